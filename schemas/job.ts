@@ -1,0 +1,210 @@
+import { z } from "zod";
+import { JOB_ID_PATTERN, WORKFLOWS } from "./paths.ts";
+
+export const JobId = z.string().regex(JOB_ID_PATTERN, "a job id is job_ and 21 letters, digits, - or _").meta({
+  description: "`job_` and 21 URL-safe characters.",
+  example: "job_V1StGXR8_Z5jdHi6B-myT",
+});
+
+/** ISO 8601 in UTC, with milliseconds. */
+export const Timestamp = z.iso.datetime().meta({ example: "2026-11-23T12:03:30.000Z" });
+
+export const JobStatus = z.enum(["queued", "running", "retrying", "succeeded", "failed", "canceled"]);
+export type JobStatus = z.infer<typeof JobStatus>;
+
+/** The statuses in which nothing is left to do; also published as `done`, so that a client need not know them all. */
+export const FINAL_STATUSES: readonly JobStatus[] = ["succeeded", "failed", "canceled"];
+
+export const Priority = z.enum(["high", "normal", "low"]);
+export type Priority = z.infer<typeof Priority>;
+
+/** What to do when an attempt ended with no answer and may have been billed. */
+export const OnUncertain = z.enum(["retry", "fail"]);
+export type OnUncertain = z.infer<typeof OnUncertain>;
+
+export const WaitingOn = z.enum(["turn", "quota", "backoff", "blocked"]);
+export type WaitingOn = z.infer<typeof WaitingOn>;
+
+/** Where an unfinished job stands. `position` 1 is next; it is null while the job waits out a backoff and so is not in line. */
+export const QueuePlace = z.object({
+  position: z.int().min(1).nullable(),
+  estimatedStartAt: Timestamp.nullable(),
+  waitingOn: WaitingOn,
+  detail: z.string().meta({ example: "4th in line; the next start is allowed at 12:03:30 (2 a minute)" }),
+});
+export type QueuePlace = z.infer<typeof QueuePlace>;
+
+export const AttemptOutcome = z.enum([
+  "succeeded",
+  "succeeded_late",
+  "failed",
+  "throttled",
+  "blocked",
+  "timed_out",
+  "interrupted",
+  "canceled",
+]);
+export type AttemptOutcome = z.infer<typeof AttemptOutcome>;
+
+/** What upstream said, as it said it. */
+export const UpstreamReport = z.object({
+  httpStatus: z.int().nullable(),
+  code: z.string().nullable(),
+  message: z.string().nullable(),
+  requestId: z.string().nullable(),
+  taskId: z.string().nullable(),
+});
+export type UpstreamReport = z.infer<typeof UpstreamReport>;
+
+export const Attempt = z.object({
+  number: z.int().min(1),
+  startedAt: Timestamp,
+  finishedAt: Timestamp.nullable(),
+  durationMs: z.int().min(0).nullable(),
+  outcome: AttemptOutcome.nullable(),
+  counted: z.boolean().meta({ description: "Whether it counts towards `maxAttempts`." }),
+  mayBeBilled: z.boolean().meta({ description: "Upstream may have made, and charged, an image in this attempt." }),
+  stillOpen: z
+    .boolean()
+    .meta({ description: "The call is past its budget but not hung up: its answer is still taken." }),
+  upstream: UpstreamReport,
+  retryAt: Timestamp.nullable(),
+});
+export type Attempt = z.infer<typeof Attempt>;
+
+export const OutputImage = z.object({
+  index: z.int().min(0),
+  url: z.string().meta({ description: "A signed link with an end; works in `<img>` with no token." }),
+  contentType: z.string(),
+  width: z.int(),
+  height: z.int(),
+  bytes: z.int(),
+  sha256: z.string(),
+});
+export type OutputImage = z.infer<typeof OutputImage>;
+
+export const JobErrorCode = z.enum([
+  "attempts_exhausted",
+  "deadline_exceeded",
+  "outcome_uncertain",
+  "result_lost",
+  "content_rejected",
+  "invalid_request",
+  "invalid_image",
+  "image_unreachable",
+  "model_unavailable",
+  "upstream_rejected",
+]);
+export type JobErrorCode = z.infer<typeof JobErrorCode>;
+
+export const JobError = z.object({
+  code: JobErrorCode,
+  message: z.string(),
+  hint: z.string().meta({ description: "What a person can do about it." }),
+  upstream: z.object({ code: z.string().nullable(), requestId: z.string().nullable() }).nullable(),
+});
+export type JobError = z.infer<typeof JobError>;
+
+export const Warning = z.object({ code: z.string(), message: z.string() });
+export type Warning = z.infer<typeof Warning>;
+
+/** An input image: the address the client gave, or what was uploaded, by reference and never its bytes. */
+export const InputImage = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("url"), url: z.string() }),
+  z.object({
+    kind: z.literal("upload"),
+    contentType: z.string(),
+    bytes: z.int(),
+    sha256: z.string(),
+    width: z.int(),
+    height: z.int(),
+  }),
+]);
+export type InputImage = z.infer<typeof InputImage>;
+
+/** Small facts of the submitter's own, echoed and never read by us. */
+export const Metadata = z
+  .record(z.string().min(1).max(64), z.union([z.string().max(500), z.number(), z.boolean(), z.null()]))
+  .refine((value) => Object.keys(value).length <= 20, "at most 20 entries");
+export type Metadata = z.infer<typeof Metadata>;
+
+/** The request as normalised. `null` leaves the choice to upstream. */
+export const JobRequest = z.object({
+  prompt: z.string(),
+  negativePrompt: z.string().nullable(),
+  size: z.string().nullable().meta({ example: "1664*928" }),
+  n: z.int().min(1),
+  seed: z.int().nullable(),
+  promptExtend: z.boolean().nullable(),
+  watermark: z.boolean().nullable(),
+  images: z.array(InputImage),
+  priority: Priority,
+  maxAttempts: z.int().min(1),
+  deadlineSeconds: z.int().min(1),
+  onUncertain: OnUncertain,
+});
+export type JobRequest = z.infer<typeof JobRequest>;
+
+export const JobLinks = z.object({
+  self: z.string(),
+  events: z.string().meta({ description: "A signed link with an end; works in `new WebSocket()` with no token." }),
+  cancel: z.string(),
+  retry: z.string(),
+  page: z.string(),
+});
+export type JobLinks = z.infer<typeof JobLinks>;
+
+const jobHead = {
+  id: JobId,
+  workflow: z.enum(WORKFLOWS),
+  model: z.string(),
+  status: JobStatus,
+  done: z.boolean().meta({ description: "Nothing more will happen unless the job is retried." }),
+  seq: z.int().min(1).meta({ description: "The number of the last event; also the job's version." }),
+  createdAt: Timestamp,
+  updatedAt: Timestamp,
+  startedAt: Timestamp.nullable(),
+  finishedAt: Timestamp.nullable(),
+  deadlineAt: Timestamp,
+  expiresAt: Timestamp.nullable(),
+};
+
+const jobState = {
+  queue: QueuePlace.nullable(),
+  phase: z.enum(["generating", "storing"]).nullable(),
+  output: z.object({ images: z.array(OutputImage) }).nullable(),
+  error: JobError.nullable(),
+  links: JobLinks,
+};
+
+export const Job = z
+  .object({
+    ...jobHead,
+    request: JobRequest,
+    ...jobState,
+    attempts: z.array(Attempt),
+    warnings: z.array(Warning),
+    metadata: Metadata,
+  })
+  .meta({ id: "Job" });
+export type Job = z.infer<typeof Job>;
+
+/** A job as lists and the live feed show it: no attempts, and the start of the prompt only. */
+export const JobSummary = z
+  .object({
+    ...jobHead,
+    ...jobState,
+    client: z.string().meta({ description: "Who submitted." }),
+    prompt: z.string().meta({ description: "The first 200 characters." }),
+    size: z.string().nullable(),
+    n: z.int().min(1),
+    attempts: z.int().min(0).meta({ description: "How many were started." }),
+    retryAt: Timestamp.nullable(),
+  })
+  .meta({ id: "JobSummary" });
+export type JobSummary = z.infer<typeof JobSummary>;
+
+export const JobList = z
+  .object({ jobs: z.array(JobSummary), nextCursor: z.string().nullable() })
+  .meta({ id: "JobList" });
+export type JobList = z.infer<typeof JobList>;

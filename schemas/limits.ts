@@ -1,0 +1,93 @@
+import { z } from "zod";
+import { Timestamp } from "./job.ts";
+import { WORKFLOWS } from "./paths.ts";
+
+/** At most `starts` in any window of `periodMs`; at most `inProgress` at once, null for no bound. */
+export const Quota = z.object({
+  starts: z.int().min(1),
+  periodMs: z.int().min(1),
+  inProgress: z.int().min(1).nullable(),
+});
+export type Quota = z.infer<typeof Quota>;
+
+/** Why a lane starts nothing, and when it tries again. */
+export const LaneBlock = z.object({
+  code: z.string().meta({ description: "Upstream's own code.", example: "InvalidApiKey" }),
+  hint: z.string(),
+  since: Timestamp,
+  nextProbeAt: Timestamp,
+});
+export type LaneBlock = z.infer<typeof LaneBlock>;
+
+/** What a lane believes and holds now. `pace` 1 is the whole quota; less after upstream throttled. */
+export const LaneReport = z.object({
+  model: z.string(),
+  quota: Quota,
+  pace: z.number().min(0).max(1),
+  startsPerMinute: z.number().meta({ description: "The quota at the believed pace." }),
+  mode: z.enum(["open", "one_at_a_time", "blocked"]),
+  queued: z.int().min(0),
+  inProgress: z.int().min(0),
+  nextStartAt: Timestamp.nullable().meta({
+    description: "When the quota allows the next start; null when it is now or blocked.",
+  }),
+  typicalDurationMs: z.int().nullable().meta({ description: "Median of recent attempts; null before the first." }),
+  blocked: LaneBlock.nullable(),
+});
+export type LaneReport = z.infer<typeof LaneReport>;
+
+/** What a model takes, for a form that shows the limits before they are hit. */
+export const ModelInfo = z.object({
+  model: z.string(),
+  workflows: z.array(z.enum(WORKFLOWS)),
+  default: z.array(z.enum(WORKFLOWS)).meta({ description: "The workflows whose default it is." }),
+  sizes: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("fixed"), sizes: z.array(z.string()), default: z.string() }),
+    z.object({ kind: z.literal("sides"), min: z.int(), max: z.int(), default: z.string().nullable() }),
+    z.object({
+      kind: z.literal("area"),
+      minArea: z.int(),
+      maxArea: z.int(),
+      maxRatio: z.number(),
+      default: z.string().nullable(),
+    }),
+    z.object({ kind: z.literal("none") }),
+  ]),
+  maxN: z.int(),
+  defaultN: z.int(),
+  images: z.object({ min: z.int(), max: z.int() }).meta({ description: "Input images of image-from-reference." }),
+  promptMaxChars: z.int().meta({ description: "Upstream cuts what is longer, without a word." }),
+  negativePromptMaxChars: z.int(),
+  supports: z.object({
+    negativePrompt: z.boolean(),
+    promptExtend: z.boolean(),
+    seed: z.boolean(),
+    watermark: z.boolean(),
+  }),
+  asynchronous: z.boolean(),
+  priceClass: z.enum(["low", "medium", "high"]),
+  quota: Quota,
+});
+export type ModelInfo = z.infer<typeof ModelInfo>;
+
+export const Limits = z.object({ lanes: z.array(LaneReport), models: z.array(ModelInfo) }).meta({ id: "Limits" });
+export type Limits = z.infer<typeof Limits>;
+
+export const Health = z
+  .object({
+    status: z.enum(["ok", "degraded", "misconfigured"]),
+    service: z.literal("darkroom"),
+    version: z.string(),
+    time: Timestamp,
+    upstream: z.object({ region: z.string().nullable(), host: z.string().nullable(), keyConfigured: z.boolean() }),
+    lanes: z.array(
+      z.object({ model: z.string(), queued: z.int(), inProgress: z.int(), blocked: LaneBlock.nullable() }),
+    ),
+    authMode: z.enum(["token", "open"]).nullable(),
+    problems: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  })
+  .meta({ id: "Health" });
+export type Health = z.infer<typeof Health>;
+
+export const Session = z.object({ client: z.string(), expiresAt: Timestamp }).meta({ id: "Session" });
+export type Session = z.infer<typeof Session>;

@@ -1,0 +1,48 @@
+import type { JobErrorCode, JobRequest, UpstreamReport } from "../../schemas/job.ts";
+
+/** One failure, judged once: nobody else reads a status number or an error's text. */
+export interface Failure {
+  /**
+   * `retry`: counted, after a backoff. `give_up`: no repetition can mend it. `put_back`: throttled, waits in its old place,
+   * not counted. `block`: the account's or the deployment's fault, the lane waits, not counted.
+   */
+  readonly disposition: "retry" | "give_up" | "put_back" | "block";
+  /** The job's error when it fails by this. */
+  readonly jobCode: JobErrorCode;
+  readonly message: string;
+  readonly hint: string;
+  /** Upstream may have made, and charged, an image. */
+  readonly mayBeBilled: boolean;
+  /** Whose fault: counts for the lane's breaker when `upstream`. */
+  readonly fault: "upstream" | "request" | "account";
+  /** How many times at most this kind is worth repeating, beside `maxAttempts`; null for no bound of its own. */
+  readonly maxRepeats: number | null;
+  readonly retryAfterMs: number | null;
+  readonly report: UpstreamReport;
+}
+
+export type UpstreamAnswer =
+  /** The images exist and are paid for. */
+  | { readonly kind: "delivered"; readonly links: readonly string[]; readonly report: UpstreamReport }
+  /** An asynchronous task was taken. */
+  | { readonly kind: "accepted"; readonly taskId: string; readonly report: UpstreamReport }
+  | { readonly kind: "pending"; readonly taskStatus: "PENDING" | "RUNNING"; readonly report: UpstreamReport }
+  /** The task is unknown or expired: its outcome will never be learned. */
+  | { readonly kind: "task_lost"; readonly failure: Failure }
+  | { readonly kind: "failed"; readonly failure: Failure };
+
+export interface GenerateInput {
+  readonly model: string;
+  readonly request: JobRequest;
+  /** The input images as upstream takes them: an address or a data URL, in the request's order. */
+  readonly images: readonly string[];
+}
+
+/** Upstream's wire. Never throws: a network error or an abort is an answer too. */
+export interface Upstream {
+  /** A synchronous call, or the submission of a task where the model has an asynchronous API. */
+  generate(input: GenerateInput, signal: AbortSignal): Promise<UpstreamAnswer>;
+  readTask(taskId: string, signal: AbortSignal): Promise<UpstreamAnswer>;
+  /** Best effort: true when upstream says that it is canceled. */
+  cancelTask(taskId: string, signal: AbortSignal): Promise<boolean>;
+}

@@ -1,0 +1,239 @@
+import { z } from "zod";
+import { Quota } from "../schemas/limits.ts";
+import type { FieldError } from "../schemas/problem.ts";
+
+/** DashScope's shared hosts by region (its base-url page, 2026-10-11); each ends before `/api/v1`. */
+export const REGION_HOSTS = {
+  sg: "https://dashscope-intl.aliyuncs.com",
+  bj: "https://dashscope.aliyuncs.com",
+  us: "https://dashscope-us.aliyuncs.com",
+  hk: "https://cn-hongkong.dashscope.aliyuncs.com",
+} as const;
+export type Region = keyof typeof REGION_HOSTS;
+
+/** The names of every variable and secret, as `Config` reads them; `.dev.vars.example` and `npm start` follow this list. */
+export const SECRET_NAMES = [
+  "QWEN_API_KEY",
+  "CLIENT_TOKENS",
+  "ADMIN_TOKEN_SHA256",
+  "SIGNING_SECRET",
+  "SIGNING_SECRET_OLD",
+] as const;
+
+/** What `LANE_LIMITS` may say of a model; merged over the model table. */
+export const QuotaOverride = Quota.partial().strict();
+export type QuotaOverride = z.infer<typeof QuotaOverride>;
+
+const SHA256_HEX = /^[0-9a-f]{64}$/;
+
+function wholeNumber(name: string, min: number, max: number, fallback: number) {
+  const message = `must be a whole number from ${min} to ${max}`;
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, message)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, message)
+    .default(fallback)
+    .meta({ id: name });
+}
+
+function json<Schema extends z.ZodType>(schema: Schema, example: string) {
+  return z.string().transform((text, context): z.output<Schema> => {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      context.addIssue(`must be JSON like ${example}`);
+      return z.NEVER;
+    }
+    const parsed = schema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    for (const issue of parsed.error.issues) {
+      context.addIssue(`must be JSON like ${example}: ${issue.path.join(".") || "value"}: ${issue.message}`);
+    }
+    return z.NEVER;
+  });
+}
+
+/** Plain http is for an upstream on this machine (the emulator); a key never travels in the clear. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+const baseUrl = z.string().transform((text, context) => {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    context.addIssue("must be an http(s) address that ends before /api/v1");
+    return z.NEVER;
+  }
+  if (url.protocol === "http:" && !isLoopback(url.hostname)) {
+    context.addIssue("must be https unless the host is this machine");
+    return z.NEVER;
+  }
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    context.addIssue("must not hold credentials, a query or a fragment");
+    return z.NEVER;
+  }
+  if (/\/api\/v1\/?$/.test(url.pathname)) {
+    context.addIssue("must end before /api/v1");
+    return z.NEVER;
+  }
+  return url.href.replace(/\/+$/, "");
+});
+
+const origins = z.string().transform((text, context) => {
+  const found: string[] = [];
+  for (const part of text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "")) {
+    const url = URL.parse(part);
+    if (url === null || url.origin === "null" || url.origin !== part.replace(/\/$/, "")) {
+      context.addIssue("must be origins like https://app.example.com, parted by commas");
+      return z.NEVER;
+    }
+    found.push(url.origin);
+  }
+  return found;
+});
+
+/** Every variable of the Worker's env but the bindings. Vars arrive as strings; an empty one counts as absent. */
+const Vars = z
+  .object({
+    QWEN_API_KEY: z
+      .string("is not set: put it with `npx wrangler secret put QWEN_API_KEY`")
+      .regex(/^[\x21-\x7e]+$/, "must be printable characters without spaces"),
+    QWEN_REGION: z.enum(["sg", "bj", "us", "hk"], "must be sg, bj, us or hk").default("sg"),
+    QWEN_BASE_URL: baseUrl.optional(),
+    QWEN_IMAGE_MODEL: z.string().default("qwen-image-max"),
+    QWEN_IMAGE_EDIT_MODEL: z.string().default("qwen-image-edit-max"),
+    QWEN_TIMEOUT_MS: wholeNumber("QWEN_TIMEOUT_MS", 1000, 280_000, 45_000),
+    LATE_ANSWER_MS: wholeNumber("LATE_ANSWER_MS", 0, 900_000, 300_000),
+    MAX_ATTEMPTS: wholeNumber("MAX_ATTEMPTS", 1, 10, 4),
+    JOB_DEADLINE_SECONDS: wholeNumber("JOB_DEADLINE_SECONDS", 10, 604_800, 86_400),
+    RETENTION_DAYS: wholeNumber("RETENTION_DAYS", 1, 3650, 30),
+    MAX_PENDING_JOBS: wholeNumber("MAX_PENDING_JOBS", 1, 1_000_000, 200),
+    LANE_LIMITS: json(
+      z.record(z.string(), QuotaOverride),
+      '{"qwen-image-max":{"starts":2,"periodMs":60000,"inProgress":null}}',
+    ).default({}),
+    AUTH_MODE: z.enum(["token", "open"], "must be token or open").default("token"),
+    CLIENT_TOKENS: json(
+      z.record(
+        z
+          .string()
+          .regex(
+            /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+            "a client's name is 1 to 64 letters, digits, dots, dashes or underscores",
+          ),
+        z.union([
+          z.string().regex(SHA256_HEX, "must be a sha-256 in hex"),
+          z.array(z.string().regex(SHA256_HEX, "must be a sha-256 in hex")).min(1).max(2),
+        ]),
+      ),
+      '{"client-name":"<sha-256 hex of its token>"}',
+    ).optional(),
+    ADMIN_TOKEN_SHA256: z.string().regex(SHA256_HEX, "must be a sha-256 in hex").optional(),
+    SIGNING_SECRET: z.string().min(16, "must have at least 16 characters").optional(),
+    SIGNING_SECRET_OLD: z.string().min(16, "must have at least 16 characters").optional(),
+    ALLOWED_ORIGINS: origins.default([]),
+    ALLOW_PUBLIC_OPEN_MODE: z.string().optional(),
+  })
+  .superRefine((vars, context) => {
+    if (vars.AUTH_MODE !== "token") return;
+    for (const name of ["CLIENT_TOKENS", "SIGNING_SECRET"] as const) {
+      if (vars[name] === undefined) {
+        context.addIssue({ code: "custom", path: [name], message: "is not set, and AUTH_MODE=token needs it" });
+      }
+    }
+  });
+
+/** The Worker's settings, checked. Holds secrets: never log it, never store it. */
+export interface Config {
+  readonly apiKey: string;
+  readonly region: Region;
+  /** Ends before `/api/v1`. */
+  readonly baseUrl: string;
+  readonly models: { readonly "image-from-text": string; readonly "image-from-reference": string };
+  readonly attemptBudgetMs: number;
+  /** From an attempt's start: how long its call may still deliver. Never below the budget; 0 (hang up) becomes the budget. */
+  readonly lateAnswerMs: number;
+  readonly maxAttempts: number;
+  readonly jobDeadlineSeconds: number;
+  readonly retentionMs: number;
+  readonly maxPendingJobs: number;
+  readonly laneLimits: Readonly<Record<string, QuotaOverride>>;
+  readonly authMode: "token" | "open";
+  /** Client name → sha-256 hex of its tokens, two at most while one is rotated. */
+  readonly clientTokens: Readonly<Record<string, readonly string[]>>;
+  readonly adminTokenSha256: string | null;
+  readonly signingSecrets: readonly string[];
+  readonly allowedOrigins: readonly string[];
+  /** Set to `yes, anyone may spend my money` to serve open mode on a public host name. */
+  readonly publicOpenModeAllowed: boolean;
+}
+
+export const PUBLIC_OPEN_MODE_PHRASE = "yes, anyone may spend my money";
+
+/** `errors` name the variable and what is wrong with it, never its value. */
+export type ConfigResult =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly errors: readonly FieldError[] };
+
+type StringEnv = Readonly<Record<string, unknown>>;
+
+/** Reads the env. Pure: the same env gives the same answer. */
+export function readConfig(env: StringEnv): ConfigResult {
+  const given: Record<string, unknown> = {};
+  for (const name of Object.keys(Vars.shape)) {
+    const value = env[name];
+    if (value !== undefined && value !== "") given[name] = value;
+  }
+  const parsed = Vars.safeParse(given);
+  if (!parsed.success) {
+    return {
+      ok: false,
+      errors: parsed.error.issues.map((issue) => ({ path: String(issue.path[0]), message: issue.message })),
+    };
+  }
+  const vars = parsed.data;
+  return {
+    ok: true,
+    config: {
+      apiKey: vars.QWEN_API_KEY,
+      region: vars.QWEN_REGION,
+      baseUrl: vars.QWEN_BASE_URL ?? REGION_HOSTS[vars.QWEN_REGION],
+      models: { "image-from-text": vars.QWEN_IMAGE_MODEL, "image-from-reference": vars.QWEN_IMAGE_EDIT_MODEL },
+      attemptBudgetMs: vars.QWEN_TIMEOUT_MS,
+      lateAnswerMs: Math.max(vars.LATE_ANSWER_MS, vars.QWEN_TIMEOUT_MS),
+      maxAttempts: vars.MAX_ATTEMPTS,
+      jobDeadlineSeconds: vars.JOB_DEADLINE_SECONDS,
+      retentionMs: vars.RETENTION_DAYS * 86_400_000,
+      maxPendingJobs: vars.MAX_PENDING_JOBS,
+      laneLimits: vars.LANE_LIMITS,
+      authMode: vars.AUTH_MODE,
+      clientTokens: Object.fromEntries(
+        Object.entries(vars.CLIENT_TOKENS ?? {}).map(([name, hash]) => [
+          name,
+          typeof hash === "string" ? [hash] : hash,
+        ]),
+      ),
+      adminTokenSha256: vars.ADMIN_TOKEN_SHA256 ?? null,
+      signingSecrets: [vars.SIGNING_SECRET, vars.SIGNING_SECRET_OLD].filter((secret) => secret !== undefined),
+      allowedOrigins: vars.ALLOWED_ORIGINS,
+      publicOpenModeAllowed: vars.ALLOW_PUBLIC_OPEN_MODE === PUBLIC_OPEN_MODE_PHRASE,
+    },
+  };
+}
+
+const read = new WeakMap<object, ConfigResult>();
+
+/** `readConfig`, done once for each env object. */
+export function configOf(env: Env): ConfigResult {
+  const known = read.get(env);
+  if (known !== undefined) return known;
+  // The generated Env is an interface without an index signature; only strings of it are read.
+  const result = readConfig(env as unknown as StringEnv);
+  read.set(env, result);
+  return result;
+}

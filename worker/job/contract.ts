@@ -1,0 +1,65 @@
+import type { JobEvent } from "../../schemas/event.ts";
+import type { Job, JobRequest, Metadata, OutputImage, Warning } from "../../schemas/job.ts";
+import type { Workflow } from "../../schemas/paths.ts";
+import type { Lease, Place } from "../lane/contract.ts";
+
+/** Who asks: a client's name; null for one who may see every client's jobs (the operator, a signed link). */
+export type Viewer = string | null;
+
+/** Everything a job is made of; checked before it comes here. Uploaded images are in R2 already. */
+export interface Submission {
+  readonly id: string;
+  readonly client: string;
+  readonly workflow: Workflow;
+  readonly model: string;
+  readonly request: JobRequest;
+  readonly metadata: Metadata;
+  readonly warnings: readonly Warning[];
+  readonly idempotencyKey: string | null;
+}
+
+/** The public job without what depends on who asks and from where: links and image addresses. */
+export interface JobView extends Omit<Job, "links" | "output"> {
+  readonly client: string;
+  readonly output: { readonly images: readonly Omit<OutputImage, "url">[] } | null;
+  /** Changes whenever anything in the view does: the seed of the ETag. */
+  readonly tag: string;
+}
+
+export type JobRefusal =
+  | { readonly ok: false; readonly code: "job_not_found" }
+  | { readonly ok: false; readonly code: "job_gone" }
+  | { readonly ok: false; readonly code: "job_finished"; readonly status: string }
+  | { readonly ok: false; readonly code: "job_not_finished"; readonly status: string }
+  | { readonly ok: false; readonly code: "idempotency_key_reused"; readonly fields: readonly string[] }
+  | { readonly ok: false; readonly code: "image_not_found" };
+
+export type JobAnswer<T> = ({ readonly ok: true } & T) | JobRefusal;
+
+/** What the object of a job can be asked. `fetch` takes the WebSocket upgrade and the SSE stream; see `watch-request.ts`. */
+export interface JobRpc {
+  /** Stored before it answers. The same submission again answers the same job with `replayed`; a tombstone `job_gone`. */
+  submit(submission: Submission): Promise<JobAnswer<{ view: JobView; replayed: boolean }>>;
+  view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
+  /** Holds until the view's tag differs from `tag`, or with `tag: null` until the job is done; at most `timeoutMs`. */
+  wait(viewer: Viewer, tag: string | null, timeoutMs: number): Promise<JobAnswer<{ view: JobView }>>;
+  events(
+    viewer: Viewer,
+    after: number,
+    limit: number,
+  ): Promise<JobAnswer<{ events: JobEvent[]; nextAfter: number; done: boolean }>>;
+  image(
+    viewer: Viewer,
+    index: number,
+  ): Promise<JobAnswer<{ key: string; contentType: string; bytes: number; sha256: string }>>;
+  /** Idempotent; `job_finished` on a succeeded or failed job. */
+  cancel(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
+  /** Takes a failed or canceled job; else `job_finished` or `job_not_finished`. */
+  retry(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
+  /** Cancels if needed; afterwards everything answers `job_gone`. Idempotent. */
+  remove(viewer: Viewer): Promise<JobAnswer<object>>;
+  /** From the lane: start the attempt of this lease now. Refused when the job no longer waits for it: the quota was not used. */
+  begin(lease: Lease): Promise<{ accepted: true; startedAtMs: number } | { accepted: false }>;
+  /** From the lane: a new place. Answers whether anyone still watches. */
+  placed(round: number, place: Place): Promise<boolean>;
+}

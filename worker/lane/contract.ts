@@ -1,0 +1,66 @@
+import type { Priority } from "../../schemas/job.ts";
+import type { LaneReport } from "../../schemas/limits.ts";
+
+/** A job's wish for one attempt. `round` grows each time the job asks anew, so that what comes late names an older one. */
+export interface Ticket {
+  readonly jobId: string;
+  readonly client: string;
+  readonly priority: Priority;
+  readonly round: number;
+}
+
+/** Permission to run one attempt. A lease that was not released is forgotten after `endsAtMs`. */
+export interface Lease {
+  readonly leaseId: string;
+  readonly jobId: string;
+  readonly round: number;
+  readonly grantedAtMs: number;
+  readonly endsAtMs: number;
+}
+
+/** Where a waiting job stands; `position` 1 is next. */
+export interface Place {
+  readonly position: number;
+  readonly estimatedStartAtMs: number | null;
+  readonly waitingOn: "turn" | "quota" | "blocked";
+  readonly detail: string;
+}
+
+/** How a leased attempt ended, as far as the lane must know. */
+export type LeaseOutcome =
+  | { readonly kind: "succeeded"; readonly durationMs: number }
+  /** `upstream`: its own failure (5xx, cut, no answer); `request`: it answered properly that this request is wrong; `none`: says nothing about it (timed out and still open). */
+  | { readonly kind: "failed"; readonly fault: "upstream" | "request" | "none"; readonly durationMs: number }
+  | { readonly kind: "throttled"; readonly retryAfterMs: number | null }
+  | { readonly kind: "blocked"; readonly code: string; readonly hint: string }
+  /** Upstream was called and the caller hung up (cancel, delete), or was interrupted by a crash. */
+  | { readonly kind: "abandoned" };
+
+export interface Release {
+  readonly leaseId: string;
+  readonly jobId: string;
+  readonly outcome: LeaseOutcome;
+  /** Set when the job waits again (throttled, blocked): it gets its old place back. */
+  readonly requeue: Ticket | null;
+}
+
+/** What the object of a lane can be asked. All are idempotent. */
+export interface LaneRpc {
+  /**
+   * Waits in line, or starts at once: with `lease` set the attempt may start now. Again with the same round: the same
+   * lease, or the place. `watched` asks for `JobRpc.placed` when the place changes, until that answers false.
+   */
+  enqueue(ticket: Ticket, watched: boolean): Promise<{ lease: Lease | null; place: Place | null }>;
+  /** Ends a lease; a second call with the same `leaseId` changes nothing. */
+  release(release: Release): Promise<{ place: Place | null }>;
+  /** Keeps a lease whose upstream task is still alive. */
+  renew(leaseId: string, endsAtMs: number): Promise<void>;
+  /** What became of a call after its lease was released (a late answer). */
+  observe(outcome: LeaseOutcome): Promise<void>;
+  /** Out of line; also gives back a lease that the job never used. */
+  leave(jobId: string): Promise<void>;
+  /** `null`: not in line. `watched` as in `enqueue`. */
+  place(jobId: string, watched: boolean): Promise<Place | null>;
+  places(jobIds: readonly string[]): Promise<Record<string, Place>>;
+  report(): Promise<LaneReport>;
+}
