@@ -27,6 +27,8 @@ export type UpstreamAnswer =
   /** An asynchronous task was taken. */
   | { readonly kind: "accepted"; readonly taskId: string; readonly report: UpstreamReport }
   | { readonly kind: "pending"; readonly taskStatus: "PENDING" | "RUNNING"; readonly report: UpstreamReport }
+  /** `readTask` could not read it (network, 5xx, throttled): the task is as it was; read it again later. */
+  | { readonly kind: "unreadable"; readonly failure: Failure }
   /** The task is unknown or expired: its outcome will never be learned. */
   | { readonly kind: "task_lost"; readonly failure: Failure }
   | { readonly kind: "failed"; readonly failure: Failure };
