@@ -1,0 +1,79 @@
+import { describe, expect, it } from "vitest";
+import { Job, JobSummary } from "../../../schemas/job.ts";
+import type { CatalogEntry } from "../../catalog/contract.ts";
+import type { JobView } from "../contract.ts";
+import { type LinkMaker, presentJob, presentSummary } from "./present.ts";
+
+const id = "job_V1StGXR8_Z5jdHi6B-myT";
+const at = "2026-11-23T12:03:30.000Z";
+
+const links: LinkMaker = {
+  epoch: "1",
+  image: (jobId, index) => `https://d.example/${jobId}/${index}`,
+  job: (jobId) => ({ self: `/${jobId}`, events: "/e", cancel: "/c", retry: "/r", page: "/p" }),
+};
+
+const head = {
+  id,
+  workflow: "image-from-text",
+  model: "qwen-image-max",
+  status: "succeeded",
+  done: true,
+  seq: 4,
+  createdAt: at,
+  updatedAt: at,
+  startedAt: at,
+  finishedAt: at,
+  deadlineAt: at,
+  expiresAt: at,
+  queue: null,
+  phase: null,
+  output: { images: [{ index: 0, contentType: "image/png", width: 8, height: 8, bytes: 9, sha256: "ab" }] },
+  error: null,
+} as const;
+
+const view: JobView = {
+  ...head,
+  request: {
+    prompt: "a red bicycle",
+    negativePrompt: null,
+    size: null,
+    n: 1,
+    seed: null,
+    promptExtend: null,
+    watermark: null,
+    images: [],
+    priority: "normal",
+    maxAttempts: 4,
+    deadlineSeconds: 86_400,
+    onUncertain: "retry",
+  },
+  attempts: [],
+  warnings: [],
+  metadata: {},
+  client: "app",
+  tag: "t1",
+};
+
+const entry: CatalogEntry = { ...head, prompt: "a red bicycle", size: null, n: 1, attempts: 1, retryAt: null };
+
+describe("presentJob", () => {
+  it("is a job of the contract, with links and without what is ours alone", () => {
+    const job = presentJob(view, links);
+    expect(Job.parse(job)).toEqual(job);
+    expect(job.output?.images[0]?.url).toBe(`https://d.example/${id}/0`);
+    expect(job.links.self).toBe(`/${id}`);
+    expect(job).not.toHaveProperty("client");
+    expect(job).not.toHaveProperty("tag");
+  });
+});
+
+describe("presentSummary", () => {
+  it("is a summary of the contract, with the place its lane told", () => {
+    const place = { position: 4, estimatedStartAt: at, waitingOn: "quota", detail: "4th in line" } as const;
+    const summary = presentSummary(entry, "app", links, place);
+    expect(JobSummary.parse(summary)).toEqual(summary);
+    expect(summary.queue).toEqual(place);
+    expect(summary.output?.images[0]?.url).toBe(`https://d.example/${id}/0`);
+  });
+});
