@@ -1,15 +1,9 @@
 import { z } from "zod";
 import { Quota } from "../schemas/limits.ts";
+import type { Workflow } from "../schemas/paths.ts";
 import type { FieldError } from "../schemas/problem.ts";
-
-/** DashScope's shared hosts by region (its base-url page, 2026-10-11); each ends before `/api/v1`. */
-export const REGION_HOSTS = {
-  sg: "https://dashscope-intl.aliyuncs.com",
-  bj: "https://dashscope.aliyuncs.com",
-  us: "https://dashscope-us.aliyuncs.com",
-  hk: "https://cn-hongkong.dashscope.aliyuncs.com",
-} as const;
-export type Region = keyof typeof REGION_HOSTS;
+import { KNOWN_MODELS, modelFor, modelsDoing } from "./dashscope/models.ts";
+import { REGION_HOSTS, type Region } from "./dashscope/regions.ts";
 
 /** The names of every variable and secret, as `Config` reads them; `.dev.vars.example` and `npm start` follow this list. */
 export const SECRET_NAMES = [
@@ -81,12 +75,30 @@ const baseUrl = z.string().transform((text, context) => {
   return url.href.replace(/\/+$/, "");
 });
 
+function modelDoing(workflow: Workflow, fallback: string) {
+  return z
+    .string()
+    .default(fallback)
+    .superRefine((name, context) => {
+      const facts = modelFor(name);
+      if (facts?.workflows.includes(workflow)) return;
+      const what = facts === null ? "names no known model" : "names a model of another workflow";
+      context.addIssue(`${what}; ${workflow} is done by ${modelsDoing(workflow).join(", ")}`);
+    });
+}
+
+const laneLimits = json(
+  z.record(z.string(), QuotaOverride),
+  '{"qwen-image-max":{"starts":2,"periodMs":60000,"inProgress":null}}',
+).superRefine((limits, context) => {
+  if (Object.keys(limits).every((name) => modelFor(name) !== null)) return;
+  context.addIssue(`names an unknown model; known are ${KNOWN_MODELS.join(", ")}`);
+});
+
 const origins = z.string().transform((text, context) => {
   const found: string[] = [];
-  for (const part of text
-    .split(",")
-    .map((item) => item.trim())
-    .filter((item) => item !== "")) {
+  const parts = text.split(",").map((part) => part.trim());
+  for (const part of parts.filter((part) => part !== "")) {
     const url = URL.parse(part);
     if (url === null || url.origin === "null" || url.origin !== part.replace(/\/$/, "")) {
       context.addIssue("must be origins like https://app.example.com, parted by commas");
@@ -105,18 +117,15 @@ const Vars = z
       .regex(/^[\x21-\x7e]+$/, "must be printable characters without spaces"),
     QWEN_REGION: z.enum(["sg", "bj", "us", "hk"], "must be sg, bj, us or hk").default("sg"),
     QWEN_BASE_URL: baseUrl.optional(),
-    QWEN_IMAGE_MODEL: z.string().default("qwen-image-max"),
-    QWEN_IMAGE_EDIT_MODEL: z.string().default("qwen-image-edit-max"),
+    QWEN_IMAGE_MODEL: modelDoing("image-from-text", "qwen-image-max"),
+    QWEN_IMAGE_EDIT_MODEL: modelDoing("image-from-reference", "qwen-image-edit-max"),
     QWEN_TIMEOUT_MS: wholeNumber("QWEN_TIMEOUT_MS", 1000, 280_000, 45_000),
     LATE_ANSWER_MS: wholeNumber("LATE_ANSWER_MS", 0, 900_000, 300_000),
     MAX_ATTEMPTS: wholeNumber("MAX_ATTEMPTS", 1, 10, 4),
     JOB_DEADLINE_SECONDS: wholeNumber("JOB_DEADLINE_SECONDS", 10, 604_800, 86_400),
     RETENTION_DAYS: wholeNumber("RETENTION_DAYS", 1, 3650, 30),
     MAX_PENDING_JOBS: wholeNumber("MAX_PENDING_JOBS", 1, 1_000_000, 200),
-    LANE_LIMITS: json(
-      z.record(z.string(), QuotaOverride),
-      '{"qwen-image-max":{"starts":2,"periodMs":60000,"inProgress":null}}',
-    ).default({}),
+    LANE_LIMITS: laneLimits.default({}),
     AUTH_MODE: z.enum(["token", "open"], "must be token or open").default("token"),
     CLIENT_TOKENS: json(
       z.record(

@@ -1,0 +1,115 @@
+import { describe, expect, it } from "vitest";
+import type { Workflow } from "../../schemas/paths.ts";
+import { checkAgainstModel, type ModelRequest } from "./check-request.ts";
+import { type ModelFacts, modelFor } from "./models.ts";
+
+function modelRequest(given: Partial<ModelRequest> = {}): ModelRequest {
+  return {
+    prompt: "a red bicycle",
+    negativePrompt: null,
+    size: null,
+    n: 1,
+    seed: null,
+    promptExtend: null,
+    watermark: null,
+    images: [],
+    ...given,
+  };
+}
+
+function known(name: string): ModelFacts {
+  const model = modelFor(name);
+  if (model === null) throw new Error(`no model ${name}`);
+  return model;
+}
+
+function check(name: string, given: Partial<ModelRequest>, workflow: Workflow = "image-from-text") {
+  const images = workflow === "image-from-reference" ? ["a"] : [];
+  return checkAgainstModel(known(name), workflow, modelRequest({ images, ...given }), "sg");
+}
+
+describe("checkAgainstModel", () => {
+  it("takes a plain request with every option", () => {
+    const request = { size: "1664*928", seed: 0, promptExtend: false, watermark: true, negativePrompt: "blurry" };
+    expect(check("qwen-image-max", request)).toEqual({ errors: [], warnings: [] });
+  });
+
+  it.each([
+    ["qwen-image-max", "1664*928", true],
+    ["qwen-image-max", "1472*1140", false],
+    ["qwen-image-max", "1664x928", false],
+    ["qwen-image-edit-max", "512*2048", true],
+    ["qwen-image-edit-max", "511*2048", false],
+    ["qwen-image-edit-max", "512*2049", false],
+    ["qwen-image-edit", "1024*1024", false],
+    ["qwen-image-2.0", "512*512", true],
+    ["qwen-image-2.0", "2048*2048", true],
+    ["qwen-image-2.0", "2048*2049", false],
+    ["qwen-image-2.0", "511*512", false],
+    ["qwen-image-3.0", "512*4096", true],
+    ["qwen-image-3.0", "500*4096", false],
+    ["wan2.6-t2i", "1280*1280", true],
+    ["wan2.6-t2i", "1024*1024", false],
+    ["wan2.6-t2i", "640*2560", true],
+    ["wan2.6-t2i", "630*2601", false],
+    ["wan2.2-t2i-plus", "1440*1440", true],
+  ])("%s with size %s: taken is %s", (name, size, taken) => {
+    const workflow = modelFor(name)?.workflows.includes("image-from-text") ? "image-from-text" : "image-from-reference";
+    const { errors } = check(name, { size }, workflow);
+    expect(errors.map((error) => error.path)).toEqual(taken ? [] : ["/size"]);
+  });
+
+  it("says which sizes there are when one is refused", () => {
+    expect(check("qwen-image-max", { size: "100*100" }).errors[0]?.message).toContain("1664*928, 1472*1104");
+    expect(check("qwen-image-2.0", { size: "100*100" }).errors[0]?.message).toContain("512*512 and 2048*2048");
+  });
+
+  it("refuses more images than the model makes", () => {
+    expect(check("qwen-image-max", { n: 2 }).errors).toEqual([
+      { path: "/n", message: "qwen-image-max makes one image a job; 2 were asked for" },
+    ]);
+    expect(check("qwen-image-2.0", { n: 6 }).errors).toEqual([]);
+    expect(check("wan2.6-t2i", { n: 5 }).errors[0]?.message).toContain("at most 4");
+  });
+
+  it("refuses options the model does not have, by name, and only when given", () => {
+    expect(check("z-image-turbo", {}).errors).toEqual([]);
+    const { errors } = check("z-image-turbo", { negativePrompt: "blurry", watermark: false, seed: 1 });
+    expect(errors.map((error) => error.path)).toEqual(["/negativePrompt", "/watermark"]);
+  });
+
+  it("refuses a workflow the model does not do, naming those that do", () => {
+    const { errors } = check("qwen-image-max", {}, "image-from-reference");
+    expect(errors).toHaveLength(1);
+    expect(errors[0]?.path).toBe("/model");
+    expect(errors[0]?.message).toContain("qwen-image-edit-max");
+  });
+
+  it("refuses too few and too many input images", () => {
+    expect(check("qwen-image-edit-max", { images: [] }, "image-from-reference").errors[0]?.path).toBe("/images");
+    expect(check("qwen-image-edit-max", { images: [1, 2, 3] }, "image-from-reference").errors).toEqual([]);
+    const { errors } = check("qwen-image-edit-max", { images: [1, 2, 3, 4] }, "image-from-reference");
+    expect(errors[0]?.message).toBe("qwen-image-edit-max takes 1 to 3 images; 4 were given");
+  });
+
+  it("warns with the words upstream would cut, counting characters and not UTF-16 units", () => {
+    expect(check("qwen-image-max", { prompt: "🚲".repeat(800) }).warnings).toEqual([]);
+    const { warnings } = check("qwen-image-max", { prompt: `${"🚲".repeat(800)}🌧 in the rain` });
+    expect(warnings).toEqual([
+      {
+        code: "prompt_too_long",
+        message:
+          "the prompt has 813 characters and upstream promises to read 800: it may cut all from “🌧 in the rain” on",
+      },
+    ]);
+    const negative = check("qwen-image-max", { negativePrompt: "x".repeat(501) });
+    expect(negative.warnings.map((warning) => warning.code)).toEqual(["negative_prompt_too_long"]);
+  });
+
+  it("warns, and does not refuse, where the vendor lists the model for other regions", () => {
+    const { errors, warnings } = checkAgainstModel(known("qwen-image-max"), "image-from-text", modelRequest(), "us");
+    expect(errors).toEqual([]);
+    expect(warnings.map((warning) => warning.code)).toEqual(["model_not_in_region"]);
+    expect(warnings[0]?.message).toContain("Singapore and Beijing, not for US (Virginia)");
+  });
+});
