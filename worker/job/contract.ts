@@ -58,7 +58,10 @@ export interface JobRpc {
   retry(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
   /** Cancels if needed; afterwards everything answers `job_gone`. Idempotent. */
   remove(viewer: Viewer): Promise<JobAnswer<object>>;
-  /** From the lane: start the attempt of this lease now. Refused when the job no longer waits for it: the quota was not used. */
+  /**
+   * From the lane: start the attempt of this lease now. Refused when the job no longer waits for it, or hears of it after
+   * `lease.beginByMs`: the quota was not used. Again for a lease that was begun: the same answer, with the same start.
+   */
   begin(lease: Lease): Promise<{ accepted: true; startedAtMs: number } | { accepted: false }>;
   /** From the lane: a new place. Answers whether anyone still watches. */
   placed(round: number, place: Place): Promise<boolean>;

@@ -9,12 +9,16 @@ export interface Ticket {
   readonly round: number;
 }
 
-/** Permission to run one attempt. A lease that was not released is forgotten after `endsAtMs`. */
+/**
+ * Permission to run one attempt. A lease that was not released is forgotten after `endsAtMs`. Whoever gets it after
+ * `beginByMs` must not begin (and may ask anew with the same round): the lane has counted the start up to then, no later.
+ */
 export interface Lease {
   readonly leaseId: string;
   readonly jobId: string;
   readonly round: number;
   readonly grantedAtMs: number;
+  readonly beginByMs: number;
   readonly endsAtMs: number;
 }
 
