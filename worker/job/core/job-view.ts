@@ -1,0 +1,134 @@
+import type { Attempt, QueuePlace } from "../../../schemas/job.ts";
+import type { CatalogEntry } from "../../catalog/contract.ts";
+import type { Place } from "../../lane/contract.ts";
+import type { JobView } from "../contract.ts";
+import { iso } from "./change.ts";
+import { type AttemptRecord, isFinal, type JobRecord } from "./job-record.ts";
+
+const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
+
+/** The public job, but for links. `place` is what the lane last said of it; only a queued job has one. */
+export function toJobView(record: JobRecord, place: Place | null): JobView {
+  const { state } = record;
+  const queue = queueOf(record, place);
+  return {
+    id: record.id,
+    client: record.client,
+    workflow: record.workflow,
+    model: record.model,
+    status: state.status,
+    done: isFinal(state),
+    seq: record.seq,
+    createdAt: iso(record.createdAtMs),
+    updatedAt: iso(record.updatedAtMs),
+    startedAt: isoOrNull(record.startedAtMs),
+    finishedAt: "finishedAtMs" in state ? iso(state.finishedAtMs) : null,
+    deadlineAt: iso(record.deadlineAtMs),
+    expiresAt: isoOrNull(record.expiresAtMs),
+    request: record.request,
+    queue,
+    phase: state.status === "running" ? state.phase : null,
+    attempts: record.attempts.map(toAttempt),
+    output:
+      state.status === "succeeded"
+        ? {
+            images: state.images.map(({ index, contentType, width, height, bytes, sha256 }) => ({
+              index,
+              contentType,
+              width,
+              height,
+              bytes,
+              sha256,
+            })),
+          }
+        : null,
+    error: state.status === "failed" ? state.error : null,
+    warnings: [...record.warnings],
+    metadata: record.metadata,
+    tag: queue === null ? `${record.revision}` : `${record.revision}-${hash(JSON.stringify(queue))}`,
+  };
+}
+
+function toAttempt(attempt: AttemptRecord): Attempt {
+  const { finishedAtMs, startedAtMs } = attempt;
+  return {
+    number: attempt.number,
+    startedAt: iso(startedAtMs),
+    finishedAt: isoOrNull(finishedAtMs),
+    durationMs: finishedAtMs === null ? null : Math.max(0, finishedAtMs - startedAtMs),
+    outcome: attempt.outcome,
+    counted: attempt.counted,
+    mayBeBilled: attempt.mayBeBilled,
+    stillOpen: attempt.stillOpen,
+    upstream: attempt.report,
+    retryAt: isoOrNull(attempt.retryAtMs),
+  };
+}
+
+/** How long a place the lane gave stays believable without asking again, in ms. */
+export const PLACE_FRESH_MS = 2_500;
+
+function queueOf(record: JobRecord, place: Place | null): QueuePlace | null {
+  const { state } = record;
+  if (state.status === "retrying") {
+    const retryAt = iso(state.retryAtMs);
+    const detail = `waits until ${retryAt.slice(11, 19)} UTC before the next try: ${state.reason}`;
+    return { position: null, estimatedStartAt: retryAt, waitingOn: "backoff", detail };
+  }
+  if (state.status !== "queued") return null;
+  if (place === null) {
+    return {
+      position: null,
+      estimatedStartAt: null,
+      waitingOn: "turn",
+      detail: "accepted; its place in line is being asked for",
+    };
+  }
+  return {
+    position: place.position,
+    estimatedStartAt: isoOrNull(place.estimatedStartAtMs),
+    waitingOn: place.waitingOn,
+    detail: place.detail,
+  };
+}
+
+/** FNV-1a, 32 bits: tells two places apart in a tag; nothing secret or durable hangs on it. */
+function hash(text: string): string {
+  let value = 0x811c9dc5;
+  for (let index = 0; index < text.length; index += 1) {
+    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
+  }
+  return (value >>> 0).toString(36);
+}
+
+/** The start of the prompt that lists show, in characters. */
+const SUMMARY_PROMPT_CHARS = 200;
+
+/** The job as its client's catalog keeps it. */
+export function toCatalogEntry(record: JobRecord): CatalogEntry {
+  const view = toJobView(record, null);
+  const { state } = record;
+  return {
+    id: view.id,
+    workflow: view.workflow,
+    model: view.model,
+    status: view.status,
+    done: view.done,
+    seq: view.seq,
+    createdAt: view.createdAt,
+    updatedAt: view.updatedAt,
+    startedAt: view.startedAt,
+    finishedAt: view.finishedAt,
+    deadlineAt: view.deadlineAt,
+    expiresAt: view.expiresAt,
+    queue: state.status === "queued" ? null : view.queue,
+    phase: view.phase,
+    output: view.output,
+    error: view.error,
+    prompt: Array.from(record.request.prompt).slice(0, SUMMARY_PROMPT_CHARS).join(""),
+    size: record.request.size,
+    n: record.request.n,
+    attempts: record.lastAttempt,
+    retryAt: state.status === "retrying" ? iso(state.retryAtMs) : null,
+  };
+}

@@ -1,0 +1,92 @@
+import type { JobError } from "../../../schemas/job.ts";
+import { backoffMs } from "./backoff.ts";
+import { type Change, iso } from "./change.ts";
+import { type AttemptRecord, attemptOf, countedAttempts, type JobRecord } from "./job-record.ts";
+
+/** Calls past their budget whose answer is still taken, and the upstream task that is still alive. */
+export function somethingIsOpen(record: JobRecord): boolean {
+  return record.task !== null || record.attempts.some((attempt) => attempt.stillOpen || attempt.outcome === null);
+}
+
+/** Attempts of this life that ended without an answer: whether they made an image is not known. */
+function isUncertain(attempt: AttemptRecord): boolean {
+  return attempt.mayBeBilled && attempt.outcome !== "canceled" && attempt.outcome !== null;
+}
+
+function lastCause(record: JobRecord): { attempt: AttemptRecord | null; error: Omit<JobError, "code"> } {
+  const attempt = record.attempts.findLast((known) => known.cause !== null && known.number > record.attemptsBefore);
+  if (attempt === undefined || attempt.cause === null) {
+    return { attempt: null, error: { message: "no attempt got an answer", hint: "Retry the job.", upstream: null } };
+  }
+  return {
+    attempt,
+    error: {
+      message: attempt.cause.message,
+      hint: attempt.cause.hint,
+      upstream: { code: attempt.report.code, requestId: attempt.report.requestId },
+    },
+  };
+}
+
+/**
+ * Decides what follows when an attempt ended without images and something may be worth repeating: a retry after a
+ * backoff, the wait for what is still open, or failure. The one place where `maxAttempts` and `onUncertain` count.
+ */
+export function decideNext(change: Change, options: { atLeastMs: number; spent: boolean; reason: string }): void {
+  const { record, context } = change;
+  const counted = countedAttempts(record);
+  const ofThisLife = record.attempts.filter((attempt) => attempt.number > record.attemptsBefore);
+  const uncertain = record.request.onUncertain === "fail" && record.task === null && ofThisLife.some(isUncertain);
+  const spent = record.task === null && (options.spent || counted >= record.request.maxAttempts);
+  if (uncertain || spent) {
+    if (somethingIsOpen(record)) waitForOpenCalls(change);
+    else change.fail(uncertain ? uncertainError(record) : exhaustedError(record, counted));
+    return;
+  }
+  const open = record.attempts.some((attempt) => attempt.stillOpen);
+  const failures = Math.max(1, ofThisLife.filter((attempt) => attempt.counted).length);
+  const waitMs = backoffMs(
+    failures,
+    context.jitter,
+    Math.max(options.atLeastMs, open && record.task === null ? context.budgetMs / 3 : 0),
+  );
+  const retryAtMs = change.nowMs + waitMs;
+  change.goTo({ status: "retrying", retryAtMs, reason: options.reason });
+  change.patchAttempt(record.lastAttempt, { retryAtMs });
+  change.emit("job.retrying", { attempt: record.lastAttempt, retryAt: iso(retryAtMs), reason: options.reason });
+}
+
+/** No attempt is left to start, but a call is open that may still deliver: the job stays running until it closes. */
+function waitForOpenCalls(change: Change): void {
+  const { state, lastAttempt } = change.record;
+  if (state.status === "running" && state.phase === "generating") return;
+  change.goTo({ status: "running", phase: "generating", attempt: lastAttempt });
+}
+
+/** Whether the job runs nothing itself and only waits for open calls to close. */
+export function waitsForOpenCalls(record: JobRecord): boolean {
+  const { state } = record;
+  if (state.status !== "running" || state.phase !== "generating") return false;
+  return attemptOf(record, state.attempt)?.outcome !== null;
+}
+
+function uncertainError(record: JobRecord): JobError {
+  const { error } = lastCause(record);
+  return {
+    code: "outcome_uncertain",
+    message: `An attempt ended without an answer and may have been billed: ${error.message}`,
+    hint: "The job was submitted with onUncertain: fail. Look for the image in the upstream console before you retry it.",
+    upstream: error.upstream,
+  };
+}
+
+function exhaustedError(record: JobRecord, counted: number): JobError {
+  const { error } = lastCause(record);
+  const tries = counted === 1 ? "The only attempt failed" : `All ${counted} attempts failed`;
+  return {
+    code: "attempts_exhausted",
+    message: `${tries}; the last: ${error.message}`,
+    hint: error.hint,
+    upstream: error.upstream,
+  };
+}

@@ -1,0 +1,53 @@
+import { resumeTask } from "./attempt-transitions.ts";
+import type { Change } from "./change.ts";
+import type { FactRefusal, JobContext } from "./job-fact.ts";
+import { isFinal, type JobRecord, type Tombstone } from "./job-record.ts";
+import { canStillStore, resumeStoring } from "./storing-transitions.ts";
+
+/** Works at once in every unfinished state. Links and task are kept: a retry goes on from there and pays nothing again. */
+export function cancel(change: Change): FactRefusal | null {
+  const { state, task, outbox } = change.record;
+  if (state.status === "canceled") return null;
+  if (isFinal(state)) return "finished";
+  change.callOff(null);
+  if (task !== null) change.outbox({ cancelTasks: [...outbox.cancelTasks, task.taskId] });
+  change.goTo({ status: "canceled", finishedAtMs: change.nowMs });
+  change.set({ expiresAtMs: change.nowMs + change.context.retentionMs });
+  change.emit("job.canceled", {});
+  return null;
+}
+
+/** A new life for a failed or canceled job: attempts and deadline start anew, the log and the old attempts stay. */
+export function retry(change: Change): FactRefusal | null {
+  const { record, nowMs } = change;
+  if (record.state.status === "succeeded") return "finished";
+  if (record.state.status !== "failed" && record.state.status !== "canceled") return "not_finished";
+  change.goTo({ status: "queued", lane: null });
+  change.set({
+    round: record.round + 1,
+    attemptsBefore: record.lastAttempt,
+    deadlineAtMs: nowMs + record.request.deadlineSeconds * 1000,
+    expiresAtMs: null,
+  });
+  change.emit("job.retried", {});
+  if (canStillStore(record.delivery, nowMs)) resumeStoring(change);
+  else {
+    change.set({ delivery: null });
+    if (record.task !== null) resumeTask(change);
+  }
+  return null;
+}
+
+/** What is left when a job is deleted or its time is over. Everything under way is called off, all its files go. */
+export function toTombstone(record: JobRecord, called: JobRecord, context: JobContext): Tombstone {
+  return {
+    kind: "tombstone",
+    id: record.id,
+    client: record.client,
+    removedAtMs: context.nowMs,
+    untilMs: context.nowMs + context.retentionMs,
+    filesRemain: true,
+    catalogKnows: true,
+    outbox: called.outbox,
+  };
+}

@@ -1,0 +1,25 @@
+import type { Submission } from "../contract.ts";
+import type { JobRecord } from "./job-record.ts";
+
+/** JSON Pointers of what differs between a job and a submission that came with the same Idempotency-Key; none if equal. */
+export function differingFields(record: JobRecord, submission: Submission): string[] {
+  const fields: string[] = [];
+  if (record.workflow !== submission.workflow) fields.push("/workflow");
+  if (record.model !== submission.model) fields.push("/model");
+  if (canonical(record.metadata) !== canonical(submission.metadata)) fields.push("/metadata");
+  const before: Record<string, unknown> = record.request;
+  const now: Record<string, unknown> = submission.request;
+  for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
+    if (canonical(before[key]) !== canonical(now[key])) fields.push(`/${key}`);
+  }
+  return fields;
+}
+
+/** JSON with sorted keys, so that the order in which a client wrote them does not matter. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    inner !== null && typeof inner === "object" && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
