@@ -1,4 +1,4 @@
-import type { EventData, EventType } from "../../../schemas/event.ts";
+import type { EventData, EventType, JobEvent } from "../../../schemas/event.ts";
 import type { JobError } from "../../../schemas/job.ts";
 import type { LeaseOutcome } from "../../lane/contract.ts";
 import { isLegalEdge } from "./edges.ts";
@@ -10,10 +10,17 @@ const UNCOUNTED_KEPT = 20;
 
 export const iso = (ms: number): string => new Date(ms).toISOString();
 
+/** An event, and the job as it was when it happened. */
+export interface Moment {
+  readonly event: JobEvent;
+  readonly record: JobRecord;
+}
+
 /** One change of a job being put together: the record as it becomes, step by step. The only writer of records. */
 export class Change {
   record: JobRecord;
   readonly context: JobContext;
+  readonly moments: Moment[] = [];
 
   constructor(record: JobRecord, context: JobContext) {
     this.record = record;
@@ -37,7 +44,9 @@ export class Change {
 
   emit(type: EventType, data: EventData = {}): void {
     const seq = this.record.seq + 1;
-    this.set({ seq, log: [...this.record.log, { seq, at: iso(this.nowMs), type, data }] });
+    const event: JobEvent = { seq, at: iso(this.nowMs), type, data };
+    this.set({ seq, updatedAtMs: this.nowMs, log: [...this.record.log, event] });
+    this.moments.push({ event, record: this.record });
   }
 
   outbox(patch: Partial<Outbox>): void {

@@ -1,5 +1,5 @@
 import { attemptBegan, callFailed, delivered, taskAccepted, taskLost } from "./attempt-transitions.ts";
-import { Change } from "./change.ts";
+import { Change, type Moment } from "./change.ts";
 import type { FactRefusal, JobContext, JobFact } from "./job-fact.ts";
 import { isFinal, type JobRecord, runningAttempt, type Tombstone } from "./job-record.ts";
 import { cancel, retry, toTombstone } from "./request-transitions.ts";
@@ -7,7 +7,7 @@ import { imageStored, storeFailed } from "./storing-transitions.ts";
 import { backoffEnded, budgetEnded, callClosed, deadlinePassed } from "./time-transitions.ts";
 
 export type TransitionResult =
-  | { readonly ok: true; readonly record: JobRecord }
+  | { readonly ok: true; readonly record: JobRecord; readonly moments: readonly Moment[] }
   | { readonly ok: false; readonly refusal: FactRefusal };
 
 /**
@@ -17,7 +17,7 @@ export type TransitionResult =
 export function transition(record: JobRecord, fact: JobFact, context: JobContext): TransitionResult {
   const change = new Change(record, context);
   const refusal = apply(change, fact);
-  return refusal === null ? { ok: true, record: change.done(record) } : { ok: false, refusal };
+  return refusal === null ? { ok: true, record: change.done(record), moments: change.moments } : { ok: false, refusal };
 }
 
 /** The tombstone that takes the record's place: with everything under way called off first. */

@@ -1,0 +1,29 @@
+import type { CatalogRpc } from "./catalog/contract.ts";
+import type { JobRpc } from "./job/contract.ts";
+import type { LaneRpc } from "./lane/contract.ts";
+
+/** An object's stub as its contract says it: what it answers by RPC, and `fetch` for sockets and streams. */
+export type Stub<Rpc> = Rpc & { fetch(request: Request): Promise<Response> };
+
+/*
+ * The casts: the runtime's own stub types wrap every answer in a type of their own, which plain data does not need; that
+ * each object implements its contract is checked at its class.
+ */
+
+export function jobStub(env: Env, jobId: string): Stub<JobRpc> {
+  return env.JOBS.getByName(jobId) as unknown as Stub<JobRpc>;
+}
+
+/** `name` as `laneName` makes it. */
+export function laneStub(env: Env, name: string): Stub<LaneRpc> {
+  return env.LANES.getByName(name) as unknown as Stub<LaneRpc>;
+}
+
+export function catalogStub(env: Env, client: string): Stub<CatalogRpc> {
+  return env.CATALOGS.getByName(client) as unknown as Stub<CatalogRpc>;
+}
+
+/** A lane is one model at one upstream host, because that is what upstream limits. */
+export function laneName(baseUrl: string, model: string): string {
+  return `${new URL(baseUrl).host}|${model}`;
+}
