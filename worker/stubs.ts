@@ -22,8 +22,3 @@ export function laneStub(env: Env, name: string): Stub<LaneRpc> {
 export function catalogStub(env: Env, client: string): Stub<CatalogRpc> {
   return env.CATALOGS.getByName(client) as unknown as Stub<CatalogRpc>;
 }
-
-/** A lane is one model at one upstream host, because that is what upstream limits. */
-export function laneName(baseUrl: string, model: string): string {
-  return `${new URL(baseUrl).host}|${model}`;
-}
