@@ -48,16 +48,36 @@ describe("checkLink", () => {
     ["another image", { kind: "image", jobId, index: 1 }, () => {}],
     ["another job", { kind: "image", jobId: "job_V1StGXR8_Z5jdHi6B-myU", index: 0 }, () => {}],
     ["the events of the job", events, () => {}],
-    ["a later end", image, (query) => { query.set("end", String(Number(query.get("end")) + 1)); }],
-    ["no end", image, (query) => query.delete("end")],
-    ["an end that is no number", image, (query) => { query.set("end", "1e99"); }],
-    ["a cut signature", image, (query) => { query.set("signature", (query.get("signature") ?? "").slice(0, -1)); }],
-    ["an empty signature", image, (query) => { query.set("signature", ""); }],
     [
-      "a signature with something after it",
+      "a later end",
       image,
-      (query) => query.append("signature", "") ?? ?? query.set("signature", `${query.get("signature")}=`),
+      (query) => {
+        query.set("end", String(Number(query.get("end")) + 1));
+      },
     ],
+    ["no end", image, (query) => query.delete("end")],
+    [
+      "an end that is no number",
+      image,
+      (query) => {
+        query.set("end", "1e99");
+      },
+    ],
+    [
+      "a cut signature",
+      image,
+      (query) => {
+        query.set("signature", (query.get("signature") ?? "").slice(0, -1));
+      },
+    ],
+    [
+      "an empty signature",
+      image,
+      (query) => {
+        query.set("signature", "");
+      },
+    ],
+    ["a signature with something after it", image, (query) => query.set("signature", `${query.get("signature")}=`)],
   ])("refuses %s", (_name, target, change) => {
     const query = queryOf(image);
     change(query);
@@ -69,7 +89,7 @@ describe("checkLink", () => {
     const signature = query.get("signature") ?? "";
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     const taken = [...alphabet].filter((last) => {
-     query.set("signature", signature.slice(0, -1) + last);
+      query.set("signature", signature.slice(0, -1) + last);
       return checkLink(config, image, query, now) === "valid";
     });
     expect(taken).toEqual([signature.at(-1)]);
