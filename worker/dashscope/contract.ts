@@ -13,8 +13,8 @@ export interface Failure {
   readonly hint: string;
   /** Upstream may have made, and charged, an image. */
   readonly mayBeBilled: boolean;
-  /** Whose fault: counts for the lane's breaker when `upstream`. */
-  readonly fault: "upstream" | "request" | "account";
+  /** Whose fault: counts for the lane's breaker when `upstream`; `none` says nothing about upstream's health. */
+  readonly fault: "upstream" | "request" | "account" | "none";
   /** How many times at most this kind is worth repeating, beside `maxAttempts`; null for no bound of its own. */
   readonly maxRepeats: number | null;
   readonly retryAfterMs: number | null;
@@ -40,7 +40,10 @@ export interface GenerateInput {
   readonly images: readonly string[];
 }
 
-/** Upstream's wire. Never throws: a network error or an abort is an answer too. */
+/**
+ * Upstream's wire. Never throws: a network error is an answer too, and so is an abort by the signal: `failed` (`unreadable`
+ * from `readTask`) with fault `none`. Only who aborted knows what it means (budget, cancel), so check the signal first.
+ */
 export interface Upstream {
   /** A synchronous call, or the submission of a task where the model has an asynchronous API. */
   generate(input: GenerateInput, signal: AbortSignal): Promise<UpstreamAnswer>;
