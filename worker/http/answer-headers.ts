@@ -1,0 +1,27 @@
+import type { MiddlewareHandler } from "hono";
+import type { HttpEnv } from "./http-env.ts";
+
+/** A client's own id is taken when it is harmless in a log and a header. */
+const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._=+/@:-]{0,127}$/;
+
+const SECURITY_HEADERS: readonly (readonly [string, string])[] = [
+  ["X-Content-Type-Options", "nosniff"],
+  ["Referrer-Policy", "no-referrer"],
+  ["X-Frame-Options", "DENY"],
+  ["Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"],
+  ["Cross-Origin-Resource-Policy", "same-origin"],
+  ["Cache-Control", "no-store"],
+];
+
+/** Outermost: what every answer carries. A handler that set one of these itself has its own reason. */
+export const answerHeaders: MiddlewareHandler<HttpEnv> = async (c, next) => {
+  const given = c.req.header("x-request-id");
+  const requestId = given !== undefined && SANE_REQUEST_ID.test(given) ? given : crypto.randomUUID();
+  c.set("requestId", requestId);
+  await next();
+  const { headers } = c.res;
+  headers.set("X-Request-Id", requestId);
+  for (const [name, value] of SECURITY_HEADERS) {
+    if (!headers.has(name)) headers.set(name, value);
+  }
+};

@@ -1,0 +1,127 @@
+import { createExecutionContext } from "cloudflare:test";
+import { env, exports } from "cloudflare:workers";
+import { describe, expect, it } from "vitest";
+import { Health } from "../../schemas/limits.ts";
+import { Problem } from "../../schemas/problem.ts";
+import { app } from "./app.ts";
+
+const ORIGIN = "http://localhost:8787";
+
+function call(path: string, init?: RequestInit) {
+  return exports.default.fetch(`${ORIGIN}${path}`, init);
+}
+
+async function problemOf(answer: Response) {
+  expect(answer.headers.get("content-type")).toBe("application/problem+json");
+  const problem = Problem.parse(await answer.json());
+  expect(problem.status).toBe(answer.status);
+  expect(problem.requestId).toBe(answer.headers.get("x-request-id"));
+  expect(problem.type).toBe(`${ORIGIN}/api/docs#problem-${problem.code}`);
+  return problem;
+}
+
+describe("health", () => {
+  it("is ok and names the upstream", async () => {
+    const answer = await call("/api/health");
+    expect(answer.status).toBe(200);
+    const health = Health.parse(await answer.json());
+    expect(health.status).toBe("ok");
+    expect(health.upstream).toEqual({ region: "sg", host: "dashscope-intl.aliyuncs.com", keyConfigured: true });
+  });
+
+  it.each([
+    [{ QWEN_REGION: "mars" }, "QWEN_REGION", "mars"],
+    [{ QWEN_TIMEOUT_MS: "abc" }, "QWEN_TIMEOUT_MS", "abc"],
+    [{ QWEN_API_KEY: "" }, "QWEN_API_KEY", undefined],
+    [{ QWEN_API_KEY: "sk-with a-space" }, "QWEN_API_KEY", "sk-with"],
+  ])("with %o says which variable is wrong and never its value, as does every call", async (wrong, name, value) => {
+    const misconfigured = { ...env, ...wrong };
+    const health = await app.request(`${ORIGIN}/api/health`, {}, misconfigured, createExecutionContext());
+    expect(health.status).toBe(503);
+    const body = Health.parse(await health.clone().json());
+    expect(body.status).toBe("misconfigured");
+    expect(body.problems?.map((problem) => problem.path)).toEqual([name]);
+    expect(body.upstream.keyConfigured).toBe(name !== "QWEN_API_KEY");
+    const other = await app.request(`${ORIGIN}/api/jobs`, {}, misconfigured, createExecutionContext());
+    const problem = await problemOf(other.clone());
+    expect(problem.code).toBe("misconfigured");
+    expect(problem.detail).toContain(name);
+    if (value !== undefined) expect((await health.text()) + (await other.text())).not.toContain(value);
+  });
+});
+
+describe("every answer", () => {
+  it("carries the client's request id when it is sane, else one of ours", async () => {
+    const sane = await call("/api/health", { headers: { "x-request-id": "trace-1234.a:b" } });
+    expect(sane.headers.get("x-request-id")).toBe("trace-1234.a:b");
+    for (const given of ["", "a b", "<script>", "x".repeat(129)]) {
+      const answer = await call("/api/nowhere", { headers: { "x-request-id": given } });
+      expect(answer.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+    }
+  });
+
+  it("is not stored, sniffed, framed or given scripts", async () => {
+    for (const path of ["/api/health", "/api/nowhere"]) {
+      const { headers } = await call(path);
+      expect(headers.get("cache-control")).toBe("no-store");
+      expect(headers.get("x-content-type-options")).toBe("nosniff");
+      expect(headers.get("x-frame-options")).toBe("DENY");
+      expect(headers.get("referrer-policy")).toBe("no-referrer");
+      expect(headers.get("content-security-policy")).toBe("default-src 'none'; frame-ancestors 'none'");
+    }
+  });
+
+  it("is indented for people and compact for who asks for application/json", async () => {
+    expect(await (await call("/api/health")).text()).toMatch(/^\{\n {2}"status": "ok",\n/);
+    expect(await (await call("/api/health", { headers: { accept: "application/json" } })).text()).toMatch(
+      /^\{"status":"ok",/,
+    );
+    expect(await (await call("/api/no")).text()).toContain('\n  "code": "not_found"');
+    expect(await (await call("/api/no", { headers: { accept: "application/json" } })).text()).toContain(
+      '"code":"not_found"',
+    );
+  });
+});
+
+describe("routing", () => {
+  it("answers an unknown path with 404", async () => {
+    expect((await problemOf(await call("/api/nowhere"))).code).toBe("not_found");
+    expect((await problemOf(await call("/nowhere", { method: "POST" }))).code).toBe("not_found");
+  });
+
+  it("answers a known path with the wrong method with 405 and Allow", async () => {
+    const answer = await call("/api/health", { method: "DELETE" });
+    expect((await problemOf(answer)).code).toBe("method_not_allowed");
+    expect(answer.headers.get("allow")).toBe("GET, HEAD, OPTIONS");
+  });
+
+  it("answers OPTIONS with Allow", async () => {
+    const answer = await call("/api/health", { method: "OPTIONS" });
+    expect(answer.status).toBe(204);
+    expect(answer.headers.get("allow")).toBe("GET, HEAD, OPTIONS");
+    expect((await call("/api/nowhere", { method: "OPTIONS" })).status).toBe(404);
+  });
+
+  it("answers HEAD like GET, without a body", async () => {
+    const answer = await call("/api/health", { method: "HEAD" });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("content-type")).toBe("application/json");
+    expect(await answer.text()).toBe("");
+  });
+
+  it("sends a path with a slash too many to the right one, on this host", async () => {
+    const answer = await call("/api/health/?a=b", { redirect: "manual" });
+    expect(answer.status).toBe(308);
+    expect(answer.headers.get("location")).toBe("/api/health?a=b");
+    expect((await call("//evil.example/", { redirect: "manual" })).status).toBe(404);
+  });
+
+  it("refuses what is not acceptable, too long or too large", async () => {
+    expect((await problemOf(await call("/api/health", { headers: { accept: "image/png" } }))).code).toBe(
+      "not_acceptable",
+    );
+    expect((await problemOf(await call(`/api/health?${"a".repeat(9000)}`))).code).toBe("uri_too_long");
+    const many = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`x-filler-${n}`, "a".repeat(1000)]));
+    expect((await problemOf(await call("/api/health", { headers: many }))).code).toBe("header_fields_too_large");
+  });
+});

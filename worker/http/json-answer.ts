@@ -1,0 +1,33 @@
+import type { MiddlewareHandler } from "hono";
+import { asksFor, chooseType } from "./core/accept.ts";
+import type { HttpContext, HttpEnv } from "./http-env.ts";
+import { ProblemError } from "./problem.ts";
+
+/** JSON, indented unless `Accept` asks for application/json by name: that is how curl and browsers see it. */
+export function jsonAnswer(
+  c: HttpContext,
+  body: unknown,
+  status = 200,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  const compact = asksFor(c.req.header("accept"), "application/json");
+  return new Response(compact ? JSON.stringify(body) : `${JSON.stringify(body, null, 2)}\n`, {
+    status,
+    headers: { "Content-Type": "application/json", ...headers },
+  });
+}
+
+/** The offered media type that `Accept` likes best; none of them is a 406 that lists them. */
+export function negotiate<Offer extends string>(c: HttpContext, offers: readonly [Offer, ...Offer[]]): Offer {
+  const chosen = chooseType(c.req.header("accept"), offers);
+  if (chosen === null) {
+    throw new ProblemError("not_acceptable", `This is available as ${offers.join(", ")}; Accept takes none of them.`);
+  }
+  return chosen;
+}
+
+/** For routes that answer JSON and nothing else: refuses before anything is done. */
+export const answersJson: MiddlewareHandler<HttpEnv> = async (c, next) => {
+  negotiate(c, ["application/json"]);
+  await next();
+};
