@@ -1,0 +1,143 @@
+import { EventPage, type FeedFrame, type JobFrame } from "../schemas/event.ts";
+import { Job, JobList, type JobStatus, type JobSummary } from "../schemas/job.ts";
+import { Health, Limits, Session } from "../schemas/limits.ts";
+import { paths, type Workflow } from "../schemas/paths.ts";
+import { type ApiCall, callApi, parseAnswer, wasRepeated } from "./api-call.ts";
+import { type ClientOptions, type Settings, settingsOf } from "./client-options.ts";
+import { DarkroomProblem } from "./errors.ts";
+import { type FileSubmit, type RequestOf, type SubmitOptions, submitJson, submitMultipart } from "./submission.ts";
+import { waitForJob } from "./wait-for-job.ts";
+import { type FeedOptions, watchFeed } from "./watch-feed.ts";
+import { type JobTarget, jobPath, type WatchOptions, watchJob } from "./watch-job.ts";
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ListOptions extends CallOptions {
+  readonly status?: readonly JobStatus[] | undefined;
+  readonly workflow?: Workflow | undefined;
+  /** Jobs a page. */
+  readonly limit?: number | undefined;
+  /** `nextCursor` of the page before. */
+  readonly cursor?: string | undefined;
+  /** An operator's choice among the clients. */
+  readonly client?: string | undefined;
+}
+
+/**
+ * Darkroom from TypeScript, in browsers, Workers and Node. Every call repeats itself safely, within bounds, when the network
+ * or the server fails for a moment; rejects with `DarkroomProblem`, `DarkroomUnreachable`, `DarkroomUnexpectedAnswer`, or the
+ * signal's reason; and parses every answer, passing over fields that are newer than itself.
+ */
+export interface DarkroomClient {
+  /** Makes one job, however often the call had to be repeated. */
+  submit<W extends Workflow>(workflow: W, request: RequestOf[W], options?: SubmitOptions): Promise<Job>;
+  /** `image-from-reference` with files in place of addresses. */
+  submitFiles(request: FileSubmit, files: readonly Blob[], options?: SubmitOptions): Promise<Job>;
+  get(id: string, options?: CallOptions): Promise<Job>;
+  /** Long-polls until the job is done, however long that takes. */
+  wait(id: string, options?: CallOptions): Promise<Job>;
+  /** One page, newest first. */
+  list(options?: ListOptions): Promise<{ jobs: JobSummary[]; nextCursor: string | null }>;
+  /** Every job of every page; pages are fetched as they are needed. */
+  listAll(options?: ListOptions): AsyncGenerator<JobSummary, void, void>;
+  /** A page of the job's log. */
+  events(id: string, options?: CallOptions & { after?: number; limit?: number }): Promise<EventPage>;
+  /** Idempotent; `job_finished` on a finished job. */
+  cancel(id: string, options?: CallOptions): Promise<Job>;
+  /** Sends a failed or canceled job back into the queue. */
+  retry(id: string, options?: CallOptions): Promise<Job>;
+  /** Cancels if needed and deletes; a job that is gone already counts as removed. */
+  remove(id: string, options?: CallOptions): Promise<void>;
+  limits(options?: CallOptions): Promise<Limits>;
+  /** Answers also when the server says that it is misconfigured. */
+  health(options?: CallOptions): Promise<Health>;
+  /** Swaps a token for a session cookie; for pages. */
+  signIn(token: string, options?: CallOptions): Promise<Session>;
+  signOut(options?: CallOptions): Promise<void>;
+  /** Frames until the job is done, each event once and in order, across reconnects. Ends by itself, or by `break`. */
+  watch(job: JobTarget, options?: WatchOptions): AsyncGenerator<JobFrame, void, void>;
+  /** The live feed of all jobs; goes on until `signal` or `break`. */
+  watchAll(options?: FeedOptions): AsyncGenerator<FeedFrame, void, void>;
+}
+
+/** Throws a `TypeError` that names the option which is wrong. */
+export function createDarkroomClient(options: ClientOptions = {}): DarkroomClient {
+  const settings = settingsOf(options);
+  const call = (request: ApiCall) => callApi(settings, request);
+  const get = async (id: string, { signal }: CallOptions = {}) =>
+    parseAnswer(await call({ method: "GET", path: jobPath(id), jobId: id, signal }), Job);
+
+  return {
+    submit: (workflow, request, submitOptions = {}) => submitJson(settings, workflow, request, submitOptions),
+    submitFiles: (request, files, submitOptions = {}) => submitMultipart(settings, request, files, submitOptions),
+    get,
+    wait: (id, { signal } = {}) => waitForJob(settings, id, signal),
+    list: (listOptions = {}) => listPage(settings, listOptions),
+    listAll: (listOptions = {}) => listPages(settings, listOptions),
+    async events(id, { after, limit, signal } = {}) {
+      const path = jobPath(id, `/events${queryOf({ after, limit })}`);
+      return parseAnswer(await call({ method: "GET", path, jobId: id, signal }), EventPage);
+    },
+    async cancel(id, { signal } = {}) {
+      return parseAnswer(await call({ method: "POST", path: jobPath(id, "/cancel"), jobId: id, signal }), Job);
+    },
+    async retry(id, { signal } = {}) {
+      try {
+        return parseAnswer(await call({ method: "POST", path: jobPath(id, "/retry"), jobId: id, signal }), Job);
+      } catch (error) {
+        // The first try was carried out and its answer lost: the second finds the job in the queue already.
+        const isEcho = error instanceof DarkroomProblem && error.code === "job_not_finished" && wasRepeated(error);
+        if (isEcho) return get(id, { signal });
+        throw error;
+      }
+    },
+    async remove(id, { signal } = {}) {
+      try {
+        await call({ method: "DELETE", path: jobPath(id), jobId: id, signal });
+      } catch (error) {
+        if (!(error instanceof DarkroomProblem && error.code === "job_gone")) throw error;
+      }
+    },
+    async limits({ signal } = {}) {
+      return parseAnswer(await call({ method: "GET", path: paths.limits, signal }), Limits);
+    },
+    async health({ signal } = {}) {
+      const path = paths.health;
+      return parseAnswer(await call({ method: "GET", path, signal, takes: [503] }), Health);
+    },
+    async signIn(token, { signal } = {}) {
+      const headers = { Authorization: `Bearer ${token}` };
+      return parseAnswer(await call({ method: "POST", path: paths.session, headers, signal }), Session);
+    },
+    async signOut({ signal } = {}) {
+      await call({ method: "DELETE", path: paths.session, signal });
+    },
+    watch: (job, watchOptions = {}) => watchJob(settings, job, watchOptions),
+    watchAll: (feedOptions = {}) => watchFeed(settings, feedOptions),
+  };
+}
+
+async function listPage(settings: Settings, options: ListOptions): Promise<JobList> {
+  const { status, workflow, limit, cursor, client, signal } = options;
+  const query = queryOf({ status: status?.join(","), workflow, limit, cursor, client });
+  return parseAnswer(await callApi(settings, { method: "GET", path: `${paths.jobs}${query}`, signal }), JobList);
+}
+
+async function* listPages(settings: Settings, options: ListOptions): AsyncGenerator<JobSummary, void, void> {
+  let cursor: string | null | undefined = options.cursor;
+  do {
+    const page: JobList = await listPage(settings, { ...options, cursor });
+    yield* page.jobs;
+    cursor = page.nextCursor;
+  } while (cursor !== null);
+}
+
+function queryOf(entries: Readonly<Record<string, string | number | undefined>>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(entries)) {
+    if (value !== undefined && value !== "") query.set(name, String(value));
+  }
+  return query.size === 0 ? "" : `?${query}`;
+}

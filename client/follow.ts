@@ -1,0 +1,87 @@
+import type { Settings } from "./client-options.ts";
+import { isPassing } from "./errors.ts";
+import { pause } from "./pause.ts";
+import { afterConnection, FRESH_LINK, reconnectDelayMs, wayNow } from "./reconnect-policy.ts";
+
+/**
+ * How a watcher hears of changes now. `connecting`: not yet. `live`: as they happen. `reconnecting`: not at the moment, and
+ * nothing will be missed. `polling`: late by seconds, because live connections fail. `closed`: no more.
+ */
+export type ConnectionState = "connecting" | "live" | "reconnecting" | "polling" | "closed";
+
+/** Two ways to the same frames; both go on from where the last one stopped. */
+export interface FrameSource<Frame> {
+  /** One connection. `finished`: nothing follows. Null where there is no live way. */
+  readonly live: ((onLive: () => void) => AsyncGenerator<Frame, "finished" | "lost", void>) | null;
+  /** One round, its waiting included. */
+  readonly poll: () => AsyncGenerator<Frame, "finished" | "again" | "lost", void>;
+}
+
+export interface FollowOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called on each change of state, never twice in a row with the same. */
+  readonly onState?: ((state: ConnectionState) => void) | undefined;
+}
+
+/**
+ * Frames from a source for as long as it has any: reconnects with jitter, polls while live connections fail, and goes back.
+ * Ends when the source is finished; throws the signal's reason on abort, and what no waiting mends (a refusal).
+ */
+export async function* follow<Frame>(
+  source: FrameSource<Frame>,
+  settings: Settings,
+  options: FollowOptions,
+): AsyncGenerator<Frame, void, void> {
+  const { reconnect } = settings.timing;
+  let told: ConnectionState | null = null;
+  const tell = (state: ConnectionState) => {
+    if (state === told) return;
+    told = state;
+    options.onState?.(state);
+  };
+  let link = FRESH_LINK;
+  try {
+    tell("connecting");
+    for (;;) {
+      options.signal?.throwIfAborted();
+      if (source.live === null || wayNow(link, Date.now()) === "poll") {
+        if ((yield* pollOnce(source, tell)) === "finished") return;
+        continue;
+      }
+      let liveSinceMs: number | null = null;
+      const outcome = yield* passing(
+        source.live(() => {
+          liveSinceMs = Date.now();
+          tell("live");
+        }),
+      );
+      if (outcome === "finished") return;
+      const nowMs = Date.now();
+      const wasPolling = link.pollUntilMs !== null;
+      link = afterConnection(link, liveSinceMs === null ? 0 : nowMs - liveSinceMs, nowMs, reconnect);
+      if (link.pollUntilMs === null || !wasPolling) tell("reconnecting");
+      await pause(reconnectDelayMs(link, reconnect, Math.random()), options.signal);
+    }
+  } finally {
+    tell("closed");
+  }
+
+  async function* pollOnce(from: FrameSource<Frame>, report: (state: ConnectionState) => void) {
+    const outcome = yield* passing(from.poll());
+    report(outcome === "lost" ? "reconnecting" : "polling");
+    if (outcome === "lost") await pause(settings.timing.pollEveryMs * (1 + Math.random()), options.signal);
+    return outcome;
+  }
+}
+
+/** A round whose failure may pass ends as `lost`; any other throws. */
+async function* passing<Frame, End>(
+  round: AsyncGenerator<Frame, End, void>,
+): AsyncGenerator<Frame, End | "lost", void> {
+  try {
+    return yield* round;
+  } catch (error) {
+    if (isPassing(error)) return "lost";
+    throw error;
+  }
+}
