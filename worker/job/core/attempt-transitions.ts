@@ -77,6 +77,7 @@ export function taskAccepted(
   taskId: string,
   report: UpstreamReport,
 ): FactRefusal | null {
+  if (change.record.task?.taskId === taskId) return "stale";
   const attempt = openAttempt(change.record, number);
   if (attempt === null || change.record.task !== null || change.record.delivery !== null) {
     // Called off while the submission was under way: the task exists, and nobody wants it.

@@ -1,0 +1,411 @@
+import { describe, expect, it } from "vitest";
+import type { JobFact } from "./job-fact.ts";
+import { attemptOf, type JobRecord } from "./job-record.ts";
+import {
+  after,
+  BUDGET_MS,
+  began,
+  context,
+  delivered,
+  failure,
+  image,
+  LANE,
+  LATE_MS,
+  LIVES,
+  queued,
+  report,
+  T0,
+} from "./test-jobs.ts";
+import { transition } from "./transition.ts";
+
+const HOUR = 3_600_000;
+
+/** Every fact, naming attempt 1 where it names one, put to a job of each kind a good hour after its submit. */
+const FACTS: Readonly<Record<string, (record: JobRecord) => JobFact>> = {
+  enqueued: (record) => ({ type: "enqueued", lane: LANE, round: record.round }),
+  attempt_began: began,
+  task_accepted: () => ({ type: "task_accepted", attempt: 1, taskId: "task-9", report }),
+  delivered: () => delivered(1),
+  "call_failed retry": () => ({ type: "call_failed", attempt: 1, failure: failure() }),
+  "call_failed give_up": () => ({ type: "call_failed", attempt: 1, failure: failure({ disposition: "give_up" }) }),
+  "call_failed put_back": () => ({ type: "call_failed", attempt: 1, failure: failure({ disposition: "put_back" }) }),
+  "call_failed block": () => ({ type: "call_failed", attempt: 1, failure: failure({ disposition: "block" }) }),
+  task_lost: () => ({ type: "task_lost", attempt: 1, failure: failure() }),
+  call_lost: () => ({ type: "call_lost", attempt: 1 }),
+  budget_ended: () => ({ type: "budget_ended", attempt: 1 }),
+  late_window_ended: () => ({ type: "late_window_ended", attempt: 1 }),
+  image_stored: () => ({ type: "image_stored", attempt: 1, index: 0, image: image() }),
+  store_failed: () => ({ type: "store_failed", attempt: 1, index: 0, dead: false, reason: "503" }),
+  "store_failed dead": () => ({ type: "store_failed", attempt: 1, index: 0, dead: true, reason: "403" }),
+  backoff_ended: () => ({ type: "backoff_ended" }),
+  deadline_passed: () => ({ type: "deadline_passed" }),
+  cancel: () => ({ type: "cancel" }),
+  retry: () => ({ type: "retry" }),
+};
+
+/** What each (life × fact) leads to; a pair that is not named is refused as stale. `unseen`: no reader can tell. */
+const TABLE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  queued: {
+    enqueued: "queued, unseen",
+    attempt_began: "running generating",
+    task_accepted: "queued, unseen",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    retry: "refused: not_finished",
+  },
+  "queued in lane": {
+    enqueued: "queued, unseen",
+    attempt_began: "running generating",
+    task_accepted: "queued, unseen",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    retry: "refused: not_finished",
+  },
+  generating: {
+    enqueued: "running generating, unseen",
+    task_accepted: "running generating",
+    delivered: "running storing",
+    "call_failed retry": "retrying",
+    "call_failed give_up": "failed",
+    "call_failed put_back": "queued",
+    "call_failed block": "queued",
+    task_lost: "retrying",
+    call_lost: "retrying",
+    budget_ended: "retrying",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    retry: "refused: not_finished",
+  },
+  "generating a task": {
+    enqueued: "running generating, unseen",
+    task_accepted: "running generating, unseen",
+    delivered: "running storing",
+    "call_failed retry": "retrying",
+    "call_failed give_up": "failed",
+    "call_failed put_back": "queued",
+    "call_failed block": "queued",
+    task_lost: "retrying",
+    budget_ended: "retrying",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    retry: "refused: not_finished",
+  },
+  storing: {
+    enqueued: "running storing, unseen",
+    task_accepted: "running storing, unseen",
+    image_stored: "succeeded",
+    store_failed: "running storing, unseen",
+    "store_failed dead": "failed",
+    cancel: "canceled",
+    retry: "refused: not_finished",
+  },
+  "retrying after a failure": {
+    enqueued: "retrying, unseen",
+    task_accepted: "retrying, unseen",
+    backoff_ended: "queued",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    retry: "refused: not_finished",
+  },
+  "retrying with an open call": {
+    enqueued: "retrying, unseen",
+    task_accepted: "retrying",
+    delivered: "running storing",
+    "call_failed retry": "retrying",
+    "call_failed give_up": "failed",
+    "call_failed put_back": "retrying",
+    "call_failed block": "retrying",
+    task_lost: "retrying",
+    call_lost: "retrying",
+    late_window_ended: "retrying",
+    backoff_ended: "queued",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    retry: "refused: not_finished",
+  },
+  "running beside an open call": {
+    enqueued: "running generating, unseen",
+    task_accepted: "running generating",
+    delivered: "running storing",
+    "call_failed retry": "running generating",
+    "call_failed give_up": "failed",
+    "call_failed put_back": "running generating",
+    "call_failed block": "running generating",
+    task_lost: "running generating",
+    call_lost: "running generating",
+    late_window_ended: "running generating",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    retry: "refused: not_finished",
+  },
+  "waiting for an open call": {
+    enqueued: "running generating, unseen",
+    task_accepted: "running generating",
+    delivered: "running storing",
+    "call_failed retry": "failed",
+    "call_failed give_up": "failed",
+    "call_failed put_back": "failed",
+    "call_failed block": "failed",
+    task_lost: "failed",
+    call_lost: "failed",
+    late_window_ended: "failed",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    retry: "refused: not_finished",
+  },
+  succeeded: {
+    enqueued: "succeeded, unseen",
+    task_accepted: "succeeded, unseen",
+    delivered: "refused: finished",
+    "call_failed retry": "refused: finished",
+    "call_failed give_up": "refused: finished",
+    "call_failed put_back": "refused: finished",
+    "call_failed block": "refused: finished",
+    task_lost: "refused: finished",
+    deadline_passed: "refused: finished",
+    cancel: "refused: finished",
+    retry: "refused: finished",
+  },
+  failed: {
+    enqueued: "failed, unseen",
+    task_accepted: "failed, unseen",
+    delivered: "refused: finished",
+    "call_failed retry": "refused: finished",
+    "call_failed give_up": "refused: finished",
+    "call_failed put_back": "refused: finished",
+    "call_failed block": "refused: finished",
+    task_lost: "refused: finished",
+    deadline_passed: "refused: finished",
+    cancel: "refused: finished",
+    retry: "queued",
+  },
+  canceled: {
+    enqueued: "canceled, unseen",
+    task_accepted: "canceled, unseen",
+    delivered: "refused: finished",
+    "call_failed retry": "refused: finished",
+    "call_failed give_up": "refused: finished",
+    "call_failed put_back": "refused: finished",
+    "call_failed block": "refused: finished",
+    task_lost: "refused: finished",
+    deadline_passed: "refused: finished",
+    cancel: "canceled, unseen",
+    retry: "queued",
+  },
+};
+
+function outcomeOf(life: string, name: string): string {
+  const before = LIVES[life]?.();
+  const fact = FACTS[name];
+  if (before === undefined || fact === undefined) throw new Error(`${life} × ${name}`);
+  const result = transition(before, fact(before), context({ nowMs: T0 + HOUR }));
+  if (!result.ok) return `refused: ${result.refusal}`;
+  const { state } = result.record;
+  const phase = state.status === "running" ? ` ${state.phase}` : "";
+  return result.record.revision === before.revision ? `${state.status}${phase}, unseen` : `${state.status}${phase}`;
+}
+
+describe("transition, every life × every fact", () => {
+  it.each(Object.keys(LIVES))("%s", (life) => {
+    const named = TABLE[life] ?? {};
+    const expected = Object.fromEntries(Object.keys(FACTS).map((name) => [name, named[name] ?? "refused: stale"]));
+    expect(Object.fromEntries(Object.keys(FACTS).map((name) => [name, outcomeOf(life, name)]))).toEqual(expected);
+  });
+});
+
+describe("budget and late answers", () => {
+  it("keeps a call past its budget open, waits a third of the budget, and takes its late answer", () => {
+    const late = LIVES["retrying with an open call"]?.() ?? queued();
+    expect(attemptOf(late, 1)).toMatchObject({
+      outcome: "timed_out",
+      stillOpen: true,
+      mayBeBilled: true,
+      counted: true,
+    });
+    expect(late.state).toMatchObject({ status: "retrying" });
+    expect(late.state.status === "retrying" && late.state.retryAtMs - T0 - BUDGET_MS).toBeGreaterThanOrEqual(
+      BUDGET_MS / 3,
+    );
+    const won = after(late, delivered(1), { type: "image_stored", attempt: 1, index: 0, image: image() });
+    expect(won.state.status).toBe("succeeded");
+    expect(attemptOf(won, 1)).toMatchObject({ outcome: "succeeded_late", stillOpen: false });
+    expect(won.log.map((event) => event.type)).toEqual([
+      "job.queued",
+      "attempt.started",
+      "attempt.finished",
+      "job.retrying",
+      "attempt.late",
+      "job.storing",
+      "job.succeeded",
+    ]);
+  });
+
+  it("calls the running attempt off when an earlier one delivers late, and gives back its lease", () => {
+    const both = LIVES["running beside an open call"]?.() ?? queued();
+    const won = after(both, delivered(1));
+    expect(attemptOf(won, 2)).toMatchObject({ outcome: "canceled", mayBeBilled: true });
+    expect(won.outbox.releases.map(({ leaseId, outcome }) => [leaseId, outcome.kind])).toEqual([
+      ["lease-1", "failed"],
+      ["lease-2", "abandoned"],
+    ]);
+    expect(won.outbox.observations).toHaveLength(1);
+  });
+
+  it("calls an open earlier call off when the next attempt delivers", () => {
+    const both = LIVES["running beside an open call"]?.() ?? queued();
+    const won = after(both, delivered(2));
+    expect(attemptOf(won, 1)).toMatchObject({ outcome: "timed_out", stillOpen: false });
+    expect(transition(won, delivered(1), context())).toEqual({ ok: false, refusal: "stale" });
+  });
+
+  it("hangs up at the budget when late answers are not wanted", () => {
+    const result = transition(
+      after(queued(), began),
+      { type: "budget_ended", attempt: 1 },
+      context({ nowMs: T0 + LATE_MS }),
+    );
+    expect(result.ok && attemptOf(result.record, 1)).toMatchObject({ outcome: "timed_out", stillOpen: false });
+  });
+
+  it("fails with the last attempt only once no call is open", () => {
+    const waiting = LIVES["waiting for an open call"]?.() ?? queued();
+    expect(waiting.state).toMatchObject({ status: "running", phase: "generating" });
+    const ended = after(waiting, { at: T0 + LATE_MS }, { type: "late_window_ended", attempt: 1 });
+    expect(ended.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
+  });
+
+  it("with onUncertain: fail starts no second attempt, and says that it may have been billed", () => {
+    const waiting = after(
+      queued({ onUncertain: "fail" }),
+      began,
+      { at: T0 + BUDGET_MS },
+      { type: "budget_ended", attempt: 1 },
+    );
+    expect(waiting.state).toMatchObject({ status: "running", phase: "generating" });
+    const ended = after(waiting, { at: T0 + LATE_MS }, { type: "late_window_ended", attempt: 1 });
+    expect(ended.state).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
+  });
+
+  it("with onUncertain: fail retries after all when a late refusal proves that nothing was billed", () => {
+    const waiting = after(
+      queued({ onUncertain: "fail" }),
+      began,
+      { at: T0 + BUDGET_MS },
+      { type: "budget_ended", attempt: 1 },
+    );
+    expect(after(waiting, { type: "call_failed", attempt: 1, failure: failure() }).state.status).toBe("retrying");
+  });
+});
+
+describe("asynchronous tasks", () => {
+  it("resumes the task in the next attempt, uncounted and under the same lease", () => {
+    const running = LIVES["generating a task"]?.() ?? queued();
+    const timedOut = after(running, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 });
+    expect(attemptOf(timedOut, 1)).toMatchObject({ outcome: "timed_out", counted: false });
+    expect(timedOut.outbox.releases).toEqual([]);
+    const resumed = after(timedOut, { at: T0 + 2 * BUDGET_MS }, { type: "backoff_ended" });
+    expect(resumed.state).toMatchObject({ status: "running", phase: "generating", attempt: 2 });
+    expect(resumed.task).toMatchObject({ taskId: "task-1", attempt: 2 });
+    expect(attemptOf(resumed, 2)).toMatchObject({ counted: false, lease: { leaseId: "lease-1" } });
+    expect(after(resumed, delivered(2)).state).toMatchObject({ status: "running", phase: "storing" });
+  });
+
+  it("does not call a running attempt lost while its task is known", () => {
+    const running = LIVES["generating a task"]?.() ?? queued();
+    expect(transition(running, { type: "call_lost", attempt: 1 }, context())).toEqual({ ok: false, refusal: "stale" });
+  });
+
+  it("asks upstream to cancel the task of a canceled job, and a retry resumes it rather than pay again", () => {
+    const canceled = after(LIVES["generating a task"]?.() ?? queued(), { type: "cancel" });
+    expect(canceled.outbox.cancelTasks).toEqual(["task-1"]);
+    const retried = after(canceled, { type: "retry" });
+    expect(retried.state).toMatchObject({ status: "running", phase: "generating" });
+    expect(retried.task?.taskId).toBe("task-1");
+  });
+
+  it("treats a lost task as an uncertain outcome", () => {
+    const lost = { type: "task_lost", attempt: 1, failure: failure() } as const;
+    const running = after(queued({ onUncertain: "fail" }), began, {
+      type: "task_accepted",
+      attempt: 1,
+      taskId: "t",
+      report,
+    });
+    expect(after(running, lost).state).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
+  });
+});
+
+describe("storing", () => {
+  it("goes on with the stored links when a job canceled while storing is retried", () => {
+    const canceled = after(LIVES.storing?.() ?? queued(), { type: "cancel" });
+    const retried = after(canceled, { at: T0 + HOUR }, { type: "retry" });
+    expect(retried.state).toMatchObject({ status: "running", phase: "storing" });
+    expect(retried.attempts).toHaveLength(1);
+  });
+
+  it("makes a new image when the links died before the retry", () => {
+    const canceled = after(LIVES.storing?.() ?? queued(), { type: "cancel" });
+    expect(after(canceled, { at: T0 + 25 * HOUR }, { type: "retry" }).state.status).toBe("queued");
+  });
+
+  it("repeats copying until the links die, then says that the result is lost", () => {
+    const storing = LIVES.storing?.() ?? queued();
+    const failed = { type: "store_failed", attempt: 1, index: 0, dead: false, reason: "503" } as const;
+    const again = after(storing, failed, failed, failed);
+    expect(again.state).toMatchObject({ status: "running", phase: "storing" });
+    const lost = after(again, { at: T0 + 24 * HOUR }, failed);
+    expect(lost.state).toMatchObject({ status: "failed", error: { code: "result_lost" } });
+  });
+
+  it("keeps the images that could be stored when another is lost", () => {
+    const storing = after(queued({ n: 2 }), began, delivered(1, ["https://r.test/1.png", "https://r.test/2.png"]));
+    const done = after(
+      storing,
+      { type: "store_failed", attempt: 1, index: 0, dead: true, reason: "403" },
+      { type: "image_stored", attempt: 1, index: 1, image: image(1) },
+    );
+    expect(done.state).toMatchObject({ status: "succeeded", images: [{ index: 1 }] });
+    expect(done.warnings).toMatchObject([{ code: "result_partly_lost" }]);
+  });
+});
+
+describe("retries", () => {
+  it("gives up on a failure that is worth one repetition only", () => {
+    const timeout = { type: "call_failed", failure: failure({ maxRepeats: 1 }) } as const;
+    const once = after(queued(), began, { ...timeout, attempt: 1 });
+    const twice = after(once, { at: T0 + 10_000 }, { type: "backoff_ended" }, began, { ...timeout, attempt: 2 });
+    expect(twice.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
+  });
+
+  it("waits at least as long as upstream asked", () => {
+    const result = after(queued(), began, {
+      type: "call_failed",
+      attempt: 1,
+      failure: failure({ retryAfterMs: 90_000 }),
+    });
+    expect(result.state).toMatchObject({ status: "retrying", retryAtMs: T0 + 90_000 });
+  });
+
+  it("does not count an attempt that was throttled, and asks for the old place", () => {
+    const back = after(queued(), began, {
+      type: "call_failed",
+      attempt: 1,
+      failure: failure({ disposition: "put_back" }),
+    });
+    expect(attemptOf(back, 1)).toMatchObject({ outcome: "throttled", counted: false });
+    expect(back.outbox.releases).toMatchObject([{ requeueRound: 2, outcome: { kind: "throttled" } }]);
+    expect(back.round).toBe(2);
+  });
+
+  it("begins a new life by hand: attempts count anew, the log goes on", () => {
+    const failed = after(queued({ maxAttempts: 1 }), began, { type: "call_failed", attempt: 1, failure: failure() });
+    expect(failed.state.status).toBe("failed");
+    const retried = after(failed, { at: T0 + HOUR }, { type: "retry" });
+    expect(retried).toMatchObject({ state: { status: "queued" }, deadlineAtMs: T0 + 25 * HOUR, expiresAtMs: null });
+    const again = after(retried, began, { type: "call_failed", attempt: 2, failure: failure() });
+    expect(again.state).toMatchObject({
+      status: "failed",
+      error: { message: expect.stringContaining("only attempt") },
+    });
+  });
+});
