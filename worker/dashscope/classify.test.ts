@@ -115,6 +115,15 @@ const ROWS: Row[] = [
   [502, null, retry, "attempts_exhausted", "upstream", null, true],
   [503, null, retry, "attempts_exhausted", "upstream", null, true],
   [504, null, retry, "attempts_exhausted", "upstream", null, true],
+  // Cloudflare's own pages: cut (520, 524), or no connection at all.
+  [520, null, retry, "attempts_exhausted", "upstream", null, true],
+  [521, null, retry, "attempts_exhausted", "upstream", null, false],
+  [522, null, retry, "attempts_exhausted", "upstream", null, false],
+  [523, null, retry, "attempts_exhausted", "upstream", null, false],
+  [524, null, retry, "attempts_exhausted", "upstream", null, true],
+  [525, null, retry, "attempts_exhausted", "upstream", null, false],
+  [526, null, retry, "attempts_exhausted", "upstream", null, false],
+  [530, null, retry, "attempts_exhausted", "upstream", null, false],
 ];
 
 describe("classify", () => {
@@ -129,7 +138,6 @@ describe("classify", () => {
     ["bad_body", retry, "upstream", true],
     ["too_large", retry, "upstream", true],
     ["redirected", block, "account", false],
-    ["not_sent", retry, "upstream", false],
     ["cut", retry, "upstream", true],
     ["aborted", retry, "none", true],
     ["task_unknown", retry, "none", true],

@@ -15,9 +15,10 @@ export type UpstreamProblem =
   /** A success whose body is larger than any answer can be; reading was given up. */
   | { readonly kind: "too_large" }
   | { readonly kind: "redirected" }
-  /** No connection: the request never left. */
-  | { readonly kind: "not_sent" }
-  /** The connection broke after the request was, or may have been, sent. */
+  /**
+   * No answer: the connection broke, or never came about. The runtime throws the same error for both, so the worse is
+   * assumed; where Cloudflare tells them apart (its 52x pages) it is a refusal by status.
+   */
   | { readonly kind: "cut" }
   /** The caller's signal ended it. */
   | { readonly kind: "aborted" }
@@ -64,8 +65,6 @@ function ruleFor(problem: UpstreamProblem, report: UpstreamReport): FailureRule 
       return RULES.tooLarge;
     case "redirected":
       return RULES.redirected;
-    case "not_sent":
-      return RULES.notSent;
     case "cut":
       return RULES.cut;
     case "aborted":

@@ -39,6 +39,9 @@ export const PREFIXES: readonly (readonly [string, FailureRule])[] = [
   ["internalerror.", RULES.internal],
 ];
 
+/** Pages of Cloudflare's own for an origin it could not connect to (refused, timed out, unreachable, TLS, DNS): nothing was sent. */
+const NOT_SENT_STATUSES: readonly number[] = [521, 522, 523, 525, 526, 530];
+
 /** For a code that is not in the table, or none (an HTML page, an empty body). */
 export function ruleForStatus(httpStatus: number | null, code: string | null): FailureRule {
   const status = httpStatus ?? 0;
@@ -52,6 +55,7 @@ export function ruleForStatus(httpStatus: number | null, code: string | null): F
   if (status === 413) return RULES.tooLargeRequest;
   if (status === 429) return RULES.throttled;
   if (status >= 400 && status < 500) return RULES.rejected;
+  if (code === null && NOT_SENT_STATUSES.includes(status)) return RULES.notSent;
   if (status >= 500) return code === null ? RULES.gateway : RULES.internal;
   return RULES.unexplained;
 }

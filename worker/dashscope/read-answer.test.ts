@@ -1,0 +1,190 @@
+import { describe, expect, it } from "vitest";
+import { type HttpAnswer, readAnswer } from "./read-answer.ts";
+
+const context = { region: "sg", host: "dashscope-intl.aliyuncs.com" } as const;
+const cut = (text: string, maxChars: number) => text.slice(0, maxChars);
+
+function read(body: unknown, given: Partial<HttpAnswer> & { taskId?: string } = {}) {
+  const { taskId = null, ...answer } = given;
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  return readAnswer(
+    { httpStatus: 200, requestId: "from-header", retryAfterMs: null, text, ...answer },
+    taskId,
+    cut,
+    context,
+  );
+}
+
+function choice(...content: object[]) {
+  return { finish_reason: "stop", message: { role: "assistant", content } };
+}
+
+const PNG = "https://dashscope-7c2c.oss-cn-shanghai.aliyuncs.com/7d/93/20260611/d23adf3d/a.png?Expires=1781778573";
+const times = { submit_time: "2024-03-01 17:38:24.817", scheduled_time: "2024-03-01 17:38:24.831" };
+
+describe("readAnswer to generate", () => {
+  it("reads the image of the max family, recorded with role after content and a task metric", () => {
+    const answer = read({
+      output: {
+        choices: [{ finish_reason: "stop", message: { content: [{ image: PNG }], role: "assistant" } }],
+        task_metric: { FAILED: 0, SUCCEEDED: 1, TOTAL: 1 },
+      },
+      usage: { height: 928, image_count: 1, width: 1664 },
+      request_id: "5795d646",
+    });
+    expect(answer).toEqual({
+      kind: "delivered",
+      links: [PNG],
+      report: { httpStatus: 200, code: null, message: null, requestId: "5795d646", taskId: null },
+    });
+  });
+
+  it.each([
+    ["3.0 (typed parts, rewrite status)", [choice({ type: "image", image: PNG })], { rewrite_status: "success" }],
+    ["wan2.6 (finished)", [choice({ type: "image", image: PNG })], { finished: true }],
+    ["z-image (the prompt after the image)", [choice({ image: PNG }, { text: "a prompt, rewritten" })], {}],
+    ["an SDK's view (empty code, nulls)", [choice({ image: PNG, text: null })], { results: null, task_id: null }],
+  ])("reads %s", (_family, choices, output) => {
+    expect(read({ code: "", message: "", output: { choices, ...output } })).toMatchObject({ links: [PNG] });
+  });
+
+  it("walks all parts of all choices, each image once", () => {
+    const choices = [choice({ image: "a" }, { image: "b" }), choice({ image: "b" }, { image: "c" })];
+    expect(read({ output: { choices } })).toMatchObject({ kind: "delivered", links: ["a", "b", "c"] });
+  });
+
+  it.each([["PENDING"], ["RUNNING"], ["SOMETHING_NEW"], [undefined]])(
+    "takes a task with status %s for accepted",
+    (status) => {
+      const answer = read({ output: { task_status: status, task_id: "9e2b6ef6" }, request_id: "33da8e6b" });
+      expect(answer).toMatchObject({ kind: "accepted", taskId: "9e2b6ef6", report: { taskId: "9e2b6ef6" } });
+    },
+  );
+
+  it.each([
+    ["no output", {}],
+    ["no choice", { output: { choices: [] } }],
+    ["an empty content", { output: { choices: [choice()] } }],
+    ["a text only", { output: { choices: [choice({ text: "no" })] } }],
+  ])("calls a success with %s a failure that may be billed", (_what, body) => {
+    expect(read(body)).toMatchObject({ kind: "failed", failure: { mayBeBilled: true, disposition: "retry" } });
+  });
+
+  it("calls a 200 with a code a failure, images or not", () => {
+    const body = { code: "DataInspectionFailed", message: "…", output: { choices: [choice({ image: PNG })] } };
+    expect(read(body)).toMatchObject({ kind: "failed", failure: { jobCode: "content_rejected" } });
+  });
+
+  it.each(["<html>ok</html>", "", "null", "[1]", '"text"', '{"output":"text"}'])(
+    "calls the unreadable success %j a failure that may be billed",
+    (body) => {
+      expect(read(body)).toMatchObject({ kind: "failed", failure: { disposition: "retry", mayBeBilled: true } });
+    },
+  );
+
+  it("takes an answer that was too large to read for a failure that may be billed", () => {
+    expect(read("", { text: null })).toMatchObject({ kind: "failed", failure: { mayBeBilled: true } });
+    const refusal = read("", { text: null, httpStatus: 400 });
+    expect(refusal).toMatchObject({ kind: "failed", failure: { mayBeBilled: false, disposition: "give_up" } });
+  });
+
+  it("takes the request id from the header where the body has none", () => {
+    expect(read("", { httpStatus: 503 })).toMatchObject({ failure: { report: { requestId: "from-header" } } });
+    const body = { code: "InvalidApiKey", message: "Invalid API-key provided.", request_id: "a1c0561c" };
+    expect(read(body, { httpStatus: 401 })).toMatchObject({ failure: { report: { requestId: "a1c0561c" } } });
+  });
+
+  it("reports a gateway's page by its words, without markup", () => {
+    const page = "<html>\r\n<head><title>502 Bad Gateway</title></head><body><hr>nginx</body></html>";
+    expect(read(page, { httpStatus: 502 })).toMatchObject({
+      failure: { report: { message: "502 Bad Gateway nginx" } },
+    });
+  });
+
+  it("bounds upstream's words", () => {
+    const answer = read({ code: "C".repeat(999), message: "m".repeat(9999) }, { httpStatus: 400 });
+    if (answer.kind !== "failed") throw new Error(answer.kind);
+    expect(answer.failure.report.code).toHaveLength(200);
+    expect(answer.failure.report.message).toHaveLength(500);
+  });
+
+  it("blocks on a redirect", () => {
+    expect(read("", { httpStatus: 302 })).toMatchObject({ failure: { disposition: "block", mayBeBilled: false } });
+  });
+});
+
+describe("readAnswer to readTask", () => {
+  const taskId = "9e2b6ef6";
+
+  it.each([
+    ["PENDING", "PENDING"],
+    ["RUNNING", "RUNNING"],
+    ["SUSPENDED", "RUNNING"],
+    ["SOMETHING_NEW", "RUNNING"],
+  ])("%s is pending", (status, taskStatus) => {
+    const metrics = { TOTAL: 4, SUCCEEDED: 0, FAILED: 0 };
+    const body = { output: { task_id: taskId, task_status: status, ...times, task_metrics: metrics } };
+    expect(read(body, { taskId })).toMatchObject({ kind: "pending", taskStatus, report: { taskId } });
+  });
+
+  it("reads the results of a legacy task and the choices of a new one", () => {
+    const legacy = { task_id: taskId, task_status: "SUCCEEDED", ...times, results: [{ url: PNG, orig_prompt: "a" }] };
+    expect(read({ output: legacy, usage: { image_count: 1 } }, { taskId })).toMatchObject({ links: [PNG] });
+    const modern = { task_id: taskId, task_status: "SUCCEEDED", choices: [choice({ type: "image", image: PNG })] };
+    expect(read({ output: modern }, { taskId })).toMatchObject({ kind: "delivered", links: [PNG] });
+  });
+
+  it("delivers what succeeded in part, and says why the rest is missing", () => {
+    const results = [{ url: "a" }, { code: "DataInspectionFailed", message: "Output data may …" }, { url: "b" }];
+    const answer = read({ output: { task_id: taskId, task_status: "SUCCEEDED", results } }, { taskId });
+    expect(answer).toMatchObject({
+      kind: "delivered",
+      links: ["a", "b"],
+      report: { code: "DataInspectionFailed", message: "Output data may …" },
+    });
+  });
+
+  it("fails with the cause when every image of a succeeded task was refused", () => {
+    const results = [{ code: "DataInspectionFailed", message: "Output data may …" }];
+    const answer = read({ output: { task_id: taskId, task_status: "SUCCEEDED", results } }, { taskId });
+    expect(answer).toMatchObject({ kind: "failed", failure: { jobCode: "content_rejected", mayBeBilled: false } });
+  });
+
+  it("fails with the task's own code", () => {
+    const output = { task_id: taskId, task_status: "FAILED", ...times, code: "InvalidParameter", message: "wrong" };
+    const answer = read({ request_id: "c61fe158", output }, { taskId });
+    expect(answer).toMatchObject({
+      kind: "failed",
+      failure: { jobCode: "invalid_request", report: { code: "InvalidParameter", message: "wrong", taskId } },
+    });
+  });
+
+  it("tells a failed task without a code, a canceled one and an empty success apart from a living one", () => {
+    const failed = read({ output: { task_status: "FAILED" } }, { taskId });
+    expect(failed).toMatchObject({ kind: "failed", failure: { disposition: "retry", maxRepeats: 1 } });
+    const canceled = read({ output: { task_status: "CANCELED" } }, { taskId });
+    expect(canceled).toMatchObject({ kind: "failed", failure: { fault: "none", mayBeBilled: false } });
+    const empty = read({ output: { task_status: "SUCCEEDED", results: [] } }, { taskId });
+    expect(empty).toMatchObject({ kind: "failed", failure: { mayBeBilled: true } });
+  });
+
+  it("gives an unknown task up for lost, perhaps billed", () => {
+    const answer = read({ request_id: "85c25460", output: { task_id: taskId, task_status: "UNKNOWN" } }, { taskId });
+    expect(answer).toMatchObject({ kind: "task_lost", failure: { mayBeBilled: true, fault: "none" } });
+  });
+
+  it.each<[string, unknown, Partial<HttpAnswer>]>([
+    ["a 401", { code: "InvalidApiKey", message: "…" }, { httpStatus: 401 }],
+    ["a 403 page", "<html>", { httpStatus: 403 }],
+    ["a 404", "", { httpStatus: 404 }],
+    ["a 429", { code: "Throttling", message: "…" }, { httpStatus: 429 }],
+    ["a 500", { code: "InternalError", message: "…" }, { httpStatus: 500 }],
+    ["a 200 with a code", { code: "InvalidParameter", message: "…" }, {}],
+    ["a page with 200", "<html>", {}],
+    ["an answer without a status", { output: { task_id: taskId } }, {}],
+    ["a redirect", "", { httpStatus: 307 }],
+    ["an endless answer", "", { text: null }],
+  ])("leaves the task be after %s, for it may live", (_what, body, answer) => {
+    expect(read(body, { taskId, ...answer })).toMatchObject({ kind: "unreadable", failure: { mayBeBilled: true } });
+  });
+});
