@@ -1,0 +1,20 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vite";
+
+/**
+ * The page, built into `dist/web`, which the Worker serves as static assets. `npm run build`; for work on the page alone
+ * `npx vite --config web/vite.config.ts` beside a running Worker (`API` is its address, `http://localhost:8787` by default).
+ */
+export default defineConfig({
+  root: import.meta.dirname,
+  plugins: [react()],
+  build: {
+    outDir: "../dist/web",
+    emptyOutDir: true,
+    target: "es2023",
+    // An inlined asset would be a data: address, which the content security policy need not allow for anything but images.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  server: { proxy: { "/api": { target: process.env.API ?? "http://localhost:8787", ws: true } } },
+});
