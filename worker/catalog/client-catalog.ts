@@ -1,3 +1,139 @@
 import { DurableObject } from "cloudflare:workers";
+import { configOf } from "../env.ts";
+import { readWatch, refuseWatch } from "../job/watch-request.ts";
+import { CatalogStore } from "./catalog-store.ts";
+import type { CatalogEntry, CatalogRpc, ListQuery } from "./contract.ts";
+import { decodeListCursor, encodeListCursor } from "./core/list-cursor.ts";
+import { GRANT_MS, redeem, reserve } from "./core/reservations.ts";
+import { Feed } from "./feed.ts";
+import { FeedSockets } from "./feed-sockets.ts";
+import { FeedStreams } from "./feed-streams.ts";
+import { PlaceWatch } from "./place-watch.ts";
 
-export class ClientCatalog extends DurableObject<Env> {}
+/** How often lanes are asked for places while somebody watches and jobs wait, in ms. */
+const PLACES_EVERY_MS = 4_000;
+
+/** How soon after a job was queued its place is asked for: soon for a person, and one question for a burst of jobs. */
+const PLACES_SOON_MS = 500;
+
+/** So many waiting jobs get their places told; a list shows fewer. */
+const MAX_PLACES = 1_000;
+
+/** One client's jobs: the list, the live feed, and the bound on unfinished ones. Named by the client. */
+export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
+  readonly #store: CatalogStore;
+  readonly #sockets: FeedSockets;
+  readonly #streams: FeedStreams;
+  readonly #feed: Feed;
+  readonly #places: PlaceWatch;
+  /** What the alarm is known to be set to; null when that is not known, or it is not set. */
+  #alarmAtMs: number | null = null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    const config = configOf(env);
+    this.#store = new CatalogStore(ctx.storage);
+    this.#sockets = new FeedSockets(ctx);
+    this.#streams = new FeedStreams();
+    this.#places = new PlaceWatch(env);
+    this.#feed = new Feed(this.#store, this.#sockets, this.#streams, {
+      client: ctx.id.name ?? "",
+      signingSecrets: config.ok ? config.config.signingSecrets : [],
+      placeOf: (jobId) => this.#places.placeOf(jobId),
+    });
+  }
+
+  /** Takes the entry unless it holds the same or a newer `seq`, or the job is gone. */
+  async record(entry: CatalogEntry): Promise<void> {
+    const nowMs = Date.now();
+    const recorded = this.#store.record(entry, nowMs);
+    if (recorded === null) return;
+    if (recorded.isNew) this.#store.keepReservations(redeem(this.#store.reservations(), nowMs), "in memory");
+    if (entry.status !== "queued") this.#places.forget(entry.id);
+    this.#feed.tell(recorded.change);
+    if (entry.status === "queued" && !this.#places.knows(entry.id)) this.#askPlaces(PLACES_SOON_MS);
+  }
+
+  /** The job is gone; a later `record` of it is ignored. Idempotent. */
+  async forget(jobId: string): Promise<void> {
+    const change = this.#store.forget(jobId, Date.now());
+    if (change === null) return;
+    this.#places.forget(jobId);
+    this.#feed.tell(change);
+  }
+
+  /** Newest first. A job keeps its place in the order for ever, so pages neither repeat nor leave out jobs that move. */
+  async list({ status, workflow, limit, cursor }: ListQuery): ReturnType<CatalogRpc["list"]> {
+    const position = cursor === null ? null : decodeListCursor(cursor);
+    if (cursor !== null && position === null) return { ok: false, code: "invalid_cursor" };
+    const found = this.#store.list(status === null ? null : [...new Set(status)], workflow, position, limit + 1);
+    const entries = found.slice(0, limit);
+    const last = entries.at(-1);
+    const nextCursor =
+      found.length > limit && last !== undefined
+        ? encodeListCursor({ createdAtMs: Date.parse(last.createdAt), id: last.id })
+        : null;
+    return { ok: true, entries, nextCursor };
+  }
+
+  /** Stored before it answers, so that a crash forgets no promise; what was used of it is counted in memory and errs to the safe side. */
+  async reserve(wanted: number, limit: number): ReturnType<CatalogRpc["reserve"]> {
+    const nowMs = Date.now();
+    const pending = this.#store.pending();
+    const { granted, reservations } = reserve(this.#store.reservations(), pending, wanted, limit, nowMs);
+    if (granted > 0) this.#store.keepReservations(reservations, "stored");
+    return { granted, pending, endsAtMs: nowMs + GRANT_MS };
+  }
+
+  /** The live feed, for whom http let in. */
+  override async fetch(request: Request): Promise<Response> {
+    const watch = readWatch(request.headers);
+    if (watch === null) return new Response("not let in by http", { status: 400 });
+    const { origin, after } = watch;
+    const opened = watch.mode === "ws" ? this.#sockets.accept(origin, after) : this.#streams.open(origin, after);
+    if (opened === null) return refuseWatch("too_many_watchers");
+    this.#feed.begin(opened.watcher);
+    this.#askPlaces(PLACES_EVERY_MS);
+    return opened.response;
+  }
+
+  override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    this.#sockets.receive(socket, message);
+  }
+
+  override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
+    this.#sockets.closed(socket, code);
+  }
+
+  override async webSocketError(socket: WebSocket): Promise<void> {
+    this.#sockets.closed(socket, 1011);
+  }
+
+  /** Asks for places and comes back, while somebody watches and jobs wait; never throws, for the next one mends what this one could not. */
+  override async alarm(): Promise<void> {
+    this.#alarmAtMs = null;
+    this.#feed.catchUp();
+    if (!this.#feed.isWatched) {
+      this.#places.clear();
+      return;
+    }
+    const queued = this.#store.queued(MAX_PLACES);
+    if (queued.length === 0) return;
+    for (const jobId of await this.#places.moved(queued)) {
+      // The lanes were asked in between: what has left the line since is told by its own record.
+      const change = this.#store.change(jobId);
+      if (change?.kind === "job" && change.entry.status === "queued") this.#feed.tellPlace(change);
+      else this.#places.forget(jobId);
+    }
+    this.#askPlaces(PLACES_EVERY_MS);
+  }
+
+  /** Sets the alarm unless it comes earlier anyway, or nobody would look. */
+  #askPlaces(delayMs: number): void {
+    const atMs = Date.now() + delayMs;
+    if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
+    if (!this.#feed.isWatched || this.#store.queued(1).length === 0) return;
+    this.#alarmAtMs = atMs;
+    void this.ctx.storage.setAlarm(atMs);
+  }
+}

@@ -1,0 +1,33 @@
+import { FINAL_STATUSES, JobStatus } from "../../schemas/job.ts";
+import { WORKFLOWS } from "../../schemas/paths.ts";
+
+/** A status beside a job's own: the job was removed, and its row only says so; `listed_at_ms` is then when it went. */
+export const GONE = "gone";
+
+export const SCHEMA = [
+  // One row a job. No rowid: the id is the key, so a change of a job that keeps its status writes one row.
+  `CREATE TABLE IF NOT EXISTS jobs (
+     id TEXT PRIMARY KEY,
+     workflow TEXT NOT NULL,
+     status TEXT NOT NULL,
+     listed_at_ms INTEGER NOT NULL,
+     done INTEGER NOT NULL,
+     seq INTEGER NOT NULL,
+     cursor INTEGER NOT NULL,
+     entry TEXT NOT NULL
+   ) WITHOUT ROWID`,
+  // Every list is a merge of these, whatever its filters, and reads no more than it shows.
+  "CREATE INDEX IF NOT EXISTS jobs_listed ON jobs (workflow, status, listed_at_ms, id)",
+  // Only what is done changes no more, so each job enters once; the unfinished are few, and found by the index above.
+  "CREATE INDEX IF NOT EXISTS jobs_settled ON jobs (cursor) WHERE done = 1",
+];
+
+/** Constants of ours only; written out, because an index is used for `IN` of constants. */
+function quoted(words: readonly string[]): string {
+  return words.map((word) => `'${word}'`).join(", ");
+}
+
+const unfinished = JobStatus.options.filter((status) => !FINAL_STATUSES.includes(status));
+
+/** The condition of jobs that are not done, in the words of the index that finds them. */
+export const UNFINISHED_JOBS = `workflow IN (${quoted(WORKFLOWS)}) AND status IN (${quoted(unfinished)})`;

@@ -1,0 +1,221 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type JobStatus, JobStatus as JobStatuses } from "../../schemas/job.ts";
+import { WORKFLOWS } from "../../schemas/paths.ts";
+import { catalogStub } from "../stubs.ts";
+import { catalogEntry, jobId } from "./catalog-entry.fixture.ts";
+import { CatalogStore } from "./catalog-store.ts";
+import type { CatalogEntry } from "./contract.ts";
+
+let names = 0;
+function newCatalog() {
+  const name = `client-${++names}`;
+  return { catalog: catalogStub(env, name), object: env.CATALOGS.getByName(name) };
+}
+
+async function ids(catalog: ReturnType<typeof catalogStub>, query: Partial<Parameters<typeof catalog.list>[0]> = {}) {
+  const page = await catalog.list({ status: null, workflow: null, limit: 50, cursor: null, ...query });
+  if (!page.ok) throw new Error(page.code);
+  return page.entries.map(({ id }) => id);
+}
+
+describe("record", () => {
+  it("takes a newer seq, and ignores the same or an older one", async () => {
+    const { catalog } = newCatalog();
+    await catalog.record(catalogEntry({ n: 1, seq: 3, status: "running" }));
+    await catalog.record(catalogEntry({ n: 1, seq: 2, status: "queued" }));
+    await catalog.record(catalogEntry({ n: 1, seq: 3, status: "failed" }));
+    expect(await ids(catalog, { status: ["running"] })).toEqual([jobId(1)]);
+    await catalog.record(catalogEntry({ n: 1, seq: 4, status: "succeeded" }));
+    expect(await ids(catalog, { status: ["running"] })).toEqual([]);
+    expect(await ids(catalog, { status: ["succeeded"] })).toEqual([jobId(1)]);
+  });
+
+  it("does not bring back a job that is gone, not even after an eviction, nor one that it hears of later only", async () => {
+    const { catalog, object } = newCatalog();
+    await catalog.record(catalogEntry({ n: 1, seq: 1 }));
+    await catalog.forget(jobId(1));
+    await catalog.forget(jobId(2));
+    await evictDurableObject(object);
+    await catalog.record(catalogEntry({ n: 1, seq: 9 }));
+    await catalog.record(catalogEntry({ n: 2, seq: 1 }));
+    expect(await ids(catalog)).toEqual([]);
+  });
+
+  it("writes at most 8 rows for a job that is queued, runs and ends", async () => {
+    const { object } = newCatalog();
+    const perJob = await runInDurableObject(object, (_catalog, state) => {
+      const counted = countingStorage(state.storage);
+      const store = new CatalogStore(counted.storage);
+      store.record(catalogEntry({ n: 0 }), 1);
+      const before = counted.rowsWritten();
+      const jobs = 50;
+      for (let n = 1; n <= jobs; n++) {
+        store.record(catalogEntry({ n, seq: 1, status: "queued" }), n);
+        store.record(catalogEntry({ n, seq: 2, status: "running" }), n);
+        store.record(catalogEntry({ n, seq: 4, status: "succeeded" }), n);
+      }
+      return (counted.rowsWritten() - before) / jobs;
+    });
+    expect(perJob).toBeGreaterThan(0);
+    expect(perJob).toBeLessThanOrEqual(8);
+  });
+});
+
+describe("an unknown client's catalog", () => {
+  it("answers and stores nothing", async () => {
+    const { catalog, object } = newCatalog();
+    expect(await ids(catalog)).toEqual([]);
+    expect(await catalog.reserve(1, 0)).toMatchObject({ granted: 0, pending: 0 });
+    const tables = await runInDurableObject(
+      object,
+      (_catalog, state) => state.storage.sql.exec("SELECT name FROM sqlite_master").toArray().length,
+    );
+    expect(tables).toBe(0);
+  });
+});
+
+describe("list", () => {
+  it("shows the newest first, and filters by statuses and workflow", async () => {
+    const { catalog } = newCatalog();
+    await catalog.record(catalogEntry({ n: 1, status: "failed" }));
+    await catalog.record(catalogEntry({ n: 2, status: "succeeded", workflow: "image-from-reference" }));
+    await catalog.record(catalogEntry({ n: 3, status: "queued" }));
+    await catalog.record(catalogEntry({ n: 4, status: "failed", workflow: "image-from-reference" }));
+    expect(await ids(catalog)).toEqual([4, 3, 2, 1].map(jobId));
+    expect(await ids(catalog, { status: ["failed", "queued"] })).toEqual([4, 3, 1].map(jobId));
+    expect(await ids(catalog, { workflow: "image-from-reference" })).toEqual([4, 2].map(jobId));
+    expect(await ids(catalog, { workflow: "image-from-reference", status: ["failed", "failed"] })).toEqual([jobId(4)]);
+  });
+
+  it("gives a cursor only when more follows, and refuses one that is not its own", async () => {
+    const { catalog } = newCatalog();
+    for (const n of [1, 2, 3]) await catalog.record(catalogEntry({ n }));
+    const query = { status: null, workflow: null, cursor: null };
+    expect(await catalog.list({ ...query, limit: 3 })).toMatchObject({ ok: true, nextCursor: null });
+    expect(await catalog.list({ ...query, limit: 2 })).toMatchObject({ ok: true, nextCursor: expect.any(String) });
+    expect(await catalog.list({ ...query, limit: 2, cursor: "nonsense" })).toEqual({
+      ok: false,
+      code: "invalid_cursor",
+    });
+  });
+
+  it("pages through every job once while jobs move, come and go between pages", async () => {
+    const move = fc.record({
+      n: fc.integer({ min: 0, max: 39 }),
+      status: fc.constantFrom<JobStatus>(...JobStatuses.options),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(move, { maxLength: 30 }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 40, maxLength: 40 }),
+        async (moves, limit, createdAtMs) => {
+          const { catalog } = newCatalog();
+          let seq = 1;
+          const entryOf = (n: number, status: JobStatus): CatalogEntry =>
+            catalogEntry({
+              n,
+              status,
+              seq: seq++,
+              // Several jobs a millisecond: the order among them must hold too.
+              createdAtMs: 1_000_000 + (createdAtMs[n] ?? 0),
+              workflow: n % 3 === 0 ? WORKFLOWS[1] : WORKFLOWS[0],
+            });
+          for (let n = 0; n < 40; n++) await catalog.record(entryOf(n, "queued"));
+          const seen: string[] = [];
+          let cursor: string | null = null;
+          let newcomer = 100;
+          do {
+            const page = await catalog.list({ status: null, workflow: null, limit, cursor });
+            if (!page.ok) throw new Error(page.code);
+            seen.push(...page.entries.map(({ id }) => id));
+            cursor = page.nextCursor;
+            const next = moves.shift();
+            if (next !== undefined) await catalog.record(entryOf(next.n, next.status));
+            await catalog.record(catalogEntry({ n: newcomer++, createdAtMs: 2_000_000 }));
+          } while (cursor !== null);
+          expect(new Set(seen).size).toBe(seen.length);
+          expect(seen.filter((id) => id < jobId(40)).length).toBe(40);
+        },
+      ),
+      { numRuns: 15 },
+    );
+  });
+
+  it("reads no more index rows than it shows, however many jobs there are", async () => {
+    const { object } = newCatalog();
+    const read = await runInDurableObject(object, (_catalog, state) => {
+      const counted = countingStorage(state.storage);
+      const store = new CatalogStore(counted.storage);
+      for (let n = 0; n < 2_000; n++) {
+        store.record(catalogEntry({ n, status: n % 500 === 0 ? "failed" : "succeeded" }), n);
+      }
+      const before = counted.rowsRead();
+      expect(store.list(["failed"], null, null, 10)).toHaveLength(4);
+      expect(store.changes(store.lastCursor() - 3, 10)).toHaveLength(3);
+      return counted.rowsRead() - before;
+    });
+    expect(read).toBeLessThan(40);
+  });
+});
+
+describe("reserve", () => {
+  it("counts unfinished jobs and promises against the limit, also after a crash", async () => {
+    const { catalog, object } = newCatalog();
+    for (const n of [1, 2, 3]) await catalog.record(catalogEntry({ n, status: n === 1 ? "succeeded" : "running" }));
+    expect(await catalog.reserve(1, 3)).toMatchObject({ granted: 1, pending: 2 });
+    await evictDurableObject(object);
+    expect(await catalog.reserve(1, 3)).toMatchObject({ granted: 0, pending: 2 });
+    await catalog.record(catalogEntry({ n: 4, status: "queued" }));
+    expect(await catalog.reserve(1, 3)).toMatchObject({ granted: 0, pending: 3 });
+    await catalog.record(catalogEntry({ n: 2, status: "canceled", seq: 2 }));
+    expect(await catalog.reserve(1, 3)).toMatchObject({ granted: 1, pending: 2 });
+  });
+
+  it("frees the place of a job that is forgotten or finished", async () => {
+    const { catalog } = newCatalog();
+    await catalog.record(catalogEntry({ n: 1, status: "queued" }));
+    await catalog.record(catalogEntry({ n: 2, status: "retrying" }));
+    await catalog.forget(jobId(1));
+    await catalog.record(catalogEntry({ n: 2, status: "failed", seq: 2 }));
+    expect(await catalog.reserve(1, 10)).toMatchObject({ pending: 0 });
+    await catalog.record(catalogEntry({ n: 2, status: "queued", seq: 3 }));
+    expect(await catalog.reserve(1, 10)).toMatchObject({ pending: 1 });
+  });
+});
+
+/** The object's own storage, with its statements' rows added up. */
+function countingStorage(storage: DurableObjectStorage) {
+  let [written, read] = [0, 0];
+  const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+  const settle = () => {
+    for (const cursor of cursors.splice(0)) {
+      written += cursor.rowsWritten;
+      read += cursor.rowsRead;
+    }
+  };
+  const sql = {
+    exec: (query: string, ...bindings: SqlStorageValue[]) => {
+      settle();
+      const cursor = storage.sql.exec(query, ...bindings);
+      cursors.push(cursor);
+      return cursor;
+    },
+  };
+  // Only these parts of the storage are used by the store.
+  const counted = { sql, kv: storage.kv } as unknown as DurableObjectStorage;
+  return {
+    storage: counted,
+    rowsWritten: () => {
+      settle();
+      return written;
+    },
+    rowsRead: () => {
+      settle();
+      return read;
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { decodeListCursor, encodeListCursor, newestFirst } from "./list-cursor.ts";
+
+const position = fc.record({
+  createdAtMs: fc.integer({ min: 0, max: 4_000_000_000_000 }),
+  id: fc.stringMatching(/^job_[A-Za-z0-9_-]{21}$/),
+});
+
+describe("list cursor", () => {
+  it("comes back as the position it was made of, and fits into a URL as it is", () => {
+    fc.assert(
+      fc.property(position, (given) => {
+        const cursor = encodeListCursor(given);
+        expect(cursor).toBe(encodeURIComponent(cursor));
+        expect(decodeListCursor(cursor)).toEqual(given);
+      }),
+    );
+  });
+
+  it("is refused when it is not one of ours, whatever it is", () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        const found = decodeListCursor(text);
+        return found === null || encodeListCursor(found) === text.replace(/=+$/, "");
+      }),
+    );
+    for (const text of ["", "abc", "a".repeat(1000), btoa("1.5"), btoa("2.5.job_aaaaaaaaaaaaaaaaaaaaa"), "1 2"]) {
+      expect(decodeListCursor(text)).toBeNull();
+    }
+  });
+});
+
+describe("newestFirst", () => {
+  it("orders every two different positions one way only", () => {
+    fc.assert(
+      fc.property(position, position, (a, b) => {
+        const same = a.createdAtMs === b.createdAtMs && a.id === b.id;
+        expect(Math.sign(newestFirst(a, b)) + Math.sign(newestFirst(b, a))).toBe(0);
+        expect(newestFirst(a, b) === 0).toBe(same);
+      }),
+    );
+  });
+});

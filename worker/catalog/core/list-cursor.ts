@@ -1,0 +1,40 @@
+import { JOB_ID_PATTERN } from "../../../schemas/paths.ts";
+
+/** Where a list stands: everything newer has been shown. Neither part of it ever changes in a job, so jobs may move meanwhile. */
+export interface ListPosition {
+  readonly createdAtMs: number;
+  readonly id: string;
+}
+
+/** Says which kind of cursor it is, should another ever follow. */
+const VERSION = "1";
+
+/** The position as clients get it: opaque to them, safe in a URL. */
+export function encodeListCursor(position: ListPosition): string {
+  return btoa(`${VERSION}.${position.createdAtMs}.${position.id}`)
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+}
+
+/** The position that a cursor stands for; `null` when it is not one of ours. */
+export function decodeListCursor(cursor: string): ListPosition | null {
+  // The longest of ours has 56 characters; nobody gets to have more decoded.
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(cursor)) return null;
+  let text: string;
+  try {
+    text = atob(cursor.replaceAll("-", "+").replaceAll("_", "/"));
+  } catch {
+    return null;
+  }
+  const [version, createdAtMs, id, ...rest] = text.split(".");
+  if (version !== VERSION || createdAtMs === undefined || id === undefined || rest.length > 0) return null;
+  if (!/^\d{1,15}$/.test(createdAtMs) || !JOB_ID_PATTERN.test(id)) return null;
+  return { createdAtMs: Number(createdAtMs), id };
+}
+
+/** The order of lists: newest first, and among equals by id, so that every job has one place. */
+export function newestFirst(a: ListPosition, b: ListPosition): number {
+  if (a.createdAtMs !== b.createdAtMs) return b.createdAtMs - a.createdAtMs;
+  return a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+}

@@ -1,0 +1,73 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { GRANT_MS, outstanding, RECORD_DELAY_MS, type Reservation, redeem, reserve } from "./reservations.ts";
+
+describe("reserve", () => {
+  it("grants all that is wanted while much is free", () => {
+    expect(reserve([], 0, 16, 200, 0).granted).toBe(16);
+  });
+
+  it("shrinks grants near the limit, down to one at a time", () => {
+    expect(reserve([], 160, 16, 200, 0).granted).toBe(5);
+    expect(reserve([], 199, 16, 200, 0).granted).toBe(1);
+  });
+
+  it("grants nothing at the limit, nor beyond it", () => {
+    expect(reserve([], 200, 1, 200, 0)).toEqual({ granted: 0, reservations: [] });
+    expect(reserve([], 300, 1, 200, 0).granted).toBe(0);
+  });
+
+  it("counts what was promised and not used until the promise has ended", () => {
+    const { reservations } = reserve([], 0, 1, 1, 0);
+    const endsAtMs = GRANT_MS + RECORD_DELAY_MS;
+    expect(reserve(reservations, 0, 1, 1, endsAtMs - 1).granted).toBe(0);
+    expect(reserve(reservations, 0, 1, 1, endsAtMs).granted).toBe(1);
+  });
+
+  it("keeps unfinished jobs and promises within the limit, whatever is wanted, used and finished when", () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant("reserve" as const), wanted: fc.integer({ min: 1, max: 40 }) }),
+      fc.record({ kind: fc.constant("submit" as const) }),
+      fc.record({ kind: fc.constant("finish" as const) }),
+      fc.record({ kind: fc.constant("wait" as const), ms: fc.integer({ min: 0, max: 30_000 }) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 1, max: 60 }), (steps, limit) => {
+        let reservations: readonly Reservation[] = [];
+        let [nowMs, pending] = [0, 0];
+        for (const action of steps) {
+          if (action.kind === "wait") nowMs += action.ms;
+          if (action.kind === "finish") pending = Math.max(0, pending - 1);
+          // A submitter keeps to its grant, so a job turns up only while a promise stands.
+          if (action.kind === "submit" && outstanding(reservations, nowMs) > 0) {
+            pending += 1;
+            reservations = redeem(reservations, nowMs);
+          }
+          if (action.kind === "reserve") {
+            const answer = reserve(reservations, pending, action.wanted, limit, nowMs);
+            reservations = answer.reservations;
+            const free = limit - pending - outstanding(reservations, nowMs);
+            if (answer.granted > action.wanted || (answer.granted === 0 && free > 0)) return false;
+          }
+          if (pending + outstanding(reservations, nowMs) > limit) return false;
+        }
+        return true;
+      }),
+    );
+  });
+});
+
+describe("redeem", () => {
+  it("takes from the oldest promise that still stands", () => {
+    const reservations = [
+      { endsAtMs: 5, left: 3 },
+      { endsAtMs: 20, left: 2 },
+      { endsAtMs: 30, left: 2 },
+    ];
+    expect(redeem(reservations, 10).map(({ left }) => left)).toEqual([3, 1, 2]);
+  });
+
+  it("changes nothing when no promise stands", () => {
+    expect(redeem([{ endsAtMs: 5, left: 3 }], 10)).toEqual([{ endsAtMs: 5, left: 3 }]);
+  });
+});

@@ -1,0 +1,70 @@
+import type { QueuePlace } from "../../schemas/job.ts";
+import { type Config, configOf } from "../env.ts";
+import { laneName } from "../lane/lane-name.ts";
+import { laneStub } from "../stubs.ts";
+import type { CatalogEntry } from "./contract.ts";
+import { samePlace, toQueuePlace } from "./core/queue-place.ts";
+
+/** Where waiting jobs stand, as last heard of their lanes and told to watchers. In memory: asked again after an eviction. */
+export class PlaceWatch {
+  readonly #env: Env;
+  readonly #told = new Map<string, QueuePlace>();
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  placeOf(jobId: string): QueuePlace | null {
+    return this.#told.get(jobId) ?? null;
+  }
+
+  knows(jobId: string): boolean {
+    return this.#told.has(jobId);
+  }
+
+  /** The job waits no more. */
+  forget(jobId: string): void {
+    this.#told.delete(jobId);
+  }
+
+  clear(): void {
+    this.#told.clear();
+  }
+
+  /** Asks the lanes, one call each, and answers with the jobs whose place differs from what was told. A lane that fails is left out. */
+  async moved(queued: readonly Pick<CatalogEntry, "id" | "model">[]): Promise<string[]> {
+    const config = configOf(this.#env);
+    if (!config.ok) return [];
+    const answers = await Promise.allSettled(
+      [...byModel(queued)].map(([model, jobIds]) => this.#ask(config.config, model, jobIds)),
+    );
+    const moved: string[] = [];
+    for (const answer of answers) {
+      if (answer.status === "rejected") {
+        console.log(JSON.stringify({ event: "feed_places_failed", error: String(answer.reason).slice(0, 200) }));
+        continue;
+      }
+      for (const [jobId, place] of Object.entries(answer.value)) {
+        const queuePlace = toQueuePlace(place);
+        if (samePlace(this.#told.get(jobId), queuePlace)) continue;
+        this.#told.set(jobId, queuePlace);
+        moved.push(jobId);
+      }
+    }
+    return moved;
+  }
+
+  async #ask(config: Config, model: string, jobIds: readonly string[]) {
+    return laneStub(this.#env, laneName(config, model)).places(jobIds);
+  }
+}
+
+function byModel(entries: readonly Pick<CatalogEntry, "id" | "model">[]): Map<string, string[]> {
+  const ids = new Map<string, string[]>();
+  for (const { id, model } of entries) {
+    const known = ids.get(model);
+    if (known === undefined) ids.set(model, [id]);
+    else known.push(id);
+  }
+  return ids;
+}
