@@ -1,0 +1,27 @@
+import { existsSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { LEGAL_EDGES } from "../worker/job/core/edges.ts";
+
+const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+const example = readFileSync(new URL("../.dev.vars.example", import.meta.url), "utf8");
+
+describe("README", () => {
+  it("draws exactly the edges of the state machine, with their causes", () => {
+    const drawn = [...readme.matchAll(/^ {4}(\w+) --> (\w+): (.+)$/gm)].map(([, from, to, why]) => [from, to, why]);
+    expect(drawn).toEqual(LEGAL_EDGES.map((edge) => [...edge]));
+  });
+
+  it("maps paths that exist", () => {
+    const map = readme.slice(readme.indexOf("## Where things are"), readme.indexOf("## Use it with curl"));
+    const paths = [...map.matchAll(/^\| `([^`]+)` \|/gm)].map(([, path]) => path ?? "");
+    expect(paths.length).toBeGreaterThan(10);
+    expect(paths.filter((path) => !existsSync(new URL(`../${path}`, import.meta.url)))).toEqual([]);
+  });
+
+  it("explains every variable that .dev.vars.example names, and no other", () => {
+    const section = readme.slice(readme.indexOf("## Configuration"), readme.indexOf("## Deploy it"));
+    const explained = [...section.matchAll(/^\| `([A-Z0-9_]+)` \|/gm)].map(([, name]) => name);
+    const named = [...example.matchAll(/^([A-Z0-9_]+)=/gm)].map(([, name]) => name);
+    expect(new Set(explained)).toEqual(new Set(named));
+  });
+});
