@@ -1,0 +1,153 @@
+/**
+ * `npm start`: builds the page, starts the Worker, and the emulator too when there is no key. Ctrl-C ends everything;
+ * what is stored stays.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { Children } from "./start/children.ts";
+import { readSettings } from "./start/settings.ts";
+
+/** A first start builds and unpacks a lot on a small machine. */
+const UP_WITHIN_MS = 120_000;
+
+async function portIsFree(port: number): Promise<boolean> {
+  for (const host of ["127.0.0.1", "::1"]) {
+    const free = await new Promise<boolean>((done) => {
+      const server = createServer();
+      server.once("error", (error: NodeJS.ErrnoException) => done(error.code !== "EADDRINUSE"));
+      server.listen({ port, host }, () => server.close(() => done(true)));
+    });
+    if (!free) return false;
+  }
+  return true;
+}
+
+/** Resolves once the Worker answers at all; a misconfigured one is up too, and says what is wrong. */
+async function health(baseUrl: string): Promise<{ status: string; problems?: { path: string; message: string }[] }> {
+  const endsAtMs = Date.now() + UP_WITHIN_MS;
+  for (;;) {
+    try {
+      const response = await fetch(`${baseUrl}/api/health`, { signal: AbortSignal.timeout(5_000) });
+      return (await response.json()) as { status: string };
+    } catch (error) {
+      if (Date.now() > endsAtMs)
+        throw new Error(`the Worker did not answer within ${UP_WITHIN_MS / 1000} s: ${String(error)}`);
+      await pause(100);
+    }
+  }
+}
+
+const children = new Children();
+
+async function main(): Promise<void> {
+  const settings = readSettings(process.env);
+  const { port, stateDir } = settings;
+  if (!(await portIsFree(port))) throw new Error(`port ${port} is in use; take another: PORT=8790 npm start`);
+  if (process.env.SKIP_BUILD !== "1") {
+    const build = spawnSync(
+      process.execPath,
+      ["node_modules/vite/bin/vite.js", "build", "--config", "web/vite.config.ts", "--logLevel", "warn"],
+      { stdio: "inherit" },
+    );
+    if (build.status !== 0) throw new Error("the page could not be built; see above");
+  }
+  mkdirSync(stateDir, { recursive: true });
+
+  const secrets = mkdtempSync(join(tmpdir(), "darkroom-"));
+  const leave = () => rmSync(secrets, { recursive: true, force: true });
+  process.on("exit", leave);
+  let ending = false;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (ending) return;
+      ending = true;
+      void children.endAll().then(() => process.exit(0));
+    });
+  }
+
+  const vars: Record<string, string> = { ...settings.vars };
+  if (settings.usesEmulator) {
+    const emulatorPort = Number(process.env.EMULATOR_PORT ?? port + 1);
+    if (!(await portIsFree(emulatorPort)))
+      throw new Error(`port ${emulatorPort}, for the emulator, is in use; take another: EMULATOR_PORT=9100 npm start`);
+    const state = resolve(stateDir, "emulator");
+    const extra = (process.env.EMULATOR_ARGS ?? "").split(" ").filter((arg) => arg !== "");
+    const up = Promise.withResolvers<string>();
+    children.start(
+      "the emulator",
+      ["emulator/main.ts", "--port", String(emulatorPort), "--state", state, ...extra],
+      process.env,
+      (line) => {
+        const address = /emulator listening on (http:\S+)/.exec(line)?.[1];
+        if (address === undefined) console.log(`emulator: ${line}`);
+        else up.resolve(address);
+      },
+    );
+    vars.QWEN_BASE_URL = await up.promise;
+    vars.QWEN_API_KEY = "sk-emulator";
+  }
+
+  // In a file that only we can read, since a command line can be read by everyone on the machine.
+  const envFile = join(secrets, "vars");
+  const lines = Object.entries(vars).map(([name, value]) => `${name}=${quoted(value)}`);
+  writeFileSync(envFile, `${lines.join("\n")}\n`, { mode: 0o600 });
+  const wrangler = [
+    "node_modules/wrangler/bin/wrangler.js",
+    "dev",
+    "--port",
+    String(port),
+    "--ip",
+    "localhost",
+    "--inspector-port",
+    "0",
+  ];
+  const flags = [
+    "--persist-to",
+    stateDir,
+    "--env-file",
+    envFile,
+    "--log-level",
+    process.env.WORKER_LOG ?? "warn",
+    "--show-interactive-dev-session=false",
+  ];
+  const env = { ...process.env, WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", NO_COLOR: "1", CI: "1" };
+  children.start("the Worker", [...wrangler, ...flags], env, (line) => {
+    if (line.trim() !== "") console.log(`worker: ${line}`);
+  });
+
+  const baseUrl = `http://localhost:${port}`;
+  const { status, problems } = await health(baseUrl);
+  if (status === "misconfigured") {
+    console.error(`\nDarkroom is up at ${baseUrl}, but misconfigured:`);
+    for (const { path, message } of problems ?? []) console.error(`  ${path} ${message}`);
+    return;
+  }
+  const upstream = settings.usesEmulator
+    ? `the emulator at ${vars.QWEN_BASE_URL} (no QWEN_API_KEY is set)`
+    : "DashScope";
+  const auth = vars.AUTH_MODE === "open" ? "" : ` -H "Authorization: Bearer $TOKEN"`;
+  console.log(`
+Darkroom is up, with ${upstream} as upstream.
+
+  page   ${baseUrl}
+  curl   curl -sS ${baseUrl}/api/workflows/image-from-text${auth} -H 'content-type: application/json' -H 'Prefer: wait=60' -d '{"prompt": "a red bicycle in the rain"}'
+
+State is in ${stateDir}. Ctrl-C ends everything.`);
+}
+
+/** As dotenv reads it back: single quotes keep everything but themselves, so others where one is inside. */
+function quoted(value: string): string {
+  if (!value.includes("'")) return `'${value}'`;
+  if (!value.includes("`")) return `\`${value}\``;
+  return JSON.stringify(value);
+}
+
+main().catch(async (error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  await children.endAll();
+  process.exit(1);
+});
