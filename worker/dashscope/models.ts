@@ -1,6 +1,7 @@
 /** Looks models up. Pure. */
 import type { ModelInfo, Quota } from "../../schemas/limits.ts";
 import type { Workflow } from "../../schemas/paths.ts";
+import type { QuotaOverride } from "../env.ts";
 import { MODEL_TABLE, TWO_A_MINUTE } from "./model-table.ts";
 import type { Region } from "./regions.ts";
 
@@ -38,7 +39,7 @@ export function modelsDoing(workflow: Workflow): string[] {
  * The quota of a model's lane: the table's for the region, with the deployment's overrides laid over it, field by field.
  * A model that left the table (its jobs may still wait) gets the strictest known.
  */
-export function quotaFor(name: string, overrides: Readonly<Record<string, Partial<Quota>>>, region: Region): Quota {
+export function quotaFor(name: string, overrides: Readonly<Record<string, QuotaOverride>>, region: Region): Quota {
   const facts = modelFor(name);
   const known = facts?.quotaIn?.[region] ?? facts?.quota ?? TWO_A_MINUTE;
   const override = Object.hasOwn(overrides, name) ? overrides[name] : undefined;
@@ -52,7 +53,7 @@ export function quotaFor(name: string, overrides: Readonly<Record<string, Partia
 /** What a deployment decides about models: a part of `Config`. */
 export interface ModelSettings {
   readonly models: Readonly<Record<Workflow, string>>;
-  readonly laneLimits: Readonly<Record<string, Partial<Quota>>>;
+  readonly laneLimits: Readonly<Record<string, QuotaOverride>>;
   readonly region: Region;
 }
 

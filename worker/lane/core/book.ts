@@ -1,0 +1,187 @@
+import type { Quota } from "../../../schemas/limits.ts";
+import type { Lease, Place } from "../contract.ts";
+import { forecast, needsLeases } from "./forecast.ts";
+import { type LaneState, newLaneState, nextGrantAtMs, underQuota, withStart, worstWindow } from "./lane-state.ts";
+import type { LaneStorage, LeaseEntry, WaitingEntry } from "./lane-storage.ts";
+import { Line } from "./line.ts";
+import { PROBE_EVERY_MS } from "./outcome.ts";
+import { type LaneView, pausedView, placeOf, viewOf } from "./place.ts";
+import { paddedPeriodMs, removeStart, slotAtMs } from "./quota-window.ts";
+import { afterGivingBack, afterServing } from "./turns.ts";
+
+export interface LaneSettings {
+  readonly quota: Quota;
+  readonly attemptBudgetMs: number;
+  /** Set when the deployment's settings are wrong: nothing starts, nothing is lost. */
+  readonly paused: { readonly code: string; readonly hint: string } | null;
+}
+
+/**
+ * How long after the lane's answer to `enqueue` a job may still begin, and is counted: the way back and one write. It
+ * delays only the first starts after a pause, never a backlog's.
+ */
+export const DIRECT_BEGIN_MS = 1_000;
+/** How long a job may take to answer an offer: longer than an object takes to wake, or the platform to try again. */
+export const OFFER_ANSWER_MS = 5_000;
+/** Beyond the attempt's budget: for the job to notice its end, and to come back after a crash. */
+const LEASE_SLACK_MS = 30_000;
+/** The watched hear of changes at most this often. */
+const PUSH_EVERY_MS = 2_000;
+
+/** A lane's state, line and leases, and the moves that keep them one. Every move is written by `save`, together. */
+export class LaneBook {
+  readonly storage: LaneStorage;
+  readonly settings: LaneSettings;
+  readonly line: Line;
+  state: LaneState;
+  #saved: LaneState | null;
+  #isLineChanged = false;
+
+  constructor(storage: LaneStorage, settings: LaneSettings, now: number) {
+    this.storage = storage;
+    this.settings = settings;
+    this.line = new Line(storage);
+    this.#saved = storage.loadState();
+    this.state = underQuota(this.#saved ?? newLaneState(settings.quota), settings.quota, now);
+    // An unused lane stores nothing when it is only looked at.
+    this.#saved ??= this.state;
+  }
+
+  /** Ends a decision: what changed is written, and the watched are due to hear of it. */
+  save(now: number): void {
+    const isChanged = this.state !== this.#saved || this.#isLineChanged;
+    if (isChanged && this.state.pushDueAtMs === null && this.storage.anyWatched()) {
+      this.state = { ...this.state, pushDueAtMs: Math.max(now, this.state.pushedAtMs + PUSH_EVERY_MS) };
+    }
+    this.write();
+  }
+
+  /** Writes what changed, and nothing that a watcher need hear of. */
+  write(): void {
+    this.#isLineChanged = false;
+    if (this.state === this.#saved) return;
+    this.storage.saveState(this.state);
+    this.#saved = this.state;
+  }
+
+  /** When the next start may be given: `null` is not before a lease ends, or not while the settings are wrong. */
+  nextGrantAtMs(now: number): number | null {
+    return this.settings.paused === null ? nextGrantAtMs(this.state, this.settings.quota, now) : null;
+  }
+
+  join(entry: WaitingEntry): void {
+    this.line.add(entry);
+    this.#isLineChanged = true;
+  }
+
+  /** To the end of its client's line: for a job that did not answer, so that it cannot hold its place for ever. */
+  joinAnew(entry: WaitingEntry): void {
+    this.join(this.line.placeFor(entry, entry.watched, this.state.turns));
+  }
+
+  quit(entry: WaitingEntry): void {
+    this.line.remove(entry);
+    this.#isLineChanged = true;
+  }
+
+  /** Gives `entry` a lease, out of line already. `direct`: it is the answer to `enqueue`; else an offer to be made now. */
+  grant(entry: WaitingEntry, direct: boolean, now: number): Lease {
+    const { quota, attemptBudgetMs } = this.settings;
+    const grants = this.state.grants + 1;
+    const endsAtMs = now + attemptBudgetMs + LEASE_SLACK_MS;
+    const lease: LeaseEntry = {
+      ...entry,
+      leaseId: `${entry.jobId}.${grants}`,
+      grantedAtMs: now,
+      endsAtMs,
+      countedAtMs: direct ? now + DIRECT_BEGIN_MS : null,
+    };
+    this.storage.insertLease(lease);
+    const { block } = this.state;
+    this.state = {
+      ...this.state,
+      grants,
+      turns: afterServing(this.state.turns, entry.priority, entry.turn),
+      inProgress: this.state.inProgress + 1,
+      leaseCheckAtMs: Math.min(this.state.leaseCheckAtMs ?? endsAtMs, endsAtMs),
+      block: block === null ? null : { ...block, nextProbeAtMs: now + PROBE_EVERY_MS },
+    };
+    if (lease.countedAtMs !== null) this.state = withStart(this.state, lease.countedAtMs, quota, now);
+    else this.offer(lease, 0, now);
+    return this.publicLease(lease, now);
+  }
+
+  /** Writes down that a job is told of its lease now; its start is counted from here on. */
+  offer(lease: LeaseEntry, tries: number, now: number): void {
+    const offer = {
+      leaseId: lease.leaseId,
+      jobId: lease.jobId,
+      priority: lease.priority,
+      offeredAtMs: now,
+      beginByMs: now + OFFER_ANSWER_MS,
+      nextOfferAtMs: now + OFFER_ANSWER_MS * 2 ** tries,
+      tries: tries + 1,
+    };
+    this.state = { ...this.state, offers: [...this.withoutOffer(lease.leaseId), offer] };
+  }
+
+  withoutOffer(leaseId: string): LaneState["offers"] {
+    return this.state.offers.filter((offer) => offer.leaseId !== leaseId);
+  }
+
+  /** The offer is over: its start was made at `startedAtMs`, or never (`null`). */
+  settleOffer(leaseId: string, startedAtMs: number | null, now: number): void {
+    this.state = { ...this.state, offers: this.withoutOffer(leaseId) };
+    if (startedAtMs !== null) this.state = withStart(this.state, startedAtMs, this.settings.quota, now);
+  }
+
+  /** Whether a start counted at `countedAtMs` may be counted now instead: as good as itself, or there is room. */
+  mayRecount(countedAtMs: number, now: number): boolean {
+    const { quota } = this.settings;
+    if (countedAtMs > now - paddedPeriodMs(quota)) return true;
+    return slotAtMs(worstWindow(this.state, quota), quota, 0, 0) <= now;
+  }
+
+  /** The lease is over. An unanswered offer may have been begun, up to its last moment. */
+  endLease(lease: LeaseEntry, now: number): void {
+    const offer = this.state.offers.find((each) => each.leaseId === lease.leaseId);
+    if (offer !== undefined) this.settleOffer(lease.leaseId, Math.min(offer.beginByMs, now), now);
+    this.dropLease(lease.jobId);
+  }
+
+  /** The lease was never used: its start and its priority's turn are given back. */
+  giveBack(lease: LeaseEntry): void {
+    this.dropLease(lease.jobId);
+    const turns = afterGivingBack(this.state.turns, lease.priority);
+    const { starts } = this.state;
+    const { countedAtMs } = lease;
+    this.state = {
+      ...this.state,
+      turns,
+      starts: countedAtMs === null ? starts : removeStart(starts, countedAtMs, this.settings.quota),
+    };
+  }
+
+  dropLease(jobId: string): void {
+    this.storage.deleteLease(jobId);
+    this.state = { ...this.state, inProgress: Math.max(0, this.state.inProgress - 1) };
+  }
+
+  publicLease(lease: LeaseEntry, now: number): Lease {
+    const { leaseId, jobId, round, grantedAtMs, endsAtMs, countedAtMs } = lease;
+    return { leaseId, jobId, round, grantedAtMs, beginByMs: countedAtMs ?? now + OFFER_ANSWER_MS, endsAtMs };
+  }
+
+  /** The lane in words and estimates, as of `now`. */
+  view(now: number): LaneView {
+    const { quota, attemptBudgetMs, paused } = this.settings;
+    if (paused !== null) return pausedView(paused.code, paused.hint);
+    const { state } = this;
+    const leasedAtMs = needsLeases(state, quota) ? this.storage.leasedAtMs() : [];
+    return viewOf(state, quota, forecast({ state, quota, leasedAtMs, now, attemptBudgetMs }), now);
+  }
+
+  place(entry: WaitingEntry, view: LaneView): Place {
+    return placeOf(view, this.line.before(entry, this.state.turns));
+  }
+}

@@ -1,0 +1,102 @@
+import type { Lease } from "../contract.ts";
+import type { LaneBook } from "./book.ts";
+
+/** While the settings are wrong the lane looks again this often: a deploy wakes no object. */
+const PAUSED_LOOK_MS = 60_000;
+
+/** So many offers may be on their way at once: ten thousand a second where an answer takes 10 ms, and a small state. */
+const OFFERS_ON_THE_WAY = 100;
+
+/** What a job said to an offer. */
+export type OfferAnswer = { readonly accepted: true; readonly startedAtMs: number } | { readonly accepted: false };
+
+/**
+ * Does all that is due at `now`: forgets leases that ended, and gives out what the quota allows. Answers the leases that
+ * jobs must now be told of; each is written down, with its start, before that.
+ */
+export function advance(book: LaneBook, now: number): readonly Lease[] {
+  endOverdueLeases(book, now);
+  const told = offerAgain(book, now);
+  for (;;) {
+    const grantAtMs = book.nextGrantAtMs(now);
+    if (grantAtMs === null || grantAtMs > now || offersOnTheWay(book, now) >= OFFERS_ON_THE_WAY) return told;
+    const entry = book.line.next(book.state.turns);
+    if (entry === null) return told;
+    book.quit(entry);
+    told.push(book.grant(entry, false, now));
+  }
+}
+
+function offersOnTheWay(book: LaneBook, now: number): number {
+  return book.state.offers.filter((offer) => offer.beginByMs > now).length;
+}
+
+function endOverdueLeases(book: LaneBook, now: number): void {
+  if (book.state.leaseCheckAtMs === null || book.state.leaseCheckAtMs > now) return;
+  for (const lease of book.storage.leasesEndedBy(now)) {
+    const isAnswered = book.state.offers.every((offer) => offer.leaseId !== lease.leaseId);
+    book.endLease(lease, now);
+    // A job that never answered still waits, as far as is known; one that began looks after itself.
+    if (!isAnswered) book.joinAnew(lease);
+  }
+  book.state = { ...book.state, leaseCheckAtMs: book.storage.soonestLeaseEndMs() };
+}
+
+/** A job that did not answer may have begun, may be gone, may be asleep: its lease stays, and it is asked again. */
+function offerAgain(book: LaneBook, now: number): Lease[] {
+  const told: Lease[] = [];
+  if (book.settings.paused !== null) return told;
+  for (const offer of book.state.offers) {
+    if (offer.nextOfferAtMs > now) continue;
+    const lease = book.storage.lease(offer.jobId);
+    if (lease?.leaseId !== offer.leaseId) {
+      book.settleOffer(offer.leaseId, offer.beginByMs, now);
+      continue;
+    }
+    if (!book.mayRecount(offer.beginByMs, now)) {
+      // Its start has left the window and others fill it.
+      book.endLease(lease, now);
+      book.joinAnew(lease);
+      continue;
+    }
+    book.offer(lease, offer.tries, now);
+    told.push(book.publicLease(lease, now));
+  }
+  return told;
+}
+
+/**
+ * Takes a job's answer to being told of `lease`. One that comes late, or twice, changes nothing; nor does a refusal after
+ * the last moment to begin: the job may have meant that it is too late, not that it no longer waits, and is asked again.
+ */
+export function takeAnswer(book: LaneBook, lease: Lease, answer: OfferAnswer, now: number): void {
+  const offer = book.state.offers.find((each) => each.leaseId === lease.leaseId);
+  if (offer === undefined) return;
+  if (answer.accepted) {
+    // The job's clock may differ a little; it began after the lease was given and before its answer was here.
+    const startedAtMs = Math.min(now, Math.max(lease.grantedAtMs, answer.startedAtMs));
+    book.settleOffer(lease.leaseId, startedAtMs, now);
+    return;
+  }
+  if (now >= lease.beginByMs || offer.beginByMs !== lease.beginByMs) return;
+  book.settleOffer(lease.leaseId, null, now);
+  const entry = book.storage.lease(lease.jobId);
+  if (entry?.leaseId === lease.leaseId) book.giveBack(entry);
+}
+
+/** When the lane must look again by itself; `null` when nothing is left to do but to be asked. */
+export function nextAlarmAtMs(book: LaneBook, now: number): number | null {
+  const { state } = book;
+  const dueAtMs: number[] = [];
+  if (state.leaseCheckAtMs !== null && state.inProgress > 0) dueAtMs.push(state.leaseCheckAtMs);
+  if (state.pushDueAtMs !== null) dueAtMs.push(state.pushDueAtMs);
+  if (book.settings.paused !== null) {
+    if (state.offers.length > 0 || !book.line.isEmpty()) dueAtMs.push(now + PAUSED_LOOK_MS);
+  } else {
+    for (const offer of state.offers) dueAtMs.push(offer.nextOfferAtMs);
+    const isWaiting = !book.line.isEmpty() && offersOnTheWay(book, now) < OFFERS_ON_THE_WAY;
+    const grantAtMs = isWaiting ? book.nextGrantAtMs(now) : null;
+    if (grantAtMs !== null) dueAtMs.push(grantAtMs);
+  }
+  return dueAtMs.length === 0 ? null : Math.min(...dueAtMs);
+}

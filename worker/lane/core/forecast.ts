@@ -1,0 +1,133 @@
+import type { Quota } from "../../../schemas/limits.ts";
+import { expectedWindow, type LaneState, mayBeOut, modeOf } from "./lane-state.ts";
+import { typicalDurationMs } from "./outcome.ts";
+import { climbed, shareAt, spacingMs } from "./pace.ts";
+import { latestStartMs, paddedPeriodMs, slotAtMs } from "./quota-window.ts";
+
+/** What an attempt takes before the lane has seen one: the middle of what is reported of upstream (15 to 60 s and more). */
+const ASSUMED_DURATION_MS = 30_000;
+/** An attempt that outlasts every one seen is expected to end at the next multiple of this, so that estimates stand still meanwhile. */
+const OVERRUN_STEP_MS = 5_000;
+/** Starts worked out one by one where leases or a lowered pace decide; beyond them the last pattern goes on. */
+const STEPS = 512;
+
+export interface ForecastInput {
+  readonly state: LaneState;
+  readonly quota: Quota;
+  /** When each lease that is out was given. May be empty where `needsLeases` is false. */
+  readonly leasedAtMs: readonly number[];
+  readonly now: number;
+  /** An attempt takes no longer. */
+  readonly attemptBudgetMs: number;
+}
+
+/** The expected start of the job that has so many others before it, if nobody joins or leaves; `null` while blocked. */
+export type Forecast = (before: number) => number | null;
+
+/** Whether a forecast depends on when the running attempts end. */
+export function needsLeases(state: LaneState, quota: Quota): boolean {
+  return state.block === null && (mayBeOut(state, quota) !== null || state.pace.share < 1);
+}
+
+/** Foresees starts from the numbers that decide them: window, pace, leases out, durations seen. */
+export function forecast(input: ForecastInput): Forecast {
+  const { state, quota, now } = input;
+  if (state.block !== null) return () => null;
+  if (!needsLeases(state, quota)) {
+    const window = expectedWindow(state, quota);
+    const floorMs = Math.max(now, state.pace.heldUntilMs);
+    return (before) => slotAtMs(window, quota, before, floorMs);
+  }
+  const steps: number[] = [];
+  const next = stepper(input, steps);
+  return (before) => {
+    while (steps.length <= Math.min(before, STEPS)) steps.push(next.step());
+    return steps[before] ?? beyond(steps, before, next.tail());
+  };
+}
+
+/** A pattern of starts: every `every`-th start is `periodMs` after. */
+interface Pattern {
+  readonly every: number;
+  readonly periodMs: number;
+}
+
+/** A start after the ones worked out: the slowest pattern that binds goes on. */
+function beyond(steps: readonly number[], before: number, pattern: Pattern): number {
+  const last = steps.length - 1;
+  if (pattern.every * 2 <= steps.length) {
+    const rounds = Math.ceil((before - last) / pattern.every);
+    return (steps[before - rounds * pattern.every] ?? 0) + rounds * pattern.periodMs;
+  }
+  return (steps[last] ?? 0) + Math.round(((before - last) * pattern.periodMs) / pattern.every);
+}
+
+/** Works out one start after the other, as the lane would give them. */
+function stepper(input: ForecastInput, steps: readonly number[]) {
+  const { state, quota, now } = input;
+  const window = expectedWindow(state, quota);
+  const floorMs = Math.max(now, state.pace.heldUntilMs);
+  const durationMs = typicalDurationMs(state.durationsMs) ?? Math.min(ASSUMED_DURATION_MS, input.attemptBudgetMs);
+  const running = input.leasedAtMs.map((atMs) => expectedEndMs(atMs, input)).sort((a, b) => a - b);
+  let tripped = modeOf(state) === "one_at_a_time";
+  let share = shareAt(state.pace, quota, now);
+
+  /** Counts the attempts that end by `atMs` as successes: one ends the trip, each raises the pace. */
+  function endUntil(atMs: number): void {
+    while ((running[0] ?? Number.POSITIVE_INFINITY) <= atMs) {
+      running.shift();
+      tripped = false;
+      share = climbed(share, 1);
+    }
+  }
+
+  /** The earliest moment from `fromMs` at which a place is free, and with a lowered pace the start before is far enough. */
+  function whenFree(fromMs: number, beforeMs: number | null): number {
+    let atMs = fromMs;
+    for (;;) {
+      endUntil(atMs);
+      const bound = tripped ? 1 : quota.inProgress;
+      const isFull = bound !== null && running.length >= bound;
+      const spreadMs = beforeMs !== null && share < 1 ? beforeMs + spacingMs(share, quota) : atMs;
+      if (!isFull && spreadMs <= atMs) return atMs;
+      const endMs = running[0] ?? Number.POSITIVE_INFINITY;
+      atMs = isFull ? endMs : Math.min(endMs, spreadMs);
+    }
+  }
+
+  function step(): number {
+    const index = steps.length;
+    const windowMs =
+      index < quota.starts
+        ? slotAtMs(window, quota, index, floorMs)
+        : (steps[index - quota.starts] ?? 0) + paddedPeriodMs(quota);
+    const beforeMs = steps[index - 1] ?? latestStartMs(window);
+    const atMs = whenFree(Math.max(windowMs, steps[index - 1] ?? 0), beforeMs);
+    running.push(atMs + durationMs);
+    running.sort((a, b) => a - b);
+    return atMs;
+  }
+
+  function tail(): Pattern {
+    const byQuota =
+      share < 1
+        ? { every: 1, periodMs: spacingMs(share, quota) }
+        : { every: quota.starts, periodMs: paddedPeriodMs(quota) };
+    if (quota.inProgress === null) return byQuota;
+    const bySlots = { every: quota.inProgress, periodMs: durationMs };
+    return byQuota.periodMs / byQuota.every >= bySlots.periodMs / bySlots.every ? byQuota : bySlots;
+  }
+
+  return { step, tail };
+}
+
+/** When a lease is expected to come back: after the median duration, or the median of the longer ones once it is past that. */
+function expectedEndMs(leasedAtMs: number, input: ForecastInput): number {
+  const elapsedMs = input.now - leasedAtMs;
+  const { durationsMs } = input.state;
+  const usualMs = typicalDurationMs(durationsMs) ?? Math.min(ASSUMED_DURATION_MS, input.attemptBudgetMs);
+  if (usualMs > elapsedMs) return leasedAtMs + usualMs;
+  const longerMs = typicalDurationMs(durationsMs.filter((ms) => ms > elapsedMs));
+  const overrunMs = Math.ceil((elapsedMs + 1) / OVERRUN_STEP_MS) * OVERRUN_STEP_MS;
+  return leasedAtMs + (longerMs ?? overrunMs);
+}

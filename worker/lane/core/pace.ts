@@ -1,0 +1,73 @@
+import type { Quota } from "../../../schemas/limits.ts";
+import { paddedPeriodMs } from "./quota-window.ts";
+
+/** What the lane believes it may use of the quota: `share` 1 is all of it. */
+export interface Pace {
+  readonly share: number;
+  /** When `share` was last set. */
+  readonly setAtMs: number;
+  /** When upstream last throttled a start that was made after the throttling before; 0 for never. */
+  readonly throttledAtMs: number;
+  /** Nothing starts before: a full window after a 429, or upstream's own `Retry-After`. */
+  readonly heldUntilMs: number;
+}
+
+export const FULL_PACE: Pace = { share: 1, setAtMs: 0, throttledAtMs: 0, heldUntilMs: 0 };
+
+/** A 429 takes three tenths; eight in a row reach the floor. */
+const LOWER_BY = 0.7;
+/** Never less: one start in ten windows of a quota of one still finds out that upstream is well again. */
+const LOWEST_SHARE = 0.1;
+/** A success gives this back: six for one 429, so a limit that is really lower is met again only now and then. */
+const CLIMB_STEP = 0.05;
+/** A quiet lane hears no success; it forgets a 429 by one step in so many periods. */
+const QUIET_PERIODS_PER_STEP = 5;
+/** A `Retry-After` beyond this is taken for this: an account's block has its own answer, and a slip must not stop a day. */
+const LONGEST_HOLD_MS = 3_600_000;
+
+/** The share believed at `now`: as last set, and a step back up for every few periods of quiet. */
+export function shareAt(pace: Pace, quota: Quota, now: number): number {
+  if (pace.share >= 1) return 1;
+  const quietMs = Math.max(0, now - Math.max(pace.setAtMs, pace.heldUntilMs));
+  const steps = Math.floor(quietMs / (quota.periodMs * QUIET_PERIODS_PER_STEP));
+  return climbed(pace.share, steps);
+}
+
+/** A share after `steps` successes. In whole hundredths, so that steps add up to 1 exactly. */
+export function climbed(share: number, steps: number): number {
+  return Math.min(1, Math.round((share + steps * CLIMB_STEP) * 100) / 100);
+}
+
+/**
+ * After a 429. The starts of one burst are throttled together and lower the pace once: one that was made before the last
+ * throttling was noticed (`startedAtMs`; `null` when unknown) only holds.
+ */
+export function afterThrottling(
+  pace: Pace,
+  quota: Quota,
+  startedAtMs: number | null,
+  retryAfterMs: number | null,
+  now: number,
+): Pace {
+  const askedMs = now + Math.min(retryAfterMs ?? 0, LONGEST_HOLD_MS);
+  const sameBurst = pace.throttledAtMs > 0 && (startedAtMs ?? now) <= pace.throttledAtMs;
+  if (sameBurst) return { ...pace, heldUntilMs: Math.max(pace.heldUntilMs, askedMs) };
+  const lowered = Math.round(shareAt(pace, quota, now) * LOWER_BY * 100) / 100;
+  return {
+    share: Math.max(LOWEST_SHARE, lowered),
+    setAtMs: now,
+    throttledAtMs: now,
+    heldUntilMs: Math.max(pace.heldUntilMs, askedMs, now + paddedPeriodMs(quota)),
+  };
+}
+
+/** After a success of a start made since the last throttling; an older one says nothing about it. */
+export function afterSuccess(pace: Pace, quota: Quota, startedAtMs: number, now: number): Pace {
+  if (pace.share >= 1 || startedAtMs <= pace.throttledAtMs) return pace;
+  return { ...pace, share: climbed(shareAt(pace, quota, now), 1), setAtMs: now };
+}
+
+/** The least time between two starts: none at the full pace, an even spread below it. In ms. */
+export function spacingMs(share: number, quota: Quota): number {
+  return share >= 1 ? 0 : Math.ceil(paddedPeriodMs(quota) / (quota.starts * share));
+}

@@ -1,0 +1,122 @@
+import type { Priority } from "../../../schemas/job.ts";
+import type { LaneState } from "../core/lane-state.ts";
+import type { LaneStorage, LeaseEntry, WaitingEntry } from "../core/lane-storage.ts";
+import { LineIndex, type LineKey } from "../core/line-index.ts";
+import { type PerPriority, PRIORITIES } from "../core/turns.ts";
+
+/** `LaneStorage` in memory, for virtual time: the simulation and the properties run the lane's own code over it. */
+export class MemoryStorage implements LaneStorage {
+  #state: LaneState | null = null;
+  readonly #lines: PerPriority<LineIndex<WaitingEntry>> = {
+    high: new LineIndex(),
+    normal: new LineIndex(),
+    low: new LineIndex(),
+  };
+  readonly #waiting = new Map<string, WaitingEntry>();
+  readonly #watched = new Map<string, WaitingEntry>();
+  /** The turns that a client's jobs wait for in a priority, ascending. */
+  readonly #turns = new Map<string, number[]>();
+  readonly #leases = new Map<string, LeaseEntry>();
+  #joined = 0;
+
+  loadState(): LaneState | null {
+    return this.#state;
+  }
+
+  saveState(state: LaneState): void {
+    this.#state = state;
+  }
+
+  head(priority: Priority): WaitingEntry | null {
+    return this.#lines[priority].first();
+  }
+
+  waiting(jobId: string): WaitingEntry | null {
+    return this.#waiting.get(jobId) ?? null;
+  }
+
+  lastTurn(priority: Priority, client: string): number | null {
+    return this.#turns.get(`${priority} ${client}`)?.at(-1) ?? null;
+  }
+
+  /** Not the turn's own last, but never less. */
+  lastSeq(): number | null {
+    return this.#joined;
+  }
+
+  insertWaiting(entry: WaitingEntry): void {
+    if (this.#waiting.has(entry.jobId)) throw new Error(`${entry.jobId} is in line already`);
+    this.#joined += 1;
+    this.#set(entry);
+    const key = `${entry.priority} ${entry.client}`;
+    const turns = this.#turns.get(key) ?? [];
+    const later = turns.findLastIndex((turn) => turn <= entry.turn) + 1;
+    turns.splice(later, 0, entry.turn);
+    this.#turns.set(key, turns);
+  }
+
+  updateWaiting(entry: WaitingEntry): void {
+    this.#lines[entry.priority].remove(entry);
+    this.#set(entry);
+  }
+
+  #set(entry: WaitingEntry): void {
+    this.#waiting.set(entry.jobId, entry);
+    this.#lines[entry.priority].add(entry);
+    if (entry.watched) this.#watched.set(entry.jobId, entry);
+    else this.#watched.delete(entry.jobId);
+  }
+
+  deleteWaiting(entry: WaitingEntry): void {
+    this.#waiting.delete(entry.jobId);
+    this.#watched.delete(entry.jobId);
+    this.#lines[entry.priority].remove(entry);
+    const key = `${entry.priority} ${entry.client}`;
+    const turns = this.#turns.get(key) ?? [];
+    turns.splice(turns.indexOf(entry.turn), 1);
+    if (turns.length === 0) this.#turns.delete(key);
+  }
+
+  anyWatched(): boolean {
+    return this.#watched.size > 0;
+  }
+
+  watched(): readonly WaitingEntry[] {
+    return [...this.#watched.values()];
+  }
+
+  *allKeys(): Iterable<LineKey & { readonly priority: Priority }> {
+    for (const priority of PRIORITIES) {
+      for (const entry of this.#waiting.values()) if (entry.priority === priority) yield entry;
+    }
+  }
+
+  lease(jobId: string): LeaseEntry | null {
+    return this.#leases.get(jobId) ?? null;
+  }
+
+  insertLease(lease: LeaseEntry): void {
+    this.#leases.set(lease.jobId, lease);
+  }
+
+  updateLease(lease: LeaseEntry): void {
+    this.#leases.set(lease.jobId, lease);
+  }
+
+  deleteLease(jobId: string): void {
+    this.#leases.delete(jobId);
+  }
+
+  leasedAtMs(): readonly number[] {
+    return [...this.#leases.values()].map((lease) => lease.grantedAtMs);
+  }
+
+  soonestLeaseEndMs(): number | null {
+    const ends = [...this.#leases.values()].map((lease) => lease.endsAtMs);
+    return ends.length === 0 ? null : Math.min(...ends);
+  }
+
+  leasesEndedBy(now: number): readonly LeaseEntry[] {
+    return [...this.#leases.values()].filter((lease) => lease.endsAtMs <= now);
+  }
+}
