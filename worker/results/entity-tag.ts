@@ -1,0 +1,13 @@
+/** Entity tags of immutable things: the content's own checksum. Pure. */
+
+export function entityTag(sha256: string): string {
+  return `"${sha256}"`;
+}
+
+/** Whether an `If-None-Match` holds the tag or `*`; compared weakly, as RFC 9110 says for it. */
+export function matches(ifNoneMatch: string, tag: string): boolean {
+  return ifNoneMatch
+    .split(",")
+    .map((item) => item.trim().replace(/^W\//, ""))
+    .some((item) => item === "*" || item === tag);
+}

@@ -1,0 +1,62 @@
+import type { InputImage, Warning } from "../../schemas/job.ts";
+import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
+import { readImageHead } from "./image-head.ts";
+import { inputKey } from "./keys.ts";
+
+export type UploadedImage = Extract<InputImage, { kind: "upload" }>;
+
+export type InputCheck =
+  | { readonly ok: true; readonly image: UploadedImage; readonly warnings: readonly Warning[] }
+  /** `message` completes "the image …". */
+  | { readonly ok: false; readonly code: "too_large" | "not_an_image"; readonly message: string };
+
+/** Upstream's advice, not its rule: outside of it images are taken and may come out worse. */
+const ADVISED_SIDE = { min: 384, max: 3072 };
+
+/** Checks an uploaded image by its bytes: neither its name nor its declared type is asked. */
+export async function checkInputImage(bytes: Uint8Array<ArrayBuffer>): Promise<InputCheck> {
+  if (bytes.byteLength > MAX_IMAGE_BYTES) {
+    const mb = (bytes.byteLength / 1024 / 1024).toFixed(1);
+    return { ok: false, code: "too_large", message: `has ${mb} MB; ${MAX_IMAGE_BYTES / 1024 / 1024} MB are taken` };
+  }
+  const head = readImageHead(bytes);
+  if (head.kind === "foreign") {
+    const message = `is ${head.looksLike}; taken are JPEG, PNG, WEBP, GIF, BMP and TIFF`;
+    return { ok: false, code: "not_an_image", message };
+  }
+  if (head.kind === "incomplete") return { ok: false, code: "not_an_image", message: "is cut off before its size" };
+  const { type: contentType, width, height } = head;
+  const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  const image: UploadedImage = { kind: "upload", contentType, bytes: bytes.byteLength, sha256, width, height };
+  return { ok: true, image, warnings: sideWarnings(width, height) };
+}
+
+function sideWarnings(width: number, height: number): Warning[] {
+  const { min, max } = ADVISED_SIDE;
+  if (Math.min(width, height) >= min && Math.max(width, height) <= max) return [];
+  const message = `upstream advises input images with sides of ${min} to ${max} pixels; this one has ${width}*${height}`;
+  return [{ code: "input_image_size", message }];
+}
+
+/** Keeps a checked image under its job. Idempotent: the key is its content. Throws when R2 does, or when the bytes are not the image's. */
+export async function putInputImage(
+  bucket: R2Bucket,
+  jobId: string,
+  image: UploadedImage,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  await bucket.put(inputKey(jobId, image.sha256), bytes, {
+    sha256: image.sha256,
+    httpMetadata: { contentType: image.contentType },
+    onlyIf: { etagDoesNotMatch: "*" },
+  });
+}
+
+/** A kept image as upstream takes it, a data URL; null when it is no longer there. Throws when R2 does. */
+export async function readInputImage(bucket: R2Bucket, jobId: string, image: UploadedImage): Promise<string | null> {
+  const object = await bucket.get(inputKey(jobId, image.sha256));
+  if (object === null) return null;
+  const bytes = new Uint8Array(await object.arrayBuffer());
+  // Native: one string, no chunks to join.
+  return `data:${image.contentType};base64,${bytes.toBase64()}`;
+}

@@ -1,0 +1,73 @@
+/** Answers with a stored image, as HTTP says: conditions, ranges, HEAD; and as something that can only ever be looked at. */
+
+import { byteRange } from "./byte-range.ts";
+import type { StoredImage } from "./contract.ts";
+import { entityTag, matches } from "./entity-tag.ts";
+
+export interface ServeOptions {
+  /** ASCII only; see `imageFileName`. */
+  readonly fileName: string;
+  /** How long a private cache may keep it: the bytes never change, but the right to see them ends. */
+  readonly maxAgeSeconds: number;
+}
+
+export type ServeAnswer =
+  | { readonly kind: "response"; readonly response: Response }
+  /** The object is not in the bucket. */
+  | { readonly kind: "gone" }
+  /** For a 416: these headers belong in it. */
+  | { readonly kind: "range_not_satisfiable"; readonly headers: { readonly "content-range": string } };
+
+/** What a browser shows as an image and never runs. Anything else is for download. */
+const INLINE_TYPES: readonly string[] = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
+
+/** Serves GET and HEAD of a stored image. A matching `If-None-Match` is answered without asking the bucket. */
+export async function serveImage(
+  bucket: R2Bucket,
+  image: Pick<StoredImage, "key" | "contentType" | "bytes" | "sha256">,
+  request: Request,
+  options: ServeOptions,
+): Promise<ServeAnswer> {
+  const tag = entityTag(image.sha256);
+  const headers = imageHeaders(image.contentType, tag, options);
+  const ifNoneMatch = request.headers.get("if-none-match");
+  if (ifNoneMatch !== null && matches(ifNoneMatch, tag)) {
+    for (const name of ["content-type", "content-disposition", "accept-ranges"]) headers.delete(name);
+    return { kind: "response", response: new Response(null, { status: 304, headers }) };
+  }
+  if (request.method === "HEAD") {
+    if ((await bucket.head(image.key)) === null) return { kind: "gone" };
+    headers.set("content-length", String(image.bytes));
+    return { kind: "response", response: new Response(null, { headers }) };
+  }
+  const ifRange = request.headers.get("if-range");
+  // Without a date of change a date in If-Range matches nothing; only the very tag does.
+  const rangeHeader = ifRange === null || ifRange.trim() === tag ? request.headers.get("range") : null;
+  const range = byteRange(rangeHeader, image.bytes);
+  if (range === "not_satisfiable") {
+    return { kind: "range_not_satisfiable", headers: { "content-range": `bytes */${image.bytes}` } };
+  }
+  const object = await bucket.get(image.key, range === null ? {} : { range });
+  if (object === null) return { kind: "gone" };
+  if (range === null) {
+    headers.set("content-length", String(image.bytes));
+    return { kind: "response", response: new Response(object.body, { headers }) };
+  }
+  const last = range.offset + range.length - 1;
+  headers.set("content-range", `bytes ${range.offset}-${last}/${image.bytes}`);
+  headers.set("content-length", String(range.length));
+  return { kind: "response", response: new Response(object.body, { status: 206, headers }) };
+}
+
+function imageHeaders(contentType: string, tag: string, options: ServeOptions): Headers {
+  const inline = INLINE_TYPES.includes(contentType);
+  return new Headers({
+    "content-type": inline ? contentType : "application/octet-stream",
+    "content-disposition": `${inline ? "inline" : "attachment"}; filename="${options.fileName}"`,
+    "accept-ranges": "bytes",
+    etag: tag,
+    "cache-control": `private, max-age=${options.maxAgeSeconds}, immutable`,
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; sandbox",
+  });
+}

@@ -1,0 +1,22 @@
+/** For tests inside workerd, where no image library runs: the frame of a PNG round bytes that no one decodes. */
+
+const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
+const IEND = [0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82];
+
+/** A PNG's header, `filler` bytes in between that differ by `seed`, and its end. */
+export function framedPng(width: number, height: number, filler: number, seed = 1): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(33 + filler + IEND.length);
+  bytes.set(SIGNATURE);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(8, 13);
+  view.setUint32(12, 0x49484452);
+  view.setUint32(16, width);
+  view.setUint32(20, height);
+  for (let at = 0; at < filler; at++) bytes[33 + at] = (at * seed) % 251;
+  bytes.set(IEND, 33 + filler);
+  return bytes;
+}
+
+export async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
