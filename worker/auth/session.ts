@@ -1,0 +1,70 @@
+import { z } from "zod";
+import type { Config } from "../env.ts";
+import { sign, verify } from "./signing-keys.ts";
+import { markOf, stillOwns, type TokenOwner } from "./tokens.ts";
+
+/** A week: long enough for a browser at work. Ends earlier when its token or the signing secret goes. */
+export const SESSION_MS = 7 * 86_400_000;
+
+/** `__Host-` binds the cookie to this host alone, and needs https. */
+const SECURE_NAME = "__Host-darkroom";
+const LOCAL_NAME = "darkroom";
+
+/** `c`: the client, null for the operator; `t`: the mark of its token; `e`: the end, in epoch seconds. */
+const Payload = z.object({ c: z.string().nullable(), t: z.string(), e: z.int() });
+
+/** A session's owner, as far as a browser may know it. */
+export interface SessionOwner {
+  /** Null for the operator. */
+  readonly client: string | null;
+  readonly endsAtMs: number;
+}
+
+function isSecure(origin: string): boolean {
+  return origin.startsWith("https:");
+}
+
+function cookie(origin: string, value: string, maxAgeSeconds: number): string {
+  const name = isSecure(origin) ? SECURE_NAME : LOCAL_NAME;
+  const secure = isSecure(origin) ? "; Secure" : "";
+  return `${name}=${value}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${maxAgeSeconds}${secure}`;
+}
+
+/** A `Set-Cookie` value that stands for the token until its end. The first signing secret signs. */
+export function openSession(
+  config: Pick<Config, "signingSecrets">,
+  owner: TokenOwner,
+  origin: string,
+  nowMs: number,
+): { readonly setCookie: string; readonly endsAtMs: number } | null {
+  const [secret] = config.signingSecrets;
+  if (secret === undefined) return null;
+  const end = Math.floor((nowMs + SESSION_MS) / 1000);
+  const payload = { c: owner.role === "operator" ? null : owner.client, t: markOf(owner.tokenHash), e: end };
+  const text = Buffer.from(JSON.stringify(payload)).toString("base64url");
+  const value = `${text}.${sign(secret, "session", text)}`;
+  return { setCookie: cookie(origin, value, SESSION_MS / 1000), endsAtMs: end * 1000 };
+}
+
+/** A `Set-Cookie` value that ends the session in this browser. */
+export function closeSession(origin: string): string {
+  return cookie(origin, "", 0);
+}
+
+/** Whose session the `Cookie` header carries; null for none, a forged one, one that is over, or one whose token is gone. */
+export function readSession(
+  config: Pick<Config, "signingSecrets" | "clientTokens" | "adminTokenSha256">,
+  cookieHeader: string | undefined,
+  origin: string,
+  nowMs: number,
+): SessionOwner | null {
+  const prefix = `${isSecure(origin) ? SECURE_NAME : LOCAL_NAME}=`;
+  const pairs = cookieHeader?.split(";").map((pair) => pair.trim()) ?? [];
+  const value = pairs.find((pair) => pair.startsWith(prefix))?.slice(prefix.length);
+  const [text, signature] = value?.split(".") ?? [];
+  if (text === undefined || signature === undefined) return null;
+  if (!verify(config.signingSecrets, "session", text, signature)) return null;
+  const payload = Payload.parse(JSON.parse(Buffer.from(text, "base64url").toString()));
+  if (nowMs >= payload.e * 1000 || !stillOwns(config, payload.c, payload.t)) return null;
+  return { client: payload.c, endsAtMs: payload.e * 1000 };
+}
