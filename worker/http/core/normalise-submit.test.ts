@@ -1,0 +1,352 @@
+import { describe, expect, it } from "vitest";
+import type { Workflow } from "../../../schemas/paths.ts";
+import { formFields } from "./form-fields.ts";
+import { FormFile, jsonFields, normaliseSubmit } from "./normalise-submit.ts";
+
+const A = "https://example.com/a.png";
+const B = "data:image/png;base64,iVBORw0KGgo=";
+
+function json(workflow: Workflow, body: unknown) {
+  const answer = normaliseSubmit(workflow, jsonFields(body));
+  return answer.ok ? answer.submit : answer.errors;
+}
+const text = (body: unknown) => json("image-from-text", body);
+const reference = (body: unknown) => json("image-from-reference", body);
+
+describe("the spellings of a text submission", () => {
+  const normal = {
+    prompt: "a red bicycle in the rain",
+    negativePrompt: "blurry",
+    size: "1664*928",
+    n: 1,
+    seed: 233,
+    promptExtend: true,
+    watermark: false,
+    images: [],
+  };
+  const flat = { prompt: normal.prompt, size: "1664*928", n: 1, seed: 233, watermark: false };
+  const parameters = {
+    size: "1664*928",
+    n: 1,
+    seed: 233,
+    negative_prompt: "blurry",
+    prompt_extend: true,
+    watermark: false,
+  };
+  const content = [{ text: normal.prompt }];
+
+  it.each([
+    ["camelCase", { ...flat, negativePrompt: "blurry", promptExtend: true }],
+    ["snake_case", { ...flat, negative_prompt: "blurry", prompt_extend: true }],
+    ["both, a field each", { ...flat, negativePrompt: "blurry", prompt_extend: true }],
+    ["the envelope", { input: { messages: [{ role: "user", content }] }, parameters }],
+    [
+      "the envelope with types",
+      { input: { messages: [{ role: "user", content: [{ type: "text", ...content[0] }] }] }, parameters },
+    ],
+    [
+      "the envelope of the older models",
+      {
+        input: { prompt: normal.prompt, negative_prompt: "blurry" },
+        parameters: { ...parameters, negative_prompt: undefined },
+      },
+    ],
+    ["an x in the size", { ...flat, size: "1664x928", negativePrompt: "blurry", promptExtend: true }],
+    ["a × and blanks in the size", { ...flat, size: " 1664 × 928", negativePrompt: "blurry", promptExtend: true }],
+  ])("%s", (_name, body) => {
+    expect(text(JSON.parse(JSON.stringify(body)))).toEqual(normal);
+  });
+
+  it("takes null for what is not given", () => {
+    expect(text({ prompt: "a", seed: null, negativePrompt: null, negative_prompt: "b" })).toEqual({
+      prompt: "a",
+      negativePrompt: "b",
+      images: [],
+    });
+  });
+
+  it("takes our own fields beside each of them", () => {
+    const ours = {
+      priority: "high",
+      maxAttempts: 2,
+      deadlineSeconds: 60,
+      onUncertain: "fail",
+      metadata: { a: 1 },
+    } as const;
+    const snake = { priority: "high", max_attempts: 2, deadline_seconds: 60, on_uncertain: "fail", metadata: { a: 1 } };
+    expect(text({ prompt: "a", ...ours })).toMatchObject(ours);
+    expect(text({ model: "qwen-image-max", input: { messages: [{ role: "user", content }] }, ...snake })).toEqual({
+      model: "qwen-image-max",
+      prompt: normal.prompt,
+      images: [],
+      ...ours,
+    });
+  });
+});
+
+describe("the spellings of reference images", () => {
+  it.each([
+    ["images", { prompt: "a", images: [A, B] }, [A, B]],
+    ["reference_image_url", { prompt: "a", reference_image_url: A }, [A]],
+    ["referenceImageUrl", { prompt: "a", referenceImageUrl: B }, [B]],
+    [
+      "the envelope",
+      { input: { messages: [{ role: "user", content: [{ image: A }, { type: "image", image: B }, { text: "a" }] }] } },
+      [A, B],
+    ],
+  ])("%s", (_name, body, images) => {
+    expect(reference(body)).toEqual({ prompt: "a", images });
+  });
+});
+
+describe("what is refused", () => {
+  it.each<[string, unknown, unknown]>([
+    ["no object", [], [{ path: "", message: "must be a JSON object" }]],
+    ["null", null, [{ path: "", message: "must be a JSON object" }]],
+    ["no prompt", {}, [{ path: "/prompt", message: "is required" }]],
+    ["a blank prompt", { prompt: " \n" }, [{ path: "/prompt", message: "must say what to draw" }]],
+    ["a prompt of another type", { prompt: 5 }, [{ path: "/prompt", message: "must be of type string, not number" }]],
+    ["an unknown key", { prompt: "a", colour: 1 }, [{ path: "/colour", message: "unknown field" }]],
+    [
+      "a typing error",
+      { prompt: "a", promtExtend: true },
+      [{ path: "/promtExtend", message: "unknown field; did you mean promptExtend?" }],
+    ],
+    [
+      "another service's name",
+      { prompt: "a", image_size: "x" },
+      [{ path: "/image_size", message: "unknown field; did you mean size?" }],
+    ],
+    ["a key with a slash", { prompt: "a", "a/b~c": 1 }, [{ path: "/a~1b~0c", message: "unknown field" }]],
+    [
+      "__proto__",
+      JSON.parse('{"prompt":"a","__proto__":{"seed":1}}'),
+      [{ path: "/__proto__", message: "unknown field" }],
+    ],
+    [
+      "two spellings of one field",
+      { prompt: "a", negativePrompt: "b", negative_prompt: "b" },
+      [{ path: "/negative_prompt", message: "gives negativePrompt a second time: /negativePrompt has it already" }],
+    ],
+    [
+      "a prompt beside the envelope's",
+      { prompt: "a", input: { messages: [{ role: "user", content: [{ text: "b" }] }] } },
+      [{ path: "/input/messages/0/content/0/text", message: "gives prompt a second time: /prompt has it already" }],
+    ],
+    [
+      "two texts",
+      { input: { messages: [{ role: "user", content: [{ text: "a" }, { text: "b" }] }] } },
+      [
+        {
+          path: "/input/messages/0/content/1/text",
+          message: "gives prompt a second time: /input/messages/0/content/0/text has it already",
+        },
+      ],
+    ],
+    [
+      "a size beside the parameters'",
+      { prompt: "a", size: "1328*1328", parameters: { size: "1328*1328" } },
+      [{ path: "/parameters/size", message: "gives size a second time: /size has it already" }],
+    ],
+    [
+      "a wrong parameter, at its own place",
+      {
+        input: { messages: [{ role: "user", content: [{ text: "a" }] }] },
+        parameters: { seed: "x", negative_promt: "b" },
+      },
+      [
+        { path: "/parameters/negative_promt", message: "unknown field; did you mean negative_prompt?" },
+        { path: "/parameters/seed", message: "must be of type number, not string" },
+      ],
+    ],
+    [
+      "a conversation",
+      {
+        input: {
+          messages: [
+            { role: "user", content: [{ text: "a" }] },
+            { role: "user", content: [] },
+          ],
+        },
+      },
+      [
+        {
+          path: "/input/messages",
+          message: "must be a list of exactly one message: an image model has no conversation",
+        },
+      ],
+    ],
+    [
+      "another role",
+      { input: { messages: [{ role: "system", content: [{ text: "a" }] }] } },
+      [{ path: "/input/messages/0/role", message: "must be user" }],
+    ],
+    [
+      "an item that is both",
+      { prompt: "a", input: { messages: [{ role: "user", content: [{ text: "a", image: A }] }] } },
+      [{ path: "/input/messages/0/content/0", message: "must have either text or image" }],
+    ],
+    [
+      "an item that says the other type",
+      { input: { messages: [{ role: "user", content: [{ type: "image", text: "a" }] }] } },
+      [{ path: "/input/messages/0/content/0/type", message: "says image, but the item holds text" }],
+    ],
+    ["an input of nothing", { prompt: "a", input: {} }, [{ path: "/input/messages", message: "is required" }]],
+    [
+      "images for a text workflow",
+      { prompt: "a", images: [A] },
+      [{ path: "/images", message: "image-from-text takes no images; image-from-reference does" }],
+    ],
+    [
+      "a size that is none",
+      { prompt: "a", size: "big" },
+      [{ path: "/size", message: "must look like 1664*928 (1664x928 is taken too)" }],
+    ],
+    ["half a surrogate pair", { prompt: "a\ud800" }, [{ path: "/prompt", message: "holds half of a surrogate pair" }]],
+    [
+      "half a pair in metadata",
+      { prompt: "a", metadata: { "\udc00": 1 } },
+      [{ path: "/metadata", message: "holds half of a surrogate pair" }],
+    ],
+  ])("%s", (_name, body, errors) => {
+    expect(text(body)).toEqual(errors);
+  });
+
+  it.each<[string, unknown, unknown]>([
+    [
+      "no image",
+      { prompt: "a" },
+      [{ path: "/images", message: "is required: 1 to 3 images, as addresses, data URLs or files" }],
+    ],
+    [
+      "two spellings of images",
+      { prompt: "a", images: [A], reference_image_url: A },
+      [{ path: "/reference_image_url", message: "gives images a second time: /images has it already" }],
+    ],
+    [
+      "images beside the envelope's",
+      { images: [A], input: { messages: [{ role: "user", content: [{ text: "a" }, { image: A }] }] } },
+      [{ path: "/input/messages/0/content/1/image", message: "gives images a second time: /images has it already" }],
+    ],
+    [
+      "an image that is no text",
+      { prompt: "a", images: [A, 5] },
+      [{ path: "/images/1", message: "must be an http(s) address, a data URL or a file" }],
+    ],
+    [
+      "an image of the envelope that is no text, at its own place",
+      { input: { messages: [{ role: "user", content: [{ text: "a" }, { image: A }, { image: {} }] }] } },
+      [{ path: "/input/messages/0/content/2/image", message: "must be an http(s) address, a data URL or a file" }],
+    ],
+  ])("of a reference submission: %s", (_name, body, errors) => {
+    expect(reference(body)).toEqual(errors);
+  });
+
+  it("lists twenty errors at most", () => {
+    const body = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`key-${index}`, 1]));
+    expect(text({ prompt: "a", ...body })).toHaveLength(20);
+  });
+});
+
+describe("a form", () => {
+  const form = (parts: [string, string | Blob][]) => {
+    const answer = normaliseSubmit("image-from-reference", formFields(parts));
+    return answer.ok ? answer.submit : answer.errors;
+  };
+  const file = new Blob(["bytes"]);
+
+  it("is read into numbers, booleans and images in their order", () => {
+    const parts: [string, string | Blob][] = [
+      ["prompt", "5"],
+      ["image", file],
+      ["n", "2"],
+      ["seed", " 7 "],
+      ["prompt_extend", "TRUE"],
+      ["watermark", "false"],
+      ["images[]", A],
+      ["metadata", '{"order":17}'],
+      ["negativePrompt", ""],
+    ];
+    expect(form(parts)).toEqual({
+      prompt: "5",
+      n: 2,
+      seed: 7,
+      promptExtend: true,
+      watermark: false,
+      metadata: { order: 17 },
+      images: [new FormFile(file), A],
+    });
+  });
+
+  it.each<[string, [string, string | Blob][], unknown]>([
+    [
+      "a number that is none",
+      [
+        ["prompt", "a"],
+        ["images", A],
+        ["n", "two"],
+      ],
+      [{ path: "/n", message: "must be of type number, not string" }],
+    ],
+    [
+      "a boolean that is none",
+      [
+        ["prompt", "a"],
+        ["images", A],
+        ["watermark", "yes"],
+      ],
+      [{ path: "/watermark", message: "must be of type boolean, not string" }],
+    ],
+    [
+      "a file as prompt",
+      [
+        ["prompt", file],
+        ["images", A],
+      ],
+      [{ path: "/prompt", message: "must be text, not a file" }],
+    ],
+    [
+      "a part twice",
+      [
+        ["prompt", "a"],
+        ["prompt", "a"],
+        ["images", A],
+      ],
+      [{ path: "/prompt", message: "gives prompt a second time: /prompt has it already" }],
+    ],
+    [
+      "an unknown part",
+      [
+        ["prompt", "a"],
+        ["image", A],
+        ["imagen", A],
+      ],
+      [{ path: "/imagen", message: "unknown field; did you mean images?" }],
+    ],
+    [
+      "four images",
+      [
+        ["prompt", "a"],
+        ["image", A],
+        ["image", A],
+        ["image", A],
+        ["image", A],
+      ],
+      [{ path: "/images", message: "Too big: expected array to have <=3 items" }],
+    ],
+  ])("refuses %s", (_name, parts, errors) => {
+    expect(form(parts)).toEqual(errors);
+  });
+});
+
+describe("pointerOf", () => {
+  it("finds where the client wrote what is found wrong later", () => {
+    const content = [{ image: A }, { text: "a" }];
+    const body = { input: { messages: [{ role: "user", content }] }, parameters: { size: "1*1" } };
+    const answer = normaliseSubmit("image-from-reference", jsonFields({ ...body, parameters: { size: "512*512" } }));
+    if (!answer.ok) throw new Error("refused");
+    expect(answer.pointerOf("/size")).toBe("/parameters/size");
+    expect(answer.pointerOf("/images/0")).toBe("/input/messages/0/content/0/image");
+    expect(answer.pointerOf("/model")).toBe("/model");
+  });
+});

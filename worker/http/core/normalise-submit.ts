@@ -1,0 +1,143 @@
+import { z } from "zod";
+import type { Workflow } from "../../../schemas/paths.ts";
+import type { FieldError } from "../../../schemas/problem.ts";
+import { ImageSource, MAX_INPUT_IMAGES, ReferenceSubmit, TextSubmit } from "../../../schemas/submit.ts";
+import { type Field, FLAT_SPELLINGS } from "./field-spellings.ts";
+import { type Found, fieldsOf, type Given, isRecord, MAX_ERRORS, pointerStep } from "./given-fields.ts";
+import { envelopeFields } from "./vendor-envelope.ts";
+
+/** A file of a form; its bytes are looked at later. */
+export class FormFile {
+  readonly file: Blob;
+  constructor(file: Blob) {
+    this.file = file;
+  }
+}
+
+/** The contract's submission, but that an image may also be a form's file. */
+const Submit = {
+  "image-from-text": TextSubmit.extend({ images: z.undefined().optional() }),
+  "image-from-reference": ReferenceSubmit.extend({
+    images: z
+      .array(z.union([ImageSource, z.instanceof(FormFile)]))
+      .min(1)
+      .max(MAX_INPUT_IMAGES),
+  }),
+} as const;
+
+type Normal = TextSubmit & { readonly images: readonly (string | FormFile)[] };
+
+export type NormaliseAnswer =
+  | {
+      readonly ok: true;
+      readonly submit: Normal;
+      /** Where the client gave a field (or, absent, where we would have it): the path of later findings about it. */
+      pointerOf(path: string): string;
+    }
+  | { readonly ok: false; readonly errors: readonly FieldError[] };
+
+/** The fields of a JSON body, in whichever of the spellings. */
+export function jsonFields(body: unknown): Found {
+  if (!isRecord(body)) return { given: [], errors: [{ path: "", message: "must be a JSON object" }] };
+  const { input, parameters, ...flat } = body;
+  const envelope = envelopeFields({ input, parameters });
+  const own = fieldsOf(flat, "", FLAT_SPELLINGS);
+  return { given: [...own.given, ...envelope.given], errors: [...own.errors, ...envelope.errors] };
+}
+
+interface Merged {
+  readonly values: Map<Field, unknown>;
+  readonly pointers: Map<string, string>;
+  readonly errors: FieldError[];
+}
+
+/** Each field once: a second giving is refused even when it says the same, for one of them is a mistake. */
+function merge(given: readonly Given[]): Merged {
+  const values = new Map<Field, unknown>();
+  const items: unknown[] = [];
+  const pointers = new Map<string, string>();
+  const errors: FieldError[] = [];
+  for (const { field, pointer, value, item } of given) {
+    // JSON clients write null for "not given".
+    if (value === null) continue;
+    const first = pointers.get(`/${field}`) ?? pointers.get(`/${field}/0`);
+    if (item === true && (first === undefined || items.length > 0)) {
+      pointers.set(`/${field}/${items.length}`, pointer);
+      items.push(value);
+      values.set(field, items);
+    } else if (first === undefined) {
+      pointers.set(`/${field}`, pointer);
+      values.set(field, value);
+    } else {
+      errors.push({ path: pointer, message: `gives ${field} a second time: ${first} has it already` });
+    }
+  }
+  return { values, pointers, errors };
+}
+
+/** People write 1664x928; upstream wants an asterisk. */
+function normaliseSize(size: unknown): unknown {
+  return typeof size === "string" ? size.trim().replace(/^(\d+)\s*[*x×]\s*(\d+)$/i, "$1*$2") : size;
+}
+
+/** Half of a surrogate pair would not survive storage. */
+function isBroken(value: unknown): boolean {
+  return typeof value === "string" && !value.isWellFormed();
+}
+
+function pointerFinder(pointers: ReadonlyMap<string, string>) {
+  return (path: string): string => {
+    for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
+      const pointer = pointers.get(path.slice(0, end));
+      if (pointer !== undefined) return pointer + path.slice(end);
+    }
+    return path;
+  };
+}
+
+function messageOf(issue: z.core.$ZodIssue, values: ReadonlyMap<string, unknown>, workflow: Workflow): string {
+  const [field] = issue.path;
+  if (issue.path.length === 1 && !values.has(String(field))) {
+    return field === "images" ? "is required: 1 to 3 images, as addresses, data URLs or files" : "is required";
+  }
+  if (field === "images" && workflow === "image-from-text") {
+    return "image-from-text takes no images; image-from-reference does";
+  }
+  if (issue.code === "invalid_union") return "must be an http(s) address, a data URL or a file";
+  return issue.message.replace(/^Invalid input: expected (\w+), received (\w+)$/, "must be of type $1, not $2");
+}
+
+/** Texts that storage would change, which nobody should find out later. */
+function brokenTexts(values: ReadonlyMap<Field, unknown>): Field[] {
+  const metadata = values.get("metadata");
+  const texts: readonly (readonly [Field, readonly unknown[]])[] = [
+    ["prompt", [values.get("prompt")]],
+    ["negativePrompt", [values.get("negativePrompt")]],
+    ["metadata", isRecord(metadata) ? Object.entries(metadata).flat() : []],
+  ];
+  return texts.filter(([, parts]) => parts.some(isBroken)).map(([field]) => field);
+}
+
+/** The submission in the contract's own form, or all that is wrong with it, at the places where the client wrote it. */
+export function normaliseSubmit(workflow: Workflow, found: Found): NormaliseAnswer {
+  const { values, pointers, errors } = merge(found.given);
+  const pointerOf = pointerFinder(pointers);
+  if (values.has("size")) values.set("size", normaliseSize(values.get("size")));
+  const all = [...found.errors, ...errors];
+  for (const field of brokenTexts(values)) {
+    all.push({ path: pointerOf(`/${field}`), message: "holds half of a surrogate pair" });
+  }
+  const parsed = Submit[workflow].safeParse(Object.fromEntries(values));
+  if (parsed.success && all.length === 0) {
+    const { images, ...rest } = parsed.data;
+    return { ok: true, submit: { ...rest, images: images ?? [] }, pointerOf };
+  }
+  const misread = all.length > 0;
+  for (const issue of parsed.error?.issues ?? []) {
+    // What seems missing may be what was misspelled or misplaced.
+    if (misread && issue.path.length === 1 && !values.has(issue.path[0] as Field)) continue;
+    const path = issue.path.map((step) => pointerStep(String(step))).join("");
+    all.push({ path: pointerOf(path), message: messageOf(issue, values, workflow) });
+  }
+  return { ok: false, errors: all.slice(0, MAX_ERRORS) };
+}
