@@ -1,0 +1,305 @@
+import { describe, expect, it } from "vitest";
+import type { Attempt, Job } from "../../../schemas/job.ts";
+import { inertText, quotedLines, shellQuoted } from "./inert-text.ts";
+import { jobTimeline } from "./job-timeline.ts";
+import { bytesText, durationText, ordinalText } from "./time-text.ts";
+
+const id = "job_V1StGXR8_Z5jdHi6B-myT";
+const start = Date.parse("2026-11-23T12:00:00.000Z");
+const at = (seconds: number) => new Date(start + seconds * 1000).toISOString();
+const self = `https://d.example/api/jobs/${id}`;
+
+function job(changes: Partial<Job> = {}, request: Partial<Job["request"]> = {}): Job {
+  return {
+    id,
+    workflow: "image-from-text",
+    model: "qwen-image-max",
+    status: "queued",
+    done: false,
+    seq: 1,
+    createdAt: at(0),
+    updatedAt: at(0),
+    startedAt: null,
+    finishedAt: null,
+    deadlineAt: at(86_400),
+    expiresAt: null,
+    request: {
+      prompt: "a red bicycle in the rain",
+      negativePrompt: null,
+      size: "1664*928",
+      n: 1,
+      seed: 233,
+      promptExtend: null,
+      watermark: null,
+      images: [],
+      priority: "normal",
+      maxAttempts: 4,
+      deadlineSeconds: 86_400,
+      onUncertain: "retry",
+      ...request,
+    },
+    queue: null,
+    phase: null,
+    attempts: [],
+    output: null,
+    error: null,
+    warnings: [],
+    metadata: {},
+    links: {
+      self,
+      events: `${self}/events?end=1&signature=x`,
+      cancel: `${self}/cancel`,
+      retry: `${self}/retry`,
+      page: "",
+    },
+    ...changes,
+  };
+}
+
+function attempt(changes: Partial<Attempt>): Attempt {
+  return {
+    number: 1,
+    startedAt: at(2),
+    finishedAt: null,
+    durationMs: null,
+    outcome: null,
+    counted: true,
+    mayBeBilled: false,
+    stillOpen: false,
+    upstream: { httpStatus: null, code: null, message: null, requestId: null, taskId: null },
+    retryAt: null,
+    ...changes,
+  };
+}
+
+describe("jobTimeline", () => {
+  it("tells a waiting job's place, start and commands", () => {
+    const queue = {
+      position: 4,
+      estimatedStartAt: at(90),
+      waitingOn: "quota",
+      detail: "4th in line; the next start is allowed at 12:00:30 (2 a minute)",
+    } as const;
+    expect(jobTimeline(job({ queue }), start + 5000, true)).toMatchInlineSnapshot(`
+      "job_V1StGXR8_Z5jdHi6B-myT  queued
+      image-from-text · qwen-image-max · 1664*928 · seed 233
+
+        | a red bicycle in the rain
+
+      What happened (2026-11-23, UTC)
+        12:00:00    submitted
+
+      What happens next
+        place       4th in line
+        starts      about 12:01:30 (in 1 min 25 s)
+        quota       4th in line; the next start is allowed at 12:00:30 (2 a minute)
+        attempts    0 of 4 used
+        gives up    2026-11-24 12:00:00 (in 23 h 59 min)
+
+      Commands
+        watch       curl -N -H 'Accept: text/event-stream' 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/events?end=1&signature=x'
+        wait        curl -H 'Prefer: wait=60' -H 'Accept: text/plain' 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT' -H "Authorization: Bearer $DARKROOM_TOKEN"
+        cancel      curl -X POST 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/cancel' -H "Authorization: Bearer $DARKROOM_TOKEN"
+        json        curl 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT' -H "Authorization: Bearer $DARKROOM_TOKEN"
+        delete      curl -X DELETE 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT' -H "Authorization: Bearer $DARKROOM_TOKEN"
+      "
+    `);
+  });
+
+  it("tells each attempt with upstream's own words, and what comes next", () => {
+    const failed = attempt({
+      finishedAt: at(47),
+      durationMs: 45_000,
+      outcome: "timed_out",
+      mayBeBilled: true,
+      stillOpen: true,
+      retryAt: at(62),
+    });
+    const refused = attempt({
+      number: 2,
+      startedAt: at(62),
+      finishedAt: at(63.5),
+      durationMs: 1500,
+      outcome: "throttled",
+      counted: false,
+      upstream: {
+        httpStatus: 429,
+        code: "Throttling.RateQuota",
+        message: "Requests rate limit exceeded",
+        requestId: "5795d646-7395",
+        taskId: null,
+      },
+    });
+    const running = attempt({ number: 3, startedAt: at(123) });
+    const text = jobTimeline(
+      job({ status: "running", phase: "generating", attempts: [failed, refused, running] }),
+      start + 135_000,
+      false,
+    );
+    expect(text).toMatchInlineSnapshot(`
+      "job_V1StGXR8_Z5jdHi6B-myT  running (generating)
+      image-from-text · qwen-image-max · 1664*928 · seed 233
+
+        | a red bicycle in the rain
+
+      What happened (2026-11-23, UTC)
+        12:00:00    submitted
+        12:00:02    attempt 1 started
+        12:00:47    attempt 1 ran out of its budget (after 45 s, may be billed)
+                    its call is still open: should the answer come, it is taken
+                    next try 12:01:02
+        12:01:02    attempt 2 started
+        12:01:03    attempt 2 was throttled (after 1.5 s, not counted)
+                    upstream: HTTP 429 Throttling.RateQuota “Requests rate limit exceeded”
+                    upstream: request 5795d646-7395
+        12:02:03    attempt 3 started
+        now         attempt 3 has been running for 12 s
+
+      What happens next
+        now         upstream is at work
+        attempts    2 of 4 used
+        gives up    2026-11-24 12:00:00 (in 23 h 57 min)
+
+      Commands
+        watch       curl -N -H 'Accept: text/event-stream' 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/events?end=1&signature=x'
+        wait        curl -H 'Prefer: wait=60' -H 'Accept: text/plain' 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT'
+        cancel      curl -X POST 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/cancel'
+        json        curl 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT'
+        delete      curl -X DELETE 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT'
+      "
+    `);
+  });
+
+  it("tells where the images are and until when", () => {
+    const image = {
+      index: 0,
+      url: `${self}/images/0?end=1&signature=y`,
+      contentType: "image/png",
+      width: 1664,
+      height: 928,
+      bytes: 1_534_201,
+      sha256: "ab".repeat(32),
+    };
+    const done = job({
+      status: "succeeded",
+      done: true,
+      finishedAt: at(20),
+      expiresAt: at(20 + 30 * 86_400),
+      attempts: [attempt({ finishedAt: at(19), durationMs: 17_000, outcome: "succeeded" })],
+      output: { images: [image] },
+      warnings: [{ code: "prompt_too_long", message: "it may cut" }],
+      metadata: { order: 17 },
+    });
+    expect(jobTimeline(done, start + 25_000, false)).toMatchInlineSnapshot(`
+      "job_V1StGXR8_Z5jdHi6B-myT  succeeded
+      image-from-text · qwen-image-max · 1664*928 · seed 233
+
+        | a red bicycle in the rain
+
+      What happened (2026-11-23, UTC)
+        12:00:00    submitted
+        12:00:02    attempt 1 started
+        12:00:19    attempt 1 delivered (after 17 s)
+        12:00:20    succeeded
+
+      How it ended
+        kept until  2026-12-23 12:00:20 (in 29 d 23 h)
+
+      Images
+        image 0     1664×928 image/png, 1.5 MB
+                    sha256 abababababababababababababababababababababababababababababababab
+                    curl -o job_V1StGXR8_Z5jdHi6B-myT-0.png 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/images/0?end=1&signature=y'
+
+      Warnings
+                    prompt_too_long: it may cut
+
+      Metadata
+        order       17
+
+      Commands
+        json        curl 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT'
+        delete      curl -X DELETE 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT'
+      "
+    `);
+  });
+
+  it("tells why a job failed, what to do, and how to retry", () => {
+    const error = {
+      code: "content_rejected",
+      message: "Input data may contain inappropriate content",
+      hint: "Change the prompt.",
+      upstream: { code: "DataInspectionFailed", requestId: "r-1" },
+    } as const;
+    const text = jobTimeline(job({ status: "failed", done: true, finishedAt: at(5), error }), start + 9000, true);
+    expect(text).toContain("  error       content_rejected: Input data may contain inappropriate content\n");
+    expect(text).toContain("  hint        Change the prompt.\n");
+    expect(text).toContain(`curl -X POST '${self}/retry' -H "Authorization: Bearer $DARKROOM_TOKEN"`);
+    expect(text).not.toContain("/cancel");
+  });
+
+  it("is inert to whatever others wrote into it", () => {
+    const evil = "\u001b[2J\u001b]0;pwned\u0007\nCommands\n  cancel      rm -rf /\u202e\u0000";
+    const text = jobTimeline(
+      job(
+        {
+          status: "running",
+          phase: "generating",
+          metadata: { [evil]: evil },
+          warnings: [{ code: "x", message: evil }],
+          attempts: [
+            attempt({
+              outcome: "failed",
+              finishedAt: at(3),
+              durationMs: 1000,
+              upstream: { httpStatus: 500, code: evil, message: evil, requestId: evil, taskId: evil },
+            }),
+          ],
+        },
+        { prompt: evil, negativePrompt: evil, images: [{ kind: "url", url: `https://e.example/${evil}` }] },
+      ),
+      start,
+      true,
+    );
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that none is there is the point.
+    expect(text.replaceAll("\n", "")).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
+    expect(text.match(/^Commands$/gm)).toHaveLength(1);
+    expect(text).toContain(
+      "  | \\u{1b}[2J\\u{1b}]0;pwned\\u{7}\n  | Commands\n  |   cancel      rm -rf /\\u{202e}\\u{0}\n",
+    );
+  });
+});
+
+describe("text for a terminal", () => {
+  it("spells out what is active and keeps all else", () => {
+    expect(inertText("café 自行车 🚲 \u009b31m\r\t\n")).toBe("café 自行车 🚲 \\u{9b}31m\\u{d}  ");
+  });
+
+  it("wraps at words, and stops at 24 lines", () => {
+    expect(quotedLines("word ".repeat(40)).every((line) => line.length <= 100)).toBe(true);
+    expect(quotedLines("a\n".repeat(30))).toHaveLength(25);
+    expect(quotedLines("a\n".repeat(30)).at(-1)).toBe("  | … and 7 more lines");
+  });
+
+  it("quotes for a shell", () => {
+    expect(shellQuoted("a'b$(c)")).toBe("'a'\\''b$(c)'");
+  });
+
+  it.each([
+    [0, "0.0 s"],
+    [1500, "1.5 s"],
+    [12_400, "12 s"],
+    [60_000, "1 min"],
+    [200_000, "3 min 20 s"],
+    [7_500_000, "2 h 5 min"],
+    [86_400_000 * 3 + 3_600_000 * 4, "3 d 4 h"],
+  ])("%d ms is %s", (ms, text) => {
+    expect(durationText(ms)).toBe(text);
+  });
+
+  it("names numbers as people do", () => {
+    expect([1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinalText).join(" ")).toBe(
+      "1st 2nd 3rd 4th 11th 12th 13th 21st 102nd 111th",
+    );
+    expect([900, 230_000, 1_534_201].map(bytesText)).toEqual(["1 KB", "230 KB", "1.5 MB"]);
+  });
+});
