@@ -1,24 +1,38 @@
 import { Hono } from "hono";
 import type { Health } from "../../schemas/limits.ts";
 import { paths } from "../../schemas/paths.ts";
-import { configOf } from "../env.ts";
+import type { FieldError } from "../../schemas/problem.ts";
+import { type Config, configOf } from "../env.ts";
 import type { HttpEnv } from "./http-env.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
+import { configuredModels, laneReports } from "./lane-reports.ts";
 import { VERSION } from "./version.ts";
+
+type Told = Omit<Health, "service" | "version" | "time">;
+
+function misconfiguredHealth(errors: readonly FieldError[]): Told {
+  const keyConfigured = !errors.some((error) => error.path === "QWEN_API_KEY");
+  const upstream = { region: null, host: null, keyConfigured };
+  return { status: "misconfigured", upstream, lanes: [], authMode: null, problems: [...errors] };
+}
+
+/** Degraded: a lane is blocked, or does not answer. */
+async function configuredHealth(env: Env, config: Config): Promise<Told> {
+  const { region, baseUrl, authMode } = config;
+  const reports = await laneReports(env, config, configuredModels(config));
+  const lanes = reports
+    .filter((report) => report !== null)
+    .map(({ model, queued, inProgress, blocked }) => ({ model, queued, inProgress, blocked }));
+  const isOk = lanes.length === reports.length && lanes.every((lane) => lane.blocked === null);
+  const upstream = { region, host: new URL(baseUrl).host, keyConfigured: true };
+  return { status: isOk ? "ok" : "degraded", upstream, lanes, authMode };
+}
 
 /** Public. A wrong setting is said here with its name, never its value. */
 export const healthRoutes = new Hono<HttpEnv>().get(paths.health, answersJson, async (c) => {
   const read = configOf(c.env);
-  const head = { service: "darkroom", version: VERSION, time: new Date().toISOString() } as const;
-  if (!read.ok) {
-    const keyConfigured = !read.errors.some((error) => error.path === "QWEN_API_KEY");
-    const upstream = { region: null, host: null, keyConfigured };
-    const problems = [...read.errors];
-    const body: Health = { status: "misconfigured", ...head, upstream, lanes: [], authMode: null, problems };
-    return jsonAnswer(c, body, 503);
-  }
-  const { region, baseUrl, authMode } = read.config;
-  const upstream = { region, host: new URL(baseUrl).host, keyConfigured: true };
-  const body: Health = { status: "ok", ...head, upstream, lanes: [], authMode };
-  return jsonAnswer(c, body);
+  const { status, ...rest } = read.ok ? await configuredHealth(c.env, read.config) : misconfiguredHealth(read.errors);
+  const time = new Date().toISOString();
+  const body: Health = { status, service: "darkroom", version: VERSION, time, ...rest };
+  return jsonAnswer(c, body, status === "misconfigured" ? 503 : 200);
 });

@@ -1,0 +1,86 @@
+import { type Asker, type AuthRefusal, authenticate } from "../auth/authenticate.ts";
+import { PUBLIC_OPEN_MODE_PHRASE } from "../env.ts";
+import type { Viewer } from "../job/contract.ts";
+import { type HttpContext, originOf } from "./http-env.ts";
+import { ProblemError } from "./problem.ts";
+import { queryProblem } from "./query.ts";
+
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+const CLIENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** Whether the request asks for a WebSocket. */
+export function isUpgrade(c: HttpContext): boolean {
+  return c.req.header("upgrade")?.toLowerCase() === "websocket";
+}
+
+function refusalProblem(refusal: AuthRefusal): ProblemError {
+  switch (refusal.code) {
+    case "unauthorized": {
+      const bad = refusal.given === "bad_token";
+      const headers = { "WWW-Authenticate": `Bearer realm="darkroom"${bad ? ', error="invalid_token"' : ""}` };
+      const detail = {
+        nothing: "Send `Authorization: Bearer <token>`, or sign in at the page.",
+        bad_scheme: "The Authorization header must be `Bearer <token>`.",
+        bad_token: "This token is nobody's.",
+      }[refusal.given];
+      return new ProblemError("unauthorized", detail, { headers });
+    }
+    case "forbidden_origin":
+      return new ProblemError(
+        "forbidden_origin",
+        "Pages of other origins may not do this; ALLOWED_ORIGINS lists those that may.",
+      );
+    case "open_mode_refused":
+      return new ProblemError(
+        "open_mode_refused",
+        `AUTH_MODE=open serves localhost. Set AUTH_MODE=token, or ALLOW_PUBLIC_OPEN_MODE="${PUBLIC_OPEN_MODE_PHRASE}".`,
+      );
+    default:
+      throw new Error(`no such refusal: ${JSON.stringify(refusal satisfies never)}`);
+  }
+}
+
+/** Who asks, or why that is nobody. */
+export function identify(c: HttpContext) {
+  const request = {
+    authorization: c.req.header("authorization"),
+    cookie: c.req.header("cookie"),
+    browserOrigin: c.req.header("origin"),
+    ownOrigin: originOf(c),
+    needsOrigin: !SAFE_METHODS.has(c.req.method) || isUpgrade(c),
+  };
+  return authenticate(c.get("config"), request, Date.now());
+}
+
+/** Who asks; nobody is a problem. */
+export function requireAsker(c: HttpContext): Asker {
+  const identified = identify(c);
+  if (!identified.ok) throw refusalProblem(identified);
+  return identified.asker;
+}
+
+/** The client that `?client=` selects, for the operator; a client may name itself only. Null when not given. */
+function selectedClient(c: HttpContext, asker: Asker): string | null {
+  const named = c.req.query("client");
+  if (named === undefined) return null;
+  const message = !CLIENT_NAME.test(named)
+    ? "is not a client's name"
+    : asker.role === "client" && asker.client !== named
+      ? "only the operator may choose a client"
+      : null;
+  if (message === null) return named;
+  throw queryProblem("client", message);
+}
+
+/** Whose jobs the asker may see: a client's own; the operator all of them, or those of `?client=`. */
+export function viewerOf(c: HttpContext, asker: Asker): Viewer {
+  return asker.role === "client" ? (selectedClient(c, asker) ?? asker.client) : selectedClient(c, asker);
+}
+
+/** The one client for whom something is done; the operator must say which. */
+export function clientOf(c: HttpContext, asker: Asker): string {
+  const viewer = viewerOf(c, asker);
+  if (viewer !== null) return viewer;
+  const message = "must name a client: the operator says for which one";
+  throw queryProblem("client", message);
+}

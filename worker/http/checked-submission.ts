@@ -1,0 +1,78 @@
+import type { JobRequest, Metadata, Warning } from "../../schemas/job.ts";
+import type { Workflow } from "../../schemas/paths.ts";
+import type { FieldError } from "../../schemas/problem.ts";
+import type { TextSubmit } from "../../schemas/submit.ts";
+import { checkAgainstModel } from "../dashscope/check-request.ts";
+import { type ModelFacts, modelFor, modelsDoing } from "../dashscope/models.ts";
+import type { Config } from "../env.ts";
+import type { Found } from "./core/given-fields.ts";
+import { type FormFile, normaliseSubmit } from "./core/normalise-submit.ts";
+import { ProblemError } from "./problem.ts";
+
+/** A submission that its model takes; of its images nothing is known yet but their number. */
+export interface CheckedSubmission {
+  readonly workflow: Workflow;
+  readonly model: string;
+  /** All of the job's request but the images. */
+  readonly request: Omit<JobRequest, "images">;
+  readonly sources: readonly (string | FormFile)[];
+  readonly metadata: Metadata;
+  readonly warnings: readonly Warning[];
+  /** Where the client wrote a field, for what is found wrong with it later. */
+  pointerOf(path: string): string;
+}
+
+function invalid(errors: readonly FieldError[]): ProblemError {
+  const [first] = errors;
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
+  const where = first === undefined || first.path === "" ? "The body" : first.path;
+  return new ProblemError("invalid_request", `${where} ${first?.message ?? "is not valid"}${more}`, { errors });
+}
+
+function requestOf(submit: TextSubmit, model: ModelFacts, config: Config): Omit<JobRequest, "images"> {
+  return {
+    prompt: submit.prompt,
+    negativePrompt: submit.negativePrompt ?? null,
+    size: submit.size ?? null,
+    n: submit.n ?? model.defaultN,
+    seed: submit.seed ?? null,
+    promptExtend: submit.promptExtend ?? null,
+    watermark: submit.watermark ?? null,
+    priority: submit.priority ?? "normal",
+    maxAttempts: submit.maxAttempts ?? config.maxAttempts,
+    deadlineSeconds: submit.deadlineSeconds ?? config.jobDeadlineSeconds,
+    onUncertain: submit.onUncertain ?? "retry",
+  };
+}
+
+/** The submission with every default filled in, or a problem that names each field that is wrong. */
+export function checkSubmission(workflow: Workflow, found: Found, config: Config): CheckedSubmission {
+  const normal = normaliseSubmit(workflow, found);
+  if (!normal.ok) throw invalid(normal.errors);
+  const { submit, pointerOf } = normal;
+  const name = submit.model ?? config.models[workflow];
+  const model = modelFor(name);
+  if (model === null) {
+    throw invalid([
+      {
+        path: pointerOf("/model"),
+        message: `is not a known model; ${workflow} is done by ${modelsDoing(workflow).join(", ")}`,
+      },
+    ]);
+  }
+  const request = requestOf(submit, model, config);
+  const checked = checkAgainstModel(model, workflow, { ...request, images: submit.images }, config.region);
+  if (checked.errors.length > 0) {
+    throw invalid(checked.errors.map(({ path, message }) => ({ path: pointerOf(path), message })));
+  }
+  const { warnings } = checked;
+  return {
+    workflow,
+    model: name,
+    request,
+    sources: submit.images,
+    metadata: submit.metadata ?? {},
+    warnings,
+    pointerOf,
+  };
+}

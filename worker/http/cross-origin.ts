@@ -1,0 +1,36 @@
+import type { MiddlewareHandler } from "hono";
+import { isTrustedOrigin } from "../auth/authenticate.ts";
+import { type HttpEnv, originOf } from "./http-env.ts";
+
+/** What a browser's script may send, beside what it always may. */
+const ALLOW_HEADERS =
+  "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Range, X-Request-Id";
+/** What it may read, beside what it always may. */
+const EXPOSE_HEADERS =
+  "Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Idempotency-Replayed, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id";
+/** How long a preflight's answer holds; browsers cap it at 2 h and less. */
+const PREFLIGHT_SECONDS = "7200";
+
+/** CORS for `ALLOWED_ORIGINS` and nobody else. A preflight is answered before anyone asks who is there. */
+export function crossOrigin(allowed: (path: string) => readonly string[] | null): MiddlewareHandler<HttpEnv> {
+  return async (c, next) => {
+    const config = c.get("config");
+    const origin = c.req.header("origin");
+    const isTrusted = origin !== undefined && isTrustedOrigin(config, originOf(c), origin);
+    const methods = allowed(c.req.path);
+    if (c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined && methods !== null) {
+      c.res = new Response(null, { status: 204, headers: { Allow: methods.join(", ") } });
+      if (isTrusted) {
+        c.res.headers.set("Access-Control-Allow-Methods", methods.filter((method) => method !== "OPTIONS").join(", "));
+        c.res.headers.set("Access-Control-Allow-Headers", ALLOW_HEADERS);
+        c.res.headers.set("Access-Control-Max-Age", PREFLIGHT_SECONDS);
+      }
+    } else await next();
+    // Without any origin allowed, answers do not depend on who asks.
+    if (config.allowedOrigins.length > 0) c.res.headers.append("Vary", "Origin");
+    if (!isTrusted) return;
+    c.res.headers.set("Access-Control-Allow-Origin", origin);
+    c.res.headers.set("Access-Control-Allow-Credentials", "true");
+    c.res.headers.set("Access-Control-Expose-Headers", EXPOSE_HEADERS);
+  };
+}

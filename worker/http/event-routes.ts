@@ -1,0 +1,40 @@
+import { Hono } from "hono";
+import type { EventPage } from "../../schemas/event.ts";
+import { paths } from "../../schemas/paths.ts";
+import { catalogStub, jobStub } from "../stubs.ts";
+import { clientOf, isUpgrade, requireAsker } from "./asker.ts";
+import type { HttpContext, HttpEnv } from "./http-env.ts";
+import { jobIdOf } from "./job-id.ts";
+import { jobProblem } from "./job-problem.ts";
+import { jsonAnswer, negotiate } from "./json-answer.ts";
+import { linkViewer } from "./link-access.ts";
+import { wholeNumberOf } from "./query.ts";
+import { afterOf, watchAnswer } from "./watch-answer.ts";
+
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1000;
+
+/** Whether a stream is asked for; HEAD asks for the head of the JSON, a stream having none of its own. */
+function wantsStream(c: HttpContext, isJsonToo: boolean): boolean {
+  if (isUpgrade(c)) return true;
+  if (!isJsonToo) return negotiate(c, ["text/event-stream"]) === "text/event-stream";
+  return negotiate(c, ["application/json", "text/event-stream"]) === "text/event-stream" && c.req.method !== "HEAD";
+}
+
+/** One job's log in three ways, and the live feed of all of a client's jobs. */
+export const eventRoutes = new Hono<HttpEnv>()
+  .get(paths.jobEvents(":id"), async (c) => {
+    const id = jobIdOf(c);
+    const { viewer } = linkViewer(c, { kind: "events", jobId: id });
+    if (wantsStream(c, true)) return await watchAnswer(c, jobStub(c.env, id), viewer);
+    const limit = wholeNumberOf(c, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
+    const answer = await jobStub(c.env, id).events(viewer, afterOf(c) ?? 0, limit);
+    if (!answer.ok) throw jobProblem(answer);
+    const page: EventPage = { events: answer.events, nextAfter: answer.nextAfter };
+    return jsonAnswer(c, page, 200, { Vary: "Accept" });
+  })
+  .get(paths.feed, async (c) => {
+    const client = clientOf(c, requireAsker(c));
+    wantsStream(c, false);
+    return await watchAnswer(c, catalogStub(c.env, client), client);
+  });

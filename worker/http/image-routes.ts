@@ -1,0 +1,38 @@
+import { Hono } from "hono";
+import { imageFileName } from "../results/image-file-name.ts";
+import { serveImage } from "../results/serve.ts";
+import { jobStub } from "../stubs.ts";
+import type { HttpContext, HttpEnv } from "./http-env.ts";
+import { jobIdOf } from "./job-id.ts";
+import { jobProblem } from "./job-problem.ts";
+import { linkViewer } from "./link-access.ts";
+import { ProblemError } from "./problem.ts";
+
+/** A private cache may keep an image for as long as a link lasts at least; whoever may see it may keep it anyway. */
+const MAX_AGE_SECONDS = 6 * 3600;
+
+function indexOf(c: HttpContext): number {
+  const text = c.req.param("index") ?? "";
+  // Past four digits no job has an image, and a second spelling of a number is no address of ours.
+  if (/^(0|[1-9]\d{0,3})$/.test(text)) return Number(text);
+  throw jobProblem({ ok: false, code: "image_not_found" });
+}
+
+/** One stored image, for its signed link or for who may see the job. */
+export const imageRoutes = new Hono<HttpEnv>().get("/api/jobs/:id/images/:index", async (c) => {
+  const id = jobIdOf(c);
+  const index = indexOf(c);
+  const { viewer, byLink } = linkViewer(c, { kind: "image", jobId: id, index });
+  const found = await jobStub(c.env, id).image(viewer, index);
+  if (!found.ok) throw jobProblem(found);
+  const fileName = imageFileName("", id, index, found.contentType);
+  const served = await serveImage(c.env.RESULTS, found, c.req.raw, { fileName, maxAgeSeconds: MAX_AGE_SECONDS });
+  if (served.kind === "gone") throw jobProblem({ ok: false, code: "image_not_found" });
+  if (served.kind === "range_not_satisfiable") {
+    throw new ProblemError("range_not_satisfiable", `The image has ${found.bytes} bytes.`, { headers: served.headers });
+  }
+  // A link is for `<img>` on pages of other origins too; what needs credentials is for our own.
+  const isShared = byLink || c.get("config").allowedOrigins.length > 0;
+  served.response.headers.set("Cross-Origin-Resource-Policy", isShared ? "cross-origin" : "same-origin");
+  return served.response;
+});

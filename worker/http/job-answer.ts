@@ -1,0 +1,41 @@
+import { createLinks } from "../auth/links.ts";
+import type { JobView } from "../job/contract.ts";
+import { type LinkMaker, presentJob } from "../job/core/present.ts";
+import { jobEtag, matchesEtag } from "./core/etag.ts";
+import { jobTimeline } from "./core/job-timeline.ts";
+import { retryAfterSeconds } from "./core/retry-after.ts";
+import { type HttpContext, originOf } from "./http-env.ts";
+import { jsonAnswer } from "./json-answer.ts";
+
+/** What the answer depends on beside the address. */
+const VARY = "Accept, Prefer, Authorization, Cookie";
+
+export function linksFor(c: HttpContext): LinkMaker {
+  return createLinks(c.get("config"), originOf(c), Date.now());
+}
+
+interface JobAnswerOptions {
+  readonly form?: "json" | "text";
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The job with all that makes polling cheap: its version, and when it is worth asking again. A GET of the version that the
+ * client has already is a 304.
+ */
+export function jobAnswer(c: HttpContext, view: JobView, options: JobAnswerOptions = {}): Response {
+  const { form = "json", status = 200 } = options;
+  const links = linksFor(c);
+  const etag = jobEtag(view.tag, links.epoch, form);
+  const headers: Record<string, string> = { ETag: etag, Vary: VARY, ...options.headers };
+  const nowMs = Date.now();
+  const retryAfter = retryAfterSeconds(view, nowMs);
+  if (retryAfter !== null) headers["Retry-After"] = String(retryAfter);
+  const isRead = c.req.method === "GET" || c.req.method === "HEAD";
+  if (isRead && matchesEtag(c.req.header("if-none-match"), etag)) return new Response(null, { status: 304, headers });
+  const job = presentJob(view, links);
+  if (form === "json") return jsonAnswer(c, job, status, headers);
+  headers["Content-Type"] = "text/plain; charset=utf-8";
+  return new Response(jobTimeline(job, nowMs, c.get("config").authMode === "token"), { status, headers });
+}

@@ -1,0 +1,70 @@
+import { Hono } from "hono";
+import { paths } from "../../schemas/paths.ts";
+import type { JobAnswer, JobRpc, JobView, Viewer } from "../job/contract.ts";
+import { jobStub } from "../stubs.ts";
+import { requireAsker, viewerOf } from "./asker.ts";
+import { tagToWaitOn } from "./core/etag.ts";
+import { preferredWaitSeconds } from "./core/prefer.ts";
+import type { HttpContext, HttpEnv } from "./http-env.ts";
+import { jobAnswer, linksFor } from "./job-answer.ts";
+import { jobIdOf } from "./job-id.ts";
+import { jobProblem } from "./job-problem.ts";
+import { answersJson, negotiate } from "./json-answer.ts";
+
+interface Asked {
+  readonly id: string;
+  readonly viewer: Viewer;
+  readonly job: JobRpc;
+}
+
+/** The job of the path, for whoever asks. */
+function askedJob(c: HttpContext): Asked {
+  const viewer = viewerOf(c, requireAsker(c));
+  const id = jobIdOf(c);
+  return { id, viewer, job: jobStub(c.env, id) };
+}
+
+function viewOf(answer: JobAnswer<{ view: JobView }>): JobView {
+  if (!answer.ok) throw jobProblem(answer);
+  return answer.view;
+}
+
+/** The job now; or, as `Prefer: wait` and `If-None-Match` ask, once it is another or done. */
+async function readJob(c: HttpContext, { job, viewer }: Asked, form: "json" | "text") {
+  const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
+  if (waitSeconds === null) return { view: viewOf(await job.view(viewer)), headers: {} };
+  const ifNoneMatch = c.req.header("if-none-match");
+  const tag = tagToWaitOn(ifNoneMatch, linksFor(c).epoch, form);
+  // A version that is not the current one any more is news already.
+  const isNews = ifNoneMatch !== undefined && tag === null;
+  const answer = isNews ? await job.view(viewer) : await job.wait(viewer, tag, waitSeconds * 1000);
+  return { view: viewOf(answer), headers: { "Preference-Applied": `wait=${waitSeconds}` } };
+}
+
+/** One job: read it in any form, call it off, ask for it again, remove it. */
+export const jobRoutes = new Hono<HttpEnv>()
+  .get(paths.job(":id"), async (c) => {
+    const type = negotiate(c, ["application/json", "text/plain", "text/html"]);
+    if (type === "text/html") {
+      // The page asks for itself who is there; the address tells nothing.
+      const page = paths.jobPage(jobIdOf(c));
+      return new Response(null, { status: 303, headers: { Location: page, Vary: "Accept" } });
+    }
+    const form = type === "text/plain" ? "text" : "json";
+    const { view, headers } = await readJob(c, askedJob(c), form);
+    return jobAnswer(c, view, { form, headers });
+  })
+  .delete(paths.job(":id"), async (c) => {
+    const { job, viewer } = askedJob(c);
+    const answer = await job.remove(viewer);
+    if (!answer.ok) throw jobProblem(answer);
+    return new Response(null, { status: 204 });
+  })
+  .post(paths.jobCancel(":id"), answersJson, async (c) => {
+    const { job, viewer } = askedJob(c);
+    return jobAnswer(c, viewOf(await job.cancel(viewer)));
+  })
+  .post(paths.jobRetry(":id"), answersJson, async (c) => {
+    const { job, viewer } = askedJob(c);
+    return jobAnswer(c, viewOf(await job.retry(viewer)));
+  });

@@ -1,0 +1,31 @@
+import { Hono } from "hono";
+import type { JobStatus } from "../../schemas/job.ts";
+import type { Limits } from "../../schemas/limits.ts";
+import { paths } from "../../schemas/paths.ts";
+import { modelInfos } from "../dashscope/models.ts";
+import { catalogStub } from "../stubs.ts";
+import { requireAsker, viewerOf } from "./asker.ts";
+import type { HttpContext, HttpEnv } from "./http-env.ts";
+import { answersJson, jsonAnswer } from "./json-answer.ts";
+import { configuredModels, laneReports } from "./lane-reports.ts";
+
+const UNFINISHED: readonly JobStatus[] = ["queued", "running", "retrying"];
+/** Enough to meet every model that a client has jobs waiting for. */
+const LOOK_AT_MOST = 100;
+
+/** The models that a client's unfinished jobs wait for. */
+async function waitedFor(c: HttpContext, client: string | null): Promise<string[]> {
+  if (client === null) return [];
+  const query = { status: UNFINISHED, workflow: null, limit: LOOK_AT_MOST, cursor: null };
+  const answer = await catalogStub(c.env, client).list(query);
+  return answer.ok ? answer.entries.map((entry) => entry.model) : [];
+}
+
+/** The lanes that matter to who asks (the configured ones, and those of their unfinished jobs), and every model's limits. */
+export const limitsRoutes = new Hono<HttpEnv>().get(paths.limits, answersJson, async (c) => {
+  const config = c.get("config");
+  const waiting = await waitedFor(c, viewerOf(c, requireAsker(c)));
+  const reports = await laneReports(c.env, config, [...new Set([...configuredModels(config), ...waiting])]);
+  const body: Limits = { lanes: reports.filter((report) => report !== null), models: modelInfos(config) };
+  return jsonAnswer(c, body);
+});

@@ -1,0 +1,33 @@
+import { isTrustedOrigin } from "../auth/authenticate.ts";
+import { checkLink, type LinkTarget } from "../auth/links.ts";
+import type { Viewer } from "../job/contract.ts";
+import { identify, isUpgrade, requireAsker, viewerOf } from "./asker.ts";
+import { type HttpContext, originOf } from "./http-env.ts";
+import { ProblemError } from "./problem.ts";
+
+/**
+ * Who may see what a signed link can open: its bearer (as one who may see it whosever it is), else whoever proves who they
+ * are. A link that opens nothing is refused only when there is nothing better.
+ */
+export function linkViewer(c: HttpContext, target: LinkTarget): { readonly viewer: Viewer; readonly byLink: boolean } {
+  const link = checkLink(c.get("config"), target, new URL(c.req.url).searchParams, Date.now());
+  if (link === "valid") {
+    refuseForeignSocket(c);
+    return { viewer: null, byLink: true };
+  }
+  if (link === "invalid" && !identify(c).ok) {
+    throw new ProblemError("invalid_link", "The link is not valid, or no longer. GET the job again for a new one.");
+  }
+  const asker = requireAsker(c);
+  return { viewer: viewerOf(c, asker), byLink: false };
+}
+
+/** A browser's socket is open to any page unless we look; a link that leaked to another site's page shall not work there. */
+function refuseForeignSocket(c: HttpContext): void {
+  const origin = c.req.header("origin");
+  if (!isUpgrade(c) || origin === undefined || isTrustedOrigin(c.get("config"), originOf(c), origin)) return;
+  throw new ProblemError(
+    "forbidden_origin",
+    "Pages of other origins may not open this; ALLOWED_ORIGINS lists those that may.",
+  );
+}

@@ -1,0 +1,81 @@
+import { catalogStub } from "../stubs.ts";
+import type { HttpContext } from "./http-env.ts";
+import { ProblemError } from "./problem.ts";
+
+/** Submissions reserved at once: one call for each such block, so that a submit waits for none of its own. */
+const BLOCK = 32;
+/** With fewer left the next block is fetched in the background. */
+const LOW = 8;
+/** How long a refused client does well to wait: jobs finish every few seconds. */
+const RETRY_AFTER_SECONDS = 10;
+
+interface Block {
+  left: number;
+  endsAtMs: number;
+  refilling: boolean;
+}
+
+/** What this isolate may still submit for each client; the client's catalog keeps the books. */
+const blocks = new Map<string, Block>();
+
+function blockOf(client: string, nowMs: number): Block {
+  const known = blocks.get(client);
+  if (known !== undefined && nowMs < known.endsAtMs) return known;
+  const fresh: Block = { left: 0, endsAtMs: Number.POSITIVE_INFINITY, refilling: false };
+  blocks.set(client, fresh);
+  return fresh;
+}
+
+async function refill(c: HttpContext, client: string, block: Block): Promise<{ granted: number; pending: number }> {
+  block.refilling = true;
+  try {
+    const limit = c.get("config").maxPendingJobs;
+    const { granted, pending, endsAtMs } = await catalogStub(c.env, client).reserve(BLOCK, limit);
+    block.left += granted;
+    block.endsAtMs = Math.min(block.endsAtMs, endsAtMs);
+    return { granted, pending };
+  } finally {
+    block.refilling = false;
+  }
+}
+
+/** One submission's worth of the limit on unfinished jobs; give it back with `returnPending` when no job came of it. */
+export async function takePending(c: HttpContext, client: string): Promise<boolean> {
+  const block = blockOf(client, Date.now());
+  if (block.left > 0) {
+    block.left -= 1;
+    if (block.left < LOW && !block.refilling) {
+      const filled = refill(c, client, block);
+      c.executionCtx.waitUntil(
+        filled.catch((error: unknown) => console.error({ event: "reserve_failed", client, error: String(error) })),
+      );
+    }
+    return true;
+  }
+  await refill(c, client, block);
+  // Others may have taken what was granted while we waited for it.
+  if (block.left <= 0) return false;
+  block.left -= 1;
+  return true;
+}
+
+/** No job came of it: the next submission may have it. */
+export function returnPending(client: string): void {
+  const block = blocks.get(client);
+  if (block !== undefined) block.left += 1;
+}
+
+/** The answer to a client at its limit. */
+export function tooManyPending(limit: number): ProblemError {
+  return new ProblemError(
+    "too_many_pending_jobs",
+    `At most ${limit} jobs may be unfinished at once; wait for some, or cancel them.`,
+    {
+      headers: {
+        "Retry-After": String(RETRY_AFTER_SECONDS),
+        "RateLimit-Policy": `"pending-jobs";q=${limit};qu="jobs"`,
+        RateLimit: `"pending-jobs";r=0;t=${RETRY_AFTER_SECONDS}`,
+      },
+    },
+  );
+}

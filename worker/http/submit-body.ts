@@ -1,0 +1,79 @@
+import { bodyLimit } from "hono/body-limit";
+import type { Workflow } from "../../schemas/paths.ts";
+import { MAX_BODY_BYTES } from "../../schemas/submit.ts";
+import { formFields } from "./core/form-fields.ts";
+import type { Found } from "./core/given-fields.ts";
+import { jsonFields } from "./core/normalise-submit.ts";
+import type { HttpContext } from "./http-env.ts";
+import { ProblemError } from "./problem.ts";
+
+/** The longest prompts, twice, in the widest characters, with room for metadata. */
+const MAX_TEXT_BODY_BYTES = 1024 * 1024;
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1024 / 1024)} MB`;
+}
+
+/** Refuses a body that is larger than anything this workflow could need; what is declared too large is not read at all. */
+export function submitBodyLimit(workflow: Workflow) {
+  const maxSize = workflow === "image-from-text" ? MAX_TEXT_BODY_BYTES : MAX_BODY_BYTES;
+  return bodyLimit({
+    maxSize,
+    onError: () => {
+      throw new ProblemError("body_too_large", `A body of ${workflow} may have ${megabytes(maxSize)} at most.`);
+    },
+  });
+}
+
+async function readJson(c: HttpContext): Promise<Found> {
+  const bytes = await c.req.raw.arrayBuffer();
+  if (bytes.byteLength === 0) throw new ProblemError("malformed_json", "The body is empty.");
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+  } catch {
+    throw new ProblemError("malformed_json", "The body is not UTF-8.");
+  }
+  try {
+    return jsonFields(JSON.parse(text));
+  } catch (error) {
+    // V8 quotes the text around the mistake; an image's base64 or a prompt has no place in an answer.
+    const where = /position \d+( \(line \d+ column \d+\))?/.exec(String(error))?.[0];
+    throw new ProblemError("malformed_json", `The body is not JSON${where === undefined ? "" : `: see ${where}`}.`);
+  }
+}
+
+async function readForm(c: HttpContext): Promise<Found> {
+  let form: FormData;
+  try {
+    form = await c.req.raw.formData();
+  } catch {
+    throw new ProblemError(
+      "malformed_body",
+      "The body is not the multipart/form-data that its Content-Type announces.",
+    );
+  }
+  return formFields(form);
+}
+
+/** The fields of a submission's body, JSON or form. */
+export async function readSubmitFields(c: HttpContext): Promise<Found> {
+  const encoding = c.req.header("content-encoding");
+  if (encoding !== undefined && encoding !== "identity") {
+    throw new ProblemError(
+      "unsupported_media_type",
+      `Send the body as it is, not in Content-Encoding ${encoding.slice(0, 40)}.`,
+    );
+  }
+  const mediaType = (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+  if (mediaType === "application/json" || /^application\/[\w.-]+\+json$/.test(mediaType)) return await readJson(c);
+  if (mediaType === "multipart/form-data") return await readForm(c);
+  const given = mediaType === "" ? "No Content-Type was sent" : `The Content-Type is ${mediaType.slice(0, 80)}`;
+  const curl =
+    mediaType === "application/x-www-form-urlencoded" ? " With curl: --json '{…}', or -F for each field." : "";
+  throw new ProblemError(
+    "unsupported_media_type",
+    `${given}; a submission is application/json or multipart/form-data.${curl}`,
+    { headers: { "Accept-Post": "application/json, multipart/form-data" } },
+  );
+}

@@ -1,0 +1,114 @@
+import { Hono } from "hono";
+import { paths, type Workflow } from "../../schemas/paths.ts";
+import type { JobView, Submission } from "../job/contract.ts";
+import { jobStub } from "../stubs.ts";
+import { clientOf, requireAsker } from "./asker.ts";
+import { type CheckedSubmission, checkSubmission } from "./checked-submission.ts";
+import { readIdempotencyKey } from "./core/idempotency-key.ts";
+import { preferredWaitSeconds } from "./core/prefer.ts";
+import type { HttpContext, HttpEnv } from "./http-env.ts";
+import { discardInputs, type InputFile, type ReadInputs, readInputs, storeInputs } from "./input-images.ts";
+import { jobAnswer, linksFor } from "./job-answer.ts";
+import { newJobId } from "./job-id.ts";
+import { jobProblem } from "./job-problem.ts";
+import { answersJson } from "./json-answer.ts";
+import { returnPending, takePending, tooManyPending } from "./pending-allowance.ts";
+import { ProblemError } from "./problem.ts";
+import { readSubmitFields, submitBodyLimit } from "./submit-body.ts";
+import { brakeSubmissions } from "./submit-brake.ts";
+
+/** How often the job of one key may have been deleted and submitted again. */
+const MAX_GENERATIONS = 100;
+
+interface Placed {
+  readonly view: JobView;
+  readonly replayed: boolean;
+}
+
+function idempotencyKeyOf(c: HttpContext): string | null {
+  const read = readIdempotencyKey(c.req.header("idempotency-key"));
+  if (read.ok) return read.key;
+  const errors = [{ path: "Idempotency-Key", message: read.message }];
+  throw new ProblemError("invalid_idempotency_key", `The Idempotency-Key ${read.message}.`, { errors });
+}
+
+/** Submits to one object, with its uploads stored before; they are removed again when it refuses. */
+async function submitTo(c: HttpContext, submission: Submission, files: readonly InputFile[]) {
+  if (files.length > 0) await storeInputs(c.env.RESULTS, submission.id, files);
+  const answer = await jobStub(c.env, submission.id).submit(submission);
+  if (!answer.ok) await discardInputs(c.env, submission, files, answer);
+  return answer;
+}
+
+/** The job of this submission: a new one, or the one that its key stands for. A key whose job is gone stands for the next. */
+async function place(
+  c: HttpContext,
+  client: string,
+  key: string | null,
+  checked: CheckedSubmission,
+  inputs: ReadInputs,
+): Promise<Placed> {
+  const { workflow, model, metadata } = checked;
+  const request = { ...checked.request, images: [...inputs.images] };
+  const warnings = [...checked.warnings, ...inputs.warnings];
+  for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
+    const id = newJobId(client, key, generation);
+    const submission = { id, client, workflow, model, request, metadata, warnings, idempotencyKey: key };
+    const answer = await submitTo(c, submission, inputs.files);
+    if (answer.ok) return answer;
+    if (answer.code !== "job_gone") throw jobProblem(answer);
+  }
+  throw new ProblemError("job_gone", "The jobs of this Idempotency-Key were deleted too often; use a new key.");
+}
+
+/** Whether the job of a key exists, so that a repetition is answered even at the limit on unfinished jobs. */
+async function isKnownKey(c: HttpContext, client: string, key: string | null): Promise<boolean> {
+  if (key === null) return false;
+  const known = await jobStub(c.env, newJobId(client, key, 0)).view(client);
+  return known.ok || known.code === "job_gone";
+}
+
+/** As `place`, within the client's limit on unfinished jobs. */
+async function placeWithinLimit(c: HttpContext, client: string, key: string | null, checked: CheckedSubmission) {
+  const inputs = await readInputs(checked);
+  const isTaken = await takePending(c, client);
+  if (!isTaken && !(await isKnownKey(c, client, key))) throw tooManyPending(c.get("config").maxPendingJobs);
+  let isNew = false;
+  try {
+    const placed = await place(c, client, key, checked, inputs);
+    isNew = !placed.replayed;
+    return placed;
+  } finally {
+    if (isTaken && !isNew) returnPending(client);
+  }
+}
+
+async function submit(c: HttpContext, workflow: Workflow): Promise<Response> {
+  const receivedAtMs = Date.now();
+  const client = clientOf(c, requireAsker(c));
+  const key = idempotencyKeyOf(c);
+  brakeSubmissions(c, client);
+  const checked = checkSubmission(workflow, await readSubmitFields(c), c.get("config"));
+  const { view: placed, replayed } = await placeWithinLimit(c, client, key, checked);
+  const headers: Record<string, string> = { Location: linksFor(c).job(placed.id).self };
+  if (replayed) headers["Idempotency-Replayed"] = "true";
+  const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
+  let view = placed;
+  if (waitSeconds !== null) {
+    headers["Preference-Applied"] = `wait=${waitSeconds}`;
+    const leftMs = receivedAtMs + waitSeconds * 1000 - Date.now();
+    const waited = view.done || leftMs <= 0 ? null : await jobStub(c.env, view.id).wait(client, null, leftMs);
+    // Deleted while we waited: it was taken all the same.
+    if (waited?.ok === true) view = waited.view;
+  }
+  return jobAnswer(c, view, { status: view.done ? 200 : 202, headers });
+}
+
+/** A submission is answered once its job is stored: what got a 202 is never lost. */
+export const submitRoutes = new Hono<HttpEnv>()
+  .post(paths.workflow("image-from-text"), answersJson, submitBodyLimit("image-from-text"), (c) =>
+    submit(c, "image-from-text"),
+  )
+  .post(paths.workflow("image-from-reference"), answersJson, submitBodyLimit("image-from-reference"), (c) =>
+    submit(c, "image-from-reference"),
+  );
