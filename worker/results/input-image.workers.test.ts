@@ -1,0 +1,88 @@
+import { reset } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, describe, expect, it } from "vitest";
+import { checkInputImage, putInputImage, readInputImage, type UploadedImage } from "./input-image.ts";
+import { framedPng, sha256Hex } from "./test-image.ts";
+
+afterEach(() => reset());
+
+const JOB = "job_V1StGXR8_Z5jdHi6B-myT";
+
+async function checked(bytes: Uint8Array<ArrayBuffer>): Promise<UploadedImage> {
+  const check = await checkInputImage(bytes);
+  if (!check.ok) throw new Error(check.message);
+  return check.image;
+}
+
+describe("checkInputImage", () => {
+  it("takes its facts from the bytes", async () => {
+    const bytes = framedPng(640, 480, 1000);
+    expect(await checkInputImage(bytes)).toEqual({
+      ok: true,
+      image: {
+        kind: "upload",
+        contentType: "image/png",
+        bytes: bytes.byteLength,
+        sha256: await sha256Hex(bytes),
+        width: 640,
+        height: 480,
+      },
+      warnings: [],
+    });
+  });
+
+  it("takes 10 MB and not a byte more", async () => {
+    const frame = framedPng(640, 480, 0).byteLength;
+    const limit = 10 * 1024 * 1024;
+    expect(await checkInputImage(framedPng(640, 480, limit - frame))).toMatchObject({ ok: true });
+    expect(await checkInputImage(framedPng(640, 480, limit - frame + 1))).toMatchObject({ code: "too_large" });
+  });
+
+  it.each([
+    ["text", "just some words in a file", "is text"],
+    ["a page", "<!doctype html><title>x</title>", "is HTML"],
+    ["an SVG", "<svg xmlns='http://www.w3.org/2000/svg'/>", "is SVG"],
+    ["nothing", "", "is cut off"],
+  ])("refuses %s, whatever it is called", async (_what, text, message) => {
+    const check = await checkInputImage(new Uint8Array(new TextEncoder().encode(text)));
+    expect(check).toMatchObject({ ok: false, code: "not_an_image", message: expect.stringContaining(message) });
+  });
+
+  it("warns outside of the sides that upstream advises", async () => {
+    for (const [width, height] of [
+      [383, 1000],
+      [1000, 3073],
+    ] as const) {
+      const check = await checkInputImage(framedPng(width, height, 10));
+      expect(check).toMatchObject({ ok: true, warnings: [{ code: "input_image_size" }] });
+    }
+  });
+});
+
+describe("a kept input image", () => {
+  it("comes back as the data URL of the same bytes, however often it was put", async () => {
+    const bytes = framedPng(640, 480, 300_000);
+    const image = await checked(bytes);
+    await putInputImage(env.RESULTS, JOB, image, bytes);
+    await putInputImage(env.RESULTS, JOB, image, bytes);
+    const url = await readInputImage(env.RESULTS, JOB, image);
+    const [head, base64 = ""] = url?.split(",") ?? [];
+    expect(head).toBe("data:image/png;base64");
+    expect(await sha256Hex(Uint8Array.fromBase64(base64))).toBe(image.sha256);
+    const { objects } = await env.RESULTS.list();
+    expect(objects.map((object) => object.key)).toEqual([`jobs/${JOB}/inputs/${image.sha256}`]);
+  });
+
+  it("belongs to its job alone, and is null when it is not there", async () => {
+    const bytes = framedPng(640, 480, 10);
+    const image = await checked(bytes);
+    await putInputImage(env.RESULTS, JOB, image, bytes);
+    expect(await readInputImage(env.RESULTS, "job_another", image)).toBeNull();
+  });
+
+  it("refuses bytes that are not the image's", async () => {
+    const image = await checked(framedPng(640, 480, 10, 1));
+    await expect(putInputImage(env.RESULTS, JOB, image, framedPng(640, 480, 10, 2))).rejects.toThrow();
+    expect(await readInputImage(env.RESULTS, JOB, image)).toBeNull();
+  });
+});

@@ -1,0 +1,32 @@
+import { reset } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, describe, expect, it } from "vitest";
+import { imageKey, inputKey } from "./keys.ts";
+import { removeJobFiles } from "./remove.ts";
+
+afterEach(() => reset());
+
+async function keys(): Promise<string[]> {
+  return (await env.RESULTS.list()).objects.map((object) => object.key);
+}
+
+describe("removeJobFiles", () => {
+  it("removes results and inputs of every attempt, and nothing of another job", async () => {
+    const kept = imageKey("job_ab", 1, 0);
+    const mine = [imageKey("job_a", 1, 0), imageKey("job_a", 2, 5), inputKey("job_a", "00ff")];
+    for (const key of [kept, ...mine]) await env.RESULTS.put(key, "x");
+    await removeJobFiles(env.RESULTS, "job_a");
+    expect(await keys()).toEqual([kept]);
+  });
+
+  it("is done at once when nothing is left", async () => {
+    await removeJobFiles(env.RESULTS, "job_a");
+    expect(await keys()).toEqual([]);
+  });
+
+  it("removes more than one page", async () => {
+    await Promise.all(Array.from({ length: 1005 }, (_, index) => env.RESULTS.put(imageKey("job_a", 1, index), "")));
+    await removeJobFiles(env.RESULTS, "job_a");
+    expect(await keys()).toEqual([]);
+  });
+});
