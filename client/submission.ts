@@ -59,7 +59,7 @@ async function submitBody(
     path: paths.workflow(workflow),
     headers: {
       // A Structured-Field String, as the draft asks: with quotes.
-      "Idempotency-Key": `"${key}"`,
+      "Idempotency-Key": `"${key.replace(/["\\]/g, "\\$&")}"`,
       ...(waitSeconds === undefined ? {} : { Prefer: `wait=${Math.ceil(waitSeconds)}` }),
     },
     body,
@@ -90,6 +90,6 @@ function newKey(): string {
 }
 
 function checkKey(key: string): string {
-  if (/^[\x20\x21\x23-\x5b\x5d-\x7e]{1,255}$/.test(key)) return key;
-  throw new TypeError("idempotencyKey must be 1 to 255 printable ASCII characters other than quotes and backslashes");
+  if (/^[\x20-\x7e]{1,255}$/.test(key) && key.trim() !== "") return key;
+  throw new TypeError("idempotencyKey must be 1 to 255 printable ASCII characters");
 }

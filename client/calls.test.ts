@@ -1,0 +1,278 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { type Script, type ScriptedAnswer, startScriptedServer } from "../test/support/scripted-server.ts";
+import type { ClientOptions, ClientTiming } from "./client-options.ts";
+import { createDarkroomClient } from "./darkroom-client.ts";
+import { DarkroomProblem, DarkroomUnexpectedAnswer, DarkroomUnreachable } from "./errors.ts";
+import { JOB_ID, job, problem, summary } from "./job.fixture.ts";
+
+const quick: Partial<ClientTiming> = {
+  retry: { maxTries: 4, baseDelayMs: 1, maxDelayMs: 2, maxRetryAfterMs: 1_000 },
+  pollEveryMs: 1,
+};
+const running: { close(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const server of running.splice(0)) await server.close();
+});
+
+async function start(answer: Script["answer"], options: ClientOptions = {}) {
+  const server = await startScriptedServer({ answer });
+  running.push(server);
+  const client = createDarkroomClient({ baseUrl: server.baseUrl, timing: quick, ...options });
+  return { ...server, client };
+}
+
+/** Answers in turn, the last one again and again. */
+function inTurn(...answers: ScriptedAnswer[]): Script["answer"] {
+  return (_request, number) => answers[Math.min(number, answers.length) - 1] ?? "cut";
+}
+
+const accepted = { status: 202, body: job() };
+const request = { prompt: "a red bicycle" };
+
+async function failure(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => expect.unreachable("it did not fail"),
+    (error: unknown) => error,
+  );
+}
+
+describe("submit", () => {
+  it("repeats a lost or refused call with the one key it began with, and answers with the job", async () => {
+    const busy = { status: 503, headers: { "retry-after": "0" }, body: problem(503, "overloaded") };
+    const { client, requests } = await start(inTurn("cut", busy, accepted));
+    expect(await client.submit("image-from-text", request)).toEqual(job());
+    const keys = requests.map(({ headers }) => headers["idempotency-key"]);
+    expect(keys).toHaveLength(3);
+    expect(new Set(keys).size).toBe(1);
+    expect(keys[0]).toMatch(/^"[0-9a-f]{32}"$/);
+  });
+
+  it("has another key for another call, and takes one that it is given", async () => {
+    const { client, requests } = await start(inTurn(accepted));
+    await client.submit("image-from-text", request);
+    await client.submit("image-from-text", request);
+    await client.submit("image-from-text", request, { idempotencyKey: 'order "7"' });
+    const keys = requests.map(({ headers }) => headers["idempotency-key"]);
+    expect(keys[0]).not.toBe(keys[1]);
+    expect(keys[2]).toBe('"order \\"7\\""');
+  });
+
+  it("sends the request as JSON with the token, and says how long it waits", async () => {
+    const { client, requests } = await start(inTurn(accepted), { token: "secret-token" });
+    await client.submit("image-from-text", request, { waitSeconds: 20 });
+    const [sent] = requests;
+    expect(sent?.method).toBe("POST");
+    expect(sent?.url.pathname).toBe("/api/workflows/image-from-text");
+    expect(JSON.parse(String(sent?.body))).toEqual(request);
+    expect(sent?.headers).toMatchObject({
+      authorization: "Bearer secret-token",
+      prefer: "wait=20",
+      "content-type": "application/json",
+    });
+  });
+
+  it("does not repeat what the server refused, and tells why, with what and under which key", async () => {
+    const { client, requests } = await start(inTurn({ status: 422, body: problem(422, "idempotency_key_reused") }));
+    const error = await failure(client.submit("image-from-text", request, { idempotencyKey: "k" }));
+    expect(error).toBeInstanceOf(DarkroomProblem);
+    expect(error).toMatchObject({
+      code: "idempotency_key_reused",
+      status: 422,
+      call: { method: "POST", idempotencyKey: "k", jobId: null },
+    });
+    expect(requests).toHaveLength(1);
+  });
+
+  it("does not wait longer than is worth it, and tells how long the server asked for", async () => {
+    const full = { status: 429, headers: { "retry-after": "60" }, body: problem(429, "too_many_pending_jobs") };
+    const { client, requests } = await start(inTurn(full));
+    const error = await failure(client.submit("image-from-text", request));
+    expect(error).toMatchObject({ code: "too_many_pending_jobs", retryAfterMs: 60_000 });
+    expect(requests).toHaveLength(1);
+  });
+
+  it("takes a code that is newer than itself", async () => {
+    const { client } = await start(inTurn({ status: 409, body: problem(409, "tea_time") }));
+    expect(await failure(client.submit("image-from-text", request))).toMatchObject({ code: "tea_time" });
+  });
+
+  it("gives up on a network that stays down, naming the key to go on with", async () => {
+    const { client, requests } = await start(inTurn("cut"));
+    const error = await failure(client.submit("image-from-text", request, { idempotencyKey: "k" }));
+    expect(error).toBeInstanceOf(DarkroomUnreachable);
+    expect(error).toMatchObject({ call: { idempotencyKey: "k" } });
+    expect(requests).toHaveLength(4);
+  });
+
+  it("gives up a try that is never answered", async () => {
+    const timing = { ...quick, callTimeoutMs: 20 };
+    const { client } = await start(inTurn("hang", "hang", accepted), { timing });
+    expect(await client.submit("image-from-text", request)).toEqual(job());
+  });
+
+  it("stops at once when aborted, on the wire and between tries", async () => {
+    const onWire = new AbortController();
+    const first = await start(() => {
+      onWire.abort(new Error("changed my mind"));
+      return "hang";
+    });
+    const submitted = first.client.submit("image-from-text", request, { signal: onWire.signal });
+    expect(await failure(submitted)).toEqual(new Error("changed my mind"));
+
+    const between = new AbortController();
+    const retry = { maxTries: 4, baseDelayMs: 3_600_000, maxDelayMs: 3_600_000, maxRetryAfterMs: 3_600_000 };
+    const busy = { status: 503, headers: { "retry-after": "3600" }, body: problem(503, "overloaded") };
+    const second = await start(inTurn(busy), {
+      timing: { ...quick, retry },
+      fetch: async (input, init) => {
+        const answer = await fetch(input, init);
+        setTimeout(() => between.abort(new Error("enough")), 0);
+        return answer;
+      },
+    });
+    const repeated = second.client.submit("image-from-text", request, { signal: between.signal });
+    expect(await failure(repeated)).toEqual(new Error("enough"));
+    expect(second.requests).toHaveLength(1);
+  });
+
+  it("refuses a key that cannot travel before anything is sent", async () => {
+    const { client, requests } = await start(inTurn(accepted));
+    for (const idempotencyKey of ["", "ключ", "a".repeat(256), "a\nb"]) {
+      expect(await failure(client.submit("image-from-text", request, { idempotencyKey }))).toBeInstanceOf(TypeError);
+    }
+    expect(requests).toHaveLength(0);
+  });
+});
+
+describe("submitFiles", () => {
+  it("sends files in order beside the other fields, again on a retry", async () => {
+    const { client, requests } = await start(inTurn("cut", accepted));
+    const files = [new Blob(["one"], { type: "image/png" }), new File(["two"], "two.webp", { type: "image/webp" })];
+    await client.submitFiles({ prompt: "blend", n: 2, metadata: { order: 7 } }, files);
+    const [, sent] = requests;
+    if (sent === undefined) throw new Error("sent once only");
+    expect(sent.url.pathname).toBe("/api/workflows/image-from-reference");
+    const form = await new Response(new Uint8Array(sent.body), {
+      headers: { "content-type": String(sent.headers["content-type"]) },
+    }).formData();
+    expect([form.get("prompt"), form.get("n"), form.get("metadata")]).toEqual(["blend", "2", '{"order":7}']);
+    const images = form.getAll("images").filter((part) => part instanceof File);
+    expect(images.map(({ name, type }) => [name, type])).toEqual([
+      ["image-1", "image/png"],
+      ["two.webp", "image/webp"],
+    ]);
+    expect(await Promise.all(images.map((image) => image.text()))).toEqual(["one", "two"]);
+  });
+});
+
+describe("answers", () => {
+  it("may have fields that are newer than the client", async () => {
+    const { client } = await start(inTurn({ body: { ...job(), mood: "good" } }));
+    expect(await client.get(JOB_ID)).toEqual(job());
+  });
+
+  it("that are no Darkroom's are told as such, after a proxy had its chances", async () => {
+    const { client, requests } = await start(inTurn({ status: 502, body: "<html>Bad gateway</html>" }));
+    const error = await failure(client.get(JOB_ID));
+    expect(error).toBeInstanceOf(DarkroomUnexpectedAnswer);
+    expect(error).toMatchObject({ status: 502, call: { jobId: JOB_ID } });
+    expect(requests).toHaveLength(4);
+    const other = await start(inTurn({ body: { hello: "world" } }));
+    expect(await failure(other.client.get(JOB_ID))).toBeInstanceOf(DarkroomUnexpectedAnswer);
+  });
+
+  it("keep whatever was given as an id one part of the path", async () => {
+    const { client, requests } = await start(inTurn({ status: 404, body: problem(404, "job_not_found") }));
+    expect(await failure(client.get("../limits?x=1"))).toMatchObject({ code: "job_not_found" });
+    expect(requests[0]?.url.pathname).toBe("/api/jobs/..%2Flimits%3Fx%3D1");
+  });
+});
+
+describe("list", () => {
+  it("asks with its filters, and pages through everything as far as it is read", async () => {
+    const pages: Record<string, { ids: string[]; nextCursor: string | null }> = {
+      first: { ids: ["a", "b"], nextCursor: "second" },
+      second: { ids: ["c"], nextCursor: "third" },
+      third: { ids: ["d"], nextCursor: null },
+    };
+    const idOf = (letter: string) => `job_${letter.repeat(21)}`;
+    const { client, requests } = await start(({ url }) => {
+      const page = pages[url.searchParams.get("cursor") ?? "first"];
+      const jobs = page?.ids.map((id) => summary({ id: idOf(id) }));
+      return { body: { jobs, nextCursor: page?.nextCursor } };
+    });
+    const ids: string[] = [];
+    for await (const { id } of client.listAll({ status: ["queued", "running"], workflow: "image-from-text" })) {
+      ids.push(id);
+    }
+    expect(ids).toEqual(["a", "b", "c", "d"].map(idOf));
+    expect(requests.map(({ url }) => url.search)).toEqual([
+      "?status=queued%2Crunning&workflow=image-from-text",
+      "?status=queued%2Crunning&workflow=image-from-text&cursor=second",
+      "?status=queued%2Crunning&workflow=image-from-text&cursor=third",
+    ]);
+    for await (const _job of client.listAll()) break;
+    expect(requests).toHaveLength(4);
+  });
+});
+
+describe("wait", () => {
+  it("long-polls until the job is done, through refusals that pass", async () => {
+    const busy = { status: 503, headers: { "retry-after": "3600" }, body: problem(503, "overloaded") };
+    const unfinished = { body: job({ status: "running" }) };
+    const done = { body: job({ status: "succeeded", seq: 4 }) };
+    const { client, requests } = await start(inTurn(unfinished, busy, unfinished, done));
+    expect(await client.wait(JOB_ID)).toMatchObject({ status: "succeeded", done: true });
+    expect(requests.map(({ headers }) => headers.prefer)).toEqual(Array(4).fill("wait=25"));
+  });
+
+  it("ends with what no waiting mends", async () => {
+    const { client } = await start(inTurn({ status: 410, body: problem(410, "job_gone") }));
+    expect(await failure(client.wait(JOB_ID))).toMatchObject({ code: "job_gone" });
+  });
+});
+
+describe("actions", () => {
+  it("take the refusal of a repeated retry for the echo of the first, whose answer was lost", async () => {
+    const refused = { status: 409, body: problem(409, "job_not_finished") };
+    const lost = await start(inTurn("cut", refused, { body: job() }));
+    expect(await lost.client.retry(JOB_ID)).toEqual(job());
+    expect(lost.requests.map(({ method }) => method)).toEqual(["POST", "POST", "GET"]);
+    const genuine = await start(inTurn(refused));
+    expect(await failure(genuine.client.retry(JOB_ID))).toMatchObject({ code: "job_not_finished" });
+  });
+
+  it("count a job that is gone already as removed", async () => {
+    const { client, requests } = await start(inTurn({ status: 204 }, { status: 410, body: problem(410, "job_gone") }));
+    await client.remove(JOB_ID);
+    await client.remove(JOB_ID);
+    expect(requests.map(({ method }) => method)).toEqual(["DELETE", "DELETE"]);
+  });
+});
+
+describe("health", () => {
+  it("is answered also by a server that is misconfigured", async () => {
+    const health = {
+      status: "misconfigured",
+      service: "darkroom",
+      version: "1",
+      time: "2026-11-23T12:00:00.000Z",
+      upstream: { region: null, host: null, keyConfigured: false },
+      lanes: [],
+      authMode: null,
+    };
+    const { client } = await start(inTurn({ status: 503, body: health }));
+    expect(await client.health()).toMatchObject({ status: "misconfigured" });
+  });
+});
+
+describe("createDarkroomClient", () => {
+  it.each([
+    [{}, "baseUrl is needed"],
+    [{ baseUrl: "darkroom.example.com" }, 'baseUrl must be an http(s) address, got "darkroom.example.com"'],
+    [{ baseUrl: "ftp://x" }, "baseUrl must be an http(s) address"],
+    [{ baseUrl: "http://x", token: "a b" }, "token must be printable"],
+  ])("refuses %j by name", (options, message) => {
+    expect(() => createDarkroomClient(options)).toThrow(message);
+  });
+});

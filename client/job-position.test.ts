@@ -1,0 +1,69 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { eventFrame, stateFrame } from "./job.fixture.ts";
+import { type JobPosition, judgeFrame } from "./job-position.ts";
+
+describe("judgeFrame", () => {
+  it("takes the state that a stream begins with", () => {
+    expect(judgeFrame(null, stateFrame(4, 9), false)).toEqual({ kind: "take", position: 4, finished: false });
+  });
+
+  it("takes the next event, and a new place in line at the same seq", () => {
+    expect(judgeFrame(4, eventFrame(5, 9), false)).toEqual({ kind: "take", position: 5, finished: false });
+    expect(judgeFrame(5, stateFrame(5, 9), false)).toEqual({ kind: "take", position: 5, finished: false });
+  });
+
+  it("skips what it has, and a state that stands for events still to come", () => {
+    expect(judgeFrame(5, eventFrame(5, 9), false).kind).toBe("skip");
+    expect(judgeFrame(5, eventFrame(2, 9), true).kind).toBe("skip");
+    expect(judgeFrame(5, stateFrame(3, 9), false).kind).toBe("skip");
+    expect(judgeFrame(5, stateFrame(7, 9), true).kind).toBe("skip");
+  });
+
+  it("asks for a missing event, and believes the server when a resumed stream does not have it either", () => {
+    expect(judgeFrame(5, eventFrame(7, 9), false).kind).toBe("gap");
+    expect(judgeFrame(5, eventFrame(7, 9), true)).toEqual({ kind: "take", position: 7, finished: false });
+  });
+
+  it("is finished by the last event of a job that is done, not by an earlier one shown with the finished job", () => {
+    expect(judgeFrame(7, eventFrame(8, 9, 9), false)).toEqual({ kind: "take", position: 8, finished: false });
+    expect(judgeFrame(8, eventFrame(9, 9), false)).toEqual({ kind: "take", position: 9, finished: true });
+    expect(judgeFrame(null, stateFrame(9, 9), false)).toMatchObject({ finished: true });
+  });
+
+  it("takes every event once and in order, however connections are cut and frames are lost or repeated", () => {
+    const last = 12;
+    // A connection: how many events of the past it repeats, how many it brings, and which of them it drops.
+    const connection = fc.record({
+      repeats: fc.integer({ min: 0, max: 4 }),
+      brings: fc.integer({ min: 0, max: 6 }),
+      drops: fc.array(fc.integer({ min: 1, max: last }), { maxLength: 3 }),
+    });
+    fc.assert(
+      fc.property(fc.array(connection, { maxLength: 20 }), (connections) => {
+        let position: JobPosition = 0;
+        const taken: number[] = [];
+        // The last connection is a perfect one: in the end everything is there.
+        for (const { repeats, brings, drops } of [...connections, { repeats: 0, brings: last, drops: [] }]) {
+          const start: number = Math.max(1, position + 1 - repeats);
+          // What a server leaves out right after a resume does not exist; so a drop is a loss later in the stream only.
+          const sent = range(start, Math.min(last, position + brings)).filter(
+            (seq) => seq <= (position ?? 0) + 1 || !drops.includes(seq),
+          );
+          for (const [index, seq] of sent.entries()) {
+            const step = judgeFrame(position, eventFrame(seq, last), index === 0);
+            if (step.kind === "gap") break;
+            if (step.kind === "skip") continue;
+            position = step.position;
+            taken.push(seq);
+          }
+        }
+        expect(taken).toEqual(range(1, last));
+      }),
+    );
+  });
+});
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
+}
