@@ -1,38 +1,67 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  if (address === null || typeof address === "string") throw new Error("a listening server has a port");
+  return address.port;
+}
 
 /**
  * Three projects: `unit` is pure code in plain Node, `workers` runs inside workerd with real objects and the emulator as
  * upstream, `product` drives the whole product from outside (processes, sockets, a browser).
  */
-export default defineConfig({
-  test: {
-    projects: [
-      {
-        test: {
-          name: "unit",
-          include: ["{schemas,worker,client,web,emulator,scripts}/**/*.test.{ts,tsx}"],
-          exclude: ["**/*.workers.test.ts", "**/node_modules/**"],
+export default defineConfig(async () => {
+  const emulatorPort = await freePort();
+  return {
+    test: {
+      projects: [
+        {
+          test: {
+            name: "unit",
+            include: ["{schemas,worker,client,web,emulator,scripts}/**/*.test.{ts,tsx}"],
+            exclude: ["**/*.workers.test.ts", "**/node_modules/**"],
+          },
         },
-      },
-      {
-        plugins: [
-          cloudflareTest({
-            wrangler: { configPath: "./wrangler.toml" },
-            miniflare: { bindings: { QWEN_API_KEY: "sk-test", AUTH_MODE: "open" } },
-          }),
-        ],
-        test: { name: "workers", include: ["worker/**/*.workers.test.ts"] },
-      },
-      {
-        test: {
-          name: "product",
-          include: ["test/**/*.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          fileParallelism: false,
+        {
+          plugins: [
+            cloudflareTest({
+              wrangler: { configPath: "./wrangler.toml" },
+              miniflare: {
+                bindings: {
+                  QWEN_API_KEY: "sk-test",
+                  AUTH_MODE: "open",
+                  QWEN_BASE_URL: `http://127.0.0.1:${emulatorPort}`,
+                  // Budgets scaled down: a second for an attempt, four until its late answer is given up.
+                  QWEN_TIMEOUT_MS: "1000",
+                  LATE_ANSWER_MS: "4000",
+                },
+              },
+            }),
+          ],
+          test: {
+            name: "workers",
+            include: ["worker/**/*.workers.test.ts"],
+            globalSetup: ["./test/support/emulator-setup.ts"],
+            env: { EMULATOR_PORT: String(emulatorPort) },
+            testTimeout: 30_000,
+          },
         },
-      },
-    ],
-  },
+        {
+          test: {
+            name: "product",
+            include: ["test/**/*.test.ts"],
+            testTimeout: 60_000,
+            hookTimeout: 60_000,
+            fileParallelism: false,
+          },
+        },
+      ],
+    },
+  };
 });

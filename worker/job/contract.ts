@@ -56,7 +56,7 @@ export interface JobRpc {
   cancel(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
   /** Takes a failed or canceled job; else `job_finished` or `job_not_finished`. */
   retry(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
-  /** Cancels if needed; afterwards everything answers `job_gone`. Idempotent. */
+  /** Cancels if needed; afterwards everything answers `job_gone`, a second removal too. */
   remove(viewer: Viewer): Promise<JobAnswer<object>>;
   /**
    * From the lane: start the attempt of this lease now. Refused when the job no longer waits for it, or hears of it after

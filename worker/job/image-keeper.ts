@@ -1,0 +1,85 @@
+import type { Config } from "../env.ts";
+import type { CopyImage } from "../results/contract.ts";
+import { createImageCopier } from "../results/copy-image.ts";
+import { imageKey } from "../results/keys.ts";
+import { removeJobFiles } from "../results/remove.ts";
+import type { JobRecord } from "./core/job-record.ts";
+import type { JobShell } from "./job-shell.ts";
+import { RetryClock } from "./retry-clock.ts";
+
+/** One image at most this long; a stalled host must not hold the object. */
+const COPY_BOUND_MS = 120_000;
+
+/** Brings what upstream delivered into R2, one image at a time, and takes it out again with the job. */
+export class ImageKeeper {
+  readonly #env: Env;
+  readonly #shell: JobShell;
+  readonly #clock = new RetryClock();
+  #stop: AbortController | null = null;
+
+  constructor(env: Env, shell: JobShell) {
+    this.#env = env;
+    this.#shell = shell;
+  }
+
+  get storing(): boolean {
+    return this.#clock.busy;
+  }
+
+  /** Copies what is missing, when it is time to. */
+  store(record: JobRecord, config: Config, nowMs: number): Promise<void> | null {
+    const { state } = record;
+    const storing = state.status === "running" && state.phase === "storing";
+    if (!storing || nowMs < state.storeAtMs || !this.#clock.mayStart(nowMs)) return null;
+    const stop = new AbortController();
+    this.#stop = stop;
+    return this.#clock
+      .run(
+        () =>
+          this.#copyAll(
+            createImageCopier(this.#env.RESULTS, config, (input, init) => fetch(input, init)),
+            stop.signal,
+          ),
+        (error) => this.#shell.log("storing_failed", { reason: String(error) }),
+      )
+      .then(() => this.#shell.pump());
+  }
+
+  async #copyAll(copyImage: CopyImage, stop: AbortSignal): Promise<void> {
+    const first = this.#shell.job()?.delivery;
+    if (first === null || first === undefined) return;
+    for (const [index, link] of first.links.entries()) {
+      const record = this.#shell.job();
+      const delivery = record?.delivery;
+      if (record === null || delivery?.attempt !== first.attempt || stop.aborted) return;
+      if (delivery.images[index] !== null) continue;
+      const key = imageKey(record.id, first.attempt, index);
+      const signal = AbortSignal.any([stop, AbortSignal.timeout(COPY_BOUND_MS)]);
+      const answer = await copyImage({ link, deliveredAtMs: first.deliveredAtMs }, { key, index }, signal);
+      if (stop.aborted) return;
+      const { attempt } = first;
+      if (answer.kind === "stored") this.#shell.apply({ type: "image_stored", attempt, index, image: answer.image });
+      else this.#shell.apply({ type: "store_failed", attempt, index, dead: answer.dead, reason: answer.reason });
+    }
+  }
+
+  /** Stops copying when nobody wants the images any more. */
+  stopUnwanted(record: JobRecord | null): void {
+    const wanted = record !== null && record.state.status === "running" && record.state.phase === "storing";
+    if (!wanted) this.#stop?.abort();
+  }
+
+  /** Removes every file of the job. Waits for a copy that is under way, so that nothing is put after the removal. */
+  remove(jobId: string, nowMs: number): Promise<void> | null {
+    if (!this.#clock.mayStart(nowMs)) return null;
+    return this.#clock
+      .run(
+        async () => {
+          await removeJobFiles(this.#env.RESULTS, jobId);
+          this.#shell.buried({ filesRemain: false });
+        },
+        (error) => this.#shell.log("removing_failed", { reason: String(error) }),
+      )
+      .then(() => this.#shell.pump());
+  }
+}

@@ -1,0 +1,205 @@
+import type { Place, Ticket } from "../lane/contract.ts";
+import { laneName } from "../lane/lane-name.ts";
+import { catalogStub, laneStub } from "../stubs.ts";
+import type { JobRecord, PendingRelease, Tombstone } from "./core/job-record.ts";
+import { PLACE_FRESH_MS, toCatalogEntry } from "./core/job-view.ts";
+import { needsLane } from "./core/schedule.ts";
+import type { JobShell } from "./job-shell.ts";
+import { RetryClock } from "./retry-clock.ts";
+
+/** A waiting job asks its lane again this long after its turn should have come. */
+const LANE_CHECK_SLACK_MS = 60_000;
+const LANE_CHECK_AT_MOST_MS = 30 * 60_000;
+const MISCONFIGURED_RETRY_MS = 30_000;
+
+/** Tells lane and catalog what the outbox holds, one thing after the other, until all have answered. */
+export class OutboxCourier {
+  readonly #env: Env;
+  readonly #shell: JobShell;
+  readonly #clock = new RetryClock();
+  #place: { readonly place: Place; readonly atMs: number; readonly watched: boolean } | null = null;
+  #laneCheckAtMs: number | null = null;
+
+  constructor(env: Env, shell: JobShell) {
+    this.#env = env;
+    this.#shell = shell;
+  }
+
+  get outboxAtMs(): number | null {
+    return this.#clock.againAtMs;
+  }
+
+  get laneCheckAtMs(): number | null {
+    return this.#laneCheckAtMs;
+  }
+
+  get place(): Place | null {
+    return this.#place?.place ?? null;
+  }
+
+  /** Starts telling, when there is anything to tell and it is time to. */
+  start(nowMs: number): Promise<void> | null {
+    const tombstone = this.#shell.tombstone();
+    const record = this.#shell.job();
+    const wanted = record === null ? tombstone !== null && tombstoneHasNews(tombstone) : this.#hasNews(record, nowMs);
+    if (!wanted || !this.#clock.mayStart(nowMs)) return null;
+    return this.#clock
+      .run(
+        async () => {
+          if (this.#shell.tombstone() === null) {
+            await this.#tellLane();
+            await this.#tellCatalog();
+          } else await this.#tellOfRemoval();
+        },
+        (error) => this.#shell.log("telling_failed", { reason: String(error) }),
+      )
+      .then(() => this.#shell.pump());
+  }
+
+  #hasNews(record: JobRecord, nowMs: number): boolean {
+    const { outbox, state } = record;
+    const laneDue = state.status === "queued" && state.lane !== null && nowMs >= (this.#laneCheckAtMs ?? 0);
+    const moreForLane = outbox.releases.length + outbox.observations.length > 0 || outbox.leave !== null;
+    return needsLane(record) || laneDue || moreForLane || catalogIsBehind(record, nowMs);
+  }
+
+  async #tellLane(): Promise<void> {
+    await this.#release();
+    await this.#leaveAndObserve();
+    await this.#enqueue();
+    // What a refused lease or a meanwhile canceled ticket left to tell.
+    await this.#leaveAndObserve();
+  }
+
+  async #release(): Promise<void> {
+    for (;;) {
+      const record = this.#shell.job();
+      const pending = record?.outbox.releases[0];
+      if (record === null || pending === undefined) return;
+      const requeue = ticketOf(record, pending);
+      const { lane, leaseId, outcome } = pending;
+      const answer = await laneStub(this.#env, lane).release({ leaseId, jobId: record.id, outcome, requeue });
+      this.#shell.apply({ type: "released", leaseId });
+      if (requeue !== null) {
+        this.#remember(answer.place, false);
+        this.#shell.apply({ type: "enqueued", lane, round: requeue.round });
+      }
+    }
+  }
+
+  async #leaveAndObserve(): Promise<void> {
+    const record = this.#shell.job();
+    if (record === null) return;
+    const { leave, observations } = record.outbox;
+    if (leave !== null) {
+      await laneStub(this.#env, leave).leave(record.id);
+      this.#shell.apply({ type: "left", lane: leave });
+    }
+    for (const { lane, outcome } of observations) {
+      await laneStub(this.#env, lane).observe(outcome);
+      this.#shell.apply({ type: "observed", count: 1 });
+    }
+  }
+
+  async #enqueue(): Promise<void> {
+    const record = this.#shell.job();
+    const config = this.#shell.config();
+    if (record === null || record.state.status !== "queued") return;
+    const due = needsLane(record) || Date.now() >= (this.#laneCheckAtMs ?? 0);
+    if (!due) return;
+    if (config === null) {
+      this.#clock.postpone(Date.now() + MISCONFIGURED_RETRY_MS);
+      throw new Error("the Worker is misconfigured");
+    }
+    const lane = laneName(config, record.model);
+    const before = record.state.lane;
+    if (before !== null && before !== lane) await laneStub(this.#env, before).leave(record.id);
+    const { watched } = this.#shell;
+    const ticket = { jobId: record.id, client: record.client, priority: record.request.priority, round: record.round };
+    const answer = await laneStub(this.#env, lane).enqueue(ticket, watched);
+    if (answer.lease !== null) {
+      const startedAtMs = await this.#shell.begin(lane, answer.lease);
+      // Called off meanwhile, or too late: the lane must have its lease back.
+      if (startedAtMs === null) this.#shell.apply({ type: "enqueued", lane, round: record.round });
+      return;
+    }
+    if (answer.place === null) throw new Error("the lane gave neither lease nor place");
+    this.#remember(answer.place, watched);
+    this.#shell.apply({ type: "enqueued", lane, round: record.round });
+  }
+
+  async #tellCatalog(): Promise<void> {
+    const record = this.#shell.job();
+    if (record === null || !catalogIsBehind(record, Date.now())) return;
+    await catalogStub(this.#env, record.client).record(toCatalogEntry(record));
+    this.#shell.apply({ type: "cataloged", seq: record.seq });
+  }
+
+  async #tellOfRemoval(): Promise<void> {
+    const tombstone = this.#shell.tombstone();
+    if (tombstone === null) return;
+    const { outbox, id, client } = tombstone;
+    for (const { lane, leaseId, outcome } of outbox.releases) {
+      await laneStub(this.#env, lane).release({ leaseId, jobId: id, outcome, requeue: null });
+    }
+    if (outbox.leave !== null) await laneStub(this.#env, outbox.leave).leave(id);
+    if (tombstone.catalogKnows) await catalogStub(this.#env, client).forget(id);
+    this.#shell.buried({ catalogKnows: false, outbox: { ...outbox, releases: [], leave: null } });
+  }
+
+  #remember(place: Place | null, watched: boolean): void {
+    const nowMs = Date.now();
+    this.#place = place === null ? null : { place, atMs: nowMs, watched };
+    const expectedMs = (place?.estimatedStartAtMs ?? nowMs + LANE_CHECK_AT_MOST_MS) + LANE_CHECK_SLACK_MS;
+    this.#laneCheckAtMs = Math.min(Math.max(expectedMs, nowMs + LANE_CHECK_SLACK_MS), nowMs + LANE_CHECK_AT_MOST_MS);
+  }
+
+  /** The lane's word that the place changed. True when it is another than the one known. */
+  placed(place: Place): boolean {
+    const before = JSON.stringify(this.#place?.place ?? null);
+    this.#remember(place, true);
+    return before !== JSON.stringify(place);
+  }
+
+  /** Asks the lane for the place, unless what is known is fresh, or a watched place, which the lane keeps fresh itself. */
+  async refreshPlace(): Promise<void> {
+    const record = this.#shell.job();
+    if (record?.state.status !== "queued" || record.state.lane === null) return;
+    const { watched } = this.#shell;
+    const known = this.#place;
+    if (known?.watched) return;
+    if (known !== null && !watched && Date.now() - known.atMs < PLACE_FRESH_MS) return;
+    try {
+      const place = await laneStub(this.#env, record.state.lane).place(record.id, watched);
+      if (place !== null) this.#remember(place, watched);
+    } catch (error) {
+      // The last known place is shown; the next reader asks again.
+      this.#shell.log("place_unknown", { reason: String(error) });
+    }
+  }
+
+  /** Nobody watches any more: the next place is asked for again. */
+  unwatched(): void {
+    if (this.#place !== null) this.#place = { ...this.#place, watched: false };
+  }
+}
+
+function ticketOf(record: JobRecord, pending: PendingRelease): Ticket | null {
+  const waits = record.state.status === "queued" && record.state.lane === null;
+  if (!waits || pending.requeueRound !== record.round) return null;
+  return { jobId: record.id, client: record.client, priority: record.request.priority, round: record.round };
+}
+
+/** Storing takes a blink as a rule, and the catalog is then told once, of the end; of one that lasts longer than this it is told. */
+const STORING_BLINK_MS = 3_000;
+
+function catalogIsBehind(record: JobRecord, nowMs: number): boolean {
+  const { state, outbox, delivery } = record;
+  if (outbox.catalogSeq >= record.seq) return false;
+  const storing = state.status === "running" && state.phase === "storing";
+  return !(storing && delivery !== null && nowMs - delivery.deliveredAtMs < STORING_BLINK_MS);
+}
+
+function tombstoneHasNews(tombstone: Tombstone): boolean {
+  return tombstone.catalogKnows || tombstone.outbox.releases.length > 0 || tombstone.outbox.leave !== null;
+}

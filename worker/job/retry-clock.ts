@@ -1,0 +1,46 @@
+/** Tries at telling another room are repeated from this delay, doubling, up to the cap. */
+const FIRST_DELAY_MS = 500;
+const LAST_DELAY_MS = 60_000;
+
+/** One thing done at a time, tried again with growing delays when it throws. Lost with the object, like what it guards. */
+export class RetryClock {
+  #busy = false;
+  #failures = 0;
+  #againAtMs: number | null = null;
+
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  /** When it may be tried again; null: now, or it is under way. */
+  get againAtMs(): number | null {
+    return this.#busy ? null : this.#againAtMs;
+  }
+
+  mayStart(nowMs: number): boolean {
+    return !this.#busy && (this.#againAtMs === null || nowMs >= this.#againAtMs);
+  }
+
+  postpone(atMs: number): void {
+    this.#againAtMs = atMs;
+  }
+
+  /** Runs `work`; true when it did not throw. */
+  async run(work: () => Promise<void>, onError: (error: unknown) => void): Promise<boolean> {
+    this.#busy = true;
+    try {
+      await work();
+      this.#failures = 0;
+      this.#againAtMs = null;
+      return true;
+    } catch (error) {
+      const delayMs = Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures);
+      this.#failures += 1;
+      this.#againAtMs = Date.now() + delayMs;
+      onError(error);
+      return false;
+    } finally {
+      this.#busy = false;
+    }
+  }
+}

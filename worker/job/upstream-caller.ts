@@ -1,0 +1,156 @@
+import { dashScope } from "../dashscope/client.ts";
+import type { Upstream, UpstreamAnswer } from "../dashscope/contract.ts";
+import type { Config } from "../env.ts";
+import { readInputImage } from "../results/input-image.ts";
+import { inputFailure } from "./core/input-failure.ts";
+import { attemptOf, isFinal, type JobRecord } from "./core/job-record.ts";
+import type { JobShell } from "./job-shell.ts";
+
+/** Between two reads of a task. At most a handful run at once per model, so the account's 20 a second stay far away. */
+const FIRST_POLL_MS = 1_500;
+const LAST_POLL_MS = 5_000;
+/** A read of a task, or its cancellation, takes milliseconds. */
+const SHORT_CALL_MS = 15_000;
+
+/**
+ * Everything a job asks of upstream. A call is held open beside alarms and later attempts, and never outlives its use:
+ * what it answers goes to the state machine by the number of its attempt.
+ */
+export class UpstreamCaller {
+  readonly #env: Env;
+  readonly #shell: JobShell;
+  readonly #calls = new Map<number, AbortController>();
+  #polling = false;
+  #polls = 0;
+  #pollAtMs: number | null = null;
+  #canceling = false;
+
+  constructor(env: Env, shell: JobShell) {
+    this.#env = env;
+    this.#shell = shell;
+  }
+
+  get openCalls(): ReadonlySet<number> {
+    return new Set(this.#calls.keys());
+  }
+
+  get pollAtMs(): number | null {
+    return this.#pollAtMs;
+  }
+
+  /** Calls upstream for an attempt that is recorded. `sent` resolves when the call is out, `ended` when its answer was dealt with. */
+  open(
+    record: JobRecord,
+    number: number,
+    config: Config,
+  ): { readonly sent: Promise<number>; readonly ended: Promise<void> } {
+    const controller = new AbortController();
+    this.#calls.set(number, controller);
+    const sent = Promise.withResolvers<number>();
+    const ended = this.#call(record, config, controller.signal, sent.resolve)
+      .catch((error: unknown): UpstreamAnswer => ({ kind: "failed", failure: inputFailure("error", String(error)) }))
+      .then((answer) => {
+        this.#calls.delete(number);
+        sent.resolve(Date.now());
+        this.#take(number, answer);
+        this.#shell.pump();
+      });
+    return { sent: sent.promise, ended };
+  }
+
+  async #call(
+    record: JobRecord,
+    config: Config,
+    signal: AbortSignal,
+    sent: (atMs: number) => void,
+  ): Promise<UpstreamAnswer> {
+    const images: string[] = [];
+    for (const image of record.request.images) {
+      if (image.kind === "url") {
+        images.push(image.url);
+        continue;
+      }
+      const dataUrl = await readInputImage(this.#env.RESULTS, record.id, image);
+      if (dataUrl === null) return { kind: "failed", failure: inputFailure("missing", image.sha256) };
+      images.push(dataUrl);
+    }
+    const answer = upstreamOf(config).generate({ model: record.model, request: record.request, images }, signal);
+    sent(Date.now());
+    return await answer;
+  }
+
+  #take(attempt: number, answer: UpstreamAnswer): void {
+    switch (answer.kind) {
+      case "delivered":
+        this.#shell.apply({ type: "delivered", attempt, links: answer.links, report: answer.report });
+        return;
+      case "accepted":
+        this.#polls = 0;
+        this.#pollAtMs = Date.now() + FIRST_POLL_MS;
+        this.#shell.apply({ type: "task_accepted", attempt, taskId: answer.taskId, report: answer.report });
+        return;
+      case "pending":
+        return;
+      case "unreadable":
+        this.#shell.log("task_unreadable", { attempt, code: answer.failure.report.code });
+        return;
+      case "failed":
+        this.#shell.apply({ type: "call_failed", attempt, failure: answer.failure });
+        return;
+      case "task_lost":
+        this.#shell.apply({ type: "task_lost", attempt, failure: answer.failure });
+        return;
+      default:
+        answer satisfies never;
+    }
+  }
+
+  /** Hangs up on every call whose attempt was called off. */
+  hangUp(record: JobRecord | null): void {
+    for (const [number, controller] of this.#calls) {
+      const attempt = record === null ? undefined : attemptOf(record, number);
+      const wanted = attempt !== undefined && (attempt.outcome === null || attempt.stillOpen);
+      if (!wanted) controller.abort();
+    }
+  }
+
+  /** Reads the job's task when it is time to. */
+  poll(record: JobRecord, config: Config, nowMs: number): Promise<void> | null {
+    const { task } = record;
+    if (task === null || isFinal(record.state) || this.#polling) return null;
+    if (this.#pollAtMs !== null && nowMs < this.#pollAtMs) return null;
+    this.#polling = true;
+    this.#polls += 1;
+    this.#pollAtMs = nowMs + Math.min(LAST_POLL_MS, FIRST_POLL_MS * 1.25 ** this.#polls);
+    return upstreamOf(config)
+      .readTask(task.taskId, AbortSignal.timeout(SHORT_CALL_MS))
+      .then((answer) => {
+        this.#polling = false;
+        const now = this.#shell.job()?.task;
+        // Another attempt may have taken the task over while it was read.
+        if (now?.taskId === task.taskId) this.#take(now.attempt, answer);
+        this.#shell.pump();
+      });
+  }
+
+  /** Asks upstream once to cancel tasks that nobody wants any more; it can only while they are pending. */
+  cancelTasks(taskIds: readonly string[], config: Config, done: (taskId: string) => void): Promise<void> | null {
+    if (taskIds.length === 0 || this.#canceling) return null;
+    this.#canceling = true;
+    const upstream = upstreamOf(config);
+    const each = taskIds.map(async (taskId) => {
+      const canceled = await upstream.cancelTask(taskId, AbortSignal.timeout(SHORT_CALL_MS));
+      this.#shell.log("task_cancel_asked", { taskId, canceled });
+      done(taskId);
+    });
+    return Promise.allSettled(each).then(() => {
+      this.#canceling = false;
+      this.#shell.pump();
+    });
+  }
+}
+
+function upstreamOf(config: Config): Upstream {
+  const { baseUrl, apiKey, region } = config;
+  return dashScope({ baseUrl, apiKey, region, fetch: (url, init) => fetch(url, init), now: () => Date.now() });
+}
