@@ -92,7 +92,7 @@ export function lease(record: JobRecord, patch: Partial<Lease> = {}): Lease {
 export const report = { ...EMPTY_REPORT, httpStatus: 200, requestId: "req-ok" };
 
 /** The record after facts, each of which must be taken. A function makes a fact from the record it meets. */
-export function after(
+export function jobAfter(
   start: JobRecord,
   ...facts: readonly (JobFact | { readonly at: number } | ((record: JobRecord) => JobFact))[]
 ): JobRecord {
@@ -126,17 +126,17 @@ export function queued(request: Partial<JobRequest> = {}): JobRecord {
 /** A job in each place of its life, by name. */
 export const LIVES: Readonly<Record<string, (request?: Partial<JobRequest>) => JobRecord>> = {
   queued: (request) => queued(request),
-  "queued in lane": (request) => after(queued(request), { type: "enqueued", lane: LANE, round: 1 }),
-  generating: (request) => after(queued(request), began),
+  "queued in lane": (request) => jobAfter(queued(request), { type: "enqueued", lane: LANE, round: 1 }),
+  generating: (request) => jobAfter(queued(request), began),
   "generating a task": (request) =>
-    after(queued(request), began, { type: "task_accepted", attempt: 1, taskId: "task-1", report }),
-  storing: (request) => after(queued(request), began, delivered(1)),
+    jobAfter(queued(request), began, { type: "task_accepted", attempt: 1, taskId: "task-1", report }),
+  storing: (request) => jobAfter(queued(request), began, delivered(1)),
   "retrying after a failure": (request) =>
-    after(queued(request), began, { type: "call_failed", attempt: 1, failure: failure() }),
+    jobAfter(queued(request), began, { type: "call_failed", attempt: 1, failure: failure() }),
   "retrying with an open call": (request) =>
-    after(queued(request), began, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 }),
+    jobAfter(queued(request), began, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 }),
   "running beside an open call": (request) =>
-    after(
+    jobAfter(
       queued(request),
       began,
       { at: T0 + BUDGET_MS },
@@ -146,10 +146,15 @@ export const LIVES: Readonly<Record<string, (request?: Partial<JobRequest>) => J
       began,
     ),
   "waiting for an open call": (request) =>
-    after(queued({ ...request, maxAttempts: 1 }), began, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 }),
+    jobAfter(
+      queued({ ...request, maxAttempts: 1 }),
+      began,
+      { at: T0 + BUDGET_MS },
+      { type: "budget_ended", attempt: 1 },
+    ),
   succeeded: (request) =>
-    after(queued(request), began, delivered(1), { type: "image_stored", attempt: 1, index: 0, image: image() }),
+    jobAfter(queued(request), began, delivered(1), { type: "image_stored", attempt: 1, index: 0, image: image() }),
   failed: (request) =>
-    after(queued(request), began, { type: "call_failed", attempt: 1, failure: failure({ disposition: "give_up" }) }),
-  canceled: (request) => after(queued(request), began, { type: "cancel" }),
+    jobAfter(queued(request), began, { type: "call_failed", attempt: 1, failure: failure({ disposition: "give_up" }) }),
+  canceled: (request) => jobAfter(queued(request), began, { type: "cancel" }),
 };

@@ -226,7 +226,7 @@ describe("budget and late answers", () => {
     expect(late.state.status === "retrying" && late.state.retryAtMs - T0 - BUDGET_MS).toBeGreaterThanOrEqual(
       BUDGET_MS / 3,
     );
-    const won = after(late, delivered(1), { type: "image_stored", attempt: 1, index: 0, image: image() });
+    const won = jobAfter(late, delivered(1), { type: "image_stored", attempt: 1, index: 0, image: image() });
     expect(won.state.status).toBe("succeeded");
     expect(attemptOf(won, 1)).toMatchObject({ outcome: "succeeded_late", stillOpen: false });
     expect(won.log.map((event) => event.type)).toEqual([
@@ -242,7 +242,7 @@ describe("budget and late answers", () => {
 
   it("calls the running attempt off when an earlier one delivers late, and gives back its lease", () => {
     const both = LIVES["running beside an open call"]?.() ?? queued();
-    const won = after(both, delivered(1));
+    const won = jobAfter(both, delivered(1));
     expect(attemptOf(won, 2)).toMatchObject({ outcome: "canceled", mayBeBilled: true });
     expect(won.outbox.releases.map(({ leaseId, outcome }) => [leaseId, outcome.kind])).toEqual([
       ["lease-1", "failed"],
@@ -253,14 +253,14 @@ describe("budget and late answers", () => {
 
   it("calls an open earlier call off when the next attempt delivers", () => {
     const both = LIVES["running beside an open call"]?.() ?? queued();
-    const won = after(both, delivered(2));
+    const won = jobAfter(both, delivered(2));
     expect(attemptOf(won, 1)).toMatchObject({ outcome: "timed_out", stillOpen: false });
     expect(transition(won, delivered(1), context())).toEqual({ ok: false, refusal: "stale" });
   });
 
   it("hangs up at the budget when late answers are not wanted", () => {
     const result = transition(
-      after(queued(), began),
+      jobAfter(queued(), began),
       { type: "budget_ended", attempt: 1 },
       context({ nowMs: T0 + LATE_MS }),
     );
@@ -270,44 +270,44 @@ describe("budget and late answers", () => {
   it("fails with the last attempt only once no call is open", () => {
     const waiting = LIVES["waiting for an open call"]?.() ?? queued();
     expect(waiting.state).toMatchObject({ status: "running", phase: "generating" });
-    const ended = after(waiting, { at: T0 + LATE_MS }, { type: "late_window_ended", attempt: 1 });
+    const ended = jobAfter(waiting, { at: T0 + LATE_MS }, { type: "late_window_ended", attempt: 1 });
     expect(ended.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
   });
 
   it("with onUncertain: fail starts no second attempt, and says that it may have been billed", () => {
-    const waiting = after(
+    const waiting = jobAfter(
       queued({ onUncertain: "fail" }),
       began,
       { at: T0 + BUDGET_MS },
       { type: "budget_ended", attempt: 1 },
     );
     expect(waiting.state).toMatchObject({ status: "running", phase: "generating" });
-    const ended = after(waiting, { at: T0 + LATE_MS }, { type: "late_window_ended", attempt: 1 });
+    const ended = jobAfter(waiting, { at: T0 + LATE_MS }, { type: "late_window_ended", attempt: 1 });
     expect(ended.state).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
   });
 
   it("with onUncertain: fail retries after all when a late refusal proves that nothing was billed", () => {
-    const waiting = after(
+    const waiting = jobAfter(
       queued({ onUncertain: "fail" }),
       began,
       { at: T0 + BUDGET_MS },
       { type: "budget_ended", attempt: 1 },
     );
-    expect(after(waiting, { type: "call_failed", attempt: 1, failure: failure() }).state.status).toBe("retrying");
+    expect(jobAfter(waiting, { type: "call_failed", attempt: 1, failure: failure() }).state.status).toBe("retrying");
   });
 });
 
 describe("asynchronous tasks", () => {
   it("resumes the task in the next attempt, uncounted and under the same lease", () => {
     const running = LIVES["generating a task"]?.() ?? queued();
-    const timedOut = after(running, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 });
+    const timedOut = jobAfter(running, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 });
     expect(attemptOf(timedOut, 1)).toMatchObject({ outcome: "timed_out", counted: false });
     expect(timedOut.outbox.releases).toEqual([]);
-    const resumed = after(timedOut, { at: T0 + 2 * BUDGET_MS }, { type: "backoff_ended" });
+    const resumed = jobAfter(timedOut, { at: T0 + 2 * BUDGET_MS }, { type: "backoff_ended" });
     expect(resumed.state).toMatchObject({ status: "running", phase: "generating", attempt: 2 });
     expect(resumed.task).toMatchObject({ taskId: "task-1", attempt: 2 });
     expect(attemptOf(resumed, 2)).toMatchObject({ counted: false, lease: { leaseId: "lease-1" } });
-    expect(after(resumed, delivered(2)).state).toMatchObject({ status: "running", phase: "storing" });
+    expect(jobAfter(resumed, delivered(2)).state).toMatchObject({ status: "running", phase: "storing" });
   });
 
   it("does not call a running attempt lost while its task is known", () => {
@@ -316,50 +316,50 @@ describe("asynchronous tasks", () => {
   });
 
   it("asks upstream to cancel the task of a canceled job, and a retry resumes it rather than pay again", () => {
-    const canceled = after(LIVES["generating a task"]?.() ?? queued(), { type: "cancel" });
+    const canceled = jobAfter(LIVES["generating a task"]?.() ?? queued(), { type: "cancel" });
     expect(canceled.outbox.cancelTasks).toEqual(["task-1"]);
-    const retried = after(canceled, { type: "retry" });
+    const retried = jobAfter(canceled, { type: "retry" });
     expect(retried.state).toMatchObject({ status: "running", phase: "generating" });
     expect(retried.task?.taskId).toBe("task-1");
   });
 
   it("treats a lost task as an uncertain outcome", () => {
     const lost = { type: "task_lost", attempt: 1, failure: failure() } as const;
-    const running = after(queued({ onUncertain: "fail" }), began, {
+    const running = jobAfter(queued({ onUncertain: "fail" }), began, {
       type: "task_accepted",
       attempt: 1,
       taskId: "t",
       report,
     });
-    expect(after(running, lost).state).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
+    expect(jobAfter(running, lost).state).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
   });
 });
 
 describe("storing", () => {
   it("goes on with the stored links when a job canceled while storing is retried", () => {
-    const canceled = after(LIVES.storing?.() ?? queued(), { type: "cancel" });
-    const retried = after(canceled, { at: T0 + HOUR }, { type: "retry" });
+    const canceled = jobAfter(LIVES.storing?.() ?? queued(), { type: "cancel" });
+    const retried = jobAfter(canceled, { at: T0 + HOUR }, { type: "retry" });
     expect(retried.state).toMatchObject({ status: "running", phase: "storing" });
     expect(retried.attempts).toHaveLength(1);
   });
 
   it("makes a new image when the links died before the retry", () => {
-    const canceled = after(LIVES.storing?.() ?? queued(), { type: "cancel" });
-    expect(after(canceled, { at: T0 + 25 * HOUR }, { type: "retry" }).state.status).toBe("queued");
+    const canceled = jobAfter(LIVES.storing?.() ?? queued(), { type: "cancel" });
+    expect(jobAfter(canceled, { at: T0 + 25 * HOUR }, { type: "retry" }).state.status).toBe("queued");
   });
 
   it("repeats copying until the links die, then says that the result is lost", () => {
     const storing = LIVES.storing?.() ?? queued();
     const failed = { type: "store_failed", attempt: 1, index: 0, dead: false, reason: "503" } as const;
-    const again = after(storing, failed, failed, failed);
+    const again = jobAfter(storing, failed, failed, failed);
     expect(again.state).toMatchObject({ status: "running", phase: "storing" });
-    const lost = after(again, { at: T0 + 24 * HOUR }, failed);
+    const lost = jobAfter(again, { at: T0 + 24 * HOUR }, failed);
     expect(lost.state).toMatchObject({ status: "failed", error: { code: "result_lost" } });
   });
 
   it("keeps the images that could be stored when another is lost", () => {
-    const storing = after(queued({ n: 2 }), began, delivered(1, ["https://r.test/1.png", "https://r.test/2.png"]));
-    const done = after(
+    const storing = jobAfter(queued({ n: 2 }), began, delivered(1, ["https://r.test/1.png", "https://r.test/2.png"]));
+    const done = jobAfter(
       storing,
       { type: "store_failed", attempt: 1, index: 0, dead: true, reason: "403" },
       { type: "image_stored", attempt: 1, index: 1, image: image(1) },
@@ -372,13 +372,13 @@ describe("storing", () => {
 describe("retries", () => {
   it("gives up on a failure that is worth one repetition only", () => {
     const timeout = { type: "call_failed", failure: failure({ maxRepeats: 1 }) } as const;
-    const once = after(queued(), began, { ...timeout, attempt: 1 });
-    const twice = after(once, { at: T0 + 10_000 }, { type: "backoff_ended" }, began, { ...timeout, attempt: 2 });
+    const once = jobAfter(queued(), began, { ...timeout, attempt: 1 });
+    const twice = jobAfter(once, { at: T0 + 10_000 }, { type: "backoff_ended" }, began, { ...timeout, attempt: 2 });
     expect(twice.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
   });
 
   it("waits at least as long as upstream asked", () => {
-    const result = after(queued(), began, {
+    const result = jobAfter(queued(), began, {
       type: "call_failed",
       attempt: 1,
       failure: failure({ retryAfterMs: 90_000 }),
@@ -387,7 +387,7 @@ describe("retries", () => {
   });
 
   it("does not count an attempt that was throttled, and asks for the old place", () => {
-    const back = after(queued(), began, {
+    const back = jobAfter(queued(), began, {
       type: "call_failed",
       attempt: 1,
       failure: failure({ disposition: "put_back" }),
@@ -398,11 +398,11 @@ describe("retries", () => {
   });
 
   it("begins a new life by hand: attempts count anew, the log goes on", () => {
-    const failed = after(queued({ maxAttempts: 1 }), began, { type: "call_failed", attempt: 1, failure: failure() });
+    const failed = jobAfter(queued({ maxAttempts: 1 }), began, { type: "call_failed", attempt: 1, failure: failure() });
     expect(failed.state.status).toBe("failed");
-    const retried = after(failed, { at: T0 + HOUR }, { type: "retry" });
+    const retried = jobAfter(failed, { at: T0 + HOUR }, { type: "retry" });
     expect(retried).toMatchObject({ state: { status: "queued" }, deadlineAtMs: T0 + 25 * HOUR, expiresAtMs: null });
-    const again = after(retried, began, { type: "call_failed", attempt: 2, failure: failure() });
+    const again = jobAfter(retried, began, { type: "call_failed", attempt: 2, failure: failure() });
     expect(again.state).toMatchObject({
       status: "failed",
       error: { message: expect.stringContaining("only attempt") },
