@@ -2,13 +2,13 @@ import { describe, expect, it } from "vitest";
 import type { JobFact } from "./job-fact.ts";
 import { attemptOf, type JobRecord } from "./job-record.ts";
 import {
-  after,
   BUDGET_MS,
   began,
   context,
   delivered,
   failure,
   image,
+  jobAfter,
   LANE,
   LATE_MS,
   LIVES,
