@@ -20,6 +20,7 @@ import { UpstreamCaller } from "./upstream-caller.ts";
 /** Used while the Worker is misconfigured, for what can be decided without its settings. */
 const FALLBACK = { budgetMs: 45_000, lateAnswerMs: 300_000, retentionMs: 30 * 86_400_000 } as const;
 const AFTER_A_BUG_MS = 30_000;
+const MISCONFIGURED_CHECK_MS = 30_000;
 /** Told by other rooms' answers: kept in memory until the next write, since forgetting them only repeats an idempotent call. */
 const SOFT: ReadonlySet<JobFact["type"]> = new Set([
   "enqueued",
@@ -140,7 +141,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   async placed(round: number, place: Place): Promise<boolean> {
     const record = this.#shell.job();
     if (record === null || record.round !== round || record.state.status !== "queued") return false;
-    if (this.#courier.placed(place)) this.#stream.tellPlace(record);
+    if (this.#courier.placed(round, place)) this.#stream.tellPlace(record);
     if (!this.#stream.watchers.watched) this.#courier.unwatched();
     return this.#stream.watchers.watched;
   }
@@ -309,6 +310,8 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     return {
       openCalls: this.#caller.openCalls,
       storing: this.#keeper.storing,
+      storeAgainAtMs: this.#keeper.againAtMs,
+      telling: this.#courier.telling,
       pollAtMs: this.#caller.pollAtMs,
       laneCheckAtMs: this.#courier.laneCheckAtMs,
       outboxAtMs: this.#courier.outboxAtMs,
@@ -317,7 +320,12 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
 
   #arm(): void {
     const record = this.#shell.job();
-    if (record !== null) this.#store.arm(nextAlarmAtMs(record, Date.now(), this.#live()));
+    if (record === null) return;
+    const nowMs = Date.now();
+    const atMs = nextAlarmAtMs(record, nowMs, this.#live());
+    // While misconfigured nothing is called, so what is overdue stays overdue: it must not fire again and again.
+    const halted = atMs !== null && this.#shell.config() === null;
+    this.#store.arm(halted ? Math.max(atMs, nowMs + MISCONFIGURED_CHECK_MS) : atMs);
   }
 
   #keepRunning(work: Promise<unknown> | null): void {

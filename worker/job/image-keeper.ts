@@ -26,6 +26,10 @@ export class ImageKeeper {
     return this.#clock.busy;
   }
 
+  get againAtMs(): number | null {
+    return this.#clock.againAtMs;
+  }
+
   /** Copies what is missing, when it is time to. */
   store(record: JobRecord, config: Config, nowMs: number): Promise<void> | null {
     const { state } = record;

@@ -10,14 +10,14 @@ import { RetryClock } from "./retry-clock.ts";
 /** A waiting job asks its lane again this long after its turn should have come. */
 const LANE_CHECK_SLACK_MS = 60_000;
 const LANE_CHECK_AT_MOST_MS = 30 * 60_000;
-const MISCONFIGURED_RETRY_MS = 30_000;
 
 /** Tells lane and catalog what the outbox holds, one thing after the other, until all have answered. */
 export class OutboxCourier {
   readonly #env: Env;
   readonly #shell: JobShell;
   readonly #clock = new RetryClock();
-  #place: { readonly place: Place; readonly atMs: number; readonly watched: boolean } | null = null;
+  #place: { readonly place: Place; readonly round: number; readonly atMs: number; readonly watched: boolean } | null =
+    null;
   #laneCheckAtMs: number | null = null;
 
   constructor(env: Env, shell: JobShell) {
@@ -33,8 +33,17 @@ export class OutboxCourier {
     return this.#laneCheckAtMs;
   }
 
+  get telling(): boolean {
+    return this.#clock.busy;
+  }
+
+  /** The last known place of the round that the job is in. */
   get place(): Place | null {
-    return this.#place?.place ?? null;
+    return this.#known()?.place ?? null;
+  }
+
+  #known() {
+    return this.#place !== null && this.#place.round === this.#shell.job()?.round ? this.#place : null;
   }
 
   /** Starts telling, when there is anything to tell and it is time to. */
@@ -81,7 +90,7 @@ export class OutboxCourier {
       const answer = await laneStub(this.#env, lane).release({ leaseId, jobId: record.id, outcome, requeue });
       this.#shell.apply({ type: "released", leaseId });
       if (requeue !== null) {
-        this.#remember(answer.place, false);
+        this.#remember(answer.place, requeue.round, false);
         this.#shell.apply({ type: "enqueued", lane, round: requeue.round });
       }
     }
@@ -108,8 +117,7 @@ export class OutboxCourier {
     const due = needsLane(record) || Date.now() >= (this.#laneCheckAtMs ?? 0);
     if (!due) return;
     if (config === null) {
-      this.#clock.postpone(Date.now() + MISCONFIGURED_RETRY_MS);
-      throw new Error("the Worker is misconfigured");
+      throw new Error("the Worker is misconfigured: see GET /api/health");
     }
     const lane = laneName(config, record.model);
     const before = record.state.lane;
@@ -124,7 +132,7 @@ export class OutboxCourier {
       return;
     }
     if (answer.place === null) throw new Error("the lane gave neither lease nor place");
-    this.#remember(answer.place, watched);
+    this.#remember(answer.place, record.round, watched);
     this.#shell.apply({ type: "enqueued", lane, round: record.round });
   }
 
@@ -147,17 +155,17 @@ export class OutboxCourier {
     this.#shell.buried({ catalogKnows: false, outbox: { ...outbox, releases: [], leave: null } });
   }
 
-  #remember(place: Place | null, watched: boolean): void {
+  #remember(place: Place | null, round: number, watched: boolean): void {
     const nowMs = Date.now();
-    this.#place = place === null ? null : { place, atMs: nowMs, watched };
+    this.#place = place === null ? null : { place, round, atMs: nowMs, watched };
     const expectedMs = (place?.estimatedStartAtMs ?? nowMs + LANE_CHECK_AT_MOST_MS) + LANE_CHECK_SLACK_MS;
     this.#laneCheckAtMs = Math.min(Math.max(expectedMs, nowMs + LANE_CHECK_SLACK_MS), nowMs + LANE_CHECK_AT_MOST_MS);
   }
 
   /** The lane's word that the place changed. True when it is another than the one known. */
-  placed(place: Place): boolean {
-    const before = JSON.stringify(this.#place?.place ?? null);
-    this.#remember(place, true);
+  placed(round: number, place: Place): boolean {
+    const before = JSON.stringify(this.place);
+    this.#remember(place, round, true);
     return before !== JSON.stringify(place);
   }
 
@@ -166,12 +174,12 @@ export class OutboxCourier {
     const record = this.#shell.job();
     if (record?.state.status !== "queued" || record.state.lane === null) return;
     const { watched } = this.#shell;
-    const known = this.#place;
+    const known = this.#known();
     if (known?.watched) return;
     if (known !== null && !watched && Date.now() - known.atMs < PLACE_FRESH_MS) return;
     try {
       const place = await laneStub(this.#env, record.state.lane).place(record.id, watched);
-      if (place !== null) this.#remember(place, watched);
+      if (place !== null) this.#remember(place, record.round, watched);
     } catch (error) {
       // The last known place is shown; the next reader asks again.
       this.#shell.log("place_unknown", { reason: String(error) });

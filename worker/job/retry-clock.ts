@@ -21,10 +21,6 @@ export class RetryClock {
     return !this.#busy && (this.#againAtMs === null || nowMs >= this.#againAtMs);
   }
 
-  postpone(atMs: number): void {
-    this.#againAtMs = atMs;
-  }
-
   /** Runs `work`; true when it did not throw. */
   async run(work: () => Promise<void>, onError: (error: unknown) => void): Promise<boolean> {
     this.#busy = true;

@@ -71,7 +71,15 @@ const settings = fc.record({
 });
 
 /** A live object that remembers nothing: every call is lost, everything is due now. */
-const FRESH: Live = { openCalls: new Set(), storing: false, pollAtMs: null, laneCheckAtMs: null, outboxAtMs: null };
+const FRESH: Live = {
+  openCalls: new Set(),
+  storing: false,
+  storeAgainAtMs: null,
+  telling: false,
+  pollAtMs: null,
+  laneCheckAtMs: null,
+  outboxAtMs: null,
+};
 
 function play(
   start: JobRecord,

@@ -13,6 +13,10 @@ export interface Live {
   readonly openCalls: ReadonlySet<number>;
   /** Images are being copied in this process. */
   readonly storing: boolean;
+  /** When copying may be tried again after it broke; null: as the record says. */
+  readonly storeAgainAtMs: number | null;
+  /** Lane or catalog are being told something in this process. */
+  readonly telling: boolean;
   /** When the upstream task is read again; null: now. */
   readonly pollAtMs: number | null;
   /** When a queued job asks its lane again, in case the lane lost it; null: now. */
@@ -76,8 +80,12 @@ export function nextAlarmAtMs(record: JobRecord, nowMs: number, live: Live): num
     }
     if (task !== null) times.push(live.pollAtMs ?? nowMs);
     if (state.status === "retrying") times.push(state.retryAtMs);
-    if (state.status === "queued" && state.lane !== null) times.push(live.laneCheckAtMs ?? nowMs);
-    if (storing) times.push(live.storing ? nowMs + EFFECT_CHECK_MS : state.storeAtMs);
+    if (state.status === "queued" && state.lane !== null) {
+      const checkAtMs = Math.max(live.laneCheckAtMs ?? nowMs, live.outboxAtMs ?? 0);
+      times.push(live.telling ? Math.max(checkAtMs, nowMs + EFFECT_CHECK_MS) : checkAtMs);
+    }
+    if (storing)
+      times.push(live.storing ? nowMs + EFFECT_CHECK_MS : Math.max(state.storeAtMs, live.storeAgainAtMs ?? 0));
   }
   return times.length === 0 ? null : Math.min(...times);
 }
