@@ -2,8 +2,10 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { FeedFrame } from "../../schemas/event.ts";
+import { configOf } from "../env.ts";
 import { type WatchRequest, watchHeaders } from "../job/watch-request.ts";
-import { catalogStub } from "../stubs.ts";
+import { laneName } from "../lane/lane-name.ts";
+import { catalogStub, laneStub } from "../stubs.ts";
 import { catalogEntry, jobId } from "./catalog-entry.fixture.ts";
 import { PlaceWatch } from "./place-watch.ts";
 
@@ -271,12 +273,51 @@ describe("places in the queue", () => {
     await runDurableObjectAlarm(object);
     expect(await alarm()).toBeNull();
   });
+
+  it("come as frames of an unchanged seq, one for each job whose place is another than was told", async () => {
+    const { catalog, object, open } = newCatalog();
+    const lane = laneStub(env, laneName(configured(), "qwen-image-max"));
+    const inLine: string[] = [];
+    for (let n = 1; inLine.length < 3; n++) {
+      const answer = await lane.enqueue({ jobId: jobId(n), client: "ann", priority: "normal", round: 1 }, false);
+      if (answer.place === null) continue;
+      inLine.push(jobId(n));
+      await catalog.record(catalogEntry({ n, seq: 3, status: "queued" }));
+    }
+    const watcher = listen(await open("ws", null));
+    const ready = await watcher.frame();
+    const places = async (count: number) => {
+      const found: [string, number | null | undefined, number][] = [];
+      while (found.length < count) {
+        const frame = await watcher.frame();
+        if (frame.type !== "job") throw new Error(frame.type);
+        expect(frame.cursor).toBe(ready.cursor);
+        found.push([frame.job.id, frame.job.queue?.position, frame.seq]);
+      }
+      return found.sort();
+    };
+    await runDurableObjectAlarm(object);
+    expect(await places(3)).toEqual(inLine.map((id, index) => [id, index + 1, 3]));
+    await runDurableObjectAlarm(object);
+    await lane.leave(inLine[0] ?? "");
+    await runDurableObjectAlarm(object);
+    expect(await places(2)).toEqual(inLine.slice(1).map((id, index) => [id, index + 1, 3]));
+    const resumed = listen(await open("ws", ready.cursor - 1));
+    const frame = await resumed.frame();
+    expect(frame).toMatchObject({ type: "job", job: { id: inLine[2], queue: { position: 2 } } });
+  });
 });
 
 describe("PlaceWatch", () => {
-  it("survives a lane that does not know the jobs", async () => {
+  it("leaves out jobs that their lane does not know", async () => {
     const places = new PlaceWatch(env);
-    expect(await places.moved([{ id: jobId(1), model: "qwen-image-max" }])).toEqual([]);
+    expect(await places.moved([{ id: jobId(1), model: "qwen-image-plus" }])).toEqual([]);
     expect(places.placeOf(jobId(1))).toBeNull();
   });
 });
+
+function configured() {
+  const config = configOf(env);
+  if (!config.ok) throw new Error(JSON.stringify(config.errors));
+  return config.config;
+}

@@ -1,21 +1,24 @@
 import type { QueuePlace } from "../../schemas/job.ts";
 import { type Config, configOf } from "../env.ts";
+import type { Place } from "../lane/contract.ts";
+import { hasMoved } from "../lane/core/place.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { laneStub } from "../stubs.ts";
 import type { CatalogEntry } from "./contract.ts";
-import { samePlace, toQueuePlace } from "./core/queue-place.ts";
+import { toQueuePlace } from "./core/queue-place.ts";
 
 /** Where waiting jobs stand, as last heard of their lanes and told to watchers. In memory: asked again after an eviction. */
 export class PlaceWatch {
   readonly #env: Env;
-  readonly #told = new Map<string, QueuePlace>();
+  readonly #told = new Map<string, Place>();
 
   constructor(env: Env) {
     this.#env = env;
   }
 
   placeOf(jobId: string): QueuePlace | null {
-    return this.#told.get(jobId) ?? null;
+    const place = this.#told.get(jobId);
+    return place === undefined ? null : toQueuePlace(place);
   }
 
   knows(jobId: string): boolean {
@@ -45,9 +48,8 @@ export class PlaceWatch {
         continue;
       }
       for (const [jobId, place] of Object.entries(answer.value)) {
-        const queuePlace = toQueuePlace(place);
-        if (samePlace(this.#told.get(jobId), queuePlace)) continue;
-        this.#told.set(jobId, queuePlace);
+        if (!hasMoved(this.#told.get(jobId), place)) continue;
+        this.#told.set(jobId, place);
         moved.push(jobId);
       }
     }

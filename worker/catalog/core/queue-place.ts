@@ -11,13 +11,3 @@ export function toQueuePlace(place: Place): QueuePlace {
     detail,
   };
 }
-
-export function samePlace(a: QueuePlace | undefined, b: QueuePlace): boolean {
-  return (
-    a !== undefined &&
-    a.position === b.position &&
-    a.estimatedStartAt === b.estimatedStartAt &&
-    a.waitingOn === b.waitingOn &&
-    a.detail === b.detail
-  );
-}
