@@ -8,6 +8,8 @@ export interface Given {
   readonly value: unknown;
   /** One of a list: an image of a message's content, or a part of a form. */
   readonly item?: true;
+  /** The only one of a list, given without the list: a `reference_image_url`. */
+  readonly only?: true;
 }
 
 /** Fields found in a body, and what of it is not one. */
@@ -48,9 +50,7 @@ export function fieldsOf(
     const field = spellings.get(name);
     if (errors.length === MAX_ERRORS) break;
     if (field === undefined) errors.push(unknownField(pointer, name, spellings.keys()));
-    // A reference_image_url holds one address where images holds a list.
-    else if (field === "images" && name !== "images")
-      given.push({ field, pointer, value: value === null ? null : [value] });
+    else if (field === "images" && name !== "images") given.push({ field, pointer, value, only: true });
     else given.push({ field, pointer, value });
   }
   return { given, errors };

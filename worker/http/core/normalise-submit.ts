@@ -57,7 +57,7 @@ function merge(given: readonly Given[]): Merged {
   const items: unknown[] = [];
   const pointers = new Map<string, string>();
   const errors: FieldError[] = [];
-  for (const { field, pointer, value, item } of given) {
+  for (const { field, pointer, value, item, only } of given) {
     // JSON clients write null for "not given".
     if (value === null) continue;
     const first = pointers.get(`/${field}`) ?? pointers.get(`/${field}/0`);
@@ -67,7 +67,8 @@ function merge(given: readonly Given[]): Merged {
       values.set(field, items);
     } else if (first === undefined) {
       pointers.set(`/${field}`, pointer);
-      values.set(field, value);
+      if (only === true) pointers.set(`/${field}/0`, pointer);
+      values.set(field, only === true ? [value] : value);
     } else {
       errors.push({ path: pointer, message: `gives ${field} a second time: ${first} has it already` });
     }
