@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BACKOFF_CAP_MS, backoffMs } from "./backoff.ts";
+import type { Moment } from "./change.ts";
 import { isLegalEdge, LEGAL_EDGES } from "./edges.ts";
 import type { JobContext, JobFact } from "./job-fact.ts";
 import { countedAttempts, isFinal, type JobRecord } from "./job-record.ts";
@@ -60,7 +61,7 @@ const anyFact = fc.oneof(
 const script = fc.array(
   fc.record({
     fact: anyFact,
-    waitMs: fc.integer({ min: 0, max: 60_000 }),
+    waitMs: fc.integer({ min: 0, max: 3_000 }),
     jitter: fc.double({ min: 0, max: 0.999, noNaN: true }),
   }),
   { maxLength: 60 },
@@ -84,7 +85,7 @@ const FRESH: Live = {
 function play(
   start: JobRecord,
   steps: readonly { fact: (record: JobRecord) => JobFact; waitMs: number; jitter: number }[],
-  look: (before: JobRecord, fact: JobFact, after: JobRecord | null, at: JobContext) => void,
+  look: (before: JobRecord, fact: JobFact, after: JobRecord | null, at: JobContext, moments: readonly Moment[]) => void,
 ): JobRecord {
   let record = start;
   let nowMs = T0;
@@ -93,7 +94,7 @@ function play(
     const made = fact(record);
     const at = context({ nowMs, jitter });
     const result = transition(record, made, at);
-    look(record, made, result.ok ? result.record : null, at);
+    look(record, made, result.ok ? result.record : null, at, result.ok ? result.moments : []);
     if (result.ok) record = result.record;
   }
   return record;
@@ -103,10 +104,15 @@ describe("any sequence of facts", () => {
   it("only retry leaves a final status, edges are legal, seq and log only grow", () => {
     fc.assert(
       fc.property(settings, script, (request, steps) => {
-        play(queued(request), steps, (before, fact, after) => {
+        play(queued(request), steps, (before, fact, after, _at, moments) => {
           if (after === null) return;
           if (isFinal(before.state) && fact.type !== "retry") expect(after.state).toBe(before.state);
-          expect(isLegalEdge(before.state.status, after.state.status)).toBe(true);
+          const statuses = [before, ...moments.map((moment) => moment.record), after].map(
+            (known) => known.state.status,
+          );
+          for (const [index, status] of statuses.entries()) {
+            expect(isLegalEdge(statuses[index - 1] ?? status, status)).toBe(true);
+          }
           expect(after.seq).toBeGreaterThanOrEqual(before.seq);
           expect(after.seq).toBe(after.log.at(-1)?.seq);
           expect(after.log.slice(0, before.log.length)).toEqual(before.log);
