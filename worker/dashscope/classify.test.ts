@@ -139,6 +139,7 @@ describe("classify", () => {
     ["too_large", retry, "upstream", true],
     ["redirected", block, "account", false],
     ["cut", retry, "upstream", true],
+    ["unread_input", retry, "none", false],
     ["aborted", retry, "none", true],
     ["task_unknown", retry, "none", true],
     ["task_canceled", retry, "none", false],

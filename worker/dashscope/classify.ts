@@ -20,6 +20,8 @@ export type UpstreamProblem =
    * assumed; where Cloudflare tells them apart (its 52x pages) it is a refusal by status.
    */
   | { readonly kind: "cut" }
+  /** An uploaded image broke off while it was sent, so the request never was whole. */
+  | { readonly kind: "unread_input" }
   /** The caller's signal ended it. */
   | { readonly kind: "aborted" }
   | { readonly kind: "task_unknown" }
@@ -67,6 +69,8 @@ function ruleFor(problem: UpstreamProblem, report: UpstreamReport): FailureRule 
       return RULES.redirected;
     case "cut":
       return RULES.cut;
+    case "unread_input":
+      return RULES.unreadInput;
     case "aborted":
       return RULES.aborted;
     case "task_unknown":

@@ -6,6 +6,7 @@ import { type HttpAnswer, isPlainSuccess, readAnswer } from "./read-answer.ts";
 import type { Region } from "./regions.ts";
 import { upstreamCall } from "./request-body.ts";
 import { retryAfterMs } from "./retry-after.ts";
+import { sentImages } from "./sent-images.ts";
 import { API_PREFIX, ASYNC_ENABLE, wireHeaders, wirePaths } from "./wire.ts";
 
 export interface UpstreamSettings {
@@ -73,10 +74,13 @@ export function dashScope(settings: UpstreamSettings): Upstream {
 
   return {
     async generate(input: GenerateInput, signal: AbortSignal): Promise<UpstreamAnswer> {
-      const { path, asynchronous, body } = upstreamCall(input);
+      const sent = sentImages(input.images);
+      const { path, asynchronous, body } = upstreamCall({ ...input, images: sent.marks });
       const headers = new Headers({ "content-type": "application/json" });
       if (asynchronous) headers.set(wireHeaders.async, ASYNC_ENABLE);
-      return ask(path, { method: "POST", headers, body: JSON.stringify(body) }, null, signal);
+      // Up to here nothing is awaited: the request goes out when the caller believes it does.
+      const answer = await ask(path, { method: "POST", headers, body: sent.body(JSON.stringify(body)) }, null, signal);
+      return (await sent.end()) ? answer : unanswered({ kind: "unread_input" }, null, false);
     },
 
     async readTask(taskId: string, signal: AbortSignal): Promise<UpstreamAnswer> {

@@ -33,11 +33,22 @@ export type UpstreamAnswer =
   | { readonly kind: "task_lost"; readonly failure: Failure }
   | { readonly kind: "failed"; readonly failure: Failure };
 
+/** An input image: an address or a data URL; or bytes, which are read while they are sent and never held whole. */
+export type SentImage = string | ImageBytes;
+
+export interface ImageBytes {
+  readonly contentType: string;
+  /** How many `body` gives. */
+  readonly bytes: number;
+  /** Used up by the call. */
+  readonly body: ReadableStream<Uint8Array>;
+}
+
 export interface GenerateInput {
   readonly model: string;
   readonly request: JobRequest;
-  /** The input images as upstream takes them: an address or a data URL, in the request's order. */
-  readonly images: readonly string[];
+  /** In the request's order. */
+  readonly images: readonly SentImage[];
 }
 
 /**

@@ -180,6 +180,13 @@ export const RULES = {
     message: "The connection to DashScope broke before its answer came",
     hint: waitAndSee,
   },
+  unreadInput: {
+    disposition: "retry",
+    jobCode: "attempts_exhausted",
+    fault: "none",
+    message: "An uploaded image could not be read from storage while it was sent",
+    hint: () => "It is tried again by itself; nothing was billed. If it goes on, submit the job anew with its images.",
+  },
   aborted: {
     disposition: "retry",
     jobCode: "outcome_uncertain",

@@ -4,6 +4,11 @@ import { type AsyncPath, modelFor } from "./models.ts";
 import type { MessagesRequest, PromptRequest, WireParameters } from "./wire.ts";
 import { wirePaths } from "./wire.ts";
 
+/** What upstream is asked; the images as text: an address, a data URL, or a mark where bytes will be. */
+export interface CallInput extends Omit<GenerateInput, "images"> {
+  readonly images: readonly string[];
+}
+
 export interface UpstreamCall {
   /** After the API prefix. */
   readonly path: string;
@@ -12,14 +17,14 @@ export interface UpstreamCall {
 }
 
 /** The call for a request, on the asynchronous path where its model has one. What is `null` in the request is left out. */
-export function upstreamCall(input: GenerateInput): UpstreamCall {
+export function upstreamCall(input: CallInput): UpstreamCall {
   // A model that left the table while its jobs waited: the synchronous path is common to all.
   const asyncPath = modelFor(input.model)?.asyncPath ?? null;
   const path = asyncPath === null ? wirePaths.multimodalGeneration : wirePaths[asyncPath];
   return { path, asynchronous: asyncPath !== null, body: bodyFor(asyncPath, input) };
 }
 
-function bodyFor(asyncPath: AsyncPath | null, input: GenerateInput): MessagesRequest | PromptRequest {
+function bodyFor(asyncPath: AsyncPath | null, input: CallInput): MessagesRequest | PromptRequest {
   switch (asyncPath) {
     case "text2image":
     case "image2image":
@@ -32,7 +37,7 @@ function bodyFor(asyncPath: AsyncPath | null, input: GenerateInput): MessagesReq
   }
 }
 
-function messagesRequest({ model, request, images }: GenerateInput): MessagesRequest {
+function messagesRequest({ model, request, images }: CallInput): MessagesRequest {
   const content = [...images.map((image) => ({ image })), { text: request.prompt }];
   const negative = request.negativePrompt === null ? {} : { negative_prompt: request.negativePrompt };
   return {
@@ -42,7 +47,7 @@ function messagesRequest({ model, request, images }: GenerateInput): MessagesReq
   };
 }
 
-function promptRequest({ model, request, images }: GenerateInput): PromptRequest {
+function promptRequest({ model, request, images }: CallInput): PromptRequest {
   return {
     model,
     input: {

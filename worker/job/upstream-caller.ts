@@ -1,7 +1,7 @@
 import { dashScope } from "../dashscope/client.ts";
-import type { Upstream, UpstreamAnswer } from "../dashscope/contract.ts";
+import type { SentImage, Upstream, UpstreamAnswer } from "../dashscope/contract.ts";
 import type { Config } from "../env.ts";
-import { readInputImage } from "../results/input-image.ts";
+import { openInputImage } from "../results/input-image.ts";
 import { inputFailure } from "./core/input-failure.ts";
 import { attemptOf, isFinal, type JobRecord } from "./core/job-record.ts";
 import type { JobShell } from "./job-shell.ts";
@@ -64,15 +64,15 @@ export class UpstreamCaller {
     signal: AbortSignal,
     sent: (atMs: number) => void,
   ): Promise<UpstreamAnswer> {
-    const images: string[] = [];
+    const images: SentImage[] = [];
     for (const image of record.request.images) {
       if (image.kind === "url") {
         images.push(image.url);
         continue;
       }
-      const dataUrl = await readInputImage(this.#env.RESULTS, record.id, image);
-      if (dataUrl === null) return { kind: "failed", failure: inputFailure("missing", image.sha256) };
-      images.push(dataUrl);
+      const opened = await openInputImage(this.#env.RESULTS, record.id, image);
+      if (opened === null) return { kind: "failed", failure: inputFailure("missing", image.sha256) };
+      images.push(opened);
     }
     const answer = upstreamOf(config).generate({ model: record.model, request: record.request, images }, signal);
     sent(Date.now());

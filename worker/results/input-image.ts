@@ -52,11 +52,13 @@ export async function putInputImage(
   });
 }
 
-/** A kept image as upstream takes it, a data URL; null when it is no longer there. Throws when R2 does. */
-export async function readInputImage(bucket: R2Bucket, jobId: string, image: UploadedImage): Promise<string | null> {
+/** A kept image's bytes, to be read while they are sent; null when it is no longer there. Throws when R2 does. */
+export async function openInputImage(
+  bucket: R2Bucket,
+  jobId: string,
+  image: UploadedImage,
+): Promise<{ contentType: string; bytes: number; body: ReadableStream<Uint8Array> } | null> {
   const object = await bucket.get(inputKey(jobId, image.sha256));
   if (object === null) return null;
-  const bytes = new Uint8Array(await object.arrayBuffer());
-  // Native: one string, no chunks to join.
-  return `data:${image.contentType};base64,${bytes.toBase64()}`;
+  return { contentType: image.contentType, bytes: object.size, body: object.body };
 }

@@ -1,7 +1,7 @@
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
-import { checkInputImage, putInputImage, readInputImage, type UploadedImage } from "./input-image.ts";
+import { checkInputImage, openInputImage, putInputImage, type UploadedImage } from "./input-image.ts";
 import { framedPng, sha256Hex } from "./test-image.ts";
 
 afterEach(() => reset());
@@ -60,15 +60,15 @@ describe("checkInputImage", () => {
 });
 
 describe("a kept input image", () => {
-  it("comes back as the data URL of the same bytes, however often it was put", async () => {
+  it("comes back as the same bytes, however often it was put", async () => {
     const bytes = framedPng(640, 480, 300_000);
     const image = await checked(bytes);
     await putInputImage(env.RESULTS, JOB, image, bytes);
     await putInputImage(env.RESULTS, JOB, image, bytes);
-    const url = await readInputImage(env.RESULTS, JOB, image);
-    const [head, base64 = ""] = url?.split(",") ?? [];
-    expect(head).toBe("data:image/png;base64");
-    expect(await sha256Hex(Uint8Array.fromBase64(base64))).toBe(image.sha256);
+    const opened = await openInputImage(env.RESULTS, JOB, image);
+    expect(opened).toMatchObject({ contentType: "image/png", bytes: bytes.byteLength });
+    const read = new Uint8Array(await new Response(opened?.body ?? null).arrayBuffer());
+    expect(await sha256Hex(read)).toBe(image.sha256);
     const { objects } = await env.RESULTS.list();
     expect(objects.map((object) => object.key)).toEqual([`jobs/${JOB}/inputs/${image.sha256}`]);
   });
@@ -77,12 +77,12 @@ describe("a kept input image", () => {
     const bytes = framedPng(640, 480, 10);
     const image = await checked(bytes);
     await putInputImage(env.RESULTS, JOB, image, bytes);
-    expect(await readInputImage(env.RESULTS, "job_another", image)).toBeNull();
+    expect(await openInputImage(env.RESULTS, "job_another", image)).toBeNull();
   });
 
   it("refuses bytes that are not the image's", async () => {
     const image = await checked(framedPng(640, 480, 10, 1));
     await expect(putInputImage(env.RESULTS, JOB, image, framedPng(640, 480, 10, 2))).rejects.toThrow();
-    expect(await readInputImage(env.RESULTS, JOB, image)).toBeNull();
+    expect(await openInputImage(env.RESULTS, JOB, image)).toBeNull();
   });
 });

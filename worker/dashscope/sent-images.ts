@@ -1,0 +1,126 @@
+import type { ImageBytes, SentImage } from "./contract.ts";
+
+/** Images on their way into one request's body. */
+export interface SentImages {
+  /** The images as text; a mark that nothing else holds stands where bytes will be. */
+  readonly marks: readonly string[];
+  /** The body, from a text that holds every mark. Once only. */
+  body(text: string): BodyInit;
+  /** To be called when the answer is there or will not come: stops reading. False when an image broke off before. */
+  end(): Promise<boolean>;
+}
+
+type Piece = string | ImageBytes;
+
+/**
+ * Streams images into a JSON body as base64. Three images of 10 MB, as strings in a body of text, would be 120 MB at once
+ * and more than an isolate has.
+ */
+export function sentImages(images: readonly SentImage[]): SentImages {
+  const marks = images.map((image) => (typeof image === "string" ? image : crypto.randomUUID()));
+  const streams = images.filter((image) => typeof image !== "string");
+  let sending: Sending | null = null;
+
+  return {
+    marks,
+
+    body(text) {
+      if (streams.length === 0) return text;
+      sending = new Sending(piecesOf(text, marks, images));
+      return sending.readable;
+    },
+
+    async end() {
+      const whole = (await sending?.end()) ?? true;
+      await Promise.allSettled(streams.map((image) => image.body.cancel()));
+      return whole;
+    },
+  };
+}
+
+function piecesOf(text: string, marks: readonly string[], images: readonly SentImage[]): Piece[] {
+  const pieces: Piece[] = [];
+  let rest = text;
+  for (const [index, image] of images.entries()) {
+    if (typeof image === "string") continue;
+    const mark = marks[index] ?? "";
+    const at = rest.indexOf(mark);
+    if (at < 0) throw new Error(`the body does not hold the mark of image ${index}`);
+    pieces.push(`${rest.slice(0, at)}data:${image.contentType};base64,`, image);
+    rest = rest.slice(at + mark.length);
+  }
+  return [...pieces, rest];
+}
+
+const encoder = new TextEncoder();
+
+function lengthOf(piece: Piece): number {
+  return typeof piece === "string" ? encoder.encode(piece).byteLength : 4 * Math.ceil(piece.bytes / 3);
+}
+
+/** One body under way. It begins by itself and goes on as it is read. */
+class Sending {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #done: Promise<void>;
+  #reader: ReadableStreamDefaultReader<Uint8Array> | null = null;
+  #ended = false;
+  #broke = false;
+
+  constructor(pieces: readonly Piece[]) {
+    const bytes = pieces.reduce((sum, piece) => sum + lengthOf(piece), 0);
+    const { readable, writable } = new FixedLengthStream(bytes);
+    this.readable = readable;
+    this.#writer = writable.getWriter();
+    this.#writer.closed.catch(() => undefined);
+    // A reader that goes away ends the sending, and is no fault of the images.
+    this.#done = this.#send(pieces).catch(() => undefined);
+  }
+
+  async end(): Promise<boolean> {
+    this.#ended = true;
+    this.#reader?.cancel().catch(() => undefined);
+    await this.#writer.abort().catch(() => undefined);
+    await this.#done;
+    return !this.#broke;
+  }
+
+  async #send(pieces: readonly Piece[]): Promise<void> {
+    for (const piece of pieces) {
+      if (typeof piece === "string") {
+        await this.#writer.write(encoder.encode(piece));
+        continue;
+      }
+      if (await this.#sendBase64(piece)) continue;
+      this.#broke = !this.#ended;
+      await this.#writer.abort(new Error("an input image broke off"));
+      return;
+    }
+    await this.#writer.close();
+  }
+
+  /** False when the image cannot be read, or has another length than it told. Throws when nobody takes what is written. */
+  async #sendBase64(image: ImageBytes): Promise<boolean> {
+    const reader = image.body.getReader();
+    this.#reader = reader;
+    let left = new Uint8Array(0);
+    let bytes = 0;
+    while (true) {
+      const next = await reader.read().catch(() => null);
+      if (next === null) return false;
+      if (next.done) break;
+      bytes += next.value.byteLength;
+      if (bytes > image.bytes) return false;
+      // Base64 turns three bytes into four letters: what is over waits for the next chunk.
+      const chunk = new Uint8Array(left.byteLength + next.value.byteLength);
+      chunk.set(left);
+      chunk.set(next.value, left.byteLength);
+      const even = chunk.byteLength - (chunk.byteLength % 3);
+      left = chunk.slice(even);
+      if (even > 0) await this.#writer.write(encoder.encode(chunk.subarray(0, even).toBase64()));
+    }
+    if (left.byteLength > 0) await this.#writer.write(encoder.encode(left.toBase64()));
+    reader.releaseLock();
+    return bytes === image.bytes;
+  }
+}

@@ -1,0 +1,126 @@
+import { describe, expect, it } from "vitest";
+import type { JobRequest } from "../../schemas/job.ts";
+import { dashScope } from "./client.ts";
+import type { ImageBytes, SentImage } from "./contract.ts";
+
+const request: JobRequest = {
+  prompt: "put image 2 on image 1",
+  negativePrompt: null,
+  size: null,
+  n: 1,
+  seed: null,
+  promptExtend: null,
+  watermark: null,
+  images: [],
+  priority: "normal",
+  maxAttempts: 4,
+  deadlineSeconds: 60,
+  onUncertain: "retry",
+};
+
+const DELIVERS = { output: { choices: [{ message: { content: [{ image: "https://results.example/a.png" }] } }] } };
+
+function generate(images: SentImage[], fetch: (url: string, init: RequestInit) => Promise<Response>) {
+  const settings = { baseUrl: "https://dashscope.example", apiKey: "sk-test", region: "sg", now: Date.now } as const;
+  const client = dashScope({ ...settings, fetch });
+  return client.generate({ model: "qwen-image-edit-max", request, images }, new AbortController().signal);
+}
+
+/** Bytes that come in chunks of the given lengths, over and over; told as `told` many. */
+function imageOf(bytes: Uint8Array<ArrayBuffer>, chunkBytes: readonly number[], told = bytes.byteLength) {
+  let at = 0;
+  let turn = 0;
+  let canceled = false;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const length = chunkBytes[turn++ % chunkBytes.length] ?? 1;
+      if (at >= bytes.byteLength) return controller.close();
+      controller.enqueue(bytes.slice(at, at + length));
+      at += length;
+    },
+    cancel() {
+      canceled = true;
+    },
+  });
+  const image: ImageBytes = { contentType: "image/png", bytes: told, body };
+  return { image, wasCanceled: () => canceled };
+}
+
+function bytesOf(length: number): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({ length }, (_, index) => (index * 31) % 256);
+}
+
+async function readBody(init: RequestInit): Promise<{ text: string; bytes: number }> {
+  const text = await new Response(init.body).text();
+  return { text, bytes: new TextEncoder().encode(text).byteLength };
+}
+
+describe("images sent as bytes", () => {
+  it.each([[[1]], [[2, 5]], [[3]], [[4096]], [[1000, 1, 1, 1]]])(
+    "arrive as data URLs, in order, in chunks of %j",
+    async (chunkBytes) => {
+      const first = bytesOf(10_000);
+      const second = bytesOf(10_001);
+      const images = [imageOf(first, chunkBytes).image, "https://example.com/a.png", imageOf(second, chunkBytes).image];
+      let text = "";
+      const answer = await generate(images, async (_url, init) => {
+        text = (await readBody(init)).text;
+        return Response.json(DELIVERS);
+      });
+      expect(answer.kind).toBe("delivered");
+      expect(JSON.parse(text).input.messages[0].content).toEqual([
+        { image: `data:image/png;base64,${first.toBase64()}` },
+        { image: "https://example.com/a.png" },
+        { image: `data:image/png;base64,${second.toBase64()}` },
+        { text: "put image 2 on image 1" },
+      ]);
+    },
+  );
+
+  it.each([
+    ["ends early", imageOf(bytesOf(999), [100], 1000)],
+    ["goes on too long", imageOf(bytesOf(1001), [100], 1000)],
+    [
+      "cannot be read on",
+      {
+        image: {
+          contentType: "image/png",
+          bytes: 1000,
+          body: new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error("R2 is away")) }),
+        },
+      },
+    ],
+  ])("that %s: fails as not billed and nobody's fault, worth repeating", async (_what, { image }) => {
+    const answer = await generate([image], async (_url, init) => {
+      await readBody(init);
+      return Response.json(DELIVERS);
+    });
+    expect(answer).toMatchObject({
+      kind: "failed",
+      failure: { disposition: "retry", fault: "none", mayBeBilled: false },
+    });
+  });
+
+  it("are read no further once upstream has answered", async () => {
+    const sent = imageOf(bytesOf(500_000), [1000]);
+    const refusal = Response.json({ code: "InvalidApiKey", message: "Invalid API-key provided." }, { status: 401 });
+    const answer = await generate([sent.image], async () => refusal);
+    expect(answer).toMatchObject({ kind: "failed", failure: { disposition: "block" } });
+    expect(sent.wasCanceled()).toBe(true);
+  });
+
+  it("are read no further, and stall nothing, when the connection breaks amid a stalled read", async () => {
+    let canceled = false;
+    const body = new ReadableStream<Uint8Array>({
+      pull: () => new Promise(() => undefined),
+      cancel: () => {
+        canceled = true;
+      },
+    });
+    const answer = await generate([{ contentType: "image/png", bytes: 1000, body }], async () => {
+      throw new Error("Network connection lost.");
+    });
+    expect(answer).toMatchObject({ kind: "failed", failure: { fault: "upstream", mayBeBilled: true } });
+    expect(canceled).toBe(true);
+  });
+});
