@@ -1,0 +1,268 @@
+import { type Config, configOf } from "../env.ts";
+import type { Lease } from "../lane/contract.ts";
+import type { Submission } from "./contract.ts";
+import type { Moment } from "./core/change.ts";
+import type { JobContext, JobFact } from "./core/job-fact.ts";
+import { isFinal, type JobRecord, newJobRecord, runningAttempt, type Tombstone } from "./core/job-record.ts";
+import { dueFact, type Live, nextAlarmAtMs, outboxIsFull, tombstoneAlarmAtMs } from "./core/schedule.ts";
+import { remove, transition } from "./core/transition.ts";
+import { ImageKeeper } from "./image-keeper.ts";
+import type { JobShell } from "./job-shell.ts";
+import { JobStore } from "./job-store.ts";
+import { JobStream } from "./job-stream.ts";
+import { OutboxCourier } from "./outbox-courier.ts";
+import { UpstreamCaller } from "./upstream-caller.ts";
+
+/** Used while the Worker is misconfigured, for what can be decided without its settings. */
+const FALLBACK = { budgetMs: 45_000, lateAnswerMs: 300_000, retentionMs: 30 * 86_400_000 } as const;
+const AFTER_A_BUG_MS = 30_000;
+const MISCONFIGURED_CHECK_MS = 30_000;
+/** Told by other rooms' answers: kept in memory until the next write, since forgetting them only repeats an idempotent call. */
+const SOFT: ReadonlySet<JobFact["type"]> = new Set([
+  "enqueued",
+  "released",
+  "observed",
+  "left",
+  "task_canceled",
+  "cataloged",
+]);
+
+/**
+ * What drives one job. `apply` is the only writer: the state machine decides, the record and its alarm are stored together,
+ * watchers are told. Everything awaited afterwards comes back as a fact that names its attempt.
+ */
+export class JobEngine {
+  readonly #ctx: DurableObjectState;
+  readonly #env: Env;
+  readonly store: JobStore;
+  readonly courier: OutboxCourier;
+  readonly stream: JobStream;
+  readonly #caller: UpstreamCaller;
+  readonly #keeper: ImageKeeper;
+  #pumped = false;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    this.#ctx = ctx;
+    this.#env = env;
+    const shell = this.#makeShell();
+    this.store = new JobStore(ctx.storage);
+    this.courier = new OutboxCourier(env, shell);
+    this.stream = new JobStream(ctx, env, shell, this.courier);
+    this.#caller = new UpstreamCaller(env, shell);
+    this.#keeper = new ImageKeeper(env, shell);
+  }
+
+  job(): JobRecord | null {
+    const known = this.store.load();
+    return known?.kind === "job" ? known : null;
+  }
+
+  tombstone(): Tombstone | null {
+    const known = this.store.load();
+    return known?.kind === "tombstone" ? known : null;
+  }
+
+  /** Null while the Worker is misconfigured: then nothing is called, and nothing is lost. */
+  config(): Config | null {
+    const result = configOf(this.#env);
+    return result.ok ? result.config : null;
+  }
+
+  /** The first write of a job; what it needs of other rooms is asked for beside the answer. */
+  create(submission: Submission): JobRecord {
+    const record = newJobRecord(submission, Date.now());
+    this.store.create(record);
+    this.log("job.queued", { seq: 1, model: record.model });
+    this.pump();
+    return record;
+  }
+
+  /** Starts the attempt of a lease; null when the job no longer waits for it. Resolves when upstream is being called. */
+  async begin(lane: string, lease: Lease): Promise<number | null> {
+    const config = this.config();
+    if (config === null || Date.now() > lease.beginByMs || !this.apply({ type: "attempt_began", lane, lease }))
+      return null;
+    const record = this.job();
+    const attempt = record === null ? undefined : runningAttempt(record);
+    if (record === null || attempt === undefined) throw new Error("an attempt that began is running");
+    const call = this.#caller.open(record, attempt.number, config);
+    this.#ctx.waitUntil(call.ended);
+    this.pump();
+    return await call.sent;
+  }
+
+  #context(): JobContext {
+    const config = this.config();
+    return {
+      nowMs: Date.now(),
+      jitter: Math.random(),
+      budgetMs: config?.attemptBudgetMs ?? FALLBACK.budgetMs,
+      lateAnswerMs: config?.lateAnswerMs ?? FALLBACK.lateAnswerMs,
+      retentionMs: config?.retentionMs ?? FALLBACK.retentionMs,
+    };
+  }
+
+  /** Puts a fact to the state machine; false when it was refused. */
+  apply(fact: JobFact): boolean {
+    const before = this.job();
+    if (before === null) return false;
+    const result = transition(before, fact, this.#context());
+    if (!result.ok) {
+      this.log("fact_refused", { fact: fact.type, refusal: result.refusal, status: before.state.status });
+      return false;
+    }
+    if (result.record === before) return true;
+    const settled = isFinal(result.record.state) && !outboxIsFull(result.record);
+    if (SOFT.has(fact.type) && !settled) this.store.keepInMemory(result.record);
+    else this.store.save(result.record);
+    this.#arm();
+    for (const moment of result.moments) this.#logMoment(moment);
+    this.stream.tell(result.moments, result.record);
+    return true;
+  }
+
+  /** Brings the job as far as it goes now; whatever is started comes back as a fact and pumps again. Never throws. */
+  pump(): void {
+    this.#pumped = true;
+    try {
+      const nowMs = Date.now();
+      const tombstone = this.tombstone();
+      if (tombstone !== null) {
+        this.#pumpTombstone(tombstone, nowMs);
+        return;
+      }
+      for (;;) {
+        const record = this.job();
+        if (record === null) return;
+        if (record.expiresAtMs !== null && nowMs >= record.expiresAtMs) {
+          this.bury(record, "expired");
+          return;
+        }
+        const fact = dueFact(record, nowMs, this.#live());
+        if (fact === null) break;
+        if (!this.apply(fact)) throw new Error(`a due ${fact.type} was refused`);
+      }
+      this.#startWork(nowMs);
+      this.#arm();
+    } catch (error) {
+      // A bug of ours: the record is as it was, and is looked at again; the platform's own retries of alarms would end.
+      this.log("pump_failed", { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+      this.store.arm(Date.now() + AFTER_A_BUG_MS);
+    }
+  }
+
+  #startWork(nowMs: number): void {
+    const record = this.job();
+    this.#caller.hangUp(record);
+    this.#keeper.stopUnwanted(record);
+    if (record === null) return;
+    this.#keepRunning(this.courier.start(nowMs));
+    const config = this.config();
+    if (config === null) return;
+    this.#keepRunning(this.#keeper.store(record, config, nowMs));
+    this.#keepRunning(this.#caller.poll(record, config, nowMs));
+    const cancelTasks = this.#caller.cancelTasks(record.outbox.cancelTasks, config, (taskId) =>
+      this.apply({ type: "task_canceled", taskId }),
+    );
+    this.#keepRunning(cancelTasks);
+  }
+
+  bury(record: JobRecord, why: "deleted" | "expired"): void {
+    this.store.bury(remove(record, this.#context()));
+    this.log(`job_${why}`, {});
+    this.stream.watchers.dismiss(`the job was ${why}`);
+    this.pump();
+  }
+
+  #pumpTombstone(tombstone: Tombstone, nowMs: number): void {
+    this.#caller.hangUp(null);
+    this.#keeper.stopUnwanted(null);
+    this.#keepRunning(this.courier.start(nowMs));
+    if (tombstone.filesRemain) this.#keepRunning(this.#keeper.remove(tombstone.id, nowMs));
+    const config = this.config();
+    const { cancelTasks } = tombstone.outbox;
+    if (config !== null) {
+      const asked = this.#caller.cancelTasks(cancelTasks, config, (taskId) => this.#taskLetGo(taskId));
+      this.#keepRunning(asked);
+    }
+    const alarmAtMs = tombstoneAlarmAtMs(tombstone, nowMs, this.#live());
+    if (alarmAtMs <= nowMs && nowMs >= tombstone.untilMs) this.#ctx.waitUntil(this.store.forget());
+    else this.store.arm(alarmAtMs);
+  }
+
+  #taskLetGo(taskId: string): void {
+    const outbox = this.tombstone()?.outbox;
+    if (outbox === undefined) return;
+    this.#buried({ outbox: { ...outbox, cancelTasks: outbox.cancelTasks.filter((known) => known !== taskId) } });
+  }
+
+  #buried(patch: Partial<Tombstone>): void {
+    const tombstone = this.tombstone();
+    if (tombstone !== null) this.store.bury({ ...tombstone, ...patch });
+  }
+
+  pumpOnce(): void {
+    // After a restart the first to ask mends what the process left half done, should its alarm be lost or late.
+    if (!this.#pumped && this.store.load() !== null) this.pump();
+  }
+
+  #live(): Live {
+    return {
+      openCalls: this.#caller.openCalls,
+      storing: this.#keeper.storing,
+      storeAgainAtMs: this.#keeper.againAtMs,
+      telling: this.courier.telling,
+      pollAtMs: this.#caller.pollAtMs,
+      laneCheckAtMs: this.courier.laneCheckAtMs,
+      outboxAtMs: this.courier.outboxAtMs,
+    };
+  }
+
+  #arm(): void {
+    const record = this.job();
+    if (record === null) return;
+    const nowMs = Date.now();
+    const atMs = nextAlarmAtMs(record, nowMs, this.#live());
+    // While misconfigured nothing is called, so what is overdue stays overdue: it must not fire again and again.
+    const halted = atMs !== null && this.config() === null;
+    this.store.arm(halted ? Math.max(atMs, nowMs + MISCONFIGURED_CHECK_MS) : atMs);
+  }
+
+  #keepRunning(work: Promise<unknown> | null): void {
+    if (work !== null) this.#ctx.waitUntil(work);
+  }
+
+  #makeShell(): JobShell {
+    const engine = this;
+    return {
+      job: () => engine.job(),
+      tombstone: () => engine.tombstone(),
+      config: () => engine.config(),
+      get watched() {
+        return engine.stream.watchers.watched;
+      },
+      apply: (fact) => engine.apply(fact),
+      pump: () => engine.pump(),
+      begin: (lane, lease) => engine.begin(lane, lease),
+      buried: (patch) => engine.#buried(patch),
+      log: (event, data) => engine.log(event, data ?? {}),
+    };
+  }
+
+  #logMoment({ event }: Moment): void {
+    const { type, seq, data } = event;
+    this.log(type, {
+      seq,
+      attempt: data.attempt,
+      outcome: data.outcome,
+      code: data.error?.code ?? data.upstream?.code ?? undefined,
+      upstreamRequestId: data.upstream?.requestId ?? undefined,
+      retryAt: data.retryAt,
+    });
+  }
+
+  /** One JSON object a line: ids, codes and times; never a prompt, a link or a key. */
+  log(event: string, data: Record<string, unknown>): void {
+    console.log(JSON.stringify({ event, jobId: this.#ctx.id.name, ...data }));
+  }
+}
