@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { FeedFrame } from "../../schemas/event.ts";
 import { configOf } from "../env.ts";
-import { type WatchRequest, watchHeaders } from "../job/watch-request.ts";
+import { readRefusal, type WatchRequest, watchHeaders } from "../job/watch-request.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
 import { catalogEntry, jobId } from "./catalog-entry.fixture.ts";
@@ -184,6 +184,19 @@ describe("the live feed over a socket", () => {
     for (const seqs of heard.values()) expect(seqs).toEqual([1]);
   });
 
+  it("catches up at the next change whom an eviction left behind", async () => {
+    const { catalog, object, open } = newCatalog();
+    for (const n of [1, 2]) await catalog.record(catalogEntry({ n, status: "failed" }));
+    const watcher = listen(await open("ws", null));
+    await watcher.frame();
+    await runInDurableObject(object, (_catalog, state) => {
+      for (const socket of state.getWebSockets()) socket.serializeAttachment({ origin: ORIGIN, cursor: 0 });
+    });
+    await evictDurableObject(object, { webSockets: "hibernate" });
+    await catalog.record(catalogEntry({ n: 3, status: "failed" }));
+    expect(await untilReady(watcher.frame)).toEqual([...[1, 2, 3].map((n) => `${jobId(n)} failed 1`), "ready"]);
+  });
+
   it("answers ping, and gives each wrong message its own close code", async () => {
     const { open } = newCatalog();
     const watcher = listen(await open("ws", null));
@@ -240,6 +253,44 @@ describe("the live feed as an event stream", () => {
     await catalog.forget(jobId(1));
     expect((await stream.frame()).lines[0]).toBe("event: deleted");
     await stream.cancel();
+  });
+
+  it("cuts off a reader that does not read, who then resumes without a gap", async () => {
+    const { catalog, open } = newCatalog();
+    const slow = streamFrames(await open("sse", null));
+    const jobs = 1_500;
+    for (let n = 0; n < jobs; n++) await catalog.record(catalogEntry({ n, status: "failed" }));
+    const heard: string[] = [];
+    let cursor = 0;
+    try {
+      for (;;) {
+        const { frame } = await slow.frame();
+        cursor = frame.cursor;
+        if (frame.type === "job") heard.push(frame.job.id);
+      }
+    } catch (error) {
+      expect(String(error)).toContain("ended");
+    }
+    expect(heard.length).toBeLessThan(jobs);
+    const resumed = streamFrames(await open("sse", cursor));
+    for (let frame = (await resumed.frame()).frame; frame.type === "job"; frame = (await resumed.frame()).frame) {
+      heard.push(frame.job.id);
+    }
+    await resumed.cancel();
+    expect(heard).toEqual(Array.from({ length: jobs }, (_, n) => jobId(n)));
+  });
+
+  it("refuses more readers than it can hold, and takes one again when another went", async () => {
+    const { open } = newCatalog();
+    const streams = [];
+    for (let n = 0; n < 100; n++) streams.push(streamFrames(await open("sse", null)));
+    const refused = await open("sse", null);
+    expect(readRefusal(refused)).toBe("too_many_watchers");
+    await streams[0]?.cancel();
+    const taken = await open("sse", null);
+    expect(taken.status).toBe(200);
+    await taken.body?.cancel();
+    for (const stream of streams.slice(1)) await stream.cancel();
   });
 
   it("forgets a reader that went", async () => {
