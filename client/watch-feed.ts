@@ -2,10 +2,10 @@ import { FeedFrame } from "../schemas/event.ts";
 import { paths } from "../schemas/paths.ts";
 import { callApi } from "./api-call.ts";
 import type { Settings } from "./client-options.ts";
-import { DarkroomUnexpectedAnswer } from "./errors.ts";
 import { readStream } from "./event-stream.ts";
 import { judgeFeedFrame } from "./feed-position.ts";
 import { type FollowOptions, follow } from "./follow.ts";
+import { parseFrame } from "./parse-frame.ts";
 import { pause } from "./pause.ts";
 import { readSocket } from "./text-socket.ts";
 
@@ -34,6 +34,8 @@ export function watchFeed(settings: Settings, options: FeedOptions): AsyncGenera
     options,
   );
 }
+
+const FRAME_TYPES = FeedFrame.options.map(({ shape }) => shape.type.value);
 
 class FeedWatch {
   readonly #settings: Settings;
@@ -86,9 +88,11 @@ class FeedWatch {
       way === "socket" && Socket !== null
         ? readSocket(url.href, Socket, timing, this.#signal, () => undefined)
         : readStream(path, this.#settings, this.#signal, () => undefined);
+    const facts = { method: "GET", url: url.href, jobId: null, idempotencyKey: null };
     let connectionCursor: number | null = null;
     for await (const text of texts) {
-      const frame = parseFeedFrame(text, url.href);
+      const frame = parseFrame(text, FeedFrame, FRAME_TYPES, facts);
+      if (frame === null) continue;
       const step = judgeFeedFrame(connectionCursor, frame);
       if (step === null) continue;
       connectionCursor = step.cursor;
@@ -109,17 +113,4 @@ class FeedWatch {
     if (this.#client !== undefined) query.set("client", this.#client);
     await callApi(this.#settings, { method: "GET", path: `${paths.jobs}?${query}`, signal: this.#signal });
   }
-}
-
-function parseFeedFrame(text: string, url: string): FeedFrame {
-  let value: unknown = null;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // Falls through to the schema, which says what is wrong.
-  }
-  const parsed = FeedFrame.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const facts = { method: "GET", url, jobId: null, idempotencyKey: null };
-  throw new DarkroomUnexpectedAnswer(101, `a frame that cannot be read: ${parsed.error.issues[0]?.message}`, facts);
 }

@@ -3,9 +3,9 @@ import { Job } from "../schemas/job.ts";
 import { paths } from "../schemas/paths.ts";
 import { callApi, parseAnswer } from "./api-call.ts";
 import type { Settings } from "./client-options.ts";
-import { DarkroomUnexpectedAnswer } from "./errors.ts";
 import { type FollowOptions, follow } from "./follow.ts";
 import { type JobPosition, judgeFrame } from "./job-position.ts";
+import { parseFrame } from "./parse-frame.ts";
 import { pause } from "./pause.ts";
 import { readSocket, type SocketConstructor } from "./text-socket.ts";
 
@@ -78,6 +78,7 @@ class JobWatch {
           return value.opened && value.code === COMPLETE ? "finished" : "lost";
         }
         const frame = this.#parse(value);
+        if (frame === null) continue;
         const step = judgeFrame(this.#position, frame, first && resumedAfter !== null);
         first = false;
         if (step.kind === "gap") return "lost";
@@ -162,23 +163,13 @@ class JobWatch {
     return parseAnswer(answer, Job);
   }
 
-  #parse(text: string): JobFrame {
-    const parsed = JobFrame.safeParse(jsonOrNull(text));
-    if (parsed.success) return parsed.data;
+  #parse(text: string): JobFrame | null {
     const facts = { method: "GET", url: this.#link ?? "", jobId: this.#id, idempotencyKey: null };
-    throw new DarkroomUnexpectedAnswer(101, `a frame that cannot be read: ${parsed.error.issues[0]?.message}`, facts);
+    return parseFrame(text, JobFrame, ["job"], facts);
   }
 }
 
 /** The id is encoded: whatever was given as one, it stays one part of the path. */
 export function jobPath(id: string, rest = ""): string {
   return paths.job(encodeURIComponent(id)) + rest;
-}
-
-function jsonOrNull(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -251,6 +251,24 @@ describe("watchAll", () => {
     expect(states).toEqual(["connecting", "live", "reconnecting", "live", "closed"]);
   });
 
+  it("passes over kinds of frames and fields that are newer than itself", async () => {
+    const { client } = await start({
+      socket: (socket) => {
+        socket.send(JSON.stringify({ type: "weather", cursor: 4, sky: "blue" }));
+        socket.send(JSON.stringify({ ...ready(5), mood: "good" }));
+      },
+    });
+    expect(await take(client.watchAll(), 1)).toEqual([ready(5)]);
+  });
+
+  it("ends with a frame that cannot be read, and says what is wrong with it", async () => {
+    const { client } = await start({ socket: (socket) => socket.send('{"type":"job","cursor":"x"}') });
+    expect(await failure(take(client.watchAll(), 1))).toMatchObject({
+      name: "DarkroomUnexpectedAnswer",
+      message: expect.stringContaining("cursor"),
+    });
+  });
+
   it("drops what comes out of order within a connection", async () => {
     const { client } = await start({
       socket: (socket) => {
