@@ -11,6 +11,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Children } from "./start/children.ts";
 import { readSettings } from "./start/settings.ts";
 
+/** Without a network wrangler says at each start that it made up its own `request.cf`, which nothing here reads. */
+const OFFLINE_NOISE = /Unable to fetch the `Request\.cf` object|workers\.cloudflare\.com|GetAddrInfoReqWrap/;
+
 /** A first start builds and unpacks a lot on a small machine. */
 const UP_WITHIN_MS = 120_000;
 
@@ -116,7 +119,7 @@ async function main(): Promise<void> {
   ];
   const env = { ...process.env, WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", NO_COLOR: "1", CI: "1" };
   children.start("the Worker", [...wrangler, ...flags], env, (line) => {
-    if (line.trim() !== "") console.log(`worker: ${line}`);
+    if (line.trim() !== "" && !OFFLINE_NOISE.test(line)) console.log(`worker: ${line}`);
   });
 
   const baseUrl = `http://localhost:${port}`;
