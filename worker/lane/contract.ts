@@ -10,8 +10,9 @@ export interface Ticket {
 }
 
 /**
- * Permission to run one attempt. A lease that was not released is forgotten after `endsAtMs`. Whoever gets it after
- * `beginByMs` must not begin (and may ask anew with the same round): the lane has counted the start up to then, no later.
+ * Permission to run one attempt. A lease that was not released is forgotten after `endsAtMs`: a job that still waits then
+ * asks anew. Whoever gets it after `beginByMs` must not begin (and may ask anew with the same round): the lane has counted
+ * the start up to then, no later.
  */
 export interface Lease {
   readonly leaseId: string;

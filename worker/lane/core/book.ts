@@ -74,11 +74,6 @@ export class LaneBook {
     this.#isLineChanged = true;
   }
 
-  /** To the end of its client's line: for a job that did not answer, so that it cannot hold its place for ever. */
-  joinAnew(entry: WaitingEntry): void {
-    this.join(this.line.placeFor(entry, entry.watched, this.state.turns));
-  }
-
   quit(entry: WaitingEntry): void {
     this.line.remove(entry);
     this.#isLineChanged = true;

@@ -33,16 +33,14 @@ function offersOnTheWay(book: LaneBook, now: number): number {
 
 function endOverdueLeases(book: LaneBook, now: number): void {
   if (book.state.leaseCheckAtMs === null || book.state.leaseCheckAtMs > now) return;
-  for (const lease of book.storage.leasesEndedBy(now)) {
-    const isAnswered = book.state.offers.every((offer) => offer.leaseId !== lease.leaseId);
-    book.endLease(lease, now);
-    // A job that never answered still waits, as far as is known; one that began looks after itself.
-    if (!isAnswered) book.joinAnew(lease);
-  }
+  for (const lease of book.storage.leasesEndedBy(now)) book.endLease(lease, now);
   book.state = { ...book.state, leaseCheckAtMs: book.storage.soonestLeaseEndMs() };
 }
 
-/** A job that did not answer may have begun, may be gone, may be asleep: its lease stays, and it is asked again. */
+/**
+ * A job that did not answer may have begun, may be gone, may be asleep: its lease stays, and it is asked again. Once its
+ * lease is over it must ask anew, so that one that never answers takes no more than one client's turn.
+ */
 function offerAgain(book: LaneBook, now: number): Lease[] {
   const told: Lease[] = [];
   if (book.settings.paused !== null) return told;
@@ -56,7 +54,6 @@ function offerAgain(book: LaneBook, now: number): Lease[] {
     if (!book.mayRecount(offer.beginByMs, now)) {
       // Its start has left the window and others fill it.
       book.endLease(lease, now);
-      book.joinAnew(lease);
       continue;
     }
     book.offer(lease, offer.tries, now);

@@ -1,7 +1,7 @@
 import type { Quota } from "../../../schemas/limits.ts";
 import { expectedWindow, type LaneState, mayBeOut, modeOf } from "./lane-state.ts";
 import { typicalDurationMs } from "./outcome.ts";
-import { climbed, shareAt, spacingMs } from "./pace.ts";
+import { afterSuccess, shareAt, spacingMs, spreadFromMs } from "./pace.ts";
 import { latestStartMs, paddedPeriodMs, slotAtMs } from "./quota-window.ts";
 
 /** What an attempt takes before the lane has seen one: the middle of what is reported of upstream (15 to 60 s and more). */
@@ -62,22 +62,29 @@ function beyond(steps: readonly number[], before: number, pattern: Pattern): num
   return (steps[last] ?? 0) + Math.round(((before - last) * pattern.periodMs) / pattern.every);
 }
 
+interface Running {
+  readonly startedAtMs: number;
+  readonly endMs: number;
+}
+
 /** Works out one start after the other, as the lane would give them. */
 function stepper(input: ForecastInput, steps: readonly number[]) {
   const { state, quota, now } = input;
   const window = expectedWindow(state, quota);
   const floorMs = Math.max(now, state.pace.heldUntilMs);
   const durationMs = typicalDurationMs(state.durationsMs) ?? Math.min(ASSUMED_DURATION_MS, input.attemptBudgetMs);
-  const running = input.leasedAtMs.map((atMs) => expectedEndMs(atMs, input)).sort((a, b) => a - b);
-  let tripped = modeOf(state) === "one_at_a_time";
-  let share = shareAt(state.pace, quota, now);
+  const running: Running[] = input.leasedAtMs
+    .map((startedAtMs) => ({ startedAtMs, endMs: expectedEndMs(startedAtMs, input) }))
+    .sort((a, b) => a.endMs - b.endMs);
+  let isTripped = modeOf(state) === "one_at_a_time";
+  let pace = state.pace;
 
   /** Counts the attempts that end by `atMs` as successes: one ends the trip, each raises the pace. */
   function endUntil(atMs: number): void {
-    while ((running[0] ?? Number.POSITIVE_INFINITY) <= atMs) {
+    for (let next = running[0]; next !== undefined && next.endMs <= atMs; next = running[0]) {
       running.shift();
-      tripped = false;
-      share = climbed(share, 1);
+      isTripped = false;
+      pace = afterSuccess(pace, quota, next.startedAtMs, next.endMs);
     }
   }
 
@@ -86,11 +93,11 @@ function stepper(input: ForecastInput, steps: readonly number[]) {
     let atMs = fromMs;
     for (;;) {
       endUntil(atMs);
-      const bound = tripped ? 1 : quota.inProgress;
+      const bound = isTripped ? 1 : quota.inProgress;
       const isFull = bound !== null && running.length >= bound;
-      const spreadMs = beforeMs !== null && share < 1 ? beforeMs + spacingMs(share, quota) : atMs;
+      const spreadMs = beforeMs === null ? atMs : spreadFromMs(pace, quota, beforeMs, atMs);
       if (!isFull && spreadMs <= atMs) return atMs;
-      const endMs = running[0] ?? Number.POSITIVE_INFINITY;
+      const endMs = running[0]?.endMs ?? Number.POSITIVE_INFINITY;
       atMs = isFull ? endMs : Math.min(endMs, spreadMs);
     }
   }
@@ -103,12 +110,13 @@ function stepper(input: ForecastInput, steps: readonly number[]) {
         : (steps[index - quota.starts] ?? 0) + paddedPeriodMs(quota);
     const beforeMs = steps[index - 1] ?? latestStartMs(window);
     const atMs = whenFree(Math.max(windowMs, steps[index - 1] ?? 0), beforeMs);
-    running.push(atMs + durationMs);
-    running.sort((a, b) => a - b);
+    const endMs = atMs + durationMs;
+    running.splice(running.findLastIndex((each) => each.endMs <= endMs) + 1, 0, { startedAtMs: atMs, endMs });
     return atMs;
   }
 
   function tail(): Pattern {
+    const share = shareAt(pace, quota, steps.at(-1) ?? now);
     const byQuota =
       share < 1
         ? { every: 1, periodMs: spacingMs(share, quota) }

@@ -1,6 +1,6 @@
 import type { Priority } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
-import { FULL_PACE, type Pace, shareAt, spacingMs } from "./pace.ts";
+import { FULL_PACE, type Pace, spreadFromMs } from "./pace.ts";
 import { addStart, forgetOld, latestStartMs, paddedPeriodMs, type QuotaWindow, slotAtMs } from "./quota-window.ts";
 import { FIRST_TURNS, type Turns } from "./turns.ts";
 
@@ -112,13 +112,12 @@ export function mayBeOut(state: LaneState, quota: Quota): number | null {
   return modeOf(state) === "one_at_a_time" ? 1 : quota.inProgress;
 }
 
-/** When time alone allows the next start: window, pace, hold and probe. In the past: it is allowed now. */
+/** When time alone allows the next start: window, pace, hold and probe. Never before `now`. */
 export function allowedAtMs(state: LaneState, window: QuotaWindow, quota: Quota, now: number): number {
-  const latest = latestStartMs(window);
-  const share = shareAt(state.pace, quota, now);
-  const spreadMs = latest === null ? 0 : latest + spacingMs(share, quota);
   const probeMs = state.block?.nextProbeAtMs ?? 0;
-  return slotAtMs(window, quota, 0, Math.max(state.pace.heldUntilMs, share < 1 ? spreadMs : 0, probeMs));
+  const slotMs = slotAtMs(window, quota, 0, Math.max(now, state.pace.heldUntilMs, probeMs));
+  const latestMs = latestStartMs(window);
+  return latestMs === null ? slotMs : spreadFromMs(state.pace, quota, latestMs, slotMs);
 }
 
 /** When the next start may be given; `null`: not before a lease ends. Never more than the quota, whatever comes. */

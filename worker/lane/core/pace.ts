@@ -28,13 +28,19 @@ const LONGEST_HOLD_MS = 3_600_000;
 /** The share believed at `now`: as last set, and a step back up for every few periods of quiet. */
 export function shareAt(pace: Pace, quota: Quota, now: number): number {
   if (pace.share >= 1) return 1;
-  const quietMs = Math.max(0, now - Math.max(pace.setAtMs, pace.heldUntilMs));
-  const steps = Math.floor(quietMs / (quota.periodMs * QUIET_PERIODS_PER_STEP));
-  return climbed(pace.share, steps);
+  return climbed(pace.share, Math.floor(Math.max(0, now - quietSinceMs(pace)) / quietStepMs(quota)));
 }
 
-/** A share after `steps` successes. In whole hundredths, so that steps add up to 1 exactly. */
-export function climbed(share: number, steps: number): number {
+function quietSinceMs(pace: Pace): number {
+  return Math.max(pace.setAtMs, pace.heldUntilMs);
+}
+
+function quietStepMs(quota: Quota): number {
+  return quota.periodMs * QUIET_PERIODS_PER_STEP;
+}
+
+/** A share some steps up. In whole hundredths, so that steps add up to 1 exactly. */
+function climbed(share: number, steps: number): number {
   return Math.min(1, Math.round((share + steps * CLIMB_STEP) * 100) / 100);
 }
 
@@ -70,4 +76,18 @@ export function afterSuccess(pace: Pace, quota: Quota, startedAtMs: number, now:
 /** The least time between two starts: none at the full pace, an even spread below it. In ms. */
 export function spacingMs(share: number, quota: Quota): number {
   return share >= 1 ? 0 : Math.ceil(paddedPeriodMs(quota) / (quota.starts * share));
+}
+
+/** The earliest moment from `fromMs` that is far enough from the start before, at the share believed then. */
+export function spreadFromMs(pace: Pace, quota: Quota, startBeforeMs: number, fromMs: number): number {
+  let atMs = fromMs;
+  for (;;) {
+    const farEnoughMs = startBeforeMs + spacingMs(shareAt(pace, quota, atMs), quota);
+    if (farEnoughMs <= atMs) return atMs;
+    const stepMs = quietStepMs(quota);
+    const quietMs = Math.max(0, atMs - quietSinceMs(pace));
+    const nextStepMs = quietSinceMs(pace) + (Math.floor(quietMs / stepMs) + 1) * stepMs;
+    if (farEnoughMs <= nextStepMs) return farEnoughMs;
+    atMs = nextStepMs;
+  }
 }

@@ -64,10 +64,9 @@ export function viewOf(state: LaneState, quota: Quota, forecast: Forecast, now: 
   const allowedMs = allowedAtMs(state, expectedWindow(state, quota), quota, now);
   const rate = rateInWords(state, quota, now);
   if (allowedMs <= now) return { forecast, because: `a start is allowed now (${rate})`, waitingOn: () => "turn" };
-  const throttled = state.pace.heldUntilMs >= allowedMs && state.pace.throttledAtMs > 0 ? "upstream throttled, " : "";
   return {
     forecast,
-    because: `${throttled}the next start is allowed at ${clockTime(allowedMs, now)} (${rate})`,
+    because: `the next start is allowed at ${clockTime(allowedMs, now)} (${rate})`,
     waitingOn: (position) => (position === 1 ? "quota" : "turn"),
   };
 }
@@ -75,7 +74,7 @@ export function viewOf(state: LaneState, quota: Quota, forecast: Forecast, now: 
 function rateInWords(state: LaneState, quota: Quota, now: number): string {
   const share = shareAt(state.pace, quota, now);
   const whole = `${quota.starts} ${periodInWords(quota.periodMs)}`;
-  return share < 1 ? `at ${Math.round(share * 100)} % of ${whole} since upstream throttled` : whole;
+  return share < 1 ? `${Math.round(share * 100)} % of ${whole}, since upstream throttled` : whole;
 }
 
 function periodInWords(periodMs: number): string {

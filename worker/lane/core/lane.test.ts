@@ -1,0 +1,313 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Priority } from "../../../schemas/job.ts";
+import type { Quota } from "../../../schemas/limits.ts";
+import type { LeaseOutcome, Ticket } from "../contract.ts";
+import { EventQueue } from "../simulation/event-queue.ts";
+import { VirtualLane, type World } from "../simulation/virtual-lane.ts";
+
+const START_MS = Date.UTC(2026, 10, 23, 12);
+const twoAMinute: Quota = { starts: 2, periodMs: 60_000, inProgress: null };
+const succeeded: LeaseOutcome = { kind: "succeeded", durationMs: 20_000 };
+
+interface Start {
+  readonly ticket: Ticket;
+  readonly atMs: number;
+  readonly endMs: number;
+}
+
+/** A lane with a world whose every choice may be overridden; remembers each start as upstream saw it. */
+function stage(quota: Quota, world: Partial<World> = {}) {
+  const events = new EventQueue(START_MS);
+  const starts: Start[] = [];
+  const whole: World = {
+    beginLagMs: () => 0,
+    call: () => ({ outcome: succeeded, afterMs: 20_000 }),
+    ended: (ticket, outcome) =>
+      outcome.kind === "throttled" || outcome.kind === "blocked"
+        ? { ticket: { ...ticket, round: ticket.round + 1 }, afterMs: 0 }
+        : null,
+    ...world,
+  };
+  const settings = { quota, attemptBudgetMs: 45_000, paused: null };
+  const lane = new VirtualLane(
+    settings,
+    {
+      ...whole,
+      call: (ticket, now) => {
+        const answer = whole.call(ticket, now);
+        starts.push({ ticket, atMs: now, endMs: now + answer.afterMs });
+        return answer;
+      },
+    },
+    events,
+  );
+  let jobs = 0;
+  function ticket(client = "ann", priority: Priority = "normal"): Ticket {
+    jobs += 1;
+    return { jobId: `job-${jobs}`, client, priority, round: 1 };
+  }
+  return { events, starts, lane, ticket, settings };
+}
+
+/** The most starts in any window of `periodMs`, its ends included. */
+function mostInAnyWindow(atMs: readonly number[], periodMs: number): number {
+  const sorted = atMs.toSorted((a, b) => a - b);
+  let most = 0;
+  let from = 0;
+  sorted.forEach((at, index) => {
+    while (at - (sorted[from] ?? at) > periodMs) from += 1;
+    most = Math.max(most, index - from + 1);
+  });
+  return most;
+}
+
+function mostAtOnce(starts: readonly Start[]): number {
+  const edges = starts.flatMap(({ atMs, endMs }) => [
+    { atMs, step: 1 },
+    { atMs: endMs, step: -1 },
+  ]);
+  edges.sort((a, b) => a.atMs - b.atMs || a.step - b.step);
+  let now = 0;
+  let most = 0;
+  for (const { step } of edges) {
+    now += step;
+    most = Math.max(most, now);
+  }
+  return most;
+}
+
+const quotas = fc.record({
+  starts: fc.integer({ min: 1, max: 8 }),
+  periodMs: fc.constantFrom(1_000, 10_000, 60_000),
+  inProgress: fc.option(fc.integer({ min: 1, max: 5 })),
+});
+const outcomes: fc.Arbitrary<{ outcome: LeaseOutcome; afterMs: number }> = fc
+  .tuple(fc.integer({ min: 50, max: 44_000 }), fc.integer({ min: 0, max: 9 }))
+  .map(([durationMs, kind]) => {
+    if (kind === 0) return { outcome: { kind: "throttled", retryAfterMs: null }, afterMs: 100 };
+    if (kind === 1) return { outcome: { kind: "failed", fault: "upstream", durationMs: 80 }, afterMs: 80 };
+    if (kind === 2) return { outcome: { kind: "blocked", code: "Arrearage", hint: "Pay." }, afterMs: 80 };
+    if (kind === 3) return { outcome: { kind: "abandoned" }, afterMs: durationMs };
+    if (kind === 4) return { outcome: { kind: "failed", fault: "none", durationMs }, afterMs: durationMs };
+    return { outcome: { kind: "succeeded", durationMs }, afterMs: durationMs };
+  });
+const happenings = fc.array(
+  fc.record({
+    afterMs: fc.integer({ min: 0, max: 20_000 }),
+    kind: fc.constantFrom("join", "join", "join", "join", "leave", "evict"),
+    client: fc.constantFrom("ann", "bob", "cy"),
+    priority: fc.constantFrom<Priority>("high", "normal", "low"),
+    // Up to beyond the last moment to begin; told again, a job answers at once.
+    lagMs: fc.oneof(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 0, max: 7_000 })),
+    isSilent: fc.integer({ min: 0, max: 15 }).map((value) => value === 0),
+    end: outcomes,
+  }),
+  { minLength: 1, maxLength: 60 },
+);
+
+describe("a lane, whatever comes", () => {
+  it("never starts more than its quota in any window, nor more at once, and serves all who answer", () => {
+    fc.assert(
+      fc.property(quotas, happenings, (quota, story) => {
+        const tellings = new Map<string, (typeof story)[number]>();
+        const gone = new Set<string>();
+        const told = new Set<string>();
+        const { events, starts, lane, ticket } = stage(quota, {
+          beginLagMs: ({ jobId }) => {
+            const telling = tellings.get(jobId);
+            if (telling === undefined || telling.isSilent) return null;
+            const isFirst = !told.has(jobId);
+            told.add(jobId);
+            return isFirst ? telling.lagMs : 20;
+          },
+          call: ({ jobId, round }) => {
+            const end = tellings.get(jobId)?.end ?? { outcome: succeeded, afterMs: 10 };
+            return round > 2 ? { outcome: { kind: "succeeded", durationMs: 500 }, afterMs: 500 } : end;
+          },
+        });
+        let atMs = START_MS;
+        for (const each of story) {
+          atMs += each.afterMs;
+          events.at(atMs, () => {
+            if (each.kind === "evict") lane.evict();
+            if (each.kind === "join") {
+              const joined = ticket(each.client, each.priority);
+              tellings.set(joined.jobId, each);
+              lane.enqueue(joined);
+            }
+            if (each.kind === "leave") {
+              const jobId = [...tellings.keys()].find((known) => lane.place(known) !== null);
+              if (jobId === undefined) return;
+              gone.add(jobId);
+              lane.leave(jobId);
+            }
+          });
+        }
+        events.runUntil(atMs + 4 * 3_600_000);
+        const made = starts.map((start) => start.atMs);
+        expect(mostInAnyWindow(made, quota.periodMs)).toBeLessThanOrEqual(quota.starts);
+        if (quota.inProgress !== null) expect(mostAtOnce(starts)).toBeLessThanOrEqual(quota.inProgress);
+        const started = new Set(starts.map((start) => start.ticket.jobId));
+        for (const [jobId, telling] of tellings) {
+          // One that left may have started before (and been put back); one that never answers cannot have.
+          if (!gone.has(jobId)) expect(started.has(jobId), jobId).toBe(!telling.isSilent);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("keeps the order of each client's jobs within a priority", () => {
+    fc.assert(
+      fc.property(quotas, happenings, (quota, story) => {
+        const { events, starts, lane, ticket } = stage(quota, {
+          call: () => ({ outcome: succeeded, afterMs: 1_000 }),
+        });
+        let atMs = START_MS;
+        for (const each of story) {
+          atMs += each.afterMs / 10;
+          events.at(atMs, () => lane.enqueue(ticket(each.client, each.priority)));
+        }
+        events.runUntil(Number.POSITIVE_INFINITY);
+        expect(starts).toHaveLength(story.length);
+        const lines = Map.groupBy(starts, ({ ticket: { client, priority } }) => `${client} ${priority}`);
+        for (const line of lines.values()) {
+          const numbers = line.map((start) => Number(start.ticket.jobId.slice("job-".length)));
+          expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+        }
+      }),
+    );
+  });
+});
+
+describe("a backlog", () => {
+  it.each([
+    { starts: 2, periodMs: 60_000 },
+    { starts: 2, periodMs: 1_000 },
+    { starts: 1, periodMs: 60_000 },
+    { starts: 100, periodMs: 60_000 },
+    { starts: 600, periodMs: 60_000 },
+  ])("uses at least 98 % of $starts starts in $periodMs ms", ({ starts: quotaStarts, periodMs }) => {
+    const quota = { starts: quotaStarts, periodMs, inProgress: null };
+    const { events, starts, lane, ticket } = stage(quota, { beginLagMs: () => 3 });
+    for (let i = 0; i < quotaStarts * 120; i += 1) lane.enqueue(ticket());
+    // From the second window on: the first starts come as a burst.
+    const fromMs = START_MS + 2 * periodMs;
+    events.runUntil(fromMs + 100 * periodMs);
+    const used = starts.filter((start) => start.atMs > fromMs).length;
+    expect(used / (quotaStarts * 100)).toBeGreaterThanOrEqual(0.98);
+    expect(
+      mostInAnyWindow(
+        starts.map((start) => start.atMs),
+        periodMs,
+      ),
+    ).toBe(quotaStarts);
+  });
+});
+
+describe("fair turns", () => {
+  it("a client's thousand jobs delay another's single job by at most one turn", () => {
+    const { events, starts, lane, ticket } = stage({ starts: 2, periodMs: 1_000, inProgress: null });
+    for (let i = 0; i < 1_000; i += 1) lane.enqueue(ticket("ann"));
+    events.runUntil(START_MS + 100_000);
+    const before = starts.length;
+    lane.enqueue(ticket("bob"));
+    events.runUntil(START_MS + 200_000);
+    const turn = starts.slice(before).findIndex((start) => start.ticket.client === "bob");
+    expect(turn).toBeLessThanOrEqual(1);
+  });
+
+  it("clients who keep arriving do not hold back one who waits", () => {
+    const { events, starts, lane, ticket } = stage({ starts: 1, periodMs: 1_000, inProgress: null });
+    for (let i = 0; i < 10; i += 1) lane.enqueue(ticket("ann"));
+    const joinedAtMs = new Map<string, number>();
+    for (let i = 0; i < 400; i += 1) {
+      joinedAtMs.set(`guest-${i}`, START_MS + i * 500);
+      events.at(START_MS + i * 500, () => lane.enqueue(ticket(`guest-${i}`)));
+    }
+    events.runUntil(Number.POSITIVE_INFINITY);
+    expect(starts).toHaveLength(410);
+    let lastTurnMs = Number.POSITIVE_INFINITY;
+    const passedBy: Start[] = [];
+    for (const start of starts) {
+      if (start.ticket.client !== "ann") passedBy.push(start);
+      if (start.ticket.client !== "ann") continue;
+      // Whoever went between two of her turns was in line before the first of them.
+      for (const guest of passedBy.splice(0)) {
+        expect(joinedAtMs.get(guest.ticket.client)).toBeLessThanOrEqual(lastTurnMs);
+      }
+      lastTurnMs = start.atMs;
+    }
+  });
+
+  it("with equal demand each client gets an equal share, whoever came first", () => {
+    const { events, starts, lane, ticket } = stage(twoAMinute);
+    for (const client of ["ann", "bob", "cy"]) for (let i = 0; i < 10; i += 1) lane.enqueue(ticket(client));
+    events.runUntil(Number.POSITIVE_INFINITY);
+    // Ann's first two found the lane empty.
+    const later = starts.slice(2).map((start) => start.ticket.client);
+    for (let i = 0; i + 3 <= 24; i += 3) expect(new Set(later.slice(i, i + 3)).size).toBe(3);
+  });
+});
+
+describe("estimates", () => {
+  const stories = fc.record({
+    quota: fc.record({
+      starts: fc.integer({ min: 1, max: 6 }),
+      periodMs: fc.constantFrom(1_000, 10_000, 60_000),
+      inProgress: fc.option(fc.integer({ min: 1, max: 4 })),
+    }),
+    joins: fc.array(
+      fc.record({
+        afterMs: fc.integer({ min: 0, max: 3_000 }),
+        client: fc.constantFrom("ann", "bob", "cy"),
+        priority: fc.constantFrom<Priority>("high", "normal", "low"),
+      }),
+      { minLength: 3, maxLength: 40 },
+    ),
+    throttledCall: fc.option(fc.integer({ min: 2, max: 10 })),
+    failedCalls: fc.integer({ min: 0, max: 7 }),
+  });
+
+  it("are what happens when nothing else does: with a quota, places, a lowered pace, or one at a time", () => {
+    fc.assert(
+      fc.property(stories, ({ quota, joins, throttledCall, failedCalls }) => {
+        let calls = 0;
+        const { events, starts, lane, ticket } = stage(quota, {
+          call: () => {
+            calls += 1;
+            if (calls === throttledCall) return { outcome: { kind: "throttled", retryAfterMs: null }, afterMs: 50 };
+            const isFailed = calls > 1 && calls <= 1 + failedCalls;
+            if (isFailed) return { outcome: { kind: "failed", fault: "upstream", durationMs: 50 }, afterMs: 50 };
+            return { outcome: succeeded, afterMs: 20_000 };
+          },
+        });
+        // The lane has seen a duration, and what goes wrong has gone wrong.
+        lane.enqueue(ticket());
+        let atMs = START_MS + 30_000;
+        for (const join of joins) {
+          atMs += join.afterMs;
+          events.at(atMs, () => lane.enqueue(ticket(join.client, join.priority)));
+        }
+        events.runUntil(atMs);
+        while (calls < Math.max(1 + failedCalls, throttledCall ?? 0) && events.runUntil(events.now + 1_000));
+        events.runUntil(events.now + 5_000);
+        const seen = starts.length;
+        const foreseen = new Map<string, { startMs: number | null; position: number }>();
+        for (let i = 1; i <= joins.length + 1; i += 1) {
+          const place = lane.place(`job-${i}`);
+          if (place !== null) foreseen.set(`job-${i}`, { startMs: place.estimatedStartAtMs, position: place.position });
+        }
+        events.runUntil(Number.POSITIVE_INFINITY);
+        const happened = new Map(
+          starts
+            .slice(seen)
+            .map(({ ticket: { jobId }, atMs: startMs }, index) => [jobId, { startMs, position: index + 1 }]),
+        );
+        expect(foreseen).toEqual(happened);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,35 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { LineIndex } from "./line-index.ts";
+
+const keys = fc.uniqueArray(fc.record({ turn: fc.nat(60), seq: fc.nat(60) }), {
+  selector: ({ turn, seq }) => turn * 100 + seq,
+  maxLength: 2_500,
+});
+
+describe("LineIndex", () => {
+  it("counts those before a key like a sorted list does, after any additions and removals", () => {
+    fc.assert(
+      fc.property(keys, fc.array(fc.nat(2_499), { maxLength: 500 }), (added, removals) => {
+        const index = new LineIndex();
+        for (const key of added) index.add(key);
+        for (const key of added.slice(0, 5)) index.add(key);
+        const removed = new Set(removals.map((at) => added[at % Math.max(1, added.length)]));
+        for (const key of removed) if (key !== undefined) index.remove(key);
+        for (const key of removed) if (key !== undefined) index.remove(key);
+        const left = added.filter((key) => !removed.has(key)).sort((a, b) => a.turn - b.turn || a.seq - b.seq);
+        expect(index.size).toBe(left.length);
+        expect(index.first()).toEqual(left[0] ?? null);
+        left.forEach((key, before) => {
+          expect(index.countBefore(key)).toBe(before);
+        });
+        for (const key of removed) {
+          if (key === undefined) continue;
+          const before = left.filter((each) => each.turn < key.turn || (each.turn === key.turn && each.seq < key.seq));
+          expect(index.countBefore(key)).toBe(before.length);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+});

@@ -1,0 +1,173 @@
+import { describe, expect, it } from "vitest";
+import type { LeaseOutcome } from "../contract.ts";
+import { type LaneState, modeOf, newLaneState, nextGrantAtMs, underQuota, withStart } from "./lane-state.ts";
+import { afterOutcome, typicalDurationMs, withDuration } from "./outcome.ts";
+import { shareAt } from "./pace.ts";
+
+const quota = { starts: 2, periodMs: 60_000, inProgress: null };
+const NOW = 1_000_000;
+const throttled: LeaseOutcome = { kind: "throttled", retryAfterMs: null };
+const works: LeaseOutcome = { kind: "succeeded", durationMs: 20_000 };
+const breaks: LeaseOutcome = { kind: "failed", fault: "upstream", durationMs: 90 };
+const refuses: LeaseOutcome = { kind: "failed", fault: "request", durationMs: 90 };
+const silent: LeaseOutcome = { kind: "failed", fault: "none", durationMs: 45_000 };
+const blocked: LeaseOutcome = { kind: "blocked", code: "InvalidApiKey", hint: "Key and region must match." };
+
+/** The state after outcomes of attempts that each started and ended at the given moment, one a minute from `NOW`. */
+function stateAfter(outcomes: readonly LeaseOutcome[], from: LaneState = newLaneState(quota)): LaneState {
+  return outcomes.reduce((state, outcome, index) => {
+    const now = NOW + index * 60_000;
+    return afterOutcome(state, outcome, now, quota, now);
+  }, from);
+}
+
+describe("a 429", () => {
+  it("waits out a full window and lowers the pace", () => {
+    const state = stateAfter([throttled]);
+    expect(nextGrantAtMs(state, quota, NOW)).toBe(NOW + 60_600);
+    expect(state.pace.share).toBe(0.7);
+  });
+
+  it("honours a longer Retry-After, and no more than an hour of it", () => {
+    const state = stateAfter([{ kind: "throttled", retryAfterMs: 300_000 }]);
+    expect(nextGrantAtMs(state, quota, NOW)).toBe(NOW + 300_000);
+    const absurd = stateAfter([{ kind: "throttled", retryAfterMs: 1e12 }]);
+    expect(nextGrantAtMs(absurd, quota, NOW)).toBe(NOW + 3_600_000);
+  });
+
+  it("lowers the pace once for the starts of one burst", () => {
+    const first = afterOutcome(newLaneState(quota), throttled, NOW - 500, quota, NOW);
+    const second = afterOutcome(first, throttled, NOW - 400, quota, NOW + 50);
+    expect(second.pace).toEqual(first.pace);
+    const anew = afterOutcome(second, throttled, NOW + 61_000, quota, NOW + 61_100);
+    expect(anew.pace.share).toBe(0.49);
+  });
+
+  it("never lowers below a tenth", () => {
+    expect(stateAfter(Array<LeaseOutcome>(30).fill(throttled)).pace.share).toBe(0.1);
+  });
+
+  it("spreads the starts evenly while the pace is lowered", () => {
+    let state = stateAfter([throttled]);
+    const heldUntilMs = NOW + 60_600;
+    state = withStart(state, heldUntilMs, quota, heldUntilMs);
+    expect(nextGrantAtMs(state, quota, heldUntilMs + 1)).toBe(heldUntilMs + Math.ceil(60_600 / 1.4));
+  });
+
+  it("climbs back in small steps, by successes of starts made since", () => {
+    const low = stateAfter([throttled]);
+    const old = afterOutcome(low, works, NOW - 1, quota, NOW + 10_000);
+    expect(old.pace.share).toBe(0.7);
+    let state = low;
+    const shares: number[] = [];
+    for (let i = 1; i <= 7; i += 1) {
+      state = afterOutcome(state, works, NOW + i * 60_000, quota, NOW + i * 60_000 + 20_000);
+      shares.push(state.pace.share);
+    }
+    expect(shares).toEqual([0.75, 0.8, 0.85, 0.9, 0.95, 1, 1]);
+  });
+
+  it("is forgotten by a quiet lane, a step in five periods", () => {
+    const { pace } = stateAfter([throttled]);
+    expect(shareAt(pace, quota, NOW + 60_600 + 299_999)).toBe(0.7);
+    expect(shareAt(pace, quota, NOW + 60_600 + 300_000)).toBe(0.75);
+    expect(shareAt(pace, quota, NOW + 60_600 + 24 * 3_600_000)).toBe(1);
+  });
+});
+
+describe("upstream's own failures", () => {
+  it.each<[string, LeaseOutcome[], string]>([
+    ["four in a row", [breaks, breaks, breaks, breaks], "open"],
+    ["five in a row", [breaks, breaks, breaks, breaks, breaks], "one_at_a_time"],
+    ["a success between", [breaks, breaks, breaks, works, breaks, breaks], "open"],
+    ["a proper refusal between", [breaks, breaks, breaks, refuses, breaks, breaks], "open"],
+    ["silence between", [breaks, breaks, silent, breaks, breaks, breaks], "one_at_a_time"],
+    ["a 429 between", [breaks, breaks, throttled, breaks, breaks, breaks], "one_at_a_time"],
+    ["a cancel between", [breaks, breaks, { kind: "abandoned" }, breaks, breaks, breaks], "one_at_a_time"],
+    ["five, and then one that works", [breaks, breaks, breaks, breaks, breaks, works], "open"],
+    ["five, and then silence", [breaks, breaks, breaks, breaks, breaks, silent], "one_at_a_time"],
+  ])("%s", (_name, outcomes, mode) => {
+    expect(modeOf(stateAfter(outcomes))).toBe(mode);
+  });
+
+  it("one at a time means while one runs none starts", () => {
+    const tripped = stateAfter([breaks, breaks, breaks, breaks, breaks]);
+    expect(nextGrantAtMs({ ...tripped, inProgress: 1 }, quota, NOW)).toBeNull();
+    expect(nextGrantAtMs({ ...tripped, inProgress: 0 }, quota, NOW)).toBe(NOW);
+  });
+});
+
+describe("a block", () => {
+  it("starts nothing but a probe a minute", () => {
+    expect(nextGrantAtMs(stateAfter([blocked]), quota, NOW)).toBe(NOW + 60_000);
+  });
+
+  it("keeps its start and its probe when others are refused too, and says the latest reason", () => {
+    const state = stateAfter([blocked, { kind: "blocked", code: "Arrearage", hint: "Pay the bill." }]);
+    expect(state.block).toEqual({
+      code: "Arrearage",
+      hint: "Pay the bill.",
+      sinceMs: NOW,
+      nextProbeAtMs: NOW + 60_000,
+    });
+  });
+
+  it.each<[string, LeaseOutcome, number, boolean]>([
+    ["a success", works, NOW + 60_000, true],
+    ["a proper refusal of a request", refuses, NOW + 60_000, true],
+    ["a success that was started before the block", works, NOW - 1, false],
+    ["silence", silent, NOW + 60_000, false],
+    ["a 429", throttled, NOW + 60_000, false],
+    ["upstream's own failure", breaks, NOW + 60_000, false],
+  ])("%s", (_name, outcome, startedAtMs, isOver) => {
+    const state = afterOutcome(stateAfter([blocked]), outcome, startedAtMs, quota, NOW + 70_000);
+    expect(state.block === null).toBe(isOver);
+  });
+
+  it("is over when a probe's late answer is a success", () => {
+    const now = NOW + 120_000;
+    expect(
+      afterOutcome(stateAfter([blocked]), { kind: "succeeded", durationMs: 50_000 }, null, quota, now).block,
+    ).toBeNull();
+    expect(
+      afterOutcome(stateAfter([blocked]), { kind: "succeeded", durationMs: 130_000 }, null, quota, now).block,
+    ).not.toBeNull();
+  });
+});
+
+describe("durations", () => {
+  it("are learned from attempts that ran, not from quick refusals", () => {
+    const outcomes: LeaseOutcome[] = [works, breaks, refuses, throttled, blocked, { kind: "abandoned" }, silent, works];
+    const state = outcomes.reduce(withDuration, newLaneState(quota));
+    expect(state.durationsMs).toEqual([20_000, 45_000, 20_000]);
+    expect(typicalDurationMs(state.durationsMs)).toBe(20_000);
+    expect(typicalDurationMs([])).toBeNull();
+  });
+
+  it("keeps the latest 31", () => {
+    let state = newLaneState(quota);
+    for (let i = 1; i <= 40; i += 1) state = withDuration(state, { kind: "succeeded", durationMs: i });
+    expect(state.durationsMs).toHaveLength(31);
+    expect(typicalDurationMs(state.durationsMs)).toBe(25);
+  });
+});
+
+describe("a changed quota", () => {
+  const used = { ...withStart(newLaneState(quota), NOW, quota, NOW), grants: 1 };
+
+  it("that allows more takes effect at once", () => {
+    const more = { ...quota, starts: 4 };
+    expect(nextGrantAtMs(withStart(underQuota(used, more, NOW), NOW, more, NOW), more, NOW)).toBe(NOW);
+  });
+
+  it("with a longer period waits once for what was forgotten", () => {
+    const longer = { starts: 2, periodMs: 3_600_000, inProgress: null };
+    expect(nextGrantAtMs(underQuota(used, longer, NOW), longer, NOW)).toBe(NOW + 3_636_000);
+    expect(nextGrantAtMs(underQuota(newLaneState(quota), longer, NOW), longer, NOW)).toBe(NOW);
+  });
+
+  it("with a shorter period waits for nothing more than that", () => {
+    const shorter = { starts: 1, periodMs: 1_000, inProgress: null };
+    expect(nextGrantAtMs(underQuota(used, shorter, NOW), shorter, NOW)).toBe(NOW + 1_010);
+  });
+});

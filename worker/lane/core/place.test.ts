@@ -1,0 +1,144 @@
+import { describe, expect, it } from "vitest";
+import type { Quota } from "../../../schemas/limits.ts";
+import { forecast } from "./forecast.ts";
+import { type LaneState, newLaneState, withStart } from "./lane-state.ts";
+import { afterOutcome } from "./outcome.ts";
+import { clockTime, hasMoved, ordinal, pausedView, placeOf, viewOf } from "./place.ts";
+
+const NOW = Date.UTC(2026, 10, 23, 12, 2, 30);
+const quota: Quota = { starts: 2, periodMs: 60_000, inProgress: null };
+
+function place(state: LaneState, before: number, some: Quota = quota, leasedAtMs: number[] = []) {
+  const input = { state, quota: some, leasedAtMs, now: NOW, attemptBudgetMs: 45_000 };
+  return placeOf(viewOf(state, some, forecast(input), NOW), before);
+}
+
+/** Both starts of a quota of two a minute were made, `agoMs` ago. */
+function usedUp(agoMs: number): LaneState {
+  const atMs = NOW - agoMs;
+  return withStart(withStart(newLaneState(quota), atMs, quota, NOW), atMs, quota, NOW);
+}
+
+describe("a place", () => {
+  it("says when the next start is allowed, and how often", () => {
+    expect(place(usedUp(600), 3)).toEqual({
+      position: 4,
+      estimatedStartAtMs: NOW - 600 + 2 * 60_600,
+      waitingOn: "turn",
+      detail: "4th in line; the next start is allowed at 12:03:30 UTC (2 a minute)",
+    });
+  });
+
+  it("next in line, waits on the quota", () => {
+    expect(place(usedUp(600), 0)).toMatchObject({
+      waitingOn: "quota",
+      detail: "Next in line; the next start is allowed at 12:03:30 UTC (2 a minute)",
+    });
+  });
+
+  it("waits for its turn only, when a start is allowed now", () => {
+    expect(place(newLaneState(quota), 0)).toEqual({
+      position: 1,
+      estimatedStartAtMs: NOW,
+      waitingOn: "turn",
+      detail: "Next in line; a start is allowed now (2 a minute)",
+    });
+  });
+
+  it("says that upstream throttled, and the pace believed since", () => {
+    const state = afterOutcome(newLaneState(quota), { kind: "throttled", retryAfterMs: null }, NOW, quota, NOW);
+    expect(place(state, 1).detail).toBe(
+      "2nd in line; the next start is allowed at 12:03:31 UTC (70 % of 2 a minute, since upstream throttled)",
+    );
+  });
+
+  it("blocked: says why, what to do and when it is tried again; and no time", () => {
+    const hint = "The key must belong to region sg.";
+    const state = afterOutcome(newLaneState(quota), { kind: "blocked", code: "InvalidApiKey", hint }, NOW, quota, NOW);
+    expect(place(state, 2)).toEqual({
+      position: 3,
+      estimatedStartAtMs: null,
+      waitingOn: "blocked",
+      detail:
+        "3rd in line; the lane is blocked by InvalidApiKey: The key must belong to region sg. One job a minute probes it, the next at 12:03:30 UTC",
+    });
+  });
+
+  it("one at a time: says so", () => {
+    const state = { ...newLaneState(quota), upstreamFailures: 5, inProgress: 1 };
+    expect(place(state, 0, quota, [NOW - 10_000])).toEqual({
+      position: 1,
+      estimatedStartAtMs: NOW + 20_000,
+      waitingOn: "turn",
+      detail: "Next in line; upstream failed 5 times in a row, so one job is tried at a time until one works",
+    });
+  });
+
+  it("all places taken: says when one should be free, by the durations seen", () => {
+    const few = { ...quota, starts: 100, inProgress: 2 };
+    const state = { ...newLaneState(few), inProgress: 2, durationsMs: [10_000, 30_000, 50_000] };
+    expect(place(state, 0, few, [NOW - 5_000, NOW - 1_000])).toEqual({
+      position: 1,
+      estimatedStartAtMs: NOW + 25_000,
+      waitingOn: "quota",
+      detail: "Next in line; all 2 jobs that may run at once are running; the next start is expected at 12:02:55 UTC",
+    });
+    // The first outlasts the median: then the longer ones are the measure, and beyond them five seconds more and more.
+    expect(place(state, 0, few, [NOW - 40_000, NOW]).estimatedStartAtMs).toBe(NOW + 10_000);
+    expect(place(state, 0, few, [NOW - 52_000, NOW]).estimatedStartAtMs).toBe(NOW + 3_000);
+  });
+
+  it("while the settings are wrong: says which", () => {
+    expect(placeOf(pausedView("misconfigured", "LANE_LIMITS must be JSON"), 0)).toEqual({
+      position: 1,
+      estimatedStartAtMs: null,
+      waitingOn: "blocked",
+      detail: "Next in line; nothing starts (misconfigured): LANE_LIMITS must be JSON",
+    });
+  });
+
+  it("is as cheap to foresee for the hundred thousandth", () => {
+    const slots = { starts: 100, periodMs: 60_000, inProgress: 3 };
+    const state = { ...newLaneState(slots), durationsMs: [30_000] };
+    const far = place(state, 99_999, slots).estimatedStartAtMs;
+    expect(far).toBe(NOW + 33_333 * 30_000);
+    const low = { ...newLaneState(quota), pace: { share: 0.1, setAtMs: NOW, throttledAtMs: NOW, heldUntilMs: NOW } };
+    // Eighteen successes later the pace is whole again.
+    const slow = place(low, 100_000).estimatedStartAtMs ?? 0;
+    expect(slow - NOW).toBeGreaterThan((100_000 / 2) * 60_600);
+    expect(slow - NOW).toBeLessThan((100_000 / 2) * 60_600 + 3_600_000);
+  });
+});
+
+describe("hasMoved", () => {
+  const known = place(usedUp(600), 3);
+
+  it.each([
+    ["nothing", {}, false],
+    ["the position", { position: 3 }, true],
+    ["the reason", { waitingOn: "blocked" as const }, true],
+    ["the estimate, by two seconds", { estimatedStartAtMs: (known.estimatedStartAtMs ?? 0) + 2_000 }, false],
+    ["the estimate, by more", { estimatedStartAtMs: (known.estimatedStartAtMs ?? 0) - 2_001 }, true],
+    ["the estimate, to none", { estimatedStartAtMs: null }, true],
+  ])("%s", (_name, change, moved) => {
+    expect(hasMoved(known, { ...known, ...change })).toBe(moved);
+  });
+
+  it("of a blocked lane: the sentence", () => {
+    const blocked = { ...known, estimatedStartAtMs: null };
+    expect(hasMoved(blocked, { ...blocked, detail: "something else" })).toBe(true);
+    expect(hasMoved(undefined, blocked)).toBe(true);
+  });
+});
+
+describe("words", () => {
+  it("counts like people do", () => {
+    const words = [1, 2, 3, 4, 11, 12, 13, 21, 22, 101, 111, 112, 1_003].map(ordinal);
+    expect(words.join(" ")).toBe("1st 2nd 3rd 4th 11th 12th 13th 21st 22nd 101st 111th 112th 1003rd");
+  });
+
+  it("says the day when it is another one", () => {
+    expect(clockTime(NOW + 1, NOW)).toBe("12:02:31 UTC");
+    expect(clockTime(NOW + 12 * 3_600_000, NOW)).toBe("00:02:30 UTC on 2026-11-24");
+  });
+});

@@ -1,0 +1,85 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  afterGivingBack,
+  afterServing,
+  choosePriority,
+  FIRST_TURNS,
+  nextTurn,
+  PRIORITIES,
+  startsBefore,
+  type Turns,
+} from "./turns.ts";
+
+/** Serves so many of each priority, all in line from the start; answers the order. */
+function serve(turns: Turns, waiting: Record<string, number>) {
+  const order: (typeof PRIORITIES)[number][] = [];
+  const left = { ...waiting };
+  for (let state = turns; ; ) {
+    const priority = choosePriority(state, (each) => (left[each] ?? 0) > 0);
+    if (priority === null) return order;
+    left[priority] = (left[priority] ?? 0) - 1;
+    order.push(priority);
+    state = afterServing(state, priority, 1);
+  }
+}
+
+const counts = fc.record({ high: fc.nat(80), normal: fc.nat(80), low: fc.nat(80) });
+
+describe("priorities", () => {
+  it("with all three waiting, 16 of 21 starts are high, 4 normal and 1 low", () => {
+    const first = serve(FIRST_TURNS, { high: 100, normal: 100, low: 100 }).slice(0, 21);
+    expect(PRIORITIES.map((priority) => first.filter((each) => each === priority).length)).toEqual([16, 4, 1]);
+  });
+
+  it("a priority that nobody waited in has saved nothing up", () => {
+    let turns = FIRST_TURNS;
+    for (let i = 0; i < 1_000; i += 1) turns = afterServing(turns, "low", i);
+    const order = serve(turns, { high: 100, normal: 100, low: 100 });
+    expect(order.slice(0, 21).filter((each) => each === "high").length).toBeLessThanOrEqual(17);
+    expect(order.slice(0, 21).filter((each) => each === "normal").length).toBeLessThanOrEqual(5);
+  });
+
+  it("none is starved: while one waits, 17 high and 5 normal starts pass at most", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom(...PRIORITIES), { maxLength: 200 }),
+        fc.constantFrom(...PRIORITIES),
+        (history, one) => {
+          const served = history.reduce((turns, priority) => afterServing(turns, priority, 1), FIRST_TURNS);
+          const order = serve(served, { high: 100, normal: 100, low: 100 });
+          expect(order.indexOf(one)).toBeLessThanOrEqual(22);
+        },
+      ),
+    );
+  });
+
+  it("a start that was given back is owed", () => {
+    const served = afterServing(FIRST_TURNS, "low", 1);
+    expect(afterGivingBack(served, "low").passes.low).toBe(0);
+  });
+
+  it("says exactly how many go before whom", () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...PRIORITIES), { maxLength: 50 }), counts, (history, waiting) => {
+        const turns = history.reduce((state, priority) => afterServing(state, priority, 1), FIRST_TURNS);
+        const order = serve(turns, waiting);
+        const seen = { high: 0, normal: 0, low: 0 };
+        order.forEach((priority, before) => {
+          expect(startsBefore(turns, priority, seen[priority], waiting)).toBe(before);
+          seen[priority] += 1;
+        });
+      }),
+    );
+  });
+});
+
+describe("nextTurn", () => {
+  it("a client's jobs take one turn each, from the round after the one being served", () => {
+    const turns = afterServing(FIRST_TURNS, "normal", 7);
+    expect(nextTurn(turns, "normal", null)).toBe(8);
+    expect(nextTurn(turns, "normal", 12)).toBe(13);
+    expect(nextTurn(turns, "normal", 3)).toBe(8);
+    expect(nextTurn(turns, "high", null)).toBe(1);
+  });
+});
