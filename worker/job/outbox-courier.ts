@@ -1,7 +1,13 @@
 import type { Place, Ticket } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
-import type { JobRecord, PendingRelease, Tombstone } from "./core/job-record.ts";
+import {
+  type AttemptRecord,
+  type JobRecord,
+  type PendingRelease,
+  runningAttempt,
+  type Tombstone,
+} from "./core/job-record.ts";
 import { PLACE_FRESH_MS, toCatalogEntry } from "./core/job-view.ts";
 import { needsLane } from "./core/schedule.ts";
 import type { JobShell } from "./job-shell.ts";
@@ -9,6 +15,8 @@ import { RetryClock } from "./retry-clock.ts";
 
 /** A waiting job asks its lane again this long after its turn should have come. */
 const LANE_CHECK_SLACK_MS = 60_000;
+/** A renewed lease outlives its attempt's budget by this: the backoff and the next renewal fit in. */
+const RENEWED_LEASE_SLACK_MS = 180_000;
 const LANE_CHECK_AT_MOST_MS = 30 * 60_000;
 
 /** Tells lane and catalog what the outbox holds, one thing after the other, until all have answered. */
@@ -19,6 +27,8 @@ export class OutboxCourier {
   #place: { readonly place: Place; readonly round: number; readonly atMs: number; readonly watched: boolean } | null =
     null;
   #laneCheckAtMs: number | null = null;
+  /** The resumed attempt whose lease was renewed; forgetting it costs one more call. */
+  #renewedFor = 0;
 
   constructor(env: Env, shell: JobShell) {
     this.#env = env;
@@ -69,12 +79,14 @@ export class OutboxCourier {
     const { outbox, state } = record;
     const laneDue = state.status === "queued" && state.lane !== null && nowMs >= (this.#laneCheckAtMs ?? 0);
     const moreForLane = outbox.releases.length + outbox.observations.length > 0 || outbox.leave !== null;
-    return needsLane(record) || laneDue || moreForLane || catalogIsBehind(record, nowMs);
+    const mustRenew = leaseToRenew(record, this.#renewedFor) !== null;
+    return needsLane(record) || laneDue || moreForLane || mustRenew || catalogIsBehind(record, nowMs);
   }
 
   async #tellLane(): Promise<void> {
     await this.#release();
     await this.#leaveAndObserve();
+    await this.#renew();
     await this.#enqueue();
     // What a refused lease or a meanwhile canceled ticket left to tell.
     await this.#leaveAndObserve();
@@ -94,6 +106,16 @@ export class OutboxCourier {
         this.#shell.apply({ type: "enqueued", lane, round: requeue.round });
       }
     }
+  }
+
+  /** A resumed task goes on under the lease it began with: the lane must not take it for lost and start one too many. */
+  async #renew(): Promise<void> {
+    const record = this.#shell.job();
+    const attempt = record === null ? null : leaseToRenew(record, this.#renewedFor);
+    if (attempt === null || attempt.lease === null) return;
+    const { lane, leaseId } = attempt.lease;
+    await laneStub(this.#env, lane).renew(leaseId, attempt.budgetEndsAtMs + RENEWED_LEASE_SLACK_MS);
+    this.#renewedFor = attempt.number;
   }
 
   async #leaveAndObserve(): Promise<void> {
@@ -190,6 +212,13 @@ export class OutboxCourier {
   unwatched(): void {
     if (this.#place !== null) this.#place = { ...this.#place, watched: false };
   }
+}
+
+/** The resumed attempt that runs under an earlier one's lease, unless that lease was renewed for it already. */
+function leaseToRenew(record: JobRecord, renewedFor: number): AttemptRecord | null {
+  const attempt = runningAttempt(record);
+  if (attempt === undefined || attempt.lease === null || attempt.round !== null) return null;
+  return attempt.number === renewedFor ? null : attempt;
 }
 
 function ticketOf(record: JobRecord, pending: PendingRelease): Ticket | null {
