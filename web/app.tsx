@@ -1,9 +1,37 @@
-/** The page. */
+import { useEffect } from "react";
+import { LiveRegion } from "./components/live-region.tsx";
+import { NoticeBoard } from "./components/notice-board.tsx";
+import { access, checkAccess } from "./data/access.ts";
+import { useStore } from "./data/store.ts";
+import { Misconfigured } from "./views/gate/misconfigured.tsx";
+import { SignIn } from "./views/gate/sign-in.tsx";
+import { Unreachable } from "./views/gate/unreachable.tsx";
+import { Room } from "./views/room.tsx";
+
+/** The page: a gate when something stands in the way, else the room. */
 export function App() {
+  useEffect(() => void checkAccess(), []);
   return (
-    <main>
-      <h1>Darkroom</h1>
-      <p>Try a prompt, watch it develop, keep the image.</p>
-    </main>
+    <>
+      <Gate />
+      <NoticeBoard />
+      <LiveRegion />
+    </>
   );
+}
+
+function Gate() {
+  const gate = useStore(access);
+  switch (gate.kind) {
+    case "asking":
+      return null;
+    case "unreachable":
+      return <Unreachable />;
+    case "misconfigured":
+      return <Misconfigured health={gate.health} />;
+    case "signed_out":
+      return <SignIn />;
+    case "open":
+      return <Room withSession={gate.health.authMode === "token"} />;
+  }
 }

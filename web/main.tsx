@@ -1,7 +1,11 @@
 import { createRoot } from "react-dom/client";
+import { config } from "zod";
 import { App } from "./app.tsx";
 import "./styles/tokens.css";
 import "./styles/base.css";
+
+// The content security policy forbids evaluating text, which zod would otherwise try for speed.
+config({ jitless: true });
 
 const root = document.getElementById("page");
 if (root === null) throw new Error("index.html has no #page");

@@ -1,0 +1,38 @@
+import { type ListedJob, shapeOf } from "../state/listed-job.ts";
+import { sheetColumns } from "../state/print-look.ts";
+import { toneOf } from "../state/standing.ts";
+import { Print } from "./print.tsx";
+import styles from "./print-sheet.module.css";
+
+interface PrintSheetProps {
+  readonly job: ListedJob;
+  readonly progress: number;
+  readonly onLost: () => void;
+}
+
+/** All prints of a job on a mat of a fixed size, finished or not. */
+export function PrintSheet({ job, progress, onLost }: PrintSheetProps) {
+  const shape = shapeOf(job);
+  const images = job.output?.images ?? [];
+  const count = Math.max(images.length, job.output === null ? job.n : 1);
+  const places = Array.from({ length: count }, (_, index) => images[index] ?? null);
+  return (
+    <div className={styles.mat}>
+      <div className={styles.sheet} style={{ "--columns": sheetColumns(count, shape) }}>
+        {places.map((image, index) => (
+          <div key={image?.index ?? `blank-${index}`} className={styles.place}>
+            <Print
+              jobId={`${job.id}${index}`}
+              tone={toneOf(job)}
+              shape={image === null ? shape : image.width / image.height}
+              progress={progress}
+              image={image}
+              alt=""
+              onLost={onLost}
+            />
+          </div>
+        ))}
+      </div>
+    </div>
+  );
+}

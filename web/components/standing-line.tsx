@@ -1,0 +1,16 @@
+import type { Standing } from "../state/standing.ts";
+import { Icon } from "./icon.tsx";
+import styles from "./standing-line.module.css";
+
+/** Where a job stands: an icon and words, never colour alone. */
+export function StandingLine({ standing }: { readonly standing: Standing }) {
+  return (
+    <p className={styles.line} data-tone={standing.tone}>
+      <Icon name={standing.tone} />
+      <span className={styles.words}>
+        <strong>{standing.title}</strong>
+        {standing.detail !== null && <span className={styles.detail}> {standing.detail}</span>}
+      </span>
+    </p>
+  );
+}

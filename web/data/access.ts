@@ -1,0 +1,61 @@
+import type { Health } from "../../schemas/limits.ts";
+import { isMisconfigured, isSignedOut } from "../state/failure-words.ts";
+import { darkroom } from "./darkroom.ts";
+import { learnServerTime } from "./server-clock.ts";
+import { createStore } from "./store.ts";
+
+/** What stands between a person and the page. */
+export type Access =
+  | { readonly kind: "asking" }
+  | { readonly kind: "unreachable" }
+  | { readonly kind: "misconfigured"; readonly health: Health }
+  | { readonly kind: "signed_out"; readonly health: Health }
+  | { readonly kind: "open"; readonly health: Health };
+
+export const access = createStore<Access>({ kind: "asking" });
+
+/** Asks the server whether all is well, and whether this browser is signed in. Never rejects. */
+export async function checkAccess(): Promise<void> {
+  try {
+    const askedAtMs = Date.now();
+    const health = await darkroom.health();
+    learnServerTime(health.time, askedAtMs, Date.now());
+    if (health.status === "misconfigured") {
+      access.set({ kind: "misconfigured", health });
+      return;
+    }
+    const signedIn = health.authMode === "open" || (await isSignedIn());
+    access.set({ kind: signedIn ? "open" : "signed_out", health });
+  } catch {
+    // An open page stays: the lamp tells that the server is away, and what was shown is still of use.
+    if (access.get().kind !== "open") access.set({ kind: "unreachable" });
+  }
+}
+
+async function isSignedIn(): Promise<boolean> {
+  try {
+    await darkroom.list({ limit: 1 });
+    return true;
+  } catch (error) {
+    if (isSignedOut(error)) return false;
+    throw error;
+  }
+}
+
+/** Rejects with the client's error when the token is refused. */
+export async function signIn(token: string): Promise<void> {
+  await darkroom.signIn(token);
+  await checkAccess();
+}
+
+export async function signOut(): Promise<void> {
+  await darkroom.signOut();
+  await checkAccess();
+}
+
+/** Sends the page to the gate when a call failed for the lack of a session or of a configuration. Answers whether it did. */
+export function gateFailure(error: unknown): boolean {
+  if (!isSignedOut(error) && !isMisconfigured(error)) return false;
+  void checkAccess();
+  return true;
+}

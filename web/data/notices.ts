@@ -1,0 +1,26 @@
+import { announce } from "./announcer.ts";
+import { createStore } from "./store.ts";
+
+/** A short message at the page's edge: something was done, or could not be. */
+export interface Notice {
+  readonly id: number;
+  readonly tone: "done" | "failed";
+  readonly words: string;
+}
+
+export const notices = createStore<readonly Notice[]>([]);
+
+/** Long enough to be read twice; failures stay until they are dismissed. */
+const STAY_MS = 5_000;
+let lastId = 0;
+
+export function notify(tone: Notice["tone"], words: string): void {
+  const id = ++lastId;
+  notices.set([...notices.get().filter((notice) => notice.words !== words), { id, tone, words }]);
+  announce(words);
+  if (tone === "done") setTimeout(() => dismissNotice(id), STAY_MS);
+}
+
+export function dismissNotice(id: number): void {
+  notices.set(notices.get().filter((notice) => notice.id !== id));
+}

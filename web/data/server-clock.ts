@@ -1,0 +1,51 @@
+import { useSyncExternalStore } from "react";
+
+/** The server's clock minus this device's, in ms. Countdowns run by the server's, whatever the device believes. */
+let offsetMs = 0;
+
+/** Tells what the server's clock showed in an answer asked for at `askedAtMs` and come at `cameAtMs` (device's clock). */
+export function learnServerTime(serverTime: string, askedAtMs: number, cameAtMs: number): void {
+  const serverMs = Date.parse(serverTime);
+  if (Number.isNaN(serverMs)) return;
+  offsetMs = serverMs - (askedAtMs + cameAtMs) / 2;
+}
+
+export function serverNowMs(): number {
+  return Date.now() + offsetMs;
+}
+
+/** How often the page's countdowns move. */
+const TICK_MS = 1000;
+
+let tickMs = Date.now();
+const listeners = new Set<() => void>();
+let timer: ReturnType<typeof setInterval> | undefined;
+
+function tick(): void {
+  tickMs = serverNowMs();
+  for (const listener of listeners) listener();
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  if (listeners.size === 1) {
+    timer = setInterval(tick, TICK_MS);
+    tickMs = serverNowMs();
+  }
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size === 0) clearInterval(timer);
+  };
+}
+
+/** The server's time now, epoch ms, once a second; one timer for however many views. */
+export function useServerNow(): number {
+  return useSyncExternalStore(subscribe, () => tickMs);
+}
+
+const MINUTE_MS = 60_000;
+
+/** The server's time to the minute: for words like "3 min ago", which need no second. */
+export function useServerMinute(): number {
+  return useSyncExternalStore(subscribe, () => Math.floor(tickMs / MINUTE_MS) * MINUTE_MS);
+}

@@ -1,0 +1,86 @@
+import { useEffect, useState } from "react";
+import { DarkroomProblem } from "../../client/errors.ts";
+import type { ConnectionState } from "../../client/follow.ts";
+import type { Job } from "../../schemas/job.ts";
+import { gateFailure } from "./access.ts";
+import { darkroom } from "./darkroom.ts";
+import { jobList, learnJob } from "./live-jobs.ts";
+
+/** One job as its page follows it. */
+export type WatchedJob =
+  | { readonly kind: "loading" }
+  | { readonly kind: "missing"; readonly gone: boolean }
+  | { readonly kind: "failed"; readonly error: unknown }
+  | { readonly kind: "here"; readonly job: Job; readonly connection: ConnectionState };
+
+/** Follows one job until the view is left; after its end the feed tells whether it was sent back into the queue. */
+export function useWatchedJob(id: string): { watched: WatchedJob; take: (job: Job) => void } {
+  const [watched, setWatched] = useState<WatchedJob>({ kind: "loading" });
+
+  useEffect(() => {
+    const leaving = new AbortController();
+    setWatched({ kind: "loading" });
+    void followJob(id, leaving.signal, setWatched);
+    return () => leaving.abort(new DOMException("the view was left", "AbortError"));
+  }, [id]);
+
+  const take = (job: Job) => {
+    learnJob(job);
+    setWatched((now) => (now.kind === "here" && now.job.seq > job.seq ? now : hereWith(job, now)));
+  };
+  return { watched, take };
+}
+
+function hereWith(job: Job, before: WatchedJob): WatchedJob {
+  return { kind: "here", job, connection: before.kind === "here" ? before.connection : "live" };
+}
+
+type Tell = (change: (before: WatchedJob) => WatchedJob) => void;
+
+async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<void> {
+  const onState = (connection: ConnectionState) => {
+    if (connection === "closed") return;
+    tell((before) => (before.kind === "here" ? { ...before, connection } : before));
+  };
+  try {
+    for (;;) {
+      let job = await darkroom.get(id, { signal });
+      learnJob(job);
+      tell((before) => hereWith(job, before));
+      if (!job.done) {
+        for await (const frame of darkroom.watch(job, { signal, onState })) {
+          job = frame.job;
+          learnJob(job);
+          tell((before) => hereWith(job, before));
+        }
+      }
+      tell((before) => (before.kind === "here" ? { ...before, connection: "live" } : before));
+      await newsOf(id, job.seq, signal);
+    }
+  } catch (error) {
+    if (signal.aborted || gateFailure(error)) return;
+    if (error instanceof DarkroomProblem && (error.status === 404 || error.status === 410)) {
+      tell(() => ({ kind: "missing", gone: error.status === 410 }));
+      return;
+    }
+    tell(() => ({ kind: "failed", error }));
+  }
+}
+
+/** Resolves once the feed knows the job beyond `seq`, or that it is gone; rejects with the signal's reason. */
+function newsOf(id: string, seq: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const check = () => {
+      const { jobs, gone } = jobList.get();
+      if (!gone.has(id) && (jobs.get(id)?.seq ?? 0) <= seq) return;
+      unsubscribe();
+      resolve();
+    };
+    const unsubscribe = jobList.subscribe(check);
+    signal.addEventListener("abort", () => {
+      unsubscribe();
+      reject(signal.reason);
+    });
+    check();
+  });
+}

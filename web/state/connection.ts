@@ -1,0 +1,38 @@
+import type { ConnectionState } from "../../client/follow.ts";
+
+/** What the lamp in the header says of how news arrives. */
+export interface ConnectionWords {
+  readonly label: string;
+  readonly explanation: string;
+}
+
+export function connectionWords(state: ConnectionState): ConnectionWords {
+  switch (state) {
+    case "live":
+      return { label: "Live", explanation: "Changes appear as they happen." };
+    case "connecting":
+      return { label: "Connecting", explanation: "Opening the live feed." };
+    case "reconnecting":
+      return {
+        label: "Reconnecting",
+        explanation: "The live feed was lost. Jobs go on; everything missed is shown once it is back.",
+      };
+    case "polling":
+      return { label: "Polling", explanation: "No live feed gets through, so changes appear some seconds late." };
+    case "closed":
+      return { label: "Offline", explanation: "Nothing is being watched." };
+  }
+}
+
+const RANK: Readonly<Record<ConnectionState, number>> = {
+  live: 0,
+  polling: 1,
+  connecting: 2,
+  reconnecting: 3,
+  closed: 4,
+};
+
+/** Of several connections, the one that is worst: what the page shows is only as fresh as that. */
+export function worstConnection(states: readonly ConnectionState[]): ConnectionState {
+  return states.reduce((worst, state) => (RANK[state] > RANK[worst] ? state : worst), "live" as ConnectionState);
+}

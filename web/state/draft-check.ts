@@ -1,0 +1,105 @@
+import type { ModelInfo } from "../../schemas/limits.ts";
+import { MAX_IMAGE_BYTES, MAX_SEED } from "../../schemas/submit.ts";
+import type { Draft, DraftImage } from "./draft.ts";
+import { parseSeed } from "./draft-request.ts";
+import { sizeProblem } from "./sizes.ts";
+
+export type DraftField = "prompt" | "negativePrompt" | "size" | "n" | "seed" | "images";
+
+/** Something to say about a draft before it is sent. `error` stops it; `warning` says what would happen. */
+export interface Finding {
+  readonly field: DraftField;
+  readonly level: "error" | "warning";
+  readonly message: string;
+}
+
+/** As much of the cut text as shows which part is meant. */
+const CUT_SHOWN_CHARS = 60;
+
+/** What upstream takes as an input image (dashscope.md, 2.1). */
+export const INPUT_TYPES: readonly string[] = [
+  "image/png",
+  "image/jpeg",
+  "image/webp",
+  "image/gif",
+  "image/bmp",
+  "image/tiff",
+];
+
+/** All that is to be said of a draft, errors first. `empty` prompts are only reported when `submitting`. */
+export function checkDraft(draft: Draft, model: ModelInfo, submitting: boolean): Finding[] {
+  const findings: Finding[] = [];
+  const error = (field: DraftField, message: string) => findings.push({ field, level: "error", message });
+
+  if (submitting && draft.prompt.trim() === "") error("prompt", "Say what to draw.");
+  if (parseSeed(draft.seed) === "invalid" && model.supports.seed) {
+    error("seed", `A seed is a whole number from 0 to ${MAX_SEED}; leave it empty for a random one.`);
+  }
+  if (draft.size !== null && model.sizes.kind !== "none") {
+    const problem = sizeProblem(draft.size, model.sizes);
+    if (problem !== null) error("size", problem);
+  }
+  if (draft.workflow === "image-from-reference") {
+    const { min, max } = model.images;
+    if (submitting && draft.images.length < min) {
+      error("images", min === 1 ? "Add a reference image." : `Add at least ${min} reference images.`);
+    }
+    if (draft.images.length > max) {
+      error("images", `${model.model} takes at most ${max} ${max === 1 ? "image" : "images"}: remove some.`);
+    }
+    for (const image of draft.images) {
+      const problem = imageProblem(image);
+      if (problem !== null) error("images", problem);
+    }
+  }
+
+  const prompt = cutWarning("prompt", draft.prompt.trim(), model.promptMaxChars);
+  if (prompt !== null) findings.push(prompt);
+  if (model.supports.negativePrompt) {
+    const negative = cutWarning("negativePrompt", draft.negativePrompt.trim(), model.negativePromptMaxChars);
+    if (negative !== null) findings.push(negative);
+  }
+  return findings;
+}
+
+/** What is wrong with an input image; null when it may be sent. */
+export function imageProblem(image: DraftImage): string | null {
+  if (image.kind === "url") return urlProblem(image.url);
+  if (!INPUT_TYPES.includes(image.contentType)) {
+    return `${image.name} is not an image that upstream takes (PNG, JPEG, WebP, GIF, BMP, TIFF).`;
+  }
+  if (image.bytes > MAX_IMAGE_BYTES) {
+    return `${image.name} is ${megabytes(image.bytes)}; an image may have ${megabytes(MAX_IMAGE_BYTES)}.`;
+  }
+  return null;
+}
+
+/** What is wrong with an image's address; null when it may be sent. */
+export function urlProblem(url: string): string | null {
+  const parsed = URL.parse(url.trim());
+  if (parsed === null || !/^https?:$/.test(parsed.protocol)) return "An address starts with https:// or http://.";
+  if (parsed.username !== "" || parsed.password !== "") return "Addresses with a user name or password are not taken.";
+  return null;
+}
+
+function cutWarning(field: "prompt" | "negativePrompt", text: string, maxChars: number): Finding | null {
+  const chars = [...text];
+  const over = chars.length - maxChars;
+  if (over <= 0) return null;
+  const cut = chars.slice(maxChars);
+  const shown = cut.slice(0, CUT_SHOWN_CHARS).join("").trim();
+  const more = cut.length > CUT_SHOWN_CHARS ? "…" : "";
+  const what = over === 1 ? "the last character" : `the last ${over} characters`;
+  return { field, level: "warning", message: `Upstream would silently cut ${what}, from “${shown}${more}”` };
+}
+
+/** `10 MB`, `2.4 MB`; counted in 1024s, as the limit is. */
+export function megabytes(bytes: number): string {
+  const value = bytes / (1024 * 1024);
+  return `${value >= 9.95 ? Math.round(value) : value.toFixed(1)} MB`;
+}
+
+/** Characters as upstream counts them: by code point, so that an emoji is one. */
+export function countChars(text: string): number {
+  return [...text.trim()].length;
+}

@@ -1,0 +1,57 @@
+import { DarkroomProblem, DarkroomUnexpectedAnswer, DarkroomUnreachable } from "../../client/errors.ts";
+import type { DraftField } from "./draft-check.ts";
+import { countdownWords } from "./time-words.ts";
+
+/** A failed call as the page shows it. */
+export interface FailureWords {
+  readonly title: string;
+  readonly detail: string;
+  /** What is wrong with which field, where the server said so. */
+  readonly fields: readonly { readonly path: string; readonly message: string }[];
+  /** To be quoted to an operator; null when the server was never reached. */
+  readonly requestId: string | null;
+}
+
+/** Words for what a call of the client rejected with. */
+export function failureWords(error: unknown): FailureWords {
+  if (error instanceof DarkroomProblem) {
+    const { title, detail, errors, requestId } = error.problem;
+    const wait = error.retryAfterMs === null ? "" : ` Try again in ${countdownWords(error.retryAfterMs)}.`;
+    return { title, detail: `${detail}${wait}`, fields: errors ?? [], requestId };
+  }
+  if (error instanceof DarkroomUnreachable) {
+    return {
+      title: "The server cannot be reached",
+      detail: "Check the connection. Pressing again is safe: it makes no second job.",
+      fields: [],
+      requestId: null,
+    };
+  }
+  if (error instanceof DarkroomUnexpectedAnswer) {
+    return { title: "An answer that makes no sense", detail: error.message, fields: [], requestId: null };
+  }
+  return { title: "Something went wrong here", detail: String(error), fields: [], requestId: null };
+}
+
+/** Whether the call failed because nobody is signed in. */
+export function isSignedOut(error: unknown): boolean {
+  return error instanceof DarkroomProblem && error.code === "unauthorized";
+}
+
+/** Whether the call failed because the server lacks its configuration. */
+export function isMisconfigured(error: unknown): boolean {
+  return error instanceof DarkroomProblem && error.code === "misconfigured";
+}
+
+/** Whether the server certainly took nothing: it answered, and refused. */
+export function wasRefused(error: unknown): boolean {
+  return error instanceof DarkroomProblem && error.status < 500;
+}
+
+const FIELDS: readonly DraftField[] = ["prompt", "negativePrompt", "size", "n", "seed", "images"];
+
+/** The field of the form that a JSON Pointer of the request belongs to; null for one that the form does not show. */
+export function fieldOfPath(path: string): DraftField | null {
+  const first = path.split("/")[1] ?? path;
+  return FIELDS.find((field) => field === first) ?? null;
+}

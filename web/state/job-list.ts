@@ -1,0 +1,136 @@
+import type { JobStatus } from "../../schemas/job.ts";
+import type { Workflow } from "../../schemas/paths.ts";
+import type { ListedJob } from "./listed-job.ts";
+
+/** Which jobs are shown. */
+export type Show = "all" | "active" | "ready" | "failed";
+
+export interface Filter {
+  readonly show: Show;
+  readonly workflow: Workflow | null;
+}
+
+/** The statuses of a choice; null for all of them. */
+export const STATUSES_OF: Readonly<Record<Show, readonly JobStatus[] | null>> = {
+  all: null,
+  active: ["queued", "running", "retrying"],
+  ready: ["succeeded"],
+  failed: ["failed", "canceled"],
+};
+
+/** How far one filter's pages were fetched. */
+interface Depth {
+  /** The last job of the last page; null before the first page. */
+  readonly oldest: { readonly createdAt: string; readonly id: string } | null;
+  readonly nextCursor: string | null;
+  readonly ended: boolean;
+}
+
+/** All jobs that the page knows, from pages, the feed and single jobs; and how far each filter reaches without a gap. */
+export interface JobListState {
+  readonly jobs: ReadonlyMap<string, ListedJob>;
+  /** Deleted here or elsewhere: a late answer must not bring them back. */
+  readonly gone: ReadonlySet<string>;
+  readonly depths: Readonly<Record<string, Depth>>;
+}
+
+export type JobListAction =
+  | { readonly type: "seen"; readonly jobs: readonly ListedJob[] }
+  | { readonly type: "gone"; readonly id: string }
+  | {
+      readonly type: "page";
+      readonly filter: Filter;
+      readonly jobs: readonly ListedJob[];
+      readonly nextCursor: string | null;
+      /** Asked for without a cursor: tells what is newest, and does not make an earlier depth shallower. */
+      readonly first: boolean;
+    };
+
+export const EMPTY_LIST: JobListState = { jobs: new Map(), gone: new Set(), depths: {} };
+
+export function filterKey(filter: Filter): string {
+  return `${filter.show}/${filter.workflow ?? "any"}`;
+}
+
+/** Pure. Whatever order news comes in, the highest `seq` of a job wins. */
+export function reduceJobList(state: JobListState, action: JobListAction): JobListState {
+  switch (action.type) {
+    case "seen":
+      return withJobs(state, action.jobs);
+    case "gone": {
+      const jobs = new Map(state.jobs);
+      jobs.delete(action.id);
+      return { ...state, jobs, gone: new Set(state.gone).add(action.id) };
+    }
+    case "page": {
+      const key = filterKey(action.filter);
+      const known = state.depths[key];
+      if (action.first && known !== undefined) return withJobs(state, action.jobs);
+      const last = action.jobs.at(-1);
+      const depth: Depth = {
+        oldest: last === undefined ? (known?.oldest ?? null) : { createdAt: last.createdAt, id: last.id },
+        nextCursor: action.nextCursor,
+        ended: action.nextCursor === null,
+      };
+      return { ...withJobs(state, action.jobs), depths: { ...state.depths, [key]: depth } };
+    }
+  }
+}
+
+function withJobs(state: JobListState, news: readonly ListedJob[]): JobListState {
+  let jobs: Map<string, ListedJob> | null = null;
+  for (const job of news) {
+    if (state.gone.has(job.id)) continue;
+    const known = (jobs ?? state.jobs).get(job.id);
+    const merged = merge(known, job);
+    if (merged === known) continue;
+    jobs ??= new Map(state.jobs);
+    jobs.set(job.id, merged);
+  }
+  return jobs === null ? state : { ...state, jobs };
+}
+
+/** At the same `seq` the newer telling wins, but a place in line is not forgotten for a telling without one. */
+function merge(known: ListedJob | undefined, job: ListedJob): ListedJob {
+  if (known === undefined || job.seq > known.seq) return job;
+  if (job.seq < known.seq) return known;
+  return job.queue === null && known.queue !== null ? { ...job, queue: known.queue } : job;
+}
+
+/** Newest first: by time of creation, then by id, as the API lists them. */
+export function newestFirst(a: Pick<ListedJob, "createdAt" | "id">, b: Pick<ListedJob, "createdAt" | "id">): number {
+  if (a.createdAt !== b.createdAt) return a.createdAt < b.createdAt ? 1 : -1;
+  return a.id === b.id ? 0 : a.id < b.id ? 1 : -1;
+}
+
+export function matches(job: Pick<ListedJob, "status" | "workflow">, filter: Filter): boolean {
+  const statuses = STATUSES_OF[filter.show];
+  if (statuses !== null && !statuses.includes(job.status)) return false;
+  return filter.workflow === null || job.workflow === filter.workflow;
+}
+
+export interface Listing {
+  readonly jobs: readonly ListedJob[];
+  /** Give it to the API for what follows; null when nothing does, or the first page is still to come. */
+  readonly nextCursor: string | null;
+  /** The first page has come. */
+  readonly loaded: boolean;
+  readonly ended: boolean;
+}
+
+/** What a filter shows: every known match, newest first, down to where its own pages end; beyond that there may be gaps. */
+export function listingOf(state: JobListState, filter: Filter): Listing {
+  const depth = state.depths[filterKey(filter)];
+  const found: ListedJob[] = [];
+  for (const job of state.jobs.values()) {
+    if (!matches(job, filter)) continue;
+    const within = depth === undefined || depth.ended || depth.oldest === null || newestFirst(job, depth.oldest) <= 0;
+    if (within) found.push(job);
+  }
+  return {
+    jobs: found.sort(newestFirst),
+    nextCursor: depth?.nextCursor ?? null,
+    loaded: depth !== undefined,
+    ended: depth?.ended ?? false,
+  };
+}

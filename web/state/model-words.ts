@@ -1,0 +1,54 @@
+import type { LaneReport, ModelInfo, Quota } from "../../schemas/limits.ts";
+import type { Workflow } from "../../schemas/paths.ts";
+import { countdownWords, durationWords } from "./time-words.ts";
+
+/** A quota as people say it: `2 starts a minute`, `5 starts a second, 2 at a time`. */
+export function quotaWords(quota: Quota): string {
+  const starts = quota.starts === 1 ? "1 start" : `${quota.starts} starts`;
+  const bound = quota.inProgress === null ? "" : `, ${quota.inProgress} at a time`;
+  return `${starts} ${periodWords(quota.periodMs)}${bound}`;
+}
+
+function periodWords(periodMs: number): string {
+  if (periodMs === 1000) return "a second";
+  if (periodMs === 60_000) return "a minute";
+  if (periodMs === 3_600_000) return "an hour";
+  return `in ${durationWords(periodMs)}`;
+}
+
+const PRICE_WORDS: Readonly<Record<ModelInfo["priceClass"], string>> = {
+  low: "lower price",
+  medium: "middle price",
+  high: "highest price",
+};
+
+/** What a model costs compared to the others: a class, because upstream's prices move and are not ours to quote. */
+export function priceWords(priceClass: ModelInfo["priceClass"]): string {
+  return PRICE_WORDS[priceClass];
+}
+
+/** The models that do a workflow, its default first. */
+export function modelsFor(workflow: Workflow, models: readonly ModelInfo[]): ModelInfo[] {
+  const doing = models.filter((model) => model.workflows.includes(workflow));
+  return doing.sort((a, b) => Number(b.default.includes(workflow)) - Number(a.default.includes(workflow)));
+}
+
+/** The model of a draft: the chosen one if it does the workflow, else the workflow's default; null before any is known. */
+export function chosenModel(workflow: Workflow, name: string | null, models: readonly ModelInfo[]): ModelInfo | null {
+  const doing = modelsFor(workflow, models);
+  return doing.find((model) => model.model === name) ?? doing[0] ?? null;
+}
+
+/**
+ * What someone who submits now must expect of a lane, in one sentence. `nowMs` by the server's clock. The sums are rough on
+ * purpose: the job itself gets the lane's own estimate.
+ */
+export function laneOutlook(lane: LaneReport | undefined, nowMs: number): string {
+  if (lane === undefined) return "Nothing in line.";
+  if (lane.mode === "blocked" || lane.blocked !== null) return "On hold: jobs wait until upstream takes calls again.";
+  const line = lane.queued === 0 ? "Nothing in line" : `${lane.queued} in line`;
+  const freeAtMs = lane.nextStartAt === null ? nowMs : Date.parse(lane.nextStartAt);
+  const perStartMs = lane.startsPerMinute > 0 ? 60_000 / lane.startsPerMinute : 0;
+  const waitMs = Math.max(0, freeAtMs - nowMs) + lane.queued * perStartMs;
+  return waitMs < 1000 ? `${line}: starts at once.` : `${line}: starts in about ${countdownWords(waitMs)}.`;
+}

@@ -1,0 +1,88 @@
+import type { ListedJob } from "./listed-job.ts";
+import { countdownWords } from "./time-words.ts";
+
+/** How a job is doing, coarsely: what colours, icons and filters go by. */
+export type Tone = "waiting" | "running" | "retrying" | "blocked" | "ready" | "failed" | "canceled";
+
+/** Where a job stands, in words. `title` alone is enough for a glance; `detail` says more, and is null where there is none. */
+export interface Standing {
+  readonly tone: Tone;
+  readonly title: string;
+  readonly detail: string | null;
+}
+
+type Standable = Pick<ListedJob, "status" | "queue" | "phase" | "error" | "retryAt" | "attempts" | "output" | "done">;
+
+/** The tone of a job; `blocked` before all else, since nothing goes on until someone mends it. */
+export function toneOf(job: Pick<ListedJob, "status" | "queue">): Tone {
+  switch (job.status) {
+    case "queued":
+      if (job.queue?.waitingOn === "blocked") return "blocked";
+      return job.queue?.waitingOn === "backoff" ? "retrying" : "waiting";
+    case "retrying":
+      return job.queue?.waitingOn === "blocked" ? "blocked" : "retrying";
+    case "running":
+      return "running";
+    case "succeeded":
+      return "ready";
+    case "failed":
+      return "failed";
+    case "canceled":
+      return "canceled";
+  }
+}
+
+/** Where the job stands at `nowMs` (the server's clock, epoch ms). Running jobs say what is left by `progress.ts`. */
+export function standingOf(job: Standable, nowMs: number): Standing {
+  const tone = toneOf(job);
+  switch (tone) {
+    case "waiting":
+      return { tone, title: placeWords(job), detail: startWords(job, nowMs) };
+    case "retrying":
+      return { tone, title: retryWords(job, nowMs), detail: job.queue?.detail ?? null };
+    case "blocked":
+      return { tone, title: "On hold", detail: job.queue?.detail ?? "Upstream refuses every call for now." };
+    case "running":
+      return {
+        tone,
+        title: job.phase === "storing" ? "Fixing the print" : "Developing",
+        detail: job.attempts > 1 ? `attempt ${job.attempts}` : null,
+      };
+    case "ready": {
+      const count = job.output?.images.length ?? 0;
+      return { tone, title: count > 1 ? `${count} images ready` : "Ready", detail: null };
+    }
+    case "failed":
+      return { tone, title: job.error?.message ?? "Failed", detail: job.error?.hint ?? null };
+    case "canceled":
+      return { tone, title: "Canceled", detail: null };
+  }
+}
+
+function placeWords(job: Standable): string {
+  const position = job.queue?.position ?? null;
+  if (position === null) return "Waiting in line";
+  return position === 1 ? "Next in line" : `${ordinal(position)} in line`;
+}
+
+function startWords(job: Standable, nowMs: number): string | null {
+  const startAt = job.queue?.estimatedStartAt ?? null;
+  if (startAt === null) return null;
+  const leftMs = Date.parse(startAt) - nowMs;
+  return leftMs <= 0 ? "starts any moment" : `starts in about ${countdownWords(leftMs)}`;
+}
+
+function retryWords(job: Standable, nowMs: number): string {
+  const retryAt = job.queue?.estimatedStartAt ?? job.retryAt;
+  const which = job.attempts > 0 ? `Attempt ${job.attempts + 1}` : "Next attempt";
+  if (retryAt === null) return `${which} follows`;
+  const leftMs = Date.parse(retryAt) - nowMs;
+  return leftMs <= 0 ? `${which} starts any moment` : `${which} in ${countdownWords(leftMs)}`;
+}
+
+/** `1st`, `2nd`, `11th`, `103rd`. */
+export function ordinal(position: number): string {
+  const teens = position % 100 >= 11 && position % 100 <= 13;
+  const ending = teens ? "th" : (["th", "st", "nd", "rd"][position % 10] ?? "th");
+  return `${position}${ending}`;
+}

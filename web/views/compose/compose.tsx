@@ -1,0 +1,150 @@
+import { useState } from "react";
+import type { Limits, ModelInfo } from "../../../schemas/limits.ts";
+import type { Workflow } from "../../../schemas/paths.ts";
+import { Button } from "../../components/button.tsx";
+import { ChoiceGroup } from "../../components/choice-group.tsx";
+import { gateFailure } from "../../data/access.ts";
+import { announce } from "../../data/announcer.ts";
+import { changeDraft, draft as draftStore, submitDraft } from "../../data/draft-store.ts";
+import { useServerNow } from "../../data/server-clock.ts";
+import { useStore } from "../../data/store.ts";
+import { checkDraft, type Finding } from "../../state/draft-check.ts";
+import { type FailureWords, failureWords, fieldOfPath } from "../../state/failure-words.ts";
+import { laneOutlook } from "../../state/model-words.ts";
+import styles from "./compose.module.css";
+import { CurlBox } from "./curl-box.tsx";
+import { ModelChoice } from "./model-choice.tsx";
+import { MoreOptions } from "./more-options.tsx";
+import { PromptField } from "./prompt-field.tsx";
+import { ReferenceImages } from "./reference-images.tsx";
+import { SizeAndCount } from "./size-and-count.tsx";
+
+const WORKFLOW_CHOICES: readonly { readonly value: Workflow; readonly label: string }[] = [
+  { value: "image-from-text", label: "From text" },
+  { value: "image-from-reference", label: "From reference" },
+];
+
+interface ComposeProps {
+  readonly limits: Limits;
+  readonly model: ModelInfo;
+}
+
+/** The form: what to draw, how, and what to expect. Its draft outlives the page. */
+export function Compose({ limits, model }: ComposeProps) {
+  const draft = useStore(draftStore);
+  const [tried, setTried] = useState(false);
+  const { failure, busy, taken, submit } = useSubmission(model);
+  const findings = [...checkDraft(draft, model, tried), ...findingsOf(failure)];
+  const lane = limits.lanes.find((report) => report.model === model.model);
+
+  const press = () => {
+    const errors = checkDraft(draft, model, true).filter(({ level }) => level === "error");
+    setTried(errors.length > 0);
+    const [first] = errors;
+    if (first === undefined) void submit();
+    else document.getElementById(FIELD_CONTROLS[first.field])?.focus();
+  };
+
+  return (
+    <form
+      className={styles.compose}
+      aria-label="New image"
+      onSubmit={(event) => {
+        event.preventDefault();
+        press();
+      }}
+      onKeyDown={(event) => {
+        if (event.key !== "Enter" || !(event.metaKey || event.ctrlKey)) return;
+        event.preventDefault();
+        press();
+      }}
+    >
+      <div className={styles.fields}>
+        <ChoiceGroup
+          legend="Made from"
+          hideLegend
+          name="workflow"
+          choices={WORKFLOW_CHOICES}
+          value={draft.workflow}
+          onChange={(workflow) => changeDraft({ type: "workflow", workflow })}
+        />
+        <PromptField draft={draft} model={model} findings={findings} />
+        {draft.workflow === "image-from-reference" && (
+          <ReferenceImages draft={draft} model={model} findings={findings} />
+        )}
+        <SizeAndCount draft={draft} model={model} findings={findings} />
+        <ModelChoice draft={draft} model={model} models={limits.models} />
+        <MoreOptions draft={draft} model={model} findings={findings} />
+        <CurlBox draft={draft} model={model} />
+      </div>
+      <footer className={styles.foot}>
+        {failure !== null && <Failure failure={failure} />}
+        <Button type="submit" look="main" busy={busy}>
+          {busy ? "Sending…" : taken ? "In line" : "Develop"}
+        </Button>
+        <Outlook lane={lane} />
+      </footer>
+    </form>
+  );
+}
+
+const FIELD_CONTROLS: Readonly<Record<Finding["field"], string>> = {
+  prompt: "prompt",
+  negativePrompt: "negative-prompt",
+  size: "size-width",
+  n: "count",
+  seed: "seed",
+  images: "add-images",
+};
+
+/** How long the button says that the job is in line before it offers the next one. */
+const TAKEN_MS = 2_000;
+
+function useSubmission(model: ModelInfo) {
+  const [failure, setFailure] = useState<FailureWords | null>(null);
+  const [busy, setBusy] = useState(false);
+  const [taken, setTaken] = useState(false);
+  const submit = async () => {
+    setBusy(true);
+    setFailure(null);
+    try {
+      await submitDraft(model);
+      announce("In line");
+      setTaken(true);
+      setTimeout(() => setTaken(false), TAKEN_MS);
+    } catch (error) {
+      if (!gateFailure(error)) setFailure(failureWords(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return { failure, busy, taken, submit };
+}
+
+function findingsOf(failure: FailureWords | null): Finding[] {
+  return (failure?.fields ?? []).flatMap(({ path, message }) => {
+    const field = fieldOfPath(path);
+    return field === null ? [] : [{ field, level: "error", message } as const];
+  });
+}
+
+function Failure({ failure }: { readonly failure: FailureWords }) {
+  const elsewhere = failure.fields.filter(({ path }) => fieldOfPath(path) === null);
+  return (
+    <div role="alert" className={styles.failure}>
+      <p>
+        <strong>{failure.title}.</strong> {failure.detail}
+      </p>
+      {elsewhere.map(({ path, message }) => (
+        <p key={path}>
+          {path}: {message}
+        </p>
+      ))}
+      {failure.requestId !== null && <p className={styles.request}>Request {failure.requestId}</p>}
+    </div>
+  );
+}
+
+function Outlook({ lane }: { readonly lane: Limits["lanes"][number] | undefined }) {
+  return <p className={styles.outlook}>{laneOutlook(lane, useServerNow())}</p>;
+}

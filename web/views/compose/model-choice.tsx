@@ -1,0 +1,42 @@
+import type { ModelInfo } from "../../../schemas/limits.ts";
+import field from "../../components/field.module.css";
+import { changeDraft } from "../../data/draft-store.ts";
+import type { Draft } from "../../state/draft.ts";
+import { modelsFor, priceWords, quotaWords } from "../../state/model-words.ts";
+
+interface ModelChoiceProps {
+  readonly draft: Draft;
+  readonly model: ModelInfo;
+  readonly models: readonly ModelInfo[];
+}
+
+/** Which model, and what it allows and costs, in words. */
+export function ModelChoice({ draft, model, models }: ModelChoiceProps) {
+  return (
+    <div className={field.field}>
+      <label htmlFor="model" className={field.label}>
+        Model
+      </label>
+      <select
+        id="model"
+        className={field.control}
+        value={model.model}
+        onChange={({ target }) => changeDraft({ type: "model", model: target.value })}
+        aria-describedby="model-words"
+      >
+        {modelsFor(draft.workflow, models).map((known) => (
+          <option key={known.model} value={known.model}>
+            {known.model} · {quotaWords(known.quota)} · {priceWords(known.priceClass)}
+          </option>
+        ))}
+      </select>
+      <p id="model-words" className={field.hint}>
+        {sentence(quotaWords(model.quota))} for the whole account, {priceWords(model.priceClass)} per image.
+      </p>
+    </div>
+  );
+}
+
+function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}

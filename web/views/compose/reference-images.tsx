@@ -1,0 +1,113 @@
+import { useRef, useState } from "react";
+import { Button } from "../../components/button.tsx";
+import field from "../../components/field.module.css";
+import { Findings, isInvalid } from "../../components/findings.tsx";
+import { Icon } from "../../components/icon.tsx";
+import { changeDraft } from "../../data/draft-store.ts";
+import { takeFiles, takeImages } from "../../data/incoming-images.ts";
+import { imageIdentity } from "../../state/draft.ts";
+import { INPUT_TYPES, urlProblem } from "../../state/draft-check.ts";
+import type { FieldProps } from "./field-props.ts";
+import styles from "./reference-images.module.css";
+import { ReferenceTile } from "./reference-tile.tsx";
+
+/** The input images: files, pasted or dropped ones (anywhere on the page), and addresses, in the order that prompts name them by. */
+export function ReferenceImages({ draft, model, findings }: FieldProps) {
+  const input = useRef<HTMLInputElement>(null);
+  const { max } = model.images;
+  const full = draft.images.length >= max;
+  return (
+    <fieldset className={field.field}>
+      <legend className={field.label}>
+        Reference images <span className={styles.count}>{`${draft.images.length} of ${max}`}</span>
+      </legend>
+      {draft.images.length > 0 && (
+        <ol className={styles.tiles}>
+          {draft.images.map((image, index) => (
+            <ReferenceTile
+              key={imageIdentity(image)}
+              image={image}
+              index={index}
+              onRemove={() => changeDraft({ type: "remove_image", index })}
+              onEarlier={index === 0 ? null : () => changeDraft({ type: "move_image", from: index, to: index - 1 })}
+            />
+          ))}
+        </ol>
+      )}
+      <input
+        ref={input}
+        type="file"
+        accept={INPUT_TYPES.join(",")}
+        multiple
+        hidden
+        data-testid="reference-file"
+        onChange={({ target }) => {
+          void takeFiles([...(target.files ?? [])], max);
+          // The same file, chosen again after it was removed, must count as a change.
+          target.value = "";
+        }}
+      />
+      {!full && (
+        <>
+          <button
+            id="add-images"
+            type="button"
+            className={styles.drop}
+            onClick={() => input.current?.click()}
+            aria-describedby="image-findings"
+            aria-invalid={isInvalid("images", findings)}
+          >
+            <Icon name="add" />
+            <span>
+              <strong>Choose files</strong>, drop or paste them here
+              <small>PNG, JPEG, WebP, GIF, BMP or TIFF, 10 MB each</small>
+            </span>
+          </button>
+          <AddressField max={max} />
+        </>
+      )}
+      <Findings id="image-findings" field="images" findings={findings} />
+    </fieldset>
+  );
+}
+
+function AddressField({ max }: { readonly max: number }) {
+  const [url, setUrl] = useState("");
+  const [problem, setProblem] = useState<string | null>(null);
+  const add = () => {
+    const wrong = urlProblem(url);
+    setProblem(wrong);
+    if (wrong !== null) return;
+    takeImages([{ kind: "url", url: url.trim() }], max);
+    setUrl("");
+  };
+  return (
+    <div className={field.field}>
+      <div className={styles.address}>
+        <input
+          type="url"
+          inputMode="url"
+          className={field.control}
+          aria-label="Address of an image"
+          aria-describedby="address-problem"
+          aria-invalid={problem !== null}
+          placeholder="or an address: https://…"
+          value={url}
+          onChange={({ target }) => {
+            setUrl(target.value);
+            setProblem(null);
+          }}
+          onKeyDown={(event) => {
+            if (event.key !== "Enter" || event.metaKey || event.ctrlKey) return;
+            event.preventDefault();
+            add();
+          }}
+        />
+        <Button onClick={add}>Add</Button>
+      </div>
+      <p id="address-problem" className={field.error} aria-live="polite">
+        {problem}
+      </p>
+    </div>
+  );
+}

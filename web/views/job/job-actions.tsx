@@ -1,0 +1,73 @@
+import { useState } from "react";
+import { useLocation } from "wouter";
+import type { Job } from "../../../schemas/job.ts";
+import { paths } from "../../../schemas/paths.ts";
+import { Button, ButtonLink } from "../../components/button.tsx";
+import { CopyButton } from "../../components/copy-button.tsx";
+import { Icon } from "../../components/icon.tsx";
+import { composeAgain } from "../../data/again.ts";
+import { cancelJob, retryJob } from "../../data/job-actions.ts";
+import { imageFileName } from "../../state/file-name.ts";
+import { DeleteJob } from "./delete-job.tsx";
+import styles from "./job-actions.module.css";
+
+interface JobActionsProps {
+  readonly job: Job;
+  readonly onChange: (job: Job) => void;
+}
+
+/** All that can be done with a job in its present state. */
+export function JobActions({ job, onChange }: JobActionsProps) {
+  const [, navigate] = useLocation();
+  const [busy, setBusy] = useState(false);
+  const act = (action: (id: string) => Promise<Job | null>) => async () => {
+    setBusy(true);
+    const changed = await action(job.id);
+    setBusy(false);
+    if (changed !== null) onChange(changed);
+  };
+  const again = async () => {
+    await composeAgain(job);
+    navigate("/");
+    requestAnimationFrame(() => document.getElementById("prompt")?.focus());
+  };
+  return (
+    <div className={styles.actions}>
+      <Downloads job={job} />
+      {!job.done && (
+        <Button look="plain" busy={busy} onClick={act(cancelJob)}>
+          <Icon name="close" /> Cancel
+        </Button>
+      )}
+      {(job.status === "failed" || job.status === "canceled") && (
+        <Button look="main" busy={busy} onClick={act(retryJob)}>
+          <Icon name="again" /> Try again
+        </Button>
+      )}
+      <Button onClick={again}>
+        <Icon name="edit" /> Again with changes
+      </Button>
+      <CopyButton
+        icon="link"
+        label="Copy link"
+        text={new URL(paths.jobPage(job.id), location.origin).href}
+        done="Link copied"
+      />
+      <DeleteJob job={job} onDeleted={() => navigate("/", { replace: true })} />
+    </div>
+  );
+}
+
+function Downloads({ job }: { readonly job: Job }) {
+  const images = job.output?.images ?? [];
+  return images.map((image, index) => (
+    <ButtonLink
+      key={image.index}
+      look={index === 0 ? "main" : "plain"}
+      href={image.url}
+      download={imageFileName({ id: job.id, prompt: job.request.prompt, count: images.length }, image)}
+    >
+      <Icon name="download" /> {images.length === 1 ? "Download" : `Download ${index + 1}`}
+    </ButtonLink>
+  ));
+}

@@ -1,0 +1,91 @@
+import type { ReactNode } from "react";
+import type { InputImage, Job } from "../../../schemas/job.ts";
+import { megabytes } from "../../state/draft-check.ts";
+import { shownSize } from "../../state/sizes.ts";
+import { clockWords, dateWords } from "../../state/time-words.ts";
+import styles from "./job-facts.module.css";
+
+/** Every parameter as it was asked, and what came out. */
+export function JobFacts({ job }: { readonly job: Job }) {
+  const { request } = job;
+  const images = job.output?.images ?? [];
+  const metadata = Object.entries(job.metadata);
+  return (
+    <section aria-labelledby="facts-title">
+      <h2 id="facts-title" className={styles.title}>
+        Parameters
+      </h2>
+      <dl className={styles.facts}>
+        <Fact term="Model">{job.model}</Fact>
+        <Fact term="Made from">{job.workflow === "image-from-text" ? "text" : "reference images"}</Fact>
+        {request.images.length > 0 && (
+          <Fact term="References">
+            <ol className={styles.inputs}>
+              {request.images.map((image) => (
+                <li key={image.kind === "url" ? image.url : image.sha256}>
+                  <Input image={image} />
+                </li>
+              ))}
+            </ol>
+          </Fact>
+        )}
+        {request.negativePrompt !== null && <Fact term="Negative prompt">{request.negativePrompt}</Fact>}
+        <Fact term="Size">{request.size === null ? "left to the model" : shownSize(request.size)}</Fact>
+        <Fact term="Images">{request.n}</Fact>
+        <Fact term="Seed">{request.seed ?? "random"}</Fact>
+        <Fact term="Prompt enriched">{choiceWords(request.promptExtend)}</Fact>
+        <Fact term="Watermark">{choiceWords(request.watermark)}</Fact>
+        <Fact term="Priority">{request.priority}</Fact>
+        <Fact term="Attempts at most">{request.maxAttempts}</Fact>
+        <Fact term="No answer">{request.onUncertain === "retry" ? "try again" : "fail"}</Fact>
+        {images.map((image) => (
+          <Fact key={image.index} term={images.length > 1 ? `Result ${image.index + 1}` : "Result"}>
+            {`${image.width}×${image.height}, ${megabytes(image.bytes)}, ${image.contentType.replace("image/", "").toUpperCase()}`}
+          </Fact>
+        ))}
+        {metadata.map(([key, value]) => (
+          <Fact key={key} term={key}>
+            {String(value)}
+          </Fact>
+        ))}
+        {!job.done && <Fact term="Gives up">{whenWords(job.deadlineAt)}</Fact>}
+        {job.expiresAt !== null && <Fact term="Kept until">{dateWords(Date.parse(job.expiresAt))}</Fact>}
+        <Fact term="Id">
+          <code>{job.id}</code>
+        </Fact>
+      </dl>
+    </section>
+  );
+}
+
+function Fact({ term, children }: { readonly term: string; readonly children: ReactNode }) {
+  return (
+    <div>
+      <dt>{term}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+/** An address is a link and is not loaded by itself: whoever submitted it must not learn who looks at the job. */
+function Input({ image }: { readonly image: InputImage }) {
+  if (image.kind === "upload") {
+    const kind = image.contentType.replace("image/", "").toUpperCase();
+    return `${kind}, ${image.width}×${image.height}, ${megabytes(image.bytes)}`;
+  }
+  return (
+    <a href={image.url} target="_blank" rel="noreferrer noopener">
+      {image.url}
+    </a>
+  );
+}
+
+function choiceWords(value: boolean | null): string {
+  if (value === null) return "left to the model";
+  return value ? "yes" : "no";
+}
+
+function whenWords(at: string): string {
+  const atMs = Date.parse(at);
+  return `${dateWords(atMs)}, ${clockWords(atMs)}`;
+}

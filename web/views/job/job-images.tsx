@@ -1,0 +1,103 @@
+import { lazy, Suspense, useState } from "react";
+import type { Job, OutputImage } from "../../../schemas/job.ts";
+import { Icon } from "../../components/icon.tsx";
+import { Print } from "../../components/print.tsx";
+import { darkroom } from "../../data/darkroom.ts";
+import { useServerNow } from "../../data/server-clock.ts";
+import { listedFromJob, shapeOf } from "../../state/listed-job.ts";
+import { toneOf } from "../../state/standing.ts";
+import styles from "./job-images.module.css";
+import { useProgress } from "./job-standing.tsx";
+
+/** Loaded when an image is first opened. */
+const Viewer = lazy(() => import("../../components/viewer.tsx"));
+
+interface JobImagesProps {
+  readonly job: Job;
+  readonly onChange: (job: Job) => void;
+}
+
+/** The job's print, large; with several, a strip to choose from. */
+export function JobImages({ job, onChange }: JobImagesProps) {
+  const [chosen, setChosen] = useState(0);
+  const [open, setOpen] = useState(false);
+  const [opened, setOpened] = useState(false);
+  const images = job.output?.images ?? [];
+  const image = images[chosen] ?? images[0] ?? null;
+  const listed = listedFromJob(job);
+  const renew = () => void darkroom.get(job.id).then(onChange, () => undefined);
+  const enlarge = () => {
+    setOpened(true);
+    setOpen(true);
+  };
+  return (
+    <div className={styles.images}>
+      <div className={styles.table}>
+        <div className={styles.place} style={{ "--shape": image ? image.width / image.height : shapeOf(listed) }}>
+          <BigPrint job={job} image={image} onLost={renew} />
+          {image !== null && (
+            <button type="button" className={styles.enlarge} onClick={enlarge}>
+              <Icon name="zoom" />
+              <span className="unseen">Enlarge the image</span>
+            </button>
+          )}
+        </div>
+      </div>
+      {images.length > 1 && <Strip images={images} chosen={image} prompt={job.request.prompt} onChoose={setChosen} />}
+      {opened && image !== null && (
+        <Suspense>
+          <Viewer image={image} alt={job.request.prompt} open={open} onOpenChange={setOpen} />
+        </Suspense>
+      )}
+    </div>
+  );
+}
+
+interface BigPrintProps {
+  readonly job: Job;
+  readonly image: OutputImage | null;
+  readonly onLost: () => void;
+}
+
+function BigPrint({ job, image, onLost }: BigPrintProps) {
+  const listed = listedFromJob(job);
+  const progress = useProgress(job, useServerNow());
+  return (
+    <Print
+      jobId={`${job.id}${image?.index ?? 0}`}
+      tone={toneOf(job)}
+      shape={image === null ? shapeOf(listed) : image.width / image.height}
+      progress={progress?.fraction ?? 0}
+      image={image}
+      alt={job.request.prompt}
+      onLost={onLost}
+      eager
+    />
+  );
+}
+
+interface StripProps {
+  readonly images: readonly OutputImage[];
+  readonly chosen: OutputImage | null;
+  readonly prompt: string;
+  readonly onChoose: (place: number) => void;
+}
+
+function Strip({ images, chosen, prompt, onChoose }: StripProps) {
+  return (
+    <ul className={styles.strip} aria-label="Images of this job">
+      {images.map((image, place) => (
+        <li key={image.index}>
+          <button
+            type="button"
+            aria-pressed={image.index === chosen?.index}
+            aria-label={`Image ${place + 1} of ${images.length}: ${prompt}`}
+            onClick={() => onChoose(place)}
+          >
+            <img src={image.url} alt="" loading="lazy" width={image.width} height={image.height} />
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,58 @@
+import type { LaneReport } from "../../../schemas/limits.ts";
+import { useServerNow } from "../../data/server-clock.ts";
+import { laneMood, nextStartWords, rateWords } from "../../state/lane-words.ts";
+import { quotaWords } from "../../state/model-words.ts";
+import { agoWords, countdownWords, durationWords } from "../../state/time-words.ts";
+import styles from "./lane-card.module.css";
+
+export function LaneCard({ lane }: { readonly lane: LaneReport }) {
+  const nowMs = useServerNow();
+  const mood = laneMood(lane);
+  return (
+    <article className={styles.card} data-tone={mood.tone}>
+      <header className={styles.head}>
+        <h2>{lane.model}</h2>
+        <p className={styles.mood} title={mood.explanation}>
+          {mood.title}
+        </p>
+      </header>
+      {lane.blocked !== null && (
+        <div className={styles.blocked}>
+          <p>
+            <code>{lane.blocked.code}</code> since {agoWords(Date.parse(lane.blocked.since), nowMs)}
+          </p>
+          <p>{lane.blocked.hint}</p>
+          <p>Next try in {countdownWords(Date.parse(lane.blocked.nextProbeAt) - nowMs)}.</p>
+        </div>
+      )}
+      {lane.blocked === null && mood.tone !== "open" && <p className={styles.explanation}>{mood.explanation}</p>}
+      <dl className={styles.facts}>
+        <Fact term="In line" value={String(lane.queued)} large />
+        <Fact term="Developing" value={String(lane.inProgress)} large />
+        <Fact term="Next start" value={nextStartWords(lane, nowMs)} large />
+        <Fact term="Quota" value={quotaWords(lane.quota)} />
+        <Fact term="Pace now" value={rateWords(lane.startsPerMinute)} />
+        <Fact
+          term="Usually takes"
+          value={lane.typicalDurationMs === null ? "not seen yet" : durationWords(lane.typicalDurationMs)}
+        />
+      </dl>
+      <div className={styles.pace} aria-hidden="true" style={{ "--pace": lane.pace }} />
+    </article>
+  );
+}
+
+interface FactProps {
+  readonly term: string;
+  readonly value: string;
+  readonly large?: boolean;
+}
+
+function Fact({ term, value, large = false }: FactProps) {
+  return (
+    <div data-large={large || undefined}>
+      <dt>{term}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}

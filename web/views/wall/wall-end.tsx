@@ -1,0 +1,64 @@
+import { useEffect, useEffectEvent, useRef, useState } from "react";
+import { Button } from "../../components/button.tsx";
+import { gateFailure } from "../../data/access.ts";
+import { failureWords } from "../../state/failure-words.ts";
+import type { Listing } from "../../state/job-list.ts";
+import styles from "./wall-end.module.css";
+
+interface WallEndProps {
+  readonly listing: Listing;
+  /** Fetches the next page. */
+  readonly onReach: () => Promise<void>;
+}
+
+/** So far before the end comes into sight the next page is fetched. */
+const AHEAD = "800px";
+
+/** Fetches on as the reader comes near; a button for those who do not scroll, and after a failure. */
+export function WallEnd({ listing, onReach }: WallEndProps) {
+  const [failure, setFailure] = useState<string | null>(null);
+  const mark = useRef<HTMLDivElement>(null);
+  const busy = useRef(false);
+  const { nextCursor } = listing;
+
+  const fetchMore = async () => {
+    if (busy.current) return;
+    busy.current = true;
+    setFailure(null);
+    try {
+      await onReach();
+    } catch (error) {
+      if (!gateFailure(error)) setFailure(failureWords(error).title);
+    } finally {
+      busy.current = false;
+    }
+  };
+  const onSight = useEffectEvent(fetchMore);
+
+  useEffect(() => {
+    const element = mark.current;
+    if (element === null || nextCursor === null) return;
+    // Observed anew for each page: an end that is still in sight afterwards asks again.
+    const observer = new IntersectionObserver(
+      (entries) => {
+        if (entries.some((entry) => entry.isIntersecting)) void onSight();
+      },
+      { rootMargin: AHEAD },
+    );
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [nextCursor]);
+
+  return (
+    <div ref={mark} className={styles.end}>
+      {failure !== null && <p role="alert">{failure}.</p>}
+      {nextCursor !== null ? (
+        <Button look="quiet" onClick={fetchMore}>
+          Show older jobs
+        </Button>
+      ) : (
+        <p>That is all.</p>
+      )}
+    </div>
+  );
+}
