@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { answerHeaders } from "./answer-headers.ts";
 import { configured } from "./configured.ts";
 import { crossOrigin } from "./cross-origin.ts";
+import { docsRoutes } from "./docs-routes.ts";
 import { eventRoutes } from "./event-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
 import type { HttpEnv } from "./http-env.ts";
@@ -35,5 +36,6 @@ app.route("/", eventRoutes);
 app.route("/", imageRoutes);
 app.route("/", limitsRoutes);
 app.route("/", sessionRoutes);
+app.route("/", docsRoutes);
 
 const knownPaths = knownPathsOf(app);

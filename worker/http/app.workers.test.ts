@@ -2,7 +2,7 @@ import { createExecutionContext } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { Health } from "../../schemas/limits.ts";
-import { Problem } from "../../schemas/problem.ts";
+import { Problem, ProblemCode } from "../../schemas/problem.ts";
 import { app } from "./app.ts";
 
 const ORIGIN = "http://localhost:8787";
@@ -123,5 +123,38 @@ describe("routing", () => {
     expect((await problemOf(await call(`/api/health?${"a".repeat(9000)}`))).code).toBe("uri_too_long");
     const many = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`x-filler-${n}`, "a".repeat(1000)]));
     expect((await problemOf(await call("/api/health", { headers: many }))).code).toBe("header_fields_too_large");
+  });
+});
+
+describe("the API's own description", () => {
+  it("documents every route there is, and no other", async () => {
+    const document = (await (await call("/api/openapi.json")).json()) as { paths: Record<string, object> };
+    const documented = Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    const routed = app.routes
+      .filter((route) => route.method !== "ALL")
+      .map((route) => `${route.method} ${route.path.replace(/:(\w+)/g, "{$1}")}`);
+    expect(documented.toSorted()).toEqual([...new Set(routed)].toSorted());
+  });
+
+  it("is a page without scripts, with every problem's own place", async () => {
+    const answer = await call("/api/docs", { headers: { accept: "text/html" } });
+    const policy = answer.headers.get("content-security-policy") ?? "";
+    expect(policy).toMatch(/^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; /);
+    const html = await answer.text();
+    expect(html).not.toMatch(/<script|<link|<img|style="|onload|https?:\/\/(?!darkroom\.example|example\.com)/);
+    for (const code of ProblemCode.options) expect(html).toContain(`id="problem-${code}"`);
+    const style = /<style>([\s\S]*?)<\/style>/.exec(html)?.[1] ?? "";
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(style))).toBase64();
+    expect(policy).toContain(hash);
+  });
+
+  it("has no link in the page that leads nowhere", async () => {
+    const html = await (await call("/api/docs")).text();
+    const ids = new Set([...html.matchAll(/ id="([^"]+)"/g)].map((match) => match[1]));
+    const targets = [...html.matchAll(/href="#([^"]+)"/g)].map((match) => match[1]);
+    expect(targets.length).toBeGreaterThan(20);
+    expect(targets.filter((target) => !ids.has(target))).toEqual([]);
   });
 });

@@ -1,0 +1,18 @@
+import { Hono } from "hono";
+import { paths } from "../../schemas/paths.ts";
+import type { HttpEnv } from "./http-env.ts";
+import { answersJson, jsonAnswer, negotiate } from "./json-answer.ts";
+import { DOCS_POLICY, docsPage } from "./openapi/docs-page.ts";
+import { openApiDocument } from "./openapi/document.ts";
+
+/** Public, and the same until the next deploy. */
+const CACHING = { "Cache-Control": "public, max-age=300" };
+
+/** The API's own description, for programs and for people. */
+export const docsRoutes = new Hono<HttpEnv>()
+  .get(paths.openapi, answersJson, (c) => jsonAnswer(c, openApiDocument(), 200, { ...CACHING, Vary: "Accept" }))
+  .get(paths.docs, (c) => {
+    negotiate(c, ["text/html"]);
+    const headers = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": DOCS_POLICY, ...CACHING };
+    return new Response(docsPage(), { headers });
+  });

@@ -1,0 +1,207 @@
+import type { EventPage, FeedFrame, JobFrame } from "../../../schemas/event.ts";
+import type { Job, JobList, JobSummary } from "../../../schemas/job.ts";
+import type { Health, LaneReport, Limits, Session } from "../../../schemas/limits.ts";
+import { PROBLEMS, type Problem, type ProblemCode } from "../../../schemas/problem.ts";
+
+/** Where the examples live; the document's own server is told apart from it. */
+const ORIGIN = "https://darkroom.example";
+const ID = "job_V1StGXR8_Z5jdHi6B-myT";
+const SELF = `${ORIGIN}/api/jobs/${ID}`;
+const LINK = "?end=1795424400&signature=3q2-7w8VbWlkbm90aGluZ3RvaGlkZWhlcmVhdGFsbA";
+const REQUEST_ID = "0f8f1d0e-4a6b-4a8e-9d53-1f6f3a1f5a10";
+
+const HEAD = {
+  id: ID,
+  workflow: "image-from-text",
+  model: "qwen-image-max",
+  createdAt: "2026-11-23T12:00:00.000Z",
+  deadlineAt: "2026-11-24T12:00:00.000Z",
+} as const;
+
+const LINKS = {
+  self: SELF,
+  events: `${SELF}/events${LINK}`,
+  cancel: `${SELF}/cancel`,
+  retry: `${SELF}/retry`,
+  page: `${ORIGIN}/jobs/${ID}`,
+};
+
+const REQUEST: Job["request"] = {
+  prompt: "a red bicycle in the rain",
+  negativePrompt: null,
+  size: "1664*928",
+  n: 1,
+  seed: 233,
+  promptExtend: null,
+  watermark: null,
+  images: [],
+  priority: "normal",
+  maxAttempts: 4,
+  deadlineSeconds: 86_400,
+  onUncertain: "retry",
+};
+
+export const queuedJob: Job = {
+  ...HEAD,
+  status: "queued",
+  done: false,
+  seq: 1,
+  updatedAt: HEAD.createdAt,
+  startedAt: null,
+  finishedAt: null,
+  expiresAt: null,
+  request: REQUEST,
+  queue: {
+    position: 4,
+    estimatedStartAt: "2026-11-23T12:01:30.000Z",
+    waitingOn: "quota",
+    detail: "4th in line; the next start is allowed at 12:00:30 (2 a minute)",
+  },
+  phase: null,
+  attempts: [],
+  output: null,
+  error: null,
+  warnings: [],
+  metadata: { order: "A-1017" },
+  links: LINKS,
+};
+
+export const succeededJob: Job = {
+  ...queuedJob,
+  status: "succeeded",
+  done: true,
+  seq: 5,
+  updatedAt: "2026-11-23T12:01:48.300Z",
+  startedAt: "2026-11-23T12:01:30.020Z",
+  finishedAt: "2026-11-23T12:01:48.300Z",
+  expiresAt: "2026-12-23T12:01:48.300Z",
+  queue: null,
+  attempts: [
+    {
+      number: 1,
+      startedAt: "2026-11-23T12:01:30.020Z",
+      finishedAt: "2026-11-23T12:01:47.900Z",
+      durationMs: 17_880,
+      outcome: "succeeded",
+      counted: true,
+      mayBeBilled: true,
+      stillOpen: false,
+      upstream: {
+        httpStatus: 200,
+        code: null,
+        message: null,
+        requestId: "5795d646-7395-91d2-85d7-34d8b99a3d8d",
+        taskId: null,
+      },
+      retryAt: null,
+    },
+  ],
+  output: {
+    images: [
+      {
+        index: 0,
+        url: `${SELF}/images/0${LINK}`,
+        contentType: "image/png",
+        width: 1664,
+        height: 928,
+        bytes: 1_534_201,
+        sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+      },
+    ],
+  },
+};
+
+export const canceledJob: Job = {
+  ...queuedJob,
+  status: "canceled",
+  done: true,
+  seq: 2,
+  updatedAt: "2026-11-23T12:00:12.000Z",
+  finishedAt: "2026-11-23T12:00:12.000Z",
+  expiresAt: "2026-12-23T12:00:12.000Z",
+  queue: null,
+};
+
+const { request: _request, attempts: _attempts, warnings: _warnings, metadata: _metadata, ...shared } = queuedJob;
+const summary: JobSummary = {
+  ...shared,
+  client: "addreams",
+  prompt: REQUEST.prompt,
+  size: REQUEST.size,
+  n: 1,
+  attempts: 0,
+  retryAt: null,
+};
+
+export const jobList: JobList = {
+  jobs: [summary],
+  nextCursor: "MS4xNzk1NDM1MjAwMDAwLmpvYl9WMVN0R1hSOF9aNWpkSGk2Qi1teVQ",
+};
+
+const queuedEvent = { seq: 1, at: HEAD.createdAt, type: "job.queued", data: {} } as const;
+
+export const eventPage: EventPage = {
+  events: [queuedEvent, { seq: 2, at: "2026-11-23T12:01:30.020Z", type: "attempt.started", data: { attempt: 1 } }],
+  nextAfter: 2,
+};
+
+export const jobFrame: JobFrame = { type: "job", seq: 1, event: queuedEvent, job: queuedJob };
+export const feedFrame: FeedFrame = { type: "job", cursor: 41, seq: 1, job: summary };
+
+const lane: LaneReport = {
+  model: "qwen-image-max",
+  quota: { starts: 2, periodMs: 60_000, inProgress: null },
+  pace: 1,
+  startsPerMinute: 2,
+  mode: "open",
+  queued: 4,
+  inProgress: 1,
+  nextStartAt: "2026-11-23T12:00:30.000Z",
+  typicalDurationMs: 17_500,
+  blocked: null,
+};
+
+export const limits: Limits = { lanes: [lane], models: [] };
+
+export const health: Health = {
+  status: "ok",
+  service: "darkroom",
+  version: "0.1.0",
+  time: HEAD.createdAt,
+  upstream: { region: "sg", host: "dashscope-intl.aliyuncs.com", keyConfigured: true },
+  lanes: [{ model: "qwen-image-max", queued: 4, inProgress: 1, blocked: null }],
+  authMode: "token",
+};
+
+export const misconfiguredHealth: Health = {
+  ...health,
+  status: "misconfigured",
+  upstream: { region: null, host: null, keyConfigured: true },
+  lanes: [],
+  authMode: null,
+  problems: [{ path: "QWEN_REGION", message: "must be sg, bj, us or hk" }],
+};
+
+export const session: Session = { client: "addreams", expiresAt: "2026-11-30T12:00:00.000Z" };
+
+export const textSubmit = { prompt: REQUEST.prompt, size: "1664*928", seed: 233, metadata: { order: "A-1017" } };
+export const vendorSubmit = {
+  model: "qwen-image-max",
+  input: { messages: [{ role: "user", content: [{ text: REQUEST.prompt }] }] },
+  parameters: { size: "1664*928", negative_prompt: "blurry", prompt_extend: true },
+};
+export const referenceSubmit = {
+  prompt: "put the logo on the bag",
+  images: ["https://example.com/logo.png", "https://example.com/bag.png"],
+};
+export const snakeReferenceSubmit = {
+  prompt: "put it on a bag",
+  reference_image_url: "https://example.com/logo.png",
+  prompt_extend: true,
+};
+
+/** A problem as it is answered, with `detail` for this case. */
+export function problemExample(code: ProblemCode, detail: string): Problem {
+  const [status, title] = PROBLEMS[code];
+  return { type: `${ORIGIN}/api/docs#problem-${code}`, title, status, detail, code, requestId: REQUEST_ID };
+}

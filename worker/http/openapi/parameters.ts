@@ -1,0 +1,46 @@
+import { z } from "zod";
+import { JobId, JobStatus } from "../../../schemas/job.ts";
+import { WORKFLOWS } from "../../../schemas/paths.ts";
+
+const described = (schema: z.ZodType, description: string) => schema.optional().meta({ description });
+
+export const client = described(z.string(), "For the operator: whose jobs. A client may name itself only.");
+export const jobPath = z.object({ id: JobId });
+export const imagePath = z.object({ id: JobId, index: z.int().min(0).meta({ description: "From 0." }) });
+
+export const linkQuery = {
+  client,
+  end: described(z.int(), "Of a signed link: when it ends, in epoch seconds."),
+  signature: described(z.string(), "Of a signed link; stands for a token, for this address alone."),
+};
+
+export const after = described(
+  z.int().min(0),
+  "The last number seen; what came since follows. `Last-Event-ID` says the same.",
+);
+
+export const prefer = described(
+  z.string(),
+  "`wait=N` (60 at most) holds the answer: after a submit until the job is done; on a status with If-None-Match until anything changes, without until done.",
+);
+
+export const listQuery = z.object({
+  client,
+  status: described(z.array(JobStatus), "Repeated, or parted by commas."),
+  workflow: described(z.enum(WORKFLOWS), "Only jobs of this workflow."),
+  limit: described(z.int().min(1).max(100), "20 when absent."),
+  cursor: described(z.string(), "`nextCursor` of the page before."),
+});
+
+export const submitHeaders = z.object({
+  "Idempotency-Key": described(
+    z.string(),
+    "With or without quotes, 255 printable ASCII characters at most. The same submission again answers the same job.",
+  ),
+  Prefer: prefer,
+});
+
+export const readHeaders = z.object({
+  "If-None-Match": described(z.string(), "An ETag; the same version is a 304."),
+  Prefer: prefer,
+});

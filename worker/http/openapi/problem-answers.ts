@@ -1,0 +1,69 @@
+import type { ZodOpenApiResponsesObject } from "zod-openapi";
+import { PROBLEMS, Problem, type ProblemCode } from "../../../schemas/problem.ts";
+import { problemExample } from "./examples.ts";
+import { headers } from "./headers.ts";
+
+/** When each problem is met, for the docs; its title is in `PROBLEMS`. */
+export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
+  invalid_request:
+    "A field is missing, unknown, of the wrong kind or nothing that the model takes; `errors` names each one.",
+  malformed_json: "The body is not UTF-8 JSON.",
+  malformed_body: "The body is not the multipart/form-data that its Content-Type announces.",
+  invalid_query: "A key of the query cannot be read; `errors` names it.",
+  invalid_idempotency_key: "The Idempotency-Key is empty, longer than 255 characters, or not printable ASCII.",
+  unauthorized: "There is no token or session, or it is nobody's.",
+  forbidden_origin: "A page of another origin tried to change something or to open a socket.",
+  open_mode_refused: "AUTH_MODE=open is met on a public host name.",
+  invalid_link: "A signed link was changed, cut, or is over.",
+  not_found: "No route has this path.",
+  job_not_found: "No such job, or another client's.",
+  image_not_found: "The job has no image of this number.",
+  method_not_allowed: "The path takes other methods; `Allow` lists them.",
+  not_acceptable: "`Accept` takes none of the forms there are.",
+  job_finished: "A finished job is not canceled, a succeeded one not retried.",
+  job_not_finished: "An unfinished job is not retried.",
+  job_gone: "The job was deleted, or its retention is over.",
+  body_too_large: "The body is larger than any submission needs.",
+  image_too_large: "An input image has more than 10 MB.",
+  uri_too_long: "The address has more than 8192 characters.",
+  unsupported_media_type: "The body is neither JSON nor a form.",
+  range_not_satisfiable: "The Range begins past the image's end.",
+  idempotency_key_reused: "The key belongs to a job of another request; `errors` names the fields that differ.",
+  upgrade_required: "The WebSocket version is not 13.",
+  too_many_pending_jobs: "The client has as many unfinished jobs as MAX_PENDING_JOBS allows.",
+  rate_limited: "The client submits too fast.",
+  too_many_watchers: "As many watch already as one object serves.",
+  header_fields_too_large: "All headers together have more than 32768 characters.",
+  internal: "Something unforeseen; the log has it under the request id.",
+  misconfigured: "A variable is missing or wrong; `errors` names it, and never its value.",
+  overloaded: "An object is busy or being replaced; repeat after `Retry-After`.",
+};
+
+/** What any route behind settings may answer. */
+const ALWAYS: readonly ProblemCode[] = [
+  "uri_too_long",
+  "header_fields_too_large",
+  "internal",
+  "misconfigured",
+  "overloaded",
+];
+
+/** The problem answers of an operation, one for each status, with an example for each code. */
+export function problemAnswers(...codes: readonly ProblemCode[]): ZodOpenApiResponsesObject {
+  const byStatus = Map.groupBy([...codes, ...ALWAYS], (code) => String(PROBLEMS[code][0]));
+  const answers: ZodOpenApiResponsesObject = {};
+  for (const [status, met] of byStatus) {
+    const examples = Object.fromEntries(
+      met.map((code) => [code, { value: problemExample(code, PROBLEM_CASES[code]) }]),
+    );
+    answers[status as "400"] = {
+      description: met.map((code) => `\`${code}\`: ${PROBLEM_CASES[code]}`).join(" "),
+      headers: headers(
+        ...(["429", "503"].includes(status) ? ["Retry-After" as const] : []),
+        ...(status === "401" ? ["WWW-Authenticate" as const] : []),
+      ),
+      content: { "application/problem+json": { schema: Problem, examples } },
+    };
+  }
+  return answers;
+}

@@ -1,0 +1,94 @@
+import { z } from "zod";
+import type { ZodOpenApiPathsObject } from "zod-openapi";
+import { Health, Limits, Session } from "../../../schemas/limits.ts";
+import { paths } from "../../../schemas/paths.ts";
+import { AUTH, json, PUBLIC } from "./answers.ts";
+import * as examples from "./examples.ts";
+import { headers } from "./headers.ts";
+import * as parameters from "./parameters.ts";
+import { problemAnswers } from "./problem-answers.ts";
+
+/** What is about the service and not about a job. */
+export const SERVICE_OPERATIONS: ZodOpenApiPathsObject = {
+  [paths.limits]: {
+    get: {
+      tags: ["Service"],
+      operationId: "getLimits",
+      summary: "The lanes now, and what every model takes",
+      requestParams: { query: z.object({ client: parameters.client }) },
+      responses: { "200": json("The limits.", Limits, examples.limits), ...problemAnswers(...AUTH, "not_acceptable") },
+    },
+  },
+  [paths.health]: {
+    get: {
+      tags: ["Service"],
+      operationId: "getHealth",
+      summary: "Whether all is well",
+      ...PUBLIC,
+      responses: {
+        ...problemAnswers("not_acceptable"),
+        "200": json("`ok`, or `degraded` while a lane is blocked.", Health, examples.health),
+        "503": json(
+          "`misconfigured`: `problems` names the variable and what is wrong.",
+          Health,
+          examples.misconfiguredHealth,
+        ),
+      },
+    },
+  },
+  [paths.session]: {
+    post: {
+      tags: ["Service"],
+      operationId: "openSession",
+      summary: "Swaps a token for a cookie",
+      description:
+        "Send the token as `Authorization: Bearer`. The session ends with its token, or with the signing secret.",
+      security: [{ bearer: [] }],
+      responses: {
+        "200": json("The session.", Session, examples.session, ["Set-Cookie"]),
+        ...problemAnswers("unauthorized", "open_mode_refused", "forbidden_origin", "not_acceptable"),
+      },
+    },
+    delete: {
+      tags: ["Service"],
+      operationId: "closeSession",
+      summary: "Ends the session in this browser",
+      responses: {
+        "204": { description: "Ended.", headers: headers("Set-Cookie") },
+        ...problemAnswers("forbidden_origin"),
+      },
+    },
+  },
+  [paths.openapi]: {
+    get: {
+      tags: ["Service"],
+      operationId: "getOpenApi",
+      summary: "This document",
+      ...PUBLIC,
+      responses: {
+        "200": {
+          description: "OpenAPI 3.1.",
+          headers: headers(),
+          content: { "application/json": { schema: z.looseObject({ openapi: z.string() }) } },
+        },
+        ...problemAnswers("not_acceptable"),
+      },
+    },
+  },
+  [paths.docs]: {
+    get: {
+      tags: ["Service"],
+      operationId: "getDocs",
+      summary: "This document, for people",
+      ...PUBLIC,
+      responses: {
+        "200": {
+          description: "A page without scripts.",
+          headers: headers(),
+          content: { "text/html": { schema: z.string() } },
+        },
+        ...problemAnswers("not_acceptable"),
+      },
+    },
+  },
+};

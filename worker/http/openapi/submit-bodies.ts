@@ -1,0 +1,58 @@
+import { z } from "zod";
+import { MAX_INPUT_IMAGES, ReferenceSubmit, TextSubmit } from "../../../schemas/submit.ts";
+
+const { negativePrompt, promptExtend, maxAttempts, deadlineSeconds, onUncertain, ...sameInBoth } = TextSubmit.shape;
+const snakeShape = {
+  ...sameInBoth,
+  negative_prompt: negativePrompt,
+  prompt_extend: promptExtend,
+  max_attempts: maxAttempts,
+  deadline_seconds: deadlineSeconds,
+  on_uncertain: onUncertain,
+};
+
+/** The spellings that are taken beside the contract's own; they may be mixed, a field each. */
+const SnakeTextSubmit = z
+  .strictObject(snakeShape)
+  .meta({ id: "SnakeTextSubmit", description: "The same in snake_case." });
+const SnakeReferenceSubmit = z
+  .strictObject({ ...snakeShape, reference_image_url: z.string() })
+  .meta({ id: "SnakeReferenceSubmit", description: "The same in snake_case, with one image; `images` is taken too." });
+
+const { prompt, size, n, seed, watermark, ...oursOnly } = sameInBoth;
+const VendorSubmit = z
+  .strictObject({
+    ...oursOnly,
+    input: z.strictObject({
+      messages: z
+        .array(
+          z.strictObject({
+            role: z.literal("user"),
+            content: z.array(z.union([z.strictObject({ text: prompt }), z.strictObject({ image: z.string() })])),
+          }),
+        )
+        .length(1),
+    }),
+    parameters: z
+      .strictObject({ size, n, seed, watermark, negative_prompt: negativePrompt, prompt_extend: promptExtend })
+      .optional(),
+  })
+  .meta({ id: "VendorSubmit", description: "DashScope's own envelope." });
+
+export const TextBody = z.union([TextSubmit, SnakeTextSubmit, VendorSubmit]);
+export const ReferenceBody = z.union([ReferenceSubmit, SnakeReferenceSubmit, VendorSubmit]);
+
+/** A form: the fields of the JSON body as parts, numbers and booleans as text, `metadata` as JSON. */
+export const ReferenceForm = z
+  .object({
+    prompt,
+    image: z
+      .array(z.string().meta({ override: { type: "string", contentMediaType: "image/*" } }))
+      .min(1)
+      .max(MAX_INPUT_IMAGES)
+      .meta({ description: "Files or addresses; the part is repeated." }),
+    size,
+    n: z.string().optional(),
+    seed: z.string().optional(),
+  })
+  .meta({ id: "ReferenceForm", description: "Every field of the JSON body may be a part." });
