@@ -26,7 +26,8 @@ describe("health", () => {
     expect(answer.status).toBe(200);
     const health = Health.parse(await answer.json());
     expect(health.status).toBe("ok");
-    expect(health.upstream).toEqual({ region: "sg", host: "dashscope-intl.aliyuncs.com", keyConfigured: true });
+    expect(health.upstream).toEqual({ region: "sg", host: new URL(env.QWEN_BASE_URL).host, keyConfigured: true });
+    expect(health.lanes.map((lane) => lane.model)).toEqual(["qwen-image-max", "qwen-image-edit-max"]);
   });
 
   it.each([

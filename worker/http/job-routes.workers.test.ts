@@ -1,0 +1,423 @@
+import { env, exports } from "cloudflare:workers";
+import { describe, expect, it } from "vitest";
+import { EventPage } from "../../schemas/event.ts";
+import { Job, JobList } from "../../schemas/job.ts";
+import { Limits } from "../../schemas/limits.ts";
+import { Problem } from "../../schemas/problem.ts";
+import { inputKey } from "../results/keys.ts";
+import { framedPng } from "../results/test-image.ts";
+
+const ORIGIN = "http://localhost:8787";
+const UNKNOWN = "job_000000000000000000000";
+
+function call(path: string, init?: RequestInit) {
+  return exports.default.fetch(path.startsWith("http") ? path : `${ORIGIN}${path}`, { redirect: "manual", ...init });
+}
+
+function submit(body: unknown, headers: Record<string, string> = {}, workflow = "image-from-text") {
+  const init = {
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: { "content-type": "application/json", ...headers },
+  };
+  return call(`/api/workflows/${workflow}`, init);
+}
+
+async function jobOf(answer: Response, status: number) {
+  expect(answer.status).toBe(status);
+  return Job.parse(await answer.json());
+}
+
+async function codeOf(answer: Response, status: number) {
+  expect(answer.status).toBe(status);
+  return Problem.parse(await answer.json());
+}
+
+/** A job that cannot end while a test looks at it: nobody delivers in its one attempt's time. */
+async function waitingJob(prompt = "a red bicycle") {
+  return await jobOf(await submit({ prompt, priority: "low" }), 202);
+}
+
+describe("a submission", () => {
+  it("is answered with 202, its address, when to ask again, and the job as normalised", async () => {
+    const answer = await submit({
+      prompt: "a red bicycle",
+      size: "1664x928",
+      negative_prompt: "rain",
+      metadata: { order: 17 },
+    });
+    const job = await jobOf(answer, 202);
+    expect(answer.headers.get("location")).toBe(`${ORIGIN}/api/jobs/${job.id}`);
+    expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
+    expect(answer.headers.get("etag")).toMatch(/^W\/"/);
+    expect(answer.headers.has("idempotency-replayed")).toBe(false);
+    expect(job).toMatchObject({ status: "queued", done: false, model: "qwen-image-max", metadata: { order: 17 } });
+    expect(job.request).toMatchObject({
+      size: "1664*928",
+      negativePrompt: "rain",
+      n: 1,
+      seed: null,
+      priority: "normal",
+    });
+    expect(job.links.self).toBe(answer.headers.get("location"));
+  });
+
+  it("says what upstream would do without a word", async () => {
+    const job = await jobOf(await submit({ prompt: "word ".repeat(300) }), 202);
+    expect(job.warnings.map((warning) => warning.code)).toEqual(["prompt_too_long"]);
+  });
+
+  it("with Prefer: wait answers 202 when the wait ran out", async () => {
+    const answer = await submit({ prompt: "a" }, { prefer: "respond-async, wait=0" });
+    expect(answer.status).toBe(202);
+    expect(answer.headers.get("preference-applied")).toBe("wait=0");
+  });
+});
+
+describe("an Idempotency-Key", () => {
+  it("answers the same submission with the same job, quotes or not, and one spelling or another", async () => {
+    const first = await jobOf(
+      await submit({ prompt: "a", negativePrompt: "b" }, { "idempotency-key": '"key-1"' }),
+      202,
+    );
+    const again = await submit({ prompt: "a", negative_prompt: "b" }, { "idempotency-key": "key-1" });
+    expect(again.headers.get("idempotency-replayed")).toBe("true");
+    expect((await jobOf(again, 202)).id).toBe(first.id);
+  });
+
+  it("makes one job of the same submission sent ten times at once", async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => submit({ prompt: "a" }, { "idempotency-key": "at once" })),
+    );
+    const jobs = await Promise.all(answers.map((answer) => jobOf(answer, 202)));
+    expect(new Set(jobs.map((job) => job.id)).size).toBe(1);
+    expect(answers.filter((answer) => answer.headers.get("idempotency-replayed") === "true")).toHaveLength(9);
+  });
+
+  it("refuses another submission and names what differs", async () => {
+    await submit({ prompt: "a", seed: 1 }, { "idempotency-key": "key-2" });
+    const problem = await codeOf(await submit({ prompt: "b", seed: 1 }, { "idempotency-key": "key-2" }), 422);
+    expect(problem.code).toBe("idempotency_key_reused");
+    expect(problem.errors?.map((error) => error.path)).toEqual(["/prompt"]);
+  });
+
+  it("makes a new job once its job was deleted, and answers that from then on", async () => {
+    const first = await jobOf(await submit({ prompt: "a" }, { "idempotency-key": "key-3" }), 202);
+    expect((await call(`/api/jobs/${first.id}`, { method: "DELETE" })).status).toBe(204);
+    const second = await jobOf(await submit({ prompt: "b" }, { "idempotency-key": "key-3" }), 202);
+    expect(second.id).not.toBe(first.id);
+    const again = await submit({ prompt: "b" }, { "idempotency-key": "key-3" });
+    expect((await jobOf(again, 202)).id).toBe(second.id);
+  });
+});
+
+describe("uploaded images", () => {
+  const [one, two] = [framedPng(512, 512, 100, 1), framedPng(640, 512, 100, 2)];
+  const dataUrl = (bytes: Uint8Array) => `data:image/png;base64,${bytes.toBase64()}`;
+  const reference = (body: unknown, headers: Record<string, string> = {}) =>
+    submit(body, headers, "image-from-reference");
+  const kept = async (id: string) =>
+    (await env.RESULTS.list({ prefix: `jobs/${id}/inputs/` })).objects.map((object) => object.key).toSorted();
+
+  it("go to R2 under the job, and into the job by reference only", async () => {
+    const job = await jobOf(await reference({ prompt: "a", images: [dataUrl(one), "https://example.com/a.png"] }), 202);
+    const [image, address] = job.request.images;
+    expect(image).toMatchObject({
+      kind: "upload",
+      contentType: "image/png",
+      width: 512,
+      height: 512,
+      bytes: one.length,
+    });
+    expect(address).toEqual({ kind: "url", url: "https://example.com/a.png" });
+    expect(await kept(job.id)).toEqual(image?.kind === "upload" ? [inputKey(job.id, image.sha256)] : []);
+  });
+
+  it("come as files of a form too", async () => {
+    const form = new FormData();
+    form.append("prompt", "a");
+    form.append("n", "2");
+    form.append("image", new File([one], "one.png", { type: "image/png" }));
+    form.append("image", new File([two], "two.txt", { type: "text/plain" }));
+    const job = await jobOf(await call("/api/workflows/image-from-reference", { method: "POST", body: form }), 202);
+    expect(job.request.n).toBe(2);
+    expect(job.request.images.map((image) => (image.kind === "upload" ? image.width : null))).toEqual([512, 640]);
+    expect(await kept(job.id)).toHaveLength(2);
+  });
+
+  it("of a refused submission are removed, and never those of the job that its key has", async () => {
+    const key = { "idempotency-key": "with images" };
+    const job = await jobOf(await reference({ prompt: "a", images: [dataUrl(one)] }, key), 202);
+    const before = await kept(job.id);
+    const problem = await codeOf(await reference({ prompt: "a", images: [dataUrl(one), dataUrl(two)] }, key), 422);
+    expect(problem.errors?.map((error) => error.path)).toEqual(["/images"]);
+    expect(await kept(job.id)).toEqual(before);
+  });
+});
+
+describe("polling a job", () => {
+  it("gives the version, 304 for the same one, and no store", async () => {
+    const { id } = await waitingJob();
+    await call(`/api/jobs/${id}/cancel`, { method: "POST" });
+    const first = await call(`/api/jobs/${id}`);
+    const job = await jobOf(first, 200);
+    expect(job.status).toBe("canceled");
+    const etag = first.headers.get("etag") ?? "";
+    expect(first.headers.get("cache-control")).toBe("no-store");
+    expect(first.headers.get("vary")).toContain("Prefer");
+    expect(first.headers.has("retry-after")).toBe(false);
+    const same = await call(`/api/jobs/${id}`, { headers: { "if-none-match": `"x", ${etag}` } });
+    expect(same.status).toBe(304);
+    expect(await same.text()).toBe("");
+    expect(same.headers.get("etag")).toBe(etag);
+    expect(same.headers.get("vary")).toBe(first.headers.get("vary"));
+    expect((await call(`/api/jobs/${id}`, { headers: { "if-none-match": '"x"' } })).status).toBe(200);
+    const head = await call(`/api/jobs/${id}`, { method: "HEAD" });
+    expect([head.status, head.headers.get("etag"), await head.text()]).toEqual([200, etag, ""]);
+  });
+
+  it("waits until anything changes, with If-None-Match", async () => {
+    const { id } = await waitingJob();
+    const etag = (await call(`/api/jobs/${id}`)).headers.get("etag") ?? "";
+    let current = etag;
+    let status = "queued";
+    const poll = async () => {
+      // Places and attempts may be news before the cancel is.
+      while (status !== "canceled") {
+        const answer = await call(`/api/jobs/${id}`, { headers: { "if-none-match": current, prefer: "wait=20" } });
+        expect(answer.status).toBe(200);
+        expect(answer.headers.get("preference-applied")).toBe("wait=20");
+        expect(answer.headers.get("etag")).not.toBe(current);
+        current = answer.headers.get("etag") ?? "";
+        ({ status } = Job.parse(await answer.json()));
+      }
+    };
+    const polling = poll();
+    await call(`/api/jobs/${id}/cancel`, { method: "POST" });
+    await polling;
+    expect(current).not.toBe(etag);
+  });
+
+  it("waits until the job is done, without If-None-Match", async () => {
+    const { id } = await waitingJob();
+    const waiting = call(`/api/jobs/${id}`, { headers: { prefer: "wait=20" } });
+    await call(`/api/jobs/${id}/cancel`, { method: "POST" });
+    expect((await jobOf(await waiting, 200)).done).toBe(true);
+  });
+
+  it("answers a version that is over at once, however long the wait", async () => {
+    const { id } = await waitingJob();
+    const answer = await call(`/api/jobs/${id}`, { headers: { prefer: "wait=60", "if-none-match": 'W/"0.0.j"' } });
+    expect(answer.status).toBe(200);
+  });
+});
+
+describe("the forms of a job", () => {
+  it("is text for people, with a version of its own", async () => {
+    const { id, links } = await waitingJob("a \u001b[31mred\u001b[0m bicycle");
+    const answer = await call(`/api/jobs/${id}`, { headers: { accept: "text/plain" } });
+    expect(answer.headers.get("content-type")).toBe("text/plain; charset=utf-8");
+    const text = await answer.text();
+    expect(text.startsWith(`${id}  `)).toBe(true);
+    expect(text).toContain("\\u{1b}[31mred");
+    expect(text).toContain(`curl -X POST '${links.cancel}'`);
+    expect(answer.headers.get("etag")).toMatch(/\.t"$/);
+  });
+
+  it("is the page for browsers", async () => {
+    const { id } = await waitingJob();
+    const answer = await call(`/api/jobs/${id}`, { headers: { accept: "text/html,*/*;q=0.8" } });
+    expect([answer.status, answer.headers.get("location")]).toEqual([303, `/jobs/${id}`]);
+  });
+
+  it("is nothing else", async () => {
+    const { id } = await waitingJob();
+    expect((await codeOf(await call(`/api/jobs/${id}`, { headers: { accept: "image/png" } }), 406)).code).toBe(
+      "not_acceptable",
+    );
+  });
+});
+
+describe("cancel, retry, delete", () => {
+  it("go through a job's life as the contract says", async () => {
+    const { id } = await waitingJob();
+    const act = (verb: string) => call(`/api/jobs/${id}/${verb}`, { method: "POST" });
+    expect((await codeOf(await act("retry"), 409)).code).toBe("job_not_finished");
+    expect((await jobOf(await act("cancel"), 200)).status).toBe("canceled");
+    expect((await jobOf(await act("cancel"), 200)).status).toBe("canceled");
+    expect((await jobOf(await act("retry"), 200)).done).toBe(false);
+    expect((await call(`/api/jobs/${id}`, { method: "DELETE" })).status).toBe(204);
+    for (const [path, method] of [
+      [`/api/jobs/${id}`, "GET"],
+      [`/api/jobs/${id}`, "DELETE"],
+      [`/api/jobs/${id}/cancel`, "POST"],
+      [`/api/jobs/${id}/retry`, "POST"],
+      [`/api/jobs/${id}/events`, "GET"],
+      [`/api/jobs/${id}/images/0`, "GET"],
+    ] as const) {
+      expect((await codeOf(await call(path, { method }), 410)).code, `${method} ${path}`).toBe("job_gone");
+    }
+  });
+});
+
+describe("an unknown job", () => {
+  it.each([UNKNOWN, "job_1", "x", "job_V1StGXR8_Z5jdHi6B-myT%00", "..%2f..%2fhealth", "%F0%9F%9A%B2"])(
+    "%s is 404 everywhere",
+    async (id) => {
+      for (const [path, method] of [
+        [`/api/jobs/${id}`, "GET"],
+        [`/api/jobs/${id}`, "DELETE"],
+        [`/api/jobs/${id}/cancel`, "POST"],
+        [`/api/jobs/${id}/retry`, "POST"],
+        [`/api/jobs/${id}/events`, "GET"],
+        [`/api/jobs/${id}/images/0`, "GET"],
+      ] as const) {
+        expect((await codeOf(await call(path, { method }), 404)).code, `${method} ${path}`).toBe("job_not_found");
+      }
+    },
+  );
+
+  it("has no image of a strange number", async () => {
+    const { id } = await waitingJob();
+    for (const index of ["0", "00", "-1", "1e3", "x", "99999"]) {
+      expect((await codeOf(await call(`/api/jobs/${id}/images/${index}`), 404)).code).toBe("image_not_found");
+    }
+  });
+});
+
+describe("the list", () => {
+  it("shows jobs newest first, in pages that neither repeat nor skip, with places and links", async () => {
+    const ids: string[] = [];
+    for (let n = 0; n < 5; n++) ids.unshift((await waitingJob(`list ${n}`)).id);
+    const seen: string[] = [];
+    let cursor: string | null = null;
+    // Until all five reached the catalog, which hears of them just after they are stored.
+    await expect
+      .poll(async () => JobList.parse(await (await call("/api/jobs?limit=5")).json()).jobs.map((job) => job.id))
+      .toEqual(ids);
+    do {
+      const page: JobList = JobList.parse(
+        await (await call(`/api/jobs?limit=2${cursor === null ? "" : `&cursor=${cursor}`}`)).json(),
+      );
+      expect(page.jobs.length).toBeLessThanOrEqual(2);
+      seen.push(...page.jobs.map((job) => job.id));
+      cursor = page.nextCursor;
+    } while (cursor !== null && seen.length < 6);
+    expect(seen.slice(0, 5)).toEqual(ids);
+    expect(new Set(seen).size).toBe(seen.length);
+  });
+
+  it("is filtered by status and workflow", async () => {
+    const { id } = await waitingJob("to be filtered");
+    await call(`/api/jobs/${id}/cancel`, { method: "POST" });
+    const listed = async (query: string) => JobList.parse(await (await call(`/api/jobs?${query}`)).json()).jobs;
+    await expect.poll(async () => (await listed("status=canceled")).map((job) => job.id)).toContain(id);
+    expect((await listed("status=queued,running&limit=100")).map((job) => job.id)).not.toContain(id);
+    expect((await listed("status=canceled&status=failed")).map((job) => job.id)).toContain(id);
+    expect((await listed("workflow=image-from-reference&limit=100")).map((job) => job.id)).not.toContain(id);
+  });
+
+  it.each([
+    "status=done",
+    "workflow=x",
+    "limit=0",
+    "limit=101",
+    "limit=x",
+    "cursor=nonsense",
+    "client=other",
+    "client=a%20b",
+  ])("refuses ?%s by name", async (query) => {
+    const problem = await codeOf(await call(`/api/jobs?${query}`), 400);
+    expect([problem.code, problem.errors?.[0]?.path]).toEqual(["invalid_query", query.split("=")[0]]);
+  });
+});
+
+describe("events as JSON", () => {
+  it("are pages by number", async () => {
+    const { id } = await waitingJob();
+    await call(`/api/jobs/${id}/cancel`, { method: "POST" });
+    const page = EventPage.parse(await (await call(`/api/jobs/${id}/events`)).json());
+    expect(page.events[0]).toMatchObject({ seq: 1, type: "job.queued" });
+    expect(page.events.at(-1)).toMatchObject({ type: "job.canceled", seq: page.nextAfter });
+    const rest = EventPage.parse(await (await call(`/api/jobs/${id}/events?after=1&limit=1`)).json());
+    expect(rest.events.map((event) => event.seq)).toEqual([2]);
+    const resumed = await call(`/api/jobs/${id}/events`, { headers: { "last-event-id": "1" } });
+    expect(EventPage.parse(await resumed.json()).events[0]?.seq).toBe(2);
+    expect((await codeOf(await call(`/api/jobs/${id}/events?after=x`), 400)).code).toBe("invalid_query");
+    const head = await call(`/api/jobs/${id}/events`, { method: "HEAD", headers: { accept: "text/event-stream" } });
+    expect([head.status, await head.text()]).toEqual([200, ""]);
+  });
+});
+
+describe("streams", () => {
+  it("give frames over SSE until the job is done, and 204 after", async () => {
+    const { id, links } = await waitingJob();
+    await call(`/api/jobs/${id}/cancel`, { method: "POST" });
+    const answer = await call(links.events, { headers: { accept: "text/event-stream" } });
+    expect(answer.headers.get("content-type")).toMatch(/^text\/event-stream/);
+    expect(answer.headers.get("x-request-id")).not.toBeNull();
+    const text = await answer.text();
+    expect(text).toMatch(/^event: job$/m);
+    const last = /^id: (\d+)$/m.exec(text)?.[1] ?? "";
+    const again = await call(links.events, { headers: { accept: "text/event-stream", "last-event-id": last } });
+    expect([again.status, await again.text()]).toEqual([204, ""]);
+  });
+
+  it("give frames over WebSocket, and carry the request's id", async () => {
+    const { id, links } = await waitingJob();
+    const answer = await call(links.events, { headers: { upgrade: "websocket", origin: ORIGIN } });
+    expect(answer.status).toBe(101);
+    expect(answer.headers.get("x-request-id")).not.toBeNull();
+    const socket = answer.webSocket;
+    if (socket === null) throw new Error("no socket");
+    const frames: string[] = [];
+    const closed = new Promise<number>((resolve) => socket.addEventListener("close", (event) => resolve(event.code)));
+    socket.addEventListener("message", (event) => frames.push(String(event.data)));
+    socket.accept();
+    await call(`/api/jobs/${id}/cancel`, { method: "POST" });
+    expect(await closed).toBe(1000);
+    expect(JSON.parse(frames.at(-1) ?? "{}").job).toMatchObject({
+      id,
+      status: "canceled",
+      links: { self: links.self },
+    });
+  });
+
+  it("are refused by HTTP before any upgrade", async () => {
+    const { links } = await waitingJob();
+    const upgrade = { upgrade: "websocket" };
+    expect((await codeOf(await call(`/api/jobs/${UNKNOWN}/events`, { headers: upgrade }), 404)).code).toBe(
+      "job_not_found",
+    );
+    const foreign = { ...upgrade, origin: "https://evil.example" };
+    expect((await codeOf(await call(links.events, { headers: foreign }), 403)).code).toBe("forbidden_origin");
+    expect((await codeOf(await call("/api/events", { headers: foreign }), 403)).code).toBe("forbidden_origin");
+    const old = { ...upgrade, "sec-websocket-version": "8" };
+    const refused = await call(links.events, { headers: old });
+    expect(refused.headers.get("sec-websocket-version")).toBe("13");
+    expect((await codeOf(refused, 426)).code).toBe("upgrade_required");
+    expect((await codeOf(await call("/api/events", { headers: { accept: "application/json" } }), 406)).code).toBe(
+      "not_acceptable",
+    );
+  });
+
+  it("forged by the client are not believed", async () => {
+    const forged = {
+      "x-darkroom-watch": encodeURIComponent(
+        '{"mode":"sse","viewer":null,"origin":"https://evil.example","after":null}',
+      ),
+    };
+    const { id } = await waitingJob();
+    await call(`/api/jobs/${id}/cancel`, { method: "POST" });
+    const answer = await call(`/api/jobs/${id}/events`, { headers: { accept: "text/event-stream", ...forged } });
+    expect(await answer.text()).not.toContain("evil.example");
+  });
+});
+
+describe("limits", () => {
+  it("show the lanes and what every model takes", async () => {
+    const limits = Limits.parse(await (await call("/api/limits")).json());
+    expect(limits.lanes.map((lane) => lane.model)).toContain("qwen-image-max");
+    expect(limits.models.find((model) => model.model === "qwen-image-max")?.default).toEqual(["image-from-text"]);
+  });
+});
