@@ -18,14 +18,7 @@ const FALLBACK = { budgetMs: 45_000, lateAnswerMs: 300_000, retentionMs: 30 * 86
 const AFTER_A_BUG_MS = 30_000;
 const MISCONFIGURED_CHECK_MS = 30_000;
 /** Told by other rooms' answers: kept in memory until the next write, since forgetting them only repeats an idempotent call. */
-const SOFT: ReadonlySet<JobFact["type"]> = new Set([
-  "enqueued",
-  "released",
-  "observed",
-  "left",
-  "task_canceled",
-  "cataloged",
-]);
+const SOFT: ReadonlySet<JobFact["type"]> = new Set(["enqueued", "released", "observed", "left", "cataloged"]);
 
 /**
  * What drives one job. `apply` is the only writer: the state machine decides, the record and its alarm are stored together,
@@ -161,8 +154,8 @@ export class JobEngine {
     if (config === null) return;
     this.#keepRunning(this.#keeper.store(record, config, nowMs));
     this.#keepRunning(this.#caller.poll(record, config, nowMs));
-    const cancelTasks = this.#caller.cancelTasks(record.outbox.cancelTasks, config, (taskId) =>
-      this.apply({ type: "task_canceled", taskId }),
+    const cancelTasks = this.#caller.cancelTasks(record.outbox.cancelTasks, config, (taskId, canceled) =>
+      this.apply({ type: "task_canceled", taskId, canceled }),
     );
     this.#keepRunning(cancelTasks);
   }

@@ -134,14 +134,18 @@ export class UpstreamCaller {
   }
 
   /** Asks upstream once to cancel tasks that nobody wants any more; it can only while they are pending. */
-  cancelTasks(taskIds: readonly string[], config: Config, done: (taskId: string) => void): Promise<void> | null {
+  cancelTasks(
+    taskIds: readonly string[],
+    config: Config,
+    done: (taskId: string, canceled: boolean) => void,
+  ): Promise<void> | null {
     if (taskIds.length === 0 || this.#canceling) return null;
     this.#canceling = true;
     const upstream = upstreamOf(config);
     const each = taskIds.map(async (taskId) => {
       const canceled = await upstream.cancelTask(taskId, AbortSignal.timeout(SHORT_CALL_MS));
       this.#shell.log("task_cancel_asked", { taskId, canceled });
-      done(taskId);
+      done(taskId, canceled);
     });
     return Promise.allSettled(each).then(() => {
       this.#canceling = false;

@@ -145,8 +145,12 @@ export function callFailed(change: Change, number: number, failure: Failure): Fa
   const report = { ...failure.report, taskId: failure.report.taskId ?? attempt.report.taskId };
   const cause = { code: failure.jobCode, message: failure.message, hint: failure.hint };
   const durationMs = Math.max(0, change.nowMs - attempt.startedAtMs);
-  if (change.record.task?.attempt === number) change.set({ task: null });
-  if (attempt.outcome !== null) return lateFailure(change, attempt, failure, { report, cause });
+  const wasTask = change.record.task?.attempt === number;
+  if (wasTask) change.set({ task: null });
+  if (attempt.outcome !== null) {
+    // The budgets of a task's attempts do not count, but its end does.
+    return lateFailure(change, attempt, failure, { report, cause, counted: attempt.counted || wasTask });
+  }
   const round = change.record.round + 1;
   switch (failure.disposition) {
     case "put_back":
@@ -224,20 +228,24 @@ function lateFailure(
   change: Change,
   attempt: AttemptRecord,
   failure: Failure,
-  learned: Pick<AttemptRecord, "report" | "cause">,
+  learned: Pick<AttemptRecord, "report" | "cause" | "counted">,
 ): null {
+  const isNowCounted = learned.counted && !attempt.counted;
   change.patchAttempt(attempt.number, { ...learned, stillOpen: false, mayBeBilled: failure.mayBeBilled });
   change.release(attempt, { kind: "failed", fault: "none", durationMs: change.nowMs - attempt.startedAtMs }, null);
   change.emit("attempt.late", {
     attempt: attempt.number,
     outcome: "failed",
+    counted: learned.counted,
     mayBeBilled: failure.mayBeBilled,
     upstream: learned.report,
     reason: failure.message,
   });
+  const waitsForThis = waitsForOpenCalls(change.record) || (isNowCounted && change.record.state.status === "retrying");
   if (failure.disposition === "give_up") change.fail(errorOf(failure, learned.report));
-  else if (waitsForOpenCalls(change.record)) {
-    decideNext(change, { atLeastMs: failure.retryAfterMs ?? 0, spent: false, reason: failure.message });
+  else if (waitsForThis) {
+    const spent = isNowCounted && isSpent(change.record, failure);
+    decideNext(change, { atLeastMs: failure.retryAfterMs ?? 0, spent, reason: failure.message });
   }
   return null;
 }

@@ -44,7 +44,8 @@ export type JobFact =
   | { readonly type: "released"; readonly leaseId: string }
   | { readonly type: "observed"; readonly count: number }
   | { readonly type: "left"; readonly lane: string }
-  | { readonly type: "task_canceled"; readonly taskId: string }
+  /** Upstream was asked to cancel the task; `canceled` false: it would not, or could not be reached. */
+  | { readonly type: "task_canceled"; readonly taskId: string; readonly canceled: boolean }
   | { readonly type: "cataloged"; readonly seq: number };
 
 /** What the machine needs beside the record: the time, a random number in [0, 1), and the settings of the day. */

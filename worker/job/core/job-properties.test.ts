@@ -52,6 +52,10 @@ const anyFact = fc.oneof(
     ({ attempt: number, index, dead }) =>
       (): JobFact => ({ type: "store_failed", attempt: number, index, dead, reason: "503" }),
   ),
+  fc.record({ id: fc.integer({ min: 1, max: 3 }), canceled: fc.boolean() }).map(
+    ({ id, canceled }) =>
+      (): JobFact => ({ type: "task_canceled", taskId: `task-${id}`, canceled }),
+  ),
   fc.constantFrom<JobFact["type"]>("backoff_ended", "cancel", "retry", "deadline_passed").map(
     // The four that carry nothing else.
     (type) => (): JobFact => ({ type }) as JobFact,

@@ -323,6 +323,56 @@ describe("asynchronous tasks", () => {
     expect(retried.task?.taskId).toBe("task-1");
   });
 
+  it("counts a task that failed between two looks at it, and never goes beyond maxAttempts", () => {
+    const lives = [LIVES["generating a task"]?.({ maxAttempts: 1 }), LIVES["generating a task"]?.({ maxAttempts: 2 })];
+    const [only, first] = lives.map((running) =>
+      jobAfter(
+        running ?? queued(),
+        { at: T0 + BUDGET_MS },
+        { type: "budget_ended", attempt: 1 },
+        { type: "call_failed", attempt: 1, failure: failure({ retryAfterMs: 90_000 }) },
+      ),
+    );
+    expect(only?.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
+    expect(first && attemptOf(first, 1)).toMatchObject({ outcome: "timed_out", counted: true, mayBeBilled: false });
+    expect(first?.state).toMatchObject({ status: "retrying", retryAtMs: T0 + BUDGET_MS + 90_000 });
+  });
+
+  it("does not cancel the task that a retry goes on with", () => {
+    const canceled = jobAfter(LIVES["generating a task"]?.() ?? queued(), { type: "cancel" });
+    expect(jobAfter(canceled, { type: "retry" }).outbox.cancelTasks).toEqual([]);
+  });
+
+  it("does not go on with a task that upstream has canceled for us", () => {
+    const canceled = jobAfter(
+      LIVES["generating a task"]?.() ?? queued(),
+      { type: "cancel" },
+      { type: "task_canceled", taskId: "task-1", canceled: true },
+    );
+    expect(canceled).toMatchObject({ task: null, outbox: { cancelTasks: [] } });
+    expect(jobAfter(canceled, { type: "retry" }).state.status).toBe("queued");
+  });
+
+  it("goes on with a task that upstream would not cancel", () => {
+    const canceled = jobAfter(
+      LIVES["generating a task"]?.() ?? queued(),
+      { type: "cancel" },
+      { type: "task_canceled", taskId: "task-1", canceled: false },
+    );
+    expect(jobAfter(canceled, { type: "retry" }).task?.taskId).toBe("task-1");
+  });
+
+  it("submits anew, uncounted, when the task that a retry went on with was being canceled all the while", () => {
+    const resumed = jobAfter(
+      LIVES["generating a task"]?.({ maxAttempts: 1 }) ?? queued(),
+      { type: "cancel" },
+      { type: "retry" },
+    );
+    const after = jobAfter(resumed, { type: "task_canceled", taskId: "task-1", canceled: true });
+    expect(after).toMatchObject({ state: { status: "queued" }, task: null });
+    expect(attemptOf(after, 2)).toMatchObject({ outcome: "canceled", counted: false, mayBeBilled: false });
+  });
+
   it("treats a lost task as an uncertain outcome", () => {
     const lost = { type: "task_lost", attempt: 1, failure: failure() } as const;
     const running = jobAfter(queued({ onUncertain: "fail" }), began, {

@@ -2,7 +2,7 @@ import { attemptBegan, callFailed, delivered, taskAccepted, taskLost } from "./a
 import { Change, type Moment } from "./change.ts";
 import type { FactRefusal, JobContext, JobFact } from "./job-fact.ts";
 import { isFinal, type JobRecord, runningAttempt, type Tombstone } from "./job-record.ts";
-import { cancel, retry, toTombstone } from "./request-transitions.ts";
+import { cancel, retry, taskCanceled, toTombstone } from "./request-transitions.ts";
 import { imageStored, storeFailed } from "./storing-transitions.ts";
 import { backoffEnded, budgetEnded, callClosed, deadlinePassed } from "./time-transitions.ts";
 
@@ -79,7 +79,7 @@ function apply(change: Change, fact: JobFact): FactRefusal | null {
       if (record.outbox.leave === fact.lane) change.outbox({ leave: null });
       return null;
     case "task_canceled":
-      change.outbox({ cancelTasks: record.outbox.cancelTasks.filter((taskId) => taskId !== fact.taskId) });
+      taskCanceled(change, fact.taskId, fact.canceled);
       return null;
     case "cataloged":
       change.outbox({ catalogSeq: Math.max(record.outbox.catalogSeq, fact.seq) });
