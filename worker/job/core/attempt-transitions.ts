@@ -128,8 +128,18 @@ export function delivered(
   }
   change.callOff(number);
   change.set({ task: null });
+  warnOfFewer(change, links.length, full);
   beginStoring(change, number, links);
   return null;
+}
+
+/** Some of several images may have been refused, by moderation say; what is paid for is the rest. */
+function warnOfFewer(change: Change, delivered: number, report: UpstreamReport): void {
+  const { warnings, request } = change.record;
+  if (delivered >= request.n) return;
+  const why = [report.code, report.message].filter((word) => word !== null).join(", ");
+  const message = `upstream delivered ${delivered} of ${request.n} images${why === "" ? "" : `: ${why}`}`;
+  change.set({ warnings: [...warnings, { code: "fewer_images", message }] });
 }
 
 /** The lane learns what became of a call whose lease it has back already. */
@@ -218,7 +228,9 @@ function isSpent(record: JobRecord, failure: Failure): boolean {
     (attempt) =>
       attempt.number > record.attemptsBefore &&
       attempt.outcome === "failed" &&
-      attempt.report.code === failure.report.code,
+      attempt.report.code === failure.report.code &&
+      // Failures without upstream's code are of many kinds, and a kind has one message.
+      (attempt.report.code !== null || attempt.cause?.message === failure.message),
   );
   return same.length > failure.maxRepeats;
 }

@@ -407,6 +407,27 @@ describe("storing", () => {
     expect(lost.state).toMatchObject({ status: "failed", error: { code: "result_lost" } });
   });
 
+  it("says so when upstream delivered fewer images than were asked for", () => {
+    const refused = {
+      ...report,
+      code: "DataInspectionFailed",
+      message: "Output data may contain inappropriate content.",
+    };
+    const storing = jobAfter(queued({ n: 3 }), began, {
+      type: "delivered",
+      attempt: 1,
+      links: ["https://r.test/1.png"],
+      report: refused,
+    });
+    expect(storing.warnings).toEqual([
+      {
+        code: "fewer_images",
+        message:
+          "upstream delivered 1 of 3 images: DataInspectionFailed, Output data may contain inappropriate content.",
+      },
+    ]);
+  });
+
   it("keeps the images that could be stored when another is lost", () => {
     const storing = jobAfter(queued({ n: 2 }), began, delivered(1, ["https://r.test/1.png", "https://r.test/2.png"]));
     const done = jobAfter(
@@ -425,6 +446,22 @@ describe("retries", () => {
     const once = jobAfter(queued(), began, { ...timeout, attempt: 1 });
     const twice = jobAfter(once, { at: T0 + 10_000 }, { type: "backoff_ended" }, began, { ...timeout, attempt: 2 });
     expect(twice.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
+  });
+
+  it("holds only failures of one kind against a kind's own bound", () => {
+    const none = { ...report, httpStatus: null, requestId: null };
+    const cut = failure({ message: "the connection broke", report: none });
+    const unreadable = failure({ message: "the answer cannot be read", report: none, maxRepeats: 1 });
+    const mixed = jobAfter(
+      queued(),
+      began,
+      { type: "call_failed", attempt: 1, failure: cut },
+      { at: T0 + 10_000 },
+      { type: "backoff_ended" },
+      began,
+      { type: "call_failed", attempt: 2, failure: unreadable },
+    );
+    expect(mixed.state.status).toBe("retrying");
   });
 
   it("waits at least as long as upstream asked", () => {
