@@ -1,0 +1,108 @@
+import { z } from "zod";
+
+/** Longest anything waits: upstream's gateway gives up by then. */
+const Ms = z.number().min(0).max(600_000);
+const repeat = z.int().min(1).nullable().default(null);
+
+/** How the link of an image that was made, and billed, misbehaves. */
+export const RESULT_FAULTS = [
+  "truncated",
+  "html",
+  "wrong-type",
+  "empty",
+  "cut",
+  "forbidden",
+  "not-found",
+  "server-error",
+  "slow",
+  "hang",
+] as const;
+export const ResultFault = z.enum(RESULT_FAULTS);
+export type ResultFault = z.infer<typeof ResultFault>;
+
+/**
+ * One way to go wrong. `billed: true` on an unreadable answer means that the image was made and charged before the answer
+ * was spoilt. Times in ms.
+ */
+export const Fault = z.discriminatedUnion("type", [
+  /** Works, but takes this much longer. */
+  z.strictObject({ type: z.literal("slow"), extraMs: Ms }),
+  /** No answer until the gateway's own limit, then 500 `RequestTimeOut`; nothing is billed. */
+  z.strictObject({ type: z.literal("hang") }),
+  /** Waits for `POST /__emulator/release`: before any work, or with the image billed and the answer ready. */
+  z.strictObject({ type: z.literal("hold"), at: z.enum(["arrival", "answer"]) }),
+  /** The connection is cut and nothing was made. */
+  z.strictObject({ type: z.literal("cut-before-billing"), afterMs: Ms.default(0) }),
+  /** The image was made and billed, then the connection is cut; with `partial` amid the body. */
+  z.strictObject({ type: z.literal("cut-after-billing"), partial: z.boolean().default(false) }),
+  /** Any code of the error table; `status` and `message` override it. `afterWork` lets the generation time pass first. */
+  z.strictObject({
+    type: z.literal("error"),
+    code: z.string().min(1),
+    status: z.int().min(200).max(599).optional(),
+    message: z.string().optional(),
+    retryAfter: z.string().optional(),
+    afterWork: z.boolean().default(false),
+  }),
+  /** A gateway's HTML page. */
+  z.strictObject({ type: z.literal("html"), status: z.int().min(200).max(599), retryAfter: z.string().optional() }),
+  z.strictObject({
+    type: z.literal("empty-body"),
+    status: z.int().min(200).max(599).default(200),
+    billed: z.boolean().default(false),
+  }),
+  /** 200 with JSON that ends too early. */
+  z.strictObject({ type: z.literal("bad-json"), billed: z.boolean().default(false) }),
+  /** 200 whose body has a top-level error code. */
+  z.strictObject({ type: z.literal("code-in-200"), code: z.string().min(1).default("InternalError.Algo") }),
+  /** 200 with no image in it. */
+  z.strictObject({ type: z.literal("empty-content"), billed: z.boolean().default(false) }),
+  z.strictObject({
+    type: z.literal("redirect"),
+    status: z.int().min(300).max(399).default(302),
+    location: z.string().default("https://example.com/elsewhere"),
+  }),
+  /** A 200 that never seems to end. */
+  z.strictObject({
+    type: z.literal("huge"),
+    bytes: z.int().min(1).max(1e9).default(60_000_000),
+    billed: z.boolean().default(false),
+  }),
+  /** The image's link: `times` downloads go wrong (null: all of them), then it works. `delayMs` is for `slow`. */
+  z.strictObject({ type: z.literal("result"), how: ResultFault, times: repeat, delayMs: Ms.default(10_000) }),
+  /** The image's link closes early. */
+  z.strictObject({ type: z.literal("link-expires"), inMs: z.number().min(0) }),
+  /** The task is taken, and `UNKNOWN` ever after. */
+  z.strictObject({ type: z.literal("task-unknown") }),
+  z.strictObject({ type: z.literal("task-failed"), code: z.string().min(1).default("InternalError.Algo") }),
+  /** The task never leaves this status. */
+  z.strictObject({ type: z.literal("task-stuck"), status: z.enum(["PENDING", "RUNNING"]) }),
+  /** That many of the task's images fail moderation; the task is a success. */
+  z.strictObject({ type: z.literal("task-partial"), failed: z.int().min(1).max(6) }),
+]);
+export type Fault = z.infer<typeof Fault>;
+export type FaultInput = z.input<typeof Fault>;
+
+/** Which calls: every given part must fit. `path` and `prompt` are looked for anywhere in the text. */
+export const FaultMatch = z.strictObject({
+  model: z.string().optional(),
+  prompt: z.string().optional(),
+  path: z.string().optional(),
+  method: z.enum(["GET", "POST"]).optional(),
+});
+export type FaultMatch = z.infer<typeof FaultMatch>;
+
+/** A rule in the queue: the first that fits is used. `skip` lets that many fitting calls pass; `times: null` is for ever. */
+export const FaultRule = z.strictObject({
+  match: FaultMatch.default({}),
+  skip: z.int().min(0).default(0),
+  times: repeat,
+  probability: z.number().min(0).max(1).default(1),
+  fault: Fault,
+});
+export type FaultRule = z.infer<typeof FaultRule>;
+export type FaultRuleInput = z.input<typeof FaultRule>;
+
+/** A rule as kept: `seen` fitting calls so far, `used` of them spoilt. */
+export const LiveRule = FaultRule.extend({ id: z.string(), seen: z.int(), used: z.int() });
+export type LiveRule = z.infer<typeof LiveRule>;

@@ -1,0 +1,206 @@
+/** The checks before any work, in upstream's order: JSON, key, model, async support, [quota], parameters. Pure. */
+import { MessagesRequest, PromptRequest } from "../../worker/dashscope/wire.ts";
+import { refusalOf, type WireRefusal } from "./error-table.ts";
+import { sizeFault } from "./image-size.ts";
+import { type AsyncPath, findModel, type Model } from "./model-table.ts";
+
+/** Where a submission came in. */
+export type Endpoint = "multimodalGeneration" | AsyncPath;
+
+export interface Submission {
+  readonly endpoint: Endpoint;
+  readonly authorization: string | null;
+  readonly asyncHeader: string | null;
+  /** `undefined`: the body is not JSON. */
+  readonly json: unknown;
+}
+
+/** What one generation was asked to make. */
+export interface WorkOrder {
+  readonly prompt: string;
+  readonly negativePrompt: string | null;
+  /** Addresses and data URLs, in order. */
+  readonly images: readonly string[];
+  /** `width*height` as asked; null: the model decides. */
+  readonly size: string | null;
+  readonly n: number;
+  readonly seed: number | null;
+  readonly promptExtend: boolean;
+  readonly watermark: boolean;
+}
+
+export type Checked<Value> =
+  | { readonly ok: true; readonly value: Value }
+  | { readonly ok: false; readonly refusal: WireRefusal };
+
+const MAX_SEED = 2_147_483_647;
+const SYNC_UNSUPPORTED = "current user api does not support synchronous calls";
+const ASYNC_UNSUPPORTED = "current user api does not support asynchronous calls";
+const WRONG_PATH =
+  "url error, please check url! For details, see: https://help.aliyun.com/zh/model-studio/error-code#invalid-parameter";
+
+const refuse = (code: string, message?: string): { readonly ok: false; readonly refusal: WireRefusal } => ({
+  ok: false,
+  refusal: refusalOf(code, message),
+});
+
+/** `undefined` when the text is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The bearer key of a header; null when there is none. */
+export function bearerKey(authorization: string | null): string | null {
+  return /^Bearer +(\S+)$/i.exec(authorization ?? "")?.[1] ?? null;
+}
+
+/** Why a key is refused; `accepted: null` takes every key that begins with `sk-`. */
+export function keyRefusal(key: string | null, accepted: readonly string[] | null): WireRefusal | null {
+  if (key === null) return refusalOf("InvalidApiKey", "No API-key provided.");
+  const known = accepted === null ? key.startsWith("sk-") : accepted.includes(key);
+  return known ? null : refusalOf("InvalidApiKey");
+}
+
+/** The model and the prompt, as far as they can be read from a body that was not checked yet. */
+export function peek(json: unknown): { readonly model: string | null; readonly prompt: string | null } {
+  const messages = MessagesRequest.safeParse(json);
+  if (messages.success) {
+    const texts = messages.data.input.messages.flatMap((message) => message.content.flatMap(({ text }) => text ?? []));
+    return { model: messages.data.model, prompt: texts[0] ?? null };
+  }
+  const prompted = PromptRequest.safeParse(json);
+  if (prompted.success) return { model: prompted.data.model, prompt: prompted.data.input.prompt };
+  const model = typeof json === "object" && json !== null && "model" in json ? json.model : null;
+  return { model: typeof model === "string" ? model : null, prompt: null };
+}
+
+/** JSON, key, model, support of this path: everything before the quota. */
+export function checkFront(submission: Submission, keys: readonly string[] | null): Checked<Model> {
+  const { json, endpoint } = submission;
+  if (json === undefined) return refuse("BadRequest.IllegalInput");
+  const keyFault = keyRefusal(bearerKey(submission.authorization), keys);
+  if (keyFault !== null) return { ok: false, refusal: keyFault };
+  const name = peek(json).model;
+  if (name === null || name === "") return refuse("BadRequest.EmptyModel");
+  const model = findModel(name);
+  if (model === null) return refuse("ModelNotFound");
+  const wantsTask = submission.asyncHeader?.toLowerCase() === "enable";
+  if (endpoint === "multimodalGeneration") {
+    if (wantsTask) return refuse("AccessDenied", ASYNC_UNSUPPORTED);
+    return model.sync ? { ok: true, value: model } : refuse("AccessDenied", SYNC_UNSUPPORTED);
+  }
+  if (!wantsTask) return refuse("AccessDenied", SYNC_UNSUPPORTED);
+  if (model.asyncPath === null) return refuse("AccessDenied", ASYNC_UNSUPPORTED);
+  return model.asyncPath === endpoint ? { ok: true, value: model } : refuse("InvalidParameter", WRONG_PATH);
+}
+
+interface Parts {
+  readonly prompts: readonly string[];
+  readonly images: readonly string[];
+  readonly negativePrompt: string | null;
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+function readMessages(json: unknown): Checked<Parts> {
+  const parsed = MessagesRequest.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    return refuse("InvalidParameter", `Invalid request: ${issue?.path.join(".")}: ${issue?.message}`);
+  }
+  const { messages } = parsed.data.input;
+  const [message] = messages;
+  if (message === undefined || messages.length !== 1) {
+    return refuse("InvalidParameter", `messages must hold exactly one message, but got ${messages.length}`);
+  }
+  if (message.role !== "user") return refuse("InvalidParameter", `role must be user, but got ${message.role}`);
+  const { content } = message;
+  const negative = parsed.data.parameters?.negative_prompt;
+  return {
+    ok: true,
+    value: {
+      prompts: content.flatMap(({ text }) => text ?? []),
+      images: content.flatMap(({ image }) => image ?? []),
+      negativePrompt: negative ?? null,
+      parameters: parsed.data.parameters ?? {},
+    },
+  };
+}
+
+function readPrompted(json: unknown): Checked<Parts> {
+  const parsed = PromptRequest.safeParse(json);
+  if (!parsed.success) return refuse("BadRequest.EmptyInput");
+  const { input, parameters } = parsed.data;
+  return {
+    ok: true,
+    value: {
+      prompts: [input.prompt],
+      images: input.images ?? [],
+      negativePrompt: input.negative_prompt ?? null,
+      parameters: parameters ?? {},
+    },
+  };
+}
+
+function imagesFault(model: Model, count: number): string | null {
+  const { min, max } = model.images;
+  if (count >= min && count <= max) return null;
+  return min > 0
+    ? `For image editing, the message must contain ${min}~${max} image content items. Got ${count} image items.`
+    : `Model '${model.name}' supports ${min}~${max} image content items. Got ${count} image items.`;
+}
+
+function readN(model: Model, given: unknown): Checked<number> {
+  if (model.n === "ignored") return { ok: true, value: 1 };
+  if (model.n === "fixed") {
+    return given === undefined || given === 1
+      ? { ok: true, value: 1 }
+      : refuse("InvalidParameter", "num_images_per_prompt must be 1");
+  }
+  const { max } = model.n;
+  const n = given ?? model.n.default;
+  return typeof n === "number" && Number.isInteger(n) && n >= 1 && n <= max
+    ? { ok: true, value: n }
+    : refuse("InvalidParameter", `num_images_per_prompt must be between 1 and ${max}`);
+}
+
+/** The parameters, after the quota. A prompt that is too long is cut by upstream in silence, and no error here either. */
+export function checkParameters(model: Model, endpoint: Endpoint, json: unknown, anySize: boolean): Checked<WorkOrder> {
+  const legacy = endpoint === "text2image" || endpoint === "image2image";
+  const parts = legacy ? readPrompted(json) : readMessages(json);
+  if (!parts.ok) return parts;
+  const { prompts, images, negativePrompt, parameters } = parts.value;
+  const [prompt] = prompts;
+  if (prompt === undefined || prompts.length !== 1 || prompt.trim() === "") {
+    return refuse("InvalidParameter", `the message must contain exactly one text, but got ${prompts.length}`);
+  }
+  const wrongImages = imagesFault(model, images.length);
+  if (wrongImages !== null) return refuse("InvalidParameter", wrongImages);
+  const n = readN(model, parameters.n);
+  if (!n.ok) return n;
+  const { size, seed } = parameters;
+  if (seed !== undefined && !(typeof seed === "number" && Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED)) {
+    return refuse("InvalidParameter", `seed must be an integer between 0 and ${MAX_SEED}`);
+  }
+  if (size !== undefined) {
+    const wrongSize = typeof size === "string" ? sizeFault(model, size, anySize) : "size must be a string";
+    if (wrongSize !== null) return refuse("InvalidParameter", wrongSize);
+  }
+  const extendsByDefault = model.family !== "z-image";
+  return {
+    ok: true,
+    value: {
+      prompt,
+      negativePrompt: negativePrompt === "" ? null : negativePrompt,
+      images,
+      size: typeof size === "string" ? size : null,
+      n: n.value,
+      seed: typeof seed === "number" ? seed : null,
+      promptExtend: typeof parameters.prompt_extend === "boolean" ? parameters.prompt_extend : extendsByDefault,
+      watermark: parameters.watermark === true,
+    },
+  };
+}

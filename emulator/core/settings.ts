@@ -1,0 +1,85 @@
+import { z } from "zod";
+import { findModel, type Model, type ModelQuota } from "./model-table.ts";
+
+const PositiveMs = z.number().min(0).max(86_400_000);
+
+export const QuotaChange = z.strictObject({
+  starts: z.int().min(1).optional(),
+  periodMs: z.number().min(1).optional(),
+  inProgress: z.int().min(1).nullable().optional(),
+});
+
+/** Everything that can be set, at the start and while it runs. */
+export const Settings = z.strictObject({
+  /** Typical time of one generation; the median of a log-normal distribution. */
+  latencyMs: PositiveMs,
+  /** Sigma of its logarithm; 0: always exactly `latencyMs`. */
+  latencySpread: z.number().min(0).max(2),
+  /** Upstream's own limit on a call: then 500 `RequestTimeOut`. */
+  gatewayTimeoutMs: PositiveMs,
+  /** `off`: nothing is ever throttled. */
+  quota: z.enum(["off", "sliding", "fixed"]),
+  /** Multiplies every period: 0.1 makes `2 a minute` into `2 in six seconds`. */
+  quotaScale: z.number().min(0.0001).max(1000),
+  /** By model, merged over the documented quota, before the scale. */
+  quotas: z.record(z.string(), QuotaChange),
+  /** Whether a refused call counts as a start; nobody knows what upstream does. */
+  countRefused: z.boolean(),
+  /** A task above the limit on running ones waits as PENDING, or is refused with 429. */
+  taskOverflow: z.enum(["queue", "refuse"]),
+  /** The models of the five sizes take any from 512 to 2048 a side, as one prober found. */
+  anySize: z.boolean(),
+  /** Keys that open; null: every key that begins with `sk-`. */
+  apiKeys: z.array(z.string().min(1)).min(1).nullable(),
+  /** How long result links open; null: as recorded, by family (7 days or 1 day). */
+  linkExpiryMs: z.number().min(0).nullable(),
+  /** How long a finished task is known. */
+  taskKeptMs: PositiveMs,
+  /** `drawn`: a picture of the prompt; `small-file`: a plain one that costs nothing to make. */
+  images: z.enum(["drawn", "small-file"]),
+  /** Pads every image to this size of file; null: as it comes. */
+  imageBytes: z.int().min(0).max(100_000_000).nullable(),
+  /** Seeds latencies, throws of faults, and the pictures of requests without a seed. */
+  seed: z.int().min(0),
+});
+export type Settings = z.infer<typeof Settings>;
+
+/** What holds where nothing is said: latencies for people, quotas as documented. */
+export const DEFAULT_SETTINGS: Settings = {
+  latencyMs: 4000,
+  latencySpread: 0.35,
+  gatewayTimeoutMs: 298_000,
+  quota: "sliding",
+  quotaScale: 1,
+  quotas: {},
+  countRefused: false,
+  taskOverflow: "queue",
+  anySize: false,
+  apiKeys: null,
+  linkExpiryMs: null,
+  taskKeptMs: 86_400_000,
+  images: "drawn",
+  imageBytes: null,
+  seed: 1,
+};
+
+/** A change of some of them. */
+export const SettingsPatch = Settings.partial();
+export type SettingsPatch = z.infer<typeof SettingsPatch>;
+
+/** The quota in force for a model; null when quotas are off. */
+export function quotaOf(settings: Settings, model: Model): ModelQuota | null {
+  if (settings.quota === "off") return null;
+  const change = settings.quotas[model.name] ?? {};
+  const { starts, periodMs, inProgress } = model.quota;
+  return {
+    starts: change.starts ?? starts,
+    periodMs: (change.periodMs ?? periodMs) * settings.quotaScale,
+    inProgress: change.inProgress === undefined ? inProgress : change.inProgress,
+  };
+}
+
+/** Names in `quotas` that no model has: a typing mistake that would otherwise stay unseen. */
+export function unknownQuotaModels(settings: SettingsPatch): string[] {
+  return Object.keys(settings.quotas ?? {}).filter((name) => findModel(name) === null);
+}

@@ -1,0 +1,140 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import sharp from "sharp";
+import { hashText } from "../core/random.ts";
+import { installFonts } from "./fonts.ts";
+import { framesFor, type Picture, pictureSvg } from "./picture.ts";
+import { paddedTo, plainPng, withWords } from "./png.ts";
+
+/** An input image, small enough to be kept; `null` where it could not be looked at. */
+export type InputPreview = Buffer | null;
+
+/** Files are kept this long in memory, oldest thrown out first; they can be drawn or read again. */
+const MEMORY_BYTES = 256 * 1024 * 1024;
+/** Gradients hardly shrink further above this, and each step costs time. */
+const PNG_COMPRESSION = 3;
+
+/** Buffers by name, up to a total size. */
+class BufferCache {
+  readonly #buffers = new Map<string, Buffer>();
+  #bytes = 0;
+
+  get(name: string): Buffer | undefined {
+    const buffer = this.#buffers.get(name);
+    if (buffer === undefined) return undefined;
+    // Used last, thrown out last.
+    this.#buffers.delete(name);
+    this.#buffers.set(name, buffer);
+    return buffer;
+  }
+
+  set(name: string, buffer: Buffer): void {
+    if (this.#buffers.has(name) || buffer.length > MEMORY_BYTES) return;
+    this.#buffers.set(name, buffer);
+    this.#bytes += buffer.length;
+    for (const [oldest, { length }] of this.#buffers) {
+      if (this.#bytes <= MEMORY_BYTES) return;
+      this.#buffers.delete(oldest);
+      this.#bytes -= length;
+    }
+  }
+}
+
+async function draw(picture: Picture, inputs: readonly InputPreview[]): Promise<Buffer> {
+  const frames = framesFor(picture, inputs.length);
+  const laid = await Promise.all(
+    inputs.flatMap((input, index) => {
+      const frame = frames[index];
+      if (input === null || frame === undefined) return [];
+      const resized = sharp(input).resize(frame.width, frame.height, { fit: "cover" }).toBuffer();
+      return [resized.then((image) => ({ input: image, left: frame.left, top: frame.top }))];
+    }),
+  );
+  return sharp(Buffer.from(pictureSvg(picture, inputs.length)))
+    .composite(laid)
+    .removeAlpha()
+    .png({ compressionLevel: PNG_COMPRESSION })
+    .toBuffer();
+}
+
+function plain({ prompt, seed, index, width, height }: Picture): Buffer {
+  const hash = hashText(`${prompt}\n${seed}\n${index}`);
+  return plainPng(width, height, [hash & 0xff, (hash >>> 8) & 0xff, (hash >>> 16) & 0xff]);
+}
+
+/** Draws pictures and keeps their files: in `folder` when there is one, so that links outlive the process. */
+export class Painter {
+  readonly #folder: string | null;
+  readonly #cache = new BufferCache();
+  /** How to draw again what memory has lost; not needed where there is a folder. */
+  readonly #recipes = new Map<string, () => Promise<Buffer>>();
+  readonly #drawing = new Map<string, Promise<Buffer>>();
+
+  constructor(folder: string | null) {
+    installFonts();
+    this.#folder = folder;
+    if (folder !== null) mkdirSync(folder, { recursive: true });
+  }
+
+  /** Draws, unless the same was drawn before; answers the name by which `file` finds it. On disk before it returns. */
+  async paint(picture: Picture, inputs: readonly InputPreview[], mode: "drawn" | "small-file"): Promise<string> {
+    const hash = createHash("sha256").update(JSON.stringify([mode, picture]));
+    for (const input of inputs) hash.update(input ?? "none");
+    const name = hash.digest("hex").slice(0, 32);
+    const recipe = async (): Promise<Buffer> =>
+      withWords(mode === "drawn" ? await draw(picture, inputs) : plain(picture), {
+        Description: picture.prompt,
+        Comment: `seed ${picture.seed}, image ${picture.index}`,
+        Software: `darkroom-emulator ${picture.model}`,
+      });
+    if (this.#folder === null) this.#recipes.set(name, recipe);
+    else if (existsSync(join(this.#folder, `${name}.png`))) return name;
+    const png = await this.#once(name, recipe);
+    if (this.#folder !== null) {
+      const file = join(this.#folder, `${name}.png`);
+      writeFileSync(`${file}.part`, png);
+      renameSync(`${file}.part`, file);
+    }
+    return name;
+  }
+
+  /** The file of a painted picture, padded to a size or as it is; null when nothing of that name was painted. */
+  async file(name: string, bytes: number | null): Promise<Buffer | null> {
+    const whole = `${name} ${bytes}`;
+    const known = this.#cache.get(whole);
+    if (known !== undefined) return known;
+    const png = await this.#base(name);
+    if (png === null) return null;
+    const file = bytes === null ? png : paddedTo(png, bytes);
+    this.#cache.set(whole, file);
+    return file;
+  }
+
+  async #base(name: string): Promise<Buffer | null> {
+    const known = this.#cache.get(name);
+    if (known !== undefined) return known;
+    if (this.#folder !== null) {
+      const file = join(this.#folder, `${name}.png`);
+      return existsSync(file) ? readFileSync(file) : null;
+    }
+    const recipe = this.#recipes.get(name);
+    return recipe === undefined ? null : this.#once(name, recipe);
+  }
+
+  /** Two requests for the same picture at once draw it once. */
+  #once(name: string, recipe: () => Promise<Buffer>): Promise<Buffer> {
+    const cached = this.#cache.get(name);
+    if (cached !== undefined) return Promise.resolve(cached);
+    const running = this.#drawing.get(name);
+    if (running !== undefined) return running;
+    const drawing = recipe()
+      .then((png) => {
+        this.#cache.set(name, png);
+        return png;
+      })
+      .finally(() => this.#drawing.delete(name));
+    this.#drawing.set(name, drawing);
+    return drawing;
+  }
+}

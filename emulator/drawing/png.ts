@@ -1,0 +1,56 @@
+/** PNG files by hand: chunks added, plain files made. Pure but for zlib. */
+import { crc32, deflateSync } from "node:zlib";
+
+const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+/** Length, type and checksum around a chunk's data. */
+const CHUNK_FRAME_BYTES = 12;
+/** Signature and IHDR: ancillary chunks may come right after. */
+const HEAD_BYTES = SIGNATURE.length + CHUNK_FRAME_BYTES + 13;
+
+function chunk(type: string, data: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
+  const framed = Buffer.alloc(body.length + 8);
+  framed.writeUInt32BE(data.length, 0);
+  body.copy(framed, 4);
+  framed.writeUInt32BE(crc32(body), body.length + 4);
+  return framed;
+}
+
+function insertAfterHead(png: Buffer, chunks: readonly Buffer[]): Buffer {
+  return Buffer.concat([png.subarray(0, HEAD_BYTES), ...chunks, png.subarray(HEAD_BYTES)]);
+}
+
+/** The same picture with words in it (iTXt, UTF-8), so that a file tells what it was made from. */
+export function withWords(png: Buffer, words: Readonly<Record<string, string>>): Buffer {
+  const chunks = Object.entries(words).map(([keyword, text]) =>
+    chunk("iTXt", Buffer.concat([Buffer.from(`${keyword}\0\0\0\0\0`, "latin1"), Buffer.from(text, "utf8")])),
+  );
+  return insertAfterHead(png, chunks);
+}
+
+/**
+ * The same picture in a file of exactly `bytes`, by a private ancillary chunk that every reader passes over. A file that
+ * is too big already, or too near to fit a chunk in, stays as it is.
+ */
+export function paddedTo(png: Buffer, bytes: number): Buffer {
+  const room = bytes - png.length - CHUNK_FRAME_BYTES;
+  return room < 0 ? png : insertAfterHead(png, [chunk("paDd", Buffer.alloc(room, 0x2e))]);
+}
+
+/** A plain picture of one colour: real, of the size asked, a few hundred bytes, and made in a millisecond. */
+export function plainPng(width: number, height: number, [red, green, blue]: readonly [number, number, number]): Buffer {
+  const head = Buffer.alloc(13);
+  head.writeUInt32BE(width, 0);
+  head.writeUInt32BE(height, 4);
+  // One bit a pixel, indexed: every pixel is colour 0 of the palette.
+  head.writeUInt8(1, 8);
+  head.writeUInt8(3, 9);
+  const pixels = Buffer.alloc((Math.ceil(width / 8) + 1) * height);
+  return Buffer.concat([
+    SIGNATURE,
+    chunk("IHDR", head),
+    chunk("PLTE", Buffer.from([red, green, blue])),
+    chunk("IDAT", deflateSync(pixels, { level: 1 })),
+    chunk("IEND", Buffer.alloc(0)),
+  ]);
+}

@@ -1,0 +1,90 @@
+/** Lines of text for a picture, in any script. Pure: widths are estimated, not measured. */
+
+const WIDE =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Extended_Pictographic}\u3000-\u303f\uff00-\uffef]/u;
+const NARROW = /[ iljtfrI.,:;'!|()[\]]/;
+const MARK = /^\p{M}$/u;
+const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}]/u;
+const LETTER = /\p{L}/u;
+
+/** Width of one grapheme in ems; on the wide side, so that a line rather ends early than runs over. */
+function emsOf(grapheme: string): number {
+  const first = String.fromCodePoint(grapheme.codePointAt(0) ?? 32);
+  if (MARK.test(first)) return 0;
+  if (WIDE.test(first)) return 1.05;
+  if (NARROW.test(first)) return 0.42;
+  if (/[mwMW@%—]/.test(first)) return 1.1;
+  return /[A-Z]/.test(first) ? 0.82 : 0.7;
+}
+
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+const words = new Intl.Segmenter(undefined, { granularity: "word" });
+
+/** Estimated width in ems. */
+export function textWidthEms(text: string): number {
+  let ems = 0;
+  for (const { segment } of graphemes.segment(text)) ems += emsOf(segment);
+  return ems;
+}
+
+/** Whether the text is read from the right: its first letter decides. */
+export function isRightToLeft(text: string): boolean {
+  for (const character of text) if (LETTER.test(character)) return RIGHT_TO_LEFT.test(character);
+  return false;
+}
+
+/** Words with what follows them up to the next one; a word wider than a line is cut by graphemes. */
+function pieces(text: string, maxEms: number): string[] {
+  const found: string[] = [];
+  for (const { segment, isWordLike } of words.segment(text)) {
+    const last = found.at(-1);
+    // Punctuation and spaces stay with what is before them: no line begins with a comma.
+    if (last !== undefined && !isWordLike && !/\s$/.test(last)) found[found.length - 1] = last + segment;
+    else found.push(segment);
+  }
+  return found.flatMap((piece) => {
+    if (textWidthEms(piece) <= maxEms) return [piece];
+    const cut: string[] = [""];
+    for (const { segment } of graphemes.segment(piece)) {
+      if (textWidthEms(cut[cut.length - 1] + segment) > maxEms) cut.push("");
+      cut[cut.length - 1] += segment;
+    }
+    return cut;
+  });
+}
+
+/** At most `maxLines` lines of at most `maxEms` each; what does not fit ends in an ellipsis. White space is one space. */
+export function wrapText(text: string, maxEms: number, maxLines: number): string[] {
+  // What XML cannot hold is not drawn.
+  const clean = text
+    .toWellFormed()
+    .replace(/[\p{Cc}\uFFFE\uFFFF\s]+/gu, " ")
+    .trim();
+  const lines: string[] = [];
+  let line = "";
+  for (const piece of pieces(clean, maxEms)) {
+    if (line !== "" && textWidthEms((line + piece).trimEnd()) > maxEms) {
+      lines.push(line.trim());
+      line = "";
+      if (lines.length > maxLines) break;
+    }
+    line += piece;
+  }
+  if (line.trim() !== "") lines.push(line.trim());
+  if (lines.length <= maxLines) return lines;
+  const kept = lines.slice(0, maxLines);
+  const last = Array.from(graphemes.segment(kept[maxLines - 1] ?? ""), ({ segment }) => segment);
+  while (last.length > 0 && textWidthEms(`${last.join("")}…`) > maxEms) last.pop();
+  kept[maxLines - 1] = `${last.join("").trimEnd()}…`;
+  return kept;
+}
+
+/** Text as XML holds it. */
+export function escapeXml(text: string): string {
+  return text
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll('"', "&quot;")
+    .replaceAll("'", "&apos;");
+}

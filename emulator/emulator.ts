@@ -1,0 +1,66 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Clock } from "./clock.ts";
+import { requestIdOf } from "./core/ids.ts";
+import type { Painter } from "./drawing/painter.ts";
+import type { EmulatorState } from "./emulator-state.ts";
+import type { Arrival } from "./wire-response.ts";
+
+/** What every route needs. */
+export interface Emulator {
+  readonly state: EmulatorState;
+  readonly painter: Painter;
+  readonly clock: Clock;
+  readonly holds: Holds;
+  /** Scheme, host and port that result links begin with. */
+  readonly origin: () => string;
+  /** Aborted when the server stops: nothing waits longer. */
+  readonly stopping: AbortSignal;
+}
+
+/** A call that came in now. */
+export function arrive(emulator: Emulator): Arrival {
+  return { atMs: emulator.clock.now(), requestId: requestIdOf(randomBytes(16)) };
+}
+
+/** How the ledger names a key. */
+export function hashKey(key: string): string {
+  return createHash("sha256").update(key).digest("hex").slice(0, 16);
+}
+
+export interface Held {
+  readonly callId: number;
+  readonly prompt: string | null;
+  readonly at: "arrival" | "answer";
+}
+
+/** Calls that wait to be let go, so that a test can act at a certain moment instead of sleeping. */
+export class Holds {
+  readonly #held = new Map<number, { readonly held: Held; readonly letGo: () => void }>();
+
+  get list(): Held[] {
+    return Array.from(this.#held.values(), ({ held }) => held);
+  }
+
+  /** Resolves when the call is let go, or at once when `signal` aborts. */
+  wait(held: Held, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      const letGo = (): void => {
+        this.#held.delete(held.callId);
+        signal.removeEventListener("abort", letGo);
+        resolve();
+      };
+      this.#held.set(held.callId, { held, letGo });
+      signal.addEventListener("abort", letGo, { once: true });
+    });
+  }
+
+  /** Lets go those that fit; all without a condition. Answers how many. */
+  release(prompt: string | null): number {
+    const fitting = Array.from(this.#held.values()).filter(
+      ({ held }) => prompt === null || held.prompt?.includes(prompt),
+    );
+    for (const { letGo } of fitting) letGo();
+    return fitting.length;
+  }
+}

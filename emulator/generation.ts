@@ -1,0 +1,122 @@
+/** The work itself: pictures are drawn, links issued, and what was made is billed. */
+import { createHash, randomInt } from "node:crypto";
+import type { MadeImage } from "./core/answer-body.ts";
+import type { Fault } from "./core/fault.ts";
+import { NEWER_LINK_MS, OLDER_LINK_MS, type ResultNaming, resultPath } from "./core/ids.ts";
+import { outputSize } from "./core/image-size.ts";
+import { sampleLatencyMs } from "./core/latency.ts";
+import type { Model } from "./core/model-table.ts";
+import { hashText } from "./core/random.ts";
+import type { Checked, WorkOrder } from "./core/request-check.ts";
+import { type InputImage, readInputImage } from "./drawing/input-image.ts";
+import type { Emulator } from "./emulator.ts";
+import type { BilledImage } from "./journal-entry.ts";
+import { resultLink } from "./result-link.ts";
+
+const MAX_SEED = 2_147_483_647;
+
+/** One accepted generation. */
+export interface Work {
+  readonly callId: number;
+  readonly requestId: string;
+  readonly keyHash: string;
+  readonly model: Model;
+  readonly order: WorkOrder;
+  readonly inputs: readonly InputImage[];
+  readonly asTask: boolean;
+  readonly fault: Fault | null;
+}
+
+/** Looks at the input images, in order; the first bad one refuses the call. */
+export async function readInputs(order: WorkOrder): Promise<Checked<InputImage[]>> {
+  const inputs: InputImage[] = [];
+  for (const source of order.images) {
+    const answer = await readInputImage(source);
+    if (!answer.ok) return answer;
+    inputs.push(answer.image);
+  }
+  return { ok: true, value: inputs };
+}
+
+/** How long this generation takes, a `slow` fault included. */
+export function workMs(emulator: Emulator, fault: Fault | null): number {
+  const { latencyMs, latencySpread } = emulator.state.settings;
+  const usual = sampleLatencyMs(latencyMs, latencySpread, emulator.state.random);
+  return usual + (fault?.type === "slow" ? fault.extraMs : 0);
+}
+
+function namingOf(model: Model, asTask: boolean): ResultNaming {
+  if (model.family === "qwen3") return "serving";
+  return asTask || model.name === "qwen-image-edit" ? "numbered" : "older";
+}
+
+function linkMs(emulator: Emulator, model: Model, fault: Fault | null): number {
+  if (fault?.type === "link-expires") return fault.inMs;
+  const { linkExpiryMs } = emulator.state.settings;
+  if (linkExpiryMs !== null) return linkExpiryMs;
+  return model.family === "qwen3" || model.family === "wan2.6" || model.family === "legacy"
+    ? NEWER_LINK_MS
+    : OLDER_LINK_MS;
+}
+
+/**
+ * Draws the images and issues their links, without billing them yet. `atMs` and `expiresAtMs` are relative to the end of
+ * the work: 0, and how long the link opens.
+ */
+export async function makeImages(emulator: Emulator, work: Work): Promise<BilledImage[]> {
+  const { state, painter, clock } = emulator;
+  const { model, order, fault } = work;
+  const { images: mode, imageBytes } = state.settings;
+  const { width, height } = outputSize(model, order.size, work.inputs.at(-1)?.size ?? null);
+  const seed = order.seed ?? Math.floor(state.random() * MAX_SEED);
+  const spread = randomInt(0, 2 ** 32);
+  const previews = work.inputs.map(({ preview }) => preview);
+  const linkFault = fault?.type === "result" ? { how: fault.how, times: fault.times, delayMs: fault.delayMs } : null;
+  const made: BilledImage[] = [];
+  // One after another: many at once only make each other late on a small machine.
+  for (let index = 0; index < order.n; index++) {
+    const { prompt, negativePrompt, watermark } = order;
+    const picture = { prompt, negativePrompt, watermark, model: model.name, width, height, seed, index };
+    const name = await painter.paint(picture, previews, mode);
+    const file = await painter.file(name, imageBytes);
+    if (file === null) throw new Error(`makeImages: picture ${name} vanished`);
+    made.push({
+      atMs: 0,
+      callId: work.callId,
+      taskId: null,
+      requestId: work.requestId,
+      model: model.name,
+      prompt,
+      keyHash: work.keyHash,
+      index,
+      seed,
+      path: resultPath(namingOf(model, work.asTask), work.requestId, index, seed, clock.now(), hashText(`${spread}`)),
+      expiresAtMs: linkMs(emulator, model, fault),
+      width,
+      height,
+      bytes: file.length,
+      sha256: createHash("sha256").update(file).digest("hex"),
+      picture: name,
+      paddedTo: imageBytes,
+      linkFault,
+    });
+  }
+  return made;
+}
+
+/** Bills images now: on record when it returns. */
+export function billNow(emulator: Emulator, images: readonly BilledImage[]): BilledImage[] {
+  const nowMs = emulator.clock.now();
+  const billed = images.map((image) => ({ ...image, atMs: nowMs, expiresAtMs: nowMs + image.expiresAtMs }));
+  emulator.state.bill(billed);
+  return billed;
+}
+
+/** Images as an answer shows them. */
+export function shown(emulator: Emulator, images: readonly BilledImage[]): MadeImage[] {
+  return images.map(({ path, expiresAtMs, width, height }) => ({
+    url: resultLink(emulator.origin(), path, expiresAtMs),
+    width,
+    height,
+  }));
+}

@@ -1,0 +1,89 @@
+import { join } from "node:path";
+import { createAdaptorServer } from "@hono/node-server";
+import { Hono } from "hono";
+import { type Clock, systemClock } from "./clock.ts";
+import { controlRoutes } from "./control-routes.ts";
+import { refusalOf } from "./core/error-table.ts";
+import type { FaultRule } from "./core/fault.ts";
+import { DEFAULT_SETTINGS, type Settings } from "./core/settings.ts";
+import { Painter } from "./drawing/painter.ts";
+import { arrive, type Emulator, Holds } from "./emulator.ts";
+import { EmulatorState } from "./emulator-state.ts";
+import { generationRoutes } from "./generation-routes.ts";
+import { fileJournal, memoryJournal } from "./journal.ts";
+import { resultRoutes } from "./result-routes.ts";
+import { taskRoutes } from "./task-routes.ts";
+import { type EmulatorEnv, refusalResponse } from "./wire-response.ts";
+
+export interface EmulatorOptions {
+  readonly settings?: Partial<Settings>;
+  readonly rules?: readonly FaultRule[];
+  /** Where facts and images are kept. Without it everything is forgotten with the process. */
+  readonly stateFolder?: string;
+  readonly host?: string;
+  /** 0 or absent: any free one. */
+  readonly port?: number;
+  readonly clock?: Clock;
+}
+
+export interface RunningEmulator {
+  /** Without a slash at its end; what `QWEN_BASE_URL` takes. */
+  readonly url: string;
+  readonly state: EmulatorState;
+  close(): Promise<void>;
+}
+
+/** Starts to listen. Rejects with the system's error when the port is taken. */
+export async function startEmulator(options: EmulatorOptions = {}): Promise<RunningEmulator> {
+  const clock = options.clock ?? systemClock;
+  const { stateFolder, host = "127.0.0.1" } = options;
+  const stop = new AbortController();
+  let origin = "";
+  const journal = stateFolder === undefined ? memoryJournal() : fileJournal(join(stateFolder, "facts.jsonl"));
+  const emulator: Emulator = {
+    state: new EmulatorState(journal, { ...DEFAULT_SETTINGS, ...options.settings }, options.rules ?? [], clock.now),
+    painter: new Painter(stateFolder === undefined ? null : join(stateFolder, "images")),
+    clock,
+    holds: new Holds(),
+    origin: () => origin,
+    stopping: stop.signal,
+  };
+
+  const app = new Hono<EmulatorEnv>();
+  app.route("/", generationRoutes(emulator));
+  app.route("/", taskRoutes(emulator));
+  app.route("/", resultRoutes(emulator));
+  app.route("/", controlRoutes(emulator));
+  app.notFound(() => refusalResponse(clock, arrive(emulator), refusalOf("NotFound")));
+  app.onError((error) => {
+    console.error("emulator:", error);
+    return refusalResponse(clock, arrive(emulator), refusalOf("InternalError"));
+  });
+
+  const server = createAdaptorServer({ fetch: app.fetch });
+  // Longer than any client keeps an idle connection: a reused one must not be closed under a request.
+  if ("keepAliveTimeout" in server) server.keepAliveTimeout = 120_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port ?? 0, host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error(`no port: listening at ${String(address)}`);
+  origin = `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`;
+  return {
+    url: origin,
+    state: emulator.state,
+    close: () =>
+      new Promise((resolve) => {
+        stop.abort();
+        server.close(() => {
+          emulator.state.close();
+          resolve();
+        });
+        if ("closeAllConnections" in server) server.closeAllConnections();
+      }),
+  };
+}

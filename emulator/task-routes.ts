@@ -1,0 +1,162 @@
+import { Hono } from "hono";
+import { API_PREFIX, type WireTaskList, wireHeaders, wirePaths } from "../worker/dashscope/wire.ts";
+import { taskAnswer, unknownTaskAnswer } from "./core/answer-body.ts";
+import { refusalOf } from "./core/error-table.ts";
+import { parseWireStamp } from "./core/ids.ts";
+import { bearerKey, keyRefusal } from "./core/request-check.ts";
+import { arrive, type Emulator, hashKey } from "./emulator.ts";
+import { earlyAnswer, lateAnswer, type Outcome } from "./fault-answer.ts";
+import { shown } from "./generation.ts";
+import type { CallKind } from "./journal-entry.ts";
+import {
+  type Arrival,
+  type EmulatorContext,
+  type EmulatorEnv,
+  isGone,
+  refusalResponse,
+  wireResponse,
+} from "./wire-response.ts";
+
+/** Each of the three task calls: 20 a second for an account (the vendor's page). */
+const LOOKS_PER_SECOND = 20;
+const DAY_MS = 86_400_000;
+
+type Work = (
+  arrival: Arrival,
+  keyHash: string,
+) => { readonly status: number; readonly code?: string; readonly body: object };
+
+/** Notes the call, draws its fault, checks key and rate, then does the work. */
+async function handle(
+  emulator: Emulator,
+  c: EmulatorContext,
+  kind: CallKind,
+  taskId: string | null,
+  work: Work,
+): Promise<Response> {
+  const { state, clock } = emulator;
+  const arrival = arrive(emulator);
+  const key = bearerKey(c.req.header(wireHeaders.authorization) ?? null);
+  const facts = taskId === null ? null : (state.task(taskId)?.facts ?? null);
+  const keyHash = key === null ? null : hashKey(key);
+  const { call: note, fault } = state.openCall({
+    atMs: arrival.atMs,
+    kind,
+    method: c.req.method,
+    path: c.req.path,
+    requestId: arrival.requestId,
+    keyHash,
+    model: facts?.model ?? null,
+    prompt: facts?.order.prompt ?? null,
+  });
+  const answer = async (): Promise<Outcome> => {
+    const early = await earlyAnswer(c, emulator, arrival, note, fault);
+    if (early !== null) return early;
+    if (fault?.type === "slow") await clock.sleep(fault.extraMs, emulator.stopping);
+    const refusal =
+      keyRefusal(key, state.settings.apiKeys) ??
+      (state.takeLook(`${keyHash} ${kind}`, LOOKS_PER_SECOND) ? null : refusalOf("Throttling.RateQuota"));
+    if (refusal !== null) {
+      return { response: refusalResponse(clock, arrival, refusal), status: refusal.status, code: refusal.code };
+    }
+    const { status, code, body } = work(arrival, keyHash ?? "");
+    const spoilt = await lateAnswer(c, clock, arrival, fault, body);
+    return (
+      spoilt ?? {
+        response: wireResponse(clock, arrival, body, status),
+        status,
+        ...(code === undefined ? {} : { code }),
+      }
+    );
+  };
+  const outcome = await answer();
+  state.closeCall({
+    id: note.id,
+    endedAtMs: clock.now(),
+    status: outcome.status,
+    code: outcome.code ?? null,
+    taskId,
+    billedImages: 0,
+    clientGone: outcome.status !== null && isGone(c),
+  });
+  return outcome.response;
+}
+
+function readTask(emulator: Emulator, taskId: string, arrival: Arrival, keyHash: string): object {
+  const task = emulator.state.task(taskId);
+  // Tasks belong to the account that submitted them.
+  if (task === null || task.facts.keyHash !== keyHash) return unknownTaskAnswer(taskId, arrival.requestId);
+  return taskAnswer(task, shown(emulator, emulator.state.ledger.imagesOfTask(taskId)), arrival.requestId);
+}
+
+function positive(text: string | undefined, fallback: number): number {
+  return text !== undefined && /^[1-9]\d{0,5}$/.test(text) ? Number(text) : fallback;
+}
+
+function listTasks(emulator: Emulator, c: EmulatorContext, arrival: Arrival, keyHash: string): WireTaskList {
+  const nowMs = emulator.clock.now();
+  const query = (name: string): string | undefined => c.req.query(name);
+  const startMs = parseWireStamp(query("start_time") ?? "") ?? nowMs - DAY_MS;
+  const endMs = parseWireStamp(query("end_time") ?? "") ?? nowMs;
+  const found = emulator.state
+    .tasks()
+    .filter(
+      ({ facts, status }) =>
+        facts.keyHash === keyHash &&
+        facts.submittedAtMs >= startMs &&
+        facts.submittedAtMs <= endMs &&
+        (query("model_name") ?? facts.model) === facts.model &&
+        (query("status") ?? status) === status &&
+        (query("task_id") ?? facts.id) === facts.id,
+    )
+    .reverse();
+  const page = positive(query("page_no"), 1);
+  const pageSize = Math.min(100, positive(query("page_size"), 10));
+  return {
+    total: found.length,
+    data: found.slice((page - 1) * pageSize, page * pageSize).map((task) => ({
+      api_key_id: keyHash.slice(0, 5),
+      gmt_create: task.facts.submittedAtMs,
+      ...(task.startedAtMs === null ? {} : { start_time: task.startedAtMs }),
+      ...(task.endedAtMs === null ? {} : { end_time: task.endedAtMs }),
+      model_name: task.facts.model,
+      region: "ap-southeast-1",
+      request_id: task.facts.requestId,
+      status: task.status,
+      task_id: task.facts.id,
+    })),
+    total_page: Math.ceil(found.length / pageSize),
+    page_no: page,
+    page_size: pageSize,
+    request_id: arrival.requestId,
+  };
+}
+
+/** One task, the list of them, and cancelling while PENDING. Failed and unknown tasks are answered with 200. */
+export function taskRoutes(emulator: Emulator): Hono<EmulatorEnv> {
+  const routes = new Hono<EmulatorEnv>();
+  const list = (c: EmulatorContext): Promise<Response> =>
+    handle(emulator, c, "list", null, (arrival, keyHash) => ({
+      status: 200,
+      body: listTasks(emulator, c, arrival, keyHash),
+    }));
+  routes.get(`${API_PREFIX}${wirePaths.tasks}`, list);
+  routes.get(`${API_PREFIX}${wirePaths.tasks}/`, list);
+  routes.get(`${API_PREFIX}${wirePaths.tasks}/:id`, (c) => {
+    const id = c.req.param("id");
+    return handle(emulator, c, "task", id, (arrival, keyHash) => ({
+      status: 200,
+      body: readTask(emulator, id, arrival, keyHash),
+    }));
+  });
+  routes.post(`${API_PREFIX}${wirePaths.tasks}/:id/cancel`, (c) => {
+    const id = c.req.param("id");
+    return handle(emulator, c, "cancel", id, (arrival, keyHash) => {
+      const owned = emulator.state.task(id)?.facts.keyHash === keyHash;
+      if (owned && emulator.state.cancelTask(id)) return { status: 200, body: { request_id: arrival.requestId } };
+      const { status, code, message } = refusalOf("UnsupportedOperation");
+      return { status, code, body: { code, message, request_id: arrival.requestId } };
+    });
+  });
+  return routes;
+}
