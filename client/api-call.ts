@@ -27,6 +27,7 @@ export interface ApiCall {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A success, or a status that the call takes for an answer too. */
 export interface ApiAnswer {
   readonly status: number;
   readonly headers: Headers;
@@ -115,6 +116,7 @@ function headersOf(settings: Settings, call: ApiCall): Record<string, string> {
   };
 }
 
+/** What says who asks; nothing where a cookie does. */
 export function authHeaders(settings: Settings): Record<string, string> {
   return settings.token === null ? {} : { Authorization: `Bearer ${settings.token}` };
 }

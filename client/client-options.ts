@@ -5,6 +5,7 @@ import type { SocketConstructor } from "./text-socket.ts";
 /** The part of `fetch` that the client uses. */
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 
+/** What a client is made of; every field has a default somewhere. */
 export interface ClientOptions {
   /** Where Darkroom is, like `https://darkroom.example.com`; in a browser the page's own origin when left out. */
   readonly baseUrl?: string;
@@ -17,6 +18,7 @@ export interface ClientOptions {
   readonly timing?: Partial<ClientTiming>;
 }
 
+/** Every time and bound of the client, in the unit of its name. */
 export interface ClientTiming {
   readonly retry: RetryPolicy;
   readonly reconnect: ReconnectPolicy;

@@ -10,10 +10,12 @@ import { waitForJob } from "./wait-for-job.ts";
 import { type FeedOptions, watchFeed } from "./watch-feed.ts";
 import { type JobTarget, jobPath, type WatchOptions, watchJob } from "./watch-job.ts";
 
+/** What every call takes. Aborting `signal` rejects with its reason, whatever the call is doing. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Which jobs; left out, all of them. */
 export interface ListOptions extends CallOptions {
   readonly status?: readonly JobStatus[] | undefined;
   readonly workflow?: Workflow | undefined;

@@ -13,6 +13,7 @@ export interface CallFacts {
 /** A newer server may know codes that this client does not. */
 const AnyProblem = Problem.extend({ code: z.string() });
 
+/** A problem as it came: its code may be newer than this client. */
 export type ReceivedProblem = Omit<Problem, "code"> & { readonly code: ProblemCode | (string & {}) };
 
 /** The server refused, and said why (RFC 9457). Decide on `code`; `message` is for people. */

@@ -17,6 +17,7 @@ export interface FrameSource<Frame> {
   readonly poll: () => AsyncGenerator<Frame, "finished" | "again" | "lost", void>;
 }
 
+/** What every watcher may give. */
 export interface FollowOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called on each change of state, never twice in a row with the same. */

@@ -8,6 +8,7 @@ export interface LinkState {
   readonly pollUntilMs: number | null;
 }
 
+/** How connections are repeated and given up. All times in ms. */
 export interface ReconnectPolicy {
   readonly baseDelayMs: number;
   readonly maxDelayMs: number;
@@ -28,6 +29,7 @@ export const DEFAULT_RECONNECT_POLICY: ReconnectPolicy = {
   pollingMs: 60_000,
 };
 
+/** Before the first connection. */
 export const FRESH_LINK: LinkState = { failures: 0, pollUntilMs: null };
 
 /** Which way to go now. */

@@ -4,6 +4,7 @@ import type { ReferenceSubmit, TextSubmit } from "../schemas/submit.ts";
 import { type ApiCall, callApi, parseAnswer } from "./api-call.ts";
 import type { Settings } from "./client-options.ts";
 
+/** How a submission is made. */
 export interface SubmitOptions {
   /**
    * 1 to 255 printable ASCII characters. Left out, each call gets its own, so that the client's own repetitions make one job.

@@ -10,6 +10,7 @@ export interface SocketLike {
   addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
   addEventListener(type: "close", listener: (event: { readonly code: number }) => void): void;
 }
+/** What `new` is called on with an address. */
 export type SocketConstructor = new (url: string) => SocketLike;
 
 /** How a connection ended. `code` 1000: the server has said everything. */

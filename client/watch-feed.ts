@@ -9,6 +9,7 @@ import { parseFrame } from "./parse-frame.ts";
 import { pause } from "./pause.ts";
 import { readSocket } from "./text-socket.ts";
 
+/** Which feed, from where on. */
 export interface FeedOptions extends FollowOptions {
   /** The cursor of the last frame already known: every job that changed since is told first, once, as it is now. */
   readonly after?: number | undefined;

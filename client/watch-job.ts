@@ -9,6 +9,7 @@ import { parseFrame } from "./parse-frame.ts";
 import { pause } from "./pause.ts";
 import { readSocket, type SocketConstructor } from "./text-socket.ts";
 
+/** From where on a job is watched. */
 export interface WatchOptions extends FollowOptions {
   /** The seq of the last event already known: what came after it is told first. Left out: the state now, then what happens. */
   readonly after?: number | undefined;

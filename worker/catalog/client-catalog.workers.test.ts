@@ -44,6 +44,25 @@ describe("record", () => {
     expect(await ids(catalog)).toEqual([]);
   });
 
+  it("forgets removals after 30 days, a few at a time, and numbers changes upwards all the same", async () => {
+    const { object } = newCatalog();
+    await runInDurableObject(object, (_catalog, state) => {
+      const dayMs = 86_400_000;
+      const kept = () => state.storage.sql.exec<{ id: string }>("SELECT id FROM jobs ORDER BY id").toArray().length;
+      const store = new CatalogStore(state.storage);
+      for (let n = 0; n < 15; n++) store.forget(jobId(n), 1_000 + n);
+      store.forget(jobId(20), 1_000 + 29 * dayMs);
+      expect(kept()).toBe(16);
+      store.forget(jobId(21), 2_000 + 30 * dayMs);
+      expect(kept()).toBe(7);
+      store.forget(jobId(22), 2_001 + 30 * dayMs);
+      expect(kept()).toBe(3);
+      const [last] = store.changes(0, 10).slice(-1);
+      store.forget(jobId(23), 2_000 + 90 * dayMs);
+      expect(new CatalogStore(state.storage).lastCursor()).toBeGreaterThan(last?.cursor ?? 0);
+    });
+  });
+
   it("writes at most 8 rows for a job that is queued, runs and ends", async () => {
     const { object } = newCatalog();
     const perJob = await runInDurableObject(object, (_catalog, state) => {

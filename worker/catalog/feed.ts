@@ -57,13 +57,17 @@ export class Feed {
   /** To all who are up to date; the others get it as they catch up. */
   tell(change: Change): void {
     const byOrigin = new Map<string, Message>();
+    let someoneIsBehind = false;
     for (const watcher of this.#watchers()) {
-      if (watcher.cursor !== null) continue;
+      if (watcher.cursor !== null) {
+        someoneIsBehind = true;
+        continue;
+      }
       const message = byOrigin.get(watcher.origin) ?? this.#message(change, watcher.origin);
       byOrigin.set(watcher.origin, message);
       watcher.send(message.frame, message.json);
     }
-    this.catchUp();
+    if (someoneIsBehind) this.catchUp();
   }
 
   /** A new place of a job that is otherwise as it was; its number is the feed's newest, which these watchers have. */

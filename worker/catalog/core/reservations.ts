@@ -14,6 +14,7 @@ export const RECORD_DELAY_MS = 10_000;
 /** A grant takes at most this part of what is free, so that near the limit several places that submit share it. */
 const SHARE_OF_FREE = 8;
 
+/** Submissions that are promised now and have not turned up as jobs. */
 export function outstanding(reservations: readonly Reservation[], nowMs: number): number {
   return reservations.reduce((sum, { endsAtMs, left }) => (endsAtMs > nowMs ? sum + left : sum), 0);
 }
