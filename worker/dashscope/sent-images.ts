@@ -1,3 +1,4 @@
+import { byteChunks } from "../byte-chunks.ts";
 import type { ImageBytes, SentImage } from "./contract.ts";
 
 /** Images on their way into one request's body. */
@@ -52,6 +53,9 @@ function piecesOf(text: string, marks: readonly string[], images: readonly SentI
   return [...pieces, rest];
 }
 
+/** A multiple of three: base64 turns three bytes into four letters, so each chunk ends on a whole one. */
+const CHUNK_BYTES = 192 * 1024;
+
 const encoder = new TextEncoder();
 
 function lengthOf(piece: Piece): number {
@@ -63,8 +67,7 @@ class Sending {
   readonly readable: ReadableStream<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #done: Promise<void>;
-  #reader: ReadableStreamDefaultReader<Uint8Array> | null = null;
-  #ended = false;
+  readonly #stop = new AbortController();
   #broke = false;
 
   constructor(pieces: readonly Piece[]) {
@@ -78,8 +81,7 @@ class Sending {
   }
 
   async end(): Promise<boolean> {
-    this.#ended = true;
-    this.#reader?.cancel().catch(() => undefined);
+    this.#stop.abort();
     await this.#writer.abort().catch(() => undefined);
     await this.#done;
     return !this.#broke;
@@ -92,7 +94,7 @@ class Sending {
         continue;
       }
       if (await this.#sendBase64(piece)) continue;
-      this.#broke = !this.#ended;
+      this.#broke = !this.#stop.signal.aborted;
       await this.#writer.abort(new Error("an input image broke off"));
       return;
     }
@@ -101,26 +103,18 @@ class Sending {
 
   /** False when the image cannot be read, or has another length than it told. Throws when nobody takes what is written. */
   async #sendBase64(image: ImageBytes): Promise<boolean> {
-    const reader = image.body.getReader();
-    this.#reader = reader;
-    let left = new Uint8Array(0);
+    const chunks = byteChunks(image.body, CHUNK_BYTES, this.#stop.signal);
     let bytes = 0;
     while (true) {
-      const next = await reader.read().catch(() => null);
+      const next = await chunks.next().catch(() => null);
       if (next === null) return false;
-      if (next.done) break;
+      if (next.done) return bytes === image.bytes;
       bytes += next.value.byteLength;
-      if (bytes > image.bytes) return false;
-      // Base64 turns three bytes into four letters: what is over waits for the next chunk.
-      const chunk = new Uint8Array(left.byteLength + next.value.byteLength);
-      chunk.set(left);
-      chunk.set(next.value, left.byteLength);
-      const even = chunk.byteLength - (chunk.byteLength % 3);
-      left = chunk.slice(even);
-      if (even > 0) await this.#writer.write(encoder.encode(chunk.subarray(0, even).toBase64()));
+      if (bytes > image.bytes) {
+        await chunks.return();
+        return false;
+      }
+      await this.#writer.write(encoder.encode(next.value.toBase64()));
     }
-    if (left.byteLength > 0) await this.#writer.write(encoder.encode(left.toBase64()));
-    reader.releaseLock();
-    return bytes === image.bytes;
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { JobRequest } from "../../schemas/job.ts";
+import { byteStream } from "../results/test-image.ts";
 import { dashScope } from "./client.ts";
 import type { ImageBytes, SentImage } from "./contract.ts";
 
@@ -31,16 +32,15 @@ function imageOf(bytes: Uint8Array<ArrayBuffer>, chunkBytes: readonly number[], 
   let at = 0;
   let turn = 0;
   let canceled = false;
-  const body = new ReadableStream<Uint8Array>({
-    pull(controller) {
-      const length = chunkBytes[turn++ % chunkBytes.length] ?? 1;
-      if (at >= bytes.byteLength) return controller.close();
-      controller.enqueue(bytes.slice(at, at + length));
-      at += length;
-    },
-    cancel() {
-      canceled = true;
-    },
+  const next = () => {
+    const length = chunkBytes[turn++ % chunkBytes.length] ?? 1;
+    if (at >= bytes.byteLength) return null;
+    const chunk = bytes.slice(at, at + length);
+    at += length;
+    return chunk;
+  };
+  const body = byteStream(next, () => {
+    canceled = true;
   });
   const image: ImageBytes = { contentType: "image/png", bytes: told, body };
   return { image, wasCanceled: () => canceled };
@@ -86,7 +86,7 @@ describe("images sent as bytes", () => {
         image: {
           contentType: "image/png",
           bytes: 1000,
-          body: new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error("R2 is away")) }),
+          body: byteStream(() => Promise.reject(new Error("R2 is away"))),
         },
       },
     ],
@@ -111,11 +111,9 @@ describe("images sent as bytes", () => {
 
   it("are read no further, and stall nothing, when the connection breaks amid a stalled read", async () => {
     let canceled = false;
-    const body = new ReadableStream<Uint8Array>({
-      pull: () => new Promise(() => undefined),
-      cancel: () => {
-        canceled = true;
-      },
+    const stalled = () => new Promise<never>(() => undefined);
+    const body = byteStream(stalled, () => {
+      canceled = true;
     });
     const answer = await generate([{ contentType: "image/png", bytes: 1000, body }], async () => {
       throw new Error("Network connection lost.");

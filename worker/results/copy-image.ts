@@ -1,3 +1,4 @@
+import { byteChunks } from "../byte-chunks.ts";
 import type { CopyAnswer, CopyImage, StoredImage } from "./contract.ts";
 import { type Fetch, type FetchedLink, fetchLink } from "./fetch-link.ts";
 import { ImageInspector } from "./image-inspector.ts";
@@ -6,6 +7,9 @@ import { LINK_LIFE_MS, signatureEnded } from "./result-link.ts";
 
 /** The largest image any model makes (4096², 16 bits a channel, hardly compressed) is smaller. */
 const MAX_IMAGE_BYTES = 64 * 1024 * 1024;
+
+/** Large enough that hand-overs cost nothing beside the copy; two are held at a time. */
+const CHUNK_BYTES = 256 * 1024;
 
 const ENDED = "the copy was ended before the image was whole";
 
@@ -56,20 +60,13 @@ export function createImageCopier(
       response.body.cancel().catch(() => undefined);
       return { ok: false, kind: "gone", reason: `the image has ${length} bytes; ${MAX_IMAGE_BYTES} are taken at most` };
     }
-    const reader = response.body.getReader();
-    const stop = () => {
-      reader.cancel().catch(() => undefined);
-    };
-    signal.addEventListener("abort", stop);
-    const open = (contentType: string) =>
-      length === null ? unknownLengthSink(bucket, key, contentType) : fixedLengthSink(bucket, key, length, contentType);
-    const pump = new Pump(open);
+    const pump = new Pump((contentType) =>
+      length === null ? unknownLengthSink(bucket, key, contentType) : fixedLengthSink(bucket, key, length, contentType),
+    );
     try {
-      let next = await reader.read();
-      while (!next.done) {
-        const refusal = await pump.take(next.value);
+      for await (const chunk of byteChunks(response.body, CHUNK_BYTES, signal)) {
+        const refusal = await pump.take(chunk);
         if (refusal !== null) return failed(refusal);
-        next = await reader.read();
       }
       if (signal.aborted) return failed(ENDED);
       if (length !== null && pump.bytes !== length) {
@@ -77,8 +74,6 @@ export function createImageCopier(
       }
       return await pump.end();
     } finally {
-      signal.removeEventListener("abort", stop);
-      stop();
       await pump.dispose();
     }
   }
@@ -90,7 +85,7 @@ export function createImageCopier(
     try {
       const inspector = new ImageInspector();
       const hash = new Hash();
-      for await (const chunk of object.body) {
+      for await (const chunk of byteChunks(object.body, CHUNK_BYTES, new AbortController().signal)) {
         inspector.add(chunk);
         await hash.write(chunk);
       }

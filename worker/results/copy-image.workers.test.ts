@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { CopyAnswer } from "./contract.ts";
 import { createImageCopier } from "./copy-image.ts";
 import type { Fetch } from "./fetch-link.ts";
-import { framedPng, sha256Hex } from "./test-image.ts";
+import { byteStream, framedPng, sha256Hex } from "./test-image.ts";
 
 const DELIVERED = Date.parse("2026-11-23T12:00:00Z");
 const SIGNED = `Expires=${DELIVERED / 1000 + 3600}&Signature=top-secret`;
@@ -33,13 +33,10 @@ function copy(fetch: Fetch, given: Copy = {}): Promise<CopyAnswer> {
 function serves(bytes: Uint8Array, length: number | null = bytes.byteLength, status = 200): Fetch {
   return async () => {
     let at = 0;
-    const body = new ReadableStream<Uint8Array>({
-      pull(controller) {
-        const chunk = bytes.slice(at, at + 16_384);
-        at += chunk.byteLength;
-        if (chunk.byteLength === 0) controller.close();
-        else controller.enqueue(chunk);
-      },
+    const body = byteStream(() => {
+      const chunk = bytes.slice(at, at + 16_384);
+      at += chunk.byteLength;
+      return chunk.byteLength === 0 ? null : chunk;
     });
     return new Response(body, { status, headers: length === null ? {} : { "content-length": String(length) } });
   };
@@ -115,12 +112,10 @@ describe("copying an image", () => {
   function breaksOff(bytes: Uint8Array): Fetch {
     return async () => {
       let sent = false;
-      const body = new ReadableStream<Uint8Array>({
-        pull(controller) {
-          if (sent) controller.error(new Error(`reset while reading ${LINK}`));
-          else controller.enqueue(bytes.slice(0, 50_000));
-          sent = true;
-        },
+      const body = byteStream(() => {
+        if (sent) return Promise.reject(new Error(`reset while reading ${LINK}`));
+        sent = true;
+        return bytes.slice(0, 50_000);
       });
       return new Response(body, { headers: { "content-length": String(bytes.byteLength) } });
     };
@@ -151,11 +146,10 @@ describe("copying an image", () => {
     let sentBytes = 0;
     const endless: Fetch = async () =>
       new Response(
-        new ReadableStream<Uint8Array>({
-          pull(controller) {
-            controller.enqueue(sentBytes === 0 ? png.slice(0, 40) : filler);
-            sentBytes += filler.byteLength;
-          },
+        byteStream(() => {
+          const chunk = sentBytes === 0 ? png.slice(0, 40) : filler.slice();
+          sentBytes += chunk.byteLength;
+          return chunk;
         }),
       );
     expect((await failure(copy(endless))).reason).toContain("larger");
@@ -271,14 +265,13 @@ describe("a copy that runs again or is ended", () => {
     const controller = new AbortController();
     const hanging: Fetch = async () => {
       let sent = false;
-      const body = new ReadableStream<Uint8Array>({
-        pull(stream) {
-          if (!sent) stream.enqueue(first.slice(0, 40_000));
-          else queueMicrotask(() => controller.abort());
-          const wasSent = sent;
-          sent = true;
-          return wasSent ? new Promise(() => undefined) : undefined;
-        },
+      const body = byteStream(() => {
+        if (sent) {
+          queueMicrotask(() => controller.abort());
+          return new Promise<never>(() => undefined);
+        }
+        sent = true;
+        return first.slice(0, 40_000);
       });
       return new Response(body, { headers: { "content-length": String(first.byteLength) } });
     };

@@ -20,3 +20,20 @@ export function framedPng(width: number, height: number, filler: number, seed = 
 export async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
+
+/** As a fetch's body or R2's, a stream of bytes that can be read in chunks of any size: of what `next` gives until null. */
+export function byteStream(
+  next: () => Uint8Array<ArrayBuffer> | null | Promise<never>,
+  canceled: () => void = () => undefined,
+): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    type: "bytes",
+    async pull(controller) {
+      const chunk = await next();
+      if (chunk !== null) return controller.enqueue(chunk);
+      controller.close();
+      controller.byobRequest?.respond(0);
+    },
+    cancel: canceled,
+  });
+}
