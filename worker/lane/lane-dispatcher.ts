@@ -16,6 +16,8 @@ import { LaneStore } from "./lane-store.ts";
 const ALARM_AGAIN_MS = 5_000;
 /** An alarm so long overdue is taken for lost and set again. */
 const ALARM_OVERDUE_MS = 1_000;
+/** Within this an alarm with nothing to do is worth moving: the row costs less than the wake. */
+const ALARM_SOON_MS = 10_000;
 
 /** What a lane has in memory, made from what is stored. */
 interface LaneCore {
@@ -145,11 +147,16 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     return { quota: quotaFor(this.#model, {}, "sg"), attemptBudgetMs: 0, paused: { code: "misconfigured", hint } };
   }
 
-  /** Sets the alarm unless one comes before anyway: an early one only looks, and is cheaper than moving it each time. */
+  /**
+   * Sets the alarm unless one comes before anyway: an early one only looks, which is cheaper than moving it with each
+   * start and end. One that would soon come for nothing (an offer was answered) is moved.
+   */
   #arm(wantedAtMs: number | null, now: number): void {
     if (wantedAtMs === null) return;
-    const isOverdue = this.#armedAtMs !== null && this.#armedAtMs < now - ALARM_OVERDUE_MS;
-    if (this.#armedAtMs !== null && this.#armedAtMs <= wantedAtMs && !isOverdue) return;
+    const armedAtMs = this.#armedAtMs;
+    const isLost = armedAtMs === null || armedAtMs < now - ALARM_OVERDUE_MS;
+    const isIdle = armedAtMs !== null && armedAtMs < now + ALARM_SOON_MS && armedAtMs < wantedAtMs - ALARM_OVERDUE_MS;
+    if (!isLost && !isIdle && armedAtMs <= wantedAtMs) return;
     this.#armedAtMs = wantedAtMs;
     // Not awaited: so it is one batch with what was just written. A write that fails resets the object.
     void this.ctx.storage.setAlarm(wantedAtMs);

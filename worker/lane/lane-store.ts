@@ -1,7 +1,6 @@
 import type { Priority } from "../../schemas/job.ts";
 import type { LaneState } from "./core/lane-state.ts";
-import type { LaneStorage, LeaseEntry, WaitingEntry } from "./core/lane-storage.ts";
-import type { LineKey } from "./core/line-index.ts";
+import type { LaneStorage, LeaseEntry, Standing, WaitingEntry } from "./core/lane-storage.ts";
 import { PRIORITIES } from "./core/turns.ts";
 
 /** Written to the first time something is stored, so that a lane that is only looked at leaves nothing behind. */
@@ -13,7 +12,6 @@ const TABLES = `
     PRIMARY KEY (priority, turn, seq)
   ) WITHOUT ROWID;
   CREATE UNIQUE INDEX IF NOT EXISTS waiting_by_job ON waiting (job_id);
-  CREATE INDEX IF NOT EXISTS waiting_by_client ON waiting (priority, client, turn);
   CREATE INDEX IF NOT EXISTS waiting_watched ON waiting (watched) WHERE watched = 1;
   CREATE TABLE IF NOT EXISTS leases (
     job_id TEXT PRIMARY KEY, lease_id TEXT NOT NULL, client TEXT NOT NULL, priority INTEGER NOT NULL,
@@ -60,7 +58,7 @@ function leaseOf(row: LeaseRow): LeaseEntry {
   };
 }
 
-/** `LaneStorage` in the object's SQLite. Every question but `allKeys`, `watched` and those about all leases reads one row. */
+/** `LaneStorage` in the object's SQLite. Every question but `everyone`, `watched` and those about all leases reads one row. */
 export class LaneStore implements LaneStorage {
   readonly #sql: SqlStorage;
   #hasTables: boolean;
@@ -107,11 +105,6 @@ export class LaneStore implements LaneStorage {
     return row === undefined ? null : entryOf(row);
   }
 
-  lastTurn(priority: Priority, client: string): number | null {
-    const query = "SELECT turn FROM waiting WHERE priority = ? AND client = ? ORDER BY turn DESC LIMIT 1";
-    return this.#rows<{ turn: number }>(query, PRIORITIES.indexOf(priority), client)[0]?.turn ?? null;
-  }
-
   lastSeq(priority: Priority, turn: number): number | null {
     const query = "SELECT seq FROM waiting WHERE priority = ? AND turn = ? ORDER BY seq DESC LIMIT 1";
     return this.#rows<{ seq: number }>(query, PRIORITIES.indexOf(priority), turn)[0]?.seq ?? null;
@@ -149,13 +142,10 @@ export class LaneStore implements LaneStorage {
     return this.#rows<WaitingRow>("SELECT * FROM waiting WHERE watched = 1").map(entryOf);
   }
 
-  allKeys(): readonly (LineKey & { readonly priority: Priority })[] {
-    const query = "SELECT priority, turn, seq FROM waiting ORDER BY priority, turn, seq";
-    return this.#rows<{ priority: number; turn: number; seq: number }>(query).map((row) => ({
-      priority: priorityOf(row),
-      turn: row.turn,
-      seq: row.seq,
-    }));
+  everyone(): readonly Standing[] {
+    const query = "SELECT priority, client, turn, seq FROM waiting ORDER BY priority, turn, seq";
+    type Row = { priority: number; client: string; turn: number; seq: number };
+    return this.#rows<Row>(query).map((row) => ({ ...row, priority: priorityOf(row) }));
   }
 
   lease(jobId: string): LeaseEntry | null {

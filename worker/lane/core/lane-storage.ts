@@ -12,6 +12,9 @@ export interface WaitingEntry extends LineKey {
   readonly watched: boolean;
 }
 
+/** What of an entry says where it stands. */
+export type Standing = Pick<WaitingEntry, "priority" | "client" | "turn" | "seq">;
+
 /** A lease that is out, with the place that it had: a put-back gets it again. */
 export interface LeaseEntry extends WaitingEntry {
   readonly leaseId: string;
@@ -23,7 +26,7 @@ export interface LeaseEntry extends WaitingEntry {
 
 /**
  * Where a lane keeps what it must not forget. All calls are synchronous; the writes of one decision become durable
- * together, before anything of it is seen outside. Reads cost the same however many wait, but for `allKeys`.
+ * together, before anything of it is seen outside. Reads cost the same however many wait, but for `everyone`.
  */
 export interface LaneStorage {
   loadState(): LaneState | null;
@@ -32,8 +35,6 @@ export interface LaneStorage {
   /** The first of a priority's line. */
   head(priority: Priority): WaitingEntry | null;
   waiting(jobId: string): WaitingEntry | null;
-  /** The last turn that a client's jobs wait for in a priority. */
-  lastTurn(priority: Priority, client: string): number | null;
   /** The last `seq` in a turn. */
   lastSeq(priority: Priority, turn: number): number | null;
   insertWaiting(entry: WaitingEntry): void;
@@ -42,8 +43,8 @@ export interface LaneStorage {
   deleteWaiting(entry: WaitingEntry): void;
   anyWatched(): boolean;
   watched(): readonly WaitingEntry[];
-  /** Everybody in line, in no order: read once when someone first asks for a place. */
-  allKeys(): Iterable<LineKey & { readonly priority: Priority }>;
+  /** Everybody in line, in the order of turns within a priority: read once when someone first joins or asks for a place. */
+  everyone(): Iterable<Standing>;
 
   lease(jobId: string): LeaseEntry | null;
   insertLease(lease: LeaseEntry): void;

@@ -20,6 +20,7 @@ describe("LineIndex", () => {
         const left = added.filter((key) => !removed.has(key)).sort((a, b) => a.turn - b.turn || a.seq - b.seq);
         expect(index.size).toBe(left.length);
         expect(index.first()).toEqual(left[0] ?? null);
+        expect(index.last()).toEqual(left.at(-1) ?? null);
         left.forEach((key, before) => {
           expect(index.countBefore(key)).toBe(before);
         });

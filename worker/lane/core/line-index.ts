@@ -46,6 +46,10 @@ export class LineIndex<Key extends LineKey = LineKey> {
     return this.#chunks[0]?.[0] ?? null;
   }
 
+  last(): Key | null {
+    return this.#chunks.at(-1)?.at(-1) ?? null;
+  }
+
   /** A key that is in already is not added again. */
   add(key: Key): void {
     const at = Math.min(this.#chunkFor(key), Math.max(0, this.#chunks.length - 1));

@@ -1,14 +1,41 @@
 import type { Priority } from "../../../schemas/job.ts";
 import type { Ticket } from "../contract.ts";
-import type { LaneStorage, WaitingEntry } from "./lane-storage.ts";
+import type { LaneStorage, Standing, WaitingEntry } from "./lane-storage.ts";
 import { LineIndex } from "./line-index.ts";
-import { choosePriority, nextTurn, type PerPriority, startsBefore, type Turns } from "./turns.ts";
+import { choosePriority, nextTurn, type PerPriority, PRIORITIES, startsBefore, type Turns } from "./turns.ts";
+
+/** The line in memory: enough to say who stands where, and which turn a client's next job gets. */
+class LineMemory {
+  readonly order: PerPriority<LineIndex> = { high: new LineIndex(), normal: new LineIndex(), low: new LineIndex() };
+  /** Each client's own part of each line. */
+  readonly #clients: PerPriority<Map<string, LineIndex>> = { high: new Map(), normal: new Map(), low: new Map() };
+
+  add({ priority, client, turn, seq }: Standing): void {
+    const key = { turn, seq };
+    this.order[priority].add(key);
+    const own = this.#clients[priority].get(client) ?? new LineIndex();
+    own.add(key);
+    this.#clients[priority].set(client, own);
+  }
+
+  remove({ priority, client, turn, seq }: Standing): void {
+    const key = { turn, seq };
+    this.order[priority].remove(key);
+    const own = this.#clients[priority].get(client);
+    own?.remove(key);
+    if (own?.size === 0) this.#clients[priority].delete(client);
+  }
+
+  lastTurn(priority: Priority, client: string): number | null {
+    return this.#clients[priority].get(client)?.last()?.turn ?? null;
+  }
+}
 
 /** The jobs in line: who is next, and who is how many places before whom. */
 export class Line {
   readonly #storage: LaneStorage;
-  /** Built when someone first asks for a place, and kept up from then on. */
-  #index: PerPriority<LineIndex> | null = null;
+  /** Built when someone first joins or asks for a place, and kept up from then on: a start never needs it. */
+  #memory: LineMemory | null = null;
 
   constructor(storage: LaneStorage) {
     this.#storage = storage;
@@ -25,51 +52,46 @@ export class Line {
   }
 
   isEmpty(): boolean {
-    return (
-      this.#storage.head("high") === null && this.#storage.head("normal") === null && this.#storage.head("low") === null
-    );
+    return PRIORITIES.every((priority) => this.#storage.head(priority) === null);
   }
 
-  /** The place that a job would get at the end of its client's line. Nothing is stored yet. */
+  /** The place that a job gets at the end of its client's line. Nothing is stored yet. */
   placeFor(ticket: Ticket, watched: boolean, turns: Turns): WaitingEntry {
     const { jobId, client, priority, round } = ticket;
-    const turn = nextTurn(turns, priority, this.#storage.lastTurn(priority, client));
+    const turn = nextTurn(turns, priority, this.#loaded().lastTurn(priority, client));
     const seq = (this.#storage.lastSeq(priority, turn) ?? 0) + 1;
     return { jobId, client, priority, round, turn, seq, watched };
   }
 
   add(entry: WaitingEntry): void {
     this.#storage.insertWaiting(entry);
-    this.#index?.[entry.priority].add(entry);
+    this.#memory?.add(entry);
   }
 
   remove(entry: WaitingEntry): void {
     this.#storage.deleteWaiting(entry);
-    this.#index?.[entry.priority].remove(entry);
+    this.#memory?.remove(entry);
   }
 
   /** How many will be served before `entry`, if nobody joins or leaves. */
   before(entry: WaitingEntry, turns: Turns): number {
-    const index = this.#loaded();
-    const ahead = index[entry.priority].countBefore(entry);
-    return startsBefore(turns, entry.priority, ahead, this.#sizes(index));
+    const { order } = this.#loaded();
+    const ahead = order[entry.priority].countBefore(entry);
+    const waiting = { high: order.high.size, normal: order.normal.size, low: order.low.size };
+    return startsBefore(turns, entry.priority, ahead, waiting);
   }
 
   size(): number {
-    const sizes = this.#sizes(this.#loaded());
-    return sizes.high + sizes.normal + sizes.low;
+    const { order } = this.#loaded();
+    return order.high.size + order.normal.size + order.low.size;
   }
 
-  #sizes(index: PerPriority<LineIndex>): PerPriority<number> {
-    return { high: index.high.size, normal: index.normal.size, low: index.low.size };
-  }
-
-  #loaded(): PerPriority<LineIndex> {
-    if (this.#index === null) {
-      const index = { high: new LineIndex(), normal: new LineIndex(), low: new LineIndex() };
-      for (const { priority, turn, seq } of this.#storage.allKeys()) index[priority].add({ turn, seq });
-      this.#index = index;
+  #loaded(): LineMemory {
+    if (this.#memory === null) {
+      const memory = new LineMemory();
+      for (const entry of this.#storage.everyone()) memory.add(entry);
+      this.#memory = memory;
     }
-    return this.#index;
+    return this.#memory;
   }
 }

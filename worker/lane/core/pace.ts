@@ -78,11 +78,15 @@ export function spacingMs(share: number, quota: Quota): number {
   return share >= 1 ? 0 : Math.ceil(paddedPeriodMs(quota) / (quota.starts * share));
 }
 
-/** The earliest moment from `fromMs` that is far enough from the start before, at the share believed then. */
+/**
+ * The earliest moment from `fromMs` that is far enough from the start before, at the share believed then. At the full
+ * pace that is `fromMs`, even when the start before is counted a little after it.
+ */
 export function spreadFromMs(pace: Pace, quota: Quota, startBeforeMs: number, fromMs: number): number {
   let atMs = fromMs;
   for (;;) {
-    const farEnoughMs = startBeforeMs + spacingMs(shareAt(pace, quota, atMs), quota);
+    const share = shareAt(pace, quota, atMs);
+    const farEnoughMs = share >= 1 ? atMs : startBeforeMs + spacingMs(share, quota);
     if (farEnoughMs <= atMs) return atMs;
     const stepMs = quietStepMs(quota);
     const quietMs = Math.max(0, atMs - quietSinceMs(pace));

@@ -1,8 +1,8 @@
 import type { Priority } from "../../../schemas/job.ts";
 import type { LaneState } from "../core/lane-state.ts";
-import type { LaneStorage, LeaseEntry, WaitingEntry } from "../core/lane-storage.ts";
-import { LineIndex, type LineKey } from "../core/line-index.ts";
-import { type PerPriority, PRIORITIES } from "../core/turns.ts";
+import type { LaneStorage, LeaseEntry, Standing, WaitingEntry } from "../core/lane-storage.ts";
+import { LineIndex } from "../core/line-index.ts";
+import type { PerPriority } from "../core/turns.ts";
 
 /** `LaneStorage` in memory, for virtual time: the simulation and the properties run the lane's own code over it. */
 export class MemoryStorage implements LaneStorage {
@@ -14,8 +14,6 @@ export class MemoryStorage implements LaneStorage {
   };
   readonly #waiting = new Map<string, WaitingEntry>();
   readonly #watched = new Map<string, WaitingEntry>();
-  /** The turns that a client's jobs wait for in a priority, ascending. */
-  readonly #turns = new Map<string, number[]>();
   readonly #leases = new Map<string, LeaseEntry>();
   #joined = 0;
 
@@ -35,10 +33,6 @@ export class MemoryStorage implements LaneStorage {
     return this.#waiting.get(jobId) ?? null;
   }
 
-  lastTurn(priority: Priority, client: string): number | null {
-    return this.#turns.get(`${priority} ${client}`)?.at(-1) ?? null;
-  }
-
   /** Not the turn's own last, but never less. */
   lastSeq(): number | null {
     return this.#joined;
@@ -48,11 +42,6 @@ export class MemoryStorage implements LaneStorage {
     if (this.#waiting.has(entry.jobId)) throw new Error(`${entry.jobId} is in line already`);
     this.#joined += 1;
     this.#set(entry);
-    const key = `${entry.priority} ${entry.client}`;
-    const turns = this.#turns.get(key) ?? [];
-    const later = turns.findLastIndex((turn) => turn <= entry.turn) + 1;
-    turns.splice(later, 0, entry.turn);
-    this.#turns.set(key, turns);
   }
 
   updateWaiting(entry: WaitingEntry): void {
@@ -71,10 +60,6 @@ export class MemoryStorage implements LaneStorage {
     this.#waiting.delete(entry.jobId);
     this.#watched.delete(entry.jobId);
     this.#lines[entry.priority].remove(entry);
-    const key = `${entry.priority} ${entry.client}`;
-    const turns = this.#turns.get(key) ?? [];
-    turns.splice(turns.indexOf(entry.turn), 1);
-    if (turns.length === 0) this.#turns.delete(key);
   }
 
   anyWatched(): boolean {
@@ -85,10 +70,8 @@ export class MemoryStorage implements LaneStorage {
     return [...this.#watched.values()];
   }
 
-  *allKeys(): Iterable<LineKey & { readonly priority: Priority }> {
-    for (const priority of PRIORITIES) {
-      for (const entry of this.#waiting.values()) if (entry.priority === priority) yield entry;
-    }
+  everyone(): Iterable<Standing> {
+    return this.#waiting.values();
   }
 
   lease(jobId: string): LeaseEntry | null {
