@@ -1,0 +1,187 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { SettingsPatch } from "../../emulator/core/settings.ts";
+import { type EmulatorControl, emulatorControl } from "./control.ts";
+import { type ProcessGroup, startGroup } from "./process-group.ts";
+import { until } from "./until.ts";
+
+/** What tests want unless they say otherwise: quick, never throttled, images that cost nothing to make. */
+export const QUICK_EMULATOR: SettingsPatch = { latencyMs: 50, latencySpread: 0, quota: "off", images: "small-file" };
+
+const WIDE_OPEN = { starts: 1000, periodMs: 1000, inProgress: null };
+/** A lane that never makes a job wait; for the models that tests use. */
+export const OPEN_LANES = JSON.stringify(
+  Object.fromEntries(
+    ["qwen-image-max", "qwen-image-edit-max", "qwen-image-plus", "qwen-image", "wan2.6-t2i"].map((model) => [
+      model,
+      WIDE_OPEN,
+    ]),
+  ),
+);
+
+export interface ProductOptions {
+  /** The Worker's variables, over `AUTH_MODE=open`, `LANE_LIMITS` wide open and the emulator's address and a key. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Settings over `QUICK_EMULATOR`; false: no emulator (then `QWEN_BASE_URL` and `QWEN_API_KEY` come by `env`). */
+  readonly emulator?: SettingsPatch | false;
+  /** Where everything is stored; left out: a new folder that `stop` removes. */
+  readonly stateDir?: string;
+  /** Of the Worker; left out: a free one. */
+  readonly port?: number;
+  /** A bundle to run instead of the sources, e.g. a production build. */
+  readonly script?: string;
+  /** Another project to run, by its wrangler file: a benchmark's floor or peer. */
+  readonly config?: string;
+}
+
+/** What can be killed: the emulator with its journal, the Worker with wrangler and workerd, or both at once. */
+export type Part = "emulator" | "worker" | "all";
+
+export interface Product {
+  /** `http://localhost:PORT`, the same after each restart. */
+  readonly baseUrl: string;
+  /** Throws on use when there is no emulator. */
+  readonly emulator: EmulatorControl;
+  readonly stateDir: string;
+  /** Of the whole Worker's process group: memory and the like can be looked up by it. Changes with a restart. */
+  workerPid(): number;
+  /** What the Worker and the emulator have printed since their last start. */
+  log(): string;
+  /** Kills whole process groups; SIGKILL unless said otherwise. Resolves once they are gone. What is stored stays. */
+  kill(part?: Part, signal?: NodeJS.Signals): Promise<void>;
+  /** Starts what does not run, on the same ports and state, with other variables over the earlier ones if given. */
+  restart(env?: Readonly<Record<string, string>>): Promise<void>;
+  /** Ends everything and removes the state if it was made for this product. */
+  stop(): Promise<void>;
+}
+
+/** A port that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  const address = server.address();
+  await new Promise<void>((closed) => server.close(() => closed()));
+  if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
+  return address.port;
+}
+
+/** The Worker serves the page from `dist/web`, which must exist. */
+function buildPageOnce(): void {
+  if (existsSync("dist/web/index.html")) return;
+  const args = ["node_modules/vite/bin/vite.js", "build", "--config", "web/vite.config.ts", "--logLevel", "warn"];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`the page could not be built:\n${stderr}`);
+}
+
+async function answers(what: string, url: string, group: ProcessGroup): Promise<void> {
+  await until(what, async () => {
+    const how = group.ended();
+    if (how !== null) throw new Error(`${what} ended (${how}):\n${group.log()}`);
+    try {
+      await (await fetch(url, { signal: AbortSignal.timeout(5_000) })).body?.cancel();
+      return true;
+    } catch {
+      return undefined;
+    }
+  });
+}
+
+/** dotenv's own quoting: single quotes keep all but themselves. */
+function envLine(name: string, value: string): string {
+  if (value.includes("'")) throw new Error(`${name}: single quotes are not supported in tests' variables`);
+  return `${name}='${value}'`;
+}
+
+/**
+ * Starts the real product: `wrangler dev` with its workerd and state on disk, and the emulator as its upstream. Resolves
+ * when both answer; rejects with their last words when one dies.
+ */
+export async function startProduct(options: ProductOptions = {}): Promise<Product> {
+  const { config, script } = options;
+  if (config === undefined) buildPageOnce();
+  const ownState = options.stateDir === undefined;
+  const stateDir = resolve(options.stateDir ?? mkdtempSync(join(tmpdir(), "darkroom-test-")));
+  mkdirSync(stateDir, { recursive: true });
+  const port = options.port ?? (await freePort());
+  const emulatorPort = await freePort();
+  const emulatorUrl = `http://127.0.0.1:${emulatorPort}`;
+  const baseUrl = `http://localhost:${port}`;
+  let vars: Record<string, string> = {
+    AUTH_MODE: "open",
+    LANE_LIMITS: OPEN_LANES,
+    ...(options.emulator === false ? {} : { QWEN_BASE_URL: emulatorUrl, QWEN_API_KEY: "sk-emulator" }),
+    ...options.env,
+  };
+  let emulator: ProcessGroup | null = null;
+  let worker: ProcessGroup | null = null;
+
+  async function startEmulator(): Promise<void> {
+    if (options.emulator === false || emulator !== null) return;
+    const settings = JSON.stringify({ ...QUICK_EMULATOR, ...options.emulator });
+    const state = join(stateDir, "emulator");
+    const args = ["emulator/main.ts", "--port", String(emulatorPort), "--state", state, "--settings", settings];
+    emulator = startGroup(args, process.env);
+    await answers("the emulator", `${emulatorUrl}/__emulator/`, emulator);
+  }
+
+  async function startWorker(): Promise<void> {
+    if (worker !== null) return;
+    const envFile = join(stateDir, "worker-vars");
+    const lines = Object.entries(vars).map(([name, value]) => envLine(name, value));
+    writeFileSync(envFile, `${lines.join("\n")}\n`, { mode: 0o600 });
+    const args = [
+      "node_modules/wrangler/bin/wrangler.js",
+      "dev",
+      ...(script === undefined ? [] : [script, "--no-bundle"]),
+    ];
+    args.push(...(config === undefined ? [] : ["--config", config]));
+    args.push("--port", String(port), "--ip", "localhost", "--inspector-port", "0", "--persist-to", stateDir);
+    args.push("--env-file", envFile, "--log-level", "warn", "--show-interactive-dev-session=false");
+    const quiet = { WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", NO_COLOR: "1", CI: "1" };
+    worker = startGroup(args, { ...process.env, ...quiet });
+    await answers("the Worker", `${baseUrl}/api/health`, worker);
+  }
+
+  async function kill(part: Part, signal: NodeJS.Signals): Promise<void> {
+    const groups = [part === "emulator" ? null : worker, part === "worker" ? null : emulator];
+    if (part !== "emulator") worker = null;
+    if (part !== "worker") emulator = null;
+    await Promise.all(groups.map((group) => group?.kill(signal)));
+  }
+
+  async function startBoth(): Promise<void> {
+    try {
+      await Promise.all([startEmulator(), startWorker()]);
+    } catch (error) {
+      await kill("all", "SIGKILL");
+      throw error;
+    }
+  }
+
+  await startBoth();
+  return {
+    baseUrl,
+    stateDir,
+    get emulator() {
+      if (options.emulator === false) throw new Error("this product was started without the emulator");
+      return emulatorControl(emulatorUrl);
+    },
+    workerPid() {
+      if (worker === null) throw new Error("the Worker does not run");
+      return worker.pid;
+    },
+    log: () => `${worker?.log() ?? ""}${emulator?.log() ?? ""}`,
+    kill: (part = "all", signal = "SIGKILL") => kill(part, signal),
+    async restart(env = {}) {
+      vars = { ...vars, ...env };
+      await startBoth();
+    },
+    async stop() {
+      await kill("all", "SIGTERM");
+      if (ownState) rmSync(stateDir, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+}

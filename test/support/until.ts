@@ -1,0 +1,21 @@
+import { setTimeout as pause } from "node:timers/promises";
+
+/** Between two looks: short beside what is waited for, long enough not to load a small machine. */
+const LOOK_EVERY_MS = 50;
+/** Far above what anything takes: a test that gets here has failed, and says what it waited for. */
+const GIVE_UP_AFTER_MS = 45_000;
+
+/** Looks again and again until `look` answers something but `undefined`; rejects with `what` when it never does. */
+export async function until<Found>(
+  what: string,
+  look: () => Promise<Found | undefined> | Found | undefined,
+  giveUpAfterMs: number = GIVE_UP_AFTER_MS,
+): Promise<Found> {
+  const endsAtMs = Date.now() + giveUpAfterMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (Date.now() > endsAtMs) throw new Error(`waited ${giveUpAfterMs} ms in vain for ${what}`);
+    await pause(LOOK_EVERY_MS);
+  }
+}
