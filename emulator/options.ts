@@ -37,6 +37,7 @@ A DashScope of your own. Times take ms, s, m or h: 300, 1.5s, 2m.
   --images MODE        drawn (default) or small-file
   --image-bytes N      pads every image file to this size
   --seed N             of latencies, throws and pictures (default 1)
+  --settings JSON      any of these by the names of the control API; the flags above win
   --state FOLDER       keeps ledger, tasks, links and images there
   --fault "WORD [xN] [P%] [model=M] [path=P] [prompt=TEXT]"   may be repeated
                        words: ${FAULT_WORDS.join(", ")}
@@ -59,6 +60,7 @@ const OPTIONS = {
   images: { type: "string" },
   "image-bytes": { type: "string" },
   seed: { type: "string" },
+  settings: { type: "string" },
   state: { type: "string" },
   fault: { type: "string", multiple: true },
   help: { type: "boolean", short: "h" },
@@ -90,6 +92,11 @@ export function parseCommandLine(args: readonly string[]): ParsedCommandLine {
     const { values } = parseArgs({ args: [...args], options: OPTIONS, strict: true });
     if (values.help) return { kind: "help", text: HELP };
     const given: Record<string, unknown> = {};
+    if (values.settings !== undefined) {
+      const many = SettingsPatch.safeParse(jsonOf("settings", values.settings));
+      if (!many.success) return { kind: "wrong", message: `--settings: ${z.prettifyError(many.error)}` };
+      Object.assign(given, many.data);
+    }
     const set = (name: string, value: unknown): void => {
       if (value !== undefined) given[name] = value;
     };

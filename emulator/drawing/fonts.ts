@@ -43,13 +43,9 @@ export function unpackWoff(woff: Buffer): Buffer {
 }
 
 function configXml(folder: string): string {
-  const system = [
-    "/usr/share/fonts",
-    "/usr/local/share/fonts",
-    "/System/Library/Fonts",
-    "/Library/Fonts",
-    "WINDOWSFONTDIR",
-  ];
+  // The last is a name that fontconfig itself resolves, on Windows only.
+  const windows = process.platform === "win32" ? ["WINDOWSFONTDIR"] : [];
+  const system = ["/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "/Library/Fonts", ...windows];
   return `<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
