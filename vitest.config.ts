@@ -24,7 +24,7 @@ export default defineConfig(async () => {
         {
           test: {
             name: "unit",
-            include: ["{schemas,worker,client,web,emulator,scripts}/**/*.test.{ts,tsx}"],
+            include: ["{schemas,worker,client,web,emulator,scripts,bench}/**/*.test.{ts,tsx}"],
             exclude: ["**/*.workers.test.ts", "**/node_modules/**"],
           },
         },

@@ -1,0 +1,37 @@
+import { spawn } from "node:child_process";
+import { text } from "node:stream/consumers";
+import type { Request } from "autocannon";
+
+export interface LoadTask {
+  readonly url: string;
+  readonly connections: number;
+  /** Requests in all: the same number for every side, so that each ends with as much stored. */
+  readonly amount: number;
+  /** Each connection goes through them in turn. */
+  readonly requests: readonly Request[];
+}
+
+export interface LoadResult {
+  readonly perSecond: number;
+  readonly tookMs: number;
+  readonly total: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly statuses: Readonly<Record<string, number>>;
+  readonly failures: number;
+}
+
+/** Puts load on a side from another process. Throws unless every answer had the status `expected`. */
+export async function load(task: LoadTask, expected: number): Promise<LoadResult> {
+  const child = spawn(process.execPath, ["bench/load/load-process.ts"], { stdio: ["pipe", "pipe", "inherit"] });
+  child.stdin.end(JSON.stringify(task));
+  const said = await text(child.stdout);
+  if (said === "") throw new Error("the load generator ended without a result; see above");
+  const result = JSON.parse(said) as LoadResult;
+  if (result.failures > 0 || result.statuses[expected] !== result.total) {
+    throw new Error(
+      `${task.url}: wanted ${expected} from all of ${result.total}, got ${JSON.stringify(result.statuses)} and ${result.failures} failures`,
+    );
+  }
+  return result;
+}

@@ -1,0 +1,57 @@
+/**
+ * `npm run bench`: everything that section 11 of the specification bars, measured in one run. `--quick` for a look,
+ * `--only ROW` (repeatable) for one row, `--list` for their names. Every figure is a ratio or a latency within this run.
+ */
+import { parseArgs } from "node:util";
+import { type Figure, holds, machine, table, writeReport } from "./report.ts";
+import type { Row } from "./row.ts";
+import { submitRow } from "./rows/submit.ts";
+import { ARTIFACTS } from "./sides/build.ts";
+
+const ROWS: readonly Row[] = [submitRow];
+
+function chosenRows(names: readonly string[]): readonly Row[] {
+  const unknown = names.filter((name) => !ROWS.some((row) => row.name === name));
+  if (unknown.length > 0) throw new Error(`no such row: ${unknown.join(", ")}; npm run bench -- --list names them`);
+  return names.length === 0 ? ROWS : ROWS.filter(({ name }) => names.includes(name));
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      quick: { type: "boolean", default: false },
+      only: { type: "string", multiple: true, default: [] },
+      list: { type: "boolean", default: false },
+    },
+  });
+  if (values.list) {
+    for (const { name, about } of ROWS) console.log(`${name.padEnd(12)} ${about}`);
+    return;
+  }
+  const rows = chosenRows(values.only);
+  console.log(`machine: ${machine()}`);
+  const figures: Figure[] = [];
+  const failed: string[] = [];
+  for (const { name, about, run } of rows) {
+    console.log(`\n── ${name}: ${about}`);
+    const startedAtMs = Date.now();
+    try {
+      const found = await run({ quick: values.quick, say: (line) => console.log(`   ${line}`) });
+      figures.push(...found);
+      console.log(`── ${name}: ${((Date.now() - startedAtMs) / 1000).toFixed(0)} s`);
+    } catch (error) {
+      failed.push(name);
+      console.error(`── ${name}: could not be measured: ${error instanceof Error ? error.stack : String(error)}`);
+    }
+  }
+  const path = `${ARTIFACTS}/report.json`;
+  writeReport(path, figures, { at: new Date().toISOString(), quick: values.quick, rows: rows.map(({ name }) => name) });
+  const missed = figures.filter((figure) => !holds(figure));
+  console.log(`\n${table(figures)}\n\n${path}`);
+  if (values.quick) console.log("A quick run is for a look; quote the full one.");
+  if (missed.length > 0) console.log(`missed: ${missed.map(({ what }) => what).join("; ")}`);
+  if (failed.length > 0) console.log(`not measured: ${failed.join(", ")}`);
+  process.exitCode = missed.length + failed.length > 0 ? 1 : 0;
+}
+
+await main();

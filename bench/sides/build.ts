@@ -1,0 +1,19 @@
+import { execFileSync } from "node:child_process";
+import { basename, resolve } from "node:path";
+
+/** Everything the bench writes, bundles and reports alike, is here and ignored by git. */
+export const ARTIFACTS = resolve(".artifacts/bench");
+
+/**
+ * The bundle that `wrangler deploy` would upload, of the Worker that `configPath` describes. Answers the path of its
+ * module; wrangler's words come along in the error when it cannot be built.
+ */
+export function buildWorker(name: string, configPath: string, main: string): string {
+  const outDir = resolve(ARTIFACTS, name);
+  execFileSync(
+    process.execPath,
+    ["node_modules/wrangler/bin/wrangler.js", "deploy", "--dry-run", "--config", configPath, "--outdir", outDir],
+    { env: { ...process.env, WRANGLER_SEND_METRICS: "false", NO_COLOR: "1", CI: "1" }, stdio: "pipe" },
+  );
+  return resolve(outDir, `${basename(main, ".ts")}.js`);
+}

@@ -1,0 +1,108 @@
+import { createHash } from "node:crypto";
+import { buildWorker } from "./build.ts";
+import type { RunningEmulator } from "./emulator.ts";
+import { type Side, startSide } from "./side.ts";
+
+/** The client of the load: token mode, since that is what runs in production. */
+export const TOKEN = "dk_bench-0123456789abcdefghijklmnopqrstuvwxyz";
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+/** More than any row ever submits: the limit is measured elsewhere. */
+const NO_LIMIT_ON_PENDING = "1000000";
+
+export interface StartOptions {
+  readonly emulator: RunningEmulator;
+  /** The Worker's own variables, beside those that every run needs. */
+  readonly vars?: Readonly<Record<string, string>>;
+  readonly inspectorPort?: number;
+}
+
+/** The address of an upstream that no one listens at, for rows in which nothing may start. */
+export const NOWHERE: RunningEmulator = {
+  url: "http://127.0.0.1:9",
+  calls: async () => [],
+  end: async () => {},
+};
+
+interface Recipe {
+  readonly configPath: string;
+  readonly main: string;
+  readonly vars: (upstreamUrl: string) => Readonly<Record<string, string>>;
+}
+
+function darkroomVars(upstreamUrl: string): Record<string, string> {
+  return {
+    AUTH_MODE: "token",
+    CLIENT_TOKENS: JSON.stringify({ bench: sha256(TOKEN) }),
+    SIGNING_SECRET: "a secret of the bench, and of nothing else",
+    MAX_PENDING_JOBS: NO_LIMIT_ON_PENDING,
+    QWEN_REGION: "sg",
+    QWEN_API_KEY: "sk-bench",
+    QWEN_BASE_URL: upstreamUrl,
+  };
+}
+
+const upstreamOnly = (upstreamUrl: string): Record<string, string> => ({
+  QWEN_API_KEY: "sk-bench",
+  QWEN_BASE_URL: upstreamUrl,
+});
+
+const RECIPES = {
+  darkroom: { configPath: "wrangler.toml", main: "worker/index.ts", vars: darkroomVars },
+  floor: { configPath: "bench/floor/wrangler.toml", main: "worker.ts", vars: () => ({}) },
+  workflow: { configPath: "bench/workflows/wrangler.toml", main: "worker.ts", vars: upstreamOnly },
+} as const satisfies Record<string, Recipe>;
+
+export type Contestant = keyof typeof RECIPES;
+
+const built = new Map<Contestant, string>();
+
+/** Starts a contestant with empty storage; its bundle is built once in a run. */
+export function start(name: Contestant, { emulator, vars, inspectorPort }: StartOptions): Promise<Side> {
+  const recipe: Recipe = RECIPES[name];
+  const bundlePath = built.get(name) ?? buildWorker(name, recipe.configPath, recipe.main);
+  built.set(name, bundlePath);
+  return startSide({
+    configPath: recipe.configPath,
+    bundlePath,
+    vars: { ...recipe.vars(emulator.url), ...vars },
+    inspectorPort: inspectorPort ?? null,
+  });
+}
+
+const json = { "content-type": "application/json", accept: "application/json" };
+
+/** The same request to each: what differs is the path, and that only the product asks who is there. */
+export function submitRequest(name: Contestant, prompt = "a red bicycle in the rain") {
+  const body = JSON.stringify({ prompt, size: "1664*928" });
+  return name === "darkroom"
+    ? {
+        method: "POST" as const,
+        path: "/api/workflows/image-from-text",
+        headers: { ...json, authorization: `Bearer ${TOKEN}` },
+        body,
+      }
+    : { method: "POST" as const, path: "/api/jobs", headers: json, body };
+}
+
+export function readRequest(name: Contestant, id: string) {
+  const headers = name === "darkroom" ? { ...json, authorization: `Bearer ${TOKEN}` } : json;
+  return { method: "GET" as const, path: `/api/jobs/${id}`, headers };
+}
+
+/** Submits `count` jobs, a few at a time, and answers their ids. */
+export async function submitJobs(name: Contestant, url: string, count: number, atOnce = 8): Promise<string[]> {
+  const ids: string[] = [];
+  let started = 0;
+  const one = async (): Promise<void> => {
+    while (started < count) {
+      const { path, method, headers, body } = submitRequest(name, `job ${started++}`);
+      const response = await fetch(`${url}${path}`, { method, headers, body });
+      if (response.status !== 202) throw new Error(`a submit got ${response.status}: ${await response.text()}`);
+      ids.push(((await response.json()) as { id: string }).id);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, count) }, one));
+  return ids;
+}
