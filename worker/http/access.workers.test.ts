@@ -1,0 +1,286 @@
+// biome-ignore-all format: a table is read by its columns.
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { describe, expect, it } from "vitest";
+import { Job, JobList } from "../../schemas/job.ts";
+import { Session } from "../../schemas/limits.ts";
+import { Problem } from "../../schemas/problem.ts";
+import { sha256Hex } from "../auth/tokens.ts";
+import { app } from "./app.ts";
+
+const ORIGIN = "https://darkroom.example";
+const ALLOWED = "https://app.example";
+const FOREIGN = "https://evil.example";
+
+const settings = {
+  ...env,
+  AUTH_MODE: "token",
+  SIGNING_SECRET: "a secret of many characters",
+  CLIENT_TOKENS: JSON.stringify({ alice: sha256Hex("token-of-alice"), bob: sha256Hex("token-of-bob") }),
+  ADMIN_TOKEN_SHA256: sha256Hex("token-of-the-operator"),
+  ALLOWED_ORIGINS: ALLOWED,
+  MAX_PENDING_JOBS: "100000",
+  SUBMIT_LIMITER: { limit: async () => ({ success: true }) },
+};
+
+async function call(path: string, init: RequestInit = {}, vars: object = settings): Promise<Response> {
+  const context = createExecutionContext();
+  const address = path.startsWith("http") ? path : `${ORIGIN}${path}`;
+  const answer = await app.fetch(new Request(address, { redirect: "manual", ...init }), vars as Env, context);
+  await waitOnExecutionContext(context);
+  return answer;
+}
+
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+const ALICE = bearer("token-of-alice");
+const BOB = bearer("token-of-bob");
+const OPERATOR = bearer("token-of-the-operator");
+
+async function sessionOf(token: string) {
+  const answer = await call("/api/session", { method: "POST", headers: bearer(token) });
+  return (answer.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+}
+
+const submission = { method: "POST", body: '{"prompt":"a red bicycle"}', headers: { "content-type": "application/json" } };
+
+async function newJob(headers: Record<string, string> = ALICE): Promise<Job> {
+  const answer = await call("/api/workflows/image-from-text", { ...submission, headers: { ...submission.headers, ...headers } });
+  return Job.parse(await answer.json());
+}
+
+const WHO = [
+  "nobody",
+  "a wrong token",
+  "alice",
+  "bob",
+  "operator",
+  "operator for alice",
+  "alice's session",
+  "alice's session from an allowed origin",
+  "alice's session from a foreign origin",
+  "alice's session without an origin",
+  "bob's session",
+  "the job's links",
+  "the job's links from a foreign origin",
+] as const;
+type Who = (typeof WHO)[number];
+
+interface Asked {
+  readonly path: string;
+  readonly init: RequestInit;
+}
+
+/** The same request as each of them would send it. */
+async function asWho(who: Who, path: string, signed: string | null, method: string, extra: Record<string, string>): Promise<Asked> {
+  const session = async (token: string, origin: Record<string, string>) => ({ cookie: await sessionOf(token), ...origin });
+  const as: Record<Who, () => Promise<Record<string, string>> | Record<string, string>> = {
+    nobody: () => ({}),
+    "a wrong token": () => bearer("token-of-nobody"),
+    alice: () => ALICE,
+    bob: () => BOB,
+    operator: () => OPERATOR,
+    "operator for alice": () => OPERATOR,
+    "alice's session": () => session("token-of-alice", { origin: ORIGIN }),
+    "alice's session from an allowed origin": () => session("token-of-alice", { origin: ALLOWED }),
+    "alice's session from a foreign origin": () => session("token-of-alice", { origin: FOREIGN }),
+    "alice's session without an origin": () => session("token-of-alice", {}),
+    "bob's session": () => session("token-of-bob", { origin: ORIGIN }),
+    "the job's links": () => ({ origin: ALLOWED }),
+    "the job's links from a foreign origin": () => ({ origin: FOREIGN }),
+  };
+  const headers = { ...extra, ...(await as[who]()) };
+  const base = who.startsWith("the job's links") && signed !== null ? signed : path;
+  const address = who === "operator for alice" ? `${base}${base.includes("?") ? "&" : "?"}client=alice` : base;
+  return { path: address, init: { method, headers, ...(method === "POST" && extra["content-type"] ? { body: submission.body } : {}) } };
+}
+
+/** What each of `WHO` gets, in that order. */
+type Row = [name: string, method: string, path: (job: Job) => string, signed: ((job: Job) => string) | null, extra: Record<string, string>, statuses: number[]];
+
+const JSON_BODY = { "content-type": "application/json" };
+const UPGRADE = { upgrade: "websocket" };
+const query = (address: string) => new URL(address).search;
+
+const ROWS: Row[] = [
+  //                                                                                         -    wrong A    B    op   op:A sA   sA+  sA!  sA-  sB   link link!
+  ["health", "GET", () => "/api/health", null, {},                                          [200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200]],
+  ["openapi", "GET", () => "/api/openapi.json", null, {},                                   [200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200]],
+  ["docs", "GET", () => "/api/docs", null, {},                                              [200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200]],
+  ["limits", "GET", () => "/api/limits", null, {},                                          [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
+  ["submit", "POST", () => "/api/workflows/image-from-text", null, JSON_BODY,               [401, 401, 202, 202, 400, 202, 202, 202, 403, 403, 202, 401, 401]],
+  ["list", "GET", () => "/api/jobs", null, {},                                              [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
+  ["list of alice", "GET", () => "/api/jobs?client=alice", null, {},                        [401, 401, 200, 400, 200, 200, 200, 200, 200, 200, 400, 401, 401]],
+  ["job", "GET", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 401, 401]],
+  ["job as text", "GET", (job) => `/api/jobs/${job.id}`, null, { accept: "text/plain" },     [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 401, 401]],
+  ["events", "GET", (job) => `/api/jobs/${job.id}/events`, (job) => job.links.events, {},   [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 200, 200]],
+  ["events by SSE", "GET", (job) => `/api/jobs/${job.id}/events`, (job) => job.links.events, { accept: "text/event-stream" }, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 200, 200]],
+  ["events by WebSocket", "GET", (job) => `/api/jobs/${job.id}/events`, (job) => job.links.events, UPGRADE, [401, 401, 101, 404, 101, 101, 101, 101, 403, 403, 404, 101, 403]],
+  // No image yet: who gets so far as to be told may see it.
+  ["image", "GET", (job) => `/api/jobs/${job.id}/images/0`, (job) => `/api/jobs/${job.id}/images/0${query(job.links.events)}`, {}, [401, 401, 404, 404, 404, 404, 404, 404, 404, 404, 404, 403, 403]],
+  ["cancel", "POST", (job) => `/api/jobs/${job.id}/cancel`, (job) => `/api/jobs/${job.id}/cancel${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 403, 403, 404, 401, 401]],
+  ["retry", "POST", (job) => `/api/jobs/${job.id}/retry`, (job) => `/api/jobs/${job.id}/retry${query(job.links.events)}`, {}, [401, 401, 409, 404, 409, 409, 409, 409, 403, 403, 404, 401, 401]],
+  ["delete", "DELETE", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 204, 404, 204, 204, 204, 204, 403, 403, 404, 401, 401]],
+  ["feed by SSE", "GET", () => "/api/events", null, { accept: "text/event-stream" },         [401, 401, 200, 200, 400, 200, 200, 200, 200, 200, 200, 401, 401]],
+  ["feed by WebSocket", "GET", () => "/api/events", null, UPGRADE,                          [401, 401, 101, 101, 400, 101, 101, 101, 403, 403, 101, 401, 401]],
+  ["sign in", "POST", () => "/api/session", null, {},                                       [401, 401, 200, 200, 200, 200, 401, 401, 403, 403, 401, 401, 403]],
+  ["sign out", "DELETE", () => "/api/session", null, {},                                    [204, 204, 204, 204, 204, 204, 204, 204, 403, 204, 204, 204, 403]],
+];
+
+const CODES: Readonly<Record<number, readonly string[]>> = {
+  400: ["invalid_query"],
+  401: ["unauthorized"],
+  403: ["forbidden_origin", "invalid_link"],
+  404: ["job_not_found", "image_not_found"],
+  409: ["job_not_finished"],
+};
+
+describe.each(ROWS)("%s", (_name, method, path, signed, extra, statuses) => {
+  it.each(WHO.map((who, index) => [who, statuses[index] ?? 0] as const))("%s → %d", async (who, status) => {
+    const job = await newJob();
+    const asked = await asWho(who, path(job), signed?.(job) ?? null, method, extra);
+    const answer = await call(asked.path, asked.init);
+    expect(answer.status).toBe(status);
+    if (status < 400) {
+      answer.webSocket?.accept();
+      answer.webSocket?.close();
+      await answer.body?.cancel();
+      return;
+    }
+    const problem = Problem.parse(await answer.json());
+    expect(CODES[status]).toContain(problem.code);
+    expect(answer.headers.has("www-authenticate")).toBe(status === 401);
+  });
+});
+
+it("asserts every cell for every route there is", () => {
+  const rows = new Set(ROWS.map(([, method, path]) => `${method} ${path({ id: ":id" } as Job).split("?")[0]}`));
+  const routes = app.routes.filter((route) => route.method !== "ALL").map(({ method, path }) => `${method} ${path.replace(":index", "0")}`);
+  // Both workflows share their way in.
+  const missing = routes.filter((route) => !rows.has(route) && route !== "POST /api/workflows/image-from-reference");
+  expect(missing).toEqual([]);
+  expect(ROWS.every(([, , , , , statuses]) => statuses.length === WHO.length)).toBe(true);
+});
+
+describe("another client's job", () => {
+  it("is answered exactly like an unknown one", async () => {
+    const job = await newJob();
+    const answerOf = async (id: string) => {
+      const answer = await call(`/api/jobs/${id}`, { headers: { ...BOB, "x-request-id": "same" } });
+      return { status: answer.status, headers: [...answer.headers], body: await answer.text() };
+    };
+    expect(await answerOf(job.id)).toEqual(await answerOf("job_000000000000000000000"));
+  });
+
+  it("does not share an Idempotency-Key", async () => {
+    const key = { "idempotency-key": "shared" };
+    const [mine, theirs] = [await newJob({ ...ALICE, ...key }), await newJob({ ...BOB, ...key })];
+    expect(mine.id).not.toBe(theirs.id);
+    expect((await newJob({ ...ALICE, ...key })).id).toBe(mine.id);
+  });
+});
+
+describe("the operator", () => {
+  it("sees every client's jobs in one list, newest first, page by page", async () => {
+    const ids = [await newJob(ALICE), await newJob(BOB), await newJob(ALICE), await newJob(BOB)].map((job) => job.id).reverse();
+    const pageOf = async (cursor: string | null) => {
+      const answer = await call(`/api/jobs?limit=3${cursor === null ? "" : `&cursor=${cursor}`}`, { headers: OPERATOR });
+      return JobList.parse(await answer.json());
+    };
+    await expect.poll(async () => (await pageOf(null)).jobs.map((job) => job.id)).toEqual(ids.slice(0, 3));
+    const first = await pageOf(null);
+    expect(first.jobs.map((job) => job.client)).toEqual(["bob", "alice", "bob"]);
+    expect((await pageOf(first.nextCursor)).jobs[0]?.id).toBe(ids[3]);
+    const own = await call("/api/jobs?limit=1", { headers: BOB });
+    expect(JobList.parse(await own.json()).jobs[0]?.client).toBe("bob");
+  });
+});
+
+describe("a session", () => {
+  it("is opened with a token and closed again", async () => {
+    const opened = await call("/api/session", { method: "POST", headers: { ...ALICE, origin: ORIGIN } });
+    expect(Session.parse(await opened.json()).client).toBe("alice");
+    expect(opened.headers.get("set-cookie")).toMatch(/^__Host-darkroom=.+; HttpOnly; SameSite=Strict; .*Secure$/);
+    const closed = await call("/api/session", { method: "DELETE", headers: { origin: ORIGIN } });
+    expect(closed.headers.get("set-cookie")).toMatch(/^__Host-darkroom=; .*Max-Age=0/);
+  });
+});
+
+describe("CORS", () => {
+  const preflight = (origin: string, path = "/api/workflows/image-from-text") =>
+    call(path, { method: "OPTIONS", headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization" } });
+
+  it("lets the pages of allowed origins send and read what they need", async () => {
+    const answer = await preflight(ALLOWED);
+    expect(answer.status).toBe(204);
+    expect(answer.headers.get("access-control-allow-origin")).toBe(ALLOWED);
+    expect(answer.headers.get("access-control-allow-methods")).toBe("POST");
+    for (const name of ["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Prefer", "Last-Event-ID"]) {
+      expect(answer.headers.get("access-control-allow-headers")).toContain(name);
+    }
+    const read = await call("/api/jobs", { headers: { ...ALICE, origin: ALLOWED } });
+    expect(read.headers.get("access-control-allow-origin")).toBe(ALLOWED);
+    expect(read.headers.get("access-control-allow-credentials")).toBe("true");
+    expect(read.headers.get("vary")).toContain("Origin");
+    for (const name of ["ETag", "Location", "Retry-After", "X-Request-Id", "Idempotency-Replayed", "RateLimit"]) {
+      expect(read.headers.get("access-control-expose-headers")).toContain(name);
+    }
+    const problem = await call("/api/jobs", { headers: { origin: ALLOWED } });
+    expect([problem.status, problem.headers.get("access-control-allow-origin")]).toEqual([401, ALLOWED]);
+  });
+
+  it("lets no other page read anything", async () => {
+    for (const answer of [await preflight(FOREIGN), await preflight("null"), await call("/api/jobs", { headers: { ...ALICE, origin: FOREIGN } })]) {
+      expect([...answer.headers.keys()].filter((name) => name.startsWith("access-control-"))).toEqual([]);
+    }
+  });
+
+  it("has no preflight for what does not exist", async () => {
+    expect((await preflight(ALLOWED, "/api/nowhere")).status).toBe(404);
+  });
+});
+
+describe("open mode", () => {
+  it("is refused on a public host name, and not without a reason", async () => {
+    const open = { ...settings, AUTH_MODE: "open" };
+    const answer = await call("/api/jobs", {}, open);
+    const problem = Problem.parse(await answer.json());
+    expect([answer.status, problem.code]).toEqual([403, "open_mode_refused"]);
+    const meant = { ...open, ALLOW_PUBLIC_OPEN_MODE: "yes, anyone may spend my money" };
+    expect((await call("/api/jobs", {}, meant)).status).toBe(200);
+    expect((await call("http://localhost:8787/api/jobs", {}, open)).status).toBe(200);
+  });
+});
+
+describe("limits on submissions", () => {
+  const submit = (vars: object, headers: Record<string, string> = ALICE) =>
+    call("/api/workflows/image-from-text", { ...submission, headers: { ...submission.headers, ...headers } }, vars);
+
+  it("hold the number of unfinished jobs, say so with a 429, and still answer a repetition", async () => {
+    const vars = { ...settings, MAX_PENDING_JOBS: "3", CLIENT_TOKENS: JSON.stringify({ carol: sha256Hex("token-of-carol") }) };
+    const carol = bearer("token-of-carol");
+    const statuses: number[] = [];
+    const first = await submit(vars, { ...carol, "idempotency-key": "first" });
+    statuses.push(first.status);
+    for (let n = 0; n < 4; n++) statuses.push((await submit(vars, carol)).status);
+    expect(statuses).toEqual([202, 202, 202, 429, 429]);
+    const refused = await submit(vars, carol);
+    expect(Problem.parse(await refused.json()).code).toBe("too_many_pending_jobs");
+    expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
+    expect(refused.headers.get("ratelimit-policy")).toContain("q=3");
+    const again = await submit(vars, { ...carol, "idempotency-key": "first" });
+    expect([again.status, again.headers.get("idempotency-replayed")]).toEqual([202, "true"]);
+  });
+
+  it("brake a client that submits too fast", async () => {
+    let asked = 0;
+    const limiter = { limit: async () => ({ success: ++asked <= 2 }) };
+    const vars = { ...settings, SUBMIT_LIMITER: limiter, CLIENT_TOKENS: JSON.stringify({ dave: sha256Hex("token-of-dave") }) };
+    const statuses: number[] = [];
+    for (let n = 0; n < 4; n++) statuses.push((await submit(vars, bearer("token-of-dave"))).status);
+    // The third is noticed late: the limiter counts beside the submission.
+    expect(statuses).toEqual([202, 202, 202, 429]);
+    const refused = await submit(vars, bearer("token-of-dave"));
+    expect(Problem.parse(await refused.json()).code).toBe("rate_limited");
+    expect(refused.headers.get("ratelimit")).toBe(`"submit";r=0;t=${refused.headers.get("retry-after")}`);
+  });
+});
