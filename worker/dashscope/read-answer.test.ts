@@ -53,6 +53,20 @@ describe("readAnswer to generate", () => {
     expect(read({ output: { choices } })).toMatchObject({ kind: "delivered", links: ["a", "b", "c"] });
   });
 
+  it("loses no paid image over what is odd elsewhere in the answer", () => {
+    const choices = ["?", { message: "?" }, choice({ image: { url: "?" } }, { text: 7, image: "odd" }, { image: PNG })];
+    const output = { choices, task_metric: "none", finished: "yes", results: "none" };
+    const answer = read({ output, usage: "a lot", request_id: 7, code: null });
+    expect(answer).toMatchObject({ kind: "delivered", links: [PNG], report: { requestId: "7", code: null } });
+  });
+
+  it("reads a code that is a number", () => {
+    expect(read({ code: 500, message: "oops" })).toMatchObject({
+      kind: "failed",
+      failure: { report: { code: "500" } },
+    });
+  });
+
   it.each([["PENDING"], ["RUNNING"], ["SOMETHING_NEW"], [undefined]])(
     "takes a task with status %s for accepted",
     (status) => {

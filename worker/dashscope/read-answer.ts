@@ -3,7 +3,7 @@ import type { UpstreamReport } from "../../schemas/job.ts";
 import { classify, type UpstreamProblem } from "./classify.ts";
 import type { UpstreamAnswer } from "./contract.ts";
 import type { HintContext } from "./failure-rules.ts";
-import { WireAnswer, type WireOutput } from "./wire.ts";
+import { DecisiveAnswer } from "./wire.ts";
 
 /** An answer as it came over HTTP. */
 export interface HttpAnswer {
@@ -37,7 +37,7 @@ export function readAnswer(
 ): UpstreamAnswer {
   const { httpStatus } = answer;
   const json = parseJson(answer.text);
-  const parsed = WireAnswer.safeParse(json);
+  const parsed = DecisiveAnswer.safeParse(json);
   const body = parsed.success ? parsed.data : null;
   const word = (text: string | null | undefined) =>
     text === undefined || text === null || text === "" ? null : tidy(text, MAX_WORD_CHARS);
@@ -88,16 +88,17 @@ export function readAnswer(
 
 /** Whether an answer with nothing to read in it (a cancellation's) says that it was done. */
 export function isPlainSuccess(httpStatus: number, text: string | null): boolean {
-  const parsed = WireAnswer.safeParse(parseJson(text));
+  const parsed = DecisiveAnswer.safeParse(parseJson(text));
   return httpStatus === 200 && parsed.success && (parsed.data.code ?? "") === "";
 }
 
+type Output = NonNullable<DecisiveAnswer["output"]> | null;
 type Fail = (problem: UpstreamProblem, told?: UpstreamReport) => ReturnType<typeof classify>;
 
 /** The images, or why each was refused; null where there is neither. */
-function delivery(output: WireOutput | null, report: UpstreamReport, tidy: Tidy, fail: Fail): UpstreamAnswer | null {
+function delivery(output: Output, report: UpstreamReport, tidy: Tidy, fail: Fail): UpstreamAnswer | null {
   const links = linksOf(output);
-  const refusal = output?.results?.find((result) => (result.code ?? "") !== "") ?? null;
+  const refusal = output?.results?.find((result) => (result?.code ?? "") !== "") ?? null;
   // Some of several images may have been refused: the rest is delivered, and the report says why there are fewer.
   const told = refusal === null ? report : withWords(report, refusal, tidy);
   if (links.length > 0) return { kind: "delivered", links, report: told };
@@ -106,12 +107,12 @@ function delivery(output: WireOutput | null, report: UpstreamReport, tidy: Tidy,
 }
 
 /** Every image of every choice and result, in order, each once. */
-function linksOf(output: WireOutput | null): string[] {
+function linksOf(output: Output): string[] {
   const links = new Set<string>();
   for (const choice of output?.choices ?? []) {
-    for (const part of choice.message?.content ?? []) if (part.image) links.add(part.image);
+    for (const part of choice?.message?.content ?? []) if (part?.image) links.add(part.image);
   }
-  for (const result of output?.results ?? []) if (result.url) links.add(result.url);
+  for (const result of output?.results ?? []) if (result?.url) links.add(result.url);
   return [...links];
 }
 
@@ -128,7 +129,7 @@ function withWords(
 }
 
 /** The body's message; of a body that is not the wire's, its first words without markup. */
-function messageOf(body: WireAnswer | null, text: string | null, tidy: Tidy): string | null {
+function messageOf(body: DecisiveAnswer | null, text: string | null, tidy: Tidy): string | null {
   if (body?.message) return tidy(body.message, MAX_MESSAGE_CHARS);
   if (body !== null || text === null) return null;
   // Tidied before it is cut, lest half a secret slip through.

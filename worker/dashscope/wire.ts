@@ -29,7 +29,6 @@ export const wireHeaders = {
   async: "x-dashscope-async",
   requestId: "x-request-id",
   retryAfter: "retry-after",
-  workspace: "x-dashscope-workspace",
   timeout: "x-dashscope-timeout",
 } as const;
 export const ASYNC_ENABLE = "enable";
@@ -119,14 +118,11 @@ export const WireResult = z.looseObject({
   message: z.string().nullish(),
 });
 
-/** `UNKNOWN`: never existed, or older than 24 h. `SUSPENDED` is named by the vendor's SDK only. */
-export const TASK_STATUSES = ["PENDING", "RUNNING", "SUSPENDED", "SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"] as const;
-export type WireTaskStatus = (typeof TASK_STATUSES)[number];
-
 /**
  * `output` of every answer there is: choices (synchronous, new tasks), results (legacy tasks), a task's head, a failed
- * task's code. Times are strings in UTC+8, `YYYY-MM-DD HH:mm:ss.SSS`. A status is any string: a new one must not look
- * like a broken answer.
+ * task's code. Times are strings in UTC+8, `YYYY-MM-DD HH:mm:ss.SSS`. `task_status` is `PENDING`, `RUNNING`, `SUCCEEDED`,
+ * `FAILED`, `CANCELED` (one L), `UNKNOWN` (never existed, or ended over 24 h ago), in the vendor's SDK also `SUSPENDED`; but any
+ * string is taken: a new one must not look like a broken answer.
  */
 export const WireOutput = z.looseObject({
   choices: z.array(WireChoice).nullish(),
@@ -158,9 +154,41 @@ export const WireAnswer = z.looseObject({
 });
 export type WireAnswer = z.infer<typeof WireAnswer>;
 
-/** What every failed call is answered with, beside its HTTP status. */
-export const WireError = z.looseObject({ request_id: z.string().nullish(), code: z.string(), message: z.string() });
-export type WireError = z.infer<typeof WireError>;
+/** Text that may come as a number, or not at all. */
+const oddText = z
+  .union([z.string(), z.number().transform(String)])
+  .nullish()
+  .catch(null);
+
+/** A list whose unreadable entries count as absent. */
+function readableOf<Schema extends z.ZodType>(entry: Schema) {
+  const read = z.unknown().transform((value): z.output<Schema> | undefined => entry.safeParse(value).data);
+  return z.array(read).nullish().catch(null);
+}
+
+const oddMessage = z.looseObject({ content: readableOf(WireContent) }).nullish();
+
+/**
+ * The parts of an answer that decide, each read by itself: an image is paid for, and must not be lost over an odd figure or a
+ * part of another shape elsewhere. What cannot be read counts as absent.
+ */
+export const DecisiveAnswer = z.looseObject({
+  request_id: oddText,
+  code: oddText,
+  message: oddText,
+  output: z
+    .looseObject({
+      choices: readableOf(z.looseObject({ message: oddMessage })),
+      task_id: oddText,
+      task_status: oddText,
+      results: readableOf(WireResult),
+      code: oddText,
+      message: oddText,
+    })
+    .nullish()
+    .catch(null),
+});
+export type DecisiveAnswer = z.infer<typeof DecisiveAnswer>;
 
 /** One entry of the list of tasks. Here times are epoch milliseconds. */
 export const WireTaskRow = z.looseObject({
