@@ -1,58 +1,259 @@
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
-import { laneStub } from "../stubs.ts";
-import type { Ticket } from "./contract.ts";
-import { laneName } from "./lane-name.ts";
+import { afterEach, describe, expect, it } from "vitest";
+import type { LeaseOutcome } from "./contract.ts";
+import { LaneBook } from "./core/book.ts";
+import { advance } from "./core/dispatch.ts";
+import {
+  alarmComes,
+  ghost,
+  jobThat,
+  lane,
+  laneObject,
+  storedState,
+  submitJob,
+  timePasses,
+  useUpQuota,
+} from "./lane.fixture.ts";
+import { LaneStore } from "./lane-store.ts";
 
-let lanes = 0;
+afterEach(() => reset());
 
-/** A lane that no other test uses, of a model with two starts a minute. */
-function newLane() {
-  lanes += 1;
-  const name = laneName({ baseUrl: `https://host-${lanes}.example.com` }, "qwen-image-max");
-  return { lane: laneStub(env, name), stub: env.LANES.getByName(name) };
-}
-
-let jobs = 0;
-
-function ticket(overrides: Partial<Ticket> = {}): Ticket {
-  jobs += 1;
-  return {
-    jobId: `job_${String(jobs).padStart(21, "0")}`,
-    client: "ann",
-    priority: "normal",
-    round: 1,
-    ...overrides,
-  };
-}
-
-describe("LaneDispatcher", () => {
+describe("a lane", () => {
   it("starts at once what the quota allows, and puts the rest in line", async () => {
-    const { lane } = newLane();
     const answers = [];
-    for (let i = 0; i < 4; i += 1) answers.push(await lane.enqueue(ticket(), false));
+    for (let i = 0; i < 4; i += 1) answers.push(await lane().enqueue(ghost(), false));
     expect(answers.map((answer) => answer.lease !== null)).toEqual([true, true, false, false]);
     expect(answers.map((answer) => answer.place?.position)).toEqual([undefined, undefined, 1, 2]);
-    expect(await lane.report()).toMatchObject({ queued: 2, inProgress: 2, mode: "open", pace: 1 });
+    expect(await lane().report()).toMatchObject({ queued: 2, inProgress: 2, mode: "open", pace: 1 });
   });
 
-  it("stores nothing for a lane that is only looked at", async () => {
-    const { lane, stub } = newLane();
-    expect(await lane.report()).toMatchObject({ model: "qwen-image-max", queued: 0, inProgress: 0, nextStartAt: null });
-    const tables = await runInDurableObject(stub, (_lane, state) =>
-      state.storage.sql.exec("SELECT name FROM sqlite_master").toArray(),
+  it("stores nothing when it is only looked at", async () => {
+    expect(await lane().report()).toMatchObject({
+      model: "qwen-image-max",
+      queued: 0,
+      inProgress: 0,
+      nextStartAt: null,
+    });
+    expect(await lane().place("job_000000000000000000000", false)).toBeNull();
+    const tables = await runInDurableObject(laneObject(), (_lane, { storage }) =>
+      storage.sql.exec("SELECT name FROM sqlite_master").toArray(),
     );
     expect(tables).toEqual([]);
-    expect(await runDurableObjectAlarm(stub)).toBe(false);
+    expect(await runDurableObjectAlarm(laneObject())).toBe(false);
   });
 
-  it("finds its line, its window and its leases after an eviction", async () => {
-    const { lane, stub } = newLane();
-    for (let i = 0; i < 3; i += 1) await lane.enqueue(ticket(), false);
-    const before = await lane.report();
-    await evictDurableObject(stub);
-    expect(await lane.report()).toEqual(before);
-    expect((await lane.enqueue(ticket(), false)).place?.position).toBe(2);
+  it("tells a waiting job when its turn has come, and counts the start when it was made", async () => {
+    await useUpQuota();
+    const { job } = await submitJob();
+    const waiting = await jobThat(job, (view) => view.queue?.position === 1);
+    expect(waiting.queue).toMatchObject({ waitingOn: "quota", detail: expect.stringContaining("Next in line; ") });
+    await timePasses(70_000);
+    await alarmComes();
+    const done = await jobThat(job, (view) => view.done);
+    expect(done.status).toBe("succeeded");
+    const { starts, offers } = await storedState();
+    expect(offers).toEqual([]);
+    const [attempt] = done.attempts;
+    expect(starts).toHaveLength(1);
+    expect(starts[0]?.atMs).toBeGreaterThanOrEqual(Date.parse(attempt?.startedAt ?? ""));
+    expect(starts[0]?.atMs).toBeLessThanOrEqual(Date.parse(attempt?.finishedAt ?? ""));
   });
+
+  it("gives the start of a job that no longer waits to the next", async () => {
+    await useUpQuota();
+    await lane().enqueue(ghost(), false);
+    await lane().enqueue(ghost(), false);
+    const { job } = await submitJob();
+    await timePasses(70_000);
+    await alarmComes();
+    expect((await jobThat(job, (view) => view.done)).status).toBe("succeeded");
+    expect((await lane().report()).queued).toBe(0);
+    expect((await storedState()).starts).toHaveLength(1);
+  });
+
+  it("is not held up by a job that never answers, and asks it again", async () => {
+    await useUpQuota();
+    const silent = ghost();
+    await lane().enqueue(silent, false);
+    const { job } = await submitJob();
+    // Its object takes eight seconds to wake: the first telling is too late when it is heard, the second is not.
+    let isAsleep = false;
+    const awake = runInDurableObject(env.JOBS.getByName(silent.jobId), (_job, state) => {
+      void state.blockConcurrencyWhile(() => scheduler.wait(8_000));
+      isAsleep = true;
+    });
+    await expect.poll(() => isAsleep).toBe(true);
+    await timePasses(70_000);
+    // Any call brings what is due; the alarm's own run would be waited for to its end.
+    await lane().report();
+    expect((await jobThat(job, (view) => view.done)).status).toBe("succeeded");
+    expect((await storedState()).offers).toMatchObject([{ jobId: silent.jobId, tries: 1 }]);
+    // Its start counts meanwhile, and its lease is out.
+    expect((await lane().report()).inProgress).toBe(1);
+    // By its own alarm, five seconds later.
+    await expect.poll(async () => (await storedState()).offers, { timeout: 10_000 }).toMatchObject([{ tries: 2 }]);
+    await expect.poll(async () => (await storedState()).offers, { timeout: 10_000 }).toEqual([]);
+    expect((await lane().report()).inProgress).toBe(0);
+    expect((await storedState()).starts).toHaveLength(1);
+    await awake;
+  });
+
+  it("told a lease and killed before it could say so: the job hears of it after the restart", async () => {
+    await useUpQuota();
+    const { id, job } = await submitJob();
+    await jobThat(job, (view) => view.queue?.position === 1);
+    await timePasses(70_000);
+    // What the object does, up to the moment at which it would call the job.
+    const told = await runInDurableObject(laneObject(), (_lane, { storage }) => {
+      const quota = { starts: 2, periodMs: 60_000, inProgress: null };
+      const now = Date.now();
+      const book = new LaneBook(new LaneStore(storage.sql), { quota, attemptBudgetMs: 1_000, paused: null }, now);
+      const leases = advance(book, now);
+      book.save(now);
+      return leases.map((lease) => lease.jobId);
+    });
+    expect(told).toEqual([id]);
+    await evictDurableObject(laneObject());
+    await timePasses(6_000);
+    await alarmComes();
+    expect((await jobThat(job, (view) => view.done)).attempts).toHaveLength(1);
+  });
+
+  it("keeps the alarm even when what is stored cannot be read", async () => {
+    await useUpQuota();
+    await lane().enqueue(ghost(), false);
+    await runInDurableObject(laneObject(), (_lane, { storage }) => {
+      storage.sql.exec("UPDATE lane SET state = json_set(state, '$.version', 2)");
+    });
+    await evictDurableObject(laneObject());
+    expect(await alarmComes()).toBe(true);
+    const alarmAtMs = await runInDurableObject(laneObject(), (_lane, { storage }) => storage.getAlarm());
+    expect(alarmAtMs).toBeGreaterThan(Date.now());
+    await runInDurableObject(laneObject(), (_lane, { storage }) => {
+      storage.sql.exec("UPDATE lane SET state = json_set(state, '$.version', 1)");
+    });
+    expect((await lane().report()).queued).toBe(1);
+  });
+});
+
+describe("asked again", () => {
+  it("enqueue answers the same lease, or the place", async () => {
+    const first = ghost();
+    const { lease } = await lane().enqueue(first, false);
+    expect((await lane().enqueue(first, false)).lease).toMatchObject({ leaseId: lease?.leaseId, round: 1 });
+    expect(await lane().report()).toMatchObject({ inProgress: 1 });
+    await lane().enqueue(ghost(), false);
+    const third = ghost();
+    const { place } = await lane().enqueue(third, false);
+    expect(await lane().enqueue(third, false)).toEqual({ lease: null, place });
+    expect(await lane().report()).toMatchObject({ queued: 1, inProgress: 2 });
+  });
+
+  it("release changes nothing the second time", async () => {
+    const { jobId, ...rest } = ghost();
+    const { lease } = await lane().enqueue({ jobId, ...rest }, false);
+    const release = {
+      leaseId: lease?.leaseId ?? "",
+      jobId,
+      outcome: { kind: "throttled", retryAfterMs: null } as const,
+      requeue: { jobId, ...rest, round: 2 },
+    };
+    const { place } = await lane().release(release);
+    expect(place).toMatchObject({ position: 1, waitingOn: "quota" });
+    const report = await lane().report();
+    expect(await lane().release(release)).toEqual({ place });
+    expect(await lane().report()).toEqual(report);
+    expect(report).toMatchObject({ queued: 1, inProgress: 0, pace: 0.7 });
+  });
+
+  it("leave takes a job out of line, or gives its unused start back", async () => {
+    await useUpQuota();
+    const waiting = ghost();
+    await lane().enqueue(waiting, false);
+    await lane().leave(waiting.jobId);
+    await lane().leave(waiting.jobId);
+    expect(await lane().report()).toMatchObject({ queued: 0, inProgress: 2 });
+    await reset();
+    const { jobId } = ghost();
+    await lane().enqueue(ghost({ jobId }), false);
+    await lane().leave(jobId);
+    await useUpQuota();
+    expect(await lane().report()).toMatchObject({ inProgress: 2 });
+  });
+
+  it("a lease is forgotten after its end, and later with renew", async () => {
+    const [first, second] = [ghost(), ghost()];
+    await lane().enqueue(first, false);
+    const { lease } = await lane().enqueue(second, false);
+    await lane().renew(lease?.leaseId ?? "", Date.now() + 200_000);
+    await timePasses(100_000);
+    await alarmComes();
+    expect(await lane().report()).toMatchObject({ inProgress: 1 });
+    await timePasses(110_000);
+    await alarmComes();
+    expect(await lane().report()).toMatchObject({ inProgress: 0 });
+  });
+});
+
+describe("evicted midway", () => {
+  const fails: LeaseOutcome = { kind: "failed", fault: "upstream", durationMs: 50 };
+
+  it.each<[string, LeaseOutcome[]]>([
+    ["running and waiting", []],
+    ["throttled", [{ kind: "throttled", retryAfterMs: 90_000 }]],
+    ["blocked", [{ kind: "blocked", code: "Arrearage", hint: "Pay the bill." }]],
+    ["one at a time", [fails, fails, fails, fails, fails]],
+  ])("%s, a lane is as before", async (_name, outcomes) => {
+    for (const outcome of outcomes) await lane().observe(outcome);
+    const tickets = [
+      ghost(),
+      ghost({ priority: "low" }),
+      ghost({ client: "bob" }),
+      ghost({ priority: "high" }),
+      ghost(),
+    ];
+    for (const ticket of tickets) await lane().enqueue(ticket, false);
+    const jobIds = tickets.map((ticket) => ticket.jobId);
+    const before = { report: await lane().report(), places: await lane().places(jobIds) };
+    await evictDurableObject(laneObject());
+    expect({ report: await lane().report(), places: await lane().places(jobIds) }).toEqual(before);
+    expect(Object.keys(before.places).length).toBe(before.report.queued);
+    expect(before.report.queued).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe("watching", () => {
+  it("a waiting job hears of its new place while someone watches, and then no more", async () => {
+    await useUpQuota();
+    const ahead = [ghost(), ghost(), ghost()];
+    for (const ticket of ahead) await lane().enqueue(ticket, false);
+    const { job } = await submitJob();
+    const known = await jobThat(job, (view) => view.queue?.position === 4 || view.queue?.position === 2);
+    const changed = job.wait(null, known.tag, 20_000);
+    await expect.poll(watchedRows).toBe(1);
+    await lane().leave(ahead[0]?.jobId ?? "");
+    const answer = await changed;
+    if (!answer.ok) throw new Error(answer.code);
+    const position = known.queue?.position ?? 0;
+    // The two clients take turns: only the first of the other's jobs is before it.
+    expect(answer.view.queue?.position ?? position).toBeLessThanOrEqual(position);
+    expect(answer.view.tag).not.toBe(known.tag);
+    // Nobody waits for an answer any more: the next change is the last that is told.
+    await lane().leave(ahead[1]?.jobId ?? "");
+    await expect.poll(watchedRows, { timeout: 10_000 }).toBe(0);
+  });
+
+  it("costs nothing while nobody does", async () => {
+    await useUpQuota();
+    for (let i = 0; i < 3; i += 1) await lane().enqueue(ghost(), false);
+    expect((await storedState()).pushDueAtMs).toBeNull();
+  });
+
+  function watchedRows(): Promise<number> {
+    return runInDurableObject(
+      laneObject(),
+      (_lane, { storage }) => storage.sql.exec("SELECT job_id FROM waiting WHERE watched = 1").toArray().length,
+    );
+  }
 });

@@ -1,0 +1,81 @@
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import type { JobAnswer, JobRpc, JobView } from "../job/contract.ts";
+import { submission } from "../job/core/test-jobs.ts";
+import { jobStub, laneStub, type Stub } from "../stubs.ts";
+import type { Ticket } from "./contract.ts";
+import type { LaneState } from "./core/lane-state.ts";
+import { laneName } from "./lane-name.ts";
+
+/** Test support: a lane of the tests' own upstream, jobs in it that exist or do not, and time that passes at will. */
+
+export const LANE = laneName({ baseUrl: env.QWEN_BASE_URL }, "qwen-image-max");
+export const lane = () => laneStub(env, LANE);
+export const laneObject = () => env.LANES.getByName(LANE);
+
+let jobs = 0;
+export function newJobId(): string {
+  jobs += 1;
+  return `job_${String(jobs).padStart(21, "0")}`;
+}
+
+/** A ticket of a job that no object knows: it takes a lease at once, and refuses one that is offered. */
+export function ghost(patch: Partial<Ticket> = {}): Ticket {
+  return { jobId: newJobId(), client: "ghost", priority: "normal", round: 1, ...patch };
+}
+
+/** A real job, submitted; it joins the lane by itself. */
+export async function submitJob(client = "ann") {
+  const id = newJobId();
+  const job = jobStub(env, id);
+  const answer = await job.submit(submission({}, { id, client }));
+  if (!answer.ok) throw new Error(answer.code);
+  return { id, job };
+}
+
+/** Waits, by its own long poll, until the job is as wanted. */
+export async function jobThat(job: Stub<JobRpc>, isWanted: (view: JobView) => boolean): Promise<JobView> {
+  let tag: string | null = null;
+  for (;;) {
+    const answer: JobAnswer<{ view: JobView }> =
+      tag === null ? await job.view(null) : await job.wait(null, tag, 10_000);
+    if (!answer.ok) throw new Error(answer.code);
+    if (isWanted(answer.view)) return answer.view;
+    if (answer.view.tag === tag) throw new Error(`the job stays ${answer.view.status}: ${answer.view.queue?.detail}`);
+    tag = answer.view.tag;
+  }
+}
+
+/** Uses up both starts of the lane's quota. */
+export async function useUpQuota(): Promise<void> {
+  for (let i = 0; i < 2; i += 1) {
+    const { lease } = await lane().enqueue(ghost(), false);
+    if (lease === null) throw new Error("the lane's quota is used up already");
+  }
+}
+
+/** Runs as long as no decision is made: what is stored is as if so much time had passed since. */
+export async function timePasses(ms: number): Promise<void> {
+  await runInDurableObject(laneObject(), (_lane, { storage: { sql } }) => {
+    const { state } = sql.exec<{ state: string }>("SELECT state FROM lane").one();
+    const durations = new Set(["periodMs", "durationsMs"]);
+    const earlier = JSON.parse(state, (key, value: unknown) =>
+      typeof value === "number" && value > 0 && key.endsWith("Ms") && !durations.has(key) ? value - ms : value,
+    );
+    sql.exec("UPDATE lane SET state = ?", JSON.stringify(earlier));
+    sql.exec(
+      "UPDATE leases SET granted_at_ms = granted_at_ms - ?1, ends_at_ms = ends_at_ms - ?1, counted_at_ms = counted_at_ms - ?1",
+      ms,
+    );
+  });
+  await evictDurableObject(laneObject());
+}
+
+/** The alarm comes, as it would have by now. */
+export const alarmComes = () => runDurableObjectAlarm(laneObject());
+
+export function storedState(): Promise<LaneState> {
+  return runInDurableObject(laneObject(), (_lane, { storage: { sql } }) =>
+    JSON.parse(sql.exec<{ state: string }>("SELECT state FROM lane").one().state),
+  );
+}
