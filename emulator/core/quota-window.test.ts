@@ -1,0 +1,41 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { admit, type Quota } from "./quota-window.ts";
+
+const quota: Quota = { starts: 2, periodMs: 60_000 };
+
+describe("admit", () => {
+  it("sliding: a third start waits until the first is a whole period old", () => {
+    expect(admit("sliding", quota, [0, 30_000], 59_999).admitted).toBe(false);
+    expect(admit("sliding", quota, [0, 30_000], 60_000).admitted).toBe(true);
+  });
+
+  it("fixed: counts within windows laid end to end from the epoch", () => {
+    expect(admit("fixed", quota, [50_000, 59_999], 59_999).admitted).toBe(false);
+    expect(admit("fixed", quota, [50_000, 59_999], 60_000).admitted).toBe(true);
+  });
+
+  it("remembers no more than its window", () => {
+    expect(admit("sliding", quota, [0, 1, 60_500], 100_000).kept).toEqual([60_500]);
+  });
+
+  it("sliding: no window of a period ever holds more starts than the quota", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(20_000), { minLength: 1, maxLength: 60 }), (gaps) => {
+        let nowMs = 0;
+        let kept: readonly number[] = [];
+        const started: number[] = [];
+        for (const gap of gaps) {
+          nowMs += gap;
+          const verdict = admit("sliding", quota, kept, nowMs);
+          kept = verdict.admitted ? [...verdict.kept, nowMs] : verdict.kept;
+          if (verdict.admitted) started.push(nowMs);
+        }
+        for (const atMs of started) {
+          const inWindow = started.filter((other) => other >= atMs && other < atMs + quota.periodMs);
+          expect(inWindow.length).toBeLessThanOrEqual(quota.starts);
+        }
+      }),
+    );
+  });
+});
