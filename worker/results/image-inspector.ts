@@ -64,7 +64,7 @@ export class ImageInspector {
       case "image/webp":
         return this.#bytes >= start.getUint32(4, true) + 8;
       case "image/gif":
-        // The last block's terminator, then the trailer.
+        // The last block's terminator, then the trailer; two bytes of data look the same once in 65 536.
         return this.#tail.at(-2) === 0x00 && this.#tail.at(-1) === 0x3b;
       case "image/bmp":
         return this.#bytes >= start.getUint32(2, true);
