@@ -1,7 +1,7 @@
 // biome-ignore-all format: a table is read by its columns.
-import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
+import { createExecutionContext, reset, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { Job, JobList } from "../../schemas/job.ts";
 import { Session } from "../../schemas/limits.ts";
 import { Problem } from "../../schemas/problem.ts";
@@ -22,6 +22,9 @@ const settings = {
   MAX_PENDING_JOBS: "100000",
   SUBMIT_LIMITER: { limit: async () => ({ success: true }) },
 };
+
+// Hundreds of jobs wait by the end; none shall go on behind the next file.
+afterAll(reset);
 
 async function call(path: string, init: RequestInit = {}, vars: object = settings): Promise<Response> {
   const context = createExecutionContext();
