@@ -37,9 +37,15 @@ export default defineConfig(async () => {
                   QWEN_API_KEY: "sk-test",
                   AUTH_MODE: "open",
                   QWEN_BASE_URL: `http://127.0.0.1:${emulatorPort}`,
-                  // Budgets scaled down: a second for an attempt, four until its late answer is given up.
-                  QWEN_TIMEOUT_MS: "1000",
-                  LATE_ANSWER_MS: "4000",
+                  // Budgets scaled down: two seconds for an attempt, six until its late answer is given up.
+                  QWEN_TIMEOUT_MS: "2000",
+                  LATE_ANSWER_MS: "6000",
+                  // Quotas that tests of anything but quotas need not wait for.
+                  LANE_LIMITS: JSON.stringify({
+                    "z-image-turbo": { starts: 50, periodMs: 1000 },
+                    "qwen-image-edit-plus": { starts: 50, periodMs: 1000 },
+                    "wan2.6-t2i": { starts: 50, periodMs: 1000, inProgress: 20 },
+                  }),
                 },
               },
             }),

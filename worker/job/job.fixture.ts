@@ -1,0 +1,208 @@
+import { evictDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { expect, vi } from "vitest";
+import type { JobEvent } from "../../schemas/event.ts";
+import type { JobRequest } from "../../schemas/job.ts";
+import { jobStub } from "../stubs.ts";
+import type { JobView, Submission } from "./contract.ts";
+
+/** For tests inside workerd: jobs in their objects, and the emulator as their upstream. */
+
+/** A synchronous model whose quota no test has to wait for. */
+export const SYNC_MODEL = "z-image-turbo";
+export const EDIT_MODEL = "qwen-image-edit-plus";
+/** A model whose calls are tasks; its answers hold up to four images. */
+export const TASK_MODEL = "wan2.6-t2i";
+const CLIENT = "local";
+
+export interface GivenJob extends Partial<JobRequest> {
+  readonly model?: string;
+  readonly id?: string;
+}
+
+/** A call as the emulator's ledger has it. */
+export interface LedgerCall {
+  readonly id: number;
+  readonly atMs: number;
+  readonly kind: "submit" | "task" | "list" | "cancel";
+  readonly requestId: string;
+  readonly end: { readonly status: number | null; readonly code: string | null; readonly taskId: string | null } | null;
+}
+export interface BilledImage {
+  readonly requestId: string;
+  readonly taskId: string | null;
+  readonly index: number;
+  readonly sha256: string;
+  readonly downloads: readonly { readonly status: number | null }[];
+}
+
+/** One rule of the emulator: what befalls the calls with a prompt. See `emulator/core/fault.ts`. */
+export interface Spoil {
+  readonly fault: { readonly type: string } & Readonly<Record<string, unknown>>;
+  readonly times?: number | null;
+  readonly skip?: number;
+  readonly path?: string;
+}
+
+async function control<Answer>(path: string, body?: object): Promise<Answer> {
+  const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+  const answer = await fetch(`${env.QWEN_BASE_URL}/__emulator/${path}`, init);
+  if (!answer.ok) throw new Error(`emulator: ${path}: ${answer.status} ${await answer.text()}`);
+  // The emulator's own answer to its own control API.
+  return (await answer.json()) as Answer;
+}
+
+let jobs = 0;
+
+/** A job that is not yet submitted: its prompt is its own, so that faults and the ledger can be about it alone. */
+export class TestJob {
+  readonly id: string;
+  readonly prompt: string;
+  readonly submission: Submission;
+  readonly rpc;
+  readonly object;
+
+  constructor(given: GivenJob = {}) {
+    jobs += 1;
+    const unique = crypto.randomUUID();
+    const { model = given.images === undefined ? SYNC_MODEL : EDIT_MODEL, id, ...request } = given;
+    this.id = id ?? `job_${unique.replaceAll("-", "").slice(0, 21)}`;
+    this.prompt = `${request.prompt ?? `test picture ${jobs}`} ${unique}`;
+    this.submission = {
+      id: this.id,
+      client: CLIENT,
+      workflow: request.images === undefined ? "image-from-text" : "image-from-reference",
+      model,
+      request: {
+        negativePrompt: null,
+        size: request.images === undefined ? "1024*1024" : null,
+        n: 1,
+        seed: 7,
+        promptExtend: null,
+        watermark: null,
+        images: [],
+        priority: "normal",
+        maxAttempts: 4,
+        deadlineSeconds: 600,
+        onUncertain: "retry",
+        ...request,
+        prompt: this.prompt,
+      },
+      metadata: {},
+      warnings: [],
+      idempotencyKey: null,
+    };
+    if (model === TASK_MODEL) {
+      this.submission = { ...this.submission, request: { ...this.submission.request, size: "1280*1280" } };
+    }
+    this.rpc = jobStub(env, this.id);
+    this.object = env.JOBS.getByName(this.id);
+  }
+
+  /** Rules are used in the order they were given. */
+  async spoil(...rules: readonly Spoil[]): Promise<this> {
+    for (const { fault, times = 1, skip = 0, path } of rules) {
+      const match = { prompt: this.prompt, ...(path === undefined ? {} : { path }) };
+      await control("faults", { match, fault, times, skip });
+    }
+    return this;
+  }
+
+  async submit(): Promise<this> {
+    const answer = await this.rpc.submit(this.submission);
+    if (!answer.ok) throw new Error(`not taken: ${answer.code}`);
+    return this;
+  }
+
+  async view(): Promise<JobView> {
+    const answer = await this.rpc.view(null);
+    if (!answer.ok) throw new Error(answer.code);
+    return answer.view;
+  }
+
+  /** The first view for which `holds` is true; watched, never slept for. */
+  async until(what: string, holds: (view: JobView) => boolean): Promise<JobView> {
+    const endsAtMs = Date.now() + 25_000;
+    let view = await this.view();
+    while (!holds(view)) {
+      const leftMs = endsAtMs - Date.now();
+      if (leftMs <= 0 || view.done) throw new Error(`never ${what}: ${JSON.stringify(view, null, 1)}`);
+      const answer = await this.rpc.wait(null, view.tag, leftMs);
+      if (!answer.ok) throw new Error(answer.code);
+      view = answer.view;
+    }
+    return view;
+  }
+
+  done(): Promise<JobView> {
+    return this.until("done", (view) => view.done);
+  }
+
+  async events(): Promise<JobEvent[]> {
+    const answer = await this.rpc.events(null, 0, 1000);
+    if (!answer.ok) throw new Error(answer.code);
+    return answer.events;
+  }
+
+  async eventTypes(): Promise<string[]> {
+    return (await this.events()).map((event) => event.type);
+  }
+
+  /** What upstream knows of this job: its calls, oldest first, and what was paid. */
+  async ledger(): Promise<{
+    submits: LedgerCall[];
+    looks: LedgerCall[];
+    cancels: LedgerCall[];
+    billed: BilledImage[];
+  }> {
+    const path = `ledger?prompt=${encodeURIComponent(this.prompt)}`;
+    const { calls, images } = await control<{ calls: LedgerCall[]; images: BilledImage[] }>(path);
+    const of = (kind: LedgerCall["kind"]) => calls.filter((call) => call.kind === kind);
+    return { submits: of("submit"), looks: of("task"), cancels: of("cancel"), billed: images };
+  }
+
+  /** Until a call of this job is held, by a fault of type `hold`. */
+  async held(count = 1): Promise<void> {
+    await expect
+      .poll(
+        async () => {
+          const { held } = await control<{ held: { prompt: string | null }[] }>("held");
+          return held.filter(({ prompt }) => prompt === this.prompt).length;
+        },
+        { timeout: 20_000, interval: 20 },
+      )
+      .toBe(count);
+  }
+
+  async release(): Promise<void> {
+    await control("release", { prompt: this.prompt });
+  }
+
+  /** The object's memory goes, its storage stays. */
+  async evict(): Promise<void> {
+    await evictDurableObject(this.object);
+  }
+
+  /** The object at rest: nothing more is written. For assertions that something did not happen. */
+  async images(): Promise<{ sha256: string; bytes: number; key: string }[]> {
+    const found: { sha256: string; bytes: number; key: string }[] = [];
+    const { objects } = await env.RESULTS.list({ prefix: `jobs/${this.id}/` });
+    for (const { key } of objects) {
+      const object = await env.RESULTS.get(key);
+      const bytes = await object?.arrayBuffer();
+      if (bytes === undefined) continue;
+      const digest = await crypto.subtle.digest("SHA-256", bytes);
+      found.push({ key, bytes: bytes.byteLength, sha256: new Uint8Array(digest).toHex() });
+    }
+    return found;
+  }
+}
+
+export function testJob(given: GivenJob = {}): TestJob {
+  return new TestJob(given);
+}
+
+/** Backoffs become as short as they can be: the jitter is the random number, and the only one that jobs draw. */
+export function withoutJitter(): void {
+  vi.spyOn(Math, "random").mockReturnValue(0);
+}
