@@ -177,7 +177,7 @@ describe("a failure that no repetition can mend", () => {
 });
 
 describe("throttled by upstream", () => {
-  it.each([
+  it.each<readonly [name: string, fault: Fault, code: string | null]>([
     ["Throttling.RateQuota", error("Throttling.RateQuota"), "Throttling.RateQuota"],
     ["Throttling.BurstRate", error("Throttling.BurstRate"), "Throttling.BurstRate"],
     ["Throttling", error("Throttling"), "Throttling"],
@@ -224,7 +224,7 @@ describe("refused for the account's or the deployment's fault", () => {
     await laneStub(env, laneName(host, SYNC_MODEL)).observe({ kind: "succeeded", durationMs: 0 });
   });
 
-  it.each([
+  it.each<readonly [name: string, fault: Fault, httpStatus: number, code: string | null, hint: RegExp]>([
     [
       "InvalidApiKey",
       error("InvalidApiKey"),

@@ -1,8 +1,12 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { expect, vi } from "vitest";
+import { vi } from "vitest";
+import type { FaultInput } from "../../emulator/core/fault.ts";
+import type { CallKind } from "../../emulator/journal-entry.ts";
 import type { JobEvent } from "../../schemas/event.ts";
 import type { JobRequest } from "../../schemas/job.ts";
+import { emulatorControl } from "../../test/support/control.ts";
+import { until } from "../../test/support/until.ts";
 import { jobStub } from "../stubs.ts";
 import type { JobView, Submission } from "./contract.ts";
 
@@ -20,37 +24,15 @@ export interface GivenJob extends Partial<JobRequest> {
   readonly id?: string;
 }
 
-/** A call as the emulator's ledger has it. */
-export interface LedgerCall {
-  readonly id: number;
-  readonly atMs: number;
-  readonly kind: "submit" | "task" | "list" | "cancel";
-  readonly requestId: string;
-  readonly end: { readonly status: number | null; readonly code: string | null; readonly taskId: string | null } | null;
-}
-export interface BilledImage {
-  readonly requestId: string;
-  readonly taskId: string | null;
-  readonly index: number;
-  readonly sha256: string;
-  readonly downloads: readonly { readonly status: number | null }[];
-}
-
 /** One rule of the emulator: what befalls the calls with a prompt. See `emulator/core/fault.ts`. */
 export interface Spoil {
-  readonly fault: { readonly type: string } & Readonly<Record<string, unknown>>;
+  readonly fault: FaultInput;
   readonly times?: number | null;
   readonly skip?: number;
   readonly path?: string;
 }
 
-async function control<Answer>(path: string, body?: object): Promise<Answer> {
-  const init = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-  const answer = await fetch(`${env.QWEN_BASE_URL}/__emulator/${path}`, init);
-  if (!answer.ok) throw new Error(`emulator: ${path}: ${answer.status} ${await answer.text()}`);
-  // The emulator's own answer to its own control API.
-  return (await answer.json()) as Answer;
-}
+const upstream = emulatorControl(env.QWEN_BASE_URL);
 
 let jobs = 0;
 
@@ -103,7 +85,7 @@ export class TestJob {
   async spoil(...rules: readonly Spoil[]): Promise<this> {
     for (const { fault, times = 1, skip = 0, path } of rules) {
       const match = { prompt: this.prompt, ...(path === undefined ? {} : { path }) };
-      await control("faults", { match, fault, times, skip });
+      await upstream.addFault({ match, fault, times, skip });
     }
     return this;
   }
@@ -149,33 +131,22 @@ export class TestJob {
   }
 
   /** What upstream knows of this job: its calls, oldest first, and what was paid. */
-  async ledger(): Promise<{
-    submits: LedgerCall[];
-    looks: LedgerCall[];
-    cancels: LedgerCall[];
-    billed: BilledImage[];
-  }> {
-    const path = `ledger?prompt=${encodeURIComponent(this.prompt)}`;
-    const { calls, images } = await control<{ calls: LedgerCall[]; images: BilledImage[] }>(path);
-    const of = (kind: LedgerCall["kind"]) => calls.filter((call) => call.kind === kind);
+  async ledger() {
+    const { calls, images } = await upstream.ledger(this.prompt);
+    const of = (kind: CallKind) => calls.filter((call) => call.kind === kind);
     return { submits: of("submit"), looks: of("task"), cancels: of("cancel"), billed: images };
   }
 
-  /** Until a call of this job is held, by a fault of type `hold`. */
+  /** Until that many calls of this job are held, by faults of type `hold`. */
   async held(count = 1): Promise<void> {
-    await expect
-      .poll(
-        async () => {
-          const { held } = await control<{ held: { prompt: string | null }[] }>("held");
-          return held.filter(({ prompt }) => prompt === this.prompt).length;
-        },
-        { timeout: 20_000, interval: 20 },
-      )
-      .toBe(count);
+    await until(`${count} held calls`, async () => {
+      const held = (await upstream.held()).filter(({ prompt }) => prompt === this.prompt);
+      return held.length === count ? held : undefined;
+    });
   }
 
   async release(): Promise<void> {
-    await control("release", { prompt: this.prompt });
+    await upstream.release(this.prompt);
   }
 
   /** The object's memory goes, its storage stays. */
@@ -183,7 +154,7 @@ export class TestJob {
     await evictDurableObject(this.object);
   }
 
-  /** The object at rest: nothing more is written. For assertions that something did not happen. */
+  /** What lies in the bucket under this job. */
   async images(): Promise<{ sha256: string; bytes: number; key: string }[]> {
     const found: { sha256: string; bytes: number; key: string }[] = [];
     const { objects } = await env.RESULTS.list({ prefix: `jobs/${this.id}/` });

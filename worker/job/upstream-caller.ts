@@ -9,6 +9,8 @@ import type { JobShell } from "./job-shell.ts";
 /** Between two reads of a task. At most a handful run at once per model, so the account's 20 a second stay far away. */
 const FIRST_POLL_MS = 1_500;
 const LAST_POLL_MS = 5_000;
+/** Of the budget, at most: so that a short one still reads its task a few times. */
+const POLL_SHARE = 0.25;
 /** A read of a task, or its cancellation, takes milliseconds. */
 const SHORT_CALL_MS = 15_000;
 
@@ -86,7 +88,7 @@ export class UpstreamCaller {
         return;
       case "accepted":
         this.#polls = 0;
-        this.#pollAtMs = Date.now() + FIRST_POLL_MS;
+        this.#pollAtMs = Date.now() + this.#pollAfterMs();
         this.#shell.apply({ type: "task_accepted", attempt, taskId: answer.taskId, report: answer.report });
         return;
       case "pending":
@@ -114,6 +116,11 @@ export class UpstreamCaller {
     }
   }
 
+  #pollAfterMs(): number {
+    const atMostMs = (this.#shell.config()?.attemptBudgetMs ?? Number.POSITIVE_INFINITY) * POLL_SHARE;
+    return Math.min(LAST_POLL_MS, FIRST_POLL_MS * 1.25 ** this.#polls, atMostMs);
+  }
+
   /** Reads the job's task when it is time to. */
   poll(record: JobRecord, config: Config, nowMs: number): Promise<void> | null {
     const { task } = record;
@@ -121,7 +128,7 @@ export class UpstreamCaller {
     if (this.#pollAtMs !== null && nowMs < this.#pollAtMs) return null;
     this.#polling = true;
     this.#polls += 1;
-    this.#pollAtMs = nowMs + Math.min(LAST_POLL_MS, FIRST_POLL_MS * 1.25 ** this.#polls);
+    this.#pollAtMs = nowMs + this.#pollAfterMs();
     return upstreamOf(config)
       .readTask(task.taskId, AbortSignal.timeout(SHORT_CALL_MS))
       .then((answer) => {

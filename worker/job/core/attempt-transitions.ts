@@ -4,7 +4,7 @@ import type { Lease, LeaseOutcome } from "../../lane/contract.ts";
 import type { Change } from "./change.ts";
 import type { FactRefusal } from "./job-fact.ts";
 import { type AttemptRecord, attemptOf, EMPTY_REPORT, type JobRecord } from "./job-record.ts";
-import { decideNext, waitsForOpenCalls } from "./next-move.ts";
+import { backedOffForCall, decideNext, waitsForOpenCalls } from "./next-move.ts";
 import { beginStoring } from "./storing-transitions.ts";
 
 /** The attempt, if its call can still matter: running, or past its budget and open. */
@@ -253,7 +253,9 @@ function lateFailure(
     upstream: learned.report,
     reason: failure.message,
   });
-  const waitsForThis = waitsForOpenCalls(change.record) || (isNowCounted && change.record.state.status === "retrying");
+  const retrying = change.record.state.status === "retrying";
+  const waitsForThis =
+    waitsForOpenCalls(change.record) || backedOffForCall(change.record, attempt) || (isNowCounted && retrying);
   if (failure.disposition === "give_up") change.fail(errorOf(failure, learned.report));
   else if (waitsForThis) {
     const spent = isNowCounted && isSpent(change.record, failure);

@@ -2,7 +2,7 @@ import { resumeTask } from "./attempt-transitions.ts";
 import type { Change } from "./change.ts";
 import type { FactRefusal } from "./job-fact.ts";
 import { attemptOf, isFinal } from "./job-record.ts";
-import { decideNext, waitsForOpenCalls } from "./next-move.ts";
+import { backedOffForCall, decideNext, waitsForOpenCalls } from "./next-move.ts";
 
 const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
 
@@ -65,8 +65,9 @@ export function callClosed(change: Change, number: number, how: "lost" | "window
     mayBeBilled: true,
     reason: how === "lost" ? "the open call was lost with its process" : "no late answer came",
   });
-  if (waitsForOpenCalls(change.record))
+  if (waitsForOpenCalls(change.record) || backedOffForCall(change.record, attempt)) {
     decideNext(change, { atLeastMs: 0, spent: false, reason: "no late answer came" });
+  }
   return null;
 }
 

@@ -214,7 +214,33 @@ describe("transition, every life × every fact", () => {
 });
 
 describe("budget and late answers", () => {
-  it("keeps a call past its budget open, waits a third of the budget, and takes its late answer", () => {
+  it("asks for no second image before a model that needs two budgets has answered", () => {
+    const late = LIVES["retrying with an open call"]?.() ?? queued();
+    expect(late.state.status === "retrying" && late.state.retryAtMs - T0).toBeGreaterThanOrEqual(2.2 * BUDGET_MS);
+  });
+
+  it.each([
+    ["a short window for late answers", BUDGET_MS * 1.5, BUDGET_MS * 1.5],
+    ["a window that ends with the budget, nearly", BUDGET_MS + 1, BUDGET_MS * (4 / 3)],
+  ])("waits with %s until it ends, and a third of the budget at least", (_name, lateAnswerMs, retryAtMs) => {
+    const settings = { lateAnswerMs, jitter: 0 };
+    const running = transition(queued(), began(queued()), context(settings));
+    if (!running.ok) throw new Error(running.refusal);
+    const at = context({ ...settings, nowMs: T0 + BUDGET_MS });
+    const ended = transition(running.record, { type: "budget_ended", attempt: 1 }, at);
+    expect(ended.ok && ended.record.state).toMatchObject({ status: "retrying", retryAtMs: T0 + retryAtMs });
+  });
+
+  it.each([
+    ["fails after all", { type: "call_failed", attempt: 1, failure: failure() }],
+    ["is lost with its process", { type: "call_lost", attempt: 1 }],
+  ] as const)("waits no longer for an open call that %s", (_name, fact) => {
+    const late = LIVES["retrying with an open call"]?.() ?? queued();
+    const closed = jobAfter(late, { at: T0 + BUDGET_MS + 1_000 }, fact);
+    expect(closed.state).toMatchObject({ status: "retrying", retryAtMs: T0 + BUDGET_MS + 2_000 });
+  });
+
+  it("keeps a call past its budget open, and takes its late answer", () => {
     const late = LIVES["retrying with an open call"]?.() ?? queued();
     expect(attemptOf(late, 1)).toMatchObject({
       outcome: "timed_out",
@@ -223,9 +249,6 @@ describe("budget and late answers", () => {
       counted: true,
     });
     expect(late.state).toMatchObject({ status: "retrying" });
-    expect(late.state.status === "retrying" && late.state.retryAtMs - T0 - BUDGET_MS).toBeGreaterThanOrEqual(
-      BUDGET_MS / 3,
-    );
     const won = jobAfter(late, delivered(1), { type: "image_stored", attempt: 1, index: 0, image: image() });
     expect(won.state.status).toBe("succeeded");
     expect(attemptOf(won, 1)).toMatchObject({ outcome: "succeeded_late", stillOpen: false });
