@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { SYNC_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
+import { testJob, withoutJitter } from "./job.fixture.ts";
 
 /** As `vitest.config.ts` sets them. */
 const BUDGET_MS = 2_000;
@@ -7,7 +7,7 @@ const LATE_ANSWER_MS = 6_000;
 
 beforeEach(withoutJitter);
 
-describe("a model that needs longer than the budget", () => {
+describe.concurrent("a model that needs longer than the budget", () => {
   it.each([
     ["1.2 budgets", 1.2],
     ["1.8 budgets", 1.8],
@@ -35,7 +35,7 @@ describe("a model that needs longer than the budget", () => {
   });
 });
 
-describe("an attempt past its budget", () => {
+describe.concurrent("an attempt past its budget", () => {
   it("reads like an explanation: what happened, what is still open, what comes next and when", async () => {
     const job = await (await testJob().spoil({ fault: { type: "hold", at: "arrival" } })).submit();
     const view = await job.until("past its budget", ({ status }) => status === "retrying");
@@ -129,7 +129,7 @@ describe("an attempt past its budget", () => {
   });
 });
 
-describe("onUncertain: fail", () => {
+describe.concurrent("onUncertain: fail", () => {
   it("starts no second attempt after a budget ended, and says what may have happened", async () => {
     const job = await (await testJob({ onUncertain: "fail" }).spoil({ fault: { type: "hang" } })).submit();
     const view = await job.done();
@@ -161,7 +161,7 @@ describe("onUncertain: fail", () => {
   });
 });
 
-describe("the deadline", () => {
+describe.concurrent("the deadline", () => {
   it("ends a job that generates, and hangs up", async () => {
     const job = testJob({ deadlineSeconds: 1 });
     await (await job.spoil({ fault: { type: "hold", at: "arrival" } })).submit();
@@ -196,7 +196,7 @@ describe("the deadline", () => {
   });
 });
 
-describe("Retry-After", () => {
+describe.concurrent("Retry-After", () => {
   it("of a failure is honoured by the job", async () => {
     const fault = { type: "error", code: "ModelUnavailable", retryAfter: "2" } as const;
     const job = await (await testJob().spoil({ fault })).submit();
@@ -207,15 +207,18 @@ describe("Retry-After", () => {
   });
 
   it("of a 429 is honoured by the lane", async () => {
+    // A lane of its own, since it holds everyone.
     const fault = { type: "error", code: "Throttling.RateQuota", retryAfter: "2" } as const;
-    const job = await (await testJob({ model: SYNC_MODEL }).spoil({ fault })).submit();
+    const job = await (
+      await testJob({ model: "qwen-image-plus-2026-01-09", size: "1328*1328" }).spoil({ fault })
+    ).submit();
     await job.done();
     const [first, second] = (await job.ledger()).submits;
     expect((second?.atMs ?? 0) - (first?.end?.endedAtMs ?? 0)).toBeGreaterThanOrEqual(2_000);
   });
 });
 
-describe("maxAttempts", () => {
+describe.concurrent("maxAttempts", () => {
   it("is the request's own, and every attempt says what became of it", async () => {
     const job = testJob({ maxAttempts: 3 });
     await job.spoil(
