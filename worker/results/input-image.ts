@@ -24,7 +24,10 @@ export async function checkInputImage(bytes: Uint8Array<ArrayBuffer>): Promise<I
     const message = `is ${head.looksLike}; taken are JPEG, PNG, WEBP, GIF, BMP and TIFF`;
     return { ok: false, code: "not_an_image", message };
   }
-  if (head.kind === "incomplete") return { ok: false, code: "not_an_image", message: "is cut off before its size" };
+  if (head.kind === "incomplete") {
+    const message = `is no whole image: its ${bytes.byteLength} bytes end before they say how large it is`;
+    return { ok: false, code: "not_an_image", message };
+  }
   const { type: contentType, width, height } = head;
   const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
   const image: UploadedImage = { kind: "upload", contentType, bytes: bytes.byteLength, sha256, width, height };
