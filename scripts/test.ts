@@ -73,6 +73,7 @@ const counts = [
   step("format and lint", "biome", "ci", "."),
   step("binding types", "npm", "run", "--silent", "types"),
   step("types", "npm", "run", "--silent", "typecheck"),
+  step("known holes", "npm", "run", "--silent", "audit"),
   step("page", "npm", "run", "--silent", "build"),
   tests(...process.argv.slice(2)),
   step("dry-run deploy", "npm", "run", "--silent", "check:deploy"),

@@ -1,0 +1,126 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+
+interface LockedPackage {
+  readonly name?: string;
+  readonly version?: string;
+  readonly license?: string;
+  readonly integrity?: string;
+  readonly resolved?: string;
+  readonly link?: boolean;
+  readonly dev?: boolean;
+  readonly hasInstallScript?: boolean;
+}
+
+interface Lock {
+  readonly lockfileVersion: number;
+  readonly packages: Readonly<Record<string, LockedPackage>>;
+}
+
+interface Manifest {
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
+  readonly allowScripts: Readonly<Record<string, boolean>>;
+}
+
+function json<Shape>(name: string): Shape {
+  // npm's own formats; only what is read here.
+  return JSON.parse(readFileSync(new URL(`../${name}`, import.meta.url), "utf8")) as Shape;
+}
+
+const { lockfileVersion, packages } = json<Lock>("package-lock.json");
+const manifest = json<Manifest>("package.json");
+const locked = Object.entries(packages).filter(([path]) => path !== "");
+
+/** Ask for a notice at most. */
+const PERMISSIVE = new Set([
+  "MIT",
+  "ISC",
+  "BSD-2-Clause",
+  "BSD-3-Clause",
+  "Apache-2.0",
+  "0BSD",
+  "CC0-1.0",
+  "Unlicense",
+  "Zlib",
+]);
+
+/** Weak copyleft and the like: tools of the build and the tests, used as they are, in nothing that is deployed. */
+const TOOLS: readonly (readonly [RegExp, string, string])[] = [
+  [/^lightningcss(-|$)/, "MPL-2.0", "Vite's CSS compiler"],
+  [/^(@axe-core\/playwright|axe-core)$/, "MPL-2.0", "the accessibility rules of the browser tests"],
+  [/^@img\/sharp-/, "LGPL-3.0-or-later", "libvips, which draws the emulator's pictures"],
+  [/^@fontsource\/unifontex$/, "OFL-1.1", "the font of the emulator's pictures"],
+];
+
+/** Why each of these may run a script while it is installed. */
+const INSTALL_SCRIPTS: Readonly<Record<string, string>> = {
+  node: "puts the runtime that the scripts use in place, from its own platform package",
+  esbuild: "makes its command the platform's binary, from its own platform package",
+  workerd: "makes its command the platform's binary, from its own platform package",
+};
+
+function nameOf(path: string, { name }: LockedPackage): string {
+  return name ?? path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
+}
+
+/** Whether an SPDX expression can be met by `may`: any side of an OR, every side of an AND. */
+function allows(expression: string, may: (licence: string) => boolean): boolean {
+  const plain = expression.replace(/^\((.*)\)$/, "$1");
+  if (plain.includes(" OR ")) return plain.split(" OR ").some((part) => allows(part, may));
+  return plain.split(" AND ").every((part) => may(part));
+}
+
+describe("what is installed", () => {
+  it("may be used freely, and where it is a tool with more conditions, is none of what is deployed", () => {
+    const refused = locked.filter(([path, entry]) => {
+      const name = nameOf(path, entry);
+      const extra = TOOLS.filter(([pattern]) => entry.dev === true && pattern.test(name)).map(([, licence]) => licence);
+      return !allows(entry.license ?? "none", (licence) => PERMISSIVE.has(licence) || extra.includes(licence));
+    });
+    expect(refused.map(([path, { license }]) => `${path}: ${license}`)).toEqual([]);
+  });
+
+  it("needs every exception that is listed", () => {
+    const names = locked.map(([path, entry]) => ({ name: nameOf(path, entry), license: entry.license ?? "" }));
+    const unused = TOOLS.filter(
+      ([pattern, licence]) => !names.some(({ name, license }) => pattern.test(name) && license.includes(licence)),
+    );
+    expect(unused.map(([pattern]) => String(pattern))).toEqual([]);
+  });
+
+  it("runs a script at install only where that is argued and allowed", () => {
+    const scripted = locked
+      .filter(([, entry]) => entry.hasInstallScript === true)
+      .map(([path, entry]) => nameOf(path, entry));
+    expect(new Set(scripted)).toEqual(new Set(Object.keys(INSTALL_SCRIPTS)));
+    expect(manifest.allowScripts).toEqual(Object.fromEntries(scripted.map((name) => [name, true])));
+  });
+
+  it("is what was locked: a version and a SHA-512 of every package, and none from outside a registry", () => {
+    expect(lockfileVersion).toBe(3);
+    const loose = locked.filter(
+      ([, { version, integrity, resolved, link }]) =>
+        link === true ||
+        !/^\d+\.\d+\.\d+/.test(version ?? "") ||
+        !/^sha512-[\w+/]{86}==$/.test(integrity ?? "") ||
+        (resolved !== undefined && !/^https:\/\/[^/]+\/.*\.tgz$/.test(resolved)),
+    );
+    expect(loose.map(([path]) => path)).toEqual([]);
+  });
+
+  it("is asked for by version, never by address, branch or tag", () => {
+    const asked = { ...manifest.dependencies, ...manifest.devDependencies };
+    const odd = Object.entries(asked).filter(
+      ([, wanted]) => !/^(npm:@?[\w./-]+@)?\^?\d+(\.\d+){0,2}(-[\w.]+)?$/.test(wanted),
+    );
+    expect(odd).toEqual([]);
+  });
+
+  it("deploys what is listed as a dependency and what that brings, and no more", () => {
+    const shipped = locked.filter(([, { dev }]) => dev !== true).map(([path, entry]) => nameOf(path, entry));
+    expect(shipped).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
+    const more = shipped.filter((name) => !(name in manifest.dependencies));
+    expect(more).toEqual(["scheduler"]);
+  });
+});
