@@ -7,16 +7,18 @@ import styles from "./notice-board.module.css";
 export function NoticeBoard() {
   const shown = useStore(notices);
   return (
-    <ul className={styles.board} aria-label="Messages">
-      {shown.map((notice) => (
-        <li key={notice.id} className={styles.notice} data-tone={notice.tone}>
-          <Icon name={notice.tone === "done" ? "ready" : "failed"} />
-          <span>{notice.words}</span>
-          <button type="button" onClick={() => dismissNotice(notice.id)} aria-label="Dismiss">
-            <Icon name="close" />
-          </button>
-        </li>
-      ))}
-    </ul>
+    <section className={styles.board} aria-label="Messages">
+      <ul>
+        {shown.map((notice) => (
+          <li key={notice.id} className={styles.notice} data-tone={notice.tone}>
+            <Icon name={notice.tone === "done" ? "ready" : "failed"} />
+            <span>{notice.words}</span>
+            <button type="button" onClick={() => dismissNotice(notice.id)} aria-label="Dismiss">
+              <Icon name="close" />
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }

@@ -2,6 +2,7 @@ import { useState } from "react";
 import type { OutputImage } from "../../schemas/job.ts";
 import { latentOf } from "../state/print-look.ts";
 import type { Tone } from "../state/standing.ts";
+import { Icon } from "./icon.tsx";
 import styles from "./print.module.css";
 import { useStableUrl } from "./stable-url.ts";
 
@@ -35,6 +36,11 @@ export function Print({ jobId, tone, shape, progress, image, alt, onLost, eager 
       style={{ "--shape": shape, "--progress": progress, "--a": a, "--b": b, "--c": c, "--d": d }}
     >
       <div className={styles.latent} aria-hidden="true" />
+      {image === null && (tone === "failed" || tone === "canceled") && (
+        <div className={styles.none}>
+          <Icon name={tone} />
+        </div>
+      )}
       {image !== null && (
         <img
           key={image.sha256}

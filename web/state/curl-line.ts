@@ -17,7 +17,7 @@ function bodyOf(draft: Draft, fields: RequestFields): string[] {
   const images = draft.images.map((image) =>
     image.kind === "url"
       ? `--form-string ${shellQuote(`images=${image.url}`)}`
-      : `-F ${shellQuote(`images=@${image.name};type=${image.contentType}`)}`,
+      : `-F ${shellQuote(`images=@"${image.name.replace(/["\\]/g, "\\$&")}";type=${image.contentType}`)}`,
   );
   return [...plain, ...images];
 }

@@ -35,7 +35,7 @@ export function laneMood(lane: Pick<LaneReport, "mode" | "pace" | "blocked">): L
 
 /** When the next start is allowed; `nowMs` by the server's clock. */
 export function nextStartWords(lane: Pick<LaneReport, "nextStartAt" | "blocked">, nowMs: number): string {
-  if (lane.blocked !== null) return "when it is mended";
+  if (lane.blocked !== null) return "on hold";
   if (lane.nextStartAt === null) return "now";
   const leftMs = Date.parse(lane.nextStartAt) - nowMs;
   return leftMs <= 0 ? "now" : `in ${countdownWords(leftMs)}`;

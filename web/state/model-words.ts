@@ -44,7 +44,7 @@ export function chosenModel(workflow: Workflow, name: string | null, models: rea
  * purpose: the job itself gets the lane's own estimate.
  */
 export function laneOutlook(lane: LaneReport | undefined, nowMs: number): string {
-  if (lane === undefined) return "Nothing in line.";
+  if (lane === undefined) return "Nothing in line: starts at once.";
   if (lane.mode === "blocked" || lane.blocked !== null) return "On hold: jobs wait until upstream takes calls again.";
   const line = lane.queued === 0 ? "Nothing in line" : `${lane.queued} in line`;
   const freeAtMs = lane.nextStartAt === null ? nowMs : Date.parse(lane.nextStartAt);

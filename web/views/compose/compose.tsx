@@ -11,12 +11,14 @@ import { useStore } from "../../data/store.ts";
 import { checkDraft, type Finding } from "../../state/draft-check.ts";
 import { type FailureWords, failureWords, fieldOfPath } from "../../state/failure-words.ts";
 import { laneOutlook } from "../../state/model-words.ts";
+import { settingsWords } from "../../state/settings-words.ts";
 import styles from "./compose.module.css";
 import { CurlBox } from "./curl-box.tsx";
 import { ModelChoice } from "./model-choice.tsx";
 import { MoreOptions } from "./more-options.tsx";
 import { PromptField } from "./prompt-field.tsx";
 import { ReferenceImages } from "./reference-images.tsx";
+import { Settings } from "./settings.tsx";
 import { SizeAndCount } from "./size-and-count.tsx";
 
 const WORKFLOW_CHOICES: readonly { readonly value: Workflow; readonly label: string }[] = [
@@ -72,10 +74,12 @@ export function Compose({ limits, model }: ComposeProps) {
         {draft.workflow === "image-from-reference" && (
           <ReferenceImages draft={draft} model={model} findings={findings} />
         )}
-        <SizeAndCount draft={draft} model={model} findings={findings} />
-        <ModelChoice draft={draft} model={model} models={limits.models} />
-        <MoreOptions draft={draft} model={model} findings={findings} />
-        <CurlBox draft={draft} model={model} />
+        <Settings words={settingsWords(draft, model)} needed={findings.some(({ level }) => level === "error")}>
+          <SizeAndCount draft={draft} model={model} findings={findings} />
+          <ModelChoice draft={draft} model={model} models={limits.models} />
+          <MoreOptions draft={draft} model={model} findings={findings} />
+          <CurlBox draft={draft} model={model} />
+        </Settings>
       </div>
       <footer className={styles.foot}>
         {failure !== null && <Failure failure={failure} />}

@@ -26,7 +26,7 @@ export function ModelChoice({ draft, model, models }: ModelChoiceProps) {
       >
         {modelsFor(draft.workflow, models).map((known) => (
           <option key={known.model} value={known.model}>
-            {known.model} · {quotaWords(known.quota)} · {priceWords(known.priceClass)}
+            {known.model} ({priceWords(known.priceClass)})
           </option>
         ))}
       </select>

@@ -32,7 +32,7 @@ export function JobImages({ job, onChange }: JobImagesProps) {
   };
   return (
     <div className={styles.images}>
-      <div className={styles.table}>
+      <div className={styles.table} data-empty={(job.done && image === null) || undefined}>
         <div className={styles.place} style={{ "--shape": image ? image.width / image.height : shapeOf(listed) }}>
           <BigPrint job={job} image={image} onLost={renew} />
           {image !== null && (

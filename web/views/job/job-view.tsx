@@ -65,8 +65,17 @@ function Here({ job, onChange }: { readonly job: Job; readonly onChange: (job: J
             ))}
           </ul>
         )}
-        <JobFacts job={job} />
-        <Timeline job={job} />
+        {job.status === "succeeded" ? (
+          <>
+            <JobFacts job={job} />
+            <Timeline job={job} />
+          </>
+        ) : (
+          <>
+            <Timeline job={job} />
+            <JobFacts job={job} />
+          </>
+        )}
         <RawJson job={job} />
       </div>
     </article>

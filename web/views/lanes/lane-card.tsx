@@ -37,7 +37,7 @@ export function LaneCard({ lane }: { readonly lane: LaneReport }) {
           value={lane.typicalDurationMs === null ? "not seen yet" : durationWords(lane.typicalDurationMs)}
         />
       </dl>
-      <div className={styles.pace} aria-hidden="true" style={{ "--pace": lane.pace }} />
+      <div className={styles.pace} aria-hidden="true" style={{ "--pace": lane.blocked === null ? lane.pace : 0 }} />
     </article>
   );
 }

@@ -19,12 +19,12 @@ export function CardActions({ job }: { readonly job: ListedJob }) {
   return (
     <div className={styles.actions}>
       {!job.done && (
-        <Button look="quiet" busy={busy} onClick={act(cancelJob)} aria-label={`Cancel ${job.prompt}`}>
+        <Button look="quiet" busy={busy} onClick={act(cancelJob)} aria-label={`Cancel: ${job.prompt}`}>
           Cancel
         </Button>
       )}
       {(job.status === "failed" || job.status === "canceled") && (
-        <Button look="quiet" busy={busy} onClick={act(retryJob)} aria-label={`Try ${job.prompt} again`}>
+        <Button look="quiet" busy={busy} onClick={act(retryJob)} aria-label={`Try again: ${job.prompt}`}>
           <Icon name="again" /> Try again
         </Button>
       )}
@@ -33,7 +33,7 @@ export function CardActions({ job }: { readonly job: ListedJob }) {
           look="quiet"
           href={only.url}
           download={imageFileName({ id: job.id, prompt: job.prompt, count: 1 }, only)}
-          aria-label={`Download the image of ${job.prompt}`}
+          aria-label={`Download: ${job.prompt}`}
         >
           <Icon name="download" />
         </ButtonLink>

@@ -1,12 +1,10 @@
-import { PrintSheet } from "../../components/print-sheet.tsx";
-import { ProgressLine } from "../../components/progress-line.tsx";
 import { StandingLine } from "../../components/standing-line.tsx";
-import { renewLinks } from "../../data/job-actions.ts";
 import { useServerNow } from "../../data/server-clock.ts";
 import { progressOf } from "../../data/shown-progress.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
 import { listedRunStartMs } from "../../state/running-attempt.ts";
 import { standingOf } from "../../state/standing.ts";
+import { CardFrame } from "./card-frame.tsx";
 
 /** A job that is developing: the latent image comes out as the estimate goes on. */
 export function RunningCard({ job }: { readonly job: ListedJob }) {
@@ -24,10 +22,8 @@ export function RunningCard({ job }: { readonly job: ListedJob }) {
   const standing = standingOf(job, nowMs);
   const detail = standing.detail === null ? words : `${standing.detail}, ${words}`;
   return (
-    <>
-      <PrintSheet job={job} progress={fraction} onLost={() => renewLinks(job.id)} />
-      <ProgressLine fraction={fraction} label="Estimated progress" />
+    <CardFrame job={job} fraction={fraction}>
       <StandingLine standing={{ ...standing, detail }} />
-    </>
+    </CardFrame>
   );
 }

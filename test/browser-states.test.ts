@@ -1,0 +1,122 @@
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { complaintsOf, imagesInSight, launchBrowser, overflowOf, screenshot } from "./support/browser.ts";
+import { type FixtureWorld, fixtureLimits, serveWorld } from "./support/fixture-api.ts";
+import { everyState } from "./support/fixture-wall.ts";
+import { servePageFiles } from "./support/page-files.ts";
+
+/*
+ * States that are rare or slow to bring about, drawn from sketches of the API's answers. The product itself is driven in
+ * `browser.test.ts`.
+ */
+
+interface View {
+  readonly name: string;
+  readonly path: string;
+  readonly world: () => FixtureWorld;
+  /** Words by which the view is known to be there. */
+  readonly words: string;
+  /** Also looked at on a phone. */
+  readonly phone?: boolean;
+}
+
+const full = (): FixtureWorld => ({ jobs: everyState(), limits: fixtureLimits() });
+const empty = (): FixtureWorld => ({ jobs: [], limits: { ...fixtureLimits(), lanes: [] } });
+const misconfigured = (): FixtureWorld => ({
+  ...empty(),
+  health: {
+    status: "misconfigured",
+    upstream: { region: null, host: null, keyConfigured: false },
+    authMode: null,
+    problems: [
+      { path: "QWEN_API_KEY", message: "is missing; it must be a DashScope key of the region" },
+      { path: "QWEN_REGION", message: "must be one of sg, bj, us, hk" },
+    ],
+  },
+});
+
+const JOBS = everyState();
+const jobPath = (status: string) => `/jobs/${JOBS.find((job) => job.status === status)?.id}`;
+const blockedPath = `/jobs/${JOBS.find((job) => job.queue?.waitingOn === "blocked")?.id}`;
+const severalPath = `/jobs/${JOBS.find((job) => job.output?.images.length === 4)?.id}`;
+
+const VIEWS: readonly View[] = [
+  { name: "wall", path: "/", world: full, words: "3rd in line", phone: true },
+  { name: "empty", path: "/", world: empty, words: "Nothing on the line yet", phone: true },
+  { name: "failed-only", path: "/?show=failed", world: full, words: "Upstream's content check refused the request." },
+  { name: "job-queued", path: jobPath("queued"), world: full, words: "3rd in line" },
+  { name: "job-running", path: jobPath("running"), world: full, words: "Developing", phone: true },
+  { name: "job-retrying", path: jobPath("retrying"), world: full, words: "Attempt 3 in" },
+  { name: "job-blocked", path: blockedPath, world: full, words: "On hold" },
+  { name: "job-succeeded", path: jobPath("succeeded"), world: full, words: "Download", phone: true },
+  { name: "job-several", path: severalPath, world: full, words: "4 images ready" },
+  { name: "job-failed", path: jobPath("failed"), world: full, words: "content check refused", phone: true },
+  { name: "job-canceled", path: jobPath("canceled"), world: full, words: "Canceled" },
+  { name: "job-missing", path: "/jobs/job_AAAAAAAAAAAAAAAAAAAAA", world: full, words: "No such job" },
+  { name: "lanes", path: "/lanes", world: full, words: "AccessDenied.Unpurchased", phone: true },
+  { name: "not-found", path: "/nowhere", world: full, words: "Nothing hangs here" },
+  {
+    name: "sign-in",
+    path: "/",
+    world: () => ({ ...empty(), signedOut: true }),
+    words: "This browser then keeps",
+    phone: true,
+  },
+  { name: "misconfigured", path: "/", world: misconfigured, words: "QWEN_REGION" },
+];
+
+const LAPTOP: BrowserContextOptions = { viewport: { width: 1440, height: 900 } };
+const PHONE: BrowserContextOptions = {
+  viewport: { width: 390, height: 844 },
+  isMobile: true,
+  hasTouch: true,
+  deviceScaleFactor: 2,
+};
+
+let browser: Browser;
+let files: Awaited<ReturnType<typeof servePageFiles>>;
+
+beforeAll(async () => {
+  [browser, files] = await Promise.all([launchBrowser(), servePageFiles()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await files?.close();
+});
+
+describe.each([
+  { device: "laptop-light", options: LAPTOP, views: VIEWS },
+  { device: "laptop-dark", options: { ...LAPTOP, colorScheme: "dark" as const }, views: VIEWS },
+  { device: "phone-light", options: PHONE, views: VIEWS.filter(({ phone }) => phone) },
+  {
+    device: "phone-dark",
+    options: { ...PHONE, colorScheme: "dark" as const },
+    views: VIEWS.filter(({ phone }) => phone),
+  },
+])("on $device", ({ device, options, views }) => {
+  let page: Page;
+  let complaints: string[];
+  let world: FixtureWorld;
+
+  beforeAll(async () => {
+    const context = await browser.newContext({ reducedMotion: "reduce", ...options });
+    page = await context.newPage();
+    complaints = complaintsOf(page);
+    await serveWorld(page, () => world);
+  });
+  afterAll(() => page?.context().close());
+
+  it.each(views)("$name has no violation of accessibility or content policy, and fits", async (view) => {
+    world = view.world();
+    complaints.length = 0;
+    await page.goto(`${files.origin}${view.path}`);
+    await page.getByText(view.words).first().waitFor();
+    await imagesInSight(page);
+    await screenshot(page, `${view.name}-${device}`);
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    expect(violations.map(({ id, nodes }) => ({ id, at: nodes.map(({ html }) => html) }))).toEqual([]);
+    expect(complaints).toEqual([]);
+    expect(await overflowOf(page)).toBe(0);
+  });
+});

@@ -1,0 +1,83 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import packed from "@sparticuz/chromium";
+import { type Browser, chromium, type Page } from "playwright-core";
+
+/**
+ * Switches of the packed Chromium that are for a place without processes, or would hide what these tests look for: a page
+ * must hold under a browser's usual guards.
+ */
+const UNWANTED = new Set([
+  "--single-process",
+  "--no-zygote",
+  "--in-process-gpu",
+  "--disable-web-security",
+  "--allow-running-insecure-content",
+  "--disable-site-isolation-trials",
+]);
+
+const SANDBOXLESS = ["--no-sandbox", "--disable-setuid-sandbox"];
+
+/**
+ * A Chromium with nothing installed by hand: `CHROMIUM_PATH` if set; on Linux the one packed in a dev dependency; elsewhere an
+ * installed Chrome, or the one that Playwright has installed.
+ */
+export async function launchBrowser(): Promise<Browser> {
+  const own = process.env.CHROMIUM_PATH;
+  if (own !== undefined && own !== "") return chromium.launch({ executablePath: own, args: SANDBOXLESS });
+  if (process.platform === "linux" && process.arch === "x64") return launchPacked();
+  return chromium.launch({ channel: "chrome" }).catch(() => chromium.launch());
+}
+
+async function launchPacked(): Promise<Browser> {
+  const executablePath = await packed.executablePath();
+  const args = packed.args.filter((arg) => !UNWANTED.has(arg) && !arg.startsWith("--headless"));
+  // Its own fonts, so that a page looks the same whatever the machine has.
+  const fonts = join(tmpdir(), "fonts");
+  const env = { ...process.env, ...(existsSync(fonts) ? { FONTCONFIG_PATH: fonts } : {}) };
+  return chromium.launch({ executablePath, args, env: definedOnly(env) });
+}
+
+function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}
+
+const SCREENSHOTS = join(import.meta.dirname, "../../.artifacts/screenshots");
+
+/** Writes what the page shows to an ignored folder, for people to look at. */
+export async function screenshot(page: Page, name: string, options: { fullPage?: boolean } = {}): Promise<void> {
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), ...options });
+}
+
+/** Collects what a page complains of: errors, and whatever the content security policy refused. Empty is good. */
+export function complaintsOf(page: Page): string[] {
+  const complaints: string[] = [];
+  page.on("pageerror", (error) => complaints.push(`${error.name}: ${error.message}`));
+  page.on("console", (message) => {
+    // A refused request is logged as an error by the browser itself; the page shows those in its own words.
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
+      complaints.push(message.text());
+    }
+  });
+  return complaints;
+}
+
+/** By how many pixels the page is wider than its window: anything above 0 scrolls sideways. */
+export function overflowOf(page: Page): Promise<number> {
+  return page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth));
+}
+
+/** Resolves once the images in sight are there; those further down are left to load when they are scrolled to. */
+export async function imagesInSight(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    const seen = [...document.images].filter((image) => {
+      const { top, bottom } = image.getBoundingClientRect();
+      return bottom > 0 && top < innerHeight;
+    });
+    await Promise.all(seen.map((image) => image.decode().catch(() => undefined)));
+  });
+}

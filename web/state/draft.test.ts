@@ -1,0 +1,167 @@
+import { describe, expect, it } from "vitest";
+import type { ModelInfo } from "../../schemas/limits.ts";
+import { ReferenceSubmit, TextSubmit } from "../../schemas/submit.ts";
+import { curlLine, shellQuote } from "./curl-line.ts";
+import { type Draft, FRESH_DRAFT, parseDraft, reduceDraft } from "./draft.ts";
+import { checkDraft } from "./draft-check.ts";
+import { parseSeed, requestFields } from "./draft-request.ts";
+
+function model(change: Partial<ModelInfo> = {}): ModelInfo {
+  return {
+    model: "qwen-image-max",
+    workflows: ["image-from-text"],
+    default: ["image-from-text"],
+    sizes: { kind: "fixed", sizes: ["1664*928", "928*1664"], default: "1664*928" },
+    maxN: 1,
+    defaultN: 1,
+    images: { min: 0, max: 0 },
+    promptMaxChars: 10,
+    negativePromptMaxChars: 5,
+    supports: { negativePrompt: true, promptExtend: true, seed: true, watermark: true },
+    asynchronous: false,
+    priceClass: "high",
+    quota: { starts: 2, periodMs: 60_000, inProgress: null },
+    ...change,
+  };
+}
+
+const EDIT = model({ workflows: ["image-from-reference"], images: { min: 1, max: 2 }, maxN: 6 });
+const A_FILE = { kind: "file", key: "a", name: "a.png", contentType: "image/png", bytes: 100 } as const;
+const A_URL = { kind: "url", url: "https://example.com/a.png" } as const;
+
+function drafted(change: Partial<Draft>): Draft {
+  return { ...FRESH_DRAFT, prompt: "a boat", ...change };
+}
+
+describe("a draft", () => {
+  it("survives being stored", () => {
+    const kept = drafted({ seed: "7", images: [A_FILE, A_URL] });
+    expect(parseDraft(JSON.stringify(kept))).toEqual(kept);
+  });
+  it.each([null, "", "{", "[]", '{"prompt":1}'])("starts fresh when %j is stored", (stored) => {
+    expect(parseDraft(stored)).toEqual(FRESH_DRAFT);
+  });
+  it("becomes one from references when an image comes in, and takes no picture twice", () => {
+    const next = reduceDraft(drafted({}), { type: "add_images", images: [A_FILE], max: 3 });
+    expect(next.workflow).toBe("image-from-reference");
+    expect(reduceDraft(next, { type: "add_images", images: [A_FILE, A_URL], max: 3 }).images).toEqual([A_FILE, A_URL]);
+  });
+  it("takes no more images than fit", () => {
+    const images = ["1", "2", "3", "4"].map((url) => ({ kind: "url", url }) as const);
+    expect(reduceDraft(drafted({}), { type: "add_images", images, max: 3 }).images).toHaveLength(3);
+  });
+  it("goes back to the model's own size when the model changes", () => {
+    expect(reduceDraft(drafted({ size: "928*1664" }), { type: "model", model: "other" }).size).toBeNull();
+  });
+  it("reorders its images", () => {
+    const two = drafted({ images: [A_FILE, A_URL] });
+    expect(reduceDraft(two, { type: "move_image", from: 1, to: 0 }).images).toEqual([A_URL, A_FILE]);
+  });
+});
+
+describe("requestFields", () => {
+  it("names the model and leaves everything else to the server", () => {
+    expect(requestFields(drafted({}), model())).toEqual({ prompt: "a boat", model: "qwen-image-max" });
+  });
+  it("is a request that the API takes, with everything set", () => {
+    const full = drafted({
+      negativePrompt: "fog",
+      size: "928*1664",
+      seed: "2147483647",
+      promptExtend: false,
+      watermark: true,
+      priority: "low",
+      onUncertain: "fail",
+      n: 3,
+    });
+    expect(TextSubmit.parse(requestFields(full, model({ maxN: 4 })))).toMatchObject({ n: 3, seed: 2_147_483_647 });
+    const images = [A_URL.url];
+    expect(ReferenceSubmit.safeParse({ ...requestFields(full, EDIT), images }).success).toBe(true);
+  });
+  it("leaves out what the model does not support", () => {
+    const plain = model({
+      sizes: { kind: "none" },
+      supports: { negativePrompt: false, promptExtend: false, seed: false, watermark: false },
+    });
+    const full = drafted({
+      negativePrompt: "fog",
+      size: "928*1664",
+      seed: "1",
+      promptExtend: true,
+      watermark: true,
+      n: 4,
+    });
+    expect(requestFields(full, plain)).toEqual({ prompt: "a boat", model: "qwen-image-max" });
+  });
+});
+
+describe("parseSeed", () => {
+  it.each([
+    ["", null],
+    ["  ", null],
+    ["0", 0],
+    ["2147483647", 2_147_483_647],
+    ["2147483648", "invalid"],
+    ["-1", "invalid"],
+    ["1.5", "invalid"],
+    ["1e3", "invalid"],
+    ["x", "invalid"],
+  ])("%j → %j", (typed, seed) => expect(parseSeed(typed)).toBe(seed));
+});
+
+describe("checkDraft", () => {
+  const messages = (draft: Draft, known: ModelInfo, submitting = false) =>
+    checkDraft(draft, known, submitting).map(({ level, message }) => `${level}: ${message}`);
+
+  it("warns while typing of what upstream would cut, and quotes it", () => {
+    expect(messages(drafted({ prompt: "0123456789 tail" }), model())).toEqual([
+      "warning: Upstream would silently cut the last 5 characters, from “tail”",
+    ]);
+  });
+  it("counts an emoji as one character", () => {
+    expect(messages(drafted({ prompt: "🎞🎞🎞🎞🎞🎞🎞🎞🎞🎞" }), model())).toEqual([]);
+  });
+  it("asks for a prompt only when it is sent", () => {
+    expect(messages(drafted({ prompt: " " }), model())).toEqual([]);
+    expect(messages(drafted({ prompt: " " }), model(), true)).toEqual(["error: Say what to draw."]);
+  });
+  it("names a file that is too large, of another kind, or one too many", () => {
+    const draft = drafted({
+      workflow: "image-from-reference",
+      images: [
+        { ...A_FILE, name: "big.png", bytes: 11 * 1024 * 1024 },
+        { ...A_FILE, key: "t", name: "notes.txt", contentType: "text/plain" },
+        { kind: "url", url: "ftp://example.com/a.png" },
+      ],
+    });
+    expect(messages(draft, EDIT)).toEqual([
+      "error: qwen-image-max takes at most 2 images: remove some.",
+      "error: big.png is 11 MB; an image may have 10 MB.",
+      "error: notes.txt is not an image that upstream takes (PNG, JPEG, WebP, GIF, BMP, TIFF).",
+      "error: An address starts with https:// or http://.",
+    ]);
+  });
+  it("says which sizes a model takes", () => {
+    expect(messages(drafted({ size: "100*100" }), model())).toEqual(["error: This model takes 1664×928, 928×1664."]);
+  });
+});
+
+describe("curlLine", () => {
+  it("is inert in a shell whatever the prompt says", () => {
+    expect(shellQuote("it's $HOME `id`")).toBe(`'it'\\''s $HOME \`id\`'`);
+  });
+  it("sends JSON, and a token only where one is needed", () => {
+    const draft = drafted({});
+    const fields = requestFields(draft, model());
+    expect(curlLine("http://localhost:8787", draft, fields, false)).toBe(
+      `curl -sS \\\n  'http://localhost:8787/api/workflows/image-from-text' \\\n  -H 'Content-Type: application/json' \\\n  -d '{"prompt":"a boat","model":"qwen-image-max"}'`,
+    );
+    expect(curlLine("http://localhost:8787", draft, fields, true)).toContain("Bearer $DARKROOM_TOKEN");
+  });
+  it("sends files as a form", () => {
+    const draft = drafted({ workflow: "image-from-reference", images: [A_FILE] });
+    expect(curlLine("http://h", draft, requestFields(draft, EDIT), false)).toContain(
+      `--form-string 'prompt=a boat' \\\n  --form-string 'model=qwen-image-max' \\\n  -F 'images=@"a.png";type=image/png'`,
+    );
+  });
+});

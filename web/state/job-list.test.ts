@@ -1,0 +1,108 @@
+import { describe, expect, it } from "vitest";
+import { EMPTY_LIST, type Filter, type JobListState, listingOf, reduceJobList } from "./job-list.ts";
+import type { ListedJob } from "./listed-job.ts";
+
+const ALL: Filter = { show: "all", workflow: null };
+const READY: Filter = { show: "ready", workflow: null };
+
+/** Jobs are numbered by age: the higher the newer. */
+function listed(number: number, change: Partial<ListedJob> = {}): ListedJob {
+  const at = new Date(Date.UTC(2026, 10, 23, 12, 0, number)).toISOString();
+  const id = `job_${String(number).padStart(21, "0")}`;
+  return {
+    id,
+    workflow: "image-from-text",
+    model: "m",
+    status: "succeeded",
+    done: true,
+    seq: 1,
+    createdAt: at,
+    updatedAt: at,
+    startedAt: null,
+    finishedAt: null,
+    deadlineAt: at,
+    expiresAt: null,
+    queue: null,
+    phase: null,
+    output: null,
+    error: null,
+    links: { self: "", events: "", cancel: "", retry: "", page: "" },
+    prompt: `prompt ${number}`,
+    size: null,
+    n: 1,
+    attempts: 0,
+    retryAt: null,
+    ...change,
+  };
+}
+
+const place = { position: 2, estimatedStartAt: null, waitingOn: "quota", detail: "2nd in line" } as const;
+
+function page(state: JobListState, filter: Filter, jobs: ListedJob[], nextCursor: string | null, first = true) {
+  return reduceJobList(state, { type: "page", filter, jobs, nextCursor, first });
+}
+
+function numbers(state: JobListState, filter: Filter): number[] {
+  return listingOf(state, filter).jobs.map(({ id }) => Number(id.slice(4)));
+}
+
+describe("the list of jobs", () => {
+  it("shows newest first, whatever order news comes in", () => {
+    const state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(2), listed(9), listed(5)] });
+    expect(numbers(state, ALL)).toEqual([9, 5, 2]);
+  });
+
+  it("keeps the telling with the highest seq", () => {
+    let state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(1, { seq: 3, status: "succeeded" })] });
+    state = reduceJobList(state, { type: "seen", jobs: [listed(1, { seq: 2, status: "running" })] });
+    expect(listingOf(state, ALL).jobs[0]?.status).toBe("succeeded");
+  });
+
+  it("takes a new place at the same seq, and does not forget it for a telling without one", () => {
+    let state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(1, { status: "queued" })] });
+    state = reduceJobList(state, { type: "seen", jobs: [listed(1, { status: "queued", queue: place })] });
+    state = reduceJobList(state, { type: "seen", jobs: [listed(1, { status: "queued" })] });
+    expect(listingOf(state, ALL).jobs[0]?.queue).toEqual(place);
+  });
+
+  it("does not bring a deleted job back when a late page still has it", () => {
+    let state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(1), listed(2)] });
+    state = reduceJobList(state, { type: "gone", id: listed(1).id });
+    state = page(state, ALL, [listed(2), listed(1)], null);
+    expect(numbers(state, ALL)).toEqual([2]);
+  });
+
+  it("shows a filter only down to where its own pages end: beyond there may be gaps", () => {
+    let state = page(EMPTY_LIST, ALL, [listed(9), listed(8), listed(3)], null);
+    state = page(state, READY, [listed(9), listed(8)], "more");
+    expect(numbers(state, READY)).toEqual([9, 8]);
+    state = page(state, READY, [listed(3)], null, false);
+    expect(numbers(state, READY)).toEqual([9, 8, 3]);
+  });
+
+  it("keeps its depth when the first page is fetched again", () => {
+    let state = page(EMPTY_LIST, ALL, [listed(9), listed(8)], "a");
+    state = page(state, ALL, [listed(7), listed(6)], "b", false);
+    state = page(state, ALL, [listed(10), listed(9)], "a");
+    expect(numbers(state, ALL)).toEqual([10, 9, 8, 7, 6]);
+    expect(listingOf(state, ALL).nextCursor).toBe("b");
+  });
+
+  it("moves a job out of a filter when its status no longer fits", () => {
+    const running = listed(4, { status: "running", done: false });
+    let state = page(EMPTY_LIST, { show: "active", workflow: null }, [running], null);
+    state = reduceJobList(state, { type: "seen", jobs: [listed(4, { seq: 2 })] });
+    expect(numbers(state, { show: "active", workflow: null })).toEqual([]);
+    expect(numbers(state, ALL)).toEqual([4]);
+  });
+
+  it("says that an empty filter is loaded", () => {
+    expect(listingOf(EMPTY_LIST, READY).loaded).toBe(false);
+    expect(listingOf(page(EMPTY_LIST, READY, [], null), READY)).toMatchObject({ loaded: true, ended: true, jobs: [] });
+  });
+
+  it("answers the same state for news that is none", () => {
+    const state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(1, { seq: 5 })] });
+    expect(reduceJobList(state, { type: "seen", jobs: [listed(1, { seq: 4 })] })).toBe(state);
+  });
+});

@@ -1,0 +1,90 @@
+import { describe, expect, it } from "vitest";
+import type { QueuePlace } from "../../schemas/job.ts";
+import { ordinal, standingOf } from "./standing.ts";
+
+const NOW_MS = Date.parse("2026-11-23T12:00:00.000Z");
+
+function job(change: Partial<Parameters<typeof standingOf>[0]>): Parameters<typeof standingOf>[0] {
+  const fresh = {
+    status: "queued",
+    queue: null,
+    phase: null,
+    error: null,
+    retryAt: null,
+    attempts: 0,
+    output: null,
+  } as const;
+  return { ...fresh, done: false, ...change };
+}
+
+function place(change: Partial<QueuePlace>): QueuePlace {
+  return { position: 4, estimatedStartAt: null, waitingOn: "quota", detail: "4th in line", ...change };
+}
+
+describe("standingOf", () => {
+  it("says the place and counts down to the estimated start", () => {
+    const queue = place({ estimatedStartAt: "2026-11-23T12:01:05.000Z" });
+    expect(standingOf(job({ queue }), NOW_MS)).toEqual({
+      tone: "waiting",
+      title: "4th in line",
+      detail: "starts in about 1:05 min",
+    });
+  });
+  it("does not count below zero", () => {
+    const queue = place({ position: 1, estimatedStartAt: "2026-11-23T11:59:00.000Z" });
+    expect(standingOf(job({ queue }), NOW_MS)).toMatchObject({ title: "Next in line", detail: "starts any moment" });
+  });
+  it("says when and why another attempt follows", () => {
+    const queue = place({
+      position: null,
+      waitingOn: "backoff",
+      estimatedStartAt: "2026-11-23T12:00:12.000Z",
+      detail: "waits after InternalError",
+    });
+    expect(standingOf(job({ status: "retrying", attempts: 2, queue }), NOW_MS)).toEqual({
+      tone: "retrying",
+      title: "Attempt 3 in 12 s",
+      detail: "waits after InternalError",
+    });
+  });
+  it("shows the hint of a blocked lane, whether the job is queued or retrying", () => {
+    const queue = place({ waitingOn: "blocked", detail: "The key belongs to another region." });
+    for (const status of ["queued", "retrying"] as const) {
+      expect(standingOf(job({ status, queue }), NOW_MS)).toEqual({
+        tone: "blocked",
+        title: "On hold",
+        detail: "The key belongs to another region.",
+      });
+    }
+  });
+  it("tells generating from storing", () => {
+    expect(standingOf(job({ status: "running", phase: "generating" }), NOW_MS).title).toBe("Developing");
+    expect(standingOf(job({ status: "running", phase: "storing" }), NOW_MS).title).toBe("Fixing the print");
+  });
+  it("gives the message and the hint of a failure", () => {
+    const error = {
+      code: "content_rejected",
+      message: "Refused.",
+      hint: "Change the prompt.",
+      upstream: null,
+    } as const;
+    expect(standingOf(job({ status: "failed", done: true, error }), NOW_MS)).toEqual({
+      tone: "failed",
+      title: "Refused.",
+      detail: "Change the prompt.",
+    });
+  });
+});
+
+describe("ordinal", () => {
+  it.each([
+    [1, "1st"],
+    [2, "2nd"],
+    [3, "3rd"],
+    [4, "4th"],
+    [11, "11th"],
+    [12, "12th"],
+    [21, "21st"],
+    [112, "112th"],
+  ])("%d → %s", (position, words) => expect(ordinal(position)).toBe(words));
+});

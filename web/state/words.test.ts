@@ -1,0 +1,134 @@
+import { describe, expect, it } from "vitest";
+import type { LaneReport, Quota } from "../../schemas/limits.ts";
+import { imageFileName } from "./file-name.ts";
+import { filterFromSearch, searchFromFilter } from "./filter-search.ts";
+import { laneMood } from "./lane-words.ts";
+import { chosenModel, laneOutlook, quotaWords } from "./model-words.ts";
+import { sheetColumns } from "./print-look.ts";
+import { ratioLabel, sizeChoices, sizeProblem } from "./sizes.ts";
+import { FALLBACK_DURATION_MS, typicalDurationMs } from "./typical-duration.ts";
+import { FIT, fitScale, stepScale } from "./zoom.ts";
+
+describe("imageFileName", () => {
+  const image = { index: 1, contentType: "image/png" };
+  it("is the prompt's words, the job and which of several", () => {
+    expect(
+      imageFileName({ id: "job_V1StGXR8_Z5jdHi6B-myT", prompt: "A red bicycle, in the rain!", count: 2 }, image),
+    ).toBe("a-red-bicycle-in-the-rain-B-myT-2.png");
+  });
+  it("keeps letters of any script and nothing that a file system dislikes", () => {
+    expect(
+      imageFileName({ id: "job_000000000000000000001", prompt: "雨の中の自転車 / ../..\\?", count: 1 }, image),
+    ).toBe("雨の中の自転車-00001.png");
+  });
+  it("has a name when the prompt has no letters, and stops a long one at a word", () => {
+    expect(imageFileName({ id: "job_000000000000000000001", prompt: "…!", count: 1 }, image)).toBe("image-00001.png");
+    const long = imageFileName({ id: "job_000000000000000000001", prompt: "word ".repeat(40), count: 1 }, image);
+    expect(long).toBe(`${Array(9).fill("word").join("-")}-00001.png`);
+  });
+});
+
+describe("quotas and lanes", () => {
+  it.each<[Quota, string]>([
+    [{ starts: 2, periodMs: 60_000, inProgress: null }, "2 starts a minute"],
+    [{ starts: 1, periodMs: 1000, inProgress: 5 }, "1 start a second, 5 at a time"],
+    [{ starts: 3, periodMs: 5000, inProgress: null }, "3 starts in 5.0 s"],
+  ])("%j → %s", (quota, words) => expect(quotaWords(quota)).toBe(words));
+
+  const lane: LaneReport = {
+    model: "m",
+    quota: { starts: 2, periodMs: 60_000, inProgress: null },
+    pace: 1,
+    startsPerMinute: 2,
+    mode: "open",
+    queued: 0,
+    inProgress: 0,
+    nextStartAt: null,
+    typicalDurationMs: null,
+    blocked: null,
+  };
+  it("says what to expect of a lane", () => {
+    expect(laneOutlook(undefined, 0)).toBe("Nothing in line: starts at once.");
+    expect(laneOutlook(lane, 0)).toBe("Nothing in line: starts at once.");
+    expect(laneOutlook({ ...lane, queued: 3, nextStartAt: new Date(20_000).toISOString() }, 0)).toBe(
+      "3 in line: starts in about 1:50 min.",
+    );
+    expect(laneOutlook({ ...lane, mode: "blocked" }, 0)).toMatch(/^On hold/);
+  });
+  it("tells a careful lane from an open and a blocked one", () => {
+    expect(laneMood(lane).tone).toBe("open");
+    expect(laneMood({ ...lane, pace: 0.5 }).title).toBe("At 50 % of its pace");
+    expect(laneMood({ ...lane, mode: "one_at_a_time" }).title).toBe("One at a time");
+    expect(laneMood({ ...lane, mode: "blocked" }).title).toBe("On hold");
+  });
+  it("chooses no model before any is known", () => expect(chosenModel("image-from-text", null, [])).toBeNull());
+});
+
+describe("sizes", () => {
+  it("calls the vendor's sizes by their ratio", () => {
+    const five = ["1664*928", "1472*1104", "1328*1328", "1104*1472", "928*1664"];
+    const labels = sizeChoices({ kind: "fixed", sizes: five, default: "1664*928" }).map(({ label }) => label);
+    expect(labels).toEqual(["16:9", "4:3", "1:1", "3:4", "9:16"]);
+    expect(ratioLabel(1000, 300)).toBe("1000×300");
+  });
+  it.each([
+    { kind: "sides", min: 512, max: 2048, default: null },
+    { kind: "area", minArea: 1280 ** 2, maxArea: 1440 ** 2, maxRatio: 4, default: "1280*1280" },
+    { kind: "area", minArea: 512 ** 2, maxArea: 2048 ** 2, maxRatio: 8, default: null },
+  ] as const)("offers only sizes that the model takes: $kind $minArea", (sizes) => {
+    const choices = sizeChoices(sizes);
+    expect(choices.length).toBeGreaterThan(4);
+    for (const { size, width, height } of choices) {
+      expect(sizeProblem(size, sizes)).toBeNull();
+      expect([width % 16, height % 16]).toEqual([0, 0]);
+    }
+  });
+  it("says what is wrong with a size", () => {
+    expect(sizeProblem("400*1000", { kind: "sides", min: 512, max: 2048, default: null })).toMatch(/512 to 2048/);
+    expect(sizeProblem("big", { kind: "sides", min: 512, max: 2048, default: null })).toMatch(/two numbers/);
+  });
+});
+
+describe("typicalDurationMs", () => {
+  const done = (seconds: number, attempts = 1) => ({
+    model: "m",
+    status: "succeeded" as const,
+    attempts,
+    startedAt: new Date(0).toISOString(),
+    finishedAt: new Date(seconds * 1000).toISOString(),
+  });
+  it("believes the lane first", () => {
+    expect(typicalDurationMs("m", [{ model: "m", typicalDurationMs: 9_000 }], [done(20)])).toBe(9_000);
+  });
+  it("takes the median of what it has seen, without jobs that needed several attempts", () => {
+    expect(typicalDurationMs("m", [], [done(10), done(30), done(20), done(900, 3)])).toBe(20_000);
+  });
+  it("has a figure before anything was seen", () => {
+    expect(typicalDurationMs("m", [{ model: "m", typicalDurationMs: null }], [])).toBe(FALLBACK_DURATION_MS);
+  });
+});
+
+describe("the filter in the address", () => {
+  it.each(["", "?show=failed", "?show=ready&workflow=image-from-reference"])("%j comes back as it was", (search) => {
+    expect(searchFromFilter(filterFromSearch(search))).toBe(search);
+  });
+  it.each(["?show=toString", "?show=x&workflow=y"])("%j means all", (search) => {
+    expect(filterFromSearch(search)).toEqual({ show: "all", workflow: null });
+  });
+});
+
+describe("prints and zoom", () => {
+  it("lays several prints out as large as they fit", () => {
+    expect(sheetColumns(1, 1)).toBe(1);
+    expect(sheetColumns(2, 16 / 9)).toBe(1);
+    expect(sheetColumns(2, 9 / 16)).toBe(2);
+    expect(sheetColumns(4, 1)).toBe(2);
+    expect(sheetColumns(6, 1)).toBe(3);
+  });
+  it("fits without enlarging, and steps back to fitting", () => {
+    expect(fitScale({ width: 1000, height: 500 }, { width: 500, height: 500 })).toBe(0.5);
+    expect(fitScale({ width: 100, height: 100 }, { width: 500, height: 500 })).toBe(1);
+    expect(stepScale(0.4, 1, 0.4)).toBe(0.5);
+    expect(stepScale(0.5, -1, 0.4)).toBe(FIT);
+  });
+});
