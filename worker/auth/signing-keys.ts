@@ -1,23 +1,43 @@
-import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto";
+import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from "node:crypto";
 
 /** What a key may sign; a signature for one purpose is worth nothing for another. */
 export type SigningPurpose = "image link" | "events link" | "session";
 
-const derived = new Map<string, Uint8Array>();
+interface SigningKey {
+  readonly key: KeyObject;
+  /** Text → signature: a job that is polled is signed once and not at every poll. */
+  readonly recent: Map<string, string>;
+}
+
+/** Some hundred KB at most. */
+const MAX_RECENT = 2048;
+
+const keys = new Map<string, SigningKey>();
 
 /** One key per secret and purpose (HKDF-SHA256). Kept: a Worker has two secrets at most. */
-function keyOf(secret: string, purpose: SigningPurpose): Uint8Array {
+function keyOf(secret: string, purpose: SigningPurpose): SigningKey {
   const name = `${purpose}:${secret}`;
-  const known = derived.get(name);
+  const known = keys.get(name);
   if (known !== undefined) return known;
-  const key = new Uint8Array(hkdfSync("sha256", secret, "darkroom", `darkroom v1 ${purpose}`, 32));
-  derived.set(name, key);
-  return key;
+  const bytes = new Uint8Array(hkdfSync("sha256", secret, "darkroom", `darkroom v1 ${purpose}`, 32));
+  const made = { key: createSecretKey(bytes), recent: new Map<string, string>() };
+  keys.set(name, made);
+  return made;
+}
+
+function hmac(key: KeyObject, text: string): string {
+  return createHmac("sha256", key).update(text).digest("base64url");
 }
 
 /** HMAC-SHA256 in base64url. Synchronous, so that a frame is built and sent with nothing in between. */
 export function sign(secret: string, purpose: SigningPurpose, text: string): string {
-  return createHmac("sha256", keyOf(secret, purpose)).update(text).digest("base64url");
+  const { key, recent } = keyOf(secret, purpose);
+  const known = recent.get(text);
+  if (known !== undefined) return known;
+  const signature = hmac(key, text);
+  if (recent.size >= MAX_RECENT) recent.clear();
+  recent.set(text, signature);
+  return signature;
 }
 
 /** Whether any of the secrets signed `text` for this purpose; in the same time wherever the signature differs. */
@@ -25,7 +45,7 @@ export function verify(secrets: readonly string[], purpose: SigningPurpose, text
   const given = Buffer.from(signature, "base64url");
   let valid = false;
   for (const secret of secrets) {
-    const expected = Buffer.from(sign(secret, purpose, text), "base64url");
+    const expected = Buffer.from(hmac(keyOf(secret, purpose).key, text), "base64url");
     if (given.length === expected.length && timingSafeEqual(given, expected)) valid = true;
   }
   // base64url has several spellings of the same bytes; only the one we wrote is taken.

@@ -12,32 +12,40 @@ export function sha256Hex(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-function sameHash(a: string, b: string): boolean {
-  const [left, right] = [Buffer.from(a, "hex"), Buffer.from(b, "hex")];
-  return left.length === right.length && timingSafeEqual(left, right);
+interface KnownOwner {
+  readonly owner: TokenOwner;
+  readonly hash: Buffer;
 }
 
-/** Every owner there is, with each of its tokens. */
-function* owners(config: TokenConfig): Generator<TokenOwner> {
-  if (config.adminTokenSha256 !== null) yield { role: "operator", tokenHash: config.adminTokenSha256 };
-  for (const [client, hashes] of Object.entries(config.clientTokens)) {
-    for (const tokenHash of hashes) yield { role: "client", client, tokenHash };
-  }
+const knownOwners = new WeakMap<TokenConfig, readonly KnownOwner[]>();
+
+/** Every owner there is, with each of its tokens; read from the settings once. */
+function ownersOf(config: TokenConfig): readonly KnownOwner[] {
+  const known = knownOwners.get(config);
+  if (known !== undefined) return known;
+  const owners: TokenOwner[] = Object.entries(config.clientTokens).flatMap(([client, hashes]) =>
+    hashes.map((tokenHash) => ({ role: "client" as const, client, tokenHash })),
+  );
+  if (config.adminTokenSha256 !== null) owners.unshift({ role: "operator", tokenHash: config.adminTokenSha256 });
+  const read = owners.map((owner) => ({ owner, hash: Buffer.from(owner.tokenHash, "hex") }));
+  knownOwners.set(config, read);
+  return read;
 }
 
 /** The owner of a token, null when nobody's. Looks at every hash, whichever it is, in the same time. */
 export function ownerOf(config: TokenConfig, token: string): TokenOwner | null {
-  const hash = sha256Hex(token);
+  const given = createHash("sha256").update(token).digest();
   let found: TokenOwner | null = null;
-  for (const owner of owners(config)) {
-    if (sameHash(owner.tokenHash, hash) && found === null) found = owner;
+  for (const { owner, hash } of ownersOf(config)) {
+    // Both are SHA-256: `CLIENT_TOKENS` takes nothing of another length.
+    if (timingSafeEqual(hash, given) && found === null) found = owner;
   }
   return found;
 }
 
 /** Whether this owner's token is still one of the settings': what a session lives on. */
 export function stillOwns(config: TokenConfig, client: string | null, tokenMark: string): boolean {
-  for (const owner of owners(config)) {
+  for (const { owner } of ownersOf(config)) {
     if ((owner.role === "operator" ? null : owner.client) === client && markOf(owner.tokenHash) === tokenMark)
       return true;
   }

@@ -17,8 +17,9 @@ export function crossOrigin(allowed: (path: string) => readonly string[] | null)
     const config = c.get("config");
     const origin = c.req.header("origin");
     const isTrusted = origin !== undefined && isTrustedOrigin(config, originOf(c), origin);
-    const methods = allowed(c.req.path);
-    if (c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined && methods !== null) {
+    const isPreflight = c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined;
+    const methods = isPreflight ? allowed(c.req.path) : null;
+    if (methods !== null) {
       c.res = new Response(null, { status: 204, headers: { Allow: methods.join(", ") } });
       if (isTrusted) {
         c.res.headers.set("Access-Control-Allow-Methods", methods.filter((method) => method !== "OPTIONS").join(", "));

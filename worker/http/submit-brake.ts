@@ -1,15 +1,20 @@
 import type { HttpContext } from "./http-env.ts";
 import { ProblemError } from "./problem.ts";
 
-/** As `[[ratelimits]]` in wrangler.toml has it; a test compares. */
+/** The limiter hears of every so many submissions of a client: what it costs, it costs once for all of them. */
+export const COUNTED_AT_ONCE = 10;
+/** `[[ratelimits]]` in wrangler.toml, times `COUNTED_AT_ONCE`; a test compares. */
 export const SUBMIT_LIMIT = { submissions: 600, periodSeconds: 60 } as const;
+
+/** Client → its submissions that this isolate has not told the limiter of yet. */
+const uncounted = new Map<string, number>();
 
 /** Client → when its window ends, for clients that the limiter has refused. Of this isolate; the limiter itself is shared. */
 const brakedUntilMs = new Map<string, number>();
 
 /**
  * Refuses a client that submits too fast. The limiter counts beside the submission and not before it: it is a brake, not a
- * book-keeper, and the one submission too many that it notices late costs less than a wait in every one.
+ * book-keeper, and the few submissions too many that it notices late cost less than a wait in every one.
  */
 export function brakeSubmissions(c: HttpContext, client: string): void {
   const { authMode, publicOpenModeAllowed } = c.get("config");
@@ -33,6 +38,9 @@ export function brakeSubmissions(c: HttpContext, client: string): void {
     );
   }
   if (untilMs !== undefined) brakedUntilMs.delete(client);
+  const sinceCounted = (uncounted.get(client) ?? 0) + 1;
+  uncounted.set(client, sinceCounted % COUNTED_AT_ONCE);
+  if (sinceCounted < COUNTED_AT_ONCE) return;
   const counted = c.env.SUBMIT_LIMITER.limit({ key: client }).then(({ success }) => {
     // The limiter's windows are whole minutes of the clock.
     const periodMs = periodSeconds * 1000;
