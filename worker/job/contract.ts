@@ -59,7 +59,7 @@ export interface JobRpc {
   /** Cancels if needed; afterwards everything answers `job_gone`, a second removal too. */
   remove(viewer: Viewer): Promise<JobAnswer<object>>;
   /**
-   * From the lane: start the attempt of this lease now. Refused when the job no longer waits for it, or hears of it after
+   * From the lane: start the attempt of this lease, at `lease.notBeforeMs` or now. Refused when the job no longer waits for it, or hears of it after
    * `lease.beginByMs`: the quota was not used. Again for a lease that was begun: the same answer, with the same start.
    */
   begin(lease: Lease): Promise<{ accepted: true; startedAtMs: number } | { accepted: false }>;

@@ -92,6 +92,8 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   }
 
   async begin(lease: Lease): Promise<{ accepted: true; startedAtMs: number } | { accepted: false }> {
+    const aheadMs = lease.notBeforeMs - Date.now();
+    if (aheadMs > 0 && this.#engine.job()?.state.status === "queued") await scheduler.wait(aheadMs);
     const record = this.#engine.job();
     const config = this.#engine.config();
     if (record === null || config === null) return { accepted: false };

@@ -11,14 +11,14 @@ export interface Ticket {
 
 /**
  * Permission to run one attempt. A lease that was not released is forgotten after `endsAtMs`: a job that still waits then
- * asks anew. Whoever gets it after `beginByMs` must not begin (and may ask anew with the same round): the lane has counted
- * the start up to then, no later.
+ * asks anew. Upstream is called not before `notBeforeMs` (a lease is offered a little ahead, so that the way to the job costs
+ * no quota), and not after `beginByMs` (the job may then ask anew with the same round): between these the lane counted it.
  */
 export interface Lease {
   readonly leaseId: string;
   readonly jobId: string;
   readonly round: number;
-  readonly grantedAtMs: number;
+  readonly notBeforeMs: number;
   readonly beginByMs: number;
   readonly endsAtMs: number;
 }

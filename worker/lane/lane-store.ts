@@ -16,7 +16,7 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS leases (
     job_id TEXT PRIMARY KEY, lease_id TEXT NOT NULL, client TEXT NOT NULL, priority INTEGER NOT NULL,
     turn INTEGER NOT NULL, seq INTEGER NOT NULL, round INTEGER NOT NULL, watched INTEGER NOT NULL,
-    granted_at_ms INTEGER NOT NULL, ends_at_ms INTEGER NOT NULL, counted_at_ms INTEGER
+    starts_at_ms INTEGER NOT NULL, ends_at_ms INTEGER NOT NULL, counted_at_ms INTEGER
   ) WITHOUT ROWID;
 `;
 
@@ -32,7 +32,7 @@ interface WaitingRow extends Record<string, SqlStorageValue> {
 
 interface LeaseRow extends WaitingRow {
   lease_id: string;
-  granted_at_ms: number;
+  starts_at_ms: number;
   ends_at_ms: number;
   counted_at_ms: number | null;
 }
@@ -52,7 +52,7 @@ function leaseOf(row: LeaseRow): LeaseEntry {
   return {
     ...entryOf(row),
     leaseId: row.lease_id,
-    grantedAtMs: row.granted_at_ms,
+    startsAtMs: row.starts_at_ms,
     endsAtMs: row.ends_at_ms,
     countedAtMs: row.counted_at_ms,
   };
@@ -155,7 +155,7 @@ export class LaneStore implements LaneStorage {
 
   insertLease(lease: LeaseEntry): void {
     this.#write(
-      `INSERT INTO leases (job_id, lease_id, client, priority, turn, seq, round, watched, granted_at_ms, ends_at_ms, counted_at_ms)
+      `INSERT INTO leases (job_id, lease_id, client, priority, turn, seq, round, watched, starts_at_ms, ends_at_ms, counted_at_ms)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       lease.jobId,
       lease.leaseId,
@@ -165,7 +165,7 @@ export class LaneStore implements LaneStorage {
       lease.seq,
       lease.round,
       lease.watched ? 1 : 0,
-      lease.grantedAtMs,
+      lease.startsAtMs,
       lease.endsAtMs,
       lease.countedAtMs,
     );
@@ -180,8 +180,8 @@ export class LaneStore implements LaneStorage {
     this.#write("DELETE FROM leases WHERE job_id = ?", jobId);
   }
 
-  leasedAtMs(): readonly number[] {
-    return this.#rows<{ granted_at_ms: number }>("SELECT granted_at_ms FROM leases").map((row) => row.granted_at_ms);
+  runningSinceMs(): readonly number[] {
+    return this.#rows<{ starts_at_ms: number }>("SELECT starts_at_ms FROM leases").map((row) => row.starts_at_ms);
   }
 
   soonestLeaseEndMs(): number | null {

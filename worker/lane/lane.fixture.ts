@@ -64,7 +64,7 @@ export async function timePasses(ms: number): Promise<void> {
     );
     sql.exec("UPDATE lane SET state = ?", JSON.stringify(earlier));
     sql.exec(
-      "UPDATE leases SET granted_at_ms = granted_at_ms - ?1, ends_at_ms = ends_at_ms - ?1, counted_at_ms = counted_at_ms - ?1",
+      "UPDATE leases SET starts_at_ms = starts_at_ms - ?1, ends_at_ms = ends_at_ms - ?1, counted_at_ms = counted_at_ms - ?1",
       ms,
     );
   });

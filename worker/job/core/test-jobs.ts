@@ -82,7 +82,7 @@ export function lease(record: JobRecord, patch: Partial<Lease> = {}): Lease {
     leaseId: `lease-${record.round}`,
     jobId: record.id,
     round: record.round,
-    grantedAtMs: T0,
+    notBeforeMs: T0,
     beginByMs: T0 + 5_000,
     endsAtMs: T0 + 60_000,
     ...patch,

@@ -21,8 +21,8 @@ export interface LaneSettings {
  * delays only the first starts after a pause, never a backlog's.
  */
 export const DIRECT_BEGIN_MS = 1_000;
-/** How long a job may take to answer an offer: longer than an object takes to wake, or the platform to try again. */
-export const OFFER_ANSWER_MS = 5_000;
+/** How long after its start is allowed a job may begin: longer than an object takes to wake, or the platform to try again. */
+const OFFER_ANSWER_MS = 5_000;
 /** Beyond the attempt's budget: for the job to notice its end, and to come back after a crash. */
 const LEASE_SLACK_MS = 30_000;
 /** The watched hear of changes at most this often. */
@@ -64,7 +64,7 @@ export class LaneBook {
     this.#saved = this.state;
   }
 
-  /** When the next start may be given: `null` is not before a lease ends, or not while the settings are wrong. */
+  /** When the next start may be made: `null` is not before a lease ends, or not while the settings are wrong. */
   nextGrantAtMs(now: number): number | null {
     return this.settings.paused === null ? nextGrantAtMs(this.state, this.settings.quota, now) : null;
   }
@@ -79,15 +79,18 @@ export class LaneBook {
     this.#isLineChanged = true;
   }
 
-  /** Gives `entry` a lease, out of line already. `direct`: it is the answer to `enqueue`; else an offer to be made now. */
-  grant(entry: WaitingEntry, direct: boolean, now: number): Lease {
+  /**
+   * Gives `entry`, out of line already, a lease to start at `startMs`. `direct`: it is the answer to `enqueue`, and the
+   * start is now; else an offer to be made now.
+   */
+  grant(entry: WaitingEntry, direct: boolean, startMs: number, now: number): Lease {
     const { quota, attemptBudgetMs } = this.settings;
     const grants = this.state.grants + 1;
-    const endsAtMs = now + attemptBudgetMs + LEASE_SLACK_MS;
+    const endsAtMs = startMs + attemptBudgetMs + LEASE_SLACK_MS;
     const lease: LeaseEntry = {
       ...entry,
       leaseId: `${entry.jobId}.${grants}`,
-      grantedAtMs: now,
+      startsAtMs: startMs,
       endsAtMs,
       countedAtMs: direct ? now + DIRECT_BEGIN_MS : null,
     };
@@ -99,22 +102,22 @@ export class LaneBook {
       turns: afterServing(this.state.turns, entry.priority, entry.turn),
       inProgress: this.state.inProgress + 1,
       leaseCheckAtMs: Math.min(this.state.leaseCheckAtMs ?? endsAtMs, endsAtMs),
-      block: block === null ? null : { ...block, nextProbeAtMs: now + PROBE_EVERY_MS },
+      block: block === null ? null : { ...block, nextProbeAtMs: startMs + PROBE_EVERY_MS },
     };
     if (lease.countedAtMs !== null) this.state = withStart(this.state, lease.countedAtMs, quota, now);
-    else this.offer(lease, 0, now);
-    return this.publicLease(lease, now);
+    else this.offer(lease, 0, startMs);
+    return this.publicLease(lease, startMs);
   }
 
-  /** Writes down that a job is told of its lease now; its start is counted from here on. */
-  offer(lease: LeaseEntry, tries: number, now: number): void {
+  /** Writes down that a job is told of its lease; its start is counted from here on. */
+  offer(lease: LeaseEntry, tries: number, startMs: number): void {
     const offer = {
       leaseId: lease.leaseId,
       jobId: lease.jobId,
       priority: lease.priority,
-      offeredAtMs: now,
-      beginByMs: now + OFFER_ANSWER_MS,
-      nextOfferAtMs: now + OFFER_ANSWER_MS * 2 ** tries,
+      notBeforeMs: startMs,
+      beginByMs: startMs + OFFER_ANSWER_MS,
+      nextOfferAtMs: startMs + OFFER_ANSWER_MS * 2 ** tries,
       tries: tries + 1,
     };
     this.state = { ...this.state, offers: [...this.withoutOffer(lease.leaseId), offer] };
@@ -162,9 +165,10 @@ export class LaneBook {
     this.state = { ...this.state, inProgress: Math.max(0, this.state.inProgress - 1) };
   }
 
-  publicLease(lease: LeaseEntry, now: number): Lease {
-    const { leaseId, jobId, round, grantedAtMs, endsAtMs, countedAtMs } = lease;
-    return { leaseId, jobId, round, grantedAtMs, beginByMs: countedAtMs ?? now + OFFER_ANSWER_MS, endsAtMs };
+  publicLease(lease: LeaseEntry, startMs: number): Lease {
+    const { leaseId, jobId, round, endsAtMs, countedAtMs } = lease;
+    const beginByMs = countedAtMs ?? startMs + OFFER_ANSWER_MS;
+    return { leaseId, jobId, round, notBeforeMs: startMs, beginByMs, endsAtMs };
   }
 
   /** The lane in words and estimates, as of `now`. */
@@ -172,8 +176,8 @@ export class LaneBook {
     const { quota, attemptBudgetMs, paused } = this.settings;
     if (paused !== null) return pausedView(paused.code, paused.hint);
     const { state } = this;
-    const leasedAtMs = needsLeases(state, quota) ? this.storage.leasedAtMs() : [];
-    return viewOf(state, quota, forecast({ state, quota, leasedAtMs, now, attemptBudgetMs }), now);
+    const runningSinceMs = needsLeases(state, quota) ? this.storage.runningSinceMs() : [];
+    return viewOf(state, quota, forecast({ state, quota, runningSinceMs, now, attemptBudgetMs }), now);
   }
 
   place(entry: WaitingEntry, view: LaneView): Place {

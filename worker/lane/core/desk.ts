@@ -33,7 +33,7 @@ export class LaneDesk {
     const entry = book.line.placeFor(ticket, watched, book.state.turns);
     const grantAtMs = book.nextGrantAtMs(now);
     if (grantAtMs !== null && grantAtMs <= now && book.line.isEmpty()) {
-      return { lease: book.grant(entry, true, now), place: null };
+      return { lease: book.grant(entry, true, now, now), place: null };
     }
     book.join(entry);
     return { lease: null, place: this.#placeOf(entry, now) };
@@ -43,7 +43,7 @@ export class LaneDesk {
   #leaseAgain(lease: LeaseEntry, now: number): EnqueueAnswer {
     const book = this.#book;
     const offer = book.state.offers.find((each) => each.leaseId === lease.leaseId);
-    const wasCountedAtMs = lease.countedAtMs ?? offer?.beginByMs ?? lease.grantedAtMs;
+    const wasCountedAtMs = lease.countedAtMs ?? offer?.beginByMs ?? lease.startsAtMs;
     if (!book.mayRecount(wasCountedAtMs, now)) {
       book.endLease(lease, now);
       book.join(lease);
@@ -73,7 +73,7 @@ export class LaneDesk {
     }
     book.endLease(lease, now);
     book.state = withDuration(book.state, outcome);
-    book.state = afterOutcome(book.state, outcome, lease.grantedAtMs, book.settings.quota, now);
+    book.state = afterOutcome(book.state, outcome, lease.startsAtMs, book.settings.quota, now);
     if (requeue === null) return null;
     const entry = { ...lease, round: requeue.round };
     book.join(entry);

@@ -1,5 +1,6 @@
 import type { Lease } from "../contract.ts";
 import type { LaneBook } from "./book.ts";
+import { offerAheadMs } from "./lane-state.ts";
 
 /** While the settings are wrong the lane looks again this often: a deploy wakes no object. */
 const PAUSED_LOOK_MS = 60_000;
@@ -11,19 +12,20 @@ const OFFERS_ON_THE_WAY = 100;
 export type OfferAnswer = { readonly accepted: true; readonly startedAtMs: number } | { readonly accepted: false };
 
 /**
- * Does all that is due at `now`: forgets leases that ended, and gives out what the quota allows. Answers the leases that
+ * Does all that is due at `now`: forgets leases that ended, and gives out what the quota allows in a moment. Answers the leases that
  * jobs must now be told of; each is written down, with its start, before that.
  */
 export function advance(book: LaneBook, now: number): readonly Lease[] {
   endOverdueLeases(book, now);
   const told = offerAgain(book, now);
   for (;;) {
-    const grantAtMs = book.nextGrantAtMs(now);
-    if (grantAtMs === null || grantAtMs > now || offersOnTheWay(book, now) >= OFFERS_ON_THE_WAY) return told;
+    const startMs = book.nextGrantAtMs(now);
+    if (startMs === null || startMs - offerAheadMs(book.settings.quota) > now) return told;
+    if (offersOnTheWay(book, now) >= OFFERS_ON_THE_WAY) return told;
     const entry = book.line.next(book.state.turns);
     if (entry === null) return told;
     book.quit(entry);
-    told.push(book.grant(entry, false, now));
+    told.push(book.grant(entry, false, startMs, now));
   }
 }
 
@@ -69,15 +71,16 @@ function offerAgain(book: LaneBook, now: number): Lease[] {
 export function takeAnswer(book: LaneBook, lease: Lease, answer: OfferAnswer, now: number): void {
   const offer = book.state.offers.find((each) => each.leaseId === lease.leaseId);
   if (offer === undefined) return;
+  const entry = book.storage.lease(lease.jobId);
   if (answer.accepted) {
-    // The job's clock may differ a little; it began after the lease was given and before its answer was here.
-    const startedAtMs = Math.min(now, Math.max(lease.grantedAtMs, answer.startedAtMs));
+    // The job's clock may differ a little; it began after it was first told to and before its answer was here.
+    const notBeforeMs = entry?.leaseId === lease.leaseId ? entry.startsAtMs : lease.notBeforeMs;
+    const startedAtMs = Math.min(now, Math.max(notBeforeMs, answer.startedAtMs));
     book.settleOffer(lease.leaseId, startedAtMs, now);
     return;
   }
   if (now >= lease.beginByMs || offer.beginByMs !== lease.beginByMs) return;
   book.settleOffer(lease.leaseId, null, now);
-  const entry = book.storage.lease(lease.jobId);
   if (entry?.leaseId === lease.leaseId) book.giveBack(entry);
 }
 
@@ -92,8 +95,8 @@ export function nextAlarmAtMs(book: LaneBook, now: number): number | null {
   } else {
     for (const offer of state.offers) dueAtMs.push(offer.nextOfferAtMs);
     const isWaiting = !book.line.isEmpty() && offersOnTheWay(book, now) < OFFERS_ON_THE_WAY;
-    const grantAtMs = isWaiting ? book.nextGrantAtMs(now) : null;
-    if (grantAtMs !== null) dueAtMs.push(grantAtMs);
+    const startMs = isWaiting ? book.nextGrantAtMs(now) : null;
+    if (startMs !== null) dueAtMs.push(startMs - offerAheadMs(book.settings.quota));
   }
   return dueAtMs.length === 0 ? null : Math.min(...dueAtMs);
 }

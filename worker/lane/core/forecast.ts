@@ -1,5 +1,5 @@
 import type { Quota } from "../../../schemas/limits.ts";
-import { expectedWindow, type LaneState, mayBeOut, modeOf } from "./lane-state.ts";
+import { expectedWindow, type LaneState, mayBeOut, modeOf, offerAheadMs } from "./lane-state.ts";
 import { typicalDurationMs } from "./outcome.ts";
 import { afterSuccess, shareAt, spacingMs, spreadFromMs } from "./pace.ts";
 import { latestStartMs, paddedPeriodMs, slotAtMs } from "./quota-window.ts";
@@ -9,13 +9,13 @@ const ASSUMED_DURATION_MS = 30_000;
 /** An attempt that outlasts every one seen is expected to end at the next multiple of this, so that estimates stand still meanwhile. */
 const OVERRUN_STEP_MS = 5_000;
 /** Starts worked out one by one where leases or a lowered pace decide; beyond them the last pattern goes on. */
-const STEPS = 512;
+const STEPS = 128;
 
 export interface ForecastInput {
   readonly state: LaneState;
   readonly quota: Quota;
-  /** When each lease that is out was given. May be empty where `needsLeases` is false. */
-  readonly leasedAtMs: readonly number[];
+  /** When each lease that is out was to begin. May be empty where `needsLeases` is false. */
+  readonly runningSinceMs: readonly number[];
   readonly now: number;
   /** An attempt takes no longer. */
   readonly attemptBudgetMs: number;
@@ -73,9 +73,11 @@ function stepper(input: ForecastInput, steps: readonly number[]) {
   const window = expectedWindow(state, quota);
   const floorMs = Math.max(now, state.pace.heldUntilMs);
   const durationMs = typicalDurationMs(state.durationsMs) ?? Math.min(ASSUMED_DURATION_MS, input.attemptBudgetMs);
-  const running: Running[] = input.leasedAtMs
+  const running: Running[] = input.runningSinceMs
     .map((startedAtMs) => ({ startedAtMs, endMs: expectedEndMs(startedAtMs, input) }))
     .sort((a, b) => a.endMs - b.endMs);
+  const aheadMs = offerAheadMs(quota);
+  let decidedMs = now;
   let isTripped = modeOf(state) === "one_at_a_time";
   let pace = state.pace;
 
@@ -88,17 +90,20 @@ function stepper(input: ForecastInput, steps: readonly number[]) {
     }
   }
 
-  /** The earliest moment from `fromMs` at which a place is free, and with a lowered pace the start before is far enough. */
-  function whenFree(fromMs: number, beforeMs: number | null): number {
-    let atMs = fromMs;
+  /** The next start, decided a little ahead: a place must be free by then, and an end after that changes nothing. */
+  function whenFree(windowMs: number, beforeMs: number | null): number {
     for (;;) {
-      endUntil(atMs);
-      const bound = isTripped ? 1 : quota.inProgress;
-      const isFull = bound !== null && running.length >= bound;
-      const spreadMs = beforeMs === null ? atMs : spreadFromMs(pace, quota, beforeMs, atMs);
-      if (!isFull && spreadMs <= atMs) return atMs;
+      endUntil(decidedMs);
       const endMs = running[0]?.endMs ?? Number.POSITIVE_INFINITY;
-      atMs = isFull ? endMs : Math.min(endMs, spreadMs);
+      const bound = isTripped ? 1 : quota.inProgress;
+      if (bound !== null && running.length >= bound) {
+        decidedMs = endMs;
+        continue;
+      }
+      const fromMs = Math.max(windowMs, decidedMs, isTripped ? state.trialAtMs : 0);
+      const startMs = beforeMs === null ? fromMs : spreadFromMs(pace, quota, beforeMs, fromMs);
+      if (startMs - aheadMs <= decidedMs) return startMs;
+      decidedMs = Math.min(endMs, startMs - aheadMs);
     }
   }
 
@@ -130,12 +135,12 @@ function stepper(input: ForecastInput, steps: readonly number[]) {
 }
 
 /** When a lease is expected to come back: after the median duration, or the median of the longer ones once it is past that. */
-function expectedEndMs(leasedAtMs: number, input: ForecastInput): number {
-  const elapsedMs = input.now - leasedAtMs;
+function expectedEndMs(runningSinceMs: number, input: ForecastInput): number {
+  const elapsedMs = input.now - runningSinceMs;
   const { durationsMs } = input.state;
   const usualMs = typicalDurationMs(durationsMs) ?? Math.min(ASSUMED_DURATION_MS, input.attemptBudgetMs);
-  if (usualMs > elapsedMs) return leasedAtMs + usualMs;
+  if (usualMs > elapsedMs) return runningSinceMs + usualMs;
   const longerMs = typicalDurationMs(durationsMs.filter((ms) => ms > elapsedMs));
   const overrunMs = Math.ceil((elapsedMs + 1) / OVERRUN_STEP_MS) * OVERRUN_STEP_MS;
-  return leasedAtMs + (longerMs ?? overrunMs);
+  return runningSinceMs + (longerMs ?? overrunMs);
 }

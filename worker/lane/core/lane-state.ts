@@ -9,7 +9,8 @@ export interface Offer {
   readonly leaseId: string;
   readonly jobId: string;
   readonly priority: Priority;
-  readonly offeredAtMs: number;
+  /** When it starts if all goes well; when it does at the latest. */
+  readonly notBeforeMs: number;
   readonly beginByMs: number;
   /** When it is offered again if no answer came. */
   readonly nextOfferAtMs: number;
@@ -34,6 +35,8 @@ export interface LaneState {
   readonly pace: Pace;
   /** Upstream's own failures in a row. */
   readonly upstreamFailures: number;
+  /** While one is tried at a time: no earlier than this. */
+  readonly trialAtMs: number;
   readonly block: Block | null;
   readonly turns: Turns;
   /** Leases out. */
@@ -58,6 +61,7 @@ export function newLaneState(quota: Quota): LaneState {
     offers: [],
     pace: FULL_PACE,
     upstreamFailures: 0,
+    trialAtMs: 0,
     block: null,
     turns: FIRST_TURNS,
     inProgress: 0,
@@ -102,9 +106,19 @@ export function worstWindow(state: LaneState, quota: Quota): QuotaWindow {
   return state.offers.reduce((window, offer) => addStart(window, offer.beginByMs, quota), state.starts);
 }
 
-/** The window as it is expected: every offer answered at once. Estimates come from this. */
+/** The window as it is expected: every offer begun as told. Estimates come from this. */
 export function expectedWindow(state: LaneState, quota: Quota): QuotaWindow {
-  return state.offers.reduce((window, offer) => addStart(window, offer.offeredAtMs, quota), state.starts);
+  return state.offers.reduce((window, offer) => addStart(window, offer.notBeforeMs, quota), state.starts);
+}
+
+/**
+ * A lease is offered so much before its start is allowed, or a quarter of a short period: the way to the job, and to the
+ * next one when it no longer waits, costs no quota.
+ */
+const OFFER_AHEAD_MS = 250;
+
+export function offerAheadMs(quota: Quota): number {
+  return Math.min(OFFER_AHEAD_MS, Math.floor(quota.periodMs / 4));
 }
 
 /** How many leases may be out at once just now; `null` for no bound. */
@@ -112,15 +126,17 @@ export function mayBeOut(state: LaneState, quota: Quota): number | null {
   return modeOf(state) === "one_at_a_time" ? 1 : quota.inProgress;
 }
 
-/** When time alone allows the next start: window, pace, hold and probe. Never before `now`. */
+/** When time alone allows the next start: window, pace, hold, trial and probe. Never before `now`. */
 export function allowedAtMs(state: LaneState, window: QuotaWindow, quota: Quota, now: number): number {
+  const mode = modeOf(state);
+  const trialMs = mode === "one_at_a_time" ? state.trialAtMs : 0;
   const probeMs = state.block?.nextProbeAtMs ?? 0;
-  const slotMs = slotAtMs(window, quota, 0, Math.max(now, state.pace.heldUntilMs, probeMs));
+  const slotMs = slotAtMs(window, quota, 0, Math.max(now, state.pace.heldUntilMs, trialMs, probeMs));
   const latestMs = latestStartMs(window);
   return latestMs === null ? slotMs : spreadFromMs(state.pace, quota, latestMs, slotMs);
 }
 
-/** When the next start may be given; `null`: not before a lease ends. Never more than the quota, whatever comes. */
+/** When the next start may be made; `null`: not before a lease ends. Never more than the quota, whatever comes. */
 export function nextGrantAtMs(state: LaneState, quota: Quota, now: number): number | null {
   const bound = mayBeOut(state, quota);
   if (bound !== null && state.inProgress >= bound) return null;

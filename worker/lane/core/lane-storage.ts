@@ -18,7 +18,8 @@ export type Standing = Pick<WaitingEntry, "priority" | "client" | "turn" | "seq"
 /** A lease that is out, with the place that it had: a put-back gets it again. */
 export interface LeaseEntry extends WaitingEntry {
   readonly leaseId: string;
-  readonly grantedAtMs: number;
+  /** When the job was first told to begin. */
+  readonly startsAtMs: number;
   readonly endsAtMs: number;
   /** Set when the job got it as the answer to `enqueue`: the moment its start is counted at, the last it may begin. */
   readonly countedAtMs: number | null;
@@ -51,8 +52,8 @@ export interface LaneStorage {
   /** Changes `endsAtMs` and `countedAtMs` only. */
   updateLease(lease: LeaseEntry): void;
   deleteLease(jobId: string): void;
-  /** When each lease that is out was given. */
-  leasedAtMs(): readonly number[];
+  /** When each lease that is out was to begin. */
+  runningSinceMs(): readonly number[];
   soonestLeaseEndMs(): number | null;
   leasesEndedBy(now: number): readonly LeaseEntry[];
 }

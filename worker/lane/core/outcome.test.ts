@@ -93,7 +93,16 @@ describe("upstream's own failures", () => {
   it("one at a time means while one runs none starts", () => {
     const tripped = stateAfter([breaks, breaks, breaks, breaks, breaks]);
     expect(nextGrantAtMs({ ...tripped, inProgress: 1 }, quota, NOW)).toBeNull();
-    expect(nextGrantAtMs({ ...tripped, inProgress: 0 }, quota, NOW)).toBe(NOW);
+    expect(nextGrantAtMs({ ...tripped, inProgress: 0 }, quota, NOW + 300_000)).toBe(NOW + 300_000);
+  });
+
+  it("trials come further and further apart, to half a minute, so that an outage costs few jobs an attempt", () => {
+    const pauses = [4, 5, 6, 7, 8, 9, 10, 11, 20].map((failures) => {
+      const state = stateAfter(Array<LeaseOutcome>(failures).fill(breaks));
+      const failedAtMs = NOW + (failures - 1) * 60_000;
+      return (nextGrantAtMs(state, quota, failedAtMs) ?? 0) - failedAtMs;
+    });
+    expect(pauses).toEqual([0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
   });
 });
 

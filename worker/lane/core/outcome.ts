@@ -1,10 +1,14 @@
 import type { Quota } from "../../../schemas/limits.ts";
 import type { LeaseOutcome } from "../contract.ts";
-import type { Block, LaneState } from "./lane-state.ts";
+import { type Block, FAILURES_TO_TRIP, type LaneState } from "./lane-state.ts";
 import { afterSuccess, afterThrottling } from "./pace.ts";
 
 /** A blocked lane tries one job a minute: often enough for people who just mended the key, cheap enough for upstream. */
 export const PROBE_EVERY_MS = 60_000;
+
+/** Between trials of an upstream that keeps failing: doubled each time, and soon enough to notice that it is well again. */
+const FIRST_TRIAL_PAUSE_MS = 1_000;
+const LONGEST_TRIAL_PAUSE_MS = 30_000;
 
 /** Enough for a steady median of a lane whose jobs differ, few enough to follow a change within the hour. Odd on purpose. */
 const DURATIONS_KEPT = 31;
@@ -29,7 +33,7 @@ export function afterOutcome(
     case "failed":
       switch (outcome.fault) {
         case "upstream":
-          return { ...state, upstreamFailures: state.upstreamFailures + 1 };
+          return afterUpstreamFailure(state, now);
         case "request":
           // A proper answer: upstream works, and it took the key.
           return {
@@ -54,6 +58,14 @@ export function afterOutcome(
     default:
       return outcome satisfies never;
   }
+}
+
+/** From the fifth in a row on the next is tried after a while only: each costs some job an attempt. */
+function afterUpstreamFailure(state: LaneState, now: number): LaneState {
+  const upstreamFailures = state.upstreamFailures + 1;
+  const beyond = upstreamFailures - FAILURES_TO_TRIP;
+  const pauseMs = beyond < 0 ? 0 : Math.min(LONGEST_TRIAL_PAUSE_MS, FIRST_TRIAL_PAUSE_MS * 2 ** beyond);
+  return { ...state, upstreamFailures, trialAtMs: now + pauseMs };
 }
 
 /** A block is over once an attempt works that was started under it; one from before proves nothing. */

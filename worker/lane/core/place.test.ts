@@ -8,8 +8,8 @@ import { clockTime, hasMoved, ordinal, pausedView, placeOf, viewOf } from "./pla
 const NOW = Date.UTC(2026, 10, 23, 12, 2, 30);
 const quota: Quota = { starts: 2, periodMs: 60_000, inProgress: null };
 
-function place(state: LaneState, before: number, some: Quota = quota, leasedAtMs: number[] = []) {
-  const input = { state, quota: some, leasedAtMs, now: NOW, attemptBudgetMs: 45_000 };
+function place(state: LaneState, before: number, some: Quota = quota, runningSinceMs: number[] = []) {
+  const input = { state, quota: some, runningSinceMs, now: NOW, attemptBudgetMs: 45_000 };
   return placeOf(viewOf(state, some, forecast(input), NOW), before);
 }
 
@@ -70,7 +70,8 @@ describe("a place", () => {
       position: 1,
       estimatedStartAtMs: NOW + 20_000,
       waitingOn: "turn",
-      detail: "Next in line; upstream failed 5 times in a row, so one job is tried at a time until one works",
+      detail:
+        "Next in line; upstream failed 5 times in a row, so one job is tried at a time until one works, the next at about 12:02:50 UTC",
     });
   });
 

@@ -1,7 +1,7 @@
 import type { Quota } from "../../../schemas/limits.ts";
 import type { Place } from "../contract.ts";
 import type { Forecast } from "./forecast.ts";
-import { allowedAtMs, expectedWindow, FAILURES_TO_TRIP, type LaneState, mayBeOut, modeOf } from "./lane-state.ts";
+import { allowedAtMs, expectedWindow, type LaneState, modeOf } from "./lane-state.ts";
 import { shareAt } from "./pace.ts";
 
 /** The lane as a whole, in words: what its next start waits for. Worked out once for all places of one moment. */
@@ -51,15 +51,17 @@ export function viewOf(state: LaneState, quota: Quota, forecast: Forecast, now: 
       waitingOn: () => "blocked",
     };
   }
-  const bound = mayBeOut(state, quota);
   const startMs = forecast(0) ?? now;
-  if (bound !== null && state.inProgress >= bound) {
-    const because =
-      mode === "one_at_a_time"
-        ? `upstream failed ${FAILURES_TO_TRIP} times in a row, so one job is tried at a time until one works`
-        : `${bound === 1 ? "the one job" : `all ${bound} jobs`} that may run at once ${bound === 1 ? "is" : "are"} running; the next start is expected at ${clockTime(startMs, now)}`;
-    const next = mode === "one_at_a_time" ? "turn" : "quota";
-    return { forecast, because, waitingOn: (position) => (position === 1 ? next : "turn") };
+  if (mode === "one_at_a_time") {
+    const next = startMs > now ? `, the next at about ${clockTime(startMs, now)}` : "";
+    const because = `upstream failed ${state.upstreamFailures} times in a row, so one job is tried at a time until one works${next}`;
+    return { forecast, because, waitingOn: () => "turn" };
+  }
+  if (quota.inProgress !== null && state.inProgress >= quota.inProgress) {
+    const all =
+      quota.inProgress === 1 ? "the one job that may run is" : `all ${quota.inProgress} jobs that may run at once are`;
+    const because = `${all} running; the next start is expected at ${clockTime(startMs, now)}`;
+    return { forecast, because, waitingOn: (position) => (position === 1 ? "quota" : "turn") };
   }
   const allowedMs = allowedAtMs(state, expectedWindow(state, quota), quota, now);
   const rate = rateInWords(state, quota, now);

@@ -90,8 +90,8 @@ export class MemoryStorage implements LaneStorage {
     this.#leases.delete(jobId);
   }
 
-  leasedAtMs(): readonly number[] {
-    return [...this.#leases.values()].map((lease) => lease.grantedAtMs);
+  runningSinceMs(): readonly number[] {
+    return [...this.#leases.values()].map((lease) => lease.startsAtMs);
   }
 
   soonestLeaseEndMs(): number | null {

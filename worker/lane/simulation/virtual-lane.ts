@@ -31,7 +31,16 @@ export class VirtualLane {
   readonly #tickets = new Map<string, Ticket>();
   readonly #begun = new Map<string, number>();
 
-  constructor(settings: LaneSettings, world: World, events: EventQueue) {
+  readonly #joined: (ticket: Ticket, place: Place | null) => void;
+
+  /** `joined` hears of every enqueue, before a lease that it answered is begun. */
+  constructor(
+    settings: LaneSettings,
+    world: World,
+    events: EventQueue,
+    joined: (ticket: Ticket, place: Place | null) => void = () => {},
+  ) {
+    this.#joined = joined;
     this.#settings = settings;
     this.#world = world;
     this.#events = events;
@@ -52,6 +61,7 @@ export class VirtualLane {
   enqueue(ticket: Ticket): Place | null {
     this.#tickets.set(ticket.jobId, ticket);
     const { lease, place } = this.#desk.enqueue(ticket, false, this.#events.now);
+    this.#joined(ticket, place);
     this.#settle();
     if (lease !== null) this.#begin(lease, true);
     return place;
@@ -87,7 +97,7 @@ export class VirtualLane {
     const ticket = this.#tickets.get(lease.jobId);
     const lagMs = ticket === undefined ? 0 : this.#world.beginLagMs(ticket, direct);
     if (lagMs === null) return;
-    this.#events.at(this.#events.now + lagMs, () => {
+    this.#events.at(Math.max(this.#events.now + lagMs, lease.notBeforeMs), () => {
       const now = this.#events.now;
       const begunAtMs = this.#begun.get(lease.leaseId);
       const waits = this.#tickets.get(lease.jobId)?.round === lease.round;
