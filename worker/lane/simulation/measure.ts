@@ -1,0 +1,154 @@
+import type { Priority } from "../../../schemas/job.ts";
+import type { Quota } from "../../../schemas/limits.ts";
+import type { Ticket } from "../contract.ts";
+
+/** What a percentile is taken of: every number, or an even sample of them once there are many. */
+export class Sample {
+  readonly #values: number[] = [];
+  #seen = 0;
+  #every = 1;
+
+  add(value: number): void {
+    this.#seen += 1;
+    if (this.#seen % this.#every !== 0) return;
+    this.#values.push(value);
+    if (this.#values.length < 200_000) return;
+    this.#every *= 2;
+    for (let at = 0; at < this.#values.length; at += 1) this.#values.splice(at, 1);
+  }
+
+  get size(): number {
+    return this.#seen;
+  }
+
+  /** `null` of nothing. */
+  percentile(share: number): number | null {
+    const sorted = this.#values.toSorted((a, b) => a - b);
+    return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? null;
+  }
+}
+
+/** The most starts that upstream saw in any window of its period, and how much of what it allows a backlog used. */
+export class QuotaUse {
+  readonly #quota: Quota;
+  readonly #recent: number[] = [];
+  /** The starts while somebody waits; `null` while nobody does. */
+  #backlog: number[] | null = null;
+  #running = 0;
+  #sinceMs = 0;
+  #used = 0;
+  #allowed = 0;
+  mostInAWindow = 0;
+
+  constructor(quota: Quota) {
+    this.#quota = quota;
+  }
+
+  /** Somebody waits from now on, if nobody did. */
+  waits(now: number): void {
+    this.#passTo(now);
+    this.#backlog ??= [];
+  }
+
+  started(now: number, waiting: number): void {
+    while ((this.#recent[0] ?? now) < now - this.#quota.periodMs) this.#recent.shift();
+    this.#recent.push(now);
+    this.mostInAWindow = Math.max(this.mostInAWindow, this.#recent.length);
+    this.#passTo(now);
+    this.#running += 1;
+    this.#backlog?.push(now);
+    if (waiting === 0) this.#endBacklog();
+  }
+
+  ended(now: number): void {
+    this.#passTo(now);
+    this.#running -= 1;
+  }
+
+  /** Where places are what is scarce: the time that they were taken while somebody waited. */
+  #passTo(now: number): void {
+    const { inProgress } = this.#quota;
+    if (inProgress !== null && this.#backlog !== null) {
+      this.#used += (now - this.#sinceMs) * this.#running;
+      this.#allowed += (now - this.#sinceMs) * inProgress;
+    }
+    this.#sinceMs = now;
+  }
+
+  /** Else the starts of a backlog, between two of the same phase. */
+  #endBacklog(): void {
+    const { starts, periodMs, inProgress } = this.#quota;
+    const startsMs = this.#backlog ?? [];
+    this.#backlog = null;
+    const whole = Math.floor((startsMs.length - 1) / starts) * starts;
+    if (inProgress !== null || whole < starts) return;
+    this.#used += whole;
+    this.#allowed += (((startsMs[whole] ?? 0) - (startsMs[0] ?? 0)) * starts) / periodMs;
+  }
+
+  share(): number {
+    this.#endBacklog();
+    return this.#used / this.#allowed;
+  }
+}
+
+interface Standing {
+  waiting: number;
+  since: number;
+  starts: number;
+}
+
+/**
+ * How fairly clients were served. Of those who waited in a priority through a whole stretch of starts, each is due the
+ * same number; the worst is the smallest share of that which any of them got.
+ */
+export class Fairness {
+  readonly #stretch: number;
+  readonly #clients = new Map<string, Standing>();
+  #starts = 0;
+  worst: number | null = null;
+  compared = 0;
+
+  constructor(stretch: number) {
+    this.#stretch = stretch;
+  }
+
+  #standing({ client, priority }: Ticket): Standing {
+    const key = `${priority} ${client}`;
+    const known = this.#clients.get(key) ?? { waiting: 0, since: this.#starts, starts: 0 };
+    this.#clients.set(key, known);
+    return known;
+  }
+
+  joined(ticket: Ticket): void {
+    const standing = this.#standing(ticket);
+    if (standing.waiting === 0) standing.since = this.#starts;
+    standing.waiting += 1;
+  }
+
+  started(ticket: Ticket): void {
+    const standing = this.#standing(ticket);
+    standing.waiting -= 1;
+    standing.starts += 1;
+    this.#starts += 1;
+    if (this.#starts % this.#stretch === 0) this.#compare();
+  }
+
+  #compare(): void {
+    const through: Record<Priority, number[]> = { high: [], normal: [], low: [] };
+    for (const [key, standing] of this.#clients) {
+      const [priority] = key.split(" ") as [Priority];
+      const isThrough = standing.waiting > 0 && standing.since <= this.#starts - this.#stretch;
+      if (isThrough) through[priority].push(standing.starts);
+      standing.starts = 0;
+      if (standing.waiting === 0) this.#clients.delete(key);
+    }
+    for (const starts of Object.values(through)) {
+      const due = starts.reduce((sum, each) => sum + each, 0) / starts.length;
+      // Fewer than ten turns each say little: one more or less is the turn that is on.
+      if (starts.length < 2 || due < 10) continue;
+      this.compared += starts.length;
+      this.worst = Math.min(this.worst ?? 1, Math.min(...starts) / due);
+    }
+  }
+}

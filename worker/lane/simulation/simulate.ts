@@ -1,0 +1,181 @@
+import type { Priority } from "../../../schemas/job.ts";
+import type { Place, Ticket } from "../contract.ts";
+import { EventQueue } from "./event-queue.ts";
+import { Fairness, QuotaUse, Sample } from "./measure.ts";
+import { manySmall, type Random, seeded, untilNext } from "./random.ts";
+import type { Scenario } from "./scenario.ts";
+import { UpstreamModel } from "./upstream-model.ts";
+import { VirtualLane } from "./virtual-lane.ts";
+
+const START_MS = Date.UTC(2026, 10, 23);
+/** One in so many waiting jobs is asked for its estimate, when it joins and when half of it is over. */
+const ESTIMATE_EVERY = 20;
+/** An estimate of a wait shorter than this is right by being short. */
+const ESTIMATE_FROM_MS = 10_000;
+const MAX_ATTEMPTS = 4;
+const BACKOFF_MS = 15_000;
+/** A stretch of turns in which clients' shares are compared. */
+const FAIRNESS_STRETCH = 400;
+
+export interface Result {
+  readonly scenario: Scenario;
+  readonly jobs: number;
+  readonly hours: number;
+  readonly starts: number;
+  readonly throttled: number;
+  readonly mostInAWindow: number;
+  readonly useOfQuota: number;
+  readonly longestLine: number;
+  readonly unfinished: number;
+  readonly failed: number;
+  readonly waitsMs: Readonly<Record<Priority, Sample>>;
+  readonly worstShare: number | null;
+  readonly sharesCompared: number;
+  /** Off by what share of the wait: where nobody joined before the job or left from before it, and all. */
+  readonly estimateErrors: { readonly undisturbed: Sample; readonly all: Sample };
+}
+
+interface Estimate {
+  readonly atMs: number;
+  readonly startMs: number;
+  /** How many starts it takes, by its place, until its own is made. */
+  readonly startsBy: number;
+}
+
+/** Runs a scenario until so many jobs were submitted and, if it can, served; the same for the same seed. */
+export function simulate(scenario: Scenario, jobs: number, seed: number): Result {
+  const random = seeded(seed);
+  const events = new EventQueue(START_MS);
+  const upstream = new UpstreamModel(scenario, random, START_MS);
+  const use = new QuotaUse(scenario.quota);
+  const fairness = new Fairness(FAIRNESS_STRETCH);
+  const waitsMs = { high: new Sample(), normal: new Sample(), low: new Sample() };
+  const estimateErrors = { undisturbed: new Sample(), all: new Sample() };
+  const joinedAtMs = new Map<string, number>();
+  const attempts = new Map<string, number>();
+  const estimates = new Map<string, Estimate[]>();
+  let starts = 0;
+  let longestLine = 0;
+  let failed = 0;
+
+  function joined(ticket: Ticket, place: Place | null): void {
+    joinedAtMs.set(ticket.jobId, events.now);
+    fairness.joined(ticket);
+    if (place === null) return;
+    use.waits(events.now);
+    longestLine = Math.max(longestLine, joinedAtMs.size);
+    if (joinedAtMs.size % ESTIMATE_EVERY !== 0) return;
+    note(ticket.jobId, place);
+    const halfwayMs = ((place.estimatedStartAtMs ?? events.now) + events.now) / 2;
+    events.at(halfwayMs, () => {
+      const later = joinedAtMs.has(ticket.jobId) ? lane.place(ticket.jobId) : null;
+      if (later !== null) note(ticket.jobId, later);
+    });
+  }
+
+  function note(jobId: string, place: Place): void {
+    if (place.estimatedStartAtMs === null) return;
+    const known = estimates.get(jobId) ?? [];
+    const startsBy = starts + place.position + lane.book.state.offers.length;
+    estimates.set(jobId, [...known, { atMs: events.now, startMs: place.estimatedStartAtMs, startsBy }]);
+  }
+
+  function started(ticket: Ticket): void {
+    const now = events.now;
+    starts += 1;
+    const waitedMs = now - (joinedAtMs.get(ticket.jobId) ?? now);
+    joinedAtMs.delete(ticket.jobId);
+    waitsMs[ticket.priority].add(waitedMs);
+    fairness.started(ticket);
+    use.started(now, joinedAtMs.size);
+    for (const { atMs, startMs, startsBy } of estimates.get(ticket.jobId) ?? []) {
+      if (now - atMs < ESTIMATE_FROM_MS) continue;
+      const error = Math.abs(startMs - now) / (now - atMs);
+      estimateErrors.all.add(error);
+      if (starts === startsBy) estimateErrors.undisturbed.add(error);
+    }
+    estimates.delete(ticket.jobId);
+  }
+
+  const lane: VirtualLane = new VirtualLane(
+    { quota: scenario.quota, attemptBudgetMs: 45_000, paused: null },
+    {
+      // From being told to the call at upstream: one way and one write, or the answer's way back besides.
+      beginLagMs: (_ticket, direct) => Math.round((direct ? 80 : 40) + random() * 4),
+      call: (ticket, now) => {
+        started(ticket);
+        return upstream.call(now);
+      },
+      ended: (ticket, outcome, now) => {
+        const again = { ...ticket, round: ticket.round + 1 };
+        use.ended(now);
+        if (outcome.kind === "throttled" || outcome.kind === "blocked") {
+          joinedAtMs.set(ticket.jobId, now);
+          fairness.joined(ticket);
+          use.waits(now);
+          return { ticket: again, afterMs: 0 };
+        }
+        const tried = (attempts.get(ticket.jobId) ?? 0) + 1;
+        if (outcome.kind === "failed" && tried < MAX_ATTEMPTS) {
+          attempts.set(ticket.jobId, tried);
+          return { ticket: again, afterMs: BACKOFF_MS * 2 ** (tried - 1) };
+        }
+        if (outcome.kind === "failed") failed += 1;
+        attempts.delete(ticket.jobId);
+        return null;
+      },
+    },
+    events,
+    joined,
+  );
+
+  const arrivals = arrivalsOf(scenario, jobs, random);
+  function nextBurst(): void {
+    const burst = arrivals();
+    if (burst === null) return;
+    events.at(events.now + burst.afterMs, () => {
+      for (const ticket of burst.tickets) lane.enqueue(ticket);
+      nextBurst();
+    });
+  }
+  nextBurst();
+  events.runUntil(Number.POSITIVE_INFINITY);
+  return {
+    scenario,
+    jobs,
+    hours: (events.now - START_MS) / 3_600_000,
+    starts,
+    throttled: upstream.throttled,
+    mostInAWindow: use.mostInAWindow,
+    useOfQuota: use.share(),
+    longestLine,
+    unfinished: joinedAtMs.size,
+    failed,
+    waitsMs,
+    worstShare: fairness.worst,
+    sharesCompared: fairness.compared,
+    estimateErrors,
+  };
+}
+
+/** Bursts of one client each, one after the other, until the jobs are used up. */
+function arrivalsOf(scenario: Scenario, jobs: number, random: Random) {
+  const { quota, demand, clients, burst } = scenario;
+  const [min, max] = burst;
+  // The mean of `manySmall`.
+  const meanBurst = min === max ? min : (max - min) / Math.log(max / min);
+  const burstsPerMs = (demand * quota.starts) / quota.periodMs / meanBurst;
+  let submitted = 0;
+  return (): { readonly afterMs: number; readonly tickets: Ticket[] } | null => {
+    if (submitted >= jobs) return null;
+    const client = `client-${manySmall(random, 1, clients)}`;
+    const draw = random();
+    const priority: Priority = draw < 0.1 ? "high" : draw < 0.8 ? "normal" : "low";
+    const size = Math.min(min === max ? min : manySmall(random, min, max), jobs - submitted);
+    const tickets = Array.from({ length: size }, () => {
+      submitted += 1;
+      return { jobId: `job-${submitted}`, client, priority, round: 1 };
+    });
+    return { afterMs: untilNext(random, burstsPerMs), tickets };
+  };
+}
