@@ -3,7 +3,7 @@
  * what is stored stays.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -61,8 +61,7 @@ async function main(): Promise<void> {
   mkdirSync(stateDir, { recursive: true });
 
   const secrets = mkdtempSync(join(tmpdir(), "darkroom-"));
-  const leave = () => rmSync(secrets, { recursive: true, force: true });
-  process.on("exit", leave);
+  children.removeAtEnd(secrets);
   let ending = false;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {

@@ -3,24 +3,63 @@ import { type ChildProcess, spawn } from "node:child_process";
 /** Time a child gets to end by itself before it is killed. */
 const GRACE_MS = 5_000;
 
-/** The processes of one `npm start`: when one ends, all end. They stay in our process group, so Ctrl-C reaches them too. */
+/** Elsewhere a child's own children cannot be reached by a group. */
+const HAS_GROUPS = process.platform !== "win32";
+
+/** Kills a child with everything that it started. */
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    if (HAS_GROUPS) process.kill(-child.pid, "SIGKILL");
+    else child.kill("SIGKILL");
+  } catch {
+    // Gone already.
+  }
+}
+
+/**
+ * The processes of one `npm start`: when one ends, all end. Each leads a process group of its own, so that whatever it
+ * started goes with it; should we ourselves be killed, the guard does that.
+ */
 export class Children {
   readonly #running = new Map<ChildProcess, string>();
+  readonly #guard: ChildProcess;
   #ending = false;
+
+  constructor() {
+    this.#guard = spawn(process.execPath, ["scripts/start/guard.ts"], {
+      detached: HAS_GROUPS,
+      stdio: ["pipe", "ignore", "inherit"],
+    });
+    this.#guard.unref();
+    // It may be killed too; then all goes on without it.
+    this.#guard.stdin?.on("error", () => {});
+  }
+
+  #tell(line: string): void {
+    this.#guard.stdin?.write(`${line}\n`);
+  }
+
+  /** A folder that must not outlive us, however we end. */
+  removeAtEnd(folder: string): void {
+    this.#tell(`remove ${folder}`);
+  }
 
   /** Starts a process; `onLine` gets each line it prints. Its end before `endAll` ends everything with exit code 1. */
   start(name: string, args: readonly string[], env: NodeJS.ProcessEnv, onLine: (line: string) => void): void {
-    const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, args, { detached: HAS_GROUPS, env, stdio: ["ignore", "pipe", "pipe"] });
+    if (HAS_GROUPS && child.pid !== undefined) this.#tell(`started ${child.pid}`);
     this.#running.set(child, name);
     for (const stream of [child.stdout, child.stderr]) {
       let rest = "";
       stream.setEncoding("utf8").on("data", (chunk: string) => {
         const lines = (rest + chunk).split("\n");
         rest = lines.pop() ?? "";
-        for (const line of lines) onLine(line);
+        // What they say while they are ended is about their being ended.
+        if (!this.#ending) for (const line of lines) onLine(line);
       });
       stream.on("end", () => {
-        if (rest !== "") onLine(rest);
+        if (rest !== "" && !this.#ending) onLine(rest);
       });
     }
     child.on("error", (error) => this.#ended(child, String(error)));
@@ -30,21 +69,26 @@ export class Children {
   #ended(child: ChildProcess, how: string): void {
     const name = this.#running.get(child);
     this.#running.delete(child);
+    killGroup(child);
+    // Its number may go to somebody else's process some day.
+    if (HAS_GROUPS && child.pid !== undefined) this.#tell(`ended ${child.pid}`);
     if (name === undefined || this.#ending) return;
     console.error(`\n${name} ended (${how}); see above for its last words.`);
     void this.endAll().then(() => process.exit(1));
   }
 
+  /** Asks every child to end, and kills what has not after a while. */
   async endAll(): Promise<void> {
     this.#ending = true;
     const all = [...this.#running.keys()].map(
       (child) =>
         new Promise<void>((resolve) => {
-          const timer = setTimeout(() => child.kill("SIGKILL"), GRACE_MS);
+          const timer = setTimeout(() => killGroup(child), GRACE_MS);
           child.once("exit", () => {
             clearTimeout(timer);
             resolve();
           });
+          // Only its leader: wrangler ends its workerd itself, and complains when it finds it gone.
           child.kill("SIGTERM");
         }),
     );

@@ -1,0 +1,150 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { freePort } from "./support/product.ts";
+import { until } from "./support/until.ts";
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly port: number;
+  /** What it has printed. */
+  output(): string;
+  /** Resolves with its exit code; -1 when it was killed. */
+  readonly exit: Promise<number>;
+}
+
+let stateDir: string;
+let running: Started[];
+
+beforeEach(() => {
+  stateDir = mkdtempSync(join(tmpdir(), "start-test-"));
+  running = [];
+});
+afterEach(async () => {
+  for (const { child, exit } of running) {
+    child.kill("SIGTERM");
+    await exit;
+  }
+  rmSync(stateDir, { recursive: true, force: true, maxRetries: 3 });
+});
+
+function start(port: number, env: Record<string, string> = {}): Started {
+  const { QWEN_API_KEY: _, ...clean } = process.env;
+  const quick = { EMULATOR_ARGS: "--latency 50 --images small-file", SKIP_BUILD: "1", TMPDIR: stateDir };
+  const child = spawn(process.execPath, ["scripts/start.ts"], {
+    env: { ...clean, ...quick, PORT: String(port), STATE_DIR: join(stateDir, "state"), ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+  }
+  const exit = once(child, "exit").then(([code]) => (typeof code === "number" ? code : -1));
+  const started = { child, port, output: () => output, exit };
+  running.push(started);
+  return started;
+}
+
+/** A port whose follower is free as well, for the emulator. */
+async function freePair(): Promise<number> {
+  for (;;) {
+    const port = await freePort();
+    const server = createServer();
+    const free = await new Promise<boolean>((done) => {
+      server.once("error", () => done(false));
+      server.listen(port + 1, "127.0.0.1", () => server.close(() => done(true)));
+    });
+    if (free) return port;
+  }
+}
+
+async function up(started: Started): Promise<void> {
+  await until("npm start to be up", () => {
+    if (started.child.exitCode !== null) throw new Error(`it ended:\n${started.output()}`);
+    return started.output().includes("Darkroom is up") || undefined;
+  });
+}
+
+/** Every process whose command line or environment speaks of this test's state folder. Linux only. */
+function left(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, "latin1").includes(stateDir);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+/** The one process among `left` whose command line fits. */
+function find(pattern: RegExp): number {
+  const found = left().find((pid) => pattern.test(readFileSync(`/proc/${pid}/cmdline`, "latin1")));
+  if (found === undefined) throw new Error(`no process ${pattern}`);
+  return found;
+}
+
+const nothingLeft = (): Promise<boolean> => until("every process to be gone", () => left().length === 0 || undefined);
+
+describe("npm start", () => {
+  it("prints a curl line that works as pasted, and its job is there after a stop and a start", async () => {
+    const port = await freePair();
+    const first = start(port);
+    await up(first);
+    const line = /curl {3}(curl .*)/.exec(first.output())?.[1];
+    expect(line).toBeDefined();
+    const { stdout } = await promisify(execFile)("sh", ["-c", line ?? "false"]);
+    const job = JSON.parse(stdout) as { id: string; status: string };
+    expect(job.status).toBe("succeeded");
+    first.child.kill("SIGINT");
+    expect(await first.exit).toBe(0);
+    const second = start(port);
+    await up(second);
+    const again = await fetch(`http://localhost:${port}/api/jobs/${job.id}`);
+    expect(await again.json()).toMatchObject({ id: job.id, status: "succeeded" });
+  });
+
+  it("says that a port is in use, and which variable takes another", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const address = taken.address();
+    const started = start(typeof address === "object" && address !== null ? address.port : 0);
+    expect(await started.exit).toBe(1);
+    expect(started.output()).toMatch(/port \d+ is in use; take another: PORT=/);
+    taken.close();
+  });
+
+  it("names the variable that is wrong", async () => {
+    const started = start(await freePair(), { QWEN_REGION: "mars" });
+    await until("the word of what is wrong", () => started.output().includes("QWEN_REGION must be") || undefined);
+  });
+
+  it.runIf(process.platform === "linux")("keeps secrets out of command lines", async () => {
+    const started = start(await freePair(), { SIGNING_SECRET: "canary-signing-secret-0123456789" });
+    await up(started);
+    for (const pid of left()) expect(readFileSync(`/proc/${pid}/cmdline`, "latin1")).not.toContain("canary");
+  });
+
+  it.runIf(process.platform === "linux").each([
+    ["stopped", 0, (started: Started) => started.child.kill("SIGTERM")],
+    ["killed itself", -1, (started: Started) => started.child.kill("SIGKILL")],
+    ["robbed of wrangler", 1, () => process.kill(find(/bin\/wrangler\.js/), "SIGKILL")],
+    ["robbed of the emulator", 1, () => process.kill(find(/emulator\/main\.ts/), "SIGKILL")],
+  ] as const)("leaves no process and no secret behind when %s", async (_, code, strike) => {
+    const started = start(await freePair());
+    await up(started);
+    strike(started);
+    expect(await started.exit).toBe(code);
+    await nothingLeft();
+    expect(readdirSync(stateDir).filter((name) => name.startsWith("darkroom-"))).toEqual([]);
+  });
+});
