@@ -1,0 +1,208 @@
+import { createHash } from "node:crypto";
+import Ajv2020 from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { WebSocket } from "ws";
+import { Job } from "../schemas/job.ts";
+import { type Product, startProduct } from "./support/product.ts";
+import { until } from "./support/until.ts";
+
+/** The document that the running service gives, as far as this test reads it. */
+interface Operation {
+  readonly operationId: string;
+  readonly responses: Record<
+    string,
+    { headers?: Record<string, { required?: boolean }>; content?: Record<string, object> }
+  >;
+}
+interface Document {
+  readonly paths: Record<string, Record<string, Operation>>;
+}
+
+const TOKEN = "token-of-alice";
+const OPERATOR = "token-of-the-operator";
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+const AUTH = { authorization: `Bearer ${TOKEN}` };
+const JSON_BODY = { ...AUTH, "content-type": "application/json" };
+
+let product: Product;
+let document: Document;
+const ajv = new Ajv2020({ strict: false });
+addFormats(ajv);
+/** `operationId status media type` of every answer that was held against the document. */
+const seen = new Set<string>();
+
+beforeAll(async () => {
+  product = await startProduct({
+    env: {
+      AUTH_MODE: "token",
+      SIGNING_SECRET: "a secret of many characters",
+      CLIENT_TOKENS: JSON.stringify({ alice: sha256(TOKEN) }),
+      ADMIN_TOKEN_SHA256: sha256(OPERATOR),
+      MAX_PENDING_JOBS: "12",
+    },
+  });
+  document = (await (await fetch(`${product.baseUrl}/api/openapi.json`)).json()) as Document;
+  ajv.addSchema(document, "api");
+});
+afterAll(async () => await product?.stop());
+
+const step = (text: string) => text.replaceAll("~", "~0").replaceAll("/", "~1");
+
+function operationOf(operationId: string) {
+  for (const [path, item] of Object.entries(document.paths)) {
+    for (const [method, operation] of Object.entries(item)) {
+      if (operation.operationId === operationId) return { path, method, operation };
+    }
+  }
+  throw new Error(`${operationId} is not documented`);
+}
+
+/** Holds an answer against what the document says of this operation: its status, its headers, its body. */
+async function holds(operationId: string, answer: Response): Promise<Response> {
+  const { path, method, operation } = operationOf(operationId);
+  const status = String(answer.status);
+  const documented = operation.responses[status];
+  if (documented === undefined)
+    throw new Error(`${operationId} is not documented to answer ${status}: ${await answer.text()}`);
+  for (const [name, header] of Object.entries(documented.headers ?? {})) {
+    if (header.required === true) expect(answer.headers.has(name), `${operationId} ${status}: ${name}`).toBe(true);
+  }
+  const type = (answer.headers.get("content-type") ?? "").split(";")[0] ?? "";
+  seen.add(`${operationId} ${status} ${type}`);
+  if (documented.content === undefined) return answer;
+  const documentedType = type in documented.content ? type : `${type.split("/")[0]}/*`;
+  expect(Object.keys(documented.content), `${operationId} ${status}`).toContain(documentedType);
+  if (type.endsWith("json")) {
+    const pointer = ["paths", path, method, "responses", status, "content", type, "schema"].map(step).join("/");
+    const valid = ajv.validate({ $ref: `api#/${pointer}` }, await answer.clone().json());
+    expect(valid, `${operationId} ${status}: ${ajv.errorsText()}`).toBe(true);
+  }
+  return answer;
+}
+
+async function ask(operationId: string, address: string, init: RequestInit = {}): Promise<Response> {
+  const url = address.startsWith("http") ? address : `${product.baseUrl}${address}`;
+  const answer = await fetch(url, { redirect: "manual", headers: AUTH, ...init });
+  return await holds(operationId, answer);
+}
+
+function submit(body: unknown, headers: Record<string, string> = {}): Promise<Response> {
+  return ask("submitImageFromText", "/api/workflows/image-from-text", {
+    method: "POST",
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    headers: { ...JSON_BODY, ...headers },
+  });
+}
+
+it("answers as documented all along a job's way", async () => {
+  const done = Job.parse(
+    await (await submit({ prompt: "a red bicycle" }, { prefer: "wait=30", "idempotency-key": "one" })).json(),
+  );
+  expect(done.status).toBe("succeeded");
+  const [image] = done.output?.images ?? [];
+  if (image === undefined) throw new Error("no image");
+  const etag = (await ask("getImage", image.url, { headers: {} })).headers.get("etag") ?? "";
+  await ask("getImage", image.url, { headers: { "if-none-match": etag } });
+  await ask("getImage", image.url, { headers: { range: "bytes=0-99" } });
+  await ask("getImage", image.url, { headers: { range: "bytes=99999999-" } });
+  await ask("getImage", image.url.replace(/signature=../, "signature=xx"), { headers: {} });
+  await ask("getImage", `/api/jobs/${done.id}/images/7`);
+  const self = await ask("getJob", done.links.self);
+  await ask("getJob", done.links.self, { headers: { ...AUTH, "if-none-match": self.headers.get("etag") ?? "" } });
+  await ask("getJob", done.links.self, { headers: { ...AUTH, accept: "text/plain" } });
+  await ask("getJob", done.links.self, { headers: { ...AUTH, accept: "text/html" } });
+  await ask("getJob", done.links.self, { headers: { ...AUTH, accept: "image/png" } });
+  await ask("getJob", done.links.self, { headers: {} });
+  await ask("getJob", "/api/jobs/job_000000000000000000000");
+  await ask("watchJob", done.links.events, { headers: {} });
+  const stream = await ask("watchJob", done.links.events, { headers: { accept: "text/event-stream" } });
+  expect(await stream.text()).toContain("event: job");
+  await ask("watchJob", `${done.links.events}&after=${done.seq}`, { headers: { accept: "text/event-stream" } });
+  await ask("cancelJob", done.links.cancel, { method: "POST" });
+  await ask("retryJob", done.links.retry, { method: "POST" });
+  await ask("listJobs", "/api/jobs?limit=1");
+  await ask("listJobs", "/api/jobs?limit=0");
+  await ask("deleteJob", done.links.self, { method: "DELETE" });
+  await ask("deleteJob", done.links.self, { method: "DELETE" });
+  await ask("getJob", done.links.self);
+  await ask("getImage", image.url, { headers: {} });
+});
+
+it("answers as documented what is wrong with a submission", async () => {
+  await submit({ prompt: "a", size: "1*1", colour: "red" });
+  await submit("{");
+  await submit({ prompt: "a" }, { "idempotency-key": "" });
+  await submit({ prompt: "a" }, { "content-type": "text/plain" });
+  await submit({ prompt: "a" }, { accept: "image/png" });
+  await submit({ prompt: "a" }, { authorization: "Bearer wrong" });
+  await submit({ prompt: "a".repeat(2_000_000) });
+  await submit({ prompt: "a", seed: 1 }, { "idempotency-key": "two" });
+  expect((await submit({ prompt: "b", seed: 1 }, { "idempotency-key": "two" })).status).toBe(422);
+  const big = { prompt: "a", images: [`data:image/png;base64,${"A".repeat(15_000_000)}`] };
+  await ask("submitImageFromReference", "/api/workflows/image-from-reference", {
+    method: "POST",
+    body: JSON.stringify(big),
+    headers: JSON_BODY,
+  });
+});
+
+it("answers as documented while jobs wait, and at the limit on them", async () => {
+  await product.emulator.patchSettings({ latencyMs: 20_000 });
+  const job = Job.parse(await (await submit({ prompt: "slow" })).json());
+  await ask("retryJob", job.links.retry, { method: "POST" });
+  let status = 202;
+  for (let n = 0; n < 13 && status === 202; n++) ({ status } = await submit({ prompt: "slow" }));
+  expect(status).toBe(429);
+  await ask("cancelJob", job.links.cancel, { method: "POST" });
+  await ask("retryJob", job.links.retry, { method: "POST" });
+});
+
+it("answers as documented about the service", async () => {
+  await ask("getHealth", "/api/health");
+  await ask("getLimits", "/api/limits");
+  await ask("getLimits", "/api/limits", { headers: {} });
+  await ask("getOpenApi", "/api/openapi.json");
+  await ask("getDocs", "/api/docs");
+  const opened = await ask("openSession", "/api/session", { method: "POST" });
+  expect(opened.headers.get("set-cookie")).toContain("HttpOnly");
+  await ask("openSession", "/api/session", { method: "POST", headers: {} });
+  await ask("openSession", "/api/session", { method: "POST", headers: { ...AUTH, origin: "https://evil.example" } });
+  await ask("closeSession", "/api/session", { method: "DELETE" });
+  const feed = await ask("watchJobs", "/api/events", { headers: { ...AUTH, accept: "text/event-stream" } });
+  await feed.body?.cancel();
+  await ask("watchJobs", "/api/events", { headers: { ...AUTH, accept: "application/json" } });
+  await ask("watchJobs", "/api/events", {
+    headers: { authorization: `Bearer ${OPERATOR}`, accept: "text/event-stream" },
+  });
+});
+
+it("refuses an upgrade by HTTP, as documented", async () => {
+  const socket = new WebSocket(`${product.baseUrl.replace("http", "ws")}/api/events`, {
+    origin: "https://evil.example",
+  });
+  const status = await new Promise((resolve) =>
+    socket.once("unexpected-response", (_request, response) => resolve(response.statusCode)),
+  );
+  expect(status).toBe(401);
+});
+
+it("answers as documented while a variable is wrong", async () => {
+  await product.kill("worker");
+  await product.restart({ QWEN_REGION: "mars" });
+  await until(
+    "the Worker is up",
+    async () => (await fetch(`${product.baseUrl}/api/health`)).status === 503 || undefined,
+  );
+  await ask("getHealth", "/api/health");
+  await ask("listJobs", "/api/jobs");
+});
+
+it("was asked for every operation, and for most of what each may answer", () => {
+  const operations = Object.values(document.paths).flatMap((item) =>
+    Object.values(item).map((operation) => operation.operationId),
+  );
+  const asked = new Set([...seen].map((entry) => entry.split(" ")[0]));
+  expect(operations.filter((operation) => !asked.has(operation))).toEqual([]);
+  expect(seen.size).toBeGreaterThanOrEqual(50);
+});
