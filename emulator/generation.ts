@@ -9,6 +9,7 @@ import type { Model } from "./core/model-table.ts";
 import { hashText } from "./core/random.ts";
 import type { Checked, WorkOrder } from "./core/request-check.ts";
 import { type InputImage, readInputImage } from "./drawing/input-image.ts";
+import { plainFile } from "./drawing/plain-file.ts";
 import type { Emulator } from "./emulator.ts";
 import type { BilledImage } from "./journal-entry.ts";
 import { resultLink } from "./result-link.ts";
@@ -77,8 +78,8 @@ export async function makeImages(emulator: Emulator, work: Work): Promise<Billed
   for (let index = 0; index < order.n; index++) {
     const { prompt, negativePrompt, watermark } = order;
     const picture = { prompt, negativePrompt, watermark, model: model.name, width, height, seed, index };
-    const name = await painter.paint(picture, previews, mode);
-    const file = await painter.file(name, imageBytes);
+    const name = mode === "drawn" ? await painter.paint(picture, previews) : null;
+    const file = name === null ? plainFile(picture, imageBytes) : await painter.file(name, imageBytes);
     if (file === null) throw new Error(`makeImages: picture ${name} vanished`);
     made.push({
       atMs: 0,

@@ -53,8 +53,9 @@ export const BilledImage = z.object({
   height: z.int(),
   bytes: z.int(),
   sha256: z.string(),
-  /** Where its pixels are kept, and the size that the file is padded to. */
-  picture: z.string(),
+  /** The painter's name for its pixels; null: a plain file, made anew at each download. */
+  picture: z.string().nullable(),
+  /** The size that the file is padded to. */
   paddedTo: z.int().nullable(),
   linkFault: z.object({ how: ResultFault, times: z.int().nullable(), delayMs: z.number() }).nullable(),
 });

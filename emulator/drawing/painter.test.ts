@@ -7,6 +7,7 @@ import { FIVE_SIZES } from "../core/model-table.ts";
 import { Painter } from "./painter.ts";
 import type { Picture } from "./picture.ts";
 import { pictureSvg } from "./picture.ts";
+import { plainFile } from "./plain-file.ts";
 
 const picture = (more: Partial<Picture> = {}): Picture => ({
   prompt: "a red bicycle in the rain",
@@ -20,14 +21,8 @@ const picture = (more: Partial<Picture> = {}): Picture => ({
   ...more,
 });
 
-async function file(
-  painter: Painter,
-  what: Picture,
-  inputs: Buffer[] = [],
-  mode: "drawn" | "small-file" = "drawn",
-  bytes: number | null = null,
-): Promise<Buffer> {
-  const png = await painter.file(await painter.paint(what, inputs, mode), bytes);
+async function file(painter: Painter, what: Picture, inputs: Buffer[] = []): Promise<Buffer> {
+  const png = await painter.file(await painter.paint(what, inputs), null);
   if (png === null) throw new Error("not painted");
   return png;
 }
@@ -91,19 +86,19 @@ describe("a drawn picture", () => {
   });
 });
 
-describe("a small file", () => {
-  it("is a real PNG of the size asked, another for each prompt", async () => {
-    const painter = new Painter(null);
-    const png = await file(painter, picture({ width: 1664, height: 928 }), [], "small-file");
+describe("a plain file", () => {
+  it("is a real PNG of the size asked, the same each time, another for each prompt", async () => {
+    const png = plainFile(picture({ width: 1664, height: 928 }), null);
     const stats = await sharp(png).stats();
     expect(await sharp(png).metadata()).toMatchObject({ format: "png", width: 1664, height: 928 });
     expect(stats.channels.every((channel) => channel.min === channel.max)).toBe(true);
     expect(png.length).toBeLessThan(2000);
-    expect((await file(painter, picture({ prompt: "b" }), [], "small-file")).equals(png)).toBe(false);
+    expect(plainFile(picture({ width: 1664, height: 928 }), null).equals(png)).toBe(true);
+    expect(plainFile(picture({ width: 1664, height: 928, prompt: "b" }), null).equals(png)).toBe(false);
   });
 
-  it.each([100_000, 1_500_000])("is padded to exactly %i bytes, and stays a PNG", async (bytes) => {
-    const png = await file(new Painter(null), picture(), [], "small-file", bytes);
+  it.each([100_000, 1_500_000, 4_000_000])("is padded to exactly %i bytes, and stays a PNG", async (bytes) => {
+    const png = plainFile(picture(), bytes);
     expect(png.length).toBe(bytes);
     expect((await sharp(png).stats()).isOpaque).toBe(true);
   });
@@ -113,9 +108,10 @@ describe("kept files", () => {
   it("are found by another painter on the same folder", async () => {
     const folder = mkdtempSync(join(tmpdir(), "painter-"));
     try {
-      const name = await new Painter(folder).paint(picture(), [], "small-file");
+      const name = await new Painter(folder).paint(picture(), []);
       const found = await new Painter(folder).file(name, null);
       expect(found?.length).toBeGreaterThan(0);
+      expect((await new Painter(folder).file(name, 2_000_000))?.length).toBe(2_000_000);
       expect(readdirSync(folder)).toEqual([`${name}.png`]);
       expect(await new Painter(folder).file("0".repeat(32), null)).toBeNull();
     } finally {

@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
-import { hashText } from "../core/random.ts";
 import { installFonts } from "./fonts.ts";
 import { framesFor, type Picture, pictureSvg } from "./picture.ts";
-import { paddedTo, plainPng, withWords } from "./png.ts";
+import { imprint } from "./plain-file.ts";
+import { paddedTo } from "./png.ts";
 
 /** An input image, small enough to be kept; `null` where it could not be looked at. */
 export type InputPreview = Buffer | null;
@@ -58,11 +58,6 @@ async function draw(picture: Picture, inputs: readonly InputPreview[]): Promise<
     .toBuffer();
 }
 
-function plain({ prompt, seed, index, width, height }: Picture): Buffer {
-  const hash = hashText(`${prompt}\n${seed}\n${index}`);
-  return plainPng(width, height, [hash & 0xff, (hash >>> 8) & 0xff, (hash >>> 16) & 0xff]);
-}
-
 /** Draws pictures and keeps their files: in `folder` when there is one, so that links outlive the process. */
 export class Painter {
   readonly #folder: string | null;
@@ -78,16 +73,11 @@ export class Painter {
   }
 
   /** Draws, unless the same was drawn before; answers the name by which `file` finds it. On disk before it returns. */
-  async paint(picture: Picture, inputs: readonly InputPreview[], mode: "drawn" | "small-file"): Promise<string> {
-    const hash = createHash("sha256").update(JSON.stringify([mode, picture]));
+  async paint(picture: Picture, inputs: readonly InputPreview[]): Promise<string> {
+    const hash = createHash("sha256").update(JSON.stringify(picture));
     for (const input of inputs) hash.update(input ?? "none");
     const name = hash.digest("hex").slice(0, 32);
-    const recipe = async (): Promise<Buffer> =>
-      withWords(mode === "drawn" ? await draw(picture, inputs) : plain(picture), {
-        Description: picture.prompt,
-        Comment: `seed ${picture.seed}, image ${picture.index}`,
-        Software: `darkroom-emulator ${picture.model}`,
-      });
+    const recipe = async (): Promise<Buffer> => imprint(await draw(picture, inputs), picture);
     if (this.#folder === null) this.#recipes.set(name, recipe);
     else if (existsSync(join(this.#folder, `${name}.png`))) return name;
     const png = await this.#once(name, recipe);

@@ -1,4 +1,4 @@
-/** PNG files by hand: chunks added, plain files made. Pure but for zlib. */
+/** PNG files by hand: chunks added, plain files made. No I/O. */
 import { crc32, deflateSync } from "node:zlib";
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
@@ -37,20 +37,32 @@ export function paddedTo(png: Buffer, bytes: number): Buffer {
   return room < 0 ? png : insertAfterHead(png, [chunk("paDd", Buffer.alloc(room, 0x2e))]);
 }
 
-/** A plain picture of one colour: real, of the size asked, a few hundred bytes, and made in a millisecond. */
+/** The same for every plain picture of a size: all its pixels are colour 0. Few sizes are ever asked for. */
+const plainPixels = new Map<string, Buffer>();
+
+function plainPixelsChunk(width: number, height: number): Buffer {
+  const size = `${width}*${height}`;
+  const known = plainPixels.get(size);
+  if (known !== undefined) return known;
+  // One bit a pixel, and a byte before each row.
+  const pixels = chunk("IDAT", deflateSync(Buffer.alloc((Math.ceil(width / 8) + 1) * height)));
+  plainPixels.set(size, pixels);
+  return pixels;
+}
+
+/** A plain picture of one colour: real, of the size asked, a few hundred bytes, and made in no time. */
 export function plainPng(width: number, height: number, [red, green, blue]: readonly [number, number, number]): Buffer {
   const head = Buffer.alloc(13);
   head.writeUInt32BE(width, 0);
   head.writeUInt32BE(height, 4);
-  // One bit a pixel, indexed: every pixel is colour 0 of the palette.
   head.writeUInt8(1, 8);
+  // Indexed: the palette has one colour.
   head.writeUInt8(3, 9);
-  const pixels = Buffer.alloc((Math.ceil(width / 8) + 1) * height);
   return Buffer.concat([
     SIGNATURE,
     chunk("IHDR", head),
     chunk("PLTE", Buffer.from([red, green, blue])),
-    chunk("IDAT", deflateSync(pixels, { level: 1 })),
+    plainPixelsChunk(width, height),
     chunk("IEND", Buffer.alloc(0)),
   ]);
 }
