@@ -63,7 +63,7 @@ export default defineConfig(async () => {
             name: "product",
             include: ["test/**/*.test.ts"],
             testTimeout: 60_000,
-            hookTimeout: 60_000,
+            hookTimeout: 180_000,
             fileParallelism: false,
           },
         },
