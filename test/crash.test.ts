@@ -1,0 +1,81 @@
+import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { planCrash } from "./crash/plan.ts";
+import { type CrashRun, runCrash } from "./crash/run.ts";
+import { type CrashFigures, type Finding, figuresOf, judgeJob } from "./crash/verdict.ts";
+
+/**
+ * `npm run test:crash`: a short run. `CRASH=long npm run test:crash`: 100 kills over 300 jobs. Or in numbers: CRASH_KILLS,
+ * CRASH_JOBS. CRASH_SEED repeats a run's jobs, deeds and moments; it is printed.
+ */
+const { CRASH, CRASH_KILLS, CRASH_JOBS, CRASH_SEED } = process.env;
+const long = CRASH === "long";
+const kills = Number(CRASH_KILLS ?? (long ? 100 : 8));
+const jobs = Number(CRASH_JOBS ?? (long ? 300 : 40));
+const seed = Number(CRASH_SEED ?? (long ? Date.now() % 1_000_000 : 20_261_123));
+const CROWD = 24;
+/** Of one kill, with the machine busy; and of the rest. */
+const TIMEOUT_MS = kills * 60_000 + 600_000;
+
+let run: CrashRun;
+let findings: Finding[];
+let figures: CrashFigures;
+/** Inside the project: wrangler looks for its settings from here upwards. */
+const BUNDLE = ".artifacts/crash-bundle";
+
+beforeAll(async () => {
+  // Bundled once: each start is then as short as wrangler can be.
+  const bundled = spawnSync(
+    process.execPath,
+    ["node_modules/wrangler/bin/wrangler.js", "deploy", "--dry-run", "--outdir", BUNDLE],
+    { encoding: "utf8", env: { ...process.env, WRANGLER_SEND_METRICS: "false" } },
+  );
+  if (bundled.status !== 0) throw new Error(`the Worker could not be bundled:\n${bundled.stdout}${bundled.stderr}`);
+  console.log(`crash: ${kills} kills over ${jobs} jobs, CRASH_SEED=${seed}`);
+  const startedAtMs = Date.now();
+  run = await runCrash(planCrash(seed, jobs, kills, CROWD), `${BUNDLE}/index.js`);
+  findings = run.evidence.flatMap(([job, upstream]) => judgeJob(job, upstream));
+  figures = figuresOf(run.evidence, findings, run.killedAtMs);
+  const { inFlight, restartsMs, leftInLanes, ledger } = run;
+  const restarts = restartsMs.toSorted((a, b) => a - b);
+  const report = {
+    seed,
+    kills: run.killedAtMs.length,
+    minutes: Math.round((Date.now() - startedAtMs) / 6_000) / 10,
+    jobsInFlightAtKills: { least: Math.min(...inFlight), most: Math.max(...inFlight) },
+    restartMs: { median: restarts[Math.floor(restarts.length / 2)], longest: restarts.at(-1) },
+    ...figures,
+    leftInLanes,
+    upstream: { calls: ledger.calls, answers: ledger.submitStatuses, interrupted: ledger.interrupted },
+  };
+  console.log(JSON.stringify(report, null, 2));
+  for (const { kind, id, detail } of findings) console.log(`${kind}: ${id}: ${detail}`);
+}, TIMEOUT_MS);
+
+afterAll(() => rmSync(BUNDLE, { recursive: true, force: true }));
+
+describe(`${jobs} jobs of every kind while the process is killed ${kills} times`, () => {
+  it("was hard: jobs were in flight when it was killed, and attempts were interrupted", () => {
+    expect(run.killedAtMs).toHaveLength(kills);
+    expect(Math.max(...run.inFlight)).toBeGreaterThan(0);
+    expect(figures.interrupted).toBeGreaterThan(0);
+    expect(run.evidence).toHaveLength(jobs);
+  });
+
+  const none = (kind: Finding["kind"]) => expect(findings.filter((finding) => finding.kind === kind)).toEqual([]);
+
+  it("loses none: each is found, and listed once", () => none("lost"));
+  it("leaves none stuck", () => none("stuck"));
+  it("finishes none twice, and writes every log without a gap", () => {
+    none("finished twice");
+    none("log broken");
+  });
+  it("pays for no image again whose links, or whose task, were stored", () => none("paid again"));
+  it("keeps every image as upstream made it", () => {
+    none("wrong bytes");
+    expect(figures.images).toBeGreaterThan(0);
+  });
+  it("ends each as it was asked to: succeeded, canceled or deleted", () => none("wrong end"));
+  it("leaves no lease behind", () => expect(run.leftInLanes).toBe(0));
+});

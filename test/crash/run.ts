@@ -1,0 +1,198 @@
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import sharp from "sharp";
+import type { LedgerView } from "../support/control.ts";
+import { type Product, startProduct } from "../support/product.ts";
+import { until } from "../support/until.ts";
+import type { JobEvidence, UpstreamEvidence } from "./evidence.ts";
+import { type PatientClient, patientClient } from "./patient-client.ts";
+import { type CrashPlan, type PlannedJob, UPSTREAM_FAULTS } from "./plan.ts";
+
+/** Scaled down: a generation takes half a second as a rule, an attempt two, a late answer six. */
+const WORKER = {
+  QWEN_TIMEOUT_MS: "2000",
+  LATE_ANSWER_MS: "6000",
+  MAX_PENDING_JOBS: "100000",
+  LANE_LIMITS: JSON.stringify({
+    "qwen-image-max": { starts: 8, periodMs: 1000 },
+    "qwen-image-edit-max": { starts: 8, periodMs: 1000 },
+    "qwen-image-plus": { starts: 8, periodMs: 1000, inProgress: 6 },
+    "wan2.6-t2i": { starts: 8, periodMs: 1000, inProgress: 6 },
+  }),
+};
+const EMULATOR = { latencyMs: 500, latencySpread: 0.4 };
+
+const BUNDLES = ".wrangler/tmp";
+
+/** For every job to be done, and every lane to be empty, after the last start: beyond any wait that is left then. */
+const SETTLE_MS = 180_000;
+
+/** A lease that nobody gives back is forgotten half a minute after its attempt's budget. */
+const LEASES_END_MS = 60_000;
+
+export interface CrashRun {
+  readonly evidence: readonly (readonly [JobEvidence, UpstreamEvidence])[];
+  readonly killedAtMs: readonly number[];
+  /** Jobs in flight at each kill. */
+  readonly inFlight: readonly number[];
+  /** From the kill until the Worker answered again. */
+  readonly restartsMs: readonly number[];
+  /** Jobs that lanes still believed to hold when all were done and every lease had had its time. */
+  readonly leftInLanes: number;
+  readonly ledger: LedgerView["summary"];
+}
+
+/** A gate that opens for more and more jobs. */
+class Turnstile {
+  #open = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  letIn(upTo: number): void {
+    this.#open = Math.max(this.#open, upTo);
+    for (const go of this.#waiting.splice(0)) go();
+  }
+
+  async pass(number: number): Promise<void> {
+    while (number > this.#open) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+}
+
+interface Life {
+  readonly planned: PlannedJob;
+  id: string | null;
+  deletedAtMs: number | null;
+  over: boolean;
+}
+
+async function live(life: Life, client: PatientClient): Promise<void> {
+  const { planned } = life;
+  const [firstMs, secondMs] = planned.deedAfterMs;
+  const id = await client.submit(planned);
+  life.id = id;
+  switch (planned.deed) {
+    case "none":
+      break;
+    case "cancel":
+    case "cancel and retry":
+      await pause(firstMs);
+      await client.cancel(id);
+      if (planned.deed === "cancel") break;
+      await pause(secondMs);
+      await client.retry(id);
+      break;
+    case "delete":
+      await pause(firstMs);
+      await client.remove(id);
+      life.deletedAtMs = Date.now();
+      break;
+  }
+  life.over = true;
+}
+
+/** Runs a plan: jobs are submitted and meddled with while the server is killed and started again; then all is read. */
+export async function runCrash(plan: CrashPlan, script?: string): Promise<CrashRun> {
+  const options = { env: WORKER, emulator: EMULATOR };
+  const before = new Set(bundleFolders());
+  const product = await startProduct(script === undefined ? options : { ...options, script });
+  try {
+    for (const rule of UPSTREAM_FAULTS) await product.emulator.addFault(rule);
+    return await drive(plan, product);
+  } catch (error) {
+    console.error(`the last words of Worker and emulator:\n${product.log().slice(-8_000)}`);
+    throw error;
+  } finally {
+    await product.stop();
+    for (const name of bundleFolders()) {
+      if (!before.has(name)) rmSync(join(BUNDLES, name), { recursive: true, force: true });
+    }
+  }
+}
+
+/** A wrangler that is killed leaves its temporary folders behind. */
+function bundleFolders(): string[] {
+  return existsSync(BUNDLES) ? readdirSync(BUNDLES) : [];
+}
+
+async function drive(plan: CrashPlan, product: Product): Promise<CrashRun> {
+  const picture = await sharp({ create: { width: 512, height: 512, channels: 3, background: "#7a5" } })
+    .png()
+    .toBuffer();
+  const client = patientClient(product.baseUrl, new Uint8Array(picture));
+  const gate = new Turnstile();
+  const lives = plan.jobs.map((planned): Life => ({ planned, id: null, deletedAtMs: null, over: false }));
+  const living = lives.map(async (life, index) => {
+    await gate.pass(index + 1);
+    await live(life, client);
+  });
+  const allLived = Promise.all(living);
+  // Looked at below; a failure meanwhile must not end the process.
+  allLived.catch(() => undefined);
+
+  const killedAtMs: number[] = [];
+  const inFlight: number[] = [];
+  const restartsMs: number[] = [];
+  for (const kill of plan.kills) {
+    gate.letIn(kill.submitted);
+    await pause(kill.afterMs);
+    inFlight.push(await client.unfinished());
+    const atMs = Date.now();
+    killedAtMs.push(atMs);
+    await product.kill(kill.part);
+    await product.restart();
+    restartsMs.push(Date.now() - atMs);
+  }
+  gate.letIn(plan.jobs.length);
+  await allLived;
+  await settle(lives, client);
+  const leftInLanes = await untilLanesAreEmpty(client);
+  const { calls, images, summary } = await product.emulator.ledger();
+  const rows = await client.list();
+  const evidence: (readonly [JobEvidence, UpstreamEvidence])[] = [];
+  for (const life of lives) {
+    const mine = (entry: { readonly prompt: string | null }) => entry.prompt?.startsWith(life.planned.name) ?? false;
+    const submits = calls.filter((call) => call.kind === "submit" && mine(call));
+    evidence.push([await examine(life, client, rows), { submits, images: images.filter(mine) }]);
+  }
+  return { evidence, killedAtMs, inFlight, restartsMs, leftInLanes, ledger: summary };
+}
+
+/** Until every job that is still there is done. One that never is, is found to be stuck afterwards. */
+async function settle(lives: readonly Life[], client: PatientClient): Promise<void> {
+  const endsAtMs = Date.now() + SETTLE_MS;
+  for (const { id, deletedAtMs } of lives) {
+    if (id === null || deletedAtMs !== null) continue;
+    while (Date.now() < endsAtMs) {
+      const { httpStatus, job } = await client.job(id, "wait=10");
+      if (httpStatus !== 200 || job?.done) break;
+    }
+  }
+}
+
+async function untilLanesAreEmpty(client: PatientClient): Promise<number> {
+  let left = 0;
+  await until(
+    "empty lanes",
+    async () => {
+      left = await client.inLanes();
+      return left === 0 ? true : undefined;
+    },
+    LEASES_END_MS,
+  ).catch(() => undefined);
+  return left;
+}
+
+/** Reads a job as anyone could, and every byte of its images. */
+async function examine(
+  life: Life,
+  client: PatientClient,
+  rows: readonly { readonly id: string; readonly status: string }[],
+): Promise<JobEvidence> {
+  const { planned, deletedAtMs, id } = life;
+  if (id === null) throw new Error(`${planned.name} was never taken`);
+  const { httpStatus, job } = await client.job(id);
+  const events = job === null ? [] : await client.events(id);
+  const images = await Promise.all((job?.output?.images ?? []).map(({ index, url }) => client.image(index, url)));
+  const listedAs = rows.filter((row) => row.id === id).map((row) => row.status);
+  return { planned, id, deletedAtMs, httpStatus, job, events, images, listedAs };
+}
