@@ -25,7 +25,7 @@ export const imageRoutes = new Hono<HttpEnv>().get("/api/jobs/:id/images/:index"
   const { viewer, byLink } = linkViewer(c, { kind: "image", jobId: id, index });
   const found = await jobStub(c.env, id).image(viewer, index);
   if (!found.ok) throw jobProblem(found);
-  const fileName = imageFileName("", id, index, found.contentType);
+  const fileName = imageFileName(found.prompt, id, index, found.contentType);
   const served = await serveImage(c.env.RESULTS, found, c.req.raw, { fileName, maxAgeSeconds: MAX_AGE_SECONDS });
   if (served.kind === "gone") throw jobProblem({ ok: false, code: "image_not_found" });
   if (served.kind === "range_not_satisfiable") {

@@ -48,10 +48,11 @@ export interface JobRpc {
     after: number,
     limit: number,
   ): Promise<JobAnswer<{ events: JobEvent[]; nextAfter: number; done: boolean }>>;
+  /** Where a stored image lies; the prompt names its file. */
   image(
     viewer: Viewer,
     index: number,
-  ): Promise<JobAnswer<{ key: string; contentType: string; bytes: number; sha256: string }>>;
+  ): Promise<JobAnswer<{ key: string; contentType: string; bytes: number; sha256: string; prompt: string }>>;
   /** Idempotent; `job_finished` on a succeeded or failed job. */
   cancel(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
   /** Takes a failed or canceled job; else `job_finished` or `job_not_finished`. */

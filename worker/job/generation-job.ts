@@ -54,11 +54,11 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   async image(viewer: Viewer, index: number) {
     const found = this.#find(viewer);
     if (!found.ok) return found;
-    const { state } = found.record;
+    const { state, request } = found.record;
     const image = state.status === "succeeded" ? state.images.find((stored) => stored.index === index) : undefined;
     if (image === undefined) return { ok: false as const, code: "image_not_found" as const };
     const { key, contentType, bytes, sha256 } = image;
-    return { ok: true as const, key, contentType, bytes, sha256 };
+    return { ok: true as const, key, contentType, bytes, sha256, prompt: request.prompt };
   }
 
   async cancel(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>> {
