@@ -13,18 +13,23 @@ export function isUpgrade(c: HttpContext): boolean {
   return c.req.header("upgrade")?.toLowerCase() === "websocket";
 }
 
+/** Nobody is there, with how to be somebody. */
+export function unauthorized(given: "nothing" | "bad_token" | "bad_scheme"): ProblemError {
+  const headers = {
+    "WWW-Authenticate": `Bearer realm="darkroom"${given === "bad_token" ? ', error="invalid_token"' : ""}`,
+  };
+  const detail = {
+    nothing: "Send `Authorization: Bearer <token>`, or sign in at the page.",
+    bad_scheme: "The Authorization header must be `Bearer <token>`.",
+    bad_token: "This token is nobody's.",
+  }[given];
+  return new ProblemError("unauthorized", detail, { headers });
+}
+
 function refusalProblem(refusal: AuthRefusal): ProblemError {
   switch (refusal.code) {
-    case "unauthorized": {
-      const bad = refusal.given === "bad_token";
-      const headers = { "WWW-Authenticate": `Bearer realm="darkroom"${bad ? ', error="invalid_token"' : ""}` };
-      const detail = {
-        nothing: "Send `Authorization: Bearer <token>`, or sign in at the page.",
-        bad_scheme: "The Authorization header must be `Bearer <token>`.",
-        bad_token: "This token is nobody's.",
-      }[refusal.given];
-      return new ProblemError("unauthorized", detail, { headers });
-    }
+    case "unauthorized":
+      return unauthorized(refusal.given);
     case "forbidden_origin":
       return new ProblemError(
         "forbidden_origin",

@@ -1,16 +1,20 @@
 import { Hono } from "hono";
+import { z } from "zod";
 import type { Session } from "../../schemas/limits.ts";
 import { paths } from "../../schemas/paths.ts";
-import { isTrustedOrigin } from "../auth/authenticate.ts";
+import { isTrustedOrigin, OPEN_CLIENT } from "../auth/authenticate.ts";
 import { closeSession, openSession, SESSION_MS } from "../auth/session.ts";
 import { ownerOf } from "../auth/tokens.ts";
-import { requireAsker } from "./asker.ts";
+import { requireAsker, unauthorized } from "./asker.ts";
 import { type HttpContext, type HttpEnv, originOf } from "./http-env.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
 import { ProblemError } from "./problem.ts";
+import { smallBodyLimit } from "./submit-body.ts";
 
 /** What the operator's session names as its client. */
 const OPERATOR_NAME = "operator";
+
+const TokenBody = z.strictObject({ token: z.string().min(1).max(1000) });
 
 /** A page of another site must not sign a browser in or out. */
 function refuseForeignPage(c: HttpContext): void {
@@ -19,23 +23,33 @@ function refuseForeignPage(c: HttpContext): void {
   throw new ProblemError("forbidden_origin", "Pages of other origins may not sign in or out here.");
 }
 
+/** The token of the Authorization header or of a JSON body; null when neither has one. */
+async function givenToken(c: HttpContext): Promise<string | null> {
+  const authorization = c.req.header("authorization");
+  if (authorization !== undefined) return /^bearer +(\S+)$/i.exec(authorization)?.[1] ?? null;
+  if (!(c.req.header("content-type") ?? "").toLowerCase().startsWith("application/json")) return null;
+  const body = TokenBody.safeParse(await c.req.json().catch(() => null));
+  if (body.success) return body.data.token;
+  const errors = [{ path: "/token", message: "is required: {token} is all that the body holds" }];
+  throw new ProblemError("invalid_request", 'The body must be {"token": "…"}.', { errors });
+}
+
 /** A browser swaps its token for a cookie that no script can read, and back. */
 export const sessionRoutes = new Hono<HttpEnv>()
-  .post(paths.session, answersJson, (c) => {
+  .post(paths.session, answersJson, smallBodyLimit, async (c) => {
     refuseForeignPage(c);
-    const asker = requireAsker(c);
-    const token = /^bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
-    const owner = token === undefined ? null : ownerOf(c.get("config"), token);
-    const opened = owner === null ? null : openSession(c.get("config"), owner, originOf(c), Date.now());
-    // Open mode needs no session; a session is not prolonged without its token.
-    if (opened === null && asker.via !== "open") {
-      throw new ProblemError("unauthorized", "A session is opened with `Authorization: Bearer <token>`.", {
-        headers: { "WWW-Authenticate": 'Bearer realm="darkroom"' },
-      });
+    if (c.get("config").authMode === "open") {
+      requireAsker(c);
+      const always: Session = { client: OPEN_CLIENT, expiresAt: new Date(Date.now() + SESSION_MS).toISOString() };
+      return jsonAnswer(c, always);
     }
-    const client = asker.role === "operator" ? OPERATOR_NAME : asker.client;
-    const session: Session = { client, expiresAt: new Date(opened?.endsAtMs ?? Date.now() + SESSION_MS).toISOString() };
-    return jsonAnswer(c, session, 200, opened === null ? {} : { "Set-Cookie": opened.setCookie });
+    const token = await givenToken(c);
+    const owner = token === null ? null : ownerOf(c.get("config"), token);
+    const opened = owner === null ? null : openSession(c.get("config"), owner, originOf(c), Date.now());
+    if (owner === null || opened === null) throw unauthorized(token === null ? "nothing" : "bad_token");
+    const client = owner.role === "operator" ? OPERATOR_NAME : owner.client;
+    const session: Session = { client, expiresAt: new Date(opened.endsAtMs).toISOString() };
+    return jsonAnswer(c, session, 200, { "Set-Cookie": opened.setCookie });
   })
   .delete(paths.session, (c) => {
     refuseForeignPage(c);

@@ -10,20 +10,30 @@ import { ProblemError } from "./problem.ts";
 /** The longest prompts, twice, in the widest characters, with room for metadata. */
 const MAX_TEXT_BODY_BYTES = 1024 * 1024;
 
-function megabytes(bytes: number): string {
-  return `${Math.round(bytes / 1024 / 1024)} MB`;
+/** More than any token, and far less than would hurt. */
+const MAX_SMALL_BODY_BYTES = 16 * 1024;
+
+function sizeText(bytes: number): string {
+  return bytes >= 1024 * 1024 ? `${Math.round(bytes / 1024 / 1024)} MB` : `${Math.round(bytes / 1024)} KB`;
 }
 
-/** Refuses a body that is larger than anything this workflow could need; what is declared too large is not read at all. */
-export function submitBodyLimit(workflow: Workflow) {
-  const maxSize = workflow === "image-from-text" ? MAX_TEXT_BODY_BYTES : MAX_BODY_BYTES;
+/** What is declared too large is not read at all. */
+function bodyLimitOf(what: string, maxSize: number) {
   return bodyLimit({
     maxSize,
     onError: () => {
-      throw new ProblemError("body_too_large", `A body of ${workflow} may have ${megabytes(maxSize)} at most.`);
+      throw new ProblemError("body_too_large", `A body of ${what} may have ${sizeText(maxSize)} at most.`);
     },
   });
 }
+
+/** Refuses a body that is larger than anything this workflow could need. */
+export function submitBodyLimit(workflow: Workflow) {
+  return bodyLimitOf(workflow, workflow === "image-from-text" ? MAX_TEXT_BODY_BYTES : MAX_BODY_BYTES);
+}
+
+/** For the few other routes that read a body. */
+export const smallBodyLimit = bodyLimitOf("this route", MAX_SMALL_BODY_BYTES);
 
 async function readJson(c: HttpContext): Promise<Found> {
   const bytes = await c.req.raw.arrayBuffer();

@@ -150,8 +150,7 @@ describe("jobTimeline", () => {
                     next try 12:01:02
         12:01:02    attempt 2 started
         12:01:03    attempt 2 was throttled (after 1.5 s, not counted)
-                    upstream: HTTP 429 Throttling.RateQuota “Requests rate limit exceeded”
-                    upstream: request 5795d646-7395
+                    upstream: HTTP 429 Throttling.RateQuota “Requests rate limit exceeded”, request 5795d646-7395
         12:02:03    attempt 3 started
         now         attempt 3 has been running for 12 s
 

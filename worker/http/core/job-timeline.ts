@@ -23,11 +23,10 @@ const OUTCOME: Readonly<Record<NonNullable<Attempt["outcome"]>, string>> = {
 /** Upstream's own words, its code and the id that its support asks for. */
 function upstreamRows({ upstream }: Attempt): string[] {
   const { httpStatus, code, message, requestId, taskId } = upstream;
-  const words = [httpStatus === null ? null : `HTTP ${httpStatus}`, code, message === null ? null : `“${message}”`];
-  const said = words.filter((word) => word !== null).join(" ");
+  const said = [httpStatus === null ? null : `HTTP ${httpStatus}`, code, message === null ? null : `“${message}”`];
   const ids = [requestId === null ? null : `request ${requestId}`, taskId === null ? null : `task ${taskId}`];
-  const named = ids.filter((id) => id !== null).join(", ");
-  return [said, named].filter((text) => text !== "").map((text) => row("", `upstream: ${inertText(text)}`));
+  const words = [said.filter((word) => word !== null).join(" "), ...ids].filter((text) => text !== null && text !== "");
+  return words.length === 0 ? [] : [row("", `upstream: ${inertText(words.join(", "))}`)];
 }
 
 function attemptRows(attempt: Attempt, day: string, nowMs: number): string[] {

@@ -42,11 +42,22 @@ export const SERVICE_OPERATIONS: ZodOpenApiPathsObject = {
       operationId: "openSession",
       summary: "Swaps a token for a cookie",
       description:
-        "Send the token as `Authorization: Bearer`. The session ends with its token, or with the signing secret.",
-      security: [{ bearer: [] }],
+        "Send the token as `Authorization: Bearer`, or in the body. The session ends with its token, or with the signing secret.",
+      security: [{ bearer: [] }, {}],
+      requestBody: {
+        required: false,
+        content: { "application/json": { schema: z.strictObject({ token: z.string() }), example: { token: "dk_…" } } },
+      },
       responses: {
         "200": json("The session.", Session, examples.session, ["Set-Cookie"]),
-        ...problemAnswers("unauthorized", "open_mode_refused", "forbidden_origin", "not_acceptable"),
+        ...problemAnswers(
+          "unauthorized",
+          "open_mode_refused",
+          "forbidden_origin",
+          "not_acceptable",
+          "invalid_request",
+          "body_too_large",
+        ),
       },
     },
     delete: {
