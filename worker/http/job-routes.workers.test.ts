@@ -421,3 +421,49 @@ describe("limits", () => {
     expect(limits.models.find((model) => model.model === "qwen-image-max")?.default).toEqual(["image-from-text"]);
   });
 });
+
+describe("a stored image", () => {
+  const made = async () => {
+    const job = await jobOf(
+      await submit({ prompt: "Un vélo rouge!", model: "z-image-turbo" }, { prefer: "wait=25" }),
+      200,
+    );
+    const [image] = job.output?.images ?? [];
+    if (image === undefined) throw new Error(JSON.stringify(job.error));
+    return { job, image };
+  };
+
+  it("is served inert, privately cached, by its checksum, and named after its prompt", async () => {
+    const { image } = await made();
+    const answer = await call(image.url);
+    expect(answer.status).toBe(200);
+    const bytes = await answer.bytes();
+    expect(bytes.length).toBe(image.bytes);
+    expect(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex()).toBe(image.sha256);
+    expect(answer.headers.get("content-type")).toBe(image.contentType);
+    expect(answer.headers.get("cache-control")).toMatch(/^private, max-age=\d+, immutable$/);
+    expect(answer.headers.get("x-content-type-options")).toBe("nosniff");
+    expect(answer.headers.get("content-security-policy")).toBe("default-src 'none'; sandbox");
+    expect(answer.headers.get("content-disposition")).toMatch(/^inline; filename="un-velo-rouge-\w+-1\.\w+"$/);
+  });
+
+  it("answers conditions, ranges and HEAD", async () => {
+    const { image } = await made();
+    const etag = (await call(image.url, { method: "HEAD" })).headers.get("etag") ?? "";
+    expect(etag).toContain(image.sha256);
+    expect((await call(image.url, { headers: { "if-none-match": etag } })).status).toBe(304);
+    const part = await call(image.url, { headers: { range: "bytes=0-9" } });
+    expect([part.status, part.headers.get("content-range")]).toEqual([206, `bytes 0-9/${image.bytes}`]);
+    expect((await part.bytes()).length).toBe(10);
+    const past = await call(image.url, { headers: { range: `bytes=${image.bytes}-` } });
+    expect(past.headers.get("content-range")).toBe(`bytes */${image.bytes}`);
+    expect((await codeOf(past, 416)).code).toBe("range_not_satisfiable");
+  });
+
+  it("is gone with its job", async () => {
+    const { job, image } = await made();
+    await call(job.links.self, { method: "DELETE" });
+    expect((await codeOf(await call(image.url), 410)).code).toBe("job_gone");
+    await expect.poll(async () => (await env.RESULTS.list({ prefix: `jobs/${job.id}/` })).objects).toEqual([]);
+  });
+});
