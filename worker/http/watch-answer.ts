@@ -25,7 +25,7 @@ function refusalProblem(code: WatchRefusal): ProblemError {
       headers: { "Retry-After": "30" },
     });
   }
-  return jobProblem({ ok: false, code, status: "", fields: [] } as Parameters<typeof jobProblem>[0]);
+  return jobProblem({ ok: false, code });
 }
 
 /** Hands the request to the object that streams: the upgrade, or SSE. The object may still say no. */

@@ -19,15 +19,11 @@ export interface WatchRequest {
 }
 
 /** Why an object lets nobody in; http answers it as a problem. */
-export type WatchRefusal = JobRefusal["code"] | "too_many_watchers";
+export type WatchRefusal = Extract<JobRefusal["code"], "job_not_found" | "job_gone"> | "too_many_watchers";
 
 const REFUSAL_STATUS: Readonly<Record<WatchRefusal, number>> = {
   job_not_found: 404,
   job_gone: 410,
-  job_finished: 409,
-  job_not_finished: 409,
-  idempotency_key_reused: 422,
-  image_not_found: 404,
   too_many_watchers: 429,
 };
 
@@ -57,5 +53,6 @@ export function refuseWatch(code: WatchRefusal): Response {
 /** The refusal in an object's answer; null when it let the watcher in. */
 export function readRefusal(answer: Response): WatchRefusal | null {
   const code = answer.headers.get(REFUSAL_HEADER);
-  return code !== null && code in REFUSAL_STATUS ? (code as WatchRefusal) : null;
+  // Its own keys are all the refusals there are.
+  return code !== null && Object.hasOwn(REFUSAL_STATUS, code) ? (code as WatchRefusal) : null;
 }

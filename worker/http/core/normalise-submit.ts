@@ -134,9 +134,10 @@ export function normaliseSubmit(workflow: Workflow, found: Found): NormaliseAnsw
     return { ok: true, submit: { ...rest, images: images ?? [] }, pointerOf };
   }
   const misread = all.length > 0;
+  const given = new Set<PropertyKey>(values.keys());
   for (const issue of parsed.error?.issues ?? []) {
     // What seems missing may be what was misspelled or misplaced.
-    if (misread && issue.path.length === 1 && !values.has(issue.path[0] as Field)) continue;
+    if (misread && issue.path.length === 1 && !given.has(issue.path[0] ?? "")) continue;
     const path = issue.path.map((step) => pointerStep(String(step))).join("");
     all.push({ path: pointerOf(path), message: messageOf(issue, values, workflow) });
   }

@@ -56,6 +56,7 @@ export function problemAnswers(...codes: readonly ProblemCode[]): ZodOpenApiResp
     const examples = Object.fromEntries(
       met.map((code) => [code, { value: problemExample(code, PROBLEM_CASES[code]) }]),
     );
+    // The type knows statuses as texts of digits, which this one is.
     answers[status as "400"] = {
       description: met.map((code) => `\`${code}\`: ${PROBLEM_CASES[code]}`).join(" "),
       headers: headers(
