@@ -20,6 +20,8 @@ export default defineConfig(async () => {
   const emulatorPort = await freePort();
   return {
     test: {
+      // A test that passes has nothing to say; the logs of one that fails are shown.
+      silent: "passed-only",
       projects: [
         {
           test: {
