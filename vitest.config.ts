@@ -21,7 +21,7 @@ export default defineConfig(async () => {
   return {
     test: {
       // A test that passes has nothing to say; the logs of one that fails are shown.
-      silent: "passed-only",
+      silent: "passed-only" as const,
       projects: [
         {
           test: {
