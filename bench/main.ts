@@ -5,10 +5,11 @@
 import { parseArgs } from "node:util";
 import { type Figure, holds, machine, table, writeReport } from "./report.ts";
 import type { Row } from "./row.ts";
+import { countsRow } from "./rows/counts.ts";
 import { submitRow } from "./rows/submit.ts";
 import { ARTIFACTS } from "./sides/build.ts";
 
-const ROWS: readonly Row[] = [submitRow];
+const ROWS: readonly Row[] = [submitRow, countsRow];
 
 function chosenRows(names: readonly string[]): readonly Row[] {
   const unknown = names.filter((name) => !ROWS.some((row) => row.name === name));

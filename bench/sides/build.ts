@@ -5,14 +5,14 @@ import { basename, resolve } from "node:path";
 export const ARTIFACTS = resolve(".artifacts/bench");
 
 /**
- * The bundle that `wrangler deploy` would upload, of the Worker that `configPath` describes. Answers the path of its
- * module; wrangler's words come along in the error when it cannot be built.
+ * The bundle that `wrangler deploy` would upload, of the Worker that `configPath` describes with `main` as its entry.
+ * Answers the path of its module; wrangler's words come along in the error when it cannot be built.
  */
 export function buildWorker(name: string, configPath: string, main: string): string {
   const outDir = resolve(ARTIFACTS, name);
   execFileSync(
     process.execPath,
-    ["node_modules/wrangler/bin/wrangler.js", "deploy", "--dry-run", "--config", configPath, "--outdir", outDir],
+    ["node_modules/wrangler/bin/wrangler.js", "deploy", main, "--dry-run", "--config", configPath, "--outdir", outDir],
     { env: { ...process.env, WRANGLER_SEND_METRICS: "false", NO_COLOR: "1", CI: "1" }, stdio: "pipe" },
   );
   return resolve(outDir, `${basename(main, ".ts")}.js`);

@@ -50,8 +50,10 @@ const upstreamOnly = (upstreamUrl: string): Record<string, string> => ({
 
 const RECIPES = {
   darkroom: { configPath: "wrangler.toml", main: "worker/index.ts", vars: darkroomVars },
-  floor: { configPath: "bench/floor/wrangler.toml", main: "worker.ts", vars: () => ({}) },
-  workflow: { configPath: "bench/workflows/wrangler.toml", main: "worker.ts", vars: upstreamOnly },
+  /** The product, with a counter around it. */
+  counted: { configPath: "wrangler.toml", main: "bench/counted/worker.ts", vars: darkroomVars },
+  floor: { configPath: "bench/floor/wrangler.toml", main: "bench/floor/worker.ts", vars: () => ({}) },
+  workflow: { configPath: "bench/workflows/wrangler.toml", main: "bench/workflows/worker.ts", vars: upstreamOnly },
 } as const satisfies Record<string, Recipe>;
 
 export type Contestant = keyof typeof RECIPES;
@@ -76,7 +78,7 @@ const json = { "content-type": "application/json", accept: "application/json" };
 /** The same request to each: what differs is the path, and that only the product asks who is there. */
 export function submitRequest(name: Contestant, prompt = "a red bicycle in the rain") {
   const body = JSON.stringify({ prompt, size: "1664*928" });
-  return name === "darkroom"
+  return name === "darkroom" || name === "counted"
     ? {
         method: "POST" as const,
         path: "/api/workflows/image-from-text",
@@ -87,7 +89,7 @@ export function submitRequest(name: Contestant, prompt = "a red bicycle in the r
 }
 
 export function readRequest(name: Contestant, id: string) {
-  const headers = name === "darkroom" ? { ...json, authorization: `Bearer ${TOKEN}` } : json;
+  const headers = name === "darkroom" || name === "counted" ? { ...json, authorization: `Bearer ${TOKEN}` } : json;
   return { method: "GET" as const, path: `/api/jobs/${id}`, headers };
 }
 

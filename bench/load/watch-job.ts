@@ -1,0 +1,55 @@
+import { WebSocket } from "ws";
+import { TOKEN } from "../sides/contestants.ts";
+
+/** The part of a frame that the bench reads. */
+export interface Frame {
+  readonly event: { readonly type: string } | null;
+  readonly job: { readonly id: string; readonly status: string; readonly done: boolean };
+}
+
+/** Whoever waits longer than this waits for something that will not come. */
+const DONE_WITHIN_MS = 120_000;
+
+/** A socket on one job. */
+export interface JobWatch {
+  /** Resolves once the server let it in. */
+  readonly opened: Promise<void>;
+  /** When the frame with `job.done` came, as epoch ms with parts; rejects when it never does. */
+  readonly doneAtMs: Promise<number>;
+  close(): void;
+}
+
+/** Watches a job as the page does. `onFrame` hears every frame with the moment it came. */
+export function watchJob(
+  baseUrl: string,
+  id: string,
+  onFrame: (frame: Frame, atMs: number) => void = () => {},
+): JobWatch {
+  const socket = new WebSocket(`${baseUrl.replace("http", "ws")}/api/jobs/${id}/events`, {
+    headers: { authorization: `Bearer ${TOKEN}` },
+    perMessageDeflate: false,
+  });
+  const opened = Promise.withResolvers<void>();
+  const done = Promise.withResolvers<number>();
+  // Who only opens does not wait for the end, and who waits for the end hears of a failure there.
+  done.promise.catch(() => {});
+  opened.promise.catch(() => {});
+  const late = setTimeout(() => done.reject(new Error(`${id} was not done within two minutes`)), DONE_WITHIN_MS);
+  const failed = (error: Error): void => {
+    clearTimeout(late);
+    opened.reject(error);
+    done.reject(error);
+  };
+  socket.once("open", () => opened.resolve());
+  socket.once("error", failed);
+  socket.once("close", (code) => failed(new Error(`the socket on ${id} was closed with ${code}`)));
+  socket.on("message", (data) => {
+    const atMs = performance.timeOrigin + performance.now();
+    const frame = JSON.parse(String(data)) as Frame;
+    onFrame(frame, atMs);
+    if (!frame.job.done) return;
+    clearTimeout(late);
+    done.resolve(atMs);
+  });
+  return { opened: opened.promise, doneAtMs: done.promise, close: () => socket.close() };
+}
