@@ -6,10 +6,14 @@ import { parseArgs } from "node:util";
 import { type Figure, holds, machine, table, writeReport } from "./report.ts";
 import type { Row } from "./row.ts";
 import { countsRow } from "./rows/counts.ts";
+import { frameRow } from "./rows/frame.ts";
+import { laneRow } from "./rows/lane.ts";
+import { pollRow } from "./rows/poll.ts";
+import { socketsRow } from "./rows/sockets.ts";
 import { submitRow } from "./rows/submit.ts";
 import { ARTIFACTS } from "./sides/build.ts";
 
-const ROWS: readonly Row[] = [submitRow, countsRow];
+const ROWS: readonly Row[] = [submitRow, pollRow, frameRow, laneRow, socketsRow, countsRow];
 
 function chosenRows(names: readonly string[]): readonly Row[] {
   const unknown = names.filter((name) => !ROWS.some((row) => row.name === name));

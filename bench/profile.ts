@@ -10,10 +10,14 @@ import { ARTIFACTS } from "./sides/build.ts";
 import { type Contestant, readRequest, start, submitJobs, submitRequest } from "./sides/contestants.ts";
 import { startEmulator } from "./sides/emulator.ts";
 
+/** Functions printed, of each kind. */
+const SHOWN = 45;
+
 interface ProfileNode {
   readonly id: number;
   readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
   readonly hitCount?: number;
+  readonly children?: readonly number[];
 }
 
 interface Profile {
@@ -51,15 +55,37 @@ async function inspect(port: number): Promise<(method: string, params?: object) 
   };
 }
 
+/** Of each function: the share of the time in itself, and in itself and all that it called. */
 function printHottest({ nodes }: Profile): void {
-  const hits = new Map<string, number>();
-  for (const { callFrame, hitCount = 0 } of nodes) {
-    const name = `${callFrame.functionName || "(anonymous)"} :${callFrame.lineNumber + 1}`;
-    hits.set(name, (hits.get(name) ?? 0) + hitCount);
-  }
-  const total = [...hits.values()].reduce((sum, value) => sum + value, 0);
-  const hottest = [...hits].sort(([, a], [, b]) => b - a).slice(0, 40);
-  for (const [name, count] of hottest) console.log(`${((100 * count) / total).toFixed(1).padStart(5)} %  ${name}`);
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const self = new Map<string, number>();
+  const inclusive = new Map<string, number>();
+  const add = (hits: Map<string, number>, name: string, count: number): void => {
+    hits.set(name, (hits.get(name) ?? 0) + count);
+  };
+  const visit = ({ callFrame, hitCount = 0, children = [] }: ProfileNode, above: ReadonlySet<string>): number => {
+    const name = `${callFrame.functionName || "(anonymous)"}:${callFrame.lineNumber + 1}`;
+    add(self, name, hitCount);
+    const within = new Set([...above, name]);
+    let total = hitCount;
+    for (const id of children) {
+      const child = byId.get(id);
+      if (child !== undefined) total += visit(child, within);
+    }
+    // A function within itself is counted once.
+    if (!above.has(name)) add(inclusive, name, total);
+    return total;
+  };
+  const [root] = nodes;
+  if (root === undefined) throw new Error("the profile is empty");
+  const total = visit(root, new Set());
+  const print = (title: string, hits: ReadonlyMap<string, number>): void => {
+    console.log(`\n${title}`);
+    const hottest = [...hits].sort(([, a], [, b]) => b - a).slice(0, SHOWN);
+    for (const [name, count] of hottest) console.log(`${((100 * count) / total).toFixed(1).padStart(5)} %  ${name}`);
+  };
+  print("in itself", self);
+  print("with all that it called", inclusive);
 }
 
 async function main(): Promise<void> {

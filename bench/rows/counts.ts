@@ -90,7 +90,7 @@ export async function costOfJobs(
   follow: Follow,
 ): Promise<JobCost> {
   const emulator = await startEmulator([
-    ...["--latency", "2s", "--spread", "0", "--quota", "off"],
+    ...["--latency", "20s", "--spread", "0", "--quota", "off"],
     ...["--images", "small-file", "--image-bytes", "1500000"],
   ]);
   const side = await start("counted", {

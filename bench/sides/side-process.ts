@@ -13,7 +13,8 @@ const NO_BRAKE = { limit: 1_000_000_000, period: 10 } as const;
 
 // The one argument is what `side.ts` wrote.
 const settings = JSON.parse(process.argv[2] ?? "") as SideSettings;
-const { workerOptions } = unstable_getMiniflareWorkerOptions(settings.configPath);
+// The page's assets are left out: the router before them is the platform's, and no other side has one.
+const { assets: _, ...workerOptions } = unstable_getMiniflareWorkerOptions(settings.configPath).workerOptions;
 const ratelimits = Object.fromEntries(
   Object.entries(workerOptions.ratelimits ?? {}).map(([name, limit]) => [name, { ...limit, simple: NO_BRAKE }]),
 );

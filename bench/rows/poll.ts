@@ -1,0 +1,80 @@
+import { load } from "../load/load.ts";
+import type { Figure } from "../report.ts";
+import type { Effort, Row } from "../row.ts";
+import { type Contestant, NOWHERE, readRequest, start, submitJobs } from "../sides/contestants.ts";
+import type { Side } from "../sides/side.ts";
+import { pairedRatio, spreadOf } from "../statistics.ts";
+
+const CONNECTIONS = 16;
+/** Polled in turn, as many clients poll many jobs. */
+const JOBS = 200;
+/** Nothing starts: the jobs that are polled wait in line, as most polled jobs do. */
+const NOTHING_STARTS = JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 86_400_000 } });
+
+interface Polled {
+  readonly name: Contestant;
+  readonly side: Side;
+  readonly requests: readonly ReturnType<typeof readRequest>[];
+}
+
+async function prepare(name: Contestant): Promise<Polled> {
+  const side = await start(name, { emulator: NOWHERE, vars: { LANE_LIMITS: NOTHING_STARTS } });
+  const ids = await submitJobs(name, side.url, JOBS);
+  return { name, side, requests: ids.map((id) => readRequest(name, id)) };
+}
+
+/** The same requests, each with the tag of what it knows: what a well-behaved poller sends. */
+async function withTags({ side, requests }: Polled) {
+  return await Promise.all(
+    requests.map(async ({ method, path, headers }) => {
+      const { headers: answered } = await fetch(`${side.url}${path}`, { headers });
+      return { method, path, headers: { ...headers, "if-none-match": answered.get("etag") ?? "" } };
+    }),
+  );
+}
+
+async function run({ quick, say }: Effort): Promise<Figure[]> {
+  const rounds = quick ? 3 : 7;
+  const amount = quick ? 3_000 : 10_000;
+  // Both stay up: reading adds nothing that the next round would find.
+  const floor = await prepare("floor");
+  const ours = await prepare("darkroom");
+  const rates: Record<"floor" | "darkroom" | "unchanged", number[]> = { floor: [], darkroom: [], unchanged: [] };
+  try {
+    const one = async (of: keyof typeof rates, { side }: Polled, requests: Polled["requests"], status: number) => {
+      const result = await load({ url: side.url, connections: CONNECTIONS, amount, requests }, status);
+      rates[of].push(result.perSecond);
+      say(`${of}: ${result.perSecond.toFixed(0)} polls/s, p50 ${result.p50Ms} ms, p99 ${result.p99Ms} ms`);
+    };
+    for (const { side, requests } of [floor, ours]) {
+      await load({ url: side.url, connections: CONNECTIONS, amount: 1_000, requests }, 200);
+    }
+    for (let number = 1; number <= rounds; number++) {
+      await one("floor", floor, floor.requests, 200);
+      await one("darkroom", ours, ours.requests, 200);
+      await one("unchanged", ours, await withTags(ours), 304);
+    }
+  } finally {
+    await floor.side.end();
+    await ours.side.end();
+  }
+  return [
+    {
+      what: "poll throughput / floor's read",
+      unit: "",
+      value: pairedRatio(rates.darkroom, rates.floor),
+      bar: { kind: "at least", value: 0.8 },
+    },
+    {
+      what: "poll of an unchanged job (304) / floor's read",
+      unit: "",
+      value: pairedRatio(rates.unchanged, rates.floor),
+      bar: null,
+    },
+    { what: "polls, floor", unit: "/s", value: spreadOf(rates.floor), bar: null },
+    { what: "polls, darkroom", unit: "/s", value: spreadOf(rates.darkroom), bar: null },
+  ];
+}
+
+/** Poll throughput of waiting jobs beside the floor's read. */
+export const pollRow: Row = { name: "poll", about: "poll against the floor's read", run };
