@@ -7,13 +7,26 @@ import { type Figure, holds, machine, table, writeReport } from "./report.ts";
 import type { Row } from "./row.ts";
 import { countsRow } from "./rows/counts.ts";
 import { frameRow } from "./rows/frame.ts";
+import { growthRow } from "./rows/growth.ts";
 import { laneRow } from "./rows/lane.ts";
+import { memoryRow } from "./rows/memory.ts";
 import { pollRow } from "./rows/poll.ts";
 import { socketsRow } from "./rows/sockets.ts";
+import { startCostRow } from "./rows/start-cost.ts";
 import { submitRow } from "./rows/submit.ts";
 import { ARTIFACTS } from "./sides/build.ts";
 
-const ROWS: readonly Row[] = [submitRow, pollRow, frameRow, laneRow, socketsRow, countsRow];
+const ROWS: readonly Row[] = [
+  submitRow,
+  pollRow,
+  frameRow,
+  laneRow,
+  startCostRow,
+  socketsRow,
+  countsRow,
+  growthRow,
+  memoryRow,
+];
 
 function chosenRows(names: readonly string[]): readonly Row[] {
   const unknown = names.filter((name) => !ROWS.some((row) => row.name === name));

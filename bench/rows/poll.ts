@@ -41,8 +41,8 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   const ours = await prepare("darkroom");
   const rates: Record<"floor" | "darkroom" | "unchanged", number[]> = { floor: [], darkroom: [], unchanged: [] };
   try {
-    const one = async (of: keyof typeof rates, { side }: Polled, requests: Polled["requests"], status: number) => {
-      const result = await load({ url: side.url, connections: CONNECTIONS, amount, requests }, status);
+    const one = async (of: keyof typeof rates, { side }: Polled, requests: Polled["requests"]) => {
+      const result = await load({ url: side.url, connections: CONNECTIONS, amount, requests }, 200, 304);
       rates[of].push(result.perSecond);
       say(`${of}: ${result.perSecond.toFixed(0)} polls/s, p50 ${result.p50Ms} ms, p99 ${result.p99Ms} ms`);
     };
@@ -50,9 +50,9 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
       await load({ url: side.url, connections: CONNECTIONS, amount: 1_000, requests }, 200);
     }
     for (let number = 1; number <= rounds; number++) {
-      await one("floor", floor, floor.requests, 200);
-      await one("darkroom", ours, ours.requests, 200);
-      await one("unchanged", ours, await withTags(ours), 304);
+      await one("floor", floor, floor.requests);
+      await one("darkroom", ours, ours.requests);
+      await one("unchanged", ours, await withTags(ours));
     }
   } finally {
     await floor.side.end();

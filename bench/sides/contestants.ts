@@ -52,6 +52,8 @@ const RECIPES = {
   darkroom: { configPath: "wrangler.toml", main: "worker/index.ts", vars: darkroomVars },
   /** The product, with a counter around it. */
   counted: { configPath: "wrangler.toml", main: "bench/counted/worker.ts", vars: darkroomVars },
+  /** The product's lane object, alone. */
+  lane: { configPath: "wrangler.toml", main: "bench/lane-alone/worker.ts", vars: darkroomVars },
   floor: { configPath: "bench/floor/wrangler.toml", main: "bench/floor/worker.ts", vars: () => ({}) },
   workflow: { configPath: "bench/workflows/wrangler.toml", main: "bench/workflows/worker.ts", vars: upstreamOnly },
 } as const satisfies Record<string, Recipe>;
