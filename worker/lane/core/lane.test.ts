@@ -345,3 +345,74 @@ describe("a raised quota", () => {
     expect(starts).toHaveLength(5);
   });
 });
+
+describe("a blocked lane", () => {
+  it("probes once a minute, loses nobody, and goes on at the first success", () => {
+    const mendedAtMs = START_MS + 10 * 60_000;
+    const { events, starts, lane, ticket } = stage(twoAMinute, {
+      call: (_ticket, now) =>
+        now < mendedAtMs
+          ? { outcome: { kind: "blocked", code: "InvalidApiKey", hint: "Mend the key." }, afterMs: 50 }
+          : { outcome: succeeded, afterMs: 20_000 },
+    });
+    for (let i = 0; i < 12; i += 1) lane.enqueue(ticket());
+    events.runUntil(START_MS + 1_000);
+    expect(starts).toHaveLength(2);
+    expect(lane.place("job-12")).toMatchObject({ position: 12, estimatedStartAtMs: null, waitingOn: "blocked" });
+    events.runUntil(mendedAtMs);
+    const probes = starts.slice(2).map((start) => start.atMs);
+    expect(probes).toHaveLength(9);
+    expect(mostInAnyWindow(probes, 59_000)).toBe(1);
+    // The first in line is the one to probe with: it has its old place back each time.
+    expect(new Set(starts.slice(2).map((start) => start.ticket.jobId))).toEqual(new Set(["job-1"]));
+    events.runUntil(Number.POSITIVE_INFINITY);
+    const served = starts.filter((start) => start.atMs >= mendedAtMs).map((start) => start.ticket.jobId);
+    expect(served).toEqual(Array.from({ length: 12 }, (_, index) => `job-${index + 1}`));
+  });
+});
+
+describe("a throttled lane", () => {
+  it("puts the job back in its old place, and goes on after a full window", () => {
+    let calls = 0;
+    const { events, starts, lane, ticket } = stage(twoAMinute, {
+      call: () => {
+        calls += 1;
+        const isFirst = calls === 1;
+        return isFirst
+          ? { outcome: { kind: "throttled", retryAfterMs: null }, afterMs: 100 }
+          : { outcome: succeeded, afterMs: 20_000 };
+      },
+    });
+    for (let i = 0; i < 4; i += 1) lane.enqueue(ticket());
+    events.runUntil(Number.POSITIVE_INFINITY);
+    expect(starts.map((start) => start.ticket.jobId)).toEqual(["job-1", "job-2", "job-1", "job-3", "job-4"]);
+    const again = starts[2]?.atMs ?? 0;
+    expect(again - START_MS).toBeGreaterThanOrEqual(60_000);
+    expect(again - START_MS).toBeLessThan(62_000);
+  });
+});
+
+describe("upstream that keeps failing", () => {
+  it("is tried with one job at a time until one works, then with all that the quota allows", () => {
+    let calls = 0;
+    const { events, starts, lane, ticket } = stage(
+      { starts: 10, periodMs: 1_000, inProgress: null },
+      {
+        call: () => {
+          calls += 1;
+          return calls <= 8
+            ? { outcome: { kind: "failed", fault: "upstream", durationMs: 100 }, afterMs: 100 }
+            : { outcome: succeeded, afterMs: 20_000 };
+        },
+      },
+    );
+    for (let i = 0; i < 30; i += 1) events.at(START_MS + i * 150, () => lane.enqueue(ticket()));
+    events.runUntil(Number.POSITIVE_INFINITY);
+    const gaps = starts.slice(1).map((start, index) => start.atMs - (starts[index]?.atMs ?? 0));
+    // Five at their own times, then trials one, two and four seconds after the failure before.
+    expect(gaps.slice(4, 7).map((gap) => Math.round(gap / 1_000))).toEqual([1, 2, 4]);
+    expect(mostAtOnce(starts.slice(5, 9))).toBe(1);
+    expect(starts).toHaveLength(30);
+    expect(mostAtOnce(starts.slice(9))).toBeGreaterThan(10);
+  });
+});

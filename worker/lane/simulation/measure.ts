@@ -28,6 +28,9 @@ export class Sample {
   }
 }
 
+/** Fewer starts in a row with somebody waiting are no backlog: how they came decides, not what the lane makes of the quota. */
+const STARTS_OF_A_BACKLOG = 50;
+
 /** The most starts that upstream saw in any window of its period, and how much of what it allows a backlog used. */
 export class QuotaUse {
   readonly #quota: Quota;
@@ -81,7 +84,7 @@ export class QuotaUse {
     const startsMs = this.#backlog ?? [];
     this.#backlog = null;
     const whole = Math.floor((startsMs.length - 1) / starts) * starts;
-    if (inProgress !== null || whole < starts) return;
+    if (inProgress !== null || whole < STARTS_OF_A_BACKLOG) return;
     this.#used += whole;
     this.#allowed += (((startsMs[whole] ?? 0) - (startsMs[0] ?? 0)) * starts) / periodMs;
   }
