@@ -5,8 +5,9 @@ import { type LaneState, newLaneState, nextGrantAtMs, underQuota, withStart, wor
 import type { LaneStorage, LeaseEntry, WaitingEntry } from "./lane-storage.ts";
 import { Line } from "./line.ts";
 import { PROBE_EVERY_MS } from "./outcome.ts";
+import { believedQuota } from "./pace.ts";
 import { type LaneView, pausedView, placeOf, viewOf } from "./place.ts";
-import { paddedPeriodMs, removeStart, slotAtMs } from "./quota-window.ts";
+import { removeStart, slotAtMs } from "./quota-window.ts";
 import { afterGivingBack, afterServing } from "./turns.ts";
 
 export interface LaneSettings {
@@ -66,7 +67,12 @@ export class LaneBook {
 
   /** When the next start may be made: `null` is not before a lease ends, or not while the settings are wrong. */
   nextGrantAtMs(now: number): number | null {
-    return this.settings.paused === null ? nextGrantAtMs(this.state, this.settings.quota, now) : null;
+    return this.settings.paused === null ? nextGrantAtMs(this.state, this.believed(now), now) : null;
+  }
+
+  /** What every start and estimate goes by: the quota, with the period that is believed. */
+  believed(now: number): Quota {
+    return believedQuota(this.state.pace, this.settings.quota, now);
   }
 
   join(entry: WaitingEntry): void {
@@ -133,11 +139,18 @@ export class LaneBook {
     if (startedAtMs !== null) this.state = withStart(this.state, startedAtMs, this.settings.quota, now);
   }
 
-  /** Whether a start counted at `countedAtMs` may be counted now instead: as good as itself, or there is room. */
-  mayRecount(countedAtMs: number, now: number): boolean {
-    const { quota } = this.settings;
-    if (countedAtMs > now - paddedPeriodMs(quota)) return true;
-    return slotAtMs(worstWindow(this.state, quota), quota, 0, 0) <= now;
+  /** The state without the start of a lease that was not begun, wherever it is counted. */
+  withoutStartOf(lease: LeaseEntry): LaneState {
+    const { state, settings } = this;
+    const countedAtMs = lease.countedAtMs;
+    const starts = countedAtMs === null ? state.starts : removeStart(state.starts, countedAtMs, settings.quota);
+    return { ...state, starts, offers: this.withoutOffer(lease.leaseId) };
+  }
+
+  /** Whether a lease that was not begun may start now: others may have been given a start since its own was due. */
+  mayStartNow(lease: LeaseEntry, now: number): boolean {
+    const quota = this.believed(now);
+    return slotAtMs(worstWindow(this.withoutStartOf(lease), quota), quota, 0, 0) <= now;
   }
 
   /** The lease is over. An unanswered offer may have been begun, up to its last moment. */
@@ -151,13 +164,7 @@ export class LaneBook {
   giveBack(lease: LeaseEntry): void {
     this.dropLease(lease.jobId);
     const turns = afterGivingBack(this.state.turns, lease.priority);
-    const { starts } = this.state;
-    const { countedAtMs } = lease;
-    this.state = {
-      ...this.state,
-      turns,
-      starts: countedAtMs === null ? starts : removeStart(starts, countedAtMs, this.settings.quota),
-    };
+    this.state = { ...this.withoutStartOf(lease), turns };
   }
 
   dropLease(jobId: string): void {
@@ -177,7 +184,8 @@ export class LaneBook {
     if (paused !== null) return pausedView(paused.code, paused.hint);
     const { state } = this;
     const runningSinceMs = needsLeases(state, quota) ? this.storage.runningSinceMs() : [];
-    return viewOf(state, quota, forecast({ state, quota, runningSinceMs, now, attemptBudgetMs }), now);
+    const foreseen = forecast({ state, quota: this.believed(now), runningSinceMs, now, attemptBudgetMs });
+    return viewOf(state, quota, foreseen, now);
   }
 
   place(entry: WaitingEntry, view: LaneView): Place {

@@ -4,7 +4,6 @@ import { DIRECT_BEGIN_MS, type LaneBook } from "./book.ts";
 import { withStart } from "./lane-state.ts";
 import type { LeaseEntry, WaitingEntry } from "./lane-storage.ts";
 import { afterOutcome, withDuration } from "./outcome.ts";
-import { removeStart } from "./quota-window.ts";
 import { reportOf } from "./report.ts";
 
 export interface EnqueueAnswer {
@@ -42,18 +41,14 @@ export class LaneDesk {
   /** A job that asks for a lease it holds has not begun (the answer was lost, or came too late). */
   #leaseAgain(lease: LeaseEntry, now: number): EnqueueAnswer {
     const book = this.#book;
-    const offer = book.state.offers.find((each) => each.leaseId === lease.leaseId);
-    const wasCountedAtMs = lease.countedAtMs ?? offer?.beginByMs ?? lease.startsAtMs;
-    if (!book.mayRecount(wasCountedAtMs, now)) {
+    if (!book.mayStartNow(lease, now)) {
       book.endLease(lease, now);
       book.join(lease);
       return { lease: null, place: this.#placeOf(lease, now) };
     }
-    const { quota } = book.settings;
     const counted: LeaseEntry = { ...lease, countedAtMs: now + DIRECT_BEGIN_MS };
-    book.settleOffer(lease.leaseId, null, now);
-    book.state = { ...book.state, starts: removeStart(book.state.starts, wasCountedAtMs, quota) };
-    book.state = withStart(book.state, now + DIRECT_BEGIN_MS, quota, now);
+    book.state = book.withoutStartOf(lease);
+    book.state = withStart(book.state, now + DIRECT_BEGIN_MS, book.settings.quota, now);
     book.storage.updateLease(counted);
     return { lease: book.publicLease(counted, now), place: null };
   }
@@ -73,7 +68,7 @@ export class LaneDesk {
     }
     book.endLease(lease, now);
     book.state = withDuration(book.state, outcome);
-    book.state = afterOutcome(book.state, outcome, lease.startsAtMs, book.settings.quota, now);
+    book.state = afterOutcome(book.state, outcome, lease.startsAtMs, book.believed(now), now);
     if (requeue === null) return null;
     const entry = { ...lease, round: requeue.round };
     book.join(entry);
@@ -86,7 +81,7 @@ export class LaneDesk {
   }
 
   observe(outcome: LeaseOutcome, now: number): void {
-    this.#book.state = afterOutcome(this.#book.state, outcome, null, this.#book.settings.quota, now);
+    this.#book.state = afterOutcome(this.#book.state, outcome, null, this.#book.believed(now), now);
   }
 
   leave(jobId: string): void {

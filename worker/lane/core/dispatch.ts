@@ -53,8 +53,7 @@ function offerAgain(book: LaneBook, now: number): Lease[] {
       book.settleOffer(offer.leaseId, offer.beginByMs, now);
       continue;
     }
-    if (!book.mayRecount(offer.beginByMs, now)) {
-      // Its start has left the window and others fill it.
+    if (!book.mayStartNow(lease, now)) {
       book.endLease(lease, now);
       continue;
     }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { LeaseOutcome } from "../contract.ts";
 import { type LaneState, modeOf, newLaneState, nextGrantAtMs, underQuota, withStart } from "./lane-state.ts";
 import { afterOutcome, typicalDurationMs, withDuration } from "./outcome.ts";
-import { shareAt } from "./pace.ts";
+import { afterThrottling, believedQuota, shareAt } from "./pace.ts";
 
 const quota = { starts: 2, periodMs: 60_000, inProgress: null };
 const NOW = 1_000_000;
@@ -52,6 +52,22 @@ describe("a 429", () => {
     const heldUntilMs = NOW + 60_600;
     state = withStart(state, heldUntilMs, quota, heldUntilMs);
     expect(nextGrantAtMs(state, quota, heldUntilMs + 1)).toBe(heldUntilMs + Math.ceil(60_600 / 1.4));
+  });
+
+  it("at the full pace, makes the window longer, twice as much each time, and forgets half of it each hour", () => {
+    const periods = [1, 2, 3, 4, 5].map((times) => {
+      let { pace } = newLaneState(quota);
+      for (let i = 0; i < times; i += 1) {
+        pace = { ...afterThrottling(pace, quota, null, null, NOW + i * 1_000), share: 1 };
+      }
+      return believedQuota(pace, quota, NOW + times * 1_000).periodMs;
+    });
+    expect(periods).toEqual([60_600, 61_200, 62_400, 64_800, 64_800]);
+    const { pace } = stateAfter([throttled]);
+    expect([1, 2, 3, 4].map((hours) => believedQuota(pace, quota, NOW + hours * 3_600_000).periodMs)).toEqual([
+      60_300, 60_150, 60_075, 60_000,
+    ]);
+    expect(afterThrottling({ ...pace, share: 0.7 }, quota, null, null, NOW + 1).slack).toBe(pace.slack);
   });
 
   it("climbs back in small steps, by successes of starts made since", () => {

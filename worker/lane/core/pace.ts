@@ -6,13 +6,15 @@ export interface Pace {
   readonly share: number;
   /** When `share` was last set. */
   readonly setAtMs: number;
+  /** How much longer than its period the window is taken to be, beside the margin: learned from 429s at the full pace. */
+  readonly slack: number;
   /** When upstream last throttled a start that was made after the throttling before; 0 for never. */
   readonly throttledAtMs: number;
   /** Nothing starts before: a full window after a 429, or upstream's own `Retry-After`. */
   readonly heldUntilMs: number;
 }
 
-export const FULL_PACE: Pace = { share: 1, setAtMs: 0, throttledAtMs: 0, heldUntilMs: 0 };
+export const FULL_PACE: Pace = { share: 1, setAtMs: 0, slack: 0, throttledAtMs: 0, heldUntilMs: 0 };
 
 /** A 429 takes three tenths; eight in a row reach the floor. */
 const LOWER_BY = 0.7;
@@ -20,6 +22,13 @@ const LOWER_BY = 0.7;
 const LOWEST_SHARE = 0.1;
 /** A success gives this back: six for one 429, so a limit that is really lower is met again only now and then. */
 const CLIMB_STEP = 0.05;
+/**
+ * A 429 at the full pace, within our own window, says that calls reach upstream less evenly than they are made. The window
+ * is taken to be a hundredth longer, then two, four and eight; half of it is forgotten each hour without another.
+ */
+const FIRST_SLACK = 0.01;
+const LONGEST_SLACK = 0.08;
+const SLACK_HALVES_IN_MS = 3_600_000;
 /** A quiet lane hears no success; it forgets a 429 by one step in so many periods. */
 const QUIET_PERIODS_PER_STEP = 5;
 /** A `Retry-After` beyond this is taken for this: an account's block has its own answer, and a slip must not stop a day. */
@@ -37,6 +46,17 @@ function quietSinceMs(pace: Pace): number {
 
 function quietStepMs(quota: Quota): number {
   return quota.periodMs * QUIET_PERIODS_PER_STEP;
+}
+
+/** The quota with the period that is believed at `now`: never shorter than upstream's own. */
+export function believedQuota(pace: Pace, quota: Quota, now: number): Quota {
+  if (pace.slack === 0) return quota;
+  return { ...quota, periodMs: Math.round(quota.periodMs * (1 + slackAt(pace, now))) };
+}
+
+function slackAt(pace: Pace, now: number): number {
+  const slack = pace.slack / 2 ** Math.floor(Math.max(0, now - pace.throttledAtMs) / SLACK_HALVES_IN_MS);
+  return slack < FIRST_SLACK / 8 ? 0 : slack;
 }
 
 /** A share some steps up. In whole hundredths, so that steps add up to 1 exactly. */
@@ -58,10 +78,12 @@ export function afterThrottling(
   const askedMs = now + Math.min(retryAfterMs ?? 0, LONGEST_HOLD_MS);
   const sameBurst = pace.throttledAtMs > 0 && (startedAtMs ?? now) <= pace.throttledAtMs;
   if (sameBurst) return { ...pace, heldUntilMs: Math.max(pace.heldUntilMs, askedMs) };
-  const lowered = Math.round(shareAt(pace, quota, now) * LOWER_BY * 100) / 100;
+  const share = shareAt(pace, quota, now);
+  const slack = slackAt(pace, now);
   return {
-    share: Math.max(LOWEST_SHARE, lowered),
+    share: Math.max(LOWEST_SHARE, Math.round(share * LOWER_BY * 100) / 100),
     setAtMs: now,
+    slack: share < 1 ? slack : Math.min(LONGEST_SLACK, Math.max(FIRST_SLACK, slack * 2)),
     throttledAtMs: now,
     heldUntilMs: Math.max(pace.heldUntilMs, askedMs, now + paddedPeriodMs(quota)),
   };

@@ -103,7 +103,10 @@ describe("a place", () => {
     const state = { ...newLaneState(slots), durationsMs: [30_000] };
     const far = place(state, 99_999, slots).estimatedStartAtMs;
     expect(far).toBe(NOW + 33_333 * 30_000);
-    const low = { ...newLaneState(quota), pace: { share: 0.1, setAtMs: NOW, throttledAtMs: NOW, heldUntilMs: NOW } };
+    const low = {
+      ...newLaneState(quota),
+      pace: { share: 0.1, setAtMs: NOW, slack: 0, throttledAtMs: NOW, heldUntilMs: NOW },
+    };
     // Eighteen successes later the pace is whole again.
     const slow = place(low, 100_000).estimatedStartAtMs ?? 0;
     expect(slow - NOW).toBeGreaterThan((100_000 / 2) * 60_600);

@@ -2,7 +2,7 @@ import type { Quota } from "../../../schemas/limits.ts";
 import type { Place } from "../contract.ts";
 import type { Forecast } from "./forecast.ts";
 import { allowedAtMs, expectedWindow, type LaneState, modeOf } from "./lane-state.ts";
-import { shareAt } from "./pace.ts";
+import { believedQuota, shareAt } from "./pace.ts";
 
 /** The lane as a whole, in words: what its next start waits for. Worked out once for all places of one moment. */
 export interface LaneView {
@@ -63,8 +63,9 @@ export function viewOf(state: LaneState, quota: Quota, forecast: Forecast, now: 
     const because = `${all} running; the next start is expected at ${clockTime(startMs, now)}`;
     return { forecast, because, waitingOn: (position) => (position === 1 ? "quota" : "turn") };
   }
-  const allowedMs = allowedAtMs(state, expectedWindow(state, quota), quota, now);
-  const rate = rateInWords(state, quota, now);
+  const believed = believedQuota(state.pace, quota, now);
+  const allowedMs = allowedAtMs(state, expectedWindow(state, quota), believed, now);
+  const rate = rateInWords(shareAt(state.pace, believed, now), quota);
   if (allowedMs <= now) return { forecast, because: `a start is allowed now (${rate})`, waitingOn: () => "turn" };
   return {
     forecast,
@@ -73,8 +74,7 @@ export function viewOf(state: LaneState, quota: Quota, forecast: Forecast, now: 
   };
 }
 
-function rateInWords(state: LaneState, quota: Quota, now: number): string {
-  const share = shareAt(state.pace, quota, now);
+function rateInWords(share: number, quota: Quota): string {
   const whole = `${quota.starts} ${periodInWords(quota.periodMs)}`;
   return share < 1 ? `${Math.round(share * 100)} % of ${whole}, since upstream throttled` : whole;
 }

@@ -60,9 +60,9 @@ export function removeStart(window: QuotaWindow, atMs: number, quota: Quota): Qu
   return window.with(index, { atMs: entry.atMs, count: entry.count - 1 });
 }
 
-/** The window without what no longer counts at `now`. */
+/** The window without what no longer counts at `now`, even if upstream's period is believed to be a tenth longer. */
 export function forgetOld(window: QuotaWindow, quota: Quota, now: number): QuotaWindow {
-  const keepFromMs = now - paddedPeriodMs(quota);
+  const keepFromMs = now - paddedPeriodMs(quota) * 1.1;
   const first = window.findIndex((entry) => entry.atMs > keepFromMs);
   if (first === 0) return window;
   return first === -1 ? [] : window.slice(first);

@@ -10,7 +10,7 @@ const MINUTE_MS = 60_000;
 export function reportOf(book: LaneBook, model: string, now: number): LaneReport {
   const { state, settings } = book;
   const { quota, paused } = settings;
-  const pace = shareAt(state.pace, quota, now);
+  const pace = shareAt(state.pace, book.believed(now), now);
   const mode = paused === null ? modeOf(state) : "blocked";
   const startMs = mode === "blocked" ? null : book.view(now).forecast(0);
   const perMinute = (quota.starts * pace * MINUTE_MS) / quota.periodMs;
