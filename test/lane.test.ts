@@ -1,0 +1,135 @@
+import { createHash } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Job } from "../schemas/job.ts";
+import type { Limits } from "../schemas/limits.ts";
+import { type Product, startProduct } from "./support/product.ts";
+import { until } from "./support/until.ts";
+
+const CLIENTS = ["ann", "bob", "cy"];
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+async function api<Answer>(product: Product, path: string, client: string, body?: object): Promise<Answer> {
+  const response = await fetch(`${product.baseUrl}${path}`, {
+    headers: { authorization: `Bearer token-of-${client}`, "content-type": "application/json" },
+    ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
+  });
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  return (await response.json()) as Answer;
+}
+
+function submit(product: Product, client: string, prompt: string): Promise<Job> {
+  return api<Job>(product, "/api/workflows/image-from-text", client, { prompt });
+}
+
+describe.concurrent("the documented quota of two a minute, six times as fast", () => {
+  const PERIOD_MS = 10_000;
+  // A loaded test machine delays calls by more than the margin of ten seconds (a minute's is six times that).
+  const UPSTREAMS_PERIOD_MS = 9_000;
+  let product: Product;
+
+  beforeAll(async () => {
+    product = await startProduct({
+      emulator: { quota: "sliding", quotaScale: UPSTREAMS_PERIOD_MS / 60_000, latencyMs: 300 },
+      env: {
+        AUTH_MODE: "token",
+        SIGNING_SECRET: "a secret for tests only",
+        CLIENT_TOKENS: JSON.stringify(Object.fromEntries(CLIENTS.map((name) => [name, sha256(`token-of-${name}`)]))),
+        LANE_LIMITS: JSON.stringify({ "qwen-image-max": { starts: 2, periodMs: PERIOD_MS } }),
+      },
+    });
+  });
+  afterAll(() => product?.stop());
+
+  it("twelve jobs of three clients: no 429, fair turns, and estimates that come true", {
+    timeout: 120_000,
+  }, async () => {
+    const submitted: { client: string; job: Job }[] = [];
+    for (const client of CLIENTS) {
+      for (let i = 0; i < 4; i += 1) submitted.push({ client, job: await submit(product, client, `${client} ${i}`) });
+    }
+    const jobs = () =>
+      Promise.all(submitted.map(({ client, job }) => api<Job>(product, `/api/jobs/${job.id}`, client)));
+    // Once a few have gone: where the others expect to start.
+    const foreseen = await until("four jobs done", async () => {
+      const now = await jobs();
+      return now.filter((job) => job.done).length >= 4 ? { atMs: Date.now(), jobs: now } : undefined;
+    });
+    const waiting = foreseen.jobs.filter((job) => job.status === "queued");
+    expect(waiting.length).toBeGreaterThan(5);
+    const done = await until(
+      "all jobs done",
+      async () => {
+        const now = await jobs();
+        return now.every((job) => job.done) ? now : undefined;
+      },
+      100_000,
+    );
+    expect(done.map((job) => job.status)).toEqual(done.map(() => "succeeded"));
+    expect(done.every((job) => job.attempts.length === 1)).toBe(true);
+    const { calls } = await product.emulator.ledger();
+    expect(calls).toHaveLength(12);
+
+    const startMs = (job: Job | undefined) => Date.parse(job?.startedAt ?? "");
+    for (const job of waiting.filter((each) => (each.queue?.position ?? 0) > 2)) {
+      const waitedMs = startMs(done.find((each) => each.id === job.id)) - foreseen.atMs;
+      const expectedMs = Date.parse(job.queue?.estimatedStartAt ?? "") - foreseen.atMs;
+      expect(Math.abs(expectedMs - waitedMs), `${job.queue?.position}th in line`).toBeLessThan(0.15 * waitedMs);
+    }
+    // Ann's first two found the lane empty; then each three starts serve each client once, as long as each has jobs.
+    const order = submitted
+      .map(({ client }, index) => ({ client, atMs: startMs(done[index]) }))
+      .toSorted((a, b) => a.atMs - b.atMs)
+      .map((start) => start.client);
+    expect(order.slice(0, 2)).toEqual(["ann", "ann"]);
+    for (const turn of [order.slice(2, 5), order.slice(5, 8)]) expect(new Set(turn).size).toBe(3);
+  });
+});
+
+describe.concurrent("a wrong key, and the right one after a restart", () => {
+  let product: Product;
+
+  beforeAll(async () => {
+    product = await startProduct({ emulator: { apiKeys: ["sk-right"] }, env: { QWEN_API_KEY: "sk-wrong" } });
+  });
+  afterAll(() => product?.stop());
+
+  // Not quicker than the lane's probe: one a minute.
+  it("jobs wait visibly with the hint, then all complete", { timeout: 120_000 }, async () => {
+    const jobs: Job[] = [];
+    for (let i = 0; i < 5; i += 1) jobs.push(await submit(product, "local", `once the key is right ${i}`));
+    const look = () => Promise.all(jobs.map((job) => api<Job>(product, `/api/jobs/${job.id}`, "local")));
+    const blocked = await until("all jobs blocked", async () => {
+      const now = await look();
+      return now.every((job) => job.queue?.waitingOn === "blocked") ? now : undefined;
+    });
+    for (const job of blocked) {
+      expect(job).toMatchObject({ status: "queued", queue: { estimatedStartAt: null } });
+      expect(job.queue?.detail).toContain("InvalidApiKey");
+      expect(job.queue?.detail).toContain("region");
+    }
+    const lane = await until("the lane's block in the limits", async () => {
+      const { lanes } = await api<Limits>(product, "/api/limits", "local");
+      return lanes.find((each) => each.model === "qwen-image-max" && each.blocked !== null);
+    });
+    expect(lane).toMatchObject({ mode: "blocked", queued: 5, inProgress: 0, blocked: { code: "InvalidApiKey" } });
+    expect(lane.blocked?.hint).toContain("region");
+    const refused = (await product.emulator.ledger()).calls.length;
+
+    await product.kill("worker");
+    await product.restart({ QWEN_API_KEY: "sk-right" });
+    const done = await until(
+      "all jobs done",
+      async () => {
+        const now = await look();
+        return now.every((job) => job.done) ? now : undefined;
+      },
+      90_000,
+    );
+    expect(done.map((job) => job.status)).toEqual(done.map(() => "succeeded"));
+    // No attempt of the blocked time counts, and none was billed.
+    expect(done.flatMap((job) => job.attempts.filter((attempt) => attempt.counted))).toHaveLength(5);
+    const { calls, summary } = await product.emulator.ledger();
+    expect(calls.length - refused).toBe(5);
+    expect(summary.billedImages).toBe(5);
+  });
+});
