@@ -1,0 +1,217 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { until } from "../../test/support/until.ts";
+import { TASK_MODEL, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
+
+/** Longer than a budget of two seconds, so that an attempt ends before its task. */
+const LONG_TASK = { type: "slow", extraMs: 3_000 } as const;
+
+beforeEach(withoutJitter);
+
+const taskJob = (given: Parameters<typeof testJob>[0] = {}) => testJob({ model: TASK_MODEL, ...given });
+
+const taskIsKnown = (job: TestJob) =>
+  job.until("known to have a task", ({ attempts }) => attempts[0]?.upstream.taskId != null);
+
+describe.concurrent("a task", () => {
+  it("is stored before anything else: shown with its id, and gone on with by another object after an eviction", async () => {
+    const job = await (await taskJob().spoil({ fault: LONG_TASK })).submit();
+    const known = await taskIsKnown(job);
+    const [submitted] = (await job.ledger()).submits;
+    expect(known.attempts[0]?.upstream).toMatchObject({
+      taskId: submitted?.end?.taskId,
+      requestId: submitted?.requestId,
+    });
+    await job.evict();
+    const view = await job.done();
+    expect(view.status).toBe("succeeded");
+    const { submits, billed } = await job.ledger();
+    expect([submits.length, billed.length]).toEqual([1, 1]);
+    expect(view.attempts.every(({ upstream }) => upstream.taskId === submitted?.end?.taskId)).toBe(true);
+    expect(view.attempts.map(({ outcome }) => outcome)).not.toContain("interrupted");
+  });
+
+  it("goes on by its alarm alone: nobody has to ask for the job after the eviction", async () => {
+    const job = await (await taskJob().spoil({ fault: LONG_TASK })).submit();
+    await taskIsKnown(job);
+    await job.evict();
+    const { looks } = await job.ledger();
+    // The task is read until it has ended, and its image fetched, with no request to the job in between.
+    await until("the image's download", async () => {
+      const { billed } = await job.ledger();
+      return billed[0]?.downloads.length === 1 ? true : undefined;
+    });
+    expect((await job.ledger()).looks.length).toBeGreaterThan(looks.length);
+    expect((await job.done()).status).toBe("succeeded");
+  });
+
+  it("that outlives its attempt is resumed by the next one: uncounted, and paid once", async () => {
+    const job = await (await taskJob({ maxAttempts: 1 }).spoil({ fault: LONG_TASK })).submit();
+    const view = await job.done();
+    expect(view.status).toBe("succeeded");
+    expect(view.attempts[0]).toMatchObject({
+      outcome: "timed_out",
+      counted: false,
+      mayBeBilled: true,
+      stillOpen: false,
+    });
+    expect(view.attempts[1]).toMatchObject({ counted: false });
+    expect(view.attempts[1]?.upstream.taskId).toBe(view.attempts[0]?.upstream.taskId);
+    const resumed = (await job.events()).filter(({ data }) => data.reason?.startsWith("resumes"));
+    expect(resumed[0]).toMatchObject({ type: "attempt.started", data: { attempt: 2 } });
+    const { submits, billed } = await job.ledger();
+    expect([submits.length, billed.length]).toEqual([1, 1]);
+  });
+
+  it("is read at a polite rate", async () => {
+    const job = await (await taskJob().spoil({ fault: LONG_TASK })).submit();
+    await job.done();
+    const { looks } = await job.ledger();
+    const gaps = looks.slice(1).map((look, index) => look.atMs - (looks[index]?.atMs ?? 0));
+    // A quarter of the budget, less what the alarm may be early: far from 20 a second, for one job.
+    expect(Math.min(...gaps)).toBeGreaterThan(400);
+  });
+
+  it("that cannot be read just now is as it was: it is read again, and nothing new is submitted", async () => {
+    const job = taskJob();
+    await job.spoil({ fault: LONG_TASK });
+    const path = "/tasks/";
+    await job.spoil(
+      { path, fault: { type: "html", status: 503 } },
+      { path, fault: { type: "cut-before-billing" } },
+      { path, fault: { type: "error", code: "Throttling.RateQuota" } },
+      { path, fault: { type: "bad-json" } },
+      { path, fault: { type: "error", code: "InternalError" } },
+    );
+    const view = await (await job.submit()).done();
+    expect(view.status).toBe("succeeded");
+    const { submits, looks } = await job.ledger();
+    expect(submits).toHaveLength(1);
+    expect(looks.slice(0, 5).map(({ end }) => end?.status)).toEqual([503, null, 429, 200, 500]);
+    expect(view.attempts.filter(({ outcome }) => outcome === "failed")).toEqual([]);
+  });
+
+  it("whose submission was never answered may have been billed, and is submitted anew", async () => {
+    const job = await (await taskJob().spoil({ fault: { type: "cut-after-billing" } })).submit();
+    const view = await job.done();
+    expect(view.status).toBe("succeeded");
+    expect(view.attempts).toMatchObject([{ outcome: "failed", mayBeBilled: true }, { outcome: "succeeded" }]);
+    expect((await job.ledger()).submits).toHaveLength(2);
+  });
+});
+
+describe.concurrent("a task that fails", () => {
+  it("by upstream's own fault is tried again, unbilled", async () => {
+    const job = await (await taskJob().spoil({ fault: { type: "task-failed" } })).submit();
+    const view = await job.done();
+    expect(view.status).toBe("succeeded");
+    expect(view.attempts[0]).toMatchObject({
+      outcome: "failed",
+      counted: true,
+      mayBeBilled: false,
+      upstream: { code: "InternalError.Algo", taskId: expect.any(String) },
+    });
+    const { submits, billed } = await job.ledger();
+    expect([submits.length, billed.length]).toEqual([2, 1]);
+  });
+
+  it("by moderation fails the job", async () => {
+    const job = taskJob();
+    await (await job.spoil({ fault: { type: "task-failed", code: "DataInspectionFailed" } })).submit();
+    expect(await job.done()).toMatchObject({
+      status: "failed",
+      error: { code: "content_rejected", upstream: { code: "DataInspectionFailed" } },
+    });
+  });
+
+  it("in part delivers the rest, with a warning", async () => {
+    const job = await (await taskJob({ n: 3 }).spoil({ fault: { type: "task-partial", failed: 1 } })).submit();
+    const view = await job.done();
+    expect(view.status).toBe("succeeded");
+    expect(view.output?.images.map(({ index }) => index)).toEqual([0, 1]);
+    expect(view.warnings).toMatchObject([
+      { code: "fewer_images", message: expect.stringMatching(/^upstream delivered 2 of 3 images/) },
+    ]);
+    expect((await job.ledger()).billed).toHaveLength(2);
+  });
+});
+
+describe.concurrent("a task that upstream no longer knows", () => {
+  it("may have been billed; the job tries anew", async () => {
+    const job = await (await taskJob().spoil({ fault: { type: "task-unknown" } })).submit();
+    const view = await job.done();
+    expect(view.status).toBe("succeeded");
+    expect(view.attempts).toMatchObject([{ outcome: "failed", mayBeBilled: true, counted: true }, {}]);
+    expect(view.attempts[0]?.upstream.taskId).not.toBe(view.attempts[1]?.upstream.taskId);
+  });
+
+  it("with onUncertain: fail ends the job", async () => {
+    const job = taskJob({ onUncertain: "fail" });
+    await (await job.spoil({ fault: { type: "task-unknown" } })).submit();
+    expect(await job.done()).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
+    expect((await job.ledger()).submits).toHaveLength(1);
+  });
+});
+
+describe.concurrent("a task of a job that is called off", () => {
+  it("is canceled upstream while it is pending; a retry submits a new one", async () => {
+    const job = await (await taskJob().spoil({ fault: { type: "task-stuck", status: "PENDING" } })).submit();
+    await taskIsKnown(job);
+    await job.rpc.cancel(null);
+    await until("the cancellation", async () => {
+      const { cancels } = await job.ledger();
+      return cancels[0]?.end?.status === 200 ? true : undefined;
+    });
+    expect((await job.view()).status).toBe("canceled");
+    await job.rpc.retry(null);
+    const view = await job.done();
+    expect(view.status).toBe("succeeded");
+    const { submits, billed } = await job.ledger();
+    expect([submits.length, billed.length]).toEqual([2, 1]);
+  });
+
+  it("that runs already cannot be canceled; a retry goes on with it and pays nothing again", async () => {
+    const job = await (await taskJob().spoil({ fault: LONG_TASK })).submit();
+    await taskIsKnown(job);
+    await job.rpc.cancel(null);
+    await until("the refusal to cancel", async () => {
+      const { cancels } = await job.ledger();
+      return cancels[0]?.end?.status === 400 ? true : undefined;
+    });
+    await job.rpc.retry(null);
+    const view = await job.done();
+    expect(view.status).toBe("succeeded");
+    const { submits, billed } = await job.ledger();
+    expect([submits.length, billed.length]).toEqual([1, 1]);
+  });
+
+  it("is not canceled when the retry comes at once", async () => {
+    const job = await (await taskJob().spoil({ fault: LONG_TASK })).submit();
+    await taskIsKnown(job);
+    await Promise.all([job.rpc.cancel(null), job.rpc.retry(null)]);
+    const view = await job.done();
+    expect(view.status).toBe("succeeded");
+    expect((await job.ledger()).billed).toHaveLength(1);
+  });
+
+  it("is canceled with the job's deletion too", async () => {
+    const job = await (await taskJob().spoil({ fault: { type: "task-stuck", status: "PENDING" } })).submit();
+    await taskIsKnown(job);
+    await job.rpc.remove(null);
+    await until("the cancellation", async () => {
+      const { cancels } = await job.ledger();
+      return cancels[0]?.end?.status === 200 ? true : undefined;
+    });
+    expect(await job.rpc.view(null)).toEqual({ ok: false, code: "job_gone" });
+  });
+
+  it("that is stuck is gone on with until the deadline, then canceled", async () => {
+    const job = taskJob({ deadlineSeconds: 5 });
+    await (await job.spoil({ fault: { type: "task-stuck", status: "PENDING" } })).submit();
+    const view = await job.done();
+    expect(view).toMatchObject({ status: "failed", error: { code: "deadline_exceeded" } });
+    expect(view.attempts.filter(({ counted }) => counted)).toEqual([]);
+    const { submits } = await job.ledger();
+    expect(submits).toHaveLength(1);
+    await until("the cancellation", async () => ((await job.ledger()).cancels.length === 1 ? true : undefined));
+  });
+});
