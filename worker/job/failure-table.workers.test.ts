@@ -1,16 +1,12 @@
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { readConfig } from "../env.ts";
-import { laneName } from "../lane/lane-name.ts";
 import { laneStub } from "../stubs.ts";
-import { type Spoil, SYNC_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
+import { laneOf, type Spoil, SYNC_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
 
 beforeEach(withoutJitter);
 
 type Fault = Spoil["fault"];
 const error = (code: string, more: object = {}): Fault => ({ type: "error", code, ...more });
-const config = readConfig({ ...env });
-const host = config.ok ? config.config : { baseUrl: "" };
 
 /** What befalls the first call; then the attempt's `httpStatus`, `code` and `mayBeBilled`. */
 type Row = readonly [name: string, fault: Fault, httpStatus: number | null, code: string | null, mayBeBilled: boolean];
@@ -221,7 +217,7 @@ describe("throttled by upstream", () => {
 describe("refused for the account's or the deployment's fault", () => {
   afterEach(async () => {
     // As if an attempt had worked: the next row finds an open lane.
-    await laneStub(env, laneName(host, SYNC_MODEL)).observe({ kind: "succeeded", durationMs: 0 });
+    await laneStub(env, laneOf(SYNC_MODEL)).observe({ kind: "succeeded", durationMs: 0 });
   });
 
   it.each<readonly [name: string, fault: Fault, httpStatus: number, code: string | null, hint: RegExp]>([
@@ -273,7 +269,7 @@ describe("refused for the account's or the deployment's fault", () => {
   it("goes on by itself at the first success", async () => {
     const job = await (await testJob().spoil({ fault: error("InvalidApiKey") })).submit();
     await job.until("blocked", ({ queue }) => queue?.waitingOn === "blocked");
-    await laneStub(env, laneName(host, SYNC_MODEL)).observe({ kind: "succeeded", durationMs: 0 });
+    await laneStub(env, laneOf(SYNC_MODEL)).observe({ kind: "succeeded", durationMs: 0 });
     const view = await job.done();
     expect(view.attempts.map(({ outcome, counted }) => [outcome, counted])).toEqual([
       ["blocked", false],

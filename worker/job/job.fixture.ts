@@ -1,4 +1,4 @@
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { vi } from "vitest";
 import type { FaultInput } from "../../emulator/core/fault.ts";
@@ -7,6 +7,7 @@ import type { JobEvent } from "../../schemas/event.ts";
 import type { JobRequest } from "../../schemas/job.ts";
 import { emulatorControl } from "../../test/support/control.ts";
 import { until } from "../../test/support/until.ts";
+import { laneName } from "../lane/lane-name.ts";
 import { jobStub } from "../stubs.ts";
 import type { JobView, Submission } from "./contract.ts";
 
@@ -17,7 +18,7 @@ export const SYNC_MODEL = "z-image-turbo";
 export const EDIT_MODEL = "qwen-image-edit-plus";
 /** A model whose calls are tasks; its answers hold up to four images. */
 export const TASK_MODEL = "wan2.6-t2i";
-const CLIENT = "local";
+export const CLIENT = "local";
 
 export interface GivenJob extends Partial<JobRequest> {
   readonly model?: string;
@@ -32,6 +33,11 @@ export interface Spoil {
   readonly path?: string;
 }
 
+/** The name of a model's lane. */
+export function laneOf(model: string): string {
+  return laneName({ baseUrl: env.QWEN_BASE_URL }, model);
+}
+
 const upstream = emulatorControl(env.QWEN_BASE_URL);
 
 let jobs = 0;
@@ -41,8 +47,6 @@ export class TestJob {
   readonly id: string;
   readonly prompt: string;
   readonly submission: Submission;
-  readonly rpc;
-  readonly object;
 
   constructor(given: GivenJob = {}) {
     jobs += 1;
@@ -77,8 +81,15 @@ export class TestJob {
     if (model === TASK_MODEL) {
       this.submission = { ...this.submission, request: { ...this.submission.request, size: "1280*1280" } };
     }
-    this.rpc = jobStub(env, this.id);
-    this.object = env.JOBS.getByName(this.id);
+  }
+
+  /** Anew each time: a stub does not outlive the object it last reached. */
+  get rpc() {
+    return jobStub(env, this.id);
+  }
+
+  get object() {
+    return env.JOBS.getByName(this.id);
   }
 
   /** Rules are used in the order they were given. */
@@ -149,9 +160,15 @@ export class TestJob {
     await upstream.release(this.prompt);
   }
 
-  /** The object's memory goes, its storage stays. */
+  /** The object's memory goes, its storage stays. Waits for what is under way: for objects at rest. */
   async evict(): Promise<void> {
     await evictDurableObject(this.object);
+  }
+
+  /** The object is gone at this instant, with every call it holds, as in a crash. Its storage stays. */
+  async crash(): Promise<void> {
+    const gone = runInDurableObject(this.object, (_object, state) => state.abort("crashed by a test"));
+    await gone.catch(() => undefined);
   }
 
   /** What lies in the bucket under this job. */

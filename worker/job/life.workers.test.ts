@@ -1,5 +1,8 @@
+import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
-import { TASK_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
+import { checkInputImage, putInputImage } from "../results/input-image.ts";
+import { catalogStub, laneStub } from "../stubs.ts";
+import { CLIENT, laneOf, SYNC_MODEL, TASK_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
 
 beforeEach(withoutJitter);
 
@@ -46,5 +49,100 @@ describe("a job that goes well", () => {
     expect(view.output?.images.map(({ index, sha256 }) => [index, sha256])).toEqual(
       billed.map(({ index, sha256 }) => [index, sha256]),
     );
+  });
+
+  it("sends uploaded images to upstream, in their order, and removes them with the job", async () => {
+    // An image that upstream made is one that it reads.
+    const source = await testJob().submit();
+    await source.done();
+    const [stored] = await source.images();
+    const bytes = await (await env.RESULTS.get(stored?.key ?? ""))?.bytes();
+    if (bytes === undefined) throw new Error("no image to edit");
+    const input = new Uint8Array(bytes);
+    const checked = await checkInputImage(input);
+    if (!checked.ok) throw new Error(checked.message);
+    const job = testJob({ images: [checked.image, checked.image], n: 2 });
+    await putInputImage(env.RESULTS, job.id, checked.image, input);
+    const view = await (await job.submit()).done();
+    expect(view).toMatchObject({ status: "succeeded", workflow: "image-from-reference" });
+    expect(view.output?.images).toHaveLength(2);
+    await job.rpc.remove(null);
+    await expect.poll(() => job.images()).toEqual([]);
+  });
+
+  it("fails by name, unbilled, when its uploaded image is gone", async () => {
+    const image = {
+      kind: "upload",
+      contentType: "image/png",
+      bytes: 9,
+      sha256: "ab".repeat(32),
+      width: 9,
+      height: 9,
+    } as const;
+    const job = await testJob({ images: [image] }).submit();
+    expect(await job.done()).toMatchObject({
+      status: "failed",
+      error: { code: "invalid_image", hint: "Submit the job again with its image." },
+      attempts: [{ mayBeBilled: false }],
+    });
+    expect((await job.ledger()).submits).toEqual([]);
+  });
+
+  it("is told to the catalog, and gives its lease back", async () => {
+    const job = await testJob().submit();
+    const view = await job.done();
+    const lane = laneStub(env, laneOf(SYNC_MODEL));
+    await expect.poll(async () => (await lane.report()).inProgress).toBe(0);
+    const query = { status: null, workflow: null, limit: 100, cursor: null };
+    await expect
+      .poll(async () => {
+        const answer = await catalogStub(env, CLIENT).list(query);
+        return answer.ok ? answer.entries.find(({ id }) => id === job.id)?.seq : answer.code;
+      })
+      .toBe(view.seq);
+  });
+});
+
+describe("submitting again", () => {
+  it("the same answers the same job, whatever became of it", async () => {
+    const job = await testJob().submit();
+    const first = await job.rpc.submit(job.submission);
+    expect(first).toMatchObject({ ok: true, replayed: true, view: { id: job.id } });
+    await job.done();
+    expect(await job.rpc.submit(job.submission)).toMatchObject({
+      ok: true,
+      replayed: true,
+      view: { status: "succeeded" },
+    });
+    expect((await job.ledger()).submits).toHaveLength(1);
+  });
+
+  it("something else under the same key names what differs", async () => {
+    const job = await testJob().submit();
+    const { request } = job.submission;
+    const other = { ...job.submission, metadata: { a: 1 }, request: { ...request, seed: 8, n: 2 } };
+    expect(await job.rpc.submit(other)).toEqual({
+      ok: false,
+      code: "idempotency_key_reused",
+      fields: ["/metadata", "/n", "/seed"],
+    });
+  });
+
+  it("by another client finds nothing", async () => {
+    const job = await testJob().submit();
+    expect(await job.rpc.submit({ ...job.submission, client: "someone-else" })).toEqual({
+      ok: false,
+      code: "job_not_found",
+    });
+    for (const answer of [
+      await job.rpc.view("someone-else"),
+      await job.rpc.cancel("someone-else"),
+      await job.rpc.retry("someone-else"),
+      await job.rpc.remove("someone-else"),
+      await job.rpc.image("someone-else", 0),
+      await job.rpc.events("someone-else", 0, 10),
+    ]) {
+      expect(answer).toEqual({ ok: false, code: "job_not_found" });
+    }
   });
 });

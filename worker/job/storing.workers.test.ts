@@ -1,0 +1,136 @@
+import { env } from "cloudflare:workers";
+import { beforeEach, describe, expect, it } from "vitest";
+import { until } from "../../test/support/until.ts";
+import { imageKey } from "../results/keys.ts";
+import { framedPng, sha256Hex } from "../results/test-image.ts";
+import { TASK_MODEL, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
+
+beforeEach(withoutJitter);
+
+const storing = (job: TestJob) => job.until("storing", ({ phase }) => phase === "storing");
+const downloads = async (job: TestJob) => (await job.ledger()).billed.map((image) => image.downloads.length);
+
+/** One call, one bill, and in the bucket the very bytes that upstream made. */
+async function isWhole(job: TestJob): Promise<void> {
+  const { submits, billed } = await job.ledger();
+  expect(submits).toHaveLength(1);
+  const made = billed.map(({ sha256 }) => sha256);
+  expect((await job.view()).output?.images.map(({ sha256 }) => sha256)).toEqual(made);
+  expect((await job.images()).map(({ sha256 }) => sha256)).toEqual(made);
+}
+
+describe.concurrent("a result that cannot be copied yet", () => {
+  it.each([
+    ["is truncated, though HTTP says it is whole", "truncated"],
+    ["is a sign-in page", "html"],
+    ["is empty", "empty"],
+    ["is cut off amid the bytes", "cut"],
+    ["is answered with 503", "server-error"],
+    ["is forbidden, though its link has not ended", "forbidden"],
+  ] as const)("%s: copied again, and never made again", async (_name, how) => {
+    const job = await (await testJob().spoil({ fault: { type: "result", how, times: 2 }, times: null })).submit();
+    const view = await job.done();
+    expect(view.status).toBe("succeeded");
+    expect(view.attempts).toHaveLength(1);
+    expect(await downloads(job)).toEqual([3]);
+    await isWhole(job);
+  });
+
+  it("is told by its bytes, not by its type", async () => {
+    const job = await (await testJob().spoil({ fault: { type: "result", how: "wrong-type" }, times: null })).submit();
+    expect((await job.done()).output?.images).toMatchObject([{ contentType: "image/png" }]);
+    await isWhole(job);
+  });
+
+  it("of several: each is copied until it is there, and none twice", async () => {
+    const job = testJob({ model: TASK_MODEL, n: 3 });
+    await (await job.spoil({ fault: { type: "result", how: "truncated", times: 1 }, times: null })).submit();
+    expect((await job.done()).status).toBe("succeeded");
+    expect(await downloads(job)).toEqual([2, 2, 2]);
+    await isWhole(job);
+  });
+
+  it("shows what it is doing, and that upstream has delivered", async () => {
+    const fault = { type: "result", how: "slow", delayMs: 600 } as const;
+    const job = await (await testJob().spoil({ fault, times: null })).submit();
+    const view = await storing(job);
+    expect(view).toMatchObject({ status: "running", phase: "storing", attempts: [{ outcome: "succeeded" }] });
+    expect((await job.done()).status).toBe("succeeded");
+  });
+});
+
+describe.concurrent("a result that is lost", () => {
+  it.each([
+    ["because its link has ended", { type: "link-expires", inMs: 0 }],
+    ["because its host knows nothing of it", { type: "result", how: "not-found" }],
+  ] as const)("%s: the job says so, and only a retry by hand pays again", async (_name, fault) => {
+    const job = await (await testJob().spoil({ fault })).submit();
+    const view = await job.done();
+    expect(view).toMatchObject({ status: "failed", error: { code: "result_lost" } });
+    expect(view.error?.hint).toMatch(/billed.*retry makes, and pays for, new ones/);
+    expect(view.error?.upstream?.requestId).toBe(view.attempts[0]?.upstream.requestId);
+    await job.rpc.retry(null);
+    expect((await job.done()).status).toBe("succeeded");
+    expect((await job.ledger()).submits).toHaveLength(2);
+  });
+});
+
+describe.concurrent("storing that is broken off", () => {
+  it("by a crash amid a copy goes on with the stored links, by its alarm alone", async () => {
+    const job = testJob();
+    await (await job.spoil({ fault: { type: "result", how: "slow", delayMs: 2_000, times: 1 }, times: null })).submit();
+    await storing(job);
+    await job.crash();
+    await until("the image in the bucket", async () => ((await job.images()).length === 1 ? true : undefined));
+    expect((await job.done()).attempts).toHaveLength(1);
+    await isWhole(job);
+  });
+
+  it("after the bytes were in the bucket, and before that was recorded, takes them as they are", async () => {
+    // As a process leaves it that died between the two; the link is dead by now.
+    const job = await testJob().spoil({ fault: { type: "result", how: "not-found" }, times: null });
+    const bytes = framedPng(1024, 1024, 5_000);
+    await env.RESULTS.put(imageKey(job.id, 1, 0), bytes);
+    const view = await (await job.submit()).done();
+    const sha256 = await sha256Hex(bytes);
+    expect(view.output?.images).toMatchObject([{ sha256, width: 1024, height: 1024, bytes: bytes.byteLength }]);
+  });
+
+  it("by a cancel keeps the links: a retry copies, and asks for nothing new", async () => {
+    const job = testJob();
+    await (await job.spoil({ fault: { type: "result", how: "server-error", times: 3 }, times: null })).submit();
+    await storing(job);
+    await job.rpc.cancel(null);
+    expect((await job.view()).status).toBe("canceled");
+    await job.rpc.retry(null);
+    const view = await job.done();
+    expect(view.status).toBe("succeeded");
+    expect(view.attempts).toHaveLength(1);
+    const again = (await job.events()).filter(({ type }) => type === "job.storing");
+    expect(again[1]?.data.reason).toMatch(/copied, not made again/);
+    await isWhole(job);
+  });
+});
+
+describe.concurrent("what lies in the bucket", () => {
+  it("of a foreign hand at the image's place is not taken for the image", async () => {
+    const job = testJob();
+    await env.RESULTS.put(imageKey(job.id, 1, 0), "<html>not an image</html>");
+    await job.submit();
+    expect((await job.done()).status).toBe("succeeded");
+    await isWhole(job);
+  });
+
+  it("is the winner's alone: a late attempt cannot overwrite it", async () => {
+    const job = await (await testJob({ seed: null }).spoil({ fault: { type: "hold", at: "answer" } })).submit();
+    const view = await job.done();
+    expect(view.attempts.map(({ outcome }) => outcome)).toEqual(["timed_out", "succeeded"]);
+    await job.release();
+    const { billed } = await job.ledger();
+    expect(billed).toHaveLength(2);
+    const won = billed.find(({ requestId }) => requestId === view.attempts[1]?.upstream.requestId);
+    // Without a seed each call makes another picture.
+    expect(new Set(billed.map(({ sha256 }) => sha256)).size).toBe(2);
+    expect((await job.images()).map(({ sha256 }) => sha256)).toEqual([won?.sha256]);
+  });
+});
