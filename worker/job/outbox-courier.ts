@@ -100,6 +100,7 @@ export class OutboxCourier {
       const requeue = ticketOf(record, pending);
       const { lane, leaseId, outcome } = pending;
       const answer = await laneStub(this.#env, lane).release({ leaseId, jobId: record.id, outcome, requeue });
+      if (requeue !== null && (await this.#leftIfGone(lane, record.id))) return;
       this.#shell.apply({ type: "released", leaseId });
       if (requeue !== null) {
         this.#remember(answer.place, requeue.round, false);
@@ -147,6 +148,7 @@ export class OutboxCourier {
     const { watched } = this.#shell;
     const ticket = { jobId: record.id, client: record.client, priority: record.request.priority, round: record.round };
     const answer = await laneStub(this.#env, lane).enqueue(ticket, watched);
+    if (await this.#leftIfGone(lane, record.id)) return;
     if (answer.lease !== null) {
       const startedAtMs = await this.#shell.begin(lane, answer.lease);
       // Called off meanwhile, or too late: the lane must have its lease back.
@@ -156,6 +158,13 @@ export class OutboxCourier {
     if (answer.place === null) throw new Error("the lane gave neither lease nor place");
     this.#remember(answer.place, record.round, watched);
     this.#shell.apply({ type: "enqueued", lane, round: record.round });
+  }
+
+  /** Deleted while the lane was asked: it must keep neither a place nor an unused lease for this job. */
+  async #leftIfGone(lane: string, jobId: string): Promise<boolean> {
+    if (this.#shell.job() !== null) return false;
+    await laneStub(this.#env, lane).leave(jobId);
+    return true;
   }
 
   async #tellCatalog(): Promise<void> {
