@@ -1,6 +1,8 @@
 import type { Health } from "../../schemas/limits.ts";
 import { isMisconfigured, isSignedOut } from "../state/failure-words.ts";
+import { readStored, writeStored } from "./browser-storage.ts";
 import { darkroom } from "./darkroom.ts";
+import { forgetPrivate } from "./private-data.ts";
 import { learnServerTime } from "./server-clock.ts";
 import { createStore } from "./store.ts";
 
@@ -42,15 +44,23 @@ async function isSignedIn(): Promise<boolean> {
   }
 }
 
-/** Rejects with the client's error when the token is refused. */
+/** Whose drafts this browser holds. */
+const CLIENT_NAME = "darkroom.client";
+
+/** Opens a session and begins anew with it: nothing that another client saw may show. Rejects when the token is refused. */
 export async function signIn(token: string): Promise<void> {
-  await darkroom.signIn(token);
-  await checkAccess();
+  const { client } = await darkroom.signIn(token);
+  if (readStored(CLIENT_NAME) !== client) await forgetPrivate();
+  writeStored(CLIENT_NAME, client);
+  location.reload();
 }
 
+/** Ends the session and leaves nothing of its client in this browser. Rejects when the server could not be told. */
 export async function signOut(): Promise<void> {
   await darkroom.signOut();
-  await checkAccess();
+  await forgetPrivate();
+  writeStored(CLIENT_NAME, null);
+  location.assign("/");
 }
 
 /** Sends the page to the gate when a call failed for the lack of a session or of a configuration. Answers whether it did. */

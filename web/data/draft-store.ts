@@ -8,10 +8,8 @@ import { readStored, writeStored } from "./browser-storage.ts";
 import { darkroom } from "./darkroom.ts";
 import { randomKey, readFile } from "./file-store.ts";
 import { learnJob } from "./live-jobs.ts";
+import { DRAFT_NAME, SENT_NAME } from "./private-data.ts";
 import { createStore } from "./store.ts";
-
-const DRAFT_NAME = "darkroom.draft";
-const SENT_NAME = "darkroom.sent";
 
 export const draft = createStore<Draft>(parseDraft(readStored(DRAFT_NAME)));
 

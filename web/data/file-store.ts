@@ -74,6 +74,16 @@ export async function readFile(key: string): Promise<File | null> {
   }
 }
 
+/** Removes every file. Never rejects. */
+export async function forgetFiles(): Promise<void> {
+  atHand.clear();
+  try {
+    await inStore("readwrite", (files) => files.clear());
+  } catch {
+    // A database that cannot be opened holds nothing for the page either.
+  }
+}
+
 async function forgetOldFiles(): Promise<void> {
   const stored = (await inStore("readonly", (files) => files.getAll())) as StoredFile[];
   const old = stored.sort((a, b) => b.usedAtMs - a.usedAtMs).slice(MAX_FILES);

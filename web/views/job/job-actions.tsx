@@ -2,8 +2,9 @@ import { useState } from "react";
 import { useLocation } from "wouter";
 import type { Job } from "../../../schemas/job.ts";
 import { paths } from "../../../schemas/paths.ts";
-import { Button, ButtonLink } from "../../components/button.tsx";
+import { Button } from "../../components/button.tsx";
 import { CopyButton } from "../../components/copy-button.tsx";
+import { DownloadLink } from "../../components/download-link.tsx";
 import { Icon } from "../../components/icon.tsx";
 import { composeAgain } from "../../data/again.ts";
 import { cancelJob, retryJob } from "../../data/job-actions.ts";
@@ -61,13 +62,13 @@ export function JobActions({ job, onChange }: JobActionsProps) {
 function Downloads({ job }: { readonly job: Job }) {
   const images = job.output?.images ?? [];
   return images.map((image, index) => (
-    <ButtonLink
+    <DownloadLink
       key={image.index}
       look={index === 0 ? "main" : "plain"}
-      href={image.url}
-      download={imageFileName({ id: job.id, prompt: job.request.prompt, count: images.length }, image)}
+      url={image.url}
+      fileName={imageFileName({ id: job.id, prompt: job.request.prompt, count: images.length }, image)}
     >
       <Icon name="download" /> {images.length === 1 ? "Download" : `Download ${index + 1}`}
-    </ButtonLink>
+    </DownloadLink>
   ));
 }

@@ -1,5 +1,6 @@
 import { useState } from "react";
-import { Button, ButtonLink } from "../../components/button.tsx";
+import { Button } from "../../components/button.tsx";
+import { DownloadLink } from "../../components/download-link.tsx";
 import { Icon } from "../../components/icon.tsx";
 import { cancelJob, retryJob } from "../../data/job-actions.ts";
 import { imageFileName } from "../../state/file-name.ts";
@@ -29,14 +30,14 @@ export function CardActions({ job }: { readonly job: ListedJob }) {
         </Button>
       )}
       {only !== undefined && images.length === 1 && (
-        <ButtonLink
+        <DownloadLink
           look="quiet"
-          href={only.url}
-          download={imageFileName({ id: job.id, prompt: job.prompt, count: 1 }, only)}
-          aria-label={`Download: ${job.prompt}`}
+          url={only.url}
+          fileName={imageFileName({ id: job.id, prompt: job.prompt, count: 1 }, only)}
+          label={`Download: ${job.prompt}`}
         >
           <Icon name="download" />
-        </ButtonLink>
+        </DownloadLink>
       )}
     </div>
   );
