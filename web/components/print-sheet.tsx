@@ -1,3 +1,4 @@
+import { useJobSides } from "../data/job-sides.ts";
 import { type ListedJob, shapeOf } from "../state/listed-job.ts";
 import { sheetColumns } from "../state/print-look.ts";
 import { toneOf } from "../state/standing.ts";
@@ -12,7 +13,7 @@ interface PrintSheetProps {
 
 /** All prints of a job on a mat of a fixed size, finished or not. */
 export function PrintSheet({ job, progress, onLost }: PrintSheetProps) {
-  const shape = shapeOf(job);
+  const shape = shapeOf(useJobSides(job));
   const images = job.output?.images ?? [];
   const count = Math.max(images.length, job.output === null ? job.n : 1);
   const places = Array.from({ length: count }, (_, index) => images[index] ?? null);

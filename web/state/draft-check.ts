@@ -69,7 +69,7 @@ export function imageProblem(image: DraftImage): string | null {
     return `${image.name} is not an image that upstream takes (PNG, JPEG, WebP, GIF, BMP, TIFF).`;
   }
   if (image.bytes > MAX_IMAGE_BYTES) {
-    return `${image.name} is ${megabytes(image.bytes)}; an image may have ${megabytes(MAX_IMAGE_BYTES)}.`;
+    return `${image.name} is ${bytesWords(image.bytes)}; an image may have ${bytesWords(MAX_IMAGE_BYTES)}.`;
   }
   return null;
 }
@@ -93,8 +93,9 @@ function cutWarning(field: "prompt" | "negativePrompt", text: string, maxChars: 
   return { field, level: "warning", message: `Upstream would silently cut ${what}, from “${shown}${more}”` };
 }
 
-/** `10 MB`, `2.4 MB`; counted in 1024s, as the limit is. */
-export function megabytes(bytes: number): string {
+/** `10 MB`, `2.4 MB`, `12 KB`; counted in 1024s, as the limit is. */
+export function bytesWords(bytes: number): string {
+  if (bytes < 100 * 1024) return `${Math.max(1, Math.round(bytes / 1024))} KB`;
   const value = bytes / (1024 * 1024);
   return `${value >= 9.95 ? Math.round(value) : value.toFixed(1)} MB`;
 }

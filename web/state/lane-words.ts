@@ -41,8 +41,9 @@ export function nextStartWords(lane: Pick<LaneReport, "nextStartAt" | "blocked">
   return leftMs <= 0 ? "now" : `in ${countdownWords(leftMs)}`;
 }
 
-/** `2 a minute`, `1.5 a minute`, `120 a minute`: a rate without false exactness. */
+/** `1.5 a minute`, `120 a minute`, `40 a second`: a rate without false exactness. */
 export function rateWords(startsPerMinute: number): string {
+  if (startsPerMinute >= 600) return `${Math.round(startsPerMinute / 60)} a second`;
   const rounded = startsPerMinute >= 10 ? Math.round(startsPerMinute) : Math.round(startsPerMinute * 10) / 10;
   return `${rounded} a minute`;
 }

@@ -1,4 +1,6 @@
 import type { Job, JobSummary } from "../../schemas/job.ts";
+import type { ModelInfo } from "../../schemas/limits.ts";
+import { sidesOf } from "./sizes.ts";
 
 /** A job as the page's lists keep it: what the feed, the list and a full job have in common. */
 export type ListedJob = Omit<JobSummary, "client">;
@@ -19,10 +21,28 @@ export function listedFromJob(job: Job): ListedJob {
   };
 }
 
-/** The shape that the job's images have, or will have as far as the request tells: width over height. Square when it does not. */
-export function shapeOf(job: Pick<ListedJob, "size" | "output">): number {
+/** Width and height in pixels. */
+export interface Sides {
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * The sides of the job's images: as made, else as asked for, else as its model makes them by default. Null where none of these
+ * says it: the model decides.
+ */
+export function sidesOfJob(
+  job: Pick<ListedJob, "model" | "size" | "output">,
+  models: readonly Pick<ModelInfo, "model" | "sizes">[],
+): Sides | null {
   const image = job.output?.images[0];
-  if (image !== undefined && image.width > 0 && image.height > 0) return image.width / image.height;
-  const [width, height] = (job.size ?? "").split("*").map(Number);
-  return width !== undefined && height !== undefined && width > 0 && height > 0 ? width / height : 1;
+  if (image !== undefined && image.width > 0 && image.height > 0) return { width: image.width, height: image.height };
+  const sizes = models.find(({ model }) => model === job.model)?.sizes;
+  const byDefault = sizes === undefined || sizes.kind === "none" ? null : sizes.default;
+  return sidesOf(job.size ?? byDefault ?? "");
+}
+
+/** The shape to draw the job's prints in, width over height; square where nothing is known. */
+export function shapeOf(sides: Sides | null): number {
+  return sides === null ? 1 : sides.width / sides.height;
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { LaneReport, Quota } from "../../schemas/limits.ts";
+import type { LaneReport, ModelInfo, Quota } from "../../schemas/limits.ts";
 import { imageFileName } from "./file-name.ts";
 import { filterFromSearch, searchFromFilter } from "./filter-search.ts";
-import { laneMood } from "./lane-words.ts";
+import { laneMood, rateWords } from "./lane-words.ts";
+import { shapeOf, sidesOfJob } from "./listed-job.ts";
 import { chosenModel, laneOutlook, quotaWords } from "./model-words.ts";
 import { sheetColumns } from "./print-look.ts";
 import { ratioLabel, sizeChoices, sizeProblem } from "./sizes.ts";
@@ -62,6 +63,29 @@ describe("quotas and lanes", () => {
     expect(laneMood({ ...lane, mode: "blocked" }).title).toBe("On hold");
   });
   it("chooses no model before any is known", () => expect(chosenModel("image-from-text", null, [])).toBeNull());
+});
+
+describe("rateWords", () => {
+  it.each([
+    [1.5, "1.5 a minute"],
+    [120, "120 a minute"],
+    [60_000, "1000 a second"],
+  ])("%d starts a minute → %s", (rate, words) => expect(rateWords(rate)).toBe(words));
+});
+
+describe("the shape of a job's prints", () => {
+  const models: Pick<ModelInfo, "model" | "sizes">[] = [
+    { model: "m", sizes: { kind: "fixed", sizes: ["1664*928"], default: "1664*928" } },
+    { model: "free", sizes: { kind: "sides", min: 512, max: 2048, default: null } },
+  ];
+  it("is as asked for, else as the model makes them", () => {
+    expect(sidesOfJob({ model: "m", size: "928*1664", output: null }, models)).toEqual({ width: 928, height: 1664 });
+    expect(sidesOfJob({ model: "m", size: null, output: null }, models)).toEqual({ width: 1664, height: 928 });
+  });
+  it("is square while nobody knows", () => {
+    expect(shapeOf(sidesOfJob({ model: "free", size: null, output: null }, models))).toBe(1);
+    expect(shapeOf(sidesOfJob({ model: "m", size: null, output: null }, []))).toBe(1);
+  });
 });
 
 describe("sizes", () => {

@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import { Icon } from "../../components/icon.tsx";
 import { readFile } from "../../data/file-store.ts";
 import type { DraftImage } from "../../state/draft.ts";
-import { megabytes } from "../../state/draft-check.ts";
+import { bytesWords } from "../../state/draft-check.ts";
 import styles from "./reference-tile.module.css";
 
 interface ReferenceTileProps {
@@ -36,7 +36,7 @@ export function ReferenceTile({ image, index, onRemove, onEarlier }: ReferenceTi
         {name}
       </p>
       <div className={styles.foot}>
-        <span>{image.kind === "file" ? megabytes(image.bytes) : ""}</span>
+        <span>{image.kind === "file" ? bytesWords(image.bytes) : ""}</span>
         {onEarlier !== null && (
           <button type="button" onClick={onEarlier} aria-label={`Move image ${index + 1} to the front by one`}>
             <Icon name="back" />

@@ -23,7 +23,7 @@ export function SizeChoices({ draft, model, findings }: FieldProps) {
         {sizes.default === null && (
           <Shape
             label="Auto"
-            detail={follows ? "as the last image" : "as it fits"}
+            detail={follows ? "as the input" : "as it fits"}
             ratio={1}
             dashed
             checked={size === null}

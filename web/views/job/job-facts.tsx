@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 import type { InputImage, Job } from "../../../schemas/job.ts";
-import { megabytes } from "../../state/draft-check.ts";
+import { bytesWords } from "../../state/draft-check.ts";
 import { shownSize } from "../../state/sizes.ts";
 import { clockWords, dateWords } from "../../state/time-words.ts";
 import styles from "./job-facts.module.css";
@@ -40,7 +40,7 @@ export function JobFacts({ job }: { readonly job: Job }) {
         <Fact term="No answer">{request.onUncertain === "retry" ? "try again" : "fail"}</Fact>
         {images.map((image) => (
           <Fact key={image.index} term={images.length > 1 ? `Result ${image.index + 1}` : "Result"}>
-            {`${image.width}×${image.height}, ${megabytes(image.bytes)}, ${image.contentType.replace("image/", "").toUpperCase()}`}
+            {`${image.width}×${image.height}, ${bytesWords(image.bytes)}, ${image.contentType.replace("image/", "").toUpperCase()}`}
           </Fact>
         ))}
         {metadata.map(([key, value]) => (
@@ -71,7 +71,7 @@ function Fact({ term, children }: { readonly term: string; readonly children: Re
 function Input({ image }: { readonly image: InputImage }) {
   if (image.kind === "upload") {
     const kind = image.contentType.replace("image/", "").toUpperCase();
-    return `${kind}, ${image.width}×${image.height}, ${megabytes(image.bytes)}`;
+    return `${kind}, ${image.width}×${image.height}, ${bytesWords(image.bytes)}`;
   }
   return (
     <a href={image.url} target="_blank" rel="noreferrer noopener">

@@ -3,6 +3,7 @@ import type { Job, OutputImage } from "../../../schemas/job.ts";
 import { Icon } from "../../components/icon.tsx";
 import { Print } from "../../components/print.tsx";
 import { darkroom } from "../../data/darkroom.ts";
+import { useJobSides } from "../../data/job-sides.ts";
 import { useServerNow } from "../../data/server-clock.ts";
 import { listedFromJob, shapeOf } from "../../state/listed-job.ts";
 import { toneOf } from "../../state/standing.ts";
@@ -24,7 +25,7 @@ export function JobImages({ job, onChange }: JobImagesProps) {
   const [opened, setOpened] = useState(false);
   const images = job.output?.images ?? [];
   const image = images[chosen] ?? images[0] ?? null;
-  const listed = listedFromJob(job);
+  const shape = shapeOf(useJobSides(listedFromJob(job)));
   const renew = () => void darkroom.get(job.id).then(onChange, () => undefined);
   const enlarge = () => {
     setOpened(true);
@@ -33,8 +34,8 @@ export function JobImages({ job, onChange }: JobImagesProps) {
   return (
     <div className={styles.images}>
       <div className={styles.table} data-empty={(job.done && image === null) || undefined}>
-        <div className={styles.place} style={{ "--shape": image ? image.width / image.height : shapeOf(listed) }}>
-          <BigPrint job={job} image={image} onLost={renew} />
+        <div className={styles.place} style={{ "--shape": image ? image.width / image.height : shape }}>
+          <BigPrint job={job} image={image} shape={shape} onLost={renew} />
           {image !== null && (
             <button type="button" className={styles.enlarge} onClick={enlarge}>
               <Icon name="zoom" />
@@ -56,17 +57,18 @@ export function JobImages({ job, onChange }: JobImagesProps) {
 interface BigPrintProps {
   readonly job: Job;
   readonly image: OutputImage | null;
+  /** While there is no image. */
+  readonly shape: number;
   readonly onLost: () => void;
 }
 
-function BigPrint({ job, image, onLost }: BigPrintProps) {
-  const listed = listedFromJob(job);
+function BigPrint({ job, image, shape, onLost }: BigPrintProps) {
   const progress = useProgress(job, useServerNow());
   return (
     <Print
       jobId={`${job.id}${image?.index ?? 0}`}
       tone={toneOf(job)}
-      shape={image === null ? shapeOf(listed) : image.width / image.height}
+      shape={image === null ? shape : image.width / image.height}
       progress={progress?.fraction ?? 0}
       image={image}
       alt={job.request.prompt}

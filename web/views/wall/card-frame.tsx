@@ -4,9 +4,9 @@ import { paths } from "../../../schemas/paths.ts";
 import { PrintSheet } from "../../components/print-sheet.tsx";
 import { ProgressLine } from "../../components/progress-line.tsx";
 import { renewLinks } from "../../data/job-actions.ts";
+import { useJobSides } from "../../data/job-sides.ts";
 import { useServerMinute } from "../../data/server-clock.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
-import { shownSize } from "../../state/sizes.ts";
 import { agoWords } from "../../state/time-words.ts";
 import { CardActions } from "./card-actions.tsx";
 import styles from "./card-frame.module.css";
@@ -43,10 +43,11 @@ export function CardFrame({ job, fraction, children }: CardFrameProps) {
 
 function Facts({ job }: { readonly job: ListedJob }) {
   const nowMs = useServerMinute();
+  const sides = useJobSides(job);
   return (
     <p className={styles.facts}>
       <span>{agoWords(Date.parse(job.createdAt), nowMs)}</span>
-      {job.size !== null && <span>{shownSize(job.size)}</span>}
+      {sides !== null && <span>{`${sides.width}×${sides.height}`}</span>}
       <span>{job.model}</span>
     </p>
   );
