@@ -6,6 +6,7 @@ import { removeJobFiles } from "../results/remove.ts";
 import type { JobRecord } from "./core/job-record.ts";
 import type { JobShell } from "./job-shell.ts";
 import { RetryClock } from "./retry-clock.ts";
+import { withinMs } from "./time-bound.ts";
 
 /** One image at most this long; a stalled host must not hold the object. */
 const COPY_BOUND_MS = 120_000;
@@ -58,8 +59,8 @@ export class ImageKeeper {
       if (record === null || delivery?.attempt !== first.attempt || stop.aborted) return;
       if (delivery.images[index] !== null) continue;
       const key = imageKey(record.id, first.attempt, index);
-      const signal = AbortSignal.any([stop, AbortSignal.timeout(COPY_BOUND_MS)]);
-      const answer = await copyImage({ link, deliveredAtMs: first.deliveredAtMs }, { key, index }, signal);
+      const source = { link, deliveredAtMs: first.deliveredAtMs };
+      const answer = await withinMs(COPY_BOUND_MS, (signal) => copyImage(source, { key, index }, signal), stop);
       if (stop.aborted) return;
       const { attempt } = first;
       if (answer.kind === "stored") this.#shell.apply({ type: "image_stored", attempt, index, image: answer.image });

@@ -5,6 +5,7 @@ import { openInputImage } from "../results/input-image.ts";
 import { inputFailure } from "./core/input-failure.ts";
 import { attemptOf, isFinal, type JobRecord } from "./core/job-record.ts";
 import type { JobShell } from "./job-shell.ts";
+import { withinMs } from "./time-bound.ts";
 
 /** Between two reads of a task. At most a handful run at once per model, so the account's 20 a second stay far away. */
 const FIRST_POLL_MS = 1_500;
@@ -129,15 +130,14 @@ export class UpstreamCaller {
     this.#polling = true;
     this.#polls += 1;
     this.#pollAtMs = nowMs + this.#pollAfterMs();
-    return upstreamOf(config)
-      .readTask(task.taskId, AbortSignal.timeout(SHORT_CALL_MS))
-      .then((answer) => {
-        this.#polling = false;
-        const now = this.#shell.job()?.task;
-        // Another attempt may have taken the task over while it was read.
-        if (now?.taskId === task.taskId) this.#take(now.attempt, answer);
-        this.#shell.pump();
-      });
+    const upstream = upstreamOf(config);
+    return withinMs(SHORT_CALL_MS, (signal) => upstream.readTask(task.taskId, signal)).then((answer) => {
+      this.#polling = false;
+      const now = this.#shell.job()?.task;
+      // Another attempt may have taken the task over while it was read.
+      if (now?.taskId === task.taskId) this.#take(now.attempt, answer);
+      this.#shell.pump();
+    });
   }
 
   /** Asks upstream once to cancel tasks that nobody wants any more; it can only while they are pending. */
@@ -150,7 +150,7 @@ export class UpstreamCaller {
     this.#canceling = true;
     const upstream = upstreamOf(config);
     const each = taskIds.map(async (taskId) => {
-      const canceled = await upstream.cancelTask(taskId, AbortSignal.timeout(SHORT_CALL_MS));
+      const canceled = await withinMs(SHORT_CALL_MS, (signal) => upstream.cancelTask(taskId, signal));
       this.#shell.log("task_cancel_asked", { taskId, canceled });
       done(taskId, canceled);
     });

@@ -1,0 +1,116 @@
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { until } from "../../test/support/until.ts";
+import { type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
+
+const DAY_MS = 86_400_000;
+const RETENTION_MS = 30 * DAY_MS;
+const GONE = { ok: false, code: "job_gone" };
+
+beforeEach(withoutJitter);
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Moves the clock that objects read; their alarms, which follow the machine's own, are run by hand. */
+async function later(job: TestJob, byMs: number): Promise<void> {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + byMs });
+  await runDurableObjectAlarm(job.object);
+}
+
+const rows = (job: TestJob) =>
+  runInDurableObject(job.object, async (_object, state) => ({
+    keys: [...state.storage.kv.list()].map(([key]) => key),
+    alarmAtMs: await state.storage.getAlarm(),
+  }));
+
+const emptyBucket = (job: TestJob) =>
+  until("an empty bucket", async () => ((await job.images()).length === 0 ? true : undefined));
+
+describe("retention", () => {
+  it("keeps a job for its time, then removes it with its images; a tombstone answers 410 for as long again", async () => {
+    const job = await testJob().submit();
+    const view = await job.done();
+    expect(Date.parse(view.expiresAt ?? "") - Date.parse(view.finishedAt ?? "")).toBe(RETENTION_MS);
+    await later(job, RETENTION_MS - DAY_MS);
+    expect(await job.view()).toEqual(view);
+    expect(await job.images()).toHaveLength(1);
+    await later(job, 2 * DAY_MS);
+    expect(await job.rpc.view(null)).toEqual(GONE);
+    await emptyBucket(job);
+    await later(job, RETENTION_MS - DAY_MS);
+    expect(await job.rpc.view(null)).toEqual(GONE);
+    expect(await job.rpc.remove(null)).toEqual(GONE);
+    await later(job, 2 * DAY_MS);
+    await until("empty storage", async () => ((await rows(job)).keys.length === 0 ? true : undefined));
+    expect((await rows(job)).alarmAtMs).toBeNull();
+    expect(await job.rpc.view(null)).toEqual({ ok: false, code: "job_not_found" });
+  });
+
+  it("ends at the moment itself, whoever asks first, alarm or not", async () => {
+    const job = await testJob().submit();
+    await job.done();
+    await job.evict();
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + RETENTION_MS + DAY_MS });
+    expect(await job.rpc.view(null)).toEqual(GONE);
+  });
+
+  it("does not touch a job that was retried before its end came", async () => {
+    const job = await testJob().spoil({ fault: { type: "error", code: "DataInspectionFailed" } });
+    await (await job.submit()).done();
+    await later(job, RETENTION_MS - 1_000);
+    const retried = await job.rpc.retry(null);
+    expect(retried).toMatchObject({ ok: true, view: { expiresAt: null } });
+    vi.useRealTimers();
+    expect((await job.done()).status).toBe("succeeded");
+  });
+
+  it("takes a job whose call upstream has not given up yet, and a late answer brings nothing back", async () => {
+    const job = await testJob().spoil({ fault: { type: "hold", at: "answer" } });
+    await job.submit();
+    await job.held();
+    await job.rpc.cancel(null);
+    await later(job, RETENTION_MS + DAY_MS);
+    expect(await job.rpc.view(null)).toEqual(GONE);
+    await job.release();
+    await until("the end of the call", async () => ((await job.ledger()).submits[0]?.end == null ? undefined : true));
+    expect(await job.rpc.view(null)).toEqual(GONE);
+    expect(await job.images()).toEqual([]);
+  });
+});
+
+describe("a deletion", () => {
+  it("cancels, removes and answers 410 for as long as a job is kept; then nothing is left", async () => {
+    const job = await testJob().spoil({ fault: { type: "hold", at: "arrival" } });
+    await job.submit();
+    await job.held();
+    expect(await job.rpc.remove(null)).toEqual({ ok: true });
+    expect(await job.rpc.remove(null)).toEqual(GONE);
+    expect(await job.rpc.cancel(null)).toEqual(GONE);
+    expect(await job.rpc.events(null, 0, 10)).toEqual(GONE);
+    expect(await job.rpc.image(null, 0)).toEqual(GONE);
+    await job.release();
+    await later(job, RETENTION_MS - DAY_MS);
+    expect(await job.rpc.view(null)).toEqual(GONE);
+    await later(job, 2 * DAY_MS);
+    await until("empty storage", async () => ((await rows(job)).keys.length === 0 ? true : undefined));
+  });
+
+  it("keeps nothing of what the job was about: no prompt, no link, no log", async () => {
+    const job = await testJob().submit();
+    await job.done();
+    await job.rpc.remove(null);
+    const stored = await runInDurableObject(job.object, (_object, state) =>
+      JSON.stringify([...state.storage.kv.list()]),
+    );
+    expect(stored).not.toContain("test picture");
+    expect(stored).not.toContain("http");
+    expect(stored).not.toContain("attempt.started");
+  });
+
+  it("of a job that never was finds nothing, and stores nothing", async () => {
+    const job = testJob();
+    expect(await job.rpc.remove(null)).toEqual({ ok: false, code: "job_not_found" });
+    expect(await rows(job)).toEqual({ keys: [], alarmAtMs: null });
+  });
+});
