@@ -109,9 +109,8 @@ class FeedWatch {
     return query.size === 0 ? paths.feed : `${paths.feed}?${query}`;
   }
 
+  /** Asked for JSON, the feed refuses whoever may not have it, and answers everyone else that it comes in no such form. */
   async #checkAccess(): Promise<void> {
-    const query = new URLSearchParams({ limit: "1" });
-    if (this.#client !== undefined) query.set("client", this.#client);
-    await callApi(this.#settings, { method: "GET", path: `${paths.jobs}?${query}`, signal: this.#signal });
+    await callApi(this.#settings, { method: "GET", path: this.#path(), takes: [406], signal: this.#signal });
   }
 }

@@ -303,8 +303,8 @@ describe("watchAll", () => {
     let cursor = 0;
     const { client } = await start(
       {
-        answer: ({ url }) => {
-          if (url.pathname === "/api/jobs") return { body: { jobs: [], nextCursor: null } };
+        answer: ({ headers }) => {
+          if (headers.accept !== "text/event-stream") return { status: 406, body: problem(406, "not_acceptable") };
           cursor++;
           return {
             stream: (response) => {
@@ -325,5 +325,15 @@ describe("watchAll", () => {
   it("says why it may not watch", async () => {
     const { client } = await start({ answer: () => ({ status: 401, body: problem(401, "unauthorized") }) });
     expect(await failure(take(client.watchAll(), 1))).toMatchObject({ code: "unauthorized" });
+  });
+
+  it("says that there is no feed for the operator, who may list everyone's jobs but must name a client to watch", async () => {
+    const { client } = await start({
+      answer: ({ url }) =>
+        url.pathname === "/api/events"
+          ? { status: 400, body: problem(400, "invalid_query") }
+          : { body: { jobs: [], nextCursor: null } },
+    });
+    expect(await failure(take(client.watchAll(), 1))).toMatchObject({ code: "invalid_query" });
   });
 });
