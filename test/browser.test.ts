@@ -439,8 +439,64 @@ async function pasteImage(on: Page, name: string): Promise<void> {
   );
 }
 
+describe("a short quota", () => {
+  let slow: Product;
+
+  beforeAll(async () => {
+    slow = await startProduct({
+      env: { LANE_LIMITS: JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 20_000 } }) },
+    });
+  });
+  afterAll(() => slow?.stop());
+
+  it("is told with the place in line and a countdown that goes on, and each card moves up", async () => {
+    await page.goto(slow.baseUrl);
+    await lamp(page, "live").waitFor();
+    await page.getByText("1 start in 20 s for the whole account").waitFor();
+    for (const prompt of ["first of three", "second of three", "third of three"]) {
+      await develop(page, prompt);
+      await card(page, prompt).waitFor();
+    }
+    await card(page, "first of three").locator("img[data-developed]").waitFor();
+    const waits = card(page, "second of three").getByText(/starts in about \d+ s/);
+    await waits.waitFor();
+    const seconds = async () => Number(/\d+/.exec((await waits.textContent()) ?? "")?.[0]);
+    const before = await seconds();
+    await page.waitForFunction(
+      ([was]) => {
+        const shown = /starts in about (\d+) s/.exec(document.body.textContent ?? "")?.[1];
+        return shown !== undefined && Number(shown) < was;
+      },
+      [before] as const,
+    );
+    await card(page, "third of three")
+      .getByText(/2nd in line|Next in line/)
+      .waitFor();
+    await card(page, "second of three").locator("img[data-developed]").waitFor();
+    await card(page, "third of three").getByText("Next in line").waitFor();
+  });
+});
+
+describe("a Worker that is not set up", () => {
+  it("gets a page that names what is missing, and opens by itself once it is mended", async () => {
+    const broken = await startProduct({ env: { QWEN_REGION: "mars" } });
+    try {
+      await page.goto(broken.baseUrl);
+      await page.getByRole("heading", { name: "Not set up yet" }).waitFor();
+      await page.getByText("QWEN_REGION").waitFor();
+      await expectAccessible(page);
+      await broken.kill("worker");
+      await broken.restart({ QWEN_REGION: "sg" });
+      await page.getByRole("heading", { name: "Prints" }).waitFor();
+    } finally {
+      await broken.stop();
+    }
+  });
+});
+
 describe("signing in", () => {
   let guarded: Product;
+  const OPERATOR_TOKEN = "dr_browser-test-operator";
   const token = "dr_browser-test-token";
 
   beforeAll(async () => {
@@ -449,6 +505,7 @@ describe("signing in", () => {
       env: {
         AUTH_MODE: "token",
         CLIENT_TOKENS: JSON.stringify({ studio: hash }),
+        ADMIN_TOKEN_SHA256: createHash("sha256").update(OPERATOR_TOKEN).digest("hex"),
         SIGNING_SECRET: "a signing secret for the browser test",
       },
     });
@@ -478,5 +535,18 @@ describe("signing in", () => {
     );
     await page.goBack();
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  });
+
+  it("shows an operator everyone's jobs", async () => {
+    await fetch(`${guarded.baseUrl}/api/workflows/image-from-text`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+      body: JSON.stringify({ prompt: "seen by the operator" }),
+    });
+    await page.goto(guarded.baseUrl);
+    await page.getByLabel("Token").fill(OPERATOR_TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await lamp(page, "polling").waitFor();
+    await card(page, "seen by the operator").locator("img[data-developed]").waitFor();
   });
 });

@@ -61,7 +61,7 @@ export default function Viewer({ image, alt, open, onOpenChange }: ViewerProps) 
               <img src={image.url} alt={alt} width={image.width} height={image.height} draggable={false} />
             </button>
           </section>
-          <div className={styles.bar} role="toolbar" aria-label="Zoom">
+          <fieldset className={styles.bar} aria-label="Zoom">
             <Button look="quiet" onClick={() => step(-1)} aria-label="Smaller">
               <Icon name="minus" />
             </Button>
@@ -78,7 +78,7 @@ export default function Viewer({ image, alt, open, onOpenChange }: ViewerProps) 
             <Dialog.Close render={<Button look="quiet" />}>
               <Icon name="close" /> Close
             </Dialog.Close>
-          </div>
+          </fieldset>
         </Dialog.Popup>
       </Dialog.Portal>
     </Dialog.Root>

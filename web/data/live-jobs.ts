@@ -1,3 +1,4 @@
+import { DarkroomProblem } from "../../client/errors.ts";
 import type { ConnectionState } from "../../client/follow.ts";
 import type { Job } from "../../schemas/job.ts";
 import { announcementOf } from "../state/announcement.ts";
@@ -52,34 +53,31 @@ export function forgetJob(id: string): void {
 
 /**
  * Follows the one live feed until `signal`. What is missed while it is down comes with the reconnection; the first page is
- * fetched at the first `ready`, as the feed's contract asks, so nothing falls between list and feed.
+ * fetched once the feed stands, as its contract asks, so that nothing falls between list and feed.
  */
 export async function followFeed(signal: AbortSignal): Promise<void> {
+  let after: number | undefined;
   while (!signal.aborted) {
     try {
-      for await (const frame of darkroom.watchAll({ signal, onState: (state) => feedState.set(state) })) {
-        switch (frame.type) {
-          case "job":
-            learnJobs([frame.job]);
-            break;
-          case "deleted":
-            forgetJob(frame.id);
-            break;
-          case "ready":
-            feedReady.set(feedReady.get() + 1);
-            break;
-        }
+      for await (const frame of darkroom.watchAll({ signal, after, onState: (state) => feedState.set(state) })) {
+        if (frame.type === "job") learnJobs([frame.job]);
+        else if (frame.type === "deleted") forgetJob(frame.id);
+        else if (after === undefined) feedStood.set(feedStood.get() + 1);
+        after = frame.cursor;
       }
     } catch (error) {
       if (signal.aborted || gateFailure(error)) return;
-      feedState.set("reconnecting");
+      // The operator sees everyone's jobs, and there is no one feed of them: the list is asked again and again instead.
+      const noFeed = error instanceof DarkroomProblem && error.code === "invalid_query";
+      feedState.set(noFeed ? "polling" : "reconnecting");
+      if (noFeed) feedStood.set(feedStood.get() + 1);
     }
     await new Promise((resolve) => setTimeout(resolve, REOPEN_MS));
   }
 }
 
-/** How often the feed has caught up; lists fetch their first page again when it moves. */
-export const feedReady = createStore(0);
+/** Moves when the first page must be fetched again: the feed stands for the first time, or there is none. */
+export const feedStood = createStore(0);
 
 /** Fetches a filter's first page. Rejects with the client's error. */
 export async function loadFirstPage(filter: Filter): Promise<void> {

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import { DarkroomProblem } from "../../client/errors.ts";
+import { DarkroomProblem, isPassing } from "../../client/errors.ts";
 import type { ConnectionState } from "../../client/follow.ts";
 import type { Job } from "../../schemas/job.ts";
 import { gateFailure } from "./access.ts";
@@ -37,34 +37,47 @@ function hereWith(job: Job, before: WatchedJob): WatchedJob {
 
 type Tell = (change: (before: WatchedJob) => WatchedJob) => void;
 
+/** After a failure that may pass, before the job is asked for again. */
+const AGAIN_MS = 3_000;
+
 async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await followOnce(id, signal, tell);
+    } catch (error) {
+      if (signal.aborted || gateFailure(error)) return;
+      if (error instanceof DarkroomProblem && (error.status === 404 || error.status === 410)) {
+        tell(() => ({ kind: "missing", gone: error.status === 410 }));
+        return;
+      }
+      // What is shown stays, with the lamp saying that it is not fresh; only an empty view tells of the failure.
+      tell((before) =>
+        before.kind === "here" ? { ...before, connection: "reconnecting" } : { kind: "failed", error },
+      );
+      if (!isPassing(error)) return;
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+}
+
+/** The job until it is done, and on until there is news of it. */
+async function followOnce(id: string, signal: AbortSignal, tell: Tell): Promise<void> {
   const onState = (connection: ConnectionState) => {
     if (connection === "closed") return;
     tell((before) => (before.kind === "here" ? { ...before, connection } : before));
   };
-  try {
-    for (;;) {
-      let job = await darkroom.get(id, { signal });
-      learnJob(job);
-      tell((before) => hereWith(job, before));
-      if (!job.done) {
-        for await (const frame of darkroom.watch(job, { signal, onState })) {
-          job = frame.job;
-          learnJob(job);
-          tell((before) => hereWith(job, before));
-        }
-      }
-      tell((before) => (before.kind === "here" ? { ...before, connection: "live" } : before));
-      await newsOf(id, job.seq, signal);
-    }
-  } catch (error) {
-    if (signal.aborted || gateFailure(error)) return;
-    if (error instanceof DarkroomProblem && (error.status === 404 || error.status === 410)) {
-      tell(() => ({ kind: "missing", gone: error.status === 410 }));
-      return;
-    }
-    tell(() => ({ kind: "failed", error }));
+  let job = await darkroom.get(id, { signal });
+  const show = (next: Job) => {
+    job = next;
+    learnJob(next);
+    tell((before) => hereWith(next, before));
+  };
+  show(job);
+  if (!job.done) {
+    for await (const frame of darkroom.watch(job, { signal, onState })) show(frame.job);
   }
+  tell((before) => (before.kind === "here" ? { ...before, connection: "live" } : before));
+  await newsOf(id, job.seq, signal);
 }
 
 /** Resolves once the feed knows the job beyond `seq`, or that it is gone; rejects with the signal's reason. */

@@ -13,7 +13,7 @@ function periodWords(periodMs: number): string {
   if (periodMs === 1000) return "a second";
   if (periodMs === 60_000) return "a minute";
   if (periodMs === 3_600_000) return "an hour";
-  return `in ${durationWords(periodMs)}`;
+  return `in ${periodMs % 1000 === 0 ? countdownWords(periodMs) : durationWords(periodMs)}`;
 }
 
 const PRICE_WORDS: Readonly<Record<ModelInfo["priceClass"], string>> = {

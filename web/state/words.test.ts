@@ -33,7 +33,7 @@ describe("quotas and lanes", () => {
   it.each<[Quota, string]>([
     [{ starts: 2, periodMs: 60_000, inProgress: null }, "2 starts a minute"],
     [{ starts: 1, periodMs: 1000, inProgress: 5 }, "1 start a second, 5 at a time"],
-    [{ starts: 3, periodMs: 5000, inProgress: null }, "3 starts in 5.0 s"],
+    [{ starts: 3, periodMs: 5000, inProgress: null }, "3 starts in 5 s"],
   ])("%j → %s", (quota, words) => expect(quotaWords(quota)).toBe(words));
 
   const lane: LaneReport = {

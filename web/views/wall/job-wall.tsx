@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import { useLocation, useSearch } from "wouter";
 import { Button } from "../../components/button.tsx";
 import { gateFailure } from "../../data/access.ts";
-import { feedReady, jobList, loadFirstPage, loadNextPage } from "../../data/live-jobs.ts";
+import { feedStood, jobList, loadFirstPage, loadNextPage } from "../../data/live-jobs.ts";
 import { useServerMinute } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
 import { groupByDay } from "../../state/day-groups.ts";
@@ -59,12 +59,12 @@ function Days({ listing, filter }: { readonly listing: Listing; readonly filter:
   );
 }
 
-/** Fetches the first page when the filter changes and whenever the feed has caught up; what is at hand shows meanwhile. */
+/** Fetches the first page when the filter changes and when the feed first stands; what is at hand shows meanwhile. */
 function useFirstPage(filter: Filter): unknown {
   const [failure, setFailure] = useState<unknown>(null);
-  const ready = useStore(feedReady);
+  const stood = useStore(feedStood);
   const { show, workflow } = filter;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a feed that caught up is a reason to ask again.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a feed that now stands is a reason to ask again.
   useEffect(() => {
     let left = false;
     loadFirstPage({ show, workflow })
@@ -73,7 +73,7 @@ function useFirstPage(filter: Filter): unknown {
     return () => {
       left = true;
     };
-  }, [show, workflow, ready]);
+  }, [show, workflow, stood]);
   return failure;
 }
 
