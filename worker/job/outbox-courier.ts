@@ -14,7 +14,7 @@ import type { JobShell } from "./job-shell.ts";
 import { RetryClock } from "./retry-clock.ts";
 
 /** A waiting job asks its lane again this long after its turn should have come. */
-const LANE_CHECK_SLACK_MS = 60_000;
+const LANE_CHECK_SLACK_MS = 30_000;
 /** A renewed lease outlives its attempt's budget by this: the backoff and the next renewal fit in. */
 const RENEWED_LEASE_SLACK_MS = 180_000;
 const LANE_CHECK_AT_MOST_MS = 30 * 60_000;

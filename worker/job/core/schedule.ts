@@ -3,9 +3,10 @@ import { isFinal, type JobRecord, type Tombstone } from "./job-record.ts";
 
 /**
  * How soon an alarm looks again at something that is being told or copied right now: only needed when the process died
- * meanwhile, so it may be longer than any such call should take.
+ * meanwhile and nobody asks for the job, so it may be longer than any such call should take. Half a minute, since then
+ * one alarm covers a job from submit to its images, mostly, and each one less is a row less to write.
  */
-export const EFFECT_CHECK_MS = 10_000;
+export const EFFECT_CHECK_MS = 30_000;
 
 /** What the living object knows beside the record; all of it is lost with the object, and nothing depends on it. */
 export interface Live {
@@ -84,8 +85,11 @@ export function nextAlarmAtMs(record: JobRecord, nowMs: number, live: Live): num
       const checkAtMs = Math.max(live.laneCheckAtMs ?? nowMs, live.outboxAtMs ?? 0);
       times.push(live.telling ? Math.max(checkAtMs, nowMs + EFFECT_CHECK_MS) : checkAtMs);
     }
-    if (storing)
-      times.push(live.storing ? nowMs + EFFECT_CHECK_MS : Math.max(state.storeAtMs, live.storeAgainAtMs ?? 0));
+    if (storing) {
+      const storeAtMs = Math.max(state.storeAtMs, live.storeAgainAtMs ?? 0);
+      // Due now, it begins before an alarm could.
+      times.push(live.storing || storeAtMs <= nowMs ? nowMs + EFFECT_CHECK_MS : storeAtMs);
+    }
   }
   return times.length === 0 ? null : Math.min(...times);
 }
