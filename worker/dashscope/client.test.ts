@@ -227,6 +227,18 @@ describe("generate", () => {
       expect(answer).not.toContain(KEY.slice(0, 10));
     }
   });
+
+  it("masks the key in a link, which is stored before anything else", async () => {
+    const content = [
+      { image: `https://oss.example/a.png?key=${KEY}&auth=${Buffer.from(`:${KEY}`).toString("base64")}` },
+    ];
+    const { client } = await upstream(says(200, { output: { choices: [{ message: { content } }] } }));
+    const answer = await client.generate(input("qwen-image-max"), never());
+    expect(answer).toMatchObject({
+      kind: "delivered",
+      links: [expect.stringMatching(/key=\[key\]&auth=.{2}\[key\].{0,4}$/)],
+    });
+  });
 });
 
 describe("readTask", () => {

@@ -2,6 +2,7 @@ import type { UpstreamReport } from "../../schemas/job.ts";
 import { boundedText } from "./bounded-text.ts";
 import { classify, type UpstreamProblem } from "./classify.ts";
 import type { GenerateInput, Upstream, UpstreamAnswer } from "./contract.ts";
+import { keyMask } from "./mask-key.ts";
 import { type HttpAnswer, isPlainSuccess, readAnswer } from "./read-answer.ts";
 import type { Region } from "./regions.ts";
 import { upstreamCall } from "./request-body.ts";
@@ -28,8 +29,10 @@ export function dashScope(settings: UpstreamSettings): Upstream {
   const root = settings.baseUrl + API_PREFIX;
   const context = { region, host: new URL(settings.baseUrl).host };
 
+  const mask = keyMask(apiKey);
+
   function tidy(text: string, maxChars: number): string {
-    const masked = text.replaceAll(apiKey, "[key]");
+    const masked = mask(text);
     return masked.length > maxChars ? `${masked.slice(0, maxChars - 1)}…` : masked;
   }
 

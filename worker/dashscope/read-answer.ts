@@ -97,7 +97,7 @@ type Fail = (problem: UpstreamProblem, told?: UpstreamReport) => ReturnType<type
 
 /** The images, or why each was refused; null where there is neither. */
 function delivery(output: Output, report: UpstreamReport, tidy: Tidy, fail: Fail): UpstreamAnswer | null {
-  const links = linksOf(output);
+  const links = linksOf(output).map((link) => tidy(link, Number.POSITIVE_INFINITY));
   const refusal = output?.results?.find((result) => (result?.code ?? "") !== "") ?? null;
   // Some of several images may have been refused: the rest is delivered, and the report says why there are fewer.
   const told = refusal === null ? report : withWords(report, refusal, tidy);
