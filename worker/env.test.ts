@@ -32,4 +32,46 @@ describe("readConfig", () => {
     const result = readConfig({ ...enough, LANE_LIMITS: '{"qwen-image-max":{"starts":3}}' });
     expect(result).toMatchObject({ ok: true, config: { laneLimits: { "qwen-image-max": { starts: 3 } } } });
   });
+
+  it.each<[string, Record<string, string>, string, RegExp]>([
+    [
+      "a token and a name in each other's place",
+      { CLIENT_TOKENS: '{"hush-1 token":"app"}' },
+      "CLIENT_TOKENS",
+      /entry 1: a client's name is/,
+    ],
+    [
+      "a token instead of its hash",
+      { CLIENT_TOKENS: `{"app":"${"0".repeat(64)}","web":"hush-1"}` },
+      "CLIENT_TOKENS",
+      /entry 2: must be a sha-256/,
+    ],
+    ["tokens that are no JSON", { CLIENT_TOKENS: "app=hush-1" }, "CLIENT_TOKENS", /must be JSON like/],
+    [
+      "the operator's token instead of its hash",
+      { ADMIN_TOKEN_SHA256: "hush-1" },
+      "ADMIN_TOKEN_SHA256",
+      /sha-256 in hex/,
+    ],
+    ["a key with a space in it", { QWEN_API_KEY: "sk-hush-1 x" }, "QWEN_API_KEY", /without spaces/],
+    ["a short secret", { SIGNING_SECRET: "hush-1" }, "SIGNING_SECRET", /at least 16/],
+    ["a password in an address", { QWEN_BASE_URL: "https://hush-1:hush-1@a.example" }, "QWEN_BASE_URL", /credentials/],
+    ["an origin that is none", { ALLOWED_ORIGINS: "hush-1" }, "ALLOWED_ORIGINS", /must be origins/],
+    [
+      "a quota's unknown field",
+      { LANE_LIMITS: '{"qwen-image-max":{"hush-1":3}}' },
+      "LANE_LIMITS",
+      /entry 1: has an unknown field/,
+    ],
+    [
+      "a quota of the wrong type",
+      { LANE_LIMITS: '{"qwen-image-max":{"starts":"hush-1"}}' },
+      "LANE_LIMITS",
+      /entry 1, starts: /,
+    ],
+  ])("tells what is wrong, and never the value, of %s", (_name, env, path, message) => {
+    const result = readConfig({ ...enough, ...env });
+    expect(result.ok ? [] : result.errors).toEqual([{ path, message: expect.stringMatching(message) }]);
+    expect(JSON.stringify(result)).not.toContain("hush-1");
+  });
 });

@@ -4,6 +4,7 @@ import type { Workflow } from "../schemas/paths.ts";
 import type { FieldError } from "../schemas/problem.ts";
 import { KNOWN_MODELS, modelFor, modelsDoing } from "./dashscope/models.ts";
 import { REGION_HOSTS, type Region } from "./dashscope/regions.ts";
+import { jsonSetting } from "./json-setting.ts";
 
 /** The names of every variable and secret, as `Config` reads them; `.dev.vars.example` and `npm start` follow this list. */
 export const SECRET_NAMES = [
@@ -18,7 +19,7 @@ export const SECRET_NAMES = [
 export const QuotaOverride = Quota.partial().strict();
 export type QuotaOverride = z.infer<typeof QuotaOverride>;
 
-const SHA256_HEX = /^[0-9a-f]{64}$/;
+const tokenHash = z.string().regex(/^[0-9a-f]{64}$/, "must be a sha-256 in hex");
 
 function wholeNumber(name: string, min: number, max: number, fallback: number) {
   const message = `must be a whole number from ${min} to ${max}`;
@@ -29,24 +30,6 @@ function wholeNumber(name: string, min: number, max: number, fallback: number) {
     .refine((value) => value >= min && value <= max, message)
     .default(fallback)
     .meta({ id: name });
-}
-
-function json<Schema extends z.ZodType>(schema: Schema, example: string) {
-  return z.string().transform((text, context): z.output<Schema> => {
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch {
-      context.addIssue(`must be JSON like ${example}`);
-      return z.NEVER;
-    }
-    const parsed = schema.safeParse(value);
-    if (parsed.success) return parsed.data;
-    for (const issue of parsed.error.issues) {
-      context.addIssue(`must be JSON like ${example}: ${issue.path.join(".") || "value"}: ${issue.message}`);
-    }
-    return z.NEVER;
-  });
 }
 
 /** Plain http is for an upstream on this machine (the emulator); a key never travels in the clear. */
@@ -87,7 +70,7 @@ function modelDoing(workflow: Workflow, fallback: string) {
     });
 }
 
-const laneLimits = json(
+const laneLimits = jsonSetting(
   z.record(z.string(), QuotaOverride),
   '{"qwen-image-max":{"starts":2,"periodMs":60000,"inProgress":null}}',
 ).superRefine((limits, context) => {
@@ -127,7 +110,7 @@ const Vars = z
     MAX_PENDING_JOBS: wholeNumber("MAX_PENDING_JOBS", 1, 1_000_000, 200),
     LANE_LIMITS: laneLimits.default({}),
     AUTH_MODE: z.enum(["token", "open"], "must be token or open").default("token"),
-    CLIENT_TOKENS: json(
+    CLIENT_TOKENS: jsonSetting(
       z.record(
         z
           .string()
@@ -135,14 +118,11 @@ const Vars = z
             /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
             "a client's name is 1 to 64 letters, digits, dots, dashes or underscores",
           ),
-        z.union([
-          z.string().regex(SHA256_HEX, "must be a sha-256 in hex"),
-          z.array(z.string().regex(SHA256_HEX, "must be a sha-256 in hex")).min(1).max(2),
-        ]),
+        z.union([tokenHash, z.array(tokenHash).min(1).max(2)], "must be a sha-256 in hex, or a list of two at most"),
       ),
       '{"client-name":"<sha-256 hex of its token>"}',
     ).optional(),
-    ADMIN_TOKEN_SHA256: z.string().regex(SHA256_HEX, "must be a sha-256 in hex").optional(),
+    ADMIN_TOKEN_SHA256: tokenHash.optional(),
     SIGNING_SECRET: z.string().min(16, "must have at least 16 characters").optional(),
     SIGNING_SECRET_OLD: z.string().min(16, "must have at least 16 characters").optional(),
     ALLOWED_ORIGINS: origins.default([]),
