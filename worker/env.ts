@@ -93,49 +93,46 @@ const origins = z.string().transform((text, context) => {
 });
 
 /** Every variable of the Worker's env but the bindings. Vars arrive as strings; an empty one counts as absent. */
-const Vars = z
-  .object({
-    QWEN_API_KEY: z
-      .string("is not set: put it with `npx wrangler secret put QWEN_API_KEY`")
-      .regex(/^[\x21-\x7e]+$/, "must be printable characters without spaces"),
-    QWEN_REGION: z.enum(["sg", "bj", "us", "hk"], "must be sg, bj, us or hk").default("sg"),
-    QWEN_BASE_URL: baseUrl.optional(),
-    QWEN_IMAGE_MODEL: modelDoing("image-from-text", "qwen-image-max"),
-    QWEN_IMAGE_EDIT_MODEL: modelDoing("image-from-reference", "qwen-image-edit-max"),
-    QWEN_TIMEOUT_MS: wholeNumber("QWEN_TIMEOUT_MS", 1000, 280_000, 45_000),
-    LATE_ANSWER_MS: wholeNumber("LATE_ANSWER_MS", 0, 900_000, 300_000),
-    MAX_ATTEMPTS: wholeNumber("MAX_ATTEMPTS", 1, 10, 4),
-    JOB_DEADLINE_SECONDS: wholeNumber("JOB_DEADLINE_SECONDS", 10, 604_800, 86_400),
-    RETENTION_DAYS: wholeNumber("RETENTION_DAYS", 1, 3650, 30),
-    MAX_PENDING_JOBS: wholeNumber("MAX_PENDING_JOBS", 1, 1_000_000, 200),
-    LANE_LIMITS: laneLimits.default({}),
-    AUTH_MODE: z.enum(["token", "open"], "must be token or open").default("token"),
-    CLIENT_TOKENS: jsonSetting(
-      z.record(
-        z
-          .string()
-          .regex(
-            /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
-            "a client's name is 1 to 64 letters, digits, dots, dashes or underscores",
-          ),
-        z.union([tokenHash, z.array(tokenHash).min(1).max(2)], "must be a sha-256 in hex, or a list of two at most"),
-      ),
-      '{"client-name":"<sha-256 hex of its token>"}',
-    ).optional(),
-    ADMIN_TOKEN_SHA256: tokenHash.optional(),
-    SIGNING_SECRET: z.string().min(16, "must have at least 16 characters").optional(),
-    SIGNING_SECRET_OLD: z.string().min(16, "must have at least 16 characters").optional(),
-    ALLOWED_ORIGINS: origins.default([]),
-    ALLOW_PUBLIC_OPEN_MODE: z.string().optional(),
-  })
-  .superRefine((vars, context) => {
-    if (vars.AUTH_MODE !== "token") return;
-    for (const name of ["CLIENT_TOKENS", "SIGNING_SECRET"] as const) {
-      if (vars[name] === undefined) {
-        context.addIssue({ code: "custom", path: [name], message: "is not set, and AUTH_MODE=token needs it" });
-      }
-    }
-  });
+const Vars = z.object({
+  QWEN_API_KEY: z
+    .string("is not set: put it with `npx wrangler secret put QWEN_API_KEY`")
+    .regex(/^[\x21-\x7e]+$/, "must be printable characters without spaces"),
+  QWEN_REGION: z.enum(["sg", "bj", "us", "hk"], "must be sg, bj, us or hk").default("sg"),
+  QWEN_BASE_URL: baseUrl.optional(),
+  QWEN_IMAGE_MODEL: modelDoing("image-from-text", "qwen-image-max"),
+  QWEN_IMAGE_EDIT_MODEL: modelDoing("image-from-reference", "qwen-image-edit-max"),
+  QWEN_TIMEOUT_MS: wholeNumber("QWEN_TIMEOUT_MS", 1000, 280_000, 45_000),
+  LATE_ANSWER_MS: wholeNumber("LATE_ANSWER_MS", 0, 900_000, 300_000),
+  MAX_ATTEMPTS: wholeNumber("MAX_ATTEMPTS", 1, 10, 4),
+  JOB_DEADLINE_SECONDS: wholeNumber("JOB_DEADLINE_SECONDS", 10, 604_800, 86_400),
+  RETENTION_DAYS: wholeNumber("RETENTION_DAYS", 1, 3650, 30),
+  MAX_PENDING_JOBS: wholeNumber("MAX_PENDING_JOBS", 1, 1_000_000, 200),
+  LANE_LIMITS: laneLimits.default({}),
+  AUTH_MODE: z.enum(["token", "open"], "must be token or open").default("token"),
+  CLIENT_TOKENS: jsonSetting(
+    z.record(
+      z
+        .string()
+        .regex(
+          /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+          "a client's name is 1 to 64 letters, digits, dots, dashes or underscores",
+        ),
+      z.union([tokenHash, z.array(tokenHash).min(1).max(2)], "must be a sha-256 in hex, or a list of two at most"),
+    ),
+    '{"client-name":"<sha-256 hex of its token>"}',
+  ).optional(),
+  ADMIN_TOKEN_SHA256: tokenHash.optional(),
+  SIGNING_SECRET: z.string().min(16, "must have at least 16 characters").optional(),
+  SIGNING_SECRET_OLD: z.string().min(16, "must have at least 16 characters").optional(),
+  ALLOWED_ORIGINS: origins.default([]),
+  ALLOW_PUBLIC_OPEN_MODE: z.string().optional(),
+});
+
+/** What token mode needs beside: told together with all else that is wrong, so that a first deploy is mended in one go. */
+const TOKEN_MODE_NEEDS = {
+  CLIENT_TOKENS: "is not set, and AUTH_MODE=token needs it: `npm run token -- NAME` makes one",
+  SIGNING_SECRET: "is not set, and AUTH_MODE=token needs it: e.g. from `openssl rand -base64 32`",
+} as const;
 
 /** The Worker's settings, checked. Holds secrets: never log it, never store it. */
 export interface Config {
@@ -179,12 +176,14 @@ export function readConfig(env: StringEnv): ConfigResult {
     if (value !== undefined && value !== "") given[name] = value;
   }
   const parsed = Vars.safeParse(given);
-  if (!parsed.success) {
-    return {
-      ok: false,
-      errors: parsed.error.issues.map((issue) => ({ path: String(issue.path[0]), message: issue.message })),
-    };
+  const errors: FieldError[] = [];
+  for (const issue of parsed.error?.issues ?? []) errors.push({ path: String(issue.path[0]), message: issue.message });
+  if ((given.AUTH_MODE ?? "token") === "token") {
+    for (const [path, message] of Object.entries(TOKEN_MODE_NEEDS)) {
+      if (given[path] === undefined) errors.push({ path, message });
+    }
   }
+  if (!parsed.success || errors.length > 0) return { ok: false, errors };
   const vars = parsed.data;
   return {
     ok: true,

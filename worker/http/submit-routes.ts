@@ -61,11 +61,11 @@ async function place(
   throw new ProblemError("job_gone", "The jobs of this Idempotency-Key were deleted too often; use a new key.");
 }
 
-/** Whether the job of a key exists, so that a repetition is answered even at the limit on unfinished jobs. */
+/** Whether the job of a key exists, so that a repetition is answered even at the limit. One that is gone counts anew. */
 async function isKnownKey(c: HttpContext, client: string, key: string | null): Promise<boolean> {
   if (key === null) return false;
   const known = await jobStub(c.env, newJobId(client, key, 0)).view(client);
-  return known.ok || known.code === "job_gone";
+  return known.ok;
 }
 
 /** As `place`, within the client's limit on unfinished jobs. */

@@ -203,13 +203,17 @@ export class OutboxCourier {
   /** Asks the lane for the place, unless what is known is fresh, or a watched place, which the lane keeps fresh itself. */
   async refreshPlace(): Promise<void> {
     const record = this.#shell.job();
-    if (record?.state.status !== "queued" || record.state.lane === null) return;
+    const config = this.#shell.config();
+    if (record?.state.status !== "queued") return;
+    // That the lane has the ticket is kept in memory only: after an eviction the lane is asked all the same.
+    const lane = record.state.lane ?? (config === null ? null : laneName(config, record.model));
+    if (lane === null) return;
     const { watched } = this.#shell;
     const known = this.#known();
     if (known?.watched) return;
     if (known !== null && !watched && Date.now() - known.atMs < PLACE_FRESH_MS) return;
     try {
-      const place = await laneStub(this.#env, record.state.lane).place(record.id, watched);
+      const place = await laneStub(this.#env, lane).place(record.id, watched);
       if (place !== null) this.#remember(place, record.round, watched);
     } catch (error) {
       // The last known place is shown; the next reader asks again.

@@ -40,7 +40,7 @@ export function decideNext(change: Change, options: { atLeastMs: number; spent: 
   const spent = record.task === null && (options.spent || counted >= record.request.maxAttempts);
   if (uncertain || spent) {
     if (somethingIsOpen(record)) waitForOpenCalls(change);
-    else change.fail(uncertain ? uncertainError(record) : exhaustedError(record, counted));
+    else change.fail(uncertain ? uncertainError(record) : exhaustedError(record, counted, options.spent));
     return;
   }
   const failures = Math.max(1, ofThisLife.filter((attempt) => attempt.counted).length);
@@ -95,11 +95,13 @@ function uncertainError(record: JobRecord): JobError {
   };
 }
 
-function exhaustedError(record: JobRecord, counted: number): JobError {
-  const { error } = lastCause(record);
+function exhaustedError(record: JobRecord, counted: number, byItsKind: boolean): JobError {
+  const { attempt, error } = lastCause(record);
   const tries = counted === 1 ? "The only attempt failed" : `All ${counted} attempts failed`;
+  // Given up for what it was, with attempts left: then what it was is the reason.
+  const ownCode = byItsKind && counted < record.request.maxAttempts ? attempt?.cause?.code : undefined;
   return {
-    code: "attempts_exhausted",
+    code: ownCode ?? "attempts_exhausted",
     message: `${tries}; the last: ${error.message}`,
     hint: error.hint,
     upstream: error.upstream,
