@@ -41,8 +41,12 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Starts a Node program in a process group of its own. */
-export function startGroup(args: readonly string[], env: Readonly<Record<string, string | undefined>>): ProcessGroup {
+/** Starts a Node program in a process group of its own; of what it prints the last `logCharacters` are kept. */
+export function startGroup(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  logCharacters = LOG_CHARACTERS,
+): ProcessGroup {
   const child: ChildProcess = spawn(process.execPath, args, { detached: true, env, stdio: ["ignore", "pipe", "pipe"] });
   const { pid } = child;
   if (pid === undefined) throw new Error(`could not start ${args.join(" ")}`);
@@ -51,7 +55,7 @@ export function startGroup(args: readonly string[], env: Readonly<Record<string,
   let how: string | null = null;
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (text: string) => {
-      log = (log + text).slice(-LOG_CHARACTERS);
+      log = (log + text).slice(-logCharacters);
     });
   }
   child.on("exit", (code, signal) => {

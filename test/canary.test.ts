@@ -1,0 +1,194 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { askAsBrowser, askTheRest, askWithWrongCredentials, readJobs } from "./canary/asking-rounds.ts";
+import { filesOf, startDarkroom } from "./canary/darkroom-process.ts";
+import { startEchoingUpstream } from "./canary/echoing-upstream.ts";
+import { type Lab, runJobs } from "./canary/job-rounds.ts";
+import { markedSecrets, misplaced, QUICK_VARS } from "./canary/marked-secrets.ts";
+import { formsOf, needlesOf } from "./canary/marks.ts";
+import { recorderOf } from "./canary/recorder.ts";
+import { counted, type Leak, type Place, type PlaceKind, searcherFor } from "./canary/search.ts";
+import { type ProcessGroup, startGroup } from "./support/process-group.ts";
+import { freePort } from "./support/product.ts";
+import { until } from "./support/until.ts";
+
+const ROUNDS_MS = 240_000;
+
+const secrets = markedSecrets();
+const control = `control-${crypto.randomUUID()}`;
+const needles = needlesOf(secrets.secrets);
+const search = searcherFor(needles);
+const searchControl = searcherFor(needlesOf([{ name: "control", text: control }]));
+const folder = mkdtempSync(join(tmpdir(), "darkroom-canary-test-"));
+const places: Place[] = [];
+let emulator: ProcessGroup;
+
+/** The first leaks, one a place and secret: enough to mend them. */
+function told(leaks: readonly Leak[]): string[] {
+  return [...new Set(leaks.map(({ kind, place, secret, form }) => `${secret} (${form}) in ${kind}: ${place}`))].slice(
+    0,
+    40,
+  );
+}
+
+async function startEmulator(): Promise<string> {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const settings = JSON.stringify({ latencyMs: 100, latencySpread: 0, quota: "off", images: "small-file" });
+  const args = [
+    "emulator/main.ts",
+    "--port",
+    new URL(url).port,
+    "--state",
+    join(folder, "emulator"),
+    "--settings",
+    settings,
+  ];
+  emulator = startGroup(args, process.env);
+  await until("the emulator", () => fetch(`${url}/__emulator/`).catch(() => undefined));
+  return url;
+}
+
+/** The dry-run deploy, with every secret in the environment it runs in. */
+function dryRun(): Place[] {
+  const out = join(folder, "bundle");
+  const args = ["node_modules/wrangler/bin/wrangler.js", "deploy", "--dry-run", "--outdir", out];
+  const env = { ...process.env, ...secrets.vars, WRANGLER_SEND_METRICS: "false", HOME: folder };
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
+  if (status !== 0) throw new Error(`${stdout}\n${stderr}`);
+  return [
+    { kind: "bundle", name: "what the dry run says", bytes: Buffer.from(stdout + stderr) },
+    ...filesOf(out, () => "bundle"),
+  ];
+}
+
+/** What is told to whom when every setting is wrong. */
+async function misconfigured(): Promise<Place[]> {
+  const darkroom = await startDarkroom({ ...misplaced(secrets), SKIP_BUILD: "1" });
+  try {
+    const recorder = recorderOf(darkroom.baseUrl);
+    const health = await recorder.ask("/api/health");
+    if (health.status !== 503) throw new Error(`the wrong settings were taken: ${health.body.toString()}`);
+    await askTheRest({ recorder, secrets, control });
+    return [...recorder.places, ...(await darkroom.end())];
+  } finally {
+    await darkroom.end();
+    darkroom.forget();
+  }
+}
+
+beforeAll(async () => {
+  const upstream = await startEchoingUpstream(await startEmulator(), control);
+  const darkroom = await startDarkroom({ ...QUICK_VARS, ...secrets.vars, QWEN_BASE_URL: upstream.baseUrl });
+  try {
+    const recorder = recorderOf(darkroom.baseUrl);
+    const lab: Lab = { recorder, secrets, control };
+    const jobs = await runJobs(lab);
+    const [first] = jobs;
+    if (first === undefined) throw new Error("no job");
+    await readJobs(lab, jobs.slice(1));
+    await askWithWrongCredentials(lab);
+    await askAsBrowser(lab, first);
+    await askTheRest(lab);
+    places.push(...darkroom.running());
+    places.push(
+      ...(await darkroom.end()),
+      ...recorder.places,
+      ...upstream.places,
+      ...dryRun(),
+      ...(await misconfigured()),
+    );
+  } finally {
+    await darkroom.end();
+    darkroom.forget();
+    await upstream.close();
+    await emulator.kill("SIGTERM");
+  }
+}, ROUNDS_MS);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const KINDS: readonly PlaceKind[] = [
+  "answer",
+  "frame",
+  "stored row",
+  "stored blob",
+  "log",
+  // Read where the system shows them as files.
+  ...(existsSync("/proc/self/stat") ? (["command line"] as const) : []),
+  "sent upstream",
+  "left behind",
+  "page",
+  "bundle",
+];
+
+/** `bytes` with `planted` written over them, anywhere; made longer when they are too short. */
+function withPlanted(bytes: Buffer, planted: Buffer): Buffer {
+  const at = Math.floor(Math.random() * Math.max(1, bytes.length - planted.length));
+  return Buffer.concat([bytes.subarray(0, at), planted, bytes.subarray(at)]);
+}
+
+describe("the search", () => {
+  it("has looked at places of every kind", () => {
+    expect([...new Set(places.map(({ kind }) => kind))]).toEqual(expect.arrayContaining([...KINDS]));
+  });
+
+  it("finds every secret planted in a place of every kind, in every form", () => {
+    let planted = 0;
+    for (const kind of KINDS) {
+      const place = places.find((place) => place.kind === kind);
+      if (place === undefined) throw new Error(`no ${kind}`);
+      const cut = { ...place, bytes: place.bytes.subarray(0, 20_000) };
+      for (const { name, text } of secrets.secrets) {
+        for (const [form, bytes] of formsOf(Buffer.from(text, "latin1"))) {
+          const leaks = search({ ...cut, bytes: withPlanted(cut.bytes, bytes) });
+          expect(
+            leaks.map(({ secret }) => secret),
+            `${name}, ${form}, in a ${kind}`,
+          ).toContain(name);
+          planted += 1;
+        }
+      }
+    }
+    console.log(`${planted} planted leaks, all found`);
+  });
+
+  it("finds a secret that was cut anywhere, as where a database page ends, in plain text and in base64", () => {
+    for (const { name, text } of secrets.secrets) {
+      for (const prefix of ["", "x", "xx"]) {
+        for (const written of [Buffer.from(text), Buffer.from(Buffer.from(prefix + text).toString("base64"))]) {
+          for (let at = 1; at < written.length; at++) {
+            const bytes = Buffer.concat([written.subarray(0, at), Buffer.alloc(64), written.subarray(at)]);
+            const leaks = search({ kind: "stored row", name: "two pages", bytes });
+            expect(
+              leaks.map(({ secret }) => secret),
+              `${name} cut at ${at}`,
+            ).toContain(name);
+          }
+        }
+      }
+    }
+  });
+
+  it.each<PlaceKind>(["answer", "frame", "stored row", "stored blob", "log", "sent upstream"])(
+    "finds what went through the whole product to a %s",
+    (kind) => {
+      const found = places.filter((place) => place.kind === kind).flatMap(searchControl);
+      expect(found.length).toBeGreaterThan(0);
+    },
+  );
+
+  it.each([...formsOf(Buffer.from(control)).keys()])("finds a stored text that is %s", (form) => {
+    const stored = places.filter(({ kind }) => kind === "stored row").flatMap(searchControl);
+    expect(stored.map((leak) => leak.form)).toContain(form);
+  });
+});
+
+describe("the secrets", () => {
+  it("are in no answer, frame, stored byte, log, page or bundle, in any form", () => {
+    const leaks = places.flatMap(search);
+    console.log(`${secrets.secrets.length} secrets in ${needles.length} pieces and forms\n${counted(places)}`);
+    expect(told(leaks)).toEqual([]);
+  });
+});

@@ -1,0 +1,104 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { startGroup } from "../support/process-group.ts";
+import { freePort } from "../support/product.ts";
+import { until } from "../support/until.ts";
+import type { Place, PlaceKind } from "./search.ts";
+
+/** Builds the page and unpacks wrangler first. */
+const UP_WITHIN_MS = 180_000;
+
+/** Every file below a folder, as it is now. What goes away meanwhile was temporary. */
+export function filesOf(folder: string, kindOf: (path: string) => PlaceKind): Place[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, withFileTypes: true }).flatMap((entry) => {
+    if (!entry.isFile()) return [];
+    const path = join(entry.parentPath, entry.name);
+    const name = relative(folder, path);
+    try {
+      return [{ kind: kindOf(name), name, bytes: readFileSync(path) }];
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+      throw error;
+    }
+  });
+}
+
+/** The id of a process's parent, from `/proc`: the second word after the name in parentheses. */
+function parentOf(pid: string): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+}
+
+/** Command lines, which everyone on this machine can read, of a process and all it has started; where there is no /proc, none. */
+function commandLines(root: number): Place[] {
+  if (!existsSync("/proc/self/stat")) return [];
+  const family = new Set([root]);
+  const places: Place[] = [];
+  // Parents come before their children, as ids grow.
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  for (const pid of pids.sort((a, b) => Number(a) - Number(b))) {
+    try {
+      if (!family.has(Number(pid)) && !family.has(parentOf(pid))) continue;
+      family.add(Number(pid));
+      places.push({ kind: "command line", name: pid, bytes: readFileSync(`/proc/${pid}/cmdline`) });
+    } catch {
+      // Ended meanwhile.
+    }
+  }
+  return places;
+}
+
+const storedKind = (path: string): PlaceKind => (/(^|\/)blobs\//.test(path) ? "stored blob" : "stored row");
+
+export type Darkroom = Awaited<ReturnType<typeof startDarkroom>>;
+
+/**
+ * `npm start` with a home and a temporary folder of its own, its log at the most verbose level, and these variables of the
+ * Worker. Resolves once it says that it is up, misconfigured or not.
+ */
+export async function startDarkroom(vars: Readonly<Record<string, string>>) {
+  const folder = mkdtempSync(join(tmpdir(), "darkroom-canary-"));
+  const made = (name: string) => mkdtempSync(join(folder, `${name}-`));
+  const [state, home, temporary] = [made("state"), made("home"), made("tmp")];
+  const port = await freePort();
+  const env = {
+    PATH: process.env.PATH,
+    HOME: home,
+    XDG_CONFIG_HOME: join(home, "config"),
+    TMPDIR: temporary,
+    PORT: String(port),
+    STATE_DIR: state,
+    WORKER_LOG: "debug",
+    ...vars,
+  };
+  const group = startGroup(["scripts/start.ts"], env, Number.POSITIVE_INFINITY);
+  const up = async () => {
+    const how = group.ended();
+    if (how !== null) throw new Error(`npm start ended (${how}):\n${group.log()}`);
+    return /Darkroom is up/.test(group.log()) ? true : undefined;
+  };
+  await until("npm start", up, UP_WITHIN_MS);
+  return {
+    baseUrl: `http://localhost:${port}`,
+    log: () => group.log(),
+    /** What is there only while it runs: its command lines, and the Worker as wrangler has bundled it. */
+    running(): Place[] {
+      const bundle = filesOf(".wrangler/tmp", () => "bundle");
+      return [...commandLines(group.pid), ...bundle, ...filesOf("dist/web", () => "page")];
+    },
+    /** Ends it, as Ctrl-C does. All that it leaves on the disk, and all it has said. */
+    async end(): Promise<Place[]> {
+      await group.kill("SIGINT");
+      const log: Place = { kind: "log", name: "npm start", bytes: Buffer.from(group.log()) };
+      return [
+        log,
+        ...filesOf(state, storedKind),
+        ...filesOf(home, () => "log"),
+        ...filesOf(temporary, () => "left behind"),
+      ];
+    },
+    forget: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
