@@ -46,8 +46,10 @@ function Facts({ job }: { readonly job: ListedJob }) {
   const sides = useJobSides(job);
   return (
     <p className={styles.facts}>
-      <span>{agoWords(Date.parse(job.createdAt), nowMs)}</span>
-      {sides !== null && <span>{`${sides.width}×${sides.height}`}</span>}
+      <span>
+        {agoWords(Date.parse(job.createdAt), nowMs)}
+        {sides !== null && ` · ${sides.width}×${sides.height}`}
+      </span>
       <span>{job.model}</span>
     </p>
   );
