@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import type { Config } from "../env.ts";
 
 /** Who a token belongs to; `tokenHash` is what its sessions are bound to. */
@@ -9,12 +9,12 @@ export type TokenOwner =
 type TokenConfig = Pick<Config, "clientTokens" | "adminTokenSha256">;
 
 export function sha256Hex(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
+  return hash("sha256", text, "hex");
 }
 
 interface KnownOwner {
   readonly owner: TokenOwner;
-  readonly hash: Buffer;
+  readonly digest: Buffer;
 }
 
 const knownOwners = new WeakMap<TokenConfig, readonly KnownOwner[]>();
@@ -27,18 +27,18 @@ function ownersOf(config: TokenConfig): readonly KnownOwner[] {
     hashes.map((tokenHash) => ({ role: "client" as const, client, tokenHash })),
   );
   if (config.adminTokenSha256 !== null) owners.unshift({ role: "operator", tokenHash: config.adminTokenSha256 });
-  const read = owners.map((owner) => ({ owner, hash: Buffer.from(owner.tokenHash, "hex") }));
+  const read = owners.map((owner) => ({ owner, digest: Buffer.from(owner.tokenHash, "hex") }));
   knownOwners.set(config, read);
   return read;
 }
 
 /** The owner of a token, null when nobody's. Looks at every hash, whichever it is, in the same time. */
 export function ownerOf(config: TokenConfig, token: string): TokenOwner | null {
-  const given = createHash("sha256").update(token).digest();
+  const given = hash("sha256", token, "buffer");
   let found: TokenOwner | null = null;
-  for (const { owner, hash } of ownersOf(config)) {
+  for (const { owner, digest } of ownersOf(config)) {
     // Both are SHA-256: `CLIENT_TOKENS` takes nothing of another length.
-    if (timingSafeEqual(hash, given) && found === null) found = owner;
+    if (timingSafeEqual(digest, given) && found === null) found = owner;
   }
   return found;
 }

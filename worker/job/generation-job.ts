@@ -10,6 +10,8 @@ import { JobEngine } from "./job-engine.ts";
 /** One job, as http and its lane see it: every method finds it, asks the engine, and answers with the view. */
 export class GenerationJob extends DurableObject<Env> implements JobRpc {
   readonly #engine = new JobEngine(this.ctx, this.env);
+  /** The view made last: most who ask find nothing changed. */
+  #shown: { readonly record: JobRecord; readonly place: Place | null; readonly view: JobView } | null = null;
 
   async submit(submission: Submission): Promise<JobAnswer<{ view: JobView; replayed: boolean }>> {
     const known = this.#engine.store.load();
@@ -21,7 +23,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const fields = differingFields(known, submission);
     if (fields.length > 0) return { ok: false, code: "idempotency_key_reused", fields };
     this.#engine.pumpOnce();
-    return { ok: true, view: toJobView(known, this.#engine.courier.place), replayed: true };
+    return { ok: true, view: this.#viewOf(known), replayed: true };
   }
 
   async view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>> {
@@ -134,7 +136,16 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
 
   #viewNow(viewer: Viewer): JobAnswer<{ view: JobView }> {
     const found = this.#find(viewer);
-    return found.ok ? { ok: true, view: toJobView(found.record, this.#engine.courier.place) } : found;
+    return found.ok ? { ok: true, view: this.#viewOf(found.record) } : found;
+  }
+
+  #viewOf(record: JobRecord): JobView {
+    const { place } = this.#engine.courier;
+    const known = this.#shown;
+    if (known !== null && known.record === record && known.place === place) return known.view;
+    const view = toJobView(record, place);
+    this.#shown = { record, place, view };
+    return view;
   }
 
   #find(viewer: Viewer): JobAnswer<{ record: JobRecord }> {
