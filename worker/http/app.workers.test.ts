@@ -117,6 +117,15 @@ describe("routing", () => {
     expect((await call("//evil.example/", { redirect: "manual" })).status).toBe(404);
   });
 
+  it.each(["%0A", "%0D%0Aset-cookie:a=b", "%C4%80", "%00", "%F0%9F%98%80"])(
+    "sends a path with %s and a slash too many on as it was written",
+    async (step) => {
+      const answer = await call(`/api/jobs/${step}/`, { redirect: "manual" });
+      expect(answer.status).toBe(308);
+      expect(answer.headers.get("location")).toBe(`/api/jobs/${step}`);
+    },
+  );
+
   it("refuses what is not acceptable, too long or too large", async () => {
     expect((await problemOf(await call("/api/health", { headers: { accept: "image/png" } }))).code).toBe(
       "not_acceptable",

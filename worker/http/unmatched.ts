@@ -14,8 +14,9 @@ export function unmatchedAnswer(c: HttpContext, allowed: (path: string) => reado
   }
   const trimmed = path.replace(/\/+$/, "");
   if (trimmed !== path && allowed(trimmed) !== null) {
-    const { search } = new URL(c.req.url);
-    return new Response(null, { status: 308, headers: { Location: `${trimmed}${search}` } });
+    // As it came: `path` is decoded, and may hold what no header can.
+    const { pathname, search } = new URL(c.req.url);
+    return new Response(null, { status: 308, headers: { Location: `${pathname.replace(/\/+$/, "")}${search}` } });
   }
   return problemAnswer(c, "not_found", `There is nothing at ${path}. Every route is listed at /api/docs.`);
 }
