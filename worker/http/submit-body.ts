@@ -1,10 +1,11 @@
+import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Workflow } from "../../schemas/paths.ts";
 import { MAX_BODY_BYTES } from "../../schemas/submit.ts";
 import { formFields } from "./core/form-fields.ts";
 import type { Found } from "./core/given-fields.ts";
 import { jsonFields } from "./core/normalise-submit.ts";
-import type { HttpContext } from "./http-env.ts";
+import type { HttpContext, HttpEnv } from "./http-env.ts";
 import { ProblemError } from "./problem.ts";
 
 /** The longest prompts, twice, in the widest characters, with room for metadata. */
@@ -17,14 +18,26 @@ function sizeText(bytes: number): string {
   return bytes >= 1024 * 1024 ? `${Math.round(bytes / 1024 / 1024)} MB` : `${Math.round(bytes / 1024)} KB`;
 }
 
+/** A body whose connection broke, or that is no HTTP, is its sender's doing and no failure of ours. */
+function brokenBody(): ProblemError {
+  return new ProblemError("malformed_body", "The body broke off before its end.");
+}
+
 /** What is declared too large is not read at all. */
-function bodyLimitOf(what: string, maxSize: number) {
-  return bodyLimit({
+function bodyLimitOf(what: string, maxSize: number): MiddlewareHandler<HttpEnv> {
+  const limit = bodyLimit({
     maxSize,
     onError: () => {
       throw new ProblemError("body_too_large", `A body of ${what} may have ${sizeText(maxSize)} at most.`);
     },
   });
+  return async (c, next) => {
+    // Apart from `next`, so that whatever else is thrown came from the reading.
+    await limit(c, async () => undefined).catch((error: unknown) => {
+      throw error instanceof ProblemError ? error : brokenBody();
+    });
+    await next();
+  };
 }
 
 /** Refuses a body that is larger than anything this workflow could need. */
@@ -36,7 +49,9 @@ export function submitBodyLimit(workflow: Workflow) {
 export const smallBodyLimit = bodyLimitOf("this route", MAX_SMALL_BODY_BYTES);
 
 async function readJson(c: HttpContext): Promise<Found> {
-  const bytes = await c.req.raw.arrayBuffer();
+  const bytes = await c.req.raw.arrayBuffer().catch(() => {
+    throw brokenBody();
+  });
   if (bytes.byteLength === 0) throw new ProblemError("malformed_json", "The body is empty.");
   let text: string;
   try {

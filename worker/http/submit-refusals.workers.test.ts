@@ -1,7 +1,8 @@
-import { listDurableObjectIds } from "cloudflare:test";
+import { createExecutionContext, listDurableObjectIds } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import { Problem, type ProblemCode } from "../../schemas/problem.ts";
+import { app } from "./app.ts";
 
 const ORIGIN = "http://localhost:8787";
 const TEXT = "image-from-text";
@@ -30,6 +31,17 @@ function raw(body: string, contentType = "application/json") {
   return submit(TEXT, body, { "content-type": contentType });
 }
 
+/** A body whose connection breaks after its first bytes, with its length announced or not. */
+async function broken(contentType: string, announced: boolean) {
+  const body = new ReadableStream({
+    start: (controller) => controller.enqueue(new TextEncoder().encode('{"prompt": "a')),
+    pull: (controller) => controller.error(new Error("Network connection lost.")),
+  });
+  const headers = { "content-type": contentType, ...(announced ? { "content-length": "100" } : {}) };
+  const request = new Request(`${ORIGIN}/api/workflows/${REFERENCE}`, { method: "POST", body, headers });
+  return await app.fetch(request, env, createExecutionContext());
+}
+
 const dataUrl = (bytes: Uint8Array, type = "image/png") => `data:${type};base64,${bytes.toBase64()}`;
 const withHead = (size: number) => {
   const bytes = new Uint8Array(size);
@@ -47,6 +59,9 @@ afterEach(async () => {
 
 describe("a bad submission gets its own problem, and nothing is stored for it", () => {
   it.each<Case>([
+    ["JSON that breaks off", () => broken("application/json", true), 400, "malformed_body", null],
+    ["JSON of no length that breaks off", () => broken("application/json", false), 400, "malformed_body", null],
+    ["a form that breaks off", () => broken("multipart/form-data; boundary=b", true), 400, "malformed_body", null],
     ["no prompt", () => json(TEXT, {}), 400, "invalid_request", "/prompt"],
     ["a blank prompt", () => json(TEXT, { prompt: " " }), 400, "invalid_request", "/prompt"],
     [

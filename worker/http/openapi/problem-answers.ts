@@ -8,7 +8,8 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   invalid_request:
     "A field is missing, unknown, of the wrong kind or nothing that the model takes; `errors` names each one.",
   malformed_json: "The body is not UTF-8 JSON.",
-  malformed_body: "The body is not the multipart/form-data that its Content-Type announces.",
+  malformed_body:
+    "The body is not the multipart/form-data that its Content-Type announces, or broke off before its end.",
   invalid_query: "A key of the query cannot be read; `errors` names it.",
   invalid_idempotency_key: "The Idempotency-Key is empty, longer than 255 characters, or not printable ASCII.",
   unauthorized: "There is no token or session, or it is nobody's.",
