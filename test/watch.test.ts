@@ -211,6 +211,8 @@ describe("everyone who watches one job", () => {
       "attempt.started",
       "attempt.finished",
       "job.storing",
+      // The first copy failed.
+      "job.storing",
       "job.succeeded",
     ]);
     expect(log[6]?.data).toMatchObject({ outcome: "interrupted", mayBeBilled: true });

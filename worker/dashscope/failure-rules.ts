@@ -29,7 +29,8 @@ const accountFault = { disposition: "block", jobCode: "upstream_rejected", fault
 const upstreamFault = { disposition: "retry", jobCode: "attempts_exhausted", fault: "upstream" } as const;
 const throttled = { disposition: "put_back", jobCode: "attempts_exhausted", fault: "account" } as const;
 
-const waitAndSee = () => "Upstream's own trouble: it is tried again by itself, and the job can be retried later.";
+/** Shown once a job has failed for it: until then it was tried again without anyone's doing. */
+const retryLater = () => "The trouble was upstream's own and may be over by now: retry the job.";
 
 export const RULES = {
   invalidRequest: {
@@ -141,51 +142,51 @@ export const RULES = {
     hint: () =>
       "Nothing is lost: the job keeps its place. Ask for a larger quota in the Model Studio console, or check whether the free quota is used up.",
   },
-  internal: { ...upstreamFault, maxRepeats: 3, message: "DashScope had an internal error", hint: waitAndSee },
+  internal: { ...upstreamFault, maxRepeats: 3, message: "DashScope had an internal error", hint: retryLater },
   timedOutThere: {
     ...upstreamFault,
     maxRepeats: 1,
     message: "DashScope gave up on the request as too slow",
     hint: () => "A smaller size, fewer images or a simpler prompt may get through.",
   },
-  overloaded: { ...upstreamFault, message: "DashScope is short of capacity for this model", hint: waitAndSee },
+  overloaded: { ...upstreamFault, message: "DashScope is short of capacity for this model", hint: retryLater },
   /** A 5xx without DashScope's own code comes from a gateway, which may have lost the answer of work that was done. */
-  gateway: { ...upstreamFault, mayBeBilled: true, message: "DashScope's gateway failed", hint: waitAndSee },
-  unexplained: { ...upstreamFault, maxRepeats: 1, message: "DashScope failed without a known cause", hint: waitAndSee },
+  gateway: { ...upstreamFault, mayBeBilled: true, message: "DashScope's gateway failed", hint: retryLater },
+  unexplained: { ...upstreamFault, maxRepeats: 1, message: "DashScope failed without a known cause", hint: retryLater },
   noImage: {
     ...upstreamFault,
     mayBeBilled: true,
     maxRepeats: 1,
     message: "DashScope reported success but delivered no image",
-    hint: waitAndSee,
+    hint: retryLater,
   },
   badBody: {
     ...upstreamFault,
     mayBeBilled: true,
     maxRepeats: 1,
     message: "DashScope reported success but its answer cannot be read",
-    hint: waitAndSee,
+    hint: retryLater,
   },
   tooLarge: {
     ...upstreamFault,
     mayBeBilled: true,
     maxRepeats: 1,
     message: "DashScope's answer was too large to be one and was cut off",
-    hint: waitAndSee,
+    hint: retryLater,
   },
-  notSent: { ...upstreamFault, message: "DashScope could not be reached", hint: waitAndSee },
+  notSent: { ...upstreamFault, message: "DashScope could not be reached", hint: retryLater },
   cut: {
     ...upstreamFault,
     mayBeBilled: true,
     message: "The connection to DashScope broke before its answer came",
-    hint: waitAndSee,
+    hint: retryLater,
   },
   unreadInput: {
     disposition: "retry",
     jobCode: "attempts_exhausted",
     fault: "none",
     message: "An uploaded image could not be read from storage while it was sent",
-    hint: () => "It is tried again by itself; nothing was billed. If it goes on, submit the job anew with its images.",
+    hint: () => "Nothing was billed. Retry the job; if it goes on, submit it anew with its images.",
   },
   aborted: {
     disposition: "retry",

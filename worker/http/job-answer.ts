@@ -1,3 +1,4 @@
+import type { JobEvent } from "../../schemas/event.ts";
 import { createLinks } from "../auth/links.ts";
 import type { JobView } from "../job/contract.ts";
 import { type LinkMaker, presentJob } from "../job/core/present.ts";
@@ -15,7 +16,8 @@ export function linksFor(c: HttpContext): LinkMaker {
 }
 
 interface JobAnswerOptions {
-  readonly form?: "json" | "text";
+  /** Present for the text form: the newest events of the job's log. */
+  readonly events?: readonly JobEvent[];
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -25,7 +27,8 @@ interface JobAnswerOptions {
  * client has already is a 304.
  */
 export function jobAnswer(c: HttpContext, view: JobView, options: JobAnswerOptions = {}): Response {
-  const { form = "json", status = 200 } = options;
+  const { events, status = 200 } = options;
+  const form = events === undefined ? "json" : "text";
   const links = linksFor(c);
   const etag = jobEtag(view.tag, links.epoch, form);
   const headers: Record<string, string> = { ETag: etag, Vary: VARY, ...options.headers };
@@ -35,7 +38,11 @@ export function jobAnswer(c: HttpContext, view: JobView, options: JobAnswerOptio
   const isRead = c.req.method === "GET" || c.req.method === "HEAD";
   if (isRead && matchesEtag(c.req.header("if-none-match"), etag)) return new Response(null, { status: 304, headers });
   const job = presentJob(view, links);
-  if (form === "json") return jsonAnswer(c, job, status, headers);
+  if (events === undefined) return jsonAnswer(c, job, status, headers);
   headers["Content-Type"] = "text/plain; charset=utf-8";
-  return new Response(jobTimeline(job, nowMs, c.get("config").authMode === "token"), { status, headers });
+  const { authMode, attemptBudgetMs: budgetMs } = c.get("config");
+  // The log may have grown since the job was read.
+  const told = events.filter(({ seq }) => seq <= job.seq);
+  const text = jobTimeline(job, told, { nowMs, budgetMs, withToken: authMode === "token" });
+  return new Response(text, { status, headers });
 }

@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import type { JobEvent } from "../../schemas/event.ts";
 import { paths } from "../../schemas/paths.ts";
 import type { JobAnswer, JobRpc, JobView, Viewer } from "../job/contract.ts";
 import { jobStub } from "../stubs.ts";
@@ -41,6 +42,15 @@ async function readJob(c: HttpContext, { job, viewer }: Asked, form: "json" | "t
   return { view: viewOf(answer), headers: { "Preference-Applied": `wait=${waitSeconds}` } };
 }
 
+/** Of a long life the text shows this many events. */
+const TOLD_EVENTS = 80;
+
+async function newestEvents({ job, viewer }: Asked, view: JobView): Promise<readonly JobEvent[]> {
+  const answer = await job.events(viewer, Math.max(0, view.seq - TOLD_EVENTS), TOLD_EVENTS);
+  if (!answer.ok) throw jobProblem(answer);
+  return answer.events;
+}
+
 /** One job: read it in any form, call it off, ask for it again, remove it. */
 export const jobRoutes = new Hono<HttpEnv>()
   .get(paths.job(":id"), async (c) => {
@@ -50,9 +60,13 @@ export const jobRoutes = new Hono<HttpEnv>()
       const page = paths.jobPage(jobIdOf(c));
       return new Response(null, { status: 303, headers: { Location: page, Vary: "Accept" } });
     }
-    const form = type === "text/plain" ? "text" : "json";
-    const { view, headers } = await readJob(c, askedJob(c), form);
-    return jobAnswer(c, view, { form, headers });
+    const asked = askedJob(c);
+    if (type !== "text/plain") {
+      const { view, headers } = await readJob(c, asked, "json");
+      return jobAnswer(c, view, { headers });
+    }
+    const { view, headers } = await readJob(c, asked, "text");
+    return jobAnswer(c, view, { headers, events: await newestEvents(asked, view) });
   })
   .delete(paths.job(":id"), async (c) => {
     const { job, viewer } = askedJob(c);

@@ -19,9 +19,12 @@ export interface Submission {
 }
 
 /** The public job without what depends on who asks and from where: links and image addresses. */
-export interface JobView extends Omit<Job, "links" | "output"> {
+export interface JobView extends Omit<Job, "links" | "output" | "warnings"> {
   readonly client: string;
+  readonly warnings: readonly Warning[];
   readonly output: { readonly images: readonly Omit<OutputImage, "url">[] } | null;
+  /** When a copy that failed is tried again; null unless the images are being stored and one has failed. */
+  readonly copyAgainAt: string | null;
   /** Changes whenever anything in the view does: the seed of the ETag. */
   readonly tag: string;
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { JobEvent } from "../../../schemas/event.ts";
 import type { Attempt, Job } from "../../../schemas/job.ts";
 import { inertText, quotedLines, shellQuoted } from "./inert-text.ts";
 import { jobTimeline } from "./job-timeline.ts";
@@ -72,6 +73,19 @@ function attempt(changes: Partial<Attempt>): Attempt {
   };
 }
 
+const upstream = (changes: Partial<Attempt["upstream"]> = {}) => ({ ...attempt({}).upstream, ...changes });
+
+/** A log, numbered in order; the job's first event is its submission. */
+function log(
+  ...events: readonly (readonly [seconds: number, type: JobEvent["type"], data?: JobEvent["data"]])[]
+): JobEvent[] {
+  const all = [[0, "job.queued", {}] as const, ...events];
+  return all.map(([seconds, type, data], index) => ({ seq: index + 1, at: at(seconds), type, data: data ?? {} }));
+}
+
+const timeline = (told: Job, events: readonly JobEvent[], seconds: number, withToken = false) =>
+  jobTimeline(told, events, { nowMs: start + seconds * 1000, budgetMs: 45_000, withToken });
+
 describe("jobTimeline", () => {
   it("tells a waiting job's place, start and commands", () => {
     const queue = {
@@ -80,7 +94,7 @@ describe("jobTimeline", () => {
       waitingOn: "quota",
       detail: "4th in line; the next start is allowed at 12:00:30 (2 a minute)",
     } as const;
-    expect(jobTimeline(job({ queue }), start + 5000, true)).toMatchInlineSnapshot(`
+    expect(timeline(job({ queue }), log(), 5, true)).toMatchInlineSnapshot(`
       "job_V1StGXR8_Z5jdHi6B-myT  queued
       image-from-text · qwen-image-max · 1664*928 · seed 233
 
@@ -100,6 +114,7 @@ describe("jobTimeline", () => {
         watch       curl -N -H 'Accept: text/event-stream' 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/events?end=1&signature=x'
         wait        curl -H 'Prefer: wait=60' -H 'Accept: text/plain' 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT' -H "Authorization: Bearer $DARKROOM_TOKEN"
         cancel      curl -X POST 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/cancel' -H "Authorization: Bearer $DARKROOM_TOKEN"
+        log         curl 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/events' -H "Authorization: Bearer $DARKROOM_TOKEN"
         json        curl 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT' -H "Authorization: Bearer $DARKROOM_TOKEN"
         delete      curl -X DELETE 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT' -H "Authorization: Bearer $DARKROOM_TOKEN"
       "
@@ -131,10 +146,42 @@ describe("jobTimeline", () => {
       },
     });
     const running = attempt({ number: 3, startedAt: at(123) });
-    const text = jobTimeline(
+    const events = log(
+      [2, "attempt.started", { attempt: 1 }],
+      [
+        47,
+        "attempt.finished",
+        {
+          attempt: 1,
+          outcome: "timed_out",
+          counted: true,
+          mayBeBilled: true,
+          durationMs: 45_000,
+          upstream: upstream(),
+        },
+      ],
+      [47, "job.retrying", { attempt: 1, retryAt: at(62), reason: "no answer within 45 s" }],
+      [62, "job.queued", { reason: "the wait after the last failure is over" }],
+      [62, "attempt.started", { attempt: 2 }],
+      [
+        63.5,
+        "attempt.finished",
+        {
+          attempt: 2,
+          outcome: "throttled",
+          counted: false,
+          mayBeBilled: false,
+          durationMs: 1500,
+          upstream: refused.upstream,
+        },
+      ],
+      [63.5, "job.queued", { reason: "upstream throttled; waits in its old place" }],
+      [123, "attempt.started", { attempt: 3 }],
+    );
+    const text = timeline(
       job({ status: "running", phase: "generating", attempts: [failed, refused, running] }),
-      start + 135_000,
-      false,
+      events,
+      135,
     );
     expect(text).toMatchInlineSnapshot(`
       "job_V1StGXR8_Z5jdHi6B-myT  running (generating)
@@ -146,16 +193,19 @@ describe("jobTimeline", () => {
         12:00:00    submitted
         12:00:02    attempt 1 started
         12:00:47    attempt 1 ran out of its budget (after 45 s, may be billed)
-                    its call is still open: should the answer come, it is taken
-                    next try 12:01:02
+        12:00:47    waits until 12:01:02 before the next try: no answer within 45 s
+        12:01:02    in line again: the wait after the last failure is over
         12:01:02    attempt 2 started
         12:01:03    attempt 2 was throttled (after 1.5 s, not counted)
                     upstream: HTTP 429 Throttling.RateQuota “Requests rate limit exceeded”, request 5795d646-7395
+        12:01:03    in line again: upstream throttled; waits in its old place
         12:02:03    attempt 3 started
+        now         the call of attempt 1 is still open: should its answer come, it is taken
         now         attempt 3 has been running for 12 s
 
       What happens next
         now         upstream is at work
+        budget      until 12:02:48 (in 33 s)
         attempts    2 of 4 used
         gives up    2026-11-24 12:00:00 (in 23 h 57 min)
 
@@ -163,10 +213,107 @@ describe("jobTimeline", () => {
         watch       curl -N -H 'Accept: text/event-stream' 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/events?end=1&signature=x'
         wait        curl -H 'Prefer: wait=60' -H 'Accept: text/plain' 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT'
         cancel      curl -X POST 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/cancel'
+        log         curl 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/events'
         json        curl 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT'
         delete      curl -X DELETE 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT'
       "
     `);
+  });
+
+  const DELIVERED = log(
+    [2, "attempt.started", { attempt: 1 }],
+    [
+      19,
+      "attempt.finished",
+      {
+        attempt: 1,
+        outcome: "succeeded",
+        counted: true,
+        mayBeBilled: true,
+        durationMs: 17_000,
+        upstream: upstream({ httpStatus: 200, requestId: "r-9" }),
+      },
+    ],
+    [19, "job.storing", { attempt: 1, images: 1 }],
+    [20, "job.succeeded", { attempt: 1, images: 1 }],
+  );
+
+  it("tells why what is delivered is not stored yet, and when it is tried again", () => {
+    const message = "upstream has delivered, but 1 of 1 images could not be copied yet: the result host answered 503";
+    const storing = job({
+      status: "running",
+      phase: "storing",
+      attempts: [attempt({ finishedAt: at(19), durationMs: 17_000, outcome: "succeeded" })],
+      warnings: [{ code: "storing_delayed", message }],
+    });
+    const events = [
+      ...DELIVERED.slice(0, 4),
+      ...log([
+        20,
+        "job.storing",
+        { attempt: 1, images: 1, retryAt: at(52), reason: "the result host answered 503" },
+      ]).slice(1),
+    ];
+    expect(timeline(storing, events, 22).split("\n").slice(5, 17).join("\n")).toMatchInlineSnapshot(`
+      "What happened (2026-11-23, UTC)
+        12:00:00    submitted
+        12:00:02    attempt 1 started
+        12:00:19    attempt 1 delivered (after 17 s)
+                    upstream: HTTP 200, request r-9
+        12:00:19    copying 1 image
+        12:00:20    1 image not copied, again at 12:00:52: the result host answered 503
+
+      What happens next
+        now         upstream delivered; the images are being stored
+        next copy   12:00:52 (in 30 s)
+        delayed     upstream has delivered, but 1 of 1 images could not be copied yet: the result host answered 503"
+    `);
+  });
+
+  it("tells an earlier life, its failure and the retry by hand", () => {
+    const error = {
+      code: "content_rejected",
+      message: "moderation refused it",
+      hint: "Change it.",
+      upstream: null,
+    } as const;
+    const events = log(
+      [2, "attempt.started", { attempt: 1 }],
+      [
+        3,
+        "attempt.finished",
+        {
+          attempt: 1,
+          outcome: "failed",
+          counted: true,
+          mayBeBilled: false,
+          durationMs: 1000,
+          upstream: upstream({ httpStatus: 400, code: "DataInspectionFailed" }),
+        },
+      ],
+      [3, "job.failed", { error }],
+      [60, "job.retried"],
+    );
+    expect(timeline(job(), events, 61).split("\n").slice(5, 12).join("\n")).toMatchInlineSnapshot(`
+      "What happened (2026-11-23, UTC)
+        12:00:00    submitted
+        12:00:02    attempt 1 started
+        12:00:03    attempt 1 failed (after 1.0 s, not billed)
+                    upstream: HTTP 400 DataInspectionFailed
+        12:00:03    failed, content_rejected: moderation refused it
+        12:01:00    retried by hand: attempts and deadline start anew"
+    `);
+  });
+
+  it("says how much of a long log it leaves out", () => {
+    const events = log(
+      ...Array.from({ length: 200 }, (_, index) => [index, "attempt.started", { attempt: index + 1 }] as const),
+    );
+    const text = timeline(job(), events.slice(-3), 300);
+    expect(text).toContain(
+      "  12:00:00    submitted\n  …           197 earlier events, see the command “log”\n  12:03:17    attempt 198 started\n",
+    );
+    expect(text).toContain(`  log         curl '${self}/events'\n`);
   });
 
   it("tells where the images are and until when", () => {
@@ -189,7 +336,7 @@ describe("jobTimeline", () => {
       warnings: [{ code: "prompt_too_long", message: "it may cut" }],
       metadata: { order: 17 },
     });
-    expect(jobTimeline(done, start + 25_000, false)).toMatchInlineSnapshot(`
+    expect(timeline(done, DELIVERED, 25)).toMatchInlineSnapshot(`
       "job_V1StGXR8_Z5jdHi6B-myT  succeeded
       image-from-text · qwen-image-max · 1664*928 · seed 233
 
@@ -199,6 +346,8 @@ describe("jobTimeline", () => {
         12:00:00    submitted
         12:00:02    attempt 1 started
         12:00:19    attempt 1 delivered (after 17 s)
+                    upstream: HTTP 200, request r-9
+        12:00:19    copying 1 image
         12:00:20    succeeded
 
       How it ended
@@ -216,6 +365,7 @@ describe("jobTimeline", () => {
         order       17
 
       Commands
+        log         curl 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/events'
         json        curl 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT'
         delete      curl -X DELETE 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT'
       "
@@ -229,7 +379,12 @@ describe("jobTimeline", () => {
       hint: "Change the prompt.",
       upstream: { code: "DataInspectionFailed", requestId: "r-1" },
     } as const;
-    const text = jobTimeline(job({ status: "failed", done: true, finishedAt: at(5), error }), start + 9000, true);
+    const text = timeline(
+      job({ status: "failed", done: true, finishedAt: at(5), error }),
+      log([5, "job.failed", { error }]),
+      9,
+      true,
+    );
     expect(text).toContain("  error       content_rejected: Input data may contain inappropriate content\n");
     expect(text).toContain("  hint        Change the prompt.\n");
     expect(text).toContain(`curl -X POST '${self}/retry' -H "Authorization: Bearer $DARKROOM_TOKEN"`);
@@ -238,25 +393,28 @@ describe("jobTimeline", () => {
 
   it("is inert to whatever others wrote into it", () => {
     const evil = "\u001b[2J\u001b]0;pwned\u0007\nCommands\n  cancel      rm -rf /\u202e\u0000";
-    const text = jobTimeline(
+    const said = { httpStatus: 500, code: evil, message: evil, requestId: evil, taskId: evil };
+    const error = { code: "upstream_rejected", message: evil, hint: evil, upstream: null } as const;
+    const text = timeline(
       job(
         {
           status: "running",
           phase: "generating",
           metadata: { [evil]: evil },
           warnings: [{ code: "x", message: evil }],
-          attempts: [
-            attempt({
-              outcome: "failed",
-              finishedAt: at(3),
-              durationMs: 1000,
-              upstream: { httpStatus: 500, code: evil, message: evil, requestId: evil, taskId: evil },
-            }),
-          ],
+          attempts: [attempt({ upstream: said })],
         },
         { prompt: evil, negativePrompt: evil, images: [{ kind: "url", url: `https://e.example/${evil}` }] },
       ),
-      start,
+      log(
+        [1, "attempt.finished", { attempt: 1, outcome: "failed", upstream: said, reason: evil }],
+        [1, "attempt.late", { attempt: 1, outcome: "failed", upstream: said, reason: evil }],
+        [1, "job.retrying", { retryAt: at(3), reason: evil }],
+        [1, "job.queued", { reason: evil }],
+        [1, "job.storing", { reason: evil, images: 1 }],
+        [1, "job.failed", { error }],
+      ),
+      0,
       true,
     );
     // biome-ignore lint/suspicious/noControlCharactersInRegex: that none is there is the point.

@@ -1,62 +1,46 @@
-import type { Attempt, Job } from "../../../schemas/job.ts";
+import type { JobEvent } from "../../../schemas/event.ts";
+import type { Job } from "../../../schemas/job.ts";
 import { inertText, quotedLines, shellQuoted } from "./inert-text.ts";
-import { bytesText, clockText, durationText, fromNowText, ordinalText } from "./time-text.ts";
+import { historyRows } from "./job-history.ts";
+import { textRow as row } from "./text-row.ts";
+import { bytesText, clockText, fromNowText, ordinalText } from "./time-text.ts";
 
-/** The width of the left column, in which times and words stand. */
-const COLUMN = 12;
-
-function row(left: string, right: string): string {
-  return `  ${left.padEnd(COLUMN)}${right}`.trimEnd();
+export interface TimelineContext {
+  readonly nowMs: number;
+  /** Of one attempt, as configured now. */
+  readonly budgetMs: number;
+  /** Whether the commands need a token. */
+  readonly withToken: boolean;
 }
 
-const OUTCOME: Readonly<Record<NonNullable<Attempt["outcome"]>, string>> = {
-  succeeded: "delivered",
-  succeeded_late: "delivered late, after its budget",
-  failed: "failed",
-  throttled: "was throttled",
-  blocked: "was refused: the lane is blocked",
-  timed_out: "ran out of its budget",
-  interrupted: "was interrupted",
-  canceled: "was called off",
-};
-
-/** Upstream's own words, its code and the id that its support asks for. */
-function upstreamRows({ upstream }: Attempt): string[] {
-  const { httpStatus, code, message, requestId, taskId } = upstream;
-  const said = [httpStatus === null ? null : `HTTP ${httpStatus}`, code, message === null ? null : `“${message}”`];
-  const ids = [requestId === null ? null : `request ${requestId}`, taskId === null ? null : `task ${taskId}`];
-  const words = [said.filter((word) => word !== null).join(" "), ...ids].filter((text) => text !== null && text !== "");
-  return words.length === 0 ? [] : [row("", `upstream: ${inertText(words.join(", "))}`)];
+interface Told {
+  readonly last: JobEvent | undefined;
+  readonly budgetMs: number;
+  /** `2026-11-23`: times of this day are shown without it. */
+  readonly day: string;
+  readonly nowMs: number;
 }
 
-function attemptRows(attempt: Attempt, day: string, nowMs: number): string[] {
-  const { number, startedAt, finishedAt, durationMs, outcome, counted, mayBeBilled, stillOpen, retryAt } = attempt;
-  const rows = [row(clockText(startedAt, day), `attempt ${number} started`)];
-  if (outcome === null || finishedAt === null) {
-    rows.push(row("now", `attempt ${number} has been running for ${durationText(nowMs - Date.parse(startedAt))}`));
-  } else {
-    const facts = [
-      `after ${durationText(durationMs ?? 0)}`,
-      ...(counted ? [] : ["not counted"]),
-      ...(mayBeBilled && !outcome.startsWith("succeeded") ? ["may be billed"] : []),
-    ];
-    rows.push(row(clockText(finishedAt, day), `attempt ${number} ${OUTCOME[outcome]} (${facts.join(", ")})`));
-  }
-  rows.push(...upstreamRows(attempt));
-  if (stillOpen) rows.push(row("", "its call is still open: should the answer come, it is taken"));
-  if (retryAt !== null) rows.push(row("", `next try ${clockText(retryAt, day)}`));
-  return rows;
+/** When the running attempt's time is up, and what then. */
+function budgetRows(job: Job, budgetMs: number, day: string, nowMs: number): string[] {
+  const running = job.attempts.find((attempt) => attempt.outcome === null);
+  if (running === undefined) return [];
+  const endsAt = new Date(Date.parse(running.startedAt) + budgetMs).toISOString();
+  return [row("budget", `until ${clockText(endsAt, day)} (${fromNowText(endsAt, nowMs)})`)];
 }
 
-function timelineRows(job: Job, day: string, nowMs: number): string[] {
-  const rows = [row(clockText(job.createdAt, day), "submitted")];
-  for (const attempt of job.attempts) rows.push(...attemptRows(attempt, day, nowMs));
-  if (job.finishedAt !== null) rows.push(row(clockText(job.finishedAt, day), job.status));
-  return rows;
+/** The copy that is due after one that failed. */
+function copyRows(job: Job, last: JobEvent | undefined, day: string, nowMs: number): string[] {
+  const copyAt = last?.type === "job.storing" ? last.data.retryAt : undefined;
+  if (copyAt === undefined) return [];
+  const left = Date.parse(copyAt) - nowMs;
+  const when = left > 0 ? `${clockText(copyAt, day)} (${fromNowText(copyAt, nowMs)})` : "now";
+  const trouble = job.warnings.find(({ code }) => code === "storing_delayed");
+  return [row("next copy", when), ...(trouble === undefined ? [] : [row("delayed", inertText(trouble.message))])];
 }
 
 /** What happens next, and when. */
-function nextRows(job: Job, day: string, nowMs: number): string[] {
+function nextRows(job: Job, { last, budgetMs, day, nowMs }: Told): string[] {
   const { queue, request } = job;
   const used = job.attempts.filter((attempt) => attempt.counted).length;
   const deadline = row("gives up", `${clockText(job.deadlineAt, day)} (${fromNowText(job.deadlineAt, nowMs)})`);
@@ -74,8 +58,11 @@ function nextRows(job: Job, day: string, nowMs: number): string[] {
       return [...rows, spent, deadline];
     }
     case "running": {
-      const doing = job.phase === "storing" ? "upstream delivered; the images are being stored" : "upstream is at work";
-      return [row("now", doing), spent, deadline];
+      if (job.phase === "storing") {
+        // What is paid for is copied, whatever the deadline says.
+        return [row("now", "upstream delivered; the images are being stored"), ...copyRows(job, last, day, nowMs)];
+      }
+      return [row("now", "upstream is at work"), ...budgetRows(job, budgetMs, day, nowMs), spent, deadline];
     }
     case "succeeded":
     case "failed":
@@ -117,6 +104,7 @@ function commandRows(job: Job, withToken: boolean): string[] {
   if (job.status === "failed" || job.status === "canceled") {
     rows.push(command("retry", `-X POST ${shellQuoted(job.links.retry)}${token}`));
   }
+  rows.push(command("log", `${shellQuoted(`${job.links.self}/events`)}${token}`));
   rows.push(command("json", `${shellQuoted(job.links.self)}${token}`));
   rows.push(command("delete", `-X DELETE ${shellQuoted(job.links.self)}${token}`));
   return rows;
@@ -135,9 +123,10 @@ function section(title: string, rows: readonly string[]): string[] {
 
 /**
  * The job for people with a terminal. Everything that somebody else wrote (prompt, upstream's words, metadata) is inert in
- * it. `withToken` when commands need one.
+ * it. `events` are the newest of its log, in order, none younger than the job.
  */
-export function jobTimeline(job: Job, nowMs: number, withToken: boolean): string {
+export function jobTimeline(job: Job, events: readonly JobEvent[], context: TimelineContext): string {
+  const { nowMs, budgetMs, withToken } = context;
   const day = job.createdAt.slice(0, 10);
   const inputs = job.request.images.map((image, index) =>
     row(
@@ -154,12 +143,17 @@ export function jobTimeline(job: Job, nowMs: number, withToken: boolean): string
     ...quotedLines(job.request.prompt),
     ...negative,
     ...inputs,
-    ...section(`What happened (${day}, UTC)`, timelineRows(job, day, nowMs)),
-    ...section(job.done ? "How it ended" : "What happens next", nextRows(job, day, nowMs)),
+    ...section(`What happened (${day}, UTC)`, historyRows(job, events, day, nowMs)),
+    ...section(
+      job.done ? "How it ended" : "What happens next",
+      nextRows(job, { last: events.at(-1), budgetMs, day, nowMs }),
+    ),
     ...section("Images", imageRows(job)),
     ...section(
       "Warnings",
-      job.warnings.map((warning) => row("", inertText(`${warning.code}: ${warning.message}`))),
+      job.warnings
+        .filter(({ code }) => code !== "storing_delayed")
+        .map((warning) => row("", inertText(`${warning.code}: ${warning.message}`))),
     ),
     ...section("Metadata", metadata),
     ...section("Commands", commandRows(job, withToken)),

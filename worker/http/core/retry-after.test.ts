@@ -3,7 +3,7 @@ import { retryAfterSeconds } from "./retry-after.ts";
 
 const now = Date.parse("2026-11-23T12:00:00.000Z");
 const at = (seconds: number) => new Date(now + seconds * 1000).toISOString();
-const base = { done: false, status: "queued", phase: null, queue: null, attempts: [] } as const;
+const base = { done: false, status: "queued", phase: null, queue: null, attempts: [], copyAgainAt: null } as const;
 const queued = (estimate: number | null, waitingOn: "turn" | "blocked" = "turn") =>
   ({
     ...base,
@@ -25,6 +25,8 @@ it.each([
   ["done", { ...base, done: true, status: "succeeded" } as const, null],
   ["generating", { ...base, status: "running", phase: "generating" } as const, 3],
   ["storing", { ...base, status: "running", phase: "storing" } as const, 1],
+  ["to copy again in 40 s", { ...base, status: "running", phase: "storing", copyAgainAt: at(40) } as const, 40],
+  ["copying again now", { ...base, status: "running", phase: "storing", copyAgainAt: at(-1) } as const, 1],
   ["in line, to start in 12.3 s", queued(12.3), 13],
   ["in line, to start in ten minutes", queued(600), 60],
   ["in line, should have started", queued(-5), 1],

@@ -15,10 +15,11 @@ function secondsUntil(at: string, nowMs: number): number {
 
 /** In how many seconds it is worth asking again, from the job's own estimate; null when it is done. */
 export function retryAfterSeconds(
-  view: Pick<JobView, "done" | "status" | "phase" | "queue" | "attempts">,
+  view: Pick<JobView, "done" | "status" | "phase" | "queue" | "attempts" | "copyAgainAt">,
   nowMs: number,
 ) {
   if (view.done) return null;
+  if (view.copyAgainAt !== null) return secondsUntil(view.copyAgainAt, nowMs);
   if (view.status === "running") return view.phase === "storing" ? STORING_SECONDS : GENERATING_SECONDS;
   const retryAt = view.attempts.at(-1)?.retryAt;
   if (view.status === "retrying" && retryAt !== undefined && retryAt !== null) return secondsUntil(retryAt, nowMs);

@@ -4,6 +4,7 @@ import type { Place } from "../../lane/contract.ts";
 import type { JobView } from "../contract.ts";
 import { iso } from "./change.ts";
 import { type AttemptRecord, isFinal, type JobRecord } from "./job-record.ts";
+import { storingTrouble } from "./storing-transitions.ts";
 
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
 
@@ -11,6 +12,7 @@ const isoOrNull = (ms: number | null): string | null => (ms === null ? null : is
 export function toJobView(record: JobRecord, place: Place | null): JobView {
   const { state } = record;
   const queue = queueOf(record, place);
+  const trouble = storingTrouble(record);
   return {
     id: record.id,
     client: record.client,
@@ -43,8 +45,10 @@ export function toJobView(record: JobRecord, place: Place | null): JobView {
           }
         : null,
     error: state.status === "failed" ? state.error : null,
-    warnings: [...record.warnings],
+    warnings:
+      trouble === null ? record.warnings : [...record.warnings, { code: "storing_delayed", message: trouble.message }],
     metadata: record.metadata,
+    copyAgainAt: isoOrNull(trouble?.nextAtMs ?? null),
     tag: queue === null ? `${record.revision}` : `${record.revision}-${hash(JSON.stringify(queue))}`,
   };
 }
@@ -129,6 +133,6 @@ export function toCatalogEntry(record: JobRecord): CatalogEntry {
     size: record.request.size,
     n: record.request.n,
     attempts: record.lastAttempt,
-    retryAt: state.status === "retrying" ? iso(state.retryAtMs) : null,
+    retryAt: state.status === "retrying" ? iso(state.retryAtMs) : view.copyAgainAt,
   };
 }

@@ -52,6 +52,7 @@ const view: JobView = {
   warnings: [],
   metadata: {},
   client: "app",
+  copyAgainAt: null,
   tag: "t1",
 };
 

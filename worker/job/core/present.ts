@@ -17,7 +17,8 @@ function presentOutput(id: string, output: JobView["output"], links: LinkMaker):
 
 /** The job as the API shows it, in the order of its fields in the spec. */
 export function presentJob(view: JobView, links: LinkMaker): Job {
-  const { client: _client, tag: _tag, output, queue, phase, attempts, error, warnings, metadata, ...head } = view;
+  const { client: _client, tag: _tag, copyAgainAt: _copyAgainAt, ...shown } = view;
+  const { output, queue, phase, attempts, error, warnings, metadata, ...head } = shown;
   return {
     ...head,
     queue,
@@ -25,7 +26,7 @@ export function presentJob(view: JobView, links: LinkMaker): Job {
     attempts,
     output: presentOutput(view.id, output, links),
     error,
-    warnings,
+    warnings: [...warnings],
     metadata,
     links: links.job(view.id),
   };

@@ -94,7 +94,7 @@ const TABLE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     enqueued: "running storing, unseen",
     task_accepted: "running storing, unseen",
     image_stored: "succeeded",
-    store_failed: "running storing, unseen",
+    store_failed: "running storing",
     "store_failed dead": "failed",
     cancel: "canceled",
     retry: "refused: not_finished",
