@@ -6,9 +6,12 @@ describe("faultOf", () => {
     expect(faultOf(word)).not.toBeNull();
   });
 
-  it.each(["", "nonsense", "slow", "slow:long", "result-", "error:", "expires:x"])("does not know %j", (word) => {
-    expect(faultOf(word)).toBeNull();
-  });
+  it.each(["", "nonsense", "constructor", "slow", "slow:long", "result-", "error:", "expires:x"])(
+    "does not know %j",
+    (word) => {
+      expect(faultOf(word)).toBeNull();
+    },
+  );
 
   it("takes any code of upstream's", () => {
     expect(faultOf("error:Throttling.BurstRate")).toMatchObject({ type: "error", code: "Throttling.BurstRate" });
@@ -30,6 +33,16 @@ describe("parseDurationMs", () => {
 });
 
 describe("faults in a prompt", () => {
+  it("keep the case of upstream's code, whatever the case of the word", () => {
+    for (const prompt of ["a [fault:error:InvalidParameter]", "a [Fault:Error:InvalidParameter]"]) {
+      expect(promptMarkers(prompt)).toMatchObject([{ fault: { type: "error", code: "InvalidParameter" } }]);
+    }
+    expect(promptMarkers("a [fault:SLOW:20S] [fault:Result-HTML]")).toMatchObject([
+      { fault: { type: "slow", extraMs: 20_000 } },
+      { fault: { type: "result", how: "html" } },
+    ]);
+  });
+
   const sequence = (prompt: string, calls: number): (string | null)[] =>
     Array.from({ length: calls }, (_, earlier) => promptFault(promptMarkers(prompt), earlier)?.type ?? null);
 

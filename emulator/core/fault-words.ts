@@ -53,12 +53,17 @@ export const FAULT_WORDS: readonly string[] = [
   ...RESULT_FAULTS.map((how) => `result-${how}`),
 ];
 
-/** One fault from its word: `429`, `slow:20s`, `error:Throttling.BurstRate`, `result-not-found`; null for an unknown one. */
+/**
+ * One fault from its word: `429`, `slow:20s`, `error:Throttling.BurstRate`, `result-not-found`; null for an unknown one. The
+ * word's own case is no matter; a code keeps its.
+ */
 export function faultOf(word: string): Fault | null {
-  const plain = PLAIN[word];
+  const lower = word.toLowerCase();
+  const plain = Object.hasOwn(PLAIN, lower) ? PLAIN[lower] : undefined;
   if (plain !== undefined) return Fault.parse(plain);
-  const [name = "", value = ""] = word.split(/:(.*)/s, 2);
-  const ms = parseDurationMs(value);
+  const [given = "", value = ""] = word.split(/:(.*)/s, 2);
+  const name = given.toLowerCase();
+  const ms = parseDurationMs(value.toLowerCase());
   switch (name) {
     case "slow":
       return ms === null ? null : (Fault.safeParse({ type: "slow", extraMs: ms }).data ?? null);
@@ -67,8 +72,8 @@ export function faultOf(word: string): Fault | null {
     case "error":
       return value === "" ? null : Fault.parse({ type: "error", code: refusalOf(value).code });
     default: {
-      const result = Fault.safeParse({ type: "result", how: word.replace(/^result-/, "") });
-      return word.startsWith("result-") && result.success ? result.data : null;
+      const result = Fault.safeParse({ type: "result", how: lower.replace(/^result-/, "") });
+      return lower.startsWith("result-") && result.success ? result.data : null;
     }
   }
 }
@@ -87,7 +92,7 @@ function repeated(fault: Fault, times: number | null): Marker {
 /** The `[fault:WORD]` and `[fault:WORD xN]` of a prompt, in order. Unknown words are passed over. */
 export function promptMarkers(prompt: string): readonly Marker[] {
   return Array.from(prompt.matchAll(/\[fault:([^\s\]]+)(?:\s+x(\d{1,4}))?\]/gi)).flatMap(([, word = "", count]) => {
-    const fault = faultOf(word.toLowerCase()) ?? faultOf(word);
+    const fault = faultOf(word);
     return fault === null ? [] : [repeated(fault, count === undefined ? null : Number(count))];
   });
 }
