@@ -47,6 +47,18 @@ describe("the whole product", () => {
     expect(health).toMatchObject({ status: "ok", service: "darkroom" });
   });
 
+  it("answers as the API where the API is, and with the page elsewhere", async () => {
+    for (const path of ["/api", "/api/", "/api?x=1", "/api/nowhere"]) {
+      const answer = await fetch(`${product.baseUrl}${path}`, { headers: { accept: "text/html" } });
+      expect(answer.status, path).toBe(404);
+      expect(answer.headers.get("content-type"), path).toBe("application/problem+json");
+    }
+    for (const path of ["/", "/jobs/job_V1StGXR8_Z5jdHi6B-myT", "/apix"]) {
+      const answer = await fetch(`${product.baseUrl}${path}`);
+      expect(answer.headers.get("content-type"), path).toContain("text/html");
+    }
+  });
+
   it("makes an image of the size asked, pays once, and keeps the very bytes that upstream delivered", async () => {
     const job = await submit("a lighthouse, made once", { size: "928x1664" });
     expect(job.status).toBe("succeeded");
