@@ -122,10 +122,15 @@ export const InputImage = z.discriminatedUnion("kind", [
 ]);
 export type InputImage = z.infer<typeof InputImage>;
 
+export const MAX_METADATA_KEY_CHARS = 64;
+
 /** Small facts of the submitter's own, echoed and never read by us. */
 export const Metadata = z
-  .record(z.string().min(1).max(64), z.union([z.string().max(500), z.number(), z.boolean(), z.null()]))
-  .refine((value) => Object.keys(value).length <= 20, "at most 20 entries");
+  .record(
+    z.string().min(1).max(MAX_METADATA_KEY_CHARS),
+    z.union([z.string().max(500), z.number(), z.boolean(), z.null()]),
+  )
+  .refine((value) => Object.keys(value).length <= 20, "must have 20 entries at most");
 export type Metadata = z.infer<typeof Metadata>;
 
 /** The request as normalised. `null` leaves the choice to upstream. */

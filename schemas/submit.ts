@@ -9,7 +9,8 @@ export const MAX_INPUT_IMAGES = 3;
 /** Three images of 10 MB in base64, and room for the rest. */
 export const MAX_BODY_BYTES = 42 * 1024 * 1024;
 
-const SIZE = /^[1-9]\d{1,4}[*x][1-9]\d{1,4}$/i;
+/** Any two sides: which of them a model makes, its own table says, in its own words. */
+const SIZE = /^[1-9]\d{0,4}[*x][1-9]\d{0,4}$/i;
 
 const ours = {
   priority: Priority.optional(),

@@ -19,7 +19,7 @@ export interface RequestCheck {
 }
 
 /** A checked request's size: `1664*928`, with an asterisk; other spellings are normalised before. */
-const SIZE = /^([1-9]\d{1,4})\*([1-9]\d{1,4})$/;
+const SIZE = /^([1-9]\d{0,4})\*([1-9]\d{0,4})$/;
 
 /** Checks a normalised request. Paths are JSON Pointers of the request's own field names. */
 export function checkAgainstModel(
@@ -36,13 +36,11 @@ export function checkAgainstModel(
       warnings: [],
     };
   }
-  if (request.size !== null) {
-    const message = sizeRefusal(model, request.size);
-    if (message !== null) errors.push({ path: "/size", message });
+  if (request.size !== null && !takesSize(model, request.size)) {
+    errors.push({ path: "/size", message: `${sizeRule(model)}; got ${request.size}` });
   }
   if (request.n > model.maxN) {
-    const most = model.maxN === 1 ? "one image a job" : `at most ${model.maxN} images a job`;
-    errors.push({ path: "/n", message: `${model.model} makes ${most}; ${request.n} were asked for` });
+    errors.push({ path: "/n", message: `${countRule(model)}; ${request.n} were asked for` });
   }
   errors.push(...optionRefusals(model, request));
   if (workflow === "image-from-reference") {
@@ -55,31 +53,46 @@ export function checkAgainstModel(
   return { errors, warnings: warningsOf(model, request, region) };
 }
 
-function sizeRefusal(model: ModelFacts, size: string): string | null {
-  const { sizes } = model;
-  if (sizes.kind === "none") return `${model.model} takes no size: its output follows the last image`;
+/** How many images a model makes, as a sentence. */
+export function countRule(model: ModelFacts): string {
+  return `${model.model} makes ${model.maxN === 1 ? "one image a job" : `at most ${model.maxN} images a job`}`;
+}
+
+/** Which sizes a model takes, as a sentence. */
+export function sizeRule({ model, sizes }: ModelFacts): string {
+  switch (sizes.kind) {
+    case "none":
+      return `${model} takes no size: its output follows the last image`;
+    case "fixed":
+      return `${model} takes ${sizes.sizes.join(", ")}`;
+    case "sides":
+      return `${model} takes sides of ${sizes.min} to ${sizes.max} pixels`;
+    case "area": {
+      const least = Math.sqrt(sizes.minArea);
+      const most = Math.sqrt(sizes.maxArea);
+      return `${model} takes between ${least}*${least} and ${most}*${most} pixels in all, and sides of at most 1:${sizes.maxRatio}`;
+    }
+    default:
+      throw new Error(`no such kind of sizes: ${JSON.stringify(sizes satisfies never)}`);
+  }
+}
+
+function takesSize({ sizes }: ModelFacts, size: string): boolean {
   const match = SIZE.exec(size);
-  if (match === null) return "must look like 1664*928";
+  if (match === null) return false;
   const width = Number(match[1]);
   const height = Number(match[2]);
   switch (sizes.kind) {
+    case "none":
+      return false;
     case "fixed":
-      return sizes.sizes.includes(size) ? null : `${model.model} takes ${sizes.sizes.join(", ")}; got ${size}`;
+      return sizes.sizes.includes(size);
     case "sides":
-      if (Math.min(width, height) >= sizes.min && Math.max(width, height) <= sizes.max) return null;
-      return `${model.model} takes sides of ${sizes.min} to ${sizes.max} pixels; got ${size}`;
+      return Math.min(width, height) >= sizes.min && Math.max(width, height) <= sizes.max;
     case "area": {
       const area = width * height;
-      if (area < sizes.minArea || area > sizes.maxArea) {
-        const least = Math.sqrt(sizes.minArea);
-        const most = Math.sqrt(sizes.maxArea);
-        const bounds = `between ${least}*${least} and ${most}*${most} pixels in all`;
-        return `${model.model} takes ${bounds}; ${size} has ${area.toLocaleString("en")}`;
-      }
-      if (Math.max(width / height, height / width) > sizes.maxRatio) {
-        return `${model.model} takes sides of at most 1:${sizes.maxRatio}; got ${size}`;
-      }
-      return null;
+      const ratio = Math.max(width / height, height / width);
+      return area >= sizes.minArea && area <= sizes.maxArea && ratio <= sizes.maxRatio;
     }
     default:
       throw new Error(`no such kind of sizes: ${JSON.stringify(sizes satisfies never)}`);

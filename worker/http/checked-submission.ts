@@ -2,11 +2,11 @@ import type { JobRequest, Metadata, Warning } from "../../schemas/job.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { FieldError } from "../../schemas/problem.ts";
 import type { TextSubmit } from "../../schemas/submit.ts";
-import { checkAgainstModel } from "../dashscope/check-request.ts";
+import { checkAgainstModel, countRule, sizeRule } from "../dashscope/check-request.ts";
 import { type ModelFacts, modelFor, modelsDoing } from "../dashscope/models.ts";
 import type { Config } from "../env.ts";
 import type { Found } from "./core/given-fields.ts";
-import { type FormFile, normaliseSubmit } from "./core/normalise-submit.ts";
+import { type FormFile, type NormaliseAnswer, normaliseSubmit } from "./core/normalise-submit.ts";
 import { ProblemError } from "./problem.ts";
 
 /** A submission that its model takes; of its images nothing is known yet but their number. */
@@ -45,10 +45,27 @@ function requestOf(submit: TextSubmit, model: ModelFacts, config: Config): Omit<
   };
 }
 
+/** The errors, those of a size or a number of images with what the model takes. */
+function withModelRules(
+  { errors, model: given, pointerOf }: Extract<NormaliseAnswer, { ok: false }>,
+  byDefault: string,
+): FieldError[] {
+  const model = modelFor(typeof given === "string" ? given : byDefault);
+  if (model === null) return [...errors];
+  const rules = new Map([
+    [pointerOf("/size"), sizeRule(model)],
+    [pointerOf("/n"), countRule(model)],
+  ]);
+  return errors.map(({ path, message }) => {
+    const rule = rules.get(path);
+    return { path, message: rule === undefined ? message : `${message}; ${rule}` };
+  });
+}
+
 /** The submission with every default filled in, or a problem that names each field that is wrong. */
 export function checkSubmission(workflow: Workflow, found: Found, config: Config): CheckedSubmission {
   const normal = normaliseSubmit(workflow, found);
-  if (!normal.ok) throw invalid(normal.errors);
+  if (!normal.ok) throw invalid(withModelRules(normal, config.models[workflow]));
   const { submit, pointerOf } = normal;
   const name = submit.model ?? config.models[workflow];
   const model = modelFor(name);

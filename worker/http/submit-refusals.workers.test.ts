@@ -167,7 +167,7 @@ describe("a bad submission gets its own problem, and nothing is stored for it", 
       () => form({ prompt: "a", image: new File(["hello"], "a.png", { type: "image/png" }) }),
       400,
       "invalid_request",
-      "/image",
+      "/image/0",
     ],
     [
       "an image of 11 MB, as data URL",
@@ -181,7 +181,7 @@ describe("a bad submission gets its own problem, and nothing is stored for it", 
       () => form({ prompt: "a", image: new Blob([withHead(ELEVEN_MB)]) }),
       413,
       "image_too_large",
-      "/image",
+      "/image/0",
     ],
     [
       "an image that is no base64",
@@ -247,6 +247,21 @@ describe("a bad submission gets its own problem, and nothing is stored for it", 
     expect(problem.detail).not.toBe("");
     expect(problem.errors?.[0]?.path ?? null).toBe(path);
   });
+});
+
+it.each([
+  ["a size of one digit", { size: "5*5" }, "/size", "qwen-image-max takes 1664*928, 1472*1104, "],
+  ["a size that is none", { size: "big" }, "/size", '; got the text "big"; qwen-image-max takes 1664*928, '],
+  [
+    "a size of another model",
+    { size: 5, model: "qwen-image-2.0" },
+    "/size",
+    "qwen-image-2.0 takes between 512*512 and",
+  ],
+  ["more images than any makes", { n: 7 }, "/n", "; got the number 7; qwen-image-max makes one image a job"],
+])("says what the model takes of %s", async (_name, wrong, path, words) => {
+  const { errors } = Problem.parse(await (await json(TEXT, { prompt: "a", ...wrong })).json());
+  expect(errors).toEqual([{ path, message: expect.stringContaining(words) }]);
 });
 
 it("never repeats a broken body in its answer", async () => {

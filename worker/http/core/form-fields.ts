@@ -20,11 +20,12 @@ function typed(field: Field, text: string): unknown {
 
 /**
  * The fields of a form's parts, in their order: numbers and booleans are read from text, `metadata` from JSON. An empty part is
- * one that was not filled in.
+ * one that was not filled in. Of the image parts of one name the first has the pointer `/images/0`.
  */
 export function formFields(parts: Iterable<readonly [string, string | Blob]>): Found {
   const given: Given[] = [];
   const errors: FieldError[] = [];
+  const imagesOf = new Map<string, number>();
   for (const [name, value] of parts) {
     const pointer = pointerStep(name);
     const field = FORM_SPELLINGS.get(name);
@@ -32,7 +33,10 @@ export function formFields(parts: Iterable<readonly [string, string | Blob]>): F
     if (field === undefined) errors.push(unknownField(pointer, name, FORM_SPELLINGS.keys()));
     else if (value === "") continue;
     else if (field === "images") {
-      given.push({ field, pointer, value: typeof value === "string" ? value : new FormFile(value), item: true });
+      const index = imagesOf.get(name) ?? 0;
+      imagesOf.set(name, index + 1);
+      const image = typeof value === "string" ? value : new FormFile(value);
+      given.push({ field, pointer: `${pointer}/${index}`, value: image, itemOf: pointer });
     } else if (typeof value === "string") given.push({ field, pointer, value: typed(field, value) });
     else errors.push({ path: pointer, message: "must be text, not a file" });
   }

@@ -6,8 +6,8 @@ export interface Given {
   readonly field: Field;
   readonly pointer: string;
   readonly value: unknown;
-  /** One of a list: an image of a message's content, or a part of a form. */
-  readonly item?: true;
+  /** One of a list (an image of a message's content, or a part of a form): the pointer of the whole list. */
+  readonly itemOf?: string;
   /** The only one of a list, given without the list: a `reference_image_url`. */
   readonly only?: true;
 }
@@ -16,6 +16,8 @@ export interface Given {
 export interface Found {
   readonly given: readonly Given[];
   readonly errors: readonly FieldError[];
+  /** The pointer of an envelope's content, where a prompt or an image that is missing would have been. */
+  readonly content?: string;
 }
 
 const MAX_NAME_CHARS = 64;
@@ -58,5 +60,10 @@ export function fieldsOf(
 
 /** Several findings as one. */
 export function allFound(...parts: readonly Found[]): Found {
-  return { given: parts.flatMap((part) => part.given), errors: parts.flatMap((part) => part.errors) };
+  const content = parts.find((part) => part.content !== undefined)?.content;
+  return {
+    given: parts.flatMap((part) => part.given),
+    errors: parts.flatMap((part) => part.errors),
+    ...(content === undefined ? {} : { content }),
+  };
 }

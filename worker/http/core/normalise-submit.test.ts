@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Workflow } from "../../../schemas/paths.ts";
+import { WORKFLOWS, type Workflow } from "../../../schemas/paths.ts";
+import { FIELDS } from "./field-spellings.ts";
 import { formFields } from "./form-fields.ts";
 import { FormFile, jsonFields, normaliseSubmit } from "./normalise-submit.ts";
 
@@ -105,7 +106,11 @@ describe("what is refused", () => {
     ["null", null, [{ path: "", message: "must be a JSON object" }]],
     ["no prompt", {}, [{ path: "/prompt", message: "is required" }]],
     ["a blank prompt", { prompt: " \n" }, [{ path: "/prompt", message: "must say what to draw" }]],
-    ["a prompt of another type", { prompt: 5 }, [{ path: "/prompt", message: "must be of type string, not number" }]],
+    [
+      "a prompt of another type",
+      { prompt: 5 },
+      [{ path: "/prompt", message: "must be text of at most 20000 characters; got the number 5" }],
+    ],
     ["an unknown key", { prompt: "a", colour: 1 }, [{ path: "/colour", message: "unknown field" }]],
     [
       "a typing error",
@@ -156,7 +161,7 @@ describe("what is refused", () => {
       },
       [
         { path: "/parameters/negative_promt", message: "unknown field; did you mean negative_prompt?" },
-        { path: "/parameters/seed", message: "must be of type number, not string" },
+        { path: "/parameters/seed", message: 'must be a whole number from 0 to 2147483647; got the text "x"' },
       ],
     ],
     [
@@ -200,13 +205,17 @@ describe("what is refused", () => {
     [
       "a size that is none",
       { prompt: "a", size: "big" },
-      [{ path: "/size", message: "must look like 1664*928 (1664x928 is taken too)" }],
+      [{ path: "/size", message: 'must look like 1664*928 (1664x928 is taken too); got the text "big"' }],
     ],
-    ["half a surrogate pair", { prompt: "a\ud800" }, [{ path: "/prompt", message: "holds half of a surrogate pair" }]],
+    [
+      "half a surrogate pair",
+      { prompt: "a\ud800" },
+      [{ path: "/prompt", message: "holds half of a character: a surrogate without its pair" }],
+    ],
     [
       "half a pair in metadata",
       { prompt: "a", metadata: { "\udc00": 1 } },
-      [{ path: "/metadata", message: "holds half of a surrogate pair" }],
+      [{ path: "/metadata", message: "holds half of a character: a surrogate without its pair" }],
     ],
   ])("%s", (_name, body, errors) => {
     expect(text(body)).toEqual(errors);
@@ -231,15 +240,136 @@ describe("what is refused", () => {
     [
       "an image that is no text",
       { prompt: "a", images: [A, 5] },
-      [{ path: "/images/1", message: "must be an http(s) address, a data URL or a file" }],
+      [{ path: "/images/1", message: "must be an http(s) address, a data URL or a form's file; got the number 5" }],
     ],
     [
       "an image of the envelope that is no text, at its own place",
       { input: { messages: [{ role: "user", content: [{ text: "a" }, { image: A }, { image: {} }] }] } },
-      [{ path: "/input/messages/0/content/2/image", message: "must be an http(s) address, a data URL or a file" }],
+      [
+        {
+          path: "/input/messages/0/content/2/image",
+          message: "must be an http(s) address, a data URL or a form's file; got an object",
+        },
+      ],
     ],
   ])("of a reference submission: %s", (_name, body, errors) => {
     expect(reference(body)).toEqual(errors);
+  });
+
+  const images = [A];
+  it.each<[string, unknown, unknown]>([
+    [
+      "a thing in metadata",
+      { prompt: "a", images, metadata: { a: {}, b: [1], c: "x".repeat(501), d: Number.POSITIVE_INFINITY } },
+      [
+        ["/metadata/a", "must be text of at most 500 characters, a number, true or false or null; got an object"],
+        ["/metadata/b", "must be text of at most 500 characters, a number, true or false or null; got a list of 1"],
+        [
+          "/metadata/c",
+          "must be text of at most 500 characters, a number, true or false or null; got text of 501 characters",
+        ],
+        [
+          "/metadata/d",
+          "must be text of at most 500 characters, a number, true or false or null; got a number past all bounds",
+        ],
+      ],
+    ],
+    [
+      "metadata that is none",
+      { prompt: "a", images, metadata: [1] },
+      [["/metadata", "must be an object; got a list of 1"]],
+    ],
+    [
+      "names in metadata",
+      { prompt: "a", images, metadata: { "": 1, ["x".repeat(80)]: 1 } },
+      [
+        ["/metadata/", "must have a name of 1 to 64 characters; this one has 0"],
+        [`/metadata/${"x".repeat(64)}`, "must have a name of 1 to 64 characters; this one has 80"],
+      ],
+    ],
+    [
+      "too much metadata",
+      { prompt: "a", images, metadata: Object.fromEntries(Array.from({ length: 21 }, (_, index) => [index, 1])) },
+      [["/metadata", "must have 20 entries at most"]],
+    ],
+    [
+      "numbers out of bounds",
+      { prompt: "a", images, n: 1.5, seed: -1, maxAttempts: 11, deadlineSeconds: 5 },
+      [
+        ["/n", "must be a whole number from 1 to 6; got the number 1.5"],
+        ["/seed", "must be a whole number from 0 to 2147483647; got the number -1"],
+        ["/maxAttempts", "must be a whole number from 1 to 10; got the number 11"],
+        ["/deadlineSeconds", "must be a whole number from 10 to 604800; got the number 5"],
+      ],
+    ],
+    [
+      "words that are not offered",
+      { prompt: "a", images, priority: "urgent", onUncertain: null, on_uncertain: 5, model: "", negativePrompt: [] },
+      [
+        ["/negativePrompt", "must be text of at most 20000 characters; got an empty list"],
+        ["/model", 'must be text of 1 to 100 characters; got the text ""'],
+        ["/priority", 'must be high, normal or low; got the text "urgent"'],
+        ["/on_uncertain", "must be retry or fail; got the number 5"],
+      ],
+    ],
+    [
+      "a long prompt",
+      { prompt: "x".repeat(20_001), images },
+      [["/prompt", "must be text of at most 20000 characters; got text of 20001 characters"]],
+    ],
+    [
+      "an image that is no list",
+      { prompt: "a", images: A },
+      [["/images", "must be a list of 1 to 3 images; got text of 25 characters"]],
+    ],
+    [
+      "an empty image",
+      { prompt: "a", images: [A, ""] },
+      [["/images/1", 'must be an http(s) address, a data URL or a form\'s file; got the text ""']],
+    ],
+    ["an empty list", { prompt: "a", images: [] }, [["/images", "must be a list of 1 to 3 images; got an empty list"]]],
+  ])("in plain words: %s", (_name, body, errors) => {
+    const found = reference(body) as { path: string; message: string }[];
+    expect(found.map(({ path, message }) => [path, message])).toEqual(errors);
+  });
+
+  it("points into the envelope for what is missing of it, or too much", () => {
+    const envelope = (content: unknown) => reference({ input: { messages: [{ role: "user", content }] } });
+    const path = "/input/messages/0/content";
+    expect(envelope([])).toEqual([
+      { path, message: "must hold a {text}, the prompt" },
+      { path, message: "must hold 1 to 3 {image}, as addresses or data URLs" },
+    ]);
+    expect(envelope([{ text: "a" }, ...Array(4).fill({ image: A })])).toEqual([
+      { path, message: "must be a list of 1 to 3 images; got a list of 4" },
+    ]);
+  });
+
+  it("has no word of its own tools in any message", () => {
+    const wrong = [
+      null,
+      0,
+      -1,
+      1.5,
+      Number.POSITIVE_INFINITY,
+      "",
+      "x".repeat(30_000),
+      true,
+      [],
+      [[]],
+      {},
+      { a: { b: 1 } },
+    ];
+    for (const field of FIELDS) {
+      for (const value of wrong) {
+        for (const workflow of WORKFLOWS) {
+          const answer = json(workflow, { prompt: "a", images: [A], [field]: value });
+          for (const { message } of Array.isArray(answer) ? answer : []) {
+            expect(message).not.toMatch(/expected|received|invalid|too (big|small)|string|boolean|array|record|int\b/i);
+          }
+        }
+      }
+    }
   });
 
   it("lists twenty errors at most", () => {
@@ -278,6 +408,19 @@ describe("a form", () => {
     });
   });
 
+  it("knows each of its files by name and number", () => {
+    const parts: [string, string | Blob][] = [
+      ["prompt", "a"],
+      ["images", file],
+      ["image", file],
+      ["images", file],
+    ];
+    const answer = normaliseSubmit("image-from-reference", formFields(parts));
+    if (!answer.ok) throw new Error("refused");
+    const pointers = [0, 1, 2].map((index) => answer.pointerOf(`/images/${index}`));
+    expect(pointers).toEqual(["/images/0", "/image/0", "/images/1"]);
+  });
+
   it.each<[string, [string, string | Blob][], unknown]>([
     [
       "a number that is none",
@@ -286,7 +429,7 @@ describe("a form", () => {
         ["images", A],
         ["n", "two"],
       ],
-      [{ path: "/n", message: "must be of type number, not string" }],
+      [{ path: "/n", message: 'must be a whole number from 1 to 6; got the text "two"' }],
     ],
     [
       "a boolean that is none",
@@ -295,7 +438,7 @@ describe("a form", () => {
         ["images", A],
         ["watermark", "yes"],
       ],
-      [{ path: "/watermark", message: "must be of type boolean, not string" }],
+      [{ path: "/watermark", message: 'must be true or false; got the text "yes"' }],
     ],
     [
       "a file as prompt",
@@ -324,6 +467,21 @@ describe("a form", () => {
       [{ path: "/imagen", message: "unknown field; did you mean images?" }],
     ],
     [
+      "several things at once",
+      [
+        ["prompt", "a"],
+        ["n", "7"],
+        ["images", file],
+        ["images", "x".repeat(5000)],
+        ["images[]", file],
+        ["images[]", file],
+      ],
+      [
+        { path: "/n", message: "must be a whole number from 1 to 6; got the number 7" },
+        { path: "/images", message: "must be a list of 1 to 3 images; got a list of 4" },
+      ],
+    ],
+    [
       "four images",
       [
         ["prompt", "a"],
@@ -332,7 +490,7 @@ describe("a form", () => {
         ["image", A],
         ["image", A],
       ],
-      [{ path: "/images", message: "Too big: expected array to have <=3 items" }],
+      [{ path: "/image", message: "must be a list of 1 to 3 images; got a list of 4" }],
     ],
   ])("refuses %s", (_name, parts, errors) => {
     expect(form(parts)).toEqual(errors);

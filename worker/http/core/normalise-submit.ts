@@ -1,9 +1,11 @@
 import { z } from "zod";
+import { MAX_METADATA_KEY_CHARS } from "../../../schemas/job.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
 import type { FieldError } from "../../../schemas/problem.ts";
 import { ImageSource, MAX_INPUT_IMAGES, ReferenceSubmit, TextSubmit } from "../../../schemas/submit.ts";
+import { allowedWords, givenWords, schemaAt, valueAt } from "./allowed-words.ts";
 import { type Field, FLAT_SPELLINGS } from "./field-spellings.ts";
-import { type Found, fieldsOf, type Given, isRecord, MAX_ERRORS, pointerStep } from "./given-fields.ts";
+import { allFound, type Found, fieldsOf, type Given, isRecord, MAX_ERRORS, pointerStep } from "./given-fields.ts";
 import { envelopeFields } from "./vendor-envelope.ts";
 
 /** A file of a form; its bytes are looked at later. */
@@ -34,7 +36,13 @@ export type NormaliseAnswer =
       /** Where the client gave a field (or, absent, where we would have it): the path of later findings about it. */
       pointerOf(path: string): string;
     }
-  | { readonly ok: false; readonly errors: readonly FieldError[] };
+  | {
+      readonly ok: false;
+      readonly errors: readonly FieldError[];
+      /** What was given as the model, if anything was. */
+      readonly model: unknown;
+      pointerOf(path: string): string;
+    };
 
 /** The fields of a JSON body, in whichever of the spellings. */
 export function jsonFields(body: unknown): Found {
@@ -42,7 +50,7 @@ export function jsonFields(body: unknown): Found {
   const { input, parameters, ...flat } = body;
   const envelope = envelopeFields({ input, parameters });
   const own = fieldsOf(flat, "", FLAT_SPELLINGS);
-  return { given: [...own.given, ...envelope.given], errors: [...own.errors, ...envelope.errors] };
+  return allFound(own, envelope);
 }
 
 interface Merged {
@@ -57,11 +65,12 @@ function merge(given: readonly Given[]): Merged {
   const items: unknown[] = [];
   const pointers = new Map<string, string>();
   const errors: FieldError[] = [];
-  for (const { field, pointer, value, item, only } of given) {
+  for (const { field, pointer, value, itemOf, only } of given) {
     // JSON clients write null for "not given".
     if (value === null) continue;
     const first = pointers.get(`/${field}`) ?? pointers.get(`/${field}/0`);
-    if (item === true && (first === undefined || items.length > 0)) {
+    if (itemOf !== undefined && (first === undefined || items.length > 0)) {
+      if (items.length === 0) pointers.set(`/${field}`, itemOf);
       pointers.set(`/${field}/${items.length}`, pointer);
       items.push(value);
       values.set(field, items);
@@ -96,16 +105,40 @@ function pointerFinder(pointers: ReadonlyMap<string, string>) {
   };
 }
 
-function messageOf(issue: z.core.$ZodIssue, values: ReadonlyMap<string, unknown>, workflow: Workflow): string {
-  const [field] = issue.path;
-  if (issue.path.length === 1 && !values.has(String(field))) {
-    return field === "images" ? "is required: 1 to 3 images, as addresses, data URLs or files" : "is required";
-  }
+const IMAGE_WORDS = "an http(s) address, a data URL or a form's file";
+const IMAGES_WORDS = `a list of 1 to ${MAX_INPUT_IMAGES} images`;
+
+/** What is wrong, what is allowed there and what was given, in words; `given` are the fields, by name. */
+function messageOf(issue: z.core.$ZodIssue, given: Readonly<Record<string, unknown>>, workflow: Workflow): string {
+  const { path, message } = issue;
+  const [field] = path;
   if (field === "images" && workflow === "image-from-text") {
     return "image-from-text takes no images; image-from-reference does";
   }
-  if (issue.code === "invalid_union") return "must be an http(s) address, a data URL or a file";
-  return issue.message.replace(/^Invalid input: expected (\w+), received (\w+)$/, "must be of type $1, not $2");
+  // Those that the schemas themselves word; what else they check is worded here.
+  if (issue.code === "custom") return message;
+  const got = givenWords(valueAt(given, path));
+  if (issue.code === "invalid_format") return `${message}; got ${got}`;
+  if (field === "images") return `must be ${path.length === 1 ? IMAGES_WORDS : IMAGE_WORDS}; got ${got}`;
+  if (issue.code === "invalid_key") {
+    return `must have a name of 1 to ${MAX_METADATA_KEY_CHARS} characters; this one has ${String(path.at(-1)).length}`;
+  }
+  const schema = schemaAt(Submit[workflow], path);
+  if (schema === null) throw new Error(`the contract has nothing at ${path.join("/")}`);
+  return `must be ${allowedWords(schema)}; got ${got}`;
+}
+
+/** A field that is not there: said where the client would have put it. */
+function missing(field: string, content: string | undefined): FieldError {
+  const images = field === "images";
+  if (content === undefined) {
+    const what = images
+      ? `is required: 1 to ${MAX_INPUT_IMAGES} images, as addresses, data URLs or files`
+      : "is required";
+    return { path: `/${field}`, message: what };
+  }
+  const item = images ? `1 to ${MAX_INPUT_IMAGES} {image}, as addresses or data URLs` : "a {text}, the prompt";
+  return { path: content, message: `must hold ${item}` };
 }
 
 /** Texts that storage would change, which nobody should find out later. */
@@ -126,7 +159,7 @@ export function normaliseSubmit(workflow: Workflow, found: Found): NormaliseAnsw
   if (values.has("size")) values.set("size", normaliseSize(values.get("size")));
   const all = [...found.errors, ...errors];
   for (const field of brokenTexts(values)) {
-    all.push({ path: pointerOf(`/${field}`), message: "holds half of a surrogate pair" });
+    all.push({ path: pointerOf(`/${field}`), message: "holds half of a character: a surrogate without its pair" });
   }
   const parsed = Submit[workflow].safeParse(Object.fromEntries(values));
   if (parsed.success && all.length === 0) {
@@ -134,12 +167,22 @@ export function normaliseSubmit(workflow: Workflow, found: Found): NormaliseAnsw
     return { ok: true, submit: { ...rest, images: images ?? [] }, pointerOf };
   }
   const misread = all.length > 0;
-  const given = new Set<PropertyKey>(values.keys());
+  const given = Object.fromEntries(values);
+  const said = new Set<string>();
   for (const issue of parsed.error?.issues ?? []) {
+    const [field] = issue.path;
+    const isMissing = issue.path.length === 1 && !Object.hasOwn(given, field ?? "");
     // What seems missing may be what was misspelled or misplaced.
-    if (misread && issue.path.length === 1 && !given.has(issue.path[0] ?? "")) continue;
+    if (misread && isMissing) continue;
     const path = issue.path.map((step) => pointerStep(String(step))).join("");
-    all.push({ path: pointerOf(path), message: messageOf(issue, values, workflow) });
+    // Of several bounds that one value breaks, one message names them all.
+    if (said.has(path)) continue;
+    said.add(path);
+    all.push(
+      isMissing
+        ? missing(String(field), found.content)
+        : { path: pointerOf(path), message: messageOf(issue, given, workflow) },
+    );
   }
-  return { ok: false, errors: all.slice(0, MAX_ERRORS) };
+  return { ok: false, errors: all.slice(0, MAX_ERRORS), model: values.get("model"), pointerOf };
 }

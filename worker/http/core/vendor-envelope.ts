@@ -15,7 +15,8 @@ function wrong(path: string, message: string): Found {
 }
 
 /** One item of a message's content: `{text}` or `{image}`, with or without the `type` that some clients add. */
-function contentItem(item: unknown, pointer: string): { given: Given | null; errors: FieldError[] } {
+function contentItem(item: unknown, content: string, index: number): { given: Given | null; errors: FieldError[] } {
+  const pointer = `${content}/${index}`;
   if (!isRecord(item)) return { given: null, errors: [{ path: pointer, message: "must be {text} or {image}" }] };
   const errors = Object.keys(item)
     .filter((name) => !["text", "image", "type"].includes(name))
@@ -33,13 +34,14 @@ function contentItem(item: unknown, pointer: string): { given: Given | null; err
     });
   }
   const found = { pointer: `${pointer}/${kind}`, value: item[kind] };
-  return { given: kind === "text" ? { field: "prompt", ...found } : { field: "images", ...found, item: true }, errors };
+  if (kind === "text") return { given: { field: "prompt", ...found }, errors };
+  return { given: { field: "images", ...found, itemOf: content }, errors };
 }
 
 function contentOf(content: readonly unknown[], pointer: string): Found {
-  const items = content.map((item, index) => contentItem(item, `${pointer}/${index}`));
+  const items = content.map((item, index) => contentItem(item, pointer, index));
   const given = items.flatMap((item) => (item.given === null ? [] : [item.given]));
-  return { given, errors: items.flatMap((item) => item.errors) };
+  return { given, errors: items.flatMap((item) => item.errors), content: pointer };
 }
 
 function messagesOf(messages: unknown, pointer: string): Found {
