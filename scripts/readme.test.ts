@@ -18,6 +18,11 @@ describe("README", () => {
     expect(paths.filter((path) => !existsSync(new URL(`../${path}`, import.meta.url)))).toEqual([]);
   });
 
+  it("calls the token by the one name that the commands of the text view and of the page have", () => {
+    const named = [...readme.matchAll(/Bearer \$(\w+)/g)].map(([, name]) => name);
+    expect(new Set(named)).toEqual(new Set(["DARKROOM_TOKEN"]));
+  });
+
   it("explains every variable that .dev.vars.example names, and no other", () => {
     const section = readme.slice(readme.indexOf("## Configuration"), readme.indexOf("## Deploy it"));
     const explained = [...section.matchAll(/^\| `([A-Z0-9_]+)` \|/gm)].map(([, name]) => name);
