@@ -8,6 +8,8 @@ import { defineConfig } from "vite";
 export default defineConfig({
   root: import.meta.dirname,
   plugins: [react()],
+  // The other transformer warns at every build of what it makes itself of `composes … from`.
+  css: { transformer: "lightningcss" },
   build: {
     outDir: "../dist/web",
     emptyOutDir: true,
