@@ -3,13 +3,14 @@
  * what is stored stays.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Children } from "./start/children.ts";
-import { readSettings } from "./start/settings.ts";
+import { readSettings, type Settings } from "./start/settings.ts";
+import { makeStateFolder } from "./start/state-folder.ts";
 
 /** Without a network wrangler says at each start that it made up its own `request.cf`, which nothing here reads. */
 const OFFLINE_NOISE = /Unable to fetch the `Request\.cf` object|workers\.cloudflare\.com|GetAddrInfoReqWrap/;
@@ -29,13 +30,20 @@ async function portIsFree(port: number): Promise<boolean> {
   return true;
 }
 
+/** As far as it is told on here. */
+interface Health {
+  readonly status: string;
+  readonly problems?: readonly { readonly path: string; readonly message: string }[];
+  readonly upstream: { readonly region: string | null; readonly host: string | null };
+}
+
 /** Resolves once the Worker answers at all; a misconfigured one is up too, and says what is wrong. */
-async function health(baseUrl: string): Promise<{ status: string; problems?: { path: string; message: string }[] }> {
+async function health(baseUrl: string): Promise<Health> {
   const endsAtMs = Date.now() + UP_WITHIN_MS;
   for (;;) {
     try {
       const response = await fetch(`${baseUrl}/api/health`, { signal: AbortSignal.timeout(5_000) });
-      return (await response.json()) as { status: string };
+      return (await response.json()) as Health;
     } catch (error) {
       if (Date.now() > endsAtMs)
         throw new Error(`the Worker did not answer within ${UP_WITHIN_MS / 1000} s: ${String(error)}`);
@@ -48,8 +56,12 @@ const children = new Children();
 
 async function main(): Promise<void> {
   const settings = readSettings(process.env);
-  const { port, stateDir } = settings;
+  const { port, emulatorPort, stateDir } = settings;
   if (!(await portIsFree(port))) throw new Error(`port ${port} is in use; take another: PORT=8790 npm start`);
+  if (settings.usesEmulator && !(await portIsFree(emulatorPort))) {
+    throw new Error(`port ${emulatorPort}, for the emulator, is in use; take another: EMULATOR_PORT=9100 npm start`);
+  }
+  makeStateFolder(stateDir);
   if (process.env.SKIP_BUILD !== "1") {
     const build = spawnSync(
       process.execPath,
@@ -58,8 +70,6 @@ async function main(): Promise<void> {
     );
     if (build.status !== 0) throw new Error("the page could not be built; see above");
   }
-  mkdirSync(stateDir, { recursive: true });
-
   const secrets = mkdtempSync(join(tmpdir(), "darkroom-"));
   children.removeAtEnd(secrets);
   let ending = false;
@@ -73,9 +83,6 @@ async function main(): Promise<void> {
 
   const vars: Record<string, string> = { ...settings.vars };
   if (settings.usesEmulator) {
-    const emulatorPort = Number(process.env.EMULATOR_PORT ?? port + 1);
-    if (!(await portIsFree(emulatorPort)))
-      throw new Error(`port ${emulatorPort}, for the emulator, is in use; take another: EMULATOR_PORT=9100 npm start`);
     const state = resolve(stateDir, "emulator");
     const extra = (process.env.EMULATOR_ARGS ?? "").split(" ").filter((arg) => arg !== "");
     const up = Promise.withResolvers<string>();
@@ -85,7 +92,7 @@ async function main(): Promise<void> {
       process.env,
       (line) => {
         const address = /emulator listening on (http:\S+)/.exec(line)?.[1];
-        if (address === undefined) console.log(`emulator: ${line}`);
+        if (address === undefined) console.log(`emulator: ${line.replace(/^emulator: /, "")}`);
         else up.resolve(address);
       },
     );
@@ -113,7 +120,7 @@ async function main(): Promise<void> {
     "--env-file",
     envFile,
     "--log-level",
-    process.env.WORKER_LOG ?? "warn",
+    settings.workerLog,
     "--show-interactive-dev-session=false",
   ];
   const env = { ...process.env, WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", NO_COLOR: "1", CI: "1" };
@@ -122,23 +129,27 @@ async function main(): Promise<void> {
   });
 
   const baseUrl = `http://localhost:${port}`;
-  const { status, problems } = await health(baseUrl);
+  const { status, problems, upstream } = await health(baseUrl);
   if (status === "misconfigured") {
     console.error(`\nDarkroom is up at ${baseUrl}, but misconfigured:`);
     for (const { path, message } of problems ?? []) console.error(`  ${path} ${message}`);
     return;
   }
-  const upstream = settings.usesEmulator
-    ? `the emulator at ${vars.QWEN_BASE_URL} (no QWEN_API_KEY is set)`
-    : "DashScope";
-  const auth = vars.AUTH_MODE === "open" ? "" : ` -H "Authorization: Bearer $TOKEN"`;
+  const auth = vars.AUTH_MODE === "open" ? "" : ` -H "Authorization: Bearer $DARKROOM_TOKEN"`;
   console.log(`
-Darkroom is up, with ${upstream} as upstream.
+Darkroom is up, with ${upstreamText(settings, upstream)} as upstream.
 
   page   ${baseUrl}
   curl   curl -sS ${baseUrl}/api/workflows/image-from-text${auth} -H 'content-type: application/json' -H 'Prefer: wait=60' -d '{"prompt": "a red bicycle in the rain"}'
 
 State is in ${stateDir}. Ctrl-C ends everything.`);
+}
+
+/** Who answers for the images, in words. */
+function upstreamText({ usesEmulator, vars }: Settings, { region, host }: Health["upstream"]): string {
+  if (!usesEmulator) return vars.QWEN_BASE_URL === undefined ? `DashScope in region ${region} (${host})` : `${host}`;
+  const unused = vars.QWEN_BASE_URL === undefined ? "" : ", so QWEN_BASE_URL is not used";
+  return `the emulator at http://${host} (no QWEN_API_KEY is set${unused})`;
 }
 
 /** As dotenv reads it back: single quotes keep everything but themselves, so others where one is inside. */

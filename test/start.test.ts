@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -121,6 +121,46 @@ describe("npm start", () => {
     expect(await started.exit).toBe(1);
     expect(started.output()).toMatch(/port \d+ is in use; take another: PORT=/);
     taken.close();
+  });
+
+  it("says at once what is wrong with how it was started", async () => {
+    const port = await freePair();
+    const file = join(stateDir, "file");
+    writeFileSync(file, "");
+    const cases: [Record<string, string>, string][] = [
+      [{ PORT: "abc" }, 'PORT must be a whole number from 1 to 65534; got "abc"'],
+      [{ EMULATOR_PORT: "abc" }, 'EMULATOR_PORT must be a whole number from 1 to 65534; got "abc"'],
+      [{ EMULATOR_PORT: String(port) }, `PORT and EMULATOR_PORT are both ${port}`],
+      [{ STATE_DIR: file }, `STATE_DIR: ${file} cannot be used as a folder: it is a file`],
+      [{ STATE_DIR: join(file, "state") }, "cannot be used as a folder: a part of its path is a file"],
+      [{ WORKER_LOG: "loud" }, 'WORKER_LOG must be one of none, error, warn, info, log, debug; got "loud"'],
+    ];
+    for (const [env, words] of cases) {
+      const started = start(port, env);
+      expect(await started.exit, words).toBe(1);
+      expect(started.output().trim().split("\n"), words).toEqual([expect.stringContaining(words)]);
+    }
+  });
+
+  it("says whom it asks for images", async () => {
+    const asked = start(await freePair(), { QWEN_API_KEY: "sk-any", QWEN_BASE_URL: "http://127.0.0.1:9" });
+    await up(asked);
+    expect(asked.output()).toContain("Darkroom is up, with 127.0.0.1:9 as upstream.");
+    const played = start(await freePair(), { QWEN_BASE_URL: "http://127.0.0.1:9", STATE_DIR: join(stateDir, "other") });
+    await up(played);
+    expect(played.output()).toMatch(
+      /with the emulator at http:\S+ \(no QWEN_API_KEY is set, so QWEN_BASE_URL is not used\)/,
+    );
+  });
+
+  it("builds the page without a warning", async () => {
+    const args = ["node_modules/vite/bin/vite.js", "build", "--config", "web/vite.config.ts", "--logLevel", "warn"];
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [
+      ...args,
+      "--outDir",
+      join(stateDir, "web"),
+    ]);
+    expect(stdout + stderr).toBe("");
   });
 
   it("names the variable that is wrong", async () => {

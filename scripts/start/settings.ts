@@ -8,18 +8,36 @@ function variableNames(): string[] {
 
 export interface Settings {
   readonly port: number;
+  /** Used only when the emulator is. */
+  readonly emulatorPort: number;
   readonly stateDir: string;
+  readonly workerLog: string;
   /** What the Worker gets, by name; empty values left out. */
   readonly vars: Readonly<Record<string, string>>;
   readonly usesEmulator: boolean;
 }
 
+/** Wrangler's own. */
+const LOG_LEVELS = ["none", "error", "warn", "info", "log", "debug"];
+
+function portOf(name: string, text: string | undefined, byDefault: number): number {
+  if (text === undefined || text === "") return byDefault;
+  // The highest leaves none for an emulator beside it.
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port >= 1 && port <= 65_534) return port;
+  throw new Error(`${name} must be a whole number from 1 to 65534; got ${JSON.stringify(text)}`);
+}
+
+function logLevelOf(text: string | undefined): string {
+  if (text === undefined || text === "") return "warn";
+  if (LOG_LEVELS.includes(text)) return text;
+  throw new Error(`WORKER_LOG must be one of ${LOG_LEVELS.join(", ")}; got ${JSON.stringify(text)}`);
+}
+
 /** What `.dev.vars` and, before it, the environment ask for. Throws with a sentence for people. */
 export function readSettings(environment: NodeJS.ProcessEnv): Settings {
-  const port = Number(environment.PORT ?? "8787");
-  if (!Number.isInteger(port) || port < 1 || port > 65_534) {
-    throw new Error(`PORT must be a whole number from 1 to 65534, got ${environment.PORT}`);
-  }
+  const port = portOf("PORT", environment.PORT, 8787);
+  const emulatorPort = portOf("EMULATOR_PORT", environment.EMULATOR_PORT, port + 1);
   const file = existsSync(".dev.vars") ? parseEnv(readFileSync(".dev.vars", "utf8")) : {};
   const vars: Record<string, string> = {};
   for (const name of variableNames()) {
@@ -27,10 +45,17 @@ export function readSettings(environment: NodeJS.ProcessEnv): Settings {
     if (value !== undefined && value !== "") vars[name] = value;
   }
   vars.AUTH_MODE ??= "open";
+  const usesEmulator = vars.QWEN_API_KEY === undefined;
+  if (usesEmulator && emulatorPort === port) {
+    throw new Error(`PORT and EMULATOR_PORT are both ${port}; the Worker and the emulator need one each`);
+  }
+  const { STATE_DIR: stateDir = "" } = environment;
   return {
     port,
-    stateDir: environment.STATE_DIR ?? ".wrangler/state",
+    emulatorPort,
+    stateDir: stateDir === "" ? ".wrangler/state" : stateDir,
+    workerLog: logLevelOf(environment.WORKER_LOG),
     vars,
-    usesEmulator: vars.QWEN_API_KEY === undefined,
+    usesEmulator,
   };
 }
