@@ -1,5 +1,6 @@
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
+import { hasEnd } from "./image-end.ts";
 import { type ImageType, readImageHead } from "./image-head.ts";
 import { ImageInspector } from "./image-inspector.ts";
 
@@ -100,6 +101,37 @@ describe.each(MADE)("%s", (_name, type, width, height, make) => {
     } else {
       expect(passed).toEqual([]);
     }
+  });
+});
+
+describe.each(MADE)("%s at hand as a whole", (_name, type, _width, _height, make) => {
+  it("has its end, whatever was appended to it", async () => {
+    const bytes = await make();
+    expect(hasEnd(type, bytes)).toBe(true);
+    expect(hasEnd(type, Buffer.concat([bytes, Buffer.alloc(5000, 0x41)]))).toBe(true);
+  });
+
+  it("has none when it is cut off anywhere", async () => {
+    const bytes = await make();
+    const lengths = Array.from(bytes, (_byte, length) => length);
+    const passed = lengths
+      .filter((length) => readImageHead(bytes.subarray(0, length)).kind === "image")
+      .filter((length) => hasEnd(type, bytes.subarray(0, length)));
+    // A GIF's last byte is a mark that readers do without; a TIFF tells nothing.
+    const without = { "image/gif": [bytes.byteLength - 1] }[type as string] ?? [];
+    if (type !== "image/tiff") expect(passed).toEqual(without);
+  });
+});
+
+describe("hasEnd", () => {
+  it("takes no thumbnail's end for the image's", async () => {
+    const thumbnail = await drawing(16, 9).jpeg().toBuffer();
+    const whole = await drawing(61, 35).jpeg().toBuffer();
+    const segment = Buffer.from([0xff, 0xe1, 0, 0, ...thumbnail]);
+    segment.writeUInt16BE(thumbnail.byteLength + 2, 2);
+    const bytes = Buffer.concat([whole.subarray(0, 2), segment, whole.subarray(2)]);
+    expect(hasEnd("image/jpeg", bytes)).toBe(true);
+    expect(hasEnd("image/jpeg", bytes.subarray(0, -2))).toBe(false);
   });
 });
 

@@ -1,5 +1,6 @@
 import type { InputImage, Warning } from "../../schemas/job.ts";
 import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
+import { hasEnd } from "./image-end.ts";
 import { readImageHead } from "./image-head.ts";
 import { inputKey } from "./keys.ts";
 
@@ -29,6 +30,10 @@ export async function checkInputImage(bytes: Uint8Array<ArrayBuffer>): Promise<I
     return { ok: false, code: "not_an_image", message };
   }
   const { type: contentType, width, height } = head;
+  if (!hasEnd(contentType, bytes)) {
+    const message = `is cut off: ${bytes.byteLength} bytes of ${contentType} without the image's end`;
+    return { ok: false, code: "not_an_image", message };
+  }
   const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
   const image: UploadedImage = { kind: "upload", contentType, bytes: bytes.byteLength, sha256, width, height };
   return { ok: true, image, warnings: sideWarnings(width, height) };

@@ -16,7 +16,7 @@ async function checked(bytes: Uint8Array<ArrayBuffer>): Promise<UploadedImage> {
 
 describe("checkInputImage", () => {
   it("takes its facts from the bytes", async () => {
-    const bytes = framedPng(640, 480, 1000);
+    const bytes = framedPng(640, 480, 10000);
     expect(await checkInputImage(bytes)).toEqual({
       ok: true,
       image: {
@@ -48,12 +48,18 @@ describe("checkInputImage", () => {
     expect(check).toMatchObject({ ok: false, code: "not_an_image", message: expect.stringContaining(message) });
   });
 
+  it("refuses what was cut off", async () => {
+    const check = await checkInputImage(framedPng(640, 480, 10000).slice(0, 300));
+    const message = "is cut off: 300 bytes of image/png without the image's end";
+    expect(check).toEqual({ ok: false, code: "not_an_image", message });
+  });
+
   it("warns outside of the sides that upstream advises", async () => {
     for (const [width, height] of [
       [383, 1000],
       [1000, 3073],
     ] as const) {
-      const check = await checkInputImage(framedPng(width, height, 10));
+      const check = await checkInputImage(framedPng(width, height, 100));
       expect(check).toMatchObject({ ok: true, warnings: [{ code: "input_image_size" }] });
     }
   });
@@ -74,15 +80,15 @@ describe("a kept input image", () => {
   });
 
   it("belongs to its job alone, and is null when it is not there", async () => {
-    const bytes = framedPng(640, 480, 10);
+    const bytes = framedPng(640, 480, 100);
     const image = await checked(bytes);
     await putInputImage(env.RESULTS, JOB, image, bytes);
     expect(await openInputImage(env.RESULTS, "job_another", image)).toBeNull();
   });
 
   it("refuses bytes that are not the image's", async () => {
-    const image = await checked(framedPng(640, 480, 10, 1));
-    await expect(putInputImage(env.RESULTS, JOB, image, framedPng(640, 480, 10, 2))).rejects.toThrow();
+    const image = await checked(framedPng(640, 480, 100, 1));
+    await expect(putInputImage(env.RESULTS, JOB, image, framedPng(640, 480, 100, 2))).rejects.toThrow();
     expect(await openInputImage(env.RESULTS, JOB, image)).toBeNull();
   });
 });
