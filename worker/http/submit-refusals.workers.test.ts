@@ -230,6 +230,18 @@ describe("a bad submission gets its own problem, and nothing is stored for it", 
       "invalid_idempotency_key",
       "Idempotency-Key",
     ],
+    [
+      "two Idempotency-Keys",
+      () => {
+        const headers = new Headers({ "content-type": "application/json" });
+        for (const key of ["one", "two"]) headers.append("idempotency-key", key);
+        const init = { method: "POST", body: JSON.stringify({ prompt: "a" }), headers };
+        return exports.default.fetch(`${ORIGIN}/api/workflows/${TEXT}`, init);
+      },
+      400,
+      "invalid_idempotency_key",
+      "Idempotency-Key",
+    ],
     ["an answer nobody has", () => json(TEXT, { prompt: "a" }, { accept: "image/png" }), 406, "not_acceptable", null],
     [
       "a page of another site",

@@ -10,6 +10,7 @@ describe("readIdempotencyKey", () => {
     [" abc ", "abc"],
     ['"a \\"b\\" \\\\"', 'a "b" \\'],
     ["a".repeat(255), "a".repeat(255)],
+    ['"order 7, item 2"', "order 7, item 2"],
   ])("%s is a key", (header, key) => {
     expect(readIdempotencyKey(header)).toEqual({ ok: true, key });
   });
@@ -17,6 +18,10 @@ describe("readIdempotencyKey", () => {
   it.each(["", '""', '"abc', 'abc"', '"a"b"', "a".repeat(256), "schlüssel", "a\tb"])("%s is not", (header) => {
     expect(readIdempotencyKey(header)).toMatchObject({ ok: false });
   });
+});
+
+it.each(["one, two", '"one", "two"', '"one", two', "one,one", ","])("%s are several keys", (header) => {
+  expect(readIdempotencyKey(header)).toMatchObject({ ok: false, message: expect.stringContaining("one key") });
 });
 
 describe("preferredWaitSeconds", () => {

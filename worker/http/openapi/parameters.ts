@@ -35,7 +35,7 @@ export const listQuery = z.object({
 export const submitHeaders = z.object({
   "Idempotency-Key": described(
     z.string(),
-    "With or without quotes, 255 printable ASCII characters at most. The same submission again answers the same job.",
+    "One, with or without quotes (with, when a comma is in it), of 255 printable ASCII characters at most. The same submission again answers the same job.",
   ),
   Prefer: prefer,
 });

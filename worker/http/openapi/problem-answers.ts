@@ -11,7 +11,8 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   malformed_body:
     "The body is not the multipart/form-data that its Content-Type announces, or broke off before its end.",
   invalid_query: "A key of the query cannot be read; `errors` names it.",
-  invalid_idempotency_key: "The Idempotency-Key is empty, longer than 255 characters, or not printable ASCII.",
+  invalid_idempotency_key:
+    "The Idempotency-Key is empty, longer than 255 characters, not printable ASCII, or there are several.",
   unauthorized: "There is no token or session, or it is nobody's.",
   forbidden_origin: "A page of another origin tried to change something or to open a socket.",
   open_mode_refused: "AUTH_MODE=open is met on a public host name.",
