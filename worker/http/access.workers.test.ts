@@ -93,7 +93,7 @@ async function asWho(who: Who, path: string, signed: string | null, method: stri
   };
   const headers = { ...extra, ...(await as[who]()) };
   const base = who.startsWith("the job's links") && signed !== null ? signed : path;
-  const address = who === "operator for alice" ? `${base}${base.includes("?") ? "&" : "?"}client=alice` : base;
+  const address = who === "operator for alice" && !base.includes("client=") ? `${base}${base.includes("?") ? "&" : "?"}client=alice` : base;
   return { path: address, init: { method, headers, ...(method === "POST" && extra["content-type"] ? { body: submission.body } : {}) } };
 }
 
@@ -106,9 +106,9 @@ const query = (address: string) => new URL(address).search;
 
 const ROWS: Row[] = [
   //                                                                                         -    wrong A    B    op   op:A sA   sA+  sA!  sA-  sB   link link!
-  ["health", "GET", () => "/api/health", null, {},                                          [200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200]],
-  ["openapi", "GET", () => "/api/openapi.json", null, {},                                   [200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200]],
-  ["docs", "GET", () => "/api/docs", null, {},                                              [200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200]],
+  ["health", "GET", () => "/api/health", null, {},                                          [200, 200, 200, 200, 200, 400, 200, 200, 200, 200, 200, 200, 200]],
+  ["openapi", "GET", () => "/api/openapi.json", null, {},                                   [200, 200, 200, 200, 200, 400, 200, 200, 200, 200, 200, 200, 200]],
+  ["docs", "GET", () => "/api/docs", null, {},                                              [200, 200, 200, 200, 200, 400, 200, 200, 200, 200, 200, 200, 200]],
   ["limits", "GET", () => "/api/limits", null, {},                                          [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["submit", "POST", () => "/api/workflows/image-from-text", null, JSON_BODY,               [401, 401, 202, 202, 400, 202, 202, 202, 403, 403, 202, 401, 401]],
   ["list", "GET", () => "/api/jobs", null, {},                                              [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
@@ -125,8 +125,8 @@ const ROWS: Row[] = [
   ["delete", "DELETE", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 204, 404, 204, 204, 204, 204, 403, 403, 404, 401, 401]],
   ["feed by SSE", "GET", () => "/api/events", null, { accept: "text/event-stream" },         [401, 401, 200, 200, 400, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["feed by WebSocket", "GET", () => "/api/events", null, UPGRADE,                          [401, 401, 101, 101, 400, 101, 101, 101, 403, 403, 101, 401, 401]],
-  ["sign in", "POST", () => "/api/session", null, {},                                       [401, 401, 200, 200, 200, 200, 401, 401, 403, 401, 401, 401, 403]],
-  ["sign out", "DELETE", () => "/api/session", null, {},                                    [204, 204, 204, 204, 204, 204, 204, 204, 403, 204, 204, 204, 403]],
+  ["sign in", "POST", () => "/api/session", null, {},                                       [401, 401, 200, 200, 200, 400, 401, 401, 403, 401, 401, 401, 403]],
+  ["sign out", "DELETE", () => "/api/session", null, {},                                    [204, 204, 204, 204, 204, 400, 204, 204, 403, 204, 204, 204, 403]],
 ];
 
 const CODES: Readonly<Record<number, readonly string[]>> = {

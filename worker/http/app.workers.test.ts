@@ -136,6 +136,63 @@ describe("routing", () => {
   });
 });
 
+describe("the query of every route", () => {
+  interface Operation {
+    readonly parameters?: readonly { readonly in: string; readonly name: string }[];
+  }
+
+  async function operations() {
+    const document = (await (await call("/api/openapi.json")).json()) as {
+      paths: Record<string, Record<string, Operation>>;
+    };
+    return Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.entries(item).map(([method, { parameters = [] }]) => ({
+        method: method.toUpperCase(),
+        path: path.replace("{id}", "job_V1StGXR8_Z5jdHi6B-myT").replace("{index}", "0"),
+        known: parameters.filter((parameter) => parameter.in === "query").map(({ name }) => name),
+      })),
+    );
+  }
+
+  it("is refused by name with a key that is not documented", async () => {
+    for (const { method, path, known } of await operations()) {
+      const answer = await call(`${path}?nonsense=1&foo%2Fbar=2&nonsense=3`, { method });
+      const { code, errors } = await problemOf(answer);
+      expect(code, `${method} ${path}`).toBe("invalid_query");
+      const words = known.length === 0 ? "this route takes none" : `known are ${known.join(", ")}`;
+      const message = `is not a key of this query (${words})`;
+      expect(errors, `${method} ${path}`).toEqual([
+        { path: "nonsense", message },
+        { path: "foo/bar", message },
+      ]);
+    }
+  });
+
+  it("is not refused for any key that is documented", async () => {
+    const values: Record<string, string> = { status: "queued", workflow: "image-from-text", end: "1", signature: "x" };
+    for (const { method, path, known } of await operations()) {
+      for (const name of known.filter((key) => key !== "client" && key !== "cursor")) {
+        const answer = await call(`${path}?${name}=${values[name] ?? 1}`, { method, headers: { accept: "*/*" } });
+        const isJson = answer.headers.get("content-type")?.includes("json") === true;
+        const text = isJson ? await answer.text() : await answer.body?.cancel();
+        expect(String(text), `${method} ${path} ${name}`).not.toContain("invalid_query");
+      }
+    }
+  });
+
+  it("is refused with one key twice, but for lists", async () => {
+    const { errors } = await problemOf(await call("/api/jobs?limit=1&limit=2&status=queued&status=failed&limt=3"));
+    expect(errors).toEqual([
+      { path: "limit", message: "is given twice" },
+      {
+        path: "limt",
+        message: expect.stringMatching(/^is not a key of this query; did you mean limit\? \(known are /),
+      },
+    ]);
+    expect((await call("/api/jobs?status=queued&status=failed")).status).toBe(200);
+  });
+});
+
 describe("the API's own description", () => {
   it("documents every route there is, and no other", async () => {
     const document = (await (await call("/api/openapi.json")).json()) as { paths: Record<string, object> };

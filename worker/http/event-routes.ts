@@ -8,9 +8,12 @@ import { jobIdOf } from "./job-id.ts";
 import { jobProblem } from "./job-problem.ts";
 import { jsonAnswer, negotiate } from "./json-answer.ts";
 import { linkViewer } from "./link-access.ts";
-import { wholeNumberOf } from "./query.ts";
+import { eventsQuery, feedQuery } from "./openapi/parameters.ts";
+import { queryCheck, wholeNumberOf } from "./query.ts";
 import { afterOf, watchAnswer } from "./watch-answer.ts";
 
+const checkEventsQuery = queryCheck(eventsQuery);
+const checkFeedQuery = queryCheck(feedQuery);
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1000;
 
@@ -26,6 +29,7 @@ export const eventRoutes = new Hono<HttpEnv>()
   .get(paths.jobEvents(":id"), async (c) => {
     const id = jobIdOf(c);
     const { viewer } = linkViewer(c, { kind: "events", jobId: id });
+    checkEventsQuery(c);
     if (wantsStream(c, true)) return await watchAnswer(c, jobStub(c.env, id), viewer);
     const limit = wholeNumberOf(c, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
     const answer = await jobStub(c.env, id).events(viewer, afterOf(c) ?? 0, limit);
@@ -35,6 +39,7 @@ export const eventRoutes = new Hono<HttpEnv>()
   })
   .get(paths.feed, async (c) => {
     const client = clientOf(c, requireAsker(c));
+    checkFeedQuery(c);
     wantsStream(c, false);
     return await watchAnswer(c, catalogStub(c.env, client), client);
   });

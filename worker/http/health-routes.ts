@@ -6,7 +6,11 @@ import { type Config, configOf } from "../env.ts";
 import type { HttpEnv } from "./http-env.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
 import { configuredModels, laneReports } from "./lane-reports.ts";
+import { noQuery } from "./openapi/parameters.ts";
+import { queryCheck } from "./query.ts";
 import { VERSION } from "./version.ts";
+
+const checkQuery = queryCheck(noQuery);
 
 type Told = Omit<Health, "service" | "version" | "time">;
 
@@ -30,6 +34,7 @@ async function configuredHealth(env: Env, config: Config): Promise<Told> {
 
 /** Public. A wrong setting is said here with its name, never its value. */
 export const healthRoutes = new Hono<HttpEnv>().get(paths.health, answersJson, async (c) => {
+  checkQuery(c);
   const read = configOf(c.env);
   const { status, ...rest } = read.ok ? await configuredHealth(c.env, read.config) : misconfiguredHealth(read.errors);
   const time = new Date().toISOString();

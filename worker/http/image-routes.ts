@@ -6,7 +6,11 @@ import type { HttpContext, HttpEnv } from "./http-env.ts";
 import { jobIdOf } from "./job-id.ts";
 import { jobProblem } from "./job-problem.ts";
 import { linkViewer } from "./link-access.ts";
+import { linkQuery } from "./openapi/parameters.ts";
 import { ProblemError } from "./problem.ts";
+import { queryCheck } from "./query.ts";
+
+const checkQuery = queryCheck(linkQuery);
 
 /** A private cache may keep an image for as long as a link lasts at least; whoever may see it may keep it anyway. */
 const MAX_AGE_SECONDS = 6 * 3600;
@@ -23,6 +27,7 @@ export const imageRoutes = new Hono<HttpEnv>().get("/api/jobs/:id/images/:index"
   const id = jobIdOf(c);
   const index = indexOf(c);
   const { viewer, byLink } = linkViewer(c, { kind: "image", jobId: id, index });
+  checkQuery(c);
   const found = await jobStub(c.env, id).image(viewer, index);
   if (!found.ok) throw jobProblem(found);
   const fileName = imageFileName(found.prompt, id, index, found.contentType);

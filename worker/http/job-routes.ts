@@ -11,6 +11,10 @@ import { jobAnswer, linksFor } from "./job-answer.ts";
 import { jobIdOf } from "./job-id.ts";
 import { jobProblem } from "./job-problem.ts";
 import { answersJson, negotiate } from "./json-answer.ts";
+import { clientQuery } from "./openapi/parameters.ts";
+import { queryCheck } from "./query.ts";
+
+const checkQuery = queryCheck(clientQuery);
 
 interface Asked {
   readonly id: string;
@@ -21,6 +25,7 @@ interface Asked {
 /** The job of the path, for whoever asks. */
 function askedJob(c: HttpContext): Asked {
   const viewer = viewerOf(c, requireAsker(c));
+  checkQuery(c);
   const id = jobIdOf(c);
   return { id, viewer, job: jobStub(c.env, id) };
 }
@@ -56,6 +61,7 @@ export const jobRoutes = new Hono<HttpEnv>()
   .get(paths.job(":id"), async (c) => {
     const type = negotiate(c, ["application/json", "text/plain", "text/html"]);
     if (type === "text/html") {
+      checkQuery(c);
       // The page asks for itself who is there; the address tells nothing.
       const page = paths.jobPage(jobIdOf(c));
       return new Response(null, { status: 303, headers: { Location: page, Vary: "Accept" } });

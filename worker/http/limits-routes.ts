@@ -8,6 +8,10 @@ import { requireAsker, viewerOf } from "./asker.ts";
 import type { HttpContext, HttpEnv } from "./http-env.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
 import { configuredModels, laneReports } from "./lane-reports.ts";
+import { clientQuery } from "./openapi/parameters.ts";
+import { queryCheck } from "./query.ts";
+
+const checkQuery = queryCheck(clientQuery);
 
 const UNFINISHED: readonly JobStatus[] = ["queued", "running", "retrying"];
 /** Enough to meet every model that a client has jobs waiting for. */
@@ -24,7 +28,9 @@ async function waitedFor(c: HttpContext, client: string | null): Promise<string[
 /** The lanes that matter to who asks (the configured ones, and those of their unfinished jobs), and every model's limits. */
 export const limitsRoutes = new Hono<HttpEnv>().get(paths.limits, answersJson, async (c) => {
   const config = c.get("config");
-  const waiting = await waitedFor(c, viewerOf(c, requireAsker(c)));
+  const viewer = viewerOf(c, requireAsker(c));
+  checkQuery(c);
+  const waiting = await waitedFor(c, viewer);
   const reports = await laneReports(c.env, config, [...new Set([...configuredModels(config), ...waiting])]);
   const body: Limits = { lanes: reports.filter((report) => report !== null), models: modelInfos(config) };
   return jsonAnswer(c, body);

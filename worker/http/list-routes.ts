@@ -12,7 +12,10 @@ import { requireAsker, viewerOf } from "./asker.ts";
 import type { HttpContext, HttpEnv } from "./http-env.ts";
 import { linksFor } from "./job-answer.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
-import { queryProblem, wholeNumberOf } from "./query.ts";
+import { listQuery } from "./openapi/parameters.ts";
+import { queryCheck, queryProblem, wholeNumberOf } from "./query.ts";
+
+const checkQuery = queryCheck(listQuery);
 
 const DEFAULT_LIMIT = 20;
 const MAX_LIMIT = 100;
@@ -84,6 +87,7 @@ async function placesOf(c: HttpContext, page: readonly Owned[]): Promise<Readonl
 /** The client's jobs, newest first; the operator's list is everyone's, or that of `?client=`. */
 export const listRoutes = new Hono<HttpEnv>().get(paths.jobs, answersJson, async (c) => {
   const viewer = viewerOf(c, requireAsker(c));
+  checkQuery(c);
   const clients = viewer === null ? Object.keys(c.get("config").clientTokens) : [viewer];
   const limit = wholeNumberOf(c, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
   const cursor = c.req.query("cursor") ?? null;

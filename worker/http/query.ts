@@ -1,9 +1,46 @@
+import { z } from "zod";
+import { didYouMean } from "./core/field-spellings.ts";
+import { MAX_ERRORS } from "./core/given-fields.ts";
 import type { HttpContext } from "./http-env.ts";
 import { ProblemError } from "./problem.ts";
 
 /** A problem about one key of the query. */
 export function queryProblem(key: string, message: string): ProblemError {
   return new ProblemError("invalid_query", `${key} ${message}`, { errors: [{ path: key, message }] });
+}
+
+const MAX_KEY_CHARS = 64;
+
+function isList(schema: z.core.$ZodType | undefined): boolean {
+  return schema instanceof z.ZodOptional ? isList(schema.unwrap()) : schema instanceof z.ZodArray;
+}
+
+/**
+ * A check that refuses a query with a key that the route's documented query does not have, or with one twice that is no
+ * list: whoever misspells a filter must not get an answer without it.
+ */
+export function queryCheck(documented: z.ZodObject): (c: HttpContext) => void {
+  const known = Object.keys(documented.shape);
+  const lists = new Set(known.filter((key) => isList(documented.shape[key])));
+  const knownWords = known.length === 0 ? "this route takes none" : `known are ${known.join(", ")}`;
+  return (c) => {
+    if (!c.req.url.includes("?")) return;
+    const met = new Map<string, string>();
+    const given = new Set<string>();
+    for (const key of new URL(c.req.url).searchParams.keys()) {
+      if (!known.includes(key)) {
+        const meant = didYouMean(key, known);
+        met.set(key, `is not a key of this query${meant === null ? "" : `; did you mean ${meant}?`} (${knownWords})`);
+      } else if (given.has(key) && !lists.has(key)) met.set(key, "is given twice");
+      given.add(key);
+      if (met.size === MAX_ERRORS) break;
+    }
+    const errors = [...met].map(([key, message]) => ({ path: key.slice(0, MAX_KEY_CHARS), message }));
+    const [first] = errors;
+    if (first === undefined) return;
+    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
+    throw new ProblemError("invalid_query", `${first.path} ${first.message}${more}`, { errors });
+  };
 }
 
 /** A whole number of the query; null when absent. */

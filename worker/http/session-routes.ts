@@ -8,11 +8,15 @@ import { ownerOf } from "../auth/tokens.ts";
 import { requireAsker, unauthorized } from "./asker.ts";
 import { type HttpContext, type HttpEnv, originOf } from "./http-env.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
+import { noQuery } from "./openapi/parameters.ts";
 import { ProblemError } from "./problem.ts";
+import { queryCheck } from "./query.ts";
 import { smallBodyLimit } from "./submit-body.ts";
 
 /** What the operator's session names as its client. */
 const OPERATOR_NAME = "operator";
+
+const checkQuery = queryCheck(noQuery);
 
 const TokenBody = z.strictObject({ token: z.string().min(1).max(1000) });
 
@@ -38,6 +42,7 @@ async function givenToken(c: HttpContext): Promise<string | null> {
 export const sessionRoutes = new Hono<HttpEnv>()
   .post(paths.session, answersJson, smallBodyLimit, async (c) => {
     refuseForeignPage(c);
+    checkQuery(c);
     if (c.get("config").authMode === "open") {
       requireAsker(c);
       const always: Session = { client: OPEN_CLIENT, expiresAt: new Date(Date.now() + SESSION_MS).toISOString() };
@@ -53,5 +58,6 @@ export const sessionRoutes = new Hono<HttpEnv>()
   })
   .delete(paths.session, (c) => {
     refuseForeignPage(c);
+    checkQuery(c);
     return new Response(null, { status: 204, headers: { "Set-Cookie": closeSession(originOf(c)) } });
   });

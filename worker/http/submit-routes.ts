@@ -12,13 +12,17 @@ import { jobAnswer } from "./job-answer.ts";
 import { newJobId } from "./job-id.ts";
 import { jobProblem } from "./job-problem.ts";
 import { answersJson } from "./json-answer.ts";
+import { clientQuery } from "./openapi/parameters.ts";
 import { returnPending, takePending, tooManyPending } from "./pending-allowance.ts";
 import { ProblemError } from "./problem.ts";
+import { queryCheck } from "./query.ts";
 import { readSubmitFields, submitBodyLimit } from "./submit-body.ts";
 import { brakeSubmissions } from "./submit-brake.ts";
 
 /** How often the job of one key may have been deleted and submitted again. */
 const MAX_GENERATIONS = 100;
+
+const checkQuery = queryCheck(clientQuery);
 
 interface Placed {
   readonly view: JobView;
@@ -86,6 +90,7 @@ async function placeWithinLimit(c: HttpContext, client: string, key: string | nu
 async function submit(c: HttpContext, workflow: Workflow): Promise<Response> {
   const receivedAtMs = Date.now();
   const client = clientOf(c, requireAsker(c));
+  checkQuery(c);
   const key = idempotencyKeyOf(c);
   brakeSubmissions(c, client);
   const checked = checkSubmission(workflow, await readSubmitFields(c), c.get("config"));

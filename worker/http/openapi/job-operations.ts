@@ -8,7 +8,6 @@ import { headers } from "./headers.ts";
 import * as parameters from "./parameters.ts";
 import { problemAnswers } from "./problem-answers.ts";
 
-const jobQuery = z.object({ client: parameters.client });
 const changed = (description: string, example: Job) => json(description, Job, example, JOB_HEADERS);
 
 /** Lists, jobs and their images. */
@@ -30,7 +29,7 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
       operationId: "getJob",
       summary: "One job, now or once it changes",
       description: "As JSON; as text/plain, a timeline for people; text/html leads to the page.",
-      requestParams: { path: parameters.jobPath, query: jobQuery, header: parameters.readHeaders },
+      requestParams: { path: parameters.jobPath, query: parameters.clientQuery, header: parameters.readHeaders },
       responses: {
         "200": {
           ...json("The job.", Job, examples.succeededJob, JOB_HEADERS),
@@ -49,7 +48,7 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
       operationId: "deleteJob",
       summary: "Removes the job and its images",
       description: "Cancels it if needed. From then on everything about it is 410.",
-      requestParams: { path: parameters.jobPath, query: jobQuery },
+      requestParams: { path: parameters.jobPath, query: parameters.clientQuery },
       responses: {
         "204": { description: "Removed.", headers: headers() },
         ...problemAnswers(...WRITE, ...ONE_JOB),
@@ -62,7 +61,7 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
       operationId: "cancelJob",
       summary: "Calls the job off",
       description: "Works at once in every unfinished state; again, it gives the same answer.",
-      requestParams: { path: parameters.jobPath, query: jobQuery },
+      requestParams: { path: parameters.jobPath, query: parameters.clientQuery },
       responses: {
         "200": changed("The job as it now is.", examples.canceledJob),
         ...problemAnswers(...WRITE, ...ONE_JOB, "job_finished", "not_acceptable"),
@@ -74,7 +73,7 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
       tags: ["Jobs"],
       operationId: "retryJob",
       summary: "Queues a failed or canceled job again",
-      requestParams: { path: parameters.jobPath, query: jobQuery },
+      requestParams: { path: parameters.jobPath, query: parameters.clientQuery },
       responses: {
         "200": changed("The job as it now is.", examples.queuedJob),
         ...problemAnswers(...WRITE, ...ONE_JOB, "job_finished", "job_not_finished", "not_acceptable"),
@@ -88,7 +87,7 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
       summary: "One stored image",
       description: "With ETag and ranges. The bytes never change.",
       ...BY_LINK,
-      requestParams: { path: parameters.imagePath, query: z.object(parameters.linkQuery) },
+      requestParams: { path: parameters.imagePath, query: parameters.linkQuery },
       responses: {
         "200": {
           description: "The image.",

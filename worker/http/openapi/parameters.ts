@@ -4,20 +4,32 @@ import { WORKFLOWS } from "../../../schemas/paths.ts";
 
 const described = (schema: z.ZodType, description: string) => schema.optional().meta({ description });
 
-export const client = described(z.string(), "For the operator: whose jobs. A client may name itself only.");
+const client = described(z.string(), "For the operator: whose jobs. A client may name itself only.");
 export const jobPath = z.object({ id: JobId });
 export const imagePath = z.object({ id: JobId, index: z.int().min(0).meta({ description: "From 0." }) });
 
-export const linkQuery = {
+/** Of a route that takes no query at all. */
+export const noQuery = z.object({});
+export const clientQuery = z.object({ client });
+
+const linkShape = {
   client,
   end: described(z.int(), "Of a signed link: when it ends, in epoch seconds."),
   signature: described(z.string(), "Of a signed link; stands for a token, for this address alone."),
 };
+export const linkQuery = z.object(linkShape);
 
-export const after = described(
+const after = described(
   z.int().min(0),
   "The last number seen; what came since follows. `Last-Event-ID` says the same.",
 );
+
+export const eventsQuery = z.object({
+  ...linkShape,
+  after,
+  limit: described(z.int().min(1).max(1000), "100 when absent. Of the JSON form only."),
+});
+export const feedQuery = z.object({ client, after });
 
 export const prefer = described(
   z.string(),

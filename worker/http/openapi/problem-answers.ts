@@ -10,7 +10,7 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   malformed_json: "The body is not UTF-8 JSON.",
   malformed_body:
     "The body is not the multipart/form-data that its Content-Type announces, or broke off before its end.",
-  invalid_query: "A key of the query cannot be read; `errors` names it.",
+  invalid_query: "A key of the query is unknown, given twice or cannot be read; `errors` names it.",
   invalid_idempotency_key:
     "The Idempotency-Key is empty, longer than 255 characters, not printable ASCII, or there are several.",
   unauthorized: "There is no token or session, or it is nobody's.",

@@ -1,4 +1,3 @@
-import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
 import { Job } from "../../../schemas/job.ts";
 import { paths } from "../../../schemas/paths.ts";
@@ -42,7 +41,7 @@ function submit(
       tags: ["Submit"],
       description: "The answer is sent only once the job is stored: what got a 202 is never lost.",
       ...operation,
-      requestParams: { header: parameters.submitHeaders, query: z.object({ client: parameters.client }) },
+      requestParams: { header: parameters.submitHeaders, query: parameters.clientQuery },
       responses: {
         "200": json("Done: within `Prefer: wait`, or replayed.", Job, examples.succeededJob, SUBMIT_HEADERS),
         "202": { ...json("The job is stored and waits.", Job, examples.queuedJob, SUBMIT_HEADERS), links: LINKS },

@@ -1,4 +1,3 @@
-import { z } from "zod";
 import type { ZodOpenApiPathsObject } from "zod-openapi";
 import { EventPage, FeedFrame, JobFrame } from "../../../schemas/event.ts";
 import { paths } from "../../../schemas/paths.ts";
@@ -30,11 +29,7 @@ export const WATCH_OPERATIONS: ZodOpenApiPathsObject = {
       ...BY_LINK,
       requestParams: {
         path: parameters.jobPath,
-        query: z.object({
-          ...parameters.linkQuery,
-          after: parameters.after,
-          limit: z.int().min(1).max(1000).optional(),
-        }),
+        query: parameters.eventsQuery,
       },
       responses: {
         "101": switching,
@@ -57,7 +52,7 @@ export const WATCH_OPERATIONS: ZodOpenApiPathsObject = {
       operationId: "watchJobs",
       summary: "The live feed of all of the client's jobs: SSE or WebSocket",
       description: `${STREAM} \`?after=\` a frame's \`cursor\` gives every job that changed since, as it is now; \`ready\` ends the catching up.`,
-      requestParams: { query: z.object({ client: parameters.client, after: parameters.after }) },
+      requestParams: { query: parameters.feedQuery },
       responses: {
         "101": switching,
         "200": {
