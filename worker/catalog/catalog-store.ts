@@ -44,8 +44,11 @@ export class CatalogStore {
     this.#sql = storage.sql;
   }
 
-  /** Stores the entry; `null` when it is no newer than what is known, or the job is gone. `isNew`: never heard of before. */
-  record(entry: CatalogEntry, nowMs: number): { readonly change: Change; readonly isNew: boolean } | null {
+  /**
+   * Stores the entry; `null` when it is no newer than what is known, or the job is gone. `isAsked`: a client asked for it, as a
+   * job never heard of before or by a retry of a finished one.
+   */
+  record(entry: CatalogEntry, nowMs: number): { readonly change: Change; readonly isAsked: boolean } | null {
     this.#create();
     const known = this.#row(entry.id);
     if (known !== null && (known.status === GONE || known.seq >= entry.seq)) return null;
@@ -67,11 +70,11 @@ export class CatalogStore {
     const wasPending = known !== null && !isDone(known);
     this.#pending = pending + (entry.done ? 0 : 1) - (wasPending ? 1 : 0);
     this.#lastCursor = cursor;
-    return { change: { kind: "job", cursor, entry }, isNew: known === null };
+    return { change: { kind: "job", cursor, entry }, isAsked: known === null || (!wasPending && !entry.done) };
   }
 
-  /** Leaves a tombstone, also of a job never heard of; `null` when there is one already. */
-  forget(id: string, nowMs: number): Change | null {
+  /** Leaves a tombstone, also of a job never heard of (then `isAsked`); `null` when there is one already. */
+  forget(id: string, nowMs: number): { readonly change: Change; readonly isAsked: boolean } | null {
     this.#create();
     const known = this.#row(id);
     if (known?.status === GONE) return null;
@@ -96,7 +99,7 @@ export class CatalogStore {
     );
     if (known !== null && !isDone(known)) this.#pending = pending - 1;
     this.#lastCursor = cursor;
-    return { kind: "gone", cursor, id };
+    return { change: { kind: "gone", cursor, id }, isAsked: known === null };
   }
 
   /** Up to `limit` entries after `position` (null: from the newest), newest first. */

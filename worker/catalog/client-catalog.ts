@@ -48,7 +48,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     const nowMs = Date.now();
     const recorded = this.#store.record(entry, nowMs);
     if (recorded === null) return;
-    if (recorded.isNew) this.#store.keepReservations(redeem(this.#store.reservations(), nowMs), "in memory");
+    if (recorded.isAsked) this.#redeem(nowMs);
     if (entry.status !== "queued") this.#places.forget(entry.id);
     this.#feed.tell(recorded.change);
     if (entry.status === "queued" && !this.#places.knows(entry.id)) this.#askPlaces(PLACES_SOON_MS);
@@ -56,10 +56,12 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
 
   /** The job is gone; a later `record` of it is ignored. Idempotent. */
   async forget(jobId: string): Promise<void> {
-    const change = this.#store.forget(jobId, Date.now());
-    if (change === null) return;
+    const nowMs = Date.now();
+    const forgotten = this.#store.forget(jobId, nowMs);
+    if (forgotten === null) return;
+    if (forgotten.isAsked) this.#redeem(nowMs);
     this.#places.forget(jobId);
-    this.#feed.tell(change);
+    this.#feed.tell(forgotten.change);
   }
 
   /** Newest first. A job keeps its place in the order for ever, so pages neither repeat nor leave out jobs that move. */
@@ -107,6 +109,10 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
 
   override async webSocketError(socket: WebSocket): Promise<void> {
     this.#sockets.closed(socket, 1011);
+  }
+
+  #redeem(nowMs: number): void {
+    this.#store.keepReservations(redeem(this.#store.reservations(), nowMs), "in memory");
   }
 
   /** Asks for places and comes back, while somebody watches and jobs wait; never throws, for the next one mends what this one could not. */

@@ -206,6 +206,27 @@ describe("reserve", () => {
   });
 });
 
+describe("a job deleted before it was heard of", () => {
+  it("uses up its promise all the same", async () => {
+    const { catalog } = newCatalog();
+    expect(await catalog.reserve(1, 1)).toMatchObject({ granted: 1 });
+    await catalog.forget(jobId(1));
+    expect(await catalog.reserve(1, 1)).toMatchObject({ granted: 1, pending: 0 });
+  });
+});
+
+describe("a retry by hand", () => {
+  it("uses up a promise, as a new job does", async () => {
+    const { catalog } = newCatalog();
+    await catalog.record(catalogEntry({ n: 1, status: "canceled" }));
+    expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 1, pending: 0 });
+    await catalog.record(catalogEntry({ n: 1, status: "queued", seq: 2 }));
+    // One is unfinished and nothing is promised any more, so that there is room for another.
+    expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 1, pending: 1 });
+    expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 0, pending: 1 });
+  });
+});
+
 /** The object's own storage, with its statements' rows added up. */
 function countingStorage(storage: DurableObjectStorage) {
   let [written, read] = [0, 0];

@@ -1,4 +1,4 @@
-/** Submissions that were promised together and have not all turned up as jobs yet. */
+/** Submissions, and retries by hand, that were promised together and have not all turned up as jobs yet. */
 export interface Reservation {
   /** Counted against the limit until then. */
   readonly endsAtMs: number;
