@@ -65,11 +65,14 @@ async function place(
   throw new ProblemError("job_gone", "The jobs of this Idempotency-Key were deleted too often; use a new key.");
 }
 
-/** Whether the job of a key exists, so that a repetition is answered even at the limit. One that is gone counts anew. */
+/** Whether the key stands for a job, so that a repetition is answered even at the limit. One that is gone stands for none. */
 async function isKnownKey(c: HttpContext, client: string, key: string | null): Promise<boolean> {
   if (key === null) return false;
-  const known = await jobStub(c.env, newJobId(client, key, 0)).view(client);
-  return known.ok;
+  for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
+    const known = await jobStub(c.env, newJobId(client, key, generation)).view(client);
+    if (known.ok || known.code !== "job_gone") return known.ok;
+  }
+  return false;
 }
 
 /** As `place`, within the client's limit on unfinished jobs. */
