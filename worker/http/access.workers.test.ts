@@ -1,7 +1,7 @@
 // biome-ignore-all format: a table is read by its columns.
 import { createExecutionContext, reset, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { Job, JobList } from "../../schemas/job.ts";
 import { Session } from "../../schemas/limits.ts";
 import { Problem } from "../../schemas/problem.ts";
@@ -278,6 +278,57 @@ describe("limits on submissions", () => {
     expect(refused.headers.get("ratelimit-policy")).toContain("q=3");
     const again = await submit(vars, { ...carol, "idempotency-key": "first" });
     expect([again.status, again.headers.get("idempotency-replayed")]).toEqual([202, "true"]);
+  });
+
+  const limitTo = (pending: number, client: string) => ({
+    ...settings,
+    MAX_PENDING_JOBS: String(pending),
+    CLIENT_TOKENS: JSON.stringify({ [client]: sha256Hex(`token-of-${client}`) }),
+  });
+  /** Asks until there is room: what was canceled or deleted is counted no more a moment later. */
+  const onceThereIsRoom = (ask: () => Promise<Response>) =>
+    vi.waitFor(async () => {
+      const answer = await ask();
+      expect(answer.status).not.toBe(429);
+      return answer;
+    }, 10_000);
+  const idOf = async (answer: Response) => Job.parse(await answer.json()).id;
+
+  it("answer a repetition of the key's newest job, when the earlier ones were deleted", async () => {
+    const vars = limitTo(1, "erin");
+    const erin = { ...bearer("token-of-erin"), "idempotency-key": "once" };
+    for (let generation = 0; generation < 2; generation++) {
+      const id = await idOf(await onceThereIsRoom(() => submit(vars, erin)));
+      expect((await call(`/api/jobs/${id}`, { method: "DELETE", headers: erin }, vars)).status).toBe(204);
+    }
+    const id = await idOf(await onceThereIsRoom(() => submit(vars, erin)));
+    expect((await submit(vars, bearer("token-of-erin"))).status).toBe(429);
+    const again = await submit(vars, erin);
+    expect([again.status, again.headers.get("idempotency-replayed")]).toEqual([202, "true"]);
+    expect(await idOf(again)).toBe(id);
+  });
+
+  it.each(["frank", "the operator"])("hold a retry by %s as they hold a submission", async (who) => {
+    const client = who === "frank" ? "frank" : "grace";
+    const vars = limitTo(1, client);
+    const own = bearer(`token-of-${client}`);
+    const as = who === "frank" ? own : OPERATOR;
+    const post = (id: string, what: string) => call(`/api/jobs/${id}/${what}`, { method: "POST", headers: as }, vars);
+    const first = await idOf(await submit(vars, own));
+    expect((await post(first, "cancel")).status).toBe(200);
+    const second = await idOf(await onceThereIsRoom(() => submit(vars, own)));
+    const refused = await post(first, "retry");
+    expect(refused.status).toBe(429);
+    expect(Problem.parse(await refused.json()).code).toBe("too_many_pending_jobs");
+    expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
+    expect(refused.headers.get("ratelimit")).toBe(`"pending-jobs";r=0;t=${refused.headers.get("retry-after")}`);
+    expect(refused.headers.get("ratelimit-policy")).toContain("q=1");
+    // An unfinished job cannot be retried anyway, and that is what is said of it.
+    expect((await post(second, "retry")).status).toBe(409);
+    expect((await post(second, "cancel")).status).toBe(200);
+    const retried = await onceThereIsRoom(() => post(first, "retry"));
+    expect(Job.parse(await retried.json())).toMatchObject({ id: first, status: "queued" });
+    expect((await submit(vars, own)).status).toBe(429);
   });
 
   it("brake a client that submits too fast", async () => {

@@ -12,6 +12,7 @@ import { jobIdOf } from "./job-id.ts";
 import { jobProblem } from "./job-problem.ts";
 import { answersJson, negotiate } from "./json-answer.ts";
 import { clientQuery } from "./openapi/parameters.ts";
+import { returnPending, takePending, tooManyPending } from "./pending-allowance.ts";
 import { queryCheck } from "./query.ts";
 
 const checkQuery = queryCheck(clientQuery);
@@ -28,6 +29,22 @@ function askedJob(c: HttpContext): Asked {
   checkQuery(c);
   const id = jobIdOf(c);
   return { id, viewer, job: jobStub(c.env, id) };
+}
+
+/** As a submission is: within the client's limit on unfinished jobs, whoever asks. */
+async function retryWithinLimit(c: HttpContext, { job, viewer }: Asked): Promise<JobView> {
+  const { client, status } = viewOf(await job.view(viewer));
+  // What is refused for the job's own sake is refused for that, at the limit too.
+  if (status !== "failed" && status !== "canceled") return viewOf(await job.retry(viewer));
+  if (!(await takePending(c, client))) throw tooManyPending(c.get("config").maxPendingJobs);
+  let isRetried = false;
+  try {
+    const answer = await job.retry(viewer);
+    isRetried = answer.ok;
+    return viewOf(answer);
+  } finally {
+    if (!isRetried) returnPending(client);
+  }
 }
 
 function viewOf(answer: JobAnswer<{ view: JobView }>): JobView {
@@ -85,6 +102,5 @@ export const jobRoutes = new Hono<HttpEnv>()
     return jobAnswer(c, viewOf(await job.cancel(viewer)));
   })
   .post(paths.jobRetry(":id"), answersJson, async (c) => {
-    const { job, viewer } = askedJob(c);
-    return jobAnswer(c, viewOf(await job.retry(viewer)));
+    return jobAnswer(c, await retryWithinLimit(c, askedJob(c)));
   });

@@ -39,7 +39,7 @@ async function refill(c: HttpContext, client: string, block: Block): Promise<{ g
   }
 }
 
-/** One submission's worth of the limit on unfinished jobs; give it back with `returnPending` when no job came of it. */
+/** One submission's, or one retry's, worth of the limit on unfinished jobs; give it back with `returnPending` when no job came of it. */
 export async function takePending(c: HttpContext, client: string): Promise<boolean> {
   const block = blockOf(client, Date.now());
   if (block.left > 0) {

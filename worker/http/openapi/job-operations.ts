@@ -76,7 +76,14 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
       requestParams: { path: parameters.jobPath, query: parameters.clientQuery },
       responses: {
         "200": changed("The job as it now is.", examples.queuedJob),
-        ...problemAnswers(...WRITE, ...ONE_JOB, "job_finished", "job_not_finished", "not_acceptable"),
+        ...problemAnswers(
+          ...WRITE,
+          ...ONE_JOB,
+          "job_finished",
+          "job_not_finished",
+          "not_acceptable",
+          "too_many_pending_jobs",
+        ),
       },
     },
   },
