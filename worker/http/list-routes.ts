@@ -9,11 +9,12 @@ import type { Place } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
 import { requireAsker, viewerOf } from "./asker.ts";
+import { givenWords } from "./core/allowed-words.ts";
 import type { HttpContext, HttpEnv } from "./http-env.ts";
 import { linksFor } from "./job-answer.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
 import { listQuery } from "./openapi/parameters.ts";
-import { queryCheck, queryProblem, wholeNumberOf } from "./query.ts";
+import { queryCheck, queryProblem, queryValue, wholeNumberOf } from "./query.ts";
 
 const checkQuery = queryCheck(listQuery);
 
@@ -31,16 +32,19 @@ function statusesOf(c: HttpContext): JobStatus[] | null {
   if (given.length === 0) return null;
   return given.map((text) => {
     const status = JobStatus.safeParse(text.trim());
-    if (!status.success) throw queryProblem("status", `must be of ${JobStatus.options.join(", ")}`);
+    if (!status.success) {
+      throw queryProblem("status", `must be one of ${JobStatus.options.join(", ")}; got ${givenWords(text)}`);
+    }
     return status.data;
   });
 }
 
 function workflowOf(c: HttpContext): Workflow | null {
-  const given = c.req.query("workflow");
-  if (given === undefined || given === "") return null;
+  const given = queryValue(c, "workflow");
+  if (given === null) return null;
   const workflow = WORKFLOWS.find((name) => name === given);
-  if (workflow === undefined) throw queryProblem("workflow", `must be one of ${WORKFLOWS.join(", ")}`);
+  if (workflow === undefined)
+    throw queryProblem("workflow", `must be one of ${WORKFLOWS.join(", ")}; got ${givenWords(given)}`);
   return workflow;
 }
 
@@ -90,7 +94,7 @@ export const listRoutes = new Hono<HttpEnv>().get(paths.jobs, answersJson, async
   checkQuery(c);
   const clients = viewer === null ? Object.keys(c.get("config").clientTokens) : [viewer];
   const limit = wholeNumberOf(c, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
-  const cursor = c.req.query("cursor") ?? null;
+  const cursor = queryValue(c, "cursor");
   const { page, nextCursor } = await pageOf(c, clients, {
     status: statusesOf(c),
     workflow: workflowOf(c),

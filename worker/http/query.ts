@@ -43,10 +43,16 @@ export function queryCheck(documented: z.ZodObject): (c: HttpContext) => void {
   };
 }
 
+/** A key's value; null when it is absent or empty, as of a form's field that was left out. */
+export function queryValue(c: HttpContext, key: string): string | null {
+  const text = c.req.query(key);
+  return text === undefined || text === "" ? null : text;
+}
+
 /** A whole number of the query; null when absent. */
 export function wholeNumberOf(c: HttpContext, key: string, min: number, max: number): number | null {
-  const text = c.req.query(key);
-  if (text === undefined) return null;
+  const text = queryValue(c, key);
+  if (text === null) return null;
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
   throw queryProblem(key, `must be a whole number from ${min} to ${max}`);

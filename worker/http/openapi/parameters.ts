@@ -38,7 +38,7 @@ export const prefer = described(
 
 export const listQuery = z.object({
   client,
-  status: described(z.array(JobStatus), "Repeated, or parted by commas."),
+  status: described(z.array(JobStatus), "Repeated, or parted by commas; empty, it is no filter."),
   workflow: described(z.enum(WORKFLOWS), "Only jobs of this workflow."),
   limit: described(z.int().min(1).max(100), "20 when absent."),
   cursor: described(z.string(), "`nextCursor` of the page before."),
