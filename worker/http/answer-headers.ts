@@ -13,6 +13,12 @@ const SECURITY_HEADERS: readonly (readonly [string, string])[] = [
   ["Cache-Control", "no-store"],
 ];
 
+/** RFC 9110 9.3.2: a HEAD tells the length that a GET would have; what the GET's handler made is measured and not sent. */
+async function tellLength({ headers, body }: Response): Promise<void> {
+  if (body === null || headers.has("Content-Length")) return;
+  headers.set("Content-Length", String((await new Response(body).arrayBuffer()).byteLength));
+}
+
 /** Outermost: what every answer carries. A handler that set one of these itself has its own reason. */
 export const answerHeaders: MiddlewareHandler<HttpEnv> = async (c, next) => {
   const given = c.req.header("x-request-id");
@@ -21,7 +27,9 @@ export const answerHeaders: MiddlewareHandler<HttpEnv> = async (c, next) => {
   await next();
   const { headers } = c.res;
   headers.set("X-Request-Id", requestId);
+  headers.set("Date", new Date().toUTCString());
   for (const [name, value] of SECURITY_HEADERS) {
     if (!headers.has(name)) headers.set(name, value);
   }
+  if (c.req.method === "HEAD") await tellLength(c.res);
 };

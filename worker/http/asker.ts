@@ -10,7 +10,7 @@ const CLIENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** Whether the request asks for a WebSocket. */
 export function isUpgrade(c: HttpContext): boolean {
-  return c.req.header("upgrade")?.toLowerCase() === "websocket";
+  return c.req.method === "GET" && c.req.header("upgrade")?.toLowerCase() === "websocket";
 }
 
 /** Nobody is there, with how to be somebody. */

@@ -10,18 +10,18 @@ import { jsonAnswer, negotiate } from "./json-answer.ts";
 import { linkViewer } from "./link-access.ts";
 import { eventsQuery, feedQuery } from "./openapi/parameters.ts";
 import { queryCheck, wholeNumberOf } from "./query.ts";
-import { afterOf, watchAnswer } from "./watch-answer.ts";
+import { afterOf, streamHead, watchAnswer } from "./watch-answer.ts";
 
 const checkEventsQuery = queryCheck(eventsQuery);
 const checkFeedQuery = queryCheck(feedQuery);
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1000;
 
-/** Whether a stream is asked for; HEAD asks for the head of the JSON, a stream having none of its own. */
+/** Whether a stream is asked for. */
 function wantsStream(c: HttpContext, isJsonToo: boolean): boolean {
   if (isUpgrade(c)) return true;
   if (!isJsonToo) return negotiate(c, ["text/event-stream"]) === "text/event-stream";
-  return negotiate(c, ["application/json", "text/event-stream"]) === "text/event-stream" && c.req.method !== "HEAD";
+  return negotiate(c, ["application/json", "text/event-stream"]) === "text/event-stream";
 }
 
 /** One job's log in three ways, and the live feed of all of a client's jobs. */
@@ -30,16 +30,24 @@ export const eventRoutes = new Hono<HttpEnv>()
     const id = jobIdOf(c);
     const { viewer } = linkViewer(c, { kind: "events", jobId: id });
     checkEventsQuery(c);
-    if (wantsStream(c, true)) return await watchAnswer(c, jobStub(c.env, id), viewer);
+    const wanted = wantsStream(c, true);
+    if (wanted && c.req.method === "HEAD") {
+      const after = afterOf(c);
+      const answer = await jobStub(c.env, id).events(viewer, after ?? 0, 1);
+      if (!answer.ok) throw jobProblem(answer);
+      return streamHead(after !== null && answer.done && answer.events.length === 0);
+    }
+    if (wanted) return await watchAnswer(c, jobStub(c.env, id), viewer);
     const limit = wholeNumberOf(c, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
     const answer = await jobStub(c.env, id).events(viewer, afterOf(c) ?? 0, limit);
     if (!answer.ok) throw jobProblem(answer);
     const page: EventPage = { events: answer.events, nextAfter: answer.nextAfter };
-    return jsonAnswer(c, page, 200, { Vary: "Accept" });
+    return jsonAnswer(c, page);
   })
   .get(paths.feed, async (c) => {
     const client = clientOf(c, requireAsker(c));
     checkFeedQuery(c);
     wantsStream(c, false);
+    if (c.req.method === "HEAD") return streamHead(false);
     return await watchAnswer(c, catalogStub(c.env, client), client);
   });

@@ -6,6 +6,7 @@ import { type Config, configOf } from "../env.ts";
 import type { HttpEnv } from "./http-env.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
 import { configuredModels, laneReports } from "./lane-reports.ts";
+import { PUBLIC_VARY } from "./negotiated.ts";
 import { noQuery } from "./openapi/parameters.ts";
 import { queryCheck } from "./query.ts";
 import { VERSION } from "./version.ts";
@@ -39,5 +40,5 @@ export const healthRoutes = new Hono<HttpEnv>().get(paths.health, answersJson, a
   const { status, ...rest } = read.ok ? await configuredHealth(c.env, read.config) : misconfiguredHealth(read.errors);
   const time = new Date().toISOString();
   const body: Health = { status, service: "darkroom", version: VERSION, time, ...rest };
-  return jsonAnswer(c, body, status === "misconfigured" ? 503 : 200);
+  return jsonAnswer(c, body, status === "misconfigured" ? 503 : 200, { Vary: PUBLIC_VARY });
 });

@@ -7,9 +7,9 @@ import { jobTimeline } from "./core/job-timeline.ts";
 import { retryAfterSeconds } from "./core/retry-after.ts";
 import { type HttpContext, originOf } from "./http-env.ts";
 import { jsonAnswer } from "./json-answer.ts";
+import { PRIVATE_VARY } from "./negotiated.ts";
 
-/** What the answer depends on beside the address. */
-const VARY = "Accept, Prefer, Authorization, Cookie";
+const VARY = `${PRIVATE_VARY}, Prefer`;
 
 export function linksFor(c: HttpContext): LinkMaker {
   return createLinks(c.get("config"), originOf(c), Date.now());

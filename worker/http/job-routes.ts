@@ -11,6 +11,7 @@ import { jobAnswer, linksFor } from "./job-answer.ts";
 import { jobIdOf } from "./job-id.ts";
 import { jobProblem } from "./job-problem.ts";
 import { answersJson, negotiate } from "./json-answer.ts";
+import { PUBLIC_VARY } from "./negotiated.ts";
 import { clientQuery } from "./openapi/parameters.ts";
 import { returnPending, takePending, tooManyPending } from "./pending-allowance.ts";
 import { queryCheck } from "./query.ts";
@@ -81,7 +82,7 @@ export const jobRoutes = new Hono<HttpEnv>()
       checkQuery(c);
       // The page asks for itself who is there; the address tells nothing.
       const page = paths.jobPage(jobIdOf(c));
-      return new Response(null, { status: 303, headers: { Location: page, Vary: "Accept" } });
+      return new Response(null, { status: 303, headers: { Location: page, Vary: PUBLIC_VARY } });
     }
     const asked = askedJob(c);
     if (type !== "text/plain") {

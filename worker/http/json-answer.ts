@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from "hono";
 import { asksFor, chooseType } from "./core/accept.ts";
 import type { HttpContext, HttpEnv } from "./http-env.ts";
+import { PRIVATE_VARY } from "./negotiated.ts";
 import { ProblemError } from "./problem.ts";
 
 /** JSON, indented unless `Accept` asks for application/json by name: that is how curl and browsers see it. */
@@ -13,7 +14,7 @@ export function jsonAnswer(
   const compact = asksFor(c.req.header("accept"), "application/json");
   return new Response(compact ? JSON.stringify(body) : `${JSON.stringify(body, null, 2)}\n`, {
     status,
-    headers: { "Content-Type": "application/json", ...headers },
+    headers: { "Content-Type": "application/json", Vary: PRIVATE_VARY, ...headers },
   });
 }
 

@@ -1,6 +1,7 @@
 import { type FieldError, PROBLEMS, type Problem, type ProblemCode } from "../../schemas/problem.ts";
 import { asksFor } from "./core/accept.ts";
 import { type HttpContext, originOf } from "./http-env.ts";
+import { PRIVATE_VARY } from "./negotiated.ts";
 
 interface ProblemExtras {
   readonly errors?: readonly FieldError[];
@@ -36,6 +37,6 @@ export function problemAnswer(c: HttpContext, code: ProblemCode, detail: string,
   const compact = asksFor(accept, "application/json") || asksFor(accept, "application/problem+json");
   return new Response(compact ? JSON.stringify(problem) : `${JSON.stringify(problem, null, 2)}\n`, {
     status,
-    headers: { "Content-Type": "application/problem+json", ...extras.headers },
+    headers: { "Content-Type": "application/problem+json", Vary: PRIVATE_VARY, ...extras.headers },
   });
 }

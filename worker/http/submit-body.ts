@@ -88,6 +88,8 @@ export async function readSubmitFields(c: HttpContext): Promise<Found> {
     throw new ProblemError(
       "unsupported_media_type",
       `Send the body as it is, not in Content-Encoding ${encoding.slice(0, 40)}.`,
+      // RFC 9110 15.5.16: what of encodings is taken.
+      { headers: { "Accept-Encoding": "identity" } },
     );
   }
   const mediaType = (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";

@@ -3,6 +3,7 @@ import { readRefusal, type WatchRefusal, watchHeaders } from "../job/watch-reque
 import { isUpgrade } from "./asker.ts";
 import { type HttpContext, originOf } from "./http-env.ts";
 import { jobProblem } from "./job-problem.ts";
+import { PRIVATE_VARY } from "./negotiated.ts";
 import { ProblemError } from "./problem.ts";
 import { wholeNumberOf } from "./query.ts";
 
@@ -34,7 +35,7 @@ export async function watchAnswer(c: HttpContext, stub: Watchable, viewer: Viewe
   const version = c.req.header("sec-websocket-version");
   if (mode === "ws" && version !== undefined && version !== "13") {
     throw new ProblemError("upgrade_required", "WebSocket version 13 is spoken here.", {
-      headers: { "Sec-WebSocket-Version": "13" },
+      headers: { Upgrade: "websocket", "Sec-WebSocket-Version": "13" },
     });
   }
   const headers = watchHeaders(c.req.raw.headers, { mode, viewer, origin: originOf(c), after: afterOf(c) });
@@ -43,5 +44,14 @@ export async function watchAnswer(c: HttpContext, stub: Watchable, viewer: Viewe
   const refusal = readRefusal(answer);
   if (refusal !== null) throw refusalProblem(refusal);
   // Copied: the headers of an object's answer cannot be added to. A WebSocket goes along by itself.
-  return new Response(answer.body, answer);
+  const copy = new Response(answer.body, answer);
+  if (mode === "sse") copy.headers.set("Vary", PRIVATE_VARY);
+  return copy;
+}
+
+/** What a stream would begin with, for HEAD: none is opened. `ended`: it is finished, and the watcher has seen all. */
+export function streamHead(ended: boolean): Response {
+  const headers = { "Cache-Control": "no-store", Vary: PRIVATE_VARY };
+  if (ended) return new Response(null, { status: 204, headers });
+  return new Response(null, { headers: { ...headers, "Content-Type": "text/event-stream; charset=utf-8" } });
 }

@@ -1,0 +1,158 @@
+import { type IncomingHttpHeaders, request } from "node:http";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Job, JobList } from "../schemas/job.ts";
+import { Problem } from "../schemas/problem.ts";
+import { type Product, startProduct } from "./support/product.ts";
+
+/** An answer as curl -i shows it: nothing unpacked, followed or guessed. */
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+let product: Product;
+let job: Job;
+
+beforeAll(async () => {
+  product = await startProduct();
+  const answer = await fetch(`${product.baseUrl}/api/workflows/image-from-text`, {
+    method: "POST",
+    headers: { "content-type": "application/json", prefer: "wait=30" },
+    body: JSON.stringify({ prompt: "read with curl" }),
+  });
+  job = Job.parse(await answer.json());
+  expect(job.status).toBe("succeeded");
+});
+afterAll(() => product?.stop());
+
+/** `headOnly` for a stream: it is left as soon as it begins. */
+function ask(method: string, path: string, headers: Record<string, string> = {}, headOnly = false): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(`${product.baseUrl}${path}`, { method, headers, agent: false }, (answer) => {
+      const chunks: Buffer[] = [];
+      const told = () =>
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(chunks) });
+      if (headOnly) {
+        told();
+        asked.destroy();
+      } else answer.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", told);
+    });
+    asked.on("error", reject);
+    asked.end();
+  });
+}
+
+/** What differs from answer to answer, whatever is asked. */
+function lasting({ headers }: Answer): IncomingHttpHeaders {
+  const { date, "x-request-id": _id, "content-length": _length, "transfer-encoding": _chunked, ...rest } = headers;
+  expect(Number.isNaN(Date.parse(date ?? "")), `Date: ${date}`).toBe(false);
+  return rest;
+}
+
+type Row = [
+  name: string,
+  path: (job: Job) => string,
+  headers: (etag: string) => Record<string, string>,
+  status: number,
+];
+const plain = () => ({});
+const SELF = ({ id }: Job) => `/api/jobs/${id}`;
+const IMAGE = ({ id }: Job) => `/api/jobs/${id}/images/0`;
+
+const ROWS: Row[] = [
+  ["the list", () => "/api/jobs", plain, 200],
+  ["the API's document", () => "/api/openapi.json", plain, 200],
+  ["the API's page", () => "/api/docs", plain, 200],
+  ["a job", SELF, plain, 200],
+  ["a job for a program", SELF, () => ({ accept: "application/json" }), 200],
+  ["a job as text", SELF, () => ({ accept: "text/plain" }), 200],
+  ["a job for a browser", SELF, () => ({ accept: "text/html" }), 303],
+  ["a job that the client has", SELF, (etag) => ({ "if-none-match": etag }), 304],
+  ["a job in no form there is", SELF, () => ({ accept: "image/png" }), 406],
+  ["a job waited for", SELF, () => ({ prefer: "wait=5" }), 200],
+  ["a log", (done) => `${SELF(done)}/events`, plain, 200],
+  ["an image", IMAGE, plain, 200],
+  ["an image that is not there", (done) => `${SELF(done)}/images/7`, plain, 404],
+  ["an unknown job", () => "/api/jobs/job_000000000000000000000", plain, 404],
+  ["an unknown path", () => "/api/nowhere", plain, 404],
+  ["a path with a slash too many", (done) => `${SELF(done)}/`, plain, 308],
+  ["a query that is wrong", () => "/api/jobs?limit=x", plain, 400],
+];
+
+describe("every answer to GET", () => {
+  it.each(ROWS)(
+    "%s is the same to HEAD, without the body and with its length",
+    async (_name, path, headers, status) => {
+      const { etag = "" } = (await ask("HEAD", SELF(job))).headers;
+      const got = await ask("GET", path(job), headers(etag));
+      const head = await ask("HEAD", path(job), headers(etag));
+      expect(got.status).toBe(status);
+      expect(head.status).toBe(status);
+      expect(head.body.byteLength).toBe(0);
+      expect(lasting(head)).toEqual(lasting(got));
+      // An empty body's length goes without saying.
+      if (got.body.byteLength > 0) expect(head.headers["content-length"]).toBe(String(got.body.byteLength));
+    },
+  );
+
+  it.each(["/api/health", "/api/limits"])("%s tells HEAD a length too, though it moves", async (path) => {
+    const head = await ask("HEAD", path);
+    expect(Number(head.headers["content-length"])).toBeGreaterThan(100);
+    expect(head.body.byteLength).toBe(0);
+  });
+
+  it("names what its form depends on", async () => {
+    for (const [name, path, headers] of ROWS.filter(([, , , status]) => status !== 308)) {
+      if (path === IMAGE) continue;
+      const { vary = "" } = (await ask("GET", path(job), headers("x"))).headers;
+      expect(vary.split(", "), name).toContain("Accept");
+    }
+  });
+});
+
+describe("a stream", () => {
+  it.each([
+    ["a job's", ({ id }: Job) => `/api/jobs/${id}/events`],
+    ["the feed", () => "/api/events"],
+  ])("%s has the same head for HEAD, which opens none", async (_name, path) => {
+    const accept = { accept: "text/event-stream" };
+    const got = await ask("GET", path(job), accept, true);
+    const head = await ask("HEAD", path(job), accept);
+    expect([head.status, head.headers["content-type"]]).toEqual([200, "text/event-stream; charset=utf-8"]);
+    expect(lasting(head)).toEqual(lasting(got));
+    expect(head.headers["content-length"]).toBeUndefined();
+  });
+
+  it("that has nothing more is a 204 to both", async () => {
+    const path = `/api/jobs/${job.id}/events?after=${job.seq}`;
+    for (const method of ["GET", "HEAD"]) {
+      expect((await ask(method, path, { accept: "text/event-stream" })).status).toBe(204);
+    }
+    expect((await ask("HEAD", "/api/jobs/job_000000000000000000000/events")).status).toBe(404);
+  });
+});
+
+describe("a query", () => {
+  it("takes an empty value for none", async () => {
+    const all = JobList.parse(JSON.parse(String((await ask("GET", "/api/jobs")).body)));
+    const answer = await ask("GET", "/api/jobs?status=&workflow=&limit=&cursor=");
+    expect(JobList.parse(JSON.parse(String(answer.body))).jobs.map(({ id }) => id)).toEqual(
+      all.jobs.map(({ id }) => id),
+    );
+    expect((await ask("GET", `/api/jobs/${job.id}/events?after=&limit=`)).status).toBe(200);
+  });
+
+  it("is told what it may say, and what it said", async () => {
+    for (const [query, path, given] of [
+      ["status=queued,Done", "status", '"Done"'],
+      ["workflow=text", "workflow", '"text"'],
+    ] as const) {
+      const answer = await ask("GET", `/api/jobs?${query}`);
+      const { errors } = Problem.parse(JSON.parse(String(answer.body)));
+      expect(errors).toEqual([
+        { path, message: expect.stringMatching(new RegExp(`^must be one of .*got the text ${given}$`)) },
+      ]);
+    }
+  });
+});
