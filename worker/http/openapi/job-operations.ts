@@ -98,10 +98,14 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
       responses: {
         "200": {
           description: "The image.",
-          headers: headers("ETag", "Content-Disposition"),
+          headers: headers("ETag", "Content-Disposition", "Accept-Ranges"),
           content: { "image/*": {} },
         },
-        "206": { description: "A part of it.", headers: headers("ETag", "Content-Range"), content: { "image/*": {} } },
+        "206": {
+          description: "A part of it.",
+          headers: headers("ETag", "Content-Disposition", "Accept-Ranges", "Content-Range"),
+          content: { "image/*": {} },
+        },
         "304": { description: "Unchanged.", headers: headers("ETag") },
         ...problemAnswers(...AUTH, "invalid_link", ...ONE_JOB, "image_not_found", "range_not_satisfiable"),
       },

@@ -1,3 +1,4 @@
+import { Validator } from "@seriousme/openapi-schema-validator";
 import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { describe, expect, it } from "vitest";
@@ -27,6 +28,19 @@ function* documented(node: unknown, path = "#"): Generator<{ path: string; examp
   }
 }
 
+/** Every schema with examples in it: of a header, a parameter or a field. */
+function* schemasWithExamples(node: unknown, path: string): Generator<{ path: string; examples: unknown[] }> {
+  if (typeof node !== "object" || node === null) return;
+  const record = node as Record<string, unknown>;
+  const isSchema = "type" in record || "anyOf" in record;
+  if (isSchema && "example" in record) yield { path, examples: [record.example] };
+  if (isSchema && Array.isArray(record.examples)) yield { path, examples: record.examples };
+  for (const [key, value] of Object.entries(record)) {
+    if (key !== "example" && key !== "examples")
+      yield* schemasWithExamples(value, `${path}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`);
+  }
+}
+
 describe("the OpenAPI document", () => {
   it("has an id, a summary, problems and a tag for every operation", () => {
     const tags = document.tags?.map((tag) => tag.name);
@@ -52,6 +66,50 @@ describe("the OpenAPI document", () => {
     const refs = [...text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)].map((match) => match[1] ?? "");
     expect(refs.length).toBeGreaterThan(10);
     expect(refs.filter((ref) => !names.has(ref))).toEqual([]);
+  });
+
+  it("is OpenAPI 3.1, as its makers' own schema has it", async () => {
+    const validator = new Validator();
+    expect(await validator.validate(JSON.parse(text))).toEqual({ valid: true });
+    expect(validator.version).toBe("3.1");
+  });
+
+  it("gives examples of headers and fields that their own schemas take", () => {
+    const ajv = new Ajv2020({ strict: false });
+    addFormats(ajv);
+    ajv.addSchema(document as object, "api");
+    const found = [...schemasWithExamples(document, "#")];
+    expect(found.length).toBeGreaterThan(100);
+    for (const { path, examples: given } of found) {
+      for (const example of given) {
+        const valid = ajv.validate({ $ref: `api${encodeURI(path)}` }, example);
+        expect(valid, `${path}: ${ajv.errorsText()}`).toBe(true);
+      }
+    }
+  });
+
+  it("describes every parameter and header", () => {
+    for (const item of Object.values(document.paths ?? {})) {
+      for (const operation of Object.values(item)) {
+        for (const parameter of operation.parameters ?? []) {
+          const { name, description, schema } = parameter as {
+            name: string;
+            description?: string;
+            schema: { description?: string };
+          };
+          expect(description ?? schema.description, `${operation.operationId} ${name}`).toMatch(/./);
+        }
+        for (const [status, answer] of Object.entries(operation.responses)) {
+          const { headers } = answer as { headers?: object };
+          for (const [name, header] of Object.entries(headers ?? {})) {
+            expect(
+              (header as { description?: string }).description,
+              `${operation.operationId} ${status} ${name}`,
+            ).toMatch(/./);
+          }
+        }
+      }
+    }
   });
 
   it("gives examples that its own schemas take", () => {

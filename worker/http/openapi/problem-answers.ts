@@ -1,7 +1,7 @@
 import type { ZodOpenApiResponsesObject } from "zod-openapi";
 import { PROBLEMS, Problem, type ProblemCode } from "../../../schemas/problem.ts";
 import { problemExample } from "./examples.ts";
-import { headers } from "./headers.ts";
+import { type AnswerHeader, headers } from "./headers.ts";
 
 /** When each problem is met, for the docs; its title is in `PROBLEMS`. */
 export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
@@ -50,6 +50,17 @@ const ALWAYS: readonly ProblemCode[] = [
   "overloaded",
 ];
 
+/** What a status says by headers, beside the problem. */
+const HEADERS_OF: Readonly<Record<string, readonly AnswerHeader[]>> = {
+  "401": ["WWW-Authenticate"],
+  "415": ["Accept-Post", "Accept-Encoding"],
+  "416": ["Content-Range"],
+  "422": ["Link"],
+  "426": ["Upgrade", "Sec-WebSocket-Version"],
+  "429": ["Retry-After", "RateLimit", "RateLimit-Policy"],
+  "503": ["Retry-After"],
+};
+
 /** The problem answers of an operation, one for each status, with an example for each code. */
 export function problemAnswers(...codes: readonly ProblemCode[]): ZodOpenApiResponsesObject {
   const byStatus = Map.groupBy([...codes, ...ALWAYS], (code) => String(PROBLEMS[code][0]));
@@ -61,10 +72,7 @@ export function problemAnswers(...codes: readonly ProblemCode[]): ZodOpenApiResp
     // The type knows statuses as texts of digits, which this one is.
     answers[status as "400"] = {
       description: met.map((code) => `\`${code}\`: ${PROBLEM_CASES[code]}`).join(" "),
-      headers: headers(
-        ...(["429", "503"].includes(status) ? ["Retry-After" as const] : []),
-        ...(status === "401" ? ["WWW-Authenticate" as const] : []),
-      ),
+      headers: headers(...(HEADERS_OF[status] ?? [])),
       content: { "application/problem+json": { schema: Problem, examples } },
     };
   }

@@ -42,17 +42,33 @@ const VendorSubmit = z
 export const TextBody = z.union([TextSubmit, SnakeTextSubmit, VendorSubmit]);
 export const ReferenceBody = z.union([ReferenceSubmit, SnakeReferenceSubmit, VendorSubmit]);
 
+/** A part of a form is text, whatever it stands for. */
+const part = (what: string) => z.string().optional().meta({ description: what });
+
 /** A form: the fields of the JSON body as parts, numbers and booleans as text, `metadata` as JSON. */
 export const ReferenceForm = z
-  .object({
+  .strictObject({
     prompt,
     image: z
       .array(z.string().meta({ override: { type: "string", contentMediaType: "image/*" } }))
       .min(1)
       .max(MAX_INPUT_IMAGES)
-      .meta({ description: "Files or addresses; the part is repeated." }),
+      .meta({ description: "Files, addresses or data URLs; the part is repeated. It may be called `images` too." }),
+    negativePrompt,
     size,
-    n: z.string().optional(),
-    seed: z.string().optional(),
+    n: part("A whole number, as text."),
+    seed: part("A whole number, as text."),
+    promptExtend: part("`true` or `false`."),
+    watermark: part("`true` or `false`."),
+    model: oursOnly.model,
+    priority: oursOnly.priority,
+    maxAttempts: part("A whole number, as text."),
+    deadlineSeconds: part("A whole number, as text."),
+    onUncertain,
+    metadata: part("An object, as JSON."),
   })
-  .meta({ id: "ReferenceForm", description: "Every field of the JSON body may be a part." });
+  .meta({
+    id: "ReferenceForm",
+    description:
+      "The fields of the JSON body as parts, in camelCase or in snake_case; an empty part is one that is not there.",
+  });

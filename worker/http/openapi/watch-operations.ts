@@ -38,7 +38,7 @@ export const WATCH_OPERATIONS: ZodOpenApiPathsObject = {
           headers: headers(),
           content: {
             "application/json": { schema: EventPage, example: examples.eventPage },
-            "text/event-stream": { itemSchema: JobFrame, schema: JobFrame, example: examples.jobFrame },
+            "text/event-stream": { schema: JobFrame, example: examples.jobFrame },
           },
         },
         "204": { description: "SSE: finished, and nothing came after `after`.", headers: headers() },
@@ -58,7 +58,7 @@ export const WATCH_OPERATIONS: ZodOpenApiPathsObject = {
         "200": {
           description: "A stream of frames.",
           headers: headers(),
-          content: { "text/event-stream": { itemSchema: FeedFrame, schema: FeedFrame, example: examples.feedFrame } },
+          content: { "text/event-stream": { schema: FeedFrame, example: examples.feedFrame } },
         },
         ...problemAnswers(...AUTH, ...STREAM_PROBLEMS),
       },
