@@ -23,6 +23,13 @@ describe("README", () => {
     expect(new Set(named)).toEqual(new Set(["DARKROOM_TOKEN"]));
   });
 
+  it("has commands that can be pasted into any shell", () => {
+    const blocks = [...readme.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block]) => block ?? "");
+    expect(blocks.length).toBeGreaterThan(5);
+    // Zsh, as it comes, takes a comment for arguments; and nobody can paste what stands for something else.
+    for (const block of blocks) expect(block).not.toMatch(/#|…/);
+  });
+
   it("explains every variable that .dev.vars.example names, and no other", () => {
     const section = readme.slice(readme.indexOf("## Configuration"), readme.indexOf("## Deploy it"));
     const explained = [...section.matchAll(/^\| `([A-Z0-9_]+)` \|/gm)].map(([, name]) => name);

@@ -1,0 +1,46 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import sharp from "sharp";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type Product, startProduct } from "./support/product.ts";
+
+let product: Product;
+let folder: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "readme-test-"));
+  product = await startProduct({ emulator: { images: "drawn" } });
+});
+afterAll(async () => {
+  await product?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The curl part's commands, as they are pasted; what never ends by itself is given two seconds. */
+function commands(): string[] {
+  const readme = readFileSync("README.md", "utf8");
+  const part = readme.slice(readme.indexOf("## Use it with curl"), readme.indexOf("## Configuration"));
+  return [...part.matchAll(/^```sh\n(.*?)^```/gms)]
+    .flatMap(([, block]) => (block ?? "").split(/(?<!\\)\n+/))
+    .filter((command) => command !== "")
+    .map((command) => command.replaceAll("http://localhost:8787", product.baseUrl))
+    .map((command) => (command.includes("/api/events") ? command.replace("curl", "curl -m 2") : command));
+}
+
+it("has curl lines that work as pasted, one after the other", async () => {
+  const lines = commands();
+  expect(lines.length).toBeGreaterThan(15);
+  // Each tells its status, and goes on whatever it was.
+  const script = lines.map((line) => line.replace("curl", "curl -w '%{stderr}%{http_code}\\n'")).join("\n");
+  const { stderr } = await promisify(execFile)("sh", ["-c", `${script} || true`], { cwd: folder });
+  const statuses = stderr.match(/^\d{3}$/gm) ?? [];
+  const told = lines.map((line, index) => `${statuses[index]} ${line.split("\n")[0]}`);
+  expect(statuses).toHaveLength(lines.length);
+  // A job that succeeded is neither canceled nor retried, and nothing else goes wrong.
+  const wrong = told.filter((line) => !/^20[024] /.test(line));
+  expect(wrong).toEqual(["409 curl -sS -X POST $JOB/cancel", "409 curl -sS -X POST $JOB/retry"]);
+  expect(await sharp(join(folder, "image.png")).metadata()).toMatchObject({ format: "png", width: 1664, height: 928 });
+});
