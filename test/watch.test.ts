@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { WebSocket } from "ws";
+import { type ClientOptions, WebSocket } from "ws";
 import { createDarkroomClient } from "../client/darkroom-client.ts";
 import { EventPage, JobFrame } from "../schemas/event.ts";
 import { Job } from "../schemas/job.ts";
@@ -59,12 +59,17 @@ function linkAfter(job: Job, after: number | null): URL {
   return link;
 }
 
+/**
+ * The end is the close frame: workerd keeps the connection itself for another ten seconds (its issue #2569). The option is
+ * newer than its types.
+ */
+const CLOSED_SOON: ClientOptions & { readonly closeTimeout: number } = { closeTimeout: 100 };
+
 /** One socket from its opening to its end; rejects when it never opened. */
 async function* framesOfSocket(job: Job, after: number | null): AsyncGenerator<JobFrame, number, void> {
   const link = linkAfter(job, after);
   link.protocol = "ws:";
-  // The end is the close frame: workerd keeps the connection itself for another ten seconds (its issue #2569).
-  const socket = new WebSocket(link, { closeTimeout: 100 });
+  const socket = new WebSocket(link, CLOSED_SOON);
   const texts: string[] = [];
   let closed: number | null = null;
   let wake = () => {};
@@ -275,14 +280,16 @@ async function inPortions<Item, Answer>(
   return answers;
 }
 
-const thousand = Array.from({ length: 1000 }, (_, index) => index);
+/** `WATCH=long`: a thousand of each, as the benchmark's row of sockets has them too. */
+const LONG = process.env.WATCH === "long";
+const many = (count: number) => Array.from({ length: LONG ? 1000 : count }, (_, index) => index);
 
-describe("a thousand watchers", () => {
+describe("many watchers", () => {
   it("of one job each get its final frame, and are closed with 1000", async () => {
-    const prompt = "watched by a thousand";
+    const prompt = "watched by many";
     await product.emulator.addFault({ match: { prompt }, fault: { type: "hold", at: "arrival" }, times: null });
     const job = await submit(prompt);
-    const ends = await inPortions(thousand, 50, async () => {
+    const ends = await inPortions(many(300), 50, async () => {
       const open = Promise.withResolvers<void>();
       const end = lastFrame(job, open.resolve);
       await Promise.race([open.promise, end]);
@@ -295,22 +302,23 @@ describe("a thousand watchers", () => {
       return Job.parse(await response.json()).done || undefined;
     });
     const last = await Promise.all(ends.map(({ end }) => end));
-    expect(last.filter(({ frame, code }) => frame?.job.status === "succeeded" && code === 1000)).toHaveLength(1000);
+    const wrong = last.filter(({ frame, code }) => frame?.job.status !== "succeeded" || code !== 1000);
+    expect(wrong.map(({ frame, code }) => ({ code, seq: frame?.seq, status: frame?.job.status }))).toEqual([]);
     const seqs = new Set(last.map(({ frame }) => frame?.seq));
     expect(seqs.size).toBe(1);
   }, 240_000);
 
-  it("of a thousand jobs, one each, get the final frame of their own", async () => {
-    const jobs = await inPortions(thousand, 50, async (index) => {
+  it("of as many jobs, one each, get the final frame of their own", async () => {
+    const jobs = await inPortions(many(150), 50, async (index) => {
       const client = CLIENTS[index % CLIENTS.length] ?? "anna";
-      const job = await submit(`one of a thousand, number ${index}`, client);
+      const job = await submit(`one of many, number ${index}`, client);
       return { job, end: lastFrame(job) };
     });
     const last = await Promise.all(jobs.map(async ({ job, end }) => ({ job, ...(await end) })));
-    const right = last.filter(({ job, frame, code }) => {
+    const wrong = last.filter(({ job, frame, code }) => {
       const own = frame?.job.id === job.id && frame.job.request.prompt === job.request.prompt;
-      return own && frame.job.status === "succeeded" && code === 1000;
+      return !(own && frame.job.status === "succeeded" && code === 1000);
     });
-    expect(right).toHaveLength(1000);
+    expect(wrong.map(({ frame, code }) => ({ code, seq: frame?.seq, job: frame?.job }))).toEqual([]);
   }, 300_000);
 });

@@ -60,6 +60,10 @@ describe("standingOf", () => {
   it("tells generating from storing", () => {
     expect(standingOf(job({ status: "running", phase: "generating" }), NOW_MS).title).toBe("Developing");
     expect(standingOf(job({ status: "running", phase: "storing" }), NOW_MS).title).toBe("Fixing the print");
+    const retryAt = new Date(NOW_MS + 12_000).toISOString();
+    const delayed = job({ status: "running", phase: "storing", retryAt });
+    expect(standingOf(delayed, NOW_MS).detail).toBe("fetching it failed, again in 12 s");
+    expect(standingOf(delayed, NOW_MS + 13_000).detail).toBe("fetching it failed, trying again");
   });
   it("gives the message and the hint of a failure", () => {
     const error = {

@@ -46,7 +46,7 @@ export function standingOf(job: Standable, nowMs: number): Standing {
       return {
         tone,
         title: job.phase === "storing" ? "Fixing the print" : "Developing",
-        detail: job.attempts > 1 ? `attempt ${job.attempts}` : null,
+        detail: copyWords(job, nowMs) ?? (job.attempts > 1 ? `attempt ${job.attempts}` : null),
       };
     case "ready": {
       const count = job.output?.images.length ?? 0;
@@ -78,6 +78,13 @@ function retryWords(job: Standable, nowMs: number): string {
   if (retryAt === null) return `${which} follows`;
   const leftMs = Date.parse(retryAt) - nowMs;
   return leftMs <= 0 ? `${which} starts any moment` : `${which} in ${countdownWords(leftMs)}`;
+}
+
+/** Of images that are made but could not be fetched yet. */
+function copyWords(job: Standable, nowMs: number): string | null {
+  if (job.phase !== "storing" || job.retryAt === null) return null;
+  const leftMs = Date.parse(job.retryAt) - nowMs;
+  return leftMs <= 0 ? "fetching it failed, trying again" : `fetching it failed, again in ${countdownWords(leftMs)}`;
 }
 
 /** `1st`, `2nd`, `11th`, `103rd`. */

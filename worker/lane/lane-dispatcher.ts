@@ -31,6 +31,8 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   readonly #model: string;
   #core: LaneCore | null = null;
   #armedAtMs: number | null = null;
+  /** Places on their way, by job, each with the newer one that waits until the job has answered. */
+  readonly #telling = new Map<string, PlaceNews | null>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -172,7 +174,20 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     }
   }
 
-  async #tell({ jobId, round, place }: PlaceNews): Promise<void> {
+  /** Tells one place at a time: of those that come while a busy job has not answered, only the newest is told. */
+  async #tell(news: PlaceNews): Promise<void> {
+    const { jobId } = news;
+    const isOnItsWay = this.#telling.has(jobId);
+    this.#telling.set(jobId, isOnItsWay ? news : null);
+    if (isOnItsWay) return;
+    for (let next: PlaceNews | null = news; next !== null; next = this.#telling.get(jobId) ?? null) {
+      this.#telling.set(jobId, null);
+      await this.#tellOnce(next);
+    }
+    this.#telling.delete(jobId);
+  }
+
+  async #tellOnce({ jobId, round, place }: PlaceNews): Promise<void> {
     try {
       const isWatched = await jobStub(this.env, jobId).placed(round, place);
       if (!isWatched) this.#decide(({ watching }) => watching.unwatch(jobId, round));
