@@ -40,9 +40,9 @@ export function jobAnswer(c: HttpContext, view: JobView, options: JobAnswerOptio
   const job = presentJob(view, links);
   if (events === undefined) return jsonAnswer(c, job, status, headers);
   headers["Content-Type"] = "text/plain; charset=utf-8";
-  const { authMode, attemptBudgetMs: budgetMs } = c.get("config");
+  const { authMode, attemptBudgetMs: budgetMs, lateAnswerMs } = c.get("config");
   // The log may have grown since the job was read.
   const told = events.filter(({ seq }) => seq <= job.seq);
-  const text = jobTimeline(job, told, { nowMs, budgetMs, withToken: authMode === "token" });
+  const text = jobTimeline(job, told, { nowMs, budgetMs, lateAnswerMs, withToken: authMode === "token" });
   return new Response(text, { status, headers });
 }

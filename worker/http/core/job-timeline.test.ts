@@ -84,7 +84,7 @@ function log(
 }
 
 const timeline = (told: Job, events: readonly JobEvent[], seconds: number, withToken = false) =>
-  jobTimeline(told, events, { nowMs: start + seconds * 1000, budgetMs: 45_000, withToken });
+  jobTimeline(told, events, { nowMs: start + seconds * 1000, budgetMs: 45_000, lateAnswerMs: 300_000, withToken });
 
 describe("jobTimeline", () => {
   it("tells a waiting job's place, start and commands", () => {
@@ -268,6 +268,14 @@ describe("jobTimeline", () => {
         next copy   12:00:52 (in 30 s)
         delayed     upstream has delivered, but 1 of 1 images could not be copied yet: the result host answered 503"
     `);
+  });
+
+  it("says for what a job waits that has no attempt left but an open call", () => {
+    const late = attempt({ finishedAt: at(47), durationMs: 45_000, outcome: "timed_out", stillOpen: true });
+    const text = timeline(job({ status: "running", phase: "generating", attempts: [late] }), log(), 60);
+    expect(text).toContain(
+      "  now         waits for the open call, until 12:05:02 (in 4 min 2 s); no attempt is left\n",
+    );
   });
 
   it("tells an earlier life, its failure and the retry by hand", () => {

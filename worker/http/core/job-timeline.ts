@@ -9,24 +9,30 @@ export interface TimelineContext {
   readonly nowMs: number;
   /** Of one attempt, as configured now. */
   readonly budgetMs: number;
+  /** From an attempt's start: how long a call past its budget may still deliver. */
+  readonly lateAnswerMs: number;
   /** Whether the commands need a token. */
   readonly withToken: boolean;
 }
 
-interface Told {
+interface Told extends Omit<TimelineContext, "withToken"> {
   readonly last: JobEvent | undefined;
-  readonly budgetMs: number;
   /** `2026-11-23`: times of this day are shown without it. */
   readonly day: string;
-  readonly nowMs: number;
 }
 
-/** When the running attempt's time is up, and what then. */
-function budgetRows(job: Job, budgetMs: number, day: string, nowMs: number): string[] {
+const after = (at: string, ms: number): string => new Date(Date.parse(at) + ms).toISOString();
+
+/** What upstream is at, and until when: the running attempt, or a call past its budget that is all there is to wait for. */
+function callRows(job: Job, { budgetMs, lateAnswerMs, day, nowMs }: Told): string[] {
+  const until = (at: string) => `until ${clockText(at, day)} (${fromNowText(at, nowMs)})`;
   const running = job.attempts.find((attempt) => attempt.outcome === null);
-  if (running === undefined) return [];
-  const endsAt = new Date(Date.parse(running.startedAt) + budgetMs).toISOString();
-  return [row("budget", `until ${clockText(endsAt, day)} (${fromNowText(endsAt, nowMs)})`)];
+  if (running !== undefined) {
+    return [row("now", "upstream is at work"), row("budget", until(after(running.startedAt, budgetMs)))];
+  }
+  const open = job.attempts.findLast((attempt) => attempt.stillOpen);
+  if (open === undefined) return [];
+  return [row("now", `waits for the open call, ${until(after(open.startedAt, lateAnswerMs))}; no attempt is left`)];
 }
 
 /** The copy that is due after one that failed. */
@@ -40,7 +46,8 @@ function copyRows(job: Job, last: JobEvent | undefined, day: string, nowMs: numb
 }
 
 /** What happens next, and when. */
-function nextRows(job: Job, { last, budgetMs, day, nowMs }: Told): string[] {
+function nextRows(job: Job, told: Told): string[] {
+  const { last, day, nowMs } = told;
   const { queue, request } = job;
   const used = job.attempts.filter((attempt) => attempt.counted).length;
   const deadline = row("gives up", `${clockText(job.deadlineAt, day)} (${fromNowText(job.deadlineAt, nowMs)})`);
@@ -62,7 +69,7 @@ function nextRows(job: Job, { last, budgetMs, day, nowMs }: Told): string[] {
         // What is paid for is copied, whatever the deadline says.
         return [row("now", "upstream delivered; the images are being stored"), ...copyRows(job, last, day, nowMs)];
       }
-      return [row("now", "upstream is at work"), ...budgetRows(job, budgetMs, day, nowMs), spent, deadline];
+      return [...callRows(job, told), spent, deadline];
     }
     case "succeeded":
     case "failed":
@@ -126,7 +133,7 @@ function section(title: string, rows: readonly string[]): string[] {
  * it. `events` are the newest of its log, in order, none younger than the job.
  */
 export function jobTimeline(job: Job, events: readonly JobEvent[], context: TimelineContext): string {
-  const { nowMs, budgetMs, withToken } = context;
+  const { nowMs, withToken } = context;
   const day = job.createdAt.slice(0, 10);
   const inputs = job.request.images.map((image, index) =>
     row(
@@ -146,7 +153,7 @@ export function jobTimeline(job: Job, events: readonly JobEvent[], context: Time
     ...section(`What happened (${day}, UTC)`, historyRows(job, events, day, nowMs)),
     ...section(
       job.done ? "How it ended" : "What happens next",
-      nextRows(job, { last: events.at(-1), budgetMs, day, nowMs }),
+      nextRows(job, { ...context, last: events.at(-1), day }),
     ),
     ...section("Images", imageRows(job)),
     ...section(
