@@ -207,7 +207,10 @@ describe("a session", () => {
     const byBody = await call("/api/session", { ...json, body: '{"token":"token-of-bob"}' });
     expect(Session.parse(await byBody.json()).client).toBe("bob");
     expect((await call("/api/session", { ...json, body: '{"token":"token-of-nobody"}' })).status).toBe(401);
-    expect((await call("/api/session", { ...json, body: "{" })).status).toBe(400);
+    const broken = Problem.parse(await (await call("/api/session", { ...json, body: "{" })).json());
+    expect(broken.code).toBe("malformed_json");
+    const form = await call("/api/session", { method: "POST", body: new URLSearchParams({ token: "token-of-bob" }) });
+    expect([form.status, form.headers.get("accept-post")]).toEqual([415, "application/json"]);
     expect((await call("/api/session", { ...json, body: JSON.stringify({ token: "a".repeat(20_000) }) })).status).toBe(413);
     const closed = await call("/api/session", { method: "DELETE", headers: { origin: ORIGIN } });
     expect(closed.headers.get("set-cookie")).toMatch(/^__Host-darkroom=; .*Max-Age=0/);

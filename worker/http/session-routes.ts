@@ -31,8 +31,17 @@ function refuseForeignPage(c: HttpContext): void {
 async function givenToken(c: HttpContext): Promise<string | null> {
   const authorization = c.req.header("authorization");
   if (authorization !== undefined) return /^bearer +(\S+)$/i.exec(authorization)?.[1] ?? null;
-  if (!(c.req.header("content-type") ?? "").toLowerCase().startsWith("application/json")) return null;
-  const body = TokenBody.safeParse(await c.req.json().catch(() => null));
+  const mediaType = (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+  if (mediaType === "") return null;
+  if (mediaType !== "application/json") {
+    throw new ProblemError("unsupported_media_type", 'The body is JSON: {"token": "…"}.', {
+      headers: { "Accept-Post": "application/json" },
+    });
+  }
+  const given: unknown = await c.req.json().catch(() => {
+    throw new ProblemError("malformed_json", "The body is not JSON.");
+  });
+  const body = TokenBody.safeParse(given);
   if (body.success) return body.data.token;
   const errors = [{ path: "/token", message: "is required: {token} is all that the body holds" }];
   throw new ProblemError("invalid_request", 'The body must be {"token": "…"}.', { errors });

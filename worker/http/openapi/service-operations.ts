@@ -57,6 +57,8 @@ export const SERVICE_OPERATIONS: ZodOpenApiPathsObject = {
           "not_acceptable",
           "invalid_query",
           "invalid_request",
+          "malformed_json",
+          "unsupported_media_type",
           "body_too_large",
         ),
       },
