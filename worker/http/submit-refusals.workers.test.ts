@@ -270,7 +270,8 @@ it.each([
     "/size",
     "qwen-image-2.0 takes between 512*512 and",
   ],
-  ["more images than any makes", { n: 7 }, "/n", "; got the number 7; qwen-image-max makes one image a job"],
+  ["a number that is none", { n: "two" }, "/n", '; got the text "two"; qwen-image-max makes one image a job'],
+  ["more images than any makes", { n: 7 }, "/n", "qwen-image-max makes one image a job; 7 were asked for"],
 ])("says what the model takes of %s", async (_name, wrong, path, words) => {
   const { errors } = Problem.parse(await (await json(TEXT, { prompt: "a", ...wrong })).json());
   expect(errors).toEqual([{ path, message: expect.stringContaining(words) }]);

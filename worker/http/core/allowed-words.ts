@@ -23,7 +23,10 @@ export function allowedWords(schema: Schema): string {
   if (schema instanceof z.ZodNumber) {
     const { minValue, maxValue, format } = schema;
     const kind = format === "safeint" ? "a whole number" : "a number";
-    return Number.isFinite(minValue) && Number.isFinite(maxValue) ? `${kind} from ${minValue} to ${maxValue}` : kind;
+    if (minValue === null || !Number.isSafeInteger(minValue)) return kind;
+    return maxValue === Number.MAX_SAFE_INTEGER
+      ? `${kind} from ${minValue} up`
+      : `${kind} from ${minValue} to ${maxValue}`;
   }
   if (schema instanceof z.ZodBoolean) return "true or false";
   if (schema instanceof z.ZodNull) return "null";
@@ -34,11 +37,16 @@ export function allowedWords(schema: Schema): string {
   throw new Error(`no words for a schema of type ${schema._zod.def.type}`);
 }
 
-/** What was given, in words: its type, and the value itself where it is short. */
-export function givenWords(value: unknown): string {
+/**
+ * What was given, in words: its type, and the value itself where it is no longer than `shownChars`; 0 for what may hold a
+ * secret, as an address may.
+ */
+export function givenWords(value: unknown, shownChars = SHOWN_CHARS): string {
   if (value === null || typeof value === "boolean") return String(value);
   if (typeof value === "string") {
-    return value.length <= SHOWN_CHARS ? `the text ${JSON.stringify(value)}` : `text of ${value.length} characters`;
+    return value.length <= shownChars && shownChars > 0
+      ? `the text ${JSON.stringify(value)}`
+      : `text of ${value.length} characters`;
   }
   // JSON has no infinity: this is what a number like 1e999 is read as.
   if (typeof value === "number") return Number.isFinite(value) ? `the number ${value}` : "a number past all bounds";

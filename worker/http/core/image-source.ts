@@ -1,3 +1,5 @@
+import { givenWords } from "./allowed-words.ts";
+
 /** Longest address that is passed on; browsers and servers stop there or before. */
 const MAX_URL_CHARS = 4096;
 /** The head of a data URL, before the bytes; ours is short, and looking further would mean megabytes. */
@@ -21,7 +23,7 @@ export function parseImageSource(source: string): ParsedSource {
   if (url === null || !/^https?:$/.test(url.protocol)) {
     return {
       kind: "wrong",
-      message: `must be an http(s) address of ${MAX_URL_CHARS} characters at most, or a data URL`,
+      message: `must be an http(s) address of ${MAX_URL_CHARS} characters at most, or a data URL; got ${givenWords(source, 0)}`,
     };
   }
   if (url.username !== "" || url.password !== "") return { kind: "wrong", message: "must not hold credentials" };

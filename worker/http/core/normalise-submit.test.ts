@@ -296,7 +296,7 @@ describe("what is refused", () => {
       "numbers out of bounds",
       { prompt: "a", images, n: 1.5, seed: -1, maxAttempts: 11, deadlineSeconds: 5 },
       [
-        ["/n", "must be a whole number from 1 to 6; got the number 1.5"],
+        ["/n", "must be a whole number from 1 up; got the number 1.5"],
         ["/seed", "must be a whole number from 0 to 2147483647; got the number -1"],
         ["/maxAttempts", "must be a whole number from 1 to 10; got the number 11"],
         ["/deadlineSeconds", "must be a whole number from 10 to 604800; got the number 5"],
@@ -429,7 +429,7 @@ describe("a form", () => {
         ["images", A],
         ["n", "two"],
       ],
-      [{ path: "/n", message: 'must be a whole number from 1 to 6; got the text "two"' }],
+      [{ path: "/n", message: 'must be a whole number from 1 up; got the text "two"' }],
     ],
     [
       "a boolean that is none",
@@ -470,14 +470,14 @@ describe("a form", () => {
       "several things at once",
       [
         ["prompt", "a"],
-        ["n", "7"],
+        ["n", "0"],
         ["images", file],
         ["images", "x".repeat(5000)],
         ["images[]", file],
         ["images[]", file],
       ],
       [
-        { path: "/n", message: "must be a whole number from 1 to 6; got the number 7" },
+        { path: "/n", message: "must be a whole number from 1 up; got the number 0" },
         { path: "/images", message: "must be a list of 1 to 3 images; got a list of 4" },
       ],
     ],

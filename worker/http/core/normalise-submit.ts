@@ -16,10 +16,14 @@ export class FormFile {
   }
 }
 
+/** The most that any model makes is no rule for anyone: what theirs makes, the model's check says. */
+const n = z.int().min(1).optional();
+
 /** The contract's submission, but that an image may also be a form's file. */
 const Submit = {
-  "image-from-text": TextSubmit.extend({ images: z.undefined().optional() }),
+  "image-from-text": TextSubmit.extend({ n, images: z.undefined().optional() }),
   "image-from-reference": ReferenceSubmit.extend({
+    n,
     images: z
       .array(z.union([ImageSource, z.instanceof(FormFile)]))
       .min(1)
@@ -117,7 +121,7 @@ function messageOf(issue: z.core.$ZodIssue, given: Readonly<Record<string, unkno
   }
   // Those that the schemas themselves word; what else they check is worded here.
   if (issue.code === "custom") return message;
-  const got = givenWords(valueAt(given, path));
+  const got = givenWords(valueAt(given, path), field === "images" ? 0 : undefined);
   if (issue.code === "invalid_format") return `${message}; got ${got}`;
   if (field === "images") return `must be ${path.length === 1 ? IMAGES_WORDS : IMAGE_WORDS}; got ${got}`;
   if (issue.code === "invalid_key") {
