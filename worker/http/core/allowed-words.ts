@@ -43,10 +43,9 @@ export function allowedWords(schema: Schema): string {
  */
 export function givenWords(value: unknown, shownChars = SHOWN_CHARS): string {
   if (value === null || typeof value === "boolean") return String(value);
+  if (value === "") return "an empty text";
   if (typeof value === "string") {
-    return value.length <= shownChars && shownChars > 0
-      ? `the text ${JSON.stringify(value)}`
-      : `text of ${value.length} characters`;
+    return value.length <= shownChars ? `the text ${JSON.stringify(value)}` : `text of ${value.length} characters`;
   }
   // JSON has no infinity: this is what a number like 1e999 is read as.
   if (typeof value === "number") return Number.isFinite(value) ? `the number ${value}` : "a number past all bounds";

@@ -307,7 +307,7 @@ describe("what is refused", () => {
       { prompt: "a", images, priority: "urgent", onUncertain: null, on_uncertain: 5, model: "", negativePrompt: [] },
       [
         ["/negativePrompt", "must be text of at most 20000 characters; got an empty list"],
-        ["/model", 'must be text of 1 to 100 characters; got the text ""'],
+        ["/model", "must be text of 1 to 100 characters; got an empty text"],
         ["/priority", 'must be high, normal or low; got the text "urgent"'],
         ["/on_uncertain", "must be retry or fail; got the number 5"],
       ],
@@ -325,7 +325,7 @@ describe("what is refused", () => {
     [
       "an empty image",
       { prompt: "a", images: [A, ""] },
-      [["/images/1", 'must be an http(s) address, a data URL or a form\'s file; got the text ""']],
+      [["/images/1", "must be an http(s) address, a data URL or a form's file; got an empty text"]],
     ],
     ["an empty list", { prompt: "a", images: [] }, [["/images", "must be a list of 1 to 3 images; got an empty list"]]],
   ])("in plain words: %s", (_name, body, errors) => {
