@@ -39,6 +39,7 @@ const misconfigured = (): FixtureWorld => ({
 const JOBS = everyState();
 const jobPath = (status: string) => `/jobs/${JOBS.find((job) => job.status === status)?.id}`;
 const blockedPath = `/jobs/${JOBS.find((job) => job.queue?.waitingOn === "blocked")?.id}`;
+const delayedPath = `/jobs/${JOBS.find((job) => job.phase === "storing")?.id}`;
 const severalPath = `/jobs/${JOBS.find((job) => job.output?.images.length === 4)?.id}`;
 
 const VIEWS: readonly View[] = [
@@ -48,6 +49,7 @@ const VIEWS: readonly View[] = [
   { name: "job-queued", path: jobPath("queued"), world: full, words: "3rd in line" },
   { name: "job-running", path: jobPath("running"), world: full, words: "Developing", phone: true },
   { name: "job-retrying", path: jobPath("retrying"), world: full, words: "Attempt 3 in" },
+  { name: "job-delayed", path: delayedPath, world: full, words: "Only the copy is repeated", phone: true },
   { name: "job-blocked", path: blockedPath, world: full, words: "On hold" },
   { name: "job-succeeded", path: jobPath("succeeded"), world: full, words: "Download", phone: true },
   { name: "job-several", path: severalPath, world: full, words: "4 images ready" },

@@ -124,7 +124,8 @@ export function succeeded(count = 1): (job: Job) => Partial<Job> {
 /** A failed job. */
 export function failed(error: JobError, attempts: readonly Attempt[]): (job: Job) => Partial<Job> {
   return (job) => {
-    const finishedAt = new Date(Date.parse(job.createdAt) + 150_000).toISOString();
+    const soon = new Date(Date.parse(job.createdAt) + 150_000).toISOString();
+    const finishedAt = attempts.at(-1)?.finishedAt ?? soon;
     return { status: "failed", done: true, seq: 9, finishedAt, updatedAt: finishedAt, error, attempts: [...attempts] };
   };
 }

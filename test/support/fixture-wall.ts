@@ -77,7 +77,14 @@ export function everyState(): Job[] {
         seq: 3,
         startedAt: iso(-25_000),
         updatedAt: iso(-25_000),
-        attempts: [sketchAttempt({ number: 1, startedAt: iso(-25_000) })],
+        attempts: [sketchAttempt({ number: 1, startedAt: iso(-25_000), finishedAt: iso(-8_000), mayBeBilled: true })],
+        warnings: [
+          {
+            code: "storing_delayed",
+            message:
+              "upstream has delivered, but 1 of 1 images could not be copied yet: dashscope-result-sgp.oss-ap-southeast-1.aliyuncs.com answered 503 instead of the image. So far 2 copies have failed, the next is tried at 12:03:30 UTC, and so on until the links die at 2026-11-24 12:02 UTC. Only the copy is repeated: nothing is generated or paid for again",
+          },
+        ],
       }),
     }),
     sketchJob({
