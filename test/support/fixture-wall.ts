@@ -82,7 +82,7 @@ export function everyState(): Job[] {
           {
             code: "storing_delayed",
             message:
-              "upstream has delivered, but 1 of 1 images could not be copied yet: dashscope-result-sgp.oss-ap-southeast-1.aliyuncs.com answered 503 instead of the image. So far 2 copies have failed, the next is tried at 12:03:30 UTC, and so on until the links die at 2026-11-24 12:02 UTC. Only the copy is repeated: nothing is generated or paid for again",
+              "Upstream has delivered, but 1 of 1 images could not be copied yet: dashscope-result-sgp.oss-ap-southeast-1.aliyuncs.com answered 503 instead of the image. So far 2 copies have failed, the next is tried at 12:03:30 UTC, and so on until the links die at 2026-11-24 12:02 UTC. Only the copy is repeated: nothing is generated or paid for again.",
           },
         ],
       }),

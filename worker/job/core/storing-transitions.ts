@@ -93,7 +93,7 @@ export function storingTrouble({ state, delivery }: JobRecord): { nextAtMs: numb
   const minute = (ms: number) => `${iso(ms).slice(0, 16).replace("T", " ")} UTC`;
   return {
     nextAtMs: state.storeAtMs,
-    message: `upstream has delivered, but ${missing} of ${links.length} images could not be copied yet: ${lastReason}. So far ${failed}, the next is tried at ${iso(state.storeAtMs).slice(11, 19)} UTC, and so on until the links die at ${minute(deliveredAtMs + LINK_LIFE_MS)}. Only the copy is repeated: nothing is generated or paid for again`,
+    message: `Upstream has delivered, but ${missing} of ${links.length} images could not be copied yet: ${lastReason}. So far ${failed}, the next is tried at ${iso(state.storeAtMs).slice(11, 19)} UTC, and so on until the links die at ${minute(deliveredAtMs + LINK_LIFE_MS)}. Only the copy is repeated: nothing is generated or paid for again.`,
   };
 }
 
