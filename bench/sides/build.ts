@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
 import { basename, resolve } from "node:path";
 
 /** Everything the bench writes, bundles and reports alike, is here and ignored by git. */
@@ -9,6 +10,8 @@ export const ARTIFACTS = resolve(".artifacts/bench");
  * Answers the path of its module; wrangler's words come along in the error when it cannot be built.
  */
 export function buildWorker(name: string, configPath: string, main: string): string {
+  // The page is no part of what is measured, but wrangler wants its directory.
+  mkdirSync("dist/web", { recursive: true });
   const outDir = resolve(ARTIFACTS, name);
   execFileSync(
     process.execPath,
