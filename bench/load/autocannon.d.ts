@@ -7,6 +7,10 @@ declare module "autocannon" {
     readonly body?: string;
   }
 
+  interface Client {
+    setRequests(requests: readonly Request[]): void;
+  }
+
   interface Options {
     readonly url: string;
     readonly connections: number;
@@ -15,6 +19,7 @@ declare module "autocannon" {
     /** In seconds. */
     readonly timeout: number;
     readonly requests: readonly Request[];
+    readonly setupClient: (client: Client) => void;
   }
 
   interface Histogram {
@@ -37,5 +42,5 @@ declare module "autocannon" {
   }
 
   export default function autocannon(options: Options): Run;
-  export type { Options, Request, Result };
+  export type { Client, Options, Request, Result };
 }

@@ -1,6 +1,6 @@
 /** The load, in a process of its own: takes a `LoadTask` as JSON on its input, prints a `LoadResult` as JSON. */
 import { text } from "node:stream/consumers";
-import autocannon from "autocannon";
+import autocannon, { type Client } from "autocannon";
 import type { LoadResult, LoadTask } from "./load.ts";
 
 // The input is what `load.ts` wrote.
@@ -8,7 +8,13 @@ const task = JSON.parse(await text(process.stdin)) as LoadTask;
 const { connections, requests, url, amount } = task;
 const startedAtMs = performance.now();
 let lastAnswerAtMs = startedAtMs;
-const run = autocannon({ url, connections, requests, timeout: 60, amount });
+/** Each connection begins elsewhere in the list: in step they would all ask for one job at once, and then all for the next. */
+let connection = 0;
+const setupClient = (client: Client): void => {
+  const from = Math.floor((connection++ * requests.length) / connections);
+  client.setRequests([...requests.slice(from), ...requests.slice(0, from)]);
+};
+const run = autocannon({ url, connections, requests, timeout: 60, amount, setupClient });
 run.on("response", () => {
   lastAnswerAtMs = performance.now();
 });

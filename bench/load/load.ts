@@ -7,7 +7,7 @@ export interface LoadTask {
   readonly connections: number;
   /** Requests in all: the same number for every side, so that each ends with as much stored. */
   readonly amount: number;
-  /** Each connection goes through them in turn. */
+  /** Each connection goes through them in turn, each from another place on. */
   readonly requests: readonly Request[];
 }
 

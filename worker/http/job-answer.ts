@@ -1,12 +1,12 @@
 import type { JobEvent } from "../../schemas/event.ts";
 import { createLinks } from "../auth/links.ts";
-import type { JobView } from "../job/contract.ts";
+import type { JobView, ShownJob } from "../job/contract.ts";
 import { type LinkMaker, presentJob } from "../job/core/present.ts";
+import { retryAfterSeconds } from "../job/core/retry-after.ts";
 import { jobEtag, matchesEtag } from "./core/etag.ts";
 import { jobTimeline } from "./core/job-timeline.ts";
-import { retryAfterSeconds } from "./core/retry-after.ts";
 import { type HttpContext, originOf } from "./http-env.ts";
-import { jsonAnswer } from "./json-answer.ts";
+import { jsonAnswer, jsonTextAnswer } from "./json-answer.ts";
 import { PRIVATE_VARY } from "./negotiated.ts";
 
 const VARY = `${PRIVATE_VARY}, Prefer`;
@@ -22,21 +22,35 @@ interface JobAnswerOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/**
- * The job with all that makes polling cheap: its version, and when it is worth asking again. A GET of the version that the
- * client has already is a 304.
- */
+/** What makes polling cheap: the job's version, and when it is worth asking again. */
+function pollHeaders(etag: string, retryAfter: number | null): Record<string, string> {
+  const headers: Record<string, string> = { ETag: etag, Vary: VARY };
+  if (retryAfter !== null) headers["Retry-After"] = String(retryAfter);
+  return headers;
+}
+
+/** A GET of the version that the client has already is a 304. */
+function isUnchanged(c: HttpContext, etag: string): boolean {
+  const isRead = c.req.method === "GET" || c.req.method === "HEAD";
+  return isRead && matchesEtag(c.req.header("if-none-match"), etag);
+}
+
+/** The answer to a poll: the job as its object put it in words. */
+export function shownAnswer(c: HttpContext, { tag, epoch, retryAfterSeconds, json }: ShownJob): Response {
+  const etag = jobEtag(tag, epoch, "json");
+  const headers = pollHeaders(etag, retryAfterSeconds);
+  return isUnchanged(c, etag) ? new Response(null, { status: 304, headers }) : jsonTextAnswer(c, json, 200, headers);
+}
+
+/** The job with its version, and when it is worth asking again. */
 export function jobAnswer(c: HttpContext, view: JobView, options: JobAnswerOptions = {}): Response {
   const { events, status = 200 } = options;
   const form = events === undefined ? "json" : "text";
   const links = linksFor(c);
   const etag = jobEtag(view.tag, links.epoch, form);
-  const headers: Record<string, string> = { ETag: etag, Vary: VARY, ...options.headers };
   const nowMs = Date.now();
-  const retryAfter = retryAfterSeconds(view, nowMs);
-  if (retryAfter !== null) headers["Retry-After"] = String(retryAfter);
-  const isRead = c.req.method === "GET" || c.req.method === "HEAD";
-  if (isRead && matchesEtag(c.req.header("if-none-match"), etag)) return new Response(null, { status: 304, headers });
+  const headers = { ...pollHeaders(etag, retryAfterSeconds(view, nowMs)), ...options.headers };
+  if (isUnchanged(c, etag)) return new Response(null, { status: 304, headers });
   const job = presentJob(view, links);
   if (events === undefined) return jsonAnswer(c, job, status, headers);
   headers["Content-Type"] = "text/plain; charset=utf-8";

@@ -6,8 +6,8 @@ import { jobStub } from "../stubs.ts";
 import { requireAsker, viewerOf } from "./asker.ts";
 import { tagToWaitOn } from "./core/etag.ts";
 import { preferredWaitSeconds } from "./core/prefer.ts";
-import type { HttpContext, HttpEnv } from "./http-env.ts";
-import { jobAnswer, linksFor } from "./job-answer.ts";
+import { type HttpContext, type HttpEnv, originOf } from "./http-env.ts";
+import { jobAnswer, linksFor, shownAnswer } from "./job-answer.ts";
 import { jobIdOf } from "./job-id.ts";
 import { jobProblem } from "./job-problem.ts";
 import { answersJson, negotiate } from "./json-answer.ts";
@@ -65,6 +65,13 @@ async function readJob(c: HttpContext, { job, viewer }: Asked, form: "json" | "t
   return { view: viewOf(answer), headers: { "Preference-Applied": `wait=${waitSeconds}` } };
 }
 
+/** The job now, for a program that asks again and again. */
+async function polled(c: HttpContext, { job, viewer }: Asked): Promise<Response> {
+  const shown = await job.show(viewer, originOf(c));
+  if (!shown.ok) throw jobProblem(shown);
+  return shownAnswer(c, shown);
+}
+
 /** Of a long life the text shows this many events. */
 const TOLD_EVENTS = 80;
 
@@ -86,6 +93,7 @@ export const jobRoutes = new Hono<HttpEnv>()
     }
     const asked = askedJob(c);
     if (type !== "text/plain") {
+      if (preferredWaitSeconds(c.req.header("prefer")) === null) return await polled(c, asked);
       const { view, headers } = await readJob(c, asked, "json");
       return jobAnswer(c, view, { headers });
     }

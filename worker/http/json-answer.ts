@@ -11,11 +11,23 @@ export function jsonAnswer(
   status = 200,
   headers: Readonly<Record<string, string>> = {},
 ): Response {
-  const compact = asksFor(c.req.header("accept"), "application/json");
-  return new Response(compact ? JSON.stringify(body) : `${JSON.stringify(body, null, 2)}\n`, {
-    status,
-    headers: { "Content-Type": "application/json", Vary: PRIVATE_VARY, ...headers },
-  });
+  const text = isCompact(c) ? JSON.stringify(body) : `${JSON.stringify(body, null, 2)}\n`;
+  return new Response(text, { status, headers: { "Content-Type": "application/json", Vary: PRIVATE_VARY, ...headers } });
+}
+
+/** As `jsonAnswer`, of compact JSON that is text already. */
+export function jsonTextAnswer(
+  c: HttpContext,
+  json: string,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+): Response {
+  const text = isCompact(c) ? json : `${JSON.stringify(JSON.parse(json), null, 2)}\n`;
+  return new Response(text, { status, headers: { "Content-Type": "application/json", Vary: PRIVATE_VARY, ...headers } });
+}
+
+function isCompact(c: HttpContext): boolean {
+  return asksFor(c.req.header("accept"), "application/json");
 }
 
 /** The offered media type that `Accept` likes best; none of them is a 406 that lists them. */

@@ -29,6 +29,21 @@ export interface JobView extends Omit<Job, "links" | "output" | "warnings"> {
   readonly tag: string;
 }
 
+/**
+ * The job as a GET answers it, made in its object: one text crosses over to the Worker, not a tree that is taken apart and
+ * put together on the way.
+ */
+export interface ShownJob {
+  /** As the view's. */
+  readonly tag: string;
+  /** Of the signed links in `json`. */
+  readonly epoch: string;
+  /** In how many seconds it is worth asking again; null when it is done. */
+  readonly retryAfterSeconds: number | null;
+  /** The public `Job`, compact. */
+  readonly json: string;
+}
+
 export type JobRefusal =
   | { readonly ok: false; readonly code: "job_not_found" }
   | { readonly ok: false; readonly code: "job_gone" }
@@ -44,6 +59,8 @@ export interface JobRpc {
   /** Stored before it answers. The same submission again answers the same job with `replayed`; a tombstone `job_gone`. */
   submit(submission: Submission): Promise<JobAnswer<{ view: JobView; replayed: boolean }>>;
   view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
+  /** As `view`, in words; its links start with `origin`. */
+  show(viewer: Viewer, origin: string): Promise<JobAnswer<ShownJob>>;
   /** Holds until the view's tag differs from `tag`, or with `tag: null` until the job is done; at most `timeoutMs`. */
   wait(viewer: Viewer, tag: string | null, timeoutMs: number): Promise<JobAnswer<{ view: JobView }>>;
   events(

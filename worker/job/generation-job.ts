@@ -1,22 +1,21 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Lease, Place } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
-import type { JobAnswer, JobRpc, JobView, Submission, Viewer } from "./contract.ts";
+import type { JobAnswer, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
 import { isFinal, type JobRecord, runningAttempt } from "./core/job-record.ts";
-import { toJobView } from "./core/job-view.ts";
 import { differingFields } from "./core/same-request.ts";
+import { JobDisplay } from "./job-display.ts";
 import { JobEngine } from "./job-engine.ts";
 
 /** One job, as http and its lane see it: every method finds it, asks the engine, and answers with the view. */
 export class GenerationJob extends DurableObject<Env> implements JobRpc {
   readonly #engine = new JobEngine(this.ctx, this.env);
-  /** The view made last: most who ask find nothing changed. */
-  #shown: { readonly record: JobRecord; readonly place: Place | null; readonly view: JobView } | null = null;
+  readonly #display = new JobDisplay(this.env);
 
   async submit(submission: Submission): Promise<JobAnswer<{ view: JobView; replayed: boolean }>> {
     const known = this.#engine.store.load();
     if (known === null) {
-      return { ok: true, view: toJobView(this.#engine.create(submission), null), replayed: false };
+      return { ok: true, view: this.#viewOf(this.#engine.create(submission)), replayed: false };
     }
     if (known.client !== submission.client) return { ok: false, code: "job_not_found" };
     if (known.kind === "tombstone") return { ok: false, code: "job_gone" };
@@ -29,8 +28,13 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   async view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>> {
     const found = this.#find(viewer);
     if (!found.ok) return found;
-    await this.#engine.courier.refreshPlace();
+    await this.#engine.courier.place.refresh();
     return this.#viewNow(viewer);
+  }
+
+  async show(viewer: Viewer, origin: string): Promise<JobAnswer<ShownJob>> {
+    const answer = await this.view(viewer);
+    return answer.ok ? { ok: true, ...this.#display.show(answer.view, origin, Date.now()) } : answer;
   }
 
   async wait(viewer: Viewer, tag: string | null, timeoutMs: number): Promise<JobAnswer<{ view: JobView }>> {
@@ -41,7 +45,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
       if (!answer.ok || answer.view.done || leftMs <= 0 || (tag !== null && answer.view.tag !== tag)) return answer;
       const changed = this.#engine.stream.watchers.changed(leftMs);
       // Now watched: the lane is asked to tell of new places from here on.
-      await this.#engine.courier.refreshPlace();
+      await this.#engine.courier.place.refresh();
       await changed;
     }
   }
@@ -108,8 +112,8 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   async placed(round: number, place: Place): Promise<boolean> {
     const record = this.#engine.job();
     if (record === null || record.round !== round || record.state.status !== "queued") return false;
-    if (this.#engine.courier.placed(round, place)) this.#engine.stream.tellPlace(record);
-    if (!this.#engine.stream.watchers.watched) this.#engine.courier.unwatched();
+    if (this.#engine.courier.place.told(round, place)) this.#engine.stream.tellPlace(record);
+    if (!this.#engine.stream.watchers.watched) this.#engine.courier.place.unwatched();
     return this.#engine.stream.watchers.watched;
   }
 
@@ -140,12 +144,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   }
 
   #viewOf(record: JobRecord): JobView {
-    const { place } = this.#engine.courier;
-    const known = this.#shown;
-    if (known !== null && known.record === record && known.place === place) return known.view;
-    const view = toJobView(record, place);
-    this.#shown = { record, place, view };
-    return view;
+    return this.#display.viewOf(record, this.#engine.courier.place.now);
   }
 
   #find(viewer: Viewer): JobAnswer<{ record: JobRecord }> {

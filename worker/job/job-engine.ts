@@ -206,7 +206,7 @@ export class JobEngine {
       storeAgainAtMs: this.#keeper.againAtMs,
       telling: this.courier.telling,
       pollAtMs: this.#caller.pollAtMs,
-      laneCheckAtMs: this.courier.laneCheckAtMs,
+      laneCheckAtMs: this.courier.place.checkAtMs,
       outboxAtMs: this.courier.outboxAtMs,
     };
   }

@@ -56,10 +56,10 @@ export class JobStream {
   }
 
   async #showPlace(): Promise<void> {
-    const before = JSON.stringify(this.#courier.place);
-    await this.#courier.refreshPlace();
+    const before = JSON.stringify(this.#courier.place.now);
+    await this.#courier.place.refresh();
     const record = this.#shell.job();
-    if (record !== null && before !== JSON.stringify(this.#courier.place)) this.tellPlace(record);
+    if (record !== null && before !== JSON.stringify(this.#courier.place.now)) this.tellPlace(record);
   }
 
   /** One frame for each event, each with the job as it was then. */
@@ -80,7 +80,7 @@ export class JobStream {
   }
 
   #jobFor(record: JobRecord): FramePart["job"] {
-    const view = toJobView(record, this.#courier.place);
+    const view = toJobView(record, this.#courier.place.now);
     const result = configOf(this.#env);
     const signingSecrets = result.ok ? result.config.signingSecrets : [];
     return (origin) => presentJob(view, createLinks({ signingSecrets }, origin, Date.now()));

@@ -1,4 +1,4 @@
-import type { Place, Ticket } from "../lane/contract.ts";
+import type { Ticket } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
 import {
@@ -8,52 +8,36 @@ import {
   runningAttempt,
   type Tombstone,
 } from "./core/job-record.ts";
-import { PLACE_FRESH_MS, toCatalogEntry } from "./core/job-view.ts";
+import { toCatalogEntry } from "./core/job-view.ts";
 import { needsLane } from "./core/schedule.ts";
+import { JobPlace } from "./job-place.ts";
 import type { JobShell } from "./job-shell.ts";
 import { RetryClock } from "./retry-clock.ts";
 
-/** A waiting job asks its lane again this long after its turn should have come. */
-const LANE_CHECK_SLACK_MS = 30_000;
 /** A renewed lease outlives its attempt's budget by this: the backoff and the next renewal fit in. */
 const RENEWED_LEASE_SLACK_MS = 180_000;
-const LANE_CHECK_AT_MOST_MS = 30 * 60_000;
 
 /** Tells lane and catalog what the outbox holds, one thing after the other, until all have answered. */
 export class OutboxCourier {
   readonly #env: Env;
   readonly #shell: JobShell;
   readonly #clock = new RetryClock();
-  #place: { readonly place: Place; readonly round: number; readonly atMs: number; readonly watched: boolean } | null =
-    null;
-  #laneCheckAtMs: number | null = null;
+  readonly place: JobPlace;
   /** The resumed attempt whose lease was renewed; forgetting it costs one more call. */
   #renewedFor = 0;
 
   constructor(env: Env, shell: JobShell) {
     this.#env = env;
     this.#shell = shell;
+    this.place = new JobPlace(env, shell);
   }
 
   get outboxAtMs(): number | null {
     return this.#clock.againAtMs;
   }
 
-  get laneCheckAtMs(): number | null {
-    return this.#laneCheckAtMs;
-  }
-
   get telling(): boolean {
     return this.#clock.busy;
-  }
-
-  /** The last known place of the round that the job is in. */
-  get place(): Place | null {
-    return this.#known()?.place ?? null;
-  }
-
-  #known() {
-    return this.#place !== null && this.#place.round === this.#shell.job()?.round ? this.#place : null;
   }
 
   /** Starts telling, when there is anything to tell and it is time to. */
@@ -77,7 +61,7 @@ export class OutboxCourier {
 
   #hasNews(record: JobRecord, nowMs: number): boolean {
     const { outbox, state } = record;
-    const laneDue = state.status === "queued" && state.lane !== null && nowMs >= (this.#laneCheckAtMs ?? 0);
+    const laneDue = state.status === "queued" && state.lane !== null && nowMs >= (this.place.checkAtMs ?? 0);
     const moreForLane = outbox.releases.length + outbox.observations.length > 0 || outbox.leave !== null;
     const mustRenew = leaseToRenew(record, this.#renewedFor) !== null;
     return needsLane(record) || laneDue || moreForLane || mustRenew || catalogIsBehind(record, nowMs);
@@ -103,7 +87,7 @@ export class OutboxCourier {
       if (requeue !== null && (await this.#leftIfGone(lane, record.id))) return;
       this.#shell.apply({ type: "released", leaseId });
       if (requeue !== null) {
-        this.#remember(answer.place, requeue.round, false);
+        this.place.remember(answer.place, requeue.round, false);
         this.#shell.apply({ type: "enqueued", lane, round: requeue.round });
       }
     }
@@ -137,7 +121,7 @@ export class OutboxCourier {
     const record = this.#shell.job();
     const config = this.#shell.config();
     if (record === null || record.state.status !== "queued") return;
-    const due = needsLane(record) || Date.now() >= (this.#laneCheckAtMs ?? 0);
+    const due = needsLane(record) || Date.now() >= (this.place.checkAtMs ?? 0);
     if (!due) return;
     if (config === null) {
       throw new Error("the Worker is misconfigured: see GET /api/health");
@@ -156,7 +140,7 @@ export class OutboxCourier {
       return;
     }
     if (answer.place === null) throw new Error("the lane gave neither lease nor place");
-    this.#remember(answer.place, record.round, watched);
+    this.place.remember(answer.place, record.round, watched);
     this.#shell.apply({ type: "enqueued", lane, round: record.round });
   }
 
@@ -184,46 +168,6 @@ export class OutboxCourier {
     if (outbox.leave !== null) await laneStub(this.#env, outbox.leave).leave(id);
     if (tombstone.catalogKnows) await catalogStub(this.#env, client).forget(id);
     this.#shell.buried({ catalogKnows: false, outbox: { ...outbox, releases: [], leave: null } });
-  }
-
-  #remember(place: Place | null, round: number, watched: boolean): void {
-    const nowMs = Date.now();
-    this.#place = place === null ? null : { place, round, atMs: nowMs, watched };
-    const expectedMs = (place?.estimatedStartAtMs ?? nowMs + LANE_CHECK_AT_MOST_MS) + LANE_CHECK_SLACK_MS;
-    this.#laneCheckAtMs = Math.min(Math.max(expectedMs, nowMs + LANE_CHECK_SLACK_MS), nowMs + LANE_CHECK_AT_MOST_MS);
-  }
-
-  /** The lane's word that the place changed. True when it is another than the one known. */
-  placed(round: number, place: Place): boolean {
-    const before = JSON.stringify(this.place);
-    this.#remember(place, round, true);
-    return before !== JSON.stringify(place);
-  }
-
-  /** Asks the lane for the place, unless what is known is fresh, or a watched place, which the lane keeps fresh itself. */
-  async refreshPlace(): Promise<void> {
-    const record = this.#shell.job();
-    const config = this.#shell.config();
-    if (record?.state.status !== "queued") return;
-    // That the lane has the ticket is kept in memory only: after an eviction the lane is asked all the same.
-    const lane = record.state.lane ?? (config === null ? null : laneName(config, record.model));
-    if (lane === null) return;
-    const { watched } = this.#shell;
-    const known = this.#known();
-    if (known?.watched) return;
-    if (known !== null && !watched && Date.now() - known.atMs < PLACE_FRESH_MS) return;
-    try {
-      const place = await laneStub(this.#env, lane).place(record.id, watched);
-      if (place !== null) this.#remember(place, record.round, watched);
-    } catch (error) {
-      // The last known place is shown; the next reader asks again.
-      this.#shell.log("place_unknown", { reason: String(error) });
-    }
-  }
-
-  /** Nobody watches any more: the next place is asked for again. */
-  unwatched(): void {
-    if (this.#place !== null) this.#place = { ...this.#place, watched: false };
   }
 }
 

@@ -1,4 +1,4 @@
-import type { JobView } from "../../job/contract.ts";
+import type { JobView } from "../contract.ts";
 
 /** An image takes 15 s and more: asking more often than this while one is made tells nothing. */
 const GENERATING_SECONDS = 3;

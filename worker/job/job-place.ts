@@ -1,0 +1,93 @@
+import type { Place } from "../lane/contract.ts";
+import { laneName } from "../lane/lane-name.ts";
+import { laneStub } from "../stubs.ts";
+import { PLACE_FRESH_MS } from "./core/job-view.ts";
+import type { JobShell } from "./job-shell.ts";
+
+/** A waiting job asks its lane again this long after its turn should have come. */
+const LANE_CHECK_SLACK_MS = 30_000;
+const LANE_CHECK_AT_MOST_MS = 30 * 60_000;
+
+/** What the lane last said of the job's place in line. Lost with the object: then the lane is asked again. */
+export class JobPlace {
+  readonly #env: Env;
+  readonly #shell: JobShell;
+  #said: { readonly place: Place; readonly round: number; readonly atMs: number; readonly watched: boolean } | null =
+    null;
+  #checkAtMs: number | null = null;
+  #asking: { readonly watched: boolean; readonly answered: Promise<void> } | null = null;
+
+  constructor(env: Env, shell: JobShell) {
+    this.#env = env;
+    this.#shell = shell;
+  }
+
+  /** The last known place of the round that the job is in. */
+  get now(): Place | null {
+    return this.#known()?.place ?? null;
+  }
+
+  /** When the lane is asked whether it still has the job; null: now. */
+  get checkAtMs(): number | null {
+    return this.#checkAtMs;
+  }
+
+  #known() {
+    return this.#said !== null && this.#said.round === this.#shell.job()?.round ? this.#said : null;
+  }
+
+  remember(place: Place | null, round: number, watched: boolean): void {
+    const nowMs = Date.now();
+    this.#said = place === null ? null : { place, round, atMs: nowMs, watched };
+    const expectedMs = (place?.estimatedStartAtMs ?? nowMs + LANE_CHECK_AT_MOST_MS) + LANE_CHECK_SLACK_MS;
+    this.#checkAtMs = Math.min(Math.max(expectedMs, nowMs + LANE_CHECK_SLACK_MS), nowMs + LANE_CHECK_AT_MOST_MS);
+  }
+
+  /** The lane's word that the place changed. True when it is another than the one known. */
+  told(round: number, place: Place): boolean {
+    const before = JSON.stringify(this.now);
+    this.remember(place, round, true);
+    return before !== JSON.stringify(place);
+  }
+
+  /** Nobody watches any more: the next place is asked for again. */
+  unwatched(): void {
+    if (this.#said !== null) this.#said = { ...this.#said, watched: false };
+  }
+
+  /**
+   * Asks the lane for the place, unless what is known is fresh, or a watched place, which the lane keeps fresh itself.
+   * Readers that come together ask once.
+   */
+  refresh(): Promise<void> {
+    const { watched } = this.#shell;
+    if (this.#asking !== null && (this.#asking.watched || !watched)) return this.#asking.answered;
+    const asking = {
+      watched,
+      answered: this.#ask(watched).finally(() => {
+        if (this.#asking === asking) this.#asking = null;
+      }),
+    };
+    this.#asking = asking;
+    return asking.answered;
+  }
+
+  async #ask(watched: boolean): Promise<void> {
+    const record = this.#shell.job();
+    if (record?.state.status !== "queued") return;
+    const known = this.#known();
+    if (known?.watched) return;
+    if (known !== null && !watched && Date.now() - known.atMs < PLACE_FRESH_MS) return;
+    const config = this.#shell.config();
+    // That the lane has the ticket is kept in memory only: after an eviction the lane is asked all the same.
+    const lane = record.state.lane ?? (config === null ? null : laneName(config, record.model));
+    if (lane === null) return;
+    try {
+      const place = await laneStub(this.#env, lane).place(record.id, watched);
+      if (place !== null) this.remember(place, record.round, watched);
+    } catch (error) {
+      // The last known place is shown; the next reader asks again.
+      this.#shell.log("place_unknown", { reason: String(error) });
+    }
+  }
+}
