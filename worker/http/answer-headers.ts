@@ -1,17 +1,25 @@
 import type { MiddlewareHandler } from "hono";
-import type { HttpEnv } from "./http-env.ts";
+import type { HttpContext, HttpEnv } from "./http-env.ts";
 
 /** A client's own id is taken when it is harmless in a log and a header. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._=+/@:-]{0,127}$/;
 
-const SECURITY_HEADERS: readonly (readonly [string, string])[] = [
-  ["X-Content-Type-Options", "nosniff"],
-  ["Referrer-Policy", "no-referrer"],
-  ["X-Frame-Options", "DENY"],
-  ["Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"],
-  ["Cross-Origin-Resource-Policy", "same-origin"],
-  ["Cache-Control", "no-store"],
-];
+const SECURITY_HEADERS = {
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+  "X-Frame-Options": "DENY",
+  "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Cache-Control": "no-store",
+} as const;
+
+/** What no handler sets, nor what answers through one. */
+const OURS_ALONE: ReadonlySet<string> = new Set(["X-Request-Id", "Date"]);
+
+/** What every answer carries, for one to be made with: setting each on an answer that is made costs as much as a poll's auth. */
+export function headersOfEveryAnswer(c: HttpContext): Record<string, string> {
+  return { "X-Request-Id": c.get("requestId"), Date: new Date().toUTCString(), ...SECURITY_HEADERS };
+}
 
 /** RFC 9110 9.3.2: a HEAD tells the length that a GET would have; what the GET's handler made is measured and not sent. */
 async function tellLength({ headers, body }: Response): Promise<void> {
@@ -26,10 +34,10 @@ export const answerHeaders: MiddlewareHandler<HttpEnv> = async (c, next) => {
   c.set("requestId", requestId);
   await next();
   const { headers } = c.res;
-  headers.set("X-Request-Id", requestId);
-  headers.set("Date", new Date().toUTCString());
-  for (const [name, value] of SECURITY_HEADERS) {
-    if (!headers.has(name)) headers.set(name, value);
+  // Only one that was made with all of them has its id by now.
+  if (headers.get("X-Request-Id") !== requestId) {
+    const made = Object.entries(headersOfEveryAnswer(c));
+    for (const [name, value] of made) if (OURS_ALONE.has(name) || !headers.has(name)) headers.set(name, value);
   }
   if (c.req.method === "HEAD") await tellLength(c.res);
 };

@@ -3,6 +3,7 @@ import { createLinks } from "../auth/links.ts";
 import type { JobView, ShownJob } from "../job/contract.ts";
 import { type LinkMaker, presentJob } from "../job/core/present.ts";
 import { retryAfterSeconds } from "../job/core/retry-after.ts";
+import { headersOfEveryAnswer } from "./answer-headers.ts";
 import { jobEtag, matchesEtag } from "./core/etag.ts";
 import { jobTimeline } from "./core/job-timeline.ts";
 import { type HttpContext, originOf } from "./http-env.ts";
@@ -35,11 +36,15 @@ function isUnchanged(c: HttpContext, etag: string): boolean {
   return isRead && matchesEtag(c.req.header("if-none-match"), etag);
 }
 
+function unchangedAnswer(c: HttpContext, headers: Readonly<Record<string, string>>): Response {
+  return new Response(null, { status: 304, headers: { ...headersOfEveryAnswer(c), ...headers } });
+}
+
 /** The answer to a poll: the job as its object put it in words. */
 export function shownAnswer(c: HttpContext, { tag, epoch, retryAfterSeconds, json }: ShownJob): Response {
   const etag = jobEtag(tag, epoch, "json");
   const headers = pollHeaders(etag, retryAfterSeconds);
-  return isUnchanged(c, etag) ? new Response(null, { status: 304, headers }) : jsonTextAnswer(c, json, 200, headers);
+  return isUnchanged(c, etag) ? unchangedAnswer(c, headers) : jsonTextAnswer(c, json, 200, headers);
 }
 
 /** The job with its version, and when it is worth asking again. */
@@ -50,7 +55,7 @@ export function jobAnswer(c: HttpContext, view: JobView, options: JobAnswerOptio
   const etag = jobEtag(view.tag, links.epoch, form);
   const nowMs = Date.now();
   const headers = { ...pollHeaders(etag, retryAfterSeconds(view, nowMs)), ...options.headers };
-  if (isUnchanged(c, etag)) return new Response(null, { status: 304, headers });
+  if (isUnchanged(c, etag)) return unchangedAnswer(c, headers);
   const job = presentJob(view, links);
   if (events === undefined) return jsonAnswer(c, job, status, headers);
   headers["Content-Type"] = "text/plain; charset=utf-8";

@@ -1,4 +1,5 @@
 import type { MiddlewareHandler } from "hono";
+import { headersOfEveryAnswer } from "./answer-headers.ts";
 import { asksFor, chooseType } from "./core/accept.ts";
 import type { HttpContext, HttpEnv } from "./http-env.ts";
 import { PRIVATE_VARY } from "./negotiated.ts";
@@ -12,7 +13,7 @@ export function jsonAnswer(
   headers: Readonly<Record<string, string>> = {},
 ): Response {
   const text = isCompact(c) ? JSON.stringify(body) : `${JSON.stringify(body, null, 2)}\n`;
-  return new Response(text, { status, headers: { "Content-Type": "application/json", Vary: PRIVATE_VARY, ...headers } });
+  return jsonResponse(c, text, status, headers);
 }
 
 /** As `jsonAnswer`, of compact JSON that is text already. */
@@ -23,7 +24,14 @@ export function jsonTextAnswer(
   headers: Readonly<Record<string, string>>,
 ): Response {
   const text = isCompact(c) ? json : `${JSON.stringify(JSON.parse(json), null, 2)}\n`;
-  return new Response(text, { status, headers: { "Content-Type": "application/json", Vary: PRIVATE_VARY, ...headers } });
+  return jsonResponse(c, text, status, headers);
+}
+
+function jsonResponse(c: HttpContext, text: string, status: number, headers: Readonly<Record<string, string>>) {
+  return new Response(text, {
+    status,
+    headers: { ...headersOfEveryAnswer(c), "Content-Type": "application/json", Vary: PRIVATE_VARY, ...headers },
+  });
 }
 
 function isCompact(c: HttpContext): boolean {

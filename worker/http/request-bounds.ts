@@ -13,7 +13,9 @@ export const requestBounds: MiddlewareHandler<HttpEnv> = async (c, next) => {
     throw new ProblemError("uri_too_long", `An address may have ${MAX_URL_CHARS} characters at most.`);
   }
   let chars = 0;
-  for (const [name, value] of c.req.raw.headers) chars += name.length + value.length;
+  c.req.raw.headers.forEach((value, name) => {
+    chars += name.length + value.length;
+  });
   if (chars > MAX_HEADER_CHARS) {
     throw new ProblemError("header_fields_too_large", `All headers together may have ${MAX_HEADER_CHARS} characters.`);
   }

@@ -1,7 +1,7 @@
 import type { Place } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { laneStub } from "../stubs.ts";
-import { PLACE_FRESH_MS } from "./core/job-view.ts";
+import { placeFreshMs } from "./core/job-view.ts";
 import type { JobShell } from "./job-shell.ts";
 
 /** A waiting job asks its lane again this long after its turn should have come. */
@@ -77,7 +77,7 @@ export class JobPlace {
     if (record?.state.status !== "queued") return;
     const known = this.#known();
     if (known?.watched) return;
-    if (known !== null && !watched && Date.now() - known.atMs < PLACE_FRESH_MS) return;
+    if (known !== null && !watched && Date.now() - known.atMs < placeFreshMs(known.place, known.atMs)) return;
     const config = this.#shell.config();
     // That the lane has the ticket is kept in memory only: after an eviction the lane is asked all the same.
     const lane = record.state.lane ?? (config === null ? null : laneName(config, record.model));

@@ -4,8 +4,16 @@ interface MediaRange {
   readonly quality: number;
 }
 
+/** The header read last: nearly all who ask send one of two or three, and each answer looks at it twice. */
+let lastRead: { readonly accept: string; readonly ranges: readonly MediaRange[] } = { accept: "", ranges: [] };
+
+function readAccept(accept: string): readonly MediaRange[] {
+  if (lastRead.accept !== accept) lastRead = { accept, ranges: parseAccept(accept) };
+  return lastRead.ranges;
+}
+
 /** RFC 9110 12.5.1; a range that cannot be read is left out, as is one of quality 0's own kind of no. */
-function readAccept(accept: string): MediaRange[] {
+function parseAccept(accept: string): MediaRange[] {
   const ranges: MediaRange[] = [];
   for (const part of accept.split(",")) {
     const [range = "", ...parameters] = part.split(";").map((piece) => piece.trim().toLowerCase());

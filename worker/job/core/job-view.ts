@@ -69,8 +69,19 @@ function toAttempt(attempt: AttemptRecord): Attempt {
   };
 }
 
-/** How long a place the lane gave stays believable without asking again, in ms. */
-export const PLACE_FRESH_MS = 2_500;
+const PLACE_FRESH_LEAST_MS = 2_500;
+const PLACE_FRESH_MOST_MS = 20_000;
+/** Of the wait that it foretells, a place is believed for so much. */
+const PLACE_FRESH_SHARE = 1 / 20;
+
+/**
+ * How long a place stays believable without asking the lane again, in ms: the longer the line, the less a moment changes
+ * in it, and the more ask.
+ */
+export function placeFreshMs(place: Place, nowMs: number): number {
+  const waitMs = place.estimatedStartAtMs === null ? 0 : place.estimatedStartAtMs - nowMs;
+  return Math.min(PLACE_FRESH_MOST_MS, Math.max(PLACE_FRESH_LEAST_MS, waitMs * PLACE_FRESH_SHARE));
+}
 
 function queueOf(record: JobRecord, place: Place | null): QueuePlace | null {
   const { state } = record;
