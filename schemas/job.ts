@@ -105,7 +105,15 @@ export const JobError = z.object({
 });
 export type JobError = z.infer<typeof JobError>;
 
-export const Warning = z.object({ code: z.string(), message: z.string() });
+/** What a person should know of a job that has not failed. The codes are for programs, and may become more. */
+export const Warning = z.object({
+  code: z.string().meta({
+    description:
+      "`prompt_too_long`, `negative_prompt_too_long`: upstream cuts it. `fewer_images`: upstream delivered fewer than asked for. `storing_delayed`: delivered, but not copied yet; says why, and when it is tried again. `result_partly_lost`: some of the delivered images could not be copied.",
+    example: "prompt_too_long",
+  }),
+  message: z.string(),
+});
 export type Warning = z.infer<typeof Warning>;
 
 /** An input image: the address the client gave, or what was uploaded, by reference and never its bytes. */
