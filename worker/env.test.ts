@@ -67,8 +67,21 @@ describe("readConfig", () => {
       "a quota of the wrong type",
       { LANE_LIMITS: '{"qwen-image-max":{"starts":"hush-1"}}' },
       "LANE_LIMITS",
-      /entry 1, starts: /,
+      /entry 1, starts: must be a whole number from 1 up$/,
     ],
+    [
+      "a bound of the wrong type",
+      { LANE_LIMITS: '{"qwen-image-max":{"inProgress":"hush-1"}}' },
+      "LANE_LIMITS",
+      /entry 1, inProgress: must be a whole number from 1 up or null$/,
+    ],
+    [
+      "a quota that is none",
+      { LANE_LIMITS: '{"qwen-image-max":"hush-1"}' },
+      "LANE_LIMITS",
+      /entry 1: must be an object$/,
+    ],
+    ["tokens in a list", { CLIENT_TOKENS: '["hush-1"]' }, "CLIENT_TOKENS", /: must be an object$/],
   ])("tells what is wrong, and never the value, of %s", (_name, env, path, message) => {
     const result = readConfig({ ...enough, ...env });
     expect(result.ok ? [] : result.errors).toEqual([{ path, message: expect.stringMatching(message) }]);

@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { allowedWords, schemaAt } from "./allowed-words.ts";
 
 /** What is wrong with which entry of a JSON object. Entries are counted: a name of one may itself be what nobody shall read. */
-function entryProblem(value: unknown, issue: z.core.$ZodIssue): string {
+function entryProblem(schema: z.ZodType, value: unknown, issue: z.core.$ZodIssue): string {
   const [name, ...rest] = issue.path.map(String);
   const position = Object.keys(Object(value)).indexOf(name ?? "") + 1;
   const place = name === undefined ? "" : `entry ${[position, ...rest].join(", ")}: `;
@@ -10,8 +11,13 @@ function entryProblem(value: unknown, issue: z.core.$ZodIssue): string {
       return `${place}${issue.issues[0]?.message ?? issue.message}`;
     case "unrecognized_keys":
       return `${place}has an unknown field`;
-    default:
+    case "custom":
+    case "invalid_format":
       return `${place}${issue.message}`;
+    default: {
+      const wanted = schemaAt(schema, issue.path);
+      return `${place}${wanted === null ? issue.message : `must be ${allowedWords(wanted)}`}`;
+    }
   }
 }
 
@@ -28,7 +34,7 @@ export function jsonSetting<Schema extends z.ZodType>(schema: Schema, example: s
     const parsed = schema.safeParse(value);
     if (parsed.success) return parsed.data;
     for (const issue of parsed.error.issues) {
-      context.addIssue(`must be JSON like ${example}: ${entryProblem(value, issue)}`);
+      context.addIssue(`must be JSON like ${example}: ${entryProblem(schema, value, issue)}`);
     }
     return z.NEVER;
   });

@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { type JobList, JobStatus, type JobSummary } from "../../schemas/job.ts";
 import { paths, WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
+import { givenWords } from "../allowed-words.ts";
 import type { CatalogEntry, ListQuery } from "../catalog/contract.ts";
 import { encodeListCursor, newestFirst } from "../catalog/core/list-cursor.ts";
 import { toQueuePlace } from "../catalog/core/queue-place.ts";
@@ -9,7 +10,6 @@ import type { Place } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
 import { requireAsker, viewerOf } from "./asker.ts";
-import { givenWords } from "./core/allowed-words.ts";
 import type { HttpContext, HttpEnv } from "./http-env.ts";
 import { linksFor } from "./job-answer.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";

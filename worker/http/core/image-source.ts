@@ -1,4 +1,4 @@
-import { givenWords } from "./allowed-words.ts";
+import { givenWords } from "../../allowed-words.ts";
 
 /** Longest address that is passed on; browsers and servers stop there or before. */
 const MAX_URL_CHARS = 4096;

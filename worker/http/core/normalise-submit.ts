@@ -3,7 +3,7 @@ import { MAX_METADATA_KEY_CHARS } from "../../../schemas/job.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
 import type { FieldError } from "../../../schemas/problem.ts";
 import { ImageSource, MAX_INPUT_IMAGES, ReferenceSubmit, TextSubmit } from "../../../schemas/submit.ts";
-import { allowedWords, givenWords, schemaAt, valueAt } from "./allowed-words.ts";
+import { allowedWords, givenWords, schemaAt, valueAt } from "../../allowed-words.ts";
 import { type Field, FLAT_SPELLINGS } from "./field-spellings.ts";
 import { allFound, type Found, fieldsOf, type Given, isRecord, MAX_ERRORS, pointerStep } from "./given-fields.ts";
 import { envelopeFields } from "./vendor-envelope.ts";

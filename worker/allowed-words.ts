@@ -1,3 +1,4 @@
+/** Schemas and values in words, for messages to people. Pure. */
 import { z } from "zod";
 
 type Schema = z.core.$ZodType;
@@ -17,6 +18,7 @@ function bounds(min: number, max: number): string {
 /** What a schema takes, in words that complete "must be …", with the bounds it has. */
 export function allowedWords(schema: Schema): string {
   if (schema instanceof z.ZodOptional) return allowedWords(schema.unwrap());
+  if (schema instanceof z.ZodNullable) return `${allowedWords(schema.unwrap())} or null`;
   if (schema instanceof z.ZodString) {
     return schema.maxLength === null ? "text" : `text ${bounds(schema.minLength ?? 0, schema.maxLength)} characters`;
   }
@@ -34,7 +36,8 @@ export function allowedWords(schema: Schema): string {
   if (schema instanceof z.ZodUnion) return orList(schema.options.map(allowedWords));
   if (schema instanceof z.ZodArray) return "a list";
   if (schema instanceof z.ZodRecord || schema instanceof z.ZodObject) return "an object";
-  throw new Error(`no words for a schema of type ${schema._zod.def.type}`);
+  // Nothing that people write has another schema; and a message must not fail.
+  return "something else";
 }
 
 /**
