@@ -37,11 +37,19 @@ function idempotencyKeyOf(c: HttpContext): string | null {
 }
 
 /** Submits to one object, with its uploads stored before; they are removed again when it refuses. */
-async function submitTo(c: HttpContext, submission: Submission, files: readonly InputFile[]) {
+async function storeAndSubmit(c: HttpContext, submission: Submission, files: readonly InputFile[]) {
   if (files.length > 0) await storeInputs(c.env.RESULTS, submission.id, files);
   const answer = await jobStub(c.env, submission.id).submit(submission);
   if (!answer.ok) await discardInputs(c.env, submission, files, answer);
   return answer;
+}
+
+/** As `storeAndSubmit`, carried through once it has begun. */
+async function submitTo(c: HttpContext, submission: Submission, files: readonly InputFile[]) {
+  const submitted = storeAndSubmit(c, submission, files);
+  // A client that hangs up ends its request where it stands: its uploads would be left without their job.
+  if (files.length > 0) c.executionCtx.waitUntil(submitted.catch(() => undefined));
+  return await submitted;
 }
 
 /** The job of this submission: a new one, or the one that its key stands for. A key whose job is gone stands for the next. */
