@@ -9,6 +9,7 @@ export interface Usage {
   /** Of the children named `workerd` alone: the Worker and its objects. */
   readonly workerdCpuMs: number;
   readonly workerdResidentBytes: number;
+  readonly workerdPids: readonly number[];
 }
 
 interface Stat {
@@ -70,5 +71,6 @@ export function usageOf(rootPid: number): Usage | null {
     cpuMs: sum(members.map(({ cpuMs }) => cpuMs)),
     workerdCpuMs: sum(workerd.map(({ cpuMs }) => cpuMs)),
     workerdResidentBytes: sum(workerd.map(({ pid }) => residentBytes(pid))),
+    workerdPids: workerd.map(({ pid }) => pid),
   };
 }

@@ -1,0 +1,47 @@
+import Ajv2020, { type ValidateFunction } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+import type { Answer } from "./attack.ts";
+import type { ApiDocument } from "./operation-attacks.ts";
+
+/** One step of a JSON Pointer. */
+const step = (text: string) => text.replaceAll("~", "~0").replaceAll("/", "~1");
+
+interface Route {
+  readonly path: string;
+  readonly method: string;
+}
+
+/** Holds the JSON of answers against the schema that the document has for it. */
+export class DocumentedAnswers {
+  readonly #ajv = new Ajv2020({ strict: false });
+  readonly #document: ApiDocument;
+  readonly #routes = new Map<string, Route>();
+  readonly #validators = new Map<string, ValidateFunction>();
+
+  constructor(document: ApiDocument) {
+    this.#document = document;
+    addFormats(this.#ajv);
+    this.#ajv.addSchema(document, "api");
+    for (const [path, item] of Object.entries(document.paths)) {
+      for (const [method, { operationId }] of Object.entries(item)) this.#routes.set(operationId, { path, method });
+    }
+  }
+
+  /** What is wrong with a JSON answer of this operation; null: nothing, or it is no JSON, or has no schema. */
+  finding(operationId: string, answer: Answer): string | null {
+    const route = this.#routes.get(operationId);
+    const type = answer.headers["content-type"] ?? "";
+    if (route === undefined || !type.endsWith("json") || answer.body.length === 0) return null;
+    const { path, method } = route;
+    const status = String(answer.status);
+    const content = this.#document.paths[path]?.[method]?.responses[status]?.content;
+    if (content === undefined) return null;
+    if (!(type in content)) return `a ${status} of ${operationId} in ${type}, which is not documented`;
+    const pointer = ["paths", path, method, "responses", status, "content", type, "schema"].map(step).join("/");
+    const known = this.#validators.get(pointer);
+    const validate = known ?? this.#ajv.compile({ $ref: `api#/${pointer}` });
+    this.#validators.set(pointer, validate);
+    if (validate(JSON.parse(answer.body.toString()))) return null;
+    return `a ${status} of ${operationId} that is not as documented: ${this.#ajv.errorsText(validate.errors)}`;
+  }
+}

@@ -1,0 +1,70 @@
+import fc from "fast-check";
+import type { RawAttack } from "./attack.ts";
+import { brokenHttp, type Told } from "./broken-http.ts";
+import { BODY, cuts, good, post } from "./raw-requests.ts";
+
+/** Any bytes, as the letters of Latin-1. */
+const bytes = (maxLength: number) =>
+  fc.uint8Array({ minLength: 1, maxLength }).map((array) => Buffer.from(array).toString("latin1"));
+
+const junk = fc
+  .oneof({ weight: 3, arbitrary: bytes(300) }, { weight: 1, arbitrary: bytes(9_000) })
+  .map((text): Told => ({ name: "junk", text, noHttp: "syntax", answers: null }));
+
+/** A good request of which some bytes were changed, taken out or put in. */
+const mutated: fc.Arbitrary<Told> = fc
+  .tuple(
+    good,
+    fc.array(fc.tuple(fc.nat(10_000), fc.constantFrom("change", "remove", "insert"), bytes(3)), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+  )
+  .map(([text, edits]) => {
+    const changed = edits.reduce((now, [at, how, by]) => {
+      const start = at % now.length;
+      return now.slice(0, start) + (how === "remove" ? "" : by) + now.slice(start + (how === "insert" ? 0 : by.length));
+    }, text);
+    return { name: "mutated", text: changed, noHttp: "syntax", answers: null };
+  });
+
+/** Requests one behind the other; the last may be broken. */
+const pipelined: fc.Arbitrary<Told> = fc
+  .tuple(fc.array(good, { minLength: 2, maxLength: 20 }), fc.option(junk, { freq: 2 }))
+  .map(([requests, end]) =>
+    end === null
+      ? { name: "pipelined", text: requests.join(""), noHttp: null, answers: requests.length }
+      : { name: "pipelined, then junk", text: requests.join("") + end.text, noHttp: "syntax", answers: null },
+  );
+
+const alone = good.map((text): Told => ({ name: "good, in pieces", text, noHttp: null, answers: 1 }));
+const expecting: fc.Arbitrary<Told> = fc.constantFrom("100-continue", "200-ok", "").map((value) => ({
+  name: "expect",
+  text: post(`Expect: ${value}\r\nContent-Length: ${BODY.length}\r\n`, BODY),
+  noHttp: "framing",
+  answers: null,
+}));
+
+/** Bytes that are no HTTP, or that are but come as none does. */
+export const rawAttacks: fc.Arbitrary<RawAttack> = fc
+  .tuple(
+    fc.oneof(
+      { weight: 8, arbitrary: brokenHttp },
+      { weight: 1, arbitrary: fc.oneof(junk, expecting) },
+      { weight: 4, arbitrary: mutated },
+      { weight: 2, arbitrary: fc.oneof(pipelined, alone) },
+    ),
+    cuts,
+    fc.nat(10_000),
+  )
+  .map(([{ name, text, noHttp, answers }, at, target]) => ({
+    kind: "raw bytes",
+    name,
+    text,
+    cuts: at,
+    endsAfterMs: 0,
+    end: "half-close",
+    noHttp,
+    answers,
+    target,
+  }));

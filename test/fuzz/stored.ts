@@ -1,0 +1,152 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { deserialize } from "node:v8";
+import type { JobRecord, Tombstone } from "../../worker/job/core/job-record.ts";
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** An object's database: its name, and the rows of a table (none when it has no such table). */
+interface Stored {
+  readonly name: string;
+  rows(table: string): readonly Row[];
+}
+
+function databases(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name))
+    .map((name) => join(folder, name));
+}
+
+function read<Result>(path: string, work: (stored: Stored) => Result): Result {
+  const database = new DatabaseSync(path);
+  try {
+    const hasTable = database.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?");
+    const rows = (table: string): readonly Row[] => {
+      if (hasTable.get(table) === undefined) return [];
+      const all = database.prepare(`SELECT * FROM "${table}"`);
+      all.setReadBigInts(true);
+      return all.all();
+    };
+    // Where the local runtime keeps what an object is called.
+    return work({ name: String(rows("__miniflare_do_name")[0]?.name ?? ""), rows });
+  } finally {
+    database.close();
+  }
+}
+
+type Kept = JobRecord | Tombstone;
+
+const FINAL: readonly string[] = ["succeeded", "failed", "canceled"];
+
+function toldAll({ outbox }: Kept): boolean {
+  return (
+    outbox.releases.length === 0 &&
+    outbox.observations.length === 0 &&
+    outbox.leave === null &&
+    outbox.cancelTasks.length === 0
+  );
+}
+
+/** What one job's object keeps, and what is wrong with it. */
+function readJob({ name, rows }: Stored): { readonly kept: Kept | null; readonly wrong: readonly string[] } {
+  const entries = new Map(rows("_cf_KV").map((row) => [String(row.key), row.value]));
+  if (entries.size === 0) return { kept: null, wrong: [] };
+  const value = entries.get("record");
+  if (!(value instanceof Uint8Array))
+    return { kept: null, wrong: [`${name} keeps ${[...entries.keys()]} and no record`] };
+  // Written by `JobStore` alone.
+  const kept = deserialize(value) as Kept;
+  const wrong: string[] = [];
+  if (kept.id !== name) wrong.push(`${name} keeps the record of ${kept.id}`);
+  if (!toldAll(kept)) wrong.push(`${name} has not told all: ${JSON.stringify(kept.outbox)}`);
+  if (kept.kind === "tombstone") {
+    if (entries.size > 1) wrong.push(`${name} is gone and keeps ${[...entries.keys()]}`);
+    if (kept.filesRemain) wrong.push(`${name} is gone and has files left`);
+  } else if (!FINAL.includes(kept.state.status)) wrong.push(`${name} is still ${kept.state.status}`);
+  return { kept, wrong };
+}
+
+/** The objects in the bucket that a job has a right to. */
+function filesOf(record: JobRecord): ReadonlySet<string> {
+  const inputs = record.request.images.flatMap((image) =>
+    image.kind === "upload" ? [`jobs/${record.id}/inputs/${image.sha256}`] : [],
+  );
+  const images = record.state.status === "succeeded" ? record.state.images.map(({ key }) => key) : [];
+  return new Set([...inputs, ...images]);
+}
+
+function checkFiles(
+  folder: string,
+  jobs: ReadonlyMap<string, Kept>,
+): { readonly files: number; readonly wrong: readonly string[] } {
+  const keys = databases(join(folder, "r2/miniflare-R2BucketObject")).flatMap((path) =>
+    read(path, ({ rows }) => rows("_mf_objects").map(({ key }) => String(key))),
+  );
+  const there = new Set(keys);
+  const wrong: string[] = [];
+  for (const key of keys) {
+    const kept = jobs.get(key.split("/")[1] ?? "");
+    if (kept === undefined) wrong.push(`${key} belongs to no job`);
+    else if (kept.kind === "tombstone") wrong.push(`${key} belongs to a job that is gone`);
+    else if (!filesOf(kept).has(key)) wrong.push(`${key} is none of its job's, which is ${kept.state.status}`);
+  }
+  for (const kept of jobs.values()) {
+    if (kept.kind === "job") for (const key of filesOf(kept)) if (!there.has(key)) wrong.push(`${key} is missing`);
+  }
+  return { files: keys.length, wrong };
+}
+
+/** Each job is in its client's list as it is, and nothing else is. */
+function checkLists(folder: string, jobs: ReadonlyMap<string, Kept>): string[] {
+  const listed = new Map<string, string>();
+  for (const path of databases(join(folder, "do/darkroom-ClientCatalog"))) {
+    read(path, ({ name, rows }) => {
+      for (const { id, status } of rows("jobs")) listed.set(`${name} ${id}`, String(status));
+    });
+  }
+  const wrong: string[] = [];
+  for (const kept of jobs.values()) {
+    const place = `${kept.client} ${kept.id}`;
+    const status = kept.kind === "tombstone" ? "gone" : kept.state.status;
+    if (listed.get(place) !== status)
+      wrong.push(`${kept.id} is ${status}, and in the list of ${kept.client} ${listed.get(place)}`);
+    listed.delete(place);
+  }
+  for (const [place, status] of listed) wrong.push(`a list has ${place} as ${status}, and there is no such job`);
+  return wrong;
+}
+
+function checkLanes(folder: string): string[] {
+  return databases(join(folder, "do/darkroom-LaneDispatcher")).flatMap((path) =>
+    read(path, ({ name, rows }) =>
+      ["waiting", "leases"].flatMap((table) =>
+        rows(table).map((row) => `the lane ${name} still has ${String(row.job_id)} among its ${table}`),
+      ),
+    ),
+  );
+}
+
+export interface StoredVerdict {
+  readonly jobs: number;
+  readonly removed: number;
+  readonly files: number;
+  readonly wrong: readonly string[];
+}
+
+/** Reads all that a stopped product has left on the disk, with every job done: what is half of something, or nobody's? */
+export function judgeStored(stateDir: string): StoredVerdict {
+  const folder = join(stateDir, "v3");
+  const jobs = new Map<string, Kept>();
+  const wrong: string[] = [];
+  for (const path of databases(join(folder, "do/darkroom-GenerationJob"))) {
+    const job = read(path, readJob);
+    wrong.push(...job.wrong);
+    if (job.kept !== null) jobs.set(job.kept.id, job.kept);
+  }
+  const { files, wrong: wrongFiles } = checkFiles(folder, jobs);
+  wrong.push(...wrongFiles, ...checkLists(folder, jobs), ...checkLanes(folder));
+  const removed = [...jobs.values()].filter(({ kind }) => kind === "tombstone").length;
+  return { jobs: jobs.size - removed, removed, files, wrong };
+}
