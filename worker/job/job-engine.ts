@@ -61,11 +61,13 @@ export class JobEngine {
     return result.ok ? result.config : null;
   }
 
-  /** The first write of a job; what it needs of other rooms is asked for beside the answer. */
+  /**
+   * The first write of a job; what it needs of other rooms is asked for beside the answer. No line in the log: its record,
+   * its client's list and its first attempt's line say it, and a burst of submissions would write nothing else.
+   */
   create(submission: Submission): JobRecord {
     const record = newJobRecord(submission, Date.now());
     this.store.create(record);
-    this.log("job.queued", { seq: 1, model: record.model });
     this.pump();
     return record;
   }
