@@ -45,6 +45,14 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
 
   /** Takes the entry unless it holds the same or a newer `seq`, or the job is gone. */
   async record(entry: CatalogEntry): Promise<void> {
+    this.#record(entry);
+  }
+
+  async recordAll(entries: readonly CatalogEntry[]): Promise<void> {
+    for (const entry of entries) this.#record(entry);
+  }
+
+  #record(entry: CatalogEntry): void {
     const nowMs = Date.now();
     const recorded = this.#store.record(entry, nowMs);
     if (recorded === null) return;

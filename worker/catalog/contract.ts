@@ -19,6 +19,8 @@ export interface ListQuery {
 export interface CatalogRpc {
   /** Takes the entry unless it holds the same or a newer `seq`. */
   record(entry: CatalogEntry): Promise<void>;
+  /** As `record`, of many. */
+  recordAll(entries: readonly CatalogEntry[]): Promise<void>;
   /** The job is gone; a later `record` of it is ignored. */
   forget(jobId: string): Promise<void>;
   /** Newest first. `invalid_cursor` when the cursor is not one of ours. */

@@ -1,8 +1,10 @@
 import { Hono } from "hono";
 import { paths, type Workflow } from "../../schemas/paths.ts";
 import type { JobView, Submission } from "../job/contract.ts";
+import { newCatalogEntry } from "../job/core/job-view.ts";
 import { jobStub } from "../stubs.ts";
 import { clientOf, requireAsker } from "./asker.ts";
+import { tellCatalog } from "./catalog-news.ts";
 import { type CheckedSubmission, checkSubmission } from "./checked-submission.ts";
 import { readIdempotencyKey } from "./core/idempotency-key.ts";
 import { preferredWaitSeconds } from "./core/prefer.ts";
@@ -39,7 +41,7 @@ function idempotencyKeyOf(c: HttpContext): string | null {
 /** Submits to one object, with its uploads stored before; they are removed again when it refuses. */
 async function storeAndSubmit(c: HttpContext, submission: Submission, files: readonly InputFile[]) {
   if (files.length > 0) await storeInputs(c.env.RESULTS, submission.id, files);
-  const answer = await jobStub(c.env, submission.id).submit(submission);
+  const answer = await jobStub(c.env, submission.id).submit(submission, true);
   if (!answer.ok) await discardInputs(c.env, submission, files, answer);
   return answer;
 }
@@ -67,7 +69,10 @@ async function place(
     const id = newJobId(client, key, generation);
     const submission = { id, client, workflow, model, request, metadata, warnings, idempotencyKey: key };
     const answer = await submitTo(c, submission, inputs.files);
-    if (answer.ok) return answer;
+    if (answer.ok) {
+      if (!answer.replayed) tellCatalog(c, client, newCatalogEntry(answer.view));
+      return answer;
+    }
     if (answer.code !== "job_gone") throw jobProblem(answer);
   }
   throw new ProblemError("job_gone", "The jobs of this Idempotency-Key were deleted too often; use a new key.");

@@ -56,8 +56,11 @@ export type JobAnswer<T> = ({ readonly ok: true } & T) | JobRefusal;
 
 /** What the object of a job can be asked. `fetch` takes the WebSocket upgrade and the SSE stream; see `watch-request.ts`. */
 export interface JobRpc {
-  /** Stored before it answers. The same submission again answers the same job with `replayed`; a tombstone `job_gone`. */
-  submit(submission: Submission): Promise<JobAnswer<{ view: JobView; replayed: boolean }>>;
+  /**
+   * Stored before it answers. Whoever says `tellsCatalog` tells the client's catalog of a new job. The same submission again answers the same job with `replayed`; a tombstone
+   * `job_gone`.
+   */
+  submit(submission: Submission, tellsCatalog?: boolean): Promise<JobAnswer<{ view: JobView; replayed: boolean }>>;
   view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
   /** As `view`, in words; its links start with `origin`. */
   show(viewer: Viewer, origin: string): Promise<JobAnswer<ShownJob>>;

@@ -12,10 +12,10 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   readonly #engine = new JobEngine(this.ctx, this.env);
   readonly #display = new JobDisplay(this.env);
 
-  async submit(submission: Submission): Promise<JobAnswer<{ view: JobView; replayed: boolean }>> {
+  async submit(submission: Submission, tellsCatalog = false): Promise<JobAnswer<{ view: JobView; replayed: boolean }>> {
     const known = this.#engine.store.load();
     if (known === null) {
-      return { ok: true, view: this.#viewOf(this.#engine.create(submission)), replayed: false };
+      return { ok: true, view: this.#viewOf(this.#engine.create(submission, tellsCatalog)), replayed: false };
     }
     if (known.client !== submission.client) return { ok: false, code: "job_not_found" };
     if (known.kind === "tombstone") return { ok: false, code: "job_gone" };

@@ -65,9 +65,11 @@ export class JobEngine {
    * The first write of a job; what it needs of other rooms is asked for beside the answer. No line in the log: its record,
    * its client's list and its first attempt's line say it, and a burst of submissions would write nothing else.
    */
-  create(submission: Submission): JobRecord {
+  create(submission: Submission, catalogIsTold: boolean): JobRecord {
     const record = newJobRecord(submission, Date.now());
     this.store.create(record);
+    // Believed in memory only: the stored outbox holds it, for the next change or, after an eviction, the next look.
+    if (catalogIsTold) this.apply({ type: "cataloged", seq: record.seq });
     this.pump();
     return record;
   }

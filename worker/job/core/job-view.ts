@@ -122,7 +122,17 @@ const SUMMARY_PROMPT_CHARS = 200;
 /** The job as its client's catalog keeps it. */
 export function toCatalogEntry(record: JobRecord): CatalogEntry {
   const view = toJobView(record, null);
-  const { state } = record;
+  const retryAt = record.state.status === "retrying" ? iso(record.state.retryAtMs) : view.copyAgainAt;
+  return entryOf(view, record.lastAttempt, retryAt);
+}
+
+/** The first entry of a job, for whoever submitted it. */
+export function newCatalogEntry(view: JobView): CatalogEntry {
+  return entryOf(view, 0, null);
+}
+
+function entryOf(view: JobView, attempts: number, retryAt: string | null): CatalogEntry {
+  const { request } = view;
   return {
     id: view.id,
     workflow: view.workflow,
@@ -136,14 +146,14 @@ export function toCatalogEntry(record: JobRecord): CatalogEntry {
     finishedAt: view.finishedAt,
     deadlineAt: view.deadlineAt,
     expiresAt: view.expiresAt,
-    queue: state.status === "queued" ? null : view.queue,
+    queue: view.status === "queued" ? null : view.queue,
     phase: view.phase,
     output: view.output,
     error: view.error,
-    prompt: Array.from(record.request.prompt).slice(0, SUMMARY_PROMPT_CHARS).join(""),
-    size: record.request.size,
-    n: record.request.n,
-    attempts: record.lastAttempt,
-    retryAt: state.status === "retrying" ? iso(state.retryAtMs) : view.copyAgainAt,
+    prompt: Array.from(request.prompt).slice(0, SUMMARY_PROMPT_CHARS).join(""),
+    size: request.size,
+    n: request.n,
+    attempts,
+    retryAt,
   };
 }
