@@ -172,7 +172,7 @@ describe("what goes wrong with a task", () => {
     if (pending.kind !== "accepted") throw new Error(pending.kind);
     expect(await client.cancelTask(pending.taskId, AbortSignal.timeout(20_000))).toBe(true);
     expect(await client.readTask(pending.taskId, AbortSignal.timeout(20_000))).toMatchObject({
-      kind: "failed",
+      kind: "task_canceled",
       failure: { fault: "none", mayBeBilled: false },
     });
     emulator.state.addRule(FaultRule.parse({ fault: { type: "task-stuck", status: "RUNNING" }, times: 1 }));

@@ -31,6 +31,8 @@ export type UpstreamAnswer =
   | { readonly kind: "unreadable"; readonly failure: Failure }
   /** The task is unknown or expired: its outcome will never be learned. */
   | { readonly kind: "task_lost"; readonly failure: Failure }
+  /** The task was canceled upstream, by us or by another: nothing was made. */
+  | { readonly kind: "task_canceled"; readonly failure: Failure }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 /** An input image: an address or a data URL; or bytes, which are read while they are sent and never held whole. */

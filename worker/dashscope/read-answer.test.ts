@@ -177,7 +177,7 @@ describe("readAnswer to readTask", () => {
     const failed = read({ output: { task_status: "FAILED" } }, { taskId });
     expect(failed).toMatchObject({ kind: "failed", failure: { disposition: "retry", maxRepeats: 1 } });
     const canceled = read({ output: { task_status: "CANCELED" } }, { taskId });
-    expect(canceled).toMatchObject({ kind: "failed", failure: { fault: "none", mayBeBilled: false } });
+    expect(canceled).toMatchObject({ kind: "task_canceled", failure: { fault: "none", mayBeBilled: false } });
     const empty = read({ output: { task_status: "SUCCEEDED", results: [] } }, { taskId });
     expect(empty).toMatchObject({ kind: "failed", failure: { mayBeBilled: true } });
   });

@@ -66,7 +66,7 @@ export function readAnswer(
     case "FAILED":
       return { kind: "failed", failure: fail({ kind: "refused" }, withWords(report, output, tidy)) };
     case "CANCELED":
-      return { kind: "failed", failure: fail({ kind: "task_canceled" }) };
+      return { kind: "task_canceled", failure: fail({ kind: "task_canceled" }) };
     case "UNKNOWN":
       return { kind: "task_lost", failure: fail({ kind: "task_unknown" }) };
     case "SUCCEEDED":

@@ -1,5 +1,6 @@
 import { type Config, configOf } from "../env.ts";
 import type { Lease } from "../lane/contract.ts";
+import { laneName } from "../lane/lane-name.ts";
 import type { Submission } from "./contract.ts";
 import type { Moment } from "./core/change.ts";
 import type { JobContext, JobFact } from "./core/job-fact.ts";
@@ -90,12 +91,14 @@ export class JobEngine {
 
   #context(): JobContext {
     const config = this.config();
+    const record = this.job();
     return {
       nowMs: Date.now(),
       jitter: Math.random(),
       budgetMs: config?.attemptBudgetMs ?? FALLBACK.budgetMs,
       lateAnswerMs: config?.lateAnswerMs ?? FALLBACK.lateAnswerMs,
       retentionMs: config?.retentionMs ?? FALLBACK.retentionMs,
+      lane: config === null || record === null ? null : laneName(config, record.model),
     };
   }
 
@@ -209,6 +212,7 @@ export class JobEngine {
       storing: this.#keeper.storing,
       storeAgainAtMs: this.#keeper.againAtMs,
       telling: this.courier.telling,
+      reading: this.#caller.reading,
       pollAtMs: this.#caller.pollAtMs,
       laneCheckAtMs: this.courier.place.checkAtMs,
       outboxAtMs: this.courier.outboxAtMs,

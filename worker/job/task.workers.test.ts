@@ -51,7 +51,8 @@ describe.concurrent("a task", () => {
     expect(view.attempts[0]).toMatchObject({
       outcome: "timed_out",
       counted: false,
-      mayBeBilled: true,
+      // The bill is told by the attempt that learned how the task ended.
+      mayBeBilled: false,
       stillOpen: false,
     });
     expect(view.attempts[1]).toMatchObject({ counted: false });

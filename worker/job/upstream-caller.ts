@@ -37,6 +37,10 @@ export class UpstreamCaller {
     return new Set(this.#calls.keys());
   }
 
+  get reading(): boolean {
+    return this.#polling;
+  }
+
   get pollAtMs(): number | null {
     return this.#pollAtMs;
   }
@@ -93,9 +97,14 @@ export class UpstreamCaller {
         this.#shell.apply({ type: "task_accepted", attempt, taskId: answer.taskId, report: answer.report });
         return;
       case "pending":
+        this.#shell.apply({ type: "task_read", attempt, failure: null });
         return;
       case "unreadable":
         this.#shell.log("task_unreadable", { attempt, code: answer.failure.report.code });
+        this.#shell.apply({ type: "task_read", attempt, failure: answer.failure });
+        return;
+      case "task_canceled":
+        this.#shell.apply({ type: "task_found_canceled", attempt, failure: answer.failure });
         return;
       case "failed":
         this.#shell.apply({ type: "call_failed", attempt, failure: answer.failure });

@@ -1,6 +1,7 @@
 import type { EventData, EventType, JobEvent } from "../../../schemas/event.ts";
 import type { JobError } from "../../../schemas/job.ts";
 import type { LeaseOutcome } from "../../lane/contract.ts";
+import { deliveryTrouble } from "./delivery-trouble.ts";
 import { isLegalEdge } from "./edges.ts";
 import type { JobContext } from "./job-fact.ts";
 import { type AttemptRecord, isFinal, type JobRecord, type JobState, type Outbox } from "./job-record.ts";
@@ -114,15 +115,40 @@ export class Change {
         this.release(attempt, { kind: "abandoned" }, null);
       }
     }
+    this.leaveLine();
+  }
+
+  /**
+   * Gives up the place in line. That the lane has the ticket is kept in memory only, so a lane that is not known to have it
+   * is told all the same: a ticket left behind would hold a place, and in a blocked lane a probe.
+   */
+  leaveLine(): void {
     const { state, outbox } = this.record;
     if (outbox.releases.some((release) => release.requeueRound !== null)) {
       this.outbox({ releases: outbox.releases.map((release) => ({ ...release, requeueRound: null })) });
     }
-    if (state.status === "queued" && state.lane !== null) this.outbox({ leave: state.lane });
+    if (state.status !== "queued") return;
+    const leave = state.lane ?? this.context.lane;
+    if (leave !== null) this.outbox({ leave });
+  }
+
+  /** The lane learns what became of a call whose lease it has back already. */
+  observe(attempt: AttemptRecord, outcome: LeaseOutcome): void {
+    if (attempt.lane === null) return;
+    this.outbox({ observations: [...this.record.outbox.observations, { lane: attempt.lane, outcome }] });
+  }
+
+  /** Asks upstream to cancel the task that is still alive; it is kept, so that a retry can go on with it. */
+  cancelTask(): void {
+    const { task, outbox } = this.record;
+    if (task === null) return;
+    this.outbox({ cancelTasks: [...outbox.cancelTasks, task.taskId] });
+    this.set({ task: { ...task, cancelAsked: true } });
   }
 
   fail(error: JobError): void {
     this.callOff(null);
+    this.cancelTask();
     this.goTo({ status: "failed", finishedAtMs: this.nowMs, error });
     this.set({ expiresAtMs: this.nowMs + this.context.retentionMs });
     this.emit("job.failed", { error });
@@ -138,5 +164,6 @@ export class Change {
 
 /** What a reader sees of a change that writes no event. */
 function seenAs(record: JobRecord): string {
-  return JSON.stringify([record.state.status, record.attempts.map((attempt) => ({ ...attempt, lease: null }))]);
+  const attempts = record.attempts.map((attempt) => ({ ...attempt, lease: null }));
+  return JSON.stringify([record.state.status, attempts, deliveryTrouble(record)?.message]);
 }

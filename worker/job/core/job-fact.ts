@@ -24,6 +24,10 @@ export type JobFact =
   | { readonly type: "call_failed"; readonly attempt: number; readonly failure: Failure }
   /** Upstream no longer knows the task: whether it made an image will never be learned. */
   | { readonly type: "task_lost"; readonly attempt: number; readonly failure: Failure }
+  /** The task was read, or could not be (`failure`): it is as it was, and people should know why nothing comes. */
+  | { readonly type: "task_read"; readonly attempt: number; readonly failure: Failure | null }
+  /** Upstream says that the task was canceled. */
+  | { readonly type: "task_found_canceled"; readonly attempt: number; readonly failure: Failure }
   /** The object that held the call is gone, and the call with it. */
   | { readonly type: "call_lost"; readonly attempt: number }
   | { readonly type: "budget_ended"; readonly attempt: number }
@@ -55,6 +59,8 @@ export interface JobContext {
   readonly budgetMs: number;
   readonly lateAnswerMs: number;
   readonly retentionMs: number;
+  /** The lane in which the job waits, or would; null while the Worker is misconfigured. */
+  readonly lane: string | null;
 }
 
 /** Why a fact changed nothing. `stale`: it names what no longer matters; the others: the job's status forbids it. */

@@ -81,6 +81,7 @@ const FRESH: Live = {
   storing: false,
   storeAgainAtMs: null,
   telling: false,
+  reading: false,
   pollAtMs: null,
   laneCheckAtMs: null,
   outboxAtMs: null,
@@ -139,6 +140,32 @@ describe("any sequence of facts", () => {
         });
       }),
       { numRuns: 3_000 },
+    );
+  });
+
+  it("starts nothing new while upstream holds a task of the job", () => {
+    fc.assert(
+      fc.property(script, settings, (steps, patch) => {
+        play(queued(patch), steps, (before, fact, after) => {
+          if (fact.type === "attempt_began" && before.task !== null) expect(after).toBeNull();
+          if (after?.task != null) expect(after.state.status).not.toBe("queued");
+        });
+      }),
+    );
+  });
+
+  it("is not looked at in a loop while what is due is under way", () => {
+    const BUSY: Live = { ...FRESH, storing: true, telling: true, reading: true };
+    fc.assert(
+      fc.property(script, settings, (steps, patch) => {
+        play(queued(patch), steps, (_before, _fact, after, { nowMs }) => {
+          if (after === null) return;
+          const live = { ...BUSY, openCalls: new Set(after.attempts.map(({ number }) => number)) };
+          if (dueFact(after, nowMs, live) !== null) return;
+          const alarmAtMs = nextAlarmAtMs(after, nowMs, live);
+          if (alarmAtMs !== null) expect(alarmAtMs).toBeGreaterThan(nowMs);
+        });
+      }),
     );
   });
 

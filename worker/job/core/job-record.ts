@@ -41,6 +41,8 @@ export interface TaskRecord {
   readonly taskId: string;
   readonly attempt: number;
   readonly acceptedAtMs: number;
+  /** Upstream was, or is to be, asked to cancel it; it may be found canceled, and that is our doing. */
+  readonly cancelAsked: boolean;
 }
 
 /** What upstream delivered: from here on only storing is repeated, never the generation. */
@@ -54,7 +56,10 @@ export interface DeliveryRecord {
   readonly lastReason: string | null;
 }
 
-/** Where the job is. A lane knows of a queued job once `lane` names it. */
+/**
+ * Where the job is. A lane is known to have a queued job's ticket once `lane` names it; that is kept in memory only, so null
+ * means that the lane may have it.
+ */
 export type JobState =
   | { readonly status: "queued"; readonly lane: string | null }
   | { readonly status: "running"; readonly phase: "generating"; readonly attempt: number }
@@ -172,6 +177,12 @@ export function isFinal(state: JobState): boolean {
 /** The attempt of that number, while it is still kept. */
 export function attemptOf(record: JobRecord, number: number): AttemptRecord | undefined {
   return record.attempts.find((attempt) => attempt.number === number);
+}
+
+/** The attempt, if its call can still matter: running, or past its budget and open. */
+export function openAttempt(record: JobRecord, number: number): AttemptRecord | null {
+  const attempt = attemptOf(record, number);
+  return attempt !== undefined && (attempt.outcome === null || attempt.stillOpen) ? attempt : null;
 }
 
 /** The attempt that is running now: started, and without an outcome. */

@@ -3,8 +3,8 @@ import type { CatalogEntry } from "../../catalog/contract.ts";
 import type { Place } from "../../lane/contract.ts";
 import type { JobView } from "../contract.ts";
 import { iso } from "./change.ts";
+import { deliveryTrouble } from "./delivery-trouble.ts";
 import { type AttemptRecord, isFinal, type JobRecord } from "./job-record.ts";
-import { storingTrouble } from "./storing-transitions.ts";
 
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
 
@@ -12,7 +12,7 @@ const isoOrNull = (ms: number | null): string | null => (ms === null ? null : is
 export function toJobView(record: JobRecord, place: Place | null): JobView {
   const { state } = record;
   const queue = queueOf(record, place);
-  const trouble = storingTrouble(record);
+  const trouble = deliveryTrouble(record);
   return {
     id: record.id,
     client: record.client,

@@ -1,4 +1,5 @@
 import type { JobError } from "../../../schemas/job.ts";
+import type { Failure } from "../../dashscope/contract.ts";
 import { backoffMs } from "./backoff.ts";
 import { type Change, iso } from "./change.ts";
 import { type AttemptRecord, attemptOf, countedAttempts, type JobRecord } from "./job-record.ts";
@@ -69,6 +70,20 @@ function lateAnswerWaitMs({ record, context, nowMs }: Change): number {
 /** Whether the backoff is only there for the call of this attempt, which has just closed. */
 export function backedOffForCall(record: JobRecord, attempt: AttemptRecord): boolean {
   return record.state.status === "retrying" && attempt.number === record.lastAttempt && !somethingIsOpen(record);
+}
+
+/** Some failures are worth only one or two repetitions, whatever `maxAttempts` allows. */
+export function isSpent(record: JobRecord, failure: Failure): boolean {
+  if (failure.maxRepeats === null) return false;
+  const same = record.attempts.filter(
+    (attempt) =>
+      attempt.number > record.attemptsBefore &&
+      (attempt.outcome === "failed" || (attempt.outcome === "timed_out" && !attempt.stillOpen)) &&
+      attempt.report.code === failure.report.code &&
+      // Failures without upstream's code are of many kinds, and a kind has one message.
+      (attempt.report.code !== null || attempt.cause?.message === failure.message),
+  );
+  return same.length > failure.maxRepeats;
 }
 
 /** No attempt is left to start, but a call is open that may still deliver: the job stays running until it closes. */

@@ -18,6 +18,8 @@ export interface Live {
   readonly storeAgainAtMs: number | null;
   /** Lane or catalog are being told something in this process. */
   readonly telling: boolean;
+  /** The upstream task is being read in this process. */
+  readonly reading: boolean;
   /** When the upstream task is read again; null: now. */
   readonly pollAtMs: number | null;
   /** When a queued job asks its lane again, in case the lane lost it; null: now. */
@@ -79,7 +81,7 @@ export function nextAlarmAtMs(record: JobRecord, nowMs: number, live: Live): num
       if (attempt.outcome === null) times.push(attempt.budgetEndsAtMs);
       if (attempt.stillOpen && task?.attempt !== attempt.number) times.push(attempt.openUntilMs);
     }
-    if (task !== null) times.push(live.pollAtMs ?? nowMs);
+    if (task !== null) times.push(live.reading ? nowMs + EFFECT_CHECK_MS : (live.pollAtMs ?? nowMs));
     if (state.status === "retrying") times.push(state.retryAtMs);
     if (state.status === "queued" && state.lane !== null) {
       const checkAtMs = Math.max(live.laneCheckAtMs ?? nowMs, live.outboxAtMs ?? 0);

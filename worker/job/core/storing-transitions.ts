@@ -1,11 +1,9 @@
 import type { StoredImage } from "../../results/contract.ts";
 import { backoffMs } from "./backoff.ts";
 import { type Change, iso } from "./change.ts";
+import { LINK_LIFE_MS } from "./delivery-trouble.ts";
 import type { FactRefusal } from "./job-fact.ts";
-import type { DeliveryRecord, JobRecord } from "./job-record.ts";
-
-/** Result links are good for 24 h by contract (dashscope.md section 4), whatever their `Expires` says. */
-export const LINK_LIFE_MS = 24 * 3_600_000;
+import type { DeliveryRecord } from "./job-record.ts";
 
 /** Between two tries to copy, in ms: a host that fails at once is not asked in a loop. */
 const LEAST_WAIT_MS = 250;
@@ -82,19 +80,6 @@ function storingOf(change: Change, attempt: number): DeliveryRecord | null {
   const { state, delivery } = change.record;
   const storing = state.status === "running" && state.phase === "storing";
   return storing && delivery !== null && delivery.attempt === attempt ? delivery : null;
-}
-
-/** Why a delivered job is not done yet, for people; null unless a copy has failed since upstream delivered. */
-export function storingTrouble({ state, delivery }: JobRecord): { nextAtMs: number; message: string } | null {
-  if (state.status !== "running" || state.phase !== "storing" || delivery === null || delivery.tries === 0) return null;
-  const { tries, links, images, lastReason, deliveredAtMs } = delivery;
-  const missing = images.filter((image) => image === null).length;
-  const failed = tries === 1 ? "one copy has failed" : `${tries} copies have failed`;
-  const minute = (ms: number) => `${iso(ms).slice(0, 16).replace("T", " ")} UTC`;
-  return {
-    nextAtMs: state.storeAtMs,
-    message: `Upstream has delivered, but ${missing} of ${links.length} images could not be copied yet: ${lastReason}. So far ${failed}, the next is tried at ${iso(state.storeAtMs).slice(11, 19)} UTC, and so on until the links die at ${minute(deliveredAtMs + LINK_LIFE_MS)}. Only the copy is repeated: nothing is generated or paid for again.`,
-  };
 }
 
 /** Ends the job once every image is stored or lost for good. Some stored and some lost is a success with a warning. */

@@ -15,7 +15,8 @@ export const BUDGET_MS = 45_000;
 export const LATE_MS = 300_000;
 
 export function context(patch: Partial<JobContext> = {}): JobContext {
-  return { nowMs: T0, jitter: 0.5, budgetMs: BUDGET_MS, lateAnswerMs: LATE_MS, retentionMs: 30 * 86_400_000, ...patch };
+  const settings = { budgetMs: BUDGET_MS, lateAnswerMs: LATE_MS, retentionMs: 30 * 86_400_000, lane: LANE };
+  return { nowMs: T0, jitter: 0.5, ...settings, ...patch };
 }
 
 export function jobRequest(patch: Partial<JobRequest> = {}): JobRequest {

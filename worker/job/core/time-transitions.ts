@@ -1,8 +1,8 @@
-import { resumeTask } from "./attempt-transitions.ts";
 import type { Change } from "./change.ts";
 import type { FactRefusal } from "./job-fact.ts";
 import { attemptOf, isFinal } from "./job-record.ts";
 import { backedOffForCall, decideNext, waitsForOpenCalls } from "./next-move.ts";
+import { resumeTask } from "./task-transitions.ts";
 
 const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
 
@@ -10,13 +10,12 @@ const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
 export function budgetEnded(change: Change, number: number): FactRefusal | null {
   const attempt = attemptOf(change.record, number);
   if (attempt === undefined || attempt.outcome !== null) return "stale";
-  const message = `no answer within ${seconds(change.nowMs - attempt.startedAtMs)}`;
-  const cause = {
-    code: "attempts_exhausted",
-    message,
-    hint: "Upstream was slow; retry later, or ask for a smaller size.",
-  } as const;
-  if (change.record.task !== null) {
+  const late = `no answer within ${seconds(change.nowMs - attempt.startedAtMs)}`;
+  // Why a task could not be read is known, and explains more than that upstream was slow.
+  const message = attempt.cause === null ? late : `${late}: ${attempt.cause.message}`;
+  const hint = attempt.cause?.hint ?? "Upstream was slow; retry later, or ask for a smaller size.";
+  const cause = { code: "attempts_exhausted", message, hint } as const;
+  if (change.record.task?.attempt === number) {
     // The task is known and goes on upstream: nothing new will be paid for, so this does not count, and the lease is kept.
     change.finishAttempt(
       attempt,
@@ -86,11 +85,10 @@ export function backoffEnded(change: Change): FactRefusal | null {
 
 /** The job gives up. What upstream delivered is paid for, so storing goes on. */
 export function deadlinePassed(change: Change): FactRefusal | null {
-  const { state, task, outbox } = change.record;
+  const { state, attemptsBefore } = change.record;
   if (isFinal(state)) return "finished";
   if (state.status === "running" && state.phase === "storing") return "stale";
-  if (task !== null) change.outbox({ cancelTasks: [...outbox.cancelTasks, task.taskId] });
-  const last = change.record.attempts.at(-1);
+  const last = change.record.attempts.findLast(({ number }) => number > attemptsBefore);
   change.fail({
     code: "deadline_exceeded",
     message: `not done by its deadline${last?.cause ? `; the last attempt: ${last.cause.message}` : ""}`,

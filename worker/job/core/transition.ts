@@ -1,9 +1,10 @@
-import { attemptBegan, callFailed, delivered, taskAccepted, taskLost } from "./attempt-transitions.ts";
+import { attemptBegan, callFailed, delivered } from "./attempt-transitions.ts";
 import { Change, type Moment } from "./change.ts";
 import type { FactRefusal, JobContext, JobFact } from "./job-fact.ts";
 import { isFinal, type JobRecord, runningAttempt, type Tombstone } from "./job-record.ts";
-import { cancel, retry, taskCanceled, toTombstone } from "./request-transitions.ts";
+import { cancel, retry, toTombstone } from "./request-transitions.ts";
 import { imageStored, storeFailed } from "./storing-transitions.ts";
+import { taskAccepted, taskCanceled, taskFoundCanceled, taskLost, taskRead } from "./task-transitions.ts";
 import { backoffEnded, budgetEnded, callClosed, deadlinePassed } from "./time-transitions.ts";
 
 export type TransitionResult =
@@ -49,6 +50,10 @@ function apply(change: Change, fact: JobFact): FactRefusal | null {
       return isFinal(record.state) ? "finished" : callFailed(change, fact.attempt, fact.failure);
     case "task_lost":
       return isFinal(record.state) ? "finished" : taskLost(change, fact.attempt, fact.failure);
+    case "task_read":
+      return isFinal(record.state) ? "finished" : taskRead(change, fact.attempt, fact.failure);
+    case "task_found_canceled":
+      return isFinal(record.state) ? "finished" : taskFoundCanceled(change, fact.attempt, fact.failure);
     case "call_lost":
       return callClosed(change, fact.attempt, "lost");
     case "budget_ended":

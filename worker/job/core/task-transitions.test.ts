@@ -1,0 +1,267 @@
+import { describe, expect, it } from "vitest";
+import { EMPTY_REPORT, type JobRecord } from "./job-record.ts";
+import { toJobView } from "./job-view.ts";
+import { nextAlarmAtMs } from "./schedule.ts";
+import {
+  BUDGET_MS,
+  began,
+  context,
+  delivered,
+  failure,
+  image,
+  jobAfter,
+  LANE,
+  LIVES,
+  queued,
+  report,
+  T0,
+} from "./test-jobs.ts";
+import { transition } from "./transition.ts";
+
+const accepted = (attempt: number, taskId: string) => ({ type: "task_accepted", attempt, taskId, report }) as const;
+const outcomes = (record: JobRecord) => record.attempts.map(({ outcome }) => outcome);
+const life = (name: string, ...request: Parameters<typeof queued>): JobRecord => {
+  const made = LIVES[name];
+  if (made === undefined) throw new Error(`no life ${name}`);
+  return made(...request);
+};
+
+/** The first attempt's submission outlived its budget, and the job waits in line for the second. */
+const inLineBesideAnOpenCall = () =>
+  jobAfter(
+    life("retrying with an open call"),
+    { at: T0 + 110_000 },
+    { type: "backoff_ended" },
+    { type: "enqueued", lane: LANE, round: 2 },
+    { at: T0 + 120_000 },
+  );
+
+describe("a task that is accepted late", () => {
+  it("while the job waits in line is gone on with: the place is given up, and no second task is asked for", () => {
+    const resumed = jobAfter(inLineBesideAnOpenCall(), { at: T0 + 120_000 }, accepted(1, "A"));
+    expect(resumed.state).toMatchObject({ status: "running", phase: "generating", attempt: 2 });
+    expect(resumed.task).toMatchObject({ taskId: "A", attempt: 2 });
+    expect(resumed.outbox.leave).toBe(LANE);
+    expect(transition(resumed, began(resumed), context()).ok).toBe(false);
+  });
+
+  it("beside the next attempt's submission wins: the other task is canceled, and its attempt does not count", () => {
+    const both = jobAfter(life("running beside an open call"), { at: T0 + 70_000 }, accepted(1, "A"), accepted(2, "B"));
+    expect(both.outbox.cancelTasks).toEqual(["B"]);
+    expect(outcomes(both)).toEqual(["timed_out", "canceled", null]);
+    expect(both.attempts[1]).toMatchObject({ counted: false, stillOpen: false, lease: null });
+    expect(both.task).toMatchObject({ taskId: "A", attempt: 3 });
+    const done = jobAfter(both, { at: T0 + 80_000 }, delivered(3));
+    expect(done.attempts.map(({ mayBeBilled }) => mayBeBilled)).toEqual([false, true, true]);
+  });
+
+  it.each(["put_back", "block"] as const)("is resumed after a %s of the next attempt, not queued behind it", (how) => {
+    const refused = jobAfter(life("running beside an open call"), { at: T0 + 70_000 }, accepted(1, "A"), {
+      type: "call_failed",
+      attempt: 2,
+      failure: failure({ disposition: how }),
+    });
+    expect(refused.state.status).toBe("retrying");
+    const resumed = jobAfter(refused, { at: T0 + 200_000 }, { type: "backoff_ended" });
+    expect(resumed.task).toMatchObject({ taskId: "A", attempt: 3 });
+  });
+
+  it("is resumed after a crash amid the next attempt's submission", () => {
+    const crashed = jobAfter(
+      life("running beside an open call"),
+      { at: T0 + 70_000 },
+      accepted(1, "A"),
+      { type: "call_lost", attempt: 2 },
+      { at: T0 + 200_000 },
+      { type: "backoff_ended" },
+    );
+    expect(outcomes(crashed)).toEqual(["timed_out", "interrupted", null]);
+    expect(crashed.task).toMatchObject({ taskId: "A", attempt: 3 });
+  });
+
+  it("leaves the next attempt's budget and lease its own", () => {
+    const ended = jobAfter(
+      life("running beside an open call"),
+      { at: T0 + 70_000 },
+      accepted(1, "A"),
+      { at: T0 + 65_000 + BUDGET_MS },
+      { type: "budget_ended", attempt: 2 },
+    );
+    expect(ended.attempts[1]).toMatchObject({ outcome: "timed_out", counted: true, lease: null });
+    expect(ended.state.status).toBe("retrying");
+  });
+});
+
+describe("the bill of a task", () => {
+  const resumed = (request: Parameters<typeof queued>[0] = {}) =>
+    jobAfter(
+      life("generating a task", request),
+      { at: T0 + BUDGET_MS },
+      { type: "budget_ended", attempt: 1 },
+      { at: T0 + BUDGET_MS + 2_000 },
+      { type: "backoff_ended" },
+      { at: T0 + 60_000 },
+    );
+
+  it("is told once, by the attempt that learned how it ended", () => {
+    expect(resumed().attempts[0]?.mayBeBilled).toBe(true);
+    const done = jobAfter(resumed(), { at: T0 + 60_000 }, delivered(2));
+    expect(done.attempts.map(({ mayBeBilled }) => mayBeBilled)).toEqual([false, true]);
+  });
+
+  it("leaves no doubt when it failed unbilled: with onUncertain: fail the job is tried again", () => {
+    const failed = { type: "call_failed", attempt: 2, failure: failure() } as const;
+    const again = jobAfter(resumed({ onUncertain: "fail" }), { at: T0 + 60_000 }, failed);
+    expect(again.state.status).toBe("retrying");
+    expect(again.attempts.map(({ mayBeBilled }) => mayBeBilled)).toEqual([false, false]);
+  });
+});
+
+describe("a task that cannot be read", () => {
+  const refusal = failure({
+    disposition: "block",
+    fault: "account",
+    message: "DashScope does not accept the API key",
+    hint: "Mend the key.",
+    report: { ...EMPTY_REPORT, httpStatus: 401, code: "InvalidApiKey", requestId: "r-7" },
+  });
+  const unread = { type: "task_read", attempt: 1, failure: refusal } as const;
+
+  it("says why, once, and its lane learns of what is the account's doing", () => {
+    const running = life("generating a task");
+    const told = jobAfter(running, unread);
+    expect(told.attempts[0]?.report).toMatchObject({ httpStatus: 401, code: "InvalidApiKey", taskId: "task-1" });
+    expect(told.outbox.observations).toEqual([
+      { lane: LANE, outcome: { kind: "blocked", code: "InvalidApiKey", hint: "Mend the key." } },
+    ]);
+    expect(told.revision).toBeGreaterThan(running.revision);
+    expect(jobAfter(told, unread)).toBe(told);
+  });
+
+  it("tells so when its attempt's budget ends", () => {
+    const ended = jobAfter(
+      life("generating a task"),
+      unread,
+      { at: T0 + BUDGET_MS },
+      { type: "budget_ended", attempt: 1 },
+    );
+    expect(ended.state).toMatchObject({
+      status: "retrying",
+      reason: "no answer within 45 s: its task cannot be read: DashScope does not accept the API key",
+    });
+  });
+
+  it("forgets it when the task is read again, and writes nothing while all is well", () => {
+    const running = life("generating a task");
+    const read = { type: "task_read", attempt: 1, failure: null } as const;
+    expect(jobAfter(running, read)).toBe(running);
+    expect(jobAfter(running, unread, read).attempts[0]).toMatchObject({ cause: null, report: { code: null } });
+  });
+
+  it("is not looked at in a loop while a read hangs", () => {
+    const live = {
+      openCalls: new Set<number>(),
+      storing: false,
+      storeAgainAtMs: null,
+      telling: false,
+      reading: true,
+      pollAtMs: T0 + 1_500,
+      laneCheckAtMs: null,
+      outboxAtMs: null,
+    };
+    const nowMs = T0 + 5_000;
+    expect(nextAlarmAtMs(life("generating a task"), nowMs, live)).toBeGreaterThan(nowMs);
+  });
+});
+
+describe("a task that is found canceled", () => {
+  const found = (attempt: number) =>
+    ({ type: "task_found_canceled", attempt, failure: failure({ maxRepeats: 1, fault: "none" }) }) as const;
+
+  it("by our own asking costs a job that was retried no attempt", () => {
+    const retried = jobAfter(life("generating a task", { maxAttempts: 1 }), { type: "cancel" }, { type: "retry" });
+    const again = jobAfter(retried, found(2));
+    expect(again).toMatchObject({ state: { status: "queued" }, task: null });
+    expect(again.attempts.at(-1)).toMatchObject({ outcome: "canceled", counted: false, mayBeBilled: false });
+  });
+
+  it("by another hand is a failure", () => {
+    const failed = jobAfter(life("generating a task", { maxAttempts: 1 }), found(1));
+    expect(failed.state).toMatchObject({ status: "failed" });
+  });
+});
+
+describe("a late refusal that is not the job's fault", () => {
+  it.each([
+    ["block", "blocked", "blocked"],
+    ["put_back", "throttled", "throttled"],
+  ] as const)("(%s) is taken off its count, and the lane learns of it", (disposition, outcome, kind) => {
+    const refusal = failure({ disposition, fault: "account", mayBeBilled: false });
+    const again = jobAfter(
+      life("waiting for an open call"),
+      { at: T0 + 60_000 },
+      {
+        type: "call_failed",
+        attempt: 1,
+        failure: refusal,
+      },
+    );
+    expect(again.state.status).toBe("retrying");
+    expect(again.attempts[0]).toMatchObject({ counted: false, mayBeBilled: false });
+    expect(again.outbox.observations.map((observed) => observed.outcome.kind)).toEqual([kind]);
+    expect(again.log.find(({ type }) => type === "attempt.late")?.data.outcome).toBe(outcome);
+  });
+
+  it("counts towards its kind's own bound when it is upstream's", () => {
+    const once = failure({ maxRepeats: 1, report: { ...EMPTY_REPORT, httpStatus: 500, code: "RequestTimeOut" } });
+    const late = jobAfter(
+      life("running beside an open call"),
+      { at: T0 + 70_000 },
+      {
+        type: "call_failed",
+        attempt: 1,
+        failure: once,
+      },
+    );
+    const failed = jobAfter(late, { at: T0 + 80_000 }, { type: "call_failed", attempt: 2, failure: once });
+    expect(failed.state.status).toBe("failed");
+  });
+});
+
+describe("the place in line", () => {
+  it.each([
+    ["is canceled", { type: "cancel" }],
+    ["passes its deadline", { type: "deadline_passed" }],
+  ] as const)("is given up when a job %s, also when it is not known that the lane has its ticket", (_what, fact) => {
+    expect(jobAfter(queued(), fact).outbox.leave).toBe(LANE);
+  });
+
+  it("of a job that may not be put anywhere is not given up", () => {
+    const result = transition(queued(), { type: "cancel" }, context({ lane: null }));
+    expect(result.ok && result.record.outbox.leave).toBeNull();
+  });
+});
+
+describe("what a reader sees", () => {
+  it("has another tag when another of several images could be copied", () => {
+    const delayed = jobAfter(queued({ n: 2 }), began, delivered(1, ["https://r.test/0", "https://r.test/1"]), {
+      type: "store_failed",
+      attempt: 1,
+      index: 0,
+      dead: false,
+      reason: "503",
+    });
+    const stored = jobAfter(delayed, { type: "image_stored", attempt: 1, index: 1, image: image(1) });
+    expect(toJobView(stored, null).warnings).not.toEqual(toJobView(delayed, null).warnings);
+    expect(toJobView(stored, null).tag).not.toBe(toJobView(delayed, null).tag);
+  });
+
+  it("names no attempt of an earlier life as the cause of a deadline", () => {
+    const failed = life("failed");
+    const late = jobAfter(failed, { type: "retry" }, { type: "deadline_passed" });
+    expect(late.state).toMatchObject({
+      status: "failed",
+      error: { message: "not done by its deadline", upstream: null },
+    });
+  });
+});
