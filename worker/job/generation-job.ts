@@ -18,7 +18,10 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
       return { ok: true, view: this.#viewOf(this.#engine.create(submission, tellsCatalog)), replayed: false };
     }
     if (known.client !== submission.client) return { ok: false, code: "job_not_found" };
-    if (known.kind === "tombstone") return { ok: false, code: "job_gone" };
+    if (known.kind === "tombstone") {
+      this.#engine.outlast(submission.request.deadlineSeconds);
+      return { ok: false, code: "job_gone" };
+    }
     const fields = differingFields(known, submission);
     if (fields.length > 0) return { ok: false, code: "idempotency_key_reused", fields };
     this.#engine.pumpOnce();

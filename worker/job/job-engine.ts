@@ -5,6 +5,7 @@ import type { Submission } from "./contract.ts";
 import type { Moment } from "./core/change.ts";
 import type { JobContext, JobFact } from "./core/job-fact.ts";
 import { isFinal, type JobRecord, newJobRecord, runningAttempt, type Tombstone } from "./core/job-record.ts";
+import { outlasting } from "./core/request-transitions.ts";
 import { dueFact, type Live, nextAlarmAtMs, outboxIsFull, tombstoneAlarmAtMs } from "./core/schedule.ts";
 import { remove, transition } from "./core/transition.ts";
 import { ImageKeeper } from "./image-keeper.ts";
@@ -172,6 +173,14 @@ export class JobEngine {
     this.log(`job_${why}`, {});
     this.stream.watchers.dismiss(`the job was ${why}`);
     this.pump();
+  }
+
+  /** The key of the job that lies here stands for another one from now on. */
+  outlast(deadlineSeconds: number): void {
+    const tombstone = this.tombstone();
+    if (tombstone === null) return;
+    const longer = outlasting(tombstone, deadlineSeconds, this.#context());
+    if (longer !== tombstone) this.store.bury(longer);
   }
 
   #pumpTombstone(tombstone: Tombstone, nowMs: number): void {

@@ -96,6 +96,19 @@ describe("a deletion", () => {
     await until("empty storage", async () => ((await rows(job)).keys.length === 0 ? true : undefined));
   });
 
+  it("is told of for as long as the job is kept that took its place under the same key", async () => {
+    const job = await testJob().submit();
+    await job.done();
+    await job.rpc.remove(null);
+    await later(job, RETENTION_MS - DAY_MS);
+    // What asks for the next job of the key; that one is kept for its retention from its end on.
+    expect(await job.rpc.submit(job.submission)).toEqual(GONE);
+    await later(job, RETENTION_MS);
+    expect(await job.rpc.submit(job.submission)).toEqual(GONE);
+    await later(job, RETENTION_MS + 3 * DAY_MS);
+    await until("empty storage", async () => ((await rows(job)).keys.length === 0 ? true : undefined));
+  });
+
   it("keeps nothing of what the job was about: no prompt, no link, no log", async () => {
     const job = await testJob().submit();
     await job.done();

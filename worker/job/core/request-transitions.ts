@@ -41,6 +41,23 @@ export function retry(change: Change): FactRefusal | null {
   return null;
 }
 
+/** A job may end, and so its retention begin, some time after its deadline: an open call may still deliver. */
+const PAST_DEADLINE_MS = 86_400_000;
+
+/**
+ * The tombstone when its key is used again: it outlasts the job that the key stands for from now on. Were it gone before, the
+ * same key would make, and pay for, another job beside that one.
+ */
+export function outlasting(
+  tombstone: Tombstone,
+  deadlineSeconds: number,
+  { nowMs, retentionMs }: Pick<JobContext, "nowMs" | "retentionMs">,
+): Tombstone {
+  const neededUntilMs = nowMs + deadlineSeconds * 1000 + retentionMs;
+  if (tombstone.untilMs >= neededUntilMs) return tombstone;
+  return { ...tombstone, untilMs: neededUntilMs + PAST_DEADLINE_MS };
+}
+
 /** What is left when a job is deleted or its time is over. Everything under way is called off, all its files go. */
 export function toTombstone(record: JobRecord, called: JobRecord, context: JobContext): Tombstone {
   return {
