@@ -2,9 +2,18 @@ import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { checkInputImage, putInputImage } from "../results/input-image.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
-import { CLIENT, laneOf, SYNC_MODEL, TASK_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
+import { CLIENT, EDIT_MODEL, laneOf, SYNC_MODEL, TASK_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
 
 beforeEach(withoutJitter);
+
+const goneImage = {
+  kind: "upload",
+  contentType: "image/png",
+  bytes: 9,
+  sha256: "ab".repeat(32),
+  width: 9,
+  height: 9,
+} as const;
 
 describe("a job that goes well", () => {
   it("is queued, runs, stores and succeeds, with one call, one bill and the very bytes that upstream made", async () => {
@@ -71,21 +80,23 @@ describe("a job that goes well", () => {
   });
 
   it("fails by name, unbilled, when its uploaded image is gone", async () => {
-    const image = {
-      kind: "upload",
-      contentType: "image/png",
-      bytes: 9,
-      sha256: "ab".repeat(32),
-      width: 9,
-      height: 9,
-    } as const;
-    const job = await testJob({ images: [image] }).submit();
+    const job = await testJob({ images: [goneImage] }).submit();
     expect(await job.done()).toMatchObject({
       status: "failed",
       error: { code: "invalid_image", hint: "Submit the job again with its image." },
       attempts: [{ mayBeBilled: false }],
     });
     expect((await job.ledger()).submits).toEqual([]);
+  });
+
+  it("with its uploaded image gone tells the lane nothing of upstream, which it never called", async () => {
+    const lane = laneStub(env, laneOf(EDIT_MODEL));
+    const breaks = { kind: "failed", fault: "upstream", durationMs: 50 } as const;
+    for (let i = 0; i < 5; i += 1) await lane.observe(breaks);
+    await (await testJob({ images: [goneImage] }).submit()).done();
+    await expect.poll(async () => (await lane.report()).inProgress).toBe(0);
+    expect((await lane.report()).mode).toBe("one_at_a_time");
+    await lane.observe({ kind: "succeeded", durationMs: 50 });
   });
 
   it("is told to the catalog, and gives its lease back", async () => {

@@ -34,7 +34,7 @@ export interface Place {
 /** How a leased attempt ended, as far as the lane must know. */
 export type LeaseOutcome =
   | { readonly kind: "succeeded"; readonly durationMs: number }
-  /** `upstream`: its own failure (5xx, cut, no answer); `request`: it answered properly that this request is wrong; `none`: says nothing about it (timed out and still open). */
+  /** `upstream`: its own failure (5xx, cut, no answer); `request`: it answered properly that this request is wrong; `none`: says nothing about it (timed out and still open, or never called: an upload could not be read). */
   | { readonly kind: "failed"; readonly fault: "upstream" | "request" | "none"; readonly durationMs: number }
   | { readonly kind: "throttled"; readonly retryAfterMs: number | null }
   | { readonly kind: "blocked"; readonly code: string; readonly hint: string }

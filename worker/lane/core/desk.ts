@@ -67,7 +67,7 @@ export class LaneDesk {
       return this.#placeOf(entry, now);
     }
     book.endLease(lease, now);
-    book.state = withDuration(book.state, outcome);
+    book.state = withDuration(book.state, outcome, book.settings.attemptBudgetMs);
     book.state = afterOutcome(book.state, outcome, lease.startsAtMs, book.believed(now), now);
     if (requeue === null) return null;
     const entry = { ...lease, round: requeue.round };

@@ -161,9 +161,11 @@ describe("a block", () => {
 });
 
 describe("durations", () => {
-  it("are learned from attempts that ran, not from quick refusals", () => {
-    const outcomes: LeaseOutcome[] = [works, breaks, refuses, throttled, blocked, { kind: "abandoned" }, silent, works];
-    const state = outcomes.reduce(withDuration, newLaneState(quota));
+  it("are learned from attempts that ran, not from quick refusals or from calls that were never made", () => {
+    const unmade: LeaseOutcome = { kind: "failed", fault: "none", durationMs: 5 };
+    const abandoned: LeaseOutcome = { kind: "abandoned" };
+    const outcomes: LeaseOutcome[] = [works, breaks, refuses, throttled, blocked, abandoned, unmade, silent, works];
+    const state = outcomes.reduce((before, outcome) => withDuration(before, outcome, 45_000), newLaneState(quota));
     expect(state.durationsMs).toEqual([20_000, 45_000, 20_000]);
     expect(typicalDurationMs(state.durationsMs)).toBe(20_000);
     expect(typicalDurationMs([])).toBeNull();
@@ -171,7 +173,7 @@ describe("durations", () => {
 
   it("keeps the latest 31", () => {
     let state = newLaneState(quota);
-    for (let i = 1; i <= 40; i += 1) state = withDuration(state, { kind: "succeeded", durationMs: i });
+    for (let i = 1; i <= 40; i += 1) state = withDuration(state, { kind: "succeeded", durationMs: i }, 45_000);
     expect(state.durationsMs).toHaveLength(31);
     expect(typicalDurationMs(state.durationsMs)).toBe(25);
   });

@@ -73,10 +73,12 @@ function lifted(block: Block | null, startedAtMs: number): Block | null {
   return block !== null && startedAtMs >= block.sinceMs ? null : block;
 }
 
-/** The state with how long an attempt held its lease, where that says how long attempts take. */
-export function withDuration(state: LaneState, outcome: LeaseOutcome): LaneState {
-  // Quick refusals and broken calls would promise slots sooner than they come.
-  const tells = outcome.kind === "succeeded" || (outcome.kind === "failed" && outcome.fault === "none");
+/** The state with how long an attempt held its lease, where that says how long attempts take: it worked, or its budget ended. */
+export function withDuration(state: LaneState, outcome: LeaseOutcome, attemptBudgetMs: number): LaneState {
+  // Quick refusals, broken calls and calls that were never made would promise slots sooner than they come.
+  const tells =
+    outcome.kind === "succeeded" ||
+    (outcome.kind === "failed" && outcome.fault === "none" && outcome.durationMs >= attemptBudgetMs);
   if (!tells) return state;
   return { ...state, durationsMs: [...state.durationsMs, Math.round(outcome.durationMs)].slice(-DURATIONS_KEPT) };
 }
