@@ -108,7 +108,7 @@ export class LaneBook {
       turns: afterServing(this.state.turns, entry.priority, entry.turn),
       inProgress: this.state.inProgress + 1,
       leaseCheckAtMs: Math.min(this.state.leaseCheckAtMs ?? endsAtMs, endsAtMs),
-      block: block === null ? null : { ...block, nextProbeAtMs: startMs + PROBE_EVERY_MS },
+      block: block === null ? null : { ...block, nextProbeAtMs: startMs + PROBE_EVERY_MS, probeLeaseId: lease.leaseId },
     };
     if (lease.countedAtMs !== null) this.state = withStart(this.state, lease.countedAtMs, quota, now);
     else this.offer(lease, 0, startMs);
@@ -136,7 +136,8 @@ export class LaneBook {
   /** The offer is over: its start was made at `startedAtMs`, or never (`null`). */
   settleOffer(leaseId: string, startedAtMs: number | null, now: number): void {
     this.state = { ...this.state, offers: this.withoutOffer(leaseId) };
-    if (startedAtMs !== null) this.state = withStart(this.state, startedAtMs, this.settings.quota, now);
+    if (startedAtMs === null) this.#probeWasNotMade(leaseId);
+    else this.state = withStart(this.state, startedAtMs, this.settings.quota, now);
   }
 
   /** The state without the start of a lease that was not begun, wherever it is counted. */
@@ -165,6 +166,15 @@ export class LaneBook {
     this.dropLease(lease.jobId);
     const turns = afterGivingBack(this.state.turns, lease.priority);
     this.state = { ...this.withoutStartOf(lease), turns };
+    this.#probeWasNotMade(lease.leaseId);
+  }
+
+  /** A blocked lane learned nothing by this lease: the probe is due again, as it was before. */
+  #probeWasNotMade(leaseId: string): void {
+    const { block } = this.state;
+    if (block?.probeLeaseId !== leaseId) return;
+    const nextProbeAtMs = block.nextProbeAtMs - PROBE_EVERY_MS;
+    this.state = { ...this.state, block: { ...block, nextProbeAtMs, probeLeaseId: null } };
   }
 
   dropLease(jobId: string): void {

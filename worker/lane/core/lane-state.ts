@@ -23,6 +23,8 @@ export interface Block {
   readonly hint: string;
   readonly sinceMs: number;
   readonly nextProbeAtMs: number;
+  /** The lease of the latest probe, while it may come back unused; `null` before the first. */
+  readonly probeLeaseId: string | null;
 }
 
 /** All that a lane believes and must not forget, beside its line and its leases. Written whole, in one small row. */

@@ -134,6 +134,7 @@ describe("a block", () => {
       hint: "Pay the bill.",
       sinceMs: NOW,
       nextProbeAtMs: NOW + 60_000,
+      probeLeaseId: null,
     });
   });
 

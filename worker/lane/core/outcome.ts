@@ -50,8 +50,8 @@ export function afterOutcome(
       return { ...state, pace: afterThrottling(state.pace, quota, startedAtMs, outcome.retryAfterMs, now) };
     case "blocked": {
       const { code, hint } = outcome;
-      const since = state.block ?? { sinceMs: now, nextProbeAtMs: now + PROBE_EVERY_MS };
-      return { ...state, block: { code, hint, sinceMs: since.sinceMs, nextProbeAtMs: since.nextProbeAtMs } };
+      const since = state.block ?? { sinceMs: now, nextProbeAtMs: now + PROBE_EVERY_MS, probeLeaseId: null };
+      return { ...state, block: { ...since, code, hint } };
     }
     case "abandoned":
       return state;
