@@ -49,7 +49,7 @@ export interface Release {
   readonly requeue: Ticket | null;
 }
 
-/** What the object of a lane can be asked. All are idempotent. */
+/** What the object of a lane can be asked. All but `observe` are idempotent. */
 export interface LaneRpc {
   /**
    * Waits in line, or starts at once: with `lease` set the attempt may start now. Again with the same round: the same
@@ -60,7 +60,11 @@ export interface LaneRpc {
   release(release: Release): Promise<{ place: Place | null }>;
   /** Keeps a lease whose upstream task is still alive. */
   renew(leaseId: string, endsAtMs: number): Promise<void>;
-  /** What became of a call after its lease was released (a late answer). */
+  /**
+   * What became of a call after its lease was released (a late answer). It names no attempt, so told again after a crash it
+   * is believed again: a success raises a lowered pace by one more step, and is taken for one of a start so much later,
+   * which may end a block that the next refusal puts back; an upstream failure counts twice towards one at a time.
+   */
   observe(outcome: LeaseOutcome): Promise<void>;
   /** Out of line; also gives back a lease that the job never used. */
   leave(jobId: string): Promise<void>;
