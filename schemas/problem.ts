@@ -19,6 +19,7 @@ export const PROBLEMS = {
   job_finished: [409, "The job is finished"],
   job_not_finished: [409, "The job is not finished"],
   job_gone: [410, "The job is gone"],
+  precondition_failed: [412, "The precondition does not hold"],
   body_too_large: [413, "The body is too large"],
   image_too_large: [413, "An image is too large"],
   uri_too_long: [414, "The address is too long"],

@@ -73,6 +73,7 @@ const ROWS: Row[] = [
   ["a job waited for", SELF, () => ({ prefer: "wait=5" }), 200],
   ["a log", (done) => `${SELF(done)}/events`, plain, 200],
   ["an image", IMAGE, plain, 200],
+  ["an image of another version", IMAGE, () => ({ "if-match": '"other"' }), 412],
   ["an image that is not there", (done) => `${SELF(done)}/images/7`, plain, 404],
   ["an unknown job", () => "/api/jobs/job_000000000000000000000", plain, 404],
   ["an unknown path", () => "/api/nowhere", plain, 404],

@@ -4,7 +4,7 @@ import { type HttpEnv, originOf } from "./http-env.ts";
 
 /** What a browser's script may send, beside what it always may. */
 const ALLOW_HEADERS =
-  "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Range, X-Request-Id";
+  "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Last-Event-ID, Prefer, Range, X-Request-Id";
 /** What it may read, beside what it always may. */
 const EXPOSE_HEADERS =
   "Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id";

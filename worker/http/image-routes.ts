@@ -33,6 +33,9 @@ export const imageRoutes = new Hono<HttpEnv>().get("/api/jobs/:id/images/:index"
   const fileName = imageFileName(found.prompt, id, index, found.contentType);
   const served = await serveImage(c.env.RESULTS, found, c.req.raw, { fileName, maxAgeSeconds: MAX_AGE_SECONDS });
   if (served.kind === "gone") throw jobProblem({ ok: false, code: "image_not_found" });
+  if (served.kind === "precondition_failed") {
+    throw new ProblemError("precondition_failed", "If-Match names another image than this.");
+  }
   if (served.kind === "range_not_satisfiable") {
     throw new ProblemError("range_not_satisfiable", `The image has ${found.bytes} bytes.`, { headers: served.headers });
   }

@@ -14,6 +14,7 @@ import { answersJson, negotiate } from "./json-answer.ts";
 import { PUBLIC_VARY } from "./negotiated.ts";
 import { clientQuery } from "./openapi/parameters.ts";
 import { returnPending, takePending, tooManyPending } from "./pending-allowance.ts";
+import { ProblemError } from "./problem.ts";
 import { queryCheck } from "./query.ts";
 
 const checkQuery = queryCheck(clientQuery);
@@ -30,6 +31,19 @@ function askedJob(c: HttpContext): Asked {
   checkQuery(c);
   const id = jobIdOf(c);
   return { id, viewer, job: jobStub(c.env, id) };
+}
+
+/**
+ * A precondition is never passed over. A job's tags are weak (the same version has several forms), and `If-Match` compares
+ * strongly, so that nothing but `*` can hold.
+ */
+async function refuseOtherVersion(c: HttpContext, { job, viewer }: Asked): Promise<void> {
+  if (c.req.header("if-match")?.trim() === "*") return;
+  viewOf(await job.view(viewer));
+  throw new ProblemError(
+    "precondition_failed",
+    "A job's ETag is weak, and If-Match never matches a weak one; leave it out.",
+  );
 }
 
 /** As a submission is: within the client's limit on unfinished jobs, whoever asks. */
@@ -92,6 +106,7 @@ export const jobRoutes = new Hono<HttpEnv>()
       return new Response(null, { status: 303, headers: { Location: page, Vary: PUBLIC_VARY } });
     }
     const asked = askedJob(c);
+    if (c.req.header("if-match") !== undefined) await refuseOtherVersion(c, asked);
     if (type !== "text/plain") {
       if (preferredWaitSeconds(c.req.header("prefer")) === null) return await polled(c, asked);
       const { view, headers } = await readJob(c, asked, "json");
@@ -101,15 +116,19 @@ export const jobRoutes = new Hono<HttpEnv>()
     return jobAnswer(c, view, { headers, events: await newestEvents(asked, view) });
   })
   .delete(paths.job(":id"), async (c) => {
-    const { job, viewer } = askedJob(c);
-    const answer = await job.remove(viewer);
+    const asked = askedJob(c);
+    if (c.req.header("if-match") !== undefined) await refuseOtherVersion(c, asked);
+    const answer = await asked.job.remove(asked.viewer);
     if (!answer.ok) throw jobProblem(answer);
     return new Response(null, { status: 204 });
   })
   .post(paths.jobCancel(":id"), answersJson, async (c) => {
-    const { job, viewer } = askedJob(c);
-    return jobAnswer(c, viewOf(await job.cancel(viewer)));
+    const asked = askedJob(c);
+    if (c.req.header("if-match") !== undefined) await refuseOtherVersion(c, asked);
+    return jobAnswer(c, viewOf(await asked.job.cancel(asked.viewer)));
   })
   .post(paths.jobRetry(":id"), answersJson, async (c) => {
-    return jobAnswer(c, await retryWithinLimit(c, askedJob(c)));
+    const asked = askedJob(c);
+    if (c.req.header("if-match") !== undefined) await refuseOtherVersion(c, asked);
+    return jobAnswer(c, await retryWithinLimit(c, asked));
   });

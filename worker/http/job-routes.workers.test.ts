@@ -238,6 +238,34 @@ describe("the forms of a job", () => {
   });
 });
 
+describe("a precondition", () => {
+  it("that names a version lets nothing happen, for a job's versions are weak", async () => {
+    const { id } = await waitingJob();
+    const etag = (await call(`/api/jobs/${id}`)).headers.get("etag") ?? "";
+    for (const [path, method] of [
+      [`/api/jobs/${id}`, "GET"],
+      [`/api/jobs/${id}/cancel`, "POST"],
+      [`/api/jobs/${id}/retry`, "POST"],
+      [`/api/jobs/${id}`, "DELETE"],
+    ] as const) {
+      const answer = await call(path, { method, headers: { "if-match": etag } });
+      expect((await codeOf(answer, 412)).code, `${method} ${path}`).toBe("precondition_failed");
+    }
+    expect((await jobOf(await call(`/api/jobs/${id}`), 200)).done).toBe(false);
+    const missing = await call(`/api/jobs/${UNKNOWN}`, { method: "DELETE", headers: { "if-match": etag } });
+    expect(missing.status).toBe(404);
+  });
+
+  it("that anything holds is no hindrance", async () => {
+    const { id } = await waitingJob();
+    const headers = { "if-match": "*" };
+    expect((await jobOf(await call(`/api/jobs/${id}/cancel`, { method: "POST", headers }), 200)).status).toBe(
+      "canceled",
+    );
+    expect((await call(`/api/jobs/${id}`, { method: "DELETE", headers })).status).toBe(204);
+  });
+});
+
 describe("cancel, retry, delete", () => {
   it("go through a job's life as the contract says", async () => {
     const { id } = await waitingJob();

@@ -1,5 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { entityTag, matches } from "./entity-tag.ts";
+import { entityTag, holds, matches } from "./entity-tag.ts";
+
+describe("holds", () => {
+  it.each([
+    ['"abc"', true],
+    ['"x", "abc"', true],
+    ["*", true],
+    ['W/"abc"', false],
+    ['"abcd"', false],
+    ["", false],
+  ])("%s: %s", (header, expected) => {
+    expect(holds(header, entityTag("abc"))).toBe(expected);
+  });
+});
 
 describe("matches", () => {
   const tag = entityTag("abc");

@@ -4,6 +4,11 @@ export function entityTag(sha256: string): string {
   return `"${sha256}"`;
 }
 
+/** Whether an `If-Match` holds the tag or `*`; compared strongly, so that a weak one never does. */
+export function holds(ifMatch: string, tag: string): boolean {
+  return ifMatch.split(",").some((item) => item.trim() === "*" || item.trim() === tag);
+}
+
 /** Whether an `If-None-Match` holds the tag or `*`; compared weakly, as RFC 9110 says for it. */
 export function matches(ifNoneMatch: string, tag: string): boolean {
   return ifNoneMatch

@@ -2,7 +2,7 @@
 
 import { byteRange } from "./byte-range.ts";
 import type { StoredImage } from "./contract.ts";
-import { entityTag, matches } from "./entity-tag.ts";
+import { entityTag, holds, matches } from "./entity-tag.ts";
 
 export interface ServeOptions {
   /** ASCII only; see `imageFileName`. */
@@ -15,6 +15,8 @@ export type ServeAnswer =
   | { readonly kind: "response"; readonly response: Response }
   /** The object is not in the bucket. */
   | { readonly kind: "gone" }
+  /** For a 412: `If-Match` names other bytes. */
+  | { readonly kind: "precondition_failed" }
   /** For a 416: these headers belong in it. */
   | { readonly kind: "range_not_satisfiable"; readonly headers: { readonly "content-range": string } };
 
@@ -30,6 +32,8 @@ export async function serveImage(
 ): Promise<ServeAnswer> {
   const tag = entityTag(image.sha256);
   const headers = imageHeaders(image.contentType, tag, options);
+  const ifMatch = request.headers.get("if-match");
+  if (ifMatch !== null && !holds(ifMatch, tag)) return { kind: "precondition_failed" };
   const ifNoneMatch = request.headers.get("if-none-match");
   if (ifNoneMatch !== null && matches(ifNoneMatch, tag)) {
     for (const name of ["content-type", "content-disposition", "accept-ranges"]) headers.delete(name);

@@ -40,7 +40,7 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
         },
         "303": { description: "To the page, for `Accept: text/html`.", headers: headers("Location") },
         "304": { description: "Unchanged since the version in `If-None-Match`.", headers: headers(...JOB_HEADERS) },
-        ...problemAnswers(...AUTH, ...ONE_JOB, "not_acceptable"),
+        ...problemAnswers(...AUTH, ...ONE_JOB, "precondition_failed", "not_acceptable"),
       },
     },
     delete: {
@@ -51,7 +51,7 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
       requestParams: { path: parameters.jobPath, query: parameters.clientQuery },
       responses: {
         "204": { description: "Removed.", headers: headers() },
-        ...problemAnswers(...WRITE, ...ONE_JOB),
+        ...problemAnswers(...WRITE, ...ONE_JOB, "precondition_failed"),
       },
     },
   },
@@ -64,7 +64,7 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
       requestParams: { path: parameters.jobPath, query: parameters.clientQuery },
       responses: {
         "200": changed("The job as it now is.", examples.canceledJob),
-        ...problemAnswers(...WRITE, ...ONE_JOB, "job_finished", "not_acceptable"),
+        ...problemAnswers(...WRITE, ...ONE_JOB, "precondition_failed", "job_finished", "not_acceptable"),
       },
     },
   },
@@ -79,6 +79,7 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
         ...problemAnswers(
           ...WRITE,
           ...ONE_JOB,
+          "precondition_failed",
           "job_finished",
           "job_not_finished",
           "not_acceptable",
@@ -107,7 +108,14 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
           content: { "image/*": {} },
         },
         "304": { description: "Unchanged.", headers: headers("ETag") },
-        ...problemAnswers(...AUTH, "invalid_link", ...ONE_JOB, "image_not_found", "range_not_satisfiable"),
+        ...problemAnswers(
+          ...AUTH,
+          "invalid_link",
+          ...ONE_JOB,
+          "image_not_found",
+          "precondition_failed",
+          "range_not_satisfiable",
+        ),
       },
     },
   },

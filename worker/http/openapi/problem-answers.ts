@@ -25,6 +25,8 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   job_finished: "A finished job is not canceled, a succeeded one not retried.",
   job_not_finished: "An unfinished job is not retried.",
   job_gone: "The job was deleted, or its retention is over.",
+  precondition_failed:
+    "`If-Match` names another version. A job's tags are weak ones, which it never matches: only `*` does.",
   body_too_large: "The body is larger than any submission needs.",
   image_too_large: "An input image has more than 10 MB.",
   uri_too_long: "The address has more than 8192 characters.",
