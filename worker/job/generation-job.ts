@@ -1,6 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Lease, Place } from "../lane/contract.ts";
-import { laneName } from "../lane/lane-name.ts";
 import type { JobAnswer, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
 import { isFinal, type JobRecord, runningAttempt } from "./core/job-record.ts";
 import { differingFields } from "./core/same-request.ts";
@@ -102,13 +101,12 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
 
   async begin(lease: Lease): Promise<{ accepted: true; startedAtMs: number } | { accepted: false }> {
     const aheadMs = lease.notBeforeMs - Date.now();
-    if (aheadMs > 0 && this.#engine.job()?.state.status === "queued") await scheduler.wait(aheadMs);
+    if (aheadMs > 0 && this.#engine.mayBegin(lease)) await scheduler.wait(aheadMs);
     const record = this.#engine.job();
-    const config = this.#engine.config();
-    if (record === null || config === null) return { accepted: false };
+    if (record === null) return { accepted: false };
     const running = runningAttempt(record);
     if (running?.lease?.leaseId === lease.leaseId) return { accepted: true, startedAtMs: running.startedAtMs };
-    const startedAtMs = await this.#engine.begin(laneName(config, record.model), lease);
+    const startedAtMs = await this.#engine.begin(lease);
     return startedAtMs === null ? { accepted: false } : { accepted: true, startedAtMs };
   }
 

@@ -76,11 +76,20 @@ export class JobEngine {
     return record;
   }
 
+  /** Whether the job waits for that lease: in that round, and in that lane by today's settings. */
+  mayBegin({ lane, round }: Lease): boolean {
+    const record = this.job();
+    return record?.state.status === "queued" && record.round === round && this.#laneOf(record) === lane;
+  }
+
   /** Starts the attempt of a lease; null when the job no longer waits for it. Resolves when upstream is being called. */
-  async begin(lane: string, lease: Lease): Promise<number | null> {
+  async begin(lease: Lease): Promise<number | null> {
     const config = this.config();
-    if (config === null || Date.now() > lease.beginByMs || !this.apply({ type: "attempt_began", lane, lease }))
+    if (config === null || Date.now() > lease.beginByMs || !this.apply({ type: "attempt_began", lease })) {
+      // Refused, it may have to ask another lane: the one that today's settings name.
+      this.pump();
       return null;
+    }
     const record = this.job();
     const attempt = record === null ? undefined : runningAttempt(record);
     if (record === null || attempt === undefined) throw new Error("an attempt that began is running");
@@ -88,6 +97,12 @@ export class JobEngine {
     this.#ctx.waitUntil(call.ended);
     this.pump();
     return await call.sent;
+  }
+
+  /** The lane that today's settings name for the job; null while the Worker is misconfigured. */
+  #laneOf(record: JobRecord): string | null {
+    const config = this.config();
+    return config === null ? null : laneName(config, record.model);
   }
 
   #context(): JobContext {
@@ -99,7 +114,7 @@ export class JobEngine {
       budgetMs: config?.attemptBudgetMs ?? FALLBACK.budgetMs,
       lateAnswerMs: config?.lateAnswerMs ?? FALLBACK.lateAnswerMs,
       retentionMs: config?.retentionMs ?? FALLBACK.retentionMs,
-      lane: config === null || record === null ? null : laneName(config, record.model),
+      lane: record === null ? null : this.#laneOf(record),
     };
   }
 
@@ -253,7 +268,7 @@ export class JobEngine {
       },
       apply: (fact) => engine.apply(fact),
       pump: () => engine.pump(),
-      begin: (lane, lease) => engine.begin(lane, lease),
+      begin: (lease) => engine.begin(lease),
       buried: (patch) => engine.#buried(patch),
       log: (event, data) => engine.log(event, data ?? {}),
     };

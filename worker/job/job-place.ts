@@ -6,6 +6,7 @@ import type { JobShell } from "./job-shell.ts";
 
 /** A waiting job asks its lane again this long after its turn should have come. */
 const LANE_CHECK_SLACK_MS = 30_000;
+/** In case the lane lost it. One whose lane is another by now hears of that sooner, by the old one's next offer. */
 const LANE_CHECK_AT_MOST_MS = 30 * 60_000;
 
 /** What the lane last said of the job's place in line. Lost with the object: then the lane is asked again. */
@@ -29,7 +30,15 @@ export class JobPlace {
 
   /** When the lane is asked whether it still has the job; null: now. */
   get checkAtMs(): number | null {
-    return this.#checkAtMs;
+    return this.#isElsewhere() ? null : this.#checkAtMs;
+  }
+
+  /** In line where the settings of before had it: it asks the lane of today's at once. */
+  #isElsewhere(): boolean {
+    const record = this.#shell.job();
+    const config = this.#shell.config();
+    if (record?.state.status !== "queued" || record.state.lane === null || config === null) return false;
+    return record.state.lane !== laneName(config, record.model);
   }
 
   #known() {

@@ -16,7 +16,7 @@ export interface JobShell {
   /** Applies what is due, starts what is to be done, sets the alarm. */
   pump(): void;
   /** Starts the attempt of a lease; null when the job no longer waits for it. Resolves when upstream is being called. */
-  begin(lane: string, lease: Lease): Promise<number | null>;
+  begin(lease: Lease): Promise<number | null>;
   /** The tombstone's outbox or files are done with. */
   buried(patch: Partial<Tombstone>): void;
   log(event: string, data?: Record<string, unknown>): void;

@@ -134,7 +134,7 @@ export class OutboxCourier {
     const answer = await laneStub(this.#env, lane).enqueue(ticket, watched);
     if (await this.#leftIfGone(lane, record.id)) return;
     if (answer.lease !== null) {
-      const startedAtMs = await this.#shell.begin(lane, answer.lease);
+      const startedAtMs = await this.#shell.begin(answer.lease);
       // Called off meanwhile, or too late: the lane must have its lease back.
       if (startedAtMs === null) this.#shell.apply({ type: "enqueued", lane, round: record.round });
       return;

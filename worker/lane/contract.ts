@@ -16,6 +16,8 @@ export interface Ticket {
  */
 export interface Lease {
   readonly leaseId: string;
+  /** The name of the lane that gives it: a job takes no lease but of the lane that its call would count in. */
+  readonly lane: string;
   readonly jobId: string;
   readonly round: number;
   readonly notBeforeMs: number;

@@ -28,6 +28,7 @@ interface LaneCore {
 
 /** One lane: everything decided by the pure core over what is stored, told to the jobs from here. Never calls upstream. */
 export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
+  readonly #name: string;
   readonly #model: string;
   #core: LaneCore | null = null;
   #armedAtMs: number | null = null;
@@ -36,8 +37,10 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    const model = laneModel(ctx.id.name ?? "");
-    if (model === null) throw new Error(`a lane is reached by laneName(), not by ${JSON.stringify(ctx.id.name)}`);
+    const name = ctx.id.name ?? "";
+    const model = laneModel(name);
+    if (model === null) throw new Error(`a lane is reached by laneName(), not by ${JSON.stringify(name)}`);
+    this.#name = name;
     this.#model = model;
     void ctx.blockConcurrencyWhile(async () => {
       this.#armedAtMs = await ctx.storage.getAlarm();
@@ -142,11 +145,13 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     const settings = configOf(this.env);
     if (settings.ok) {
       const { laneLimits, region, attemptBudgetMs } = settings.config;
-      return { quota: quotaFor(this.#model, laneLimits, region), attemptBudgetMs, paused: null };
+      const quota = quotaFor(this.#model, laneLimits, region);
+      return { lane: this.#name, quota, attemptBudgetMs, paused: null };
     }
     const [first] = settings.errors;
     const hint = `${first?.path ?? "a setting"} ${first?.message ?? "is wrong"}; GET /api/health names all that is wrong`;
-    return { quota: quotaFor(this.#model, {}, "sg"), attemptBudgetMs: 0, paused: { code: "misconfigured", hint } };
+    const paused = { code: "misconfigured", hint };
+    return { lane: this.#name, quota: quotaFor(this.#model, {}, "sg"), attemptBudgetMs: 0, paused };
   }
 
   /**
@@ -198,7 +203,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   }
 
   #log(event: string, facts: Readonly<Record<string, string>>): void {
-    console.log(JSON.stringify({ event, lane: this.ctx.id.name, ...facts }));
+    console.log(JSON.stringify({ event, lane: this.#name, ...facts }));
   }
 }
 

@@ -8,6 +8,7 @@ import {
   alarmComes,
   ghost,
   jobThat,
+  LANE,
   lane,
   laneObject,
   storedState,
@@ -108,7 +109,11 @@ describe("a lane", () => {
     const told = await runInDurableObject(laneObject(), (_lane, { storage }) => {
       const quota = { starts: 2, periodMs: 60_000, inProgress: null };
       const now = Date.now();
-      const book = new LaneBook(new LaneStore(storage.sql), { quota, attemptBudgetMs: 1_000, paused: null }, now);
+      const book = new LaneBook(
+        new LaneStore(storage.sql),
+        { lane: LANE, quota, attemptBudgetMs: 1_000, paused: null },
+        now,
+      );
       const leases = advance(book, now);
       book.save(now);
       return leases.map((lease) => lease.jobId);

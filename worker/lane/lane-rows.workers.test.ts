@@ -9,7 +9,7 @@ import { laneName } from "./lane-name.ts";
 import { LaneStore } from "./lane-store.ts";
 
 const quota = { starts: 2, periodMs: 60_000, inProgress: null };
-const settings = { quota, attemptBudgetMs: 45_000, paused: null };
+const settings = { lane: "upstream.test|model", quota, attemptBudgetMs: 45_000, paused: null };
 const T0 = Date.UTC(2026, 10, 23, 12);
 
 /** The lane's own code over the SQLite of a real object, with the rows counted as the bill counts them. */

@@ -11,7 +11,7 @@ import { laneName } from "./lane-name.ts";
 
 export const LANE = laneName({ baseUrl: env.QWEN_BASE_URL }, "qwen-image-max");
 export const lane = () => laneStub(env, LANE);
-export const laneObject = () => env.LANES.getByName(LANE);
+export const laneObject = (name = LANE) => env.LANES.getByName(name);
 
 let jobs = 0;
 export function newJobId(): string {
@@ -55,8 +55,8 @@ export async function useUpQuota(): Promise<void> {
 }
 
 /** Runs as long as no decision is made: what is stored is as if so much time had passed since. */
-export async function timePasses(ms: number): Promise<void> {
-  await runInDurableObject(laneObject(), (_lane, { storage: { sql } }) => {
+export async function timePasses(ms: number, name = LANE): Promise<void> {
+  await runInDurableObject(laneObject(name), (_lane, { storage: { sql } }) => {
     const { state } = sql.exec<{ state: string }>("SELECT state FROM lane").one();
     const durations = new Set(["periodMs", "durationsMs"]);
     const earlier = JSON.parse(state, (key, value: unknown) =>
@@ -68,14 +68,14 @@ export async function timePasses(ms: number): Promise<void> {
       ms,
     );
   });
-  await evictDurableObject(laneObject());
+  await evictDurableObject(laneObject(name));
 }
 
 /** The alarm comes, as it would have by now. */
-export const alarmComes = () => runDurableObjectAlarm(laneObject());
+export const alarmComes = (name = LANE) => runDurableObjectAlarm(laneObject(name));
 
-export function storedState(): Promise<LaneState> {
-  return runInDurableObject(laneObject(), (_lane, { storage: { sql } }) =>
+export function storedState(name = LANE): Promise<LaneState> {
+  return runInDurableObject(laneObject(name), (_lane, { storage: { sql } }) =>
     JSON.parse(sql.exec<{ state: string }>("SELECT state FROM lane").one().state),
   );
 }

@@ -34,11 +34,14 @@ export function newAttempt(
 }
 
 /** The attempt and its lease are recorded; only then may upstream be called. */
-export function attemptBegan(change: Change, lane: string, lease: Lease): FactRefusal | null {
+export function attemptBegan(change: Change, lease: Lease): FactRefusal | null {
   const { state, round, task } = change.record;
   // A task that upstream holds is gone on with; a second one would be paid for too.
   if (state.status !== "queued" || lease.round !== round || task !== null) return "stale";
-  const attempt = newAttempt(change, { round, lane, lease: { leaseId: lease.leaseId, lane } }, EMPTY_REPORT);
+  // The settings were changed since the job asked: its call would not count in the lane that gave this lease.
+  const { leaseId, lane } = lease;
+  if (lane !== change.context.lane) return "stale";
+  const attempt = newAttempt(change, { round, lane, lease: { leaseId, lane } }, EMPTY_REPORT);
   change.addAttempt(attempt);
   change.goTo({ status: "running", phase: "generating", attempt: attempt.number });
   change.emit("attempt.started", { attempt: attempt.number });

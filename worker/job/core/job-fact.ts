@@ -8,7 +8,7 @@ export type JobFact =
   /** A lane took the ticket of that round. */
   | { readonly type: "enqueued"; readonly lane: string; readonly round: number }
   /** A lane gave leave to start, and the call is about to be made. */
-  | { readonly type: "attempt_began"; readonly lane: string; readonly lease: Lease }
+  | { readonly type: "attempt_began"; readonly lease: Lease }
   | {
       readonly type: "task_accepted";
       readonly attempt: number;

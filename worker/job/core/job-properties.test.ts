@@ -15,7 +15,7 @@ const disposition = fc.constantFrom("retry", "give_up", "put_back", "block");
 /** A fact of any kind, about any attempt, made for the record it meets where it must name a round. */
 const anyFact = fc.oneof(
   fc.constant((record: JobRecord): JobFact => ({ type: "enqueued", lane: LANE, round: record.round })),
-  fc.constant((record: JobRecord): JobFact => ({ type: "attempt_began", lane: LANE, lease: lease(record) })),
+  fc.constant((record: JobRecord): JobFact => ({ type: "attempt_began", lease: lease(record) })),
   fc.record({ attempt, id: fc.integer({ min: 1, max: 3 }) }).map(
     ({ attempt: number, id }) =>
       (): JobFact => ({ type: "task_accepted", attempt: number, taskId: `task-${id}`, report }),

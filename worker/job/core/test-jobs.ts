@@ -81,6 +81,7 @@ export function image(index = 0): StoredImage {
 export function lease(record: JobRecord, patch: Partial<Lease> = {}): Lease {
   return {
     leaseId: `lease-${record.round}`,
+    lane: LANE,
     jobId: record.id,
     round: record.round,
     notBeforeMs: T0,
@@ -112,7 +113,7 @@ export function jobAfter(
   return record;
 }
 
-export const began = (record: JobRecord): JobFact => ({ type: "attempt_began", lane: LANE, lease: lease(record) });
+export const began = (record: JobRecord): JobFact => ({ type: "attempt_began", lease: lease(record) });
 export const delivered = (attempt: number, links = ["https://r.test/1.png"]): JobFact => ({
   type: "delivered",
   attempt,

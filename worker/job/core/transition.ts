@@ -41,7 +41,7 @@ function apply(change: Change, fact: JobFact): FactRefusal | null {
       return null;
     }
     case "attempt_began":
-      return attemptBegan(change, fact.lane, fact.lease);
+      return attemptBegan(change, fact.lease);
     case "task_accepted":
       return taskAccepted(change, fact.attempt, fact.taskId, fact.report);
     case "delivered":

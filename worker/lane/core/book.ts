@@ -11,6 +11,8 @@ import { removeStart, slotAtMs } from "./quota-window.ts";
 import { afterGivingBack, afterServing } from "./turns.ts";
 
 export interface LaneSettings {
+  /** The lane's name. */
+  readonly lane: string;
   readonly quota: Quota;
   readonly attemptBudgetMs: number;
   /** Set when the deployment's settings are wrong: nothing starts, nothing is lost. */
@@ -185,7 +187,7 @@ export class LaneBook {
   publicLease(lease: LeaseEntry, startMs: number): Lease {
     const { leaseId, jobId, round, endsAtMs, countedAtMs } = lease;
     const beginByMs = countedAtMs ?? startMs + OFFER_ANSWER_MS;
-    return { leaseId, jobId, round, notBeforeMs: startMs, beginByMs, endsAtMs };
+    return { leaseId, lane: this.settings.lane, jobId, round, notBeforeMs: startMs, beginByMs, endsAtMs };
   }
 
   /** The lane in words and estimates, as of `now`. */

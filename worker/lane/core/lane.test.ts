@@ -29,7 +29,7 @@ function stage(quota: Quota, world: Partial<World> = {}) {
         : null,
     ...world,
   };
-  const settings = { quota, attemptBudgetMs: 45_000, paused: null };
+  const settings = { lane: "upstream.test|model", quota, attemptBudgetMs: 45_000, paused: null };
   const lane = new VirtualLane(
     settings,
     {

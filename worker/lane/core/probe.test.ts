@@ -13,7 +13,11 @@ const ticket = (job: number): Ticket => ({ jobId: `job-${job}`, client: "ann", p
 
 /** A lane that one job's call has blocked at `T0`, with `waiting` others in line. */
 function blockedLane(waiting: number) {
-  const book = new LaneBook(new MemoryStorage(), { quota, attemptBudgetMs: 45_000, paused: null }, T0);
+  const book = new LaneBook(
+    new MemoryStorage(),
+    { lane: "upstream.test|model", quota, attemptBudgetMs: 45_000, paused: null },
+    T0,
+  );
   const desk = new LaneDesk(book);
   const { lease } = desk.enqueue(ticket(0), false, T0 - 100);
   desk.release({ leaseId: lease?.leaseId ?? "", jobId: "job-0", outcome: blocked, requeue: null }, T0);
@@ -69,7 +73,11 @@ describe("a probe that nobody makes", () => {
 
 describe("a lease from before the block", () => {
   it("given back unused brings no probe forward", () => {
-    const book = new LaneBook(new MemoryStorage(), { quota, attemptBudgetMs: 45_000, paused: null }, T0);
+    const book = new LaneBook(
+      new MemoryStorage(),
+      { lane: "upstream.test|model", quota, attemptBudgetMs: 45_000, paused: null },
+      T0,
+    );
     const desk = new LaneDesk(book);
     const { lease } = desk.enqueue(ticket(1), false, T0);
     desk.enqueue(ticket(2), false, T0);

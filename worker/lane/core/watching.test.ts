@@ -12,7 +12,7 @@ const T0 = Date.UTC(2026, 10, 23, 12);
 /** A lane that two jobs fill at `T0`, as its object holds it. */
 function lane(quota: Quota = { starts: 2, periodMs: 60_000, inProgress: null }) {
   const storage = new MemoryStorage();
-  const book = new LaneBook(storage, { quota, attemptBudgetMs: 45_000, paused: null }, T0);
+  const book = new LaneBook(storage, { lane: "upstream.test|model", quota, attemptBudgetMs: 45_000, paused: null }, T0);
   const desk = new LaneDesk(book);
   const watching = new Watching(book);
   function join(jobId: string, watched = false, now = T0, priority: Priority = "normal") {

@@ -98,7 +98,7 @@ export function simulate(scenario: Scenario, jobs: number, seed: number): Result
   }
 
   const lane: VirtualLane = new VirtualLane(
-    { quota: scenario.quota, attemptBudgetMs: 45_000, paused: null },
+    { lane: "upstream.test|model", quota: scenario.quota, attemptBudgetMs: 45_000, paused: null },
     {
       // From being told to the call at upstream: one way and one write, or the answer's way back besides.
       beginLagMs: (_ticket, direct) => Math.round((direct ? 80 : 40) + random() * 4),
