@@ -23,8 +23,11 @@ export interface HttpAttack {
   readonly target: number;
 }
 
-/** Why the runtime, and not our code, may have to answer: what of the bytes is no HTTP. Null: they are HTTP. */
-export type NoHttp = "syntax" | "method" | "host" | "framing" | "handshake" | null;
+/**
+ * Why the runtime, and not our code, may have to answer: what of the bytes is no HTTP. `head`: method, address and host, any
+ * of them. Null: they are HTTP.
+ */
+export type NoHttp = "syntax" | "method" | "host" | "head" | "framing" | "handshake" | null;
 
 /** Bytes for a connection of their own, as the letters of Latin-1. In heads stand `@host@`, `@token@` and `@id@`. */
 export interface RawAttack {

@@ -35,6 +35,11 @@ describe("an answer is found to be wrong", () => {
     ["when a refusal has the title of another", answer(404, { ...problem, title: "No" }), {}],
     ["when it is nobody's, for a request that is HTTP", foreign(404, "no"), {}],
     ["when the runtime fails for a request that is HTTP", foreign(500, "Internal Server Error"), {}],
+    [
+      "when the runtime fails for no reason that is known",
+      foreign(500, "Internal Server Error"),
+      { noHttp: "framing" },
+    ],
     ["when the runtime fails in a way that is not known", foreign(500, "oops"), { noHttp: "syntax" }],
     [
       "when the Worker's own door loses the connection",

@@ -25,7 +25,8 @@ const mutated: fc.Arbitrary<Told> = fc
       const start = at % now.length;
       return now.slice(0, start) + (how === "remove" ? "" : by) + now.slice(start + (how === "insert" ? 0 : by.length));
     }, text);
-    return { name: "mutated", text: changed, noHttp: "syntax", answers: null };
+    const hasHead = /^(GET|POST) \/\S* HTTP\/1\.1\r\nHost: @host@\r\n/.test(changed);
+    return { name: "mutated", text: changed, noHttp: hasHead ? "framing" : "head", answers: null };
   });
 
 /** Requests one behind the other; the last may be broken. */

@@ -51,7 +51,7 @@ class Operator {
     return this.list("&status=queued,running,retrying");
   }
 
-  /** A list hears of a job soon after its submission was answered; whoever deleted theirs is answered 410. */
+  /** A list hears of a job soon after its submission was answered, and not before; one that was deleted is answered 410. */
   async untilListed(promised: ReadonlyMap<string, string>) {
     const endsAtMs = Date.now() + LISTED_MS;
     const gone = new Set<string>();
@@ -60,14 +60,15 @@ class Operator {
       const listed = await this.list("");
       const ids = new Set(listed.map(({ id }) => id));
       const missing = [...promised.keys()].filter((id) => !ids.has(id) && !gone.has(id));
-      const isFirst = gone.size === 0;
+      const isFirst = late.length === 0;
       await inPool(WIDTH, missing, async (id) => {
         const answer = await this.ask(`/api/jobs/${id}`);
         if (answer.status === 410) gone.add(id);
         else if (isFirst) late.push(`${id} ${answer.status} at ${new Date().toISOString()}: ${await answer.text()}`);
       });
       const unlisted = missing.filter((id) => !gone.has(id));
-      if (unlisted.length === 0 || Date.now() > endsAtMs) return { listed, unlisted, late };
+      const isAllThere = unlisted.length === 0 && listed.every(({ done }) => done);
+      if (isAllThere || Date.now() > endsAtMs) return { listed, unlisted, late };
       await pause(500);
     }
   }
