@@ -84,7 +84,8 @@ export interface JobRpc {
   remove(viewer: Viewer): Promise<JobAnswer<object>>;
   /**
    * From the lane: start the attempt of this lease, at `lease.notBeforeMs` or now. Refused when the job no longer waits for it, or hears of it after
-   * `lease.beginByMs`: the quota was not used. Again for a lease that was begun: the same answer, with the same start.
+   * `lease.beginByMs`: the quota was not used. Again for a lease that was begun: the same answer, with the same start, also
+   * when the attempt is over by then.
    */
   begin(lease: Lease): Promise<{ accepted: true; startedAtMs: number } | { accepted: false }>;
   /** From the lane: a new place. Answers whether anyone still watches. */

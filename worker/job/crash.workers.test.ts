@@ -43,6 +43,31 @@ describe.concurrent("a crash, and the alarm alone goes on", () => {
     await job.release();
   });
 
+  it("of a job that generates, and then its lane offers the lease again: it hears when the attempt began", async () => {
+    const job = await heldJob();
+    const [attempt] = (await job.view()).attempts;
+    const nowMs = Date.now();
+    const again = {
+      leaseId: `${job.id}.1`,
+      lane: laneOf(SYNC_MODEL),
+      jobId: job.id,
+      round: 1,
+      notBeforeMs: nowMs,
+      beginByMs: nowMs + 60_000,
+      endsAtMs: nowMs + 90_000,
+    };
+    const answer = { accepted: true, startedAtMs: Date.parse(attempt?.startedAt ?? "") };
+    expect(await job.rpc.begin(again)).toEqual(answer);
+    await job.crash();
+    await submissions(job, 2);
+    expect((await job.done()).attempts).toMatchObject([{ outcome: "interrupted" }, { outcome: "succeeded" }]);
+    expect(await job.rpc.begin(again)).toEqual(answer);
+    // Another lane of the same round, or a round that never came, is another thing.
+    expect(await job.rpc.begin({ ...again, lane: "elsewhere.example|z-image-turbo" })).toEqual({ accepted: false });
+    expect(await job.rpc.begin({ ...again, round: 9 })).toEqual({ accepted: false });
+    await job.release();
+  });
+
   it("of a job that generates, with onUncertain: fail: nothing is asked for again", async () => {
     const job = await heldJob({ onUncertain: "fail" });
     await job.crash();

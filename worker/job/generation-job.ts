@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Lease, Place } from "../lane/contract.ts";
 import type { JobAnswer, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
-import { isFinal, type JobRecord, runningAttempt } from "./core/job-record.ts";
+import { attemptOfTicket, isFinal, type JobRecord } from "./core/job-record.ts";
 import { differingFields } from "./core/same-request.ts";
 import { JobDisplay } from "./job-display.ts";
 import { JobEngine } from "./job-engine.ts";
@@ -102,10 +102,16 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   async begin(lease: Lease): Promise<{ accepted: true; startedAtMs: number } | { accepted: false }> {
     const aheadMs = lease.notBeforeMs - Date.now();
     if (aheadMs > 0 && this.#engine.mayBegin(lease)) await scheduler.wait(aheadMs);
-    const record = this.#engine.job();
-    if (record === null) return { accepted: false };
-    const running = runningAttempt(record);
-    if (running?.lease?.leaseId === lease.leaseId) return { accepted: true, startedAtMs: running.startedAtMs };
+    const known = this.#engine.store.load();
+    if (known === null) return { accepted: false };
+    if (known.kind === "tombstone") {
+      // When it was used is forgotten, but not yet that it was; counted at the offer's own time it is counted too late.
+      const wasUsed = known.outbox.releases.some(({ leaseId }) => leaseId === lease.leaseId);
+      return wasUsed ? { accepted: true, startedAtMs: lease.notBeforeMs } : { accepted: false };
+    }
+    // Offered again after a crash: it was used, even if the attempt is over by now and its release on its way.
+    const begun = attemptOfTicket(known, lease);
+    if (begun !== undefined) return { accepted: true, startedAtMs: begun.startedAtMs };
     const startedAtMs = await this.#engine.begin(lease);
     return startedAtMs === null ? { accepted: false } : { accepted: true, startedAtMs };
   }

@@ -1,7 +1,11 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { until } from "../../test/support/until.ts";
-import { type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
+import { laneStub } from "../stubs.ts";
+import type { JobRecord } from "./core/job-record.ts";
+import type { GenerationJob } from "./generation-job.ts";
+import { laneOf, SYNC_MODEL, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
 
 const DAY_MS = 86_400_000;
 const RETENTION_MS = 30 * DAY_MS;
@@ -125,5 +129,27 @@ describe("a deletion", () => {
     const job = testJob();
     expect(await job.rpc.remove(null)).toEqual({ ok: false, code: "job_not_found" });
     expect(await rows(job)).toEqual({ keys: [], alarmAtMs: null });
+  });
+});
+
+describe("a deletion whose word is still on its way to the lane", () => {
+  it("says of a lease that is offered again that it was used", async () => {
+    const job = await testJob().spoil({ fault: { type: "hold", at: "arrival" } });
+    await job.submit();
+    await job.held();
+    const answers = await runInDurableObject(job.object, async (object: GenerationJob, { storage }) => {
+      const lease = storage.kv.get<JobRecord>("record")?.attempts[0]?.lease;
+      const nowMs = Date.now();
+      const terms = { jobId: job.id, round: 1, notBeforeMs: nowMs, beginByMs: nowMs + 5_000, endsAtMs: nowMs + 60_000 };
+      const again = { ...terms, lane: lease?.lane ?? "", leaseId: lease?.leaseId ?? "" };
+      void object.remove(null);
+      const used = object.begin(again);
+      const unknown = object.begin({ ...again, leaseId: `${job.id}.999` });
+      return { nowMs, used: await used, unknown: await unknown };
+    });
+    expect(answers.used).toEqual({ accepted: true, startedAtMs: answers.nowMs });
+    expect(answers.unknown).toEqual({ accepted: false });
+    await expect.poll(async () => (await laneStub(env, laneOf(SYNC_MODEL)).report()).inProgress).toBe(0);
+    await job.release();
   });
 });

@@ -185,6 +185,14 @@ export function openAttempt(record: JobRecord, number: number): AttemptRecord | 
   return attempt !== undefined && (attempt.outcome === null || attempt.stillOpen) ? attempt : null;
 }
 
+/** The attempt that was started by that ticket of that lane, over or not; its lease may be given back long since. */
+export function attemptOfTicket(
+  record: JobRecord,
+  { lane, round }: { readonly lane: string; readonly round: number },
+): AttemptRecord | undefined {
+  return record.attempts.find((attempt) => attempt.round === round && attempt.lane === lane);
+}
+
 /** The attempt that is running now: started, and without an outcome. */
 export function runningAttempt(record: JobRecord): AttemptRecord | undefined {
   return record.attempts.find((attempt) => attempt.outcome === null);
