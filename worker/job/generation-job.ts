@@ -127,7 +127,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   /** A WebSocket upgrade or an SSE stream that http let in. */
   override async fetch(request: Request): Promise<Response> {
     this.#engine.pumpOnce();
-    return this.#engine.stream.open(request, this.#engine.store);
+    return this.#engine.stream.open(request);
   }
 
   override async alarm(): Promise<void> {

@@ -42,7 +42,7 @@ export class JobEngine {
     const shell = this.#makeShell();
     this.store = new JobStore(ctx.storage);
     this.courier = new OutboxCourier(env, shell);
-    this.stream = new JobStream(ctx, env, shell, this.courier);
+    this.stream = new JobStream(ctx, env, shell, this.courier, this.store);
     this.#caller = new UpstreamCaller(env, shell);
     this.#keeper = new ImageKeeper(env, shell);
   }

@@ -1,17 +1,16 @@
 import { createLinks } from "../auth/links.ts";
 import { configOf } from "../env.ts";
+import { CATCH_UP_BATCH, CatchUp, reachedBy } from "./catch-up.ts";
 import type { Moment } from "./core/change.ts";
 import { isFinal, type JobRecord } from "./core/job-record.ts";
 import { toJobView } from "./core/job-view.ts";
 import { presentJob } from "./core/present.ts";
+import type { FramePart } from "./frame-part.ts";
 import type { JobShell } from "./job-shell.ts";
 import type { JobStore } from "./job-store.ts";
-import { type FramePart, JobWatchers } from "./job-watchers.ts";
+import { JobWatchers } from "./job-watchers.ts";
 import type { OutboxCourier } from "./outbox-courier.ts";
 import { readWatch, refuseWatch } from "./watch-request.ts";
-
-/** A watcher that was away this many events gets the newest ones only by `GET …/events`. */
-const REPLAY_AT_MOST = 5_000;
 
 /** The job's log and state as frames: who may watch, what they are told, how they leave. */
 export class JobStream {
@@ -20,20 +19,30 @@ export class JobStream {
   readonly #shell: JobShell;
   readonly #courier: OutboxCourier;
   readonly #env: Env;
+  readonly #store: JobStore;
+  readonly #catchUp: CatchUp;
 
-  constructor(state: DurableObjectState, env: Env, shell: JobShell, courier: OutboxCourier) {
+  constructor(state: DurableObjectState, env: Env, shell: JobShell, courier: OutboxCourier, store: JobStore) {
     this.#state = state;
     this.#env = env;
     this.#shell = shell;
     this.#courier = courier;
+    this.#store = store;
     this.watchers = new JobWatchers(state);
+    this.#catchUp = new CatchUp(this.watchers, {
+      eventsAfter: (after, limit) => store.eventsAfter(after, limit),
+      now: () => {
+        const record = shell.job();
+        return record === null ? null : { job: this.#jobFor(record), done: isFinal(record.state) };
+      },
+    });
   }
 
   /** Answers an upgrade or a stream that http let in; refuses it as `watch-request.ts` says. */
-  open(request: Request, store: JobStore): Response {
+  open(request: Request): Response {
     const watch = readWatch(request.headers);
     if (watch === null) return new Response("only for streams", { status: 400 });
-    const known = store.load();
+    const known = this.#store.load();
     if (known === null || (watch.viewer !== null && watch.viewer !== known.client)) return refuseWatch("job_not_found");
     if (known.kind === "tombstone") return refuseWatch("job_gone");
     const done = isFinal(known.state);
@@ -41,7 +50,9 @@ export class JobStream {
     if (mode === "sse" && done && after !== null && after >= known.seq) return new Response(null, { status: 204 });
     const full = this.watchers.full;
     if (mode === "ws" ? full.sockets : full.streams) return refuseWatch("too_many_watchers");
-    const missed = after === null ? [] : store.eventsAfter(after, REPLAY_AT_MOST);
+    const missed = after === null ? [] : this.#store.eventsAfter(after, CATCH_UP_BATCH);
+    const reached = reachedBy(missed);
+    const told = done && reached === null;
     const job = this.#jobFor(known);
     const parts: FramePart[] =
       missed.length > 0
@@ -49,8 +60,9 @@ export class JobStream {
         : [{ event: null, seq: known.seq, job }];
     const answer =
       mode === "ws"
-        ? this.watchers.acceptSocket(origin, parts, done)
-        : this.watchers.openStream(origin, parts, done, Date.now());
+        ? this.watchers.acceptSocket(origin, parts, reached, told)
+        : this.watchers.openStream(origin, parts, reached, told, Date.now());
+    if (reached !== null) this.#state.waitUntil(this.#catchUp.run());
     if (!done) this.#state.waitUntil(this.#showPlace());
     return answer;
   }
@@ -70,13 +82,17 @@ export class JobStream {
       // The last one shows the job as it is now, with what the change did after its last event.
       const last = parts.at(-1);
       if (last !== undefined) last.job = this.#jobFor(record);
-      this.watchers.tell(parts, isFinal(record.state));
+      this.#tell(parts, isFinal(record.state));
     }
   }
 
   /** A new place in line: no event, and an unchanged seq. */
   tellPlace(record: JobRecord): void {
-    this.watchers.tell([{ event: null, seq: record.seq, job: this.#jobFor(record) }], false);
+    this.#tell([{ event: null, seq: record.seq, job: this.#jobFor(record) }], false);
+  }
+
+  #tell(parts: readonly FramePart[], done: boolean): void {
+    if (this.watchers.tell(parts, done)) this.#state.waitUntil(this.#catchUp.run());
   }
 
   #jobFor(record: JobRecord): FramePart["job"] {

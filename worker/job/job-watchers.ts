@@ -1,5 +1,5 @@
-import { type JobFrame, PING, PONG } from "../../schemas/event.ts";
-import type { Job } from "../../schemas/job.ts";
+import { PING, PONG } from "../../schemas/event.ts";
+import { type FramePart, frameText, sseText, textsOf } from "./frame-part.ts";
 
 /** More sockets than this on one job are refused with 429. The platform's own bound is 32 768. */
 const MAX_SOCKETS = 5_000;
@@ -15,22 +15,27 @@ interface Stream {
   readonly controller: ReadableStreamDefaultController<Uint8Array>;
   readonly origin: string;
   readonly endsAtMs: number;
+  after: number | null;
 }
 
-/** What makes a frame's text: the job with its links as the watcher's origin sees them. */
-export type JobFor = (origin: string) => Job;
+/** All that an eviction leaves of a socket. */
+interface Attachment {
+  readonly origin: string;
+  readonly after: number | null;
+}
 
-/** A frame before its text is made. */
-export interface FramePart {
-  readonly event: JobFrame["event"];
-  readonly seq: number;
-  job: JobFor;
+/** One who watches, by socket or stream. */
+export interface Watcher {
+  readonly origin: string;
+  /** The last event it was told of, while it catches up; null once it has all and hears events as they happen. */
+  readonly after: number | null;
+  /** Whether it takes so many frames now; a slow reader's pipe fills up. */
+  hasRoom(frames: number): boolean;
+  /** Sends frames, which bring it to `after`. With `done` it is told to leave. */
+  send(parts: readonly FramePart[], after: number | null, done: boolean): void;
 }
 
 const encoder = new TextEncoder();
-
-const sseText = (seq: number, frame: string): Uint8Array =>
-  encoder.encode(`event: job\nid: ${seq}\ndata: ${frame}\n\n`);
 
 /** Everyone who watches this job: hibernating sockets, SSE streams, and requests that wait. */
 export class JobWatchers {
@@ -55,24 +60,30 @@ export class JobWatchers {
     };
   }
 
-  /** Lets a socket in with its first frames; closes it at once when the job is done. */
-  acceptSocket(origin: string, frames: readonly FramePart[], done: boolean): Response {
+  /** Lets a socket in with its first frames, which bring it to `after`; closes it at once when it is `done`. */
+  acceptSocket(origin: string, frames: readonly FramePart[], after: number | null, done: boolean): Response {
     const [client, server] = Object.values(new WebSocketPair());
     if (client === undefined || server === undefined) throw new Error("a WebSocketPair has two ends");
     this.#state.acceptWebSocket(server);
-    server.serializeAttachment({ origin });
+    server.serializeAttachment({ origin, after } satisfies Attachment);
     for (const part of frames) server.send(frameText(part, origin));
     if (done) server.close(1000, "the job is done");
     return new Response(null, { status: 101, webSocket: client });
   }
 
-  /** An SSE stream with its first frames; ended at once when the job is done. */
-  openStream(origin: string, frames: readonly FramePart[], done: boolean, nowMs: number): Response {
+  /** An SSE stream with its first frames, which bring it to `after`; ended at once when it is `done`. */
+  openStream(
+    origin: string,
+    frames: readonly FramePart[],
+    after: number | null,
+    done: boolean,
+    nowMs: number,
+  ): Response {
     let stream: Stream | null = null;
     const body = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
-          stream = { controller, origin, endsAtMs: nowMs + STREAM_LIFE_MS };
+          stream = { controller, origin, after, endsAtMs: nowMs + STREAM_LIFE_MS };
           controller.enqueue(encoder.encode("retry: 2000\n\n"));
           for (const part of frames) controller.enqueue(sseText(part.seq, frameText(part, origin)));
           if (done) controller.close();
@@ -89,27 +100,55 @@ export class JobWatchers {
     });
   }
 
-  /** Tells every watcher; a text is made once for each origin. With `done` sockets and streams end. */
-  tell(parts: readonly FramePart[], done: boolean): void {
+  /**
+   * Tells every watcher but those who catch up; a text is made once for each origin. With `done` sockets and streams end.
+   * Answers whether anyone is behind.
+   */
+  tell(parts: readonly FramePart[], done: boolean): boolean {
+    let someoneIsBehind = false;
     const texts = new Map<string, string[]>();
     const textsFor = (origin: string): string[] => {
       const known = texts.get(origin);
       if (known !== undefined) return known;
-      const made = parts.map((part) => frameText(part, origin));
+      const made = textsOf(parts, origin);
       texts.set(origin, made);
       return made;
     };
     for (const socket of this.#state.getWebSockets()) {
       if (socket.readyState !== WebSocket.OPEN) continue;
-      try {
-        for (const text of textsFor(originOf(socket))) socket.send(text);
-        if (done) socket.close(1000, "the job is done");
-      } catch {
-        // A socket that broke between the check and the send: its client resumes by seq.
-      }
+      const { origin, after } = attachmentOf(socket);
+      if (after === null) sendTo(socket, textsFor(origin), done);
+      else someoneIsBehind = true;
     }
-    for (const stream of [...this.#streams]) this.#tellStream(stream, parts, textsFor(stream.origin), done);
+    for (const stream of [...this.#streams]) {
+      if (stream.after === null) this.#tellStream(stream, parts, textsFor(stream.origin), done);
+      else someoneIsBehind = true;
+    }
     this.wake();
+    return someoneIsBehind;
+  }
+
+  /** Those who catch up. */
+  behind(): Watcher[] {
+    const sockets = this.#state
+      .getWebSockets()
+      .filter((socket) => socket.readyState === WebSocket.OPEN && attachmentOf(socket).after !== null)
+      .map(socketWatcher);
+    const streams = [...this.#streams].filter(({ after }) => after !== null);
+    return [...sockets, ...streams.map((stream) => this.#streamWatcher(stream))];
+  }
+
+  #streamWatcher(stream: Stream): Watcher {
+    const { origin, after, controller } = stream;
+    return {
+      origin,
+      after,
+      hasRoom: (frames) => (controller.desiredSize ?? 0) >= frames,
+      send: (parts, reached, done) => {
+        stream.after = reached;
+        this.#tellStream(stream, parts, textsOf(parts, origin), done);
+      },
+    };
   }
 
   #tellStream(stream: Stream, parts: readonly FramePart[], texts: readonly string[], done: boolean): void {
@@ -179,12 +218,32 @@ export class JobWatchers {
   }
 }
 
-function frameText(part: FramePart, origin: string): string {
-  const frame: JobFrame = { type: "job", seq: part.seq, event: part.event, job: part.job(origin) };
-  return JSON.stringify(frame);
+function attachmentOf(socket: WebSocket): Attachment {
+  // Written by `acceptSocket` and `socketWatcher` alone.
+  return socket.deserializeAttachment() as Attachment;
 }
 
-function originOf(socket: WebSocket): string {
-  // Written by `acceptSocket` alone.
-  return (socket.deserializeAttachment() as { origin: string }).origin;
+/** Sends texts, and with `done` the close. */
+function sendTo(socket: WebSocket, texts: readonly string[], done: boolean): void {
+  try {
+    for (const text of texts) socket.send(text);
+    if (done) socket.close(1000, "the job is done");
+  } catch {
+    // A socket that broke between the check and the send: its client resumes by seq.
+  }
+}
+
+/** A socket takes what it is sent; how much its client has read is not known. */
+function socketWatcher(socket: WebSocket): Watcher {
+  const { origin, after } = attachmentOf(socket);
+  return {
+    origin,
+    after,
+    hasRoom: () => true,
+    send: (parts, reached, done) => {
+      // Before it is sent: one that breaks is not told again and again.
+      socket.serializeAttachment({ origin, after: reached } satisfies Attachment);
+      sendTo(socket, textsOf(parts, origin), done);
+    },
+  };
 }
