@@ -119,7 +119,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   async placed(round: number, place: Place): Promise<boolean> {
     const record = this.#engine.job();
     if (record === null || record.round !== round || record.state.status !== "queued") return false;
-    if (this.#engine.courier.place.told(round, place)) this.#engine.stream.tellPlace(record);
+    this.#engine.courier.place.remember(place, round, true);
     if (!this.#engine.stream.watchers.watched) this.#engine.courier.place.unwatched();
     return this.#engine.stream.watchers.watched;
   }

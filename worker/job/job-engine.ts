@@ -266,6 +266,10 @@ export class JobEngine {
       get watched() {
         return engine.stream.watchers.watched;
       },
+      placeMoved: () => {
+        const record = engine.job();
+        if (record?.state.status === "queued") engine.stream.tellPlace(record);
+      },
       apply: (fact) => engine.apply(fact),
       pump: () => engine.pump(),
       begin: (lease) => engine.begin(lease),

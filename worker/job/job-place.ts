@@ -45,18 +45,14 @@ export class JobPlace {
     return this.#said !== null && this.#said.round === this.#shell.job()?.round ? this.#said : null;
   }
 
+  /** What the lane said, by whichever way it came. Whoever watches is told when it is news. */
   remember(place: Place | null, round: number, watched: boolean): void {
     const nowMs = Date.now();
+    const before = JSON.stringify(this.now);
     this.#said = place === null ? null : { place, round, atMs: nowMs, watched };
     const expectedMs = (place?.estimatedStartAtMs ?? nowMs + LANE_CHECK_AT_MOST_MS) + LANE_CHECK_SLACK_MS;
     this.#checkAtMs = Math.min(Math.max(expectedMs, nowMs + LANE_CHECK_SLACK_MS), nowMs + LANE_CHECK_AT_MOST_MS);
-  }
-
-  /** The lane's word that the place changed. True when it is another than the one known. */
-  told(round: number, place: Place): boolean {
-    const before = JSON.stringify(this.now);
-    this.remember(place, round, true);
-    return before !== JSON.stringify(place);
+    if (this.#shell.watched && before !== JSON.stringify(this.now)) this.#shell.placeMoved();
   }
 
   /** Nobody watches any more: the next place is asked for again. */

@@ -11,6 +11,8 @@ export interface JobShell {
   /** Null while the Worker is misconfigured: then nothing is called, and nothing is lost. */
   config(): Config | null;
   readonly watched: boolean;
+  /** Tells everyone who watches that the job has another place in line. */
+  placeMoved(): void;
   /** Puts a fact to the state machine; false when it was refused. */
   apply(fact: JobFact): boolean;
   /** Applies what is due, starts what is to be done, sets the alarm. */

@@ -16,7 +16,6 @@ import { readWatch, refuseWatch } from "./watch-request.ts";
 export class JobStream {
   readonly watchers: JobWatchers;
   readonly #state: DurableObjectState;
-  readonly #shell: JobShell;
   readonly #courier: OutboxCourier;
   readonly #env: Env;
   readonly #store: JobStore;
@@ -25,7 +24,6 @@ export class JobStream {
   constructor(state: DurableObjectState, env: Env, shell: JobShell, courier: OutboxCourier, store: JobStore) {
     this.#state = state;
     this.#env = env;
-    this.#shell = shell;
     this.#courier = courier;
     this.#store = store;
     this.watchers = new JobWatchers(state);
@@ -63,15 +61,8 @@ export class JobStream {
         ? this.watchers.acceptSocket(origin, parts, reached, told)
         : this.watchers.openStream(origin, parts, reached, told, Date.now());
     if (reached !== null) this.#state.waitUntil(this.#catchUp.run());
-    if (!done) this.#state.waitUntil(this.#showPlace());
+    if (!done) this.#state.waitUntil(this.#courier.place.refresh());
     return answer;
-  }
-
-  async #showPlace(): Promise<void> {
-    const before = JSON.stringify(this.#courier.place.now);
-    await this.#courier.place.refresh();
-    const record = this.#shell.job();
-    if (record !== null && before !== JSON.stringify(this.#courier.place.now)) this.tellPlace(record);
   }
 
   /** One frame for each event, each with the job as it was then. */

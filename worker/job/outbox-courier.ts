@@ -89,6 +89,7 @@ export class OutboxCourier {
       if (requeue !== null) {
         this.place.remember(answer.place, requeue.round, false);
         this.#shell.apply({ type: "enqueued", lane, round: requeue.round });
+        if (this.#shell.watched) await this.place.refresh();
       }
     }
   }
@@ -142,6 +143,8 @@ export class OutboxCourier {
     if (answer.place === null) throw new Error("the lane gave neither lease nor place");
     this.place.remember(answer.place, record.round, watched);
     this.#shell.apply({ type: "enqueued", lane, round: record.round });
+    // Somebody came while the lane was asked: it has to know.
+    if (this.#shell.watched && !watched) await this.place.refresh();
   }
 
   /** Deleted while the lane was asked: it must keep neither a place nor an unused lease for this job. */
