@@ -2,17 +2,17 @@ import { type Config, configOf } from "../env.ts";
 import type { Lease } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
 import type { Submission } from "./contract.ts";
-import type { Moment } from "./core/change.ts";
 import type { JobContext, JobFact } from "./core/job-fact.ts";
 import { isFinal, type JobRecord, newJobRecord, runningAttempt, type Tombstone } from "./core/job-record.ts";
-import { outlasting } from "./core/request-transitions.ts";
-import { dueFact, type Live, nextAlarmAtMs, outboxIsFull, tombstoneAlarmAtMs } from "./core/schedule.ts";
+import { dueFact, type Live, nextAlarmAtMs, outboxIsFull } from "./core/schedule.ts";
 import { remove, transition } from "./core/transition.ts";
+import { eventFacts } from "./event-facts.ts";
 import { ImageKeeper } from "./image-keeper.ts";
 import type { JobShell } from "./job-shell.ts";
 import { JobStore } from "./job-store.ts";
 import { JobStream } from "./job-stream.ts";
 import { OutboxCourier } from "./outbox-courier.ts";
+import { TombstoneKeeper } from "./tombstone-keeper.ts";
 import { UpstreamCaller } from "./upstream-caller.ts";
 
 /** Used while the Worker is misconfigured, for what can be decided without its settings. */
@@ -34,6 +34,7 @@ export class JobEngine {
   readonly stream: JobStream;
   readonly #caller: UpstreamCaller;
   readonly #keeper: ImageKeeper;
+  readonly #tombstones: TombstoneKeeper;
   #pumped = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -45,6 +46,16 @@ export class JobEngine {
     this.stream = new JobStream(ctx, env, shell, this.courier, this.store);
     this.#caller = new UpstreamCaller(env, shell);
     this.#keeper = new ImageKeeper(env, shell);
+    const { store, courier } = this;
+    const keepRunning = (work: Promise<unknown> | null) => this.#keepRunning(work);
+    this.#tombstones = new TombstoneKeeper({
+      shell,
+      store,
+      courier,
+      caller: this.#caller,
+      keeper: this.#keeper,
+      keepRunning,
+    });
   }
 
   job(): JobRecord | null {
@@ -132,7 +143,7 @@ export class JobEngine {
     if (SOFT.has(fact.type) && !settled) this.store.keepInMemory(result.record);
     else this.store.save(result.record);
     this.#arm();
-    for (const moment of result.moments) this.#logMoment(moment);
+    for (const { event } of result.moments) this.log(event.type, eventFacts(event));
     this.stream.tell(result.moments, result.record);
     return true;
   }
@@ -144,7 +155,7 @@ export class JobEngine {
       const nowMs = Date.now();
       const tombstone = this.tombstone();
       if (tombstone !== null) {
-        this.#pumpTombstone(tombstone, nowMs);
+        this.#tombstones.pump(tombstone, nowMs, () => this.#live());
         return;
       }
       for (;;) {
@@ -192,37 +203,7 @@ export class JobEngine {
 
   /** The key of the job that lies here stands for another one from now on. */
   outlast(deadlineSeconds: number): void {
-    const tombstone = this.tombstone();
-    if (tombstone === null) return;
-    const longer = outlasting(tombstone, deadlineSeconds, this.#context());
-    if (longer !== tombstone) this.store.bury(longer);
-  }
-
-  #pumpTombstone(tombstone: Tombstone, nowMs: number): void {
-    this.#caller.hangUp(null);
-    this.#keeper.stopUnwanted(null);
-    this.#keepRunning(this.courier.start(nowMs));
-    if (tombstone.filesRemain) this.#keepRunning(this.#keeper.remove(tombstone.id, nowMs));
-    const config = this.config();
-    const { cancelTasks } = tombstone.outbox;
-    if (config !== null) {
-      const asked = this.#caller.cancelTasks(cancelTasks, config, (taskId) => this.#taskLetGo(taskId));
-      this.#keepRunning(asked);
-    }
-    const alarmAtMs = tombstoneAlarmAtMs(tombstone, nowMs, this.#live());
-    if (alarmAtMs <= nowMs && nowMs >= tombstone.untilMs) this.#ctx.waitUntil(this.store.forget());
-    else this.store.arm(alarmAtMs);
-  }
-
-  #taskLetGo(taskId: string): void {
-    const outbox = this.tombstone()?.outbox;
-    if (outbox === undefined) return;
-    this.#buried({ outbox: { ...outbox, cancelTasks: outbox.cancelTasks.filter((known) => known !== taskId) } });
-  }
-
-  #buried(patch: Partial<Tombstone>): void {
-    const tombstone = this.tombstone();
-    if (tombstone !== null) this.store.bury({ ...tombstone, ...patch });
+    this.#tombstones.outlast(deadlineSeconds, this.#context());
   }
 
   pumpOnce(): void {
@@ -273,21 +254,9 @@ export class JobEngine {
       apply: (fact) => engine.apply(fact),
       pump: () => engine.pump(),
       begin: (lease) => engine.begin(lease),
-      buried: (patch) => engine.#buried(patch),
+      buried: (patch) => engine.#tombstones.patch(patch),
       log: (event, data) => engine.log(event, data ?? {}),
     };
-  }
-
-  #logMoment({ event }: Moment): void {
-    const { type, seq, data } = event;
-    this.log(type, {
-      seq,
-      attempt: data.attempt,
-      outcome: data.outcome,
-      code: data.error?.code ?? data.upstream?.code ?? undefined,
-      upstreamRequestId: data.upstream?.requestId ?? undefined,
-      retryAt: data.retryAt,
-    });
   }
 
   /** One JSON object a line: ids, codes and times; never a prompt, a link or a key. */
