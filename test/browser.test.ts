@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { AxeBuilder } from "@axe-core/playwright";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page, Route } from "playwright-core";
 import sharp from "sharp";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { FaultRuleInput } from "../emulator/core/fault.ts";
+import { PROBLEMS, type ProblemCode } from "../schemas/problem.ts";
 import { complaintsOf, imagesInSight, launchBrowser, overflowOf, screenshot } from "./support/browser.ts";
 import { type Product, startProduct } from "./support/product.ts";
 import { until } from "./support/until.ts";
@@ -83,6 +84,13 @@ async function choose(on: Page, name: string): Promise<void> {
 
 function hold(prompt: string): FaultRuleInput {
   return { match: { prompt }, times: 1, fault: { type: "hold", at: "arrival" } };
+}
+
+/** Answers in the server's place with one of its problems. */
+function refuse(route: Route, code: ProblemCode, headers: Record<string, string> = {}): Promise<void> {
+  const [status, title] = PROBLEMS[code];
+  const problem = { type: "about:blank", title, status, detail: "Said by the test.", code, requestId: "req_test" };
+  return route.fulfill({ status, headers, contentType: "application/problem+json", body: JSON.stringify(problem) });
 }
 
 async function expectAccessible(on: Page): Promise<void> {
@@ -165,6 +173,28 @@ describe("a prompt", () => {
     await card(page, "answer lost").locator("img[data-developed]").waitFor();
     expect(await card(page, "answer lost").count()).toBe(1);
     expect(await imagesMade("answer lost on the way")).toBe(1);
+  });
+
+  it("is the same submission still, when the press after a lost answer was turned away", async () => {
+    const submits = "**/api/workflows/image-from-text";
+    const develop = page.getByRole("button", { name: "Develop" });
+    await page.route(submits, async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    await page.getByLabel("Prompt", { exact: true }).fill("turned away in between");
+    await develop.click();
+    await page.getByRole("alert").getByText("The server cannot be reached").waitFor();
+    await page.unroute(submits);
+    // Longer than the page waits by itself, so that the person hears of it.
+    await page.route(submits, (route) => refuse(route, "rate_limited", { "retry-after": "60" }), { times: 1 });
+    await develop.click();
+    await page.getByRole("alert").getByText("Too many requests").waitFor();
+    await develop.click();
+    await page.getByRole("button", { name: "In line" }).waitFor();
+    await card(page, "turned away").locator("img[data-developed]").waitFor();
+    expect(await card(page, "turned away").count()).toBe(1);
+    expect(await imagesMade("turned away in between")).toBe(1);
   });
 
   it("is warned of what upstream would cut, and keeps its draft over a reload", async () => {

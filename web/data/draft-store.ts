@@ -1,9 +1,9 @@
+import { wasRepeated } from "../../client/api-call.ts";
 import type { Job } from "../../schemas/job.ts";
 import type { ModelInfo } from "../../schemas/limits.ts";
 import { type Draft, type DraftAction, type DraftImage, parseDraft, reduceDraft } from "../state/draft.ts";
 import { requestFields } from "../state/draft-request.ts";
-import { wasRefused } from "../state/failure-words.ts";
-import { parseSent, type Sent, submissionFor } from "../state/submission-key.ts";
+import { mayForgetKey, parseSent, type Sent, submissionFor } from "../state/submission-key.ts";
 import { readStored, writeStored } from "./browser-storage.ts";
 import { darkroom } from "./darkroom.ts";
 import { randomKey, readFile } from "./file-store.ts";
@@ -36,7 +36,8 @@ async function submitOnce(current: Draft, model: ModelInfo): Promise<Job> {
   const fields = requestFields(current, model);
   const images = current.workflow === "image-from-reference" ? current.images : [];
   const fingerprint = JSON.stringify({ workflow: current.workflow, fields, images });
-  const sent = submissionFor(parseSent(readStored(SENT_NAME)), fingerprint, Date.now(), randomKey);
+  const earlier = parseSent(readStored(SENT_NAME));
+  const sent = submissionFor(earlier, fingerprint, Date.now(), randomKey);
   keepSent(sent);
   const options = { idempotencyKey: sent.key };
   try {
@@ -48,8 +49,9 @@ async function submitOnce(current: Draft, model: ModelInfo): Promise<Job> {
     learnJob(job);
     return job;
   } catch (error) {
-    // Refused for certain: a mended draft is a new submission. Anything else keeps the key, and pressing again is safe.
-    if (wasRefused(error)) keepSent(null);
+    // A kept key makes pressing again safe.
+    const sentBefore = sent === earlier || (error instanceof Error && wasRepeated(error));
+    if (mayForgetKey(error, sentBefore)) keepSent(null);
     throw error;
   }
 }

@@ -43,11 +43,6 @@ export function isMisconfigured(error: unknown): boolean {
   return error instanceof DarkroomProblem && error.code === "misconfigured";
 }
 
-/** Whether the server certainly took nothing: it answered, and refused. */
-export function wasRefused(error: unknown): boolean {
-  return error instanceof DarkroomProblem && error.status < 500;
-}
-
 const FIELDS: readonly DraftField[] = ["prompt", "negativePrompt", "size", "n", "seed", "images"];
 
 /** The field of the form that a JSON Pointer of the request belongs to; null for one that the form does not show. */

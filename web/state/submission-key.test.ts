@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { parseSent, SAME_PRESS_MS, submissionFor } from "./submission-key.ts";
+import { DarkroomProblem, DarkroomUnreachable } from "../../client/errors.ts";
+import { PROBLEMS, type ProblemCode } from "../../schemas/problem.ts";
+import { mayForgetKey, parseSent, SAME_PRESS_MS, submissionFor } from "./submission-key.ts";
 
 const newKey = () => "new";
 const unknown = { key: "old", fingerprint: "boat", takenAtMs: null };
@@ -21,6 +23,35 @@ describe("submissionFor", () => {
   it("never sends an old key with another draft", () => {
     expect(submissionFor(unknown, "ship", 1_000, newKey).key).toBe("new");
     expect(submissionFor(taken, "ship", 1_000, newKey).key).toBe("new");
+  });
+});
+
+describe("mayForgetKey", () => {
+  const call = { method: "POST", url: "/", jobId: null, idempotencyKey: "old" };
+  const refusal = (code: ProblemCode) => {
+    const [status, title] = PROBLEMS[code];
+    return new DarkroomProblem({ type: "about:blank", title, status, detail: "", code, requestId: "r" }, null, call);
+  };
+
+  it("forgets a key whose only request was refused for what it said", () => {
+    expect(mayForgetKey(refusal("invalid_request"), false)).toBe(true);
+  });
+  it("keeps a key under which something was sent before, however the server refuses now", () => {
+    for (const code of ["invalid_request", "rate_limited", "unauthorized", "body_too_large"] as const) {
+      expect(mayForgetKey(refusal(code), true)).toBe(false);
+    }
+  });
+  it("keeps a key over refusals that are not of the request", () => {
+    for (const code of ["unauthorized", "forbidden_origin", "rate_limited", "too_many_pending_jobs"] as const) {
+      expect(mayForgetKey(refusal(code), false)).toBe(false);
+    }
+  });
+  it("keeps a key whose fate is unknown", () => {
+    expect(mayForgetKey(new DarkroomUnreachable("no answer", call, null), false)).toBe(false);
+    expect(mayForgetKey(refusal("internal"), false)).toBe(false);
+  });
+  it("forgets a key that the server holds for another request: it would be refused for ever", () => {
+    expect(mayForgetKey(refusal("idempotency_key_reused"), true)).toBe(true);
   });
 });
 
