@@ -349,6 +349,29 @@ describe("being live", () => {
     await card(page, "carried over a restart").locator("img[data-developed]").waitFor({ timeout: 90_000 });
   }, 180_000);
 
+  it("goes on by itself after refusals that hold no longer when the server is asked about them", async () => {
+    await develop(page, "followed on and on");
+    const link = page.getByRole("link", { name: "followed on and on" }).first();
+    await card(page, "followed on and on").locator("img[data-developed]").waitFor();
+    const address = new URL((await link.getAttribute("href")) ?? "", product.baseUrl);
+    // The feed opens no socket at first, asks why, and is told what was true a moment ago; so are all the others.
+    let sockets = 0;
+    await page.routeWebSocket(/\/api\/events/, (socket) => {
+      sockets += 1;
+      if (sockets === 1) void socket.close({ code: 1011 });
+      else socket.connectToServer();
+    });
+    for (const path of ["/api/events", "/api/limits", `/api${address.pathname}`]) {
+      await page.route(`${product.baseUrl}${path}`, (route) => refuse(route, "unauthorized"), { times: 1 });
+    }
+    await page.goto(address.href);
+    await page.getByRole("heading", { level: 1, name: "Job: followed on and on" }).waitFor();
+    await lamp(page, "live").waitFor();
+    await page.getByRole("link", { name: "Prints", exact: true }).click();
+    await page.getByRole("button", { name: "Develop" }).waitFor();
+    expect(sockets).toBe(2);
+  });
+
   it("tells screen readers when a job is ready", async () => {
     await develop(page, "told aloud");
     await page.getByRole("status").getByText("“told aloud” is ready").waitFor({ state: "attached" });

@@ -63,9 +63,12 @@ export async function signOut(): Promise<void> {
   location.assign("/");
 }
 
-/** Sends the page to the gate when a call failed for the lack of a session or of a configuration. Answers whether it did. */
-export function gateFailure(error: unknown): boolean {
+/**
+ * Whether the gate is shut after a call that failed for the lack of a session or of a configuration: the server is asked again.
+ * When it was mended meanwhile, or cannot be asked, the page stays open, and whoever follows something must go on. Never rejects.
+ */
+export async function isShutOut(error: unknown): Promise<boolean> {
   if (!isSignedOut(error) && !isMisconfigured(error)) return false;
-  void checkAccess();
-  return true;
+  await checkAccess();
+  return access.get().kind !== "open";
 }

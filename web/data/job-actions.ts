@@ -1,6 +1,6 @@
 import type { Job } from "../../schemas/job.ts";
 import { failureWords } from "../state/failure-words.ts";
-import { gateFailure } from "./access.ts";
+import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { forgetJob, learnJob } from "./live-jobs.ts";
 import { notify } from "./notices.ts";
@@ -20,7 +20,7 @@ export async function deleteJob(id: string): Promise<boolean> {
   try {
     await darkroom.remove(id);
   } catch (error) {
-    tell(error);
+    await tell(error);
     return false;
   }
   forgetJob(id);
@@ -51,13 +51,13 @@ async function acted(act: () => Promise<Job>, done: string): Promise<Job | null>
     notify("done", done);
     return job;
   } catch (error) {
-    tell(error);
+    await tell(error);
     return null;
   }
 }
 
-function tell(error: unknown): void {
-  if (gateFailure(error)) return;
+async function tell(error: unknown): Promise<void> {
+  if (await isShutOut(error)) return;
   const { title, detail } = failureWords(error);
   notify("failed", `${title}. ${detail}`);
 }

@@ -1,6 +1,6 @@
 import { useEffect } from "react";
 import type { Limits } from "../../schemas/limits.ts";
-import { gateFailure } from "./access.ts";
+import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { createStore, useStore } from "./store.ts";
 
@@ -19,7 +19,7 @@ async function refresh(): Promise<void> {
     try {
       limits.set(await darkroom.limits());
     } catch (error) {
-      if (gateFailure(error)) return;
+      if (await isShutOut(error)) return;
       // The last answer stays: the header's lamp tells that the server is away.
     }
   }

@@ -12,7 +12,7 @@ import {
   STATUSES_OF,
 } from "../state/job-list.ts";
 import { type ListedJob, listedFromJob } from "../state/listed-job.ts";
-import { gateFailure } from "./access.ts";
+import { isShutOut } from "./access.ts";
 import { announce } from "./announcer.ts";
 import { darkroom } from "./darkroom.ts";
 import { createStore } from "./store.ts";
@@ -66,10 +66,11 @@ export async function followFeed(signal: AbortSignal): Promise<void> {
         after = frame.cursor;
       }
     } catch (error) {
-      if (signal.aborted || gateFailure(error)) return;
+      if (signal.aborted) return;
       // The operator sees everyone's jobs, and there is no one feed of them: the list is asked again and again instead.
       const noFeed = error instanceof DarkroomProblem && error.code === "invalid_query";
       feedState.set(noFeed ? "polling" : "reconnecting");
+      if (await isShutOut(error)) return;
       if (noFeed) feedStood.set(feedStood.get() + 1);
     }
     await new Promise((resolve) => setTimeout(resolve, REOPEN_MS));

@@ -2,7 +2,8 @@ import { useEffect, useState } from "react";
 import { DarkroomProblem, isPassing } from "../../client/errors.ts";
 import type { ConnectionState } from "../../client/follow.ts";
 import type { Job } from "../../schemas/job.ts";
-import { gateFailure } from "./access.ts";
+import { isSignedOut } from "../state/failure-words.ts";
+import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { jobList, learnJob } from "./live-jobs.ts";
 
@@ -45,7 +46,7 @@ async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<v
     try {
       await followOnce(id, signal, tell);
     } catch (error) {
-      if (signal.aborted || gateFailure(error)) return;
+      if (signal.aborted || (await isShutOut(error))) return;
       if (error instanceof DarkroomProblem && (error.status === 404 || error.status === 410)) {
         tell(() => ({ kind: "missing", gone: error.status === 410 }));
         return;
@@ -54,7 +55,7 @@ async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<v
       tell((before) =>
         before.kind === "here" ? { ...before, connection: "reconnecting" } : { kind: "failed", error },
       );
-      if (!isPassing(error)) return;
+      if (!isPassing(error) && !isSignedOut(error)) return;
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
   }

@@ -3,7 +3,7 @@ import type { Limits, ModelInfo } from "../../../schemas/limits.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
 import { Button } from "../../components/button.tsx";
 import { ChoiceGroup } from "../../components/choice-group.tsx";
-import { gateFailure } from "../../data/access.ts";
+import { isShutOut } from "../../data/access.ts";
 import { announce } from "../../data/announcer.ts";
 import { changeDraft, draft as draftStore, submitDraft } from "../../data/draft-store.ts";
 import { useServerNow } from "../../data/server-clock.ts";
@@ -117,7 +117,7 @@ function useSubmission(model: ModelInfo) {
       setTaken(true);
       setTimeout(() => setTaken(false), TAKEN_MS);
     } catch (error) {
-      if (!gateFailure(error)) setFailure(failureWords(error));
+      if (!(await isShutOut(error))) setFailure(failureWords(error));
     } finally {
       setBusy(false);
     }

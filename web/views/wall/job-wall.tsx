@@ -1,7 +1,7 @@
 import { useEffect, useState } from "react";
 import { useLocation, useSearch } from "wouter";
 import { Button } from "../../components/button.tsx";
-import { gateFailure } from "../../data/access.ts";
+import { isShutOut } from "../../data/access.ts";
 import { feedStood, jobList, loadFirstPage, loadNextPage } from "../../data/live-jobs.ts";
 import { useServerMinute } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
@@ -69,7 +69,9 @@ function useFirstPage(filter: Filter): unknown {
     let left = false;
     loadFirstPage({ show, workflow })
       .then(() => !left && setFailure(null))
-      .catch((error) => !left && !gateFailure(error) && setFailure(error));
+      .catch(async (error) => {
+        if (!(await isShutOut(error)) && !left) setFailure(error);
+      });
     return () => {
       left = true;
     };

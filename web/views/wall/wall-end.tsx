@@ -1,6 +1,6 @@
 import { useEffect, useEffectEvent, useRef, useState } from "react";
 import { Button } from "../../components/button.tsx";
-import { gateFailure } from "../../data/access.ts";
+import { isShutOut } from "../../data/access.ts";
 import { failureWords } from "../../state/failure-words.ts";
 import type { Listing } from "../../state/job-list.ts";
 import styles from "./wall-end.module.css";
@@ -28,7 +28,7 @@ export function WallEnd({ listing, onReach }: WallEndProps) {
     try {
       await onReach();
     } catch (error) {
-      if (!gateFailure(error)) setFailure(failureWords(error).title);
+      if (!(await isShutOut(error))) setFailure(failureWords(error).title);
     } finally {
       busy.current = false;
     }
