@@ -12,7 +12,8 @@ const RETRY_AFTER_SECONDS = 10;
 interface Block {
   left: number;
   endsAtMs: number;
-  refilling: boolean;
+  /** Calls to the catalog on their way. */
+  refills: number;
 }
 
 /** What this isolate may still submit for each client; the client's catalog keeps the books. */
@@ -21,21 +22,24 @@ const blocks = new Map<string, Block>();
 function blockOf(client: string, nowMs: number): Block {
   const known = blocks.get(client);
   if (known !== undefined && nowMs < known.endsAtMs) return known;
-  const fresh: Block = { left: 0, endsAtMs: Number.POSITIVE_INFINITY, refilling: false };
+  const fresh: Block = { left: 0, endsAtMs: Number.POSITIVE_INFINITY, refills: 0 };
   blocks.set(client, fresh);
   return fresh;
 }
 
-async function refill(c: HttpContext, client: string, block: Block): Promise<{ granted: number; pending: number }> {
-  block.refilling = true;
+/**
+ * Asks for a block; while another call asks for one, only for the one that this submission needs: a burst that reserved a
+ * block for each of its submissions would reserve all there is, and stand in its own way until the promises end.
+ */
+async function refill(c: HttpContext, client: string, block: Block): Promise<void> {
+  const wanted = block.refills === 0 ? BLOCK : 1;
+  block.refills += 1;
   try {
-    const limit = c.get("config").maxPendingJobs;
-    const { granted, pending, endsAtMs } = await catalogStub(c.env, client).reserve(BLOCK, limit);
+    const { granted, endsAtMs } = await catalogStub(c.env, client).reserve(wanted, c.get("config").maxPendingJobs);
     block.left += granted;
     block.endsAtMs = Math.min(block.endsAtMs, endsAtMs);
-    return { granted, pending };
   } finally {
-    block.refilling = false;
+    block.refills -= 1;
   }
 }
 
@@ -44,7 +48,7 @@ export async function takePending(c: HttpContext, client: string): Promise<boole
   const block = blockOf(client, Date.now());
   if (block.left > 0) {
     block.left -= 1;
-    if (block.left < LOW && !block.refilling) {
+    if (block.left < LOW && block.refills === 0) {
       const filled = refill(c, client, block);
       c.executionCtx.waitUntil(
         filled.catch((error: unknown) => console.error({ event: "reserve_failed", client, error: String(error) })),
