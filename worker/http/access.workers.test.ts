@@ -240,6 +240,13 @@ describe("CORS", () => {
     expect([problem.status, problem.headers.get("access-control-allow-origin")]).toEqual([401, ALLOWED]);
   });
 
+  it("lets them read the health, as its preflight says", async () => {
+    expect((await preflight(ALLOWED, "/api/health")).headers.get("access-control-allow-methods")).toBe("GET, HEAD");
+    const read = await call("/api/health", { headers: { origin: ALLOWED } });
+    expect([read.status, read.headers.get("access-control-allow-origin")]).toEqual([200, ALLOWED]);
+    expect(read.headers.get("vary")).toContain("Origin");
+  });
+
   it("lets no other page read anything", async () => {
     for (const answer of [await preflight(FOREIGN), await preflight("null"), await call("/api/jobs", { headers: { ...ALICE, origin: FOREIGN } })]) {
       expect([...answer.headers.keys()].filter((name) => name.startsWith("access-control-"))).toEqual([]);
