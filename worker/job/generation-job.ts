@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Lease, Place } from "../lane/contract.ts";
 import type { JobAnswer, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
-import { attemptOfTicket, isFinal, type JobRecord } from "./core/job-record.ts";
+import { isFinal, type JobRecord } from "./core/job-record.ts";
 import { differingFields } from "./core/same-request.ts";
 import { JobDisplay } from "./job-display.ts";
 import { JobEngine } from "./job-engine.ts";
@@ -109,9 +109,6 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
       const wasUsed = known.outbox.releases.some(({ leaseId }) => leaseId === lease.leaseId);
       return wasUsed ? { accepted: true, startedAtMs: lease.notBeforeMs } : { accepted: false };
     }
-    // Offered again after a crash: it was used, even if the attempt is over by now and its release on its way.
-    const begun = attemptOfTicket(known, lease);
-    if (begun !== undefined) return { accepted: true, startedAtMs: begun.startedAtMs };
     const startedAtMs = await this.#engine.begin(lease);
     return startedAtMs === null ? { accepted: false } : { accepted: true, startedAtMs };
   }

@@ -3,7 +3,14 @@ import type { Lease } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
 import type { Submission } from "./contract.ts";
 import type { JobContext, JobFact } from "./core/job-fact.ts";
-import { isFinal, type JobRecord, newJobRecord, runningAttempt, type Tombstone } from "./core/job-record.ts";
+import {
+  attemptOfTicket,
+  isFinal,
+  type JobRecord,
+  newJobRecord,
+  runningAttempt,
+  type Tombstone,
+} from "./core/job-record.ts";
 import { dueFact, type Live, nextAlarmAtMs, outboxIsFull } from "./core/schedule.ts";
 import { remove, transition } from "./core/transition.ts";
 import { eventFacts } from "./event-facts.ts";
@@ -93,21 +100,28 @@ export class JobEngine {
     return record?.state.status === "queued" && record.round === round && this.#laneOf(record) === lane;
   }
 
-  /** Starts the attempt of a lease; null when the job no longer waits for it. Resolves when upstream is being called. */
+  /** Starts the attempt of a lease, and answers when: its call goes out at that moment. Null when the job no longer waits for it. */
   async begin(lease: Lease): Promise<number | null> {
+    const waiting = this.job();
+    if (waiting === null) return null;
+    const inputs = this.mayBegin(lease) ? await this.#caller.inputs.openBy(waiting, lease.beginByMs) : null;
+    const record = this.job();
+    // Offered again after a crash, or while the inputs were opened: used, even if the attempt is over by now.
+    const begun = record === null ? undefined : attemptOfTicket(record, lease);
+    if (begun !== undefined) return begun.startedAtMs;
     const config = this.config();
-    if (config === null || Date.now() > lease.beginByMs || !this.apply({ type: "attempt_began", lease })) {
+    const inTime = inputs !== null && Date.now() <= lease.beginByMs;
+    if (config === null || !inTime || !this.apply({ type: "attempt_began", lease })) {
       // Refused, it may have to ask another lane: the one that today's settings name.
       this.pump();
       return null;
     }
-    const record = this.job();
-    const attempt = record === null ? undefined : runningAttempt(record);
-    if (record === null || attempt === undefined) throw new Error("an attempt that began is running");
-    const call = this.#caller.open(record, attempt.number, config);
-    this.#ctx.waitUntil(call.ended);
+    const started = this.job();
+    const attempt = started === null ? undefined : runningAttempt(started);
+    if (started === null || attempt === undefined) throw new Error("an attempt that began is running");
+    this.#ctx.waitUntil(this.#caller.open(started, attempt.number, config, inputs));
     this.pump();
-    return await call.sent;
+    return attempt.startedAtMs;
   }
 
   /** The lane that today's settings name for the job; null while the Worker is misconfigured. */

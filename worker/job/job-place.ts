@@ -45,6 +45,11 @@ export class JobPlace {
     return this.#said !== null && this.#said.round === this.#shell.job()?.round ? this.#said : null;
   }
 
+  /** The lane's lease came too late to be used: it is asked again at once. */
+  askAgain(): void {
+    this.#checkAtMs = null;
+  }
+
   /** What the lane said, by whichever way it came. Whoever watches is told when it is news. */
   remember(place: Place | null, round: number, watched: boolean): void {
     const nowMs = Date.now();

@@ -17,7 +17,7 @@ export interface JobShell {
   apply(fact: JobFact): boolean;
   /** Applies what is due, starts what is to be done, sets the alarm. */
   pump(): void;
-  /** Starts the attempt of a lease; null when the job no longer waits for it. Resolves when upstream is being called. */
+  /** Starts the attempt of a lease; null when the job no longer waits for it. Answers when the call went out. */
   begin(lease: Lease): Promise<number | null>;
   /** The tombstone's outbox or files are done with. */
   buried(patch: Partial<Tombstone>): void;

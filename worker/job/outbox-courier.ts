@@ -137,7 +137,10 @@ export class OutboxCourier {
     if (answer.lease !== null) {
       const startedAtMs = await this.#shell.begin(answer.lease);
       // Called off meanwhile, or too late: the lane must have its lease back.
-      if (startedAtMs === null) this.#shell.apply({ type: "enqueued", lane, round: record.round });
+      if (startedAtMs === null) {
+        this.place.askAgain();
+        this.#shell.apply({ type: "enqueued", lane, round: record.round });
+      }
       return;
     }
     if (answer.place === null) throw new Error("the lane gave neither lease nor place");

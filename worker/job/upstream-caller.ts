@@ -1,7 +1,7 @@
 import { dashScope } from "../dashscope/client.ts";
-import type { SentImage, Upstream, UpstreamAnswer } from "../dashscope/contract.ts";
+import type { Upstream, UpstreamAnswer } from "../dashscope/contract.ts";
 import type { Config } from "../env.ts";
-import { openInputImage } from "../results/input-image.ts";
+import { type CallInputs, InputOpener } from "./call-inputs.ts";
 import { inputFailure } from "./core/input-failure.ts";
 import { attemptOf, isFinal, type JobRecord } from "./core/job-record.ts";
 import type { JobShell } from "./job-shell.ts";
@@ -20,7 +20,7 @@ const SHORT_CALL_MS = 15_000;
  * what it answers goes to the state machine by the number of its attempt.
  */
 export class UpstreamCaller {
-  readonly #env: Env;
+  readonly inputs: InputOpener;
   readonly #shell: JobShell;
   readonly #calls = new Map<number, AbortController>();
   #polling = false;
@@ -29,7 +29,7 @@ export class UpstreamCaller {
   #canceling = false;
 
   constructor(env: Env, shell: JobShell) {
-    this.#env = env;
+    this.inputs = new InputOpener(env.RESULTS);
     this.#shell = shell;
   }
 
@@ -45,45 +45,25 @@ export class UpstreamCaller {
     return this.#pollAtMs;
   }
 
-  /** Calls upstream for an attempt that is recorded. `sent` resolves when the call is out, `ended` when its answer was dealt with. */
-  open(
-    record: JobRecord,
-    number: number,
-    config: Config,
-  ): { readonly sent: Promise<number>; readonly ended: Promise<void> } {
+  /** Calls upstream for an attempt that was recorded this moment; resolves when the answer was dealt with. */
+  open(record: JobRecord, number: number, config: Config, inputs: CallInputs): Promise<void> {
     const controller = new AbortController();
     this.#calls.set(number, controller);
-    const sent = Promise.withResolvers<number>();
-    const ended = this.#call(record, config, controller.signal, sent.resolve)
+    this.inputs.used();
+    return this.#call(record, config, inputs, controller.signal)
       .catch((error: unknown): UpstreamAnswer => ({ kind: "failed", failure: inputFailure("error", String(error)) }))
       .then((answer) => {
         this.#calls.delete(number);
-        sent.resolve(Date.now());
         this.#take(number, answer);
         this.#shell.pump();
       });
-    return { sent: sent.promise, ended };
   }
 
-  async #call(
-    record: JobRecord,
-    config: Config,
-    signal: AbortSignal,
-    sent: (atMs: number) => void,
-  ): Promise<UpstreamAnswer> {
-    const images: SentImage[] = [];
-    for (const image of record.request.images) {
-      if (image.kind === "url") {
-        images.push(image.url);
-        continue;
-      }
-      const opened = await openInputImage(this.#env.RESULTS, record.id, image);
-      if (opened === null) return { kind: "failed", failure: inputFailure("missing", image.sha256) };
-      images.push(opened);
-    }
-    const answer = upstreamOf(config).generate({ model: record.model, request: record.request, images }, signal);
-    sent(Date.now());
-    return await answer;
+  /** Awaits nothing before the call: it is made when its attempt says. */
+  async #call(record: JobRecord, config: Config, inputs: CallInputs, signal: AbortSignal): Promise<UpstreamAnswer> {
+    if (!inputs.ok) return { kind: "failed", failure: inputs.failure };
+    const { model, request } = record;
+    return upstreamOf(config).generate({ model, request, images: inputs.images }, signal);
   }
 
   #take(attempt: number, answer: UpstreamAnswer): void {
@@ -119,6 +99,7 @@ export class UpstreamCaller {
 
   /** Hangs up on every call whose attempt was called off. */
   hangUp(record: JobRecord | null): void {
+    if (record?.state.status !== "queued") this.inputs.drop();
     for (const [number, controller] of this.#calls) {
       const attempt = record === null ? undefined : attemptOf(record, number);
       const wanted = attempt !== undefined && (attempt.outcome === null || attempt.stillOpen);

@@ -1,0 +1,75 @@
+import { env } from "cloudflare:workers";
+import { afterEach, describe, expect, it } from "vitest";
+import { until } from "../../test/support/until.ts";
+import { DIRECT_BEGIN_MS } from "../lane/core/book.ts";
+import { checkInputImage, putInputImage } from "../results/input-image.ts";
+import { laneStub } from "../stubs.ts";
+import { EDIT_MODEL, laneOf, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
+
+afterEach(() => {
+  Reflect.deleteProperty(env.RESULTS, "get");
+});
+
+/** A job with an upload that lies in the bucket; it is not submitted yet. */
+async function editJob(): Promise<TestJob> {
+  const source = await testJob().submit();
+  await source.done();
+  const [stored] = await source.images();
+  const bytes = await (await env.RESULTS.get(stored?.key ?? ""))?.bytes();
+  if (bytes === undefined) throw new Error("no image to edit");
+  const input = new Uint8Array(bytes);
+  const checked = await checkInputImage(input);
+  if (!checked.ok) throw new Error(checked.message);
+  const job = testJob({ images: [checked.image] });
+  await putInputImage(env.RESULTS, job.id, checked.image, input);
+  return job;
+}
+
+/** The bucket answers no read before `release` is called. */
+function heldBucket() {
+  const bucket = env.RESULTS;
+  const get = bucket.get.bind(bucket);
+  const released = Promise.withResolvers<void>();
+  const reads: string[] = [];
+  Object.defineProperty(bucket, "get", {
+    configurable: true,
+    value: async (key: string) => {
+      reads.push(key);
+      await released.promise;
+      return get(key);
+    },
+  });
+  return { reads, release: () => released.resolve() };
+}
+
+describe("an upload that takes longer to open than a lease waits", () => {
+  it("is opened before the attempt begins, once, so that the call goes out when the lane counts it", async () => {
+    withoutJitter();
+    const job = await editJob();
+    const bucket = heldBucket();
+    await job.submit();
+    await until("the read", () => (bucket.reads.length > 0 ? true : undefined));
+    const askedAtMs = Date.now();
+    await until("the lease's last moment", () => (Date.now() > askedAtMs + DIRECT_BEGIN_MS ? true : undefined));
+    expect((await job.view()).attempts).toEqual([]);
+    const openedAtMs = Date.now();
+    bucket.release();
+    const view = await job.done();
+    expect(view).toMatchObject({ status: "succeeded", attempts: [{ number: 1, outcome: "succeeded" }] });
+    expect(Date.parse(view.attempts[0]?.startedAt ?? "")).toBeGreaterThanOrEqual(openedAtMs);
+    expect(bucket.reads.filter((key) => key.includes("/inputs/"))).toHaveLength(1);
+    expect((await job.ledger()).submits).toHaveLength(1);
+    await expect.poll(async () => (await laneStub(env, laneOf(EDIT_MODEL)).report()).inProgress).toBe(0);
+  });
+
+  it("keeps no job from being canceled", async () => {
+    const job = await editJob();
+    const bucket = heldBucket();
+    await job.submit();
+    await until("the read", () => (bucket.reads.length > 0 ? true : undefined));
+    expect(await job.rpc.cancel(null)).toMatchObject({ ok: true, view: { status: "canceled", attempts: [] } });
+    bucket.release();
+    await expect.poll(async () => (await laneStub(env, laneOf(EDIT_MODEL)).report()).inProgress).toBe(0);
+    expect((await job.ledger()).submits).toEqual([]);
+  });
+});
