@@ -3,6 +3,7 @@ import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page, Route } from "playwright-core";
 import sharp from "sharp";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { ConnectionState } from "../client/follow.ts";
 import type { FaultRuleInput } from "../emulator/core/fault.ts";
 import { PROBLEMS, type ProblemCode } from "../schemas/problem.ts";
 import { complaintsOf, imagesInSight, launchBrowser, overflowOf, screenshot } from "./support/browser.ts";
@@ -71,7 +72,7 @@ interface Shift {
 }
 
 /** The lamp in the header, in one of its states. */
-function lamp(on: Page, state: "live" | "reconnecting" | "polling") {
+function lamp(on: Page, state: ConnectionState) {
   return on.locator(`header [data-state="${state}"]`);
 }
 
@@ -370,6 +371,24 @@ describe("being live", () => {
     await page.getByRole("link", { name: "Prints", exact: true }).click();
     await page.getByRole("button", { name: "Develop" }).waitFor();
     expect(sockets).toBe(2);
+  });
+
+  it("says so when it has given up on a job, and follows it again once it is loaded again", async () => {
+    await product.emulator.addFault(hold("given up"));
+    await develop(page, "given up halfway");
+    await product.emulator.untilHeld("given up");
+    await page.routeWebSocket(/\/api\/jobs\//, (socket) => socket.send("what no Darkroom says"));
+    const address = await page.getByRole("link", { name: "given up halfway" }).first().getAttribute("href");
+    await page.goto(new URL(address ?? "", product.baseUrl).href);
+    await page.getByRole("alert").getByText("This page follows the job no longer.").waitFor();
+    await lamp(page, "closed").waitFor();
+    await expectAccessible(page);
+    await screenshot(page, "product-given-up");
+    await page.routeWebSocket(/\/api\/jobs\//, (socket) => void socket.connectToServer());
+    await page.getByRole("button", { name: "Load again" }).click();
+    await lamp(page, "live").waitFor();
+    await product.emulator.release("given up");
+    await page.getByRole("link", { name: "Download" }).waitFor();
   });
 
   it("tells screen readers when a job is ready", async () => {

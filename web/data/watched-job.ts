@@ -12,7 +12,13 @@ export type WatchedJob =
   | { readonly kind: "loading" }
   | { readonly kind: "missing"; readonly gone: boolean }
   | { readonly kind: "failed"; readonly error: unknown }
-  | { readonly kind: "here"; readonly job: Job; readonly connection: ConnectionState };
+  | {
+      readonly kind: "here";
+      readonly job: Job;
+      readonly connection: ConnectionState;
+      /** Why it is followed no longer, which no waiting mends; null while it is. */
+      readonly endedBy: unknown;
+    };
 
 /** Follows one job until the view is left; after its end the feed tells whether it was sent back into the queue. */
 export function useWatchedJob(id: string): { watched: WatchedJob; take: (job: Job) => void } {
@@ -27,13 +33,15 @@ export function useWatchedJob(id: string): { watched: WatchedJob; take: (job: Jo
 
   const take = (job: Job) => {
     learnJob(job);
-    setWatched((now) => (now.kind === "here" && now.job.seq > job.seq ? now : hereWith(job, now)));
+    setWatched((now) => hereWith(job, now));
   };
   return { watched, take };
 }
 
+/** The job as it is now known: news may come late, from the feed as from an action's answer, and the highest `seq` wins. */
 function hereWith(job: Job, before: WatchedJob): WatchedJob {
-  return { kind: "here", job, connection: before.kind === "here" ? before.connection : "live" };
+  if (before.kind !== "here") return { kind: "here", job, connection: "live", endedBy: null };
+  return before.job.seq > job.seq ? before : { ...before, job };
 }
 
 type Tell = (change: (before: WatchedJob) => WatchedJob) => void;
@@ -51,11 +59,13 @@ async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<v
         tell(() => ({ kind: "missing", gone: error.status === 410 }));
         return;
       }
-      // What is shown stays, with the lamp saying that it is not fresh; only an empty view tells of the failure.
-      tell((before) =>
-        before.kind === "here" ? { ...before, connection: "reconnecting" } : { kind: "failed", error },
-      );
-      if (!isPassing(error) && !isSignedOut(error)) return;
+      // What is shown stays, with the lamp saying that it is not fresh; an empty view tells of the failure in its place.
+      const ended = !isPassing(error) && !isSignedOut(error);
+      const change = ended
+        ? ({ connection: "closed", endedBy: error } as const)
+        : ({ connection: "reconnecting" } as const);
+      tell((before) => (before.kind === "here" ? { ...before, ...change } : { kind: "failed", error }));
+      if (ended) return;
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
   }

@@ -20,7 +20,7 @@ export function connectionWords(state: ConnectionState): ConnectionWords {
     case "polling":
       return { label: "Polling", explanation: "No live feed gets through, so changes appear some seconds late." };
     case "closed":
-      return { label: "Offline", explanation: "Nothing is being watched." };
+      return { label: "Offline", explanation: "Nothing is followed any more. Load the page again." };
   }
 }
 

@@ -37,11 +37,17 @@ export function JobView({ id }: { readonly id: string }) {
     case "failed":
       return <Failed error={watched.error} />;
     case "here":
-      return <Here job={watched.job} onChange={take} />;
+      return <Here job={watched.job} endedBy={watched.endedBy} onChange={take} />;
   }
 }
 
-function Here({ job, onChange }: { readonly job: Job; readonly onChange: (job: Job) => void }) {
+interface HereProps {
+  readonly job: Job;
+  readonly endedBy: unknown;
+  readonly onChange: (job: Job) => void;
+}
+
+function Here({ job, endedBy, onChange }: HereProps) {
   const heading = useArrival(job.request.prompt.slice(0, 60));
   return (
     <article className={styles.job}>
@@ -56,6 +62,7 @@ function Here({ job, onChange }: { readonly job: Job; readonly onChange: (job: J
           </h1>
           <PromptText text={job.request.prompt} />
           <JobStanding job={job} />
+          {endedBy !== null && <Ended error={endedBy} />}
         </header>
         <JobActions job={job} onChange={onChange} />
         {job.warnings.length > 0 && (
@@ -115,6 +122,18 @@ function Missing({ gone }: { readonly gone: boolean }) {
           : "There is no job at this address, or it belongs to another client."}
       </p>
       <BackLink />
+    </div>
+  );
+}
+
+function Ended({ error }: { readonly error: unknown }) {
+  const { title, detail } = failureWords(error);
+  return (
+    <div className={styles.ended} role="alert">
+      <p>
+        <strong>This page follows the job no longer.</strong> {`${title}: ${detail}`}
+      </p>
+      <Button onClick={() => location.reload()}>Load again</Button>
     </div>
   );
 }
