@@ -40,6 +40,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
       client: ctx.id.name ?? "",
       signingSecrets: config.ok ? config.config.signingSecrets : [],
       placeOf: (jobId) => this.#places.placeOf(jobId),
+      placedJobs: () => this.#store.queued(MAX_PLACES).flatMap(({ id }) => (this.#places.knows(id) ? [id] : [])),
     });
   }
 

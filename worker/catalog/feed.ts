@@ -19,6 +19,8 @@ export interface FeedContext {
   readonly signingSecrets: readonly string[];
   /** Where the lane last put the job. */
   readonly placeOf: (jobId: string) => QueuePlace | null;
+  /** The waiting jobs of which that is known. */
+  readonly placedJobs: () => readonly string[];
 }
 
 interface Message {
@@ -35,6 +37,8 @@ export class Feed {
   readonly #sockets: FeedSockets;
   readonly #streams: FeedStreams;
   readonly #context: FeedContext;
+  /** Who has been told all changes, and of which jobs the places are still to be told. */
+  readonly #placesLeft = new WeakMap<FeedWatcher, Set<string>>();
   #catchingUp = false;
 
   constructor(store: CatalogStore, sockets: FeedSockets, streams: FeedStreams, context: FeedContext) {
@@ -48,7 +52,7 @@ export class Feed {
     return this.#sockets.count + this.#streams.count > 0;
   }
 
-  /** Begins to tell a new watcher: what changed after its cursor, then `ready`; with no cursor only `ready`. */
+  /** Begins to tell a new watcher: what changed after its cursor, where jobs wait, then `ready`; with no cursor only `ready`. */
   begin(watcher: FeedWatcher): void {
     if (watcher.cursor === null) this.#ready(watcher);
     else this.catchUp();
@@ -72,6 +76,7 @@ export class Feed {
 
   /** A new place of a job that is otherwise as it was; its number is the feed's newest, which these watchers have. */
   tellPlace(change: Change & { readonly kind: "job" }): void {
+    for (const watcher of this.#watchers()) this.#placesLeft.get(watcher)?.add(change.entry.id);
     this.tell({ ...change, cursor: this.#store.lastCursor() });
   }
 
@@ -102,14 +107,38 @@ export class Feed {
     if (watcher.cursor === null) return;
     const changes = this.#store.changes(watcher.cursor, CATCH_UP_BATCH);
     for (const change of changes) {
-      const { frame, json } = this.#message(change, watcher.origin);
-      if (!watcher.send(frame, json)) return;
+      if (!this.#send(watcher, change)) return;
       watcher.caughtUpTo(change.cursor);
     }
-    if (changes.length < CATCH_UP_BATCH) this.#ready(watcher);
+    if (changes.length === CATCH_UP_BATCH) return;
+    const justTold = new Set(changes.map((change) => (change.kind === "job" ? change.entry.id : change.id)));
+    if (this.#catchUpPlaces(watcher, justTold)) this.#ready(watcher);
+  }
+
+  /**
+   * Tells where jobs wait: that has no number in the feed, so nobody knows what of it the watcher missed. False when it takes
+   * no more now; a stream goes on from there, and a socket always takes all.
+   */
+  #catchUpPlaces(watcher: FeedWatcher, justTold: ReadonlySet<string>): boolean {
+    const left = this.#placesLeft.get(watcher) ?? new Set(this.#context.placedJobs());
+    this.#placesLeft.set(watcher, left);
+    for (const id of left) {
+      if (!watcher.hasRoom()) return false;
+      left.delete(id);
+      const change = justTold.has(id) ? null : this.#store.change(id);
+      if (change?.kind !== "job" || change.entry.status !== "queued") continue;
+      if (!this.#send(watcher, { ...change, cursor: this.#store.lastCursor() })) return false;
+    }
+    return true;
+  }
+
+  #send(watcher: FeedWatcher, change: Change): boolean {
+    const { frame, json } = this.#message(change, watcher.origin);
+    return watcher.send(frame, json);
   }
 
   #ready(watcher: FeedWatcher): void {
+    this.#placesLeft.delete(watcher);
     watcher.caughtUpTo(null);
     const frame: FeedFrame = { type: "ready", cursor: this.#store.lastCursor() };
     watcher.send(frame, JSON.stringify(frame));

@@ -361,6 +361,64 @@ describe("places in the queue", () => {
   });
 });
 
+/** Jobs that wait in a lane of their own model, and in the catalog; first in line first. */
+async function inLine(catalog: ReturnType<typeof newCatalog>["catalog"], model: string, count: number, prompt = "a") {
+  const lane = laneStub(env, laneName(configured(), model));
+  const ids: string[] = [];
+  for (let n = 1; ids.length < count; n++) {
+    const answer = await lane.enqueue({ jobId: jobId(n), client: "ann", priority: "normal", round: 1 }, false);
+    if (answer.place === null) continue;
+    ids.push(jobId(n));
+    await catalog.record(catalogEntry({ n, seq: 3, status: "queued", model, prompt }));
+  }
+  return { ids, leave: (id: string) => lane.leave(id) };
+}
+
+describe("a watcher that resumes", () => {
+  it("hears where jobs wait now, for that moved while it was away", async () => {
+    const { catalog, object, open } = newCatalog();
+    const { ids, leave } = await inLine(catalog, "qwen-image-edit-max", 3);
+    // Its laptop sleeps: the server takes it for one who listens.
+    const asleep = listen(await open("ws", null));
+    const { cursor } = await asleep.frame();
+    await runDurableObjectAlarm(object);
+    await leave(ids[0] ?? "");
+    await catalog.forget(ids[0] ?? "");
+    await runDurableObjectAlarm(object);
+    const awake = listen(await open("ws", cursor));
+    const heard: unknown[] = [];
+    for (let frame = await awake.frame(); frame.type !== "ready"; frame = await awake.frame()) {
+      heard.push(frame.type === "job" ? [frame.job.id, frame.job.queue?.position] : `${frame.id} gone`);
+    }
+    expect(heard.shift()).toBe(`${ids[0]} gone`);
+    expect(heard.sort()).toEqual([
+      [ids[1], 1],
+      [ids[2], 2],
+    ]);
+  });
+
+  it("by a stream that it reads slowly is told all places, and those that move meanwhile again, before it is ready", async () => {
+    const { catalog, object, open } = newCatalog();
+    // Together well above what a stream keeps for a reader.
+    const { ids, leave } = await inLine(catalog, "wan2.5-t2i-preview", 250, "long ".repeat(1_200));
+    const { cursor } = await listen(await open("ws", null)).frame();
+    await runDurableObjectAlarm(object);
+    const stream = streamFrames(await open("sse", cursor));
+    const heard = new Map<string, number | null | undefined>();
+    const first = await stream.frame();
+    expect(first.frame.type).toBe("job");
+    await leave(ids[0] ?? "");
+    await catalog.forget(ids[0] ?? "");
+    await runDurableObjectAlarm(object);
+    for (let { frame } = first; frame.type !== "ready"; frame = (await stream.frame()).frame) {
+      if (frame.type === "job") heard.set(frame.job.id, frame.job.queue?.position);
+      else heard.delete(frame.id);
+    }
+    await stream.cancel();
+    expect([...heard].sort()).toEqual(ids.slice(1).map((id, index) => [id, index + 1]));
+  });
+});
+
 describe("PlaceWatch", () => {
   it("leaves out jobs that their lane does not know", async () => {
     const places = new PlaceWatch(env);
