@@ -640,4 +640,41 @@ describe("signing in", () => {
     await lamp(page, "polling").waitFor();
     await card(page, "seen by the operator").locator("img[data-developed]").waitFor();
   });
+
+  it("keeps an operator's list up to date without a feed: what is deleted goes, and what is old goes on", async () => {
+    const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+    const submit = async (prompt: string) => {
+      const url = `${guarded.baseUrl}/api/workflows/image-from-text`;
+      const response = await fetch(url, { method: "POST", headers, body: JSON.stringify({ prompt }) });
+      return (await response.json()) as { id: string };
+    };
+    await guarded.emulator.addFault(hold("older than a page"));
+    await submit("older than a page of newer ones");
+    await guarded.emulator.untilHeld("older than a page");
+    const newer = await Promise.all(Array.from({ length: 24 }, (_, index) => submit(`newer ${index + 1}.`)));
+
+    const sockets: string[] = [];
+    const lists: string[] = [];
+    page.on("websocket", (socket) => sockets.push(socket.url()));
+    page.on("request", (request) => new URL(request.url()).pathname === "/api/jobs" && lists.push(request.url()));
+    await page.goto(guarded.baseUrl);
+    await page.getByLabel("Token").fill(OPERATOR_TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await lamp(page, "polling").waitFor();
+    const old = card(page, "older than a page");
+    for (let pages = 0; pages < 20 && !(await old.isVisible()); pages++) {
+      await page.mouse.wheel(0, 4_000);
+      await page.evaluate(() => new Promise(requestAnimationFrame));
+    }
+    await old.scrollIntoViewIfNeeded();
+    await guarded.emulator.release("older than a page");
+    await old.locator("img[data-developed]").waitFor();
+    await fetch(`${guarded.baseUrl}/api/jobs/${newer[0]?.id}`, { method: "DELETE", headers });
+    await card(page, "newer 1.").waitFor({ state: "detached" });
+    expect(await card(page, "newer 2.").count()).toBe(1);
+    const before = lists.length;
+    await until("further rounds", async () => lists.length > before + 4 || undefined);
+    expect(sockets).toHaveLength(1);
+    expect(await lamp(page, "polling").count()).toBe(1);
+  }, 120_000);
 });

@@ -1,6 +1,6 @@
 import type { ConnectionState } from "../../client/follow.ts";
 import { worstConnection } from "../state/connection.ts";
-import { feedState } from "./live-jobs.ts";
+import { feedState } from "./live-feed.ts";
 import { createStore } from "./store.ts";
 
 /** How the connection of the job that is looked at fares; live when none is. */

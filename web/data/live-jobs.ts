@@ -1,5 +1,3 @@
-import { DarkroomProblem } from "../../client/errors.ts";
-import type { ConnectionState } from "../../client/follow.ts";
 import type { Job } from "../../schemas/job.ts";
 import { announcementOf } from "../state/announcement.ts";
 import {
@@ -12,22 +10,15 @@ import {
   STATUSES_OF,
 } from "../state/job-list.ts";
 import { type ListedJob, listedFromJob } from "../state/listed-job.ts";
-import { isShutOut } from "./access.ts";
 import { announce } from "./announcer.ts";
 import { darkroom } from "./darkroom.ts";
 import { createStore } from "./store.ts";
 
 /** Jobs a page of the list: about two screens of a laptop. */
-const PAGE_JOBS = 24;
-
-/** Before the feed is given up as broken and opened again; the client itself reconnects far sooner where that helps. */
-const REOPEN_MS = 5_000;
+export const PAGE_JOBS = 24;
 
 /** All jobs that the page knows; kept for as long as the tab lives, so that going back shows them at once. */
 export const jobList = createStore<JobListState>(EMPTY_LIST);
-
-/** How the feed fares. */
-export const feedState = createStore<ConnectionState>("connecting");
 
 function dispatch(action: JobListAction): void {
   jobList.set(reduceJobList(jobList.get(), action));
@@ -50,35 +41,6 @@ export function learnJob(job: Job): void {
 export function forgetJob(id: string): void {
   dispatch({ type: "gone", id });
 }
-
-/**
- * Follows the one live feed until `signal`. What is missed while it is down comes with the reconnection; the first page is
- * fetched once the feed stands, as its contract asks, so that nothing falls between list and feed.
- */
-export async function followFeed(signal: AbortSignal): Promise<void> {
-  let after: number | undefined;
-  while (!signal.aborted) {
-    try {
-      for await (const frame of darkroom.watchAll({ signal, after, onState: (state) => feedState.set(state) })) {
-        if (frame.type === "job") learnJobs([frame.job]);
-        else if (frame.type === "deleted") forgetJob(frame.id);
-        else if (after === undefined) feedStood.set(feedStood.get() + 1);
-        after = frame.cursor;
-      }
-    } catch (error) {
-      if (signal.aborted) return;
-      // The operator sees everyone's jobs, and there is no one feed of them: the list is asked again and again instead.
-      const noFeed = error instanceof DarkroomProblem && error.code === "invalid_query";
-      feedState.set(noFeed ? "polling" : "reconnecting");
-      if (await isShutOut(error)) return;
-      if (noFeed) feedStood.set(feedStood.get() + 1);
-    }
-    await new Promise((resolve) => setTimeout(resolve, REOPEN_MS));
-  }
-}
-
-/** Moves when the first page must be fetched again: the feed stands for the first time, or there is none. */
-export const feedStood = createStore(0);
 
 /** Fetches a filter's first page. Rejects with the client's error. */
 export async function loadFirstPage(filter: Filter): Promise<void> {

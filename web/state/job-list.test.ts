@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { EMPTY_LIST, type Filter, type JobListState, listingOf, reduceJobList } from "./job-list.ts";
+import { EMPTY_LIST, type Filter, type JobListState, listingOf, missingFrom, reduceJobList } from "./job-list.ts";
 import type { ListedJob } from "./listed-job.ts";
 
 const ALL: Filter = { show: "all", workflow: null };
@@ -45,6 +45,22 @@ function page(state: JobListState, filter: Filter, jobs: ListedJob[], nextCursor
 function numbers(state: JobListState, filter: Filter): number[] {
   return listingOf(state, filter).jobs.map(({ id }) => Number(id.slice(4)));
 }
+
+describe("missingFrom", () => {
+  const known = [listed(9), listed(8), listed(5), listed(2)];
+  const missing = (jobs: ListedJob[], ended: boolean) => missingFrom({ jobs, ended }, known).map(({ id }) => id);
+
+  it("names what a page should have held, and nothing beyond its last job", () => {
+    expect(missing([listed(9), listed(5), listed(4)], false)).toEqual([listed(8).id]);
+  });
+  it("takes a list that has ended for the whole", () => {
+    expect(missing([listed(9), listed(5)], true)).toEqual([listed(8).id, listed(2).id]);
+    expect(missing([], true)).toHaveLength(4);
+  });
+  it("names nothing for a page that holds nothing and goes on", () => {
+    expect(missing([], false)).toEqual([]);
+  });
+});
 
 describe("the list of jobs", () => {
   it("shows newest first, whatever order news comes in", () => {

@@ -103,6 +103,25 @@ export function newestFirst(a: Pick<ListedJob, "createdAt" | "id">, b: Pick<List
   return a.id === b.id ? 0 : a.id < b.id ? 1 : -1;
 }
 
+/** What lists have answered: newest first, without a gap, down to the last of them. */
+export interface Listed {
+  readonly jobs: readonly ListedJob[];
+  /** Nothing follows. */
+  readonly ended: boolean;
+}
+
+/** Whether a job would be in the list if it belonged there: the list goes down as far as its age. */
+export function reaches({ jobs, ended }: Listed, job: Pick<ListedJob, "createdAt" | "id">): boolean {
+  const last = jobs.at(-1);
+  return ended || (last !== undefined && newestFirst(job, last) <= 0);
+}
+
+/** Those of the known jobs that the list reaches and lacks: they were deleted, or belong there no longer. */
+export function missingFrom(listed: Listed, known: readonly ListedJob[]): ListedJob[] {
+  const ids = new Set(listed.jobs.map(({ id }) => id));
+  return known.filter((job) => !ids.has(job.id) && reaches(listed, job));
+}
+
 export function matches(job: Pick<ListedJob, "status" | "workflow">, filter: Filter): boolean {
   const statuses = STATUSES_OF[filter.show];
   if (statuses !== null && !statuses.includes(job.status)) return false;

@@ -1,6 +1,6 @@
 import { useEffect } from "react";
 import { Route, Switch } from "wouter";
-import { followFeed } from "../data/live-jobs.ts";
+import { followFeed } from "../data/live-feed.ts";
 import { Home } from "./home.tsx";
 import { JobView } from "./job/job-view.tsx";
 import { Lanes } from "./lanes/lanes.tsx";

@@ -1,0 +1,67 @@
+import { DarkroomProblem } from "../../client/errors.ts";
+import type { ConnectionState } from "../../client/follow.ts";
+import { isShutOut } from "./access.ts";
+import { darkroom } from "./darkroom.ts";
+import { listRound } from "./list-round.ts";
+import { forgetJob, learnJobs } from "./live-jobs.ts";
+import { createStore } from "./store.ts";
+
+/** Before the feed is given up as broken and opened again; the client itself reconnects far sooner where that helps. */
+const REOPEN_MS = 5_000;
+
+/** Between two rounds over the lists where there is no feed: as late as news may be under a lamp that says so. */
+const ROUND_MS = 5_000;
+
+/** How the feed fares. */
+export const feedState = createStore<ConnectionState>("connecting");
+
+/** Moves when the first page must be fetched again: the feed stands for the first time, or lists are answered again. */
+export const feedStood = createStore(0);
+
+/**
+ * Follows the one live feed until `signal` or the gate shuts. What is missed while it is down comes with the reconnection; the
+ * first page is fetched once the feed stands, as its contract asks, so that nothing falls between list and feed.
+ */
+export async function followFeed(signal: AbortSignal): Promise<void> {
+  let after: number | undefined;
+  while (!signal.aborted) {
+    try {
+      for await (const frame of darkroom.watchAll({ signal, after, onState: (state) => feedState.set(state) })) {
+        if (frame.type === "job") learnJobs([frame.job]);
+        else if (frame.type === "deleted") forgetJob(frame.id);
+        else if (after === undefined) feedStood.set(feedStood.get() + 1);
+        after = frame.cursor;
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      // The operator sees everyone's jobs, and there is no one feed of them.
+      if (error instanceof DarkroomProblem && error.code === "invalid_query") return followLists(signal);
+      feedState.set("reconnecting");
+      if (await isShutOut(error)) return;
+    }
+    await pause(REOPEN_MS);
+  }
+}
+
+/** In place of a feed: the lists are asked again and again, until `signal` or the gate shuts. */
+async function followLists(signal: AbortSignal): Promise<void> {
+  let stands = false;
+  while (!signal.aborted) {
+    try {
+      await listRound(signal);
+      feedState.set("polling");
+      if (!stands) feedStood.set(feedStood.get() + 1);
+      stands = true;
+    } catch (error) {
+      if (signal.aborted) return;
+      stands = false;
+      feedState.set("reconnecting");
+      if (await isShutOut(error)) return;
+    }
+    await pause(ROUND_MS);
+  }
+}
+
+function pause(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
+}
