@@ -61,6 +61,8 @@ export interface JobRpc {
    * `job_gone`.
    */
   submit(submission: Submission, tellsCatalog?: boolean): Promise<JobAnswer<{ view: JobView; replayed: boolean }>>;
+  /** From whom said `tellsCatalog` and could not, of the job as it was at `seq`: the job does it then. Idempotent. */
+  catalogMissed(seq: number): Promise<void>;
   view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
   /** As `view`, in words; its links start with `origin`. */
   show(viewer: Viewer, origin: string): Promise<JobAnswer<ShownJob>>;

@@ -27,6 +27,11 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     return { ok: true, view: this.#viewOf(known), replayed: true };
   }
 
+  async catalogMissed(seq: number): Promise<void> {
+    this.#engine.apply({ type: "catalog_missed", seq });
+    this.#engine.pump();
+  }
+
   async view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>> {
     const found = this.#find(viewer);
     if (!found.ok) return found;

@@ -50,7 +50,9 @@ export type JobFact =
   | { readonly type: "left"; readonly lane: string }
   /** Upstream was asked to cancel the task; `canceled` false: it would not, or could not be reached. */
   | { readonly type: "task_canceled"; readonly taskId: string; readonly canceled: boolean }
-  | { readonly type: "cataloged"; readonly seq: number };
+  | { readonly type: "cataloged"; readonly seq: number }
+  /** Nobody told the catalog of that, though somebody had said so. */
+  | { readonly type: "catalog_missed"; readonly seq: number };
 
 /** What the machine needs beside the record: the time, a random number in [0, 1), and the settings of the day. */
 export interface JobContext {

@@ -463,6 +463,17 @@ describe("storing", () => {
   });
 });
 
+describe("a catalog that was not told", () => {
+  it("is told after all, unless it has heard of a later change", () => {
+    const job = queued();
+    const believed = jobAfter(job, { type: "cataloged", seq: job.seq });
+    const missed = { type: "catalog_missed", seq: job.seq } as const;
+    expect(jobAfter(believed, missed).outbox.catalogSeq).toBe(0);
+    const later = jobAfter(believed, { type: "cancel" }, { type: "cataloged", seq: job.seq + 1 });
+    expect(jobAfter(later, missed).outbox.catalogSeq).toBe(job.seq + 1);
+  });
+});
+
 describe("retries", () => {
   it("gives up on a failure that is worth one repetition only", () => {
     const timeout = { type: "call_failed", failure: failure({ maxRepeats: 1 }) } as const;

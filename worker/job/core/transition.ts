@@ -89,6 +89,9 @@ function apply(change: Change, fact: JobFact): FactRefusal | null {
     case "cataloged":
       change.outbox({ catalogSeq: Math.max(record.outbox.catalogSeq, fact.seq) });
       return null;
+    case "catalog_missed":
+      if (record.outbox.catalogSeq === fact.seq) change.outbox({ catalogSeq: 0 });
+      return null;
     default:
       return fact satisfies never;
   }

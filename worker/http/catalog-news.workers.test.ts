@@ -1,0 +1,78 @@
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { expect, it } from "vitest";
+import { Job, JobList } from "../../schemas/job.ts";
+import { app } from "./app.ts";
+
+const ORIGIN = "http://localhost:8787";
+
+const ALL = { status: null, workflow: null, limit: 100, cursor: null } as const;
+
+/** The catalogs, which fail to take news `failures` times; `held`: what the list held at the last of them. */
+function failingCatalogs(failures: number) {
+  let left = failures;
+  let held: string[] | null = null;
+  const catalogs = new Proxy(env.CATALOGS, {
+    get: (target, name: keyof typeof env.CATALOGS) =>
+      name !== "getByName"
+        ? target[name]
+        : (client: string) => {
+            const stub = target.getByName(client);
+            return {
+              reserve: (wanted: number, limit: number) => stub.reserve(wanted, limit),
+              recordAll: async (entries: Parameters<typeof stub.recordAll>[0]) => {
+                if (left > 0) {
+                  left -= 1;
+                  const answer = await stub.list(ALL);
+                  held = answer.ok ? answer.entries.map(({ id }) => id) : [];
+                  throw new Error("Durable Object is overloaded.");
+                }
+                await stub.recordAll(entries);
+              },
+            };
+          },
+  });
+  return { vars: { ...env, CATALOGS: catalogs }, left: () => left, held: () => held };
+}
+
+async function listed(): Promise<string[]> {
+  const answer = await app.fetch(new Request(`${ORIGIN}/api/jobs`), env, createExecutionContext());
+  return JobList.parse(await answer.json()).jobs.map(({ id }) => id);
+}
+
+/** Submits until a job waits in line, with nothing of its own to tell, and waits for all that goes on behind its answer. */
+async function waitingJob(vars: object): Promise<string> {
+  const contexts: ExecutionContext[] = [];
+  for (;;) {
+    const context = createExecutionContext();
+    // The first of them tells of all.
+    contexts.push(context);
+    const request = new Request(`${ORIGIN}/api/workflows/image-from-text`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      // Two starts a minute.
+      body: JSON.stringify({ prompt: "a", model: "qwen-image-max" }),
+    });
+    const { id } = Job.parse(await (await app.fetch(request, vars as Env, context)).json());
+    const shown = await app.fetch(new Request(`${ORIGIN}/api/jobs/${id}`), env, createExecutionContext());
+    const { status } = Job.parse(await shown.json());
+    if (status !== "queued") continue;
+    for (const each of contexts) await waitOnExecutionContext(each);
+    return id;
+  }
+}
+
+it("a list that could not be told of a waiting job is told a little later", async () => {
+  const catalogs = failingCatalogs(2);
+  const id = await waitingJob(catalogs.vars);
+  expect(catalogs.left()).toBe(0);
+  expect(catalogs.held()).not.toContain(id);
+  expect(await listed()).toContain(id);
+});
+
+it("a list that cannot be told by the submitter at all is told by the jobs themselves", async () => {
+  const catalogs = failingCatalogs(Number.POSITIVE_INFINITY);
+  const id = await waitingJob(catalogs.vars);
+  expect(catalogs.held()).not.toContain(id);
+  await expect.poll(listed, { timeout: 10_000 }).toContain(id);
+});
