@@ -198,6 +198,18 @@ describe("the operator", () => {
   });
 });
 
+describe("the operator's submission", () => {
+  it.each(["alicia", "null", "constructor"])("is refused for %s, who has no token: no list would show it", async (name) => {
+    const answer = await call(`/api/workflows/image-from-text?client=${name}`, {
+      method: "POST",
+      headers: { ...OPERATOR, "content-type": "application/json" },
+      body: JSON.stringify({ prompt: "a red bicycle" }),
+    });
+    const problem = Problem.parse(await answer.json());
+    expect([answer.status, problem.code, problem.errors?.[0]?.path]).toEqual([400, "invalid_query", "client"]);
+  });
+});
+
 describe("a session", () => {
   it("is opened with a token and closed again", async () => {
     const opened = await call("/api/session", { method: "POST", headers: { ...ALICE, origin: ORIGIN } });

@@ -89,3 +89,10 @@ export function clientOf(c: HttpContext, asker: Asker): string {
   const message = "must name a client: the operator says for which one";
   throw queryProblem("client", message);
 }
+
+/** For whom a job is made: a client that has a token. Of any other no list would show it, and nobody could ask for it. */
+export function submitterOf(c: HttpContext, asker: Asker): string {
+  const client = clientOf(c, asker);
+  if (asker.role === "client" || Object.hasOwn(c.get("config").clientTokens, client)) return client;
+  throw queryProblem("client", "names no client of CLIENT_TOKENS");
+}

@@ -3,7 +3,7 @@ import { paths, type Workflow } from "../../schemas/paths.ts";
 import type { JobView, Submission } from "../job/contract.ts";
 import { newCatalogEntry } from "../job/core/job-view.ts";
 import { jobStub } from "../stubs.ts";
-import { clientOf, requireAsker } from "./asker.ts";
+import { requireAsker, submitterOf } from "./asker.ts";
 import { tellCatalog } from "./catalog-news.ts";
 import { type CheckedSubmission, checkSubmission } from "./checked-submission.ts";
 import { readIdempotencyKey } from "./core/idempotency-key.ts";
@@ -105,7 +105,7 @@ async function placeWithinLimit(c: HttpContext, client: string, key: string | nu
 
 async function submit(c: HttpContext, workflow: Workflow): Promise<Response> {
   const receivedAtMs = Date.now();
-  const client = clientOf(c, requireAsker(c));
+  const client = submitterOf(c, requireAsker(c));
   checkQuery(c);
   const key = idempotencyKeyOf(c);
   brakeSubmissions(c, client);
