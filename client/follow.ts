@@ -1,7 +1,7 @@
 import type { Settings } from "./client-options.ts";
 import { isPassing } from "./errors.ts";
 import { pause } from "./pause.ts";
-import { afterConnection, FRESH_LINK, reconnectDelayMs, wayNow } from "./reconnect-policy.ts";
+import { afterConnection, FRESH_LINK, lastTry, reconnectDelayMs, wayNow } from "./reconnect-policy.ts";
 
 /**
  * How a watcher hears of changes now. `connecting`: not yet. `live`: as they happen. `reconnecting`: not at the moment, and
@@ -41,12 +41,19 @@ export async function* follow<Frame>(
     options.onState?.(state);
   };
   let link = FRESH_LINK;
+  /** A poll got through since the live way last failed: so it is not the server that is away. */
+  let isReachable = false;
   try {
     tell("connecting");
     for (;;) {
       options.signal?.throwIfAborted();
       if (source.live === null || wayNow(link, Date.now()) === "poll") {
-        if ((yield* pollOnce(source, tell)) === "finished") return;
+        const wasReachable: boolean = isReachable || source.live === null;
+        const round: "finished" | "again" | "lost" = yield* pollOnce(source, tell);
+        if (round === "finished") return;
+        isReachable = round !== "lost";
+        // Only a live way that fails while polls get through is given up for a while.
+        if (!wasReachable || !isReachable) link = lastTry(reconnect);
         continue;
       }
       let liveSinceMs: number | null = null;
@@ -58,9 +65,9 @@ export async function* follow<Frame>(
       );
       if (outcome === "finished") return;
       const nowMs = Date.now();
-      const wasPolling = link.pollUntilMs !== null;
+      if (liveSinceMs !== null) isReachable = false;
       link = afterConnection(link, liveSinceMs === null ? 0 : nowMs - liveSinceMs, nowMs, reconnect);
-      if (link.pollUntilMs === null || !wasPolling) tell("reconnecting");
+      if (link.pollUntilMs === null || told !== "polling") tell("reconnecting");
       await pause(reconnectDelayMs(link, reconnect, Math.random()), options.signal);
     }
   } finally {

@@ -32,6 +32,11 @@ export const DEFAULT_RECONNECT_POLICY: ReconnectPolicy = {
 /** Before the first connection. */
 export const FRESH_LINK: LinkState = { failures: 0, pollUntilMs: null };
 
+/** The live way at once; should it fail, polling takes over. */
+export function lastTry(policy: ReconnectPolicy): LinkState {
+  return { failures: policy.failuresBeforePolling - 1, pollUntilMs: null };
+}
+
 /** Which way to go now. */
 export function wayNow(state: LinkState, nowMs: number): "live" | "poll" {
   return state.pollUntilMs !== null && nowMs < state.pollUntilMs ? "poll" : "live";
