@@ -157,3 +157,22 @@ describe("a query", () => {
     }
   });
 });
+
+describe("a part of the page", () => {
+  it("that this version has is kept for a year", async () => {
+    const page = await ask("GET", "/");
+    const [script] = /\/assets\/[\w.-]+\.js/.exec(String(page.body)) ?? [];
+    const answer = await ask("GET", script ?? "/none");
+    expect(answer.status).toBe(200);
+    expect(answer.headers["content-type"]).toMatch(/javascript/);
+    expect(answer.headers["cache-control"]).toBe("public, max-age=31536000, immutable");
+    expect(answer.headers["content-security-policy"]).toContain("default-src 'none'");
+  });
+
+  it("that it does not have is not there, and nobody remembers that", async () => {
+    const answer = await ask("GET", "/assets/viewer-OLDHASH.js");
+    expect(answer.status).toBe(404);
+    expect(answer.headers["cache-control"]).toBe("no-store");
+    expect(Problem.parse(JSON.parse(String(answer.body)))).toMatchObject({ code: "not_found" });
+  });
+});

@@ -1,7 +1,10 @@
 import { app } from "./http/app.ts";
+import { pageAsset } from "./http/page-asset.ts";
 
 export { ClientCatalog } from "./catalog/client-catalog.ts";
 export { GenerationJob } from "./job/generation-job.ts";
 export { LaneDispatcher } from "./lane/lane-dispatcher.ts";
 
-export default { fetch: app.fetch } satisfies ExportedHandler<Env>;
+export default {
+  fetch: async (request, env, context) => (await pageAsset(request, env)) ?? app.fetch(request, env, context),
+} satisfies ExportedHandler<Env>;
