@@ -121,6 +121,8 @@ describe("a session", () => {
     );
     const http = openSession(settings(), owner, "http://localhost:8787", now)?.setCookie;
     expect(http).toMatch(/^darkroom=[\w-]+\.[\w-]+; Path=\/; HttpOnly; SameSite=Strict; Max-Age=604800$/);
+    // Without https elsewhere a browser keeps none, rather than send it in the clear.
+    expect(openSession(settings(), owner, "http://darkroom.example", now)?.setCookie).toMatch(/^__Host-.*; Secure$/);
     expect(closeSession(ORIGIN)).toBe("__Host-darkroom=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0; Secure");
     expect(`${https}${atob((https ?? "").split("=")[1]?.split(".")[0] ?? "")}`).not.toContain(
       sha256Hex("app-new").slice(0, 12),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Config } from "../env.ts";
+import { type Config, isLoopback } from "../env.ts";
 import { sign, verify } from "./signing-keys.ts";
 import { markOf, stillOwns, type TokenOwner } from "./tokens.ts";
 
@@ -20,8 +20,10 @@ export interface SessionOwner {
   readonly endsAtMs: number;
 }
 
+/** Off localhost always: a browser that came without https then keeps no cookie, rather than send it in the clear. */
 function isSecure(origin: string): boolean {
-  return origin.startsWith("https:");
+  const { protocol, hostname } = new URL(origin);
+  return protocol === "https:" || !isLoopback(hostname);
 }
 
 function cookie(origin: string, value: string, maxAgeSeconds: number): string {

@@ -16,6 +16,7 @@ import { clientQuery } from "./openapi/parameters.ts";
 import { returnPending, takePending, tooManyPending } from "./pending-allowance.ts";
 import { ProblemError } from "./problem.ts";
 import { queryCheck } from "./query.ts";
+import { brakeSubmissions } from "./submit-brake.ts";
 
 const checkQuery = queryCheck(clientQuery);
 
@@ -129,6 +130,7 @@ export const jobRoutes = new Hono<HttpEnv>()
   })
   .post(paths.jobRetry(":id"), answersJson, async (c) => {
     const asked = askedJob(c);
+    if (asked.viewer !== null) brakeSubmissions(c, asked.viewer);
     if (c.req.header("if-match") !== undefined) await refuseOtherVersion(c, asked);
     return jobAnswer(c, await retryWithinLimit(c, asked));
   });

@@ -259,6 +259,11 @@ describe("what is refused", () => {
   const images = [A];
   it.each<[string, unknown, unknown]>([
     [
+      "a name in metadata that objects have for themselves",
+      { prompt: "a", images, metadata: JSON.parse('{"__proto__": "x", "a": 1}') },
+      [["/metadata/__proto__", "is no name that can be kept: choose another"]],
+    ],
+    [
       "a thing in metadata",
       { prompt: "a", images, metadata: { a: {}, b: [1], c: "x".repeat(501), d: Number.POSITIVE_INFINITY } },
       [

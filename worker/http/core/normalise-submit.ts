@@ -165,6 +165,10 @@ export function normaliseSubmit(workflow: Workflow, found: Found): NormaliseAnsw
   for (const field of brokenTexts(values)) {
     all.push({ path: pointerOf(`/${field}`), message: "holds half of a character: a surrogate without its pair" });
   }
+  const metadata = values.get("metadata");
+  if (isRecord(metadata) && Object.hasOwn(metadata, "__proto__")) {
+    all.push({ path: pointerOf("/metadata/__proto__"), message: "is no name that can be kept: choose another" });
+  }
   const parsed = Submit[workflow].safeParse(Object.fromEntries(values));
   if (parsed.success && all.length === 0) {
     const { images, ...rest } = parsed.data;

@@ -8,7 +8,7 @@ const STYLE = `
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem}h2{margin-top:3rem;border-bottom:1px solid #8886}h3{margin:2rem 0 .25rem}
 code,pre{font:14px/1.45 ui-monospace,monospace}pre{overflow:auto;padding:.75rem;background:#8881;border-radius:.4rem}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bottom:1px solid #8883}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;overflow-wrap:anywhere;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bottom:1px solid #8883}
 .method{font-weight:700}section:target>h3,tr:target{background:#fd03}details>summary{cursor:pointer}
 nav li{line-height:1.7}
 `;
