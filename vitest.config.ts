@@ -66,7 +66,9 @@ export default defineConfig(async () => {
             include: ["test/**/*.test.ts"],
             testTimeout: 60_000,
             hookTimeout: 180_000,
-            fileParallelism: false,
+            // Mostly waiting: two at once, each with processes, ports and state of its own.
+            maxWorkers: 2,
+            sequence: { groupOrder: 1 },
           },
         },
       ],
