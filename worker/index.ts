@@ -6,5 +6,6 @@ export { GenerationJob } from "./job/generation-job.ts";
 export { LaneDispatcher } from "./lane/lane-dispatcher.ts";
 
 export default {
-  fetch: async (request, env, context) => (await pageAsset(request, env)) ?? app.fetch(request, env, context),
+  fetch: async (request: Request, env: Env, context: ExecutionContext) =>
+    (await pageAsset(request, env)) ?? app.fetch(request, env, context),
 } satisfies ExportedHandler<Env>;

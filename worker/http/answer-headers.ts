@@ -16,7 +16,7 @@ const SECURITY_HEADERS = {
 /** What no handler sets, nor what answers through one. */
 const OURS_ALONE: ReadonlySet<string> = new Set(["X-Request-Id", "Date"]);
 
-/** What every answer carries, for one to be made with: setting each on an answer that is made is a tenth of a poll. */
+/** What every answer carries, for one to be made with: setting each on an answer that is made is a call into the runtime. */
 export function headersOfEveryAnswer(c: HttpContext): Record<string, string> {
   return { "X-Request-Id": c.get("requestId"), Date: new Date().toUTCString(), ...SECURITY_HEADERS };
 }
