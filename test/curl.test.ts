@@ -158,6 +158,11 @@ describe("a query", () => {
   });
 });
 
+it("an event number from the future is not given back as the one to go on from", async () => {
+  const answer = await ask("GET", `${SELF(job)}/events?after=99999`);
+  expect(JSON.parse(String(answer.body))).toEqual({ events: [], nextAfter: job.seq });
+});
+
 describe("a part of the page", () => {
   it("that this version has is kept for a year", async () => {
     const page = await ask("GET", "/");

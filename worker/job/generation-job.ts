@@ -61,7 +61,9 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const found = this.#find(viewer);
     if (!found.ok) return found;
     const events = this.#engine.store.eventsAfter(after, limit);
-    return { ok: true as const, events, nextAfter: events.at(-1)?.seq ?? after, done: isFinal(found.record.state) };
+    // A number from the future would let its holder pass over what is to come.
+    const nextAfter = events.at(-1)?.seq ?? Math.min(after, found.record.seq);
+    return { ok: true as const, events, nextAfter, done: isFinal(found.record.state) };
   }
 
   async image(viewer: Viewer, index: number) {
