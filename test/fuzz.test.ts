@@ -70,12 +70,12 @@ function memory(): Memory | null {
 
 const MB = 2 ** 20;
 
-/** A job that upstream never answers, for sockets to watch. */
+/** A job that upstream never answers, for sockets to watch: ten attempts outlast any run. */
 async function heldJob(): Promise<Job> {
   const answer = await fetch(`${product.baseUrl}/api/workflows/image-from-text`, {
     method: "POST",
     headers: { authorization: `Bearer ${tokenOf(NEIGHBOUR)}`, "content-type": "application/json" },
-    body: JSON.stringify({ prompt: "a picture that never comes [fault:hang]", model: "wan2.6-t2i" }),
+    body: JSON.stringify({ prompt: "a picture that never comes [fault:hang]", model: "qwen-image-3.0", maxAttempts: 10 }),
   });
   return Job.parse(await answer.json());
 }
