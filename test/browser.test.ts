@@ -467,6 +467,9 @@ describe("on other devices", () => {
     const link = page.getByRole("link", { name: "typed and sent by keyboard" }).first();
     await link.waitFor();
     await link.focus();
+    // The card is the same from the line to the image: the focus stays where it is.
+    await card(page, "typed and sent by keyboard").locator("img[data-developed]").waitFor();
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("typed and sent by keyboard");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { level: 1, name: "Job: typed and sent by keyboard" }).waitFor();
     await page.getByText("1472×1104", { exact: true }).first().waitFor();

@@ -75,7 +75,11 @@ async function heldJob(): Promise<Job> {
   const answer = await fetch(`${product.baseUrl}/api/workflows/image-from-text`, {
     method: "POST",
     headers: { authorization: `Bearer ${tokenOf(NEIGHBOUR)}`, "content-type": "application/json" },
-    body: JSON.stringify({ prompt: "a picture that never comes [fault:hang]", model: "qwen-image-3.0", maxAttempts: 10 }),
+    body: JSON.stringify({
+      prompt: "a picture that never comes [fault:hang]",
+      model: "qwen-image-3.0",
+      maxAttempts: 10,
+    }),
   });
   return Job.parse(await answer.json());
 }

@@ -43,6 +43,11 @@ export function useServerNow(): number {
   return useSyncExternalStore(subscribe, () => tickMs);
 }
 
+/** The same for a view that counts only at times; meanwhile it is 0, and the view rests. */
+export function useServerNowWhile(isCounting: boolean): number {
+  return useSyncExternalStore(subscribe, () => (isCounting ? tickMs : 0));
+}
+
 const MINUTE_MS = 60_000;
 
 /** The server's time to the minute: for words like "3 min ago", which need no second. */
