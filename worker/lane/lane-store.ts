@@ -58,10 +58,15 @@ function leaseOf(row: LeaseRow): LeaseEntry {
   };
 }
 
-/** `LaneStorage` in the object's SQLite. Every question but `everyone`, `watched` and those about all leases reads one row. */
+/**
+ * `LaneStorage` in the object's SQLite. Every question but `everyone`, `watched` and those about all leases, and
+ * the first for one lease, reads one row. A write that is rolled back must take this with it: what is in memory is ahead then.
+ */
 export class LaneStore implements LaneStorage {
   readonly #sql: SqlStorage;
   #hasTables: boolean;
+  /** Who holds a lease, once asked: most who ask for theirs have just been submitted and hold none. */
+  #leased: Set<string> | null = null;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -105,11 +110,6 @@ export class LaneStore implements LaneStorage {
     return row === undefined ? null : entryOf(row);
   }
 
-  lastSeq(priority: Priority, turn: number): number | null {
-    const query = "SELECT seq FROM waiting WHERE priority = ? AND turn = ? ORDER BY seq DESC LIMIT 1";
-    return this.#rows<{ seq: number }>(query, PRIORITIES.indexOf(priority), turn)[0]?.seq ?? null;
-  }
-
   insertWaiting(entry: WaitingEntry): void {
     const { priority, turn, seq, jobId, client, round, watched } = entry;
     this.#write(
@@ -149,6 +149,8 @@ export class LaneStore implements LaneStorage {
   }
 
   lease(jobId: string): LeaseEntry | null {
+    this.#leased ??= new Set(this.#rows<{ job_id: string }>("SELECT job_id FROM leases").map((row) => row.job_id));
+    if (!this.#leased.has(jobId)) return null;
     const row = this.#rows<LeaseRow>("SELECT * FROM leases WHERE job_id = ?", jobId)[0];
     return row === undefined ? null : leaseOf(row);
   }
@@ -169,6 +171,7 @@ export class LaneStore implements LaneStorage {
       lease.endsAtMs,
       lease.countedAtMs,
     );
+    this.#leased?.add(lease.jobId);
   }
 
   updateLease(lease: LeaseEntry): void {
@@ -178,6 +181,7 @@ export class LaneStore implements LaneStorage {
 
   deleteLease(jobId: string): void {
     this.#write("DELETE FROM leases WHERE job_id = ?", jobId);
+    this.#leased?.delete(jobId);
   }
 
   runningSinceMs(): readonly number[] {

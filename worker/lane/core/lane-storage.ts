@@ -36,8 +36,6 @@ export interface LaneStorage {
   /** The first of a priority's line. */
   head(priority: Priority): WaitingEntry | null;
   waiting(jobId: string): WaitingEntry | null;
-  /** The last `seq` in a turn. */
-  lastSeq(priority: Priority, turn: number): number | null;
   insertWaiting(entry: WaitingEntry): void;
   /** Changes `round` and `watched` only. */
   updateWaiting(entry: WaitingEntry): void;

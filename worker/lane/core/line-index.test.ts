@@ -24,6 +24,9 @@ describe("LineIndex", () => {
         left.forEach((key, before) => {
           expect(index.countBefore(key)).toBe(before);
         });
+        for (let turn = 0; turn <= 61; turn += 1) {
+          expect(index.lastSeq(turn)).toBe(left.findLast((key) => key.turn === turn)?.seq ?? null);
+        }
         for (const key of removed) {
           if (key === undefined) continue;
           const before = left.filter((each) => each.turn < key.turn || (each.turn === key.turn && each.seq < key.seq));

@@ -50,6 +50,16 @@ export class LineIndex<Key extends LineKey = LineKey> {
     return this.#chunks.at(-1)?.at(-1) ?? null;
   }
 
+  /** The last `seq` of a turn; `null` when nobody stands in it. */
+  lastSeq(turn: number): number | null {
+    const after = { turn: turn + 1, seq: Number.NEGATIVE_INFINITY };
+    const at = this.#chunkFor(after);
+    const chunk = this.#chunks[at] ?? [];
+    const index = lowerBound(chunk.length, (i) => isBefore(chunk[i] ?? after, after));
+    const key = index > 0 ? chunk[index - 1] : this.#chunks[at - 1]?.at(-1);
+    return key?.turn === turn ? key.seq : null;
+  }
+
   /** A key that is in already is not added again. */
   add(key: Key): void {
     const at = Math.min(this.#chunkFor(key), Math.max(0, this.#chunks.length - 1));

@@ -52,14 +52,16 @@ export class Line {
   }
 
   isEmpty(): boolean {
+    if (this.#memory !== null) return this.size() === 0;
     return PRIORITIES.every((priority) => this.#storage.head(priority) === null);
   }
 
   /** The place that a job gets at the end of its client's line. Nothing is stored yet. */
   placeFor(ticket: Ticket, watched: boolean, turns: Turns): WaitingEntry {
     const { jobId, client, priority, round } = ticket;
-    const turn = nextTurn(turns, priority, this.#loaded().lastTurn(priority, client));
-    const seq = (this.#storage.lastSeq(priority, turn) ?? 0) + 1;
+    const memory = this.#loaded();
+    const turn = nextTurn(turns, priority, memory.lastTurn(priority, client));
+    const seq = (memory.order[priority].lastSeq(turn) ?? 0) + 1;
     return { jobId, client, priority, round, turn, seq, watched };
   }
 

@@ -15,7 +15,6 @@ export class MemoryStorage implements LaneStorage {
   readonly #waiting = new Map<string, WaitingEntry>();
   readonly #watched = new Map<string, WaitingEntry>();
   readonly #leases = new Map<string, LeaseEntry>();
-  #joined = 0;
 
   loadState(): LaneState | null {
     return this.#state;
@@ -33,14 +32,8 @@ export class MemoryStorage implements LaneStorage {
     return this.#waiting.get(jobId) ?? null;
   }
 
-  /** Not the turn's own last, but never less. */
-  lastSeq(): number | null {
-    return this.#joined;
-  }
-
   insertWaiting(entry: WaitingEntry): void {
     if (this.#waiting.has(entry.jobId)) throw new Error(`${entry.jobId} is in line already`);
-    this.#joined += 1;
     this.#set(entry);
   }
 
