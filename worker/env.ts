@@ -37,7 +37,7 @@ export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
-const baseUrl = z.string().transform((text, context) => {
+const upstreamUrl = z.string().transform((text, context) => {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol)) {
     context.addIssue("must be an http(s) address that ends before /api/v1");
@@ -98,7 +98,7 @@ const Vars = z.object({
     .string("is not set: put it with `npx wrangler secret put QWEN_API_KEY`")
     .regex(/^[\x21-\x7e]+$/, "must be printable characters without spaces"),
   QWEN_REGION: z.enum(["sg", "bj", "us", "hk"], "must be sg, bj, us or hk").default("sg"),
-  QWEN_BASE_URL: baseUrl.optional(),
+  QWEN_BASE_URL: upstreamUrl.optional(),
   QWEN_IMAGE_MODEL: modelDoing("image-from-text", "qwen-image-max"),
   QWEN_IMAGE_EDIT_MODEL: modelDoing("image-from-reference", "qwen-image-edit-max"),
   QWEN_TIMEOUT_MS: wholeNumber("QWEN_TIMEOUT_MS", 1000, 280_000, 45_000),
@@ -140,6 +140,8 @@ export interface Config {
   readonly region: Region;
   /** Ends before `/api/v1`. */
   readonly baseUrl: string;
+  /** Of `baseUrl`, with its port where it names one. */
+  readonly upstreamHost: string;
   readonly models: { readonly "image-from-text": string; readonly "image-from-reference": string };
   readonly attemptBudgetMs: number;
   /** From an attempt's start: how long its call may still deliver. Never below the budget; 0 (hang up) becomes the budget. */
@@ -185,12 +187,14 @@ export function readConfig(env: StringEnv): ConfigResult {
   }
   if (!parsed.success || errors.length > 0) return { ok: false, errors };
   const vars = parsed.data;
+  const baseUrl = vars.QWEN_BASE_URL ?? REGION_HOSTS[vars.QWEN_REGION];
   return {
     ok: true,
     config: {
       apiKey: vars.QWEN_API_KEY,
       region: vars.QWEN_REGION,
-      baseUrl: vars.QWEN_BASE_URL ?? REGION_HOSTS[vars.QWEN_REGION],
+      baseUrl,
+      upstreamHost: new URL(baseUrl).host,
       models: { "image-from-text": vars.QWEN_IMAGE_MODEL, "image-from-reference": vars.QWEN_IMAGE_EDIT_MODEL },
       attemptBudgetMs: vars.QWEN_TIMEOUT_MS,
       lateAnswerMs: Math.max(vars.LATE_ANSWER_MS, vars.QWEN_TIMEOUT_MS),

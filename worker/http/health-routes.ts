@@ -23,13 +23,13 @@ function misconfiguredHealth(errors: readonly FieldError[]): Told {
 
 /** Degraded: a lane is blocked, or does not answer. */
 async function configuredHealth(env: Env, config: Config): Promise<Told> {
-  const { region, baseUrl, authMode } = config;
+  const { region, upstreamHost, authMode } = config;
   const reports = await laneReports(env, config, configuredModels(config));
   const lanes = reports
     .filter((report) => report !== null)
     .map(({ model, queued, inProgress, blocked }) => ({ model, queued, inProgress, blocked }));
   const isOk = lanes.length === reports.length && lanes.every((lane) => lane.blocked === null);
-  const upstream = { region, host: new URL(baseUrl).host, keyConfigured: true };
+  const upstream = { region, host: upstreamHost, keyConfigured: true };
   return { status: isOk ? "ok" : "degraded", upstream, lanes, authMode };
 }
 

@@ -35,7 +35,7 @@ export interface Spoil {
 
 /** The name of a model's lane. */
 export function laneOf(model: string): string {
-  return laneName({ baseUrl: env.QWEN_BASE_URL }, model);
+  return laneName({ upstreamHost: new URL(env.QWEN_BASE_URL).host }, model);
 }
 
 const upstream = emulatorControl(env.QWEN_BASE_URL);

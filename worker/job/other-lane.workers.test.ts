@@ -8,7 +8,7 @@ import { newJobRecord } from "./core/job-record.ts";
 import { SYNC_MODEL, type TestJob, testJob } from "./job.fixture.ts";
 
 /** The lane of the same model as it was under the settings of before: another host. */
-const OLD_LANE = laneName({ baseUrl: "https://upstream-of-before.example" }, SYNC_MODEL);
+const OLD_LANE = laneName({ upstreamHost: "upstream-of-before.example" }, SYNC_MODEL);
 
 afterEach(() => reset());
 

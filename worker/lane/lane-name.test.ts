@@ -3,13 +3,13 @@ import { laneModel, laneName } from "./lane-name.ts";
 
 describe("laneName", () => {
   it("names host, port and model, and gives the model back", () => {
-    const name = laneName({ baseUrl: "http://127.0.0.1:9090/base" }, "qwen-image-max");
+    const name = laneName({ upstreamHost: "127.0.0.1:9090" }, "qwen-image-max");
     expect(name).toBe("127.0.0.1:9090|qwen-image-max");
     expect(laneModel(name)).toBe("qwen-image-max");
   });
 
   it("keeps a model's own separator", () => {
-    expect(laneModel(laneName({ baseUrl: "https://example.com" }, "a|b"))).toBe("a|b");
+    expect(laneModel(laneName({ upstreamHost: "example.com" }, "a|b"))).toBe("a|b");
   });
 
   it("knows a name that is none", () => {

@@ -2,8 +2,8 @@
 const SEPARATOR = "|";
 
 /** The name of the lane object of an upstream host and a model: two deployments of one region share nothing else. */
-export function laneName(config: { readonly baseUrl: string }, model: string): string {
-  return `${new URL(config.baseUrl).host}${SEPARATOR}${model}`;
+export function laneName(config: { readonly upstreamHost: string }, model: string): string {
+  return `${config.upstreamHost}${SEPARATOR}${model}`;
 }
 
 /** The model of a lane's name; `null` when the name is not one of `laneName`'s. */

@@ -14,7 +14,7 @@ const T0 = Date.UTC(2026, 10, 23, 12);
 
 /** The lane's own code over the SQLite of a real object, with the rows counted as the bill counts them. */
 function inLane<T>(name: string, work: (lane: ReturnType<typeof laneOver>) => T): Promise<T> {
-  const stub = env.LANES.getByName(laneName({ baseUrl: `https://${name}.example.com` }, "qwen-image-max"));
+  const stub = env.LANES.getByName(laneName({ upstreamHost: `${name}.example.com` }, "qwen-image-max"));
   return runInDurableObject(stub, (_lane, { storage }) => work(laneOver(storage.sql)));
 }
 

@@ -9,7 +9,7 @@ import { laneName } from "./lane-name.ts";
 
 /** Test support: a lane of the tests' own upstream, jobs in it that exist or do not, and time that passes at will. */
 
-export const LANE = laneName({ baseUrl: env.QWEN_BASE_URL }, "qwen-image-max");
+export const LANE = laneName({ upstreamHost: new URL(env.QWEN_BASE_URL).host }, "qwen-image-max");
 export const lane = () => laneStub(env, LANE);
 export const laneObject = (name = LANE) => env.LANES.getByName(name);
 
