@@ -8,19 +8,20 @@ export type RequestFields = FileSubmit;
 
 /**
  * The draft as the API takes it, without its images: only what the person chose and the model supports, so that what is left
- * out stays the server's choice. The model is always named: what was shown is what is asked.
+ * out stays the server's choice. The model is always named, and the size where one is shown as chosen: what was shown is what
+ * is asked.
  */
 export function requestFields(draft: Draft, model: ModelInfo): RequestFields {
   const { supports } = model;
   const negativePrompt = draft.negativePrompt.trim();
   const seed = parseSeed(draft.seed);
-  const sizeTaken = model.sizes.kind !== "none" && draft.size !== null;
+  const size = model.sizes.kind === "none" ? null : (draft.size ?? model.sizes.default);
   const n = Math.min(draft.n, model.maxN);
   return {
     prompt: draft.prompt.trim(),
     model: model.model,
     ...(supports.negativePrompt && negativePrompt !== "" ? { negativePrompt } : {}),
-    ...(sizeTaken && draft.size !== null ? { size: draft.size } : {}),
+    ...(size === null ? {} : { size }),
     ...(n === model.defaultN ? {} : { n }),
     ...(supports.seed && typeof seed === "number" ? { seed } : {}),
     ...(supports.promptExtend && draft.promptExtend !== null ? { promptExtend: draft.promptExtend } : {}),

@@ -60,8 +60,11 @@ describe("a draft", () => {
 });
 
 describe("requestFields", () => {
-  it("names the model and leaves everything else to the server", () => {
-    expect(requestFields(drafted({}), model())).toEqual({ prompt: "a boat", model: "qwen-image-max" });
+  it("names the model and the size that is shown as chosen, and leaves everything else to the server", () => {
+    const shown = { prompt: "a boat", model: "qwen-image-max" };
+    expect(requestFields(drafted({}), model())).toEqual({ ...shown, size: "1664*928" });
+    const automatic = model({ sizes: { kind: "sides", min: 512, max: 2048, default: null } });
+    expect(requestFields(drafted({}), automatic)).toEqual(shown);
   });
   it("is a request that the API takes, with everything set", () => {
     const full = drafted({
@@ -154,14 +157,14 @@ describe("curlLine", () => {
     const draft = drafted({});
     const fields = requestFields(draft, model());
     expect(curlLine("http://localhost:8787", draft, fields, false)).toBe(
-      `curl -sS \\\n  'http://localhost:8787/api/workflows/image-from-text' \\\n  -H 'Content-Type: application/json' \\\n  -d '{"prompt":"a boat","model":"qwen-image-max"}'`,
+      `curl -sS \\\n  'http://localhost:8787/api/workflows/image-from-text' \\\n  -H 'Content-Type: application/json' \\\n  -d '{"prompt":"a boat","model":"qwen-image-max","size":"1664*928"}'`,
     );
     expect(curlLine("http://localhost:8787", draft, fields, true)).toContain("Bearer $DARKROOM_TOKEN");
   });
   it("sends files as a form", () => {
     const draft = drafted({ workflow: "image-from-reference", images: [A_FILE] });
     expect(curlLine("http://h", draft, requestFields(draft, EDIT), false)).toContain(
-      `--form-string 'prompt=a boat' \\\n  --form-string 'model=qwen-image-max' \\\n  -F 'images=@"a.png";type=image/png'`,
+      `--form-string 'prompt=a boat' \\\n  --form-string 'model=qwen-image-max' \\\n  --form-string 'size=1664*928' \\\n  -F 'images=@"a.png";type=image/png'`,
     );
   });
 });
