@@ -50,5 +50,12 @@ export function laneOutlook(lane: LaneReport | undefined, nowMs: number): string
   const freeAtMs = lane.nextStartAt === null ? nowMs : Date.parse(lane.nextStartAt);
   const perStartMs = lane.startsPerMinute > 0 ? 60_000 / lane.startsPerMinute : 0;
   const waitMs = Math.max(0, freeAtMs - nowMs) + lane.queued * perStartMs;
-  return waitMs < 1000 ? `${line}: starts at once.` : `${line}: starts in about ${countdownWords(waitMs)}.`;
+  if (waitMs < 1000) return `${line}: starts at once.`;
+  return `${line}: starts in about ${countdownWords(waitMs)}${waitReason(lane)}.`;
+}
+
+/** Why one must wait, where the line itself does not say so. */
+function waitReason({ pace, queued }: LaneReport): string {
+  if (pace < 1) return `, since upstream throttled: the lane is at ${Math.round(pace * 100)} % of its pace`;
+  return queued === 0 ? ", when the quota allows the next start" : "";
 }

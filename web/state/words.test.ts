@@ -54,6 +54,11 @@ describe("quotas and lanes", () => {
     expect(laneOutlook({ ...lane, queued: 3, nextStartAt: new Date(20_000).toISOString() }, 0)).toBe(
       "3 in line: starts in about 1:50 min.",
     );
+    const used = { ...lane, nextStartAt: new Date(20_000).toISOString() };
+    expect(laneOutlook(used, 0)).toBe("Nothing in line: starts in about 20 s, when the quota allows the next start.");
+    expect(laneOutlook({ ...used, pace: 0.7 }, 0)).toBe(
+      "Nothing in line: starts in about 20 s, since upstream throttled: the lane is at 70 % of its pace.",
+    );
     expect(laneOutlook({ ...lane, mode: "blocked" }, 0)).toMatch(/^On hold/);
   });
   it("tells a careful lane from an open and a blocked one", () => {
