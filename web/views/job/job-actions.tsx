@@ -9,6 +9,7 @@ import { Icon } from "../../components/icon.tsx";
 import { composeAgain } from "../../data/again.ts";
 import { cancelJob, retryJob } from "../../data/job-actions.ts";
 import { imageFileName } from "../../state/file-name.ts";
+import { wantsChanges } from "../../state/wants-changes.ts";
 import { DeleteJob } from "./delete-job.tsx";
 import styles from "./job-actions.module.css";
 
@@ -41,11 +42,11 @@ export function JobActions({ job, onChange }: JobActionsProps) {
         </Button>
       )}
       {(job.status === "failed" || job.status === "canceled") && (
-        <Button look="main" busy={busy} onClick={act(retryJob)}>
+        <Button look={wantsChanges(job) ? "plain" : "main"} busy={busy} onClick={act(retryJob)}>
           <Icon name="again" /> Try again
         </Button>
       )}
-      <Button onClick={again}>
+      <Button look={wantsChanges(job) ? "main" : "plain"} onClick={again}>
         <Icon name="edit" /> Again with changes
       </Button>
       <CopyButton
