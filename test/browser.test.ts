@@ -653,7 +653,7 @@ describe("signing in", () => {
       return (await response.json()) as { id: string };
     };
     await guarded.emulator.addFault(hold("older than a page"));
-    await submit("older than a page of newer ones");
+    const oldest = await submit("older than a page of newer ones");
     await guarded.emulator.untilHeld("older than a page");
     const newer = await Promise.all(Array.from({ length: 24 }, (_, index) => submit(`newer ${index + 1}.`)));
 
@@ -676,6 +676,9 @@ describe("signing in", () => {
     await fetch(`${guarded.baseUrl}/api/jobs/${newer[0]?.id}`, { method: "DELETE", headers });
     await card(page, "newer 1.").waitFor({ state: "detached" });
     expect(await card(page, "newer 2.").count()).toBe(1);
+    // Further down than the newest page, and finished.
+    await fetch(`${guarded.baseUrl}/api/jobs/${oldest.id}`, { method: "DELETE", headers });
+    await old.waitFor({ state: "detached" });
     const before = lists.length;
     await until("further rounds", async () => lists.length > before + 4 || undefined);
     expect(sockets).toHaveLength(1);

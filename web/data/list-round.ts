@@ -7,27 +7,61 @@ import { forgetJob, jobList, learnJob, learnJobs, PAGE_JOBS } from "./live-jobs.
 /** Jobs a page of the unfinished ones: as many as the API gives at once. */
 const UNFINISHED_PAGE_JOBS = 100;
 
+/** Jobs a page further down the list: likewise. */
+const SWEEP_PAGE_JOBS = 100;
+
 /** Jobs looked up one by one in a round; the next round goes on with the rest. */
 const LOOKUPS = 8;
 
+/** One way down the list, a page a round. */
+interface Sweep {
+  /** As known when it began: what came later is above it. */
+  readonly known: readonly ListedJob[];
+  readonly found: readonly ListedJob[];
+  readonly cursor: string;
+}
+
 /**
- * Brings the known jobs up to date without a feed: the newest page, all unfinished ones as far down as any is known, and by
- * itself each job that these lists should have held and did not: it was finished or deleted. Rejects with the client's error,
- * or the signal's reason.
+ * Brings the known jobs up to date without a feed. Each round asks for the newest page and for all unfinished jobs as far down
+ * as any is known; a page more of the rest is asked for in each, down to the oldest known job and then anew. Each job that these
+ * lists should have held and did not is looked up by itself: it was finished or deleted.
  */
-export async function listRound(signal: AbortSignal): Promise<void> {
-  // As known before asking: what is learnt meanwhile may be too new for the answer.
-  const known = [...jobList.get().jobs.values()];
-  const { jobs, nextCursor } = await darkroom.list({ limit: PAGE_JOBS, signal });
-  const newest = { jobs, ended: nextCursor === null };
-  learnJobs(newest.jobs);
-  const missing = missingFrom(newest, known);
-  if (!newest.ended) {
-    const unfinished = known.filter(({ done }) => !done);
-    missing.push(...missingFrom(await listUnfinished(unfinished, signal), unfinished));
+export class ListRounds {
+  #sweep: Sweep | null = null;
+
+  /** One round. Rejects with the client's error, or the signal's reason. */
+  async next(signal: AbortSignal): Promise<void> {
+    // As known before asking: what is learnt meanwhile may be too new for the answer.
+    const known = [...jobList.get().jobs.values()];
+    const { jobs, nextCursor } = await darkroom.list({ limit: PAGE_JOBS, signal });
+    const newest = { jobs, ended: nextCursor === null };
+    learnJobs(newest.jobs);
+    const missing = missingFrom(newest, known);
+    if (nextCursor !== null) {
+      const unfinished = known.filter(({ done }) => !done);
+      missing.push(...missingFrom(await listUnfinished(unfinished, signal), unfinished));
+      this.#sweep ??= { known, found: newest.jobs, cursor: nextCursor };
+      missing.push(...(await this.#goDown(this.#sweep, signal)));
+    }
+    const ids = [...new Set(missing.map(({ id }) => id))];
+    await Promise.all(ids.slice(0, LOOKUPS).map((id) => lookUp(id, signal)));
   }
-  const ids = [...new Set(missing.map(({ id }) => id))];
-  await Promise.all(ids.slice(0, LOOKUPS).map((id) => lookUp(id, signal)));
+
+  /** A page further down; answers the jobs that it should have held. */
+  async #goDown({ known, found, cursor }: Sweep, signal: AbortSignal): Promise<ListedJob[]> {
+    // Nothing is known below: nothing to ask for.
+    if (known.every((job) => reaches({ jobs: found, ended: false }, job))) {
+      this.#sweep = null;
+      return [];
+    }
+    const page = await darkroom.list({ limit: SWEEP_PAGE_JOBS, cursor, signal });
+    const { jobs } = jobList.get();
+    // What nobody has scrolled to stays unknown: else each way down would lead further than the one before.
+    learnJobs(page.jobs.filter(({ id }) => jobs.has(id)));
+    const listed = { jobs: [...found, ...page.jobs], ended: page.nextCursor === null };
+    this.#sweep = page.nextCursor === null ? null : { known, found: listed.jobs, cursor: page.nextCursor };
+    return missingFrom(listed, known).filter(({ id }) => jobs.has(id));
+  }
 }
 
 /** The unfinished jobs, from the newest down to the oldest of `known`. */

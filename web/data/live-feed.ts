@@ -2,7 +2,7 @@ import { DarkroomProblem } from "../../client/errors.ts";
 import type { ConnectionState } from "../../client/follow.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
-import { listRound } from "./list-round.ts";
+import { ListRounds } from "./list-round.ts";
 import { forgetJob, learnJobs } from "./live-jobs.ts";
 import { createStore } from "./store.ts";
 
@@ -45,10 +45,11 @@ export async function followFeed(signal: AbortSignal): Promise<void> {
 
 /** In place of a feed: the lists are asked again and again, until `signal` or the gate shuts. */
 async function followLists(signal: AbortSignal): Promise<void> {
+  const rounds = new ListRounds();
   let stands = false;
   while (!signal.aborted) {
     try {
-      await listRound(signal);
+      await rounds.next(signal);
       feedState.set("polling");
       if (!stands) feedStood.set(feedStood.get() + 1);
       stands = true;
