@@ -33,6 +33,7 @@ export function MoreOptions({ draft, model, findings }: FieldProps) {
             </label>
             <textarea
               id="negative-prompt"
+              dir="auto"
               className={field.control}
               rows={2}
               value={draft.negativePrompt}

@@ -17,6 +17,7 @@ export function PromptField({ draft, model, findings }: FieldProps) {
       </div>
       <textarea
         id="prompt"
+        dir="auto"
         className={styles.prompt}
         value={draft.prompt}
         onChange={({ target }) => changeDraft({ type: "set", change: { prompt: target.value } })}

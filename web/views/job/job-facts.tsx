@@ -29,7 +29,11 @@ export function JobFacts({ job }: { readonly job: Job }) {
             </ol>
           </Fact>
         )}
-        {request.negativePrompt !== null && <Fact term="Negative prompt">{request.negativePrompt}</Fact>}
+        {request.negativePrompt !== null && (
+          <Fact term="Negative prompt">
+            <bdi>{request.negativePrompt}</bdi>
+          </Fact>
+        )}
         <Fact term="Size">{request.size === null ? "left to the model" : shownSize(request.size)}</Fact>
         <Fact term="Images">{request.n}</Fact>
         <Fact term="Seed">{request.seed ?? "random"}</Fact>

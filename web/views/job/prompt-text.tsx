@@ -11,7 +11,7 @@ export function PromptText({ text }: { readonly text: string }) {
   const long = text.length > LONG_CHARS;
   return (
     <div>
-      <p className={styles.prompt} data-folded={(long && !open) || undefined}>
+      <p dir="auto" className={styles.prompt} data-folded={(long && !open) || undefined}>
         {text}
       </p>
       {long && (

@@ -27,7 +27,7 @@ export function CardFrame({ job, fraction, children }: CardFrameProps) {
       <div className={styles.progress}>
         {fraction !== null && <ProgressLine fraction={fraction} label={`Estimated progress of ${job.prompt}`} />}
       </div>
-      <h3 className={styles.prompt}>
+      <h3 className={styles.prompt} dir="auto">
         <Link href={paths.jobPage(job.id)} className={styles.cover}>
           {job.prompt}
         </Link>
