@@ -168,6 +168,28 @@ describe("watch", () => {
     );
   });
 
+  it.each([5, 6, 7, 8])(
+    "is live again at once after an outage of %i calls, and does not poll for a while first",
+    async (outage) => {
+      const poll = pollable(3);
+      let calls = 0;
+      const { client } = await start(
+        {
+          answer: (request, number) => (++calls <= outage ? "cut" : poll(request, number)),
+          socket: (socket) => {
+            if (++calls <= outage) socket.terminate();
+            else for (const seq of [1, 2, 3]) socket.send(text(eventFrame(seq, 3)));
+          },
+        },
+        { timing: pollSoon },
+      );
+      const states: ConnectionState[] = [];
+      const frames = await collect(client.watch(JOB_ID, { after: 0, onState: (state) => states.push(state) }));
+      expect(eventSeqs(frames)).toEqual([1, 2, 3]);
+      expect(states.slice(-2)).toEqual(["live", "closed"]);
+    },
+  );
+
   it("goes on by poll exactly where a socket left off", async () => {
     const poll = pollable(6);
     const { client } = await start(

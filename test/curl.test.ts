@@ -86,14 +86,17 @@ describe("every answer to GET", () => {
     "%s is the same to HEAD, without the body and with its length",
     async (_name, path, headers, status) => {
       const { etag = "" } = (await ask("HEAD", SELF(job))).headers;
-      const got = await ask("GET", path(job), headers(etag));
+      const before = await ask("GET", path(job), headers(etag));
       const head = await ask("HEAD", path(job), headers(etag));
-      expect(got.status).toBe(status);
+      // A text tells how long ago things were, and may be a letter longer by now: HEAD says the one or the other.
+      const after = await ask("GET", path(job), headers(etag));
+      expect(before.status).toBe(status);
       expect(head.status).toBe(status);
       expect(head.body.byteLength).toBe(0);
-      expect(lasting(head)).toEqual(lasting(got));
+      expect([lasting(before), lasting(after)]).toContainEqual(lasting(head));
+      const lengths = [before, after].map(({ body }) => String(body.byteLength));
       // An empty body's length goes without saying.
-      if (got.body.byteLength > 0) expect(head.headers["content-length"]).toBe(String(got.body.byteLength));
+      if (before.body.byteLength > 0) expect(lengths).toContain(head.headers["content-length"]);
     },
   );
 
