@@ -5,6 +5,7 @@ import type { TextSubmit } from "../../schemas/submit.ts";
 import { checkAgainstModel, countRule, sizeRule } from "../dashscope/check-request.ts";
 import { type ModelFacts, modelFor, modelsDoing } from "../dashscope/models.ts";
 import type { Config } from "../env.ts";
+import type { LeftOut } from "../job/contract.ts";
 import type { Found } from "./core/given-fields.ts";
 import { type FormFile, type NormaliseAnswer, normaliseSubmit } from "./core/normalise-submit.ts";
 import { ProblemError } from "./problem.ts";
@@ -15,12 +16,15 @@ export interface CheckedSubmission {
   readonly model: string;
   /** All of the job's request but the images. */
   readonly request: Omit<JobRequest, "images">;
+  readonly leftOut: readonly LeftOut[];
   readonly sources: readonly (string | FormFile)[];
   readonly metadata: Metadata;
   readonly warnings: readonly Warning[];
   /** Where the client wrote a field, for what is found wrong with it later. */
   pointerOf(path: string): string;
 }
+
+const FILLED_IN = ["model", "n", "maxAttempts", "deadlineSeconds"] as const satisfies readonly LeftOut[];
 
 function invalid(errors: readonly FieldError[]): ProblemError {
   const [first] = errors;
@@ -87,6 +91,7 @@ export function checkSubmission(workflow: Workflow, found: Found, config: Config
     workflow,
     model: name,
     request,
+    leftOut: FILLED_IN.filter((field) => submit[field] === undefined),
     sources: submit.images,
     metadata: submit.metadata ?? {},
     warnings,

@@ -1,3 +1,4 @@
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { EventPage } from "../../schemas/event.ts";
@@ -6,6 +7,7 @@ import { Limits } from "../../schemas/limits.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { inputKey } from "../results/keys.ts";
 import { framedPng } from "../results/test-image.ts";
+import { app } from "./app.ts";
 
 const ORIGIN = "http://localhost:8787";
 const UNKNOWN = "job_000000000000000000000";
@@ -99,6 +101,19 @@ describe("an Idempotency-Key", () => {
     const problem = await codeOf(await submit({ prompt: "b", seed: 1 }, { "idempotency-key": "key-2" }), 422);
     expect(problem.code).toBe("idempotency_key_reused");
     expect(problem.errors?.map((error) => error.path)).toEqual(["/prompt"]);
+  });
+
+  it("answers the same job after a deploy that changed what a submission leaves to the settings", async () => {
+    const body = { prompt: "a", seed: 1 };
+    const first = await jobOf(await submit(body, { "idempotency-key": "key-4" }), 202);
+    const deployed = { ...env, MAX_ATTEMPTS: "2", QWEN_IMAGE_MODEL: "qwen-image-plus" };
+    const headers = { "content-type": "application/json", "idempotency-key": "key-4" };
+    const init = { method: "POST", body: JSON.stringify(body), headers };
+    const context = createExecutionContext();
+    const again = await app.fetch(new Request(`${ORIGIN}/api/workflows/image-from-text`, init), deployed, context);
+    expect((await jobOf(again, 202)).id).toBe(first.id);
+    expect(again.headers.get("idempotency-replayed")).toBe("true");
+    await waitOnExecutionContext(context);
   });
 
   it("makes a new job once its job was deleted, and answers that from then on", async () => {

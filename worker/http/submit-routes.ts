@@ -62,12 +62,12 @@ async function place(
   checked: CheckedSubmission,
   inputs: ReadInputs,
 ): Promise<Placed> {
-  const { workflow, model, metadata } = checked;
+  const { workflow, model, leftOut, metadata } = checked;
   const request = { ...checked.request, images: [...inputs.images] };
   const warnings = [...checked.warnings, ...inputs.warnings];
   for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
     const id = newJobId(client, key, generation);
-    const submission = { id, client, workflow, model, request, metadata, warnings, idempotencyKey: key };
+    const submission = { id, client, workflow, model, request, leftOut, metadata, warnings, idempotencyKey: key };
     const answer = await submitTo(c, submission, inputs.files);
     if (answer.ok) {
       if (!answer.replayed) tellCatalog(c, client, newCatalogEntry(answer.view));

@@ -6,6 +6,9 @@ import type { Lease, Place } from "../lane/contract.ts";
 /** Who asks: a client's name; null for one who may see every client's jobs (the operator, a signed link). */
 export type Viewer = string | null;
 
+/** What a deployment's settings or its model table fill in where a client says nothing. */
+export type LeftOut = "model" | "n" | "maxAttempts" | "deadlineSeconds";
+
 /** Everything a job is made of; checked before it comes here. Uploaded images are in R2 already. */
 export interface Submission {
   readonly id: string;
@@ -13,6 +16,8 @@ export interface Submission {
   readonly workflow: Workflow;
   readonly model: string;
   readonly request: JobRequest;
+  /** Which of the request's fields, or the model, the client left to us. */
+  readonly leftOut: readonly LeftOut[];
   readonly metadata: Metadata;
   readonly warnings: readonly Warning[];
   readonly idempotencyKey: string | null;

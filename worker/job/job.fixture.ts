@@ -74,6 +74,7 @@ export class TestJob {
         ...request,
         prompt: this.prompt,
       },
+      leftOut: [],
       metadata: {},
       warnings: [],
       idempotencyKey: null,

@@ -11,7 +11,7 @@ import type {
 import type { Workflow } from "../../../schemas/paths.ts";
 import type { LeaseOutcome } from "../../lane/contract.ts";
 import type { StoredImage } from "../../results/contract.ts";
-import type { Submission } from "../contract.ts";
+import type { LeftOut, Submission } from "../contract.ts";
 
 /** One try at the job, as stored. A try is over when `outcome` is set; its call may still be open then (`stillOpen`). */
 export interface AttemptRecord {
@@ -95,6 +95,8 @@ export interface JobRecord {
   readonly workflow: Workflow;
   readonly model: string;
   readonly request: JobRequest;
+  /** As in the submission; absent in a job from before it was kept. */
+  readonly leftOut?: readonly LeftOut[];
   readonly metadata: Metadata;
   readonly warnings: readonly Warning[];
   readonly createdAtMs: number;
@@ -149,6 +151,7 @@ export function newJobRecord(submission: Submission, nowMs: number): JobRecord {
     workflow: submission.workflow,
     model: submission.model,
     request: submission.request,
+    leftOut: submission.leftOut,
     metadata: submission.metadata,
     warnings: submission.warnings,
     createdAtMs: nowMs,

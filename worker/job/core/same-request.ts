@@ -1,16 +1,20 @@
 import type { Submission } from "../contract.ts";
 import type { JobRecord } from "./job-record.ts";
 
-/** JSON Pointers of what differs between a job and a submission that came with the same Idempotency-Key; none if equal. */
+/**
+ * JSON Pointers of what differs between a job and a submission that came with the same Idempotency-Key; none if equal. What
+ * both left to us is equal, even if a deploy between them filled it in differently.
+ */
 export function differingFields(record: JobRecord, submission: Submission): string[] {
   const fields: string[] = [];
+  const leftOut = new Set<string>(submission.leftOut.filter((field) => record.leftOut?.includes(field)));
   if (record.workflow !== submission.workflow) fields.push("/workflow");
-  if (record.model !== submission.model) fields.push("/model");
+  if (record.model !== submission.model && !leftOut.has("model")) fields.push("/model");
   if (canonical(record.metadata) !== canonical(submission.metadata)) fields.push("/metadata");
   const before: Record<string, unknown> = record.request;
   const now: Record<string, unknown> = submission.request;
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
-    if (canonical(before[key]) !== canonical(now[key])) fields.push(`/${key}`);
+    if (!leftOut.has(key) && canonical(before[key]) !== canonical(now[key])) fields.push(`/${key}`);
   }
   return fields;
 }

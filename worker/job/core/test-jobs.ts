@@ -44,6 +44,7 @@ export function submission(request: Partial<JobRequest> = {}, patch: Partial<Sub
     workflow: "image-from-text",
     model: "qwen-image-max",
     request: jobRequest(request),
+    leftOut: [],
     metadata: {},
     warnings: [],
     idempotencyKey: null,

@@ -1,0 +1,29 @@
+import { describe, expect, it } from "vitest";
+import type { LeftOut } from "../contract.ts";
+import { newJobRecord } from "./job-record.ts";
+import { differingFields } from "./same-request.ts";
+import { submission } from "./test-jobs.ts";
+
+describe("a submission with a known Idempotency-Key", () => {
+  const before = submission({ prompt: "a", maxAttempts: 4 }, { leftOut: ["maxAttempts", "model"] });
+  const job = newJobRecord(before, 0);
+  const later = (leftOut: readonly LeftOut[]) =>
+    submission({ prompt: "a", maxAttempts: 2 }, { leftOut, model: "qwen-image-plus" });
+
+  it("is the same when what both left to us is filled in differently by now", () => {
+    expect(differingFields(job, later(["maxAttempts", "model"]))).toEqual([]);
+  });
+  it("is another when it now names what it left out, or leaves out what it named", () => {
+    expect(differingFields(job, later(["model"]))).toEqual(["/maxAttempts"]);
+    expect(differingFields(newJobRecord(submission({ prompt: "a" }), 0), later(["maxAttempts", "model"]))).toEqual([
+      "/model",
+      "/maxAttempts",
+    ]);
+  });
+  it("names each other field that differs, and not their order", () => {
+    const metadata = { one: 1, two: 2 };
+    const known = newJobRecord(submission({}, { metadata }), 0);
+    expect(differingFields(known, submission({}, { metadata: { two: 2, one: 1 } }))).toEqual([]);
+    expect(differingFields(known, submission({ prompt: "other", seed: 9 }))).toEqual(["/metadata", "/prompt", "/seed"]);
+  });
+});
