@@ -1,14 +1,14 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { complaintsOf, imagesInSight, launchBrowser, overflowOf, screenshot } from "./support/browser.ts";
-import { type FixtureWorld, fixtureLimits, serveWorld } from "./support/fixture-api.ts";
-import { everyState } from "./support/fixture-wall.ts";
-import { servePageFiles } from "./support/page-files.ts";
+import { complaintsOf, imagesInSight, launchBrowser, overflowOf, screenshot } from "../support/browser.ts";
+import { type FixtureWorld, fixtureLimits, serveWorld } from "../support/fixture-api.ts";
+import { everyState } from "../support/fixture-wall.ts";
+import { servePageFiles } from "../support/page-files.ts";
 
 /*
  * States that are rare or slow to bring about, drawn from sketches of the API's answers. The product itself is driven in
- * `browser.test.ts`.
+ * the other files beside this one.
  */
 
 interface View {

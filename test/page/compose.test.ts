@@ -1,0 +1,212 @@
+import type { Page } from "playwright-core";
+import sharp from "sharp";
+import { beforeEach, describe, expect, it } from "vitest";
+import { imagesInSight, screenshot } from "../support/browser.ts";
+import { card, choose, develop, expectAccessible, hold, ownProduct, refuse, visitorOf } from "../support/page.ts";
+import type { Product } from "../support/product.ts";
+
+/** Short, so that an attempt which died with the Worker is found soon; long beside what the emulator takes. */
+const BUDGET = { QWEN_TIMEOUT_MS: "10000" };
+
+const own = ownProduct({ emulator: { images: "drawn", latencyMs: 400 }, env: BUDGET });
+const visitor = visitorOf(() => own.product.baseUrl);
+
+let product: Product;
+let page: Page;
+beforeEach(() => {
+  product = own.product;
+  page = visitor.page;
+});
+
+async function imagesMade(prompt: string): Promise<number> {
+  return (await product.emulator.ledger(prompt)).images.length;
+}
+
+/** An event that brings an image, as a paste or a drop does. */
+async function bringImage(on: Page, how: "paste" | "drop", name: string, background: string): Promise<void> {
+  const png = await sharp({ create: { width: 300, height: 300, channels: 3, background } })
+    .png()
+    .toBuffer();
+  await on.evaluate(
+    ([kind, file, base64]) => {
+      const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([bytes], file, { type: "image/png" }));
+      const options = { bubbles: true, cancelable: true };
+      const event =
+        kind === "paste"
+          ? new ClipboardEvent(kind, { ...options, clipboardData: transfer })
+          : new DragEvent(kind, { ...options, dataTransfer: transfer });
+      document.querySelector("form")?.dispatchEvent(event);
+    },
+    [how, name, png.toString("base64")] as const,
+  );
+}
+
+describe("a prompt", () => {
+  it("becomes an image that is shown in its shape, opened, enlarged and downloaded", async () => {
+    await page.getByText("Nothing on the line yet").waitFor();
+    await expectAccessible(page);
+    await product.emulator.addFault(hold("a red bicycle"));
+    await choose(page, "9:16 928×1664");
+    await develop(page, "a red bicycle in the rain");
+    await card(page, "a red bicycle").getByText("Developing").waitFor();
+    const blank = await card(page, "a red bicycle").locator("[data-tone]").first().boundingBox();
+    await product.emulator.release("a red bicycle");
+    const image = card(page, "a red bicycle").locator("img[data-developed]");
+    await image.waitFor();
+    const box = await image.boundingBox();
+    expect((box?.width ?? 0) / (box?.height ?? 1)).toBeCloseTo(928 / 1664, 1);
+    expect([Math.round(box?.x ?? -1), Math.round(box?.y ?? -1)]).toEqual([
+      Math.round(blank?.x ?? -2),
+      Math.round(blank?.y ?? -2),
+    ]);
+
+    await page.getByRole("link", { name: "a red bicycle in the rain" }).first().click();
+    await page.getByRole("heading", { level: 1, name: "Job: a red bicycle in the rain" }).waitFor();
+    expect(new URL(page.url()).pathname).toMatch(/^\/jobs\/job_/);
+    await imagesInSight(page);
+    await screenshot(page, "product-job");
+    await expectAccessible(page);
+
+    const downloading = page.waitForEvent("download");
+    await page.getByRole("link", { name: "Download" }).click();
+    const download = await downloading;
+    expect(download.suggestedFilename()).toMatch(/^a-red-bicycle-in-the-rain-.+\.png$/);
+    const saved = await download.path();
+    expect(await sharp(saved).metadata()).toMatchObject({ format: "png", width: 928, height: 1664 });
+
+    await page.getByRole("button", { name: "Enlarge the image" }).click();
+    const viewer = page.getByRole("dialog");
+    await viewer.getByRole("button", { name: "Close" }).waitFor();
+    await page.keyboard.press("1");
+    await viewer.getByText("100 %").waitFor();
+    await screenshot(page, "product-viewer");
+    await expectAccessible(page);
+    await page.keyboard.press("Escape");
+    await viewer.waitFor({ state: "hidden" });
+    expect(visitor.complaints).toEqual([]);
+  });
+
+  it("makes one job when it is sent twice by accident", async () => {
+    await page.getByLabel("Prompt", { exact: true }).fill("pressed in a hurry");
+    await page.getByRole("button", { name: "Develop" }).dblclick();
+    await page.getByLabel("Prompt", { exact: true }).press("Control+Enter");
+    await card(page, "pressed in a hurry").locator("img[data-developed]").waitFor();
+    expect(await card(page, "pressed in a hurry").count()).toBe(1);
+    expect(await imagesMade("pressed in a hurry")).toBe(1);
+  });
+
+  it("is the same submission after a reload, when its answer was lost", async () => {
+    const submits = "**/api/workflows/image-from-text";
+    await page.route(submits, async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    await page.getByLabel("Prompt", { exact: true }).fill("answer lost on the way");
+    await page.getByRole("button", { name: "Develop" }).click();
+    await page.getByRole("alert").getByText("The server cannot be reached").waitFor();
+    await page.unroute(submits);
+    await page.reload();
+    expect(await page.getByLabel("Prompt", { exact: true }).inputValue()).toBe("answer lost on the way");
+    await page.getByRole("button", { name: "Develop" }).click();
+    await page.getByRole("button", { name: "In line" }).waitFor();
+    await card(page, "answer lost").locator("img[data-developed]").waitFor();
+    expect(await card(page, "answer lost").count()).toBe(1);
+    expect(await imagesMade("answer lost on the way")).toBe(1);
+  });
+
+  it("is the same submission still, when the press after a lost answer was turned away", async () => {
+    const submits = "**/api/workflows/image-from-text";
+    const develop = page.getByRole("button", { name: "Develop" });
+    await page.route(submits, async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    await page.getByLabel("Prompt", { exact: true }).fill("turned away in between");
+    await develop.click();
+    await page.getByRole("alert").getByText("The server cannot be reached").waitFor();
+    await page.unroute(submits);
+    // Longer than the page waits by itself, so that the person hears of it.
+    await page.route(submits, (route) => refuse(route, "rate_limited", { "retry-after": "60" }), { times: 1 });
+    await develop.click();
+    await page.getByRole("alert").getByText("Too many requests").waitFor();
+    await develop.click();
+    await page.getByRole("button", { name: "In line" }).waitFor();
+    await card(page, "turned away").locator("img[data-developed]").waitFor();
+    expect(await card(page, "turned away").count()).toBe(1);
+    expect(await imagesMade("turned away in between")).toBe(1);
+  });
+
+  it("is warned of what upstream would cut, and keeps its draft over a reload", async () => {
+    const prompt = `${"many words ".repeat(72)}and the cut tail`;
+    await page.getByLabel("Prompt", { exact: true }).fill(prompt);
+    await page.getByText(/Upstream would silently cut the last \d+ characters, from “/).waitFor();
+    await page.getByText("More options").click();
+    await page.getByLabel("Negative prompt").fill("fog");
+    await page.getByLabel("Seed", { exact: true }).fill("42");
+    await page.reload();
+    expect(await page.getByLabel("Prompt", { exact: true }).inputValue()).toBe(prompt);
+    expect(await page.getByLabel("Negative prompt").inputValue()).toBe("fog");
+    expect(await page.getByLabel("Seed", { exact: true }).inputValue()).toBe("42");
+    await page.getByText("As a curl line").click();
+    await page.getByText("curl -sS").waitFor();
+    await expectAccessible(page);
+    await screenshot(page, "product-compose");
+  });
+
+  it("is refused before it is sent when nothing is said, and the field gets the focus", async () => {
+    await page.getByRole("button", { name: "Develop" }).click();
+    await page.getByText("Say what to draw.").waitFor();
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("prompt");
+  });
+});
+
+describe("reference images", () => {
+  it("are uploaded, shown, ordered, and found again for the next try", async () => {
+    const png = await sharp({ create: { width: 600, height: 400, channels: 3, background: "#c46" } })
+      .png()
+      .toBuffer();
+    await choose(page, "From reference");
+    await page.getByRole("button", { name: "Develop" }).click();
+    await page.getByText("Add a reference image.").waitFor();
+    await page.getByTestId("reference-file").setInputFiles({ name: "bag.png", mimeType: "image/png", buffer: png });
+    await page.getByRole("img", { name: "bag.png" }).waitFor();
+    await bringImage(page, "paste", "logo.png", "#246");
+    await page.getByRole("img", { name: "logo.png" }).waitFor();
+    await bringImage(page, "drop", "strap.png", "#4a6");
+    await page.getByRole("img", { name: "strap.png" }).waitFor();
+    await page.getByRole("button", { name: "Remove image 3, strap.png" }).click();
+    await page.getByRole("button", { name: "Move image 2 to the front by one" }).click();
+    await page.getByRole("button", { name: "Remove image 1, logo.png" }).click();
+    await page
+      .getByTestId("reference-file")
+      .setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("no image") });
+    await page.getByText("notes.txt is not an image that upstream takes").waitFor();
+    await page.reload();
+    await page.getByRole("img", { name: "bag.png" }).waitFor();
+    await expectAccessible(page);
+    await page.getByLabel("What to change").fill("give the bag a blue strap");
+    await page.getByRole("button", { name: "Develop" }).click();
+    await card(page, "blue strap").locator("img[data-developed]").waitFor();
+    await screenshot(page, "product-reference");
+
+    await page.getByRole("link", { name: "give the bag a blue strap" }).first().click();
+    await page.getByText("PNG, 600×400").waitFor();
+    await page.evaluate(() => localStorage.clear());
+    await page.getByRole("button", { name: "Again with changes" }).click();
+    await page.getByRole("img", { name: "bag.png" }).waitFor();
+    expect(await page.getByLabel("What to change").inputValue()).toBe("give the bag a blue strap");
+    expect(visitor.complaints).toEqual([]);
+  });
+
+  it("are taken by address, and a wrong one is named", async () => {
+    await choose(page, "From reference");
+    await page.getByLabel("Address of an image").fill("ftp://example.com/a.png");
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await page.getByText("An address starts with https:// or http://.").waitFor();
+    await page.getByLabel("Address of an image").fill("http://localhost:9/a.png");
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await page.getByRole("button", { name: "Remove image 1, http://localhost:9/a.png" }).waitFor();
+  });
+});

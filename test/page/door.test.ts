@@ -1,0 +1,159 @@
+import { createHash } from "node:crypto";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { card, develop, expectAccessible, hold, lamp, visitorOf } from "../support/page.ts";
+import { type Product, startProduct } from "../support/product.ts";
+import { until } from "../support/until.ts";
+
+const visitor = visitorOf();
+let page: Page;
+beforeEach(() => {
+  page = visitor.page;
+});
+
+describe("a short quota", () => {
+  let slow: Product;
+
+  beforeAll(async () => {
+    slow = await startProduct({
+      env: { LANE_LIMITS: JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 20_000 } }) },
+    });
+  });
+  afterAll(() => slow?.stop());
+
+  it("is told with the place in line and a countdown that goes on, and each card moves up", async () => {
+    await page.goto(slow.baseUrl);
+    await lamp(page, "live").waitFor();
+    await page.getByText("1 start in 20 s for the whole account").waitFor();
+    for (const prompt of ["first of three", "second of three", "third of three"]) {
+      await develop(page, prompt);
+      await card(page, prompt).waitFor();
+    }
+    await card(page, "first of three").locator("img[data-developed]").waitFor();
+    // What is left on the third card, in seconds; undefined while it shows no countdown.
+    const left = async () => {
+      const text = await card(page, "third of three").innerText();
+      const [, minutes = "0", seconds] = /starts in about (?:(\d+):)?(\d+)/.exec(text) ?? [];
+      return seconds === undefined ? undefined : Number(minutes) * 60 + Number(seconds);
+    };
+    const before = await until("a countdown", left);
+    await until("the countdown to go on", async () => ((await left()) ?? before) < before || undefined);
+    // It is next from the start of the second on, and no longer once it starts itself: so it is looked for at once.
+    await card(page, "third of three").getByText("Next in line").waitFor({ timeout: 60_000 });
+    await card(page, "second of three").locator("img[data-developed]").waitFor({ timeout: 60_000 });
+  }, 180_000);
+});
+
+describe("a Worker that is not set up", () => {
+  it("gets a page that names what is missing, and opens by itself once it is mended", async () => {
+    const broken = await startProduct({ env: { QWEN_REGION: "mars" } });
+    try {
+      await page.goto(broken.baseUrl);
+      await page.getByRole("heading", { name: "Not set up yet" }).waitFor();
+      await page.getByText("QWEN_REGION").waitFor();
+      await expectAccessible(page);
+      await broken.kill("worker");
+      await broken.restart({ QWEN_REGION: "sg" });
+      await page.getByRole("heading", { name: "Prints" }).waitFor();
+    } finally {
+      await broken.stop();
+    }
+  });
+});
+
+describe("signing in", () => {
+  let guarded: Product;
+  const OPERATOR_TOKEN = "dr_browser-test-operator";
+  const token = "dr_browser-test-token";
+
+  beforeAll(async () => {
+    const hash = createHash("sha256").update(token).digest("hex");
+    guarded = await startProduct({
+      env: {
+        AUTH_MODE: "token",
+        CLIENT_TOKENS: JSON.stringify({ studio: hash }),
+        ADMIN_TOKEN_SHA256: createHash("sha256").update(OPERATOR_TOKEN).digest("hex"),
+        SIGNING_SECRET: "a signing secret for the browser test",
+      },
+    });
+  });
+  afterAll(() => guarded?.stop());
+
+  it("lets in with a token only, shows images by session, and leaves no token behind", async () => {
+    await page.goto(guarded.baseUrl);
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    await expectAccessible(page);
+    await page.getByLabel("Token").fill("dr_wrong");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("This token is not known here.").waitFor();
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await lamp(page, "live").waitFor();
+    await develop(page, "behind the door");
+    await card(page, "behind the door").locator("img[data-developed]").waitFor();
+    await page.getByRole("link", { name: "behind the door" }).first().click();
+    await page.getByRole("link", { name: "Download" }).waitFor();
+    const kept = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie);
+    expect(kept).not.toContain(token);
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    expect(await page.evaluate(() => JSON.stringify({ ...localStorage }) + document.body.textContent)).not.toContain(
+      "behind the door",
+    );
+    await page.goBack();
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  });
+
+  it("shows an operator everyone's jobs", async () => {
+    await fetch(`${guarded.baseUrl}/api/workflows/image-from-text`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+      body: JSON.stringify({ prompt: "seen by the operator" }),
+    });
+    await page.goto(guarded.baseUrl);
+    await page.getByLabel("Token").fill(OPERATOR_TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await lamp(page, "polling").waitFor();
+    await card(page, "seen by the operator").locator("img[data-developed]").waitFor();
+  });
+
+  it("keeps an operator's list up to date without a feed: what is deleted goes, and what is old goes on", async () => {
+    const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+    const submit = async (prompt: string) => {
+      const url = `${guarded.baseUrl}/api/workflows/image-from-text`;
+      const response = await fetch(url, { method: "POST", headers, body: JSON.stringify({ prompt }) });
+      return (await response.json()) as { id: string };
+    };
+    await guarded.emulator.addFault(hold("older than a page"));
+    const oldest = await submit("older than a page of newer ones");
+    await guarded.emulator.untilHeld("older than a page");
+    const newer = await Promise.all(Array.from({ length: 24 }, (_, index) => submit(`newer ${index + 1}.`)));
+
+    const sockets: string[] = [];
+    const lists: string[] = [];
+    page.on("websocket", (socket) => sockets.push(socket.url()));
+    page.on("request", (request) => new URL(request.url()).pathname === "/api/jobs" && lists.push(request.url()));
+    await page.goto(guarded.baseUrl);
+    await page.getByLabel("Token").fill(OPERATOR_TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await lamp(page, "polling").waitFor();
+    const old = card(page, "older than a page");
+    for (let pages = 0; pages < 20 && !(await old.isVisible()); pages++) {
+      await page.mouse.wheel(0, 4_000);
+      await page.evaluate(() => new Promise(requestAnimationFrame));
+    }
+    await old.scrollIntoViewIfNeeded();
+    await guarded.emulator.release("older than a page");
+    await old.locator("img[data-developed]").waitFor();
+    await fetch(`${guarded.baseUrl}/api/jobs/${newer[0]?.id}`, { method: "DELETE", headers });
+    await card(page, "newer 1.").waitFor({ state: "detached" });
+    expect(await card(page, "newer 2.").count()).toBe(1);
+    // Further down than the newest page, and finished.
+    await fetch(`${guarded.baseUrl}/api/jobs/${oldest.id}`, { method: "DELETE", headers });
+    await old.waitFor({ state: "detached" });
+    const before = lists.length;
+    await until("further rounds", async () => lists.length > before + 4 || undefined);
+    expect(sockets).toHaveLength(1);
+    expect(await lamp(page, "polling").count()).toBe(1);
+  }, 120_000);
+});

@@ -1,0 +1,140 @@
+import { gzipSync } from "node:zlib";
+import type { Page } from "playwright-core";
+import { beforeEach, describe, expect, it } from "vitest";
+import { overflowOf, screenshot } from "../support/browser.ts";
+import { card, develop, expectAccessible, hold, lamp, ownProduct, visitorOf } from "../support/page.ts";
+import type { Product } from "../support/product.ts";
+
+/** Short, so that an attempt which died with the Worker is found soon; long beside what the emulator takes. */
+const BUDGET = { QWEN_TIMEOUT_MS: "10000" };
+
+const own = ownProduct({ emulator: { images: "drawn", latencyMs: 400 }, env: BUDGET });
+const visitor = visitorOf(() => own.product.baseUrl);
+
+let product: Product;
+let page: Page;
+beforeEach(() => {
+  product = own.product;
+  page = visitor.page;
+});
+
+describe("a job that does not go well", () => {
+  it("says why it failed and what to do, and is tried again from the card", async () => {
+    await product.emulator.addFault("moderation x1 prompt=too daring");
+    await develop(page, "too daring for upstream");
+    const failed = card(page, "too daring");
+    await failed.getByRole("button", { name: "Try again" }).waitFor();
+    await page.getByRole("link", { name: "too daring for upstream" }).first().click();
+    await page.getByText("DataInspectionFailed").first().waitFor();
+    await screenshot(page, "product-failed");
+    await expectAccessible(page);
+    await page.goBack();
+    await failed.getByRole("button", { name: "Try again" }).click();
+    await failed.locator("img[data-developed]").waitFor();
+  });
+
+  it("is canceled while it develops, sent back into the line, and deleted after a question", async () => {
+    await product.emulator.addFault(hold("called off"));
+    await develop(page, "called off halfway");
+    await product.emulator.untilHeld("called off");
+    await card(page, "called off").getByRole("button", { name: "Cancel" }).click();
+    await card(page, "called off").getByText("Canceled").waitFor();
+    await page.getByRole("link", { name: "called off halfway" }).first().click();
+    await page.getByText("Upstream may have made, and charged, an image.").waitFor();
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("link", { name: "Download" }).waitFor();
+
+    await page.getByRole("button", { name: "Delete" }).click();
+    const question = page.getByRole("alertdialog");
+    await question.getByRole("button", { name: "Keep" }).waitFor();
+    await expectAccessible(page);
+    await question.getByRole("button", { name: "Keep" }).click();
+    await question.waitFor({ state: "hidden" });
+    const address = page.url();
+    await page.getByRole("button", { name: "Delete" }).click();
+    await question.getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("heading", { name: "Prints" }).waitFor();
+    expect(await card(page, "called off").count()).toBe(0);
+    await page.goto(address);
+    await page.getByRole("heading", { name: "This job is gone" }).waitFor();
+  });
+});
+
+describe("on other devices", () => {
+  it.each([
+    ["phone-dark", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, colorScheme: "dark" }],
+    ["phone-light", { viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true }],
+  ] as const)("works on a %s", async (name, options) => {
+    const phone = await visitor.open(options);
+    await lamp(phone, "live").waitFor();
+    await develop(phone, `from a ${name}`);
+    await card(phone, `from a ${name}`).locator("img").scrollIntoViewIfNeeded();
+    await card(phone, `from a ${name}`).locator("img[data-developed]").waitFor();
+    await screenshot(phone, `product-${name}`);
+    await expectAccessible(phone);
+    expect(await overflowOf(phone)).toBe(0);
+    await phone.context().close();
+  });
+
+  it("can be used by keyboard alone", async () => {
+    await lamp(page, "live").waitFor();
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Skip to content");
+    await page.getByLabel("Prompt", { exact: true }).focus();
+    await page.keyboard.type("typed and sent by keyboard");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ControlOrMeta+Enter");
+    const link = page.getByRole("link", { name: "typed and sent by keyboard" }).first();
+    await link.waitFor();
+    await link.focus();
+    // The card is the same from the line to the image: the focus stays where it is.
+    await card(page, "typed and sent by keyboard").locator("img[data-developed]").waitFor();
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("typed and sent by keyboard");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { level: 1, name: "Job: typed and sent by keyboard" }).waitFor();
+    await page.getByText("1472×1104", { exact: true }).first().waitFor();
+  });
+});
+
+describe("the lanes", () => {
+  it("show quota, pace and what is in line", async () => {
+    await page.getByRole("link", { name: "Lanes" }).click();
+    const lane = page.getByRole("article").filter({ hasText: "qwen-image-max" }).first();
+    await lane.getByText("Quota").waitFor();
+    await expectAccessible(page);
+    await screenshot(page, "product-lanes");
+  });
+});
+
+describe("the built page", () => {
+  it("comes with a strict content policy, and its routes lead to it", async () => {
+    const response = await fetch(`${product.baseUrl}/jobs/job_AAAAAAAAAAAAAAAAAAAAA`, {
+      headers: { accept: "text/html" },
+    });
+    expect(response.status).toBe(200);
+    const policy = response.headers.get("content-security-policy") ?? "";
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).not.toMatch(/unsafe|\*/);
+  });
+
+  it("loads under 150 KB of script, compressed, and asks no other host", async () => {
+    const hosts = new Set<string>();
+    const sizes: number[] = [];
+    const fresh = await (await visitor.browser.newContext()).newPage();
+    fresh.on("request", (request) => hosts.add(new URL(request.url()).host));
+
+    fresh.on("response", (response) => {
+      if (response.request().resourceType() !== "script") return;
+      void response.body().then((body) => sizes.push(gzipSync(body).length));
+    });
+    await fresh.goto(product.baseUrl);
+    await lamp(fresh, "live").waitFor();
+    await fresh.waitForLoadState("networkidle");
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    expect(total).toBeGreaterThan(10_000);
+    expect(total).toBeLessThan(150_000);
+    expect([...hosts]).toEqual([new URL(product.baseUrl).host]);
+    await fresh.context().close();
+  });
+});

@@ -1,0 +1,158 @@
+import type { Page } from "playwright-core";
+import { beforeEach, describe, expect, it } from "vitest";
+import { screenshot } from "../support/browser.ts";
+import { card, choose, develop, expectAccessible, hold, lamp, ownProduct, refuse, visitorOf } from "../support/page.ts";
+import type { Product } from "../support/product.ts";
+import { until } from "../support/until.ts";
+
+/** Short, so that an attempt which died with the Worker is found soon; long beside what the emulator takes. */
+const BUDGET = { QWEN_TIMEOUT_MS: "10000" };
+
+const own = ownProduct({ emulator: { images: "drawn", latencyMs: 400 }, env: BUDGET });
+const visitor = visitorOf(() => own.product.baseUrl);
+
+let product: Product;
+let page: Page;
+beforeEach(() => {
+  product = own.product;
+  page = visitor.page;
+});
+
+/** What a browser reports of a shift; not in TypeScript's own library. */
+interface LayoutShift extends PerformanceEntry {
+  readonly value: number;
+  readonly hadRecentInput: boolean;
+  readonly sources: readonly { readonly node: Node | null }[];
+}
+
+interface Shift {
+  readonly value: number;
+  /** The elements that moved, as far as they tell which. */
+  readonly what: string;
+}
+
+describe("being live", () => {
+  it("keeps two tabs in step over one socket each", async () => {
+    const other = await page.context().newPage();
+    const sockets: string[] = [];
+    other.on("websocket", (socket) => sockets.push(new URL(socket.url()).pathname));
+    await other.goto(product.baseUrl);
+    await lamp(other, "live").waitFor();
+    await develop(page, "seen in both tabs");
+    await card(other, "seen in both tabs").locator("img[data-developed]").waitFor();
+    await page.getByRole("link", { name: "seen in both tabs" }).first().click();
+    await page.getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("alertdialog").getByRole("button", { name: "Delete" }).click();
+    await card(other, "seen in both tabs").waitFor({ state: "detached" });
+    expect(sockets).toEqual(["/api/events"]);
+  });
+
+  it("says that the server is gone, and catches up by itself when it is back, with nothing missing", async () => {
+    await lamp(page, "live").waitFor();
+    await product.emulator.addFault(hold("over a restart"));
+    await develop(page, "carried over a restart");
+    await product.emulator.untilHeld("over a restart");
+    await product.kill("worker");
+    await lamp(page, "reconnecting").waitFor();
+    await screenshot(page, "product-reconnecting");
+    await product.restart();
+    await product.emulator.release();
+    await fetch(`${product.baseUrl}/api/workflows/image-from-text`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ prompt: "made while the page was cut off" }),
+    });
+    await lamp(page, "live").or(lamp(page, "polling")).waitFor();
+    await card(page, "made while the page was cut off").locator("img[data-developed]").waitFor();
+    // The attempt that died with the Worker is found at the end of its budget, and then repeated.
+    await card(page, "carried over a restart").locator("img[data-developed]").waitFor({ timeout: 90_000 });
+  }, 180_000);
+
+  it("goes on by itself after refusals that hold no longer when the server is asked about them", async () => {
+    await develop(page, "followed on and on");
+    const link = page.getByRole("link", { name: "followed on and on" }).first();
+    await card(page, "followed on and on").locator("img[data-developed]").waitFor();
+    const address = new URL((await link.getAttribute("href")) ?? "", product.baseUrl);
+    // The feed opens no socket at first, asks why, and is told what was true a moment ago; so are all the others.
+    let sockets = 0;
+    await page.routeWebSocket(/\/api\/events/, (socket) => {
+      sockets += 1;
+      if (sockets === 1) void socket.close({ code: 1011 });
+      else socket.connectToServer();
+    });
+    for (const path of ["/api/events", "/api/limits", `/api${address.pathname}`]) {
+      await page.route(`${product.baseUrl}${path}`, (route) => refuse(route, "unauthorized"), { times: 1 });
+    }
+    await page.goto(address.href);
+    await page.getByRole("heading", { level: 1, name: "Job: followed on and on" }).waitFor();
+    await lamp(page, "live").waitFor();
+    await page.getByRole("link", { name: "Prints", exact: true }).click();
+    await page.getByRole("button", { name: "Develop" }).waitFor();
+    expect(sockets).toBe(2);
+  });
+
+  it("says so when it has given up on a job, and follows it again once it is loaded again", async () => {
+    await product.emulator.addFault(hold("given up"));
+    await develop(page, "given up halfway");
+    await product.emulator.untilHeld("given up");
+    await page.routeWebSocket(/\/api\/jobs\//, (socket) => socket.send("what no Darkroom says"));
+    const address = await page.getByRole("link", { name: "given up halfway" }).first().getAttribute("href");
+    await page.goto(new URL(address ?? "", product.baseUrl).href);
+    await page.getByRole("alert").getByText("This page follows the job no longer.").waitFor();
+    await lamp(page, "closed").waitFor();
+    await expectAccessible(page);
+    await screenshot(page, "product-given-up");
+    await page.routeWebSocket(/\/api\/jobs\//, (socket) => void socket.connectToServer());
+    await page.getByRole("button", { name: "Load again" }).click();
+    await lamp(page, "live").waitFor();
+    await product.emulator.release("given up");
+    await page.getByRole("link", { name: "Download" }).waitFor();
+  });
+
+  it("tells screen readers when a job is ready", async () => {
+    await develop(page, "told aloud");
+    await page.getByRole("status").getByText("“told aloud” is ready").waitFor({ state: "attached" });
+  });
+
+  it("fetches older jobs as one scrolls, without moving what is there", async () => {
+    const prompts = Array.from({ length: 30 }, (_, index) => `on a long wall ${index + 1}`);
+    await Promise.all(
+      prompts.map((prompt) =>
+        fetch(`${product.baseUrl}/api/workflows/image-from-text`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ prompt }),
+        }),
+      ),
+    );
+    await until("all jobs to be done", async () => {
+      const active = await fetch(`${product.baseUrl}/api/jobs?status=queued,running,retrying`);
+      const { jobs } = (await active.json()) as { jobs: unknown[] };
+      return jobs.length === 0 || undefined;
+    });
+    await page.goto(product.baseUrl);
+    await page.getByText("on a long wall").first().waitFor();
+    await page.evaluate(() => {
+      const shifts: Shift[] = [];
+      Object.assign(window, { shifts });
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries() as LayoutShift[]) {
+          const what = entry.sources.map(({ node }) => (node instanceof Element ? node.outerHTML : "").slice(0, 120));
+          if (!entry.hadRecentInput) shifts.push({ value: entry.value, what: what.join(" ") });
+        }
+      }).observe({ type: "layout-shift", buffered: true });
+    });
+    for (let pages = 0; pages < 20 && !(await page.getByText("That is all.").isVisible()); pages++) {
+      await page.mouse.wheel(0, 4_000);
+      await page.evaluate(() => new Promise(requestAnimationFrame));
+    }
+    await page.getByText("That is all.").waitFor();
+    for (const prompt of prompts) expect(await page.getByRole("link", { name: prompt, exact: true }).count()).toBe(1);
+    const shifts = await page.evaluate(() => (window as unknown as { shifts: Shift[] }).shifts);
+    // 0.1 is where a shift begins to be felt (web.dev, CLS).
+    const total = shifts.reduce((sum, { value }) => sum + value, 0);
+    expect(total, JSON.stringify(shifts)).toBeLessThan(0.1);
+    await choose(page, "Ready");
+    expect(new URL(page.url()).search).toBe("?show=ready");
+  });
+});

@@ -1,0 +1,114 @@
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Browser, BrowserContextOptions, Page, Route } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
+import type { ConnectionState } from "../../client/follow.ts";
+import type { FaultRuleInput } from "../../emulator/core/fault.ts";
+import { PROBLEMS, type ProblemCode } from "../../schemas/problem.ts";
+import { complaintsOf, launchBrowser } from "./browser.ts";
+import { type Product, type ProductOptions, startProduct } from "./product.ts";
+
+/** The page as people use it: a real browser, the real Worker, the emulator as upstream. */
+
+/** The product of one file of tests, without faults before each test. */
+export function ownProduct(options: ProductOptions): { readonly product: Product } {
+  let product: Product;
+  beforeAll(async () => {
+    product = await startProduct(options);
+  });
+  afterAll(() => product?.stop());
+  afterEach(() => product.emulator.clearFaults());
+  return {
+    get product() {
+      return product;
+    },
+  };
+}
+
+/** The browser of one file of tests. */
+export interface Visitor {
+  readonly browser: Browser;
+  /** New for each test. */
+  readonly page: Page;
+  /** What the page opened last complains of. */
+  readonly complaints: readonly string[];
+  /** One more page, in a context of its own. */
+  open(options?: BrowserContextOptions): Promise<Page>;
+}
+
+/** Every page is opened at the address that `home` says; left out: at none. */
+export function visitorOf(home: () => string = () => "about:blank"): Visitor {
+  let browser: Browser;
+  let page: Page;
+  let complaints: readonly string[];
+
+  async function open(options: BrowserContextOptions = {}): Promise<Page> {
+    const context = await browser.newContext({
+      viewport: { width: 1440, height: 900 },
+      reducedMotion: "reduce",
+      ...options,
+    });
+    const opened = await context.newPage();
+    opened.setDefaultTimeout(30_000);
+    complaints = complaintsOf(opened);
+    await opened.goto(home());
+    return opened;
+  }
+
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterAll(() => browser?.close());
+  beforeEach(async () => {
+    page = await open();
+  });
+  afterEach(() => page?.context().close());
+  return {
+    get browser() {
+      return browser;
+    },
+    get page() {
+      return page;
+    },
+    get complaints() {
+      return complaints;
+    },
+    open,
+  };
+}
+
+export async function develop(on: Page, prompt: string): Promise<void> {
+  await on.getByLabel("Prompt", { exact: true }).fill(prompt);
+  await on.getByRole("button", { name: "Develop" }).click();
+}
+
+export function card(on: Page, prompt: string) {
+  return on.getByRole("article").filter({ hasText: prompt });
+}
+
+/** The lamp in the header, in one of its states. */
+export function lamp(on: Page, state: ConnectionState) {
+  return on.locator(`header [data-state="${state}"]`);
+}
+
+/** The radio itself is out of sight; people press the label drawn for it. */
+export async function choose(on: Page, name: string): Promise<void> {
+  const radio = on.getByRole("radio", { name, exact: true });
+  await on.locator("label", { has: radio }).click();
+  expect(await radio.isChecked()).toBe(true);
+}
+
+export function hold(prompt: string): FaultRuleInput {
+  return { match: { prompt }, times: 1, fault: { type: "hold", at: "arrival" } };
+}
+
+/** Answers in the server's place with one of its problems. */
+export function refuse(route: Route, code: ProblemCode, headers: Record<string, string> = {}): Promise<void> {
+  const [status, title] = PROBLEMS[code];
+  const problem = { type: "about:blank", title, status, detail: "Said by the test.", code, requestId: "req_test" };
+  return route.fulfill({ status, headers, contentType: "application/problem+json", body: JSON.stringify(problem) });
+}
+
+export async function expectAccessible(on: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page: on }).analyze();
+  expect(violations.map(({ id, nodes }) => ({ id, at: nodes.map(({ html }) => html) }))).toEqual([]);
+}
