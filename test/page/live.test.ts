@@ -62,7 +62,7 @@ describe("being live", () => {
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ prompt: "made while the page was cut off" }),
     });
-    await lamp(page, "live").or(lamp(page, "polling")).waitFor();
+    await lamp(page, "live").waitFor();
     await card(page, "made while the page was cut off").locator("img[data-developed]").waitFor();
     // The attempt that died with the Worker is found at the end of its budget, and then repeated.
     await card(page, "carried over a restart").locator("img[data-developed]").waitFor({ timeout: 90_000 });

@@ -58,10 +58,9 @@ export function complaintsOf(page: Page): string[] {
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(`${error.name}: ${error.message}`));
   page.on("console", (message) => {
-    // A refused request is logged as an error by the browser itself; the page shows those in its own words.
-    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) {
-      complaints.push(message.text());
-    }
+    // A refused request or socket is logged as an error by the browser itself; the page shows those in its own words.
+    const isOfBrowser = /^(Failed to load resource|WebSocket connection to)/.test(message.text());
+    if (message.type() === "error" && !isOfBrowser) complaints.push(message.text());
   });
   return complaints;
 }

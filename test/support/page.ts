@@ -26,20 +26,17 @@ export function ownProduct(options: ProductOptions): { readonly product: Product
 
 /** The browser of one file of tests. */
 export interface Visitor {
-  readonly browser: Browser;
   /** New for each test. */
   readonly page: Page;
-  /** What the page opened last complains of. */
-  readonly complaints: readonly string[];
   /** One more page, in a context of its own. */
   open(options?: BrowserContextOptions): Promise<Page>;
 }
 
-/** Every page is opened at the address that `home` says; left out: at none. */
+/** Every page is opened at the address that `home` says (left out: at none), and complains of nothing until its test ends. */
 export function visitorOf(home: () => string = () => "about:blank"): Visitor {
   let browser: Browser;
   let page: Page;
-  let complaints: readonly string[];
+  let opened: { readonly page: Page; readonly complaints: readonly string[] }[] = [];
 
   async function open(options: BrowserContextOptions = {}): Promise<Page> {
     const context = await browser.newContext({
@@ -47,11 +44,11 @@ export function visitorOf(home: () => string = () => "about:blank"): Visitor {
       reducedMotion: "reduce",
       ...options,
     });
-    const opened = await context.newPage();
-    opened.setDefaultTimeout(30_000);
-    complaints = complaintsOf(opened);
-    await opened.goto(home());
-    return opened;
+    const fresh = await context.newPage();
+    fresh.setDefaultTimeout(30_000);
+    opened.push({ page: fresh, complaints: complaintsOf(fresh) });
+    await fresh.goto(home());
+    return fresh;
   }
 
   beforeAll(async () => {
@@ -61,16 +58,15 @@ export function visitorOf(home: () => string = () => "about:blank"): Visitor {
   beforeEach(async () => {
     page = await open();
   });
-  afterEach(() => page?.context().close());
+  afterEach(async () => {
+    const all = opened;
+    opened = [];
+    await Promise.all(all.map(({ page }) => page.context().close()));
+    expect(all.flatMap(({ complaints }) => complaints)).toEqual([]);
+  });
   return {
-    get browser() {
-      return browser;
-    },
     get page() {
       return page;
-    },
-    get complaints() {
-      return complaints;
     },
     open,
   };
