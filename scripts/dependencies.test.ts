@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
 interface LockedPackage {
@@ -9,6 +9,8 @@ interface LockedPackage {
   readonly resolved?: string;
   readonly link?: boolean;
   readonly dev?: boolean;
+  /** Wanted by a tool, and by what is deployed only if it is there: types. */
+  readonly devOptional?: boolean;
   readonly hasInstallScript?: boolean;
 }
 
@@ -23,9 +25,11 @@ interface Manifest {
   readonly allowScripts: Readonly<Record<string, boolean>>;
 }
 
+const ROOT = new URL("../", import.meta.url);
+
 function json<Shape>(name: string): Shape {
   // npm's own formats; only what is read here.
-  return JSON.parse(readFileSync(new URL(`../${name}`, import.meta.url), "utf8")) as Shape;
+  return JSON.parse(readFileSync(new URL(name, ROOT), "utf8")) as Shape;
 }
 
 const { lockfileVersion, packages } = json<Lock>("package-lock.json");
@@ -118,9 +122,41 @@ describe("what is installed", () => {
   });
 
   it("deploys what is listed as a dependency and what that brings, and no more", () => {
-    const shipped = locked.filter(([, { dev }]) => dev !== true).map(([path, entry]) => nameOf(path, entry));
+    const shipped = locked
+      .filter(([, { dev, devOptional }]) => dev !== true && devOptional !== true)
+      .map(([path, entry]) => nameOf(path, entry));
     expect(shipped).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
     const more = shipped.filter((name) => !(name in manifest.dependencies));
-    expect(more).toEqual(["scheduler"]);
+    expect(more.toSorted()).toEqual([
+      "@babel/runtime",
+      "@base-ui/utils",
+      "@floating-ui/core",
+      "@floating-ui/dom",
+      "@floating-ui/react-dom",
+      "@floating-ui/utils",
+      "attr-accept",
+      "file-selector",
+      "regexparam",
+      "reselect",
+      "scheduler",
+      "use-sync-external-store",
+    ]);
+  });
+
+  it("lists as a dependency whatever the Worker, the client or the page imports", () => {
+    const imported = new Set<string>();
+    for (const room of ["worker", "client", "web", "schemas"]) {
+      for (const file of globSync(`${room}/**/*.{ts,tsx}`, { cwd: ROOT })) {
+        if (/\.(test|fixture|workers\.test)\.tsx?$|vite\.config\.ts$|test-[\w-]+\.ts$/.test(file)) continue;
+        const source = readFileSync(new URL(file, ROOT), "utf8");
+        for (const [, from = ""] of source.matchAll(/^(?:import|export) (?!type\b)[^;]*?from "([^".][^"]*)";/gm)) {
+          const [scope = "", name = ""] = from.split("/");
+          if (!/^(node|cloudflare|virtual):/.test(from))
+            imported.add(scope.startsWith("@") ? `${scope}/${name}` : scope);
+        }
+      }
+    }
+    expect([...imported].filter((name) => !(name in manifest.dependencies))).toEqual([]);
+    expect([...imported].toSorted()).toEqual(Object.keys(manifest.dependencies).toSorted());
   });
 });
