@@ -52,14 +52,15 @@ async function retryWithinLimit(c: HttpContext, { job, viewer }: Asked): Promise
   const { client, status } = viewOf(await job.view(viewer));
   // What is refused for the job's own sake is refused for that, at the limit too.
   if (status !== "failed" && status !== "canceled") return viewOf(await job.retry(viewer));
-  if (!(await takePending(c, client))) throw tooManyPending(c.get("config").maxPendingJobs);
+  const taken = await takePending(c, client);
+  if (taken === null) throw tooManyPending(c.get("config").maxPendingJobs);
   let isRetried = false;
   try {
     const answer = await job.retry(viewer);
     isRetried = answer.ok;
     return viewOf(answer);
   } finally {
-    if (!isRetried) returnPending(client);
+    if (!isRetried) returnPending(taken);
   }
 }
 

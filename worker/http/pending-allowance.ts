@@ -9,7 +9,8 @@ const LOW = 8;
 /** How long a refused client does well to wait: jobs finish every few seconds. */
 const RETRY_AFTER_SECONDS = 10;
 
-interface Block {
+/** Submissions that a client's catalog has promised room for. */
+export interface Block {
   left: number;
   endsAtMs: number;
   /** Calls to the catalog on their way. */
@@ -43,8 +44,11 @@ async function refill(c: HttpContext, client: string, block: Block): Promise<voi
   }
 }
 
-/** One submission's, or one retry's, worth of the limit on unfinished jobs; give it back with `returnPending` when no job came of it. */
-export async function takePending(c: HttpContext, client: string): Promise<boolean> {
+/**
+ * One submission's, or one retry's, worth of the limit on unfinished jobs: the block that it is of; null at the limit. Give
+ * it back with `returnPending` when no job came of it.
+ */
+export async function takePending(c: HttpContext, client: string): Promise<Block | null> {
   const block = blockOf(client, Date.now());
   if (block.left > 0) {
     block.left -= 1;
@@ -54,19 +58,18 @@ export async function takePending(c: HttpContext, client: string): Promise<boole
         filled.catch((error: unknown) => console.error({ event: "reserve_failed", client, error: String(error) })),
       );
     }
-    return true;
+    return block;
   }
   await refill(c, client, block);
   // Others may have taken what was granted while we waited for it.
-  if (block.left <= 0) return false;
+  if (block.left <= 0) return null;
   block.left -= 1;
-  return true;
+  return block;
 }
 
-/** No job came of it: the next submission may have it. */
-export function returnPending(client: string): void {
-  const block = blocks.get(client);
-  if (block !== undefined) block.left += 1;
+/** No job came of it: the next submission may have it, as long as the catalog holds the block's promise and no longer. */
+export function returnPending(block: Block): void {
+  block.left += 1;
 }
 
 /** The answer to a client at its limit. */

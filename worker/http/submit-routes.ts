@@ -91,15 +91,15 @@ async function isKnownKey(c: HttpContext, client: string, key: string | null): P
 /** As `place`, within the client's limit on unfinished jobs. */
 async function placeWithinLimit(c: HttpContext, client: string, key: string | null, checked: CheckedSubmission) {
   const inputs = await readInputs(checked);
-  const isTaken = await takePending(c, client);
-  if (!isTaken && !(await isKnownKey(c, client, key))) throw tooManyPending(c.get("config").maxPendingJobs);
+  const taken = await takePending(c, client);
+  if (taken === null && !(await isKnownKey(c, client, key))) throw tooManyPending(c.get("config").maxPendingJobs);
   let isNew = false;
   try {
     const placed = await place(c, client, key, checked, inputs);
     isNew = !placed.replayed;
     return placed;
   } finally {
-    if (isTaken && !isNew) returnPending(client);
+    if (taken !== null && !isNew) returnPending(taken);
   }
 }
 
