@@ -173,7 +173,9 @@ export class OutboxCourier {
     }
     if (outbox.leave !== null) await laneStub(this.#env, outbox.leave).leave(id);
     if (tombstone.catalogKnows) await catalogStub(this.#env, client).forget(id);
-    this.#shell.buried({ catalogKnows: false, outbox: { ...outbox, releases: [], leave: null } });
+    // Read anew: tasks were canceled meanwhile.
+    const now = this.#shell.tombstone()?.outbox;
+    if (now !== undefined) this.#shell.buried({ catalogKnows: false, outbox: { ...now, releases: [], leave: null } });
   }
 }
 
