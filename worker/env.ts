@@ -6,15 +6,6 @@ import { KNOWN_MODELS, modelFor, modelsDoing } from "./dashscope/models.ts";
 import { REGION_HOSTS, type Region } from "./dashscope/regions.ts";
 import { jsonSetting } from "./json-setting.ts";
 
-/** The names of every variable and secret, as `Config` reads them; `.dev.vars.example` and `npm start` follow this list. */
-export const SECRET_NAMES = [
-  "QWEN_API_KEY",
-  "CLIENT_TOKENS",
-  "ADMIN_TOKEN_SHA256",
-  "SIGNING_SECRET",
-  "SIGNING_SECRET_OLD",
-] as const;
-
 /** What `LANE_LIMITS` may say of a model; merged over the model table. */
 export const QuotaOverride = Quota.partial().strict();
 export type QuotaOverride = z.infer<typeof QuotaOverride>;
