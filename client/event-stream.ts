@@ -2,23 +2,16 @@ import { authHeaders } from "./api-call.ts";
 import type { Settings } from "./client-options.ts";
 import { SseParser } from "./sse-parser.ts";
 
-/** How a stream ended. `status` is null when no answer came. */
-export interface StreamEnd {
-  readonly opened: boolean;
-  readonly status: number | null;
-}
-
 /**
- * One event stream over `fetch` (which, other than `EventSource`, can send a token), as the data of its messages. Returns how
- * it ended and never throws for the network; throws the signal's reason on abort. A stream that stays silent beyond the
- * server's heartbeat is given up.
+ * One event stream over `fetch` (which, other than `EventSource`, can send a token), as the data of its messages. Ends with the
+ * stream, also when the network fails or the server refuses; throws the signal's reason on abort. A stream that stays silent
+ * beyond the server's heartbeat is given up.
  */
 export async function* readStream(
   path: string,
   settings: Settings,
   signal: AbortSignal | undefined,
-  onOpen: () => void,
-): AsyncGenerator<string, StreamEnd, void> {
+): AsyncGenerator<string, void, void> {
   signal?.throwIfAborted();
   const silence = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -27,30 +20,25 @@ export async function* readStream(
     timer = setTimeout(() => silence.abort(), delayMs);
   };
   const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
-  let opened = false;
-  let status: number | null = null;
   try {
     within(settings.timing.connectTimeoutMs);
     const response = await settings.fetch(new URL(path, settings.baseUrl).href, {
       headers: { Accept: "text/event-stream", ...authHeaders(settings) },
       signal: either,
     });
-    status = response.status;
     const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
     if (!response.ok || !isStream || response.body === null) {
       await response.body?.cancel();
-      return { opened, status };
+      return;
     }
-    opened = true;
     within(settings.timing.streamSilenceMs);
-    onOpen();
     const parser = new SseParser();
     const decoder = new TextDecoder();
     const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader();
     try {
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) return { opened, status };
+        if (done) return;
         within(settings.timing.streamSilenceMs);
         for (const message of parser.push(decoder.decode(value, { stream: true }))) yield message.data;
       }
@@ -60,7 +48,6 @@ export async function* readStream(
     }
   } catch {
     signal?.throwIfAborted();
-    return { opened, status };
   } finally {
     clearTimeout(timer);
     silence.abort();

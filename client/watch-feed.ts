@@ -88,7 +88,7 @@ class FeedWatch {
     const texts: AsyncGenerator<string, unknown, void> =
       way === "socket" && Socket !== null
         ? readSocket(url.href, Socket, timing, this.#signal, () => undefined)
-        : readStream(path, this.#settings, this.#signal, () => undefined);
+        : readStream(path, this.#settings, this.#signal);
     const facts = { method: "GET", url: url.href, jobId: null, idempotencyKey: null };
     let connectionCursor: number | null = null;
     for await (const text of texts) {
