@@ -13,8 +13,8 @@ export type ConnectionState = "connecting" | "live" | "reconnecting" | "polling"
 export interface FrameSource<Frame> {
   /** One connection. `finished`: nothing follows. Null where there is no live way. */
   readonly live: ((onLive: () => void) => AsyncGenerator<Frame, "finished" | "lost", void>) | null;
-  /** One round, its waiting included. */
-  readonly poll: () => AsyncGenerator<Frame, "finished" | "again" | "lost", void>;
+  /** One round. `again`: the server held it, so it may be asked again at once. `later`: it may not. `onAnswer`: it got through. */
+  readonly poll: (onAnswer: () => void) => AsyncGenerator<Frame, "finished" | "again" | "later" | "lost", void>;
 }
 
 /** What every watcher may give. */
@@ -33,7 +33,7 @@ export async function* follow<Frame>(
   settings: Settings,
   options: FollowOptions,
 ): AsyncGenerator<Frame, void, void> {
-  const { reconnect } = settings.timing;
+  const { reconnect, pollEveryMs } = settings.timing;
   let told: ConnectionState | null = null;
   const tell = (state: ConnectionState) => {
     if (state === told) return;
@@ -41,7 +41,7 @@ export async function* follow<Frame>(
     options.onState?.(state);
   };
   let link = FRESH_LINK;
-  /** A poll got through since the live way last failed: so it is not the server that is away. */
+  /** A poll got through since a live connection last lasted: so it is not the server that is away. */
   let isReachable = false;
   try {
     tell("connecting");
@@ -49,11 +49,18 @@ export async function* follow<Frame>(
       options.signal?.throwIfAborted();
       if (source.live === null || wayNow(link, Date.now()) === "poll") {
         const wasReachable: boolean = isReachable || source.live === null;
-        const round: "finished" | "again" | "lost" = yield* pollOnce(source, tell);
+        const round = yield* passing(source.poll(() => tell("polling")));
         if (round === "finished") return;
         isReachable = round !== "lost";
         // Only a live way that fails while polls get through is given up for a while.
-        if (!wasReachable || !isReachable) link = lastTry(reconnect);
+        const isLiveNext = !wasReachable || !isReachable;
+        if (isLiveNext) link = lastTry(reconnect);
+        if (round === "lost") {
+          tell("reconnecting");
+          await pause(pollEveryMs * (1 + Math.random()), options.signal);
+        } else if (round === "later" && !isLiveNext) {
+          await pause(pollEveryMs * (0.75 + Math.random() / 2), options.signal);
+        }
         continue;
       }
       let liveSinceMs: number | null = null;
@@ -65,20 +72,15 @@ export async function* follow<Frame>(
       );
       if (outcome === "finished") return;
       const nowMs = Date.now();
-      if (liveSinceMs !== null) isReachable = false;
-      link = afterConnection(link, liveSinceMs === null ? 0 : nowMs - liveSinceMs, nowMs, reconnect);
+      const livedMs = liveSinceMs === null ? 0 : nowMs - liveSinceMs;
+      // A connection that opens and dies at once is a live way that fails, however often it opens.
+      if (livedMs >= reconnect.goodAfterMs) isReachable = false;
+      link = afterConnection(link, livedMs, nowMs, reconnect);
       if (link.pollUntilMs === null || told !== "polling") tell("reconnecting");
       await pause(reconnectDelayMs(link, reconnect, Math.random()), options.signal);
     }
   } finally {
     tell("closed");
-  }
-
-  async function* pollOnce(from: FrameSource<Frame>, report: (state: ConnectionState) => void) {
-    const outcome = yield* passing(from.poll());
-    report(outcome === "lost" ? "reconnecting" : "polling");
-    if (outcome === "lost") await pause(settings.timing.pollEveryMs * (1 + Math.random()), options.signal);
-    return outcome;
   }
 }
 

@@ -6,7 +6,6 @@ import { readStream } from "./event-stream.ts";
 import { judgeFeedFrame } from "./feed-position.ts";
 import { type FollowOptions, follow } from "./follow.ts";
 import { parseFrame } from "./parse-frame.ts";
-import { pause } from "./pause.ts";
 import { readSocket } from "./text-socket.ts";
 
 /** Which feed, from where on. */
@@ -29,7 +28,7 @@ export function watchFeed(settings: Settings, options: FeedOptions): AsyncGenera
   return follow(
     {
       live: (onLive) => feed.connect(bySocket ? "socket" : "stream", onLive),
-      poll: () => feed.poll(),
+      poll: (onAnswer) => feed.poll(onAnswer),
     },
     settings,
     options,
@@ -67,17 +66,14 @@ class FeedWatch {
   }
 
   /** One connection that is left as soon as it has caught up. */
-  async *poll(): AsyncGenerator<FeedFrame, "again" | "lost", void> {
+  async *poll(onAnswer: () => void): AsyncGenerator<FeedFrame, "later" | "lost", void> {
     await this.#checkAccess();
-    let caughtUp = false;
     for await (const frame of this.#frames("stream")) {
+      onAnswer();
       yield frame;
-      caughtUp = frame.type === "ready";
-      if (caughtUp) break;
+      if (frame.type === "ready") return "later";
     }
-    if (!caughtUp) return "lost";
-    await pause(this.#settings.timing.pollEveryMs * (0.75 + Math.random() / 2), this.#signal);
-    return "again";
+    return "lost";
   }
 
   async *#frames(way: "socket" | "stream"): AsyncGenerator<FeedFrame, void, void> {

@@ -1,12 +1,11 @@
 import { EventPage, JobFrame } from "../schemas/event.ts";
 import { Job } from "../schemas/job.ts";
 import { paths } from "../schemas/paths.ts";
-import { callApi, parseAnswer } from "./api-call.ts";
+import { type ApiAnswer, callApi, parseAnswer } from "./api-call.ts";
 import type { Settings } from "./client-options.ts";
 import { type FollowOptions, follow } from "./follow.ts";
 import { type JobPosition, judgeFrame } from "./job-position.ts";
 import { parseFrame } from "./parse-frame.ts";
-import { pause } from "./pause.ts";
 import { readSocket, type SocketConstructor } from "./text-socket.ts";
 
 /** From where on a job is watched. */
@@ -36,10 +35,15 @@ export function watchJob(
   const watch = new JobWatch(settings, target, options);
   const Socket = settings.WebSocket;
   return follow(
-    { live: Socket === null ? null : (onLive) => watch.live(Socket, onLive), poll: () => watch.poll() },
+    { live: Socket === null ? null : (onLive) => watch.live(Socket, onLive), poll: (onAnswer) => watch.poll(onAnswer) },
     settings,
     options,
   );
+}
+
+interface Polled {
+  readonly job: Job;
+  readonly etag: string | null;
 }
 
 class JobWatch {
@@ -49,8 +53,8 @@ class JobWatch {
   #position: JobPosition;
   /** Where to connect; null when it must be asked of the job first. */
   #link: string | null;
-  #etag: string | null = null;
-  #polledJob: Job | null = null;
+  /** What the last poll found; null when the next one is to be answered at once, whatever there is. */
+  #polled: Polled | null = null;
 
   constructor(settings: Settings, target: JobTarget, options: WatchOptions) {
     this.#settings = settings;
@@ -69,7 +73,11 @@ class JobWatch {
     const url = new URL(this.#link, this.#settings.baseUrl);
     url.protocol = url.protocol === "http:" ? "ws:" : "wss:";
     if (resumedAfter !== null) url.searchParams.set("after", String(resumedAfter));
-    const texts = readSocket(url.href, Socket, this.#settings.timing, this.#signal, onLive);
+    const texts = readSocket(url.href, Socket, this.#settings.timing, this.#signal, () => {
+      // What was polled before is behind what this connection tells.
+      this.#polled = null;
+      onLive();
+    });
     let first = true;
     try {
       for (;;) {
@@ -93,18 +101,30 @@ class JobWatch {
     }
   }
 
-  async *poll(): AsyncGenerator<JobFrame, "finished" | "again", void> {
-    const job = await this.#changedJob();
-    if (job === null) return "again";
-    if (this.#position === null) {
-      this.#position = job.seq;
-      yield { type: "job", seq: job.seq, event: null, job };
-    } else if (job.seq > this.#position) {
+  async *poll(onAnswer: () => void): AsyncGenerator<JobFrame, "finished" | "again" | "later", void> {
+    const before = this.#polled;
+    // Known again only when all that it brought is told: a round that fails midway must not wait for the next change.
+    this.#polled = null;
+    const askedAtMs = Date.now();
+    const { answer, job } = await this.#pollJob(before);
+    onAnswer();
+    if (job === null || JSON.stringify(job) === JSON.stringify(before?.job)) {
+      this.#polled = before;
+      // A server or a cache in between that does not hold the answer must not be asked in a tight loop.
+      const wasHeld = Date.now() - askedAtMs >= this.#settings.timing.pollEveryMs;
+      return wasHeld ? "again" : "later";
+    }
+    if (this.#position !== null && job.seq > this.#position) {
       yield* this.#missedEvents(job);
     } else {
+      this.#position ??= job.seq;
       yield { type: "job", seq: job.seq, event: null, job };
     }
-    return job.done ? "finished" : "again";
+    const etag = answer.headers.get("etag");
+    this.#polled = { job, etag };
+    if (job.done) return "finished";
+    // Only what has a tag can be held until it changes.
+    return etag === null ? "later" : "again";
   }
 
   /** One frame for each event up to the job's own seq; later ones wait for the state that belongs to them. */
@@ -128,30 +148,19 @@ class JobWatch {
     }
   }
 
-  /** The job once anything in it has changed; null when the wait ran out first. */
-  async #changedJob(): Promise<Job | null> {
-    const { pollWaitSeconds, pollEveryMs, callTimeoutMs } = this.#settings.timing;
-    const askedAtMs = Date.now();
+  /** The job now, or once anything in it differs from before; null when the wait for that ran out. */
+  async #pollJob(before: Polled | null): Promise<{ answer: ApiAnswer; job: Job | null }> {
+    const { pollWaitSeconds, callTimeoutMs } = this.#settings.timing;
+    const etag = before?.etag ?? null;
     const answer = await callApi(this.#settings, {
       method: "GET",
       path: jobPath(this.#id),
-      headers: this.#etag === null ? {} : { "If-None-Match": this.#etag, Prefer: `wait=${pollWaitSeconds}` },
+      headers: etag === null ? {} : { "If-None-Match": etag, Prefer: `wait=${pollWaitSeconds}` },
       jobId: this.#id,
       timeoutMs: callTimeoutMs + pollWaitSeconds * 1000,
       signal: this.#signal,
     });
-    if (answer.status === 304) {
-      // A server or a cache in between that does not hold the answer must not be asked in a tight loop.
-      await pause(Math.max(0, askedAtMs + pollEveryMs - Date.now()), this.#signal);
-      return null;
-    }
-    this.#etag = answer.headers.get("etag");
-    const job = parseAnswer(answer, Job);
-    const unchanged = this.#etag === null && JSON.stringify(job) === JSON.stringify(this.#polledJob);
-    this.#polledJob = job;
-    if (!unchanged) return job;
-    await pause(pollEveryMs, this.#signal);
-    return null;
+    return { answer, job: answer.status === 304 ? null : parseAnswer(answer, Job) };
   }
 
   async #fetchJob(): Promise<Job> {

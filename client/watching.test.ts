@@ -1,73 +1,20 @@
-import { afterEach, describe, expect, it } from "vitest";
-import type { FeedFrame, JobFrame } from "../schemas/event.ts";
-import { type Script, type ScriptedRequest, startScriptedServer } from "../test/support/scripted-server.ts";
-import type { ClientOptions, ClientTiming } from "./client-options.ts";
-import { createDarkroomClient } from "./darkroom-client.ts";
+import { describe, expect, it } from "vitest";
+import type { JobFrame } from "../schemas/event.ts";
 import type { ConnectionState } from "./follow.ts";
-import { eventFrame, JOB_ID, job, jobAt, jobEvent, problem, stateFrame, summary } from "./job.fixture.ts";
-
-const reconnect = {
-  baseDelayMs: 1,
-  maxDelayMs: 2,
-  goodAfterMs: 3_600_000,
-  failuresBeforePolling: 20,
-  pollingMs: 3_600_000,
-};
-const timing: Partial<ClientTiming> = {
-  retry: { maxTries: 2, baseDelayMs: 1, maxDelayMs: 2, maxRetryAfterMs: 10 },
-  reconnect,
-  pollEveryMs: 1,
-};
-const pollSoon = { reconnect: { ...reconnect, failuresBeforePolling: 2 } };
-const running: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const server of running.splice(0)) await server.close();
-});
-
-async function start(script: Partial<Script>, options: ClientOptions = {}) {
-  const server = await startScriptedServer({
-    answer: () => ({ status: 404, body: problem(404, "not_found") }),
-    ...script,
-  });
-  running.push(server);
-  const client = createDarkroomClient({
-    baseUrl: server.baseUrl,
-    ...options,
-    timing: { ...timing, ...options.timing },
-  });
-  return { ...server, client };
-}
-
-async function collect<Frame>(frames: AsyncIterable<Frame>): Promise<Frame[]> {
-  const found: Frame[] = [];
-  for await (const frame of frames) found.push(frame);
-  return found;
-}
-
-async function failure(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => expect.unreachable("it did not fail"),
-    (error: unknown) => error,
-  );
-}
-
-const text = (frame: JobFrame | FeedFrame) => JSON.stringify(frame);
-const afterOf = ({ url }: ScriptedRequest) => url.searchParams.get("after");
-const eventSeqs = (frames: JobFrame[]) => frames.flatMap(({ event }) => (event === null ? [] : [event.seq]));
-
-/** A job's server over HTTP, which shows one more event each time it is asked for the job. */
-function pollable(last: number): Script["answer"] {
-  let seq = 0;
-  return ({ url }) => {
-    if (url.pathname.endsWith("/events")) {
-      const after = Number(url.searchParams.get("after"));
-      const events = Array.from({ length: Math.max(0, seq - after) }, (_, index) => jobEvent(after + index + 1, last));
-      return { body: { events, nextAfter: seq } };
-    }
-    seq = Math.min(last, seq + 1);
-    return { headers: { etag: `"${seq}"` }, body: jobAt(seq, last) };
-  };
-}
+import { eventFrame, JOB_ID, job, problem, stateFrame } from "./job.fixture.ts";
+import {
+  afterOf,
+  changed,
+  collect,
+  eventSeqs,
+  failure,
+  gone,
+  pollable,
+  ready,
+  start,
+  take,
+  text,
+} from "./watching.fixture.ts";
 
 describe("watch", () => {
   it("tells the state now, then every event, and ends with the job", async () => {
@@ -154,57 +101,6 @@ describe("watch", () => {
     expect(await failure(collect(client.watch(JOB_ID)))).toMatchObject({ code: "job_gone", call: { jobId: JOB_ID } });
   });
 
-  it("falls back to long-polls while sockets fail, with every event, and says so", async () => {
-    const { client, requests, upgrades } = await start({ answer: pollable(5) }, { timing: pollSoon });
-    const states: ConnectionState[] = [];
-    const frames = await collect(client.watch(JOB_ID, { after: 0, onState: (state) => states.push(state) }));
-    expect(eventSeqs(frames)).toEqual([1, 2, 3, 4, 5]);
-    expect(frames.at(-1)?.job.done).toBe(true);
-    expect(states).toEqual(["connecting", "reconnecting", "polling", "closed"]);
-    // Two that give sockets up, and one more once a poll has shown that the server is there.
-    expect(upgrades).toHaveLength(3);
-    expect(requests.some(({ headers }) => headers.prefer === "wait=25" && headers["if-none-match"] !== undefined)).toBe(
-      true,
-    );
-  });
-
-  it.each([5, 6, 7, 8])(
-    "is live again at once after an outage of %i calls, and does not poll for a while first",
-    async (outage) => {
-      const poll = pollable(3);
-      let calls = 0;
-      const { client } = await start(
-        {
-          answer: (request, number) => (++calls <= outage ? "cut" : poll(request, number)),
-          socket: (socket) => {
-            if (++calls <= outage) socket.terminate();
-            else for (const seq of [1, 2, 3]) socket.send(text(eventFrame(seq, 3)));
-          },
-        },
-        { timing: pollSoon },
-      );
-      const states: ConnectionState[] = [];
-      const frames = await collect(client.watch(JOB_ID, { after: 0, onState: (state) => states.push(state) }));
-      expect(eventSeqs(frames)).toEqual([1, 2, 3]);
-      expect(states.slice(-2)).toEqual(["live", "closed"]);
-    },
-  );
-
-  it("goes on by poll exactly where a socket left off", async () => {
-    const poll = pollable(6);
-    const { client } = await start(
-      {
-        answer: poll,
-        socket: (socket, _request, number) => {
-          if (number === 1) for (const seq of [1, 2, 3]) socket.send(text(eventFrame(seq, 6)));
-          socket.close(1013);
-        },
-      },
-      { timing: pollSoon },
-    );
-    expect(eventSeqs(await collect(client.watch(JOB_ID, { after: 0 })))).toEqual([1, 2, 3, 4, 5, 6]);
-  });
-
   it("polls where there are no sockets at all, through outages", async () => {
     const poll = pollable(4);
     const { client } = await start(
@@ -242,20 +138,6 @@ describe("watch", () => {
     await expect.poll(openSockets).toBe(0);
   });
 });
-
-const changed = (cursor: number, seq = 1): FeedFrame => ({ type: "job", cursor, seq, job: summary({ seq }) });
-const ready = (cursor: number): FeedFrame => ({ type: "ready", cursor });
-const gone = (cursor: number): FeedFrame => ({ type: "deleted", cursor, id: JOB_ID });
-
-/** The first `count` frames. */
-async function take(frames: AsyncIterable<FeedFrame>, count: number): Promise<FeedFrame[]> {
-  const found: FeedFrame[] = [];
-  for await (const frame of frames) {
-    found.push(frame);
-    if (found.length === count) break;
-  }
-  return found;
-}
 
 describe("watchAll", () => {
   it("resumes from the last cursor over a socket, and is live again when it has caught up", async () => {
@@ -320,29 +202,6 @@ describe("watchAll", () => {
     expect(upgrades).toHaveLength(0);
     expect(requests.map(({ url }) => url.search)).toEqual(["?client=app", "?after=3&client=app"]);
     expect(requests.every(({ headers }) => headers.authorization === "Bearer secret")).toBe(true);
-  });
-
-  it("polls by short streams while sockets fail, and says so", async () => {
-    let cursor = 0;
-    const { client } = await start(
-      {
-        answer: ({ headers }) => {
-          if (headers.accept !== "text/event-stream") return { status: 406, body: problem(406, "not_acceptable") };
-          cursor++;
-          return {
-            stream: (response) => {
-              response.writeHead(200, { "content-type": "text/event-stream" });
-              for (const frame of [changed(cursor), ready(cursor)]) response.write(`data: ${text(frame)}\n\n`);
-            },
-          };
-        },
-      },
-      { timing: pollSoon },
-    );
-    const states: ConnectionState[] = [];
-    const frames = await take(client.watchAll({ onState: (state) => states.push(state) }), 4);
-    expect(frames).toEqual([changed(1), ready(1), changed(2), ready(2)]);
-    expect(states).toEqual(["connecting", "reconnecting", "polling", "closed"]);
   });
 
   it("says why it may not watch", async () => {

@@ -19,7 +19,9 @@ export type ScriptedAnswer =
 
 export interface Script {
   readonly answer: (request: ScriptedRequest, number: number) => ScriptedAnswer | Promise<ScriptedAnswer>;
-  /** Left out: every upgrade is refused with 400. `number` counts connections from 1. */
+  /** Whether an upgrade is taken; one that is not is refused with 400. Left out: each is. `number` counts them from 1. */
+  readonly takesUpgrade?: (number: number) => boolean;
+  /** Left out: every upgrade is refused. */
   readonly socket?: (socket: WebSocket, request: ScriptedRequest, number: number) => void;
 }
 
@@ -52,8 +54,8 @@ export async function startScriptedServer(script: Script) {
     const scripted = { ...headOf(request), body: Buffer.alloc(0) };
     upgrades.push(scripted);
     const number = upgrades.length;
-    const { socket: play } = script;
-    if (play === undefined) {
+    const { socket: play, takesUpgrade = () => true } = script;
+    if (play === undefined || !takesUpgrade(number)) {
       stream.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
       return;
     }
