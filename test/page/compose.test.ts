@@ -137,6 +137,55 @@ describe("a prompt", () => {
     expect(await imagesMade("turned away in between")).toBe(1);
   });
 
+  it("is sent by itself while an earlier one is still on its way", async () => {
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const submits = "**/api/workflows/image-from-text";
+    await page.route(
+      submits,
+      async (route) => {
+        await held;
+        await route.continue();
+      },
+      { times: 1 },
+    );
+    const prompt = page.getByLabel("Prompt", { exact: true });
+    await develop(page, "slow on its way");
+    await page.getByRole("button", { name: "Sending…" }).waitFor();
+    await prompt.fill("thought of meanwhile");
+    await page.getByRole("button", { name: "Develop" }).waitFor();
+    await prompt.press("Control+Enter");
+    await card(page, "thought of meanwhile").locator("img[data-developed]").waitFor();
+    expect(await card(page, "slow on its way").count()).toBe(0);
+    letGo();
+    await card(page, "slow on its way").locator("img[data-developed]").waitFor();
+    expect(await imagesMade("slow on its way")).toBe(1);
+    expect(await imagesMade("thought of meanwhile")).toBe(1);
+  });
+
+  it("is told of by name when it could not be sent and another is in the form", async () => {
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    await page.route(
+      "**/api/workflows/image-from-text",
+      async (route) => {
+        await held;
+        await refuse(route, "too_many_pending_jobs", { "retry-after": "60" });
+      },
+      { times: 1 },
+    );
+    await develop(page, "one too many");
+    await develop(page, "still welcome");
+    await card(page, "still welcome").waitFor();
+    letGo();
+    await page.getByText("“one too many” was not sent. Too many unfinished jobs.").waitFor();
+    expect(await page.getByRole("form").getByRole("alert").count()).toBe(0);
+  });
+
   it("is warned of what upstream would cut, and keeps its draft over a reload", async () => {
     const prompt = `${"many words ".repeat(72)}and the cut tail`;
     await page.getByLabel("Prompt", { exact: true }).fill(prompt);
@@ -158,6 +207,98 @@ describe("a prompt", () => {
     await page.getByRole("button", { name: "Develop" }).click();
     await page.getByText("Say what to draw.").waitFor();
     expect(await page.evaluate(() => document.activeElement?.id)).toBe("prompt");
+  });
+});
+
+describe("more options", () => {
+  const fold = () => page.locator("details").filter({ hasText: "More options" });
+  const isOpen = () => fold().evaluate((details: HTMLDetailsElement) => details.open);
+
+  it("stay open under the hand that empties them", async () => {
+    await page.getByText("More options").click();
+    const negative = page.getByLabel("Negative prompt");
+    await negative.fill("fog");
+    await page.reload();
+    await negative.waitFor();
+    await negative.click();
+    for (const _ of "fog") await page.keyboard.press("Backspace");
+    expect(await negative.inputValue()).toBe("");
+    expect(await isOpen()).toBe(true);
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("negative-prompt");
+    await page.getByText("More options").click();
+    expect(await isOpen()).toBe(false);
+  });
+
+  it("are open from the start when any of them is set, by a draft or by a job asked again", async () => {
+    await page.getByLabel("Prompt", { exact: true }).waitFor();
+    expect(await isOpen()).toBe(false);
+    await page.getByText("More options").click();
+    await choose(page, "Low");
+    await page.reload();
+    await page.getByLabel("Prompt", { exact: true }).waitFor();
+    expect(await isOpen()).toBe(true);
+    await develop(page, "asked with low priority");
+    await card(page, "low priority").locator("img[data-developed]").waitFor();
+    await choose(page, "Normal");
+    await page.reload();
+    await page.getByLabel("Prompt", { exact: true }).waitFor();
+    expect(await isOpen()).toBe(false);
+    await page.getByRole("link", { name: "asked with low priority" }).first().click();
+    await page.getByRole("button", { name: "Again with changes" }).click();
+    await page.getByLabel("Prompt", { exact: true }).waitFor();
+    expect(await isOpen()).toBe(true);
+  });
+});
+
+describe("what is wrong", () => {
+  it("is unfolded on a phone, stays so when it is mended, and can be folded away", async () => {
+    const phone = await visitor.open({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+    const seed = phone.getByLabel("Seed", { exact: true });
+    const toggle = phone.getByRole("button", { name: /Change|Fold/ });
+    await toggle.click();
+    await seed.fill("4x");
+    await phone.getByText("A seed is a whole number").waitFor();
+    await toggle.click();
+    await seed.waitFor({ state: "hidden" });
+    await develop(phone, "with a seed that is none");
+    await seed.waitFor();
+    expect(await phone.evaluate(() => document.activeElement?.id)).toBe("seed");
+    await phone.keyboard.press("Backspace");
+    await phone.getByText("A seed is a whole number").waitFor({ state: "detached" });
+    await phone.keyboard.type("2");
+    expect(await seed.inputValue()).toBe("42");
+    await phone.context().close();
+  });
+
+  it("gets the focus where it can be mended, whichever controls are drawn", async () => {
+    const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label"));
+    await choose(page, "From reference");
+    for (const address of ["https://localhost/a.png", "https://localhost/b.png"]) {
+      await page.getByLabel("Address of an image").fill(address);
+      await page.getByRole("button", { name: "Add", exact: true }).click();
+    }
+    await page.getByLabel("What to change").fill("blend them");
+    await choose(page, "Own your sides");
+    await page.getByLabel("Width in pixels").fill("1");
+    await page.getByRole("button", { name: "Develop" }).click();
+    expect(await focused()).toBe("Width in pixels");
+    // A draft of another time may hold what the model does not make, and more images than it takes.
+    await page.evaluate(() => {
+      const draft = JSON.parse(localStorage.getItem("darkroom.draft") ?? "");
+      const many = Array.from({ length: 4 }, (_, index) => ({ kind: "url", url: `https://localhost/${index}.png` }));
+      localStorage.setItem("darkroom.draft", JSON.stringify({ ...draft, size: null, images: many }));
+    });
+    await page.reload();
+    await page.getByText("takes at most 3 images").waitFor();
+    await page.getByRole("button", { name: "Develop" }).click();
+    expect(await focused()).toMatch(/^Remove image 1/);
+    await page.evaluate(() => {
+      const draft = JSON.parse(localStorage.getItem("darkroom.draft") ?? "");
+      localStorage.setItem("darkroom.draft", JSON.stringify({ ...draft, workflow: "image-from-text", size: "7*7" }));
+    });
+    await page.reload();
+    await page.getByRole("button", { name: "Develop" }).click();
+    expect(await page.evaluate(() => document.activeElement?.getAttribute("name"))).toBe("size");
   });
 });
 

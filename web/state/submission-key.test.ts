@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { DarkroomProblem, DarkroomUnreachable } from "../../client/errors.ts";
 import { PROBLEMS, type ProblemCode } from "../../schemas/problem.ts";
-import { mayForgetKey, parseSent, SAME_PRESS_MS, submissionFor } from "./submission-key.ts";
+import { mayForgetKey, parseSent, SAME_PRESS_MS, type Sent, submissionFor, withSent } from "./submission-key.ts";
 
 const newKey = () => "new";
 const unknown = { key: "old", fingerprint: "boat", takenAtMs: null };
@@ -9,20 +9,24 @@ const taken = { ...unknown, takenAtMs: 1_000 };
 
 describe("submissionFor", () => {
   it("makes a key for a first submission", () => {
-    expect(submissionFor(null, "boat", 0, newKey)).toEqual({ key: "new", fingerprint: "boat", takenAtMs: null });
+    expect(submissionFor([], "boat", 0, newKey)).toEqual({ key: "new", fingerprint: "boat", takenAtMs: null });
   });
   it("sends the same key again while it is unknown whether the first was taken, however late", () => {
-    expect(submissionFor(unknown, "boat", 86_400_000, newKey)).toBe(unknown);
+    expect(submissionFor([unknown], "boat", 86_400_000, newKey)).toBe(unknown);
   });
   it("takes a second press shortly after for the same", () => {
-    expect(submissionFor(taken, "boat", 1_000 + SAME_PRESS_MS - 1, newKey)).toBe(taken);
+    expect(submissionFor([taken], "boat", 1_000 + SAME_PRESS_MS - 1, newKey)).toBe(taken);
   });
   it("makes another job of the same draft when it is pressed later", () => {
-    expect(submissionFor(taken, "boat", 1_000 + SAME_PRESS_MS, newKey).key).toBe("new");
+    expect(submissionFor([taken], "boat", 1_000 + SAME_PRESS_MS, newKey).key).toBe("new");
   });
   it("never sends an old key with another draft", () => {
-    expect(submissionFor(unknown, "ship", 1_000, newKey).key).toBe("new");
-    expect(submissionFor(taken, "ship", 1_000, newKey).key).toBe("new");
+    expect(submissionFor([unknown], "ship", 1_000, newKey).key).toBe("new");
+    expect(submissionFor([taken], "ship", 1_000, newKey).key).toBe("new");
+  });
+  it("finds the key of a draft again after another was sent in between", () => {
+    const ship: Sent = { key: "ship's", fingerprint: "ship", takenAtMs: null };
+    expect(submissionFor(withSent([unknown], ship), "boat", 1_000, newKey)).toBe(unknown);
   });
 });
 
@@ -55,10 +59,24 @@ describe("mayForgetKey", () => {
   });
 });
 
+describe("withSent", () => {
+  it("holds the newest of each draft, as it now is", () => {
+    expect(withSent([unknown], taken)).toEqual([taken]);
+    expect(withSent([taken], { ...unknown, key: "new" })).toEqual([{ ...unknown, key: "new" }]);
+  });
+  it("lets the oldest go before it grows without end", () => {
+    let sent: Sent[] = [];
+    for (let number = 0; number < 100; number++) sent = withSent(sent, { ...unknown, fingerprint: `draft ${number}` });
+    expect(sent.length).toBeLessThan(20);
+    expect(sent[0]?.fingerprint).toBe("draft 99");
+  });
+});
+
 describe("parseSent", () => {
   it("reads what was stored, and forgets what cannot be read", () => {
-    expect(parseSent(JSON.stringify(taken))).toEqual(taken);
-    expect(parseSent("{")).toBeNull();
-    expect(parseSent(null)).toBeNull();
+    expect(parseSent(JSON.stringify([taken, unknown]))).toEqual([taken, unknown]);
+    expect(parseSent(JSON.stringify(taken))).toEqual([]);
+    expect(parseSent("{")).toEqual([]);
+    expect(parseSent(null)).toEqual([]);
   });
 });

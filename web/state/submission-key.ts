@@ -16,11 +16,24 @@ export type Sent = z.infer<typeof Sent>;
 /** How long after a success the same draft, sent again, still counts as the same press. */
 export const SAME_PRESS_MS = 2_000;
 
-/** The submission to make now: the earlier one again when it is the same draft and may have been an accident, else a new one. */
-export function submissionFor(sent: Sent | null, fingerprint: string, nowMs: number, newKey: () => string): Sent {
-  const same = sent !== null && sent.fingerprint === fingerprint;
-  const accident = same && (sent.takenAtMs === null || nowMs - sent.takenAtMs < SAME_PRESS_MS);
-  return accident ? sent : { key: newKey(), fingerprint, takenAtMs: null };
+/** How many submissions are remembered: several drafts may be on their way at once, or of unknown fate. */
+const MAX_SENT = 8;
+
+/** The submission to make now: an earlier one again when it is the same draft and may have been an accident, else a new one. */
+export function submissionFor(
+  earlier: readonly Sent[],
+  fingerprint: string,
+  nowMs: number,
+  newKey: () => string,
+): Sent {
+  const same = earlier.find((sent) => sent.fingerprint === fingerprint);
+  if (same !== undefined && (same.takenAtMs === null || nowMs - same.takenAtMs < SAME_PRESS_MS)) return same;
+  return { key: newKey(), fingerprint, takenAtMs: null };
+}
+
+/** The submissions with one as it now is, newest first; of one draft the newest only, and no more than are worth keeping. */
+export function withSent(earlier: readonly Sent[], sent: Sent): Sent[] {
+  return [sent, ...earlier.filter(({ fingerprint }) => fingerprint !== sent.fingerprint)].slice(0, MAX_SENT);
 }
 
 /** Refusals of who asks, from where, and how often: they say nothing of what became of the request, and pass. */
@@ -38,12 +51,12 @@ export function mayForgetKey(error: unknown, sentBefore: boolean): boolean {
   return !sentBefore && error.status < 500 && !NOT_OF_THE_REQUEST.includes(error.status);
 }
 
-/** A stored one; null when there is none or it cannot be read. */
-export function parseSent(stored: string | null): Sent | null {
-  if (stored === null) return null;
+/** The stored ones; none when they cannot be read. */
+export function parseSent(stored: string | null): Sent[] {
+  if (stored === null) return [];
   try {
-    return Sent.parse(JSON.parse(stored));
+    return z.array(Sent).parse(JSON.parse(stored));
   } catch {
-    return null;
+    return [];
   }
 }

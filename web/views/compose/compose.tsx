@@ -1,25 +1,25 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import type { Limits, ModelInfo } from "../../../schemas/limits.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
 import { Button } from "../../components/button.tsx";
 import { ChoiceGroup } from "../../components/choice-group.tsx";
-import { isShutOut } from "../../data/access.ts";
-import { announce } from "../../data/announcer.ts";
-import { changeDraft, draft as draftStore, submitDraft } from "../../data/draft-store.ts";
+import { changeDraft, draft as draftStore } from "../../data/draft-store.ts";
 import { useServerNow } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
-import { checkDraft, type Finding } from "../../state/draft-check.ts";
-import { type FailureWords, failureWords, fieldOfPath } from "../../state/failure-words.ts";
+import { checkDraft, type DraftField, type Finding } from "../../state/draft-check.ts";
+import { type FailureWords, fieldOfPath } from "../../state/failure-words.ts";
 import { laneOutlook } from "../../state/model-words.ts";
 import { settingsWords } from "../../state/settings-words.ts";
 import styles from "./compose.module.css";
 import { CurlBox } from "./curl-box.tsx";
+import { focusField } from "./focus-field.ts";
 import { ModelChoice } from "./model-choice.tsx";
 import { MoreOptions } from "./more-options.tsx";
 import { PromptField } from "./prompt-field.tsx";
 import { ReferenceImages } from "./reference-images.tsx";
 import { Settings } from "./settings.tsx";
 import { SizeAndCount } from "./size-and-count.tsx";
+import { useSubmission } from "./submission.ts";
 
 const WORKFLOW_CHOICES: readonly { readonly value: Workflow; readonly label: string }[] = [
   { value: "image-from-text", label: "From text" },
@@ -34,17 +34,16 @@ interface ComposeProps {
 /** The form: what to draw, how, and what to expect. Its draft outlives the page. */
 export function Compose({ limits, model }: ComposeProps) {
   const draft = useStore(draftStore);
-  const [tried, setTried] = useState(false);
-  const { failure, busy, taken, submit } = useSubmission(model);
-  const findings = [...checkDraft(draft, model, tried), ...findingsOf(failure)];
+  const { refused, refuse } = useRefusals();
+  const { failure, busy, taken, submit } = useSubmission(draft, model);
+  const findings = [...checkDraft(draft, model, refused.field !== null), ...findingsOf(failure)];
+  const isWrong = findings.some(({ level }) => level === "error");
   const lane = limits.lanes.find((report) => report.model === model.model);
 
   const press = () => {
-    const errors = checkDraft(draft, model, true).filter(({ level }) => level === "error");
-    setTried(errors.length > 0);
-    const [first] = errors;
-    if (first === undefined) void submit();
-    else document.getElementById(FIELD_CONTROLS[first.field])?.focus();
+    const wrong = checkDraft(draft, model, true).find(({ level }) => level === "error");
+    refuse(wrong?.field ?? null);
+    if (wrong === undefined) void submit();
   };
 
   return (
@@ -74,7 +73,7 @@ export function Compose({ limits, model }: ComposeProps) {
         {draft.workflow === "image-from-reference" && (
           <ReferenceImages draft={draft} model={model} findings={findings} />
         )}
-        <Settings words={settingsWords(draft, model)} needed={findings.some(({ level }) => level === "error")}>
+        <Settings words={settingsWords(draft, model)} needed={isWrong ? refused.number : null}>
           <SizeAndCount draft={draft} model={model} findings={findings} />
           <ModelChoice draft={draft} model={model} models={limits.models} />
           <MoreOptions draft={draft} model={model} findings={findings} />
@@ -92,37 +91,18 @@ export function Compose({ limits, model }: ComposeProps) {
   );
 }
 
-const FIELD_CONTROLS: Readonly<Record<Finding["field"], string>> = {
-  prompt: "prompt",
-  negativePrompt: "negative-prompt",
-  size: "size-width",
-  n: "count",
-  seed: "seed",
-  images: "add-images",
-};
-
-/** How long the button says that the job is in line before it offers the next one. */
-const TAKEN_MS = 2_000;
-
-function useSubmission(model: ModelInfo) {
-  const [failure, setFailure] = useState<FailureWords | null>(null);
-  const [busy, setBusy] = useState(false);
-  const [taken, setTaken] = useState(false);
-  const submit = async () => {
-    setBusy(true);
-    setFailure(null);
-    try {
-      await submitDraft(model);
-      announce("In line");
-      setTaken(true);
-      setTimeout(() => setTaken(false), TAKEN_MS);
-    } catch (error) {
-      if (!(await isShutOut(error))) setFailure(failureWords(error));
-    } finally {
-      setBusy(false);
-    }
-  };
-  return { failure, busy, taken, submit };
+/** The presses that were refused before anything was sent; the focus goes to the field that each was refused for. */
+function useRefusals() {
+  const [refused, setRefused] = useState<{ readonly number: number; readonly field: DraftField | null }>({
+    number: 0,
+    field: null,
+  });
+  // Once it is drawn: the field may have been folded away.
+  useEffect(() => {
+    if (refused.field !== null) focusField(refused.field);
+  }, [refused]);
+  const refuse = (field: DraftField | null) => setRefused(({ number }) => ({ number: number + 1, field }));
+  return { refused, refuse };
 }
 
 function findingsOf(failure: FailureWords | null): Finding[] {

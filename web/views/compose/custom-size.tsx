@@ -5,22 +5,23 @@ import styles from "./custom-size.module.css";
 
 interface CustomSizeProps {
   readonly size: string;
+  readonly invalid: boolean;
   readonly onChange: (size: string) => void;
 }
 
 /** Two sides in pixels, as typed; what is wrong with them is said beneath. */
-export function CustomSize({ size, onChange }: CustomSizeProps) {
+export function CustomSize({ size, invalid, onChange }: CustomSizeProps) {
   const sides = sidesOf(size);
   const [width, setWidth] = useState(String(sides?.width ?? ""));
   const [height, setHeight] = useState(String(sides?.height ?? ""));
   return (
     <div className={styles.row}>
       <input
-        id="size-width"
         className={field.control}
         inputMode="numeric"
         aria-label="Width in pixels"
         aria-describedby="size-findings"
+        aria-invalid={invalid}
         value={width}
         onChange={({ target }) => {
           setWidth(target.value);
@@ -33,6 +34,7 @@ export function CustomSize({ size, onChange }: CustomSizeProps) {
         inputMode="numeric"
         aria-label="Height in pixels"
         aria-describedby="size-findings"
+        aria-invalid={invalid}
         value={height}
         onChange={({ target }) => {
           setHeight(target.value);

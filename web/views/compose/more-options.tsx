@@ -1,9 +1,11 @@
 import { ChoiceGroup } from "../../components/choice-group.tsx";
 import field from "../../components/field.module.css";
-import { Findings } from "../../components/findings.tsx";
+import { Findings, isInvalid } from "../../components/findings.tsx";
+import { useFold } from "../../components/fold.ts";
 import { changeDraft } from "../../data/draft-store.ts";
-import type { Draft } from "../../state/draft.ts";
+import { type Draft, FRESH_DRAFT } from "../../state/draft.ts";
 import type { FieldProps } from "./field-props.ts";
+import { fieldMark } from "./focus-field.ts";
 import styles from "./more-options.module.css";
 
 const EXTEND = [
@@ -18,16 +20,18 @@ const PRIORITIES = [
   { value: "low", label: "Low" },
 ] as const;
 
-/** What few need to change, folded away; open when something in it is set. */
+/** What few need to change, folded away; open at first when something in it is set, and once something in it is wrong. */
 export function MoreOptions({ draft, model, findings }: FieldProps) {
   const set = (change: Partial<Omit<Draft, "workflow" | "model" | "images">>) => changeDraft({ type: "set", change });
   const { supports } = model;
+  const wrong = isInvalid("negativePrompt", findings);
+  const [open, setOpen] = useFold(wrong ? "wrong" : null, isAnySet(draft, model));
   return (
-    <details className={styles.more} open={draft.negativePrompt !== "" ? true : undefined}>
+    <details className={styles.more} open={open} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>More options</summary>
       <div className={styles.fields}>
         {supports.negativePrompt && (
-          <div className={field.field}>
+          <div className={field.field} {...fieldMark("negativePrompt")}>
             <label htmlFor="negative-prompt" className={field.label}>
               Negative prompt: what must not be there
             </label>
@@ -39,6 +43,7 @@ export function MoreOptions({ draft, model, findings }: FieldProps) {
               value={draft.negativePrompt}
               onChange={({ target }) => set({ negativePrompt: target.value })}
               aria-describedby="negative-findings"
+              aria-invalid={wrong}
               placeholder="blurry, text, watermark"
             />
             <Findings id="negative-findings" field="negativePrompt" findings={findings} />
@@ -83,5 +88,16 @@ export function MoreOptions({ draft, model, findings }: FieldProps) {
         )}
       </div>
     </details>
+  );
+}
+
+/** Whether anything of what is folded away here, and shown for this model, is other than in a fresh draft. */
+function isAnySet(draft: Draft, { supports }: FieldProps["model"]): boolean {
+  return (
+    (supports.negativePrompt && draft.negativePrompt !== FRESH_DRAFT.negativePrompt) ||
+    (supports.promptExtend && draft.promptExtend !== FRESH_DRAFT.promptExtend) ||
+    (supports.watermark && draft.watermark !== FRESH_DRAFT.watermark) ||
+    draft.priority !== FRESH_DRAFT.priority ||
+    draft.onUncertain !== FRESH_DRAFT.onUncertain
   );
 }

@@ -3,12 +3,13 @@ import { Findings, isInvalid } from "../../components/findings.tsx";
 import { changeDraft } from "../../data/draft-store.ts";
 import { CharCount } from "./char-count.tsx";
 import type { FieldProps } from "./field-props.ts";
+import { fieldMark } from "./focus-field.ts";
 import styles from "./prompt-field.module.css";
 
 export function PromptField({ draft, model, findings }: FieldProps) {
   const reference = draft.workflow === "image-from-reference";
   return (
-    <div className={field.field}>
+    <div className={field.field} {...fieldMark("prompt")}>
       <div className={styles.head}>
         <label htmlFor="prompt" className={field.label}>
           {reference ? "What to change" : "Prompt"}

@@ -8,6 +8,7 @@ import { takeFiles, takeImages } from "../../data/incoming-images.ts";
 import { imageIdentity } from "../../state/draft.ts";
 import { INPUT_TYPES, urlProblem } from "../../state/draft-check.ts";
 import type { FieldProps } from "./field-props.ts";
+import { fieldMark } from "./focus-field.ts";
 import styles from "./reference-images.module.css";
 import { ReferenceTile } from "./reference-tile.tsx";
 
@@ -17,7 +18,7 @@ export function ReferenceImages({ draft, model, findings }: FieldProps) {
   const { max } = model.images;
   const full = draft.images.length >= max;
   return (
-    <fieldset className={field.field}>
+    <fieldset className={field.field} {...fieldMark("images")}>
       <legend className={field.label}>
         Reference images <span className={styles.count}>{`${draft.images.length} of ${max}`}</span>
       </legend>
@@ -50,7 +51,6 @@ export function ReferenceImages({ draft, model, findings }: FieldProps) {
       {!full && (
         <>
           <button
-            id="add-images"
             type="button"
             className={styles.drop}
             onClick={() => input.current?.click()}

@@ -4,12 +4,13 @@ import { Findings, isInvalid } from "../../components/findings.tsx";
 import { Icon } from "../../components/icon.tsx";
 import { changeDraft } from "../../data/draft-store.ts";
 import type { FieldProps } from "./field-props.ts";
+import { fieldMark } from "./focus-field.ts";
 import styles from "./seed-field.module.css";
 
 export function SeedField({ draft, findings }: FieldProps) {
   const set = (seed: string) => changeDraft({ type: "set", change: { seed } });
   return (
-    <div>
+    <div {...fieldMark("seed")}>
       <label htmlFor="seed" className={field.label}>
         Seed
       </label>

@@ -1,6 +1,7 @@
 import { ChoiceGroup } from "../../components/choice-group.tsx";
 import { changeDraft } from "../../data/draft-store.ts";
 import type { FieldProps } from "./field-props.ts";
+import { fieldMark } from "./focus-field.ts";
 import { SeedField } from "./seed-field.tsx";
 import styles from "./size-and-count.module.css";
 import { SizeChoices } from "./size-choices.tsx";
@@ -12,7 +13,7 @@ export function SizeAndCount({ draft, model, findings }: FieldProps) {
       <SizeChoices draft={draft} model={model} findings={findings} />
       <div className={styles.row}>
         {model.maxN > 1 && (
-          <div id="count">
+          <div {...fieldMark("n")}>
             <ChoiceGroup
               legend="Images"
               name="count"

@@ -1,9 +1,10 @@
 import field from "../../components/field.module.css";
-import { Findings } from "../../components/findings.tsx";
+import { Findings, isInvalid } from "../../components/findings.tsx";
 import { changeDraft } from "../../data/draft-store.ts";
 import { sizeChoices } from "../../state/sizes.ts";
 import { CustomSize } from "./custom-size.tsx";
 import type { FieldProps } from "./field-props.ts";
+import { fieldMark } from "./focus-field.ts";
 import styles from "./size-choices.module.css";
 
 /** Sizes as their shapes; the sides in pixels beneath. */
@@ -17,7 +18,7 @@ export function SizeChoices({ draft, model, findings }: FieldProps) {
   const set = (next: string | null) => changeDraft({ type: "set", change: { size: next } });
   const follows = draft.workflow === "image-from-reference";
   return (
-    <fieldset>
+    <fieldset {...fieldMark("size")}>
       <legend className={field.label}>Size</legend>
       <div className={styles.choices}>
         {sizes.default === null && (
@@ -51,7 +52,7 @@ export function SizeChoices({ draft, model, findings }: FieldProps) {
           />
         )}
       </div>
-      {free && own && <CustomSize size={size ?? ""} onChange={set} />}
+      {free && own && <CustomSize size={size ?? ""} onChange={set} invalid={isInvalid("size", findings)} />}
       <Findings id="size-findings" field="size" findings={findings} />
     </fieldset>
   );

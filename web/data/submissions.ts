@@ -1,0 +1,108 @@
+import { wasRepeated } from "../../client/api-call.ts";
+import type { Job } from "../../schemas/job.ts";
+import type { ModelInfo } from "../../schemas/limits.ts";
+import type { Draft, DraftImage } from "../state/draft.ts";
+import { type RequestFields, requestFields } from "../state/draft-request.ts";
+import { mayForgetKey, parseSent, type Sent, submissionFor, withSent } from "../state/submission-key.ts";
+import { readStored, writeStored } from "./browser-storage.ts";
+import { darkroom } from "./darkroom.ts";
+import { randomKey, readFile } from "./file-store.ts";
+import { learnJob } from "./live-jobs.ts";
+import { SENT_NAME } from "./private-data.ts";
+import { createStore, useStore } from "./store.ts";
+
+/** What is sent of a draft. */
+interface Submission {
+  readonly workflow: Draft["workflow"];
+  readonly fields: RequestFields;
+  readonly images: readonly DraftImage[];
+}
+
+function submissionOf(draft: Draft, model: ModelInfo): Submission {
+  const images = draft.workflow === "image-from-reference" ? draft.images : [];
+  return { workflow: draft.workflow, fields: requestFields(draft, model), images };
+}
+
+/** The submissions under way, by what is sent: another press with the same joins, one with another goes out by itself. */
+const underWay = createStore<ReadonlyMap<string, Promise<Job>>>(new Map());
+
+/** Whether just this draft is being sent. */
+export function useIsSending(draft: Draft, model: ModelInfo): boolean {
+  return useStore(underWay).has(JSON.stringify(submissionOf(draft, model)));
+}
+
+/** Sends a draft: one job however often it is pressed. Rejects with the client's error, or a `TypeError` for a lost file. */
+export function submitDraft(draft: Draft, model: ModelInfo): Promise<Job> {
+  const submission = submissionOf(draft, model);
+  const fingerprint = JSON.stringify(submission);
+  const joined = underWay.get().get(fingerprint);
+  if (joined !== undefined) return joined;
+  const sending = submitOnce(submission, fingerprint).finally(() => {
+    underWay.set(new Map([...underWay.get()].filter(([other]) => other !== fingerprint)));
+  });
+  underWay.set(new Map(underWay.get()).set(fingerprint, sending));
+  return sending;
+}
+
+async function submitOnce(submission: Submission, fingerprint: string): Promise<Job> {
+  const earlier = readSent();
+  const sent = submissionFor(earlier, fingerprint, Date.now(), randomKey);
+  keepSent(withSent(earlier, sent));
+  const options = { idempotencyKey: sent.key };
+  const { workflow, fields, images } = submission;
+  try {
+    const job =
+      workflow === "image-from-text"
+        ? await darkroom.submit(workflow, fields, options)
+        : await submitReferences(fields, images, options);
+    keepSent(withSent(readSent(), { ...sent, takenAtMs: Date.now() }));
+    learnJob(job);
+    return job;
+  } catch (error) {
+    // A kept key makes pressing again safe.
+    const sentBefore = earlier.includes(sent) || (error instanceof Error && wasRepeated(error));
+    if (mayForgetKey(error, sentBefore)) keepSent(readSent().filter(({ key }) => key !== sent.key));
+    throw error;
+  }
+}
+
+async function submitReferences(
+  fields: RequestFields,
+  images: readonly DraftImage[],
+  options: { readonly idempotencyKey: string },
+): Promise<Job> {
+  const files = await Promise.all(images.map(fileOf));
+  const onlyFiles = files.filter((file) => file !== null);
+  if (onlyFiles.length === images.length) return darkroom.submitFiles(fields, onlyFiles, options);
+  const sources = await Promise.all(
+    images.map((image, index) => (image.kind === "url" ? image.url.trim() : dataUrl(files[index] ?? null))),
+  );
+  return darkroom.submit("image-from-reference", { ...fields, images: sources }, options);
+}
+
+/** The file of an image; null for an address. */
+async function fileOf(image: DraftImage): Promise<File | null> {
+  if (image.kind === "url") return null;
+  const file = await readFile(image.key);
+  if (file === null) throw new TypeError(`${image.name} is no longer in this browser: add it again`);
+  return file;
+}
+
+function dataUrl(file: File | null): Promise<string> {
+  return new Promise((resolve, reject) => {
+    if (file === null) return reject(new TypeError("an image is missing"));
+    const reader = new FileReader();
+    // `readAsDataURL` gives a string, or an error.
+    reader.onload = () => resolve(reader.result as string);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(file);
+  });
+}
+
+function readSent(): Sent[] {
+  return parseSent(readStored(SENT_NAME));
+}
+
+function keepSent(sent: readonly Sent[]): void {
+  writeStored(SENT_NAME, sent.length === 0 ? null : JSON.stringify(sent));
+}

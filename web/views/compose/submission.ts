@@ -1,0 +1,55 @@
+import { useEffect, useRef, useState } from "react";
+import type { ModelInfo } from "../../../schemas/limits.ts";
+import { isShutOut } from "../../data/access.ts";
+import { announce } from "../../data/announcer.ts";
+import { notify } from "../../data/notices.ts";
+import { submitDraft, useIsSending } from "../../data/submissions.ts";
+import type { Draft } from "../../state/draft.ts";
+import { type FailureWords, failureWords } from "../../state/failure-words.ts";
+
+/** How long the button says that the job is in line before it offers the next one. */
+const TAKEN_MS = 2_000;
+
+/** As much of a prompt as tells which submission is meant. */
+const NAMED_CHARS = 40;
+
+/** Sends drafts; what became of the last press is told in the form, of an earlier one in a notice that names it. */
+export function useSubmission(draft: Draft, model: ModelInfo) {
+  const [failure, setFailure] = useState<FailureWords | null>(null);
+  /** The press whose job is in line; null once that was said for long enough. */
+  const [taken, setTaken] = useState<object | null>(null);
+  const lastPress = useRef<object | null>(null);
+  const busy = useIsSending(draft, model);
+
+  useEffect(() => {
+    if (taken === null) return;
+    const timer = setTimeout(() => setTaken(null), TAKEN_MS);
+    return () => clearTimeout(timer);
+  }, [taken]);
+  useEffect(() => {
+    return () => {
+      lastPress.current = null;
+    };
+  }, []);
+
+  const submit = async () => {
+    const press = {};
+    lastPress.current = press;
+    setFailure(null);
+    try {
+      await submitDraft(draft, model);
+      announce("In line");
+      if (lastPress.current === press) setTaken(press);
+    } catch (error) {
+      if (await isShutOut(error)) return;
+      const words = failureWords(error);
+      if (lastPress.current === press) setFailure(words);
+      else
+        notify(
+          "failed",
+          `“${draft.prompt.trim().slice(0, NAMED_CHARS)}” was not sent. ${words.title}. ${words.detail}`,
+        );
+    }
+  };
+  return { failure, busy, taken: taken !== null, submit };
+}
