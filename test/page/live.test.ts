@@ -91,6 +91,38 @@ describe("being live", () => {
     expect(sockets).toBe(2);
   });
 
+  it("says why the form cannot be had while all else is well, and draws it by itself once it can", async () => {
+    const isMended = { limits: false };
+    await page.route("**/api/limits", (route) => (isMended.limits ? route.continue() : refuse(route, "internal")));
+    await page.goto(product.baseUrl);
+    await lamp(page, "live").waitFor();
+    await page.getByRole("alert").getByText("Something went wrong here.").waitFor();
+    await expectAccessible(page);
+    await page.getByRole("button", { name: "Try again" }).first().click();
+    await page.getByRole("link", { name: "Lanes" }).click();
+    await page.getByRole("alert").getByText("Something went wrong here.").waitFor();
+    isMended.limits = true;
+    await page.getByRole("article").first().waitFor();
+    isMended.limits = false;
+    await page.getByText("These numbers are of before").waitFor();
+    isMended.limits = true;
+    await page.getByText("These numbers are of before").waitFor({ state: "detached" });
+    await page.getByRole("link", { name: "Prints", exact: true }).click();
+    await page.getByRole("button", { name: "Develop" }).waitFor();
+  });
+
+  it("fetches the prints by itself once the list is answered again", async () => {
+    const isMended = { list: false };
+    await page.route("**/api/jobs?*", (route) => (isMended.list ? route.continue() : refuse(route, "internal")));
+    await page.goto(product.baseUrl);
+    await lamp(page, "live").waitFor();
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("alert").getByText("Something went wrong here.").waitFor();
+    isMended.list = true;
+    await page.getByRole("alert").getByText("Something went wrong here.").waitFor({ state: "detached" });
+    await page.getByText("That is all.").or(page.getByText("Nothing on the line yet")).waitFor();
+  });
+
   it("says so when it has given up on a job, and follows it again once it is loaded again", async () => {
     await product.emulator.addFault(hold("given up"));
     await develop(page, "given up halfway");

@@ -7,35 +7,45 @@ import { createStore, useStore } from "./store.ts";
 /** Models and lanes as last told; null before the first answer. */
 export const limits = createStore<Limits | null>(null);
 
+/** Why they could not be had the last time they were asked for; null when they could. What was told before stays. */
+const limitsFailure = createStore<unknown>(null);
+
 /** While someone looks: as often as a watched place in line moves. */
 const REFRESH_MS = 5_000;
 
 let watchers = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-async function refresh(): Promise<void> {
+/** Asks for the limits now, and goes on asking while any view uses them. Never rejects. */
+export async function refreshLimits(): Promise<void> {
   clearTimeout(timer);
   if (document.visibilityState === "visible") {
     try {
       limits.set(await darkroom.limits());
+      limitsFailure.set(null);
     } catch (error) {
       if (await isShutOut(error)) return;
-      // The last answer stays: the header's lamp tells that the server is away.
+      limitsFailure.set(error);
     }
   }
   clearTimeout(timer);
-  if (watchers > 0) timer = setTimeout(refresh, REFRESH_MS);
+  if (watchers > 0) timer = setTimeout(refreshLimits, REFRESH_MS);
 }
 
 /** The limits, kept fresh while any view uses them and the tab is seen. */
 export function useLimits(): Limits | null {
   useEffect(() => {
     watchers += 1;
-    if (watchers === 1) void refresh();
+    if (watchers === 1) void refreshLimits();
     return () => {
       watchers -= 1;
       if (watchers === 0) clearTimeout(timer);
     };
   }, []);
   return useStore(limits);
+}
+
+/** Why the limits are missing or old; null while they are fresh. */
+export function useLimitsFailure(): unknown {
+  return useStore(limitsFailure);
 }

@@ -1,9 +1,10 @@
 import { useEffect } from "react";
 import { useDropzone } from "react-dropzone";
 import { useArrival } from "../components/arrival.ts";
+import { LoadFailure } from "../components/load-failure.tsx";
 import { draft as draftStore } from "../data/draft-store.ts";
 import { addressOf, filesOf, takeFiles, takeImages } from "../data/incoming-images.ts";
-import { useLimits } from "../data/limits.ts";
+import { refreshLimits, useLimits, useLimitsFailure } from "../data/limits.ts";
 import { useStore } from "../data/store.ts";
 import { chosenModel } from "../state/model-words.ts";
 import { Compose } from "./compose/compose.tsx";
@@ -15,6 +16,7 @@ export function Home() {
   const heading = useArrival("");
   const draft = useStore(draftStore);
   const limits = useLimits();
+  const failure = useLimitsFailure();
   const model = limits === null ? null : chosenModel(draft.workflow, draft.model, limits.models);
   const reference = limits === null ? null : chosenModel("image-from-reference", draft.model, limits.models);
   const max = reference?.images.max ?? 0;
@@ -53,6 +55,8 @@ export function Home() {
       <div className={styles.compose}>
         {limits !== null && model !== null ? (
           <Compose limits={limits} model={model} />
+        ) : failure !== null ? (
+          <LoadFailure error={failure} onAgain={refreshLimits} />
         ) : (
           <div className={styles.ghost} role="status">
             <span className="unseen">Loading the form</span>

@@ -1,5 +1,7 @@
 import { useArrival } from "../../components/arrival.ts";
-import { useLimits } from "../../data/limits.ts";
+import { LoadFailure } from "../../components/load-failure.tsx";
+import { refreshLimits, useLimits, useLimitsFailure } from "../../data/limits.ts";
+import { failureWords } from "../../state/failure-words.ts";
 import { LaneCard } from "./lane-card.tsx";
 import styles from "./lanes.module.css";
 
@@ -7,6 +9,7 @@ import styles from "./lanes.module.css";
 export function Lanes() {
   const heading = useArrival("Lanes");
   const limits = useLimits();
+  const failure = useLimitsFailure();
   return (
     <>
       <header className={styles.head}>
@@ -18,7 +21,14 @@ export function Lanes() {
           it and start as soon as the quota allows.
         </p>
       </header>
-      {limits === null ? (
+      {limits !== null && failure !== null && (
+        <p role="status" className={styles.old}>
+          These numbers are of before: they cannot be had now. {failureWords(failure).title}.
+        </p>
+      )}
+      {limits === null && failure !== null ? (
+        <LoadFailure error={failure} onAgain={refreshLimits} />
+      ) : limits === null ? (
         <p role="status" className={styles.none}>
           Loading…
         </p>

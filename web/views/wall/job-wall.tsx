@@ -1,13 +1,12 @@
-import { useEffect, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 import { useLocation, useSearch } from "wouter";
-import { Button } from "../../components/button.tsx";
+import { LoadFailure } from "../../components/load-failure.tsx";
 import { isShutOut } from "../../data/access.ts";
 import { feedStood } from "../../data/live-feed.ts";
 import { jobList, loadFirstPage, loadNextPage } from "../../data/live-jobs.ts";
 import { useServerMinute } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
 import { groupByDay } from "../../state/day-groups.ts";
-import { failureWords } from "../../state/failure-words.ts";
 import { filterFromSearch, searchFromFilter } from "../../state/filter-search.ts";
 import { type Filter, filterKey, type Listing, listingOf } from "../../state/job-list.ts";
 import { EmptyWall } from "./empty-wall.tsx";
@@ -22,7 +21,7 @@ export function JobWall() {
   const [, navigate] = useLocation();
   const state = useStore(jobList);
   const listing = listingOf(state, filter);
-  const failure = useFirstPage(filter);
+  const { failure, again } = useFirstPage(filter);
   return (
     <section className={styles.wall} aria-labelledby="wall-title">
       <header className={styles.head}>
@@ -30,7 +29,9 @@ export function JobWall() {
         <FilterBar filter={filter} onChange={(next) => navigate(`/${searchFromFilter(next)}`, { replace: true })} />
       </header>
       {failure !== null && !listing.loaded ? (
-        <LoadFailure error={failure} filter={filter} />
+        <div className={styles.failure}>
+          <LoadFailure error={failure} onAgain={again} />
+        </div>
       ) : (
         <Days listing={listing} filter={filter} />
       )}
@@ -60,36 +61,39 @@ function Days({ listing, filter }: { readonly listing: Listing; readonly filter:
   );
 }
 
-/** Fetches the first page when the filter changes and when the feed first stands; what is at hand shows meanwhile. */
-function useFirstPage(filter: Filter): unknown {
+/** After a first page that could not be fetched, before it is asked for again. */
+const AGAIN_MS = 5_000;
+
+/**
+ * Fetches the first page when the filter changes, when the feed first stands, and again until it comes; what is at hand shows
+ * meanwhile.
+ */
+function useFirstPage({ show, workflow }: Filter): { readonly failure: unknown; readonly again: () => Promise<void> } {
   const [failure, setFailure] = useState<unknown>(null);
   const stood = useStore(feedStood);
-  const { show, workflow } = filter;
+  const load = useCallback(
+    async (signal?: AbortSignal) => {
+      try {
+        await loadFirstPage({ show, workflow });
+        if (!signal?.aborted) setFailure(null);
+      } catch (error) {
+        if (!(await isShutOut(error)) && !signal?.aborted) setFailure(error);
+      }
+    },
+    [show, workflow],
+  );
   // biome-ignore lint/correctness/useExhaustiveDependencies: a feed that now stands is a reason to ask again.
   useEffect(() => {
-    let left = false;
-    loadFirstPage({ show, workflow })
-      .then(() => !left && setFailure(null))
-      .catch(async (error) => {
-        if (!(await isShutOut(error)) && !left) setFailure(error);
-      });
-    return () => {
-      left = true;
-    };
-  }, [show, workflow, stood]);
-  return failure;
-}
-
-function LoadFailure({ error, filter }: { readonly error: unknown; readonly filter: Filter }) {
-  const { title, detail } = failureWords(error);
-  return (
-    <div className={styles.failure} role="alert">
-      <p>
-        <strong>{title}.</strong> {detail}
-      </p>
-      <Button onClick={() => loadFirstPage(filter).catch(() => undefined)}>Try again</Button>
-    </div>
-  );
+    const leaving = new AbortController();
+    void load(leaving.signal);
+    return () => leaving.abort();
+  }, [load, stood]);
+  useEffect(() => {
+    if (failure === null) return;
+    const timer = setTimeout(() => void load(), AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [failure, load]);
+  return { failure, again: load };
 }
 
 /** Holds the place of cards that are on their way. */

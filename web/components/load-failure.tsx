@@ -1,0 +1,31 @@
+import { useState } from "react";
+import { failureWords } from "../state/failure-words.ts";
+import { Button } from "./button.tsx";
+import styles from "./load-failure.module.css";
+
+interface LoadFailureProps {
+  readonly error: unknown;
+  /** Tries again now; by itself it is tried anyhow. Never rejects. */
+  readonly onAgain: () => Promise<void>;
+}
+
+/** In place of what could not be loaded: why, and another try. */
+export function LoadFailure({ error, onAgain }: LoadFailureProps) {
+  const [busy, setBusy] = useState(false);
+  const { title, detail } = failureWords(error);
+  const again = async () => {
+    setBusy(true);
+    await onAgain();
+    setBusy(false);
+  };
+  return (
+    <div className={styles.failure}>
+      <p role="alert">
+        <strong>{title}.</strong> {detail}
+      </p>
+      <Button busy={busy} onClick={again}>
+        {busy ? "Trying…" : "Try again"}
+      </Button>
+    </div>
+  );
+}
