@@ -42,7 +42,12 @@ export class ImageKeeper {
       .run(
         () =>
           this.#copyAll(
-            createImageCopier(this.#env.RESULTS, config, (input, init) => fetch(input, init)),
+            createImageCopier(
+              this.#env.RESULTS,
+              // A host that is asked in the moment of delivery may not know the image yet; one paid for is worth the wait.
+              { baseUrl: config.baseUrl, missingForMs: config.attemptBudgetMs },
+              (input, init) => fetch(input, init),
+            ),
             stop.signal,
           ),
         (error) => this.#shell.log("storing_failed", { reason: String(error) }),

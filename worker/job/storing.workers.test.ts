@@ -124,7 +124,7 @@ describe.concurrent("a result that hangs", () => {
 describe.concurrent("a result that is lost", () => {
   it.each([
     ["because its link has ended", { type: "link-expires", inMs: 0 }],
-    ["because its host knows nothing of it", { type: "result", how: "not-found" }],
+    ["because its host knows nothing of it, for as long as an attempt may take", { type: "result", how: "not-found" }],
   ] as const)("%s: the job says so, and only a retry by hand pays again", async (_name, fault) => {
     const job = await (await testJob().spoil({ fault })).submit();
     const view = await job.done();
@@ -134,6 +134,17 @@ describe.concurrent("a result that is lost", () => {
     await job.rpc.retry(null);
     expect((await job.done()).status).toBe("succeeded");
     expect((await job.ledger()).submits).toHaveLength(2);
+  });
+});
+
+describe.concurrent("a result whose host does not know it yet", () => {
+  it("is asked for again, and not given up", async () => {
+    const job = await testJob().spoil({ fault: { type: "result", how: "not-found", times: 1 }, times: null });
+    const view = await (await job.submit()).done();
+    expect(view).toMatchObject({ status: "succeeded", attempts: [{ number: 1 }] });
+    expect((await job.ledger()).submits).toHaveLength(1);
+    const again = (await job.events()).filter(({ type }) => type === "job.storing");
+    expect(again.map(({ data }) => data.reason)).toContainEqual(expect.stringContaining("404"));
   });
 });
 

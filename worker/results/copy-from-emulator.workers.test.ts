@@ -37,7 +37,7 @@ async function linkOf(prompt: string): Promise<string> {
 }
 
 function copy(link: string, boundMs = 20_000): Promise<CopyAnswer> {
-  const copier = createImageCopier(env.RESULTS, { baseUrl }, open);
+  const copier = createImageCopier(env.RESULTS, { baseUrl, missingForMs: 0 }, open);
   return copier({ link, deliveredAtMs: Date.now() }, { key: KEY, index: 0 }, AbortSignal.timeout(boundMs));
 }
 
@@ -64,7 +64,7 @@ describe("an image of the emulator's", () => {
     },
   );
 
-  it("whose file is gone is given up at once", async () => {
+  it("whose file is gone is given up, once its host must know of it", async () => {
     expect(await copy(await linkOf("[fault:result-not-found] gone"))).toMatchObject({ kind: "failed", dead: true });
   });
 

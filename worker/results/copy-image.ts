@@ -19,11 +19,12 @@ type Copied = { readonly ok: true; readonly image: Omit<StoredImage, "key" | "in
 /**
  * Copies images from upstream's links into R2. An image is streamed, and becomes an object only when its last byte was
  * seen to be its end: what is cut off, foreign or too large never exists. A key that holds an image already (a crash
- * came between the copy and its record) answers with that image, its link dead or not.
+ * came between the copy and its record) answers with that image, its link dead or not. A link whose image is not found is dead
+ * once `missingForMs` have passed since upstream delivered.
  */
 export function createImageCopier(
   bucket: R2Bucket,
-  settings: { readonly baseUrl: string },
+  settings: { readonly baseUrl: string; readonly missingForMs: number },
   fetch: Fetch,
   now: () => number = Date.now,
 ): CopyImage {
@@ -40,6 +41,7 @@ export function createImageCopier(
 
   function isDead(failure: Failure, source: { readonly link: string; readonly deliveredAtMs: number }): boolean {
     const nowMs = now();
+    if (failure.kind === "missing" && nowMs >= source.deliveredAtMs + settings.missingForMs) return true;
     if (failure.kind === "gone" || nowMs >= source.deliveredAtMs + LINK_LIFE_MS) return true;
     return failure.kind === "refused" && signatureEnded(source.link, nowMs);
   }

@@ -24,7 +24,12 @@ interface Copy {
 
 function copy(fetch: Fetch, given: Copy = {}): Promise<CopyAnswer> {
   const { link = LINK, baseUrl = "https://dashscope-intl.aliyuncs.com", afterMs = 0 } = given;
-  const copier = createImageCopier(given.bucket ?? env.RESULTS, { baseUrl }, fetch, () => DELIVERED + afterMs);
+  const copier = createImageCopier(
+    given.bucket ?? env.RESULTS,
+    { baseUrl, missingForMs: 60_000 },
+    fetch,
+    () => DELIVERED + afterMs,
+  );
   const signal = given.signal ?? new AbortController().signal;
   return copier({ link, deliveredAtMs: DELIVERED }, { key: KEY, index: 0 }, signal);
 }
@@ -160,7 +165,8 @@ describe("copying an image", () => {
 
 describe("a link that does not deliver", () => {
   it.each([
-    ["404", says(404), 0, true],
+    ["404 in the moment of delivery", says(404), 0, false],
+    ["404 a minute after delivery", says(404), 60_000, true],
     ["410", says(410), 0, true],
     ["403 while its signature lasts", says(403, "<Error/>"), 0, false],
     ["403 past its signature", says(403, "<Error/>"), HOUR, true],

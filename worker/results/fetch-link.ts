@@ -4,8 +4,11 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export type FetchedLink =
   | { readonly ok: true; readonly response: Response }
-  /** `gone`: it will never deliver. `refused`: it will not once its signature has ended. `failed`: perhaps next time. */
-  | { readonly ok: false; readonly kind: "gone" | "refused" | "failed"; readonly reason: string };
+  /**
+   * `gone`: it will never deliver. `missing`: nor will it, unless the host has not heard of the image yet. `refused`: it will
+   * not once its signature has ended. `failed`: perhaps next time.
+   */
+  | { readonly ok: false; readonly kind: "gone" | "missing" | "refused" | "failed"; readonly reason: string };
 
 /** Object stores redirect at most to a nearer host. */
 const MAX_REDIRECTS = 3;
@@ -37,6 +40,13 @@ function judged(response: Response, at: string): FetchedLink {
   if (status === 200) return { ok: true, response };
   response.body?.cancel().catch(() => undefined);
   const reason = `${hostOf(at)} answered ${status} instead of the image`;
-  if (status === 404 || status === 410) return { ok: false, kind: "gone", reason };
-  return { ok: false, kind: status === 400 || status === 401 || status === 403 ? "refused" : "failed", reason };
+  return { ok: false, kind: KIND_OF[status] ?? "failed", reason };
 }
+
+const KIND_OF: Readonly<Record<number, "gone" | "missing" | "refused">> = {
+  400: "refused",
+  401: "refused",
+  403: "refused",
+  404: "missing",
+  410: "gone",
+};
