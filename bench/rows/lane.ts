@@ -1,55 +1,71 @@
 import type { Figure } from "../report.ts";
 import type { Effort, Row } from "../row.ts";
 import { start, submitJobs } from "../sides/contestants.ts";
-import { startEmulator } from "../sides/emulator.ts";
+import { type LedgerCall, type RunningEmulator, startEmulator } from "../sides/emulator.ts";
 import { spreadOf } from "../statistics.ts";
+import { utilisation } from "../utilisation.ts";
 
 /** The quota of the best models: two starts in any minute. The emulator enforces the same. */
 const STARTS = 2;
+const FULL_PERIOD_MS = 60_000;
+/** A look at whether the lane keeps going and is never refused. */
+const QUICK_PERIOD_MS = 6_000;
+const WINDOWS = 4;
+/** A lane that takes half as long again as it may is not measured but found standing still. */
+const PATIENCE = 1.5;
+const LOOK_EVERY_MS = 500;
 
-/**
- * The share of its quota that a lane with a backlog used: the windows that its starts must take at the very least, over
- * the time that they took. `startedAtMs` in order.
- */
-export function utilisation(startedAtMs: readonly number[], starts: number, periodMs: number): number {
-  const first = startedAtMs[0];
-  const last = startedAtMs.at(-1);
-  if (first === undefined || last === undefined || last === first) throw new Error("too few starts to judge");
-  const leastMs = Math.floor((startedAtMs.length - 1) / starts) * periodMs;
-  return leastMs / (last - first);
+/** All calls upstream, once `jobs` of them brought an image. Throws when they do not by `endsAtMs`. */
+async function callsOf(emulator: RunningEmulator, jobs: number, endsAtMs: number): Promise<readonly LedgerCall[]> {
+  for (;;) {
+    const calls = await emulator.calls();
+    const delivered = calls.filter(({ end }) => end?.status === 200).length;
+    if (delivered >= jobs) return calls;
+    if (Date.now() >= endsAtMs) {
+      throw new Error(`the lane stood still: ${delivered} of ${jobs} jobs had their image, of ${calls.length} starts`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
 }
 
 async function run({ quick, say }: Effort): Promise<Figure[]> {
-  const periodMs = quick ? 6_000 : 60_000;
-  const windows = quick ? 4 : 4;
-  const jobs = STARTS * windows + 1;
+  const periodMs = quick ? QUICK_PERIOD_MS : FULL_PERIOD_MS;
+  const jobs = STARTS * WINDOWS + 1;
   const emulator = await startEmulator([
     ...["--latency", "500", "--spread", "0", "--images", "small-file"],
-    ...["--quota", "sliding", "--quota-scale", String(periodMs / 60_000)],
+    ...["--quota", "sliding", "--quota-scale", String(periodMs / FULL_PERIOD_MS)],
   ]);
   const limits = { "qwen-image-max": { starts: STARTS, periodMs } };
   const side = await start("darkroom", { emulator, vars: { LANE_LIMITS: JSON.stringify(limits) } });
   try {
     await submitJobs("darkroom", side.url, jobs);
-    const endsAtMs = Date.now() + (windows + 1) * periodMs * 1.5 + 10_000;
-    let calls = await emulator.calls();
-    while (calls.filter(({ end }) => end !== null).length < jobs && Date.now() < endsAtMs) {
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      calls = await emulator.calls();
-    }
+    const endsAtMs = Date.now() + WINDOWS * periodMs * PATIENCE + 10_000;
+    const calls = await callsOf(emulator, jobs, endsAtMs);
     const refused = calls.filter(({ end }) => end?.status === 429).length;
-    const startedAtMs = calls.map(({ atMs }) => atMs).toSorted((a, b) => a - b);
+    const startedAtMs = calls
+      .filter(({ end }) => end?.status === 200)
+      .map(({ atMs }) => atMs)
+      .toSorted((a, b) => a - b);
     const share = utilisation(startedAtMs, STARTS, periodMs);
+    const tookMs = (startedAtMs.at(-1) ?? Number.NaN) - (startedAtMs[0] ?? Number.NaN);
+    const leastMs = WINDOWS * periodMs;
     say(
-      `${calls.length} starts in ${((startedAtMs.at(-1) ?? 0) - (startedAtMs[0] ?? 0)) / 1000} s, ${refused} refused`,
+      `${jobs} jobs started in ${tookMs / 1000} s, ${leastMs / 1000} s at the very least; ${refused} refused, all ended`,
     );
+    const what = `share of its quota (${STARTS} starts in ${periodMs / 1000} s) that a lane with a backlog uses`;
     return [
       {
-        what: `share of its quota (${STARTS} starts in ${periodMs / 1000} s) that a lane with a backlog uses`,
+        // Beside a hundredth of each window (its margin) the lane gives up about a second once: a sixth of a short period.
+        what: quick ? `${what} (the bar is for 60 s: the full run)` : what,
         unit: "%",
         value: spreadOf([100 * share]),
-        // The first starts after a pause give up a second, which is a sixth of a quick run's period.
         bar: quick ? null : { kind: "at least", value: 98 },
+      },
+      {
+        what: "time given up over all windows",
+        unit: "ms",
+        value: spreadOf([tookMs - leastMs]),
+        bar: null,
       },
       { what: "429 meanwhile", unit: "", value: spreadOf([refused]), bar: { kind: "at most", value: 0 } },
     ];

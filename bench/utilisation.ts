@@ -1,0 +1,11 @@
+/**
+ * The share of its quota that a lane with a backlog used, 0 to 1: the windows that its starts must take at the very least,
+ * over the time that they took. `startedAtMs` in order; throws on starts that span no time.
+ */
+export function utilisation(startedAtMs: readonly number[], starts: number, periodMs: number): number {
+  const first = startedAtMs[0];
+  const last = startedAtMs.at(-1);
+  if (first === undefined || last === undefined || last === first) throw new Error("too few starts to judge");
+  const leastMs = Math.floor((startedAtMs.length - 1) / starts) * periodMs;
+  return leastMs / (last - first);
+}
