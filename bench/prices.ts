@@ -1,5 +1,3 @@
-import type { JobCost } from "./rows/counts.ts";
-
 /*
  * Cloudflare's prices on the paid plan beyond what is included, in dollars per million of each (or as said), as its pages
  * on the pricing of Durable Objects, Workers, R2 and Workflows had them in November 2026.
@@ -14,50 +12,58 @@ const ROW_READ = 0.001;
 const ROW_WRITTEN = 1;
 const R2_CLASS_A = 4.5;
 const R2_CLASS_B = 0.36;
-const R2_GIGABYTE_MONTH = 0.015;
 /** 0.80 for each hundred thousand. */
 const WORKFLOW_STEP = 8;
+/** Dollars for a gigabyte and month, of what objects and of what Workflows store. */
+const STATE_GIGABYTE_MONTH = 0.2;
+const R2_GIGABYTE_MONTH = 0.015;
 
 /** What is the same for whoever keeps the image: 1.5 MB for a month, for a million jobs. */
 const IMAGES_A_MONTH = 1500 * R2_GIGABYTE_MONTH;
 
+/** What one job used, on average over a scene: all counted or measured but `awakeSeconds`. */
+export interface JobCost {
+  readonly workerRequests: number;
+  readonly objectRequests: number;
+  readonly alarms: number;
+  readonly rowsRead: number;
+  readonly rowsWritten: number;
+  readonly workflowRuns: number;
+  readonly workflowSteps: number;
+  readonly r2ClassA: number;
+  readonly r2ClassB: number;
+  /** Of workerd on this machine, with its own R2 and Workflows engine in it. */
+  readonly cpuMs: number;
+  /** Kept for as long as the job is: the database of its object, or of its instance as Miniflare keeps it. */
+  readonly stateBytes: number;
+  /** That an object stays in memory because upstream works: as long as upstream takes, not counted. */
+  readonly awakeSeconds: number;
+}
+
 /** Dollars for a million jobs, by what they are for. */
 export interface Bill {
   readonly requests: number;
+  readonly steps: number;
   readonly rows: number;
   readonly waiting: number;
   readonly cpu: number;
+  readonly state: number;
   readonly images: number;
   readonly total: number;
 }
 
-function billOf(parts: Omit<Bill, "total">): Bill {
-  return { ...parts, total: Object.values(parts).reduce((sum, part) => sum + part, 0) };
-}
-
-/** A million jobs of Darkroom, each awake for `waitSeconds` while upstream works. */
-export function darkroomBill(cost: JobCost, waitSeconds: number): Bill {
-  return billOf({
-    requests: cost.workerRequests * WORKER_REQUEST + cost.objectRequests * OBJECT_REQUEST,
+/** A million jobs of either side: its state and its image kept for a month. */
+export function billOf(cost: JobCost): Bill {
+  const parts = {
+    // A run of an instance is billed as a request to a Worker.
+    requests: (cost.workerRequests + cost.workflowRuns) * WORKER_REQUEST + cost.objectRequests * OBJECT_REQUEST,
+    steps: cost.workflowSteps * WORKFLOW_STEP,
     rows: cost.rowsWritten * ROW_WRITTEN + cost.rowsRead * ROW_READ,
-    waiting: waitSeconds * OBJECT_GIGABYTES * OBJECT_GIGABYTE_SECOND,
+    waiting: cost.awakeSeconds * OBJECT_GIGABYTES * OBJECT_GIGABYTE_SECOND,
     cpu: cost.cpuMs * WORKER_CPU_MS,
+    // A million jobs of so many bytes are a thousandth as many gigabytes.
+    state: (cost.stateBytes / 1000) * STATE_GIGABYTE_MONTH,
     images: cost.r2ClassA * R2_CLASS_A + cost.r2ClassB * R2_CLASS_B + IMAGES_A_MONTH,
-  });
-}
-
-/**
- * A million jobs of the Workflow peer: two steps each, its status polled `polls` times. A waiting step is not billed for
- * time; its CPU is taken to be that of Darkroom's job, in its disfavour by little.
- */
-export function workflowBill(polls: number, cpuMs: number): Bill {
-  // Submit, the run of the instance, the image.
-  const requests = 3 + polls;
-  return billOf({
-    requests: requests * WORKER_REQUEST,
-    rows: 2 * WORKFLOW_STEP,
-    waiting: 0,
-    cpu: cpuMs * WORKER_CPU_MS,
-    images: R2_CLASS_A + R2_CLASS_B + IMAGES_A_MONTH,
-  });
+  };
+  return { ...parts, total: Object.values(parts).reduce((sum, part) => sum + part, 0) };
 }

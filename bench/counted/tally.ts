@@ -32,3 +32,13 @@ export function wrote(tally: Tally, what: string, rows: number): void {
 export function newTally(): Tally {
   return { requests: 0, alarms: 0, socketMessages: 0, rowsRead: 0, rowsWritten: 0, calls: {}, writes: {} };
 }
+
+/** What is billed of the Workflow peer. */
+export interface WorkflowCounts {
+  workerRequests: number;
+  /** Each time an instance runs, which is one request more. */
+  runs: number;
+  steps: number;
+  r2ClassA: number;
+  r2ClassB: number;
+}

@@ -56,6 +56,12 @@ const RECIPES = {
   lane: { configPath: "wrangler.toml", main: "bench/lane-alone/worker.ts", vars: darkroomVars },
   floor: { configPath: "bench/floor/wrangler.toml", main: "bench/floor/worker.ts", vars: () => ({}) },
   workflow: { configPath: "bench/workflows/wrangler.toml", main: "bench/workflows/worker.ts", vars: upstreamOnly },
+  /** The peer, with a counter around it. */
+  "counted-workflow": {
+    configPath: "bench/workflows/wrangler.toml",
+    main: "bench/counted/workflow.ts",
+    vars: upstreamOnly,
+  },
 } as const satisfies Record<string, Recipe>;
 
 export type Contestant = keyof typeof RECIPES;
@@ -77,22 +83,30 @@ export function start(name: Contestant, { emulator, vars, inspectorPort }: Start
 
 const json = { "content-type": "application/json", accept: "application/json" };
 
-/** The same request to each: what differs is the path, and that only the product asks who is there. */
+/** Who runs the product itself, which alone asks who is there. */
+function isProduct(name: Contestant): boolean {
+  return name === "darkroom" || name === "counted";
+}
+
+function headersOf(name: Contestant): Readonly<Record<string, string>> {
+  return isProduct(name) ? { ...json, authorization: `Bearer ${TOKEN}` } : json;
+}
+
+/** The same request to each: what differs is the path and the token. */
 export function submitRequest(name: Contestant, prompt = "a red bicycle in the rain") {
+  const path = isProduct(name) ? "/api/workflows/image-from-text" : "/api/jobs";
   const body = JSON.stringify({ prompt, size: "1664*928" });
-  return name === "darkroom" || name === "counted"
-    ? {
-        method: "POST" as const,
-        path: "/api/workflows/image-from-text",
-        headers: { ...json, authorization: `Bearer ${TOKEN}` },
-        body,
-      }
-    : { method: "POST" as const, path: "/api/jobs", headers: json, body };
+  return { method: "POST" as const, path, headers: headersOf(name), body };
 }
 
 export function readRequest(name: Contestant, id: string) {
-  const headers = name === "darkroom" || name === "counted" ? { ...json, authorization: `Bearer ${TOKEN}` } : json;
-  return { method: "GET" as const, path: `/api/jobs/${id}`, headers };
+  return { method: "GET" as const, path: `/api/jobs/${id}`, headers: headersOf(name) };
+}
+
+/** The first image of a job that has one. */
+export function imageRequest(name: Contestant, id: string) {
+  const image = isProduct(name) ? "images/0" : "image";
+  return { method: "GET" as const, path: `/api/jobs/${id}/${image}`, headers: headersOf(name) };
 }
 
 /** Submits `count` jobs, a few at a time, and answers their ids. */

@@ -18,6 +18,8 @@ export interface SideSettings {
 /** A running side. */
 export interface Side {
   readonly url: string;
+  /** Where it stores, one folder for each kind of storage. */
+  readonly stateDir: string;
   usage(): Usage | null;
   /** Ends it and removes what it stored. */
   end(): Promise<void>;
@@ -41,6 +43,7 @@ export async function startSide(settings: Omit<SideSettings, "stateDir">): Promi
   );
   return {
     url: answer.url,
+    stateDir,
     usage: () => (child.pid === undefined ? null : usageOf(child.pid)),
     end: async () => {
       await endChild(child);

@@ -9,7 +9,7 @@ import { z } from "zod";
  * storing is repeated without generating again, the image streamed to R2, the status asked of the instance.
  */
 
-interface PeerEnv {
+export interface PeerEnv {
   readonly IMAGE_JOBS: Workflow<ImageRequest>;
   readonly RESULTS: R2Bucket;
   readonly QWEN_API_KEY: string;
@@ -18,7 +18,7 @@ interface PeerEnv {
 }
 
 const ImageRequest = z.object({ prompt: z.string().min(1), size: z.string().default("1664*928") });
-type ImageRequest = z.infer<typeof ImageRequest>;
+export type ImageRequest = z.infer<typeof ImageRequest>;
 
 const Generated = z.object({
   output: z.object({

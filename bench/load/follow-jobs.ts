@@ -1,0 +1,38 @@
+import { type Contestant, readRequest } from "../sides/contestants.ts";
+import type { Side } from "../sides/side.ts";
+import { watchJob } from "./watch-job.ts";
+
+/** How whoever submitted jobs comes to know of their end. Resolves once all have succeeded; throws when one did not. */
+export type Follow = (side: Side, name: Contestant, ids: readonly string[]) => Promise<void>;
+
+/** A socket on each job. */
+export const byWatching: Follow = async (side, _name, ids) => {
+  const one = async (id: string): Promise<void> => {
+    let status = "unknown";
+    await watchJob(side.url, id, ({ job }) => {
+      status = job.status;
+    }).doneAtMs;
+    if (status !== "succeeded") throw new Error(`${id} ended as ${status}`);
+  };
+  await Promise.all(ids.map(one));
+};
+
+/** A Workflow calls it complete. */
+const SUCCEEDED = ["succeeded", "complete"];
+const FAILED = ["failed", "canceled", "errored", "terminated"];
+
+/** Once in every `everyMs`, as naive code does, heeding nothing that the answer says of when to come again. */
+export function byPolling(everyMs: number): Follow {
+  return async (side, name, ids) => {
+    const one = async (id: string): Promise<void> => {
+      const { path, headers } = readRequest(name, id);
+      for (;;) {
+        await new Promise((resolve) => setTimeout(resolve, everyMs));
+        const { status } = (await (await fetch(`${side.url}${path}`, { headers })).json()) as { status: string };
+        if (SUCCEEDED.includes(status)) return;
+        if (FAILED.includes(status)) throw new Error(`${id} ended as ${status}`);
+      }
+    };
+    await Promise.all(ids.map(one));
+  };
+}
