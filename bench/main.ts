@@ -10,6 +10,7 @@ import { frameRow } from "./rows/frame.ts";
 import { growthRow } from "./rows/growth.ts";
 import { laneRow } from "./rows/lane.ts";
 import { memoryRow } from "./rows/memory.ts";
+import { pageRow } from "./rows/page.ts";
 import { pollRow } from "./rows/poll.ts";
 import { socketsRow } from "./rows/sockets.ts";
 import { startCostRow } from "./rows/start-cost.ts";
@@ -25,6 +26,7 @@ const ROWS: readonly Row[] = [
   socketsRow,
   countsRow,
   growthRow,
+  pageRow,
   memoryRow,
 ];
 

@@ -1,0 +1,185 @@
+import { spawnSync } from "node:child_process";
+import { gzipSync } from "node:zlib";
+import type { Browser, BrowserContext } from "playwright-core";
+import { launchBrowser } from "../../test/support/browser.ts";
+import { startProduct } from "../../test/support/product.ts";
+import type { Figure } from "../report.ts";
+import type { Effort, Row } from "../row.ts";
+import { spreadOf } from "../statistics.ts";
+
+/** What the page may load of script before it can be used, as compressed by the platform. */
+const MOST_SCRIPT_KB = 150;
+/** A window of a small laptop. */
+const VIEWPORT = { width: 1440, height: 900 } as const;
+const USABLE_WITHIN_MS = 30_000;
+
+interface Visit {
+  /** From the start of the navigation until the prompt can be typed. */
+  readonly usableMs: number;
+  /** Sum of all layout shifts until the page is still; Chrome's own measure, 0.1 is its bound of good. */
+  readonly layoutShift: number;
+  readonly requests: number;
+  readonly scriptBytes: number;
+  readonly gzippedBytes: number;
+  /** Bodies as they came over the wire, all kinds; what the browser had kept is not in it. */
+  readonly sentBytes: number;
+}
+
+/** What `watchPage` leaves in the page. */
+interface Watched {
+  usableAtMs: number | null;
+  layoutShift: number;
+}
+
+/** Runs in the page before any of its own code. */
+function watchPage(): void {
+  const watched: Watched = { usableAtMs: null, layoutShift: 0 };
+  Object.assign(window, { benchWatched: watched });
+  new PerformanceObserver((list) => {
+    // The browser's own entry; its fields are in no standard's types.
+    for (const entry of list.getEntries() as unknown as { value: number; hadRecentInput: boolean }[]) {
+      if (!entry.hadRecentInput) watched.layoutShift += entry.value;
+    }
+  }).observe({ type: "layout-shift", buffered: true });
+  const look = (): void => {
+    const field = document.querySelector("textarea");
+    if (field !== null && !field.disabled && field.getBoundingClientRect().height > 0) {
+      watched.usableAtMs = performance.now();
+    } else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}
+
+/** Opens the page in a new tab and stays until it is still. */
+async function visit(context: BrowserContext, url: string): Promise<Visit> {
+  const page = await context.newPage();
+  try {
+    const scripts: Promise<Buffer>[] = [];
+    let requests = 0;
+    const sizes: Promise<number>[] = [];
+    page.on("response", (response) => {
+      if (response.request().resourceType() === "script") scripts.push(response.body());
+    });
+    page.on("requestfinished", (request) => {
+      sizes.push(request.sizes().then(({ responseBodySize }) => responseBodySize));
+      requests += 1;
+    });
+    await page.addInitScript(watchPage);
+    await page.goto(url);
+    const field = page.getByLabel("Prompt", { exact: true });
+    await field.fill("a red bicycle in the rain", { timeout: USABLE_WITHIN_MS });
+    if ((await field.inputValue()) === "") throw new Error("the prompt did not take what was typed");
+    await page.waitForLoadState("networkidle");
+    const watched = await page.evaluate(() => (window as unknown as { benchWatched: Watched }).benchWatched);
+    if (watched.usableAtMs === null) throw new Error("the page was typed into before it was seen to be usable");
+    const bodies = await Promise.all(scripts);
+    return {
+      usableMs: watched.usableAtMs,
+      layoutShift: watched.layoutShift,
+      requests,
+      sentBytes: (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0),
+      scriptBytes: bodies.reduce((sum, body) => sum + body.byteLength, 0),
+      gzippedBytes: bodies.reduce((sum, body) => sum + gzipSync(body).byteLength, 0),
+    };
+  } finally {
+    await page.close();
+  }
+}
+
+/** A visitor who was never here, and again with what the browser has kept. */
+async function visitTwice(browser: Browser, url: string): Promise<{ cold: Visit; warm: Visit }> {
+  const context = await browser.newContext({ viewport: VIEWPORT });
+  try {
+    return { cold: await visit(context, url), warm: await visit(context, url) };
+  } finally {
+    await context.close();
+  }
+}
+
+/** Always anew: what lies in `dist/web` may be yesterday's. */
+function buildPage(): void {
+  const args = ["node_modules/vite/bin/vite.js", "build", "--config", "web/vite.config.ts", "--logLevel", "warn"];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`the page could not be built:\n${stderr}`);
+}
+
+async function run({ quick, say }: Effort): Promise<Figure[]> {
+  const rounds = quick ? 3 : 7;
+  buildPage();
+  const product = await startProduct();
+  const browser = await launchBrowser();
+  const cold: Visit[] = [];
+  const warm: Visit[] = [];
+  try {
+    // The first visit warms the Worker, not the visitor: each round's context is new.
+    for (let number = 0; number <= rounds; number++) {
+      const both = await visitTwice(browser, `${product.baseUrl}/`);
+      say(
+        `${number === 0 ? "warm-up" : `round ${number}`}: usable after ${both.cold.usableMs.toFixed(0)} ms, again after ${both.warm.usableMs.toFixed(0)} ms`,
+      );
+      if (number === 0) continue;
+      cold.push(both.cold);
+      warm.push(both.warm);
+    }
+  } finally {
+    await browser.close();
+    await product.stop();
+  }
+  const figure = (what: string, unit: string, values: readonly number[], bar: Figure["bar"] = null): Figure => ({
+    what: `page: ${what}`,
+    unit,
+    value: spreadOf(values),
+    bar,
+  });
+  const of = (visits: readonly Visit[], read: (visit: Visit) => number): number[] => visits.map(read);
+  const kilobytes = (visits: readonly Visit[], read: (visit: Visit) => number) => of(visits, (one) => read(one) / 1000);
+  return [
+    figure(
+      "script of the first load, gzipped",
+      "kB",
+      kilobytes(cold, ({ gzippedBytes }) => gzippedBytes),
+      {
+        kind: "at most",
+        value: MOST_SCRIPT_KB,
+      },
+    ),
+    figure(
+      "script of the first load, uncompressed",
+      "kB",
+      kilobytes(cold, ({ scriptBytes }) => scriptBytes),
+    ),
+    figure(
+      "all bytes sent by the local server, cold",
+      "kB",
+      kilobytes(({ transferredBytes }) => transferredBytes),
+    ),
+    figure(
+      "form usable, cold cache",
+      "ms",
+      of(cold, ({ usableMs }) => usableMs),
+    ),
+    figure(
+      "form usable, warm cache",
+      "ms",
+      of(warm, ({ usableMs }) => usableMs),
+    ),
+    figure(
+      "layout shift, cold",
+      "",
+      of(cold, ({ layoutShift }) => layoutShift),
+    ),
+    figure(
+      "requests, cold",
+      "",
+      of(cold, ({ requests }) => requests),
+    ),
+    figure(
+      "requests, warm",
+      "",
+      of(warm, ({ requests }) => requests),
+    ),
+  ];
+}
+
+/** How soon the page can be used, and what it weighs. */
+export const pageRow: Row = { name: "page", about: "weight of the page, and how soon its form can be used", run };
