@@ -23,65 +23,77 @@ function submit(product: Product, client: string, prompt: string): Promise<Job> 
 
 describe.concurrent("the documented quota of two a minute, six times as fast", () => {
   const PERIOD_MS = 10_000;
-  // A loaded test machine delays calls by more than the margin of ten seconds (a minute's is six times that).
-  const UPSTREAMS_PERIOD_MS = 9_000;
   let product: Product;
 
   beforeAll(async () => {
     product = await startProduct({
-      emulator: { quota: "sliding", quotaScale: UPSTREAMS_PERIOD_MS / 60_000, latencyMs: 300 },
+      // Upstream sees starts a little after they are made, on a loaded machine seconds. It allows for that; the starts do not.
+      emulator: { quota: "sliding", quotaScale: PERIOD_MS / 2 / 60_000, latencyMs: 300 },
       env: {
         AUTH_MODE: "token",
         SIGNING_SECRET: "a secret for tests only",
         CLIENT_TOKENS: JSON.stringify(Object.fromEntries(CLIENTS.map((name) => [name, sha256(`token-of-${name}`)]))),
-        LANE_LIMITS: JSON.stringify({ "qwen-image-max": { starts: 2, periodMs: PERIOD_MS } }),
+        LANE_LIMITS: JSON.stringify({ "qwen-image-max": { starts: 2, periodMs: PERIOD_MS, inProgress: 2 } }),
       },
     });
   });
   afterAll(() => product?.stop());
 
-  it("twelve jobs of three clients: no 429, fair turns, and estimates that come true", {
-    timeout: 120_000,
+  it("twelve jobs of three clients: no 429, fair turns, in the order of their places", {
+    timeout: 180_000,
   }, async () => {
+    // Nothing starts after the first two until everyone is in line.
+    await product.emulator.addFault({ times: 2, fault: { type: "hold", at: "arrival" } });
     const submitted: { client: string; job: Job }[] = [];
     for (const client of CLIENTS) {
       for (let i = 0; i < 4; i += 1) submitted.push({ client, job: await submit(product, client, `${client} ${i}`) });
     }
     const jobs = () =>
       Promise.all(submitted.map(({ client, job }) => api<Job>(product, `/api/jobs/${job.id}`, client)));
-    // Once a few have gone: where the others expect to start.
-    const foreseen = await until("four jobs done", async () => {
-      const now = await jobs();
-      return now.filter((job) => job.done).length >= 4 ? { atMs: Date.now(), jobs: now } : undefined;
+    // A job that nobody watched has its place looked up now and then.
+    const byPlace = await until("two calls held, and ten jobs that know their places", async () => {
+      const inLine = (await jobs()).filter((job) => job.queue !== null);
+      const sorted = inLine.toSorted((a, b) => (a.queue?.position ?? 0) - (b.queue?.position ?? 0));
+      const areKnown = sorted.length === 10 && sorted.every((job, index) => job.queue?.position === index + 1);
+      return areKnown && (await product.emulator.held()).length === 2 ? sorted : undefined;
     });
-    const waiting = foreseen.jobs.filter((job) => job.status === "queued");
-    expect(waiting.length).toBeGreaterThan(5);
+    await product.emulator.release();
     const done = await until(
       "all jobs done",
       async () => {
         const now = await jobs();
         return now.every((job) => job.done) ? now : undefined;
       },
-      100_000,
+      150_000,
     );
     expect(done.map((job) => job.status)).toEqual(done.map(() => "succeeded"));
     expect(done.every((job) => job.attempts.length === 1)).toBe(true);
     const { calls } = await product.emulator.ledger();
     expect(calls).toHaveLength(12);
 
-    const startMs = (job: Job | undefined) => Date.parse(job?.startedAt ?? "");
-    for (const job of waiting.filter((each) => (each.queue?.position ?? 0) > 2)) {
-      const waitedMs = startMs(done.find((each) => each.id === job.id)) - foreseen.atMs;
-      const expectedMs = Date.parse(job.queue?.estimatedStartAt ?? "") - foreseen.atMs;
-      expect(Math.abs(expectedMs - waitedMs), `${job.queue?.position}th in line`).toBeLessThan(0.15 * waitedMs);
+    const starts = submitted
+      .map(({ client, job }, index) => ({ client, id: job.id, atMs: Date.parse(done[index]?.startedAt ?? "") }))
+      .toSorted((a, b) => a.atMs - b.atMs);
+    // However late each was: the third is never within a period of the first.
+    for (const [index, { atMs }] of starts.slice(2).entries()) {
+      expect(atMs - (starts[index]?.atMs ?? Number.NaN)).toBeGreaterThanOrEqual(PERIOD_MS);
     }
     // Ann's first two found the lane empty; then each three starts serve each client once, as long as each has jobs.
-    const order = submitted
-      .map(({ client }, index) => ({ client, atMs: startMs(done[index]) }))
-      .toSorted((a, b) => a.atMs - b.atMs)
-      .map((start) => start.client);
+    const order = starts.map(({ client }) => client);
     expect(order.slice(0, 2)).toEqual(["ann", "ann"]);
-    for (const turn of [order.slice(2, 5), order.slice(5, 8)]) expect(new Set(turn).size).toBe(3);
+    for (const turn of [byPlace.slice(0, 3), byPlace.slice(3, 6)]) {
+      expect(new Set(turn.map(({ id }) => starts.find((start) => start.id === id)?.client)).size).toBe(3);
+    }
+    // Two start within a moment; which of them is told first is up to their objects.
+    for (let at = 0; at < byPlace.length; at += 2) {
+      const started = starts.slice(at + 2, at + 4).map(({ id }) => id);
+      expect(started.toSorted()).toEqual(
+        byPlace
+          .slice(at, at + 2)
+          .map(({ id }) => id)
+          .toSorted(),
+      );
+    }
   });
 });
 
