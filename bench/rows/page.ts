@@ -151,7 +151,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
     figure(
       "all bytes sent by the local server, cold",
       "kB",
-      kilobytes(({ transferredBytes }) => transferredBytes),
+      kilobytes(cold, ({ transferredBytes }) => transferredBytes),
     ),
     figure(
       "form usable, cold cache",
