@@ -71,6 +71,16 @@ describe("submit", () => {
     });
   });
 
+  it("says for whom an operator submits, be it JSON or files", async () => {
+    const { client, requests } = await start(inTurn(accepted));
+    await client.submit("image-from-text", request, { client: "studio" });
+    await client.submitFiles(request, [new Blob(["x"])], { client: "studio" });
+    expect(requests.map(({ url }) => url.pathname + url.search)).toEqual([
+      "/api/workflows/image-from-text?client=studio",
+      "/api/workflows/image-from-reference?client=studio",
+    ]);
+  });
+
   it("does not repeat what the server refused, and tells why, with what and under which key", async () => {
     const { client, requests } = await start(inTurn({ status: 422, body: problem(422, "idempotency_key_reused") }));
     const error = await failure(client.submit("image-from-text", request, { idempotencyKey: "k" }));

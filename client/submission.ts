@@ -13,6 +13,8 @@ export interface SubmitOptions {
   readonly idempotencyKey?: string | undefined;
   /** Hold the answer until the job is done, at most so long (the server takes up to 60). The job may come back unfinished. */
   readonly waitSeconds?: number | undefined;
+  /** An operator's choice among the clients: for whom the job is made. */
+  readonly client?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -54,10 +56,11 @@ async function submitBody(
   options: SubmitOptions,
 ): Promise<Job> {
   const key = checkKey(options.idempotencyKey ?? newKey());
-  const { waitSeconds } = options;
+  const { waitSeconds, client } = options;
+  const query = client === undefined ? "" : `?${new URLSearchParams({ client })}`;
   const call: ApiCall = {
     method: "POST",
-    path: paths.workflow(workflow),
+    path: `${paths.workflow(workflow)}${query}`,
     headers: {
       // A Structured-Field String, as the draft asks: with quotes.
       "Idempotency-Key": `"${key.replace(/["\\]/g, "\\$&")}"`,
