@@ -89,5 +89,13 @@ export const Health = z
   .meta({ id: "Health" });
 export type Health = z.infer<typeof Health>;
 
-export const Session = z.object({ client: z.string(), expiresAt: Timestamp }).meta({ id: "Session" });
+/** What the operator's session names as its client. */
+export const OPERATOR_NAME = "operator";
+
+export const Session = z
+  .object({
+    client: z.string().meta({ description: `Whose session it is; \`${OPERATOR_NAME}\` for the operator.` }),
+    expiresAt: Timestamp,
+  })
+  .meta({ id: "Session" });
 export type Session = z.infer<typeof Session>;

@@ -115,6 +115,39 @@ describe("signing in", () => {
     await page.getByRole("button", { name: "Sign in" }).click();
     await lamp(page, "polling").waitFor();
     await card(page, "seen by the operator").locator("img[data-developed]").waitFor();
+    await card(page, "seen by the operator").getByText("studio · qwen-image-max").waitFor();
+  });
+
+  it("lets an operator submit for a client that is named, and no other", async () => {
+    await page.goto(guarded.baseUrl);
+    await page.getByLabel("Token").fill(OPERATOR_TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    const client = page.getByLabel("For client");
+    await develop(page, "for somebody else");
+    await page.getByText("Name the client that the image is for.").waitFor();
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("client");
+    await expectAccessible(page);
+    await client.fill("nobody");
+    await develop(page, "for somebody else");
+    await page.locator("#client-findings").getByText("names no client of CLIENT_TOKENS").waitFor();
+    await client.fill("studio");
+    await develop(page, "for somebody else");
+    await page.getByRole("button", { name: "In line" }).waitFor();
+    await card(page, "for somebody else").getByText("studio · qwen-image-max").waitFor();
+    const url = `${guarded.baseUrl}/api/jobs?limit=1`;
+    const { jobs } = (await (await fetch(url, { headers: { authorization: `Bearer ${token}` } })).json()) as {
+      jobs: { prompt: string }[];
+    };
+    expect(jobs[0]?.prompt).toBe("for somebody else");
+    await page.reload();
+    await client.waitFor();
+    expect(await client.inputValue()).toBe("studio");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await lamp(page, "live").waitFor();
+    await page.getByRole("button", { name: "Develop" }).waitFor();
+    expect(await client.count()).toBe(0);
   });
 
   it("keeps an operator's list up to date without a feed: what is deleted goes, and what is old goes on", async () => {

@@ -2,7 +2,7 @@ import type { Health } from "../../schemas/limits.ts";
 import { isMisconfigured, isSignedOut } from "../state/failure-words.ts";
 import { readStored, writeStored } from "./browser-storage.ts";
 import { darkroom } from "./darkroom.ts";
-import { forgetPrivate } from "./private-data.ts";
+import { CLIENT_NAME, forgetPrivate } from "./private-data.ts";
 import { learnServerTime } from "./server-clock.ts";
 import { createStore } from "./store.ts";
 
@@ -43,9 +43,6 @@ async function isSignedIn(): Promise<boolean> {
     throw error;
   }
 }
-
-/** Whose drafts this browser holds. */
-const CLIENT_NAME = "darkroom.client";
 
 /** Opens a session and begins anew with it: nothing that another client saw may show. Rejects when the token is refused. */
 export async function signIn(token: string): Promise<void> {

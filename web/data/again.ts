@@ -2,7 +2,9 @@ import type { Job } from "../../schemas/job.ts";
 import { draftFromJob } from "../state/draft-from-job.ts";
 import { changeDraft } from "./draft-store.ts";
 import { readFile } from "./file-store.ts";
+import { jobList } from "./live-jobs.ts";
 import { notify } from "./notices.ts";
+import { chooseClient, isOperator } from "./operator.ts";
 
 /** Puts a job's request into the form; says which reference images this browser no longer has. */
 export async function composeAgain(job: Job): Promise<void> {
@@ -15,6 +17,8 @@ export async function composeAgain(job: Job): Promise<void> {
     }),
   );
   const images = found.filter((image) => image !== null);
+  const client = jobList.get().jobs.get(job.id)?.client ?? null;
+  if (isOperator.get() && client !== null) chooseClient(client);
   changeDraft({ type: "replace", draft: { ...draft, images } });
   const lost = draft.images.length - images.length;
   if (lost > 0)

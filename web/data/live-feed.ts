@@ -4,6 +4,7 @@ import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { ListRounds } from "./list-round.ts";
 import { forgetJob, learnJobs } from "./live-jobs.ts";
+import { isOperator } from "./operator.ts";
 import { createStore } from "./store.ts";
 
 /** Before the feed is given up as broken and opened again; the client itself reconnects far sooner where that helps. */
@@ -29,13 +30,19 @@ export async function followFeed(signal: AbortSignal): Promise<void> {
       for await (const frame of darkroom.watchAll({ signal, after, onState: (state) => feedState.set(state) })) {
         if (frame.type === "job") learnJobs([frame.job]);
         else if (frame.type === "deleted") forgetJob(frame.id);
-        else if (after === undefined) feedStood.set(feedStood.get() + 1);
+        else if (after === undefined) {
+          isOperator.set(false);
+          feedStood.set(feedStood.get() + 1);
+        }
         after = frame.cursor;
       }
     } catch (error) {
       if (signal.aborted) return;
       // The operator sees everyone's jobs, and there is no one feed of them.
-      if (error instanceof DarkroomProblem && error.code === "invalid_query") return followLists(signal);
+      if (error instanceof DarkroomProblem && error.code === "invalid_query") {
+        isOperator.set(true);
+        return followLists(signal);
+      }
       feedState.set("reconnecting");
       if (await isShutOut(error)) return;
     }

@@ -34,8 +34,9 @@ export function learnJobs(jobs: readonly ListedJob[]): void {
   dispatch({ type: "seen", jobs });
 }
 
-export function learnJob(job: Job): void {
-  learnJobs([listedFromJob(job)]);
+/** `client`: whose it is, where that is known. */
+export function learnJob(job: Job, client: string | null = null): void {
+  learnJobs([{ ...listedFromJob(job), client }]);
 }
 
 export function forgetJob(id: string): void {

@@ -1,4 +1,5 @@
 import { wasRepeated } from "../../client/api-call.ts";
+import type { SubmitOptions } from "../../client/submission.ts";
 import type { Job } from "../../schemas/job.ts";
 import type { ModelInfo } from "../../schemas/limits.ts";
 import type { Draft, DraftImage } from "../state/draft.ts";
@@ -16,24 +17,29 @@ interface Submission {
   readonly workflow: Draft["workflow"];
   readonly fields: RequestFields;
   readonly images: readonly DraftImage[];
+  /** For whom the operator submits; null for a client. */
+  readonly client: string | null;
 }
 
-function submissionOf(draft: Draft, model: ModelInfo): Submission {
+function submissionOf(draft: Draft, model: ModelInfo, client: string | null): Submission {
   const images = draft.workflow === "image-from-reference" ? draft.images : [];
-  return { workflow: draft.workflow, fields: requestFields(draft, model), images };
+  return { workflow: draft.workflow, fields: requestFields(draft, model), images, client };
 }
 
 /** The submissions under way, by what is sent: another press with the same joins, one with another goes out by itself. */
 const underWay = createStore<ReadonlyMap<string, Promise<Job>>>(new Map());
 
 /** Whether just this draft is being sent. */
-export function useIsSending(draft: Draft, model: ModelInfo): boolean {
-  return useStore(underWay).has(JSON.stringify(submissionOf(draft, model)));
+export function useIsSending(draft: Draft, model: ModelInfo, client: string | null): boolean {
+  return useStore(underWay).has(JSON.stringify(submissionOf(draft, model, client)));
 }
 
-/** Sends a draft: one job however often it is pressed. Rejects with the client's error, or a `TypeError` for a lost file. */
-export function submitDraft(draft: Draft, model: ModelInfo): Promise<Job> {
-  const submission = submissionOf(draft, model);
+/**
+ * Sends a draft: one job however often it is pressed. `client`: for whom, where the operator submits. Rejects with the client
+ * library's error, or a `TypeError` for a lost file.
+ */
+export function submitDraft(draft: Draft, model: ModelInfo, client: string | null): Promise<Job> {
+  const submission = submissionOf(draft, model, client);
   const fingerprint = JSON.stringify(submission);
   const joined = underWay.get().get(fingerprint);
   if (joined !== undefined) return joined;
@@ -48,15 +54,15 @@ async function submitOnce(submission: Submission, fingerprint: string): Promise<
   const earlier = readSent();
   const sent = submissionFor(earlier, fingerprint, Date.now(), randomKey);
   keepSent(withSent(earlier, sent));
-  const options = { idempotencyKey: sent.key };
-  const { workflow, fields, images } = submission;
+  const { workflow, fields, images, client } = submission;
+  const options = { idempotencyKey: sent.key, client: client ?? undefined };
   try {
     const job =
       workflow === "image-from-text"
         ? await darkroom.submit(workflow, fields, options)
         : await submitReferences(fields, images, options);
     keepSent(withSent(readSent(), { ...sent, takenAtMs: Date.now() }));
-    learnJob(job);
+    learnJob(job, client);
     return job;
   } catch (error) {
     // A kept key makes pressing again safe.
@@ -69,7 +75,7 @@ async function submitOnce(submission: Submission, fingerprint: string): Promise<
 async function submitReferences(
   fields: RequestFields,
   images: readonly DraftImage[],
-  options: { readonly idempotencyKey: string },
+  options: SubmitOptions,
 ): Promise<Job> {
   const files = await Promise.all(images.map(fileOf));
   const onlyFiles = files.filter((file) => file !== null);

@@ -6,7 +6,8 @@ export interface ConnectionWords {
   readonly explanation: string;
 }
 
-export function connectionWords(state: ConnectionState): ConnectionWords {
+/** `everyones`: the operator is shown the jobs of all clients, of which there is no one feed. */
+export function connectionWords(state: ConnectionState, everyones: boolean): ConnectionWords {
   switch (state) {
     case "live":
       return { label: "Live", explanation: "Changes appear as they happen." };
@@ -18,7 +19,12 @@ export function connectionWords(state: ConnectionState): ConnectionWords {
         explanation: "The live feed was lost. Jobs go on; everything missed is shown once it is back.",
       };
     case "polling":
-      return { label: "Polling", explanation: "No live feed gets through, so changes appear some seconds late." };
+      return {
+        label: "Polling",
+        explanation: everyones
+          ? "Everyone's jobs have no live feed, so changes appear some seconds late."
+          : "No live feed gets through, so changes appear some seconds late.",
+      };
     case "closed":
       return { label: "Offline", explanation: "Nothing is followed any more. Load the page again." };
   }

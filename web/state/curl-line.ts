@@ -2,9 +2,19 @@ import { paths } from "../../schemas/paths.ts";
 import type { Draft } from "./draft.ts";
 import type { RequestFields } from "./draft-request.ts";
 
-/** The draft as a command to paste into a shell. `withToken`: the server wants one, taken from `$DARKROOM_TOKEN`. */
-export function curlLine(origin: string, draft: Draft, fields: RequestFields, withToken: boolean): string {
-  const url = `${origin}${paths.workflow(draft.workflow)}`;
+/**
+ * The draft as a command to paste into a shell. `withToken`: the server wants one, taken from `$DARKROOM_TOKEN`. `client`: for
+ * whom the operator submits; null for a client.
+ */
+export function curlLine(
+  origin: string,
+  draft: Draft,
+  fields: RequestFields,
+  withToken: boolean,
+  client: string | null,
+): string {
+  const query = client === null ? "" : `?${new URLSearchParams({ client })}`;
+  const url = `${origin}${paths.workflow(draft.workflow)}${query}`;
   const head = ["curl -sS", shellQuote(url), ...(withToken ? ['-H "Authorization: Bearer $DARKROOM_TOKEN"'] : [])];
   return [...head, ...bodyOf(draft, fields)].join(" \\\n  ");
 }

@@ -4,7 +4,7 @@ import type { Draft, DraftImage } from "./draft.ts";
 import { parseSeed } from "./draft-request.ts";
 import { sizeProblem } from "./sizes.ts";
 
-export type DraftField = "prompt" | "negativePrompt" | "size" | "n" | "seed" | "images";
+export type DraftField = "client" | "prompt" | "negativePrompt" | "size" | "n" | "seed" | "images";
 
 /** Something to say about a draft before it is sent. `error` stops it; `warning` says what would happen. */
 export interface Finding {

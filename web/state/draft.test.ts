@@ -156,14 +156,20 @@ describe("curlLine", () => {
   it("sends JSON, and a token only where one is needed", () => {
     const draft = drafted({});
     const fields = requestFields(draft, model());
-    expect(curlLine("http://localhost:8787", draft, fields, false)).toBe(
+    expect(curlLine("http://localhost:8787", draft, fields, false, null)).toBe(
       `curl -sS \\\n  'http://localhost:8787/api/workflows/image-from-text' \\\n  -H 'Content-Type: application/json' \\\n  -d '{"prompt":"a boat","model":"qwen-image-max","size":"1664*928"}'`,
     );
-    expect(curlLine("http://localhost:8787", draft, fields, true)).toContain("Bearer $DARKROOM_TOKEN");
+    expect(curlLine("http://localhost:8787", draft, fields, true, null)).toContain("Bearer $DARKROOM_TOKEN");
+  });
+  it("says for whom an operator submits", () => {
+    const draft = drafted({});
+    expect(curlLine("http://h", draft, requestFields(draft, model()), true, "studio")).toContain(
+      "'http://h/api/workflows/image-from-text?client=studio'",
+    );
   });
   it("sends files as a form", () => {
     const draft = drafted({ workflow: "image-from-reference", images: [A_FILE] });
-    expect(curlLine("http://h", draft, requestFields(draft, EDIT), false)).toContain(
+    expect(curlLine("http://h", draft, requestFields(draft, EDIT), false, null)).toContain(
       `--form-string 'prompt=a boat' \\\n  --form-string 'model=qwen-image-max' \\\n  --form-string 'size=1664*928' \\\n  -F 'images=@"a.png";type=image/png'`,
     );
   });

@@ -43,7 +43,7 @@ export function isMisconfigured(error: unknown): boolean {
   return error instanceof DarkroomProblem && error.code === "misconfigured";
 }
 
-const FIELDS: readonly DraftField[] = ["prompt", "negativePrompt", "size", "n", "seed", "images"];
+const FIELDS: readonly DraftField[] = ["client", "prompt", "negativePrompt", "size", "n", "seed", "images"];
 
 /** The field of the form that a JSON Pointer of the request belongs to; null for one that the form does not show. */
 export function fieldOfPath(path: string): DraftField | null {

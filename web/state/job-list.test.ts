@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { EMPTY_LIST, type Filter, type JobListState, listingOf, missingFrom, reduceJobList } from "./job-list.ts";
+import {
+  clientsOf,
+  EMPTY_LIST,
+  type Filter,
+  type JobListState,
+  listingOf,
+  missingFrom,
+  reduceJobList,
+} from "./job-list.ts";
 import type { ListedJob } from "./listed-job.ts";
 
 const ALL: Filter = { show: "all", workflow: null };
@@ -11,6 +19,7 @@ function listed(number: number, change: Partial<ListedJob> = {}): ListedJob {
   const id = `job_${String(number).padStart(21, "0")}`;
   return {
     id,
+    client: "studio",
     workflow: "image-from-text",
     model: "m",
     status: "succeeded",
@@ -79,6 +88,13 @@ describe("the list of jobs", () => {
     state = reduceJobList(state, { type: "seen", jobs: [listed(1, { status: "queued", queue: place })] });
     state = reduceJobList(state, { type: "seen", jobs: [listed(1, { status: "queued" })] });
     expect(listingOf(state, ALL).jobs[0]?.queue).toEqual(place);
+  });
+
+  it("does not forget whose a job is for a telling that does not say", () => {
+    let state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(1), listed(2, { client: "atelier" })] });
+    state = reduceJobList(state, { type: "seen", jobs: [listed(1, { seq: 2, client: null })] });
+    expect(listingOf(state, ALL).jobs.at(-1)).toMatchObject({ seq: 2, client: "studio" });
+    expect(clientsOf(state)).toEqual(["atelier", "studio"]);
   });
 
   it("does not bring a deleted job back when a late page still has it", () => {

@@ -90,11 +90,20 @@ function withJobs(state: JobListState, news: readonly ListedJob[]): JobListState
   return jobs === null ? state : { ...state, jobs };
 }
 
-/** At the same `seq` the newer telling wins, but a place in line is not forgotten for a telling without one. */
-function merge(known: ListedJob | undefined, job: ListedJob): ListedJob {
-  if (known === undefined || job.seq > known.seq) return job;
-  if (job.seq < known.seq) return known;
-  return job.queue === null && known.queue !== null ? { ...job, queue: known.queue } : job;
+/**
+ * At the same `seq` the newer telling wins, but a place in line is not forgotten for a telling without one; nor is the client,
+ * at any `seq`.
+ */
+function merge(known: ListedJob | undefined, told: ListedJob): ListedJob {
+  if (known === undefined) return told;
+  if (told.seq < known.seq) return known;
+  const job = told.client === null && known.client !== null ? { ...told, client: known.client } : told;
+  return job.seq === known.seq && job.queue === null && known.queue !== null ? { ...job, queue: known.queue } : job;
+}
+
+/** The clients of the known jobs, by name. */
+export function clientsOf({ jobs }: JobListState): string[] {
+  return [...new Set([...jobs.values()].flatMap(({ client }) => (client === null ? [] : [client])))].sort();
 }
 
 /** Newest first: by time of creation, then by id, as the API lists them. */

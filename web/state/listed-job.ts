@@ -3,7 +3,10 @@ import type { ModelInfo } from "../../schemas/limits.ts";
 import { sidesOf } from "./sizes.ts";
 
 /** A job as the page's lists keep it: what the feed, the list and a full job have in common. */
-export type ListedJob = Omit<JobSummary, "client">;
+export type ListedJob = Omit<JobSummary, "client"> & {
+  /** Who submitted; null where only a full job told of it, which does not say. */
+  readonly client: string | null;
+};
 
 /** As many characters of a prompt as a summary carries. */
 const SUMMARY_PROMPT_CHARS = 200;
@@ -13,6 +16,7 @@ export function listedFromJob(job: Job): ListedJob {
   const { request, attempts, warnings: _warnings, metadata: _metadata, ...shared } = job;
   return {
     ...shared,
+    client: null,
     prompt: [...request.prompt].slice(0, SUMMARY_PROMPT_CHARS).join(""),
     size: request.size,
     n: request.n,

@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Session } from "../../schemas/limits.ts";
+import { OPERATOR_NAME, type Session } from "../../schemas/limits.ts";
 import { paths } from "../../schemas/paths.ts";
 import { isTrustedOrigin, OPEN_CLIENT } from "../auth/authenticate.ts";
 import { closeSession, openSession, SESSION_MS } from "../auth/session.ts";
@@ -12,9 +12,6 @@ import { noQuery } from "./openapi/parameters.ts";
 import { ProblemError } from "./problem.ts";
 import { queryCheck } from "./query.ts";
 import { smallBodyLimit } from "./submit-body.ts";
-
-/** What the operator's session names as its client. */
-const OPERATOR_NAME = "operator";
 
 const checkQuery = queryCheck(noQuery);
 

@@ -4,12 +4,14 @@ import type { Workflow } from "../../../schemas/paths.ts";
 import { Button } from "../../components/button.tsx";
 import { ChoiceGroup } from "../../components/choice-group.tsx";
 import { changeDraft, draft as draftStore } from "../../data/draft-store.ts";
+import { useForClient } from "../../data/operator.ts";
 import { useServerNow } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
 import { checkDraft, type DraftField, type Finding } from "../../state/draft-check.ts";
 import { type FailureWords, fieldOfPath } from "../../state/failure-words.ts";
 import { laneOutlook } from "../../state/model-words.ts";
 import { settingsWords } from "../../state/settings-words.ts";
+import { ClientField } from "./client-field.tsx";
 import styles from "./compose.module.css";
 import { CurlBox } from "./curl-box.tsx";
 import { focusField } from "./focus-field.ts";
@@ -26,6 +28,8 @@ const WORKFLOW_CHOICES: readonly { readonly value: Workflow; readonly label: str
   { value: "image-from-reference", label: "From reference" },
 ];
 
+const NO_CLIENT: Finding = { field: "client", level: "error", message: "Name the client that the image is for." };
+
 interface ComposeProps {
   readonly limits: Limits;
   readonly model: ModelInfo;
@@ -35,13 +39,19 @@ interface ComposeProps {
 export function Compose({ limits, model }: ComposeProps) {
   const draft = useStore(draftStore);
   const { refused, refuse } = useRefusals();
-  const { failure, busy, taken, submit } = useSubmission(draft, model);
-  const findings = [...checkDraft(draft, model, refused.field !== null), ...findingsOf(failure)];
+  const typed = useForClient();
+  const client = typed?.trim() ?? null;
+  const { failure, busy, taken, submit } = useSubmission(draft, model, client);
+  const check = (submitting: boolean) => [
+    ...(submitting && client === "" ? [NO_CLIENT] : []),
+    ...checkDraft(draft, model, submitting),
+  ];
+  const findings = [...check(refused.field !== null), ...findingsOf(failure)];
   const isWrong = findings.some(({ level }) => level === "error");
   const lane = limits.lanes.find((report) => report.model === model.model);
 
   const press = () => {
-    const wrong = checkDraft(draft, model, true).find(({ level }) => level === "error");
+    const wrong = check(true).find(({ level }) => level === "error");
     refuse(wrong?.field ?? null);
     if (wrong === undefined) void submit();
   };
@@ -69,6 +79,7 @@ export function Compose({ limits, model }: ComposeProps) {
           value={draft.workflow}
           onChange={(workflow) => changeDraft({ type: "workflow", workflow })}
         />
+        {typed !== null && <ClientField client={typed} findings={findings} />}
         <PromptField draft={draft} model={model} findings={findings} />
         {draft.workflow === "image-from-reference" && (
           <ReferenceImages draft={draft} model={model} findings={findings} />

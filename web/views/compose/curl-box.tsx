@@ -1,6 +1,7 @@
 import type { ModelInfo } from "../../../schemas/limits.ts";
 import { CopyButton } from "../../components/copy-button.tsx";
 import { access } from "../../data/access.ts";
+import { useForClient } from "../../data/operator.ts";
 import { useStore } from "../../data/store.ts";
 import { curlLine } from "../../state/curl-line.ts";
 import type { Draft } from "../../state/draft.ts";
@@ -11,7 +12,7 @@ import styles from "./curl-box.module.css";
 export function CurlBox({ draft, model }: { readonly draft: Draft; readonly model: ModelInfo }) {
   const gate = useStore(access);
   const withToken = gate.kind === "open" && gate.health.authMode === "token";
-  const line = curlLine(location.origin, draft, requestFields(draft, model), withToken);
+  const line = curlLine(location.origin, draft, requestFields(draft, model), withToken, useForClient());
   return (
     <details className={styles.box}>
       <summary>As a curl line</summary>

@@ -14,12 +14,12 @@ const TAKEN_MS = 2_000;
 const NAMED_CHARS = 40;
 
 /** Sends drafts; what became of the last press is told in the form, of an earlier one in a notice that names it. */
-export function useSubmission(draft: Draft, model: ModelInfo) {
+export function useSubmission(draft: Draft, model: ModelInfo, client: string | null) {
   const [failure, setFailure] = useState<FailureWords | null>(null);
   /** The press whose job is in line; null once that was said for long enough. */
   const [taken, setTaken] = useState<object | null>(null);
   const lastPress = useRef<object | null>(null);
-  const busy = useIsSending(draft, model);
+  const busy = useIsSending(draft, model, client);
 
   useEffect(() => {
     if (taken === null) return;
@@ -37,7 +37,7 @@ export function useSubmission(draft: Draft, model: ModelInfo) {
     lastPress.current = press;
     setFailure(null);
     try {
-      await submitDraft(draft, model);
+      await submitDraft(draft, model, client);
       announce("In line");
       if (lastPress.current === press) setTaken(press);
     } catch (error) {

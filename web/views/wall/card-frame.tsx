@@ -5,7 +5,9 @@ import { PrintSheet } from "../../components/print-sheet.tsx";
 import { ProgressLine } from "../../components/progress-line.tsx";
 import { renewLinks } from "../../data/job-actions.ts";
 import { useJobSides } from "../../data/job-sides.ts";
+import { isOperator } from "../../data/operator.ts";
 import { useServerMinute } from "../../data/server-clock.ts";
+import { useStore } from "../../data/store.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
 import { agoWords } from "../../state/time-words.ts";
 import { CardActions } from "./card-actions.tsx";
@@ -44,13 +46,14 @@ export function CardFrame({ job, fraction, children }: CardFrameProps) {
 function Facts({ job }: { readonly job: ListedJob }) {
   const nowMs = useServerMinute();
   const sides = useJobSides(job);
+  const everyones = useStore(isOperator);
   return (
     <p className={styles.facts}>
       <span>
         {agoWords(Date.parse(job.createdAt), nowMs)}
         {sides !== null && ` · ${sides.width}×${sides.height}`}
       </span>
-      <span>{job.model}</span>
+      <span>{everyones && job.client !== null ? `${job.client} · ${job.model}` : job.model}</span>
     </p>
   );
 }
