@@ -149,11 +149,6 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
       kilobytes(cold, ({ scriptBytes }) => scriptBytes),
     ),
     figure(
-      "all bytes sent by the local server, cold",
-      "kB",
-      kilobytes(cold, ({ transferredBytes }) => transferredBytes),
-    ),
-    figure(
       "form usable, cold cache",
       "ms",
       of(cold, ({ usableMs }) => usableMs),
