@@ -8,7 +8,7 @@ import { PROBE_EVERY_MS } from "./outcome.ts";
 import { believedQuota } from "./pace.ts";
 import { type LaneView, pausedView, placeOf, viewOf } from "./place.ts";
 import { removeStart, slotAtMs } from "./quota-window.ts";
-import { afterGivingBack, afterServing } from "./turns.ts";
+import { afterArriving, afterGivingBack, afterServing } from "./turns.ts";
 
 export interface LaneSettings {
   /** The lane's name. */
@@ -77,6 +77,15 @@ export class LaneBook {
     return believedQuota(this.state.pace, this.settings.quota, now);
   }
 
+  /** A job that comes anew. */
+  arrive(entry: WaitingEntry): void {
+    const { turns } = this.state;
+    const now = this.line.isEmptyOf(entry.priority) ? afterArriving(turns, entry.priority) : turns;
+    if (now !== turns) this.state = { ...this.state, turns: now };
+    this.join(entry);
+  }
+
+  /** A job that comes, or comes back to its old place. */
   join(entry: WaitingEntry): void {
     this.line.add(entry);
     this.#isLineChanged = true;

@@ -34,7 +34,7 @@ export class LaneDesk {
     if (grantAtMs !== null && grantAtMs <= now && book.line.isEmpty()) {
       return { lease: book.grant(entry, true, now, now), place: null };
     }
-    book.join(entry);
+    book.arrive(entry);
     return { lease: null, place: this.#placeOf(entry, now) };
   }
 
@@ -63,7 +63,7 @@ export class LaneDesk {
       if (waiting !== null) return this.#placeOf(waiting, now);
       if (lease !== null || requeue === null) return null;
       const entry = book.line.placeFor(requeue, false, book.state.turns);
-      book.join(entry);
+      book.arrive(entry);
       return this.#placeOf(entry, now);
     }
     book.endLease(lease, now);

@@ -106,6 +106,19 @@ const happenings = fc.array(
   { minLength: 1, maxLength: 60 },
 );
 
+describe("a job of low priority", () => {
+  it("that comes behind two normal ones is not the next, and no job of its priority is starved", () => {
+    const { lane, ticket, starts, events } = stage(twoAMinute);
+    for (let i = 0; i < 2; i += 1) lane.enqueue(ticket());
+    const waiting = [ticket(), ticket(), ticket("bob", "low"), ...Array.from({ length: 6 }, () => ticket())];
+    for (const each of waiting) lane.enqueue(each);
+    events.runUntil(START_MS + 10 * 60_000);
+    const order = starts.slice(2).map((start) => start.ticket.priority);
+    expect(order.indexOf("low")).toBe(4);
+    expect(order).toHaveLength(9);
+  });
+});
+
 describe("a lane, whatever comes", () => {
   it("never starts more than its quota in any window, nor more at once, and serves all who answer", () => {
     fc.assert(

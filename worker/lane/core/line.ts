@@ -56,6 +56,11 @@ export class Line {
     return PRIORITIES.every((priority) => this.#storage.head(priority) === null);
   }
 
+  /** Whether nobody waits in that priority. */
+  isEmptyOf(priority: Priority): boolean {
+    return this.#loaded().order[priority].size === 0;
+  }
+
   /** The place that a job gets at the end of its client's line. Nothing is stored yet. */
   placeFor(ticket: Ticket, watched: boolean, turns: Turns): WaitingEntry {
     const { jobId, client, priority, round } = ticket;

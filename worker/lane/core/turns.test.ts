@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  afterArriving,
   afterGivingBack,
   afterServing,
   choosePriority,
@@ -52,6 +53,25 @@ describe("priorities", () => {
         },
       ),
     );
+  });
+
+  it("the first of low priority lets four normal ones that wait go before it, one of high priority none", () => {
+    const busy = afterServing(afterArriving(FIRST_TURNS, "normal"), "normal", 1);
+    const behind = (priority: (typeof PRIORITIES)[number]) =>
+      startsBefore(afterArriving(busy, priority), priority, 0, { high: 0, normal: 100, low: 0, [priority]: 1 });
+    expect([behind("high"), behind("low")]).toEqual([0, 4]);
+  });
+
+  it("who comes again and again to an empty priority gets no more than its share", () => {
+    const order: string[] = [];
+    let turns = afterArriving(FIRST_TURNS, "normal");
+    for (let start = 0; start < 500; start += 1) {
+      if (order.at(-1) !== "normal") turns = afterArriving(turns, "low");
+      const priority = choosePriority(turns, (each) => each !== "high") ?? "high";
+      order.push(priority);
+      turns = afterServing(turns, priority, start);
+    }
+    expect(order.filter((each) => each === "low")).toHaveLength(100);
   });
 
   it("a start that was given back is owed", () => {

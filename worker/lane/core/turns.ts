@@ -54,6 +54,15 @@ export function afterServing(turns: Turns, priority: Priority, turn: number): Tu
   };
 }
 
+/**
+ * After someone came to a priority in which nobody waited: its first start is due when its stride has passed, not at once. So
+ * the first of low priority lets four normal ones that wait go before it, and one of high priority hardly waits.
+ */
+export function afterArriving(turns: Turns, priority: Priority): Turns {
+  if (turns.passes[priority] >= STRIDE[priority]) return turns;
+  return { ...turns, passes: { ...turns.passes, [priority]: STRIDE[priority] } };
+}
+
 /** After a start was given back unused: its priority is owed it. */
 export function afterGivingBack(turns: Turns, priority: Priority): Turns {
   const pass = Math.max(0, turns.passes[priority] - STRIDE[priority]);
