@@ -2,7 +2,7 @@ import { gzipSync } from "node:zlib";
 import type { Page } from "playwright-core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { overflowOf, screenshot } from "../support/browser.ts";
-import { card, develop, expectAccessible, hold, lamp, ownProduct, visitorOf } from "../support/page.ts";
+import { card, choose, develop, expectAccessible, hold, lamp, ownProduct, visitorOf } from "../support/page.ts";
 import type { Product } from "../support/product.ts";
 
 /** Short, so that an attempt which died with the Worker is found soon; long beside what the emulator takes. */
@@ -57,6 +57,68 @@ describe("a job that does not go well", () => {
     expect(await card(page, "called off").count()).toBe(0);
     await page.goto(address);
     await page.getByRole("heading", { name: "This job is gone" }).waitFor();
+  });
+});
+
+/** What has the focus, by the words that name it. */
+function focused(on: Page): Promise<string> {
+  return on.evaluate(() => {
+    const { activeElement: element } = document;
+    return element?.getAttribute("aria-label") ?? element?.textContent ?? "";
+  });
+}
+
+describe("the focus of whoever uses the keyboard", () => {
+  it("stays where the press was, or goes to what came of it, on a card", async () => {
+    await product.emulator.addFault(hold("kept on a card"));
+    await develop(page, "kept on a card");
+    await product.emulator.untilHeld("kept on a card");
+    const job = card(page, "kept on a card");
+    await job.getByRole("button", { name: "Cancel" }).focus();
+    await page.keyboard.press("Enter");
+    await job.getByText("Canceled").waitFor();
+    expect(await focused(page)).toBe("Try again: kept on a card");
+    await page.keyboard.press("Enter");
+    await job.locator("img[data-developed]").waitFor();
+    expect(await focused(page)).toBe("kept on a card");
+
+    await product.emulator.addFault(hold("kept in a list"));
+    await develop(page, "kept in a list");
+    await product.emulator.untilHeld("kept in a list");
+    await choose(page, "In progress");
+    await card(page, "kept in a list").getByRole("button", { name: "Cancel" }).focus();
+    await page.keyboard.press("Enter");
+    await card(page, "kept in a list").waitFor({ state: "detached" });
+    expect(await focused(page)).toBe("Prints");
+  });
+
+  it("stays where the press was, or goes to what came of it, on the job's page", async () => {
+    await product.emulator.addFault(hold("kept on its page"));
+    await develop(page, "kept on its page");
+    await product.emulator.untilHeld("kept on its page");
+    await page.getByRole("link", { name: "kept on its page" }).first().click();
+    await page.getByRole("button", { name: "Cancel" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Try again" }).waitFor();
+    expect(await focused(page)).toBe(" Try again");
+    await page.keyboard.press("Enter");
+    await page.getByRole("link", { name: "Download" }).waitFor();
+    expect(await focused(page)).toBe("Ready");
+  });
+});
+
+describe("a job's page", () => {
+  it("stays as wide as its window, whatever is unfolded on it", async () => {
+    await develop(page, "a word and another ".repeat(78).trim());
+    await page
+      .getByRole("link", { name: /^a word and another/ })
+      .first()
+      .click();
+    await page.getByText("Raw JSON").click();
+    await page.getByText('"promptExtend"').waitFor();
+    expect(await overflowOf(page)).toBe(0);
+    await page.setViewportSize({ width: 360, height: 640 });
+    expect(await overflowOf(page)).toBe(0);
   });
 });
 

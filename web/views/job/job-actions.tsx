@@ -1,13 +1,12 @@
-import { useState } from "react";
 import { useLocation } from "wouter";
 import type { Job } from "../../../schemas/job.ts";
 import { paths } from "../../../schemas/paths.ts";
 import { Button } from "../../components/button.tsx";
+import { CancelOrRetry } from "../../components/cancel-or-retry.tsx";
 import { CopyButton } from "../../components/copy-button.tsx";
 import { DownloadLink } from "../../components/download-link.tsx";
 import { Icon } from "../../components/icon.tsx";
 import { composeAgain } from "../../data/again.ts";
-import { cancelJob, retryJob } from "../../data/job-actions.ts";
 import { imageFileName } from "../../state/file-name.ts";
 import { wantsChanges } from "../../state/wants-changes.ts";
 import { DeleteJob } from "./delete-job.tsx";
@@ -21,13 +20,6 @@ interface JobActionsProps {
 /** All that can be done with a job in its present state. */
 export function JobActions({ job, onChange }: JobActionsProps) {
   const [, navigate] = useLocation();
-  const [busy, setBusy] = useState(false);
-  const act = (action: (id: string) => Promise<Job | null>) => async () => {
-    setBusy(true);
-    const changed = await action(job.id);
-    setBusy(false);
-    if (changed !== null) onChange(changed);
-  };
   const again = async () => {
     await composeAgain(job);
     navigate("/");
@@ -36,16 +28,21 @@ export function JobActions({ job, onChange }: JobActionsProps) {
   return (
     <div className={styles.actions}>
       <Downloads job={job} />
-      {!job.done && (
-        <Button look="plain" busy={busy} onClick={act(cancelJob)}>
-          <Icon name="close" /> Cancel
-        </Button>
-      )}
-      {(job.status === "failed" || job.status === "canceled") && (
-        <Button look={wantsChanges(job) ? "plain" : "main"} busy={busy} onClick={act(retryJob)}>
-          <Icon name="again" /> Try again
-        </Button>
-      )}
+      <CancelOrRetry
+        job={job}
+        looks={{ cancel: "plain", retry: wantsChanges(job) ? "plain" : "main" }}
+        cancel={
+          <>
+            <Icon name="close" /> Cancel
+          </>
+        }
+        retry={
+          <>
+            <Icon name="again" /> Try again
+          </>
+        }
+        onChange={onChange}
+      />
       <Button look={wantsChanges(job) ? "main" : "plain"} onClick={again}>
         <Icon name="edit" /> Again with changes
       </Button>

@@ -16,7 +16,7 @@ export function JobStanding({ job }: { readonly job: Job }) {
   const detail = progress === null ? standing.detail : joined(standing.detail, progress.words);
   const saidBelow = standing.tone === "failed" || standing.tone === "blocked";
   return (
-    <div className={styles.standing} data-tone={standing.tone}>
+    <div className={styles.standing} data-tone={standing.tone} tabIndex={-1} data-heir>
       <StandingLine standing={{ ...standing, detail: saidBelow ? null : detail }} />
       {progress !== null && <ProgressLine fraction={progress.fraction} label="Estimated progress" />}
       {saidBelow && detail !== null && <p className={styles.hint}>{detail}</p>}

@@ -30,7 +30,7 @@ export function CardFrame({ job, fraction, children }: CardFrameProps) {
         {fraction !== null && <ProgressLine fraction={fraction} label={`Estimated progress of ${job.prompt}`} />}
       </div>
       <h3 className={styles.prompt} dir="auto">
-        <Link href={paths.jobPage(job.id)} className={styles.cover}>
+        <Link href={paths.jobPage(job.id)} className={styles.cover} data-heir>
           {job.prompt}
         </Link>
       </h3>

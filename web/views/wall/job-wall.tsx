@@ -25,7 +25,9 @@ export function JobWall() {
   return (
     <section className={styles.wall} aria-labelledby="wall-title">
       <header className={styles.head}>
-        <h2 id="wall-title">Prints</h2>
+        <h2 id="wall-title" tabIndex={-1} data-heir>
+          Prints
+        </h2>
         <FilterBar filter={filter} onChange={(next) => navigate(`/${searchFromFilter(next)}`, { replace: true })} />
       </header>
       {failure !== null && !listing.loaded ? (

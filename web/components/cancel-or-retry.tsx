@@ -1,0 +1,46 @@
+import { type MouseEvent, type ReactNode, useState } from "react";
+import type { Job, JobStatus } from "../../schemas/job.ts";
+import { cancelJob, retryJob } from "../data/job-actions.ts";
+import { Button, type ButtonLook } from "./button.tsx";
+import { passFocusOn } from "./focus-heir.ts";
+
+interface CancelOrRetryProps {
+  readonly job: { readonly id: string; readonly status: JobStatus; readonly done: boolean };
+  readonly looks: { readonly cancel: ButtonLook; readonly retry: ButtonLook };
+  readonly cancel: ReactNode;
+  readonly retry: ReactNode;
+  /** Where the visible words do not say which job. */
+  readonly about?: string;
+  readonly onChange?: (job: Job) => void;
+}
+
+/**
+ * Calls a job off, or sends a failed or canceled one back into the line. One button for both, so that it keeps the focus of
+ * whoever presses it; for a succeeded job there is nothing of the kind.
+ */
+export function CancelOrRetry({ job, looks, cancel, retry, about, onChange }: CancelOrRetryProps) {
+  const [busy, setBusy] = useState(false);
+  if (job.status === "succeeded") return null;
+  const [verb, look, words, act] = job.done
+    ? (["Try again", looks.retry, retry, retryJob] as const)
+    : (["Cancel", looks.cancel, cancel, cancelJob] as const);
+  const press = async ({ detail: clicks }: MouseEvent) => {
+    // The second half of a double click was meant for what the button said before.
+    if (clicks > 1) return;
+    setBusy(true);
+    const changed = await act(job.id);
+    setBusy(false);
+    if (changed !== null) onChange?.(changed);
+  };
+  return (
+    <Button
+      ref={passFocusOn}
+      look={look}
+      busy={busy}
+      onClick={press}
+      aria-label={about === undefined ? undefined : `${verb}: ${about}`}
+    >
+      {words}
+    </Button>
+  );
+}
