@@ -1,47 +1,132 @@
 import { load } from "../load/load.ts";
 import type { Figure } from "../report.ts";
 import type { Effort, Row } from "../row.ts";
-import { NOWHERE, readRequest, start, submitJobs, submitRequest } from "../sides/contestants.ts";
-import { spreadOf } from "../statistics.ts";
+import { NOWHERE, readRequest, start, submitJobs, submitRequest, TOKEN } from "../sides/contestants.ts";
+import type { Side } from "../sides/side.ts";
+import { pairedRatio, spreadOf } from "../statistics.ts";
 
 const CONNECTIONS = 16;
-const LEVELS = [10, 1_000, 10_000] as const;
 const NOTHING_STARTS = JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 86_400_000 } });
+/** The level that the others are held against. */
+const FEWEST = 10;
+/** Polled in turn at each level, so that what differs is only how many lie beside them. */
+const POLLED = FEWEST;
+const LISTED = 100;
 
-/** Three throughputs with so many jobs stored, all of one client and in one line. */
-async function run({ quick, say }: Effort): Promise<Figure[]> {
-  const levels = quick ? LEVELS.slice(0, 2) : LEVELS;
-  const side = await start("darkroom", { emulator: NOWHERE, vars: { LANE_LIMITS: NOTHING_STARTS } });
-  const figures: Figure[] = [];
-  try {
-    let stored = 0;
-    const ids: string[] = [];
-    for (const level of levels) {
-      ids.push(...(await submitJobs("darkroom", side.url, level - stored, CONNECTIONS)));
-      stored = level;
-      const polled = ids.slice(-200).map((id) => readRequest("darkroom", id));
-      const list = { ...readRequest("darkroom", ""), path: "/api/jobs?limit=20" };
-      const task = { url: side.url, connections: CONNECTIONS, amount: quick ? 500 : 2_000 };
-      const polls = await load({ ...task, requests: polled }, 200);
-      const lists = await load({ ...task, requests: [list] }, 200);
-      const amount = quick ? 100 : 300;
-      const submits = await load({ ...task, amount, requests: [submitRequest("darkroom")] }, 202);
-      stored += amount;
-      for (const [what, { perSecond }] of Object.entries({ submits, polls, lists })) {
-        figures.push({
-          what: `${what} with ${level} jobs stored`,
-          unit: "/s",
-          value: spreadOf([perSecond]),
-          bar: null,
-        });
-      }
-      say(`${level} stored: ${[submits, polls, lists].map(({ perSecond }) => perSecond.toFixed(0)).join(", ")}/s`);
-    }
-  } finally {
-    await side.end();
-  }
-  return figures;
+const KINDS = ["submits", "polls", "lists"] as const;
+type Kind = (typeof KINDS)[number];
+
+/** One Worker with so many jobs stored, all of one client and in one line. */
+interface Level {
+  readonly stored: number;
+  readonly side: Side;
+  readonly polled: readonly ReturnType<typeof readRequest>[];
+  readonly rates: Record<Kind, number[]>;
 }
 
-/** Throughput as the store grows. */
+async function prepare(stored: number): Promise<Level> {
+  const side = await start("darkroom", { emulator: NOWHERE, vars: { LANE_LIMITS: NOTHING_STARTS } });
+  const ids = await submitJobs("darkroom", side.url, stored, CONNECTIONS);
+  const polled = ids.filter((_, index) => index % (stored / POLLED) === 0).map((id) => readRequest("darkroom", id));
+  return { stored, side, polled, rates: { submits: [], polls: [], lists: [] } };
+}
+
+/** Deletes the newest `count` jobs, so that the next round finds as many stored as this one. */
+async function removeNewest({ side }: Level, count: number): Promise<void> {
+  const headers = { accept: "application/json", authorization: `Bearer ${TOKEN}` };
+  for (let left = count; left > 0; left -= LISTED) {
+    const limit = Math.min(left, LISTED);
+    const listed = await fetch(`${side.url}/api/jobs?limit=${limit}`, { headers });
+    const { jobs } = (await listed.json()) as { jobs: { id: string }[] };
+    if (jobs.length !== limit) throw new Error(`a list of ${limit} held ${jobs.length} jobs`);
+    for (const { id } of jobs) {
+      const removed = await fetch(`${side.url}/api/jobs/${id}`, { method: "DELETE", headers });
+      if (removed.status !== 204) throw new Error(`${id} could not be removed: ${removed.status}`);
+    }
+    // The list learns of it a moment later; who asked too early would be told of the same jobs again.
+    await untilGone(side, jobs[0]?.id ?? "", headers);
+  }
+}
+
+async function untilGone(side: Side, id: string, headers: Readonly<Record<string, string>>): Promise<void> {
+  const endsAtMs = Date.now() + 30_000;
+  for (;;) {
+    const listed = await fetch(`${side.url}/api/jobs?limit=${LISTED}`, { headers });
+    if (!(await listed.text()).includes(id)) return;
+    if (Date.now() > endsAtMs) throw new Error(`${id} is still listed half a minute after it was removed`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+interface Amounts extends Readonly<Record<Kind, number>> {}
+
+/** One throughput of one level, once. */
+async function measure(level: Level, kind: Kind, amount: number): Promise<number> {
+  const task = { url: level.side.url, connections: CONNECTIONS, amount };
+  switch (kind) {
+    case "polls":
+      return (await load({ ...task, requests: level.polled }, 200)).perSecond;
+    case "lists": {
+      const list = { ...readRequest("darkroom", ""), path: "/api/jobs?limit=20" };
+      return (await load({ ...task, requests: [list] }, 200)).perSecond;
+    }
+    case "submits": {
+      const { perSecond } = await load({ ...task, requests: [submitRequest("darkroom")] }, 202);
+      await removeNewest(level, amount);
+      return perSecond;
+    }
+  }
+}
+
+function figuresOf(levels: readonly Level[]): Figure[] {
+  const [fewest, ...more] = levels;
+  if (fewest === undefined) throw new Error("no level was measured");
+  const ratios = more.flatMap(({ stored, rates }) =>
+    KINDS.map((kind) => ({
+      what: `${kind} a second with ${stored} jobs stored / with ${fewest.stored}`,
+      unit: "",
+      value: pairedRatio(rates[kind], fewest.rates[kind]),
+      bar: null,
+    })),
+  );
+  const absolute = levels.flatMap(({ stored, rates }) =>
+    KINDS.map((kind) => ({
+      what: `${kind} with ${stored} jobs stored`,
+      unit: "/s",
+      value: spreadOf(rates[kind]),
+      bar: null,
+    })),
+  );
+  return [...ratios, ...absolute];
+}
+
+async function run({ quick, say }: Effort): Promise<Figure[]> {
+  const rounds = quick ? 3 : 5;
+  const amounts: Amounts = quick
+    ? { submits: 100, polls: 1_000, lists: 300 }
+    : { submits: 200, polls: 2_000, lists: 600 };
+  const levels: Level[] = [];
+  try {
+    // All stay up and take turns: what the machine does meanwhile weighs on each level alike.
+    for (const stored of quick ? [FEWEST, 1_000] : [FEWEST, 1_000, 10_000]) levels.push(await prepare(stored));
+    // The first round compiles the code.
+    for (let number = 0; number <= rounds; number++) {
+      const order = number % 2 === 1 ? levels : levels.toReversed();
+      for (const kind of KINDS) {
+        const found: string[] = [];
+        for (const level of order) {
+          const perSecond = await measure(level, kind, amounts[kind]);
+          if (number > 0) level.rates[kind].push(perSecond);
+          found.push(`${perSecond.toFixed(0)} with ${level.stored}`);
+        }
+        say(`${number === 0 ? "warm-up" : `round ${number}`}, ${kind} a second: ${found.join(", ")} stored`);
+      }
+    }
+  } finally {
+    for (const { side } of levels) await side.end();
+  }
+  return figuresOf(levels);
+}
+
+/** Throughput as the store grows, against a store that is all but empty. */
 export const growthRow: Row = { name: "growth", about: "submits, polls and lists a second as jobs are stored", run };
