@@ -14,7 +14,7 @@ export type ImageHead =
   | { readonly kind: "foreign"; readonly looksLike: string };
 
 /** The longest signature; fewer bytes may still become any image. */
-const SIGNATURE_BYTES = 12;
+export const SIGNATURE_BYTES = 12;
 
 const INCOMPLETE: ImageHead = { kind: "incomplete" };
 

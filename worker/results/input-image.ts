@@ -1,7 +1,7 @@
 import type { InputImage, Warning } from "../../schemas/job.ts";
 import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
 import { hasEnd } from "./image-end.ts";
-import { readImageHead } from "./image-head.ts";
+import { readImageHead, SIGNATURE_BYTES } from "./image-head.ts";
 import { inputKey } from "./keys.ts";
 
 export type UploadedImage = Extract<InputImage, { kind: "upload" }>;
@@ -10,6 +10,8 @@ export type InputCheck =
   | { readonly ok: true; readonly image: UploadedImage; readonly warnings: readonly Warning[] }
   /** `message` completes "the image …". */
   | { readonly ok: false; readonly code: "too_large" | "not_an_image"; readonly message: string };
+
+const TAKEN = "taken are JPEG, PNG, WEBP, GIF, BMP and TIFF";
 
 /** Upstream's advice, not its rule: outside of it images are taken and may come out worse. */
 const ADVISED_SIDE = { min: 384, max: 3072 };
@@ -22,11 +24,12 @@ export async function checkInputImage(bytes: Uint8Array<ArrayBuffer>): Promise<I
   }
   const head = readImageHead(bytes);
   if (head.kind === "foreign") {
-    const message = `is ${head.looksLike}; taken are JPEG, PNG, WEBP, GIF, BMP and TIFF`;
+    const message = `is ${head.looksLike}; ${TAKEN}`;
     return { ok: false, code: "not_an_image", message };
   }
   if (head.kind === "incomplete") {
-    const message = `is no whole image: its ${bytes.byteLength} bytes end before they say how large it is`;
+    const found = bytes.byteLength < SIGNATURE_BYTES ? "is no image" : "is no whole image";
+    const message = `${found}: its ${bytes.byteLength} bytes end before they say how large it is; ${TAKEN}`;
     return { ok: false, code: "not_an_image", message };
   }
   const { type: contentType, width, height } = head;

@@ -112,9 +112,11 @@ function uncertainError(record: JobRecord): JobError {
 
 function exhaustedError(record: JobRecord, counted: number, byItsKind: boolean): JobError {
   const { attempt, error } = lastCause(record);
-  const tries = counted === 1 ? "The only attempt failed" : `All ${counted} attempts failed`;
   // Given up for what it was, with attempts left: then what it was is the reason.
-  const ownCode = byItsKind && counted < record.request.maxAttempts ? attempt?.cause?.code : undefined;
+  const isGivenUp = byItsKind && counted < record.request.maxAttempts;
+  const ownCode = isGivenUp ? attempt?.cause?.code : undefined;
+  const all = counted === 1 ? "The only attempt failed" : `All ${counted} attempts failed`;
+  const tries = isGivenUp ? `Given up after ${counted === 1 ? "one attempt" : `${counted} attempts`}` : all;
   return {
     code: ownCode ?? "attempts_exhausted",
     message: `${tries}; the last: ${error.message}`,
