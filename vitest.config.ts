@@ -1,16 +1,6 @@
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === "string") throw new Error("a listening server has a port");
-  return address.port;
-}
+import { freePort } from "./test/support/free-port.ts";
 
 /**
  * Three projects: `unit` is pure code in plain Node, `workers` runs inside workerd with real objects and the emulator as

@@ -3,8 +3,8 @@
  * `.cpuprofile` that Chrome opens, and prints which functions were on the processor.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { WebSocket } from "ws";
+import { freePort } from "../test/support/free-port.ts";
 import { load } from "./load/load.ts";
 import { ARTIFACTS } from "./sides/build.ts";
 import { type Contestant, readRequest, start, submitJobs, submitRequest } from "./sides/contestants.ts";
@@ -22,15 +22,6 @@ interface ProfileNode {
 
 interface Profile {
   readonly nodes: readonly ProfileNode[];
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  const address = server.address();
-  await new Promise<void>((closed) => server.close(() => closed()));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 /** Talks to the inspector of the Worker that `name` says. */

@@ -11,8 +11,8 @@ import { markedSecrets, misplaced, QUICK_VARS } from "./canary/marked-secrets.ts
 import { formsOf, needlesOf } from "./canary/marks.ts";
 import { recorderOf } from "./canary/recorder.ts";
 import { counted, type Leak, type Place, type PlaceKind, searcherFor } from "./canary/search.ts";
+import { freePort } from "./support/free-port.ts";
 import { type ProcessGroup, startGroup } from "./support/process-group.ts";
-import { freePort } from "./support/product.ts";
 import { until } from "./support/until.ts";
 
 const ROUNDS_MS = 240_000;

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { freePort } from "./support/product.ts";
+import { freePort } from "./support/free-port.ts";
 import { until } from "./support/until.ts";
 
 interface Started {

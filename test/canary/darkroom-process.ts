@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { freePort } from "../support/free-port.ts";
 import { startGroup } from "../support/process-group.ts";
-import { freePort } from "../support/product.ts";
 import { until } from "../support/until.ts";
 import type { Place, PlaceKind } from "./search.ts";
 

@@ -1,10 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { SettingsPatch } from "../../emulator/core/settings.ts";
 import { type EmulatorControl, emulatorControl } from "./control.ts";
+import { freePort } from "./free-port.ts";
 import { type ProcessGroup, startGroup } from "./process-group.ts";
 import { until } from "./until.ts";
 
@@ -56,16 +56,6 @@ export interface Product {
   restart(env?: Readonly<Record<string, string>>): Promise<void>;
   /** Ends everything and removes the state if it was made for this product. */
   stop(): Promise<void>;
-}
-
-/** A port that is free now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  const address = server.address();
-  await new Promise<void>((closed) => server.close(() => closed()));
-  if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
-  return address.port;
 }
 
 /** The Worker serves the page from `dist/web`, which must exist. */
