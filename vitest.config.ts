@@ -2,6 +2,9 @@ import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { freePort } from "./test/support/free-port.ts";
 
+/** A poll that fails has failed: the default of one second is a bound on time that a loaded machine breaks. */
+const PATIENT = { poll: { timeout: 25_000 } };
+
 /**
  * Three projects: `unit` is pure code in plain Node, `workers` runs inside workerd with real objects and the emulator as
  * upstream, `product` drives the whole product from outside (processes, sockets, a browser).
@@ -18,6 +21,8 @@ export default defineConfig(async () => {
             name: "unit",
             include: ["{schemas,worker,client,web,emulator,scripts,bench}/**/*.test.{ts,tsx}"],
             exclude: ["**/*.workers.test.ts", "**/node_modules/**"],
+            testTimeout: 30_000,
+            expect: PATIENT,
           },
         },
         {
@@ -48,6 +53,7 @@ export default defineConfig(async () => {
             globalSetup: ["./test/support/emulator-setup.ts"],
             env: { EMULATOR_PORT: String(emulatorPort) },
             testTimeout: 30_000,
+            expect: PATIENT,
           },
         },
         {
@@ -55,6 +61,7 @@ export default defineConfig(async () => {
             name: "product",
             include: ["test/**/*.test.ts"],
             testTimeout: 60_000,
+            expect: PATIENT,
             hookTimeout: 180_000,
             // Mostly waiting: two at once, each with processes, ports and state of its own.
             maxWorkers: 2,

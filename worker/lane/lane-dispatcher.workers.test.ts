@@ -54,7 +54,7 @@ describe("a lane", () => {
     const done = await jobThat(job, (view) => view.done);
     expect(done.status).toBe("succeeded");
     // The job may be done before its answer to the offer is taken.
-    await expect.poll(async () => (await storedState()).offers, { timeout: 20_000 }).toEqual([]);
+    await expect.poll(async () => (await storedState()).offers).toEqual([]);
     const { starts } = await storedState();
     const [attempt] = done.attempts;
     expect(starts).toHaveLength(1);
@@ -70,7 +70,7 @@ describe("a lane", () => {
     await timePasses(70_000);
     await alarmComes();
     expect((await jobThat(job, (view) => view.done)).status).toBe("succeeded");
-    await expect.poll(async () => (await storedState()).offers, { timeout: 20_000 }).toEqual([]);
+    await expect.poll(async () => (await storedState()).offers).toEqual([]);
     expect((await lane().report()).queued).toBe(0);
     expect((await storedState()).starts).toHaveLength(1);
   });
@@ -98,10 +98,10 @@ describe("a lane", () => {
     // Its start counts meanwhile, and its lease is out.
     expect((await lane().report()).inProgress).toBe(1);
     // By its own alarm, five seconds after the first.
-    await expect.poll(async () => (await storedState()).offers[0]?.tries, { timeout: 20_000 }).toBeGreaterThan(1);
+    await expect.poll(async () => (await storedState()).offers[0]?.tries).toBeGreaterThan(1);
     isAwake = true;
     await awake;
-    await expect.poll(async () => (await storedState()).offers, { timeout: 20_000 }).toEqual([]);
+    await expect.poll(async () => (await storedState()).offers).toEqual([]);
     expect((await lane().report()).inProgress).toBe(0);
     expect((await storedState()).starts).toHaveLength(1);
   });
