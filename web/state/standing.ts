@@ -59,6 +59,12 @@ export function standingOf(job: Standable, nowMs: number): Standing {
   }
 }
 
+/** The same with what is left of a running attempt, in words; null while none runs. */
+export function standingWith(standing: Standing, progressWords: string | null): Standing {
+  if (progressWords === null) return standing;
+  return { ...standing, detail: standing.detail === null ? progressWords : `${standing.detail}, ${progressWords}` };
+}
+
 function placeWords(job: Standable): string {
   const position = job.queue?.position ?? null;
   if (position === null) return "Waiting in line";

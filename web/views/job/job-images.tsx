@@ -4,11 +4,11 @@ import { Icon } from "../../components/icon.tsx";
 import { Print } from "../../components/print.tsx";
 import { darkroom } from "../../data/darkroom.ts";
 import { useJobSides } from "../../data/job-sides.ts";
-import { useServerNow } from "../../data/server-clock.ts";
+import { useRunProgress } from "../../data/run-progress.ts";
 import { listedFromJob, shapeOf } from "../../state/listed-job.ts";
+import { jobRun } from "../../state/running-attempt.ts";
 import { toneOf } from "../../state/standing.ts";
 import styles from "./job-images.module.css";
-import { useProgress } from "./job-standing.tsx";
 
 /** Loaded when an image is first opened. */
 const Viewer = lazy(() => import("../../components/viewer.tsx"));
@@ -63,7 +63,7 @@ interface BigPrintProps {
 }
 
 function BigPrint({ job, image, shape, onLost }: BigPrintProps) {
-  const progress = useProgress(job, useServerNow());
+  const progress = useRunProgress(jobRun(job));
   return (
     <Print
       jobId={`${job.id}${image?.index ?? 0}`}

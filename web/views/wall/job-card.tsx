@@ -1,10 +1,11 @@
 import { memo } from "react";
 import { StandingLine } from "../../components/standing-line.tsx";
+import { useRunProgress } from "../../data/run-progress.ts";
 import { useServerNowWhile } from "../../data/server-clock.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
-import { standingOf } from "../../state/standing.ts";
+import { listedRun } from "../../state/running-attempt.ts";
+import { standingOf, standingWith } from "../../state/standing.ts";
 import { CardFrame } from "./card-frame.tsx";
-import { runningStanding } from "./running-standing.ts";
 import { WaitingStanding } from "./waiting-standing.tsx";
 
 /**
@@ -14,11 +15,11 @@ import { WaitingStanding } from "./waiting-standing.tsx";
 export const JobCard = memo(function JobCard({ job }: { readonly job: ListedJob }) {
   const isRunning = job.status === "running";
   const nowMs = useServerNowWhile(isRunning);
-  const running = isRunning ? runningStanding(job, nowMs) : null;
+  const progress = useRunProgress(listedRun(job));
   return (
-    <CardFrame job={job} fraction={running?.fraction ?? null}>
-      {running !== null || job.done ? (
-        <StandingLine standing={running?.standing ?? standingOf(job, 0)} />
+    <CardFrame job={job} fraction={progress?.fraction ?? null}>
+      {isRunning || job.done ? (
+        <StandingLine standing={standingWith(standingOf(job, nowMs), progress?.words ?? null)} />
       ) : (
         <WaitingStanding job={job} />
       )}

@@ -1,0 +1,45 @@
+import { useEffect } from "react";
+import { type Estimate, estimateProgress, neverBack, type Shown } from "../state/progress.ts";
+import type { RunningAttempt } from "../state/running-attempt.ts";
+import { typicalDurationMs } from "../state/typical-duration.ts";
+import { limits } from "./limits.ts";
+import { jobList } from "./live-jobs.ts";
+import { useServerNowWhile } from "./server-clock.ts";
+
+/** The furthest that was shown of each job, on whichever view: going from the list to the job must not set it back. */
+const shownByJob = new Map<string, Shown>();
+
+/** More jobs than any screen shows running at once; those shown longest ago are forgotten. */
+const MAX_SHOWN = 200;
+
+/** How far an attempt is, as estimated now and told once a second: never less than was shown before. Null while none runs. */
+export function useRunProgress(run: RunningAttempt | null): Estimate | null {
+  const nowMs = useServerNowWhile(run !== null);
+  const estimate = run === null ? null : estimateOf(run, nowMs);
+  const name = run === null ? "" : `${run.jobId}/${run.attempt}`;
+  const shown = run === null || estimate === null ? null : neverBack(shownOf(run.jobId), name, estimate.fraction);
+
+  const jobId = run?.jobId;
+  const fraction = shown?.fraction;
+  useEffect(() => {
+    if (jobId !== undefined && fraction !== undefined) keepShown(jobId, { run: name, fraction });
+  }, [jobId, name, fraction]);
+
+  return estimate === null || shown === null ? null : { fraction: shown.fraction, words: estimate.words };
+}
+
+function estimateOf(run: RunningAttempt, nowMs: number): Estimate {
+  const typicalMs = typicalDurationMs(run.model, limits.get()?.lanes ?? [], jobList.get().jobs.values());
+  return estimateProgress(run, typicalMs, nowMs);
+}
+
+function shownOf(jobId: string): Shown | null {
+  return shownByJob.get(jobId) ?? null;
+}
+
+function keepShown(jobId: string, shown: Shown): void {
+  shownByJob.delete(jobId);
+  shownByJob.set(jobId, shown);
+  const [oldest] = shownByJob.keys();
+  if (shownByJob.size > MAX_SHOWN && oldest !== undefined) shownByJob.delete(oldest);
+}
