@@ -35,7 +35,8 @@ const renewedAtMs = new Map<string, number>();
 /** Fetches a job again for fresh image links. */
 export async function renewLinks(id: string): Promise<void> {
   const nowMs = Date.now();
-  if (nowMs - (renewedAtMs.get(id) ?? 0) < RENEW_PAUSE_MS) return;
+  for (const [other, atMs] of renewedAtMs) if (nowMs - atMs >= RENEW_PAUSE_MS) renewedAtMs.delete(other);
+  if (renewedAtMs.has(id)) return;
   renewedAtMs.set(id, nowMs);
   try {
     learnJob(await darkroom.get(id));

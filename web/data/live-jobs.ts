@@ -45,18 +45,23 @@ export function forgetJob(id: string): void {
 
 /** Fetches a filter's first page. Rejects with the client's error. */
 export async function loadFirstPage(filter: Filter): Promise<void> {
-  await loadPage(filter, undefined);
+  await loadPage(filter, null, "first");
+}
+
+/** Fetches a filter's first page and lets go what is known below it. Rejects with the client's error. */
+export async function loadAnew(filter: Filter): Promise<void> {
+  await loadPage(filter, null, "anew");
 }
 
 /** Fetches what follows what is shown; nothing when there is none. Rejects with the client's error. */
 export async function loadNextPage(filter: Filter): Promise<void> {
   const { nextCursor } = listingOf(jobList.get(), filter);
-  if (nextCursor !== null) await loadPage(filter, nextCursor);
+  if (nextCursor !== null) await loadPage(filter, nextCursor, "next");
 }
 
-async function loadPage(filter: Filter, cursor: string | undefined): Promise<void> {
+async function loadPage(filter: Filter, cursor: string | null, part: "first" | "anew" | "next"): Promise<void> {
   const statuses = STATUSES_OF[filter.show] ?? undefined;
   const workflow = filter.workflow ?? undefined;
-  const page = await darkroom.list({ status: statuses, workflow, limit: PAGE_JOBS, cursor });
-  dispatch({ type: "page", filter, jobs: page.jobs, nextCursor: page.nextCursor, first: cursor === undefined });
+  const page = await darkroom.list({ status: statuses, workflow, limit: PAGE_JOBS, cursor: cursor ?? undefined });
+  dispatch({ type: "page", filter, jobs: page.jobs, nextCursor: page.nextCursor, part, cursor });
 }

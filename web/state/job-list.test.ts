@@ -47,8 +47,17 @@ function listed(number: number, change: Partial<ListedJob> = {}): ListedJob {
 
 const place = { position: 2, estimatedStartAt: null, waitingOn: "quota", detail: "2nd in line" } as const;
 
-function page(state: JobListState, filter: Filter, jobs: ListedJob[], nextCursor: string | null, first = true) {
-  return reduceJobList(state, { type: "page", filter, jobs, nextCursor, first });
+type Part = "first" | "anew" | "next";
+
+function page(
+  state: JobListState,
+  filter: Filter,
+  jobs: ListedJob[],
+  nextCursor: string | null,
+  part: Part = "first",
+  cursor = part === "next" ? listingOf(state, filter).nextCursor : null,
+) {
+  return reduceJobList(state, { type: "page", filter, jobs, nextCursor, part, cursor });
 }
 
 function numbers(state: JobListState, filter: Filter): number[] {
@@ -108,16 +117,48 @@ describe("the list of jobs", () => {
     let state = page(EMPTY_LIST, ALL, [listed(9), listed(8), listed(3)], null);
     state = page(state, READY, [listed(9), listed(8)], "more");
     expect(numbers(state, READY)).toEqual([9, 8]);
-    state = page(state, READY, [listed(3)], null, false);
+    state = page(state, READY, [listed(3)], null, "next");
     expect(numbers(state, READY)).toEqual([9, 8, 3]);
   });
 
   it("keeps its depth when the first page is fetched again", () => {
     let state = page(EMPTY_LIST, ALL, [listed(9), listed(8)], "a");
-    state = page(state, ALL, [listed(7), listed(6)], "b", false);
+    state = page(state, ALL, [listed(7), listed(6)], "b", "next");
     state = page(state, ALL, [listed(10), listed(9)], "a");
     expect(numbers(state, ALL)).toEqual([10, 9, 8, 7, 6]);
     expect(listingOf(state, ALL).nextCursor).toBe("b");
+  });
+
+  it("begins anew from the newest page: what was further down is let go, but for unfinished jobs", () => {
+    const waiting = listed(1, { status: "queued", done: false });
+    let state = page(EMPTY_LIST, ALL, [listed(9), listed(8)], "a");
+    state = page(state, ALL, [listed(7), waiting], "b", "next");
+    state = page(state, READY, [listed(9), listed(8)], "c");
+    state = reduceJobList(state, { type: "seen", jobs: [listed(12)] });
+    state = page(state, ALL, [listed(11), listed(10), listed(9)], "d", "anew");
+    expect(numbers(state, ALL)).toEqual([12, 11, 10, 9]);
+    expect(listingOf(state, ALL).nextCursor).toBe("d");
+    expect([...state.jobs.values()]).toContain(waiting);
+    expect(state.jobs.size).toBe(5);
+    expect(listingOf(state, READY).loaded).toBe(false);
+    state = page(state, ALL, [listed(8), listed(7)], "e", "next");
+    expect(numbers(state, ALL)).toEqual([12, 11, 10, 9, 8, 7]);
+  });
+
+  it("takes no depth from a page that was asked for before it began anew: between them there is a gap", () => {
+    let state = page(EMPTY_LIST, ALL, [listed(9), listed(8)], "old");
+    state = page(state, ALL, [listed(30), listed(29)], "new", "anew");
+    state = page(state, ALL, [listed(7), listed(6)], "older", "next", "old");
+    expect(numbers(state, ALL)).toEqual([30, 29]);
+    expect(listingOf(state, ALL).nextCursor).toBe("new");
+  });
+
+  it("remembers deletions of late, and not all there ever were", () => {
+    let state = EMPTY_LIST;
+    for (let number = 0; number < 3_000; number++)
+      state = reduceJobList(state, { type: "gone", id: listed(number).id });
+    expect(state.gone.size).toBeLessThan(2_000);
+    expect(state.gone.has(listed(2_999).id)).toBe(true);
   });
 
   it("moves a job out of a filter when its status no longer fits", () => {

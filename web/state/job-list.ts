@@ -29,7 +29,7 @@ interface Depth {
 /** All jobs that the page knows, from pages, the feed and single jobs; and how far each filter reaches without a gap. */
 export interface JobListState {
   readonly jobs: ReadonlyMap<string, ListedJob>;
-  /** Deleted here or elsewhere: a late answer must not bring them back. */
+  /** Deleted here or elsewhere of late: a late answer must not bring them back. */
   readonly gone: ReadonlySet<string>;
   readonly depths: Readonly<Record<string, Depth>>;
 }
@@ -42,9 +42,17 @@ export type JobListAction =
       readonly filter: Filter;
       readonly jobs: readonly ListedJob[];
       readonly nextCursor: string | null;
-      /** Asked for without a cursor: tells what is newest, and does not make an earlier depth shallower. */
-      readonly first: boolean;
+      /**
+       * `first`: asked for without a cursor; tells what is newest, and does not make an earlier depth shallower. `anew`: likewise,
+       * and all that was known below it is let go, but for unfinished jobs. `next`: what follows.
+       */
+      readonly part: "first" | "anew" | "next";
+      /** With which it was asked for; null for none. A `next` page of a cursor that is no longer the filter's leaves a gap above. */
+      readonly cursor: string | null;
     };
+
+/** Deletions remembered: far more than happen while an answer is on its way. */
+const MAX_GONE = 1_000;
 
 export const EMPTY_LIST: JobListState = { jobs: new Map(), gone: new Set(), depths: {} };
 
@@ -60,19 +68,23 @@ export function reduceJobList(state: JobListState, action: JobListAction): JobLi
     case "gone": {
       const jobs = new Map(state.jobs);
       jobs.delete(action.id);
-      return { ...state, jobs, gone: new Set(state.gone).add(action.id) };
+      return { ...state, jobs, gone: new Set([...state.gone, action.id].slice(-MAX_GONE)) };
     }
     case "page": {
       const key = filterKey(action.filter);
       const known = state.depths[key];
-      if (action.first && known !== undefined) return withJobs(state, action.jobs);
+      const isBeside = action.part === "next" && known?.nextCursor !== action.cursor;
+      if (isBeside || (action.part === "first" && known !== undefined)) return withJobs(state, action.jobs);
       const last = action.jobs.at(-1);
       const depth: Depth = {
         oldest: last === undefined ? (known?.oldest ?? null) : { createdAt: last.createdAt, id: last.id },
         nextCursor: action.nextCursor,
         ended: action.nextCursor === null,
       };
-      return { ...withJobs(state, action.jobs), depths: { ...state.depths, [key]: depth } };
+      const taken = withJobs(state, action.jobs);
+      if (action.part !== "anew" || last === undefined) return { ...taken, depths: { ...state.depths, [key]: depth } };
+      const kept = [...taken.jobs].filter(([, job]) => !job.done || newestFirst(job, last) <= 0);
+      return { ...taken, jobs: new Map(kept), depths: { [key]: depth } };
     }
   }
 }

@@ -3,7 +3,7 @@ import { useLocation, useSearch } from "wouter";
 import { LoadFailure } from "../../components/load-failure.tsx";
 import { isShutOut } from "../../data/access.ts";
 import { feedStood } from "../../data/live-feed.ts";
-import { jobList, loadFirstPage, loadNextPage } from "../../data/live-jobs.ts";
+import { jobList, loadAnew, loadFirstPage, loadNextPage } from "../../data/live-jobs.ts";
 import { useServerMinute } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
 import { groupByDay } from "../../state/day-groups.ts";
@@ -22,6 +22,7 @@ export function JobWall() {
   const state = useStore(jobList);
   const listing = listingOf(state, filter);
   const { failure, again } = useFirstPage(filter);
+  useShortening(listing.jobs.length, filter);
   return (
     <section className={styles.wall} aria-labelledby="wall-title">
       <header className={styles.head}>
@@ -96,6 +97,18 @@ function useFirstPage({ show, workflow }: Filter): { readonly failure: unknown; 
     return () => clearTimeout(timer);
   }, [failure, load]);
   return { failure, again: load };
+}
+
+/** Cards on the wall, beyond which it begins anew: about twenty screens, which a day of work fills from above. */
+const MAX_CARDS = 240;
+
+/** Keeps a wall that stays open from growing without end: it begins anew while nobody looks further down. */
+function useShortening(count: number, { show, workflow }: Filter): void {
+  useEffect(() => {
+    if (count <= MAX_CARDS || window.scrollY > window.innerHeight) return;
+    // Failing, it is tried again with the next change.
+    loadAnew({ show, workflow }).catch(() => undefined);
+  }, [count, show, workflow]);
 }
 
 /** Holds the place of cards that are on their way. */
