@@ -53,7 +53,7 @@ export type JobFrame = z.infer<typeof JobFrame>;
 
 /**
  * What a watcher of all a client's jobs gets. `cursor` numbers the feed: give it as `?after=` to get every job that
- * changed since, each once, as it is now. `job: null` with `deleted` says that a job is gone. A `ready` frame ends the catching up.
+ * changed since, each once, as it is now. `deleted` names a job that is gone. A `ready` frame ends the catching up.
  */
 export const FeedFrame = z
   .discriminatedUnion("type", [
