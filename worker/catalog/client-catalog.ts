@@ -90,10 +90,9 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   /** Stored before it answers, so that a crash forgets no promise; what was used of it is counted in memory and errs to the safe side. */
   async reserve(wanted: number, limit: number): ReturnType<CatalogRpc["reserve"]> {
     const nowMs = Date.now();
-    const pending = this.#store.pending();
-    const { granted, reservations } = reserve(this.#store.reservations(), pending, wanted, limit, nowMs);
+    const { granted, reservations } = reserve(this.#store.reservations(), this.#store.pending(), wanted, limit, nowMs);
     if (granted > 0) this.#store.keepReservations(reservations, "stored");
-    return { granted, pending, endsAtMs: nowMs + GRANT_MS };
+    return { granted, endsAtMs: nowMs + GRANT_MS };
   }
 
   /** The live feed, for whom http let in. */

@@ -29,7 +29,7 @@ export interface CatalogRpc {
   ): Promise<{ ok: true; entries: CatalogEntry[]; nextCursor: string | null } | { ok: false; code: "invalid_cursor" }>;
   /**
    * Reserves up to `wanted` submissions for a short while, so that the limit on unfinished jobs holds without a call for
-   * each submit. Answers how many were granted; 0 with `pending` at the limit.
+   * each submit. Answers how many were granted; 0 at the limit.
    */
-  reserve(wanted: number, limit: number): Promise<{ granted: number; pending: number; endsAtMs: number }>;
+  reserve(wanted: number, limit: number): Promise<{ granted: number; endsAtMs: number }>;
 }
