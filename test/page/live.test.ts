@@ -123,6 +123,70 @@ describe("being live", () => {
     await page.getByText("That is all.").or(page.getByText("Nothing on the line yet")).waitFor();
   });
 
+  /** While it is dead no socket opens; one that is open already does not notice. */
+  async function deadable(): Promise<{ isDead: boolean }> {
+    const network = { isDead: false };
+    await page.routeWebSocket(/\/api\/events/, (socket) => {
+      if (network.isDead) void socket.close({ code: 1011 });
+      else socket.connectToServer();
+    });
+    await page.goto(product.baseUrl);
+    await lamp(page, "live").waitFor();
+    return network;
+  }
+
+  it("says at once that the network is gone, promises no start, and is live at once when it is back", async () => {
+    const network = await deadable();
+    await page.getByText("starts at once").waitFor();
+    network.isDead = true;
+    await page.context().setOffline(true);
+    await lamp(page, "reconnecting").waitFor();
+    expect(await page.getByText("starts at once").count()).toBe(0);
+    await page.getByText("The server is out of reach").waitFor();
+    network.isDead = false;
+    await page.context().setOffline(false);
+    await lamp(page, "live").waitFor();
+    await develop(page, "sent once it was back");
+    await card(page, "sent once it was back").locator("img[data-developed]").waitFor();
+  });
+
+  it("looks whether it still hears of changes when a call gets no answer", async () => {
+    const network = await deadable();
+    await develop(page, "before calls fail");
+    await card(page, "before calls fail").locator("img[data-developed]").waitFor();
+    network.isDead = true;
+    await page.route(`${product.baseUrl}/api/**`, (route) => route.abort("connectionfailed"));
+    await develop(page, "into the void");
+    await lamp(page, "reconnecting").waitFor();
+    network.isDead = false;
+    await page.unroute(`${product.baseUrl}/api/**`);
+    await lamp(page, "live").waitFor();
+  });
+
+  it("opens a job's own connection anew as well when the network comes back", async () => {
+    await product.emulator.addFault(hold("through a dead zone"));
+    await develop(page, "through a dead zone");
+    await product.emulator.untilHeld("through a dead zone");
+    let isDead = false;
+    await page.routeWebSocket(/\/api\/jobs\//, (socket) => {
+      const server = socket.connectToServer();
+      server.onMessage((message) => !isDead && socket.send(message));
+    });
+    const address = await page.getByRole("link", { name: "through a dead zone" }).first().getAttribute("href");
+    await page.goto(new URL(address ?? "", product.baseUrl).href);
+    await lamp(page, "live").waitFor();
+    await page.getByText("Developing").first().waitFor();
+    // What the connection of now brings is lost; the one after it is whole.
+    isDead = true;
+    await page.context().setOffline(true);
+    await lamp(page, "reconnecting").waitFor();
+    await product.emulator.release("through a dead zone");
+    isDead = false;
+    await page.context().setOffline(false);
+    await page.getByRole("link", { name: "Download" }).waitFor();
+    await lamp(page, "live").waitFor();
+  });
+
   it("says so when it has given up on a job, and follows it again once it is loaded again", async () => {
     await product.emulator.addFault(hold("given up"));
     await develop(page, "given up halfway");

@@ -1,7 +1,8 @@
 import { DarkroomProblem } from "../../client/errors.ts";
 import type { ConnectionState } from "../../client/follow.ts";
 import { isShutOut } from "./access.ts";
-import { darkroom } from "./darkroom.ts";
+import { darkroom, onUnanswered } from "./darkroom.ts";
+import { doubtLinks, pauseUntil, untilLinkCheck } from "./link-check.ts";
 import { ListRounds } from "./list-round.ts";
 import { forgetJob, learnJobs } from "./live-jobs.ts";
 import { isOperator } from "./operator.ts";
@@ -25,9 +26,16 @@ export const feedStood = createStore(0);
  */
 export async function followFeed(signal: AbortSignal): Promise<void> {
   let after: number | undefined;
+  const tell = (state: ConnectionState) => {
+    // Between two connections the feed is neither over nor new.
+    if (state === "closed") return;
+    feedState.set(state === "connecting" && after !== undefined ? "reconnecting" : state);
+  };
   while (!signal.aborted) {
+    const checked = untilLinkCheck();
+    const until = AbortSignal.any([signal, checked]);
     try {
-      for await (const frame of darkroom.watchAll({ signal, after, onState: (state) => feedState.set(state) })) {
+      for await (const frame of darkroom.watchAll({ signal: until, after, onState: tell })) {
         if (frame.type === "job") learnJobs([frame.job]);
         else if (frame.type === "deleted") forgetJob(frame.id);
         else if (after === undefined) {
@@ -38,6 +46,7 @@ export async function followFeed(signal: AbortSignal): Promise<void> {
       }
     } catch (error) {
       if (signal.aborted) return;
+      if (checked.aborted) continue;
       // The operator sees everyone's jobs, and there is no one feed of them.
       if (error instanceof DarkroomProblem && error.code === "invalid_query") {
         isOperator.set(true);
@@ -46,17 +55,24 @@ export async function followFeed(signal: AbortSignal): Promise<void> {
       feedState.set("reconnecting");
       if (await isShutOut(error)) return;
     }
-    await pause(REOPEN_MS);
+    await pauseUntil(REOPEN_MS, until);
   }
 }
+
+// A call that fails while all is thought to be well: so it is not, or not for all.
+onUnanswered(() => {
+  if (feedState.get() === "live") doubtLinks();
+});
 
 /** In place of a feed: the lists are asked again and again, until `signal` or the gate shuts. */
 async function followLists(signal: AbortSignal): Promise<void> {
   const rounds = new ListRounds();
   let stands = false;
   while (!signal.aborted) {
+    const checked = untilLinkCheck();
+    const until = AbortSignal.any([signal, checked]);
     try {
-      await rounds.next(signal);
+      await rounds.next(until);
       feedState.set("polling");
       if (!stands) feedStood.set(feedStood.get() + 1);
       stands = true;
@@ -64,12 +80,9 @@ async function followLists(signal: AbortSignal): Promise<void> {
       if (signal.aborted) return;
       stands = false;
       feedState.set("reconnecting");
+      if (checked.aborted) continue;
       if (await isShutOut(error)) return;
     }
-    await pause(ROUND_MS);
+    await pauseUntil(ROUND_MS, until);
   }
-}
-
-function pause(delayMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }

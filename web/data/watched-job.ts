@@ -5,6 +5,7 @@ import type { Job } from "../../schemas/job.ts";
 import { isSignedOut } from "../state/failure-words.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
+import { pauseUntil, untilLinkCheck } from "./link-check.ts";
 import { jobList, learnJob } from "./live-jobs.ts";
 
 /** One job as its page follows it. */
@@ -51,10 +52,17 @@ const AGAIN_MS = 3_000;
 
 async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<void> {
   while (!signal.aborted) {
+    const checked = untilLinkCheck();
+    const until = AbortSignal.any([signal, checked]);
     try {
-      await followOnce(id, signal, tell);
+      await followOnce(id, until, tell);
     } catch (error) {
-      if (signal.aborted || (await isShutOut(error))) return;
+      if (signal.aborted) return;
+      if (checked.aborted) {
+        tell((before) => (before.kind === "here" ? { ...before, connection: "reconnecting" } : before));
+        continue;
+      }
+      if (await isShutOut(error)) return;
       if (error instanceof DarkroomProblem && (error.status === 404 || error.status === 410)) {
         tell(() => ({ kind: "missing", gone: error.status === 410 }));
         return;
@@ -66,7 +74,7 @@ async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<v
         : ({ connection: "reconnecting" } as const);
       tell((before) => (before.kind === "here" ? { ...before, ...change } : { kind: "failed", error }));
       if (ended) return;
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      await pauseUntil(AGAIN_MS, until);
     }
   }
 }

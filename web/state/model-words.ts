@@ -54,6 +54,9 @@ export function laneOutlook(lane: LaneReport | undefined, nowMs: number): string
   return `${line}: starts in about ${countdownWords(waitMs)}${waitReason(lane)}.`;
 }
 
+/** In its place while the server is out of reach. */
+export const CUT_OFF_OUTLOOK = "The server is out of reach: when a job would start is not known now.";
+
 /** Why one must wait, where the line itself does not say so. */
 function waitReason({ pace, queued }: LaneReport): string {
   if (pace < 1) return `, since upstream throttled: the lane is at ${Math.round(pace * 100)} % of its pace`;

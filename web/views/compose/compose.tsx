@@ -3,13 +3,14 @@ import type { Limits, ModelInfo } from "../../../schemas/limits.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
 import { Button } from "../../components/button.tsx";
 import { ChoiceGroup } from "../../components/choice-group.tsx";
+import { connection } from "../../data/connection.ts";
 import { changeDraft, draft as draftStore } from "../../data/draft-store.ts";
 import { useForClient } from "../../data/operator.ts";
 import { useServerNow } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
 import { checkDraft, type DraftField, type Finding } from "../../state/draft-check.ts";
 import { type FailureWords, fieldOfPath } from "../../state/failure-words.ts";
-import { laneOutlook } from "../../state/model-words.ts";
+import { CUT_OFF_OUTLOOK, laneOutlook } from "../../state/model-words.ts";
 import { settingsWords } from "../../state/settings-words.ts";
 import { ClientField } from "./client-field.tsx";
 import styles from "./compose.module.css";
@@ -141,5 +142,8 @@ function Failure({ failure }: { readonly failure: FailureWords }) {
 }
 
 function Outlook({ lane }: { readonly lane: Limits["lanes"][number] | undefined }) {
-  return <p className={styles.outlook}>{laneOutlook(lane, useServerNow())}</p>;
+  const nowMs = useServerNow();
+  const isCutOff = useStore(connection) === "reconnecting";
+  // What the lane was when it was last heard of promises nothing.
+  return <p className={styles.outlook}>{isCutOff ? CUT_OFF_OUTLOOK : laneOutlook(lane, nowMs)}</p>;
 }
