@@ -8,14 +8,14 @@ export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 /** What a client is made of; every field has a default somewhere. */
 export interface ClientOptions {
   /** Where Darkroom is, like `https://darkroom.example.com`; in a browser the page's own origin when left out. */
-  readonly baseUrl?: string;
+  readonly baseUrl?: string | undefined;
   /** Sent as a bearer token. Leave it out in a browser: sign in, and the cookie goes along. */
-  readonly token?: string;
-  readonly fetch?: Fetch;
+  readonly token?: string | undefined;
+  readonly fetch?: Fetch | undefined;
   /** The global one when left out; `null` watches without sockets. */
-  readonly WebSocket?: SocketConstructor | null;
+  readonly WebSocket?: SocketConstructor | null | undefined;
   /** Times and bounds, for unusual networks and for tests. */
-  readonly timing?: Partial<ClientTiming>;
+  readonly timing?: Partial<ClientTiming> | undefined;
 }
 
 /** Every time and bound of the client, in the unit of its name. */

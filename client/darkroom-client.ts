@@ -36,7 +36,7 @@ export interface DarkroomClient {
   /** Makes one job, however often the call had to be repeated. */
   submit<W extends Workflow>(workflow: W, request: RequestOf[W], options?: SubmitOptions): Promise<Job>;
   /** `image-from-reference` with files in place of addresses. */
-  submitFiles(request: FileSubmit, files: readonly Blob[], options?: SubmitOptions): Promise<Job>;
+  submitFiles(request: FileSubmit, files: Iterable<Blob> | ArrayLike<Blob>, options?: SubmitOptions): Promise<Job>;
   get(id: string, options?: CallOptions): Promise<Job>;
   /** Long-polls until the job is done, however long that takes. */
   wait(id: string, options?: CallOptions): Promise<Job>;
@@ -45,7 +45,10 @@ export interface DarkroomClient {
   /** Every job of every page; pages are fetched as they are needed. */
   listAll(options?: ListOptions): AsyncGenerator<JobSummary, void, void>;
   /** A page of the job's log. */
-  events(id: string, options?: CallOptions & { after?: number; limit?: number }): Promise<EventPage>;
+  events(
+    id: string,
+    options?: CallOptions & { after?: number | undefined; limit?: number | undefined },
+  ): Promise<EventPage>;
   /** Idempotent; `job_finished` on a finished job. */
   cancel(id: string, options?: CallOptions): Promise<Job>;
   /** Sends a failed or canceled job back into the queue. */
@@ -73,7 +76,8 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
 
   return {
     submit: (workflow, request, submitOptions = {}) => submitJson(settings, workflow, request, submitOptions),
-    submitFiles: (request, files, submitOptions = {}) => submitMultipart(settings, request, files, submitOptions),
+    submitFiles: (request, files, submitOptions = {}) =>
+      submitMultipart(settings, request, Array.from(files), submitOptions),
     get,
     wait: (id, { signal } = {}) => waitForJob(settings, id, signal),
     list: (listOptions = {}) => listPage(settings, listOptions),
