@@ -322,7 +322,13 @@ describe("reference images", () => {
     await page
       .getByTestId("reference-file")
       .setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("no image") });
-    await page.getByText("notes.txt is not an image that upstream takes").waitFor();
+    await page.locator("#image-findings").getByText("notes.txt is not an image that upstream takes").waitFor();
+    await page
+      .getByTestId("reference-file")
+      .setInputFiles({ name: "fake.png", mimeType: "image/png", buffer: Buffer.from("hello\n") });
+    await page.locator("#image-findings").getByText("fake.png cannot be read as an image").waitFor();
+    expect(await page.getByRole("img", { name: "fake.png" }).count()).toBe(0);
+    expect(await page.getByRole("region", { name: "Messages" }).getByRole("listitem").count()).toBe(0);
     await page.reload();
     await page.getByRole("img", { name: "bag.png" }).waitFor();
     await expectAccessible(page);

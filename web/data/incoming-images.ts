@@ -1,27 +1,57 @@
 import { type DraftImage, imageIdentity } from "../state/draft.ts";
 import { imageProblem } from "../state/draft-check.ts";
-import { changeDraft } from "./draft-store.ts";
+import { changeDraft, draft } from "./draft-store.ts";
 import { keepFile } from "./file-store.ts";
 import { notify } from "./notices.ts";
+import { createStore } from "./store.ts";
+
+/** Why images that were last brought here were left out; said beside the field for as long as it is of use. */
+export const leftOut = createStore<readonly string[]>([]);
+
+export function forgetLeftOut(): void {
+  leftOut.set([]);
+}
 
 /** Takes files as reference images of the draft; those that upstream would refuse are named and left out. */
 export async function takeFiles(files: readonly File[], max: number): Promise<void> {
   const images: DraftImage[] = [];
+  const problems: string[] = [];
   for (const file of files) {
     const described = { kind: "file", name: file.name, contentType: file.type, bytes: file.size } as const;
-    const problem = imageProblem({ ...described, key: "" });
-    if (problem !== null) notify("failed", problem);
+    const problem = imageProblem({ ...described, key: "" }) ?? (await decodingProblem(file));
+    if (problem !== null) problems.push(problem);
     else images.push({ ...described, key: await keepFile(file) });
   }
-  takeImages(images, max);
+  take(images, problems, max);
 }
 
 /** Takes images as references of the draft, and says so when there are more than fit. */
 export function takeImages(images: readonly DraftImage[], max: number): void {
-  if (images.length === 0) return;
-  const kept = changeDraft({ type: "add_images", images, max }).images.map(imageIdentity);
-  if (images.every((image) => kept.includes(imageIdentity(image)))) return;
-  notify("failed", `At most ${max} reference ${max === 1 ? "image fits" : "images fit"}; the others were left out.`);
+  take(images, [], max);
+}
+
+function take(images: readonly DraftImage[], problems: readonly string[], max: number): void {
+  const kept = images.length === 0 ? [] : changeDraft({ type: "add_images", images, max }).images.map(imageIdentity);
+  const all = images.every((image) => kept.includes(imageIdentity(image)));
+  const tooMany = `At most ${max} reference ${max === 1 ? "image fits" : "images fit"}; the others were left out.`;
+  const said = all ? problems : [...problems, tooMany];
+  // Without reference images there is no field to say it beside.
+  if (draft.get().workflow === "image-from-reference") leftOut.set(said);
+  else for (const problem of said) notify("failed", problem);
+}
+
+/** Every browser that the page runs in draws these; the other kinds that upstream takes are not known by all. */
+const DRAWN_BY_ALL: readonly string[] = ["image/png", "image/jpeg", "image/webp", "image/gif"];
+
+/** What is wrong with a file that says it is an image and cannot be drawn; null for one that can, or that nobody here can tell. */
+async function decodingProblem(file: File): Promise<string | null> {
+  if (!DRAWN_BY_ALL.includes(file.type)) return null;
+  try {
+    (await createImageBitmap(file)).close();
+    return null;
+  } catch {
+    return `${file.name} cannot be read as an image: it is damaged, or of another kind than its name says.`;
+  }
 }
 
 /** Files among what was pasted or dropped; empty for text. */

@@ -53,6 +53,12 @@ export function checkDraft(draft: Draft, model: ModelInfo, submitting: boolean):
     }
   }
 
+  if (draft.workflow === "image-from-reference") {
+    for (const image of draft.images) {
+      const warning = image.kind === "url" ? farWarning(image.url) : null;
+      if (warning !== null) findings.push({ field: "images", level: "warning", message: warning });
+    }
+  }
   const prompt = cutWarning("prompt", draft.prompt.trim(), model.promptMaxChars);
   if (prompt !== null) findings.push(prompt);
   if (model.supports.negativePrompt) {
@@ -80,6 +86,18 @@ export function urlProblem(url: string): string | null {
   if (parsed === null || !/^https?:$/.test(parsed.protocol)) return "An address starts with https:// or http://.";
   if (parsed.username !== "" || parsed.password !== "") return "Addresses with a user name or password are not taken.";
   return null;
+}
+
+/** Names and addresses of this machine and of networks that are nobody else's (RFC 1918, 3927, 4193, 6761, 6762). */
+const NEAR_NAME = /^(.*\.)?(localhost|local|internal|test)$/;
+const NEAR_ADDRESS =
+  /^((127|10)\.\d+|192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))\.\d+\.\d+$|^\[(::1|f[cd].*|fe[89ab].*)\]$/;
+
+/** Of an address that only this machine or network reaches; null for any other. */
+function farWarning(url: string): string | null {
+  const hostname = URL.parse(url.trim())?.hostname ?? "";
+  if (!NEAR_NAME.test(hostname) && !NEAR_ADDRESS.test(hostname)) return null;
+  return `Upstream fetches addresses itself and cannot reach ${hostname}: add the file instead.`;
 }
 
 function cutWarning(field: "prompt" | "negativePrompt", text: string, maxChars: number): Finding | null {

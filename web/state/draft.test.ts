@@ -144,6 +144,23 @@ describe("checkDraft", () => {
       "error: An address starts with https:// or http://.",
     ]);
   });
+  it.each(["http://localhost/a.png", "http://192.168.0.7/a.png", "http://[::1]:9/a.png", "https://nas.local/a.png"])(
+    "warns of %s, which upstream cannot fetch",
+    (url) => {
+      const draft = drafted({ workflow: "image-from-reference", images: [{ kind: "url", url }] });
+      expect(messages(draft, EDIT)).toEqual([
+        `warning: Upstream fetches addresses itself and cannot reach ${new URL(url).hostname}: add the file instead.`,
+      ]);
+      expect(messages({ ...draft, workflow: "image-from-text" }, model())).toEqual([]);
+    },
+  );
+  it.each(["https://example.com/a.png", "https://10.example.com/a.png", "https://local.test.example/a.png"])(
+    "says nothing of %s",
+    (url) => {
+      const draft = drafted({ workflow: "image-from-reference", images: [{ kind: "url", url }] });
+      expect(messages(draft, EDIT)).toEqual([]);
+    },
+  );
   it("says which sizes a model takes", () => {
     expect(messages(drafted({ size: "100*100" }), model())).toEqual(["error: This model takes 1664×928, 928×1664."]);
   });

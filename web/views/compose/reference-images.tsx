@@ -1,10 +1,11 @@
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Button } from "../../components/button.tsx";
 import field from "../../components/field.module.css";
 import { Findings, isInvalid } from "../../components/findings.tsx";
 import { Icon } from "../../components/icon.tsx";
 import { changeDraft } from "../../data/draft-store.ts";
-import { takeFiles, takeImages } from "../../data/incoming-images.ts";
+import { forgetLeftOut, leftOut, takeFiles, takeImages } from "../../data/incoming-images.ts";
+import { useStore } from "../../data/store.ts";
 import { imageIdentity } from "../../state/draft.ts";
 import { INPUT_TYPES, urlProblem } from "../../state/draft-check.ts";
 import type { FieldProps } from "./field-props.ts";
@@ -15,8 +16,11 @@ import { ReferenceTile } from "./reference-tile.tsx";
 /** The input images: files, pasted or dropped ones (anywhere on the page), and addresses, in the order that prompts name them by. */
 export function ReferenceImages({ draft, model, findings }: FieldProps) {
   const input = useRef<HTMLInputElement>(null);
+  const refused = useStore(leftOut);
   const { max } = model.images;
   const full = draft.images.length >= max;
+  const said = [...findings, ...refused.map((text) => ({ field: "images", level: "error", message: text }) as const)];
+  useEffect(() => forgetLeftOut, []);
   return (
     <fieldset className={field.field} {...fieldMark("images")}>
       <legend className={field.label}>
@@ -29,7 +33,10 @@ export function ReferenceImages({ draft, model, findings }: FieldProps) {
               key={imageIdentity(image)}
               image={image}
               index={index}
-              onRemove={() => changeDraft({ type: "remove_image", index })}
+              onRemove={() => {
+                forgetLeftOut();
+                changeDraft({ type: "remove_image", index });
+              }}
               onEarlier={index === 0 ? null : () => changeDraft({ type: "move_image", from: index, to: index - 1 })}
             />
           ))}
@@ -66,7 +73,7 @@ export function ReferenceImages({ draft, model, findings }: FieldProps) {
           <AddressField max={max} />
         </>
       )}
-      <Findings id="image-findings" field="images" findings={findings} />
+      <Findings id="image-findings" field="images" findings={said} />
     </fieldset>
   );
 }
