@@ -14,9 +14,11 @@ export const notices = createStore<readonly Notice[]>([]);
 const STAY_MS = 5_000;
 let lastId = 0;
 
+/** What was done takes the place of what was done before; failures stay beside each other, each once. */
 export function notify(tone: Notice["tone"], words: string): void {
   const id = ++lastId;
-  notices.set([...notices.get().filter((notice) => notice.words !== words), { id, tone, words }]);
+  const kept = notices.get().filter((notice) => notice.tone === "failed" && notice.words !== words);
+  notices.set([...kept, { id, tone, words }]);
   announce(words);
   if (tone === "done") setTimeout(() => dismissNotice(id), STAY_MS);
 }

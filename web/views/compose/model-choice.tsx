@@ -31,7 +31,8 @@ export function ModelChoice({ draft, model, models }: ModelChoiceProps) {
         ))}
       </select>
       <p id="model-words" className={field.hint}>
-        {sentence(quotaWords(model.quota))} for the whole account, {priceWords(model.priceClass)} per image.
+        {sentence(quotaWords(model.quota))} for the whole account, {priceWords(model.priceClass)} per image
+        {model.maxN === 1 && ", one image a job"}.
       </p>
     </div>
   );

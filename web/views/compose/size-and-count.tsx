@@ -25,7 +25,6 @@ export function SizeAndCount({ draft, model, findings }: FieldProps) {
         )}
         {model.supports.seed && <SeedField draft={draft} model={model} findings={findings} />}
       </div>
-      {model.maxN === 1 && <p className={styles.single}>This model makes one image a job.</p>}
     </>
   );
 }

@@ -1,4 +1,4 @@
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
 import { Button } from "../../components/button.tsx";
 import field from "../../components/field.module.css";
 import { signIn } from "../../data/access.ts";
@@ -9,6 +9,8 @@ import { GateCard } from "./gate.tsx";
 /** Swaps a token for a session; the token itself is kept nowhere. */
 export function SignIn() {
   const [token, setToken] = useState("");
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => input.current?.focus(), []);
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const submit = async (event: FormEvent) => {
@@ -37,6 +39,7 @@ export function SignIn() {
           </label>
           <input
             id="token"
+            ref={input}
             type="password"
             className={field.control}
             autoComplete="current-password"
