@@ -1,106 +1,111 @@
 /**
- * Where the Worker's time goes while jobs are submitted, polled or run: `node bench/profile.ts submit|poll`. Writes a
- * `.cpuprofile` that Chrome opens, and prints which functions were on the processor.
+ * Where the Worker's time goes: `node bench/profile.ts submit|poll|attempt|frame [darkroom|floor|workflow]`. Writes a
+ * `.cpuprofile` that Chrome opens, and prints which functions were on the processor. `attempt` runs jobs to a small image,
+ * eight at once, with nobody watching; `frame` runs them one after another to an image of 1.5 MB with a watcher on each, and
+ * prints between which moments the time passed.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { WebSocket } from "ws";
 import { freePort } from "../test/support/free-port.ts";
 import { load } from "./load/load.ts";
+import { type Profile, printHottest } from "./profiling/hottest.ts";
+import { inspect } from "./profiling/inspector.ts";
+import { followOneByOne, printStages } from "./profiling/stages.ts";
 import { ARTIFACTS } from "./sides/build.ts";
-import { type Contestant, readRequest, start, submitJobs, submitRequest } from "./sides/contestants.ts";
-import { startEmulator } from "./sides/emulator.ts";
+import { type Contestant, readRequest, start, submitJobs, submitRequest, TOKEN } from "./sides/contestants.ts";
+import { type RunningEmulator, startEmulator } from "./sides/emulator.ts";
+import type { Side } from "./sides/side.ts";
 
-/** Functions printed, of each kind. */
-const SHOWN = 45;
-
-interface ProfileNode {
-  readonly id: number;
-  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
-  readonly hitCount?: number;
-  readonly children?: readonly number[];
+interface Ground {
+  readonly name: Contestant;
+  readonly side: Side;
+  readonly emulator: RunningEmulator;
 }
 
-interface Profile {
-  readonly nodes: readonly ProfileNode[];
+interface Work {
+  readonly emulator: readonly string[];
+  readonly laneLimits: string | null;
+  /** Before the profile, so that the code is compiled. Answers what is profiled, which answers how much was done. */
+  readonly prepare: (ground: Ground) => Promise<() => Promise<number>>;
 }
 
-/** Talks to the inspector of the Worker that `name` says. */
-async function inspect(port: number): Promise<(method: string, params?: object) => Promise<unknown>> {
-  const targets = (await (await fetch(`http://127.0.0.1:${port}/json`)).json()) as { webSocketDebuggerUrl: string }[];
-  const target = targets[0];
-  if (target === undefined) throw new Error("the inspector shows no Worker");
-  const socket = new WebSocket(target.webSocketDebuggerUrl, { maxPayload: 1 << 30 });
-  await new Promise((open, failed) => socket.once("open", open).once("error", failed));
-  let lastId = 0;
-  const waiting = new Map<number, (result: unknown) => void>();
-  socket.on("message", (data) => {
-    const { id, result } = JSON.parse(String(data)) as { id?: number; result?: unknown };
-    if (id !== undefined) waiting.get(id)?.(result);
-  });
-  return (method, params = {}) => {
-    const id = ++lastId;
-    const answered = Promise.withResolvers<unknown>();
-    waiting.set(id, answered.resolve);
-    socket.send(JSON.stringify({ id, method, params }));
-    return answered.promise;
+const NEVER_ANSWERS = ["--latency", "10m", "--quota", "off", "--images", "small-file"];
+const ANSWERS = ["--latency", "150", "--spread", "0", "--quota", "off", "--images", "small-file"];
+const WIDE_OPEN = JSON.stringify({ "qwen-image-max": { starts: 1000, periodMs: 1000, inProgress: 8 } });
+
+async function loaded({ name, side }: Ground, what: "submit" | "poll"): Promise<() => Promise<number>> {
+  const ids = await submitJobs(name, side.url, 200);
+  return async () => {
+    const requests = what === "poll" ? ids.map((id) => readRequest(name, id)) : [submitRequest(name)];
+    const amount = what === "poll" ? 10_000 : 2_000;
+    const task = { url: side.url, connections: 16, amount, requests };
+    const { perSecond } = await load(task, what === "poll" ? 200 : 202);
+    console.log(`${perSecond.toFixed(0)}/s`);
+    return amount;
   };
 }
 
-/** Of each function: the share of the time in itself, and in itself and all that it called. */
-function printHottest({ nodes }: Profile): void {
-  const byId = new Map(nodes.map((node) => [node.id, node]));
-  const self = new Map<string, number>();
-  const inclusive = new Map<string, number>();
-  const add = (hits: Map<string, number>, name: string, count: number): void => {
-    hits.set(name, (hits.get(name) ?? 0) + count);
-  };
-  const visit = ({ callFrame, hitCount = 0, children = [] }: ProfileNode, above: ReadonlySet<string>): number => {
-    const name = `${callFrame.functionName || "(anonymous)"}:${callFrame.lineNumber + 1}`;
-    add(self, name, hitCount);
-    const within = new Set([...above, name]);
-    let total = hitCount;
-    for (const id of children) {
-      const child = byId.get(id);
-      if (child !== undefined) total += visit(child, within);
-    }
-    // A function within itself is counted once.
-    if (!above.has(name)) add(inclusive, name, total);
-    return total;
-  };
-  const [root] = nodes;
-  if (root === undefined) throw new Error("the profile is empty");
-  const total = visit(root, new Set());
-  const print = (title: string, hits: ReadonlyMap<string, number>): void => {
-    console.log(`\n${title}`);
-    const hottest = [...hits].sort(([, a], [, b]) => b - a).slice(0, SHOWN);
-    for (const [name, count] of hottest) console.log(`${((100 * count) / total).toFixed(1).padStart(5)} %  ${name}`);
-  };
-  print("in itself", self);
-  print("with all that it called", inclusive);
+/** Submits jobs, eight at a time, and resolves once every one has succeeded. */
+async function runToTheEnd({ name, side }: Ground, count: number): Promise<void> {
+  const ids = await submitJobs(name, side.url, count);
+  const headers = { accept: "application/json", authorization: `Bearer ${TOKEN}`, prefer: "wait=30" };
+  for (const id of ids) {
+    const job = (await (await fetch(`${side.url}/api/jobs/${id}`, { headers })).json()) as { status: string };
+    if (job.status !== "succeeded") throw new Error(`${id} is ${job.status}`);
+  }
 }
+
+const WORKS: Readonly<Record<string, Work>> = {
+  submit: { emulator: NEVER_ANSWERS, laneLimits: null, prepare: (ground) => loaded(ground, "submit") },
+  poll: { emulator: NEVER_ANSWERS, laneLimits: null, prepare: (ground) => loaded(ground, "poll") },
+  attempt: {
+    emulator: [...ANSWERS, "--image-bytes", "10000"],
+    laneLimits: WIDE_OPEN,
+    prepare: async (ground) => {
+      await runToTheEnd(ground, 50);
+      return async () => {
+        await runToTheEnd(ground, 500);
+        return 500;
+      };
+    },
+  },
+  frame: {
+    emulator: [...ANSWERS, "--image-bytes", "1500000"],
+    laneLimits: WIDE_OPEN,
+    prepare: async (ground) => {
+      await followOneByOne(ground.side, 10, "warm-up");
+      await printStages(ground.emulator, await followOneByOne(ground.side, 100, "stage"));
+      return async () => {
+        await followOneByOne(ground.side, 150, "profiled");
+        return 150;
+      };
+    },
+  },
+};
 
 async function main(): Promise<void> {
   const what = process.argv[2] ?? "submit";
+  const work = WORKS[what];
+  if (work === undefined) throw new Error(`no such work: ${what}; there are ${Object.keys(WORKS).join(", ")}`);
   // A name of one of the three; anything else fails at once.
   const name = (process.argv[3] ?? "darkroom") as Contestant;
   const inspectorPort = await freePort();
-  const emulator = await startEmulator(["--latency", "10m", "--quota", "off", "--images", "small-file"]);
-  const side = await start(name, { emulator, inspectorPort });
+  const emulator = await startEmulator(work.emulator);
+  const vars = work.laneLimits === null ? {} : { LANE_LIMITS: work.laneLimits };
+  const side = await start(name, { emulator, inspectorPort, vars });
   try {
-    const ids = await submitJobs(name, side.url, 200);
+    const run = await work.prepare({ name, side, emulator });
     const send = await inspect(inspectorPort);
     await send("Profiler.enable");
     await send("Profiler.setSamplingInterval", { interval: 200 });
     await send("Profiler.start");
-    const requests = what === "poll" ? ids.map((id) => readRequest(name, id)) : [submitRequest(name)];
-    const amount = what === "poll" ? 10_000 : 2_000;
-    const task = { url: side.url, connections: 16, amount, requests };
-    const result = await load(task, what === "poll" ? 200 : 202);
+    const before = side.usage()?.workerdCpuMs ?? Number.NaN;
+    const done = await run();
+    const cpuMs = ((side.usage()?.workerdCpuMs ?? Number.NaN) - before) / done;
     const { profile } = (await send("Profiler.stop")) as { profile: Profile };
     const path = `${ARTIFACTS}/${what}-${name}.cpuprofile`;
     mkdirSync(ARTIFACTS, { recursive: true });
     writeFileSync(path, JSON.stringify(profile));
-    console.log(`${result.perSecond.toFixed(0)}/s\n${path}`);
+    console.log(`\n${done} done, ${cpuMs.toFixed(2)} ms CPU each, the profiler's share included\n${path}`);
     printHottest(profile);
   } finally {
     await side.end();
