@@ -50,24 +50,31 @@ async function main(): Promise<void> {
   }
   const rows = chosenRows(values.only);
   console.log(`machine: ${machine()}`);
-  const figures: Figure[] = [];
+  const found = new Map<string, readonly Figure[]>();
   const failed: string[] = [];
-  for (const { name, about, run } of rows) {
+  const measure = async ({ name, about, run }: Row): Promise<void> => {
     console.log(`\n── ${name}: ${about}`);
     const startedAtMs = Date.now();
     try {
-      const found = await run({ quick: values.quick, say: (line) => console.log(`   ${line}`) });
-      figures.push(...found);
+      found.set(name, await run({ quick: values.quick, say: (line) => console.log(`   ${name}: ${line}`) }));
       console.log(`── ${name}: ${((Date.now() - startedAtMs) / 1000).toFixed(0)} s`);
     } catch (error) {
       failed.push(name);
       console.error(`── ${name}: could not be measured: ${error instanceof Error ? error.stack : String(error)}`);
     }
-  }
+  };
+  const inTurn = async (kind: Row["kind"]): Promise<void> => {
+    for (const row of rows) if (row.kind === kind) await measure(row);
+  };
+  const startedAtMs = Date.now();
+  await inTurn("speed");
+  await Promise.all([inTurn("amounts"), inTurn("waiting")]);
+  const figures = rows.flatMap(({ name }) => found.get(name) ?? []);
   const path = `${ARTIFACTS}/report.json`;
   writeReport(path, figures, { at: new Date().toISOString(), quick: values.quick, rows: rows.map(({ name }) => name) });
   const missed = figures.filter((figure) => !holds(figure));
-  console.log(`\n${table(figures)}\n\n${path}`);
+  const minutes = ((Date.now() - startedAtMs) / 60_000).toFixed(1);
+  console.log(`\n${table(figures)}\n\n${path}, after ${minutes} minutes`);
   if (values.quick) console.log("A quick run is for a look; quote the full one.");
   if (missed.length > 0) console.log(`missed: ${missed.map(({ what }) => what).join("; ")}`);
   if (failed.length > 0) console.log(`not measured: ${failed.join(", ")}`);

@@ -10,6 +10,7 @@ import { load } from "./load/load.ts";
 import { type Profile, printHottest } from "./profiling/hottest.ts";
 import { inspect } from "./profiling/inspector.ts";
 import { followOneByOne, printStages } from "./profiling/stages.ts";
+import { printTopics } from "./profiling/topics.ts";
 import { ARTIFACTS } from "./sides/build.ts";
 import { type Contestant, readRequest, start, submitJobs, submitRequest, TOKEN } from "./sides/contestants.ts";
 import { type RunningEmulator, startEmulator } from "./sides/emulator.ts";
@@ -106,6 +107,7 @@ async function main(): Promise<void> {
     mkdirSync(ARTIFACTS, { recursive: true });
     writeFileSync(path, JSON.stringify(profile));
     console.log(`\n${done} done, ${cpuMs.toFixed(2)} ms CPU each, the profiler's share included\n${path}`);
+    printTopics(profile);
     printHottest(profile);
   } finally {
     await side.end();

@@ -12,5 +12,10 @@ export interface Effort {
 export interface Row {
   readonly name: string;
   readonly about: string;
+  /**
+   * "speed" measures how fast something goes, and nothing else may run meanwhile. "amounts" counts what does not depend on
+   * how fast it goes. "waiting" leaves the machine all but idle for minutes, and may do so beside amounts.
+   */
+  readonly kind: "speed" | "amounts" | "waiting";
   readonly run: (effort: Effort) => Promise<Figure[]>;
 }

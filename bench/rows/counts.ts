@@ -69,6 +69,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
 /** What a job's life costs in requests, rows, R2 operations and dollars. */
 export const countsRow: Row = {
   name: "counts",
+  kind: "amounts",
   about: "requests, rows, R2 operations and dollars of a job's life",
   run,
 };

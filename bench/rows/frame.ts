@@ -60,4 +60,9 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
 }
 
 /** From upstream's answer to the frame that tells a watcher, an image stored in between. */
-export const frameRow: Row = { name: "frame", about: "upstream's answer to the finished frame at a watcher", run };
+export const frameRow: Row = {
+  name: "frame",
+  kind: "speed",
+  about: "upstream's answer to the finished frame at a watcher",
+  run,
+};

@@ -76,4 +76,9 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
 }
 
 /** How much of its quota a lane with a backlog uses, against an upstream that enforces it. */
-export const laneRow: Row = { name: "lane", about: "how much of its quota a lane with a backlog uses", run };
+export const laneRow: Row = {
+  name: "lane",
+  kind: "waiting",
+  about: "how much of its quota a lane with a backlog uses",
+  run,
+};

@@ -154,4 +154,9 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
 }
 
 /** How soon the page can be used, and what it weighs. */
-export const pageRow: Row = { name: "page", about: "weight of the page, and how soon its form can be used", run };
+export const pageRow: Row = {
+  name: "page",
+  kind: "speed",
+  about: "weight of the page, and how soon its form can be used",
+  run,
+};

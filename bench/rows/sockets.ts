@@ -87,6 +87,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
 /** A thousand sockets on one job: how long after the first the last one hears of its end. And a thousand jobs with one each. */
 export const socketsRow: Row = {
   name: "sockets",
+  kind: "speed",
   about: "1 000 sockets on one job, and one on each of 1 000 jobs",
   run,
 };

@@ -70,4 +70,9 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
 }
 
 /** What a start costs a lane whose line is long. */
-export const startCostRow: Row = { name: "start-cost", about: "a lane's start with 10 000 waiting against 10", run };
+export const startCostRow: Row = {
+  name: "start-cost",
+  kind: "speed",
+  about: "a lane's start with 10 000 waiting against 10",
+  run,
+};

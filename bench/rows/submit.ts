@@ -89,4 +89,9 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
 }
 
 /** Submit throughput of the floor, of Darkroom and of the Workflow, in turns. */
-export const submitRow: Row = { name: "submit", about: "submit against the floor and against a Workflow", run };
+export const submitRow: Row = {
+  name: "submit",
+  kind: "speed",
+  about: "submit against the floor and against a Workflow",
+  run,
+};
