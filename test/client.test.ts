@@ -16,8 +16,8 @@ const eventSeqs = (frames: readonly JobFrame[]) => frames.flatMap(({ event }) =>
 
 let product: Product;
 beforeAll(async () => {
-  // A killed attempt is noticed when its budget ends, so a short one.
-  product = await startProduct({ env: { QWEN_TIMEOUT_MS: "4000", LATE_ANSWER_MS: "8000" } });
+  // A killed attempt is noticed when its budget ends, so a short one; longer than a test takes to kill or cancel amid it.
+  product = await startProduct({ env: { QWEN_TIMEOUT_MS: "8000", LATE_ANSWER_MS: "12000" } });
 });
 afterAll(async () => {
   await product.stop();

@@ -21,8 +21,8 @@ beforeAll(async () => {
   product = await startProduct({
     env: {
       // Longer than the test takes to kill an attempt amid it.
-      QWEN_TIMEOUT_MS: "10000",
-      LATE_ANSWER_MS: "20000",
+      QWEN_TIMEOUT_MS: "15000",
+      LATE_ANSWER_MS: "25000",
       MAX_PENDING_JOBS: "1000",
       // Several clients: the brake on submissions is for each.
       AUTH_MODE: "token",

@@ -51,7 +51,7 @@ describe.concurrent("a result that cannot be copied yet", () => {
   });
 
   it("shows what it is doing, and that upstream has delivered", async () => {
-    const fault = { type: "result", how: "slow", delayMs: 600 } as const;
+    const fault = { type: "result", how: "slow", delayMs: 3_000 } as const;
     const job = await (await testJob().spoil({ fault, times: null })).submit();
     const view = await storing(job);
     expect(view).toMatchObject({ status: "running", phase: "storing", attempts: [{ outcome: "succeeded" }] });
@@ -151,7 +151,7 @@ describe.concurrent("a result whose host does not know it yet", () => {
 describe.concurrent("storing that is broken off", () => {
   it("by a crash amid a copy goes on with the stored links, by its alarm alone", async () => {
     const job = testJob();
-    await (await job.spoil({ fault: { type: "result", how: "slow", delayMs: 2_000, times: 1 }, times: null })).submit();
+    await (await job.spoil({ fault: { type: "result", how: "slow", delayMs: 4_000, times: 1 }, times: null })).submit();
     await storing(job);
     await job.crash();
     await until("the image in the bucket", async () => ((await job.images()).length === 1 ? true : undefined));
