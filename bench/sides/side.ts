@@ -33,9 +33,16 @@ export function stateRoot(): string {
   return process.env.BENCH_STATE_DIR ?? (existsSync("/dev/shm") ? "/dev/shm" : tmpdir());
 }
 
+/** What sides store, so that none of it outlives a bench that ended half-way: it lies in memory. */
+const stateDirs = new Set<string>();
+process.on("exit", () => {
+  for (const folder of stateDirs) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+});
+
 /** Starts a side with empty storage. */
 export async function startSide(settings: Omit<SideSettings, "stateDir">): Promise<Side> {
   const stateDir = mkdtempSync(join(stateRoot(), "darkroom-bench-"));
+  stateDirs.add(stateDir);
   const { child, answer } = await startChild(
     "bench/sides/side-process.ts",
     [JSON.stringify({ ...settings, stateDir } satisfies SideSettings)],
@@ -48,6 +55,7 @@ export async function startSide(settings: Omit<SideSettings, "stateDir">): Promi
     end: async () => {
       await endChild(child);
       rmSync(stateDir, { recursive: true, force: true });
+      stateDirs.delete(stateDir);
     },
   };
 }
