@@ -74,5 +74,5 @@ it("a list that cannot be told by the submitter at all is told by the jobs thems
   const catalogs = failingCatalogs(Number.POSITIVE_INFINITY);
   const id = await waitingJob(catalogs.vars);
   expect(catalogs.held()).not.toContain(id);
-  await expect.poll(listed, { timeout: 10_000 }).toContain(id);
+  await expect.poll(listed).toContain(id);
 });
