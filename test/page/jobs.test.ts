@@ -1,5 +1,6 @@
 import { gzipSync } from "node:zlib";
 import type { Page } from "playwright-core";
+import sharp from "sharp";
 import { beforeEach, describe, expect, it } from "vitest";
 import { overflowOf, screenshot } from "../support/browser.ts";
 import { card, choose, develop, expectAccessible, hold, lamp, ownProduct, visitorOf } from "../support/page.ts";
@@ -122,6 +123,44 @@ describe("a job's page", () => {
   });
 });
 
+describe("what happened to a job", () => {
+  it("is told with the reason that an attempt failed for", async () => {
+    await product.emulator.addFault("cut-after-billing x1 prompt=cut and told");
+    await develop(page, "cut and told");
+    await page.getByRole("link", { name: "cut and told" }).first().click();
+    const timeline = page.getByRole("region", { name: "What happened" });
+    await timeline.getByText("The connection to DashScope broke before its answer came.").waitFor();
+    await timeline.getByText("Delivered: copying 1 image").waitFor();
+    await timeline.getByText("Images kept").waitFor();
+  });
+
+  it("is told with the reason that delivered images were lost for", async () => {
+    await product.emulator.addFault("result-not-found prompt=lost and told");
+    await develop(page, "lost and told");
+    await page.getByRole("link", { name: "lost and told" }).first().click();
+    const timeline = page.getByRole("region", { name: "What happened" });
+    await timeline.getByText("Delivered: copying 1 image").waitFor();
+    // A link is believed dead only when it was asked for more than once.
+    const lost = timeline.getByText(/its links died before the images were copied: .+404/);
+    await lost.waitFor({ timeout: 90_000 });
+  }, 120_000);
+
+  it("is shown beside the reference images that this browser still has", async () => {
+    const png = await sharp({ create: { width: 600, height: 400, channels: 3, background: "#c46" } })
+      .png()
+      .toBuffer();
+    await choose(page, "From reference");
+    await page.getByTestId("reference-file").setInputFiles({ name: "bag.png", mimeType: "image/png", buffer: png });
+    await page.getByLabel("What to change").fill("shown with its bag");
+    await page.getByRole("button", { name: "Develop" }).click();
+    await page.getByRole("link", { name: "shown with its bag" }).first().click();
+    const thumb = page.getByRole("img", { name: /^Reference, PNG, 600×400/ });
+    await thumb.waitFor();
+    expect(await thumb.evaluate((image: HTMLImageElement) => image.decode().then(() => image.naturalWidth))).toBe(600);
+    await expectAccessible(page);
+  });
+});
+
 describe("on other devices", () => {
   it.each([
     ["phone-dark", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, colorScheme: "dark" }],
@@ -135,6 +174,19 @@ describe("on other devices", () => {
     await screenshot(phone, `product-${name}`);
     await expectAccessible(phone);
     expect(await overflowOf(phone)).toBe(0);
+
+    await phone
+      .getByRole("link", { name: `from a ${name}` })
+      .first()
+      .click();
+    await phone.getByRole("button", { name: "Enlarge the image" }).click();
+    const zoom = phone.getByRole("group", { name: "Zoom" });
+    await zoom.getByRole("button", { name: "Close" }).waitFor();
+    await screenshot(phone, `product-${name}-zoom`);
+    const levels = await zoom
+      .getByRole("button")
+      .evaluateAll((buttons) => buttons.map((button) => button.getBoundingClientRect().top));
+    expect(new Set(levels).size).toBe(1);
   });
 
   it("can be used by keyboard alone", async () => {
@@ -162,7 +214,7 @@ describe("the lanes", () => {
   it("show quota, pace and what is in line", async () => {
     await page.getByRole("link", { name: "Lanes" }).click();
     const lane = page.getByRole("article").filter({ hasText: "qwen-image-max" }).first();
-    await lane.getByText("Quota").waitFor();
+    await lane.getByText("Quota", { exact: true }).waitFor();
     await expectAccessible(page);
     await screenshot(page, "product-lanes");
   });

@@ -3,7 +3,7 @@ import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { complaintsOf, imagesInSight, launchBrowser, overflowOf, screenshot } from "../support/browser.ts";
 import { type FixtureWorld, fixtureLimits, serveWorld } from "../support/fixture-api.ts";
-import { everyState } from "../support/fixture-wall.ts";
+import { everyState, logOfLost } from "../support/fixture-wall.ts";
 import { servePageFiles } from "../support/page-files.ts";
 
 /*
@@ -21,7 +21,7 @@ interface View {
   readonly phone?: boolean;
 }
 
-const full = (): FixtureWorld => ({ jobs: everyState(), limits: fixtureLimits() });
+const full = (): FixtureWorld => ({ jobs: everyState(), limits: fixtureLimits(), logs: { [lostId]: logOfLost() } });
 const empty = (): FixtureWorld => ({ jobs: [], limits: { ...fixtureLimits(), lanes: [] } });
 const misconfigured = (): FixtureWorld => ({
   ...empty(),
@@ -40,12 +40,13 @@ const JOBS = everyState();
 const jobPath = (status: string) => `/jobs/${JOBS.find((job) => job.status === status)?.id}`;
 const blockedPath = `/jobs/${JOBS.find((job) => job.queue?.waitingOn === "blocked")?.id}`;
 const delayedPath = `/jobs/${JOBS.find((job) => job.phase === "storing")?.id}`;
+const lostId = JOBS.find((job) => job.error?.code === "result_lost")?.id ?? "";
 const severalPath = `/jobs/${JOBS.find((job) => job.output?.images.length === 4)?.id}`;
 
 const VIEWS: readonly View[] = [
   { name: "wall", path: "/", world: full, words: "3rd in line", phone: true },
   { name: "empty", path: "/", world: empty, words: "Nothing on the line yet", phone: true },
-  { name: "failed-only", path: "/?show=failed", world: full, words: "Upstream's content check refused the request." },
+  { name: "failed-only", path: "/?show=failed", world: full, words: "Refused by the content check" },
   { name: "job-queued", path: jobPath("queued"), world: full, words: "3rd in line" },
   { name: "job-running", path: jobPath("running"), world: full, words: "Developing", phone: true },
   { name: "job-retrying", path: jobPath("retrying"), world: full, words: "Attempt 3 in" },
@@ -53,7 +54,8 @@ const VIEWS: readonly View[] = [
   { name: "job-blocked", path: blockedPath, world: full, words: "On hold" },
   { name: "job-succeeded", path: jobPath("succeeded"), world: full, words: "Download", phone: true },
   { name: "job-several", path: severalPath, world: full, words: "4 images ready" },
-  { name: "job-failed", path: jobPath("failed"), world: full, words: "content check refused", phone: true },
+  { name: "job-failed", path: jobPath("failed"), world: full, words: "moderation refused", phone: true },
+  { name: "job-lost", path: `/jobs/${lostId}`, world: full, words: "One copy failed", phone: true },
   { name: "job-canceled", path: jobPath("canceled"), world: full, words: "Canceled" },
   { name: "job-missing", path: "/jobs/job_AAAAAAAAAAAAAAAAAAAAA", world: full, words: "No such job" },
   { name: "lanes", path: "/lanes", world: full, words: "AccessDenied.Unpurchased", phone: true },

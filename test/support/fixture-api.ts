@@ -1,6 +1,6 @@
 import type { Page, Route } from "playwright-core";
 import sharp from "sharp";
-import { FeedFrame } from "../../schemas/event.ts";
+import { EventPage, FeedFrame, type JobEvent } from "../../schemas/event.ts";
 import type { Job, JobSummary } from "../../schemas/job.ts";
 import { Health, Limits } from "../../schemas/limits.ts";
 import { listedFromJob } from "../../web/state/listed-job.ts";
@@ -10,6 +10,8 @@ import { iso } from "./fixture-jobs.ts";
 export interface FixtureWorld {
   readonly jobs: readonly Job[];
   readonly limits: Limits;
+  /** The logs that are told, by job. */
+  readonly logs?: Readonly<Record<string, readonly JobEvent[]>>;
   readonly health?: Partial<Health>;
   /** Answers 401 to everything but health. */
   readonly signedOut?: boolean;
@@ -46,11 +48,17 @@ async function answer(route: Route, world: FixtureWorld): Promise<void> {
   const [, id = "", , index] = /^\/api\/jobs\/([^/]+)(\/images\/(\d+))?/.exec(pathname) ?? [];
   const job = world.jobs.find((known) => known.id === id);
   if (job === undefined) return problem(route, 404, "job_not_found", "No such job", "There is no such job.");
+  if (pathname.endsWith("/events")) return fulfil(route, 200, eventsOf(world, id, Number(searchParams.get("after"))));
   if (index === undefined) return fulfil(route, 200, job);
   const image = job.output?.images[Number(index)];
   if (image === undefined) return problem(route, 404, "image_not_found", "No such image", "There is no such image.");
   const body = await drawPicture(`${id}${index}`, image.width, image.height);
   return route.fulfill({ status: 200, contentType: "image/png", body });
+}
+
+function eventsOf(world: FixtureWorld, id: string, after: number): EventPage {
+  const events = (world.logs?.[id] ?? []).filter(({ seq }) => seq > after);
+  return EventPage.parse({ events, nextAfter: events.at(-1)?.seq ?? after });
 }
 
 function healthOf(world: FixtureWorld): Health {
@@ -133,7 +141,7 @@ export function fixtureLimits(): Limits {
         queued: 2,
         blocked: {
           code: "AccessDenied.Unpurchased",
-          hint: "This account has not activated the model. Open Model Studio in the region of the key (sg) and activate it.",
+          hint: "This account has not activated the model. Open Model Studio in the region of the key (sg) and activate it, or set another key with `npx wrangler secret put QWEN_API_KEY`.",
           since: iso(-340_000),
           nextProbeAt: iso(41_000),
         },

@@ -1,3 +1,4 @@
+import type { JobEvent } from "../../schemas/event.ts";
 import type { Job } from "../../schemas/job.ts";
 import { failed, iso, sketchAttempt, sketchJob, succeeded } from "./fixture-jobs.ts";
 
@@ -20,7 +21,7 @@ export function everyState(): Job[] {
           position: 3,
           estimatedStartAt: iso(72_000),
           waitingOn: "quota",
-          detail: "3rd in line; the next start is allowed at 12:03:30 (2 a minute)",
+          detail: "3rd in line; the next start is allowed at 12:03:30 UTC (2 a minute)",
         },
       }),
     }),
@@ -34,7 +35,7 @@ export function everyState(): Job[] {
           position: 1,
           estimatedStartAt: iso(22_000),
           waitingOn: "quota",
-          detail: "Next in line; the next start is allowed at 12:02:30 (2 a minute)",
+          detail: "Next in line; the next start is allowed at 12:02:30 UTC (2 a minute)",
         },
       }),
     }),
@@ -98,7 +99,7 @@ export function everyState(): Job[] {
           position: null,
           estimatedStartAt: iso(14_000),
           waitingOn: "backoff",
-          detail: "Attempt 2 ended without an answer within 45 s; waits before attempt 3.",
+          detail: "waits until 12:03:14 UTC before the next try: no answer within 45 s",
         },
         attempts: [
           sketchAttempt({
@@ -135,7 +136,7 @@ export function everyState(): Job[] {
           estimatedStartAt: null,
           waitingOn: "blocked",
           detail:
-            "This account has not activated the model. Open Model Studio in the region of the key (sg) and activate it.",
+            "Next in line; the lane is blocked by AccessDenied.Unpurchased: This account has not activated the model. Open Model Studio in the region of the key (sg) and activate it. One job a minute probes it, the next at 12:03:41 UTC",
         },
       }),
     }),
@@ -147,8 +148,8 @@ export function everyState(): Job[] {
       change: failed(
         {
           code: "content_rejected",
-          message: "Upstream's content check refused the request.",
-          hint: "Change the prompt or the reference image; the same request will be refused again.",
+          message: "DashScope's moderation refused the prompt, an input image or the result (DataInspectionFailed)",
+          hint: "Change the wording or the images: the same request will be refused again.",
           upstream: { code: "DataInspectionFailed", requestId: "b4f6c9d2-1f0e-9c3a-a6f1-0d7d3e9a55aa" },
         },
         [
@@ -168,8 +169,8 @@ export function everyState(): Job[] {
       change: failed(
         {
           code: "attempts_exhausted",
-          message: "All 4 attempts failed, the last with InternalError.",
-          hint: "Upstream had trouble. Try again later.",
+          message: "All 4 attempts failed; the last: DashScope had an internal error (InternalError)",
+          hint: "The trouble was upstream's own and may be over by now: retry the job.",
           upstream: { code: "InternalError", requestId: "0a51b27e-77aa-9b3f-8a9b-2d0f5e3b1122" },
         },
         [1, 2, 3, 4].map((number) =>
@@ -180,6 +181,50 @@ export function everyState(): Job[] {
             upstream: report(500, "InternalError", "An internal error has occured, please try again later."),
           }),
         ),
+      ),
+    }),
+    sketchJob({
+      number: 25,
+      agoMs: 560_000,
+      prompt: "A glass greenhouse at night, lit from within",
+      model: "wan2.6-t2i",
+      size: "1280*1280",
+      change: failed(
+        {
+          code: "result_lost",
+          message:
+            "upstream delivered, but its links died before the images were copied: dashscope-result-sgp.oss-ap-southeast-1.aliyuncs.com answered 404 instead of the image",
+          hint: "The images were billed. A retry makes, and pays for, new ones.",
+          upstream: { code: null, requestId: "5a1b27e0-77aa-9b3f-8a9b-2d0f5e3b2233" },
+        },
+        [
+          sketchAttempt({
+            number: 1,
+            outcome: "failed",
+            durationMs: 2_900,
+            startedAt: iso(-558_000),
+            mayBeBilled: true,
+            upstream: none,
+            retryAt: iso(-550_000),
+          }),
+          sketchAttempt({
+            number: 2,
+            outcome: "timed_out",
+            counted: false,
+            durationMs: 45_000,
+            startedAt: iso(-549_000),
+            upstream: { ...none, taskId: "86ecf553-d340-4e21-af6e-a0c6a421c010" },
+          }),
+          sketchAttempt({
+            number: 3,
+            counted: false,
+            durationMs: 11_000,
+            startedAt: iso(-500_000),
+            finishedAt: iso(-489_000),
+            mayBeBilled: true,
+            upstream: { ...none, httpStatus: 200, taskId: "86ecf553-d340-4e21-af6e-a0c6a421c010" },
+          }),
+        ],
       ),
     }),
     sketchJob({
@@ -220,6 +265,26 @@ export function everyState(): Job[] {
         change: succeeded(count),
       }),
     ),
+  ];
+}
+
+/** The log of the job whose images were lost; of the others none is told. */
+export function logOfLost(): JobEvent[] {
+  const event = (seq: number, at: string, type: JobEvent["type"], data: JobEvent["data"]) => ({ seq, at, type, data });
+  return [
+    event(1, iso(-560_000), "job.queued", {}),
+    event(3, iso(-555_000), "job.retrying", {
+      attempt: 1,
+      retryAt: iso(-550_000),
+      reason: "The connection to DashScope broke before its answer came",
+    }),
+    event(7, iso(-489_000), "job.storing", { attempt: 3, images: 1 }),
+    event(8, iso(-480_000), "job.storing", {
+      attempt: 3,
+      images: 1,
+      retryAt: iso(-470_000),
+      reason: "dashscope-result-sgp.oss-ap-southeast-1.aliyuncs.com answered 503 instead of the image",
+    }),
   ];
 }
 

@@ -1,4 +1,5 @@
 import type { Standing } from "../state/standing.ts";
+import { Coded } from "./coded.tsx";
 import { Icon } from "./icon.tsx";
 import styles from "./standing-line.module.css";
 
@@ -9,7 +10,12 @@ export function StandingLine({ standing }: { readonly standing: Standing }) {
       <Icon name={standing.tone} />
       <span className={styles.words}>
         <strong>{standing.title}</strong>
-        {standing.detail !== null && <span className={styles.detail}> {standing.detail}</span>}
+        {standing.detail !== null && (
+          <span className={styles.detail}>
+            {" "}
+            <Coded text={standing.detail} />
+          </span>
+        )}
       </span>
     </p>
   );

@@ -18,7 +18,7 @@ export function announcementOf(before: ListedJob | undefined, after: ListedJob):
     case "retrying":
       return `${name}: an attempt failed, another follows`;
     case "blocked":
-      return `${name} is on hold. ${after.queue?.detail ?? ""}`.trim();
+      return `${name} is on hold. ${after.queue?.detail.replaceAll("`", "") ?? ""}`.trim();
     case "ready":
       return `${name} is ready`;
     case "failed":

@@ -29,7 +29,7 @@ function outcomeStory(attempt: Attempt, took: string): Pick<AttemptStory, "tone"
     case "throttled":
       return { tone: "retrying", title: `Throttled by upstream${took}` };
     case "blocked":
-      return { tone: "blocked", title: `Refused: the account cannot do this now${took}` };
+      return { tone: "blocked", title: `Refused${took}: the account cannot do this now` };
     case "timed_out":
       return { tone: "retrying", title: `No answer within the budget${took}` };
     case "interrupted":

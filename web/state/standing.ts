@@ -1,4 +1,7 @@
+import type { LaneBlock } from "../../schemas/limits.ts";
 import type { ListedJob } from "./listed-job.ts";
+import { withLocalTimes } from "./local-times.ts";
+import { asSentence, capitalised } from "./sentence.ts";
 import { countdownWords } from "./time-words.ts";
 
 /** How a job is doing, coarsely: what colours, icons and filters go by. */
@@ -32,16 +35,19 @@ export function toneOf(job: Pick<ListedJob, "status" | "queue">): Tone {
   }
 }
 
-/** Where the job stands at `nowMs` (the server's clock, epoch ms). Running jobs say what is left by `progress.ts`. */
-export function standingOf(job: Standable, nowMs: number): Standing {
+/**
+ * Where the job stands at `nowMs` (the server's clock, epoch ms). Running jobs say what is left by `progress.ts`. `block` is
+ * what its lane says of being on hold, where that is known.
+ */
+export function standingOf(job: Standable, nowMs: number, block: LaneBlock | null = null): Standing {
   const tone = toneOf(job);
   switch (tone) {
     case "waiting":
       return { tone, title: placeWords(job), detail: startWords(job, nowMs) };
     case "retrying":
-      return { tone, title: retryWords(job, nowMs), detail: job.queue?.detail ?? null };
+      return { tone, title: retryWords(job, nowMs), detail: retryReason(job, nowMs) };
     case "blocked":
-      return { tone, title: "On hold", detail: job.queue?.detail ?? "Upstream refuses every call for now." };
+      return block === null ? toldHold(job, nowMs) : knownHold(block, nowMs);
     case "running":
       return {
         tone,
@@ -53,7 +59,7 @@ export function standingOf(job: Standable, nowMs: number): Standing {
       return { tone, title: count > 1 ? `${count} images ready` : "Ready", detail: null };
     }
     case "failed":
-      return { tone, title: job.error?.message ?? "Failed", detail: job.error?.hint ?? null };
+      return { tone, title: capitalised(job.error?.message ?? "Failed"), detail: job.error?.hint ?? null };
     case "canceled":
       return { tone, title: "Canceled", detail: null };
   }
@@ -76,6 +82,28 @@ function startWords(job: Standable, nowMs: number): string | null {
   if (startAt === null) return null;
   const leftMs = Date.parse(startAt) - nowMs;
   return leftMs <= 0 ? "starts any moment" : `starts in about ${countdownWords(leftMs)}`;
+}
+
+/** What the lane itself says: the fault, the hint, and when it is tried again, counting down. */
+function knownHold({ code, hint, nextProbeAt }: LaneBlock, nowMs: number): Standing {
+  const leftMs = Date.parse(nextProbeAt) - nowMs;
+  const next = leftMs <= 0 ? "One job is tried now" : `One job is tried in ${countdownWords(leftMs)}`;
+  return {
+    tone: "blocked",
+    title: `On hold: ${code}`,
+    detail: `${asSentence(hint)} ${next}; all go on once it gets through.`,
+  };
+}
+
+function toldHold({ queue }: Standable, nowMs: number): Standing {
+  const detail = queue === null ? "Upstream refuses every call for now." : withLocalTimes(queue.detail, nowMs);
+  return { tone: "blocked", title: "On hold", detail: asSentence(detail) };
+}
+
+/** When the next attempt comes is counted down in the title: here is why. */
+function retryReason({ queue }: Standable, nowMs: number): string | null {
+  if (queue === null) return null;
+  return withLocalTimes(queue.detail.replace(/^waits until \S+ UTC before the next try: /, ""), nowMs);
 }
 
 function retryWords(job: Standable, nowMs: number): string {

@@ -1,5 +1,6 @@
 import type { Health } from "../../../schemas/limits.ts";
 import { Button } from "../../components/button.tsx";
+import { Coded } from "../../components/coded.tsx";
 import { checkAccess } from "../../data/access.ts";
 import { useGateAgain } from "./again.ts";
 import styles from "./gate.module.css";
@@ -14,7 +15,7 @@ export function Misconfigured({ health }: { readonly health: Health }) {
       <ul className={styles.problems}>
         {(health.problems ?? []).map((problem) => (
           <li key={`${problem.path} ${problem.message}`}>
-            <code>{problem.path}</code>: {problem.message}
+            <code>{problem.path}</code> <Coded text={problem.message} />
           </li>
         ))}
       </ul>

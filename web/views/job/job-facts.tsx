@@ -1,5 +1,6 @@
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import type { InputImage, Job } from "../../../schemas/job.ts";
+import { useKeptFileUrl } from "../../data/kept-file-url.ts";
 import { bytesWords } from "../../state/draft-check.ts";
 import { shownSize } from "../../state/sizes.ts";
 import { clockWords, dateWords } from "../../state/time-words.ts";
@@ -41,7 +42,11 @@ export function JobFacts({ job }: { readonly job: Job }) {
         <Fact term="Watermark">{choiceWords(request.watermark)}</Fact>
         <Fact term="Priority">{request.priority}</Fact>
         <Fact term="Attempts at most">{request.maxAttempts}</Fact>
-        <Fact term="No answer">{request.onUncertain === "retry" ? "try again" : "fail"}</Fact>
+        <Fact term="If no answer comes">
+          {request.onUncertain === "retry"
+            ? "try again, though it may be paid twice"
+            : "fail, so that nothing is paid twice"}
+        </Fact>
         {images.map((image) => (
           <Fact key={image.index} term={images.length > 1 ? `Result ${image.index + 1}` : "Result"}>
             {`${image.width}×${image.height}, ${bytesWords(image.bytes)}, ${image.contentType.replace("image/", "").toUpperCase()}`}
@@ -73,14 +78,34 @@ function Fact({ term, children }: { readonly term: string; readonly children: Re
 
 /** An address is a link and is not loaded by itself: whoever submitted it must not learn who looks at the job. */
 function Input({ image }: { readonly image: InputImage }) {
-  if (image.kind === "upload") {
-    const kind = image.contentType.replace("image/", "").toUpperCase();
-    return `${kind}, ${image.width}×${image.height}, ${bytesWords(image.bytes)}`;
-  }
+  if (image.kind === "upload") return <Upload image={image} />;
   return (
     <a href={image.url} target="_blank" rel="noreferrer noopener">
       {image.url}
     </a>
+  );
+}
+
+/** Shown where this browser still has the file: the server gives inputs to nobody. */
+function Upload({ image }: { readonly image: Extract<InputImage, { kind: "upload" }> }) {
+  const address = useKeptFileUrl(image.sha256);
+  const [unshown, setUnshown] = useState<string | null>(null);
+  const kind = image.contentType.replace("image/", "").toUpperCase();
+  const words = `${kind}, ${image.width}×${image.height}, ${bytesWords(image.bytes)}`;
+  return (
+    <>
+      {address !== null && address !== unshown && (
+        <img
+          className={styles.thumb}
+          src={address}
+          alt={`Reference, ${words}`}
+          width={image.width}
+          height={image.height}
+          onError={() => setUnshown(address)}
+        />
+      )}
+      {words}
+    </>
   );
 }
 

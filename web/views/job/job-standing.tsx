@@ -1,9 +1,12 @@
 import type { Job } from "../../../schemas/job.ts";
+import { Coded } from "../../components/coded.tsx";
 import { ProgressLine } from "../../components/progress-line.tsx";
 import { StandingLine } from "../../components/standing-line.tsx";
+import { useLaneBlock } from "../../data/lane-block.ts";
 import { useRunProgress } from "../../data/run-progress.ts";
 import { useServerNow } from "../../data/server-clock.ts";
 import { listedFromJob } from "../../state/listed-job.ts";
+import { withLocalTimes } from "../../state/local-times.ts";
 import { jobRun } from "../../state/running-attempt.ts";
 import { standingOf, standingWith } from "../../state/standing.ts";
 import styles from "./job-standing.module.css";
@@ -11,14 +14,22 @@ import styles from "./job-standing.module.css";
 /** Where the job stands, larger and with everything that is known: the lane's own sentence, the hint of a failure. */
 export function JobStanding({ job }: { readonly job: Job }) {
   const progress = useRunProgress(jobRun(job));
-  const standing = standingWith(standingOf(listedFromJob(job), useServerNow()), progress?.words ?? null);
+  const nowMs = useServerNow();
+  const block = useLaneBlock(job.model);
+  const standing = standingWith(standingOf(listedFromJob(job), nowMs, block), progress?.words ?? null);
   const saidBelow = standing.tone === "failed" || standing.tone === "blocked";
   return (
     <div className={styles.standing} data-tone={standing.tone} tabIndex={-1} data-heir>
       <StandingLine standing={{ ...standing, detail: saidBelow ? null : standing.detail }} />
       {progress !== null && <ProgressLine fraction={progress.fraction} label="Estimated progress" />}
-      {saidBelow && standing.detail !== null && <p className={styles.hint}>{standing.detail}</p>}
-      {standing.tone === "waiting" && job.queue !== null && <p className={styles.hint}>{job.queue.detail}</p>}
+      {saidBelow && standing.detail !== null && (
+        <p className={styles.hint}>
+          <Coded text={standing.detail} />
+        </p>
+      )}
+      {standing.tone === "waiting" && job.queue !== null && (
+        <p className={styles.hint}>{withLocalTimes(job.queue.detail, nowMs)}</p>
+      )}
       {job.error !== null && <ErrorCodes error={job.error} />}
     </div>
   );

@@ -8,6 +8,7 @@ import { watchedState } from "../../data/connection.ts";
 import { useLimits } from "../../data/limits.ts";
 import { useWatchedJob } from "../../data/watched-job.ts";
 import { failureWords } from "../../state/failure-words.ts";
+import { withLocalTimes } from "../../state/local-times.ts";
 import message from "../message.module.css";
 import { JobActions } from "./job-actions.tsx";
 import { JobFacts } from "./job-facts.tsx";
@@ -68,21 +69,14 @@ function Here({ job, endedBy, onChange }: HereProps) {
         {job.warnings.length > 0 && (
           <ul className={styles.warnings} aria-label="Warnings">
             {job.warnings.map((warning) => (
-              <li key={`${warning.code} ${warning.message}`}>{warning.message}</li>
+              <li key={`${warning.code} ${warning.message}`}>{withLocalTimes(warning.message, Date.now())}</li>
             ))}
           </ul>
         )}
-        {job.status === "succeeded" ? (
-          <>
-            <JobFacts job={job} />
-            <Timeline job={job} />
-          </>
-        ) : (
-          <>
-            <Timeline job={job} />
-            <JobFacts job={job} />
-          </>
-        )}
+        <Timeline job={job} />
+      </div>
+      <div className={styles.below}>
+        <JobFacts job={job} />
         <RawJson job={job} />
       </div>
     </article>

@@ -1,11 +1,16 @@
 import type { Attempt, Job } from "../../../schemas/job.ts";
-import { Icon } from "../../components/icon.tsx";
-import { attemptStory } from "../../state/attempt-words.ts";
+import { Coded } from "../../components/coded.tsx";
+import { Icon, type IconName } from "../../components/icon.tsx";
+import { useJobLog } from "../../data/job-log.ts";
+import type { AttemptStory } from "../../state/attempt-words.ts";
+import { asSentence } from "../../state/sentence.ts";
 import { clockWords, dateWords, durationWords } from "../../state/time-words.ts";
+import { type TimelineStep, timelineSteps } from "../../state/timeline-steps.ts";
 import styles from "./timeline.module.css";
 
 /** What happened, in order: submitted, each attempt with upstream's own words, the end. */
 export function Timeline({ job }: { readonly job: Job }) {
+  const steps = timelineSteps(job, useJobLog(job));
   return (
     <section aria-labelledby="timeline-title">
       <h2 id="timeline-title" className={styles.title}>
@@ -21,8 +26,8 @@ export function Timeline({ job }: { readonly job: Job }) {
             <p className={styles.note}>{dateWords(Date.parse(job.createdAt))}</p>
           </div>
         </li>
-        {job.attempts.map((attempt) => (
-          <AttemptItem key={attempt.number} attempt={attempt} />
+        {steps.map((step) => (
+          <Step key={`${step.kind} ${step.at}`} step={step} />
         ))}
         {job.finishedAt !== null && <End job={job} finishedAt={job.finishedAt} />}
       </ol>
@@ -30,8 +35,47 @@ export function Timeline({ job }: { readonly job: Job }) {
   );
 }
 
-function AttemptItem({ attempt }: { readonly attempt: Attempt }) {
-  const story = attemptStory(attempt);
+function Step({ step }: { readonly step: TimelineStep }) {
+  switch (step.kind) {
+    case "attempt":
+      return <AttemptItem attempt={step.attempt} story={step.story} />;
+    case "copying":
+      return <PlainItem icon="image" title={step.title} at={step.at} notes={step.notes} />;
+    case "retried":
+      return <PlainItem icon="again" title="Tried again by hand" at={step.at} notes={[]} />;
+  }
+}
+
+interface PlainItemProps {
+  readonly icon: IconName;
+  readonly title: string;
+  readonly at: string;
+  readonly notes: readonly string[];
+}
+
+function PlainItem({ icon, title, at, notes }: PlainItemProps) {
+  return (
+    <li>
+      <Icon name={icon} />
+      <div>
+        <p>
+          <strong>{title}</strong> <time dateTime={at}>{clockWords(Date.parse(at))}</time>
+        </p>
+        <Notes notes={notes} />
+      </div>
+    </li>
+  );
+}
+
+function Notes({ notes }: { readonly notes: readonly string[] }) {
+  return notes.map((note) => (
+    <p key={note} className={styles.note}>
+      <Coded text={note} />
+    </p>
+  ));
+}
+
+function AttemptItem({ attempt, story }: { readonly attempt: Attempt; readonly story: AttemptStory }) {
   const { upstream } = attempt;
   const said = [
     upstream.httpStatus === null ? null : `HTTP ${upstream.httpStatus}`,
@@ -50,11 +94,7 @@ function AttemptItem({ attempt }: { readonly attempt: Attempt }) {
         {said.length > 0 && <p className={styles.said}>{said.join(" · ")}</p>}
         {upstream.requestId !== null && <p className={styles.id}>request {upstream.requestId}</p>}
         {upstream.taskId !== null && <p className={styles.id}>task {upstream.taskId}</p>}
-        {story.notes.map((note) => (
-          <p key={note} className={styles.note}>
-            {note}
-          </p>
-        ))}
+        <Notes notes={story.notes} />
         {attempt.retryAt !== null && attempt.outcome !== null && (
           <p className={styles.note}>Tried again from {clockWords(Date.parse(attempt.retryAt))}.</p>
         )}
@@ -75,6 +115,7 @@ function End({ job, finishedAt }: { readonly job: Job; readonly finishedAt: stri
         <p>
           <strong>{words[job.status]}</strong> <time dateTime={finishedAt}>{clockWords(Date.parse(finishedAt))}</time>
         </p>
+        {job.error !== null && <Notes notes={[asSentence(job.error.message)]} />}
         <p className={styles.note}>{durationWords(Math.max(0, tookMs))} in all</p>
       </div>
     </li>

@@ -29,11 +29,11 @@ export function CardFrame({ job, fraction, children }: CardFrameProps) {
       <div className={styles.progress}>
         {fraction !== null && <ProgressLine fraction={fraction} label={`Estimated progress of ${job.prompt}`} />}
       </div>
-      <h3 className={styles.prompt} dir="auto">
+      <h4 className={styles.prompt} dir="auto">
         <Link href={paths.jobPage(job.id)} className={styles.cover} data-heir>
           {job.prompt}
         </Link>
-      </h3>
+      </h4>
       {children}
       <footer className={styles.foot}>
         <Facts job={job} />

@@ -1,0 +1,35 @@
+import { useEffect, useRef, useState } from "react";
+import type { JobEvent } from "../../schemas/event.ts";
+import type { Job } from "../../schemas/job.ts";
+import { darkroom } from "./darkroom.ts";
+
+/** Events a page of the log: as many as the API gives at once. */
+const PAGE_EVENTS = 100;
+
+/** So far back the log is read: a job that was on hold for days has thousands of events, all alike. */
+const READ_EVENTS = 300;
+
+/**
+ * The newest of the job's log, in order, read on whenever the job has gone on. What cannot be had is left out: the job itself
+ * tells what matters most.
+ */
+export function useJobLog({ id, seq }: Pick<Job, "id" | "seq">): readonly JobEvent[] {
+  const [log, setLog] = useState<readonly JobEvent[]>([]);
+  const known = useRef<readonly JobEvent[]>([]);
+  useEffect(() => {
+    const leaving = new AbortController();
+    const readOn = async () => {
+      for (;;) {
+        const after = Math.max(known.current.at(-1)?.seq ?? 0, seq - READ_EVENTS);
+        if (after >= seq) return;
+        const { events } = await darkroom.events(id, { after, limit: PAGE_EVENTS, signal: leaving.signal });
+        if (events.length === 0 || leaving.signal.aborted) return;
+        known.current = [...known.current, ...events];
+        setLog(known.current);
+      }
+    };
+    readOn().catch(() => undefined);
+    return () => leaving.abort(new DOMException("the log is read anew", "AbortError"));
+  }, [id, seq]);
+  return log;
+}

@@ -1,0 +1,83 @@
+import type { JobEvent } from "../../schemas/event.ts";
+import type { Attempt, Job } from "../../schemas/job.ts";
+import { type AttemptStory, attemptStory } from "./attempt-words.ts";
+import { asSentence } from "./sentence.ts";
+
+/** What happened to a job between its submission and its end. `at` is an ISO time. */
+export type TimelineStep =
+  | { readonly kind: "attempt"; readonly at: string; readonly attempt: Attempt; readonly story: AttemptStory }
+  | { readonly kind: "copying"; readonly at: string; readonly title: string; readonly notes: readonly string[] }
+  | { readonly kind: "retried"; readonly at: string };
+
+/**
+ * The steps in order: the attempts of the job, and what only its log tells: why an attempt ended as it did, the copying of
+ * the images, a retry by hand. Without a log the attempts alone.
+ */
+export function timelineSteps(job: Pick<Job, "attempts">, log: readonly JobEvent[]): TimelineStep[] {
+  const attempts = job.attempts.map((attempt): TimelineStep => {
+    const story = attemptStory(attempt);
+    const notes = [...resumeNotes(attempt, job.attempts), ...logNotes(attempt, log), ...story.notes];
+    return { kind: "attempt", at: attempt.startedAt, attempt, story: { ...story, notes } };
+  });
+  const retried = log
+    .filter(({ type }) => type === "job.retried")
+    .map(({ at }): TimelineStep => ({ kind: "retried", at }));
+  // Steps of the same moment stay in this order: an attempt delivers before its images are copied.
+  return [...attempts, ...retried, ...copying(log)].sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
+}
+
+function resumeNotes({ number, upstream: { taskId } }: Attempt, attempts: readonly Attempt[]): string[] {
+  const earlier = attempts.find(
+    (known) => known.number < number && taskId !== null && known.upstream.taskId === taskId,
+  );
+  return earlier === undefined
+    ? []
+    : [`Goes on with the task of attempt ${earlier.number}: nothing new was asked for, so nothing is paid for twice.`];
+}
+
+/** What the title of an attempt past its budget says already. */
+const NO_ANSWER = /^no answer within [\d.]+ s$/;
+
+/** Why it ended, where neither its title nor upstream's own words say so. */
+function logNotes({ number, outcome }: Attempt, log: readonly JobEvent[]): string[] {
+  const notes: string[] = [];
+  for (const { type, data } of log) {
+    const { reason } = data;
+    if (data.attempt !== number || reason === undefined) continue;
+    const tells =
+      (type === "job.retrying" && outcome !== "throttled" && outcome !== "blocked" && !NO_ANSWER.test(reason)) ||
+      (type === "attempt.finished" && outcome === "canceled") ||
+      type === "attempt.late";
+    if (tells) notes.push(asSentence(reason));
+  }
+  return [...new Set(notes)];
+}
+
+/** One step for each delivery, however often its images had to be asked for. */
+function copying(log: readonly JobEvent[]): TimelineStep[] {
+  const steps: TimelineStep[] = [];
+  let deliveries: JobEvent[][] = [];
+  for (const event of log) {
+    if (event.type !== "job.storing") continue;
+    // What has a time to try again is a failed copy of the delivery before it.
+    if (event.data.retryAt === undefined || deliveries.length === 0) deliveries = [...deliveries, [event]];
+    else deliveries.at(-1)?.push(event);
+  }
+  for (const [begun, ...failures] of deliveries) {
+    if (begun === undefined) continue;
+    const { images, reason } = begun.data;
+    const count = images === undefined ? "the images" : images === 1 ? "1 image" : `${images} images`;
+    const why = failures.at(-1)?.data.reason ?? "no reason known";
+    const failed = failures.length === 1 ? "One copy failed" : `${failures.length} copies failed, the last`;
+    steps.push({
+      kind: "copying",
+      at: begun.at,
+      title: `Delivered: copying ${count}`,
+      notes: [
+        ...(reason === undefined ? [] : [asSentence(reason)]),
+        ...(failures.length === 0 ? [] : [asSentence(`${failed}: ${why}`)]),
+      ],
+    });
+  }
+  return steps;
+}
