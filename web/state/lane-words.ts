@@ -1,4 +1,5 @@
 import type { LaneReport } from "../../schemas/limits.ts";
+import { periodWords } from "./model-words.ts";
 import { countdownWords } from "./time-words.ts";
 
 /** How a lane fares, for its headline. */
@@ -41,9 +42,23 @@ export function nextStartWords(lane: Pick<LaneReport, "nextStartAt" | "blocked">
   return leftMs <= 0 ? "now" : `in ${countdownWords(leftMs)}`;
 }
 
-/** `1.5 a minute`, `120 a minute`, `40 a second`: a rate without false exactness. */
-export function rateWords(startsPerMinute: number): string {
-  if (startsPerMinute >= 600) return `${Math.round(startsPerMinute / 60)} a second`;
-  const rounded = startsPerMinute >= 10 ? Math.round(startsPerMinute) : Math.round(startsPerMinute * 10) / 10;
-  return `${rounded} a minute`;
+/** How fast the lane starts now, in the unit of its quota: `1.5 a minute` of `2 starts a minute`. */
+export function paceWords({
+  startsPerMinute,
+  quota,
+  blocked,
+}: Pick<LaneReport, "startsPerMinute" | "quota" | "blocked">): string {
+  if (blocked !== null) return "none while on hold";
+  const perPeriod = (startsPerMinute * quota.periodMs) / 60_000;
+  const rounded = perPeriod >= 10 ? Math.round(perPeriod) : Math.round(perPeriod * 10) / 10;
+  return `${rounded} ${periodWords(quota.periodMs)}`;
+}
+
+const FIRST: Readonly<Record<LaneMood["tone"], number>> = { blocked: 0, careful: 1, open: 2 };
+
+/** What needs somebody first, then what is slow, then the rest; each as they were. */
+export function lanesByNeed<Lane extends Pick<LaneReport, "mode" | "pace" | "blocked">>(
+  lanes: readonly Lane[],
+): Lane[] {
+  return [...lanes].sort((a, b) => FIRST[laneMood(a).tone] - FIRST[laneMood(b).tone]);
 }

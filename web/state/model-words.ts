@@ -9,7 +9,8 @@ export function quotaWords(quota: Quota): string {
   return `${starts} ${periodWords(quota.periodMs)}${bound}`;
 }
 
-function periodWords(periodMs: number): string {
+/** `a minute`, `in 5 s`. */
+export function periodWords(periodMs: number): string {
   if (periodMs === 1000) return "a second";
   if (periodMs === 60_000) return "a minute";
   if (periodMs === 3_600_000) return "an hour";

@@ -2,10 +2,12 @@ import { describe, expect, it } from "vitest";
 import type { LaneReport, ModelInfo, Quota } from "../../schemas/limits.ts";
 import { imageFileName } from "./file-name.ts";
 import { filterFromSearch, searchFromFilter } from "./filter-search.ts";
-import { laneMood, rateWords } from "./lane-words.ts";
+import { laneMood, lanesByNeed, paceWords } from "./lane-words.ts";
 import { shapeOf, sidesOfJob } from "./listed-job.ts";
+import { withLocalTimes } from "./local-times.ts";
 import { chosenModel, laneOutlook, quotaWords } from "./model-words.ts";
 import { sheetColumns } from "./print-look.ts";
+import { asSentence, capitalised } from "./sentence.ts";
 import { ratioLabel, sizeChoices, sizeProblem } from "./sizes.ts";
 import { FALLBACK_DURATION_MS, typicalDurationMs } from "./typical-duration.ts";
 import { FIT, fitScale, stepScale } from "./zoom.ts";
@@ -67,15 +69,61 @@ describe("quotas and lanes", () => {
     expect(laneMood({ ...lane, mode: "one_at_a_time" }).title).toBe("One at a time");
     expect(laneMood({ ...lane, mode: "blocked" }).title).toBe("On hold");
   });
+  it("puts what needs somebody first", () => {
+    const held = { ...lane, model: "held", mode: "blocked" as const };
+    const slow = { ...lane, model: "slow", pace: 0.5 };
+    expect(lanesByNeed([lane, slow, { ...lane, model: "m2" }, held]).map(({ model }) => model)).toEqual([
+      "held",
+      "slow",
+      "m",
+      "m2",
+    ]);
+  });
   it("chooses no model before any is known", () => expect(chosenModel("image-from-text", null, [])).toBeNull());
 });
 
-describe("rateWords", () => {
+describe("paceWords", () => {
   it.each([
-    [1.5, "1.5 a minute"],
-    [120, "120 a minute"],
-    [60_000, "1000 a second"],
-  ])("%d starts a minute → %s", (rate, words) => expect(rateWords(rate)).toBe(words));
+    [{ starts: 2, periodMs: 60_000 }, 1.5, "1.5 a minute"],
+    [{ starts: 5, periodMs: 1000 }, 300, "5 a second"],
+    [{ starts: 5, periodMs: 1000 }, 222, "3.7 a second"],
+    [{ starts: 3, periodMs: 5000 }, 36, "3 in 5 s"],
+  ])("speaks in the unit of the quota: %j at %d a minute → %s", (quota, startsPerMinute, words) => {
+    expect(paceWords({ quota: { ...quota, inProgress: null }, startsPerMinute, blocked: null })).toBe(words);
+  });
+});
+
+describe("times in the API's sentences", () => {
+  const at = (iso: string) => new Date(iso);
+  const clock = (date: Date) => date.toTimeString().slice(0, 8);
+  const nowMs = Date.parse("2026-11-23T23:59:00Z");
+  it("are the reader's own, whichever way they are told", () => {
+    const soon = at("2026-11-23T23:59:30Z");
+    expect(withLocalTimes("the next start is allowed at 23:59:30 UTC (2 a minute)", nowMs)).toBe(
+      `the next start is allowed at ${clock(soon)} (2 a minute)`,
+    );
+    const far = at("2026-12-04T12:02:00Z");
+    expect(withLocalTimes("until the links die at 2026-12-04 12:02 UTC.", nowMs)).toBe(
+      `until the links die at ${clock(far).slice(0, 5)} on ${far.getDate()} December 2026.`,
+    );
+  });
+  it("without a day mean the nearest, over midnight too", () => {
+    const tomorrow = at("2026-11-24T00:00:10Z");
+    expect(withLocalTimes("at 00:00:10 UTC", nowMs)).toContain(clock(tomorrow));
+    expect(withLocalTimes("at 00:00:10 UTC", Date.parse("2026-11-24T00:00:01Z"))).toBe(`at ${clock(tomorrow)}`);
+  });
+  it("leaves alone what is no time", () => {
+    expect(withLocalTimes("ratio 16:9, model qwen, UTC", nowMs)).toBe("ratio 16:9, model qwen, UTC");
+  });
+});
+
+describe("sentences", () => {
+  it("begin with a capital and end", () => {
+    expect(asSentence("upstream delivered, but its links died")).toBe("Upstream delivered, but its links died.");
+    expect(asSentence("Done!")).toBe("Done!");
+    expect(capitalised("élan")).toBe("Élan");
+    expect(capitalised("")).toBe("");
+  });
 });
 
 describe("the shape of a job's prints", () => {

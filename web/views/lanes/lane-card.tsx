@@ -1,6 +1,7 @@
 import type { LaneReport } from "../../../schemas/limits.ts";
+import { Coded } from "../../components/coded.tsx";
 import { useServerNow } from "../../data/server-clock.ts";
-import { laneMood, nextStartWords, rateWords } from "../../state/lane-words.ts";
+import { laneMood, nextStartWords, paceWords } from "../../state/lane-words.ts";
 import { quotaWords } from "../../state/model-words.ts";
 import { agoWords, countdownWords, durationWords } from "../../state/time-words.ts";
 import styles from "./lane-card.module.css";
@@ -19,9 +20,11 @@ export function LaneCard({ lane }: { readonly lane: LaneReport }) {
       {lane.blocked !== null && (
         <div className={styles.blocked}>
           <p>
-            <code>{lane.blocked.code}</code> since {agoWords(Date.parse(lane.blocked.since), nowMs)}
+            <code>{lane.blocked.code}</code>, first met {agoWords(Date.parse(lane.blocked.since), nowMs)}
           </p>
-          <p>{lane.blocked.hint}</p>
+          <p>
+            <Coded text={lane.blocked.hint} />
+          </p>
           <p>Next try in {countdownWords(Date.parse(lane.blocked.nextProbeAt) - nowMs)}.</p>
         </div>
       )}
@@ -31,14 +34,25 @@ export function LaneCard({ lane }: { readonly lane: LaneReport }) {
         <Fact term="Developing" value={String(lane.inProgress)} large />
         <Fact term="Next start" value={nextStartWords(lane, nowMs)} large />
         <Fact term="Quota" value={quotaWords(lane.quota)} />
-        <Fact term="Pace now" value={rateWords(lane.startsPerMinute)} />
+        <Fact term="Pace now" value={paceWords(lane)} />
         <Fact
           term="Usually takes"
           value={lane.typicalDurationMs === null ? "not seen yet" : durationWords(lane.typicalDurationMs)}
         />
       </dl>
-      <div className={styles.pace} aria-hidden="true" style={{ "--pace": lane.blocked === null ? lane.pace : 0 }} />
+      <Share pace={lane.blocked === null ? lane.pace : 0} />
     </article>
+  );
+}
+
+/** How much of the quota is used, as a bar and in words. */
+function Share({ pace }: { readonly pace: number }) {
+  return (
+    <div className={styles.share}>
+      <span>Share of the quota in use</span>
+      <span>{Math.round(pace * 100)} %</span>
+      <div className={styles.pace} aria-hidden="true" style={{ "--pace": pace }} />
+    </div>
   );
 }
 

@@ -1,7 +1,9 @@
+import type { LaneReport } from "../../../schemas/limits.ts";
 import { useArrival } from "../../components/arrival.ts";
 import { LoadFailure } from "../../components/load-failure.tsx";
 import { refreshLimits, useLimits, useLimitsFailure } from "../../data/limits.ts";
 import { failureWords } from "../../state/failure-words.ts";
+import { laneMood, lanesByNeed } from "../../state/lane-words.ts";
 import { LaneCard } from "./lane-card.tsx";
 import styles from "./lanes.module.css";
 
@@ -35,14 +37,29 @@ export function Lanes() {
       ) : limits.lanes.length === 0 ? (
         <p className={styles.none}>No lane is in use yet. One opens with the first job of a model.</p>
       ) : (
-        <ul className={styles.lanes}>
-          {limits.lanes.map((lane) => (
-            <li key={lane.model}>
-              <LaneCard lane={lane} />
-            </li>
-          ))}
-        </ul>
+        <Groups lanes={limits.lanes} />
       )}
     </>
   );
+}
+
+/** Lanes on hold in rows of their own: what is wrong with them takes room that the others would leave empty. */
+function Groups({ lanes }: { readonly lanes: readonly LaneReport[] }) {
+  const sorted = lanesByNeed(lanes);
+  const isHeld = (lane: LaneReport) => laneMood(lane).tone === "blocked";
+  const groups = [
+    { label: "On hold", held: true, lanes: sorted.filter(isHeld) },
+    { label: "In use", held: false, lanes: sorted.filter((lane) => !isHeld(lane)) },
+  ];
+  return groups
+    .filter((group) => group.lanes.length > 0)
+    .map((group) => (
+      <ul key={group.label} className={styles.lanes} aria-label={group.label} data-held={group.held || undefined}>
+        {group.lanes.map((lane) => (
+          <li key={lane.model}>
+            <LaneCard lane={lane} />
+          </li>
+        ))}
+      </ul>
+    ));
 }
