@@ -80,7 +80,11 @@ function listOf(world: FixtureWorld, query: URLSearchParams) {
     .filter((job) => statuses === null || statuses.includes(job.status))
     .map((job): JobSummary => ({ ...listedFromJob(job), client: "studio" }))
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
-  return { jobs, nextCursor: null };
+  // A cursor is when the last job of the page was made, so that it stands while jobs come; the limit is the API's own.
+  const cursor = query.get("cursor");
+  const left = cursor === null ? jobs : jobs.filter(({ createdAt }) => createdAt < cursor);
+  const page = left.slice(0, Number(query.get("limit") ?? 20));
+  return { jobs: page, nextCursor: page.length < left.length ? (page.at(-1)?.createdAt ?? null) : null };
 }
 
 function fulfil(route: Route, status: number, body: unknown): Promise<void> {

@@ -4,13 +4,15 @@ import { Button } from "./button.tsx";
 import styles from "./load-failure.module.css";
 
 interface LoadFailureProps {
+  /** What is missing. */
+  readonly what: string;
   readonly error: unknown;
   /** Tries again now; by itself it is tried anyhow. Never rejects. */
   readonly onAgain: () => Promise<void>;
 }
 
 /** In place of what could not be loaded: why, and another try. */
-export function LoadFailure({ error, onAgain }: LoadFailureProps) {
+export function LoadFailure({ what, error, onAgain }: LoadFailureProps) {
   const [busy, setBusy] = useState(false);
   const { title, detail } = failureWords(error);
   const again = async () => {
@@ -21,7 +23,7 @@ export function LoadFailure({ error, onAgain }: LoadFailureProps) {
   return (
     <div className={styles.failure}>
       <p role="alert">
-        <strong>{title}.</strong> {detail}
+        <strong>{what} could not be loaded.</strong> {`${title}. ${detail}`}
       </p>
       <Button busy={busy} onClick={again}>
         {busy ? "Trying…" : "Try again"}

@@ -4,9 +4,10 @@ import { isShutOut } from "./access.ts";
 import { darkroom, onUnanswered } from "./darkroom.ts";
 import { doubtLinks, pauseUntil, untilLinkCheck } from "./link-check.ts";
 import { ListRounds } from "./list-round.ts";
-import { forgetJob, learnJobs } from "./live-jobs.ts";
+import { forgetJob } from "./live-jobs.ts";
 import { isOperator } from "./operator.ts";
 import { createStore } from "./store.ts";
+import { learnSoon, learnTold } from "./told-jobs.ts";
 
 /** Before the feed is given up as broken and opened again; the client itself reconnects far sooner where that helps. */
 const REOPEN_MS = 5_000;
@@ -36,9 +37,10 @@ export async function followFeed(signal: AbortSignal): Promise<void> {
     const until = AbortSignal.any([signal, checked]);
     try {
       for await (const frame of darkroom.watchAll({ signal: until, after, onState: tell })) {
-        if (frame.type === "job") learnJobs([frame.job]);
-        else if (frame.type === "deleted") forgetJob(frame.id);
-        else if (after === undefined) {
+        if (frame.type === "job") learnSoon(frame.job);
+        else learnTold();
+        if (frame.type === "deleted") forgetJob(frame.id);
+        else if (frame.type === "ready" && after === undefined) {
           isOperator.set(false);
           feedStood.set(feedStood.get() + 1);
         }

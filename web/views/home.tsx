@@ -56,7 +56,7 @@ export function Home() {
         {limits !== null && model !== null ? (
           <Compose limits={limits} model={model} />
         ) : failure !== null ? (
-          <LoadFailure error={failure} onAgain={refreshLimits} />
+          <LoadFailure what="The form" error={failure} onAgain={refreshLimits} />
         ) : (
           <div className={styles.ghost} role="status">
             <span className="unseen">Loading the form</span>

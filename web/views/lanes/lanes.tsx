@@ -29,7 +29,7 @@ export function Lanes() {
         </p>
       )}
       {limits === null && failure !== null ? (
-        <LoadFailure error={failure} onAgain={refreshLimits} />
+        <LoadFailure what="The lanes" error={failure} onAgain={refreshLimits} />
       ) : limits === null ? (
         <p role="status" className={styles.none}>
           Loading…

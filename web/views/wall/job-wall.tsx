@@ -33,7 +33,7 @@ export function JobWall() {
       </header>
       {failure !== null && !listing.loaded ? (
         <div className={styles.failure}>
-          <LoadFailure error={failure} onAgain={again} />
+          <LoadFailure what="The prints" error={failure} onAgain={again} />
         </div>
       ) : (
         <Days listing={listing} filter={filter} />
