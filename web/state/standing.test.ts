@@ -57,6 +57,33 @@ describe("standingOf", () => {
       });
     }
   });
+  it("lets the lane itself say what it waits for, where that is known", () => {
+    const queue = place({ waitingOn: "blocked", detail: "Next in line; the lane is blocked by InvalidApiKey: …" });
+    const block = {
+      code: "InvalidApiKey",
+      hint: "Set another key",
+      since: new Date(NOW_MS - 60_000).toISOString(),
+      nextProbeAt: new Date(NOW_MS + 41_000).toISOString(),
+    };
+    expect(standingOf(job({ queue }), NOW_MS, block)).toEqual({
+      tone: "blocked",
+      title: "On hold: InvalidApiKey",
+      detail: "Set another key. One job is tried in 41 s; all go on once it gets through.",
+    });
+    expect(standingOf(job({ queue: place({}) }), NOW_MS, block).tone).toBe("waiting");
+  });
+  it("does not tell the time of the next attempt twice", () => {
+    const queue = place({
+      position: null,
+      waitingOn: "backoff",
+      estimatedStartAt: "2026-11-23T12:00:12.000Z",
+      detail: "waits until 12:00:12 UTC before the next try: the connection broke",
+    });
+    expect(standingOf(job({ status: "retrying", attempts: 1, queue }), NOW_MS)).toMatchObject({
+      title: "Attempt 2 in 12 s",
+      detail: "the connection broke",
+    });
+  });
   it("tells generating from storing", () => {
     expect(standingOf(job({ status: "running", phase: "generating" }), NOW_MS).title).toBe("Developing");
     expect(standingOf(job({ status: "running", phase: "storing" }), NOW_MS).title).toBe("Fixing the print");

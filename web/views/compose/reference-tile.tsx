@@ -1,6 +1,6 @@
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { Icon } from "../../components/icon.tsx";
-import { readFile } from "../../data/file-store.ts";
+import { useKeptFileUrl } from "../../data/kept-file-url.ts";
 import type { DraftImage } from "../../state/draft.ts";
 import { bytesWords } from "../../state/draft-check.ts";
 import styles from "./reference-tile.module.css";
@@ -52,23 +52,8 @@ export function ReferenceTile({ image, index, onRemove, onEarlier }: ReferenceTi
 
 /** An address to show the image from; null until it is known, or when this browser has the file no more. */
 function usePreview(image: DraftImage): string | null {
-  const [preview, setPreview] = useState<string | null>(null);
-  const key = image.kind === "file" ? image.key : null;
-  useEffect(() => {
-    if (key === null) return;
-    let left = false;
-    let objectUrl: string | null = null;
-    void readFile(key).then((file) => {
-      if (left || file === null) return;
-      objectUrl = URL.createObjectURL(file);
-      setPreview(objectUrl);
-    });
-    return () => {
-      left = true;
-      if (objectUrl !== null) URL.revokeObjectURL(objectUrl);
-    };
-  }, [key]);
-  if (image.kind === "file") return preview;
+  const kept = useKeptFileUrl(image.kind === "file" ? image.key : null);
+  if (image.kind === "file") return kept;
   // The content policy lets no other image in.
   return image.url.startsWith("https://") ? image.url : null;
 }

@@ -45,11 +45,11 @@ export function LaneCard({ lane }: { readonly lane: LaneReport }) {
   );
 }
 
-/** How much of the quota is used, as a bar and in words. */
+/** How much of the quota the lane may use now, as a bar and in words. */
 function Share({ pace }: { readonly pace: number }) {
   return (
     <div className={styles.share}>
-      <span>Share of the quota in use</span>
+      <span>Pace, of the whole quota</span>
       <span>{Math.round(pace * 100)} %</span>
       <div className={styles.pace} aria-hidden="true" style={{ "--pace": pace }} />
     </div>
