@@ -4,8 +4,8 @@ import { laneStub } from "../stubs.ts";
 import { placeFreshMs } from "./core/job-view.ts";
 import type { JobShell } from "./job-shell.ts";
 
-/** A waiting job asks its lane again this long after its turn should have come. */
-const LANE_CHECK_SLACK_MS = 30_000;
+/** A waiting job asks its lane again this long after its turn should have come: its attempt is over then, mostly, and no alarm wasted. */
+const LANE_CHECK_SLACK_MS = 45_000;
 /** In case the lane lost it. One whose lane is another by now hears of that sooner, by the old one's next offer. */
 const LANE_CHECK_AT_MOST_MS = 30 * 60_000;
 
@@ -66,11 +66,12 @@ export class JobPlace {
   }
 
   /**
-   * Asks the lane for the place, unless what is known is fresh, or a watched place, which the lane keeps fresh itself.
+   * Asks the lane for the place; null when what is known is fresh, or a watched place, which the lane keeps fresh itself.
    * Readers that come together ask once.
    */
-  refresh(): Promise<void> {
+  refresh(): Promise<void> | null {
     const { watched } = this.#shell;
+    if (this.#isFresh(watched)) return null;
     if (this.#asking !== null && (this.#asking.watched || !watched)) return this.#asking.answered;
     const asking = {
       watched,
@@ -82,12 +83,17 @@ export class JobPlace {
     return asking.answered;
   }
 
+  /** Whether there is nothing to ask for: out of line, told by the lane itself, or asked for a moment ago. */
+  #isFresh(watched: boolean): boolean {
+    if (this.#shell.job()?.state.status !== "queued") return true;
+    const known = this.#known();
+    if (known === null || known.watched) return known !== null;
+    return !watched && Date.now() - known.atMs < placeFreshMs(known.place, known.atMs);
+  }
+
   async #ask(watched: boolean): Promise<void> {
     const record = this.#shell.job();
     if (record?.state.status !== "queued") return;
-    const known = this.#known();
-    if (known?.watched) return;
-    if (known !== null && !watched && Date.now() - known.atMs < placeFreshMs(known.place, known.atMs)) return;
     const config = this.#shell.config();
     // That the lane has the ticket is kept in memory only: after an eviction the lane is asked all the same.
     const lane = record.state.lane ?? (config === null ? null : laneName(config, record.model));

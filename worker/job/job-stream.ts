@@ -61,7 +61,8 @@ export class JobStream {
         ? this.watchers.acceptSocket(origin, parts, reached, told)
         : this.watchers.openStream(origin, parts, reached, told, Date.now());
     if (reached !== null) this.#state.waitUntil(this.#catchUp.run());
-    if (!done) this.#state.waitUntil(this.#courier.place.refresh());
+    const asked = done ? null : this.#courier.place.refresh();
+    if (asked !== null) this.#state.waitUntil(asked);
     return answer;
   }
 

@@ -3,10 +3,10 @@ import { isFinal, type JobRecord, type Tombstone } from "./job-record.ts";
 
 /**
  * How soon an alarm looks again at something that is being told or copied right now: only needed when the process died
- * meanwhile and nobody asks for the job, so it may be longer than any such call should take. Half a minute, since then
- * one alarm covers a job from submit to its images, mostly, and each one less is a row less to write.
+ * meanwhile and nobody asks for the job, so it may be longer than any such call should take. As long as an attempt, since
+ * then one alarm covers a job from submit to its images, mostly, and each one less is a row less to write.
  */
-export const EFFECT_CHECK_MS = 30_000;
+export const EFFECT_CHECK_MS = 45_000;
 
 /** What the living object knows beside the record; all of it is lost with the object, and nothing depends on it. */
 export interface Live {
