@@ -19,5 +19,5 @@ export const requestBounds: MiddlewareHandler<HttpEnv> = async (c, next) => {
   if (chars > MAX_HEADER_CHARS) {
     throw new ProblemError("header_fields_too_large", `All headers together may have ${MAX_HEADER_CHARS} characters.`);
   }
-  await next();
+  return next();
 };
