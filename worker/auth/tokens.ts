@@ -1,5 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Config } from "../env.ts";
 
 /** Who a token belongs to; `tokenHash` is what its sessions are bound to. */
@@ -12,7 +13,7 @@ type TokenConfig = Pick<Config, "clientTokens" | "adminTokenSha256">;
 const utf8 = new TextEncoder();
 
 export function sha256Hex(text: string): string {
-  return sha256(utf8.encode(text)).toHex();
+  return bytesToHex(sha256(utf8.encode(text)));
 }
 
 interface KnownOwner {

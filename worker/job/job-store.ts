@@ -6,7 +6,7 @@ const LOG_TAIL = 64;
 const LOG_PAGE = 32;
 
 /** An alarm this much too early is left alone: looking once in vain costs a seventh of a row. */
-const EARLY_ENOUGH_MS = 30_000;
+const EARLY_ENOUGH_MS = 45_000;
 
 const RECORD_KEY = "record";
 const PAGE_PREFIX = "log/";
