@@ -22,9 +22,9 @@ interface Sweep {
 }
 
 /**
- * Brings the known jobs up to date without a feed. Each round asks for the newest page and for all unfinished jobs as far down
- * as any is known; a page more of the rest is asked for in each, down to the oldest known job and then anew. Each job that these
- * lists should have held and did not is looked up by itself: it was finished or deleted.
+ * Brings the known jobs up to date without a feed. Each round asks for the newest page, for all unfinished jobs as far down
+ * as any is known, and for one further page of the rest: so it goes down to the oldest known job, and begins again. A job that
+ * these lists should have held and did not is looked up by itself: it was finished or deleted.
  */
 export class ListRounds {
   #sweep: Sweep | null = null;

@@ -18,7 +18,7 @@ const OURS_ALONE: ReadonlySet<string> = new Set(["X-Request-Id", "Date"]);
 
 let dated = { second: 0, text: "" };
 
-/** Now, as a Date header says it: written once a second, since that costs each answer as much as all its other headers. */
+/** Now, as a Date header says it: written once a second, not for each answer. */
 function httpDate(): string {
   const second = Math.floor(Date.now() / 1000);
   if (dated.second !== second) dated = { second, text: new Date(second * 1000).toUTCString() };

@@ -26,7 +26,7 @@ import { UpstreamCaller } from "./upstream-caller.ts";
 const FALLBACK = { budgetMs: 45_000, lateAnswerMs: 300_000, retentionMs: 30 * 86_400_000 } as const;
 const AFTER_A_BUG_MS = 30_000;
 const MISCONFIGURED_CHECK_MS = 30_000;
-/** Told by other rooms' answers: kept in memory until the next write, since forgetting them only repeats an idempotent call. */
+/** Told by other rooms' answers: kept in memory until the next write, since forgetting them only repeats the call, which `LaneRpc` allows. */
 const SOFT: ReadonlySet<JobFact["type"]> = new Set(["enqueued", "released", "observed", "left", "cataloged"]);
 
 /**
