@@ -108,6 +108,50 @@ describe("the focus of whoever uses the keyboard", () => {
   });
 });
 
+describe("a press", () => {
+  const messages = () => page.getByRole("region", { name: "Messages" });
+
+  it("on Try again counts while the answer to Cancel is still on its way, and that answer changes nothing more", async () => {
+    await product.emulator.addFault(hold("canceled slowly"));
+    await develop(page, "canceled slowly");
+    await product.emulator.untilHeld("canceled slowly");
+    await page.getByRole("link", { name: "canceled slowly" }).first().click();
+    const released = Promise.withResolvers<void>();
+    await page.route("**/cancel", async (route) => {
+      const response = await route.fetch();
+      await released.promise;
+      await route.fulfill({ response });
+    });
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("link", { name: "Download" }).waitFor();
+
+    const answered = page.waitForResponse("**/cancel");
+    released.resolve();
+    await answered;
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+    expect(await page.getByRole("link", { name: "Download" }).count()).toBe(1);
+    expect(await page.getByRole("button", { name: "Try again" }).count()).toBe(0);
+    expect(await messages().innerText()).not.toContain("Canceled");
+  });
+
+  it("counts once, however long the key is held", async () => {
+    await product.emulator.addFault(hold("held down"));
+    await develop(page, "held down");
+    await product.emulator.untilHeld("held down");
+    await card(page, "held down").getByRole("button", { name: "Cancel" }).focus();
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(request.url()));
+    await page.keyboard.down("Enter");
+    await card(page, "held down").getByRole("button", { name: "Try again" }).waitFor();
+    await messages().getByText("Canceled").waitFor();
+    for (let repeat = 0; repeat < 5; repeat += 1) await page.keyboard.down("Enter");
+    await page.keyboard.up("Enter");
+    expect(await focused(page)).toBe("Try again: held down");
+    expect(asked.filter((url) => /\/(cancel|retry)$/.test(url))).toHaveLength(1);
+  });
+});
+
 describe("a job's page", () => {
   it("stays as wide as its window, whatever is unfolded on it", async () => {
     await develop(page, "a word and another ".repeat(78).trim());

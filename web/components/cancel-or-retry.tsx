@@ -1,4 +1,4 @@
-import { type MouseEvent, type ReactNode, useState } from "react";
+import { type KeyboardEvent, type MouseEvent, type ReactNode, useState } from "react";
 import type { Job, JobStatus } from "../../schemas/job.ts";
 import { cancelJob, retryJob } from "../data/job-actions.ts";
 import { Button, type ButtonLook } from "./button.tsx";
@@ -14,12 +14,17 @@ interface CancelOrRetryProps {
   readonly onChange?: (job: Job) => void;
 }
 
+/** A key held down presses again and again, and each time what the button says by then. */
+function holdOnlyOnce(event: KeyboardEvent): void {
+  if (event.repeat) event.preventDefault();
+}
+
 /**
  * Calls a job off, or sends a failed or canceled one back into the line. One button for both, so that it keeps the focus of
  * whoever presses it; for a succeeded job there is nothing of the kind.
  */
 export function CancelOrRetry({ job, looks, cancel, retry, about, onChange }: CancelOrRetryProps) {
-  const [busy, setBusy] = useState(false);
+  const [underWay, setUnderWay] = useState<string | null>(null);
   if (job.status === "succeeded") return null;
   const [verb, look, words, act] = job.done
     ? (["Try again", looks.retry, retry, retryJob] as const)
@@ -27,17 +32,19 @@ export function CancelOrRetry({ job, looks, cancel, retry, about, onChange }: Ca
   const press = async ({ detail: clicks }: MouseEvent) => {
     // The second half of a double click was meant for what the button said before.
     if (clicks > 1) return;
-    setBusy(true);
+    setUnderWay(verb);
     const changed = await act(job.id);
-    setBusy(false);
+    setUnderWay((now) => (now === verb ? null : now));
     if (changed !== null) onChange?.(changed);
   };
   return (
     <Button
       ref={passFocusOn}
       look={look}
-      busy={busy}
+      // News of a change may come before the answer to the press that made it: the next press must not wait for that.
+      busy={underWay === verb}
       onClick={press}
+      onKeyDown={holdOnlyOnce}
       aria-label={about === undefined ? undefined : `${verb}: ${about}`}
     >
       {words}

@@ -2,17 +2,17 @@ import type { Job } from "../../schemas/job.ts";
 import { failureWords } from "../state/failure-words.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
-import { forgetJob, learnJob } from "./live-jobs.ts";
+import { forgetJob, jobList, learnJob } from "./live-jobs.ts";
 import { notify } from "./notices.ts";
 
 /** Calls a job off. Null when it could not be done; the person is told why. */
 export function cancelJob(id: string): Promise<Job | null> {
-  return acted(() => darkroom.cancel(id), "Canceled");
+  return acted(id, () => darkroom.cancel(id), "Canceled");
 }
 
 /** Sends a failed or canceled job back into the queue. Null when it could not be done; the person is told why. */
 export function retryJob(id: string): Promise<Job | null> {
-  return acted(() => darkroom.retry(id), "In line again");
+  return acted(id, () => darkroom.retry(id), "In line again");
 }
 
 /** Deletes the job and its images. False when it could not be done; the person is told why. */
@@ -45,11 +45,12 @@ export async function renewLinks(id: string): Promise<void> {
   }
 }
 
-async function acted(act: () => Promise<Job>, done: string): Promise<Job | null> {
+async function acted(id: string, act: () => Promise<Job>, done: string): Promise<Job | null> {
   try {
     const job = await act();
     learnJob(job);
-    notify("done", done);
+    // An answer that comes after news of what followed tells nobody anything any more.
+    if (jobList.get().jobs.get(id)?.seq === job.seq) notify("done", done);
     return job;
   } catch (error) {
     await tell(error);
