@@ -13,6 +13,7 @@ import { recorderOf } from "./canary/recorder.ts";
 import { counted, type Leak, type Place, type PlaceKind, searcherFor } from "./canary/search.ts";
 import { freePort } from "./support/free-port.ts";
 import { type ProcessGroup, startGroup } from "./support/process-group.ts";
+import { buildPageOnce } from "./support/product.ts";
 import { until } from "./support/until.ts";
 
 const ROUNDS_MS = 240_000;
@@ -51,22 +52,30 @@ async function startEmulator(): Promise<string> {
   return url;
 }
 
-/** The dry-run deploy, with every secret in the environment it runs in. */
-function dryRun(): Place[] {
-  const out = join(folder, "bundle");
-  const args = ["node_modules/wrangler/bin/wrangler.js", "deploy", "--dry-run", "--outdir", out];
+/** What a command leaves in `out` and says, with every secret in the environment it runs in. */
+function made(kind: PlaceKind, out: string, args: readonly string[]): Place[] {
   const env = { ...process.env, ...secrets.vars, WRANGLER_SEND_METRICS: "false", HOME: folder };
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
   if (status !== 0) throw new Error(`${stdout}\n${stderr}`);
-  return [
-    { kind: "bundle", name: "what the dry run says", bytes: Buffer.from(stdout + stderr) },
-    ...filesOf(out, () => "bundle"),
-  ];
+  const said: Place = { kind, name: `what ${args.slice(0, 2).join(" ")} says`, bytes: Buffer.from(stdout + stderr) };
+  return [said, ...filesOf(out, () => kind)];
+}
+
+function dryRun(): Place[] {
+  const out = join(folder, "bundle");
+  return made("bundle", out, ["node_modules/wrangler/bin/wrangler.js", "deploy", "--dry-run", "--outdir", out]);
+}
+
+/** Into a folder of its own: the one that is served belongs to all tests that run meanwhile. */
+function pageBuild(): Place[] {
+  const out = join(folder, "page");
+  const args = ["node_modules/vite/bin/vite.js", "build", "--config", "web/vite.config.ts", "--outDir", out];
+  return made("page", out, args);
 }
 
 /** What is told to whom when every setting is wrong. */
 async function misconfigured(): Promise<Place[]> {
-  const darkroom = await startDarkroom({ ...misplaced(secrets), SKIP_BUILD: "1" });
+  const darkroom = await startDarkroom(misplaced(secrets));
   try {
     const recorder = recorderOf(darkroom.baseUrl);
     const health = await recorder.ask("/api/health");
@@ -80,6 +89,7 @@ async function misconfigured(): Promise<Place[]> {
 }
 
 beforeAll(async () => {
+  buildPageOnce();
   const upstream = await startEchoingUpstream(await startEmulator(), control);
   const darkroom = await startDarkroom({ ...QUICK_VARS, ...secrets.vars, QWEN_BASE_URL: upstream.baseUrl });
   try {
@@ -98,6 +108,7 @@ beforeAll(async () => {
       ...recorder.places,
       ...upstream.places,
       ...dryRun(),
+      ...pageBuild(),
       ...(await misconfigured()),
     );
   } finally {

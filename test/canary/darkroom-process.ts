@@ -6,7 +6,7 @@ import { startGroup } from "../support/process-group.ts";
 import { until } from "../support/until.ts";
 import type { Place, PlaceKind } from "./search.ts";
 
-/** Builds the page and unpacks wrangler first. */
+/** Unpacks wrangler first. */
 const UP_WITHIN_MS = 180_000;
 
 /** Every file below a folder, as it is now. What goes away meanwhile was temporary. */
@@ -56,7 +56,7 @@ export type Darkroom = Awaited<ReturnType<typeof startDarkroom>>;
 
 /**
  * `npm start` with a home and a temporary folder of its own, its log at the most verbose level, and these variables of the
- * Worker. Resolves once it says that it is up, misconfigured or not.
+ * Worker. Resolves once it says that it is up, misconfigured or not. The page must be built.
  */
 export async function startDarkroom(vars: Readonly<Record<string, string>>) {
   const folder = mkdtempSync(join(tmpdir(), "darkroom-canary-"));
@@ -71,6 +71,7 @@ export async function startDarkroom(vars: Readonly<Record<string, string>>) {
     PORT: String(port),
     STATE_DIR: state,
     WORKER_LOG: "debug",
+    SKIP_BUILD: "1",
     ...vars,
   };
   const group = startGroup(["scripts/start.ts"], env, Number.POSITIVE_INFINITY);
@@ -85,8 +86,7 @@ export async function startDarkroom(vars: Readonly<Record<string, string>>) {
     log: () => group.log(),
     /** What is there only while it runs: its command lines, and the Worker as wrangler has bundled it. */
     running(): Place[] {
-      const bundle = filesOf(".wrangler/tmp", () => "bundle");
-      return [...commandLines(group.pid), ...bundle, ...filesOf("dist/web", () => "page")];
+      return [...commandLines(group.pid), ...filesOf(".wrangler/tmp", () => "bundle")];
     },
     /** Ends it, as Ctrl-C does. All that it leaves on the disk, and all it has said. */
     async end(): Promise<Place[]> {

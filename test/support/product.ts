@@ -58,8 +58,11 @@ export interface Product {
   stop(): Promise<void>;
 }
 
-/** The Worker serves the page from `dist/web`, which must exist. */
-function buildPageOnce(): void {
+/**
+ * The Worker serves the page from `dist/web`, which must exist. It is never built again under a running test: wrangler starts
+ * the Worker anew for it, and the page is gone for a moment.
+ */
+export function buildPageOnce(): void {
   if (existsSync("dist/web/index.html")) return;
   const args = ["node_modules/vite/bin/vite.js", "build", "--config", "web/vite.config.ts", "--logLevel", "warn"];
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
