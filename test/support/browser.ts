@@ -15,6 +15,11 @@ const UNWANTED = new Set([
   "--disable-web-security",
   "--allow-running-insecure-content",
   "--disable-site-isolation-trials",
+  // A graphics card made of software costs more than all else in these tests, and the page draws nothing that needs one.
+  "--use-gl=angle",
+  "--use-angle=swiftshader",
+  "--enable-unsafe-swiftshader",
+  "--ignore-gpu-blocklist",
 ]);
 
 const SANDBOXLESS = ["--no-sandbox", "--disable-setuid-sandbox"];
@@ -32,7 +37,8 @@ export async function launchBrowser(): Promise<Browser> {
 
 async function launchPacked(): Promise<Browser> {
   const executablePath = await packed.executablePath();
-  const args = packed.args.filter((arg) => !UNWANTED.has(arg) && !arg.startsWith("--headless"));
+  const wanted = packed.args.filter((arg) => !UNWANTED.has(arg) && !arg.startsWith("--headless"));
+  const args = [...wanted, "--disable-gpu"];
   // Its own fonts, so that a page looks the same whatever the machine has.
   const fonts = join(tmpdir(), "fonts");
   const env = { ...process.env, ...(existsSync(fonts) ? { FONTCONFIG_PATH: fonts } : {}) };
