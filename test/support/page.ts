@@ -58,9 +58,10 @@ export function visitorOf(home: () => string = () => "about:blank"): Visitor {
   beforeEach(async () => {
     page = await open();
   });
-  afterEach(async () => {
+  afterEach(async ({ task }) => {
     const all = opened;
     opened = [];
+    if (task.result?.state === "fail") for (const { page } of all) await tell(page);
     await Promise.all(all.map(({ page }) => page.context().close()));
     expect(all.flatMap(({ complaints }) => complaints)).toEqual([]);
   });
@@ -70,6 +71,12 @@ export function visitorOf(home: () => string = () => "about:blank"): Visitor {
     },
     open,
   };
+}
+
+/** What a failed test's page shows: the one thing that its message does not say. */
+async function tell(page: Page): Promise<void> {
+  const shown = await page.locator("body").ariaSnapshot({ timeout: 5_000 }).catch(String);
+  console.log(`${page.url()} at the end:\n${shown}`);
 }
 
 export async function develop(on: Page, prompt: string): Promise<void> {
