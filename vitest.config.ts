@@ -23,6 +23,7 @@ export default defineConfig(async () => {
             exclude: ["**/*.workers.test.ts", "**/node_modules/**"],
             testTimeout: 30_000,
             expect: PATIENT,
+            maxWorkers: 2,
           },
         },
         {
@@ -54,6 +55,9 @@ export default defineConfig(async () => {
             env: { EMULATOR_PORT: String(emulatorPort) },
             testTimeout: 30_000,
             expect: PATIENT,
+            // Two files at once were seen to hang for good.
+            maxWorkers: 1,
+            sequence: { groupOrder: 1 },
           },
         },
         {
@@ -65,7 +69,7 @@ export default defineConfig(async () => {
             hookTimeout: 180_000,
             // Mostly waiting: two at once, each with processes, ports and state of its own.
             maxWorkers: 2,
-            sequence: { groupOrder: 1 },
+            sequence: { groupOrder: 2 },
           },
         },
       ],
