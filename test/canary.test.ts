@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -24,6 +24,8 @@ const needles = needlesOf(secrets.secrets);
 const search = searcherFor(needles);
 const searchControl = searcherFor(needlesOf([{ name: "control", text: control }]));
 const folder = mkdtempSync(join(tmpdir(), "darkroom-canary-test-"));
+const temporary = join(folder, "tmp");
+mkdirSync(temporary);
 const places: Place[] = [];
 let emulator: ProcessGroup;
 
@@ -54,7 +56,13 @@ async function startEmulator(): Promise<string> {
 
 /** What a command leaves in `out` and says, with every secret in the environment it runs in. */
 function made(kind: PlaceKind, out: string, args: readonly string[]): Place[] {
-  const env = { ...process.env, ...secrets.vars, WRANGLER_SEND_METRICS: "false", HOME: folder };
+  const env = {
+    ...process.env,
+    ...secrets.vars,
+    WRANGLER_SEND_METRICS: "false",
+    HOME: folder,
+    TMPDIR: temporary,
+  };
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
   if (status !== 0) throw new Error(`${stdout}\n${stderr}`);
   const said: Place = { kind, name: `what ${args.slice(0, 2).join(" ")} says`, bytes: Buffer.from(stdout + stderr) };
@@ -109,6 +117,7 @@ beforeAll(async () => {
       ...upstream.places,
       ...dryRun(),
       ...pageBuild(),
+      ...filesOf(temporary, () => "left behind"),
       ...(await misconfigured()),
     );
   } finally {
