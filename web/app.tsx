@@ -3,6 +3,7 @@ import { LiveRegion } from "./components/live-region.tsx";
 import { NoticeBoard } from "./components/notice-board.tsx";
 import { access, checkAccess } from "./data/access.ts";
 import { useStore } from "./data/store.ts";
+import { Broken } from "./views/broken.tsx";
 import { Misconfigured } from "./views/gate/misconfigured.tsx";
 import { SignIn } from "./views/gate/sign-in.tsx";
 import { Unreachable } from "./views/gate/unreachable.tsx";
@@ -12,11 +13,11 @@ import { Room } from "./views/room.tsx";
 export function App() {
   useEffect(() => void checkAccess(), []);
   return (
-    <>
+    <Broken>
       <Gate />
       <NoticeBoard />
       <LiveRegion />
-    </>
+    </Broken>
   );
 }
 

@@ -17,6 +17,8 @@ export default defineConfig({
     // An inlined asset would be a data: address, which the content security policy need not allow for anything but images.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // A part that is loaded later must not come without its styles: those that failed once would not be asked for again.
+    cssCodeSplit: false,
   },
   server: { proxy: { "/api": { target: process.env.API ?? "http://localhost:8787", ws: true } } },
 });

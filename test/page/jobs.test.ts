@@ -167,6 +167,33 @@ describe("a job's page", () => {
   });
 });
 
+describe("a part of the page that cannot be loaded", () => {
+  it.each([
+    ["Enlarge the image", "dialog"],
+    ["Delete", "alertdialog"],
+  ] as const)(
+    "for %s leaves the page as it is, says what to do, and is there once that is done",
+    async (name, role) => {
+      await develop(page, `out of reach for ${role}`);
+      await page
+        .getByRole("link", { name: `out of reach for ${role}` })
+        .first()
+        .click();
+      await page.getByRole("link", { name: "Download" }).waitFor();
+      const parts = /(viewer|confirm-dialog)-[^/]+\.js$/;
+      await page.route(parts, (route) => route.abort());
+      await page.getByRole("button", { name }).click();
+      const messages = page.getByRole("region", { name: "Messages" });
+      await messages.getByText("A part of the page could not be loaded. Load the page again").waitFor();
+      await page.getByRole("link", { name: "Download" }).waitFor();
+      await page.unroute(parts);
+      await page.reload();
+      await page.getByRole("button", { name }).click();
+      await page.getByRole(role).waitFor();
+    },
+  );
+});
+
 describe("what happened to a job", () => {
   it("is told with the reason that an attempt failed for", async () => {
     await product.emulator.addFault("cut-after-billing x1 prompt=cut and told");

@@ -124,3 +124,26 @@ describe.each([
     expect(await overflowOf(page)).toBe(0);
   });
 });
+
+describe("a page that cannot be drawn", () => {
+  it("says so in place of an empty window, and is there again once it is loaded again", async () => {
+    const page = await (await browser.newContext({ reducedMotion: "reduce", ...PHONE })).newPage();
+    await serveWorld(page, full);
+    await page.goto(files.origin);
+    await page.getByText("3rd in line").first().waitFor();
+    await page.evaluate(() => {
+      Date.prototype.getHours = () => {
+        throw new Error("a browser that cannot tell the time");
+      };
+    });
+    await page.locator('[data-status="succeeded"] h4 a').first().click();
+    await page.getByRole("heading", { name: "The page is broken" }).waitFor();
+    await screenshot(page, "broken-phone-light");
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    expect(violations.map(({ id }) => id)).toEqual([]);
+    expect(await overflowOf(page)).toBe(0);
+    await page.getByRole("button", { name: "Load the page again" }).click();
+    await page.getByRole("link", { name: "Download" }).waitFor();
+    await page.context().close();
+  });
+});

@@ -1,6 +1,7 @@
-import { lazy, Suspense, useState } from "react";
+import { useState } from "react";
 import type { Job, OutputImage } from "../../../schemas/job.ts";
 import { Icon } from "../../components/icon.tsx";
+import { useLateDialog } from "../../components/late-dialog.ts";
 import { Print } from "../../components/print.tsx";
 import { darkroom } from "../../data/darkroom.ts";
 import { useJobSides } from "../../data/job-sides.ts";
@@ -10,8 +11,7 @@ import { jobRun } from "../../state/running-attempt.ts";
 import { toneOf } from "../../state/standing.ts";
 import styles from "./job-images.module.css";
 
-/** Loaded when an image is first opened. */
-const Viewer = lazy(() => import("../../components/viewer.tsx"));
+const loadViewer = () => import("../../components/viewer.tsx");
 
 interface JobImagesProps {
   readonly job: Job;
@@ -21,23 +21,18 @@ interface JobImagesProps {
 /** The job's print, large; with several, a strip to choose from. */
 export function JobImages({ job, onChange }: JobImagesProps) {
   const [chosen, setChosen] = useState(0);
-  const [open, setOpen] = useState(false);
-  const [opened, setOpened] = useState(false);
+  const viewer = useLateDialog(loadViewer);
   const images = job.output?.images ?? [];
   const image = images[chosen] ?? images[0] ?? null;
   const shape = shapeOf(useJobSides(listedFromJob(job)));
   const renew = () => void darkroom.get(job.id).then(onChange, () => undefined);
-  const enlarge = () => {
-    setOpened(true);
-    setOpen(true);
-  };
   return (
     <div className={styles.images}>
       <div className={styles.table} data-empty={(job.done && image === null) || undefined}>
         <div className={styles.place} style={{ "--shape": image ? image.width / image.height : shape }}>
           <BigPrint job={job} image={image} shape={shape} onLost={renew} />
           {image !== null && (
-            <button type="button" className={styles.enlarge} onClick={enlarge}>
+            <button type="button" className={styles.enlarge} onClick={viewer.ask}>
               <Icon name="zoom" />
               <span className="unseen">Enlarge the image</span>
             </button>
@@ -45,10 +40,8 @@ export function JobImages({ job, onChange }: JobImagesProps) {
         </div>
       </div>
       {images.length > 1 && <Strip images={images} chosen={image} prompt={job.request.prompt} onChoose={setChosen} />}
-      {opened && image !== null && (
-        <Suspense>
-          <Viewer image={image} alt={job.request.prompt} open={open} onOpenChange={setOpen} />
-        </Suspense>
+      {viewer.Dialog !== null && image !== null && (
+        <viewer.Dialog image={image} alt={job.request.prompt} open={viewer.open} onOpenChange={viewer.setOpen} />
       )}
     </div>
   );
