@@ -60,6 +60,11 @@ export async function signOut(): Promise<void> {
   location.assign("/");
 }
 
+// Another tab changed the session: what this one shows, and would send, is another client's.
+addEventListener("storage", ({ key }) => {
+  if (key === CLIENT_NAME) location.reload();
+});
+
 /**
  * Whether the gate is shut after a call that failed for the lack of a session or of a configuration: the server is asked again.
  * When it was mended meanwhile, or cannot be asked, the page stays open, and whoever follows something must go on. Never rejects.
