@@ -47,6 +47,28 @@ describe("being live", () => {
     expect(sockets).toEqual(["/api/events"]);
   });
 
+  it("does not call empty what only its newest page has left, and goes on to the older jobs", async () => {
+    await product.emulator.addFault({ ...hold("left below"), times: null });
+    const submit = async (prompt: string) => {
+      const headers = { "content-type": "application/json" };
+      const init = { method: "POST", headers, body: JSON.stringify({ prompt }) };
+      const { id } = await (await fetch(`${product.baseUrl}/api/workflows/image-from-text`, init)).json();
+      return String(id);
+    };
+    await submit("left below, the oldest");
+    const newest: string[] = [];
+    for (let index = 0; index < 24; index += 1) newest.push(await submit(`left below, ${index}`));
+    await page.route(/api\/jobs\?.*cursor=/, (route) => route.abort());
+    await page.goto(`${product.baseUrl}/?show=active`);
+    await lamp(page, "live").waitFor();
+    await card(page, "left below, 23").waitFor();
+    for (const id of newest) await fetch(`${product.baseUrl}/api/jobs/${id}/cancel`, { method: "POST" });
+    await page.getByRole("article").first().waitFor({ state: "detached" });
+    await page.unroute(/api\/jobs\?.*cursor=/);
+    await page.getByRole("button", { name: "Show older jobs" }).click();
+    await card(page, "left below, the oldest").waitFor();
+  });
+
   it("says that the server is gone, and catches up by itself when it is back, with nothing missing", async () => {
     await lamp(page, "live").waitFor();
     await product.emulator.addFault(hold("over a restart"));

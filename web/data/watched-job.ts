@@ -6,7 +6,7 @@ import { isSignedOut } from "../state/failure-words.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { pauseUntil, untilLinkCheck } from "./link-check.ts";
-import { jobList, learnJob } from "./live-jobs.ts";
+import { forgetJob, jobList, learnJob } from "./live-jobs.ts";
 
 /** One job as its page follows it. */
 export type WatchedJob =
@@ -64,6 +64,7 @@ async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<v
       }
       if (await isShutOut(error)) return;
       if (error instanceof DarkroomProblem && (error.status === 404 || error.status === 410)) {
+        if (error.status === 410) forgetJob(id);
         tell(() => ({ kind: "missing", gone: error.status === 410 }));
         return;
       }

@@ -44,7 +44,9 @@ export function JobWall() {
 
 function Days({ listing, filter }: { readonly listing: Listing; readonly filter: Filter }) {
   const nowMs = useServerMinute();
-  if (listing.jobs.length === 0) return listing.loaded ? <EmptyWall filter={filter} /> : <Skeleton />;
+  if (!listing.loaded && listing.jobs.length === 0) return <Skeleton />;
+  // What was shown may have gone on elsewhere, with older jobs still to be fetched.
+  if (listing.jobs.length === 0 && listing.nextCursor === null) return <EmptyWall filter={filter} />;
   return (
     <>
       {groupByDay(listing.jobs, nowMs).map((group) => (
