@@ -55,6 +55,23 @@ describe("a Worker that is not set up", () => {
       await broken.kill("worker");
       await broken.restart({ QWEN_REGION: "sg" });
       await page.getByRole("heading", { name: "Prints" }).waitFor();
+
+      // What happens while the gate is shut is made up for.
+      await lamp(page, "live").waitFor();
+      await develop(page, "deleted behind a shut gate");
+      await card(page, "deleted behind").locator("img[data-developed]").waitFor();
+      const path = await card(page, "deleted behind").getByRole("link").first().getAttribute("href");
+      await broken.kill("worker");
+      await broken.restart({ QWEN_REGION: "mars" });
+      await page.getByRole("heading", { name: "Not set up yet" }).waitFor();
+      await page.route("**/api/health", (route) => route.abort());
+      await broken.kill("worker");
+      await broken.restart({ QWEN_REGION: "sg" });
+      const { status } = await fetch(`${broken.baseUrl}/api${path}`, { method: "DELETE" });
+      expect(status).toBe(204);
+      await page.unroute("**/api/health");
+      await lamp(page, "live").waitFor();
+      await card(page, "deleted behind").waitFor({ state: "detached" });
     } finally {
       await broken.stop();
     }
@@ -150,6 +167,22 @@ describe("signing in", () => {
     expect(await client.count()).toBe(0);
   });
 
+  it("shows every tab the client that the browser changed to in another", async () => {
+    await page.goto(guarded.baseUrl);
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await lamp(page, "live").waitFor();
+    await page.evaluate(() => Object.assign(window, { ofStudio: true }));
+    const other = await page.context().newPage();
+    await other.goto(guarded.baseUrl);
+    await other.getByRole("button", { name: "Sign out" }).click();
+    await other.getByLabel("Token").fill(OPERATOR_TOKEN);
+    await other.getByRole("button", { name: "Sign in" }).click();
+    await lamp(other, "polling").waitFor();
+    await lamp(page, "polling").waitFor();
+    expect(await page.evaluate(() => "ofStudio" in window)).toBe(false);
+  });
+
   it("keeps an operator's list up to date without a feed: what is deleted goes, and what is old goes on", async () => {
     const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
     const submit = async (prompt: string) => {
@@ -162,6 +195,13 @@ describe("signing in", () => {
     await guarded.emulator.untilHeld("older than a page");
     const newer = await Promise.all(Array.from({ length: 24 }, (_, index) => submit(`newer ${index + 1}.`)));
 
+    await page.clock.install();
+    /** What the next rounds over the lists bring; nobody waits for them. */
+    const rounds = (what: string, look: () => Promise<boolean>) =>
+      until(what, async () => {
+        await page.clock.fastForward(5_000);
+        return (await look()) || undefined;
+      });
     const sockets: string[] = [];
     const lists: string[] = [];
     page.on("websocket", (socket) => sockets.push(socket.url()));
@@ -177,23 +217,37 @@ describe("signing in", () => {
     }
     await guarded.emulator.release("older than a page");
     // An image far out of sight is not loaded, and jobs above may still be learnt of.
-    await until("the old job's image", async () => {
+    await rounds("the old job's image", async () => {
       await old.scrollIntoViewIfNeeded();
-      return (await old.locator("img[data-developed]").isVisible()) || undefined;
+      return await old.locator("img[data-developed]").isVisible();
     });
     const remove = async (id = "none") => {
       const { status } = await fetch(`${guarded.baseUrl}/api/jobs/${id}`, { method: "DELETE", headers });
       expect(status).toBe(204);
     };
     await remove(newer[0]?.id);
-    await card(page, "newer 1.").waitFor({ state: "detached" });
+    await rounds("a deleted job to go", async () => (await card(page, "newer 1.").count()) === 0);
     expect(await card(page, "newer 2.").count()).toBe(1);
     // Further down than the newest page, and finished.
     await remove(oldest.id);
-    await old.waitFor({ state: "detached" });
+    await rounds("an old job to go", async () => (await old.count()) === 0);
     const before = lists.length;
-    await until("further rounds", async () => lists.length > before + 4 || undefined);
+    await rounds("further rounds", async () => lists.length > before + 4);
     expect(sockets).toHaveLength(1);
-    expect(await lamp(page, "polling").count()).toBe(1);
+    await lamp(page, "polling").waitFor();
+
+    // Asleep while more is made than a page holds.
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.context().setOffline(true);
+    await lamp(page, "reconnecting").waitFor();
+    const slept = await Promise.all(Array.from({ length: 30 }, (_, index) => submit(`slept ${index + 1}.`)));
+    expect(new Set(slept.map(({ id }) => id)).size).toBe(30);
+    await page.context().setOffline(false);
+    for (const name of ["slept 30.", "slept 1.", "newer 2."]) {
+      await rounds(name, async () => {
+        await page.mouse.wheel(0, 4_000);
+        return await card(page, name).isVisible();
+      });
+    }
   }, 120_000);
 });

@@ -1,8 +1,8 @@
 import { DarkroomProblem } from "../../client/errors.ts";
-import { type Listed, missingFrom, reaches, STATUSES_OF } from "../state/job-list.ts";
+import { type Filter, type Listed, missingFrom, reaches, STATUSES_OF } from "../state/job-list.ts";
 import type { ListedJob } from "../state/listed-job.ts";
 import { darkroom } from "./darkroom.ts";
-import { forgetJob, jobList, learnJob, learnJobs, PAGE_JOBS } from "./live-jobs.ts";
+import { forgetJob, jobList, learnJob, learnJobs, loadAnew, PAGE_JOBS } from "./live-jobs.ts";
 
 /** Jobs a page of the unfinished ones: as many as the API gives at once. */
 const UNFINISHED_PAGE_JOBS = 100;
@@ -12,6 +12,8 @@ const SWEEP_PAGE_JOBS = 100;
 
 /** Jobs looked up one by one in a round; the next round goes on with the rest. */
 const LOOKUPS = 8;
+
+const EVERYTHING: Filter = { show: "all", workflow: null };
 
 /** One way down the list, a page a round. */
 interface Sweep {
@@ -29,12 +31,21 @@ interface Sweep {
 export class ListRounds {
   #sweep: Sweep | null = null;
 
-  /** One round. Rejects with the client's error, or the signal's reason. */
-  async next(signal: AbortSignal): Promise<void> {
+  /**
+   * One round. `anew`: so much has come since the last one that the lists begin anew, and each filter's first page must be
+   * fetched. Rejects with the client's error, or the signal's reason.
+   */
+  async next(signal: AbortSignal): Promise<"on" | "anew"> {
     // As known before asking: what is learnt meanwhile may be too new for the answer.
     const known = [...jobList.get().jobs.values()];
     const { jobs, nextCursor } = await darkroom.list({ limit: PAGE_JOBS, signal });
     const newest = { jobs, ended: nextCursor === null };
+    if (known.length > 0 && !known.some((job) => reaches(newest, job))) {
+      // After a long sleep: between what is newest and what is known lies nobody knows what.
+      this.#sweep = null;
+      await loadAnew(EVERYTHING);
+      return "anew";
+    }
     learnJobs(newest.jobs);
     const missing = missingFrom(newest, known);
     if (nextCursor !== null) {
@@ -45,6 +56,7 @@ export class ListRounds {
     }
     const ids = [...new Set(missing.map(({ id }) => id))];
     await Promise.all(ids.slice(0, LOOKUPS).map((id) => lookUp(id, signal)));
+    return "on";
   }
 
   /** A page further down; answers the jobs that it should have held. */

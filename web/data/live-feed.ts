@@ -21,12 +21,14 @@ export const feedState = createStore<ConnectionState>("connecting");
 /** Moves when the first page must be fetched again: the feed stands for the first time, or lists are answered again. */
 export const feedStood = createStore(0);
 
+/** Up to where the feed was heard; kept like the list that it fills, while the gate is shut too. */
+let after: number | undefined;
+
 /**
  * Follows the one live feed until `signal` or the gate shuts. What is missed while it is down comes with the reconnection; the
  * first page is fetched once the feed stands, as its contract asks, so that nothing falls between list and feed.
  */
 export async function followFeed(signal: AbortSignal): Promise<void> {
-  let after: number | undefined;
   const tell = (state: ConnectionState) => {
     // Between two connections the feed is neither over nor new.
     if (state === "closed") return;
@@ -74,9 +76,9 @@ async function followLists(signal: AbortSignal): Promise<void> {
     const checked = untilLinkCheck();
     const until = AbortSignal.any([signal, checked]);
     try {
-      await rounds.next(until);
+      const round = await rounds.next(until);
       feedState.set("polling");
-      if (!stands) feedStood.set(feedStood.get() + 1);
+      if (!stands || round === "anew") feedStood.set(feedStood.get() + 1);
       stands = true;
     } catch (error) {
       if (signal.aborted) return;
