@@ -1,14 +1,12 @@
-import { useEffect } from "react";
-import { useDropzone } from "react-dropzone";
 import { useArrival } from "../components/arrival.ts";
 import { LoadFailure } from "../components/load-failure.tsx";
 import { draft as draftStore } from "../data/draft-store.ts";
-import { addressOf, filesOf, takeFiles, takeImages } from "../data/incoming-images.ts";
 import { refreshLimits, useLimits, useLimitsFailure } from "../data/limits.ts";
 import { useStore } from "../data/store.ts";
 import { chosenModel } from "../state/model-words.ts";
 import { Compose } from "./compose/compose.tsx";
 import styles from "./home.module.css";
+import { useImageIntake } from "./image-intake.ts";
 import { JobWall } from "./wall/job-wall.tsx";
 
 /** Compose on one side, all prints on the other. Images dropped or pasted anywhere here become references. */
@@ -21,34 +19,10 @@ export function Home() {
   const reference = limits === null ? null : chosenModel("image-from-reference", draft.model, limits.models);
   const max = reference?.images.max ?? 0;
 
-  useEffect(() => {
-    const onPaste = (event: ClipboardEvent) => {
-      const files = filesOf(event.clipboardData);
-      if (files.length === 0) return;
-      event.preventDefault();
-      void takeFiles(files, max);
-    };
-    document.addEventListener("paste", onPaste);
-    return () => document.removeEventListener("paste", onPaste);
-  }, [max]);
-
-  const { getRootProps, isDragActive } = useDropzone({
-    noClick: true,
-    noKeyboard: true,
-    onDrop: (files) => void takeFiles(files, max),
-  });
+  const { getRootProps, isDragActive } = useImageIntake(max);
 
   return (
-    <div
-      {...getRootProps({
-        role: undefined,
-        className: styles.home,
-        onDrop: ({ dataTransfer }) => {
-          const url = dataTransfer.files.length === 0 ? addressOf(dataTransfer) : null;
-          if (url !== null) takeImages([{ kind: "url", url }], max);
-        },
-      })}
-    >
+    <div {...getRootProps({ role: undefined, className: styles.home })}>
       <h1 className="unseen" tabIndex={-1} ref={heading}>
         Darkroom
       </h1>
