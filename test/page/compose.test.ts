@@ -396,6 +396,39 @@ describe("reference images", () => {
     await page.getByText("2 of 3", { exact: true }).waitFor();
   });
 
+  it("come in beside those of the draft before the server has said how many fit", async () => {
+    await choose(page, "From reference");
+    await bringImage(page, "paste", "held.png", "#246");
+    await page.getByRole("img", { name: "held.png" }).waitFor();
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    await page.route("**/api/limits", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.reload();
+    await page.getByText("Loading the form").waitFor();
+    const names = () =>
+      page.evaluate(() => {
+        const { images } = JSON.parse(localStorage.getItem("darkroom.draft") ?? "") as { images: { name: string }[] };
+        return images.map(({ name }) => name);
+      });
+    for (const [name, color] of [
+      ["early.png", "#4a6"],
+      ["third.png", "#a46"],
+      ["fourth.png", "#46a"],
+    ] as const) {
+      await bringImage(page, "drop", name, color);
+      if (name !== "fourth.png") await expect.poll(names).toContain(name);
+    }
+    letGo();
+    await page.locator("#image-findings").getByText("At most 3 reference images fit").waitFor();
+    await page.getByRole("img", { name: "third.png" }).waitFor();
+    expect(await names()).toEqual(["held.png", "early.png", "third.png"]);
+  });
+
   it("are taken by address, and a wrong one is named", async () => {
     await choose(page, "From reference");
     await page.getByLabel("Address of an image").fill("ftp://example.com/a.png");

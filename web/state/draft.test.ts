@@ -50,6 +50,11 @@ describe("a draft", () => {
     const images = ["1", "2", "3", "4"].map((url) => ({ kind: "url", url }) as const);
     expect(reduceDraft(drafted({}), { type: "add_images", images, max: 3 }).images).toHaveLength(3);
   });
+  it.each([0, 1, 2])("keeps what it holds when %j images fit and another comes in", (max) => {
+    const two = drafted({ images: [A_FILE, A_URL] });
+    const late = { kind: "url", url: "https://example.com/late.png" } as const;
+    expect(reduceDraft(two, { type: "add_images", images: [late], max }).images).toEqual([A_FILE, A_URL]);
+  });
   it("goes back to the model's own size when the model changes", () => {
     expect(reduceDraft(drafted({ size: "928*1664" }), { type: "model", model: "other" }).size).toBeNull();
   });

@@ -62,7 +62,7 @@ export type DraftAction =
   | { readonly type: "set"; readonly change: Partial<Omit<Draft, "workflow" | "model" | "images">> }
   | { readonly type: "workflow"; readonly workflow: Workflow }
   | { readonly type: "model"; readonly model: string }
-  /** Images that came in: they make it a reference draft. */
+  /** Images that came in: they make it a reference draft. Those that do not fit beside what it holds are left out. */
   | { readonly type: "add_images"; readonly images: readonly DraftImage[]; readonly max: number }
   | { readonly type: "remove_image"; readonly index: number }
   | { readonly type: "move_image"; readonly from: number; readonly to: number }
@@ -81,7 +81,8 @@ export function reduceDraft(draft: Draft, action: DraftAction): Draft {
     case "add_images": {
       const held = draft.images.map(imageIdentity);
       const fresh = action.images.filter((image) => !held.includes(imageIdentity(image)));
-      const images = [...draft.images, ...fresh].slice(0, action.max);
+      const room = Math.max(0, action.max - draft.images.length);
+      const images = [...draft.images, ...fresh.slice(0, room)];
       return { ...reduceDraft(draft, { type: "workflow", workflow: "image-from-reference" }), images };
     }
     case "remove_image":

@@ -1,3 +1,4 @@
+import { MAX_INPUT_IMAGES } from "../../schemas/submit.ts";
 import { useArrival } from "../components/arrival.ts";
 import { LoadFailure } from "../components/load-failure.tsx";
 import { draft as draftStore } from "../data/draft-store.ts";
@@ -17,7 +18,8 @@ export function Home() {
   const failure = useLimitsFailure();
   const model = limits === null ? null : chosenModel(draft.workflow, draft.model, limits.models);
   const reference = limits === null ? null : chosenModel("image-from-reference", draft.model, limits.models);
-  const max = reference?.images.max ?? 0;
+  // Before the model's own limit is known, as many as any takes: the form tells when they are too many for it.
+  const max = reference?.images.max ?? MAX_INPUT_IMAGES;
 
   const { getRootProps, isDragActive } = useImageIntake(max);
 
