@@ -64,9 +64,10 @@ export default defineConfig(async () => {
           test: {
             name: "product",
             include: ["test/**/*.test.ts"],
-            testTimeout: 60_000,
+            globalSetup: ["./test/support/product-setup.ts"],
+            testTimeout: 180_000,
             expect: PATIENT,
-            hookTimeout: 180_000,
+            hookTimeout: 240_000,
             // Mostly waiting: two at once, each with processes, ports and state of its own.
             maxWorkers: 2,
             sequence: { groupOrder: 2 },

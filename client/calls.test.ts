@@ -115,7 +115,7 @@ describe("submit", () => {
   });
 
   it("gives up a try that is never answered", async () => {
-    const timing = { ...quick, callTimeoutMs: 20 };
+    const timing = { ...quick, callTimeoutMs: 1_000 };
     const { client } = await start(inTurn("hang", "hang", accepted), { timing });
     expect(await client.submit("image-from-text", request)).toEqual(job());
   });

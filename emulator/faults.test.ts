@@ -220,7 +220,7 @@ describe("tasks", () => {
 
 describe("quotas", () => {
   it("let two starts a minute through, by key, and count no refused one", async () => {
-    emulator.state.patchSettings({ quota: "sliding", quotaScale: 0.01 });
+    emulator.state.patchSettings({ quota: "sliding", quotaScale: 0.05 });
     const statuses = [(await call()).status, (await call()).status, (await call()).status];
     expect(statuses).toEqual([200, 200, 429]);
     const other = { ...jsonHeaders, authorization: "Bearer sk-other" };

@@ -19,7 +19,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** The curl part's commands, as they are pasted; what never ends by itself is given two seconds. */
+/** The curl part's commands, as they are pasted; what never ends by itself is given ten seconds. */
 function commands(): string[] {
   const readme = readFileSync("README.md", "utf8");
   const part = readme.slice(readme.indexOf("## Use it with curl"), readme.indexOf("## Configuration"));
@@ -27,7 +27,7 @@ function commands(): string[] {
     .flatMap(([, block]) => (block ?? "").split(/(?<!\\)\n+/))
     .filter((command) => command !== "")
     .map((command) => command.replaceAll("http://localhost:8787", product.baseUrl))
-    .map((command) => (command.includes("/api/events") ? command.replace("curl", "curl -m 2") : command));
+    .map((command) => (command.includes("/api/events") ? command.replace("curl", "curl -m 10") : command));
 }
 
 it("has curl lines that work as pasted, one after the other", async () => {

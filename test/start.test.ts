@@ -66,10 +66,14 @@ async function freePair(): Promise<number> {
 }
 
 async function up(started: Started): Promise<void> {
-  await until("npm start to be up", () => {
-    if (started.child.exitCode !== null) throw new Error(`it ended:\n${started.output()}`);
-    return started.output().includes("Darkroom is up") || undefined;
-  });
+  await until(
+    "npm start to be up",
+    () => {
+      if (started.child.exitCode !== null) throw new Error(`it ended:\n${started.output()}`);
+      return started.output().includes("Darkroom is up") || undefined;
+    },
+    120_000,
+  );
 }
 
 /** Every process whose command line or environment speaks of this test's state folder. Linux only. */

@@ -1,5 +1,3 @@
-import { existsSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import sharp from "sharp";
 import type { LedgerView } from "../support/control.ts";
@@ -22,8 +20,6 @@ const WORKER = {
   }),
 };
 const EMULATOR = { latencyMs: 500, latencySpread: 0.4 };
-
-const BUNDLES = ".wrangler/tmp";
 
 /** For every job to be done, and every lane to be empty, after the last start: beyond any wait that is left then. */
 const SETTLE_MS = 180_000;
@@ -93,7 +89,6 @@ async function live(life: Life, client: PatientClient): Promise<void> {
 /** Runs a plan: jobs are submitted and meddled with while the server is killed and started again; then all is read. */
 export async function runCrash(plan: CrashPlan, script?: string): Promise<CrashRun> {
   const options = { env: WORKER, emulator: EMULATOR };
-  const before = new Set(bundleFolders());
   const product = await startProduct(script === undefined ? options : { ...options, script });
   try {
     for (const rule of UPSTREAM_FAULTS) await product.emulator.addFault(rule);
@@ -103,15 +98,7 @@ export async function runCrash(plan: CrashPlan, script?: string): Promise<CrashR
     throw error;
   } finally {
     await product.stop();
-    for (const name of bundleFolders()) {
-      if (!before.has(name)) rmSync(join(BUNDLES, name), { recursive: true, force: true });
-    }
   }
-}
-
-/** A wrangler that is killed leaves its temporary folders behind. */
-function bundleFolders(): string[] {
-  return existsSync(BUNDLES) ? readdirSync(BUNDLES) : [];
 }
 
 async function drive(plan: CrashPlan, product: Product): Promise<CrashRun> {

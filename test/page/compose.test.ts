@@ -78,7 +78,7 @@ describe("a prompt", () => {
 
     await page.getByRole("button", { name: "Enlarge the image" }).click();
     const viewer = page.getByRole("dialog");
-    await viewer.getByRole("button", { name: "Close" }).waitFor();
+    await viewer.locator(":focus").waitFor();
     await page.keyboard.press("1");
     await viewer.getByText("100 %").waitFor();
     await screenshot(page, "product-viewer");
@@ -88,9 +88,15 @@ describe("a prompt", () => {
   });
 
   it("makes one job when it is sent twice by accident", async () => {
+    const pressed = Promise.withResolvers<void>();
+    await page.route("**/api/workflows/image-from-text", async (route) => {
+      await pressed.promise;
+      await route.continue();
+    });
     await page.getByLabel("Prompt", { exact: true }).fill("pressed in a hurry");
     await page.getByRole("button", { name: "Develop" }).dblclick();
     await page.getByLabel("Prompt", { exact: true }).press("Control+Enter");
+    pressed.resolve();
     await card(page, "pressed in a hurry").locator("img[data-developed]").waitFor();
     expect(await card(page, "pressed in a hurry").count()).toBe(1);
     expect(await imagesMade("pressed in a hurry")).toBe(1);

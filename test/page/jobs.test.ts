@@ -98,6 +98,7 @@ describe("the focus of whoever uses the keyboard", () => {
     await develop(page, "kept on its page");
     await product.emulator.untilHeld("kept on its page");
     await page.getByRole("link", { name: "kept on its page" }).first().click();
+    await expect.poll(() => focused(page)).toBe("Job: kept on its page");
     await page.getByRole("button", { name: "Cancel" }).focus();
     await page.keyboard.press("Enter");
     await page.getByRole("button", { name: "Try again" }).waitFor();

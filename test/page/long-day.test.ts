@@ -66,11 +66,10 @@ it("draws only what is new once a day's jobs have filled the wall, and leaves a 
   await newest(330).waitFor();
   await until("a shorter wall", async () => (await cards.count()) < 60 || undefined);
   expect(await newest(330).count()).toBe(1);
-  for (let pages = 0; pages < 60 && !(await page.getByText("That is all.").isVisible()); pages++) {
+  await until("the end once more", async () => {
     await page.mouse.wheel(0, 6_000);
-    await page.evaluate(() => new Promise(requestAnimationFrame));
-  }
-  await page.getByText("That is all.").waitFor();
+    return (await page.getByText("That is all.").isVisible()) || undefined;
+  });
   expect(await cards.count()).toBe(331);
   await page.context().close();
 }, 120_000);

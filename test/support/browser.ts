@@ -31,8 +31,17 @@ const SANDBOXLESS = ["--no-sandbox", "--disable-setuid-sandbox"];
 export async function launchBrowser(): Promise<Browser> {
   const own = process.env.CHROMIUM_PATH;
   if (own !== undefined && own !== "") return chromium.launch({ executablePath: own, args: SANDBOXLESS });
-  if (process.platform === "linux" && process.arch === "x64") return launchPacked();
+  if (usesPacked()) return launchPacked();
   return chromium.launch({ channel: "chrome" }).catch(() => chromium.launch());
+}
+
+/** Unpacks the browser where none is yet: once, before two tests would do so at the same time and use half of one. */
+export async function unpackBrowser(): Promise<void> {
+  if (usesPacked()) await packed.executablePath();
+}
+
+function usesPacked(): boolean {
+  return (process.env.CHROMIUM_PATH ?? "") === "" && process.platform === "linux" && process.arch === "x64";
 }
 
 async function launchPacked(): Promise<Browser> {

@@ -97,7 +97,7 @@ export function everyState(): Job[] {
         seq: 4,
         queue: {
           position: null,
-          estimatedStartAt: iso(14_000),
+          estimatedStartAt: iso(140_000),
           waitingOn: "backoff",
           detail: "waits until 12:03:14 UTC before the next try: no answer within 45 s",
         },
@@ -118,7 +118,7 @@ export function everyState(): Job[] {
             mayBeBilled: true,
             stillOpen: true,
             upstream: none,
-            retryAt: iso(14_000),
+            retryAt: iso(140_000),
           }),
         ],
       }),

@@ -1,11 +1,20 @@
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
-/** A port that is free now. */
+/** Above what browsers refuse to open, below what systems give to whoever asks for any port. */
+const LEAST_PORT = 11_000;
+const MOST_PORT = 32_000;
+
+/** A port that is free now, and that no connection or server takes by chance until it is used. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  const address = server.address();
-  await new Promise<void>((closed) => server.close(() => closed()));
-  if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
-  return address.port;
+  for (;;) {
+    const port = randomInt(LEAST_PORT, MOST_PORT);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((tried) => {
+      server.once("error", () => tried(false));
+      server.listen(port, "127.0.0.1", () => tried(true));
+    });
+    await new Promise<void>((closed) => server.close(() => closed()));
+    if (isFree) return port;
+  }
 }

@@ -42,7 +42,7 @@ const MOMENTS: Readonly<Record<string, () => Promise<Brink>>> = {
   },
   "images that are being stored": async () => {
     const job = testJob();
-    await (await job.spoil({ fault: { type: "result", how: "server-error", times: 1 }, times: null })).submit();
+    await (await job.spoil({ fault: { type: "result", how: "server-error", times: 6 }, times: null })).submit();
     await until("the first copy", async () =>
       (await job.ledger()).billed[0]?.downloads.length === 1 ? true : undefined,
     );

@@ -171,7 +171,7 @@ describe.concurrent("storing that is broken off", () => {
 
   it("by a cancel keeps the links: a retry copies, and asks for nothing new", async () => {
     const job = testJob();
-    await (await job.spoil({ fault: { type: "result", how: "server-error", times: 3 }, times: null })).submit();
+    await (await job.spoil({ fault: { type: "result", how: "server-error", times: 8 }, times: null })).submit();
     await storing(job);
     await job.rpc.cancel(null);
     expect((await job.view()).status).toBe("canceled");

@@ -1,0 +1,8 @@
+import { unpackBrowser } from "./browser.ts";
+import { buildPageOnce } from "./product.ts";
+
+/** What all whole-product tests share is made before any of them: they run beside each other. */
+export default async function setup(): Promise<void> {
+  buildPageOnce();
+  await unpackBrowser();
+}
