@@ -175,6 +175,30 @@ describe("submitFiles", () => {
   });
 });
 
+describe("a submission that carries images", () => {
+  it("keeps addresses among files in their place", async () => {
+    const { client, requests } = await start(inTurn(accepted));
+    const address = "https://example.com/a.png";
+    await client.submitFiles({ prompt: "blend" }, [new Blob(["one"]), address, new Blob(["three"])]);
+    const [sent] = requests;
+    if (sent === undefined) throw new Error("nothing was sent");
+    const form = await new Response(new Uint8Array(sent.body), {
+      headers: { "content-type": String(sent.headers["content-type"]) },
+    }).formData();
+    const parts = form.getAll("images").map((part) => (part instanceof File ? part.text() : part));
+    expect(await Promise.all(parts)).toEqual(["one", address, "three"]);
+  });
+
+  it("gets an upload's time, in data URLs too", async () => {
+    const timing = { ...quick, callTimeoutMs: 3_600_000, uploadTimeoutMs: 300 };
+    const { client, requests } = await start(inTurn("hang", accepted, "hang", accepted), { timing });
+    const images = ["https://example.com/a.png", "data:image/png;base64,eA=="];
+    expect(await client.submit("image-from-reference", { prompt: "blend", images })).toEqual(job());
+    expect(await client.submitFiles({ prompt: "blend" }, [new Blob(["x"]), ...images])).toEqual(job());
+    expect(requests).toHaveLength(4);
+  });
+});
+
 describe("answers", () => {
   it("may have fields that are newer than the client", async () => {
     const { client } = await start(inTurn({ body: { ...job(), mood: "good" } }));

@@ -24,7 +24,7 @@ export interface ClientTiming {
   readonly reconnect: ReconnectPolicy;
   /** One try of one call; what is waited on purpose comes on top. */
   readonly callTimeoutMs: number;
-  /** One try of a submission with files. */
+  /** One try of a submission that carries images: as files, or in data URLs. */
   readonly uploadTimeoutMs: number;
   readonly connectTimeoutMs: number;
   /** So long without a message, and the socket is asked whether it lives. */

@@ -5,7 +5,14 @@ import { paths, type Workflow } from "../schemas/paths.ts";
 import { type ApiCall, callApi, parseAnswer, wasRepeated } from "./api-call.ts";
 import { type ClientOptions, type Settings, settingsOf } from "./client-options.ts";
 import { DarkroomProblem } from "./errors.ts";
-import { type FileSubmit, type RequestOf, type SubmitOptions, submitJson, submitMultipart } from "./submission.ts";
+import {
+  type FileSubmit,
+  type ReferenceImage,
+  type RequestOf,
+  type SubmitOptions,
+  submitJson,
+  submitMultipart,
+} from "./submission.ts";
 import { waitForJob } from "./wait-for-job.ts";
 import { type FeedOptions, watchFeed } from "./watch-feed.ts";
 import { type JobTarget, jobPath, type WatchOptions, watchJob } from "./watch-job.ts";
@@ -35,8 +42,12 @@ export interface ListOptions extends CallOptions {
 export interface DarkroomClient {
   /** Makes one job, however often the call had to be repeated. */
   submit<W extends Workflow>(workflow: W, request: RequestOf[W], options?: SubmitOptions): Promise<Job>;
-  /** `image-from-reference` with files in place of addresses. */
-  submitFiles(request: FileSubmit, files: Iterable<Blob> | ArrayLike<Blob>, options?: SubmitOptions): Promise<Job>;
+  /** `image-from-reference` with files, and with addresses among them where there are any; in the order given. */
+  submitFiles(
+    request: FileSubmit,
+    images: Iterable<ReferenceImage> | ArrayLike<ReferenceImage>,
+    options?: SubmitOptions,
+  ): Promise<Job>;
   get(id: string, options?: CallOptions): Promise<Job>;
   /** Long-polls until the job is done, however long that takes. */
   wait(id: string, options?: CallOptions): Promise<Job>;
@@ -76,8 +87,8 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
 
   return {
     submit: (workflow, request, submitOptions = {}) => submitJson(settings, workflow, request, submitOptions),
-    submitFiles: (request, files, submitOptions = {}) =>
-      submitMultipart(settings, request, Array.from(files), submitOptions),
+    submitFiles: (request, images, submitOptions = {}) =>
+      submitMultipart(settings, request, Array.from(images), submitOptions),
     get,
     wait: (id, { signal } = {}) => waitForJob(settings, id, signal),
     list: (listOptions = {}) => listPage(settings, listOptions),

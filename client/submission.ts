@@ -24,8 +24,11 @@ export interface RequestOf {
   readonly "image-from-reference": ReferenceSubmit;
 }
 
-/** A reference image as bytes, where `submit` takes addresses: `File`s of an input element are `Blob`s. */
+/** All of a reference submission but its images. */
 export type FileSubmit = Omit<ReferenceSubmit, "images">;
+
+/** A reference image: its bytes (`File`s of an input element are `Blob`s), or an address as `submit` takes it. */
+export type ReferenceImage = Blob | string;
 
 /** Submits by JSON. See `DarkroomClient.submit`. */
 export function submitJson<W extends Workflow>(
@@ -34,17 +37,19 @@ export function submitJson<W extends Workflow>(
   request: RequestOf[W],
   options: SubmitOptions,
 ): Promise<Job> {
-  return submitBody(settings, workflow, JSON.stringify(request), settings.timing.callTimeoutMs, options);
+  const { callTimeoutMs, uploadTimeoutMs } = settings.timing;
+  const isUpload = "images" in request && request.images.some((image) => /^data:/i.test(image));
+  return submitBody(settings, workflow, JSON.stringify(request), isUpload ? uploadTimeoutMs : callTimeoutMs, options);
 }
 
-/** Submits files by multipart. See `DarkroomClient.submitFiles`. */
+/** Submits files, and addresses among them, by multipart. See `DarkroomClient.submitFiles`. */
 export function submitMultipart(
   settings: Settings,
   request: FileSubmit,
-  files: readonly Blob[],
+  images: readonly ReferenceImage[],
   options: SubmitOptions,
 ): Promise<Job> {
-  const form = formOf(request, files);
+  const form = formOf(request, images);
   return submitBody(settings, "image-from-reference", form, settings.timing.uploadTimeoutMs, options);
 }
 
@@ -74,15 +79,16 @@ async function submitBody(
   return parseAnswer(await callApi(settings, call), Job);
 }
 
-/** Fields by their JSON names, what is not text as JSON; files under `images`, in order. */
-export function formOf(request: FileSubmit, files: readonly Blob[]): FormData {
+/** Fields by their JSON names, what is not text as JSON; files and addresses under `images`, in order. */
+function formOf(request: FileSubmit, images: readonly ReferenceImage[]): FormData {
   const form = new FormData();
   for (const [name, value] of Object.entries(request)) {
     if (value === undefined) continue;
     form.append(name, typeof value === "string" ? value : JSON.stringify(value));
   }
-  files.forEach((file, index) => {
-    form.append("images", file, file instanceof File ? file.name : `image-${index + 1}`);
+  images.forEach((image, index) => {
+    if (typeof image === "string") form.append("images", image);
+    else form.append("images", image, image instanceof File ? image.name : `image-${index + 1}`);
   });
   return form;
 }

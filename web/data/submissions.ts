@@ -1,5 +1,5 @@
 import { wasRepeated } from "../../client/api-call.ts";
-import type { SubmitOptions } from "../../client/submission.ts";
+import type { ReferenceImage, SubmitOptions } from "../../client/submission.ts";
 import type { Job } from "../../schemas/job.ts";
 import type { ModelInfo } from "../../schemas/limits.ts";
 import type { Draft, DraftImage } from "../state/draft.ts";
@@ -77,32 +77,17 @@ async function submitReferences(
   images: readonly DraftImage[],
   options: SubmitOptions,
 ): Promise<Job> {
-  const files = await Promise.all(images.map(fileOf));
-  const onlyFiles = files.filter((file) => file !== null);
-  if (onlyFiles.length === images.length) return darkroom.submitFiles(fields, onlyFiles, options);
-  const sources = await Promise.all(
-    images.map((image, index) => (image.kind === "url" ? image.url.trim() : dataUrl(files[index] ?? null))),
-  );
-  return darkroom.submit("image-from-reference", { ...fields, images: sources }, options);
+  const sources = await Promise.all(images.map(sourceOf));
+  const addresses = sources.filter((source) => typeof source === "string");
+  if (addresses.length < sources.length) return darkroom.submitFiles(fields, sources, options);
+  return darkroom.submit("image-from-reference", { ...fields, images: addresses }, options);
 }
 
-/** The file of an image; null for an address. */
-async function fileOf(image: DraftImage): Promise<File | null> {
-  if (image.kind === "url") return null;
+async function sourceOf(image: DraftImage): Promise<ReferenceImage> {
+  if (image.kind === "url") return image.url.trim();
   const file = await readFile(image.key);
   if (file === null) throw new TypeError(`${image.name} is no longer in this browser: add it again`);
   return file;
-}
-
-function dataUrl(file: File | null): Promise<string> {
-  return new Promise((resolve, reject) => {
-    if (file === null) return reject(new TypeError("an image is missing"));
-    const reader = new FileReader();
-    // `readAsDataURL` gives a string, or an error.
-    reader.onload = () => resolve(reader.result as string);
-    reader.onerror = () => reject(reader.error);
-    reader.readAsDataURL(file);
-  });
 }
 
 function readSent(): Sent[] {
