@@ -183,6 +183,32 @@ describe("signing in", () => {
     expect(await page.evaluate(() => "ofStudio" in window)).toBe(false);
   });
 
+  it("asks an operator for whom, when a job is asked again whose client is not known", async () => {
+    const response = await fetch(`${guarded.baseUrl}/api/workflows/image-from-text`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+      body: JSON.stringify({ prompt: "of a client that is not told" }),
+    });
+    const { id } = (await response.json()) as { id: string };
+    await page.goto(guarded.baseUrl);
+    await page.getByLabel("Token").fill(OPERATOR_TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    const client = page.getByLabel("For client");
+    await client.fill("another");
+    // Opened by its link, a job comes without the list that tells its client.
+    await page.goto(`${guarded.baseUrl}/jobs/${id}`);
+    await page.getByRole("button", { name: "Again with changes" }).click();
+    await page.getByLabel("Prompt", { exact: true }).waitFor();
+    expect(await client.inputValue()).toBe("");
+    await page.getByRole("button", { name: "Develop" }).click();
+    await page.getByText("Name the client that the image is for.").waitFor();
+    // From the list its client is known.
+    await page.getByRole("link", { name: "of a client that is not told" }).first().click();
+    await page.getByRole("button", { name: "Again with changes" }).click();
+    await page.getByLabel("Prompt", { exact: true }).waitFor();
+    expect(await client.inputValue()).toBe("studio");
+  });
+
   it("keeps an operator's list up to date without a feed: what is deleted goes, and what is old goes on", async () => {
     const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
     const submit = async (prompt: string) => {

@@ -17,8 +17,8 @@ export async function composeAgain(job: Job): Promise<void> {
     }),
   );
   const images = found.filter((image) => image !== null);
-  const client = jobList.get().jobs.get(job.id)?.client ?? null;
-  if (isOperator.get() && client !== null) chooseClient(client);
+  // Where it is not known whose job it is, the form asks: whoever was chosen before may be another.
+  if (isOperator.get()) chooseClient(jobList.get().jobs.get(job.id)?.client ?? "");
   changeDraft({ type: "replace", draft: { ...draft, images } });
   const lost = draft.images.length - images.length;
   if (lost > 0)
