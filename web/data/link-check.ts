@@ -11,7 +11,7 @@ export function untilLinkCheck(): AbortSignal {
 }
 
 /** Has every followed connection opened anew. */
-export function checkLinks(): void {
+function checkLinks(): void {
   const last = current;
   current = new AbortController();
   last.abort(new DOMException("the network may have changed", "AbortError"));

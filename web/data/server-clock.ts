@@ -10,7 +10,7 @@ export function learnServerTime(serverTime: string, askedAtMs: number, cameAtMs:
   offsetMs = serverMs - (askedAtMs + cameAtMs) / 2;
 }
 
-export function serverNowMs(): number {
+function serverNowMs(): number {
   return Date.now() + offsetMs;
 }
 

@@ -3,6 +3,7 @@ import field from "../../components/field.module.css";
 import { changeDraft } from "../../data/draft-store.ts";
 import type { Draft } from "../../state/draft.ts";
 import { modelsFor, priceWords, quotaWords } from "../../state/model-words.ts";
+import { capitalised } from "../../state/sentence.ts";
 
 interface ModelChoiceProps {
   readonly draft: Draft;
@@ -31,13 +32,9 @@ export function ModelChoice({ draft, model, models }: ModelChoiceProps) {
         ))}
       </select>
       <p id="model-words" className={field.hint}>
-        {sentence(quotaWords(model.quota))} for the whole account, {priceWords(model.priceClass)} per image
+        {capitalised(quotaWords(model.quota))} for the whole account, {priceWords(model.priceClass)} per image
         {model.maxN === 1 && ", one image a job"}.
       </p>
     </div>
   );
-}
-
-function sentence(words: string): string {
-  return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -6,9 +6,7 @@ import { notify } from "../../data/notices.ts";
 import { submitDraft, useIsSending } from "../../data/submissions.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type FailureWords, failureWords } from "../../state/failure-words.ts";
-
-/** How long the button says that the job is in line before it offers the next one. */
-const TAKEN_MS = 2_000;
+import { SAME_PRESS_MS } from "../../state/submission-key.ts";
 
 /** As much of a prompt as tells which submission is meant. */
 const NAMED_CHARS = 40;
@@ -16,14 +14,14 @@ const NAMED_CHARS = 40;
 /** Sends drafts; what became of the last press is told in the form, of an earlier one in a notice that names it. */
 export function useSubmission(draft: Draft, model: ModelInfo, client: string | null) {
   const [failure, setFailure] = useState<FailureWords | null>(null);
-  /** The press whose job is in line; null once that was said for long enough. */
+  /** The press whose job is in line; null once another press would make the next one. */
   const [taken, setTaken] = useState<object | null>(null);
   const lastPress = useRef<object | null>(null);
   const busy = useIsSending(draft, model, client);
 
   useEffect(() => {
     if (taken === null) return;
-    const timer = setTimeout(() => setTaken(null), TAKEN_MS);
+    const timer = setTimeout(() => setTaken(null), SAME_PRESS_MS);
     return () => clearTimeout(timer);
   }, [taken]);
   useEffect(() => {

@@ -49,7 +49,7 @@ export function JobFacts({ job }: { readonly job: Job }) {
         </Fact>
         {images.map((image) => (
           <Fact key={image.index} term={images.length > 1 ? `Result ${image.index + 1}` : "Result"}>
-            {`${image.width}×${image.height}, ${bytesWords(image.bytes)}, ${image.contentType.replace("image/", "").toUpperCase()}`}
+            {`${image.width}×${image.height}, ${bytesWords(image.bytes)}, ${kindWords(image.contentType)}`}
           </Fact>
         ))}
         {metadata.map(([key, value]) => (
@@ -90,7 +90,7 @@ function Input({ image }: { readonly image: InputImage }) {
 function Upload({ image }: { readonly image: Extract<InputImage, { kind: "upload" }> }) {
   const address = useKeptFileUrl(image.sha256);
   const [unshown, setUnshown] = useState<string | null>(null);
-  const kind = image.contentType.replace("image/", "").toUpperCase();
+  const kind = kindWords(image.contentType);
   const words = `${kind}, ${image.width}×${image.height}, ${bytesWords(image.bytes)}`;
   return (
     <>
@@ -107,6 +107,11 @@ function Upload({ image }: { readonly image: Extract<InputImage, { kind: "upload
       {words}
     </>
   );
+}
+
+/** `PNG`, `JPEG`. */
+function kindWords(contentType: string): string {
+  return contentType.replace("image/", "").toUpperCase();
 }
 
 function choiceWords(value: boolean | null): string {
