@@ -23,7 +23,6 @@ export default defineConfig(async () => {
             exclude: ["**/*.workers.test.ts", "**/node_modules/**"],
             testTimeout: 30_000,
             expect: PATIENT,
-            maxWorkers: 2,
           },
         },
         {

@@ -2,11 +2,11 @@
  * `npm test`: everything that must hold, in one run: format, lint, types, the page's build, every test, the dry-run
  * deploy. Each step runs even when an earlier one failed; the closing line counts all of it.
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 
 const ARTIFACTS = ".artifacts";
-const REPORT = `${ARTIFACTS}/tests.json`;
 
 interface Count {
   readonly passed: number;
@@ -36,12 +36,32 @@ function step(title: string, command: string, ...args: string[]): Count {
   return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 };
 }
 
-function tests(...args: string[]): Count {
-  rmSync(REPORT, { force: true });
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORT}`];
-  const ok = run("tests", "vitest", ["run", ...reporters, ...args]);
+/** One run of vitest. `isAside`: what it says is told when it has ended, so that two runs at once do not talk at once. */
+async function tests(name: string, args: readonly string[], isAside = false): Promise<Count> {
+  const reportPath = `${ARTIFACTS}/${name.replaceAll(" ", "-")}.json`;
+  rmSync(reportPath, { force: true });
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportPath}`];
+  const all = ["run", ...reporters, ...args];
+  console.log(`\n── ${name}: vitest ${all.join(" ")}`);
+  const startedAtMs = Date.now();
+  const env = { ...process.env, NO_COLOR: "1" };
+  const child = spawn("vitest", all, { stdio: ["inherit", ...(isAside ? ASIDE : ALOUD)], env });
+  const said: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (bytes: Buffer) => said.push(bytes));
+  const [status] = (await once(child, "close")) as [number | null];
+  process.stdout.write(Buffer.concat(said));
+  const ok = status === 0;
+  const took = ((Date.now() - startedAtMs) / 1000).toFixed(1);
+  console.log(`── ${name}: ${ok ? "ok" : `failed (exit ${status})`} after ${took} s`);
+  return counted(reportPath, ok);
+}
+
+const ASIDE = ["pipe", "pipe"] as const;
+const ALOUD = ["inherit", "inherit"] as const;
+
+function counted(reportPath: string, ok: boolean): Count {
   try {
-    const report = JSON.parse(readFileSync(REPORT, "utf8")) as Report;
+    const report = JSON.parse(readFileSync(reportPath, "utf8")) as Report;
     // A file that could not even be loaded has no test to fail, and counts as one.
     const broken = report.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0);
     const failed = report.numFailedTests + broken.length;
@@ -55,6 +75,15 @@ function tests(...args: string[]): Count {
     console.error(`no report of the tests: ${String(error)}`);
     return { passed: 0, failed: 1, skipped: 0 };
   }
+}
+
+/** Everything, or what the arguments choose. The whole product's tests mostly wait, so the others run beside them. */
+async function allTests(args: readonly string[]): Promise<Count[]> {
+  if (args.length > 0) return [await tests("tests", args)];
+  return Promise.all([
+    tests("product tests", ["--project", "product"]),
+    tests("unit and workers tests", ["--project", "unit", "--project", "workers"], true),
+  ]);
 }
 
 /** The runtime that the dev dependency `node` brings must be the one in use, whatever the machine has. */
@@ -75,7 +104,7 @@ const counts = [
   step("types", "npm", "run", "--silent", "typecheck"),
   step("known holes", "npm", "run", "--silent", "audit"),
   step("page", "npm", "run", "--silent", "build"),
-  tests(...process.argv.slice(2)),
+  ...(await allTests(process.argv.slice(2))),
   step("dry-run deploy", "npm", "run", "--silent", "check:deploy"),
 ];
 const total = (pick: (count: Count) => number) => counts.reduce((sum, count) => sum + pick(count), 0);
