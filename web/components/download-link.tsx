@@ -1,5 +1,5 @@
 import type { MouseEvent, ReactNode } from "react";
-import { saveImage } from "../data/save-image.ts";
+import { saveImage } from "../data/job-actions.ts";
 import { ButtonLink, type ButtonLook } from "./button.tsx";
 
 interface DownloadLinkProps {

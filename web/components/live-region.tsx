@@ -1,4 +1,4 @@
-import { announcement } from "../data/announcer.ts";
+import { announcement } from "../data/notices.ts";
 import { useStore } from "../data/store.ts";
 
 /** Where screen readers hear of what changes by itself. One for the whole page, there from the start. */

@@ -1,4 +1,4 @@
-import { useJobSides } from "../data/job-sides.ts";
+import { useJobSides } from "../data/limits.ts";
 import { type ListedJob, shapeOf } from "../state/listed-job.ts";
 import { sheetColumns } from "../state/print-look.ts";
 import { toneOf } from "../state/standing.ts";

@@ -1,7 +1,7 @@
 import { Dialog } from "@base-ui/react/dialog";
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import type { OutputImage } from "../../schemas/job.ts";
-import { FIT, fitScale, scaleWords, stepScale } from "../state/zoom.ts";
+import { FIT, fitScale, scaleWords, stepScale } from "../state/print-look.ts";
 import { Button } from "./button.tsx";
 import { Icon } from "./icon.tsx";
 import styles from "./viewer.module.css";

@@ -1,8 +1,7 @@
 import type { Health } from "../../schemas/limits.ts";
 import { isMisconfigured, isSignedOut } from "../state/failure-words.ts";
-import { readStored, writeStored } from "./browser-storage.ts";
+import { CLIENT_NAME, forgetPrivate, readStored, writeStored } from "./browser-storage.ts";
 import { darkroom } from "./darkroom.ts";
-import { CLIENT_NAME, forgetPrivate } from "./private-data.ts";
 import { learnServerTime } from "./server-clock.ts";
 import { createStore } from "./store.ts";
 

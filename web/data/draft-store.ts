@@ -1,6 +1,5 @@
 import { type Draft, type DraftAction, parseDraft, reduceDraft } from "../state/draft.ts";
-import { readStored, writeStored } from "./browser-storage.ts";
-import { DRAFT_NAME } from "./private-data.ts";
+import { DRAFT_NAME, readStored, writeStored } from "./browser-storage.ts";
 import { createStore } from "./store.ts";
 
 export const draft = createStore<Draft>(parseDraft(readStored(DRAFT_NAME)));

@@ -1,3 +1,5 @@
+import { useEffect, useState } from "react";
+
 /**
  * Reference images of drafts, in this browser's own database, so that a draft survives a reload and "again with changes" finds
  * its images. Keyed by the SHA-256 of the bytes, which is also how a job names its uploads.
@@ -104,4 +106,25 @@ export function randomKey(): string {
 
 function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** An address to show a file from that this browser keeps; null until it is read, and when the browser has it no more. */
+export function useKeptFileUrl(key: string | null): string | null {
+  const [address, setAddress] = useState<string | null>(null);
+  useEffect(() => {
+    if (key === null) return;
+    let left = false;
+    let made: string | null = null;
+    void readFile(key).then((file) => {
+      if (left || file === null) return;
+      made = URL.createObjectURL(file);
+      setAddress(made);
+    });
+    return () => {
+      left = true;
+      if (made !== null) URL.revokeObjectURL(made);
+      setAddress(null);
+    };
+  }, [key]);
+  return address;
 }

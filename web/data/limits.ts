@@ -1,5 +1,6 @@
 import { useEffect } from "react";
-import type { Limits } from "../../schemas/limits.ts";
+import type { LaneBlock, Limits } from "../../schemas/limits.ts";
+import { type ListedJob, type Sides, sidesOfJob } from "../state/listed-job.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { createStore, useStore } from "./store.ts";
@@ -48,4 +49,14 @@ export function useLimits(): Limits | null {
 /** Why the limits are missing or old; null while they are fresh. */
 export function useLimitsFailure(): unknown {
   return useStore(limitsFailure);
+}
+
+/** Why the lane of a model starts nothing, as last told; null while it does, or where that is not known. */
+export function useLaneBlock(model: string): LaneBlock | null {
+  return useStore(limits)?.lanes.find((lane) => lane.model === model)?.blocked ?? null;
+}
+
+/** The sides of a job's images, as far as anything tells them; null where the model decides. */
+export function useJobSides(job: Pick<ListedJob, "model" | "size" | "output">): Sides | null {
+  return sidesOfJob(job, useStore(limits)?.models ?? []);
 }

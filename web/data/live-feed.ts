@@ -1,13 +1,13 @@
 import { DarkroomProblem } from "../../client/errors.ts";
 import type { ConnectionState } from "../../client/follow.ts";
+import { worstConnection } from "../state/connection.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom, onUnanswered } from "./darkroom.ts";
 import { doubtLinks, pauseUntil, untilLinkCheck } from "./link-check.ts";
 import { ListRounds } from "./list-round.ts";
-import { forgetJob } from "./live-jobs.ts";
+import { forgetJob, learnSoon, learnTold } from "./live-jobs.ts";
 import { isOperator } from "./operator.ts";
 import { createStore } from "./store.ts";
-import { learnSoon, learnTold } from "./told-jobs.ts";
 
 /** Before the feed is given up as broken and opened again; the client itself reconnects far sooner where that helps. */
 const REOPEN_MS = 5_000;
@@ -90,3 +90,15 @@ async function followLists(signal: AbortSignal): Promise<void> {
     await pauseUntil(ROUND_MS, until);
   }
 }
+
+/** How the connection of the job that is looked at fares; live when none is. */
+export const watchedState = createStore<ConnectionState>("live");
+
+/** What the lamp tells: the page is only as fresh as the worse of its connections. */
+export const connection = createStore<ConnectionState>("connecting");
+
+function update(): void {
+  connection.set(worstConnection([feedState.get(), watchedState.get()]));
+}
+feedState.subscribe(update);
+watchedState.subscribe(update);

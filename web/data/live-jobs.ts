@@ -1,5 +1,4 @@
-import type { Job } from "../../schemas/job.ts";
-import { announcementOf } from "../state/announcement.ts";
+import type { Job, JobSummary } from "../../schemas/job.ts";
 import {
   EMPTY_LIST,
   type Filter,
@@ -10,8 +9,9 @@ import {
   STATUSES_OF,
 } from "../state/job-list.ts";
 import { type ListedJob, listedFromJob } from "../state/listed-job.ts";
-import { announce } from "./announcer.ts";
+import { announcementOf } from "../state/standing.ts";
 import { darkroom } from "./darkroom.ts";
+import { announce } from "./notices.ts";
 import { createStore } from "./store.ts";
 
 /** Jobs a page of the list: about two screens of a laptop. */
@@ -64,4 +64,22 @@ async function loadPage(filter: Filter, cursor: string | null, part: "first" | "
   const workflow = filter.workflow ?? undefined;
   const page = await darkroom.list({ status: statuses, workflow, limit: PAGE_JOBS, cursor: cursor ?? undefined });
   dispatch({ type: "page", filter, jobs: page.jobs, nextCursor: page.nextCursor, part, cursor });
+}
+
+/** Shorter than anybody sees, and long enough for what comes in one go after an outage. */
+const GATHER_MS = 30;
+
+let told: JobSummary[] = [];
+
+/** Learns a job that the feed tells of within a moment, together with others: hundreds may come at once after an outage. */
+export function learnSoon(job: JobSummary): void {
+  if (told.length === 0) setTimeout(learnTold, GATHER_MS);
+  told.push(job);
+}
+
+/** Learns at once what the feed has told so far: whatever must come after it may now be done. */
+export function learnTold(): void {
+  const jobs = told;
+  told = [];
+  if (jobs.length > 0) learnJobs(jobs);
 }

@@ -1,6 +1,5 @@
 import { OPERATOR_NAME } from "../../schemas/limits.ts";
-import { readStored, writeStored } from "./browser-storage.ts";
-import { CLIENT_NAME, FOR_CLIENT_NAME } from "./private-data.ts";
+import { CLIENT_NAME, FOR_CLIENT_NAME, readStored, writeStored } from "./browser-storage.ts";
 import { createStore, useStore } from "./store.ts";
 
 /**

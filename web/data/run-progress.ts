@@ -1,7 +1,6 @@
 import { useEffect } from "react";
-import { type Estimate, estimateProgress, neverBack, type Shown } from "../state/progress.ts";
-import type { RunningAttempt } from "../state/running-attempt.ts";
-import { typicalDurationMs } from "../state/typical-duration.ts";
+import type { RunningAttempt } from "../state/progress.ts";
+import { type Estimate, estimateProgress, neverBack, type Shown, typicalDurationMs } from "../state/progress.ts";
 import { limits } from "./limits.ts";
 import { jobList } from "./live-jobs.ts";
 import { useServerNowWhile } from "./server-clock.ts";

@@ -5,11 +5,10 @@ import type { ModelInfo } from "../../schemas/limits.ts";
 import type { Draft, DraftImage } from "../state/draft.ts";
 import { type RequestFields, requestFields } from "../state/draft-request.ts";
 import { mayForgetKey, parseSent, type Sent, submissionFor, withSent } from "../state/submission-key.ts";
-import { readStored, writeStored } from "./browser-storage.ts";
+import { readStored, SENT_NAME, writeStored } from "./browser-storage.ts";
 import { darkroom } from "./darkroom.ts";
 import { randomKey, readFile } from "./file-store.ts";
 import { learnJob } from "./live-jobs.ts";
-import { SENT_NAME } from "./private-data.ts";
 import { createStore, useStore } from "./store.ts";
 
 /** What is sent of a draft. */

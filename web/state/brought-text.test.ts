@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isMeantAsText } from "./brought-text.ts";
+import { isMeantAsText } from "./draft.ts";
 
 describe("text that came along with files", () => {
   it.each([

@@ -1,10 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { ModelInfo } from "../../schemas/limits.ts";
 import { ReferenceSubmit, TextSubmit } from "../../schemas/submit.ts";
-import { curlLine, shellQuote } from "./curl-line.ts";
 import { type Draft, FRESH_DRAFT, parseDraft, reduceDraft } from "./draft.ts";
 import { checkDraft } from "./draft-check.ts";
-import { parseSeed, requestFields } from "./draft-request.ts";
+import { curlLine, parseSeed, requestFields, shellQuote } from "./draft-request.ts";
 
 function model(change: Partial<ModelInfo> = {}): ModelInfo {
   return {

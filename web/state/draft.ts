@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Job } from "../../schemas/job.ts";
 import { OnUncertain, Priority } from "../../schemas/job.ts";
 import { WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
 
@@ -102,4 +103,52 @@ export function reduceDraft(draft: Draft, action: DraftAction): Draft {
 /** Equal for the same picture; a key for lists. */
 export function imageIdentity(image: DraftImage): string {
   return image.kind === "url" ? image.url : image.key;
+}
+
+/**
+ * A draft that asks for what a job asked for. Uploads are named by their SHA-256: whoever uses the draft must see which of them
+ * this browser still has.
+ */
+export function draftFromJob(job: Pick<Job, "workflow" | "model" | "request">): Draft {
+  const { request } = job;
+  return {
+    ...FRESH_DRAFT,
+    workflow: job.workflow,
+    model: job.model,
+    prompt: request.prompt,
+    negativePrompt: request.negativePrompt ?? "",
+    size: request.size,
+    n: request.n,
+    seed: request.seed === null ? "" : String(request.seed),
+    promptExtend: request.promptExtend,
+    watermark: request.watermark ?? false,
+    priority: request.priority,
+    onUncertain: request.onUncertain,
+    images: request.images.map((image, index): DraftImage => {
+      if (image.kind === "url") return image;
+      const { sha256, contentType, bytes } = image;
+      return { kind: "file", key: sha256, name: `Image ${index + 1}`, contentType, bytes };
+    }),
+  };
+}
+
+/**
+ * Whether text that came along with files is what someone wants to have pasted. Pure. Spreadsheets and slides bring a picture of
+ * their text; file managers bring the names or paths of the files as text.
+ */
+export function isMeantAsText(text: string, fileNames: readonly string[]): boolean {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
+  return lines.some((line) => !fileNames.includes(lastStep(line.trim())));
+}
+
+/** The last step of a path or `file:` address; of any other text the whole. */
+function lastStep(line: string): string {
+  const isAddress = line.startsWith("file://");
+  const step = isAddress || /^(\/|[a-z]:\\)/i.test(line) ? (line.split(/[/\\]/).at(-1) ?? line) : line;
+  if (!isAddress) return step;
+  try {
+    return decodeURIComponent(step);
+  } catch {
+    return step;
+  }
 }

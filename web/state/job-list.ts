@@ -1,6 +1,8 @@
 import type { JobStatus } from "../../schemas/job.ts";
 import type { Workflow } from "../../schemas/paths.ts";
+import { WORKFLOWS } from "../../schemas/paths.ts";
 import type { ListedJob } from "./listed-job.ts";
+import { dayWords } from "./time-words.ts";
 
 /** Which jobs are shown. */
 export type Show = "all" | "active" | "ready" | "failed";
@@ -173,4 +175,44 @@ export function listingOf(state: JobListState, filter: Filter): Listing {
     loaded: depth !== undefined,
     ended: depth?.ended ?? false,
   };
+}
+
+export interface DayGroup {
+  readonly day: string;
+  readonly jobs: readonly ListedJob[];
+}
+
+/** Jobs, which come newest first, by the reader's own day; the order stays. */
+export function groupByDay(jobs: readonly ListedJob[], nowMs: number): DayGroup[] {
+  const groups: { day: string; jobs: ListedJob[] }[] = [];
+  for (const job of jobs) {
+    const day = dayWords(Date.parse(job.createdAt), nowMs);
+    const last = groups.at(-1);
+    if (last !== undefined && last.day === day) last.jobs.push(job);
+    else groups.push({ day, jobs: [job] });
+  }
+  return groups;
+}
+
+/** The filter in an address's query, like `show=failed&workflow=image-from-text`; what it does not know means all. */
+export function filterFromSearch(search: string): Filter {
+  const query = new URLSearchParams(search);
+  const show = query.get("show");
+  const workflow = query.get("workflow");
+  return {
+    show: isShow(show) ? show : "all",
+    workflow: WORKFLOWS.find((known) => known === workflow) ?? null,
+  };
+}
+
+/** The query of a filter with its question mark; empty for all jobs. */
+export function searchFromFilter(filter: Filter): string {
+  const query = new URLSearchParams();
+  if (filter.show !== "all") query.set("show", filter.show);
+  if (filter.workflow !== null) query.set("workflow", filter.workflow);
+  return query.size === 0 ? "" : `?${query}`;
+}
+
+function isShow(text: string | null): text is Show {
+  return text !== null && Object.hasOwn(STATUSES_OF, text);
 }

@@ -1,5 +1,7 @@
 import type { LaneReport, ModelInfo, Quota } from "../../schemas/limits.ts";
 import type { Workflow } from "../../schemas/paths.ts";
+import type { Draft } from "./draft.ts";
+import { ratioLabel, sidesOf } from "./sizes.ts";
 import { countdownWords, durationWords } from "./time-words.ts";
 
 /** A quota as people say it: `2 starts a minute`, `5 starts a second, 2 at a time`. */
@@ -62,4 +64,18 @@ export const CUT_OFF_OUTLOOK = "The server is out of reach: when a job would sta
 function waitReason({ pace, queued }: LaneReport): string {
   if (pace < 1) return `, since upstream throttled: the lane is at ${Math.round(pace * 100)} % of its pace`;
   return queued === 0 ? ", when the quota allows the next start" : "";
+}
+
+/** A draft's settings at a glance, for where they are folded away: `16:9 · 2 images · seed 42 · qwen-image-max`. */
+export function settingsWords(draft: Draft, model: ModelInfo): string {
+  const parts: string[] = [];
+  if (model.sizes.kind !== "none") {
+    const sides = sidesOf(draft.size ?? model.sizes.default ?? "");
+    parts.push(sides === null ? "size left open" : ratioLabel(sides.width, sides.height));
+  }
+  const count = Math.min(draft.n, model.maxN);
+  if (count > 1) parts.push(`${count} images`);
+  if (model.supports.seed && draft.seed.trim() !== "") parts.push(`seed ${draft.seed.trim()}`);
+  parts.push(model.model);
+  return parts.join(" · ");
 }

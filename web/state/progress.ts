@@ -1,3 +1,7 @@
+import type { Job } from "../../schemas/job.ts";
+import type { LaneReport } from "../../schemas/limits.ts";
+import type { ListedJob } from "./listed-job.ts";
+
 /** How far a running attempt is, estimated from what attempts usually take. Pure. */
 
 /** Where an attempt stands when it has taken as long as usual; the rest is crept towards and never reached. */
@@ -43,4 +47,55 @@ export interface Shown {
 /** What to show next: never less than was shown of the same run, however the estimate moved; a new run begins anew. */
 export function neverBack(shown: Shown | null, run: string, fraction: number): Shown {
   return shown !== null && shown.run === run && shown.fraction >= fraction ? shown : { run, fraction };
+}
+
+/** A running attempt, as both a summary and a full job can tell it. */
+export interface RunningAttempt {
+  readonly jobId: string;
+  readonly model: string;
+  readonly attempt: number;
+  /** Epoch ms, by the server's clock. */
+  readonly startedAtMs: number;
+  readonly storing: boolean;
+}
+
+/** The attempt that a listed job is at; null while none runs. Its start is the last thing that happened. */
+export function listedRun(job: ListedJob): RunningAttempt | null {
+  return job.status === "running" ? runOf(job, job.attempts, job.updatedAt) : null;
+}
+
+/** The attempt that a job is at; null while none runs. */
+export function jobRun(job: Job): RunningAttempt | null {
+  const { attempts, updatedAt } = job;
+  return job.status === "running" ? runOf(job, attempts.length, attempts.at(-1)?.startedAt ?? updatedAt) : null;
+}
+
+function runOf(job: Pick<Job, "id" | "model" | "phase">, attempt: number, startedAt: string): RunningAttempt {
+  const { id, model, phase } = job;
+  return { jobId: id, model, attempt, startedAtMs: Date.parse(startedAt), storing: phase === "storing" };
+}
+
+/** A recorded qwen-image-max call took 16.5 s and the vendor's examples 19 to 25 s; used until anything was observed. */
+export const FALLBACK_DURATION_MS = 25_000;
+
+/**
+ * What one attempt of a model usually takes, in ms: what its lane observed, else the median of the finished jobs at hand that
+ * needed a single attempt, else a constant.
+ */
+export function typicalDurationMs(
+  model: string,
+  lanes: readonly Pick<LaneReport, "model" | "typicalDurationMs">[],
+  jobs: Iterable<Pick<ListedJob, "model" | "status" | "attempts" | "startedAt" | "finishedAt">>,
+): number {
+  const observed = lanes.find((lane) => lane.model === model)?.typicalDurationMs ?? null;
+  if (observed !== null && observed > 0) return observed;
+  const durationsMs: number[] = [];
+  for (const job of jobs) {
+    if (job.model !== model || job.status !== "succeeded" || job.attempts !== 1) continue;
+    if (job.startedAt === null || job.finishedAt === null) continue;
+    const durationMs = Date.parse(job.finishedAt) - Date.parse(job.startedAt);
+    if (durationMs > 0) durationsMs.push(durationMs);
+  }
+  durationsMs.sort((a, b) => a - b);
+  return durationsMs[Math.floor(durationsMs.length / 2)] ?? FALLBACK_DURATION_MS;
 }

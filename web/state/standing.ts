@@ -1,7 +1,7 @@
+import type { Job, JobErrorCode } from "../../schemas/job.ts";
 import type { LaneBlock } from "../../schemas/limits.ts";
 import type { ListedJob } from "./listed-job.ts";
-import { withLocalTimes } from "./local-times.ts";
-import { asSentence, capitalised } from "./sentence.ts";
+import { asSentence, capitalised, withLocalTimes } from "./sentence.ts";
 import { countdownWords } from "./time-words.ts";
 
 /** How a job is doing, coarsely: what colours, icons and filters go by. */
@@ -126,4 +126,63 @@ export function ordinal(position: number): string {
   const teens = position % 100 >= 11 && position % 100 <= 13;
   const ending = teens ? "th" : (["th", "st", "nd", "rd"][position % 10] ?? "th");
   return `${position}${ending}`;
+}
+
+/** What went wrong in the words that one line of a card holds; what can be done about it needs the rest. */
+export const BRIEF_FAILURES: Readonly<Record<JobErrorCode, string>> = {
+  attempts_exhausted: "No attempt succeeded",
+  deadline_exceeded: "Not done by its deadline",
+  outcome_uncertain: "An attempt got no answer",
+  result_lost: "The images were lost",
+  content_rejected: "Refused by the content check",
+  invalid_request: "The request was refused",
+  invalid_image: "An image cannot be used",
+  image_unreachable: "An image cannot be fetched",
+  model_unavailable: "The model is not to be had",
+  upstream_rejected: "Refused by upstream",
+};
+
+/** Failures that the same request meets again: what was asked for must change first. */
+const LASTING: ReadonlySet<string | undefined> = new Set([
+  "content_rejected",
+  "invalid_request",
+  "invalid_image",
+  "image_unreachable",
+]);
+
+/** Whether a failed job is better asked again with changes than tried again as it is. */
+export function wantsChanges({ error }: Pick<Job, "error">): boolean {
+  return LASTING.has(error?.code);
+}
+
+/** As much of a prompt as tells jobs apart when it is read aloud. */
+const SPOKEN_PROMPT_CHARS = 40;
+
+/** What to tell a screen reader when a job went from one state to another; null when it is not worth a word. */
+export function announcementOf(before: ListedJob | undefined, after: ListedJob): string | null {
+  if (before === undefined || before.seq >= after.seq) return null;
+  const tone = toneOf(after);
+  if (toneOf(before) === tone) return null;
+  const name = `“${spokenPrompt(after.prompt)}”`;
+  switch (tone) {
+    case "waiting":
+      return before.done ? `${name} is in line again` : null;
+    case "running":
+      return `${name} is developing`;
+    case "retrying":
+      return `${name}: an attempt failed, another follows`;
+    case "blocked":
+      return `${name} is on hold. ${after.queue?.detail.replaceAll("`", "") ?? ""}`.trim();
+    case "ready":
+      return `${name} is ready`;
+    case "failed":
+      return `${name} failed. ${after.error?.message ?? ""}`.trim();
+    case "canceled":
+      return `${name} was canceled`;
+  }
+}
+
+function spokenPrompt(prompt: string): string {
+  const chars = [...prompt.replace(/\s+/g, " ").trim()];
+  return chars.length <= SPOKEN_PROMPT_CHARS ? chars.join("") : `${chars.slice(0, SPOKEN_PROMPT_CHARS).join("")}…`;
 }

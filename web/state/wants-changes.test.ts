@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { JobErrorCode } from "../../schemas/job.ts";
-import { wantsChanges } from "./wants-changes.ts";
+import { wantsChanges } from "./standing.ts";
 
 describe("wantsChanges", () => {
   it.each<[JobErrorCode, boolean]>([

@@ -1,16 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { LaneReport, ModelInfo, Quota } from "../../schemas/limits.ts";
 import { imageFileName } from "./file-name.ts";
-import { filterFromSearch, searchFromFilter } from "./filter-search.ts";
+import { filterFromSearch, searchFromFilter } from "./job-list.ts";
 import { laneMood, lanesByNeed, paceWords } from "./lane-words.ts";
 import { shapeOf, sidesOfJob } from "./listed-job.ts";
-import { withLocalTimes } from "./local-times.ts";
 import { chosenModel, laneOutlook, quotaWords } from "./model-words.ts";
-import { sheetColumns } from "./print-look.ts";
-import { asSentence, capitalised } from "./sentence.ts";
+import { FIT, fitScale, sheetColumns, stepScale } from "./print-look.ts";
+import { FALLBACK_DURATION_MS, typicalDurationMs } from "./progress.ts";
+import { asSentence, capitalised, withLocalTimes } from "./sentence.ts";
 import { ratioLabel, sizeChoices, sizeProblem } from "./sizes.ts";
-import { FALLBACK_DURATION_MS, typicalDurationMs } from "./typical-duration.ts";
-import { FIT, fitScale, stepScale } from "./zoom.ts";
 
 describe("imageFileName", () => {
   const image = { index: 1, contentType: "image/png" };

@@ -1,7 +1,7 @@
 import { type DragEvent, useEffect } from "react";
 import { type DropzoneRootProps, useDropzone } from "react-dropzone";
 import { addressOf, filesOf, takeFiles, takeImages } from "../data/incoming-images.ts";
-import { isMeantAsText } from "../state/brought-text.ts";
+import { isMeantAsText } from "../state/draft.ts";
 
 /**
  * Takes images that are pasted anywhere, or dropped on the element that gets the root props, as references of the draft: `max` at

@@ -4,7 +4,7 @@ import { Button } from "../components/button.tsx";
 import { ConnectionLamp } from "../components/connection-lamp.tsx";
 import { Mark } from "../components/mark.tsx";
 import { signOut } from "../data/access.ts";
-import { connection } from "../data/connection.ts";
+import { connection } from "../data/live-feed.ts";
 import { notify } from "../data/notices.ts";
 import { useStore } from "../data/store.ts";
 import { failureWords } from "../state/failure-words.ts";

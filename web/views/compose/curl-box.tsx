@@ -3,9 +3,8 @@ import { CopyButton } from "../../components/copy-button.tsx";
 import { access } from "../../data/access.ts";
 import { useForClient } from "../../data/operator.ts";
 import { useStore } from "../../data/store.ts";
-import { curlLine } from "../../state/curl-line.ts";
 import type { Draft } from "../../state/draft.ts";
-import { requestFields } from "../../state/draft-request.ts";
+import { curlLine, requestFields } from "../../state/draft-request.ts";
 import styles from "./curl-box.module.css";
 
 /** The same request for a shell. */

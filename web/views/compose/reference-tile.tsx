@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { Icon } from "../../components/icon.tsx";
-import { useKeptFileUrl } from "../../data/kept-file-url.ts";
+import { useKeptFileUrl } from "../../data/file-store.ts";
 import type { DraftImage } from "../../state/draft.ts";
 import { bytesWords } from "../../state/draft-check.ts";
 import styles from "./reference-tile.module.css";

@@ -1,8 +1,7 @@
 import { useEffect, useRef, useState } from "react";
 import type { ModelInfo } from "../../../schemas/limits.ts";
 import { isShutOut } from "../../data/access.ts";
-import { announce } from "../../data/announcer.ts";
-import { notify } from "../../data/notices.ts";
+import { announce, notify } from "../../data/notices.ts";
 import { submitDraft, useIsSending } from "../../data/submissions.ts";
 import type { Draft } from "../../state/draft.ts";
 import { type FailureWords, failureWords } from "../../state/failure-words.ts";

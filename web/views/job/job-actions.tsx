@@ -6,9 +6,9 @@ import { CancelOrRetry } from "../../components/cancel-or-retry.tsx";
 import { CopyButton } from "../../components/copy-button.tsx";
 import { DownloadLink } from "../../components/download-link.tsx";
 import { Icon } from "../../components/icon.tsx";
-import { composeAgain } from "../../data/again.ts";
+import { composeAgain } from "../../data/job-actions.ts";
 import { imageFileName } from "../../state/file-name.ts";
-import { wantsChanges } from "../../state/wants-changes.ts";
+import { wantsChanges } from "../../state/standing.ts";
 import { DeleteJob } from "./delete-job.tsx";
 import styles from "./job-actions.module.css";
 

@@ -1,6 +1,6 @@
 import { type ReactNode, useState } from "react";
 import type { InputImage, Job } from "../../../schemas/job.ts";
-import { useKeptFileUrl } from "../../data/kept-file-url.ts";
+import { useKeptFileUrl } from "../../data/file-store.ts";
 import { bytesWords } from "../../state/draft-check.ts";
 import { shownSize } from "../../state/sizes.ts";
 import { clockWords, dateWords } from "../../state/time-words.ts";

@@ -4,10 +4,10 @@ import { Icon } from "../../components/icon.tsx";
 import { useLateDialog } from "../../components/late-dialog.ts";
 import { Print } from "../../components/print.tsx";
 import { darkroom } from "../../data/darkroom.ts";
-import { useJobSides } from "../../data/job-sides.ts";
+import { useJobSides } from "../../data/limits.ts";
 import { useRunProgress } from "../../data/run-progress.ts";
 import { listedFromJob, shapeOf } from "../../state/listed-job.ts";
-import { jobRun } from "../../state/running-attempt.ts";
+import { jobRun } from "../../state/progress.ts";
 import { toneOf } from "../../state/standing.ts";
 import styles from "./job-images.module.css";
 

@@ -2,12 +2,12 @@ import type { Job } from "../../../schemas/job.ts";
 import { Coded } from "../../components/coded.tsx";
 import { ProgressLine } from "../../components/progress-line.tsx";
 import { StandingLine } from "../../components/standing-line.tsx";
-import { useLaneBlock } from "../../data/lane-block.ts";
+import { useLaneBlock } from "../../data/limits.ts";
 import { useRunProgress } from "../../data/run-progress.ts";
 import { useServerNow } from "../../data/server-clock.ts";
 import { listedFromJob } from "../../state/listed-job.ts";
-import { withLocalTimes } from "../../state/local-times.ts";
-import { jobRun } from "../../state/running-attempt.ts";
+import { jobRun } from "../../state/progress.ts";
+import { withLocalTimes } from "../../state/sentence.ts";
 import { standingOf, standingWith } from "../../state/standing.ts";
 import styles from "./job-standing.module.css";
 

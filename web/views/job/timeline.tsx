@@ -2,10 +2,10 @@ import type { Attempt, Job } from "../../../schemas/job.ts";
 import { Coded } from "../../components/coded.tsx";
 import { Icon, type IconName } from "../../components/icon.tsx";
 import { useJobLog } from "../../data/job-log.ts";
-import type { AttemptStory } from "../../state/attempt-words.ts";
 import { asSentence } from "../../state/sentence.ts";
 import { clockWords, dateWords, durationWords } from "../../state/time-words.ts";
-import { type TimelineStep, timelineSteps } from "../../state/timeline-steps.ts";
+import type { AttemptStory } from "../../state/timeline.ts";
+import { type TimelineStep, timelineSteps } from "../../state/timeline.ts";
 import styles from "./timeline.module.css";
 
 /** What happened, in order: submitted, each attempt with upstream's own words, the end. */

@@ -4,7 +4,7 @@ import { paths } from "../../../schemas/paths.ts";
 import { PrintSheet } from "../../components/print-sheet.tsx";
 import { ProgressLine } from "../../components/progress-line.tsx";
 import { renewLinks } from "../../data/job-actions.ts";
-import { useJobSides } from "../../data/job-sides.ts";
+import { useJobSides } from "../../data/limits.ts";
 import { isOperator } from "../../data/operator.ts";
 import { useServerMinute } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";

@@ -2,10 +2,9 @@ import { memo } from "react";
 import { StandingLine } from "../../components/standing-line.tsx";
 import { useRunProgress } from "../../data/run-progress.ts";
 import { useServerNowWhile } from "../../data/server-clock.ts";
-import { BRIEF_FAILURES } from "../../state/brief-failure.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
-import { listedRun } from "../../state/running-attempt.ts";
-import { type Standing, standingOf, standingWith } from "../../state/standing.ts";
+import { listedRun } from "../../state/progress.ts";
+import { BRIEF_FAILURES, type Standing, standingOf, standingWith } from "../../state/standing.ts";
 import { CardFrame } from "./card-frame.tsx";
 import { WaitingStanding } from "./waiting-standing.tsx";
 

@@ -6,9 +6,15 @@ import { feedStood } from "../../data/live-feed.ts";
 import { jobList, loadAnew, loadFirstPage, loadNextPage } from "../../data/live-jobs.ts";
 import { useServerMinute } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
-import { groupByDay } from "../../state/day-groups.ts";
-import { filterFromSearch, searchFromFilter } from "../../state/filter-search.ts";
-import { type Filter, filterKey, type Listing, listingOf } from "../../state/job-list.ts";
+import {
+  type Filter,
+  filterFromSearch,
+  filterKey,
+  groupByDay,
+  type Listing,
+  listingOf,
+  searchFromFilter,
+} from "../../state/job-list.ts";
 import { EmptyWall } from "./empty-wall.tsx";
 import { FilterBar } from "./filter-bar.tsx";
 import { JobCard } from "./job-card.tsx";

@@ -1,5 +1,5 @@
 import { StandingLine } from "../../components/standing-line.tsx";
-import { useLaneBlock } from "../../data/lane-block.ts";
+import { useLaneBlock } from "../../data/limits.ts";
 import { useServerNow } from "../../data/server-clock.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
 import { standingOf } from "../../state/standing.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { EventData, EventType, JobEvent } from "../../schemas/event.ts";
 import type { Attempt } from "../../schemas/job.ts";
-import { timelineSteps } from "./timeline-steps.ts";
+import { timelineSteps } from "./timeline.ts";
 
 const at = (second: number) => new Date(Date.UTC(2026, 10, 23, 12, 0, second)).toISOString();
 
