@@ -1,7 +1,15 @@
 import type { Quota } from "../../../schemas/limits.ts";
 import type { Lease, Place } from "../contract.ts";
 import { forecast, needsLeases } from "./forecast.ts";
-import { type LaneState, newLaneState, nextGrantAtMs, underQuota, withStart, worstWindow } from "./lane-state.ts";
+import {
+  type LaneState,
+  newLaneState,
+  nextGrantAtMs,
+  type Offer,
+  underQuota,
+  withStart,
+  worstWindow,
+} from "./lane-state.ts";
 import type { LaneStorage, LeaseEntry, WaitingEntry } from "./lane-storage.ts";
 import { Line } from "./line.ts";
 import { PROBE_EVERY_MS } from "./outcome.ts";
@@ -91,6 +99,11 @@ export class LaneBook {
     this.#isLineChanged = true;
   }
 
+  /** A job that missed its start waits for the next turn: behind one job of each other client, before its own client's others. */
+  waitForNextTurn(entry: WaitingEntry): void {
+    this.join({ ...entry, ...this.line.nextTurnOf(entry.priority, this.state.turns) });
+  }
+
   quit(entry: WaitingEntry): void {
     this.line.remove(entry);
     this.#isLineChanged = true;
@@ -140,6 +153,11 @@ export class LaneBook {
     this.state = { ...this.state, offers: [...this.withoutOffer(lease.leaseId), offer] };
   }
 
+  /** Offers it again at `atMs` and not before. Its start stays counted at the last moment it may have been made. */
+  postponeOffer(offer: Offer, atMs: number): void {
+    this.state = { ...this.state, offers: [...this.withoutOffer(offer.leaseId), { ...offer, nextOfferAtMs: atMs }] };
+  }
+
   withoutOffer(leaseId: string): LaneState["offers"] {
     return this.state.offers.filter((offer) => offer.leaseId !== leaseId);
   }
@@ -159,10 +177,11 @@ export class LaneBook {
     return { ...state, starts, offers: this.withoutOffer(lease.leaseId) };
   }
 
-  /** Whether a lease that was not begun may start now: others may have been given a start since its own was due. */
-  mayStartNow(lease: LeaseEntry, now: number): boolean {
+  /** When a lease that was not begun may start: others may have been given a start since its own was due. Never before `now`. */
+  mayStartAtMs(lease: LeaseEntry, now: number): number {
     const quota = this.believed(now);
-    return slotAtMs(worstWindow(this.withoutStartOf(lease), quota), quota, 0, 0) <= now;
+    const floorMs = Math.max(now, this.state.pace.heldUntilMs);
+    return slotAtMs(worstWindow(this.withoutStartOf(lease), quota), quota, 0, floorMs);
   }
 
   /** The lease is over. An unanswered offer may have been begun, up to its last moment. */

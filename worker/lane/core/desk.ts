@@ -41,7 +41,7 @@ export class LaneDesk {
   /** A job that asks for a lease it holds has not begun (the answer was lost, or came too late). */
   #leaseAgain(lease: LeaseEntry, now: number): EnqueueAnswer {
     const book = this.#book;
-    if (!book.mayStartNow(lease, now)) {
+    if (book.mayStartAtMs(lease, now) > now) {
       book.endLease(lease, now);
       book.join(lease);
       return { lease: null, place: this.#placeOf(lease, now) };

@@ -8,6 +8,9 @@ const PAUSED_LOOK_MS = 60_000;
 /** So many offers may be on their way at once: ten thousand a second where an answer takes 10 ms, and a small state. */
 const OFFERS_ON_THE_WAY = 100;
 
+/** How far the clocks of two machines may differ: a refusal so close to the last moment to begin may mean that it has passed. */
+const CLOCKS_DIFFER_MS = 1_000;
+
 /** What a job said to an offer. */
 export type OfferAnswer = { readonly accepted: true; readonly startedAtMs: number } | { readonly accepted: false };
 
@@ -40,8 +43,8 @@ function endOverdueLeases(book: LaneBook, now: number): void {
 }
 
 /**
- * A job that did not answer may have begun, may be gone, may be asleep: its lease stays, and it is asked again. Once its
- * lease is over it must ask anew, so that one that never answers takes no more than one client's turn.
+ * Offers a lease again to a job that did not answer. The job may have begun, may be gone or may be asleep, so it keeps its
+ * lease, and its place among those in progress, until it answers or the lease ends.
  */
 function offerAgain(book: LaneBook, now: number): Lease[] {
   const told: Lease[] = [];
@@ -53,19 +56,23 @@ function offerAgain(book: LaneBook, now: number): Lease[] {
       book.settleOffer(offer.leaseId, offer.beginByMs, now);
       continue;
     }
-    if (!book.mayStartNow(lease, now)) {
-      book.endLease(lease, now);
+    // Others may have been given a start since its own was due: then it is offered again once the window allows it.
+    const startMs = book.mayStartAtMs(lease, now);
+    const offerAtMs = startMs - offerAheadMs(book.settings.quota);
+    if (offerAtMs > now) {
+      book.postponeOffer(offer, offerAtMs);
       continue;
     }
-    book.offer(lease, offer.tries, now);
-    told.push(book.publicLease(lease, now));
+    book.offer(lease, offer.tries, startMs);
+    told.push(book.publicLease(lease, startMs));
   }
   return told;
 }
 
 /**
- * Takes a job's answer to being told of `lease`. One that comes late, or twice, changes nothing; nor does a refusal after
- * the last moment to begin: the job may have meant that it is too late, not that it no longer waits, and is asked again.
+ * Takes a job's answer to the offer of `lease`. An answer that comes twice, or to an older offer of the same lease, changes
+ * nothing. A refusal after the last moment to begin may mean only that the offer came too late, so the job keeps its ticket: it
+ * waits for its client's next turn, and refuses in time if it no longer wants it.
  */
 export function takeAnswer(book: LaneBook, lease: Lease, answer: OfferAnswer, now: number): void {
   const offer = book.state.offers.find((each) => each.leaseId === lease.leaseId);
@@ -78,9 +85,11 @@ export function takeAnswer(book: LaneBook, lease: Lease, answer: OfferAnswer, no
     book.settleOffer(lease.leaseId, startedAtMs, now);
     return;
   }
-  if (now >= lease.beginByMs || offer.beginByMs !== lease.beginByMs) return;
+  if (offer.beginByMs !== lease.beginByMs) return;
   book.settleOffer(lease.leaseId, null, now);
-  if (entry?.leaseId === lease.leaseId) book.giveBack(entry);
+  if (entry?.leaseId !== lease.leaseId) return;
+  book.giveBack(entry);
+  if (now >= lease.beginByMs - CLOCKS_DIFFER_MS) book.waitForNextTurn(entry);
 }
 
 /** When the lane must look again by itself; `null` when nothing is left to do but to be asked. */

@@ -171,6 +171,37 @@ describe("a lane, whatever comes", () => {
     );
   });
 
+  it("starts a job that first answers too late, when others have used the window since", () => {
+    const answers: Record<string, { readonly lagMs: number | null; readonly outcome: LeaseOutcome }> = {
+      "job-1": { lagMs: 1_001, outcome: { kind: "abandoned" } },
+      "job-2": { lagMs: 1_721, outcome: { kind: "abandoned" } },
+      "job-4": { lagMs: 5_251, outcome: { kind: "throttled", retryAfterMs: null } },
+    };
+    const heard = new Set<string>();
+    const { events, starts, lane, ticket } = stage(twoAMinute, {
+      beginLagMs: ({ jobId }) => {
+        const lagMs = answers[jobId]?.lagMs ?? null;
+        if (lagMs === null || heard.has(jobId)) return lagMs === null ? null : 20;
+        heard.add(jobId);
+        return lagMs;
+      },
+      call: ({ jobId, round }) => {
+        const outcome = answers[jobId]?.outcome;
+        return outcome === undefined || round > 2
+          ? { outcome: succeeded, afterMs: 500 }
+          : { outcome, afterMs: outcome.kind === "throttled" ? 100 : 50 };
+      },
+    });
+    lane.enqueue(ticket("ann", "high"));
+    events.at(START_MS + 4_281, () => {
+      for (let i = 0; i < 3; i += 1) lane.enqueue(ticket("ann", "high"));
+      lane.leave("job-3");
+      lane.enqueue(ticket("ann", "high"));
+    });
+    events.runUntil(START_MS + 4 * 3_600_000);
+    expect(starts.map((start) => start.ticket.jobId)).toEqual(["job-1", "job-2", "job-4", "job-4", "job-4"]);
+  });
+
   it("keeps the order of each client's jobs within a priority", () => {
     fc.assert(
       fc.property(quotas, happenings, (quota, story) => {

@@ -1,7 +1,7 @@
 import type { Priority } from "../../../schemas/job.ts";
 import type { Ticket } from "../contract.ts";
 import type { LaneStorage, Standing, WaitingEntry } from "./lane-storage.ts";
-import { LineIndex } from "./line-index.ts";
+import { LineIndex, type LineKey } from "./line-index.ts";
 import { choosePriority, nextTurn, type PerPriority, PRIORITIES, startsBefore, type Turns } from "./turns.ts";
 
 /** The line in memory: enough to say who stands where, and which turn a client's next job gets. */
@@ -64,10 +64,17 @@ export class Line {
   /** The place that a job gets at the end of its client's line. Nothing is stored yet. */
   placeFor(ticket: Ticket, watched: boolean, turns: Turns): WaitingEntry {
     const { jobId, client, priority, round } = ticket;
-    const memory = this.#loaded();
-    const turn = nextTurn(turns, priority, memory.lastTurn(priority, client));
-    const seq = (memory.order[priority].lastSeq(turn) ?? 0) + 1;
-    return { jobId, client, priority, round, turn, seq, watched };
+    const turn = nextTurn(turns, priority, this.#loaded().lastTurn(priority, client));
+    return { jobId, client, priority, round, watched, ...this.#endOfTurn(priority, turn) };
+  }
+
+  /** The place at the end of the next turn of a priority, whatever else its client has in line. */
+  nextTurnOf(priority: Priority, turns: Turns): LineKey {
+    return this.#endOfTurn(priority, nextTurn(turns, priority, null));
+  }
+
+  #endOfTurn(priority: Priority, turn: number): LineKey {
+    return { turn, seq: (this.#loaded().order[priority].lastSeq(turn) ?? 0) + 1 };
   }
 
   add(entry: WaitingEntry): void {
