@@ -5,6 +5,10 @@ import { freePort } from "./test/support/free-port.ts";
 /** A poll that fails has failed: the default of one second is a bound on time that a loaded machine breaks. */
 const PATIENT = { poll: { timeout: 25_000 } };
 
+/** `PROPERTIES=long` tries a hundred times as many cases of each property; see `test/support/properties.ts`. */
+const { PROPERTIES = "" } = process.env;
+const TEST_TIMEOUT_MS = PROPERTIES === "long" ? 4 * 3_600_000 : 30_000;
+
 /**
  * Three projects: `unit` is pure code in plain Node, `workers` runs inside workerd with real objects and the emulator as
  * upstream, `product` drives the whole product from outside (processes, sockets, a browser).
@@ -21,7 +25,7 @@ export default defineConfig(async () => {
             name: "unit",
             include: ["{schemas,worker,client,web,emulator,scripts,bench}/**/*.test.{ts,tsx}"],
             exclude: ["**/*.workers.test.ts", "**/node_modules/**"],
-            testTimeout: 30_000,
+            testTimeout: TEST_TIMEOUT_MS,
             expect: PATIENT,
           },
         },
@@ -51,8 +55,8 @@ export default defineConfig(async () => {
             name: "workers",
             include: ["worker/**/*.workers.test.ts"],
             globalSetup: ["./test/support/emulator-setup.ts"],
-            env: { EMULATOR_PORT: String(emulatorPort) },
-            testTimeout: 30_000,
+            env: { EMULATOR_PORT: String(emulatorPort), PROPERTIES },
+            testTimeout: TEST_TIMEOUT_MS,
             expect: PATIENT,
             // Two files at once were seen to hang for good.
             maxWorkers: 1,

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../test/support/properties.ts";
 import { eventFrame, stateFrame } from "./job.fixture.ts";
 import { type JobPosition, judgeFrame } from "./job-position.ts";
 
@@ -37,10 +38,10 @@ describe("judgeFrame", () => {
     const connection = fc.record({
       repeats: fc.integer({ min: 0, max: 4 }),
       brings: fc.integer({ min: 0, max: 6 }),
-      drops: fc.array(fc.integer({ min: 1, max: last }), { maxLength: 3 }),
+      drops: fc.array(fc.integer({ min: 1, max: last }), { maxLength: 3, size: "max" }),
     });
     fc.assert(
-      fc.property(fc.array(connection, { maxLength: 20 }), (connections) => {
+      fc.property(fc.array(connection, { maxLength: 20, size: "max" }), (connections) => {
         let position: JobPosition = 0;
         const taken: number[] = [];
         // The last connection is a perfect one: in the end everything is there.
@@ -60,6 +61,7 @@ describe("judgeFrame", () => {
         }
         expect(taken).toEqual(range(1, last));
       }),
+      cases(),
     );
   });
 });

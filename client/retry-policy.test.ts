@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../test/support/properties.ts";
 import { DEFAULT_RETRY_POLICY, type FailedTry, jitteredDelayMs, retryDelayMs } from "./retry-policy.ts";
 
 const policy = { maxTries: 4, baseDelayMs: 100, maxDelayMs: 1_000, maxRetryAfterMs: 5_000 };
@@ -43,6 +44,7 @@ describe("retryDelayMs", () => {
         const leastMs = retryAfterMs ?? 0;
         return delayMs !== null && delayMs >= leastMs && delayMs <= leastMs + DEFAULT_RETRY_POLICY.maxDelayMs;
       }),
+      cases(),
     );
   });
 });

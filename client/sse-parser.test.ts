@@ -1,6 +1,7 @@
 import { createParser } from "eventsource-parser";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../test/support/properties.ts";
 import { SseParser } from "./sse-parser.ts";
 
 function parse(pieces: readonly string[]) {
@@ -28,21 +29,26 @@ describe("SseParser", () => {
     );
     const end = fc.constantFrom("\n", "\r\n", "\r");
     fc.assert(
-      fc.property(fc.array(fc.tuple(line, end)), fc.infiniteStream(fc.integer({ min: 1, max: 7 })), (lines, cuts) => {
-        const text = `${lines.map(([words, stop]) => words + stop).join("")}\n\n`;
-        const pieces: string[] = [];
-        for (let at = 0; at < text.length; ) {
-          const size = cuts.next().value ?? 1;
-          pieces.push(text.slice(at, at + size));
-          at += size;
-        }
-        const expected: { event: string; data: string }[] = [];
-        const known = createParser({
-          onEvent: ({ event, data }) => expected.push({ event: event ?? "message", data }),
-        });
-        known.feed(text);
-        expect(parse(pieces)).toEqual(expected);
-      }),
+      fc.property(
+        fc.array(fc.tuple(line, end), { maxLength: 100, size: "max" }),
+        fc.infiniteStream(fc.integer({ min: 1, max: 7 })),
+        (lines, cuts) => {
+          const text = `${lines.map(([words, stop]) => words + stop).join("")}\n\n`;
+          const pieces: string[] = [];
+          for (let at = 0; at < text.length; ) {
+            const size = cuts.next().value ?? 1;
+            pieces.push(text.slice(at, at + size));
+            at += size;
+          }
+          const expected: { event: string; data: string }[] = [];
+          const known = createParser({
+            onEvent: ({ event, data }) => expected.push({ event: event ?? "message", data }),
+          });
+          known.feed(text);
+          expect(parse(pieces)).toEqual(expected);
+        },
+      ),
+      cases(),
     );
   });
 });

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../../test/support/properties.ts";
 import { admit, type Quota } from "./quota-window.ts";
 
 const quota: Quota = { starts: 2, periodMs: 60_000 };
@@ -21,7 +22,7 @@ describe("admit", () => {
 
   it("sliding: no window of a period ever holds more starts than the quota", () => {
     fc.assert(
-      fc.property(fc.array(fc.nat(20_000), { minLength: 1, maxLength: 60 }), (gaps) => {
+      fc.property(fc.array(fc.nat(20_000), { minLength: 1, maxLength: 60, size: "max" }), (gaps) => {
         let nowMs = 0;
         let kept: readonly number[] = [];
         const started: number[] = [];
@@ -36,6 +37,7 @@ describe("admit", () => {
           expect(inWindow.length).toBeLessThanOrEqual(quota.starts);
         }
       }),
+      cases(),
     );
   });
 });

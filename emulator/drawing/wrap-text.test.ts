@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../../test/support/properties.ts";
 import { escapeXml, isRightToLeft, textWidthEms, wrapText } from "./wrap-text.ts";
 
 describe("wrapText", () => {
@@ -20,11 +21,16 @@ describe("wrapText", () => {
 
   it("keeps any text within its width and lines, and never throws", () => {
     fc.assert(
-      fc.property(fc.string({ unit: "binary", maxLength: 300 }), fc.integer({ min: 3, max: 40 }), (text, maxEms) => {
-        const lines = wrapText(text, maxEms, 4);
-        expect(lines.length).toBeLessThanOrEqual(4);
-        for (const line of lines) expect(textWidthEms(line)).toBeLessThanOrEqual(maxEms);
-      }),
+      fc.property(
+        fc.string({ unit: "binary", maxLength: 300, size: "max" }),
+        fc.integer({ min: 3, max: 40 }),
+        (text, maxEms) => {
+          const lines = wrapText(text, maxEms, 4);
+          expect(lines.length).toBeLessThanOrEqual(4);
+          for (const line of lines) expect(textWidthEms(line)).toBeLessThanOrEqual(maxEms);
+        },
+      ),
+      cases(),
     );
   });
 });

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../../test/support/properties.ts";
 import { estimateProgress, neverBack, type Shown } from "./progress.ts";
 
 const running = { startedAtMs: 0, storing: false };
@@ -28,6 +29,7 @@ describe("estimateProgress", () => {
         expect(late).toBeGreaterThanOrEqual(early);
         expect(late).toBeLessThan(1);
       }),
+      cases(),
     );
   });
   it("starts at nothing when the server's clock is ahead", () => {
@@ -46,6 +48,7 @@ describe("neverBack", () => {
           shown = next;
         }
       }),
+      cases(),
     );
   });
   it("begins anew with the next attempt", () => {

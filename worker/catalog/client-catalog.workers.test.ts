@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type JobStatus, JobStatus as JobStatuses } from "../../schemas/job.ts";
 import { WORKFLOWS } from "../../schemas/paths.ts";
+import { cases } from "../../test/support/properties.ts";
 import { catalogStub } from "../stubs.ts";
 import { catalogEntry, jobId } from "./catalog-entry.fixture.ts";
 import { CatalogStore } from "./catalog-store.ts";
@@ -128,9 +129,9 @@ describe("list", () => {
     });
     await fc.assert(
       fc.asyncProperty(
-        fc.array(move, { maxLength: 30 }),
+        fc.array(move, { maxLength: 30, size: "max" }),
         fc.integer({ min: 1, max: 9 }),
-        fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 40, maxLength: 40 }),
+        fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 40, maxLength: 40, size: "max" }),
         async (moves, limit, createdAtMs) => {
           const { catalog } = newCatalog();
           let seq = 1;
@@ -160,7 +161,7 @@ describe("list", () => {
           expect(seen.filter((id) => id < jobId(40)).length).toBe(40);
         },
       ),
-      { numRuns: 15 },
+      cases(15),
     );
   });
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../../../test/support/properties.ts";
 import { decodeListCursor, encodeListCursor, newestFirst } from "./list-cursor.ts";
 
 const position = fc.record({
@@ -15,6 +16,7 @@ describe("list cursor", () => {
         expect(cursor).toBe(encodeURIComponent(cursor));
         expect(decodeListCursor(cursor)).toEqual(given);
       }),
+      cases(),
     );
   });
 
@@ -24,6 +26,7 @@ describe("list cursor", () => {
         const found = decodeListCursor(text);
         return found === null || encodeListCursor(found) === text.replace(/=+$/, "");
       }),
+      cases(),
     );
     for (const text of ["", "abc", "a".repeat(1000), btoa("1.5"), btoa("2.5.job_aaaaaaaaaaaaaaaaaaaaa"), "1 2"]) {
       expect(decodeListCursor(text)).toBeNull();
@@ -39,6 +42,7 @@ describe("newestFirst", () => {
         expect(Math.sign(newestFirst(a, b)) + Math.sign(newestFirst(b, a))).toBe(0);
         expect(newestFirst(a, b) === 0).toBe(same);
       }),
+      cases(),
     );
   });
 });

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../../../test/support/properties.ts";
 import { GRANT_MS, outstanding, RECORD_DELAY_MS, type Reservation, redeem, reserve } from "./reservations.ts";
 
 describe("reserve", () => {
@@ -32,7 +33,7 @@ describe("reserve", () => {
       fc.record({ kind: fc.constant("wait" as const), ms: fc.integer({ min: 0, max: 30_000 }) }),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 1, max: 60 }), (steps, limit) => {
+      fc.property(fc.array(step, { maxLength: 80, size: "max" }), fc.integer({ min: 1, max: 60 }), (steps, limit) => {
         let reservations: readonly Reservation[] = [];
         let [nowMs, pending] = [0, 0];
         for (const action of steps) {
@@ -53,6 +54,7 @@ describe("reserve", () => {
         }
         return true;
       }),
+      cases(),
     );
   });
 });

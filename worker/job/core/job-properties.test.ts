@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../../../test/support/properties.ts";
 import { BACKOFF_CAP_MS, backoffMs } from "./backoff.ts";
 import type { Moment } from "./change.ts";
 import { isLegalEdge, LEGAL_EDGES } from "./edges.ts";
@@ -68,7 +69,7 @@ const script = fc.array(
     waitMs: fc.integer({ min: 0, max: 3_000 }),
     jitter: fc.double({ min: 0, max: 0.999, noNaN: true }),
   }),
-  { maxLength: 60 },
+  { maxLength: 60, size: "max" },
 );
 const settings = fc.record({
   maxAttempts: fc.integer({ min: 1, max: 5 }),
@@ -124,7 +125,7 @@ describe("any sequence of facts", () => {
           expect(after.log.map((event) => event.seq)).toEqual(after.log.map((_, index) => index + 1));
         });
       }),
-      { numRuns: 3_000 },
+      cases(3_000),
     );
   });
 
@@ -139,7 +140,7 @@ describe("any sequence of facts", () => {
             expect(after.attempts.some((known) => known.stillOpen || known.outcome === null)).toBe(false);
         });
       }),
-      { numRuns: 3_000 },
+      cases(3_000),
     );
   });
 
@@ -151,6 +152,7 @@ describe("any sequence of facts", () => {
           if (after?.task != null) expect(after.state.status).not.toBe("queued");
         });
       }),
+      cases(),
     );
   });
 
@@ -166,6 +168,7 @@ describe("any sequence of facts", () => {
           if (alarmAtMs !== null) expect(alarmAtMs).toBeGreaterThan(nowMs);
         });
       }),
+      cases(),
     );
   });
 
@@ -178,7 +181,7 @@ describe("any sequence of facts", () => {
           if (alive && after !== null) expect(fact.type).not.toBe("attempt_began");
         });
       }),
-      { numRuns: 3_000 },
+      cases(3_000),
     );
   });
 
@@ -204,7 +207,7 @@ describe("any sequence of facts", () => {
         const storing = record.state.status === "running" && record.state.phase === "storing";
         expect(isFinal(record.state) || storing).toBe(true);
       }),
-      { numRuns: 2_000 },
+      cases(2_000),
     );
   });
 
@@ -221,7 +224,7 @@ describe("any sequence of facts", () => {
         expect(new Set(leases).size).toBe(leases.length);
         if (isFinal(last.state)) expect(last.attempts.filter((known) => known.lease !== null)).toEqual([]);
       }),
-      { numRuns: 2_000 },
+      cases(2_000),
     );
   });
 });
@@ -239,6 +242,7 @@ describe("backoffMs", () => {
           expect(backoffMs(failures, jitter, atLeastMs)).toBeGreaterThanOrEqual(atLeastMs);
         },
       ),
+      cases(),
     );
   });
 

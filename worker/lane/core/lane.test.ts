@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Priority } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
+import { cases } from "../../../test/support/properties.ts";
 import type { LeaseOutcome, Ticket } from "../contract.ts";
 import { EventQueue } from "../simulation/event-queue.ts";
 import { VirtualLane, type World } from "../simulation/virtual-lane.ts";
@@ -103,7 +104,7 @@ const happenings = fc.array(
     isSilent: fc.integer({ min: 0, max: 15 }).map((value) => value === 0),
     end: outcomes,
   }),
-  { minLength: 1, maxLength: 60 },
+  { minLength: 1, maxLength: 60, size: "max" },
 );
 
 describe("a job of low priority", () => {
@@ -167,7 +168,7 @@ describe("a lane, whatever comes", () => {
           if (!gone.has(jobId)) expect(started.has(jobId), jobId).toBe(!telling.isSilent);
         }
       }),
-      { numRuns: 300 },
+      cases(1_000),
     );
   });
 
@@ -221,6 +222,7 @@ describe("a lane, whatever comes", () => {
           expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
         }
       }),
+      cases(),
     );
   });
 });
@@ -304,7 +306,7 @@ describe("estimates", () => {
         client: fc.constantFrom("ann", "bob", "cy"),
         priority: fc.constantFrom<Priority>("high", "normal", "low"),
       }),
-      { minLength: 3, maxLength: 40 },
+      { minLength: 3, maxLength: 40, size: "max" },
     ),
     throttledCall: fc.option(fc.integer({ min: 2, max: 10 })),
     failedCalls: fc.integer({ min: 0, max: 7 }),
@@ -347,7 +349,7 @@ describe("estimates", () => {
         );
         expect(foreseen).toEqual(happened);
       }),
-      { numRuns: 300 },
+      cases(300),
     );
   });
 });

@@ -1,16 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../../../test/support/properties.ts";
 import { LineIndex } from "./line-index.ts";
 
 const keys = fc.uniqueArray(fc.record({ turn: fc.nat(60), seq: fc.nat(60) }), {
   selector: ({ turn, seq }) => turn * 100 + seq,
   maxLength: 2_500,
+  size: "max",
 });
 
 describe("LineIndex", () => {
   it("counts those before a key like a sorted list does, after any additions and removals", () => {
     fc.assert(
-      fc.property(keys, fc.array(fc.nat(2_499), { maxLength: 500 }), (added, removals) => {
+      fc.property(keys, fc.array(fc.nat(2_499), { maxLength: 500, size: "max" }), (added, removals) => {
         const index = new LineIndex();
         for (const key of added) index.add(key);
         for (const key of added.slice(0, 5)) index.add(key);
@@ -33,7 +35,7 @@ describe("LineIndex", () => {
           expect(index.countBefore(key)).toBe(before.length);
         }
       }),
-      { numRuns: 40 },
+      cases(40),
     );
   });
 });

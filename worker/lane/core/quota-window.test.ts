@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../../../test/support/properties.ts";
 import {
   addStart,
   forgetOld,
@@ -32,14 +33,20 @@ describe("slotAtMs", () => {
       periodMs: fc.integer({ min: 100, max: 60_000 }),
     });
     fc.assert(
-      fc.property(quotas, fc.array(fc.nat(60_000), { maxLength: 50 }), fc.nat(150), (some, starts, index) => {
-        const quota = { ...some, inProgress: null };
-        const now = 60_000;
-        let window = starts.reduce<QuotaWindow>((each, atMs) => addStart(each, atMs, quota), []);
-        const foreseen = slotAtMs(window, quota, index, now);
-        for (let i = 0; i < index; i += 1) window = addStart(window, slotAtMs(window, quota, 0, now), quota);
-        expect(slotAtMs(window, quota, 0, now)).toBe(foreseen);
-      }),
+      fc.property(
+        quotas,
+        fc.array(fc.nat(60_000), { maxLength: 50, size: "max" }),
+        fc.nat(150),
+        (some, starts, index) => {
+          const quota = { ...some, inProgress: null };
+          const now = 60_000;
+          let window = starts.reduce<QuotaWindow>((each, atMs) => addStart(each, atMs, quota), []);
+          const foreseen = slotAtMs(window, quota, index, now);
+          for (let i = 0; i < index; i += 1) window = addStart(window, slotAtMs(window, quota, 0, now), quota);
+          expect(slotAtMs(window, quota, 0, now)).toBe(foreseen);
+        },
+      ),
+      cases(),
     );
   });
 });
@@ -49,7 +56,7 @@ describe("a large quota", () => {
 
   it("is kept in few entries, each counted no earlier than its starts", () => {
     fc.assert(
-      fc.property(fc.array(fc.nat(60_000), { minLength: 1_000, maxLength: 2_000 }), (starts) => {
+      fc.property(fc.array(fc.nat(60_000), { minLength: 1_000, maxLength: 2_000, size: "max" }), (starts) => {
         const window = starts.reduce<QuotaWindow>((each, atMs) => addStart(each, atMs, large), []);
         expect(window.length).toBeLessThanOrEqual(402);
         expect(window.reduce((sum, entry) => sum + entry.count, 0)).toBe(starts.length);
@@ -60,7 +67,7 @@ describe("a large quota", () => {
           expect(atMs - (starts[index] ?? 0)).toBeLessThanOrEqual(large.periodMs / 100);
         }
       }),
-      { numRuns: 30 },
+      cases(30),
     );
   });
 });

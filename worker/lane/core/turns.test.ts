@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../../../test/support/properties.ts";
 import {
   afterArriving,
   afterGivingBack,
@@ -44,7 +45,7 @@ describe("priorities", () => {
   it("none is starved: while one waits, 17 high and 5 normal starts pass at most", () => {
     fc.assert(
       fc.property(
-        fc.array(fc.constantFrom(...PRIORITIES), { maxLength: 200 }),
+        fc.array(fc.constantFrom(...PRIORITIES), { maxLength: 200, size: "max" }),
         fc.constantFrom(...PRIORITIES),
         (history, one) => {
           const served = history.reduce((turns, priority) => afterServing(turns, priority, 1), FIRST_TURNS);
@@ -52,6 +53,7 @@ describe("priorities", () => {
           expect(order.indexOf(one)).toBeLessThanOrEqual(22);
         },
       ),
+      cases(),
     );
   });
 
@@ -81,15 +83,20 @@ describe("priorities", () => {
 
   it("says exactly how many go before whom", () => {
     fc.assert(
-      fc.property(fc.array(fc.constantFrom(...PRIORITIES), { maxLength: 50 }), counts, (history, waiting) => {
-        const turns = history.reduce((state, priority) => afterServing(state, priority, 1), FIRST_TURNS);
-        const order = serve(turns, waiting);
-        const seen = { high: 0, normal: 0, low: 0 };
-        order.forEach((priority, before) => {
-          expect(startsBefore(turns, priority, seen[priority], waiting)).toBe(before);
-          seen[priority] += 1;
-        });
-      }),
+      fc.property(
+        fc.array(fc.constantFrom(...PRIORITIES), { maxLength: 50, size: "max" }),
+        counts,
+        (history, waiting) => {
+          const turns = history.reduce((state, priority) => afterServing(state, priority, 1), FIRST_TURNS);
+          const order = serve(turns, waiting);
+          const seen = { high: 0, normal: 0, low: 0 };
+          order.forEach((priority, before) => {
+            expect(startsBefore(turns, priority, seen[priority], waiting)).toBe(before);
+            seen[priority] += 1;
+          });
+        },
+      ),
+      cases(),
     );
   });
 });

@@ -1,0 +1,13 @@
+/** The long form tries so many times the cases of a property's usual run. */
+const LONG = 100;
+
+// Tests of every project import this, also those whose types know nothing of Node.
+const { process } = globalThis as { process?: { readonly env: Readonly<Record<string, string | undefined>> } };
+
+/**
+ * Parameters of `fc.assert`: a property is tried with `usual` cases, and with a hundred times as many when the environment says
+ * `PROPERTIES=long`.
+ */
+export function cases(usual = 100): { readonly numRuns: number } {
+  return { numRuns: process?.env.PROPERTIES === "long" ? usual * LONG : usual };
+}
