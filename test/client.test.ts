@@ -8,6 +8,7 @@ import type { ConnectionState } from "../client/follow.ts";
 import type { FaultRuleInput } from "../emulator/core/fault.ts";
 import type { FeedFrame, JobFrame } from "../schemas/event.ts";
 import type { Job } from "../schemas/job.ts";
+import { sign } from "../worker/auth/signing-keys.ts";
 import { OPEN_LANES, type Product, startProduct } from "./support/product.ts";
 import { until } from "./support/until.ts";
 
@@ -36,6 +37,27 @@ async function collect<Frame>(frames: AsyncIterable<Frame>): Promise<Frame[]> {
   const found: Frame[] = [];
   for await (const frame of frames) found.push(frame);
   return found;
+}
+
+/** Every frame of one connection, until the job is done or the server ends it. */
+async function framesOf(mode: "ws" | "sse", link: string): Promise<JobFrame[]> {
+  if (mode === "ws") {
+    const frames: JobFrame[] = [];
+    const socket = new WebSocket(link.replace(/^http/, "ws"));
+    await new Promise((resolve) => {
+      socket.addEventListener("close", resolve);
+      socket.addEventListener("message", ({ data }) => {
+        frames.push(JSON.parse(String(data)) as JobFrame);
+        if (frames.at(-1)?.job.done === true) resolve(undefined);
+      });
+    });
+    socket.close();
+    return frames;
+  }
+  const answer = await fetch(link, { headers: { accept: "text/event-stream" } });
+  expect(answer.status).toBe(200);
+  const data = (await answer.text()).split("\n").filter((line) => line.startsWith("data: "));
+  return data.map((line) => JSON.parse(line.slice("data: ".length)) as JobFrame);
 }
 
 /** Follows the feed in the background; `frames` grows as it does. */
@@ -230,13 +252,20 @@ describe("the limit on unfinished jobs", () => {
 
 describe("with tokens", () => {
   const tokens = { app: "token-of-the-app", other: "token-of-another" };
+  const SIGNING_SECRET = "a secret of at least sixteen characters";
+  /** The signed link to a job's events as it would be if it ended then. */
+  const eventsLink = (jobId: string, endsAtMs: number) => {
+    const end = endsAtMs / 1000;
+    const signature = sign(SIGNING_SECRET, "events link", `${jobId}/events?${end}`);
+    return `${product.baseUrl}/api/jobs/${jobId}/events?end=${end}&signature=${signature}`;
+  };
 
   beforeAll(async () => {
     await product.kill("worker");
     await product.restart({
       AUTH_MODE: "token",
       CLIENT_TOKENS: JSON.stringify({ app: sha256(tokens.app), other: sha256(tokens.other) }),
-      SIGNING_SECRET: "a secret of at least sixteen characters",
+      SIGNING_SECRET,
       MAX_PENDING_JOBS: "200",
       LANE_LIMITS: OPEN_LANES,
     });
@@ -258,6 +287,38 @@ describe("with tokens", () => {
     );
     await feed.leave();
   });
+
+  it.each(["ws", "sse"] as const)(
+    "sends no link by %s that outlives the link by which the watcher came",
+    async (mode) => {
+      const client = newClient({ token: tokens.app });
+      const job = await client.submit("image-from-text", { prompt: `bounded ${mode}` });
+      const endsAtMs = Math.ceil(Date.now() / 1000) * 1000 + 90_000;
+      const frames = await framesOf(mode, eventsLink(job.id, endsAtMs));
+      expect(frames.at(-1)?.job.status).toBe("succeeded");
+      const signed = frames.flatMap((frame) => JSON.stringify(frame).match(/end=\d+/g) ?? []);
+      expect(new Set(signed)).toEqual(new Set([`end=${endsAtMs / 1000}`]));
+      expect(frames.at(-1)?.job.output?.images[0]?.url).toContain(`end=${endsAtMs / 1000}&`);
+    },
+  );
+
+  it.each(["ws", "sse"] as const)(
+    "sends nothing by %s after the end of the link by which the watcher came",
+    async (mode) => {
+      const client = newClient({ token: tokens.app });
+      const prompt = `ended ${mode}`;
+      await product.emulator.addFault(hold(prompt, null));
+      const job = await client.submit("image-from-text", { prompt });
+      await product.emulator.untilHeld(prompt);
+      const endsAtMs = Math.ceil(Date.now() / 1000) * 1000 + 2_000;
+      const watched = framesOf(mode, eventsLink(job.id, endsAtMs));
+      await until("the link's end", () => Date.now() > endsAtMs || undefined);
+      await product.emulator.release(prompt);
+      expect((await client.wait(job.id)).status).toBe("succeeded");
+      expect((await watched).map((frame) => frame.job.status)).not.toContain("succeeded");
+      await product.emulator.clearFaults();
+    },
+  );
 
   it("tells nobody of another client's jobs", async () => {
     const [client, other] = [newClient({ token: tokens.app }), newClient({ token: tokens.other })];

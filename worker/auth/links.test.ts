@@ -30,6 +30,23 @@ describe("createLinks", () => {
     expect(at(start).epoch).not.toBe(at(start + LINK_EPOCH_MS).epoch);
   });
 
+  it("makes no link that ends after the bound, and keeps the epoch's end below it", () => {
+    const endOf = (notAfterMs: number | null) => {
+      const links = createLinks(config, "https://d.example", now, notAfterMs);
+      const ends = [links.image(jobId, 0), links.job(jobId).events].map((url) => new URL(url).searchParams.get("end"));
+      expect(new Set(ends).size).toBe(1);
+      return Number(ends[0]) * 1000;
+    };
+    expect(endOf(now + 90_500)).toBe(now + 90_000);
+    expect(endOf(now + 30 * LINK_EPOCH_MS)).toBe(endOf(null));
+    const events = new URL(createLinks(config, "https://d.example", now, now + 90_000).job(jobId).events).searchParams;
+    expect(checkLink(config, { kind: "events", jobId }, events, now)).toEqual({
+      state: "valid",
+      endsAtMs: now + 90_000,
+    });
+    expect(checkLink(config, { kind: "events", jobId }, events, now + 90_000)).toEqual({ state: "invalid" });
+  });
+
   it("gives plain links without a signing secret", () => {
     const links = createLinks({ signingSecrets: [] }, "http://localhost:8787", now);
     expect(links.image(jobId, 0)).toBe(`http://localhost:8787/api/jobs/${jobId}/images/0`);
@@ -38,10 +55,10 @@ describe("createLinks", () => {
 
 describe("checkLink", () => {
   it("opens what it was made for, until its end", () => {
-    expect(checkLink(config, image, queryOf(image), now)).toBe("valid");
-    expect(checkLink(config, events, queryOf(events), now)).toBe("valid");
-    expect(checkLink(config, image, queryOf(image), now + LINK_EPOCH_MS)).toBe("valid");
-    expect(checkLink(config, image, queryOf(image), now + 2 * LINK_EPOCH_MS)).toBe("invalid");
+    expect(checkLink(config, image, queryOf(image), now).state).toBe("valid");
+    expect(checkLink(config, events, queryOf(events), now).state).toBe("valid");
+    expect(checkLink(config, image, queryOf(image), now + LINK_EPOCH_MS).state).toBe("valid");
+    expect(checkLink(config, image, queryOf(image), now + 2 * LINK_EPOCH_MS).state).toBe("invalid");
   });
 
   it.each<[string, LinkTarget, (query: URLSearchParams) => void]>([
@@ -81,7 +98,7 @@ describe("checkLink", () => {
   ])("refuses %s", (_name, target, change) => {
     const query = queryOf(image);
     change(query);
-    expect(checkLink(config, target, query, now)).toBe("invalid");
+    expect(checkLink(config, target, query, now).state).toBe("invalid");
   });
 
   it("refuses every other spelling of the same signature bytes", () => {
@@ -90,21 +107,21 @@ describe("checkLink", () => {
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     const taken = [...alphabet].filter((last) => {
       query.set("signature", signature.slice(0, -1) + last);
-      return checkLink(config, image, query, now) === "valid";
+      return checkLink(config, image, query, now).state === "valid";
     });
     expect(taken).toEqual([signature.at(-1)]);
   });
 
   it("takes the old secret beside the new one, and neither after both are gone", () => {
     const query = queryOf(image, ["the older secret of all"]);
-    expect(checkLink({ signingSecrets: ["a brand new secret", "the older secret of all"] }, image, query, now)).toBe(
-      "valid",
-    );
-    expect(checkLink({ signingSecrets: ["a brand new secret"] }, image, query, now)).toBe("invalid");
-    expect(checkLink({ signingSecrets: [] }, image, query, now)).toBe("invalid");
+    expect(
+      checkLink({ signingSecrets: ["a brand new secret", "the older secret of all"] }, image, query, now).state,
+    ).toBe("valid");
+    expect(checkLink({ signingSecrets: ["a brand new secret"] }, image, query, now).state).toBe("invalid");
+    expect(checkLink({ signingSecrets: [] }, image, query, now).state).toBe("invalid");
   });
 
   it("says when there is no signature to judge", () => {
-    expect(checkLink(config, image, new URLSearchParams("after=3"), now)).toBe("none");
+    expect(checkLink(config, image, new URLSearchParams("after=3"), now).state).toBe("none");
   });
 });

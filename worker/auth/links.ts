@@ -21,9 +21,10 @@ function textOf(target: LinkTarget, endsAtSeconds: number): string {
     : `${target.jobId}/events?${endsAtSeconds}`;
 }
 
-/** When links made now end: one to two epochs ahead. */
-function linkEndsAtMs(nowMs: number): number {
-  return (Math.floor(nowMs / LINK_EPOCH_MS) + 2) * LINK_EPOCH_MS;
+/** When links made now end: one to two epochs ahead, and never after `notAfterMs`. */
+function linkEndsAtMs(nowMs: number, notAfterMs: number | null): number {
+  const endsAtMs = (Math.floor(nowMs / LINK_EPOCH_MS) + 2) * LINK_EPOCH_MS;
+  return notAfterMs === null ? endsAtMs : Math.min(endsAtMs, notAfterMs);
 }
 
 /** Which epoch of links `nowMs` is in; part of an ETag. */
@@ -32,12 +33,18 @@ export function linkEpoch(config: Pick<Config, "signingSecrets">, nowMs: number)
 }
 
 /**
- * Links that start with `origin`. Images and events are signed for this one thing until an end; without a signing secret
- * (open mode) they are plain.
+ * Links that start with `origin`. Images and events are signed for this one thing until an end, which is never after
+ * `notAfterMs`: what is read through a signed link holds no link that lives longer than it. Without a signing secret (open
+ * mode) they are plain.
  */
-export function createLinks(config: Pick<Config, "signingSecrets">, origin: string, nowMs: number): LinkMaker {
+export function createLinks(
+  config: Pick<Config, "signingSecrets">,
+  origin: string,
+  nowMs: number,
+  notAfterMs: number | null = null,
+): LinkMaker {
   const [secret] = config.signingSecrets;
-  const endsAtSeconds = linkEndsAtMs(nowMs) / 1000;
+  const endsAtSeconds = Math.floor(linkEndsAtMs(nowMs, notAfterMs) / 1000);
   const query = (target: LinkTarget) =>
     secret === undefined
       ? ""
@@ -56,19 +63,20 @@ export function createLinks(config: Pick<Config, "signingSecrets">, origin: stri
 }
 
 /**
- * Whether the address carries a link that opens `target` now. `none`: it carries no signature at all. An `invalid` one may be
- * tampered with, over, cut short or of another thing; which, nobody is told.
+ * Whether the address carries a link that opens `target` now, and until when. `none`: it carries no signature at all. An
+ * `invalid` one may be tampered with, over, cut short or of another thing; the caller does not learn which.
  */
 export function checkLink(
   config: Pick<Config, "signingSecrets">,
   target: LinkTarget,
   query: URLSearchParams,
   nowMs: number,
-): "valid" | "invalid" | "none" {
+): { readonly state: "valid"; readonly endsAtMs: number } | { readonly state: "invalid" | "none" } {
   const signature = query.get("signature");
-  if (signature === null) return "none";
+  if (signature === null) return { state: "none" };
   const end = query.get("end") ?? "";
-  if (!/^\d{1,12}$/.test(end)) return "invalid";
+  if (!/^\d{1,12}$/.test(end)) return { state: "invalid" };
   const genuine = verify(config.signingSecrets, purposeOf(target), textOf(target, Number(end)), signature);
-  return genuine && nowMs < Number(end) * 1000 ? "valid" : "invalid";
+  const endsAtMs = Number(end) * 1000;
+  return genuine && nowMs < endsAtMs ? { state: "valid", endsAtMs } : { state: "invalid" };
 }

@@ -1,13 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
 import { configOf } from "../env.ts";
-import { readWatch, refuseWatch } from "../job/watch-request.ts";
+import { readWatch } from "../watch/watch-request.ts";
 import { CatalogStore } from "./catalog-store.ts";
 import type { CatalogEntry, CatalogRpc, ListQuery } from "./contract.ts";
 import { decodeListCursor, encodeListCursor } from "./core/list-cursor.ts";
 import { GRANT_MS, redeem, reserve } from "./core/reservations.ts";
 import { Feed } from "./feed.ts";
-import { FeedSockets } from "./feed-sockets.ts";
-import { FeedStreams } from "./feed-streams.ts";
 import { PlaceWatch } from "./place-watch.ts";
 
 /** How often lanes are asked for places while somebody watches and jobs wait, in ms. */
@@ -22,8 +20,6 @@ const MAX_PLACES = 1_000;
 /** One client's jobs: the list, the live feed, and the bound on unfinished ones. Named by the client. */
 export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   readonly #store: CatalogStore;
-  readonly #sockets: FeedSockets;
-  readonly #streams: FeedStreams;
   readonly #feed: Feed;
   readonly #places: PlaceWatch;
   /** What the alarm is known to be set to; null when that is not known, or it is not set. */
@@ -33,10 +29,8 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     super(ctx, env);
     const config = configOf(env);
     this.#store = new CatalogStore(ctx.storage);
-    this.#sockets = new FeedSockets(ctx);
-    this.#streams = new FeedStreams();
     this.#places = new PlaceWatch(env);
-    this.#feed = new Feed(this.#store, this.#sockets, this.#streams, {
+    this.#feed = new Feed(ctx, this.#store, {
       client: ctx.id.name ?? "",
       signingSecrets: config.ok ? config.config.signingSecrets : [],
       placeOf: (jobId) => this.#places.placeOf(jobId),
@@ -59,7 +53,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     if (recorded === null) return;
     if (recorded.isAsked) this.#redeem(nowMs);
     if (entry.status !== "queued") this.#places.forget(entry.id);
-    this.#feed.tell(recorded.change);
+    this.#feed.notify(recorded.change);
     if (entry.status === "queued" && !this.#places.knows(entry.id)) this.#askPlaces(PLACES_SOON_MS);
   }
 
@@ -70,7 +64,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     if (forgotten === null) return;
     if (forgotten.isAsked) this.#redeem(nowMs);
     this.#places.forget(jobId);
-    this.#feed.tell(forgotten.change);
+    this.#feed.notify(forgotten.change);
   }
 
   /** Newest first. A job keeps its place in the order for ever, so pages neither repeat nor leave out jobs that move. */
@@ -99,24 +93,21 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   override async fetch(request: Request): Promise<Response> {
     const watch = readWatch(request.headers);
     if (watch === null) return new Response("not let in by http", { status: 400 });
-    const { origin, after } = watch;
-    const opened = watch.mode === "ws" ? this.#sockets.accept(origin, after) : this.#streams.open(origin, after);
-    if (opened === null) return refuseWatch("too_many_watchers");
-    this.#feed.begin(opened.watcher);
+    const response = this.#feed.watchers.open(watch);
     this.#askPlaces(PLACES_EVERY_MS);
-    return opened.response;
+    return response;
   }
 
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
-    this.#sockets.receive(socket, message);
+    this.#feed.watchers.receive(socket, message);
   }
 
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
-    this.#sockets.closed(socket, code);
+    this.#feed.watchers.closed(socket, code);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
-    this.#sockets.closed(socket, 1011);
+    this.#feed.watchers.closed(socket, 1011);
   }
 
   #redeem(nowMs: number): void {
@@ -126,17 +117,17 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   /** Asks for places and comes back, while somebody watches and jobs wait; never throws, for the next one mends what this one could not. */
   override async alarm(): Promise<void> {
     this.#alarmAtMs = null;
-    this.#feed.catchUp();
-    if (!this.#feed.isWatched) {
+    this.#feed.watchers.catchUp();
+    if (!this.#feed.watchers.isWatched) {
       this.#places.clear();
       return;
     }
     const queued = this.#store.queued(MAX_PLACES);
     if (queued.length === 0) return;
     for (const jobId of await this.#places.moved(queued)) {
-      // The lanes were asked in between: what has left the line since is told by its own record.
+      // The lanes were asked in between: a job that has left the queue since is notified by its own record.
       const change = this.#store.change(jobId);
-      if (change?.kind === "job" && change.entry.status === "queued") this.#feed.tellPlace(change);
+      if (change?.kind === "job" && change.entry.status === "queued") this.#feed.notifyPlace(jobId);
       else this.#places.forget(jobId);
     }
     this.#askPlaces(PLACES_EVERY_MS);
@@ -146,7 +137,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   #askPlaces(delayMs: number): void {
     const atMs = Date.now() + delayMs;
     if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
-    if (!this.#feed.isWatched || this.#store.queued(1).length === 0) return;
+    if (!this.#feed.watchers.isWatched || this.#store.queued(1).length === 0) return;
     this.#alarmAtMs = atMs;
     void this.ctx.storage.setAlarm(atMs);
   }

@@ -3,9 +3,9 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { FeedFrame } from "../../schemas/event.ts";
 import { configOf } from "../env.ts";
-import { readRefusal, type WatchRequest, watchHeaders } from "../job/watch-request.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
+import { readRefusal, type WatchRequest, watchHeaders } from "../watch/watch-request.ts";
 import { catalogEntry, jobId } from "./catalog-entry.fixture.ts";
 import { PlaceWatch } from "./place-watch.ts";
 
@@ -18,7 +18,7 @@ function newCatalog() {
   const catalog = catalogStub(env, name);
   const open = (mode: WatchRequest["mode"], after: number | null) => {
     const upgrade = mode === "ws" ? new Headers({ Upgrade: "websocket" }) : new Headers();
-    const headers = watchHeaders(upgrade, { mode, viewer: name, origin: ORIGIN, after });
+    const headers = watchHeaders(upgrade, { mode, viewer: name, origin: ORIGIN, linkEndsAtMs: null, after });
     return catalog.fetch(new Request("https://object/api/events", { headers }));
   };
   return { name, catalog, object, open };
@@ -285,7 +285,7 @@ describe("the live feed as an event stream", () => {
   it("refuses more readers than it can hold, and takes one again when another went", async () => {
     const { open } = newCatalog();
     const streams = [];
-    for (let n = 0; n < 100; n++) streams.push(streamFrames(await open("sse", null)));
+    for (let n = 0; n < 200; n++) streams.push(streamFrames(await open("sse", null)));
     const refused = await open("sse", null);
     expect(readRefusal(refused)).toBe("too_many_watchers");
     await streams[0]?.cancel();

@@ -28,7 +28,8 @@ function wantsStream(c: HttpContext, isJsonToo: boolean): boolean {
 export const eventRoutes = new Hono<HttpEnv>()
   .get(paths.jobEvents(":id"), async (c) => {
     const id = jobIdOf(c);
-    const { viewer } = linkViewer(c, { kind: "events", jobId: id });
+    const who = linkViewer(c, { kind: "events", jobId: id });
+    const { viewer } = who;
     checkEventsQuery(c);
     const wanted = wantsStream(c, true);
     if (wanted && c.req.method === "HEAD") {
@@ -37,7 +38,7 @@ export const eventRoutes = new Hono<HttpEnv>()
       if (!answer.ok) throw jobProblem(answer);
       return streamHead(after !== null && answer.done && answer.events.length === 0);
     }
-    if (wanted) return await watchAnswer(c, jobStub(c.env, id), viewer);
+    if (wanted) return await watchAnswer(c, jobStub(c.env, id), who);
     const limit = wholeNumberOf(c, "limit", 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
     const answer = await jobStub(c.env, id).events(viewer, afterOf(c) ?? 0, limit);
     if (!answer.ok) throw jobProblem(answer);
@@ -49,5 +50,5 @@ export const eventRoutes = new Hono<HttpEnv>()
     checkFeedQuery(c);
     wantsStream(c, false);
     if (c.req.method === "HEAD") return streamHead(false);
-    return await watchAnswer(c, catalogStub(c.env, client), client);
+    return await watchAnswer(c, catalogStub(c.env, client), { viewer: client, linkEndsAtMs: null });
   });

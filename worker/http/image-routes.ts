@@ -26,7 +26,7 @@ function indexOf(c: HttpContext): number {
 export const imageRoutes = new Hono<HttpEnv>().get("/api/jobs/:id/images/:index", async (c) => {
   const id = jobIdOf(c);
   const index = indexOf(c);
-  const { viewer, byLink } = linkViewer(c, { kind: "image", jobId: id, index });
+  const { viewer, linkEndsAtMs } = linkViewer(c, { kind: "image", jobId: id, index });
   checkQuery(c);
   const found = await jobStub(c.env, id).image(viewer, index);
   if (!found.ok) throw jobProblem(found);
@@ -40,7 +40,7 @@ export const imageRoutes = new Hono<HttpEnv>().get("/api/jobs/:id/images/:index"
     throw new ProblemError("range_not_satisfiable", `The image has ${found.bytes} bytes.`, { headers: served.headers });
   }
   // A link is for `<img>` on pages of other origins too; what needs credentials is for our own.
-  const isShared = byLink || c.get("config").allowedOrigins.length > 0;
+  const isShared = linkEndsAtMs !== null || c.get("config").allowedOrigins.length > 0;
   served.response.headers.set("Cross-Origin-Resource-Policy", isShared ? "cross-origin" : "same-origin");
   return served.response;
 });

@@ -1,8 +1,8 @@
-import type { Viewer } from "../job/contract.ts";
-import { readRefusal, type WatchRefusal, watchHeaders } from "../job/watch-request.ts";
+import { readRefusal, type WatchRefusal, watchHeaders } from "../watch/watch-request.ts";
 import { isUpgrade } from "./asker.ts";
 import { type HttpContext, originOf } from "./http-env.ts";
 import { jobProblem } from "./job-problem.ts";
+import type { LinkViewer } from "./link-access.ts";
 import { PRIVATE_VARY } from "./negotiated.ts";
 import { ProblemError } from "./problem.ts";
 import { wholeNumberOf } from "./query.ts";
@@ -30,7 +30,7 @@ function refusalProblem(code: WatchRefusal): ProblemError {
 }
 
 /** Hands the request to the object that streams: the upgrade, or SSE. The object may still say no. */
-export async function watchAnswer(c: HttpContext, stub: Watchable, viewer: Viewer): Promise<Response> {
+export async function watchAnswer(c: HttpContext, stub: Watchable, who: LinkViewer): Promise<Response> {
   const mode = isUpgrade(c) ? "ws" : "sse";
   const version = c.req.header("sec-websocket-version");
   if (mode === "ws" && version !== undefined && version !== "13") {
@@ -38,7 +38,7 @@ export async function watchAnswer(c: HttpContext, stub: Watchable, viewer: Viewe
       headers: { Upgrade: "websocket", "Sec-WebSocket-Version": "13" },
     });
   }
-  const headers = watchHeaders(c.req.raw.headers, { mode, viewer, origin: originOf(c), after: afterOf(c) });
+  const headers = watchHeaders(c.req.raw.headers, { mode, ...who, origin: originOf(c), after: afterOf(c) });
   const { signal } = c.req.raw;
   const answer = await stub.fetch(new Request(c.req.url, { headers, signal }));
   const refusal = readRefusal(answer);

@@ -1,10 +1,10 @@
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { JobFrame } from "../../schemas/event.ts";
+import { type WatchRequest, watchHeaders } from "../watch/watch-request.ts";
 import { newJobRecord } from "./core/job-record.ts";
 import { type TestJob, testJob } from "./job.fixture.ts";
 import { JobStore } from "./job-store.ts";
-import { type WatchRequest, watchHeaders } from "./watch-request.ts";
 
 /** More than any buffer, batch or page holds. */
 const LONG = 6_000;
@@ -29,7 +29,13 @@ async function withLog(job: TestJob, events: number): Promise<TestJob> {
 
 function open(job: TestJob, mode: WatchRequest["mode"], after: number): Promise<Response> {
   const upgrade = mode === "ws" ? new Headers({ Upgrade: "websocket" }) : new Headers();
-  const headers = watchHeaders(upgrade, { mode, viewer: null, origin: "https://darkroom.test", after });
+  const headers = watchHeaders(upgrade, {
+    mode,
+    viewer: null,
+    origin: "https://darkroom.test",
+    linkEndsAtMs: null,
+    after,
+  });
   return job.object.fetch(new Request("https://object/events", { headers }));
 }
 

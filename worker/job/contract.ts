@@ -59,7 +59,7 @@ export type JobRefusal =
 
 export type JobAnswer<T> = ({ readonly ok: true } & T) | JobRefusal;
 
-/** What the object of a job can be asked. `fetch` takes the WebSocket upgrade and the SSE stream; see `watch-request.ts`. */
+/** What the object of a job can be asked. `fetch` takes the WebSocket upgrade and the SSE stream; see `watch/watch-request.ts`. */
 export interface JobRpc {
   /**
    * Stored before it answers. Whoever says `tellsCatalog` tells the client's catalog of a new job. The same submission again answers the same job with `replayed`; a tombstone

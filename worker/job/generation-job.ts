@@ -52,7 +52,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
       const answer = await this.view(viewer);
       const leftMs = endsAtMs - Date.now();
       if (!answer.ok || answer.view.done || leftMs <= 0 || (tag !== null && answer.view.tag !== tag)) return answer;
-      const changed = this.#engine.stream.watchers.changed(leftMs);
+      const changed = this.#engine.stream.changed(leftMs);
       // Now watched: the lane is asked to tell of new places from here on.
       await this.#engine.courier.place.refresh();
       await changed;
@@ -126,8 +126,8 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const record = this.#engine.job();
     if (record === null || record.round !== round || record.state.status !== "queued") return false;
     this.#engine.courier.place.remember(place, round, true);
-    if (!this.#engine.stream.watchers.watched) this.#engine.courier.place.unwatched();
-    return this.#engine.stream.watchers.watched;
+    if (!this.#engine.stream.isWatched) this.#engine.courier.place.unwatched();
+    return this.#engine.stream.isWatched;
   }
 
   /** A WebSocket upgrade or an SSE stream that http let in. */
@@ -142,11 +142,11 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    this.#engine.stream.refuseMessage(socket, message);
+    this.#engine.stream.receive(socket, message);
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
-    this.#engine.stream.answerClose(socket, code);
+    this.#engine.stream.closed(socket, code);
   }
 
   override webSocketError(): void {}

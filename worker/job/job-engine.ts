@@ -50,7 +50,7 @@ export class JobEngine {
     const shell = this.#makeShell();
     this.store = new JobStore(ctx.storage);
     this.courier = new OutboxCourier(env, shell);
-    this.stream = new JobStream(ctx, env, shell, this.courier, this.store);
+    this.stream = new JobStream(ctx, env, this.courier, this.store);
     this.#caller = new UpstreamCaller(env, shell);
     this.#keeper = new ImageKeeper(env, shell);
     const { store, courier } = this;
@@ -158,7 +158,7 @@ export class JobEngine {
     else this.store.save(result.record);
     this.#arm();
     for (const { event } of result.moments) this.log(event.type, eventFacts(event));
-    this.stream.tell(result.moments, result.record);
+    this.stream.notify(result.moments, result.record);
     return true;
   }
 
@@ -211,7 +211,7 @@ export class JobEngine {
   bury(record: JobRecord, why: "deleted" | "expired"): void {
     this.store.bury(remove(record, this.#context()));
     this.log(`job_${why}`, {});
-    this.stream.watchers.dismiss(`the job was ${why}`);
+    this.stream.dismiss(`the job was ${why}`);
     this.pump();
   }
 
@@ -259,11 +259,11 @@ export class JobEngine {
       tombstone: () => engine.tombstone(),
       config: () => engine.config(),
       get watched() {
-        return engine.stream.watchers.watched;
+        return engine.stream.isWatched;
       },
       placeMoved: () => {
         const record = engine.job();
-        if (record?.state.status === "queued") engine.stream.tellPlace(record);
+        if (record?.state.status === "queued") engine.stream.notifyPlace(record);
       },
       apply: (fact) => engine.apply(fact),
       pump: () => engine.pump(),

@@ -1,39 +1,42 @@
+import type { JobEvent, JobFrame } from "../../schemas/event.ts";
 import { createLinks } from "../auth/links.ts";
 import { configOf } from "../env.ts";
-import { CATCH_UP_BATCH, CatchUp, reachedBy } from "./catch-up.ts";
+import type { Frame } from "../watch/outlets.ts";
+import { type Audience, readWatch, refuseWatch } from "../watch/watch-request.ts";
+import { Watchers, type WatchItem, type WatchSource } from "../watch/watchers.ts";
 import type { Moment } from "./core/change.ts";
 import { isFinal, type JobRecord } from "./core/job-record.ts";
 import { toJobView } from "./core/job-view.ts";
 import { presentJob } from "./core/present.ts";
-import type { FramePart } from "./frame-part.ts";
-import type { JobShell } from "./job-shell.ts";
 import type { JobStore } from "./job-store.ts";
-import { JobWatchers } from "./job-watchers.ts";
 import type { OutboxCourier } from "./outbox-courier.ts";
-import { readWatch, refuseWatch } from "./watch-request.ts";
 
-/** The job's log and state as frames: who may watch, what they are told, how they leave. */
-export class JobStream {
-  readonly watchers: JobWatchers;
-  readonly #state: DurableObjectState;
-  readonly #courier: OutboxCourier;
+/** An event, or none for the state now or a new place in the queue, with the job as it was then. */
+interface JobItem extends WatchItem {
+  readonly event: JobEvent | null;
+  readonly seq: number;
+  readonly job: (audience: Audience) => JobFrame["job"];
+}
+
+/** Everyone who watches this job: its log and state as frames over sockets and streams, and requests that wait for a change. */
+export class JobStream implements WatchSource<JobItem> {
+  readonly #ctx: DurableObjectState;
   readonly #env: Env;
+  readonly #courier: OutboxCourier;
   readonly #store: JobStore;
-  readonly #catchUp: CatchUp;
+  readonly #watchers: Watchers<JobItem>;
+  readonly #waiters = new Set<() => void>();
 
-  constructor(state: DurableObjectState, env: Env, shell: JobShell, courier: OutboxCourier, store: JobStore) {
-    this.#state = state;
+  constructor(ctx: DurableObjectState, env: Env, courier: OutboxCourier, store: JobStore) {
+    this.#ctx = ctx;
     this.#env = env;
     this.#courier = courier;
     this.#store = store;
-    this.watchers = new JobWatchers(state);
-    this.#catchUp = new CatchUp(this.watchers, {
-      eventsAfter: (after, limit) => store.eventsAfter(after, limit),
-      now: () => {
-        const record = shell.job();
-        return record === null ? null : { job: this.#jobFor(record), done: isFinal(record.state) };
-      },
-    });
+    this.#watchers = new Watchers(ctx, this);
+  }
+
+  get isWatched(): boolean {
+    return this.#waiters.size > 0 || this.#watchers.isWatched;
   }
 
   /** Answers an upgrade or a stream that http let in; refuses it as `watch-request.ts` says. */
@@ -43,71 +46,110 @@ export class JobStream {
     const known = this.#store.load();
     if (known === null || (watch.viewer !== null && watch.viewer !== known.client)) return refuseWatch("job_not_found");
     if (known.kind === "tombstone") return refuseWatch("job_gone");
-    const done = isFinal(known.state);
-    const { after, origin, mode } = watch;
-    if (mode === "sse" && done && after !== null && after >= known.seq) return new Response(null, { status: 204 });
-    const full = this.watchers.full;
-    if (mode === "ws" ? full.sockets : full.streams) return refuseWatch("too_many_watchers");
-    const missed = after === null ? [] : this.#store.eventsAfter(after, CATCH_UP_BATCH);
-    const reached = reachedBy(missed);
-    const told = done && reached === null;
-    const job = this.#jobFor(known);
-    const parts: FramePart[] =
-      missed.length > 0
-        ? missed.map((event) => ({ event, seq: event.seq, job }))
-        : [{ event: null, seq: known.seq, job }];
-    const answer =
-      mode === "ws"
-        ? this.watchers.acceptSocket(origin, parts, reached, told)
-        : this.watchers.openStream(origin, parts, reached, told, Date.now());
-    if (reached !== null) this.#state.waitUntil(this.#catchUp.run());
-    const asked = done ? null : this.#courier.place.refresh();
-    if (asked !== null) this.#state.waitUntil(asked);
-    return answer;
+    const response = this.#watchers.open(watch);
+    // Watched from now on: the lane is asked to notify the job of new places.
+    const asked = isFinal(known.state) ? null : this.#courier.place.refresh();
+    if (asked !== null) this.#ctx.waitUntil(asked);
+    return response;
   }
 
-  /** One frame for each event, each with the job as it was then. */
-  tell(moments: readonly Moment[], record: JobRecord): void {
-    if (moments.length === 0) this.watchers.wake();
-    else {
-      const parts = moments.map(({ event, record: then }) => ({ event, seq: event.seq, job: this.#jobFor(then) }));
-      // The last one shows the job as it is now, with what the change did after its last event.
-      const last = parts.at(-1);
-      if (last !== undefined) last.job = this.#jobFor(record);
-      this.#tell(parts, isFinal(record.state));
-    }
+  /** Sends one frame for each event, each with the job as it was then; wakes requests that wait. */
+  notify(moments: readonly Moment[], record: JobRecord): void {
+    const last = moments.length - 1;
+    // The last frame shows the job as it is now, with what the change did after its last event.
+    const items = moments.map(({ event, record: then }, index) =>
+      this.#item(event, event.seq, this.#shown(index === last ? record : then)),
+    );
+    if (items.length > 0) this.#watchers.notify(items);
+    this.#wake();
   }
 
-  /** A new place in line: no event, and an unchanged seq. */
-  tellPlace(record: JobRecord): void {
-    this.#tell([{ event: null, seq: record.seq, job: this.#jobFor(record) }], false);
+  /** Sends a new place in the queue: no event, and an unchanged seq. */
+  notifyPlace(record: JobRecord): void {
+    this.#watchers.notify([this.#item(null, record.seq, this.#shown(record))]);
+    this.#wake();
   }
 
-  #tell(parts: readonly FramePart[], done: boolean): void {
-    if (this.watchers.tell(parts, done)) this.#state.waitUntil(this.#catchUp.run());
+  /** Resolves when something changed, or after `timeoutMs`. */
+  changed(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = () => {
+        clearTimeout(timer);
+        this.#waiters.delete(finish);
+        resolve();
+      };
+      const timer = setTimeout(finish, timeoutMs);
+      this.#waiters.add(finish);
+    });
   }
 
-  #jobFor(record: JobRecord): FramePart["job"] {
+  /** The job was removed: closes every watcher. */
+  dismiss(reason: string): void {
+    this.#watchers.closeAll(4410, reason);
+    this.#wake();
+  }
+
+  receive(socket: WebSocket, message: string | ArrayBuffer): void {
+    this.#watchers.receive(socket, message);
+  }
+
+  closed(socket: WebSocket, code: number): void {
+    this.#watchers.closed(socket, code);
+  }
+
+  itemsAfter(after: number, limit: number): readonly JobItem[] {
+    const record = this.#record();
+    if (record === null) return [];
+    // One job for the whole batch: the log has no earlier states of it.
+    const shown = this.#shown(record);
+    return this.#store.eventsAfter(after, limit).map((event) => this.#item(event, event.seq, shown));
+  }
+
+  itemsNow(): readonly JobItem[] {
+    const record = this.#record();
+    return record === null ? [] : [this.#item(null, record.seq, this.#shown(record))];
+  }
+
+  /** A watcher that missed nothing begins with the state now; after missed events it has the state in their frames. */
+  itemsAtEnd(missed: readonly JobItem[]): readonly JobItem[] {
+    return missed.length > 0 ? [] : this.itemsNow();
+  }
+
+  frame({ event, seq, job }: JobItem, audience: Audience): Frame {
+    const frame: JobFrame = { type: "job", seq, event, job: job(audience) };
+    return { type: frame.type, id: seq, json: JSON.stringify(frame) };
+  }
+
+  isOver(): string | null {
+    const record = this.#record();
+    return record !== null && isFinal(record.state) ? "the job is done" : null;
+  }
+
+  #record(): JobRecord | null {
+    const known = this.#store.load();
+    return known?.kind === "job" ? known : null;
+  }
+
+  #item(event: JobEvent | null, seq: number, job: JobItem["job"]): JobItem {
+    return { number: event === null ? null : seq, event, seq, job };
+  }
+
+  /** The job with the links of one audience; made once for consecutive frames of the same audience. */
+  #shown(record: JobRecord): JobItem["job"] {
     const view = toJobView(record, this.#courier.place.now);
-    const result = configOf(this.#env);
-    const signingSecrets = result.ok ? result.config.signingSecrets : [];
-    return (origin) => presentJob(view, createLinks({ signingSecrets }, origin, Date.now()));
+    const config = configOf(this.#env);
+    const signingSecrets = config.ok ? config.config.signingSecrets : [];
+    let made: { readonly audience: Audience; readonly job: JobFrame["job"] } | null = null;
+    return (audience) => {
+      if (made?.audience !== audience) {
+        const links = createLinks({ signingSecrets }, audience.origin, Date.now(), audience.linkEndsAtMs);
+        made = { audience, job: presentJob(view, links) };
+      }
+      return made.job;
+    };
   }
 
-  /** A watcher has nothing to say but `ping`, which never comes here. */
-  refuseMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    if (typeof message !== "string") socket.close(1003, "this stream takes no binary messages");
-    else if (message.length > 1024) socket.close(1009, "this stream takes the text ping and nothing else");
-    else socket.close(1008, "this stream takes the text ping and nothing else");
-  }
-
-  answerClose(socket: WebSocket, code: number): void {
-    // 1005, 1006 and 1015 are not for sending; without an answer the client would wait for its close.
-    const sendable = code === 1000 || (code >= 3000 && code <= 4999);
-    try {
-      socket.close(sendable ? code : 1000, "bye");
-    } catch {
-      // Closed from both sides at once.
-    }
+  #wake(): void {
+    for (const waiter of [...this.#waiters]) waiter();
   }
 }

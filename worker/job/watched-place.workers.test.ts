@@ -1,8 +1,8 @@
 import { afterEach, expect, it, vi } from "vitest";
 import { JobFrame } from "../../schemas/event.ts";
 import { until } from "../../test/support/until.ts";
+import { watchHeaders } from "../watch/watch-request.ts";
 import { testJob } from "./job.fixture.ts";
-import { watchHeaders } from "./watch-request.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -16,7 +16,7 @@ it("is told to a socket after a retry, without anyone asking for it", async () =
   await other.submit();
   const job = await testJob(SIZE).spoil({ fault: { type: "html", status: 503 } });
   await job.submit();
-  const watch = { mode: "ws", viewer: null, origin: "https://d.example", after: null } as const;
+  const watch = { mode: "ws", viewer: null, origin: "https://d.example", linkEndsAtMs: null, after: null } as const;
   const answer = await job.object.fetch(
     new Request("https://object/", { headers: watchHeaders(new Headers({ Upgrade: "websocket" }), watch) }),
   );

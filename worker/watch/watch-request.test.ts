@@ -1,7 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { readRefusal, readWatch, refuseWatch, type WatchRequest, watchHeaders } from "./watch-request.ts";
 
-const watch: WatchRequest = { mode: "ws", viewer: "app", origin: "https://darkroom.example", after: 7 };
+const watch: WatchRequest = {
+  mode: "ws",
+  viewer: "app",
+  origin: "https://darkroom.example",
+  linkEndsAtMs: 1_800_000_000_000,
+  after: 7,
+};
 
 describe("watchHeaders", () => {
   it("carries what http decided to the object", () => {
