@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { readConfig, VARIABLES } from "../worker/env.ts";
 import { LEGAL_EDGES } from "../worker/job/core/edges.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
@@ -30,10 +31,19 @@ describe("README", () => {
     for (const block of blocks) expect(block).not.toMatch(/#|…/);
   });
 
-  it("explains every variable that .dev.vars.example names, and no other", () => {
+  it("explains every variable that the Worker reads, and no other", () => {
     const section = readme.slice(readme.indexOf("## Configuration"), readme.indexOf("## Deploy it"));
-    const explained = [...section.matchAll(/^\| `([A-Z0-9_]+)` \|/gm)].map(([, name]) => name);
-    const named = [...example.matchAll(/^([A-Z0-9_]+)=/gm)].map(([, name]) => name);
+    const explained = [...section.matchAll(/^\| `([A-Z0-9_]+)`/gm)].map(([, name]) => name);
+    // One row stands for CLIENT_TOKENS and for the eight variables that continue it.
+    const named = VARIABLES.filter((name) => !/^CLIENT_TOKENS_\d$/.test(name));
     expect(new Set(explained)).toEqual(new Set(named));
+    expect(VARIABLES.filter((name) => /^CLIENT_TOKENS_\d$/.test(name))).toHaveLength(8);
+  });
+
+  it("asks a first deployment for the variables without which token mode is misconfigured, and for no other", () => {
+    const asked = [...example.matchAll(/^([A-Z0-9_]+)=/gm)].map(([, name]) => name);
+    const missing = readConfig({});
+    expect(missing.ok).toBe(false);
+    expect(missing.ok ? [] : missing.errors.map(({ path }) => path).sort()).toEqual([...asked].sort());
   });
 });

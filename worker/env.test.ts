@@ -33,6 +33,61 @@ describe("readConfig", () => {
     expect(result).toMatchObject({ ok: true, config: { laneLimits: { "qwen-image-max": { starts: 3 } } } });
   });
 
+  it.each([
+    ["https://dashscope-intl.aliyuncs.com/compatible-mode/v1", /OpenAI-compatible/],
+    ["https://dashscope.aliyuncs.com/compatible-mode", /OpenAI-compatible/],
+    ["https://ws-1.cn-beijing.maas.aliyuncs.com/compatible-mode/v1/chat/completions", /OpenAI-compatible/],
+    ["https://dashscope.aliyuncs.com/api/v1", /end before \/api\/v1/],
+    ["https://dashscope.aliyuncs.com/api/v1/services/aigc", /end before \/api\/v1/],
+    ["https://dashscope.aliyuncs.com/api/", /end before \/api\/v1/],
+    ["https://dashscope.aliyuncs.com/v1", /end before \/api\/v1/],
+  ])("refuses %s as an upstream that speaks another protocol or goes too far", (QWEN_BASE_URL, message) => {
+    expect(problemOf({ QWEN_BASE_URL })).toEqual({ path: "QWEN_BASE_URL", message: expect.stringMatching(message) });
+  });
+
+  it.each(["https://gateway.example/dashscope", "https://api.example", "https://v1.example/apis"])(
+    "takes %s as an upstream",
+    (QWEN_BASE_URL) => {
+      expect(readConfig({ ...enough, QWEN_BASE_URL })).toMatchObject({ ok: true, config: { baseUrl: QWEN_BASE_URL } });
+    },
+  );
+
+  it.each([
+    ["https://images.example.com", true],
+    ["http://localhost:8787", true],
+    ["http://images.example.com", false],
+    ["https://images.example.com/darkroom", false],
+    ["images.example.com", false],
+    ["https://a.example,https://b.example", false],
+  ])("takes %s for PUBLIC_ORIGIN: %s", (PUBLIC_ORIGIN, taken) => {
+    const result = readConfig({ ...enough, PUBLIC_ORIGIN });
+    expect(result.ok ? result.config.publicOrigin : result.errors[0]?.path).toBe(
+      taken ? PUBLIC_ORIGIN : "PUBLIC_ORIGIN",
+    );
+  });
+
+  describe("CLIENT_TOKENS in several variables", () => {
+    const hash = (digit: number) => String(digit).repeat(64);
+    const tokens = (...names: string[]) => JSON.stringify(Object.fromEntries(names.map((name) => [name, hash(1)])));
+    const tokenMode = { QWEN_API_KEY: "sk-test", SIGNING_SECRET: "a secret of many characters" };
+
+    it("are the clients of all of them", () => {
+      const result = readConfig({ ...tokenMode, CLIENT_TOKENS_2: tokens("b", "c"), CLIENT_TOKENS_9: tokens("d") });
+      expect(result.ok && Object.keys(result.config.clientTokens)).toEqual(["b", "c", "d"]);
+    });
+
+    it("are refused when two of them name the same client", () => {
+      const result = readConfig({ ...tokenMode, CLIENT_TOKENS: tokens("a"), CLIENT_TOKENS_3: tokens("b", "a") });
+      const message = "entry 2: names a client that CLIENT_TOKENS names already";
+      expect(result).toEqual({ ok: false, errors: [{ path: "CLIENT_TOKENS_3", message }] });
+    });
+
+    it("are told by the variable that is wrong", () => {
+      const result = readConfig({ ...tokenMode, CLIENT_TOKENS: tokens("a"), CLIENT_TOKENS_2: '{"b":"x"}' });
+      expect(result.ok ? [] : result.errors.map(({ path }) => path)).toEqual(["CLIENT_TOKENS_2"]);
+    });
+  });
+
   it.each<[string, Record<string, string>, string, RegExp]>([
     [
       "a token and a name in each other's place",

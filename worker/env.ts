@@ -28,6 +28,16 @@ export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
+/** Paths that clients of the vendor know and that no native call may begin with. */
+const UPSTREAM_PATH_FAULTS: readonly (readonly [RegExp, string])[] = [
+  [
+    /\/compatible-mode(\/|$)/i,
+    "must not be the OpenAI-compatible address, which speaks another protocol: leave out /compatible-mode and what follows",
+  ],
+  [/\/api\/v1(\/|$)/i, "must end before /api/v1: leave it and what follows out"],
+  [/\/(api|v1)\/?$/i, "must end before /api/v1"],
+];
+
 const upstreamUrl = z.string().transform((text, context) => {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol)) {
@@ -42,8 +52,9 @@ const upstreamUrl = z.string().transform((text, context) => {
     context.addIssue("must not hold credentials, a query or a fragment");
     return z.NEVER;
   }
-  if (/\/api\/v1\/?$/.test(url.pathname)) {
-    context.addIssue("must end before /api/v1");
+  const fault = UPSTREAM_PATH_FAULTS.find(([pattern]) => pattern.test(url.pathname));
+  if (fault !== undefined) {
+    context.addIssue(fault[1]);
     return z.NEVER;
   }
   return url.href.replace(/\/+$/, "");
@@ -69,19 +80,43 @@ const laneLimits = jsonSetting(
   context.addIssue(`names an unknown model; known are ${KNOWN_MODELS.join(", ")}`);
 });
 
+/** The origin that `text` is, without a path; null when it is none. */
+function originOf(text: string): string | null {
+  const url = URL.parse(text);
+  return url === null || url.origin === "null" || url.origin !== text.replace(/\/$/, "") ? null : url.origin;
+}
+
+const publicOrigin = z.string().transform((text, context) => {
+  const origin = originOf(text.trim());
+  if (origin !== null && (origin.startsWith("https:") || isLoopback(new URL(origin).hostname))) return origin;
+  context.addIssue("must be one https origin like https://images.example.com (http only for this machine)");
+  return z.NEVER;
+});
+
 const origins = z.string().transform((text, context) => {
   const found: string[] = [];
   const parts = text.split(",").map((part) => part.trim());
   for (const part of parts.filter((part) => part !== "")) {
-    const url = URL.parse(part);
-    if (url === null || url.origin === "null" || url.origin !== part.replace(/\/$/, "")) {
+    const origin = originOf(part);
+    if (origin === null) {
       context.addIssue("must be origins like https://app.example.com, parted by commas");
       return z.NEVER;
     }
-    found.push(url.origin);
+    found.push(origin);
   }
   return found;
 });
+
+/** Names a client wherever one is named: in `CLIENT_TOKENS` and in `?client=`. */
+export const CLIENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+const clientTokens = jsonSetting(
+  z.record(
+    z.string().regex(CLIENT_NAME, "a client's name is 1 to 64 letters, digits, dots, dashes or underscores"),
+    z.union([tokenHash, z.array(tokenHash).min(1).max(2)], "must be a sha-256 in hex, or a list of two at most"),
+  ),
+  '{"client-name":"<sha-256 hex of its token>"}',
+);
 
 /** Every variable of the Worker's env but the bindings. Vars arrive as strings; an empty one counts as absent. */
 const Vars = z.object({
@@ -100,24 +135,53 @@ const Vars = z.object({
   MAX_PENDING_JOBS: wholeNumber("MAX_PENDING_JOBS", 1, 1_000_000, 200),
   LANE_LIMITS: laneLimits.default({}),
   AUTH_MODE: z.enum(["token", "open"], "must be token or open").default("token"),
-  CLIENT_TOKENS: jsonSetting(
-    z.record(
-      z
-        .string()
-        .regex(
-          /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
-          "a client's name is 1 to 64 letters, digits, dots, dashes or underscores",
-        ),
-      z.union([tokenHash, z.array(tokenHash).min(1).max(2)], "must be a sha-256 in hex, or a list of two at most"),
-    ),
-    '{"client-name":"<sha-256 hex of its token>"}',
-  ).optional(),
+  CLIENT_TOKENS: clientTokens.optional(),
+  // A variable holds 5 KB at most, which is about 60 clients.
+  CLIENT_TOKENS_2: clientTokens.optional(),
+  CLIENT_TOKENS_3: clientTokens.optional(),
+  CLIENT_TOKENS_4: clientTokens.optional(),
+  CLIENT_TOKENS_5: clientTokens.optional(),
+  CLIENT_TOKENS_6: clientTokens.optional(),
+  CLIENT_TOKENS_7: clientTokens.optional(),
+  CLIENT_TOKENS_8: clientTokens.optional(),
+  CLIENT_TOKENS_9: clientTokens.optional(),
   ADMIN_TOKEN_SHA256: tokenHash.optional(),
   SIGNING_SECRET: z.string().min(16, "must have at least 16 characters").optional(),
   SIGNING_SECRET_OLD: z.string().min(16, "must have at least 16 characters").optional(),
   ALLOWED_ORIGINS: origins.default([]),
+  PUBLIC_ORIGIN: publicOrigin.optional(),
+  IMAGE_LINK_HOURS: wholeNumber("IMAGE_LINK_HOURS", 1, 720, 24),
   ALLOW_PUBLIC_OPEN_MODE: z.string().optional(),
 });
+
+type Vars = z.output<typeof Vars>;
+
+/** The name of every variable that the Worker reads. */
+export const VARIABLES: readonly string[] = Object.keys(Vars.shape);
+
+const CLIENT_TOKEN_VARIABLES = (Object.keys(Vars.shape) as (keyof Vars)[]).filter((name) =>
+  /^CLIENT_TOKENS(_\d)?$/.test(name),
+) as ("CLIENT_TOKENS" | `CLIENT_TOKENS_${2 | 3 | 4 | 5 | 6 | 7 | 8 | 9}`)[];
+
+type ClientTokens = Readonly<Record<string, readonly string[]>>;
+
+/** The clients of all `CLIENT_TOKENS…` variables; a client that two of them name is an error of the later one. */
+function allClientTokens(vars: Vars): { readonly tokens: ClientTokens; readonly errors: readonly FieldError[] } {
+  const tokens: Record<string, readonly string[]> = {};
+  const errors: FieldError[] = [];
+  const variableOf = new Map<string, string>();
+  for (const variable of CLIENT_TOKEN_VARIABLES) {
+    for (const [entry, [client, hash]] of Object.entries(vars[variable] ?? {}).entries()) {
+      const first = variableOf.get(client);
+      if (first !== undefined) {
+        errors.push({ path: variable, message: `entry ${entry + 1}: names a client that ${first} names already` });
+      }
+      variableOf.set(client, variable);
+      tokens[client] = typeof hash === "string" ? [hash] : hash;
+    }
+  }
+  return { tokens, errors };
+}
 
 /** What token mode needs beside: told together with all else that is wrong, so that a first deploy is mended in one go. */
 const TOKEN_MODE_NEEDS = {
@@ -144,10 +208,14 @@ export interface Config {
   readonly laneLimits: Readonly<Record<string, QuotaOverride>>;
   readonly authMode: "token" | "open";
   /** Client name → sha-256 hex of its tokens, two at most while one is rotated. */
-  readonly clientTokens: Readonly<Record<string, readonly string[]>>;
+  readonly clientTokens: ClientTokens;
   readonly adminTokenSha256: string | null;
   readonly signingSecrets: readonly string[];
   readonly allowedOrigins: readonly string[];
+  /** Links start with it; null: with the origin of the request. */
+  readonly publicOrigin: string | null;
+  /** A signed link to an image lives at least this long, and at most twice as long. */
+  readonly imageLinkMs: number;
   /** Set to `yes, anyone may spend my money` to serve open mode on a public host name. */
   readonly publicOpenModeAllowed: boolean;
 }
@@ -164,7 +232,7 @@ type StringEnv = Readonly<Record<string, unknown>>;
 /** Reads the env. Pure: the same env gives the same answer. */
 export function readConfig(env: StringEnv): ConfigResult {
   const given: Record<string, unknown> = {};
-  for (const name of Object.keys(Vars.shape)) {
+  for (const name of VARIABLES) {
     const value = env[name];
     if (value !== undefined && value !== "") given[name] = value;
   }
@@ -173,11 +241,15 @@ export function readConfig(env: StringEnv): ConfigResult {
   for (const issue of parsed.error?.issues ?? []) errors.push({ path: String(issue.path[0]), message: issue.message });
   if ((given.AUTH_MODE ?? "token") === "token") {
     for (const [path, message] of Object.entries(TOKEN_MODE_NEEDS)) {
-      if (given[path] === undefined) errors.push({ path, message });
+      const names = path === "CLIENT_TOKENS" ? CLIENT_TOKEN_VARIABLES : [path];
+      if (names.every((name) => given[name] === undefined)) errors.push({ path, message });
     }
   }
-  if (!parsed.success || errors.length > 0) return { ok: false, errors };
+  if (!parsed.success) return { ok: false, errors };
   const vars = parsed.data;
+  const clients = allClientTokens(vars);
+  errors.push(...clients.errors);
+  if (errors.length > 0) return { ok: false, errors };
   const baseUrl = vars.QWEN_BASE_URL ?? REGION_HOSTS[vars.QWEN_REGION];
   return {
     ok: true,
@@ -195,15 +267,12 @@ export function readConfig(env: StringEnv): ConfigResult {
       maxPendingJobs: vars.MAX_PENDING_JOBS,
       laneLimits: vars.LANE_LIMITS,
       authMode: vars.AUTH_MODE,
-      clientTokens: Object.fromEntries(
-        Object.entries(vars.CLIENT_TOKENS ?? {}).map(([name, hash]) => [
-          name,
-          typeof hash === "string" ? [hash] : hash,
-        ]),
-      ),
+      clientTokens: clients.tokens,
       adminTokenSha256: vars.ADMIN_TOKEN_SHA256 ?? null,
       signingSecrets: [vars.SIGNING_SECRET, vars.SIGNING_SECRET_OLD].filter((secret) => secret !== undefined),
       allowedOrigins: vars.ALLOWED_ORIGINS,
+      publicOrigin: vars.PUBLIC_ORIGIN ?? null,
+      imageLinkMs: vars.IMAGE_LINK_HOURS * 3_600_000,
       publicOpenModeAllowed: vars.ALLOW_PUBLIC_OPEN_MODE === PUBLIC_OPEN_MODE_PHRASE,
     },
   };
@@ -212,11 +281,20 @@ export function readConfig(env: StringEnv): ConfigResult {
 const read = new WeakMap<object, ConfigResult>();
 
 /** `readConfig`, done once for each env object. */
-export function configOf(env: Env): ConfigResult {
+export function configOf(env: object): ConfigResult {
   const known = read.get(env);
   if (known !== undefined) return known;
-  // The generated Env is an interface without an index signature; only strings of it are read.
-  const result = readConfig(env as unknown as StringEnv);
+  const result = readConfig({ ...env });
   read.set(env, result);
   return result;
+}
+
+/** What signed links depend on. While the Worker is misconfigured links are plain, and open nothing in token mode. */
+export type LinkSettings = Pick<Config, "signingSecrets" | "imageLinkMs">;
+
+export function linkSettingsOf(env: object): LinkSettings {
+  const result = configOf(env);
+  if (!result.ok) return { signingSecrets: [], imageLinkMs: 24 * 3_600_000 };
+  const { signingSecrets, imageLinkMs } = result.config;
+  return { signingSecrets, imageLinkMs };
 }

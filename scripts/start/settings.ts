@@ -1,10 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { parseEnv } from "node:util";
-
-/** Every variable of the Worker: the names in `.dev.vars.example`. */
-function variableNames(): string[] {
-  return [...readFileSync(".dev.vars.example", "utf8").matchAll(/^([A-Z0-9_]+)=/gm)].map(([, name]) => name ?? "");
-}
+import { VARIABLES } from "../../worker/env.ts";
 
 export interface Settings {
   readonly port: number;
@@ -40,7 +36,7 @@ export function readSettings(environment: NodeJS.ProcessEnv): Settings {
   const emulatorPort = portOf("EMULATOR_PORT", environment.EMULATOR_PORT, port + 1);
   const file = existsSync(".dev.vars") ? parseEnv(readFileSync(".dev.vars", "utf8")) : {};
   const vars: Record<string, string> = {};
-  for (const name of variableNames()) {
+  for (const name of VARIABLES) {
     const value = environment[name] ?? file[name];
     if (value !== undefined && value !== "") vars[name] = value;
   }

@@ -157,6 +157,10 @@ describe("open mode", () => {
     expect(write(ownOrigin)).toEqual(local);
     expect(write("https://app.example")).toEqual(local);
     expect(write("https://evil.example")).toEqual(forbidden);
-    expect(write("http://localhost:3000")).toEqual(forbidden);
+    // Pages that this machine serves; a name that merely begins like one of them is another machine's.
+    expect(write("http://localhost:3000")).toEqual(local);
+    expect(write("http://127.0.0.1:5173")).toEqual(local);
+    expect(write("http://localhost.evil.example")).toEqual(forbidden);
+    expect(write("null")).toEqual(forbidden);
   });
 });

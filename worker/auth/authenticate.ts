@@ -27,9 +27,18 @@ export interface AskerRequest {
   readonly needsOrigin: boolean;
 }
 
-/** This service's own pages, and those of `ALLOWED_ORIGINS`. */
-export function isTrustedOrigin(config: Pick<Config, "allowedOrigins">, ownOrigin: string, origin: string): boolean {
-  return origin === ownOrigin || config.allowedOrigins.includes(origin);
+type OriginSettings = Pick<Config, "allowedOrigins" | "publicOrigin" | "authMode">;
+
+/** This service's own pages and those of `ALLOWED_ORIGINS`; in open mode every page that this machine serves, too. */
+export function isTrustedOrigin(config: OriginSettings, ownOrigin: string, origin: string): boolean {
+  if (origin === ownOrigin || origin === config.publicOrigin || config.allowedOrigins.includes(origin)) return true;
+  const hostname = config.authMode === "open" ? URL.parse(origin)?.hostname : undefined;
+  return hostname !== undefined && isLoopback(hostname);
+}
+
+/** Whether pages of other origins than our own may read answers. */
+export function sharesWithOrigins(config: OriginSettings): boolean {
+  return config.allowedOrigins.length > 0 || config.authMode === "open";
 }
 
 /** Open mode serves this machine, and a public host name only when the settings say twice that it is meant. */

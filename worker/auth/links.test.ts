@@ -1,14 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { checkLink, createLinks, LINK_EPOCH_MS, type LinkTarget } from "./links.ts";
+import { checkLink, createLinks, EVENTS_LINK_MS, type LinkTarget } from "./links.ts";
 
-const config = { signingSecrets: ["the first secret of all"] };
+const HOUR_MS = 3_600_000;
+const config = { signingSecrets: ["the first secret of all"], imageLinkMs: 24 * HOUR_MS };
 const jobId = "job_V1StGXR8_Z5jdHi6B-myT";
 const now = Date.UTC(2026, 10, 23, 12, 3, 30);
 const image: LinkTarget = { kind: "image", jobId, index: 0 };
 const events: LinkTarget = { kind: "events", jobId };
 
 function queryOf(target: LinkTarget, secrets: string[] = config.signingSecrets, atMs = now) {
-  const links = createLinks({ signingSecrets: secrets }, "https://d.example", atMs);
+  const links = createLinks({ ...config, signingSecrets: secrets }, "https://d.example", atMs);
   return new URL(target.kind === "image" ? links.image(jobId, target.index) : links.job(jobId).events).searchParams;
 }
 
@@ -21,34 +22,59 @@ describe("createLinks", () => {
     expect(links.image(jobId, 1)).toMatch(/\/images\/1\?end=\d+&signature=[\w-]{43}$/);
   });
 
-  it("gives equal links within an epoch and others after it", () => {
-    const start = Math.floor(now / LINK_EPOCH_MS) * LINK_EPOCH_MS;
-    const at = (ms: number) => createLinks(config, "https://d.example", ms);
-    expect(at(start).image(jobId, 0)).toBe(at(start + LINK_EPOCH_MS - 1).image(jobId, 0));
-    expect(at(start).epoch).toBe(at(start + LINK_EPOCH_MS - 1).epoch);
-    expect(at(start).image(jobId, 0)).not.toBe(at(start + LINK_EPOCH_MS).image(jobId, 0));
-    expect(at(start).epoch).not.toBe(at(start + LINK_EPOCH_MS).epoch);
+  it.each<[string, LinkTarget, number]>([
+    ["events", events, EVENTS_LINK_MS],
+    ["an image", image, 24 * HOUR_MS],
+  ])("gives equal links to %s for a whole period and another one after it", (_name, target, lifeMs) => {
+    const start = Math.floor(now / lifeMs) * lifeMs;
+    const at = (ms: number) => queryOf(target, undefined, ms).toString();
+    expect(at(start)).toBe(at(start + lifeMs - 1));
+    expect(at(start)).not.toBe(at(start + lifeMs));
   });
 
-  it("makes no link that ends after the bound, and keeps the epoch's end below it", () => {
-    const endOf = (notAfterMs: number | null) => {
+  it.each([
+    [24, 0],
+    [24, 23.9],
+    [7, 3],
+    [48, 47],
+  ])("gives images links that live %d to twice as many hours, made %d h into a period", (hours, intoHours) => {
+    const imageLinkMs = hours * HOUR_MS;
+    const atMs = Math.floor(now / imageLinkMs) * imageLinkMs + intoHours * HOUR_MS;
+    const url = new URL(createLinks({ ...config, imageLinkMs }, "https://d.example", atMs).image(jobId, 0));
+    const livesMs = Number(url.searchParams.get("end")) * 1000 - atMs;
+    expect(livesMs).toBeGreaterThan(imageLinkMs);
+    expect(livesMs).toBeLessThanOrEqual(2 * imageLinkMs);
+  });
+
+  it("changes the epoch exactly when a link gets another end", () => {
+    for (const hours of [1, 5, 24]) {
+      const settings = { ...config, imageLinkMs: hours * HOUR_MS };
+      const at = (ms: number) => {
+        const links = createLinks(settings, "https://d.example", ms);
+        return { epoch: links.epoch, links: [links.image(jobId, 0), links.job(jobId).events].join() };
+      };
+      for (let ms = now; ms < now + 60 * HOUR_MS; ms += 0.5 * HOUR_MS) {
+        const [before, after] = [at(ms), at(ms + 0.5 * HOUR_MS)];
+        expect(before.epoch === after.epoch, `${hours} h at ${ms}`).toBe(before.links === after.links);
+      }
+    }
+  });
+
+  it("makes no link that ends after the bound", () => {
+    const endsOf = (notAfterMs: number | null) => {
       const links = createLinks(config, "https://d.example", now, notAfterMs);
-      const ends = [links.image(jobId, 0), links.job(jobId).events].map((url) => new URL(url).searchParams.get("end"));
-      expect(new Set(ends).size).toBe(1);
-      return Number(ends[0]) * 1000;
+      const urls = [links.image(jobId, 0), links.job(jobId).events];
+      return urls.map((url) => Number(new URL(url).searchParams.get("end")) * 1000);
     };
-    expect(endOf(now + 90_500)).toBe(now + 90_000);
-    expect(endOf(now + 30 * LINK_EPOCH_MS)).toBe(endOf(null));
-    const events = new URL(createLinks(config, "https://d.example", now, now + 90_000).job(jobId).events).searchParams;
-    expect(checkLink(config, { kind: "events", jobId }, events, now)).toEqual({
-      state: "valid",
-      endsAtMs: now + 90_000,
-    });
-    expect(checkLink(config, { kind: "events", jobId }, events, now + 90_000)).toEqual({ state: "invalid" });
+    expect(endsOf(now + 90_500)).toEqual([now + 90_000, now + 90_000]);
+    expect(endsOf(now + 30 * 24 * HOUR_MS)).toEqual(endsOf(null));
+    const query = new URL(createLinks(config, "https://d.example", now, now + 90_000).job(jobId).events).searchParams;
+    expect(checkLink(config, events, query, now)).toEqual({ state: "valid", endsAtMs: now + 90_000 });
+    expect(checkLink(config, events, query, now + 90_000)).toEqual({ state: "invalid" });
   });
 
   it("gives plain links without a signing secret", () => {
-    const links = createLinks({ signingSecrets: [] }, "http://localhost:8787", now);
+    const links = createLinks({ ...config, signingSecrets: [] }, "http://localhost:8787", now);
     expect(links.image(jobId, 0)).toBe(`http://localhost:8787/api/jobs/${jobId}/images/0`);
   });
 });
@@ -57,8 +83,10 @@ describe("checkLink", () => {
   it("opens what it was made for, until its end", () => {
     expect(checkLink(config, image, queryOf(image), now).state).toBe("valid");
     expect(checkLink(config, events, queryOf(events), now).state).toBe("valid");
-    expect(checkLink(config, image, queryOf(image), now + LINK_EPOCH_MS).state).toBe("valid");
-    expect(checkLink(config, image, queryOf(image), now + 2 * LINK_EPOCH_MS).state).toBe("invalid");
+    expect(checkLink(config, image, queryOf(image), now + 24 * HOUR_MS).state).toBe("valid");
+    expect(checkLink(config, image, queryOf(image), now + 48 * HOUR_MS).state).toBe("invalid");
+    expect(checkLink(config, events, queryOf(events), now + EVENTS_LINK_MS).state).toBe("valid");
+    expect(checkLink(config, events, queryOf(events), now + 2 * EVENTS_LINK_MS).state).toBe("invalid");
   });
 
   it.each<[string, LinkTarget, (query: URLSearchParams) => void]>([

@@ -1,10 +1,13 @@
 import { paths } from "../../schemas/paths.ts";
-import type { Config } from "../env.ts";
+import type { LinkSettings } from "../env.ts";
 import type { LinkMaker } from "../job/core/present.ts";
 import { sign, verify } from "./signing-keys.ts";
 
-/** Links end on whole multiples of this, so that equal states have equal links and ETags for its length. */
-export const LINK_EPOCH_MS = 6 * 3_600_000;
+/**
+ * Links to a job's events end on whole multiples of this, and links to images on whole multiples of `imageLinkMs`: equal
+ * states have equal links, and so equal ETags, for that long. A client watches a job at once, and stores an image's link.
+ */
+export const EVENTS_LINK_MS = 6 * 3_600_000;
 
 /** The one thing that a signed link opens. */
 export type LinkTarget =
@@ -21,15 +24,15 @@ function textOf(target: LinkTarget, endsAtSeconds: number): string {
     : `${target.jobId}/events?${endsAtSeconds}`;
 }
 
-/** When links made now end: one to two epochs ahead, and never after `notAfterMs`. */
-function linkEndsAtMs(nowMs: number, notAfterMs: number | null): number {
-  const endsAtMs = (Math.floor(nowMs / LINK_EPOCH_MS) + 2) * LINK_EPOCH_MS;
-  return notAfterMs === null ? endsAtMs : Math.min(endsAtMs, notAfterMs);
+/** When a link made now ends: one to two lives of its kind ahead. */
+function linkEndsAtMs(nowMs: number, lifeMs: number): number {
+  return (Math.floor(nowMs / lifeMs) + 2) * lifeMs;
 }
 
-/** Which epoch of links `nowMs` is in; part of an ETag. */
-export function linkEpoch(config: Pick<Config, "signingSecrets">, nowMs: number): string {
-  return config.signingSecrets.length === 0 ? "0" : Math.floor(nowMs / LINK_EPOCH_MS).toString(36);
+/** Changes exactly when links made now get another end; part of an ETag. */
+function linkEpoch({ signingSecrets, imageLinkMs }: LinkSettings, nowMs: number): string {
+  if (signingSecrets.length === 0) return "0";
+  return [EVENTS_LINK_MS, imageLinkMs].map((lifeMs) => Math.floor(nowMs / lifeMs).toString(36)).join("-");
 }
 
 /**
@@ -38,17 +41,19 @@ export function linkEpoch(config: Pick<Config, "signingSecrets">, nowMs: number)
  * mode) they are plain.
  */
 export function createLinks(
-  config: Pick<Config, "signingSecrets">,
+  config: LinkSettings,
   origin: string,
   nowMs: number,
   notAfterMs: number | null = null,
 ): LinkMaker {
   const [secret] = config.signingSecrets;
-  const endsAtSeconds = Math.floor(linkEndsAtMs(nowMs, notAfterMs) / 1000);
-  const query = (target: LinkTarget) =>
-    secret === undefined
-      ? ""
-      : `?end=${endsAtSeconds}&signature=${sign(secret, purposeOf(target), textOf(target, endsAtSeconds))}`;
+  const query = (target: LinkTarget) => {
+    if (secret === undefined) return "";
+    const lifeMs = target.kind === "image" ? config.imageLinkMs : EVENTS_LINK_MS;
+    const endsAtMs = Math.min(linkEndsAtMs(nowMs, lifeMs), notAfterMs ?? Number.POSITIVE_INFINITY);
+    const endsAtSeconds = Math.floor(endsAtMs / 1000);
+    return `?end=${endsAtSeconds}&signature=${sign(secret, purposeOf(target), textOf(target, endsAtSeconds))}`;
+  };
   return {
     epoch: linkEpoch(config, nowMs),
     image: (jobId, index) => `${origin}${paths.jobImage(jobId, index)}${query({ kind: "image", jobId, index })}`,
@@ -67,7 +72,7 @@ export function createLinks(
  * `invalid` one may be tampered with, over, cut short or of another thing; the caller does not learn which.
  */
 export function checkLink(
-  config: Pick<Config, "signingSecrets">,
+  config: Pick<LinkSettings, "signingSecrets">,
   target: LinkTarget,
   query: URLSearchParams,
   nowMs: number,

@@ -1,5 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
-import { configOf } from "../env.ts";
+import { linkSettingsOf } from "../env.ts";
 import { readWatch } from "../watch/watch-request.ts";
 import { CatalogStore } from "./catalog-store.ts";
 import type { CatalogEntry, CatalogRpc, ListQuery } from "./contract.ts";
@@ -27,12 +27,11 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    const config = configOf(env);
     this.#store = new CatalogStore(ctx.storage);
     this.#places = new PlaceWatch(env);
     this.#feed = new Feed(ctx, this.#store, {
       client: ctx.id.name ?? "",
-      signingSecrets: config.ok ? config.config.signingSecrets : [],
+      ...linkSettingsOf(env),
       placeOf: (jobId) => this.#places.placeOf(jobId),
       placedJobs: () => this.#store.queued(MAX_PLACES).flatMap(({ id }) => (this.#places.knows(id) ? [id] : [])),
     });

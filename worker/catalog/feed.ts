@@ -1,6 +1,7 @@
 import type { FeedFrame } from "../../schemas/event.ts";
 import type { QueuePlace } from "../../schemas/job.ts";
 import { createLinks } from "../auth/links.ts";
+import type { LinkSettings } from "../env.ts";
 import { presentSummary } from "../job/core/present.ts";
 import type { Frame } from "../watch/outlets.ts";
 import type { Audience } from "../watch/watch-request.ts";
@@ -8,9 +9,8 @@ import { Watchers, type WatchItem, type WatchSource } from "../watch/watchers.ts
 import type { CatalogStore, Change } from "./catalog-store.ts";
 
 /** What the feed needs from its object. */
-export interface FeedContext {
+export interface FeedContext extends LinkSettings {
   readonly client: string;
-  readonly signingSecrets: readonly string[];
   /** The place that the lane last gave the job. */
   readonly placeOf: (jobId: string) => QueuePlace | null;
   /** The waiting jobs whose place is known. */

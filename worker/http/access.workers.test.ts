@@ -289,6 +289,45 @@ describe("open mode", () => {
   });
 });
 
+describe("PUBLIC_ORIGIN", () => {
+  const PUBLIC = "https://images.example";
+  const vars = { ...settings, PUBLIC_ORIGIN: PUBLIC };
+
+  it("starts every link, wherever the request came to", async () => {
+    const answer = await call("/api/workflows/image-from-text", { ...submission, headers: { ...submission.headers, ...ALICE } }, vars);
+    const job = Job.parse(await answer.json());
+    expect(answer.headers.get("location")).toBe(`${PUBLIC}/api/jobs/${job.id}`);
+    for (const link of Object.values(job.links)) expect(link).toMatch(/^https:\/\/images\.example\//);
+    const read = Job.parse(await (await call(`/api/jobs/${job.id}`, { headers: ALICE }, vars)).json());
+    // The objects of these tests have settings of their own, and no signing secret among them.
+    expect(read.links).toEqual({ ...job.links, events: job.links.events.split("?")[0] });
+    const missing = Problem.parse(await (await call("/api/jobs/nothing", { headers: ALICE }, vars)).json());
+    expect(missing.type).toMatch(/^https:\/\/images\.example\/api\/docs#/);
+  });
+
+  it("is trusted like the request's own origin", async () => {
+    const signIn = { method: "POST", headers: { ...ALICE, origin: PUBLIC } };
+    expect((await call("/api/session", signIn, vars)).status).toBe(200);
+    expect((await call("/api/session", signIn)).status).toBe(403);
+  });
+});
+
+describe("pages of other origins in open mode", () => {
+  const open = { ...settings, AUTH_MODE: "open" };
+  const list = async (origin: string) => {
+    const answer = await call("http://localhost:8787/api/jobs", { headers: { origin } }, open);
+    return answer.headers.get("access-control-allow-origin");
+  };
+
+  it("may read answers when this machine serves them, and not otherwise", async () => {
+    expect(await list("http://localhost:3000")).toBe("http://localhost:3000");
+    expect(await list("http://[::1]:5173")).toBe("http://[::1]:5173");
+    expect(await list("https://evil.example")).toBeNull();
+    const inTokenMode = await call("/api/jobs", { headers: { ...ALICE, origin: "http://localhost:3000" } });
+    expect(inTokenMode.headers.get("access-control-allow-origin")).toBeNull();
+  });
+});
+
 describe("limits on submissions", () => {
   const submit = (vars: object, headers: Record<string, string> = ALICE) =>
     call("/api/workflows/image-from-text", { ...submission, headers: { ...submission.headers, ...headers } }, vars);

@@ -1,12 +1,11 @@
 import { type Asker, type AuthRefusal, authenticate } from "../auth/authenticate.ts";
-import { PUBLIC_OPEN_MODE_PHRASE } from "../env.ts";
+import { CLIENT_NAME, PUBLIC_OPEN_MODE_PHRASE } from "../env.ts";
 import type { Viewer } from "../job/contract.ts";
-import { type HttpContext, originOf } from "./http-env.ts";
+import { type HttpContext, requestOrigin } from "./http-env.ts";
 import { ProblemError } from "./problem.ts";
 import { queryProblem } from "./query.ts";
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
-const CLIENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** Whether the request asks for a WebSocket. */
 export function isUpgrade(c: HttpContext): boolean {
@@ -51,7 +50,7 @@ export function identify(c: HttpContext) {
     authorization: c.req.header("authorization"),
     cookie: c.req.header("cookie"),
     browserOrigin: c.req.header("origin"),
-    ownOrigin: originOf(c),
+    ownOrigin: requestOrigin(c),
     needsOrigin: !SAFE_METHODS.has(c.req.method) || isUpgrade(c),
   };
   return authenticate(c.get("config"), request, Date.now());

@@ -1,7 +1,7 @@
 import type { MiddlewareHandler } from "hono";
-import { isTrustedOrigin } from "../auth/authenticate.ts";
+import { isTrustedOrigin, sharesWithOrigins } from "../auth/authenticate.ts";
 import { configOf } from "../env.ts";
-import { type HttpEnv, originOf } from "./http-env.ts";
+import { type HttpEnv, requestOrigin } from "./http-env.ts";
 
 /** What a browser's script may send, beside what it always may. */
 const ALLOW_HEADERS =
@@ -13,8 +13,8 @@ const EXPOSE_HEADERS =
 const PREFLIGHT_SECONDS = "7200";
 
 /**
- * CORS for `ALLOWED_ORIGINS` and nobody else; while a setting is missing or wrong, for nobody. A preflight is answered before
- * anyone asks who is there.
+ * CORS for trusted origins only (`isTrustedOrigin`); for none while a setting is missing or wrong. A preflight is answered
+ * before authentication, since it carries no credentials.
  */
 export function crossOrigin(allowed: (path: string) => readonly string[] | null): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
@@ -22,7 +22,7 @@ export function crossOrigin(allowed: (path: string) => readonly string[] | null)
     if (!read.ok) return next();
     const { config } = read;
     const origin = c.req.header("origin");
-    const isTrusted = origin !== undefined && isTrustedOrigin(config, originOf(c), origin);
+    const isTrusted = origin !== undefined && isTrustedOrigin(config, requestOrigin(c), origin);
     const isPreflight = c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined;
     const methods = isPreflight ? allowed(c.req.path) : null;
     if (methods !== null) {
@@ -33,8 +33,7 @@ export function crossOrigin(allowed: (path: string) => readonly string[] | null)
         c.res.headers.set("Access-Control-Max-Age", PREFLIGHT_SECONDS);
       }
     } else await next();
-    // Without any origin allowed, answers do not depend on who asks.
-    if (config.allowedOrigins.length > 0) c.res.headers.append("Vary", "Origin");
+    if (sharesWithOrigins(config)) c.res.headers.append("Vary", "Origin");
     if (!isTrusted) return;
     c.res.headers.set("Access-Control-Allow-Origin", origin);
     c.res.headers.set("Access-Control-Allow-Credentials", "true");

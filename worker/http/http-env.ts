@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import type { Config } from "../env.ts";
+import { type Config, configOf } from "../env.ts";
 
 /** What middleware leaves for handlers. */
 export interface HttpEnv {
@@ -14,8 +14,14 @@ export interface HttpEnv {
 
 export type HttpContext = Context<HttpEnv>;
 
-/** Scheme and host as the client spoke to us; links and problem types start with it. */
-export function originOf(c: HttpContext): string {
+/** Scheme and host that the request came to: what a page's origin and a cookie are judged by. */
+export function requestOrigin(c: HttpContext): string {
   const { url } = c.req;
   return url.slice(0, url.indexOf("/", url.indexOf("//") + 2));
+}
+
+/** What links and problem types start with: `PUBLIC_ORIGIN`, or where the request came to. */
+export function originOf(c: HttpContext): string {
+  const read = configOf(c.env);
+  return (read.ok ? read.config.publicOrigin : null) ?? requestOrigin(c);
 }

@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { sharesWithOrigins } from "../auth/authenticate.ts";
 import { imageFileName } from "../results/image-file-name.ts";
 import { serveImage } from "../results/serve.ts";
 import { jobStub } from "../stubs.ts";
@@ -40,7 +41,7 @@ export const imageRoutes = new Hono<HttpEnv>().get("/api/jobs/:id/images/:index"
     throw new ProblemError("range_not_satisfiable", `The image has ${found.bytes} bytes.`, { headers: served.headers });
   }
   // A link is for `<img>` on pages of other origins too; what needs credentials is for our own.
-  const isShared = linkEndsAtMs !== null || c.get("config").allowedOrigins.length > 0;
+  const isShared = linkEndsAtMs !== null || sharesWithOrigins(c.get("config"));
   served.response.headers.set("Cross-Origin-Resource-Policy", isShared ? "cross-origin" : "same-origin");
   return served.response;
 });

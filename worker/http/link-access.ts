@@ -2,7 +2,7 @@ import { isTrustedOrigin } from "../auth/authenticate.ts";
 import { checkLink, type LinkTarget } from "../auth/links.ts";
 import type { Viewer } from "../job/contract.ts";
 import { identify, isUpgrade, requireAsker, viewerOf } from "./asker.ts";
-import { type HttpContext, originOf } from "./http-env.ts";
+import { type HttpContext, requestOrigin } from "./http-env.ts";
 import { ProblemError } from "./problem.ts";
 
 export interface LinkViewer {
@@ -31,7 +31,7 @@ export function linkViewer(c: HttpContext, target: LinkTarget): LinkViewer {
 /** A browser's socket is open to any page unless we look; a link that leaked to another site's page shall not work there. */
 function refuseForeignSocket(c: HttpContext): void {
   const origin = c.req.header("origin");
-  if (!isUpgrade(c) || origin === undefined || isTrustedOrigin(c.get("config"), originOf(c), origin)) return;
+  if (!isUpgrade(c) || origin === undefined || isTrustedOrigin(c.get("config"), requestOrigin(c), origin)) return;
   throw new ProblemError(
     "forbidden_origin",
     "Pages of other origins may not open this; ALLOWED_ORIGINS lists those that may.",

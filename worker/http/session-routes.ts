@@ -6,7 +6,7 @@ import { isTrustedOrigin, OPEN_CLIENT } from "../auth/authenticate.ts";
 import { closeSession, openSession, SESSION_MS } from "../auth/session.ts";
 import { ownerOf } from "../auth/tokens.ts";
 import { requireAsker, unauthorized } from "./asker.ts";
-import { type HttpContext, type HttpEnv, originOf } from "./http-env.ts";
+import { type HttpContext, type HttpEnv, requestOrigin } from "./http-env.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
 import { noQuery } from "./openapi/parameters.ts";
 import { ProblemError } from "./problem.ts";
@@ -20,7 +20,7 @@ const TokenBody = z.strictObject({ token: z.string().min(1).max(1000) });
 /** A page of another site must not sign a browser in or out. */
 function refuseForeignPage(c: HttpContext): void {
   const origin = c.req.header("origin");
-  if (origin === undefined || isTrustedOrigin(c.get("config"), originOf(c), origin)) return;
+  if (origin === undefined || isTrustedOrigin(c.get("config"), requestOrigin(c), origin)) return;
   throw new ProblemError("forbidden_origin", "Pages of other origins may not sign in or out here.");
 }
 
@@ -56,7 +56,7 @@ export const sessionRoutes = new Hono<HttpEnv>()
     }
     const token = await givenToken(c);
     const owner = token === null ? null : ownerOf(c.get("config"), token);
-    const opened = owner === null ? null : openSession(c.get("config"), owner, originOf(c), Date.now());
+    const opened = owner === null ? null : openSession(c.get("config"), owner, requestOrigin(c), Date.now());
     if (owner === null || opened === null) throw unauthorized(token === null ? "nothing" : "bad_token");
     const client = owner.role === "operator" ? OPERATOR_NAME : owner.client;
     const session: Session = { client, expiresAt: new Date(opened.endsAtMs).toISOString() };
@@ -65,5 +65,5 @@ export const sessionRoutes = new Hono<HttpEnv>()
   .delete(paths.session, (c) => {
     refuseForeignPage(c);
     checkQuery(c);
-    return new Response(null, { status: 204, headers: { "Set-Cookie": closeSession(originOf(c)) } });
+    return new Response(null, { status: 204, headers: { "Set-Cookie": closeSession(requestOrigin(c)) } });
   });

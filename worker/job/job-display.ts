@@ -1,5 +1,5 @@
 import { createLinks } from "../auth/links.ts";
-import { configOf } from "../env.ts";
+import { linkSettingsOf } from "../env.ts";
 import type { Place } from "../lane/contract.ts";
 import type { JobView, ShownJob } from "./contract.ts";
 import type { JobRecord } from "./core/job-record.ts";
@@ -28,8 +28,7 @@ export class JobDisplay {
 
   /** The view as text for whoever came by `origin`. */
   show(view: JobView, origin: string, nowMs: number): ShownJob {
-    const config = configOf(this.#env);
-    const links = createLinks({ signingSecrets: config.ok ? config.config.signingSecrets : [] }, origin, nowMs);
+    const links = createLinks(linkSettingsOf(this.#env), origin, nowMs);
     const { epoch } = links;
     const known = this.#text;
     const isKnown = known !== null && known.view === view && known.origin === origin && known.epoch === epoch;

@@ -1,6 +1,6 @@
 import type { JobEvent, JobFrame } from "../../schemas/event.ts";
 import { createLinks } from "../auth/links.ts";
-import { configOf } from "../env.ts";
+import { linkSettingsOf } from "../env.ts";
 import type { Frame } from "../watch/outlets.ts";
 import { type Audience, readWatch, refuseWatch } from "../watch/watch-request.ts";
 import { Watchers, type WatchItem, type WatchSource } from "../watch/watchers.ts";
@@ -137,12 +137,11 @@ export class JobStream implements WatchSource<JobItem> {
   /** The job with the links of one audience; made once for consecutive frames of the same audience. */
   #shown(record: JobRecord): JobItem["job"] {
     const view = toJobView(record, this.#courier.place.now);
-    const config = configOf(this.#env);
-    const signingSecrets = config.ok ? config.config.signingSecrets : [];
+    const settings = linkSettingsOf(this.#env);
     let made: { readonly audience: Audience; readonly job: JobFrame["job"] } | null = null;
     return (audience) => {
       if (made?.audience !== audience) {
-        const links = createLinks({ signingSecrets }, audience.origin, Date.now(), audience.linkEndsAtMs);
+        const links = createLinks(settings, audience.origin, Date.now(), audience.linkEndsAtMs);
         made = { audience, job: presentJob(view, links) };
       }
       return made.job;
