@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { JobErrorCode } from "../../schemas/job.ts";
 import { classify, type UpstreamProblem } from "./classify.ts";
 import type { Failure } from "./contract.ts";
+import { type FailureRule, RULES } from "./failure-table.ts";
 
 const context = { region: "sg", host: "dashscope-intl.aliyuncs.com" } as const;
 
@@ -10,7 +11,7 @@ function report(httpStatus: number | null, code: string | null, message: string 
 }
 
 function refused(httpStatus: number, code: string | null, retryAfterMs: number | null = null): Failure {
-  return classify({ kind: "refused" }, report(httpStatus, code), retryAfterMs, context);
+  return classify("refused", report(httpStatus, code), retryAfterMs, context);
 }
 
 type Row = [
@@ -83,13 +84,52 @@ const ROWS: Row[] = [
   [500, "ModelServingError", retry, "attempts_exhausted", "upstream", null, false],
   [503, "ModelServingError", retry, "attempts_exhausted", "upstream", null, false],
   [503, "ModelUnavailable", retry, "attempts_exhausted", "upstream", null, false],
-  // A code decides whatever the status: in a failed task it comes with 200.
+  [403, "AllocationQuota.Exceeded", block, "upstream_rejected", "account", null, false],
+  [403, "AllocationQuota.SomethingNew", block, "upstream_rejected", "account", null, false],
+  [401, "InvalidApiKey.SomethingNew", block, "upstream_rejected", "account", null, false],
+  [400, "Arrearage.SomethingNew", block, "upstream_rejected", "account", null, false],
+  // The live answer for an unknown model.
+  [404, "InvalidParameter", give_up, "model_unavailable", "request", null, false],
+  // The code inside an InternalError decides, with a 4xx, in a failed task (200) and with a 5xx.
+  ...[400, 200, 500].flatMap((status): Row[] => [
+    [status, "InternalError.Algo.InvalidParameter", give_up, "invalid_request", "request", null, false],
+    [status, "InternalError.Algo.DataInspectionFailed", give_up, "content_rejected", "request", null, false],
+    [status, "InternalError.Algo.InvalidURL", retry, "image_unreachable", "request", 1, false],
+    [status, "InternalError.Algo.InvalidParameter.DataInspection", retry, "image_unreachable", "request", 1, false],
+    [status, "InternalError.Algo.InvalidImageFormat", give_up, "invalid_image", "request", null, false],
+    [status, "InternalError.DataInspectionFailed", give_up, "content_rejected", "request", null, false],
+    [status, "InternalError.Algo.Arrearage", block, "upstream_rejected", "account", null, false],
+  ]),
+  // A 4xx is never upstream's own failure, whatever its code.
+  [400, "InternalError", give_up, "invalid_request", "request", null, false],
+  [400, "InternalError.Algo", give_up, "invalid_request", "request", null, false],
+  [400, "InternalError.Algo.SomethingNew", give_up, "invalid_request", "request", null, false],
+  [400, "InternalError.Timeout", give_up, "invalid_request", "request", null, false],
+  [403, "SystemError", give_up, "model_unavailable", "request", null, false],
+  [404, "ModelUnavailable", give_up, "model_unavailable", "request", null, false],
+  [409, "ModelServiceFailed", give_up, "upstream_rejected", "request", null, false],
+  [429, "ModelServingError", put_back, "attempts_exhausted", "account", null, false],
+  [429, "InternalError.Algo.SomethingNew", put_back, "attempts_exhausted", "account", null, false],
+  // An algorithm's complaint about one input says nothing of upstream's health.
+  [500, "InternalError.Algo.SomethingNew", retry, "attempts_exhausted", "none", 1, false],
+  [200, "InternalError.Algo.SomethingNew", retry, "attempts_exhausted", "none", 1, false],
+  // A family that blames the caller contradicts a 5xx.
+  [500, "InvalidParameter.SomethingNew", retry, "attempts_exhausted", "none", 1, false],
+  [503, "AccessDenied.SomethingNew", retry, "attempts_exhausted", "none", 1, false],
+  [503, "Throttling.SomethingNew", put_back, "attempts_exhausted", "account", null, false],
+  [408, "RequestTimeOut", retry, "attempts_exhausted", "upstream", 1, false],
+  // The spellings of the compatible mode.
+  [401, "invalid_api_key", block, "upstream_rejected", "account", null, false],
+  [400, "data_inspection_failed", give_up, "content_rejected", "request", null, false],
+  [404, "model_not_found", give_up, "model_unavailable", "request", null, false],
+  [429, "insufficient_quota", put_back, "attempts_exhausted", "account", null, false],
+  // An exact code decides whatever the status: in a failed task it comes with 200.
   [200, "InvalidParameter", give_up, "invalid_request", "request", null, false],
   [200, "DataInspectionFailed", give_up, "content_rejected", "request", null, false],
   [200, "InternalError.Timeout", retry, "attempts_exhausted", "upstream", 1, false],
   [200, "Throttling.RateQuota", put_back, "attempts_exhausted", "account", null, false],
   // Unknown codes by status.
-  [200, "SomethingNew", retry, "attempts_exhausted", "upstream", 1, false],
+  [200, "SomethingNew", retry, "attempts_exhausted", "none", 1, false],
   [400, "SomethingNew", give_up, "invalid_request", "request", null, false],
   [401, "SomethingNew", block, "upstream_rejected", "account", null, false],
   [402, "SomethingNew", block, "upstream_rejected", "account", null, false],
@@ -101,28 +141,34 @@ const ROWS: Row[] = [
   [429, "SomethingNew", put_back, "attempts_exhausted", "account", null, false],
   [500, "SomethingNew", retry, "attempts_exhausted", "upstream", 3, false],
   [529, "SomethingNew", retry, "attempts_exhausted", "upstream", 3, false],
+  // A gateway's own code, and a status that a gateway repeats as a number.
+  [504, "GATEWAY_TIMEOUT", retry, "attempts_exhausted", "upstream", null, true],
+  [524, "524", retry, "attempts_exhausted", "upstream", null, true],
+  [503, "503", retry, "attempts_exhausted", "upstream", null, true],
   // No code: an HTML page of a gateway or of a wrong host, or nothing at all.
-  [200, null, retry, "attempts_exhausted", "upstream", 1, false],
+  [200, null, retry, "attempts_exhausted", "none", 1, false],
   [400, null, give_up, "invalid_request", "request", null, false],
   [401, null, block, "upstream_rejected", "account", null, false],
   [403, null, give_up, "model_unavailable", "request", null, false],
   [404, null, block, "upstream_rejected", "account", null, false],
   [405, null, block, "upstream_rejected", "account", null, false],
-  [408, null, retry, "attempts_exhausted", "upstream", 1, false],
+  [408, null, retry, "attempts_exhausted", "upstream", null, true],
   [413, null, give_up, "invalid_request", "request", null, false],
   [429, null, put_back, "attempts_exhausted", "account", null, false],
   [500, null, retry, "attempts_exhausted", "upstream", null, true],
   [502, null, retry, "attempts_exhausted", "upstream", null, true],
   [503, null, retry, "attempts_exhausted", "upstream", null, true],
   [504, null, retry, "attempts_exhausted", "upstream", null, true],
-  // Cloudflare's own pages: cut (520, 524), or no connection at all.
+  // Cloudflare's own pages. After 520, 522, 524 and 527 the request may have been sent; after the others it was not.
   [520, null, retry, "attempts_exhausted", "upstream", null, true],
   [521, null, retry, "attempts_exhausted", "upstream", null, false],
-  [522, null, retry, "attempts_exhausted", "upstream", null, false],
+  [522, null, retry, "attempts_exhausted", "upstream", null, true],
   [523, null, retry, "attempts_exhausted", "upstream", null, false],
   [524, null, retry, "attempts_exhausted", "upstream", null, true],
   [525, null, retry, "attempts_exhausted", "upstream", null, false],
   [526, null, retry, "attempts_exhausted", "upstream", null, false],
+  [527, null, retry, "attempts_exhausted", "upstream", null, true],
+  [599, null, retry, "attempts_exhausted", "upstream", null, true],
   [530, null, retry, "attempts_exhausted", "upstream", null, false],
 ];
 
@@ -133,18 +179,19 @@ describe("classify", () => {
     expect(failure.hint).not.toBe("");
   });
 
-  it.each<[UpstreamProblem["kind"], Failure["disposition"], Failure["fault"], boolean]>([
-    ["no_image", retry, "upstream", true],
-    ["bad_body", retry, "upstream", true],
-    ["too_large", retry, "upstream", true],
+  it.each<[UpstreamProblem, Failure["disposition"], Failure["fault"], boolean]>([
+    ["noImage", retry, "upstream", true],
+    ["badBody", retry, "upstream", true],
+    ["tooLarge", retry, "upstream", true],
     ["redirected", block, "account", false],
     ["cut", retry, "upstream", true],
-    ["unread_input", retry, "none", false],
+    ["unreadInput", retry, "none", false],
+    ["unstored", retry, "none", true],
     ["aborted", retry, "none", true],
-    ["task_unknown", retry, "none", true],
-    ["task_canceled", retry, "none", false],
-  ])("%s → %s", (kind, disposition, fault, mayBeBilled) => {
-    expect(classify({ kind }, report(null, null), null, context)).toMatchObject({ disposition, fault, mayBeBilled });
+    ["taskUnknown", retry, "none", true],
+    ["taskCanceled", retry, "none", false],
+  ])("%s → %s", (problem, disposition, fault, mayBeBilled) => {
+    expect(classify(problem, report(null, null), null, context)).toMatchObject({ disposition, fault, mayBeBilled });
   });
 
   it("never reads the message: every row is the same under any", () => {
@@ -152,7 +199,7 @@ describe("classify", () => {
     for (const [httpStatus, code] of ROWS) {
       const { report: _, ...verdict } = refused(httpStatus, code);
       for (const text of texts) {
-        const other = classify({ kind: "refused" }, report(httpStatus, code, text), null, context);
+        const other = classify("refused", report(httpStatus, code, text), null, context);
         expect(other).toMatchObject(verdict);
       }
     }
@@ -192,5 +239,18 @@ describe("classify", () => {
   it("names the code, or the status where there is none", () => {
     expect(refused(429, "Throttling").message).toBe("DashScope's rate limit was hit (Throttling)");
     expect(refused(502, null).message).toBe("DashScope's gateway failed (HTTP 502)");
+  });
+
+  it("explains a 524 and a 522 in words of their own", () => {
+    expect(refused(524, null).message).toContain("Cloudflare's own limit");
+    expect(refused(524, null).hint).toContain("asynchronous model");
+    expect(refused(522, null).message).toContain("perhaps after the request was sent");
+  });
+
+  it("names each code, family and status in one row only", () => {
+    for (const field of ["codes", "families", "statuses", "bareStatuses"] as const) {
+      const keys = Object.values<FailureRule>(RULES).flatMap((rule) => [...(rule[field] ?? [])].map(String));
+      expect(keys.filter((key, index) => keys.indexOf(key) !== index)).toEqual([]);
+    }
   });
 });

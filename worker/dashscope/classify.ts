@@ -1,51 +1,49 @@
-/** Judges what went wrong upstream: the only reader of its status numbers and codes. Pure. */
+/** Judges what went wrong upstream. Nothing else reads a status number or a code. Pure. */
 import type { UpstreamReport } from "../../schemas/job.ts";
 import type { Failure } from "./contract.ts";
-import { CODES, PREFIXES, ruleForStatus } from "./failure-codes.ts";
-import { type FailureRule, type HintContext, RULES } from "./failure-rules.ts";
+import { type FailureRule, type HintContext, RULES, type StatusClass } from "./failure-table.ts";
 
 /** All that can go wrong with one call. Running out of time is not here: whoever ends a call by its signal knows why. */
 export type UpstreamProblem =
   /** It answered, and not with success: an error status, a 200 with a `code`, a failed task. */
-  | { readonly kind: "refused" }
+  | "refused"
   /** Success without an image in it. */
-  | { readonly kind: "no_image" }
+  | "noImage"
   /** A success whose body is not JSON, or not of the wire's shape. */
-  | { readonly kind: "bad_body" }
+  | "badBody"
   /** A success whose body is larger than any answer can be; reading was given up. */
-  | { readonly kind: "too_large" }
-  | { readonly kind: "redirected" }
+  | "tooLarge"
+  | "redirected"
   /**
-   * No answer: the connection broke, or never came about. The runtime throws the same error for both, so the worse is
+   * No answer: the connection broke or was never made. The runtime throws the same error for both, so the worse is
    * assumed; where Cloudflare tells them apart (its 52x pages) it is a refusal by status.
    */
-  | { readonly kind: "cut" }
-  /** An uploaded image broke off while it was sent, so the request never was whole. */
-  | { readonly kind: "unread_input" }
+  | "cut"
+  /** An uploaded image broke off while it was sent, so the request was never complete. */
+  | "unreadInput"
+  /** The answer held the image itself, which could not be stored. */
+  | "unstored"
   /** The caller's signal ended it. */
-  | { readonly kind: "aborted" }
-  | { readonly kind: "task_unknown" }
-  | { readonly kind: "task_canceled" };
+  | "aborted"
+  | "taskUnknown"
+  | "taskCanceled";
 
-/** A longer wait than this asked for by upstream is not believed: the lane and the job have their own rhythm. */
+/** A longer wait than this named by upstream is not believed: the lane and the job have their own rhythm. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
-/**
- * The verdict on a problem. A known `report.code` decides, whatever the status; then the longest known prefix; then the
- * status. Never the message: it varies, and it is the vendor's to change.
- */
+/** The verdict on a problem, from status and code alone. The message varies and is never read. */
 export function classify(
   problem: UpstreamProblem,
   report: UpstreamReport,
   retryAfterMs: number | null,
   context: HintContext,
 ): Failure {
-  const rule = ruleFor(problem, report);
+  const rule: FailureRule = problem === "refused" ? refusalRule(report.httpStatus ?? 0, report.code) : RULES[problem];
   const waitMs = Math.min(Math.max(retryAfterMs ?? 0, rule.leastWaitMs ?? 0), MAX_RETRY_AFTER_MS);
   return {
     disposition: rule.disposition,
     jobCode: rule.jobCode,
-    message: `${rule.message}${told(report)}`,
+    message: `${rule.message}${suffix(report)}`,
     hint: rule.hint(context),
     mayBeBilled: rule.mayBeBilled ?? false,
     fault: rule.fault,
@@ -55,43 +53,63 @@ export function classify(
   };
 }
 
-function ruleFor(problem: UpstreamProblem, report: UpstreamReport): FailureRule {
-  switch (problem.kind) {
-    case "refused":
-      return ruleForCode(report.code) ?? ruleForStatus(report.httpStatus, report.code);
-    case "no_image":
-      return RULES.noImage;
-    case "bad_body":
-      return RULES.badBody;
-    case "too_large":
-      return RULES.tooLarge;
-    case "redirected":
-      return RULES.redirected;
-    case "cut":
-      return RULES.cut;
-    case "unread_input":
-      return RULES.unreadInput;
-    case "aborted":
-      return RULES.aborted;
-    case "task_unknown":
-      return RULES.taskUnknown;
-    case "task_canceled":
-      return RULES.taskCanceled;
-    default:
-      throw new Error(`no such problem: ${JSON.stringify(problem satisfies never)}`);
-  }
-}
-
-function ruleForCode(code: string | null): FailureRule | null {
-  if (code === null) return null;
-  const name = code.toLowerCase();
-  const exact = CODES.get(name);
-  if (exact !== undefined) return exact;
-  const prefix = PREFIXES.find(([start]) => name.startsWith(start));
-  return prefix?.[1] ?? null;
-}
-
-function told(report: UpstreamReport): string {
+function suffix(report: UpstreamReport): string {
   if (report.httpStatus === null) return "";
   return report.code === null ? ` (HTTP ${report.httpStatus})` : ` (${report.code})`;
+}
+
+/** As codes are compared: `invalid_api_key` of the compatible mode is `InvalidApiKey`. */
+function normalized(code: string): string {
+  return code.toLowerCase().replace(/[_\s-]/g, "");
+}
+
+function indexed<Key>(keysOf: (rule: FailureRule) => readonly Key[] | undefined): ReadonlyMap<Key, FailureRule> {
+  return new Map(Object.values<FailureRule>(RULES).flatMap((rule) => (keysOf(rule) ?? []).map((key) => [key, rule])));
+}
+
+const BY_CODE = indexed((rule) =>
+  rule.codes?.map((code) => code.replace(/^(\d+ )?(.*)$/, (_, status = "", name) => status + normalized(name))),
+);
+const BY_FAMILY = indexed((rule) => rule.families?.map(normalized));
+const BY_STATUS = indexed<number | StatusClass>((rule) => rule.statuses);
+const BY_BARE_STATUS = indexed<number | StatusClass>((rule) => rule.bareStatuses);
+
+/**
+ * The row of a refusal. The code decides: exactly, inside an `InternalError.…`, by its family. The status has a veto: a 4xx
+ * is never upstream's own failure (408 is), and a 5xx with a family that blames the caller is doubtful. Without a known
+ * code the status decides.
+ */
+function refusalRule(status: number, code: string | null): FailureRule {
+  // A bare number is a status that a gateway repeats, not a code of DashScope's.
+  const name = code === null || /^\d+$/.test(code) ? null : normalized(code);
+  const rule = name === null ? null : ruleOfCode(status, name);
+  const isClientError = status >= 400 && status < 500 && status !== 408;
+  const isVetoed = isClientError && (rule?.fault === "upstream" || rule === RULES.algorithmFailed);
+  return rule === null || isVetoed ? ruleOfStatus(status, name) : rule;
+}
+
+function ruleOfCode(status: number, name: string): FailureRule | null {
+  // `InternalError.Algo.InvalidParameter` carries the code that decides at its end.
+  const inner = /^internalerror\.(?:algo\.)?(.+)$/.exec(name)?.[1] ?? "";
+  const exact = BY_CODE.get(`${status} ${name}`) ?? BY_CODE.get(name) ?? BY_CODE.get(inner);
+  if (exact !== undefined) return exact;
+  const family = familyOf(inner) ?? familyOf(name);
+  if (family === undefined) return null;
+  const blamesCaller = family.fault === "request" || family.disposition === "block";
+  return status >= 500 && blamesCaller ? RULES.contradictory : family;
+}
+
+function familyOf(name: string): FailureRule | undefined {
+  const dot = name.indexOf(".");
+  return dot < 0 ? undefined : BY_FAMILY.get(name.slice(0, dot));
+}
+
+function ruleOfStatus(status: number, name: string | null): FailureRule {
+  const keys: (number | StatusClass)[] = [status];
+  if (status >= 400) keys.push(status >= 500 ? "5xx" : "4xx");
+  for (const key of keys) {
+    const rule = (name === null ? BY_BARE_STATUS.get(key) : undefined) ?? BY_STATUS.get(key);
+    if (rule !== undefined) return rule;
+  }
+  return RULES.unexplained;
 }

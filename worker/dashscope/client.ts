@@ -1,12 +1,11 @@
 import type { UpstreamReport } from "../../schemas/job.ts";
-import { boundedText } from "./bounded-text.ts";
+import { embeddedIndex, readAnswerBody } from "./answer-body.ts";
 import { classify, type UpstreamProblem } from "./classify.ts";
 import type { GenerateInput, Upstream, UpstreamAnswer } from "./contract.ts";
 import { keyMask } from "./mask-key.ts";
-import { type HttpAnswer, isPlainSuccess, readAnswer } from "./read-answer.ts";
+import { type HttpAnswer, isPlainSuccess, readAnswer, retryAfterMs } from "./read-answer.ts";
 import type { Region } from "./regions.ts";
 import { upstreamCall } from "./request-body.ts";
-import { retryAfterMs } from "./retry-after.ts";
 import { sentImages } from "./sent-images.ts";
 import { API_PREFIX, ASYNC_ENABLE, wireHeaders, wirePaths } from "./wire.ts";
 
@@ -18,17 +17,23 @@ export interface UpstreamSettings {
   readonly region: Region;
   /** Epoch ms; a `Retry-After` date is counted from it. */
   readonly now: () => number;
+  /**
+   * Stores an image that an answer held in itself, as the delivery's image of this number, and resolves to the link that
+   * stands for it. Must settle within a bound of its own. Absent: such an image becomes a data URL.
+   */
+  readonly storeEmbedded?: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<string>;
 }
 
-/** An answer holds links, not images: the longest seen has a few KB. */
-const MAX_ANSWER_BYTES = 1024 * 1024;
+interface ReceivedAnswer extends HttpAnswer {
+  readonly embedded: readonly Uint8Array<ArrayBuffer>[];
+}
 
 /** DashScope over HTTP. The key travels in the `Authorization` header only, to `baseUrl` only, and leaves in no answer. */
 export function dashScope(settings: UpstreamSettings): Upstream {
   const { fetch, apiKey, region } = settings;
   const root = settings.baseUrl + API_PREFIX;
   const context = { region, host: new URL(settings.baseUrl).host };
-
+  const storeEmbedded = settings.storeEmbedded ?? asDataUrl;
   const mask = keyMask(apiKey);
 
   function tidy(text: string, maxChars: number): string {
@@ -43,15 +48,15 @@ export function dashScope(settings: UpstreamSettings): Upstream {
     return { kind: "failed", failure: sent ? failure : { ...failure, mayBeBilled: false } };
   }
 
-  async function call(path: string, init: RequestInit): Promise<HttpAnswer> {
+  async function call(path: string, init: RequestInit): Promise<ReceivedAnswer> {
     const headers = new Headers(init.headers);
     headers.set(wireHeaders.authorization, `Bearer ${apiKey}`);
     headers.set("accept", "application/json");
     // A redirect is never followed: the key would go along.
     const response = await fetch(root + path, { ...init, headers, redirect: "manual" });
-    let text: string | null = "";
+    let body: Pick<ReceivedAnswer, "text" | "embedded"> = { text: "", embedded: [] };
     try {
-      text = await boundedText(response.body, MAX_ANSWER_BYTES);
+      body = await readAnswerBody(response.body);
     } catch (error) {
       // A refusal is one by its status, also when its body breaks off; a success without its body is none.
       if (response.ok) throw error;
@@ -60,19 +65,39 @@ export function dashScope(settings: UpstreamSettings): Upstream {
       httpStatus: response.status,
       requestId: response.headers.get(wireHeaders.requestId),
       retryAfterMs: retryAfterMs(response.headers.get(wireHeaders.retryAfter), settings.now()),
-      text,
+      ...body,
     };
   }
 
   async function ask(path: string, init: RequestInit, taskId: string | null, signal: AbortSignal) {
-    if (signal.aborted) return unanswered({ kind: "aborted" }, taskId, false);
-    let answer: HttpAnswer;
+    if (signal.aborted) return unanswered("aborted", taskId, false);
+    let received: ReceivedAnswer;
     try {
-      answer = await call(path, { ...init, signal });
+      received = await call(path, { ...init, signal });
     } catch {
-      return unanswered({ kind: signal.aborted ? "aborted" : "cut" }, taskId, true);
+      return unanswered(signal.aborted ? "aborted" : "cut", taskId, true);
     }
-    return readAnswer(answer, taskId, tidy, context);
+    return withEmbedded(readAnswer(received, taskId, tidy, context), received.embedded, taskId);
+  }
+
+  /** Stores the images that came inside the answer, so that their links are as short and lasting as others. */
+  async function withEmbedded(
+    answer: UpstreamAnswer,
+    embedded: ReceivedAnswer["embedded"],
+    taskId: string | null,
+  ): Promise<UpstreamAnswer> {
+    if (answer.kind !== "delivered") return answer;
+    const links: string[] = [];
+    try {
+      for (const [index, link] of answer.links.entries()) {
+        const bytes = embedded[embeddedIndex(link) ?? -1];
+        links.push(bytes === undefined ? link : await storeEmbedded(index, bytes));
+      }
+    } catch {
+      const failure = classify("unstored", answer.report, null, context);
+      return taskId === null ? { kind: "failed", failure } : { kind: "unreadable", failure };
+    }
+    return { ...answer, links };
   }
 
   return {
@@ -83,7 +108,9 @@ export function dashScope(settings: UpstreamSettings): Upstream {
       if (asynchronous) headers.set(wireHeaders.async, ASYNC_ENABLE);
       // Up to here nothing is awaited: the request goes out when the caller believes it does.
       const answer = await ask(path, { method: "POST", headers, body: sent.body(JSON.stringify(body)) }, null, signal);
-      return (await sent.end()) ? answer : unanswered({ kind: "unread_input" }, null, false);
+      const wasSentWhole = await sent.end();
+      const isPaid = answer.kind === "delivered" || answer.kind === "accepted";
+      return wasSentWhole || isPaid ? answer : unanswered("unreadInput", null, false);
     },
 
     async readTask(taskId: string, signal: AbortSignal): Promise<UpstreamAnswer> {
@@ -100,4 +127,8 @@ export function dashScope(settings: UpstreamSettings): Upstream {
       }
     },
   };
+}
+
+async function asDataUrl(_index: number, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return `data:image/png;base64,${Buffer.from(bytes).toString("base64")}`;
 }

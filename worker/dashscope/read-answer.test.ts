@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type HttpAnswer, readAnswer } from "./read-answer.ts";
+import { type HttpAnswer, readAnswer, retryAfterMs } from "./read-answer.ts";
 
 const context = { region: "sg", host: "dashscope-intl.aliyuncs.com" } as const;
 const cut = (text: string, maxChars: number) => text.slice(0, maxChars);
@@ -20,6 +20,8 @@ function choice(...content: object[]) {
 }
 
 const PNG = "https://dashscope-7c2c.oss-cn-shanghai.aliyuncs.com/7d/93/20260611/d23adf3d/a.png?Expires=1781778573";
+const A = "https://results.example/a.png";
+const B = "https://results.example/b.png";
 const times = { submit_time: "2024-03-01 17:38:24.817", scheduled_time: "2024-03-01 17:38:24.831" };
 
 describe("readAnswer to generate", () => {
@@ -49,8 +51,8 @@ describe("readAnswer to generate", () => {
   });
 
   it("walks all parts of all choices, each image once", () => {
-    const choices = [choice({ image: "a" }, { image: "b" }), choice({ image: "b" }, { image: "c" })];
-    expect(read({ output: { choices } })).toMatchObject({ kind: "delivered", links: ["a", "b", "c"] });
+    const choices = [choice({ image: A }, { image: B }), choice({ image: B }, { image: PNG })];
+    expect(read({ output: { choices } })).toMatchObject({ kind: "delivered", links: [A, B, PNG] });
   });
 
   it("loses no paid image over what is odd elsewhere in the answer", () => {
@@ -84,9 +86,55 @@ describe("readAnswer to generate", () => {
     expect(read(body)).toMatchObject({ kind: "failed", failure: { mayBeBilled: true, disposition: "retry" } });
   });
 
-  it("calls a 200 with a code a failure, images or not", () => {
-    const body = { code: "DataInspectionFailed", message: "…", output: { choices: [choice({ image: PNG })] } };
+  it.each(["Success", "OK", "200", "DataInspectionFailed"])("takes the images of a 200 whose code is %s", (code) => {
+    const body = { code, message: "…", output: { choices: [choice({ image: PNG })] } };
+    expect(read(body)).toMatchObject({ kind: "delivered", links: [PNG] });
+  });
+
+  it("takes the task of a 200 with a code: it may be running, and is paid for", () => {
+    const output = { task_id: "9e2b6ef6", task_status: "PENDING" };
+    expect(read({ code: "Success", output })).toMatchObject({ kind: "accepted", taskId: "9e2b6ef6" });
+    expect(read({ code: "SomethingNew", output })).toMatchObject({ kind: "accepted", taskId: "9e2b6ef6" });
+  });
+
+  it("takes images out of an answer whose status says otherwise", () => {
+    const output = { choices: [choice({ image: PNG })] };
+    expect(read({ code: "InternalError", output }, { httpStatus: 500 })).toMatchObject({ links: [PNG] });
+  });
+
+  it("calls a 200 with a code and no image a failure", () => {
+    const body = { code: "DataInspectionFailed", message: "…", output: { choices: [choice({ text: "no" })] } };
     expect(read(body)).toMatchObject({ kind: "failed", failure: { jobCode: "content_rejected" } });
+  });
+
+  it.each<[string, object]>([
+    ["a part with a nested address", { output: { choices: [choice({ image_url: { url: PNG } })] } }],
+    ["a part that is no list", { output: { choices: [{ message: { content: { image: PNG } } }] } }],
+    ["a list of addresses", { output: { images: [PNG] } }],
+    ["results that are no list", { output: { results: { url: PNG } } }],
+    ["a single address", { output: { task_id: "t", task_status: "SUCCEEDED", output_image_url: PNG } }],
+    ["OpenAI's envelope", { created: 1, data: [{ url: PNG }] }],
+    ["choices outside of output", { choices: [choice({ image: PNG })] }],
+  ])("finds the image in %s", (_what, body) => {
+    expect(read(body)).toMatchObject({ kind: "delivered", links: [PNG] });
+  });
+
+  it.each([
+    ["an address without a scheme", "//results.example/a.png", A],
+    ["a plain http address", "http://results.example/a.png", "http://results.example/a.png"],
+    ["a data URL", "data:image/png;base64,AAAA", "data:image/png;base64,AAAA"],
+    ["an image that was written into the answer", "embedded:0", "embedded:0"],
+  ])("takes %s for an image", (_what, image, link) => {
+    expect(read({ output: { choices: [choice({ image })] } })).toMatchObject({ links: [link] });
+  });
+
+  it("takes base64 without a type for an image", () => {
+    expect(read({ data: [{ b64_json: "AAAA" }] })).toMatchObject({ links: ["data:image/png;base64,AAAA"] });
+  });
+
+  it("does not take an address in an error for an image", () => {
+    const body = { error: { code: "InvalidParameter", url: A }, data: { url: A }, type: A };
+    expect(read(body, { httpStatus: 400 })).toMatchObject({ kind: "failed", failure: { jobCode: "invalid_request" } });
   });
 
   it.each(["<html>ok</html>", "", "null", "[1]", '"text"', '{"output":"text"}'])(
@@ -112,6 +160,43 @@ describe("readAnswer to generate", () => {
     const page = "<html>\r\n<head><title>502 Bad Gateway</title></head><body><hr>nginx</body></html>";
     expect(read(page, { httpStatus: 502 })).toMatchObject({
       failure: { report: { message: "502 Bad Gateway nginx" } },
+    });
+  });
+
+  it.each<[string, object, string | null, string]>([
+    [
+      "OpenAI's envelope",
+      { error: { code: "InvalidParameter", message: "wrong size" } },
+      "InvalidParameter",
+      "wrong size",
+    ],
+    [
+      "an envelope with a type only",
+      { error: { type: "invalid_request_error", code: null, message: "no" } },
+      "invalid_request_error",
+      "no",
+    ],
+    ["an error that is a text", { error: "no such path" }, null, "no such path"],
+    ["a gateway's", { error_code: 1015, error_msg: "limited" }, "1015", "limited"],
+    ["another spelling", { errorCode: "Bad", msg: "no" }, "Bad", "no"],
+    ["RFC 9457", { type: "about:blank", title: "Bad Request", detail: "size is wrong" }, null, "size is wrong"],
+    ["a list", { detail: [{ msg: "field required" }] }, null, '{"detail":[{"msg":"field required"}]}'],
+    ["an unknown shape", { wrong: { why: "size" } }, null, '{"wrong":{"why":"size"}}'],
+  ])("keeps upstream's words in %s", (_what, body, code, message) => {
+    expect(read(body, { httpStatus: 400 })).toMatchObject({ kind: "failed", failure: { report: { code, message } } });
+  });
+
+  it("judges by the code of another envelope", () => {
+    const body = { error: { code: "invalid_api_key", message: "Incorrect API key provided." }, request_id: "a1" };
+    expect(read(body, { httpStatus: 401 })).toMatchObject({
+      failure: { disposition: "block", report: { requestId: "a1" } },
+    });
+  });
+
+  it("shows the body of a success that is none", () => {
+    const body = { output: { choices: [choice({ text: "I cannot draw that" })] } };
+    expect(read(body)).toMatchObject({
+      failure: { report: { message: expect.stringContaining("I cannot draw that") } },
     });
   });
 
@@ -149,11 +234,11 @@ describe("readAnswer to readTask", () => {
   });
 
   it("delivers what succeeded in part, and says why the rest is missing", () => {
-    const results = [{ url: "a" }, { code: "DataInspectionFailed", message: "Output data may …" }, { url: "b" }];
+    const results = [{ url: A }, { code: "DataInspectionFailed", message: "Output data may …" }, { url: B }];
     const answer = read({ output: { task_id: taskId, task_status: "SUCCEEDED", results } }, { taskId });
     expect(answer).toMatchObject({
       kind: "delivered",
-      links: ["a", "b"],
+      links: [A, B],
       report: { code: "DataInspectionFailed", message: "Output data may …" },
     });
   });
@@ -182,6 +267,11 @@ describe("readAnswer to readTask", () => {
     expect(empty).toMatchObject({ kind: "failed", failure: { mayBeBilled: true } });
   });
 
+  it("waits for the end of a task that shows its first images", () => {
+    const output = { task_id: taskId, task_status: "RUNNING", ...times, results: [{ url: A }] };
+    expect(read({ output }, { taskId })).toMatchObject({ kind: "pending", taskStatus: "RUNNING" });
+  });
+
   it("gives an unknown task up for lost, perhaps billed", () => {
     const answer = read({ request_id: "85c25460", output: { task_id: taskId, task_status: "UNKNOWN" } }, { taskId });
     expect(answer).toMatchObject({ kind: "task_lost", failure: { mayBeBilled: true, fault: "none" } });
@@ -200,5 +290,26 @@ describe("readAnswer to readTask", () => {
     ["an endless answer", "", { text: null }],
   ])("leaves the task be after %s, for it may live", (_what, body, answer) => {
     expect(read(body, { taskId, ...answer })).toMatchObject({ kind: "unreadable", failure: { mayBeBilled: true } });
+  });
+});
+
+describe("retryAfterMs", () => {
+  const now = Date.parse("2026-11-23T12:00:00Z");
+
+  it.each([
+    ["30", 30_000],
+    [" 0 ", 0],
+    ["Mon, 23 Nov 2026 12:00:30 GMT", 30_000],
+    ["Mon, 23 Nov 2026 11:00:00 GMT", 0],
+    [null, null],
+    ["", null],
+    ["soon", null],
+    ["-5", null],
+    ["1.5", null],
+    ["1e9", null],
+    ["2026", 2_026_000],
+    ["99999999999999999999", null],
+  ])("%j → %j", (header, expected) => {
+    expect(retryAfterMs(header, now)).toBe(expected);
   });
 });

@@ -1,8 +1,9 @@
 /** Reads what upstream answered: status, headers and text in, a verdict out. Pure. */
 import type { UpstreamReport } from "../../schemas/job.ts";
+import { embeddedIndex } from "./answer-body.ts";
 import { classify, type UpstreamProblem } from "./classify.ts";
 import type { UpstreamAnswer } from "./contract.ts";
-import type { HintContext } from "./failure-rules.ts";
+import type { HintContext } from "./failure-table.ts";
 import { DecisiveAnswer } from "./wire.ts";
 
 /** An answer as it came over HTTP. */
@@ -15,19 +16,20 @@ export interface HttpAnswer {
   readonly text: string | null;
 }
 
-/** How the reader makes words of upstream's fit to be stored: no secret in them, not too long. */
+/** Makes upstream's words fit to be stored: without secrets, and not too long. */
 export type Tidy = (text: string, maxChars: number) => string;
 
 /** Upstream's words are shown to people; what is longer says nothing more. */
 const MAX_MESSAGE_CHARS = 500;
 /** Codes and ids are far shorter; a longer one is not one. */
 const MAX_WORD_CHARS = 200;
-/** Of a gateway's page, enough to recognise it. */
+/** Of a body whose message is not found, enough to recognise it. */
 const MAX_PAGE_CHARS = 200;
 
 /**
- * The meaning of an answer to `generate` (`taskId` null) or to `readTask` (the task asked for). Whatever is not about the
- * task itself leaves a task `unreadable`: each task's fate, unknown included, is told with status 200.
+ * The meaning of an answer to `generate` (`taskId` null) or to `readTask` (the task asked for). Images win over whatever
+ * else the answer says: they are paid for. So does a task id in a success. An answer that is not about the task itself
+ * leaves a task `unreadable`: upstream reports each task's state, unknown included, with status 200.
  */
 export function readAnswer(
   answer: HttpAnswer,
@@ -39,81 +41,154 @@ export function readAnswer(
   const json = parseJson(answer.text);
   const parsed = DecisiveAnswer.safeParse(json);
   const body = parsed.success ? parsed.data : null;
-  const word = (text: string | null | undefined) =>
-    text === undefined || text === null || text === "" ? null : tidy(text, MAX_WORD_CHARS);
+  const said = wordsIn(json);
+  const word = (text: string | null | undefined) => (text == null || text === "" ? null : tidy(text, MAX_WORD_CHARS));
   const report: UpstreamReport = {
     httpStatus,
-    code: word(body?.code),
-    message: messageOf(body, answer.text, tidy),
+    code: word(said.code),
+    message: said.message === null ? null : tidy(said.message, MAX_MESSAGE_CHARS),
     requestId: word(body?.request_id) ?? word(answer.requestId),
     taskId: taskId ?? word(body?.output?.task_id),
   };
-  const fail = (problem: UpstreamProblem, told: UpstreamReport = report) =>
-    classify(problem, told, answer.retryAfterMs, context);
+  const fail = (problem: UpstreamProblem, known: UpstreamReport = report) => {
+    const message = known.message ?? firstWords(answer.text, tidy);
+    return classify(problem, { ...known, message }, answer.retryAfterMs, context);
+  };
   const unanswered = (problem: UpstreamProblem): UpstreamAnswer =>
     taskId === null
       ? { kind: "failed", failure: fail(problem) }
       : { kind: "unreadable", failure: { ...fail(problem), mayBeBilled: true } };
 
-  if (httpStatus >= 300 && httpStatus < 400) return unanswered({ kind: "redirected" });
-  if (httpStatus < 200 || httpStatus >= 400 || report.code !== null) return unanswered({ kind: "refused" });
-  if (answer.text === null) return unanswered({ kind: "too_large" });
-  if (body === null) return unanswered({ kind: "bad_body" });
+  if (httpStatus >= 300 && httpStatus < 400) return unanswered("redirected");
+  const output = body?.output ?? null;
+  const refusal = output?.results?.find((result) => (result?.code ?? "") !== "") ?? null;
+  const status = output?.task_status?.toUpperCase() ?? null;
+  const isSuccess = httpStatus >= 200 && httpStatus < 300;
+  // A task that still runs may show its first images: all of them come with its end.
+  const links = status !== null && WAITING.includes(status) ? [] : linksIn(json, isSuccess ? IMAGE_ROOTS : ["output"]);
+  if (links.length > 0) {
+    // Some of several images may have been refused: the rest is delivered, and the report says why there are fewer.
+    const tidied = links.map((link) => tidy(link, Number.POSITIVE_INFINITY));
+    return { kind: "delivered", links: tidied, report: withWords(report, refusal, tidy) };
+  }
+  if (!isSuccess) return unanswered("refused");
+  if (answer.text === null) return unanswered("tooLarge");
+  if (body === null) return unanswered(report.code === null ? "badBody" : "refused");
 
-  const output = body.output ?? null;
-  const status = output?.task_status ?? null;
   switch (status) {
     case "FAILED":
-      return { kind: "failed", failure: fail({ kind: "refused" }, withWords(report, output, tidy)) };
+      return { kind: "failed", failure: fail("refused", withWords(report, output, tidy)) };
     case "CANCELED":
-      return { kind: "task_canceled", failure: fail({ kind: "task_canceled" }) };
+      return { kind: "task_canceled", failure: fail("taskCanceled") };
     case "UNKNOWN":
-      return { kind: "task_lost", failure: fail({ kind: "task_unknown" }) };
+      return { kind: "task_lost", failure: fail("taskUnknown") };
     case "SUCCEEDED":
-      return delivery(output, report, tidy, fail) ?? { kind: "failed", failure: fail({ kind: "no_image" }) };
-    case null: {
-      const delivered = delivery(output, report, tidy, fail);
-      if (delivered !== null) return delivered;
-      if (taskId !== null) return unanswered({ kind: "bad_body" });
-      if (report.taskId !== null) return { kind: "accepted", taskId: report.taskId, report };
-      return unanswered({ kind: "no_image" });
-    }
+      break;
+    case null:
+      if (refusal !== null) break;
+      if (taskId === null && report.taskId !== null) return { kind: "accepted", taskId: report.taskId, report };
+      if (report.code !== null) return unanswered("refused");
+      return unanswered(taskId === null ? "noImage" : "badBody");
     default:
-      // A status that is not known is taken for one of waiting: giving up a living task would pay for a second.
+      // An unknown status is taken for one of waiting: giving up a living task would pay for a second.
       if (taskId !== null) return { kind: "pending", taskStatus: status === "PENDING" ? status : "RUNNING", report };
       if (report.taskId !== null) return { kind: "accepted", taskId: report.taskId, report };
-      return unanswered({ kind: "bad_body" });
+      return unanswered(report.code === null ? "badBody" : "refused");
   }
+  if (refusal !== null) return { kind: "failed", failure: fail("refused", withWords(report, refusal, tidy)) };
+  return { kind: "failed", failure: fail("noImage") };
 }
 
-/** Whether an answer with nothing to read in it (a cancellation's) says that it was done. */
+/** Whether an answer with nothing to read in it (a cancellation's) reports success. */
 export function isPlainSuccess(httpStatus: number, text: string | null): boolean {
-  const parsed = DecisiveAnswer.safeParse(parseJson(text));
-  return httpStatus === 200 && parsed.success && (parsed.data.code ?? "") === "";
+  const json = parseJson(text);
+  return httpStatus === 200 && typeof json === "object" && json !== null && wordsIn(json).code === null;
 }
 
-type Output = NonNullable<DecisiveAnswer["output"]> | null;
-type Fail = (problem: UpstreamProblem, told?: UpstreamReport) => ReturnType<typeof classify>;
+/** `Retry-After` as ms from now: seconds, or an HTTP date. Null when absent or neither; never negative. */
+export function retryAfterMs(header: string | null, nowMs: number): number | null {
+  if (header === null) return null;
+  const text = header.trim();
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
+  // Three letters, as every form of an HTTP date begins: Date.parse takes much else.
+  const atMs = /^[A-Z][a-z]{2}/.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(atMs) ? null : Math.max(0, atMs - nowMs);
+}
 
-/** The images, or why each was refused; null where there is neither. */
-function delivery(output: Output, report: UpstreamReport, tidy: Tidy, fail: Fail): UpstreamAnswer | null {
-  const links = linksOf(output).map((link) => tidy(link, Number.POSITIVE_INFINITY));
-  const refusal = output?.results?.find((result) => (result?.code ?? "") !== "") ?? null;
-  // Some of several images may have been refused: the rest is delivered, and the report says why there are fewer.
-  const told = refusal === null ? report : withWords(report, refusal, tidy);
-  if (links.length > 0) return { kind: "delivered", links, report: told };
-  if (refusal !== null) return { kind: "failed", failure: fail({ kind: "refused" }, told) };
+/** Where envelopes keep their code and message: DashScope's own, OpenAI's `error`, and those of gateways. */
+const CODE_KEYS = ["code", "error_code", "errorCode", "err_code"];
+const MESSAGE_KEYS = [
+  ...["message", "msg", "error_msg", "error_message", "errorMessage", "error_description", "detail", "title", "reason"],
+];
+/** Some gateways name a code for success too. */
+const SUCCESS_CODE = /^(?:success|succeeded|ok|0|200)$/i;
+
+interface Words {
+  readonly code: string | null;
+  readonly message: string | null;
+}
+
+/** Code and message, in whatever envelope they came. */
+function wordsIn(json: unknown): Words {
+  if (!isRecord(json)) return { code: null, message: null };
+  const error = isRecord(json.error) ? json.error : {};
+  const code = firstOf(json, CODE_KEYS) ?? firstOf(error, [...CODE_KEYS, "type"]);
+  return {
+    code: code !== null && SUCCESS_CODE.test(code) ? null : code,
+    message: firstOf(json, MESSAGE_KEYS) ?? firstOf(error, MESSAGE_KEYS) ?? textOf(json.error),
+  };
+}
+
+function firstOf(json: Readonly<Record<string, unknown>>, keys: readonly string[]): string | null {
+  for (const key of keys) {
+    const text = textOf(json[key]);
+    if (text !== null) return text;
+  }
   return null;
 }
 
-/** Every image of every choice and result, in order, each once. */
-function linksOf(output: Output): string[] {
+function textOf(value: unknown): string | null {
+  if (typeof value === "number") return String(value);
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Parts of an answer in which images are looked for: DashScope's, and those of compatible envelopes. */
+const IMAGE_ROOTS: readonly string[] = ["output", "data", "choices", "results", "images"];
+/** Keys that hold images; the value is an address, a data URL, base64, an object with such a key, or a list of them. */
+const IMAGE_KEYS: readonly string[] = [
+  ...["image", "images", "image_url", "imageUrl", "url", "result_url", "output_image_url", "b64_json", "b64_image"],
+];
+/** No answer is nested deeper than a choice's part. */
+const MAX_DEPTH = 10;
+/** Statuses of a task that is not over. */
+const WAITING: readonly string[] = ["PENDING", "RUNNING", "SUSPENDED"];
+
+/** Every image in these parts of an answer, in order, each once. */
+function linksIn(json: unknown, roots: readonly string[]): string[] {
   const links = new Set<string>();
-  for (const choice of output?.choices ?? []) {
-    for (const part of choice?.message?.content ?? []) if (part?.image) links.add(part.image);
-  }
-  for (const result of output?.results ?? []) if (result?.url) links.add(result.url);
+  const visit = (value: unknown, key: string, depth: number): void => {
+    if (depth > MAX_DEPTH) return;
+    if (typeof value === "string") {
+      const link = IMAGE_KEYS.includes(key) ? linkOf(value, key) : null;
+      if (link !== null) links.add(link);
+    } else if (Array.isArray(value)) {
+      for (const entry of value) visit(entry, key, depth + 1);
+    } else if (isRecord(value)) {
+      for (const [name, entry] of Object.entries(value)) visit(entry, name, depth + 1);
+    }
+  };
+  if (isRecord(json)) for (const root of roots) visit(json[root], root, 0);
   return [...links];
+}
+
+function linkOf(text: string, key: string): string | null {
+  if (/^https?:\/\//i.test(text) || /^data:image\//i.test(text) || embeddedIndex(text) !== null) return text;
+  if (text.startsWith("//")) return `https:${text}`;
+  return key.startsWith("b64_") ? `data:image/png;base64,${text}` : null;
 }
 
 function withWords(
@@ -128,11 +203,10 @@ function withWords(
   };
 }
 
-/** The body's message; of a body that is not the wire's, its first words without markup. */
-function messageOf(body: DecisiveAnswer | null, text: string | null, tidy: Tidy): string | null {
-  if (body?.message) return tidy(body.message, MAX_MESSAGE_CHARS);
-  if (body !== null || text === null) return null;
-  // Tidied before it is cut, lest half a secret slip through.
+/** The first words of a body that has no message of its own, without markup; null for an empty one. */
+function firstWords(text: string | null, tidy: Tidy): string | null {
+  if (text === null) return null;
+  // Tidied before it is cut, so that no half of a secret remains.
   const words = tidy(text, 20 * MAX_PAGE_CHARS).replace(/<[^>]*>/g, " ");
   const line = words.replace(/\s+/g, " ").trim();
   return line === "" ? null : tidy(line, MAX_PAGE_CHARS);

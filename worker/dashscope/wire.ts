@@ -166,19 +166,14 @@ function readableOf<Schema extends z.ZodType>(entry: Schema) {
   return z.array(read).nullish().catch(null);
 }
 
-const oddMessage = z.looseObject({ content: readableOf(WireContent) }).nullish();
-
 /**
- * The parts of an answer that decide, each read by itself: an image is paid for, and must not be lost over an odd figure or a
- * part of another shape elsewhere. What cannot be read counts as absent.
+ * The parts of an answer that decide about a task, each read by itself: an odd figure or a part of another shape elsewhere
+ * must not lose a paid image. What cannot be read counts as absent. Images, codes and messages are read by `readAnswer`.
  */
 export const DecisiveAnswer = z.looseObject({
   request_id: oddText,
-  code: oddText,
-  message: oddText,
   output: z
     .looseObject({
-      choices: readableOf(z.looseObject({ message: oddMessage })),
       task_id: oddText,
       task_status: oddText,
       results: readableOf(WireResult),

@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { laneStub } from "../stubs.ts";
-import { laneOf, type Spoil, SYNC_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
+import { laneOf, type Spoil, SYNC_MODEL, TASK_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
 
 beforeEach(withoutJitter);
 
@@ -29,6 +29,8 @@ const WORTH_REPEATING: readonly Row[] = [
   ["an HTML page with 502", { type: "html", status: 502 }, 502, null, true],
   ["an HTML page with 503", { type: "html", status: 503 }, 503, null, true],
   ["an HTML page with 504", { type: "html", status: 504 }, 504, null, true],
+  ["an HTML page with 522", { type: "html", status: 522 }, 522, null, true],
+  ["an HTML page with 524", { type: "html", status: 524 }, 524, null, true],
   ["503 with an empty body", { type: "empty-body", status: 503 }, 503, null, true],
   ["200 with an empty body", { type: "empty-body" }, 200, null, true],
   ["200 with an empty body, billed", { type: "empty-body", billed: true }, 200, null, true],
@@ -119,6 +121,28 @@ const GIVEN_UP: readonly (readonly [
   ["BadRequest.TooLarge", error("BadRequest.TooLarge"), 400, "BadRequest.TooLarge", "invalid_request"],
   ["413 with HTML", { type: "html", status: 413 }, 413, null, "invalid_request"],
   ["400 with HTML", { type: "html", status: 400 }, 400, null, "invalid_request"],
+  [
+    "a refused parameter inside an InternalError",
+    error("InternalError.Algo.InvalidParameter", { status: 400 }),
+    400,
+    "InternalError.Algo.InvalidParameter",
+    "invalid_request",
+  ],
+  [
+    "moderation inside an InternalError",
+    error("InternalError.Algo.DataInspectionFailed", { status: 400 }),
+    400,
+    "InternalError.Algo.DataInspectionFailed",
+    "content_rejected",
+  ],
+  [
+    "an InternalError of tomorrow with 400",
+    error("InternalError.Tomorrow", { status: 400 }),
+    400,
+    "InternalError.Tomorrow",
+    "invalid_request",
+  ],
+  ["an unknown model", error("InvalidParameter", { status: 404 }), 404, "InvalidParameter", "model_unavailable"],
   ["UnsupportedOperation", error("UnsupportedOperation"), 400, "UnsupportedOperation", "invalid_request"],
   ["InvalidImage.FileFormat", error("InvalidImage.FileFormat"), 400, "InvalidImage.FileFormat", "invalid_image"],
   ["InvalidImageFormat", error("InvalidImageFormat"), 400, "InvalidImageFormat", "invalid_image"],
@@ -169,6 +193,22 @@ describe("a failure that no repetition can mend", () => {
     expect(view.error?.hint).not.toBe("");
     expect(submits).toHaveLength(1);
     expect(billed).toEqual([]);
+  });
+});
+
+describe("failures of single requests", () => {
+  it.each<readonly [string, (message: string) => Fault, string, string]>([
+    ["with 400", (code) => error(code, { status: 400 }), SYNC_MODEL, "invalid_request"],
+    ["in FAILED tasks", (code) => ({ type: "task-failed", code }), TASK_MODEL, "invalid_request"],
+  ])("%s take one attempt each and leave the lane open", async (_name, faultOf, model, jobCode) => {
+    for (let count = 0; count < 6; count++) {
+      const job = testJob({ model });
+      await (await job.spoil({ fault: faultOf("InternalError.Algo.InvalidParameter") })).submit();
+      const view = await job.done();
+      expect(view).toMatchObject({ status: "failed", error: { code: jobCode } });
+      expect((await job.ledger()).submits).toHaveLength(1);
+    }
+    expect((await laneStub(env, laneOf(model)).report()).mode).toBe("open");
   });
 });
 
@@ -241,6 +281,13 @@ describe("refused for the account's or the deployment's fault", () => {
     ["Workspace.AccessDenied", error("Workspace.AccessDenied"), 403, "Workspace.AccessDenied", /Model Studio console/],
     ["App.AccessDenied", error("App.AccessDenied"), 403, "App.AccessDenied", /Model Studio console/],
     ["FreeTierOnly", error("AllocationQuota.FreeTierOnly"), 403, "AllocationQuota.FreeTierOnly", /free quota only/],
+    [
+      "AllocationQuota.Exceeded",
+      error("AllocationQuota.Exceeded", { status: 403 }),
+      403,
+      "AllocationQuota.Exceeded",
+      /balance/,
+    ],
     ["WorkSpaceNotFound", error("WorkSpaceNotFound"), 404, "WorkSpaceNotFound", /QWEN_BASE_URL/],
     ["Arrearage", error("Arrearage"), 400, "Arrearage", /Billing/],
     ["CommodityNotPurchased", error("CommodityNotPurchased"), 429, "CommodityNotPurchased", /Billing/],

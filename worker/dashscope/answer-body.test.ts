@@ -1,0 +1,88 @@
+import { describe, expect, it } from "vitest";
+import { type AnswerBody, readAnswerBody } from "./answer-body.ts";
+
+/** Reads a text that arrives in pieces of `size` bytes. */
+function read(text: string, size = 1000): Promise<AnswerBody> {
+  const bytes = new TextEncoder().encode(text);
+  let at = 0;
+  return readAnswerBody(
+    new ReadableStream({
+      pull(controller) {
+        if (at >= bytes.length) return controller.close();
+        controller.enqueue(bytes.subarray(at, at + size));
+        at += size;
+      },
+    }),
+  );
+}
+
+function image(bytes: number): { base64: string; bytes: Uint8Array } {
+  const content = Uint8Array.from({ length: bytes }, (_, index) => (index * 7) % 256);
+  return { base64: Buffer.from(content).toString("base64"), bytes: content };
+}
+
+describe("readAnswerBody", () => {
+  it.each([
+    ["JSON", '{"output":{"choices":[{"message":{"content":[{"image":"https://a.example/a.png"}]}}]},"n":7}'],
+    ["every script and escape", '{"a":"一幅水彩 🎨 \\"quoted\\" \\\\ \\u4e00","b":"é"}'],
+    ["a page", `<html><p class="x">it's "broken</p>${"words ".repeat(3000)}</html>`],
+    ["a text longer than an image begins", JSON.stringify({ prompt: "a red bicycle ".repeat(2000) })],
+    ["JSON that ends too early", '{"output":{"choices":[{"mess'],
+    ["a text amid which it ends", `{"prompt":"${"a b ".repeat(50)}`],
+    ["nothing", ""],
+    ["a short data URL", '{"image":"data:image/png;base64,iVBORw0KGgo="}'],
+  ])("gives %s as it came, whatever the pieces", async (_what, text) => {
+    for (const size of [1, 7, 4096, 1_000_000]) expect(await read(text, size)).toEqual({ text, embedded: [] });
+  });
+
+  it.each([
+    ["a data URL", "data:image/png;base64,"],
+    ["a data URL with a parameter", "data:image/png;charset=utf-8;base64,"],
+    ["base64 alone", ""],
+  ])("takes images out of the text: %s", async (_what, prefix) => {
+    const [first, second] = [image(20_000), image(300_001)];
+    const json = (a: string, b: string) => JSON.stringify({ data: [{ b64_json: a }, { b64_json: b }], tail: "é" });
+    const given = json(prefix + first.base64, prefix + second.base64);
+    for (const text of [given, given.replaceAll("/", "\\/")]) {
+      for (const size of [1000, 65_536, 1_000_000]) {
+        const body = await read(text, size);
+        expect(JSON.parse(body.text ?? "")).toEqual(JSON.parse(json("embedded:0", "embedded:1")));
+        expect(
+          body.embedded.map((bytes) => Buffer.compare(bytes, bytes === body.embedded[0] ? first.bytes : second.bytes)),
+        ).toEqual([0, 0]);
+      }
+    }
+  });
+
+  it("reads images of more than a text may have, up to 32 MB in all", async () => {
+    const { base64 } = image(8_000_000);
+    expect((await read(JSON.stringify([base64, base64, base64]), 65_536)).embedded).toHaveLength(3);
+    expect((await read(JSON.stringify([base64, base64, base64, base64, base64]), 65_536)).text).toBeNull();
+  });
+
+  it("stops reading a text of more than 1 MB", async () => {
+    let sentBytes = 0;
+    let canceled = false;
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sentBytes += 65_536;
+        controller.enqueue(new Uint8Array(65_536).fill(0x20));
+      },
+      cancel() {
+        canceled = true;
+      },
+    });
+    expect(await readAnswerBody(endless)).toEqual({ text: null, embedded: [] });
+    expect(sentBytes).toBeLessThan(2_000_000);
+    expect(canceled).toBe(true);
+  });
+
+  it("throws what the stream throws", async () => {
+    const broken = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        controller.error(new Error("reset"));
+      },
+    });
+    await expect(readAnswerBody(broken)).rejects.toThrow("reset");
+  });
+});

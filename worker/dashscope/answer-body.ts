@@ -1,0 +1,173 @@
+/** Reads an answer's body within bounds, and takes images that are written into it out of its text. */
+
+/** An answer holds links: the longest seen has a few KB. */
+const MAX_TEXT_BYTES = 1024 * 1024;
+/** Images written into one answer, decoded: what six images of the largest common size need, and a share of an isolate's 128 MB. */
+const MAX_IMAGE_BYTES = 32 * 1024 * 1024;
+/** A string this long that is base64 throughout is an image; anything shorter is text. */
+const IMAGE_FROM_CHARS = 8192;
+const IMAGE_TEXT = /^(?:data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,)?[A-Za-z0-9+/]+={0,2}$/;
+
+export interface AnswerBody {
+  /** With `embedded:0`, `embedded:1`… in the place of images; null when the body is larger than any answer can be. */
+  readonly text: string | null;
+  readonly embedded: readonly Uint8Array<ArrayBuffer>[];
+}
+
+/** What stands in an answer's text for the image of this number. */
+export function embeddedMark(index: number): string {
+  return `embedded:${index}`;
+}
+
+/** The number of a mark; null for any other text. */
+export function embeddedIndex(text: string): number | null {
+  const digits = /^embedded:(\d{1,3})$/.exec(text)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
+
+const TOO_LARGE: AnswerBody = { text: null, embedded: [] };
+
+/**
+ * Reads a body to its end. Images embedded in it as base64 (data URLs, `b64_json`) are decoded while they arrive and never
+ * held as text. Throws what the stream throws. The content type is not read: a recorded answer had none.
+ */
+export async function readAnswerBody(body: ReadableStream<Uint8Array> | null): Promise<AnswerBody> {
+  if (body === null) return { text: "", embedded: [] };
+  const reader = body.getReader();
+  const scanner = new BodyScanner();
+  while (true) {
+    const { done, value } = await reader.read();
+    if (done) return scanner.end();
+    if (scanner.add(value)) continue;
+    // Not awaited: a peer that never stops sending may never let it end.
+    reader.cancel().catch(() => undefined);
+    return TOO_LARGE;
+  }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** Follows JSON strings through chunks of bytes; everything else passes unread. */
+class BodyScanner {
+  readonly #decoder = new TextDecoder();
+  readonly #latin1 = new TextDecoder("latin1");
+  readonly #embedded: Uint8Array<ArrayBuffer>[] = [];
+  #text = "";
+  #textBytes = 0;
+  #imageBytes = 0;
+  #inString = false;
+  #escaped = false;
+  /** Bytes of the current string while it may still become an image; null once it is known to be text. */
+  #candidate: Uint8Array[] | null = null;
+  #candidateChars = 0;
+  #image: Base64Image | null = null;
+
+  /** False when the body is too large to go on. */
+  add(chunk: Uint8Array): boolean {
+    let from = 0;
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at];
+      if (this.#escaped) this.#escaped = false;
+      else if (this.#inString && byte === BACKSLASH) this.#escaped = true;
+      else if (byte === QUOTE) {
+        this.#take(chunk.subarray(from, at));
+        from = at;
+        if (this.#inString) this.#endString();
+        else this.#candidate = [];
+        this.#inString = !this.#inString;
+        // The quote itself is text.
+        this.#pass(chunk.subarray(at, at + 1));
+        from = at + 1;
+      }
+    }
+    this.#take(chunk.subarray(from));
+    return this.#textBytes <= MAX_TEXT_BYTES && this.#imageBytes <= MAX_IMAGE_BYTES;
+  }
+
+  end(): AnswerBody {
+    // A body that ends amid a string is no JSON; its words are shown all the same.
+    this.#endString();
+    const text = this.#text + this.#decoder.decode();
+    return this.#textBytes > MAX_TEXT_BYTES ? TOO_LARGE : { text, embedded: this.#embedded };
+  }
+
+  #pass(bytes: Uint8Array): void {
+    this.#textBytes += bytes.length;
+    this.#text += this.#decoder.decode(bytes, { stream: true });
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    if (this.#image !== null) {
+      this.#imageBytes += this.#image.add(this.#latin1.decode(bytes));
+      return;
+    }
+    if (!this.#inString || this.#candidate === null) {
+      this.#pass(bytes);
+      return;
+    }
+    this.#candidate.push(bytes.slice());
+    this.#candidateChars += bytes.length;
+    if (this.#candidateChars < IMAGE_FROM_CHARS) return;
+    const start = unescaped(this.#candidate.map((part) => this.#latin1.decode(part)).join(""));
+    if (!IMAGE_TEXT.test(start)) {
+      this.#giveUpCandidate();
+      return;
+    }
+    this.#candidate = null;
+    this.#candidateChars = 0;
+    this.#image = new Base64Image();
+    this.#imageBytes += this.#image.add(start.slice(start.indexOf(",") + 1));
+  }
+
+  #giveUpCandidate(): void {
+    for (const part of this.#candidate ?? []) this.#pass(part);
+    this.#candidate = null;
+    this.#candidateChars = 0;
+  }
+
+  #endString(): void {
+    this.#giveUpCandidate();
+    if (this.#image === null) return;
+    this.#text += embeddedMark(this.#embedded.length);
+    this.#embedded.push(this.#image.end());
+    this.#image = null;
+  }
+}
+
+/** In base64 only the slash is ever escaped. */
+function unescaped(text: string): string {
+  return text.replaceAll("\\", "");
+}
+
+/** Base64 text that arrives in pieces, decoded as it comes. Characters that are not base64 are ignored. */
+class Base64Image {
+  readonly #parts: Uint8Array[] = [];
+  #rest = "";
+
+  /** Answers how many bytes were added. */
+  add(text: string): number {
+    const all = this.#rest + unescaped(text);
+    const whole = all.length - (all.length % 4);
+    this.#rest = all.slice(whole);
+    return this.#decode(all.slice(0, whole));
+  }
+
+  end(): Uint8Array<ArrayBuffer> {
+    this.#decode(this.#rest);
+    const bytes = new Uint8Array(this.#parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of this.#parts) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    return bytes;
+  }
+
+  #decode(text: string): number {
+    const bytes = Buffer.from(text, "base64");
+    this.#parts.push(bytes);
+    return bytes.length;
+  }
+}
