@@ -22,14 +22,47 @@ export type Priority = z.infer<typeof Priority>;
 export const OnUncertain = z.enum(["retry", "fail"]);
 export type OnUncertain = z.infer<typeof OnUncertain>;
 
-export const WaitingOn = z.enum(["turn", "quota", "backoff", "blocked"]);
+export const WaitingOn = z.enum(["turn", "quota", "backoff", "blocked", "paused"]);
 export type WaitingOn = z.infer<typeof WaitingOn>;
+
+/** The numbers and times behind `waitingOn`. Every field is always there; it is null where it does not apply. */
+export const QueueReason = z.object({
+  nextStartAt: Timestamp.nullable().meta({ description: "When the lane may start its next job." }),
+  starts: z.int().nullable().meta({ description: "The lane's quota: so many starts in any window of `periodMs`." }),
+  periodMs: z.int().nullable(),
+  pace: z.number().nullable().meta({ description: "The share of the quota in use; below 1 after upstream throttled." }),
+  inProgress: z.int().nullable().meta({ description: "Attempts that run in the lane now." }),
+  inProgressLimit: z.int().nullable(),
+  failuresInARow: z.int().nullable().meta({ description: "Set while the lane tries one job at a time." }),
+  blockedBy: z.object({ code: z.string(), hint: z.string() }).nullable(),
+  nextProbeAt: Timestamp.nullable().meta({ description: "When a blocked lane tries its next job." }),
+  pausedBecause: z.string().nullable().meta({ description: "What the operator gave as the reason." }),
+  pausedUntil: Timestamp.nullable(),
+  failure: z.string().nullable().meta({ description: "What the job waits out: why its last try failed." }),
+});
+export type QueueReason = z.infer<typeof QueueReason>;
+
+export const NO_REASON: QueueReason = {
+  nextStartAt: null,
+  starts: null,
+  periodMs: null,
+  pace: null,
+  inProgress: null,
+  inProgressLimit: null,
+  failuresInARow: null,
+  blockedBy: null,
+  nextProbeAt: null,
+  pausedBecause: null,
+  pausedUntil: null,
+  failure: null,
+};
 
 /** Where an unfinished job stands. `position` 1 is next; it is null while the job waits out a backoff and so is not in line. */
 export const QueuePlace = z.object({
   position: z.int().min(1).nullable(),
   estimatedStartAt: Timestamp.nullable(),
   waitingOn: WaitingOn,
+  reason: QueueReason,
   detail: z.string().meta({ example: "4th in line; the next start is allowed at 12:03:30 (2 a minute)" }),
 });
 export type QueuePlace = z.infer<typeof QueuePlace>;

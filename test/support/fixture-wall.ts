@@ -1,5 +1,5 @@
 import type { JobEvent } from "../../schemas/event.ts";
-import type { Job } from "../../schemas/job.ts";
+import { type Job, NO_REASON } from "../../schemas/job.ts";
 import { failed, iso, sketchAttempt, sketchJob, succeeded } from "./fixture-jobs.ts";
 
 const none = { httpStatus: null, code: null, message: null, requestId: null, taskId: null };
@@ -21,6 +21,7 @@ export function everyState(): Job[] {
           position: 3,
           estimatedStartAt: iso(72_000),
           waitingOn: "quota",
+          reason: NO_REASON,
           detail: "3rd in line; the next start is allowed at 12:03:30 UTC (2 a minute)",
         },
       }),
@@ -35,6 +36,7 @@ export function everyState(): Job[] {
           position: 1,
           estimatedStartAt: iso(22_000),
           waitingOn: "quota",
+          reason: NO_REASON,
           detail: "Next in line; the next start is allowed at 12:02:30 UTC (2 a minute)",
         },
       }),
@@ -99,6 +101,7 @@ export function everyState(): Job[] {
           position: null,
           estimatedStartAt: iso(140_000),
           waitingOn: "backoff",
+          reason: NO_REASON,
           detail: "waits until 12:03:14 UTC before the next try: no answer within 45 s",
         },
         attempts: [
@@ -135,6 +138,7 @@ export function everyState(): Job[] {
           position: 1,
           estimatedStartAt: null,
           waitingOn: "blocked",
+          reason: NO_REASON,
           detail:
             "Next in line; the lane is blocked by AccessDenied.Unpurchased: This account has not activated the model. Open Model Studio in the region of the key (sg) and activate it. One job a minute probes it, the next at 12:03:41 UTC",
         },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { NO_REASON } from "../../schemas/job.ts";
 import {
   clientsOf,
   EMPTY_LIST,
@@ -45,7 +46,13 @@ function listed(number: number, change: Partial<ListedJob> = {}): ListedJob {
   };
 }
 
-const place = { position: 2, estimatedStartAt: null, waitingOn: "quota", detail: "2nd in line" } as const;
+const place = {
+  position: 2,
+  estimatedStartAt: null,
+  waitingOn: "quota",
+  reason: NO_REASON,
+  detail: "2nd in line",
+} as const;
 
 type Part = "first" | "anew" | "next";
 

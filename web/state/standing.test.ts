@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { QueuePlace } from "../../schemas/job.ts";
+import { NO_REASON, type QueuePlace } from "../../schemas/job.ts";
 import { ordinal, standingOf } from "./standing.ts";
 
 const NOW_MS = Date.parse("2026-11-23T12:00:00.000Z");
@@ -18,7 +18,14 @@ function job(change: Partial<Parameters<typeof standingOf>[0]>): Parameters<type
 }
 
 function place(change: Partial<QueuePlace>): QueuePlace {
-  return { position: 4, estimatedStartAt: null, waitingOn: "quota", detail: "4th in line", ...change };
+  return {
+    position: 4,
+    estimatedStartAt: null,
+    waitingOn: "quota",
+    reason: NO_REASON,
+    detail: "4th in line",
+    ...change,
+  };
 }
 
 describe("standingOf", () => {

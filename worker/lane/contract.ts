@@ -1,4 +1,4 @@
-import type { Priority } from "../../schemas/job.ts";
+import type { Priority, QueueReason } from "../../schemas/job.ts";
 import type { LaneReport } from "../../schemas/limits.ts";
 
 /** A job's wish for one attempt. `round` grows each time the job asks anew, so that what comes late names an older one. */
@@ -29,7 +29,9 @@ export interface Lease {
 export interface Place {
   readonly position: number;
   readonly estimatedStartAtMs: number | null;
-  readonly waitingOn: "turn" | "quota" | "blocked";
+  readonly waitingOn: "turn" | "quota" | "blocked" | "paused";
+  /** Absent from a lane of an earlier version. */
+  readonly reason?: QueueReason;
   readonly detail: string;
 }
 

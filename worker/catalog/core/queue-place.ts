@@ -1,13 +1,14 @@
-import type { QueuePlace } from "../../../schemas/job.ts";
+import { NO_REASON, type QueuePlace } from "../../../schemas/job.ts";
 import type { Place } from "../../lane/contract.ts";
 
-/** A lane's word on a waiting job, as the API says it. */
+/** The place of a waiting job in its lane, as the API shows it. */
 export function toQueuePlace(place: Place): QueuePlace {
-  const { position, estimatedStartAtMs, waitingOn, detail } = place;
+  const { position, estimatedStartAtMs, waitingOn, reason = NO_REASON, detail } = place;
   return {
     position,
     estimatedStartAt: estimatedStartAtMs === null ? null : new Date(estimatedStartAtMs).toISOString(),
     waitingOn,
+    reason,
     detail,
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { JobEvent } from "../../../schemas/event.ts";
-import type { Attempt, Job } from "../../../schemas/job.ts";
+import { type Attempt, type Job, NO_REASON } from "../../../schemas/job.ts";
 import { inertText, quotedLines, shellQuoted } from "./inert-text.ts";
 import { jobTimeline } from "./job-timeline.ts";
 import { bytesText, durationText, ordinalText } from "./time-text.ts";
@@ -92,6 +92,7 @@ describe("jobTimeline", () => {
       position: 4,
       estimatedStartAt: at(90),
       waitingOn: "quota",
+      reason: NO_REASON,
       detail: "4th in line; the next start is allowed at 12:00:30 (2 a minute)",
     } as const;
     expect(timeline(job({ queue }), log(), 5, true)).toMatchInlineSnapshot(`

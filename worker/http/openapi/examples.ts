@@ -1,5 +1,5 @@
 import type { EventPage, FeedFrame, JobFrame } from "../../../schemas/event.ts";
-import type { Job, JobList, JobSummary } from "../../../schemas/job.ts";
+import { type Job, type JobList, type JobSummary, NO_REASON } from "../../../schemas/job.ts";
 import type { Health, LaneReport, Limits, Session } from "../../../schemas/limits.ts";
 import { PROBLEMS, type Problem, type ProblemCode } from "../../../schemas/problem.ts";
 
@@ -55,6 +55,7 @@ export const queuedJob: Job = {
     position: 4,
     estimatedStartAt: "2026-11-23T12:01:30.000Z",
     waitingOn: "quota",
+    reason: { ...NO_REASON, nextStartAt: "2026-11-23T12:00:30.000Z", starts: 2, periodMs: 60_000, pace: 1 },
     detail: "4th in line; the next start is allowed at 12:00:30 (2 a minute)",
   },
   phase: null,

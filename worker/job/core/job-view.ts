@@ -1,5 +1,6 @@
-import type { Attempt, QueuePlace } from "../../../schemas/job.ts";
+import { type Attempt, NO_REASON, type QueuePlace } from "../../../schemas/job.ts";
 import type { CatalogEntry } from "../../catalog/contract.ts";
+import { toQueuePlace } from "../../catalog/core/queue-place.ts";
 import type { Place } from "../../lane/contract.ts";
 import type { JobView } from "../contract.ts";
 import { iso } from "./change.ts";
@@ -88,7 +89,8 @@ function queueOf(record: JobRecord, place: Place | null): QueuePlace | null {
   if (state.status === "retrying") {
     const retryAt = iso(state.retryAtMs);
     const detail = `waits until ${retryAt.slice(11, 19)} UTC before the next try: ${state.reason}`;
-    return { position: null, estimatedStartAt: retryAt, waitingOn: "backoff", detail };
+    const reason = { ...NO_REASON, failure: state.reason };
+    return { position: null, estimatedStartAt: retryAt, waitingOn: "backoff", reason, detail };
   }
   if (state.status !== "queued") return null;
   if (place === null) {
@@ -96,15 +98,11 @@ function queueOf(record: JobRecord, place: Place | null): QueuePlace | null {
       position: null,
       estimatedStartAt: null,
       waitingOn: "turn",
+      reason: NO_REASON,
       detail: "accepted; its place in line is being asked for",
     };
   }
-  return {
-    position: place.position,
-    estimatedStartAt: isoOrNull(place.estimatedStartAtMs),
-    waitingOn: place.waitingOn,
-    detail: place.detail,
-  };
+  return toQueuePlace(place);
 }
 
 /** FNV-1a, 32 bits: tells two places apart in a tag; nothing secret or durable hangs on it. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Job, JobSummary } from "../../../schemas/job.ts";
+import { Job, JobSummary, NO_REASON } from "../../../schemas/job.ts";
 import type { CatalogEntry } from "../../catalog/contract.ts";
 import type { JobView } from "../contract.ts";
 import { type LinkMaker, presentJob, presentSummary } from "./present.ts";
@@ -71,7 +71,13 @@ describe("presentJob", () => {
 
 describe("presentSummary", () => {
   it("is a summary of the contract, with the place its lane told", () => {
-    const place = { position: 4, estimatedStartAt: at, waitingOn: "quota", detail: "4th in line" } as const;
+    const place = {
+      position: 4,
+      estimatedStartAt: at,
+      waitingOn: "quota",
+      reason: NO_REASON,
+      detail: "4th in line",
+    } as const;
     const summary = presentSummary(entry, "app", links, place);
     expect(JobSummary.parse(summary)).toEqual(summary);
     expect(summary.queue).toEqual(place);

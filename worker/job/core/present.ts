@@ -1,4 +1,4 @@
-import type { Job, JobLinks, JobSummary, QueuePlace } from "../../../schemas/job.ts";
+import { type Job, type JobLinks, type JobSummary, NO_REASON, type QueuePlace } from "../../../schemas/job.ts";
 import type { CatalogEntry } from "../../catalog/contract.ts";
 import type { JobView } from "../contract.ts";
 
@@ -32,6 +32,11 @@ export function presentJob(view: JobView, links: LinkMaker): Job {
   };
 }
 
+/** Entries that were stored before places had a reason have none. */
+function withReason(queue: CatalogEntry["queue"]): QueuePlace | null {
+  return queue === null ? null : { ...queue, reason: queue.reason ?? NO_REASON };
+}
+
 /** A catalog's entry as lists and the live feed show it. `place` is the lane's word, null when the job is not in line. */
 export function presentSummary(
   entry: CatalogEntry,
@@ -42,7 +47,7 @@ export function presentSummary(
   return {
     ...entry,
     client,
-    queue: place ?? entry.queue,
+    queue: place ?? withReason(entry.queue),
     output: presentOutput(entry.id, entry.output, links),
     links: links.job(entry.id),
   };

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { NO_REASON } from "../../../schemas/job.ts";
 import { retryAfterSeconds } from "./retry-after.ts";
 
 const now = Date.parse("2026-11-23T12:00:00.000Z");
@@ -7,7 +8,13 @@ const base = { done: false, status: "queued", phase: null, queue: null, attempts
 const queued = (estimate: number | null, waitingOn: "turn" | "blocked" = "turn") =>
   ({
     ...base,
-    queue: { position: 1, estimatedStartAt: estimate === null ? null : at(estimate), waitingOn, detail: "" },
+    queue: {
+      position: 1,
+      estimatedStartAt: estimate === null ? null : at(estimate),
+      waitingOn,
+      reason: NO_REASON,
+      detail: "",
+    },
   }) as const;
 const attempt = {
   number: 1,
