@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { JobStatus } from "../schemas/job.ts";
 import { type Script, type ScriptedAnswer, startScriptedServer } from "../test/support/scripted-server.ts";
 import type { ClientOptions, ClientTiming } from "./client-options.ts";
 import { createDarkroomClient } from "./darkroom-client.ts";
@@ -233,7 +234,7 @@ describe("list", () => {
     const { client, requests } = await start(({ url }) => {
       const page = pages[url.searchParams.get("cursor") ?? "first"];
       const jobs = page?.ids.map((id) => summary({ id: idOf(id) }));
-      return { body: { jobs, nextCursor: page?.nextCursor } };
+      return { body: { jobs, nextCursor: page?.nextCursor, feedCursor: 7 } };
     });
     const ids: string[] = [];
     for await (const { id } of client.listAll({ status: ["queued", "running"], workflow: "image-from-text" })) {
@@ -247,6 +248,38 @@ describe("list", () => {
     ]);
     for await (const _job of client.listAll()) break;
     expect(requests).toHaveLength(4);
+  });
+
+  it("searches by words, model, time and metadata, and counts by the same", async () => {
+    const { client, requests } = await start(({ url }) => ({
+      body: url.pathname.endsWith("/counts")
+        ? {
+            isAll: true,
+            status: Object.fromEntries(JobStatus.options.map((name) => [name, 0])),
+            models: [],
+            metadata: [],
+          }
+        : { jobs: [], nextCursor: null, feedCursor: null },
+    }));
+    const filter = {
+      q: "雨 red",
+      model: "qwen-image-max",
+      before: "2026-11-23T12:00:00.000Z",
+      metadata: { "a b": "1&2" },
+    };
+    await client.list(filter);
+    await client.counts(filter);
+    const asked = "q=%E9%9B%A8+red&before=2026-11-23T12%3A00%3A00.000Z";
+    for (const { url } of requests) {
+      expect(Object.fromEntries(url.searchParams)).toEqual({
+        q: filter.q,
+        model: filter.model,
+        before: filter.before,
+        "metadata.a b": "1&2",
+      });
+      expect(url.search).toContain(asked);
+    }
+    expect(requests.map(({ url }) => url.pathname)).toEqual(["/api/jobs", "/api/jobs/counts"]);
   });
 });
 

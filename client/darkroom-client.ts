@@ -1,6 +1,6 @@
 import { EventPage, type FeedFrame, type JobFrame } from "../schemas/event.ts";
-import { Job, JobList, type JobStatus, type JobSummary } from "../schemas/job.ts";
-import { Health, Limits, Session } from "../schemas/limits.ts";
+import { Job, JobCounts, JobList, type JobStatus } from "../schemas/job.ts";
+import { Health, Identity, Limits, Session } from "../schemas/limits.ts";
 import { paths, type Workflow } from "../schemas/paths.ts";
 import { type ApiCall, callApi, parseAnswer, wasRepeated } from "./api-call.ts";
 import { type ClientOptions, type Settings, settingsOf } from "./client-options.ts";
@@ -22,16 +22,26 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Which jobs; left out, all of them. */
-export interface ListOptions extends CallOptions {
+/** Which jobs; what is left out narrows nothing. */
+export interface JobFilter extends CallOptions {
   readonly status?: readonly JobStatus[] | undefined;
   readonly workflow?: Workflow | undefined;
+  readonly model?: string | undefined;
+  /** Words that the prompt must contain, in any order and script. */
+  readonly q?: string | undefined;
+  /** Entries that the job's metadata must have; values are compared as text. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** Only jobs submitted before this moment, ISO 8601. */
+  readonly before?: string | undefined;
+  /** An operator's choice among the clients. */
+  readonly client?: string | undefined;
+}
+
+export interface ListOptions extends JobFilter {
   /** Jobs a page. */
   readonly limit?: number | undefined;
   /** `nextCursor` of the page before. */
   readonly cursor?: string | undefined;
-  /** An operator's choice among the clients. */
-  readonly client?: string | undefined;
 }
 
 /**
@@ -52,9 +62,11 @@ export interface DarkroomClient {
   /** Long-polls until the job is done, however long that takes. */
   wait(id: string, options?: CallOptions): Promise<Job>;
   /** One page, newest first. */
-  list(options?: ListOptions): Promise<{ jobs: JobSummary[]; nextCursor: string | null }>;
+  list(options?: ListOptions): Promise<JobList>;
+  /** How many jobs there are of each kind, each kind under all filters but its own. */
+  counts(options?: JobFilter): Promise<JobCounts>;
   /** Every job of every page; pages are fetched as they are needed. */
-  listAll(options?: ListOptions): AsyncGenerator<JobSummary, void, void>;
+  listAll(options?: ListOptions): AsyncGenerator<JobList["jobs"][number], void, void>;
   /** A page of the job's log. */
   events(
     id: string,
@@ -69,6 +81,8 @@ export interface DarkroomClient {
   limits(options?: CallOptions): Promise<Limits>;
   /** Answers also when the server says that it is misconfigured. */
   health(options?: CallOptions): Promise<Health>;
+  /** Who asks: the owner of the token, or of the browser's session. */
+  identity(options?: CallOptions): Promise<Identity>;
   /** Swaps a token for a session cookie; for pages. */
   signIn(token: string, options?: CallOptions): Promise<Session>;
   signOut(options?: CallOptions): Promise<void>;
@@ -92,6 +106,10 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
     get,
     wait: (id, { signal } = {}) => waitForJob(settings, id, signal),
     list: (listOptions = {}) => listPage(settings, listOptions),
+    async counts({ signal, ...filter } = {}) {
+      const path = `${paths.jobCounts}${queryOf(filterEntries(filter))}`;
+      return parseAnswer(await call({ method: "GET", path, signal }), JobCounts);
+    },
     listAll: (listOptions = {}) => listPages(settings, listOptions),
     async events(id, { after, limit, signal } = {}) {
       const path = jobPath(id, `/events${queryOf({ after, limit })}`);
@@ -124,6 +142,9 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
       const path = paths.health;
       return parseAnswer(await call({ method: "GET", path, signal, takes: [503] }), Health);
     },
+    async identity({ signal } = {}) {
+      return parseAnswer(await call({ method: "GET", path: paths.session, signal }), Identity);
+    },
     async signIn(token, { signal } = {}) {
       const headers = { Authorization: `Bearer ${token}` };
       return parseAnswer(await call({ method: "POST", path: paths.session, headers, signal }), Session);
@@ -137,18 +158,26 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
 }
 
 async function listPage(settings: Settings, options: ListOptions): Promise<JobList> {
-  const { status, workflow, limit, cursor, client, signal } = options;
-  const query = queryOf({ status: status?.join(","), workflow, limit, cursor, client });
+  const { limit, cursor, signal, ...filter } = options;
+  const query = queryOf({ ...filterEntries(filter), limit, cursor });
   return parseAnswer(await callApi(settings, { method: "GET", path: `${paths.jobs}${query}`, signal }), JobList);
 }
 
-async function* listPages(settings: Settings, options: ListOptions): AsyncGenerator<JobSummary, void, void> {
+async function* listPages(
+  settings: Settings,
+  options: ListOptions,
+): AsyncGenerator<JobList["jobs"][number], void, void> {
   let cursor: string | null | undefined = options.cursor;
   do {
     const page: JobList = await listPage(settings, { ...options, cursor });
     yield* page.jobs;
     cursor = page.nextCursor;
   } while (cursor !== null);
+}
+
+function filterEntries({ status, metadata = {}, workflow, model, q, before, client }: JobFilter) {
+  const entries = Object.entries(metadata).map(([key, value]) => [`metadata.${key}`, value] as const);
+  return { status: status?.join(","), workflow, model, q, before, client, ...Object.fromEntries(entries) };
 }
 
 function queryOf(entries: Readonly<Record<string, string | number | undefined>>): string {

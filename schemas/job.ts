@@ -246,11 +246,39 @@ export const JobSummary = z
     n: z.int().min(1),
     attempts: z.int().min(0).meta({ description: "How many were started." }),
     retryAt: Timestamp.nullable(),
+    metadata: Metadata,
   })
   .meta({ id: "JobSummary" });
 export type JobSummary = z.infer<typeof JobSummary>;
 
 export const JobList = z
-  .object({ jobs: z.array(JobSummary), nextCursor: z.string().nullable() })
+  .object({
+    jobs: z.array(JobSummary),
+    nextCursor: z.string().nullable(),
+    feedCursor: z.int().min(0).nullable().meta({
+      description:
+        "Where the live feed stood: give it as `?after=` to get every change since, without a gap. Null over several clients.",
+    }),
+  })
   .meta({ id: "JobList" });
 export type JobList = z.infer<typeof JobList>;
+
+const Count = z.int().min(0);
+
+/**
+ * How many jobs there are of each kind, for a form that shows filters with counts. Each kind is counted under all filters
+ * given but the one on itself.
+ */
+export const JobCounts = z
+  .object({
+    isAll: z
+      .boolean()
+      .meta({ description: "False where a client has more jobs than are counted: the newest 2 000 are." }),
+    status: z.record(JobStatus, Count),
+    models: z.array(z.object({ model: z.string(), jobs: Count })).meta({ description: "The most used first." }),
+    metadata: z
+      .array(z.object({ key: z.string(), value: z.string(), jobs: Count }))
+      .meta({ description: "The most used entries first, 30 at most; values as text." }),
+  })
+  .meta({ id: "JobCounts" });
+export type JobCounts = z.infer<typeof JobCounts>;

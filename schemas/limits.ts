@@ -89,6 +89,19 @@ export const Health = z
   .meta({ id: "Health" });
 export type Health = z.infer<typeof Health>;
 
+/** Who asks, as `GET /api/session` tells it. */
+export const Identity = z
+  .object({
+    client: z.string().meta({ description: "The client's name; `operator` for the operator." }),
+    role: z.enum(["client", "operator"]),
+    clients: z.array(z.string()).meta({
+      description:
+        "Whose jobs the asker may see, and for whom submit: a client's own name; every client's for the operator.",
+    }),
+  })
+  .meta({ id: "Identity" });
+export type Identity = z.infer<typeof Identity>;
+
 /** What the operator's session names as its client. */
 export const OPERATOR_NAME = "operator";
 

@@ -14,6 +14,7 @@ export const paths = {
   docs: "/api/docs",
   feed: "/api/events",
   jobs: "/api/jobs",
+  jobCounts: "/api/jobs/counts",
   workflow: (workflow: Workflow) => `/api/workflows/${workflow}`,
   job: (id: string) => `/api/jobs/${id}`,
   jobEvents: (id: string) => `/api/jobs/${id}/events`,

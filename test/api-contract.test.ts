@@ -143,6 +143,13 @@ it("answers as documented all along a job's way", async () => {
   await ask("retryJob", done.links.retry, { method: "POST" });
   await ask("listJobs", "/api/jobs?limit=1");
   await ask("listJobs", "/api/jobs?limit=0");
+  await ask(
+    "listJobs",
+    "/api/jobs?q=bicycle&model=qwen-image-max&metadata.campaign=autumn&before=2099-01-01T00:00:00Z",
+  );
+  await ask("listJobs", "/api/jobs?before=yesterday");
+  await ask("countJobs", "/api/jobs/counts?q=bicycle");
+  await ask("countJobs", "/api/jobs/counts?limit=1");
   await ask("deleteJob", done.links.self, { method: "DELETE" });
   await ask("deleteJob", done.links.self, { method: "DELETE" });
   await ask("getJob", done.links.self);
@@ -189,6 +196,8 @@ it("answers as documented about the service", async () => {
   await ask("getLimits", "/api/limits", { headers: {} });
   await ask("getOpenApi", "/api/openapi.json");
   await ask("getDocs", "/api/docs");
+  await ask("getIdentity", "/api/session");
+  await ask("getIdentity", "/api/session", { headers: {} });
   const opened = await ask("openSession", "/api/session", { method: "POST" });
   expect(opened.headers.get("set-cookie")).toContain("HttpOnly");
   await ask("openSession", "/api/session", { method: "POST", headers: {} });

@@ -42,6 +42,7 @@ function listed(number: number, change: Partial<ListedJob> = {}): ListedJob {
     n: 1,
     attempts: 0,
     retryAt: null,
+    metadata: {},
     ...change,
   };
 }

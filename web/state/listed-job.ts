@@ -13,7 +13,7 @@ const SUMMARY_PROMPT_CHARS = 200;
 
 /** A full job, cut down to what lists show. */
 export function listedFromJob(job: Job): ListedJob {
-  const { request, attempts, warnings: _warnings, metadata: _metadata, ...shared } = job;
+  const { request, attempts, warnings: _warnings, ...shared } = job;
   return {
     ...shared,
     client: null,

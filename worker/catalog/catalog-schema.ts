@@ -14,13 +14,17 @@ export const SCHEMA = [
      done INTEGER NOT NULL,
      seq INTEGER NOT NULL,
      cursor INTEGER NOT NULL,
-     entry TEXT NOT NULL
+     entry TEXT NOT NULL,
+     search TEXT NOT NULL DEFAULT ''
    ) WITHOUT ROWID`,
   // Every list is a merge of these, whatever its filters, and reads no more than it shows.
   "CREATE INDEX IF NOT EXISTS jobs_listed ON jobs (workflow, status, listed_at_ms, id)",
   // Only what is done changes no more, so each job enters once; the unfinished are few, and found by the index above.
   "CREATE INDEX IF NOT EXISTS jobs_settled ON jobs (cursor) WHERE done = 1",
 ];
+
+/** For a table from before prompts were searched: the words of its jobs are then those of `entry`. */
+export const ADD_SEARCH = "ALTER TABLE jobs ADD COLUMN search TEXT NOT NULL DEFAULT ''";
 
 /** Constants of ours only; written out, because an index is used for `IN` of constants. */
 function quoted(words: readonly string[]): string {

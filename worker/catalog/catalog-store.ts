@@ -1,8 +1,9 @@
-import { FINAL_STATUSES, JobStatus } from "../../schemas/job.ts";
+import { FINAL_STATUSES, type JobCounts, JobStatus } from "../../schemas/job.ts";
 import { WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
-import { GONE, SCHEMA, UNFINISHED_JOBS } from "./catalog-schema.ts";
-import type { CatalogEntry } from "./contract.ts";
+import { ADD_SEARCH, GONE, SCHEMA, UNFINISHED_JOBS } from "./catalog-schema.ts";
+import type { CatalogEntry, JobFilter } from "./contract.ts";
 import { nextFeedNumber } from "./core/feed-clock.ts";
+import { countJobs, matchesFilter, readsJobs, type SearchedJob } from "./core/job-filter.ts";
 import { type ListPosition, newestFirst } from "./core/list-cursor.ts";
 import type { Reservation } from "./core/reservations.ts";
 
@@ -20,6 +21,14 @@ const TOMBSTONE_MS = 30 * 86_400_000;
 /** So many old tombstones go with each new one; their number cannot grow for ever, and no removal is slow. */
 const PRUNED_AT_ONCE = 10;
 
+/**
+ * Jobs that one search reads at most, and a count: a thousand take some 20 ms, in which the object does nothing else. Whoever
+ * searches on gets the next ones with the next page.
+ */
+const MAX_SEARCHED = 1_000;
+const SEARCHED_AT_ONCE = 100;
+const MAX_COUNTED = 2_000;
+
 const RESERVATIONS_KEY = "reservations";
 
 interface JobRow extends Record<string, SqlStorageValue> {
@@ -28,6 +37,7 @@ interface JobRow extends Record<string, SqlStorageValue> {
   seq: number;
   cursor: number;
   entry: string;
+  search: string;
 }
 
 /** The only writer of the catalog's storage. Everything is synchronous: what it returns is what is stored. */
@@ -48,16 +58,19 @@ export class CatalogStore {
    * Stores the entry; `null` when it is no newer than what is known, or the job is gone. `isAsked`: a client asked for it, as a
    * job never heard of before or by a retry of a finished one.
    */
-  record(entry: CatalogEntry, nowMs: number): { readonly change: Change; readonly isAsked: boolean } | null {
+  record(given: CatalogEntry, nowMs: number): { readonly change: Change; readonly isAsked: boolean } | null {
+    const { searchText = "", ...entry } = given;
     this.#create();
     const known = this.#row(entry.id);
     if (known !== null && (known.status === GONE || known.seq >= entry.seq)) return null;
     const pending = this.pending();
     const cursor = nextFeedNumber(this.lastCursor(), nowMs);
     this.#sql.exec(
-      `INSERT INTO jobs (id, workflow, status, listed_at_ms, done, seq, cursor, entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO jobs (id, workflow, status, listed_at_ms, done, seq, cursor, entry, search)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET
-         status = excluded.status, done = excluded.done, seq = excluded.seq, cursor = excluded.cursor, entry = excluded.entry`,
+         status = excluded.status, done = excluded.done, seq = excluded.seq, cursor = excluded.cursor,
+         entry = excluded.entry, search = CASE excluded.search WHEN '' THEN search ELSE excluded.search END`,
       entry.id,
       entry.workflow,
       entry.status,
@@ -66,6 +79,7 @@ export class CatalogStore {
       entry.seq,
       cursor,
       JSON.stringify(entry),
+      searchText,
     );
     const wasPending = known !== null && !isDone(known);
     this.#pending = pending + (entry.done ? 0 : 1) - (wasPending ? 1 : 0);
@@ -84,7 +98,7 @@ export class CatalogStore {
       `INSERT INTO jobs (id, workflow, status, listed_at_ms, done, seq, cursor, entry) VALUES (?, '', ?, ?, 1, 0, ?, '')
        ON CONFLICT (id) DO UPDATE SET
          workflow = '', status = excluded.status, listed_at_ms = excluded.listed_at_ms, done = 1,
-         cursor = excluded.cursor, entry = ''`,
+         cursor = excluded.cursor, entry = '', search = ''`,
       id,
       GONE,
       nowMs,
@@ -102,25 +116,42 @@ export class CatalogStore {
     return { change: { kind: "gone", cursor, id }, isAsked: known === null };
   }
 
-  /** Up to `limit` entries after `position` (null: from the newest), newest first. */
+  /**
+   * Entries after `position` (null: from the newest), newest first: up to `limit`, or those found among the next
+   * `MAX_SEARCHED` jobs where each must be read. `more`: from where on older ones may follow; null when none do.
+   */
   list(
-    statuses: readonly JobStatus[] | null,
-    workflow: Workflow | null,
+    filter: JobFilter,
     position: ListPosition | null,
     limit: number,
-  ): CatalogEntry[] {
-    if (!this.#exists()) return [];
-    const found: ListPosition[] = [];
-    for (const bucketWorkflow of workflow === null ? WORKFLOWS : [workflow]) {
-      for (const status of statuses ?? JobStatus.options) {
-        found.push(...this.#bucket(bucketWorkflow, status, position, limit));
-      }
+  ): { readonly entries: CatalogEntry[]; readonly more: ListPosition | null } {
+    if (!this.#exists()) return { entries: [], more: null };
+    if (!readsJobs(filter)) {
+      const found = this.#positions(filter, position, limit + 1);
+      const more = found.length > limit ? (found[limit - 1] ?? null) : null;
+      return { entries: found.slice(0, limit).flatMap(({ id }) => this.#searched(id)?.entry ?? []), more };
     }
-    const ids = found
-      .sort(newestFirst)
-      .slice(0, limit)
-      .map(({ id }) => id);
-    return this.#entries(ids);
+    const entries: CatalogEntry[] = [];
+    let read: ListPosition | null = position;
+    for (let searched = 0; searched < MAX_SEARCHED; searched += SEARCHED_AT_ONCE) {
+      const next: ListPosition[] = this.#positions(filter, read, SEARCHED_AT_ONCE);
+      for (const place of next) {
+        const job = this.#searched(place.id);
+        read = place;
+        if (job === null || !matchesFilter(job, filter)) continue;
+        entries.push(job.entry);
+        if (entries.length === limit) return { entries, more: place };
+      }
+      if (next.length < SEARCHED_AT_ONCE) return { entries, more: null };
+    }
+    return { entries, more: read };
+  }
+
+  /** How many of the newest `MAX_COUNTED` jobs there are of each kind. */
+  count(filter: JobFilter): JobCounts {
+    const found = this.#exists() ? this.#positions({ ...filter, status: null }, null, MAX_COUNTED + 1) : [];
+    const jobs = found.slice(0, MAX_COUNTED).flatMap(({ id }) => this.#searched(id) ?? []);
+    return countJobs(jobs, filter, found.length <= MAX_COUNTED);
   }
 
   /** Up to `limit` changes with a number above `cursor`, in the order of their numbers. Fewer: that is all. */
@@ -128,14 +159,14 @@ export class CatalogStore {
     if (!this.#exists()) return [];
     const settled = this.#sql
       .exec<JobRow>(
-        "SELECT id, status, seq, cursor, entry FROM jobs WHERE done = 1 AND cursor > ? ORDER BY cursor LIMIT ?",
+        "SELECT id, status, seq, cursor, entry, search FROM jobs WHERE done = 1 AND cursor > ? ORDER BY cursor LIMIT ?",
         cursor,
         limit,
       )
       .toArray();
     const moving = this.#sql
       .exec<JobRow>(
-        `SELECT id, status, seq, cursor, entry FROM jobs
+        `SELECT id, status, seq, cursor, entry, search FROM jobs
          WHERE ${UNFINISHED_JOBS} AND cursor > ?
          ORDER BY cursor LIMIT ?`,
         cursor,
@@ -157,7 +188,7 @@ export class CatalogStore {
 
   /** The newest `limit` jobs that wait in line. */
   queued(limit: number): CatalogEntry[] {
-    return this.list(["queued"], null, null, limit);
+    return this.list({ status: ["queued"], workflow: null }, null, limit).entries;
   }
 
   /** How many jobs are unfinished. */
@@ -191,6 +222,20 @@ export class CatalogStore {
     if (where === "stored") this.#storage.kv.put(RESERVATIONS_KEY, reservations);
   }
 
+  /** The places of up to `limit` jobs after `position`, newest first, by what the index knows: status, workflow and time. */
+  #positions(filter: JobFilter, position: ListPosition | null, limit: number): ListPosition[] {
+    const { beforeMs = null } = filter;
+    // No id is before the empty one.
+    const bounded = beforeMs !== null && (position === null || beforeMs <= position.createdAtMs);
+    const from = bounded ? { createdAtMs: beforeMs, id: "" } : position;
+    const found: ListPosition[] = [];
+    for (const workflow of filter.workflow === null ? WORKFLOWS : [filter.workflow]) {
+      for (const status of filter.status ?? JobStatus.options)
+        found.push(...this.#bucket(workflow, status, from, limit));
+    }
+    return found.sort(newestFirst).slice(0, limit);
+  }
+
   #bucket(workflow: Workflow, status: JobStatus, position: ListPosition | null, limit: number): ListPosition[] {
     const after = position === null ? "" : "AND (listed_at_ms, id) < (?, ?)";
     const bound = position === null ? [] : [position.createdAtMs, position.id];
@@ -206,21 +251,25 @@ export class CatalogStore {
       .toArray();
   }
 
-  #entries(ids: readonly string[]): CatalogEntry[] {
-    return ids.flatMap((id) => {
-      const row = this.#row(id);
-      return row === null ? [] : [parseEntry(row)];
-    });
+  #searched(id: string): SearchedJob | null {
+    const row = this.#row(id);
+    return row === null ? null : { entry: parseEntry(row), searchText: row.search };
   }
 
   #row(id: string): JobRow | null {
-    const rows = this.#sql.exec<JobRow>("SELECT id, status, seq, cursor, entry FROM jobs WHERE id = ?", id).toArray();
+    const rows = this.#sql
+      .exec<JobRow>("SELECT id, status, seq, cursor, entry, search FROM jobs WHERE id = ?", id)
+      .toArray();
     return rows[0] ?? null;
   }
 
   /** Any name addresses an object, so nothing is stored before there is something to store. */
   #exists(): boolean {
-    this.#created ??= this.#sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'jobs'").toArray().length > 0;
+    if (this.#created === null) {
+      const [table] = this.#sql.exec<{ sql: string }>("SELECT sql FROM sqlite_master WHERE name = 'jobs'").toArray();
+      if (table !== undefined && !/\bsearch\b/.test(table.sql)) this.#sql.exec(ADD_SEARCH);
+      this.#created = table !== undefined;
+    }
     return this.#created;
   }
 

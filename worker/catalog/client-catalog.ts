@@ -1,8 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
+import type { JobCounts } from "../../schemas/job.ts";
 import { linkSettingsOf } from "../env.ts";
 import { readWatch } from "../watch/watch-request.ts";
 import { CatalogStore } from "./catalog-store.ts";
-import type { CatalogEntry, CatalogRpc, ListQuery } from "./contract.ts";
+import type { CatalogEntry, CatalogRpc, JobFilter, ListQuery } from "./contract.ts";
 import { decodeListCursor, encodeListCursor } from "./core/list-cursor.ts";
 import { GRANT_MS, redeem, reserve } from "./core/reservations.ts";
 import { Feed } from "./feed.ts";
@@ -67,17 +68,21 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   /** Newest first. A job keeps its place in the order for ever, so pages neither repeat nor leave out jobs that move. */
-  async list({ status, workflow, limit, cursor }: ListQuery): ReturnType<CatalogRpc["list"]> {
+  async list({ limit, cursor, ...filter }: ListQuery): ReturnType<CatalogRpc["list"]> {
     const position = cursor === null ? null : decodeListCursor(cursor);
     if (cursor !== null && position === null) return { ok: false, code: "invalid_cursor" };
-    const found = this.#store.list(status === null ? null : [...new Set(status)], workflow, position, limit + 1);
-    const entries = found.slice(0, limit);
-    const last = entries.at(-1);
-    const nextCursor =
-      found.length > limit && last !== undefined
-        ? encodeListCursor({ createdAtMs: Date.parse(last.createdAt), id: last.id })
-        : null;
-    return { ok: true, entries, nextCursor };
+    const status = filter.status === null ? null : [...new Set(filter.status)];
+    const { entries, more } = this.#store.list({ ...filter, status }, position, limit);
+    return {
+      ok: true,
+      entries,
+      nextCursor: more === null ? null : encodeListCursor(more),
+      feedCursor: this.#store.lastCursor(),
+    };
+  }
+
+  async count(filter: JobFilter): Promise<JobCounts> {
+    return this.#store.count(filter);
   }
 
   /** Stored before it answers, so that a crash forgets no promise; what was used of it is counted in memory and errs to the safe side. */

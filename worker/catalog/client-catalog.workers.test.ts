@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type JobStatus, JobStatus as JobStatuses } from "../../schemas/job.ts";
 import { WORKFLOWS } from "../../schemas/paths.ts";
+import { foldText, searchWords } from "../../schemas/search-text.ts";
 import { cases } from "../../test/support/properties.ts";
 import { catalogStub } from "../stubs.ts";
 import { catalogEntry, jobId } from "./catalog-entry.fixture.ts";
@@ -174,11 +175,167 @@ describe("list", () => {
         store.record(catalogEntry({ n, status: n % 500 === 0 ? "failed" : "succeeded" }), n);
       }
       const before = counted.rowsRead();
-      expect(store.list(["failed"], null, null, 10)).toHaveLength(4);
+      expect(store.list({ status: ["failed"], workflow: null }, null, 10).entries).toHaveLength(4);
       expect(store.changes(store.lastCursor() - 3, 10)).toHaveLength(3);
       return counted.rowsRead() - before;
     });
     expect(read).toBeLessThan(40);
+  });
+});
+
+describe("a search", () => {
+  const prompts: readonly (readonly [number, string])[] = [
+    [1, "A red bicycle in the rain"],
+    [2, "Café au lait, morning light"],
+    [3, "一辆红色的自行车，雨中"],
+    [4, "ｆｕｌｌ ｗｉｄｔｈ letters"],
+    [5, "دراجة حمراء تحت المطر"],
+    [6, `${"filler ".repeat(60)}lighthouse at the end`],
+  ];
+
+  async function filled() {
+    const made = newCatalog();
+    for (const [n, prompt] of prompts) {
+      const searchText = foldText(prompt);
+      await made.catalog.record(catalogEntry({ n, prompt: prompt.slice(0, 200), searchText, status: "succeeded" }));
+    }
+    return made.catalog;
+  }
+
+  it.each<[string, number[]]>([
+    ["bicycle", [1]],
+    ["RAIN red", [1]],
+    ["cafe", [2]],
+    ["CAFÉ Light", [2]],
+    ["自行车", [3]],
+    ["雨 红", [3]],
+    ["full", [4]],
+    ["دراجة", [5]],
+    ["lighthouse", [6]],
+    ["bicycle lighthouse", []],
+    ["100%", []],
+    ["_", []],
+  ])("for %j finds %j", async (query, found) => {
+    const catalog = await filled();
+    expect(await ids(catalog, { words: searchWords(query) })).toEqual(found.map(jobId));
+  });
+
+  it("keeps a job's words over its later changes, and finds jobs of a table from before there were any by their start", async () => {
+    const { catalog, object } = newCatalog();
+    await catalog.record(catalogEntry({ n: 1, prompt: "a bell", searchText: "a bell tower", seq: 1 }));
+    await catalog.record(catalogEntry({ n: 1, prompt: "a bell", seq: 2, status: "succeeded" }));
+    expect(await ids(catalog, { words: ["tower"] })).toEqual([jobId(1)]);
+    await runInDurableObject(object, (_catalog, { storage }) =>
+      storage.sql.exec("ALTER TABLE jobs DROP COLUMN search"),
+    );
+    await evictDurableObject(object);
+    expect(await ids(catalog, { words: ["bell"] })).toEqual([jobId(1)]);
+    await catalog.record(catalogEntry({ n: 2, prompt: "a bell", searchText: "a bell tower" }));
+    expect(await ids(catalog, { words: ["tower"] })).toEqual([jobId(2)]);
+  });
+});
+
+describe("a search of a long list", () => {
+  it("reads so many jobs at once, goes on from there, and counts the newest", async () => {
+    const { catalog, object } = newCatalog();
+    await runInDurableObject(object, (_catalog, state) => {
+      const store = new CatalogStore(state.storage);
+      for (let n = 0; n < 2_100; n++) {
+        const prompt = n === 3 ? "a needle" : "hay";
+        store.record(catalogEntry({ n, prompt, status: "succeeded" }), n);
+      }
+    });
+    const pages: number[] = [];
+    let cursor: string | null = null;
+    let found: string[] = [];
+    do {
+      const page: Awaited<ReturnType<typeof catalog.list>> = await catalog.list({
+        status: null,
+        workflow: null,
+        limit: 20,
+        cursor,
+        words: ["needle"],
+      });
+      if (!page.ok) throw new Error(page.code);
+      pages.push(page.entries.length);
+      found = [...found, ...page.entries.map(({ id }) => id)];
+      cursor = page.nextCursor;
+    } while (cursor !== null);
+    expect(found).toEqual([jobId(3)]);
+    expect(pages).toEqual([0, 0, 1]);
+    expect(await catalog.count({ status: null, workflow: null })).toMatchObject({
+      isAll: false,
+      status: { succeeded: 2_000 },
+    });
+  });
+});
+
+describe("filters and counts", () => {
+  async function filled() {
+    const { catalog } = newCatalog();
+    const at = Date.UTC(2026, 10, 23, 12);
+    const entries = [
+      catalogEntry({ n: 1, status: "succeeded", metadata: { campaign: "autumn", take: 1 }, createdAtMs: at + 1 }),
+      catalogEntry({ n: 2, status: "succeeded", metadata: { campaign: "autumn", draft: true }, createdAtMs: at + 2 }),
+      catalogEntry({
+        n: 3,
+        status: "failed",
+        model: "wan2.6-t2i",
+        metadata: { campaign: "spring" },
+        createdAtMs: at + 3,
+      }),
+      catalogEntry({ n: 4, status: "queued", model: "wan2.6-t2i", createdAtMs: at + 4 }),
+    ];
+    await catalog.recordAll(entries);
+    return { catalog, at };
+  }
+
+  it("narrow the list by model, time and metadata, of which all must hold", async () => {
+    const { catalog, at } = await filled();
+    expect(await ids(catalog, { model: "wan2.6-t2i" })).toEqual([4, 3].map(jobId));
+    expect(await ids(catalog, { beforeMs: at + 3 })).toEqual([2, 1].map(jobId));
+    expect(await ids(catalog, { metadata: [{ key: "campaign", value: "autumn" }] })).toEqual([2, 1].map(jobId));
+    expect(await ids(catalog, { metadata: [{ key: "take", value: "1" }] })).toEqual([jobId(1)]);
+    expect(await ids(catalog, { metadata: [{ key: "draft", value: "true" }] })).toEqual([jobId(2)]);
+    const both = [
+      { key: "campaign", value: "autumn" },
+      { key: "draft", value: "true" },
+    ];
+    expect(await ids(catalog, { metadata: both })).toEqual([jobId(2)]);
+    expect(await ids(catalog, { metadata: [{ key: "campaign", value: "winter" }] })).toEqual([]);
+  });
+
+  it("go on over pages", async () => {
+    const { catalog } = await filled();
+    const first = await catalog.list({ status: null, workflow: null, limit: 1, cursor: null, model: "wan2.6-t2i" });
+    if (!first.ok) throw new Error(first.code);
+    expect(first.entries.map(({ id }) => id)).toEqual([jobId(4)]);
+    expect(await ids(catalog, { model: "wan2.6-t2i", cursor: first.nextCursor })).toEqual([jobId(3)]);
+  });
+
+  it("are counted, each kind under all filters but its own", async () => {
+    const { catalog } = await filled();
+    expect(await catalog.count({ status: null, workflow: null })).toEqual({
+      isAll: true,
+      status: { queued: 1, running: 0, retrying: 0, succeeded: 2, failed: 1, canceled: 0 },
+      models: [
+        { model: "qwen-image-max", jobs: 2 },
+        { model: "wan2.6-t2i", jobs: 2 },
+      ],
+      metadata: [
+        { key: "campaign", value: "autumn", jobs: 2 },
+        { key: "campaign", value: "spring", jobs: 1 },
+        { key: "draft", value: "true", jobs: 1 },
+        { key: "take", value: "1", jobs: 1 },
+      ],
+    });
+    expect(await catalog.count({ status: ["failed"], workflow: null, model: "wan2.6-t2i" })).toMatchObject({
+      status: { queued: 1, failed: 1, succeeded: 0 },
+      models: [{ model: "wan2.6-t2i", jobs: 1 }],
+      metadata: [{ key: "campaign", value: "spring", jobs: 1 }],
+    });
+    const { catalog: empty } = newCatalog();
+    expect(await empty.count({ status: null, workflow: null })).toMatchObject({ models: [], metadata: [] });
   });
 });
 

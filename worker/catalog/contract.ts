@@ -1,15 +1,30 @@
-import type { JobStatus, JobSummary } from "../../schemas/job.ts";
+import type { JobCounts, JobStatus, JobSummary } from "../../schemas/job.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { JobView } from "../job/contract.ts";
 
 /** A job as the catalog keeps it: a summary without links. `queue` is null here: places are asked of the lane when needed. */
-export interface CatalogEntry extends Omit<JobSummary, "links" | "output" | "client"> {
+export interface CatalogEntry extends Omit<JobSummary, "links" | "output" | "client" | "metadata"> {
   readonly output: JobView["output"];
+  /** Absent in entries from before lists carried it. */
+  readonly metadata?: JobSummary["metadata"];
+  /** The whole prompt as `foldText` makes it. Searched and not listed; absent in entries of jobs from before it was sent. */
+  readonly searchText?: string;
 }
 
-export interface ListQuery {
+/** Which jobs are meant. Null, empty and absent parts mean any; the optional ones are younger than the call. */
+export interface JobFilter {
   readonly status: readonly JobStatus[] | null;
   readonly workflow: Workflow | null;
+  readonly model?: string | null;
+  /** Words of `searchWords`, each of which the prompt must contain. */
+  readonly words?: readonly string[];
+  /** Entries that the job's metadata must have, values as text. */
+  readonly metadata?: readonly { readonly key: string; readonly value: string }[];
+  /** Only jobs submitted before this moment. */
+  readonly beforeMs?: number | null;
+}
+
+export interface ListQuery extends JobFilter {
   readonly limit: number;
   /** Opaque, from an earlier answer. */
   readonly cursor: string | null;
@@ -23,10 +38,18 @@ export interface CatalogRpc {
   recordAll(entries: readonly CatalogEntry[]): Promise<void>;
   /** The job is gone; a later `record` of it is ignored. */
   forget(jobId: string): Promise<void>;
-  /** Newest first. `invalid_cursor` when the cursor is not one of ours. */
+  /**
+   * Newest first. A search may come back with fewer than `limit`, and with a cursor from where on to search further.
+   * `invalid_cursor` when the cursor is not one of ours.
+   */
   list(
     query: ListQuery,
-  ): Promise<{ ok: true; entries: CatalogEntry[]; nextCursor: string | null } | { ok: false; code: "invalid_cursor" }>;
+  ): Promise<
+    | { ok: true; entries: CatalogEntry[]; nextCursor: string | null; feedCursor: number }
+    | { ok: false; code: "invalid_cursor" }
+  >;
+  /** How many jobs there are of each kind, among the newest 2 000. */
+  count(filter: JobFilter): Promise<JobCounts>;
   /**
    * Reserves up to `wanted` submissions for a short while, so that the limit on unfinished jobs holds without a call for
    * each submit. Answers how many were granted; 0 at the limit.

@@ -2,8 +2,8 @@
 import { createExecutionContext, reset, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { Job, JobList } from "../../schemas/job.ts";
-import { Session } from "../../schemas/limits.ts";
+import { Job, JobCounts, JobList } from "../../schemas/job.ts";
+import { Identity, Session } from "../../schemas/limits.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { sha256Hex } from "../auth/tokens.ts";
 import { app } from "./app.ts";
@@ -131,6 +131,8 @@ const ROWS: Row[] = [
   ["delete", "DELETE", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 204, 404, 204, 204, 204, 204, 403, 403, 404, 401, 401]],
   ["feed by SSE", "GET", () => "/api/events", null, { accept: "text/event-stream" },         [401, 401, 200, 200, 400, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["feed by WebSocket", "GET", () => "/api/events", null, UPGRADE,                          [401, 401, 101, 101, 400, 101, 101, 101, 403, 403, 101, 401, 401]],
+  ["counts", "GET", () => "/api/jobs/counts", null, {},                                     [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
+  ["who asks", "GET", () => "/api/session", null, {},                                       [401, 401, 200, 200, 200, 400, 200, 200, 200, 200, 200, 401, 401]],
   ["sign in", "POST", () => "/api/session", null, {},                                       [401, 401, 200, 200, 200, 400, 401, 401, 403, 401, 401, 401, 403]],
   ["sign out", "DELETE", () => "/api/session", null, {},                                    [204, 204, 204, 204, 204, 400, 204, 204, 403, 204, 204, 204, 403]],
 ];
@@ -190,6 +192,20 @@ describe("another client's job", () => {
 });
 
 describe("the operator", () => {
+  it("counts every client's jobs together, or those of one", async () => {
+    const countOf = async (query: string) => {
+      const answer = await call(`/api/jobs/counts?metadata.batch=counted&${query}`, { headers: OPERATOR });
+      return JobCounts.parse(await answer.json()).models;
+    };
+    for (const who of [ALICE, BOB]) {
+      const headers = { "content-type": "application/json", ...who };
+      const body = JSON.stringify({ prompt: "counted", metadata: { batch: "counted" } });
+      await call("/api/workflows/image-from-text", { method: "POST", headers, body });
+    }
+    await expect.poll(() => countOf("")).toEqual([{ model: "qwen-image-max", jobs: 2 }]);
+    expect(await countOf("client=bob")).toEqual([{ model: "qwen-image-max", jobs: 1 }]);
+  });
+
   it("sees every client's jobs in one list, newest first, page by page", async () => {
     const ids = [await newJob(ALICE), await newJob(BOB), await newJob(ALICE), await newJob(BOB)].map((job) => job.id).reverse();
     const pageOf = async (cursor: string | null) => {
@@ -218,6 +234,14 @@ describe("the operator's submission", () => {
 });
 
 describe("a session", () => {
+  it("tells who asks, and an operator which clients there are", async () => {
+    const identityOf = async (headers: Record<string, string>) =>
+      Identity.parse(await (await call("/api/session", { headers })).json());
+    const session = { cookie: await sessionOf("token-of-alice"), origin: ORIGIN };
+    expect(await identityOf(session)).toEqual({ client: "alice", role: "client", clients: ["alice"] });
+    expect(await identityOf(OPERATOR)).toMatchObject({ client: "operator", role: "operator", clients: expect.arrayContaining(["alice", "bob"]) });
+  });
+
   it("is opened with a token and closed again", async () => {
     const opened = await call("/api/session", { method: "POST", headers: { ...ALICE, origin: ORIGIN } });
     expect(Session.parse(await opened.json()).client).toBe("alice");

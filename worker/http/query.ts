@@ -21,6 +21,10 @@ function isList(schema: z.core.$ZodType | undefined): boolean {
  */
 export function queryCheck(documented: z.ZodObject): (c: HttpContext) => void {
   const known = Object.keys(documented.shape);
+  // A documented key like `metadata.KEY` stands for every key that begins like it.
+  const families = known.filter((key) => key.endsWith(".KEY")).map((key) => key.slice(0, -"KEY".length));
+  const isKnown = (key: string) =>
+    known.includes(key) || families.some((start) => key.startsWith(start) && key.length > start.length);
   const lists = new Set(known.filter((key) => isList(documented.shape[key])));
   const knownWords = known.length === 0 ? "this route takes none" : `known are ${known.join(", ")}`;
   return (c) => {
@@ -28,7 +32,7 @@ export function queryCheck(documented: z.ZodObject): (c: HttpContext) => void {
     const met = new Map<string, string>();
     const given = new Set<string>();
     for (const key of new URL(c.req.url).searchParams.keys()) {
-      if (!known.includes(key)) {
+      if (!isKnown(key)) {
         const meant = didYouMean(key, known);
         met.set(key, `is not a key of this query${meant === null ? "" : `; did you mean ${meant}?`} (${knownWords})`);
       } else if (given.has(key) && !lists.has(key)) met.set(key, "is given twice");

@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import { OPERATOR_NAME, type Session } from "../../schemas/limits.ts";
+import { type Identity, OPERATOR_NAME, type Session } from "../../schemas/limits.ts";
 import { paths } from "../../schemas/paths.ts";
 import { isTrustedOrigin, OPEN_CLIENT } from "../auth/authenticate.ts";
 import { closeSession, openSession, SESSION_MS } from "../auth/session.ts";
@@ -44,8 +44,17 @@ async function givenToken(c: HttpContext): Promise<string | null> {
   throw new ProblemError("invalid_request", 'The body must be {"token": "…"}.', { errors });
 }
 
-/** A browser swaps its token for a cookie that no script can read, and back. */
+/** A browser swaps its token for a cookie that no script can read, and back; anyone asks who they are. */
 export const sessionRoutes = new Hono<HttpEnv>()
+  .get(paths.session, answersJson, (c) => {
+    const asker = requireAsker(c);
+    checkQuery(c);
+    const identity: Identity =
+      asker.role === "operator"
+        ? { client: OPERATOR_NAME, role: "operator", clients: Object.keys(c.get("config").clientTokens) }
+        : { client: asker.client, role: "client", clients: [asker.client] };
+    return jsonAnswer(c, identity);
+  })
   .post(paths.session, answersJson, smallBodyLimit, async (c) => {
     refuseForeignPage(c);
     checkQuery(c);

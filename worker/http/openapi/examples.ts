@@ -1,6 +1,6 @@
 import type { EventPage, FeedFrame, JobFrame } from "../../../schemas/event.ts";
-import { type Job, type JobList, type JobSummary, NO_REASON } from "../../../schemas/job.ts";
-import type { Health, LaneReport, Limits, Session } from "../../../schemas/limits.ts";
+import { type Job, type JobCounts, type JobList, type JobSummary, NO_REASON } from "../../../schemas/job.ts";
+import type { Health, Identity, LaneReport, Limits, Session } from "../../../schemas/limits.ts";
 import { PROBLEMS, type Problem, type ProblemCode } from "../../../schemas/problem.ts";
 
 /** Where the examples live; the document's own server is told apart from it. */
@@ -123,7 +123,7 @@ export const canceledJob: Job = {
   queue: null,
 };
 
-const { request: _request, attempts: _attempts, warnings: _warnings, metadata: _metadata, ...shared } = queuedJob;
+const { request: _request, attempts: _attempts, warnings: _warnings, ...shared } = queuedJob;
 const summary: JobSummary = {
   ...shared,
   client: "addreams",
@@ -134,8 +134,21 @@ const summary: JobSummary = {
   retryAt: null,
 };
 
+export const identity: Identity = { client: "addreams", role: "client", clients: ["addreams"] };
+
+export const jobCounts: JobCounts = {
+  isAll: true,
+  status: { queued: 2, running: 1, retrying: 0, succeeded: 118, failed: 3, canceled: 1 },
+  models: [
+    { model: "qwen-image-max", jobs: 97 },
+    { model: "qwen-image-edit-max", jobs: 28 },
+  ],
+  metadata: [{ key: "campaign", value: "autumn", jobs: 40 }],
+};
+
 export const jobList: JobList = {
   jobs: [summary],
+  feedCursor: 1_795_435_200_000,
   nextCursor: "MS4xNzk1NDM1MjAwMDAwLmpvYl9WMVN0R1hSOF9aNWpkSGk2Qi1teVQ",
 };
 

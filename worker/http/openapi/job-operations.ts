@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { ZodOpenApiPathsObject } from "zod-openapi";
-import { Job, JobList } from "../../../schemas/job.ts";
+import { Job, JobCounts, JobList } from "../../../schemas/job.ts";
 import { paths } from "../../../schemas/paths.ts";
 import { AUTH, BY_LINK, ID, JOB_HEADERS, json, ONE_JOB, WRITE } from "./answers.ts";
 import * as examples from "./examples.ts";
@@ -21,6 +21,20 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
         "Pages neither repeat nor leave out jobs while these move. The operator's list is everyone's, or that of `?client=`.",
       requestParams: { query: parameters.listQuery },
       responses: { "200": json("One page.", JobList, examples.jobList), ...problemAnswers(...AUTH, "not_acceptable") },
+    },
+  },
+  [paths.jobCounts]: {
+    get: {
+      tags: ["Jobs"],
+      operationId: "countJobs",
+      summary: "How many jobs there are of each kind",
+      description:
+        "By status, model and metadata, for a form that shows filters with counts; each kind under all filters but its own. Takes the list's filters.",
+      requestParams: { query: parameters.filterQuery },
+      responses: {
+        "200": json("The counts.", JobCounts, examples.jobCounts),
+        ...problemAnswers(...AUTH, "not_acceptable"),
+      },
     },
   },
   [paths.job(ID)]: {

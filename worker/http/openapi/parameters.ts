@@ -36,10 +36,25 @@ export const prefer = described(
   "`wait=N` (60 at most) holds the answer: after a submit until the job is done; on a status with If-None-Match until anything changes, without until done.",
 );
 
-export const listQuery = z.object({
+/** Of a list and of its counts: which jobs are meant. */
+export const filterQuery = z.object({
   client,
   status: described(z.array(JobStatus), "Repeated, or parted by commas; empty, it is no filter."),
   workflow: described(z.enum(WORKFLOWS), "Only jobs of this workflow."),
+  model: described(z.string(), "Only jobs of this model."),
+  q: described(
+    z.string(),
+    "Words that the prompt must contain, in any order and script; case, accents and full width do not matter.",
+  ),
+  before: described(z.iso.datetime({ offset: true }), "Only jobs submitted before this moment."),
+  "metadata.KEY": described(
+    z.string(),
+    "Only jobs whose metadata has this value under KEY; several of them must all hold. Values are compared as text.",
+  ),
+});
+
+export const listQuery = z.object({
+  ...filterQuery.shape,
   limit: described(z.int().min(1).max(100), "20 when absent."),
   cursor: described(z.string(), "`nextCursor` of the page before."),
 });

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { ZodOpenApiPathsObject } from "zod-openapi";
-import { Health, Limits, Session } from "../../../schemas/limits.ts";
+import { Health, Identity, Limits, Session } from "../../../schemas/limits.ts";
 import { paths } from "../../../schemas/paths.ts";
 import { AUTH, json, PUBLIC } from "./answers.ts";
 import * as examples from "./examples.ts";
@@ -37,6 +37,15 @@ export const SERVICE_OPERATIONS: ZodOpenApiPathsObject = {
     },
   },
   [paths.session]: {
+    get: {
+      tags: ["Service"],
+      operationId: "getIdentity",
+      summary: "Who asks",
+      responses: {
+        "200": json("The asker, by token or by session.", Identity, examples.identity),
+        ...problemAnswers(...AUTH, "not_acceptable"),
+      },
+    },
     post: {
       tags: ["Service"],
       operationId: "openSession",

@@ -1,4 +1,5 @@
 import { type Attempt, NO_REASON, type QueuePlace } from "../../../schemas/job.ts";
+import { foldText } from "../../../schemas/search-text.ts";
 import type { CatalogEntry } from "../../catalog/contract.ts";
 import { toQueuePlace } from "../../catalog/core/queue-place.ts";
 import type { Place } from "../../lane/contract.ts";
@@ -117,6 +118,9 @@ function hash(text: string): string {
 /** The start of the prompt that lists show, in characters. */
 const SUMMARY_PROMPT_CHARS = 200;
 
+/** The part of the prompt that searches look in, in characters: more than any model reads. */
+const MAX_SEARCH_CHARS = 6_000;
+
 /** The job as its client's catalog keeps it. */
 export function toCatalogEntry(record: JobRecord): CatalogEntry {
   const view = toJobView(record, null);
@@ -153,5 +157,7 @@ function entryOf(view: JobView, attempts: number, retryAt: string | null): Catal
     n: request.n,
     attempts,
     retryAt,
+    metadata: view.metadata,
+    searchText: foldText(request.prompt).slice(0, MAX_SEARCH_CHARS),
   };
 }

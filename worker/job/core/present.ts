@@ -49,6 +49,7 @@ export function presentSummary(
     client,
     queue: place ?? withReason(entry.queue),
     output: presentOutput(entry.id, entry.output, links),
+    metadata: entry.metadata ?? {},
     links: links.job(entry.id),
   };
 }
