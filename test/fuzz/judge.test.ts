@@ -60,6 +60,8 @@ describe("an answer is found to be wrong", () => {
     expect(finding(answer(200, {}), asked)).toBeNull();
     expect(finding(foreign(200, "<html>"), { ...asked, isApi: false })).toBeNull();
     expect(finding(foreign(400, "no"), { ...asked, noHttp: "syntax" })).toBeNull();
+    const lost = "Error: Network connection lost.\n    at async Object.fetch (file:///miniflare/entry.worker.js:1:2)";
+    expect(finding(foreign(500, lost), { ...asked, noHttp: "framing" })).toBeNull();
   });
 });
 

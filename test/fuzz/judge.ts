@@ -34,7 +34,7 @@ const RUNTIME_FAILURES: readonly {
   { noHttp: ["method", "head"], door: null, status: 501, body: /^ERROR: Unrecognized request method\.$/ },
   { noHttp: ["method", "host", "head"], door: null, status: 500, body: /^Internal Server Error$/ },
   { noHttp: ["host", "head"], door: null, status: 500, body: /^TypeError: Fetch API cannot load: / },
-  { noHttp: ["framing", "head"], door: "proxy", status: 500, body: /^Error: Network connection lost\.$/ },
+  { noHttp: ["framing", "head"], door: "proxy", status: 500, body: /^Error: Network connection lost\.(\n {4}at .*)*$/ },
 ];
 
 /** What is wrong with one of our own problem answers; null when it is as the contract says. */
