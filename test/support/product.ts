@@ -65,7 +65,9 @@ export interface Product {
 export function buildPageOnce(): void {
   if (existsSync("dist/web/index.html")) return;
   const args = ["node_modules/vite/bin/vite.js", "build", "--config", "web/vite.config.ts", "--logLevel", "warn"];
-  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  // Vitest sets NODE_ENV to "test", for which React's development build would be bundled.
+  const env = { ...process.env, NODE_ENV: "production" };
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
   if (status !== 0) throw new Error(`the page could not be built:\n${stderr}`);
 }
 
