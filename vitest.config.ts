@@ -10,8 +10,9 @@ const { PROPERTIES = "" } = process.env;
 const TEST_TIMEOUT_MS = PROPERTIES === "long" ? 4 * 3_600_000 : 30_000;
 
 /**
- * Three projects: `unit` is pure code in plain Node, `workers` runs inside workerd with real objects and the emulator as
- * upstream, `product` drives the whole product from outside (processes, sockets, a browser).
+ * Four projects: `unit` is pure code in plain Node, `workers` runs inside workerd with real objects and the emulator as
+ * upstream, `product` drives the whole product from outside (processes, sockets, a browser), `simulation` runs the real
+ * objects on a simulated platform, in processes of its own.
  */
 export default defineConfig(async () => {
   const emulatorPort = await freePort();
@@ -74,6 +75,15 @@ export default defineConfig(async () => {
             // Mostly waiting: two at once, each with processes, ports and state of its own.
             maxWorkers: 2,
             sequence: { groupOrder: 2 },
+          },
+        },
+        {
+          test: {
+            name: "simulation",
+            include: ["simulation/**/*.test.ts"],
+            testTimeout: 180_000,
+            maxWorkers: 1,
+            sequence: { groupOrder: 3 },
           },
         },
       ],

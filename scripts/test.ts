@@ -43,11 +43,11 @@ async function tests(title: string, ...args: string[]): Promise<Totals> {
   return closed(title, startedAtMs, await watchedRun({ args, print: (line) => console.log(line) }));
 }
 
-/** Everything, or what the arguments choose. The product's tests mostly wait, so the others run beside them. */
+/** Everything, or what the arguments choose. The product's tests mostly wait, so unit and workers tests run beside them. */
 async function allTests(args: readonly string[]): Promise<Totals[]> {
   if (args.length > 0) return [await tests("tests", ...args)];
   return Promise.all([
-    tests("product tests", "--project", "product"),
+    tests("product and simulation tests", "--project", "product", "--project", "simulation"),
     tests("unit and workers tests", "--project", "unit", "--project", "workers"),
   ]);
 }

@@ -1,0 +1,78 @@
+/** One process of a simulation: runs the seeds that it is given, and answers what came of them. Started by `main.ts`. */
+import type { Cell } from "./coverage.ts";
+import type { FaultName } from "./engine/faults.ts";
+import { plantedFault } from "./planted.ts";
+import { coverage, loadProduct } from "./product.ts";
+import { shrink, storyOf } from "./shrink.ts";
+import { runWorld } from "./world.ts";
+
+export type Order =
+  | { readonly type: "run"; readonly from: number; readonly count: number; readonly stopsAtFirst: boolean }
+  | { readonly type: "explain"; readonly seed: number; readonly isWhole: boolean };
+
+export interface Finding {
+  readonly seed: number;
+  readonly invariant: string;
+  readonly detail: string;
+}
+
+export type Report =
+  | { readonly type: "ready" }
+  | {
+      readonly type: "ran";
+      readonly seeds: number;
+      readonly lives: number;
+      readonly events: number;
+      readonly digests: readonly string[];
+      readonly findings: readonly Finding[];
+      readonly faults: Readonly<Partial<Record<FaultName, number>>>;
+      readonly cells: Readonly<Record<string, Cell>>;
+    }
+  | { readonly type: "explained"; readonly seed: number; readonly lines: readonly string[]; readonly summary: string };
+
+const planted = process.argv[2];
+const product = await loadProduct(planted === undefined ? null : plantedFault(planted).patch);
+
+function answer(report: Report): void {
+  process.send?.(report);
+}
+
+async function run(order: Extract<Order, { type: "run" }>): Promise<void> {
+  let lives = 0;
+  let events = 0;
+  let seeds = 0;
+  const digests: string[] = [];
+  const findings: Finding[] = [];
+  const faults: Partial<Record<FaultName, number>> = {};
+  coverage.cells.clear();
+  for (let seed = order.from; seed < order.from + order.count; seed++) {
+    const result = await runWorld(product, { seed });
+    seeds += 1;
+    lives += result.lives;
+    events += result.events;
+    digests.push(result.digest);
+    for (const [name, count] of result.faults) faults[name] = (faults[name] ?? 0) + count;
+    for (const { invariant, detail } of result.violations) findings.push({ seed, invariant, detail });
+    if (order.stopsAtFirst && findings.length > 0) break;
+  }
+  const cells = Object.fromEntries(coverage.cells);
+  answer({ type: "ran", seeds, lives, events, digests, findings, faults, cells });
+}
+
+async function explain({ seed, isWhole }: Extract<Order, { type: "explain" }>): Promise<void> {
+  const first = await runWorld(product, { seed, isTold: isWhole });
+  if (isWhole || first.violations.length === 0) {
+    const summary = `${first.lives} lives, ${first.hits.length} faults, ${first.violations.length} violations`;
+    answer({ type: "explained", seed, lines: storyOf({ ...first, violations: [] }), summary });
+    return;
+  }
+  const { result, part, runs } = await shrink(product, first);
+  const gone = `${first.hits.length} faults and ${first.names.length} parts of its plan`;
+  const left = `${part.strikesAt.size} faults and ${first.names.length - part.leftOut.size} parts, in ${runs} runs`;
+  answer({ type: "explained", seed, lines: storyOf(result), summary: `shrunk from ${gone} to ${left}` });
+}
+
+process.on("message", (order: Order) => {
+  void (order.type === "run" ? run(order) : explain(order));
+});
+answer({ type: "ready" });

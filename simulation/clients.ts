@@ -1,0 +1,358 @@
+import { createDarkroomClient, type DarkroomClient } from "../client/darkroom-client.ts";
+import { DarkroomProblem, DarkroomUnexpectedAnswer, DarkroomUnreachable } from "../client/errors.ts";
+import { plainFile } from "../emulator/drawing/plain-file.ts";
+import type { Job } from "../schemas/job.ts";
+import { paths } from "../schemas/paths.ts";
+import { Actor } from "./engine/actor.ts";
+import { chance } from "./engine/random.ts";
+import type { Sim } from "./engine/sim.ts";
+import { type Act, type FollowStyle, type JobPlan, type Plan, tokenOf } from "./plan.ts";
+import { socketClass } from "./platform/sockets.ts";
+import type { WorkerHost } from "./platform/worker.ts";
+import type { Witness } from "./witness.ts";
+
+export const ORIGIN = "https://darkroom.example";
+/** After this a client that waits gives up: by then the run is over for everyone. */
+const PATIENCE_MS = 6 * 3_600_000;
+
+/** Plays the clients of a plan: real calls by the client library, and plain ones. */
+export class Clients {
+  readonly #sim: Sim;
+  readonly #worker: WorkerHost;
+  readonly #witness: Witness;
+  readonly #stop = new AbortController();
+  readonly #stopFeeds = new AbortController();
+  readonly #Socket: ReturnType<typeof socketClass>;
+
+  constructor(sim: Sim, worker: WorkerHost, witness: Witness) {
+    this.#sim = sim;
+    this.#worker = worker;
+    this.#witness = witness;
+    this.#Socket = socketClass((url) => worker.upgrade(url));
+  }
+
+  start(plan: Plan): void {
+    for (const job of plan.jobs) this.#at(job.atMs, `${job.client}, ${job.name}`, () => this.#play(job));
+    for (const { name, client, atMs } of plan.feeds) this.#at(atMs, name, () => this.#watchFeed(name, client));
+    for (const { name, client, atMs } of plan.lists) this.#at(atMs, name, () => this.#list(client));
+  }
+
+  /** Whoever watches everything stops: there is nothing more to see, and heartbeats cost time. */
+  stopFeeds(): void {
+    this.#stopFeeds.abort(new Error("the run is over"));
+  }
+
+  /** Everyone stops. */
+  stop(): void {
+    this.stopFeeds();
+    this.#stop.abort(new Error("the run is over"));
+  }
+
+  #at(delayMs: number, name: string, work: () => Promise<void>): void {
+    const actor = new Actor(name);
+    this.#sim.clock.after(delayMs, () => {
+      actor.run(() => {
+        work().catch((error: unknown) => this.#judge(name, error));
+      });
+    });
+  }
+
+  /** A client may be refused or unreachable; anything else is a fault of the library or of an answer. */
+  #judge(name: string, error: unknown): void {
+    if (this.#stop.signal.aborted || error === this.#stopFeeds.signal.reason) return;
+    if (error instanceof DarkroomUnreachable || error instanceof Gone) return;
+    if (error instanceof DarkroomProblem) {
+      this.#sim.tell(() => `${name} is refused: ${error.status} ${error.code}`);
+      return;
+    }
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const what =
+      error instanceof DarkroomUnexpectedAnswer ? "answers are as the contract says" : "clients meet no other errors";
+    this.#sim.violate(what, `${name}: ${text}`);
+  }
+
+  #library(client: string, withSockets = true): DarkroomClient {
+    return createDarkroomClient({
+      baseUrl: ORIGIN,
+      token: tokenOf(client),
+      fetch: (input, init) => this.#worker.fetch(input, init),
+      WebSocket: withSockets ? (this.#Socket as never) : null,
+    });
+  }
+
+  async #play(plan: JobPlan): Promise<void> {
+    const job = await this.#submit(plan);
+    if (job === null) return;
+    for (const { name, style, afterMs } of plan.followers) {
+      this.#at(afterMs, name, () => this.#follow(style, name, job, plan.client));
+    }
+    for (const act of plan.acts) this.#at(act.afterMs, act.name, () => this.#act(act, job, plan.client));
+  }
+
+  async #submit(plan: JobPlan): Promise<Job | null> {
+    const { client, style } = plan;
+    const workflow = plan.model.includes("edit") ? "image-from-reference" : "image-from-text";
+    const request = requestOf(plan);
+    const library = this.#library(client);
+    const idempotencyKey = `key of ${plan.name}`;
+    const taken = (job: Job) => {
+      this.#witness.accepted(job, client);
+      return job;
+    };
+    switch (style) {
+      case "library":
+        return taken(await library.submit(workflow, request as never));
+      case "waiting":
+        return taken(await library.submit(workflow, request as never, { waitSeconds: 20, idempotencyKey }));
+      case "twice": {
+        const second = library.submit(workflow, request as never, { idempotencyKey }).then(taken, (error: unknown) => {
+          this.#judge(plan.name, error);
+          return null;
+        });
+        const first = taken(await library.submit(workflow, request as never, { idempotencyKey }));
+        const again = await second;
+        const isGone = this.#witness.of(first.id).isRemovalAsked;
+        if (again !== null && again.id !== first.id && !isGone) {
+          this.#sim.violate("one key makes one job", `${plan.name} got ${first.id} and ${again.id}`);
+        }
+        return first;
+      }
+      case "hangs up": {
+        const hangUp = new AbortController();
+        setTimeout(() => hangUp.abort(new Gone()), this.#sim.delayMs(`hang up ${plan.name}`, 5, 2_000));
+        await library
+          .submit(workflow, request as never, { idempotencyKey, signal: hangUp.signal })
+          .catch((error: unknown) => this.#judge(plan.name, error));
+        return taken(await library.submit(workflow, request as never, { idempotencyKey }));
+      }
+      case "bare": {
+        const response = await this.#worker
+          .fetch(`${ORIGIN}${paths.workflow(workflow)}`, {
+            method: "POST",
+            headers: { ...bearer(client), "content-type": "application/json" },
+            body: JSON.stringify(request),
+          })
+          .catch(() => null);
+        if (response === null || (response.status !== 202 && response.status !== 200)) return null;
+        return taken((await response.json()) as Job);
+      }
+      default:
+        return style satisfies never;
+    }
+  }
+
+  async #follow(style: FollowStyle, name: string, job: Job, client: string): Promise<void> {
+    const library = this.#library(client);
+    const { signal } = this.#stop;
+    try {
+      switch (style) {
+        case "polls":
+          await this.#poll(library, job);
+          return;
+        case "waits": {
+          const before = this.#witness.of(job.id).seq;
+          this.#witness.saw(await library.wait(job.id, { signal }), before);
+          return;
+        }
+        case "socket": {
+          const fromStart = chance(Math.random, 0.5);
+          const seen = this.#witness.watcher(job.id, name, fromStart ? 0 : null);
+          for await (const frame of library.watch(job, { signal, ...(fromStart ? { after: 0 } : {}) })) seen(frame);
+          return;
+        }
+        case "stream":
+          await this.#readStream(name, job, client);
+          return;
+        default:
+          style satisfies never;
+      }
+    } catch (error) {
+      if (error instanceof DarkroomProblem && (error.status === 404 || error.status === 410)) {
+        this.#witness.missed(job.id, error.status, name);
+        return;
+      }
+      throw error;
+    }
+  }
+
+  async #poll(library: DarkroomClient, job: Job): Promise<void> {
+    const { signal } = this.#stop;
+    for (let waitMs = 2_000; ; waitMs = Math.min(60_000, waitMs * 1.5)) {
+      const before = this.#witness.of(job.id).seq;
+      try {
+        const now = await library.get(job.id, { signal });
+        this.#witness.saw(now, before);
+        if (now.done) return;
+      } catch (error) {
+        if (!(error instanceof DarkroomUnreachable) && !isServerTrouble(error)) throw error;
+      }
+      await sleep(waitMs);
+      if (signal.aborted) return;
+    }
+  }
+
+  /** Server-sent events by hand: resumed with `Last-Event-ID` until the stream says that it is over. */
+  async #readStream(name: string, job: Job, client: string): Promise<void> {
+    const seen = this.#witness.watcher(job.id, name, 0);
+    let last = "0";
+    for (let tries = 0; tries < 200 && !this.#stop.signal.aborted; tries++) {
+      const response = await this.#worker
+        .fetch(`${ORIGIN}${paths.jobEvents(job.id)}`, {
+          headers: { ...bearer(client), accept: "text/event-stream", "last-event-id": last },
+          signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(30_000)]),
+        })
+        .catch(() => null);
+      if (response?.status === 204) return;
+      if (response?.status === 404 || response?.status === 410) {
+        this.#witness.missed(job.id, response.status, name);
+        return;
+      }
+      if (response?.status === 200 && response.body !== null) {
+        last = await readEvents(response.body, last, (data) => seen(JSON.parse(data)));
+      }
+      await sleep(2_000 + 2_000 * Math.random());
+    }
+  }
+
+  async #act({ what, name }: Act, job: Job, client: string): Promise<void> {
+    // Whatever begins anew must begin while there is time for it to end.
+    if (this.#sim.faults.isQuiet) return;
+    const library = this.#library(client);
+    const { signal } = this.#stop;
+    const facts = this.#witness.of(job.id);
+    const before = facts.seq;
+    try {
+      switch (what) {
+        case "cancel":
+          facts.isCancelAsked = true;
+          this.#witness.saw(await library.cancel(job.id, { signal }), before);
+          return;
+        case "retry":
+          facts.isRetryAsked = true;
+          this.#witness.saw(await library.retry(job.id, { signal }), before);
+          return;
+        case "delete":
+          facts.isRemovalAsked = true;
+          await library.remove(job.id, { signal });
+          facts.isRemovalAnswered = true;
+          return;
+        case "read events": {
+          const { events } = await library.events(job.id, { signal, after: 0, limit: 100 });
+          for (const event of events) this.#witness.sawEvent(job.id, event);
+          return;
+        }
+        case "fetch image":
+          await this.#worker
+            .fetch(`${ORIGIN}${paths.jobImage(job.id, 0)}`, { headers: bearer(client), signal })
+            .catch(() => null);
+          return;
+        default:
+          what satisfies never;
+      }
+    } catch (error) {
+      const isMissing = error instanceof DarkroomProblem && (error.status === 404 || error.status === 410);
+      if (isMissing) this.#witness.missed(job.id, error.status, name);
+      throw error;
+    }
+  }
+
+  async #watchFeed(name: string, client: string): Promise<void> {
+    const { signal } = this.#stopFeeds;
+    const seqs = new Map<string, number>();
+    const gone = new Set<string>();
+    for await (const frame of this.#library(client).watchAll({ signal })) {
+      if (frame.type === "deleted") gone.add(frame.id);
+      if (frame.type !== "job") continue;
+      if (gone.has(frame.job.id)) {
+        this.#sim.violate("a job that is gone stays gone in the feed", `${name}: ${this.#sim.named(frame.job.id)}`);
+      }
+      const before = seqs.get(frame.job.id) ?? 0;
+      if (frame.seq < before) {
+        this.#sim.violate(
+          "a feed never goes back",
+          `${name}: ${this.#sim.named(frame.job.id)} at ${frame.seq} after ${before}`,
+        );
+      }
+      seqs.set(frame.job.id, frame.seq);
+    }
+  }
+
+  async #list(client: string): Promise<void> {
+    const { signal } = this.#stop;
+    const library = this.#library(client, false);
+    const seen = new Set<string>();
+    for await (const { id } of library.listAll({ signal, limit: 3 })) {
+      if (seen.has(id)) this.#sim.violate("a list names each job once", `${client}: ${this.#sim.named(id)}`);
+      seen.add(id);
+    }
+    await library.limits({ signal });
+    await library.health({ signal });
+  }
+}
+
+/** A client that went away. */
+class Gone extends Error {}
+
+export function bearer(client: string): Record<string, string> {
+  return { authorization: `Bearer ${tokenOf(client)}` };
+}
+
+function isServerTrouble(error: unknown): boolean {
+  return error instanceof DarkroomProblem && (error.status >= 500 || error.status === 429);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, Math.min(ms, PATIENCE_MS));
+  });
+}
+
+function requestOf(plan: JobPlan): object {
+  const upload = () => {
+    const source = { prompt: plan.name, model: "upload", width: 512, height: 512, seed: 1, index: 0 };
+    return `data:image/png;base64,${plainFile(source, null).toString("base64")}`;
+  };
+  const images = plan.withUpload ? [upload()] : ["https://pictures.example/cat.png"];
+  return {
+    prompt: `a picture for ${plan.name}`,
+    model: plan.model,
+    n: plan.n,
+    priority: plan.priority,
+    onUncertain: plan.onUncertain,
+    ...(plan.model.includes("edit") ? { images } : {}),
+  };
+}
+
+/** Reads a stream to its end; answers the last id. */
+async function readEvents(
+  body: ReadableStream<Uint8Array>,
+  last: string,
+  onData: (data: string) => void,
+): Promise<string> {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let id = last;
+  let text = "";
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return id;
+      text += decoder.decode(value, { stream: true });
+      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+        const fields = text.slice(0, end).split("\n");
+        text = text.slice(end + 2);
+        const data = fields.find((field) => field.startsWith("data:"));
+        if (data === undefined) continue;
+        onData(data.slice(5).trimStart());
+        id =
+          fields
+            .find((field) => field.startsWith("id:"))
+            ?.slice(3)
+            .trim() ?? id;
+      }
+    }
+  } catch {
+    // The connection broke: it is resumed from the last id.
+    return id;
+  }
+}

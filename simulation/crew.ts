@@ -1,0 +1,128 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { Finding, Order, Report } from "./batch.ts";
+import type { Cell } from "./coverage.ts";
+import type { FaultName } from "./engine/faults.ts";
+
+/** Seeds that a process is given at once. */
+const BATCH = 25;
+
+/** What many runs came to, whatever process ran them. */
+export interface Total {
+  seeds: number;
+  lives: number;
+  events: number;
+  readonly faults: Partial<Record<FaultName, number>>;
+  readonly cells: Record<string, Cell>;
+  findings: Finding[];
+  /** Of each seed, in order. */
+  readonly digests: string[];
+}
+
+interface RunOrder {
+  readonly from: number;
+  readonly count: number;
+  readonly stopsAtFirst: boolean;
+  readonly onProgress?: (total: Total) => void;
+}
+
+class Worker {
+  readonly #child: ChildProcess;
+  #answer: { readonly resolve: (report: Report) => void; readonly reject: (error: Error) => void } | null = null;
+
+  constructor(planted: string | null) {
+    const file = fileURLToPath(new URL("./batch.ts", import.meta.url).href);
+    this.#child = fork(file, planted === null ? [] : [planted], {
+      execArgv: ["--disable-warning=ExperimentalWarning"],
+    });
+    this.#child.on("message", (report: Report) => {
+      if (report.type === "ready") return;
+      this.#answer?.resolve(report);
+      this.#answer = null;
+    });
+    this.#child.on("exit", (code) => {
+      this.#answer?.reject(new Error(`a process of the simulation ended with ${code}`));
+      this.#answer = null;
+    });
+  }
+
+  ask(order: Order): Promise<Report> {
+    return new Promise((resolve, reject) => {
+      this.#answer = { resolve, reject };
+      this.#child.send(order);
+    });
+  }
+
+  end(): void {
+    this.#answer = null;
+    this.#child.kill();
+  }
+}
+
+/** Processes that run seeds beside each other. What they find does not depend on how many there are. */
+export class Crew {
+  readonly #workers: Worker[];
+
+  constructor(cores: number, planted: string | null) {
+    this.#workers = Array.from({ length: cores }, () => new Worker(planted));
+  }
+
+  async run({ from, count, stopsAtFirst, onProgress }: RunOrder): Promise<Total> {
+    const reports = new Map<number, Extract<Report, { type: "ran" }>>();
+    let next = from;
+    let isOver = false;
+    const progress = emptyTotal();
+    await Promise.all(
+      this.#workers.map(async (worker) => {
+        while (next < from + count && !isOver) {
+          const start = next;
+          const size = Math.min(BATCH, from + count - start);
+          next += size;
+          const report = await worker.ask({ type: "run", from: start, count: size, stopsAtFirst });
+          if (report.type !== "ran") throw new Error(`a run is answered with ${report.type}`);
+          reports.set(start, report);
+          add(progress, report);
+          onProgress?.(progress);
+          if (stopsAtFirst && report.findings.length > 0) isOver = true;
+        }
+      }),
+    );
+    const total = emptyTotal();
+    for (const [, report] of [...reports].sort(([a], [b]) => a - b)) add(total, report);
+    return total;
+  }
+
+  async explain(
+    seed: number,
+    isWhole: boolean,
+  ): Promise<{ readonly lines: readonly string[]; readonly summary: string }> {
+    const [worker] = this.#workers;
+    if (worker === undefined) throw new Error("a crew has a process at least");
+    const report = await worker.ask({ type: "explain", seed, isWhole });
+    if (report.type !== "explained") throw new Error(`an explanation is answered with ${report.type}`);
+    return report;
+  }
+
+  end(): void {
+    for (const worker of this.#workers) worker.end();
+  }
+}
+
+function emptyTotal(): Total {
+  return { seeds: 0, lives: 0, events: 0, faults: {}, cells: {}, findings: [], digests: [] };
+}
+
+function add(total: Total, report: Extract<Report, { type: "ran" }>): void {
+  total.seeds += report.seeds;
+  total.lives += report.lives;
+  total.events += report.events;
+  total.findings.push(...report.findings);
+  total.digests.push(...report.digests);
+  for (const [name, count] of Object.entries(report.faults) as [FaultName, number][]) {
+    total.faults[name] = (total.faults[name] ?? 0) + count;
+  }
+  for (const [key, { taken, refused }] of Object.entries(report.cells)) {
+    const cell = total.cells[key] ?? { taken: 0, refused: 0 };
+    total.cells[key] = { taken: cell.taken + taken, refused: cell.refused + refused };
+  }
+}

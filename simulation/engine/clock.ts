@@ -1,0 +1,102 @@
+/** Kept before any global is replaced: the only macrotask of this process that a run uses. */
+const nextTurn = setImmediate;
+
+/** Something that happens at a moment; `cancel` before it happens is final. */
+export interface Timer {
+  readonly atMs: number;
+  readonly order: number;
+  run: (() => void) | null;
+}
+
+/**
+ * Virtual time. Nothing happens but what was put here; between two events every promise that can go on has gone on, so that
+ * the order of all that happens is decided by time and, within a moment, by who came first.
+ */
+export class Clock {
+  nowMs: number;
+  #heap: Timer[] = [];
+  #order = 0;
+  events = 0;
+
+  constructor(startMs: number) {
+    this.nowMs = startMs;
+  }
+
+  /** Times are whole ms, as the platform's clock is; a part of one counts as a whole. */
+  after(delayMs: number, run: () => void): Timer {
+    const timer = { atMs: this.nowMs + Math.max(0, Math.ceil(delayMs)), order: this.#order++, run };
+    this.#push(timer);
+    return timer;
+  }
+
+  cancel(timer: Timer | null | undefined): void {
+    if (timer != null) timer.run = null;
+  }
+
+  get nextAtMs(): number | null {
+    this.#dropCanceled();
+    return this.#heap[0]?.atMs ?? null;
+  }
+
+  /** Lets everything happen up to `untilMs`, or until `isOver`. */
+  async run(untilMs: number, isOver: () => boolean = () => false): Promise<void> {
+    await settled();
+    while (!isOver()) {
+      const atMs = this.nextAtMs;
+      if (atMs === null || atMs > untilMs) break;
+      const timer = this.#pop();
+      this.nowMs = timer.atMs;
+      this.events += 1;
+      timer.run?.();
+      await settled();
+    }
+    if (!isOver() && this.nowMs < untilMs) this.nowMs = untilMs;
+  }
+
+  #dropCanceled(): void {
+    while (this.#heap[0]?.run === null) this.#pop();
+  }
+
+  #push(timer: Timer): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(timer);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = heap[parent] as Timer;
+      if (isBefore(above, timer)) break;
+      heap[at] = above;
+      at = parent;
+    }
+    heap[at] = timer;
+  }
+
+  #pop(): Timer {
+    const heap = this.#heap;
+    const first = heap[0] as Timer;
+    const last = heap.pop() as Timer;
+    if (heap.length === 0) return first;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as Timer, heap[child] as Timer)) child += 1;
+      if (isBefore(last, heap[child] as Timer)) break;
+      heap[at] = heap[child] as Timer;
+      at = child;
+    }
+    heap[at] = last;
+    return first;
+  }
+}
+
+function isBefore(a: Timer, b: Timer): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
+}
+
+/** Resolves when no promise can go on by itself. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => {
+    nextTurn(resolve);
+  });
+}

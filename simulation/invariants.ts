@@ -1,0 +1,341 @@
+import type { JobEvent } from "../schemas/event.ts";
+import type { Job, JobSummary } from "../schemas/job.ts";
+import { paths } from "../schemas/paths.ts";
+import { bearer, ORIGIN } from "./clients.ts";
+import type { Actor } from "./engine/actor.ts";
+import type { Sim } from "./engine/sim.ts";
+import type { Plan } from "./plan.ts";
+import type { SimBucket } from "./platform/bucket.ts";
+import type { HostedObject, Instance, ObjectHost, ObjectWatch } from "./platform/objects.ts";
+import type { WorkerHost } from "./platform/worker.ts";
+import { durableJob, storedJob } from "./stored-job.ts";
+import type { SubmitCall, Upstream } from "./upstream.ts";
+import type { Witness } from "./witness.ts";
+
+/** Of a job that is over: a day's retention, the tombstone's, and what is still told; alarms beyond that wake it for nothing. */
+const ALARMS_TO_FORGET = 40;
+const EVENT_PAGE = 100;
+
+/** What is checked at every step, when all has settled, and when all is forgotten. */
+export class Audit implements ObjectWatch {
+  readonly #sim: Sim;
+  readonly #plan: Plan;
+  readonly #witness: Witness;
+  readonly #upstream: Upstream;
+  readonly #bucket: SimBucket;
+  readonly #submitters = new WeakSet<Actor>();
+  alarms = 0;
+
+  constructor(sim: Sim, plan: Plan, witness: Witness, upstream: Upstream, bucket: SimBucket) {
+    this.#sim = sim;
+    this.#plan = plan;
+    this.#witness = witness;
+    this.#upstream = upstream;
+    this.#bucket = bucket;
+  }
+
+  /** A request of a client learns that its submission is stored: from here on it may not end in an error. */
+  answered(from: Actor, kind: string, method: string, answer: unknown): void {
+    if (kind !== "JOBS" || method !== "submit") return;
+    if ((answer as { readonly ok?: boolean }).ok === true) this.#submitters.add(from);
+  }
+
+  /** The Worker answers a client. */
+  responded(from: Actor, path: string, status: number): void {
+    if (status < 400 || !this.#submitters.has(from)) return;
+    this.#sim.violate("a stored submission is answered 202", `${path} is answered ${status} after the job was stored`);
+  }
+
+  alarmRan(): void {
+    this.alarms += 1;
+  }
+
+  lives(host: ObjectHost): number {
+    return host.all("JOBS").filter(({ wasEverStored }) => wasEverStored).length;
+  }
+
+  /** An object calls upstream for a new image. */
+  submitted({ object }: Instance): void {
+    const job = storedJob(object.storage);
+    const name = this.#sim.named(object.name);
+    if (job === null || job.isRemoved) {
+      this.#sim.violate("only a stored job calls upstream", `${name} has no record`);
+      return;
+    }
+    if (job.hasLinks) {
+      this.#sim.violate("no image is made again once links are stored", `${name} calls for attempt ${job.lastAttempt}`);
+    }
+    if (job.hasTask) {
+      this.#sim.violate("no image is made again once a task is stored", `${name} calls for attempt ${job.lastAttempt}`);
+    }
+  }
+
+  /** A call has left its object: no more starts in any window than the lane's limit, as the objects made them. */
+  left(call: SubmitCall): void {
+    const quota = this.#plan.quotas[call.model];
+    if (quota === undefined) return;
+    const { starts, periodMs } = quota;
+    const made = this.#upstream.calls
+      .filter(({ model, hasLeft }) => model === call.model && hasLeft)
+      .sort((a, b) => a.calledAtMs - b.calledAtMs);
+    for (const { calledAtMs: endMs } of made) {
+      if (endMs < call.calledAtMs || endMs >= call.calledAtMs + periodMs) continue;
+      const inWindow = made.filter(({ calledAtMs }) => calledAtMs > endMs - periodMs && calledAtMs <= endMs);
+      if (inWindow.length <= starts) continue;
+      const who = inWindow.map(
+        ({ jobId, calledAtMs }) => `${this.#sim.named(jobId)} at ${calledAtMs - this.#sim.startMs}`,
+      );
+      this.#sim.violate(
+        "no quota window is broken",
+        `${inWindow.length} starts of ${call.model} within ${periodMs} ms, ${starts} are allowed: ${who.join(", ")}`,
+      );
+      return;
+    }
+  }
+
+  /** Every job is over and has told everyone who must know. */
+  isSettled(host: ObjectHost): boolean {
+    return host.all("JOBS").every(({ storage }) => {
+      const job = durableJob(storage);
+      return job === null || (job.isFinal && !job.isUnsettled);
+    });
+  }
+
+  async afterSettling(host: ObjectHost, worker: WorkerHost): Promise<void> {
+    this.#upstream.settleTasks();
+    const ask = async (client: string, path: string): Promise<{ status: number; text: string }> => {
+      const response = await worker.fetch(`${ORIGIN}${path}`, {
+        headers: { ...bearer(client), accept: "application/json" },
+      });
+      return { status: response.status, text: await response.text() };
+    };
+    for (const object of host.all("JOBS")) {
+      const stored = durableJob(object.storage);
+      if (stored === null) continue;
+      await this.#checkJob(object, stored.client, ask);
+    }
+    for (const facts of this.#witness.jobs.values()) {
+      if (!facts.isAccepted || facts.isRemovalAsked) continue;
+      if (durableJob(host.object("JOBS", facts.id).storage) === null) {
+        this.#sim.violate("an answered 202 is never lost", `${this.#sim.named(facts.id)} has no record`);
+      }
+    }
+    for (const client of this.#plan.clients) await this.#checkList(host, client, ask);
+    this.#checkFiles(host);
+    await this.#checkLanes(ask);
+  }
+
+  async #checkJob(
+    object: HostedObject,
+    client: string,
+    ask: (client: string, path: string) => Promise<{ status: number; text: string }>,
+  ): Promise<void> {
+    const { name: id } = object;
+    const name = this.#sim.named(id);
+    const stored = durableJob(object.storage);
+    const { status, text } = await ask(client, paths.job(id));
+    if (stored?.isRemoved === true) {
+      if (status !== 410) this.#sim.violate("a removed job is gone", `${name} is answered ${status}`);
+      if (stored.isUnsettled)
+        this.#sim.violate("nothing is left of a job that is gone", `${name} still has something to clean up`);
+      return;
+    }
+    if (status !== 200) {
+      this.#sim.violate("an answered 202 is never lost", `${name} is answered ${status}: ${text.slice(0, 300)}`);
+      return;
+    }
+    const job = JSON.parse(text) as Job;
+    const facts = this.#witness.of(id);
+    this.#witness.saw(job, facts.seq);
+    if (!job.done) {
+      const queue = job.queue === null ? "" : `, waits on ${job.queue.waitingOn}: ${job.queue.detail}`;
+      this.#sim.violate("every job ends", `${name} is ${job.status}${queue} after faults have long stopped`);
+      return;
+    }
+    if (job.error?.code === "deadline_exceeded") {
+      this.#sim.violate("every job ends", `${name} fails by its deadline of a day`);
+    }
+    await this.#checkEvents(job, client, ask);
+    this.#checkLedger(job);
+    if (job.status === "succeeded") await this.#checkImages(job, client, ask);
+  }
+
+  async #checkEvents(
+    job: Job,
+    client: string,
+    ask: (client: string, path: string) => Promise<{ status: number; text: string }>,
+  ): Promise<void> {
+    const name = this.#sim.named(job.id);
+    const events: JobEvent[] = [];
+    for (;;) {
+      const { text } = await ask(client, `${paths.jobEvents(job.id)}?after=${events.length}&limit=${EVENT_PAGE}`);
+      const page = (JSON.parse(text) as { events: JobEvent[] }).events;
+      events.push(...page);
+      if (page.length < EVENT_PAGE) break;
+    }
+    for (const [index, event] of events.entries()) {
+      if (event.seq !== index + 1)
+        this.#sim.violate("events are gapless", `${name}: event ${index + 1} has seq ${event.seq}`);
+      this.#witness.sawEvent(job.id, event);
+      const before = events[index - 1]?.type;
+      const wasFinal = before === "job.succeeded" || before === "job.failed" || before === "job.canceled";
+      if (wasFinal && (before === "job.succeeded" || event.type !== "job.retried")) {
+        this.#sim.violate("final states never change", `${name}: ${event.type} after ${before}`);
+      }
+    }
+    if (events.at(-1)?.seq !== job.seq) {
+      this.#sim.violate("events are gapless", `${name} has seq ${job.seq} and ${events.length} events`);
+    }
+    for (const seq of this.#witness.of(job.id).events.keys()) {
+      if (seq > job.seq)
+        this.#sim.violate("what was shown is durable", `${name}: event ${seq} was shown and is not there`);
+    }
+  }
+
+  /** Whatever upstream charged is told by an attempt, and an attempt that cannot have been called is not counted. */
+  #checkLedger(job: Job): void {
+    const name = this.#sim.named(job.id);
+    const calls = this.#upstream.calls.filter(({ jobId }) => jobId === job.id);
+    const lastAttempt = job.attempts.at(-1)?.number ?? 0;
+    const isPruned = job.attempts.length < lastAttempt;
+    for (const call of calls) {
+      if (call.billed === 0) continue;
+      const told = job.attempts.filter(
+        ({ number, upstream, mayBeBilled }) =>
+          mayBeBilled && (number === call.attempt || (call.taskId !== null && upstream.taskId === call.taskId)),
+      );
+      if (told.length === 0 && !isPruned) {
+        const attempt = job.attempts.find(({ number }) => number === call.attempt);
+        this.#sim.violate(
+          "mayBeBilled wherever something may have been billed",
+          `${name}: upstream charged ${call.billed} for attempt ${call.attempt} (${attempt?.outcome}, task ${call.taskId})`,
+        );
+      }
+    }
+    for (const attempt of job.attempts) {
+      const { taskId } = attempt.upstream;
+      const isCalled = calls.some(
+        (call) => (call.hasLeft && call.attempt === attempt.number) || (taskId !== null && call.taskId === taskId),
+      );
+      if (attempt.counted && attempt.outcome === "failed" && !isCalled) {
+        this.#sim.violate(
+          "only upstream's own failures count",
+          `${name}: attempt ${attempt.number} is counted as failed, and upstream was never called: ${attempt.upstream.message ?? ""}`,
+        );
+      }
+    }
+  }
+
+  async #checkImages(
+    job: Job,
+    client: string,
+    ask: (client: string, path: string) => Promise<{ status: number; text: string }>,
+  ): Promise<void> {
+    const name = this.#sim.named(job.id);
+    const made = new Set<string>();
+    for (const { call, sha256 } of this.#upstream.results.values()) if (call.jobId === job.id) made.add(sha256);
+    for (const image of job.output?.images ?? []) {
+      if (!made.has(image.sha256)) {
+        this.#sim.violate("an image is what upstream made", `${name}: image ${image.index} is none of upstream's`);
+      }
+      const { status } = await ask(client, paths.jobImage(job.id, image.index));
+      if (status !== 200)
+        this.#sim.violate("a succeeded job has its images", `${name}: image ${image.index} is answered ${status}`);
+    }
+    if ((job.output?.images.length ?? 0) === 0) this.#sim.violate("a succeeded job has its images", `${name} has none`);
+  }
+
+  async #checkList(
+    host: ObjectHost,
+    client: string,
+    ask: (client: string, path: string) => Promise<{ status: number; text: string }>,
+  ): Promise<void> {
+    const listed = new Map<string, JobSummary>();
+    let cursor: string | null = null;
+    do {
+      const query: string = cursor === null ? "?limit=100" : `?limit=100&cursor=${encodeURIComponent(cursor)}`;
+      const { status, text } = await ask(client, `${paths.jobs}${query}`);
+      if (status !== 200) {
+        this.#sim.violate("the list agrees with the jobs", `the list of ${client} is answered ${status}`);
+        return;
+      }
+      const page = JSON.parse(text) as { jobs: JobSummary[]; nextCursor: string | null };
+      for (const job of page.jobs) listed.set(job.id, job);
+      cursor = page.nextCursor;
+    } while (cursor !== null);
+    for (const object of host.all("JOBS")) {
+      const stored = durableJob(object.storage);
+      if (stored === null || stored.client !== client) continue;
+      const name = this.#sim.named(object.name);
+      const entry = listed.get(object.name);
+      listed.delete(object.name);
+      if (stored.isRemoved) {
+        if (entry !== undefined) this.#sim.violate("nothing is left of a job that is gone", `${name} is still listed`);
+        continue;
+      }
+      if (entry === undefined) this.#sim.violate("the list agrees with the jobs", `${name} is not listed`);
+      else if (entry.status !== stored.status) {
+        this.#sim.violate("the list agrees with the jobs", `${name} is ${stored.status} and listed as ${entry.status}`);
+      }
+    }
+    for (const id of listed.keys()) {
+      this.#sim.violate("the list agrees with the jobs", `${this.#sim.named(id)} is listed and does not exist`);
+    }
+  }
+
+  /** Every file is of a job that is still there. */
+  #checkFiles(host: ObjectHost): void {
+    for (const key of this.#bucket.files.keys()) {
+      const [, id = ""] = key.split("/");
+      const job = durableJob(host.object("JOBS", id).storage);
+      if (job === null || job.isRemoved) {
+        this.#sim.violate("nothing is left in R2 of a job that is gone", `${this.#sim.named(key)}`);
+      }
+    }
+  }
+
+  async #checkLanes(ask: (client: string, path: string) => Promise<{ status: number; text: string }>): Promise<void> {
+    const [client = ""] = this.#plan.clients;
+    const { status, text } = await ask(client, paths.limits);
+    if (status !== 200) {
+      this.#sim.violate("the Worker answers", `limits are answered ${status}`);
+      return;
+    }
+    const { lanes } = JSON.parse(text) as { lanes: { model: string; queued: number; inProgress: number }[] };
+    for (const { model, queued, inProgress } of lanes) {
+      if (queued > 0 || inProgress > 0) {
+        this.#sim.violate(
+          "nothing is left in the lane of a job that is over",
+          `${model}: ${queued} queued and ${inProgress} in progress, and every job is over`,
+        );
+      }
+    }
+  }
+
+  /** Days later: no record, no file, no alarm, and few alarms on the way. */
+  afterForgetting(host: ObjectHost, alarms: number): void {
+    for (const object of host.all("JOBS")) {
+      if (!object.storage.isEmpty) {
+        const job = durableJob(object.storage);
+        this.#sim.violate(
+          "nothing is left of a job that is gone",
+          `${this.#sim.named(object.name)} is still stored (${job?.status})`,
+        );
+      }
+    }
+    for (const object of host.all()) {
+      if (object.isAlarmArmed) {
+        const dueMs = (object.alarmDueAtMs ?? 0) - this.#sim.nowMs;
+        this.#sim.violate(
+          "no object wakes for ever",
+          `${this.#sim.named(object.label)} has an alarm in ${Math.round(dueMs / 1000)} s`,
+        );
+      }
+    }
+    for (const key of this.#bucket.files.keys()) {
+      this.#sim.violate("nothing is left in R2 of a job that is gone", this.#sim.named(key));
+    }
+    const bound = ALARMS_TO_FORGET * Math.max(1, this.lives(host));
+    if (alarms > bound) this.#sim.violate("no object wakes for ever", `${alarms} alarms while all was over`);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * `npm run simulate:platform -- --seeds N --from S [--cores C] [--planted NAME] [--stop] [--explain SEED] [--tell SEED]`: the product on a
+ * hostile platform, in virtual time. Prints what was run and found; exits with 1 when an invariant was violated.
+ */
+import { parseArgs } from "node:util";
+import { Coverage } from "./coverage.ts";
+import { Crew, type Total } from "./crew.ts";
+import { FAULTS, type FaultName } from "./engine/faults.ts";
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "200" },
+    from: { type: "string", default: "1" },
+    cores: { type: "string", default: "2" },
+    planted: { type: "string" },
+    stop: { type: "boolean", default: false },
+    explain: { type: "string" },
+    tell: { type: "string" },
+    stories: { type: "string", default: "3" },
+  },
+});
+
+function wholeNumber(name: string, text: string, min: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= min) return value;
+  console.error(`--${name} must be a whole number from ${min}, got ${text}`);
+  process.exit(2);
+}
+
+const whole = (value: number): string => Math.round(value).toLocaleString("en").replaceAll(",", " ");
+
+function printTotal({ seeds, lives, events, faults, cells, findings }: Total, tookMs: number): void {
+  const perSecond = lives / (tookMs / 1000);
+  console.log(
+    `${whole(seeds)} seeds, ${whole(lives)} lives, ${whole(events)} events in ${whole(tookMs / 1000)} s: ${whole(perSecond)} lives a second`,
+  );
+  const struck = (Object.keys(FAULTS) as FaultName[]).map((name) => `${name} ${whole(faults[name] ?? 0)}`);
+  console.log(`\nfaults injected: ${struck.join(" · ")}`);
+  const coverage = new Coverage();
+  coverage.add(cells);
+  console.log(`\n${coverage.table().join("\n")}`);
+  const byInvariant = Map.groupBy(findings, ({ invariant }) => invariant);
+  const count = new Set(findings.map(({ seed }) => seed)).size;
+  console.log(`\n${count === 0 ? "no violation" : `violations in ${whole(count)} seeds`}`);
+  for (const [invariant, found] of byInvariant) {
+    const seedsOf = [...new Set(found.map(({ seed }) => seed))];
+    console.log(`  ${invariant}: ${whole(seedsOf.length)} seeds, first ${seedsOf.slice(0, 8).join(", ")}`);
+  }
+}
+
+const crew = new Crew(wholeNumber("cores", values.cores, 1), values.planted ?? null);
+try {
+  const told = values.tell ?? values.explain;
+  if (told !== undefined) {
+    const { lines, summary } = await crew.explain(wholeNumber("explain", told, 0), values.tell !== undefined);
+    console.log(`${lines.join("\n")}\n\nseed ${told}: ${summary}`);
+  } else {
+    const startedAtMs = performance.now();
+    const total = await crew.run({
+      from: wholeNumber("from", values.from, 0),
+      count: wholeNumber("seeds", values.seeds, 1),
+      stopsAtFirst: values.stop,
+      onProgress: (done) =>
+        process.stderr.write(
+          `\r${whole(done.seeds)} seeds, ${whole(done.lives)} lives, ${done.findings.length} findings `,
+        ),
+    });
+    process.stderr.write("\n");
+    printTotal(total, performance.now() - startedAtMs);
+    const firstOf = new Map<string, number>();
+    for (const { invariant, seed } of total.findings) if (!firstOf.has(invariant)) firstOf.set(invariant, seed);
+    for (const [invariant, seed] of [...firstOf].slice(0, wholeNumber("stories", values.stories, 0))) {
+      const { lines, summary } = await crew.explain(seed, false);
+      console.log(`\n── seed ${seed}: ${invariant} (${summary})\n${lines.join("\n")}`);
+    }
+    if (total.findings.length > 0) process.exitCode = 1;
+  }
+} finally {
+  crew.end();
+}

@@ -1,0 +1,220 @@
+import { createHash } from "node:crypto";
+import { between, chance, type Draws, pick, type Random, spread } from "./engine/random.ts";
+
+const MODELS = {
+  text: ["qwen-image-max", "z-image-turbo", "wan2.6-t2i"],
+  reference: ["qwen-image-edit-max"],
+} as const;
+
+/** How a job is submitted. */
+export type SubmitStyle =
+  /** By the client library, which gives each call a key of its own and repeats it. */
+  | "library"
+  /** By the library with a key, and a second time by somebody else with the same one. */
+  | "twice"
+  /** By a plain call without a key; nothing is repeated. */
+  | "bare"
+  /** By the library, which is told to hold the answer. */
+  | "waiting"
+  /** By a client that hangs up amid the call, and tries again with the same key. */
+  | "hangs up";
+
+export type FollowStyle = "polls" | "waits" | "socket" | "stream";
+
+export interface Act {
+  readonly name: string;
+  readonly what: "cancel" | "retry" | "delete" | "fetch image" | "read events";
+  readonly afterMs: number;
+}
+
+export interface JobPlan {
+  readonly name: string;
+  readonly client: string;
+  readonly atMs: number;
+  readonly style: SubmitStyle;
+  readonly model: string;
+  readonly withUpload: boolean;
+  readonly n: number;
+  readonly priority: "high" | "normal" | "low";
+  readonly onUncertain: "retry" | "fail";
+  readonly followers: readonly { readonly name: string; readonly style: FollowStyle; readonly afterMs: number }[];
+  readonly acts: readonly Act[];
+}
+
+export type Vars = Readonly<Record<string, string>>;
+
+export interface DeployPlan {
+  readonly name: string;
+  readonly atMs: number;
+  /** Over how long objects and isolates change over. */
+  readonly takesMs: number;
+  readonly vars: Vars;
+  readonly story: string;
+}
+
+/** Everything that will be tried in one run, but for chance. */
+export interface Plan {
+  readonly clients: readonly string[];
+  readonly jobs: readonly JobPlan[];
+  readonly feeds: readonly { readonly name: string; readonly client: string; readonly atMs: number }[];
+  readonly lists: readonly { readonly name: string; readonly client: string; readonly atMs: number }[];
+  readonly deploys: readonly DeployPlan[];
+  readonly vars: Vars;
+  readonly budgetMs: number;
+  readonly lateMs: number;
+  readonly quotas: Readonly<Record<string, { readonly starts: number; readonly periodMs: number }>>;
+  /** Faults strike until then. */
+  readonly quietAtMs: number;
+  readonly wallMs: number | null;
+}
+
+export function tokenOf(client: string): string {
+  return `token-of-${client}`;
+}
+
+const SIGNING_SECRET = "a secret of the simulation";
+
+export function planOf(draws: Draws, leftOut: ReadonlySet<string>): Plan {
+  const random = draws.of("plan");
+  const clients = ["ada", "ben", "cleo"].slice(0, between(random, 1, 3));
+  const budgetMs = pick(random, [5_000, 20_000, 45_000]);
+  const lateMs = chance(random, 0.2) ? budgetMs : pick(random, [2, 4, 6]) * budgetMs;
+  const quotas = Object.fromEntries(
+    [...MODELS.text, ...MODELS.reference].map((model) => [
+      model,
+      { starts: between(random, 1, 4), periodMs: pick(random, [1_000, 10_000, 60_000]) },
+    ]),
+  );
+  const vars = varsOf(clients, budgetMs, lateMs, quotas, random);
+  const count = between(random, 3, 14);
+  const withinMs = spread(random, 1_000, 240_000);
+  const models = chance(random, 0.5) ? [pick(random, MODELS.text)] : MODELS.text;
+  const jobs = Array.from({ length: count }, (_none, index) =>
+    jobOf(draws.of(`job ${index + 1}`), `job ${index + 1}`, clients, models, withinMs),
+  );
+  const isKept = ({ name }: { readonly name: string }) => !leftOut.has(name);
+  const feeds = clients
+    .filter(() => chance(random, 0.4))
+    .map((client) => ({ name: `feed of ${client}`, client, atMs: between(random, 0, 60_000) }));
+  const lists = clients
+    .filter(() => chance(random, 0.4))
+    .map((client) => ({ name: `list of ${client}`, client, atMs: between(random, 0, 120_000) }));
+  const quietAtMs = withinMs + between(random, 60_000, 600_000);
+  const deploys = Array.from({ length: pick(random, [0, 0, 1, 2]) }, (_none, index) =>
+    deployOf(draws.of(`deploy ${index + 1}`), `deploy ${index + 1}`, vars, quietAtMs, budgetMs, quotas),
+  );
+  return {
+    clients,
+    jobs: jobs
+      .filter(isKept)
+      .map((job) => ({ ...job, followers: job.followers.filter(isKept), acts: job.acts.filter(isKept) })),
+    feeds: feeds.filter(isKept),
+    lists: lists.filter(isKept),
+    deploys: deploys.filter(isKept),
+    vars,
+    budgetMs,
+    lateMs,
+    quotas,
+    quietAtMs,
+    wallMs: chance(random, 0.3) ? 30_000 : null,
+  };
+}
+
+function varsOf(
+  clients: readonly string[],
+  budgetMs: number,
+  lateMs: number,
+  quotas: Plan["quotas"],
+  random: Random,
+): Vars {
+  const hashOf = (client: string) => createHash("sha256").update(tokenOf(client)).digest("hex");
+  return {
+    QWEN_API_KEY: "sk-simulated",
+    QWEN_BASE_URL: "https://upstream.example",
+    QWEN_TIMEOUT_MS: String(budgetMs),
+    LATE_ANSWER_MS: String(lateMs === budgetMs ? 0 : lateMs),
+    MAX_ATTEMPTS: String(pick(random, [1, 2, 4])),
+    MAX_PENDING_JOBS: String(pick(random, [4, 200, 200])),
+    RETENTION_DAYS: "1",
+    CLIENT_TOKENS: JSON.stringify(Object.fromEntries(clients.map((client) => [client, hashOf(client)]))),
+    SIGNING_SECRET,
+    LANE_LIMITS: JSON.stringify(Object.fromEntries(Object.entries(quotas).map(([model, quota]) => [model, quota]))),
+  };
+}
+
+function jobOf(
+  random: Random,
+  name: string,
+  clients: readonly string[],
+  models: readonly string[],
+  withinMs: number,
+): JobPlan {
+  const isReference = chance(random, 0.15);
+  const model = isReference ? pick(random, MODELS.reference) : pick(random, models);
+  const follow = (index: number) => ({
+    name: `${name} follower ${index}`,
+    style: pick(random, ["polls", "waits", "socket", "socket", "stream"] as const),
+    afterMs: spread(random, 1, 60_000),
+  });
+  const act = (index: number) => ({
+    name: `${name} act ${index}`,
+    what: pick(random, ["cancel", "cancel", "retry", "delete", "fetch image", "read events"] as const),
+    afterMs: spread(random, 10, 300_000),
+  });
+  return {
+    name,
+    client: pick(random, clients),
+    atMs: between(random, 0, withinMs),
+    style: pick(random, ["library", "library", "library", "twice", "bare", "waiting", "hangs up"] as const),
+    model,
+    withUpload: isReference && chance(random, 0.7),
+    n: model === "wan2.6-t2i" || isReference ? between(random, 1, 2) : 1,
+    priority: pick(random, ["normal", "normal", "high", "low"] as const),
+    onUncertain: chance(random, 0.15) ? "fail" : "retry",
+    followers: Array.from({ length: pick(random, [0, 1, 1, 2]) }, (_none, index) => follow(index + 1)),
+    acts: Array.from({ length: pick(random, [0, 0, 1, 2]) }, (_none, index) => act(index + 1)),
+  };
+}
+
+function deployOf(
+  random: Random,
+  name: string,
+  vars: Vars,
+  quietAtMs: number,
+  budgetMs: number,
+  quotas: Plan["quotas"],
+): DeployPlan {
+  const change = pick(random, ["nothing", "limits", "budget", "secret", "broken"] as const);
+  const atMs = between(random, 1_000, quietAtMs);
+  const takesMs = spread(random, 100, 180_000);
+  switch (change) {
+    case "limits": {
+      const halved = Object.entries(quotas).map(([model, { starts, periodMs }]) => [
+        model,
+        { starts: Math.max(1, starts >> 1), periodMs },
+      ]);
+      const changed = { ...vars, LANE_LIMITS: JSON.stringify(Object.fromEntries(halved)) };
+      return { name, atMs, takesMs, vars: changed, story: "the lanes' limits are halved" };
+    }
+    case "budget":
+      return {
+        name,
+        atMs,
+        takesMs,
+        vars: { ...vars, QWEN_TIMEOUT_MS: String(Math.round(budgetMs / 2)) },
+        story: "the budget of an attempt is halved",
+      };
+    case "secret":
+      return {
+        name,
+        atMs,
+        takesMs,
+        vars: { ...vars, SIGNING_SECRET: "another secret of the simulation", SIGNING_SECRET_OLD: SIGNING_SECRET },
+        story: "the signing secret is rotated",
+      };
+    case "broken":
+      return { name, atMs, takesMs, vars: { ...vars, QWEN_API_KEY: "" }, story: "the key is missing" };
+    default:
+      return { name, atMs, takesMs, vars, story: "nothing but the code changes" };
+  }
+}

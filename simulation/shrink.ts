@@ -1,0 +1,64 @@
+import type { Part } from "./engine/sim.ts";
+import type { Product } from "./product.ts";
+import { type RunResult, runWorld } from "./world.ts";
+
+/** More runs than this are not worth a shorter story. */
+const MOST_RUNS = 400;
+
+export interface Shrunk {
+  readonly part: Part;
+  /** The same violation with as little as possible, its story told. */
+  readonly result: RunResult;
+  readonly runs: number;
+}
+
+/** Makes a run that violates an invariant smaller as long as it violates the same one: fewer jobs, acts and faults. */
+export async function shrink(product: Product, first: RunResult): Promise<Shrunk> {
+  const { seed } = first;
+  const invariant = first.violations[0]?.invariant;
+  if (invariant === undefined) throw new Error(`seed ${seed} violates nothing`);
+  let runs = 0;
+  const fails = async (part: Part): Promise<RunResult | null> => {
+    if (runs >= MOST_RUNS) return null;
+    runs += 1;
+    const result = await runWorld(product, { seed, part });
+    return result.violations.some((violation) => violation.invariant === invariant) ? result : null;
+  };
+  let part: Part = { leftOut: new Set(), strikesAt: new Set(first.hits.map(({ at }) => at)), isPrompt: false };
+
+  /** Leaves away as many of `items` as can be, halves first; `without` says what a part without them is. */
+  const reduce = async (items: readonly string[], without: (gone: readonly string[]) => Part): Promise<void> => {
+    for (let size = Math.ceil(items.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+      for (let at = 0; at < items.length; at += size) {
+        const next = without(items.slice(at, at + size));
+        const isSame = next.leftOut.size === part.leftOut.size && next.strikesAt.size === part.strikesAt.size;
+        if (!isSame && (await fails(next)) !== null) part = next;
+      }
+      if (size === 1) return;
+    }
+  };
+  const withoutNames = (gone: readonly string[]): Part => ({ ...part, leftOut: new Set([...part.leftOut, ...gone]) });
+  const withoutStrikes = (gone: readonly string[]): Part => ({
+    ...part,
+    strikesAt: new Set([...part.strikesAt].filter((at) => !gone.includes(at))),
+  });
+  for (let before = -1; before !== part.leftOut.size - part.strikesAt.size && runs < MOST_RUNS; ) {
+    before = part.leftOut.size - part.strikesAt.size;
+    await reduce([...part.strikesAt], withoutStrikes);
+    await reduce(
+      first.names.filter((name) => !part.leftOut.has(name)),
+      withoutNames,
+    );
+  }
+  const prompt = { ...part, isPrompt: true };
+  if ((await fails(prompt)) !== null) part = prompt;
+  return { part, result: await runWorld(product, { seed, part, isTold: true }), runs };
+}
+
+/** The story of a run up to its first violation. */
+export function storyOf(result: RunResult): string[] {
+  const end = result.violations[0]?.atMs ?? Number.POSITIVE_INFINITY;
+  return result.lines
+    .filter(({ atMs }) => atMs <= end)
+    .map(({ atMs, text }) => `${((atMs - result.startMs) / 1000).toFixed(3).padStart(10)} s  ${text}`);
+}

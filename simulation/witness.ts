@@ -1,0 +1,127 @@
+import type { JobFrame } from "../schemas/event.ts";
+import type { Job } from "../schemas/job.ts";
+import type { Sim } from "./engine/sim.ts";
+
+/** What is known of one job from outside. */
+export interface JobFacts {
+  readonly id: string;
+  client: string;
+  /** A client was told that it is stored. */
+  isAccepted: boolean;
+  /** A client asked for its removal: from then on it may be gone. */
+  isRemovalAsked: boolean;
+  isRemovalAnswered: boolean;
+  isRetryAsked: boolean;
+  isCancelAsked: boolean;
+  /** The highest version that anybody saw. */
+  seq: number;
+  final: { readonly seq: number; readonly status: string } | null;
+  /** Every event that anybody saw, as text. */
+  readonly events: Map<number, string>;
+}
+
+/** Collects what clients see, and checks each sight against all earlier ones. */
+export class Witness {
+  readonly jobs = new Map<string, JobFacts>();
+  readonly #sim: Sim;
+
+  constructor(sim: Sim) {
+    this.#sim = sim;
+  }
+
+  of(id: string): JobFacts {
+    const known = this.jobs.get(id);
+    if (known !== undefined) return known;
+    const made: JobFacts = {
+      id,
+      client: "",
+      isAccepted: false,
+      isRemovalAsked: false,
+      isRemovalAnswered: false,
+      isRetryAsked: false,
+      isCancelAsked: false,
+      seq: 0,
+      final: null,
+      events: new Map(),
+    };
+    this.jobs.set(id, made);
+    return made;
+  }
+
+  accepted(job: Job, client: string): void {
+    const facts = this.of(job.id);
+    facts.isAccepted = true;
+    facts.client = client;
+    this.saw(job, 0);
+  }
+
+  /** `seqBefore`: what had been seen by anyone when this sight was asked for. */
+  saw(job: Job, seqBefore: number): void {
+    const facts = this.of(job.id);
+    const name = this.#sim.named(job.id);
+    if (job.seq < seqBefore) {
+      this.#sim.violate(
+        "what was shown is durable",
+        `${name} is shown at seq ${job.seq} after it was shown at ${seqBefore}`,
+      );
+    }
+    facts.seq = Math.max(facts.seq, job.seq);
+    const { final } = facts;
+    if (final !== null && job.seq === final.seq && job.status !== final.status) {
+      this.#sim.violate(
+        "final states never change",
+        `${name} was ${final.status} at seq ${final.seq} and is ${job.status}`,
+      );
+    }
+    if (final?.status === "succeeded" && job.seq > final.seq) {
+      this.#sim.violate("final states never change", `${name} succeeded at seq ${final.seq} and has seq ${job.seq}`);
+    }
+    if (job.done) facts.final = { seq: job.seq, status: job.status };
+  }
+
+  /** An event, by whichever way it came: everyone sees the same. */
+  sawEvent(jobId: string, event: { readonly seq: number }): void {
+    const facts = this.of(jobId);
+    const text = JSON.stringify(event, sortedKeys);
+    const known = facts.events.get(event.seq);
+    if (known === undefined) facts.events.set(event.seq, text);
+    else if (known !== text) {
+      this.#sim.violate(
+        "events are the same for every watcher",
+        `${this.#sim.named(jobId)} event ${event.seq}: ${known} and ${text}`,
+      );
+    }
+    facts.seq = Math.max(facts.seq, event.seq);
+  }
+
+  /** A watcher's frames, in order. */
+  watcher(jobId: string, name: string, after: number | null): (frame: JobFrame) => void {
+    let last = after;
+    return (frame) => {
+      if (frame.event !== null) {
+        if (last !== null && frame.event.seq !== last + 1) {
+          this.#sim.violate(
+            "events are gapless for a watcher",
+            `${name} got event ${frame.event.seq} of ${this.#sim.named(jobId)} after ${last}`,
+          );
+        }
+        last = frame.event.seq;
+        this.sawEvent(jobId, frame.event);
+      } else last ??= frame.seq;
+      this.saw(frame.job, 0);
+    };
+  }
+
+  /** A job that was accepted, and that nobody asked to remove, is answered 404 or 410. */
+  missed(jobId: string, status: number, by: string): void {
+    const facts = this.of(jobId);
+    if (!facts.isAccepted || facts.isRemovalAsked) return;
+    this.#sim.violate("an answered 202 is never lost", `${by} is answered ${status} for ${this.#sim.named(jobId)}`);
+  }
+}
+
+/** Two texts of the same event are equal, whatever the order of its fields. */
+function sortedKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,232 @@
+import { Clients } from "./clients.ts";
+import { Actor } from "./engine/actor.ts";
+import type { FaultName, Hit } from "./engine/faults.ts";
+import { type Line, type Part, Sim, setCurrentSim, type Violation } from "./engine/sim.ts";
+import { Audit } from "./invariants.ts";
+import { type Plan, planOf, type Vars } from "./plan.ts";
+import { SimBucket } from "./platform/bucket.ts";
+import { setOutgoing, setPendingCounter } from "./platform/globals.ts";
+import { type HostedObject, ObjectHost } from "./platform/objects.ts";
+import { WorkerHost } from "./platform/worker.ts";
+import type { Product } from "./product.ts";
+import { storedJob } from "./stored-job.ts";
+import { Upstream } from "./upstream.ts";
+import { Witness } from "./witness.ts";
+
+/** Every run begins here: a day of 2026, a moment before an epoch of links ends. */
+const START_MS = Date.UTC(2026, 10, 28, 5, 55);
+/** Once faults have stopped, everything must be done within this: upstream itself gives up a task that is stuck after 3 h. */
+const SETTLE_MS = 4 * 3_600_000;
+const FEEDS_STOP_MS = 30_000;
+const LINGER_MS = 120_000;
+const DAY_MS = 86_400_000;
+/**
+ * After its retention and its tombstone's nothing of a job is left. A day each, by the settings; 30 where a job ends while the
+ * settings are broken.
+ */
+const FORGET_MS = 65 * DAY_MS;
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly part?: Part | null;
+  readonly isTold?: boolean;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  /** Jobs that were stored. */
+  readonly lives: number;
+  /** Everything of its plan that can be left out. */
+  readonly names: readonly string[];
+  readonly violations: readonly Violation[];
+  readonly hits: readonly Hit[];
+  readonly lines: readonly Line[];
+  readonly digest: string;
+  readonly events: number;
+  readonly startMs: number;
+  readonly faults: ReadonlyMap<FaultName, number>;
+}
+
+/** One run from its seed: the product on a hostile platform, until nothing is left of it. */
+export async function runWorld(product: Product, options: RunOptions): Promise<RunResult> {
+  const { seed, part = null, isTold = false } = options;
+  const sim = new Sim({ seed, startMs: START_MS, part, isTold });
+  setCurrentSim(sim);
+  // A stack is for a reader; nothing of the product depends on one.
+  Error.stackTraceLimit = isTold ? 10 : 0;
+  try {
+    const plan = planOf(sim.draws, part?.leftOut ?? new Set());
+    const world = new World(sim, plan, product);
+    await world.run();
+    world.close();
+    const faults = new Map<FaultName, number>();
+    for (const { fault } of sim.faults.hits) faults.set(fault, (faults.get(fault) ?? 0) + 1);
+    return {
+      seed,
+      lives: world.lives,
+      names: world.names,
+      violations: sim.violations,
+      hits: sim.faults.hits,
+      lines: sim.lines,
+      digest: sim.digest,
+      events: sim.clock.events,
+      startMs: START_MS,
+      faults,
+    };
+  } finally {
+    setCurrentSim(null);
+  }
+}
+
+class World {
+  readonly #sim: Sim;
+  readonly #plan: Plan;
+  readonly #host: ObjectHost;
+  readonly #worker: WorkerHost;
+  readonly #upstream: Upstream;
+  readonly #bucket: SimBucket;
+  readonly #witness: Witness;
+  readonly #clients: Clients;
+  readonly #audit: Audit;
+  #env: object;
+
+  constructor(sim: Sim, plan: Plan, product: Product) {
+    this.#sim = sim;
+    this.#plan = plan;
+    this.#witness = new Witness(sim);
+    this.#bucket = new SimBucket(sim, () => this.#host);
+    const { budgetMs, lateMs, quotas } = plan;
+    this.#upstream = new Upstream(sim, {
+      budgetMs,
+      lateMs,
+      quotaOf: (model) => quotas[model] ?? { starts: 1, periodMs: 60_000 },
+    });
+    this.#audit = new Audit(sim, plan, this.#witness, this.#upstream, this.#bucket);
+    this.#env = {};
+    this.#host = new ObjectHost(sim, product.classes, () => this.#env, this.#audit);
+    this.#env = this.#envOf(plan.vars);
+    this.#upstream.attemptOf = (jobId) => storedJob(this.#host.object("JOBS", jobId).storage)?.lastAttempt ?? null;
+    this.#upstream.onLeft = (call) => this.#audit.left(call);
+    this.#upstream.onSubmit = (instance) => this.#audit.submitted(instance);
+    this.#worker = new WorkerHost(sim, product.isolates, this.#env, plan.wallMs);
+    this.#worker.onAnswer = (from, path, status) => this.#audit.responded(from, path, status);
+    this.#clients = new Clients(sim, this.#worker, this.#witness);
+    setOutgoing((input, init) => this.#upstream.fetch(String(input), init));
+    setPendingCounter((actor) => this.#host.pending(actor as Actor));
+  }
+
+  get lives(): number {
+    return this.#audit.lives(this.#host);
+  }
+
+  get names(): string[] {
+    const { jobs, feeds, lists, deploys } = this.#plan;
+    const ofJobs = jobs.flatMap(({ name, followers, acts }) => [
+      name,
+      ...[...followers, ...acts].map((each) => each.name),
+    ]);
+    return [...[...deploys, ...feeds, ...lists].map(({ name }) => name), ...ofJobs];
+  }
+
+  async run(): Promise<void> {
+    const sim = this.#sim;
+    const { clock } = sim;
+    this.#clients.start(this.#plan);
+    this.#planDeploys();
+    await clock.run(sim.startMs + this.#plan.quietAtMs);
+    this.#mend();
+    const settledByMs = clock.nowMs + SETTLE_MS;
+    await clock.run(clock.nowMs + FEEDS_STOP_MS);
+    this.#clients.stopFeeds();
+    do {
+      // Beyond the end of a job: others are still told of it, watchers read its end, a submission that was lost is repeated.
+      await clock.run(clock.nowMs + LINGER_MS);
+    } while (clock.nowMs < settledByMs && !this.#audit.isSettled(this.#host));
+    await clock.run(clock.nowMs + LINGER_MS);
+    this.#clients.stop();
+    await this.#asAuditor(() => this.#audit.afterSettling(this.#host, this.#worker));
+    if (sim.violations.length > 0) return;
+    const wakesBefore = this.#audit.alarms;
+    await clock.run(clock.nowMs + FORGET_MS);
+    this.#audit.afterForgetting(this.#host, this.#audit.alarms - wakesBefore);
+  }
+
+  close(): void {
+    this.#host.close();
+  }
+
+  /** Faults stop; whoever runs on broken settings gets the first ones back. */
+  #mend(): void {
+    const sim = this.#sim;
+    sim.tell(() => "from here on no fault strikes");
+    sim.faults.isQuiet = true;
+    this.#env = this.#envOf(this.#plan.vars);
+    for (const object of this.#host.all()) this.#change(object, this.#env);
+    for (const isolate of this.#worker.isolates) {
+      this.#worker.kill(isolate);
+      isolate.env = this.#env;
+    }
+  }
+
+  #envOf(vars: Vars): object {
+    return {
+      ...vars,
+      JOBS: this.#host.namespace("JOBS"),
+      LANES: this.#host.namespace("LANES"),
+      CATALOGS: this.#host.namespace("CATALOGS"),
+      RESULTS: this.#bucket,
+      SUBMIT_LIMITER: { limit: async () => ({ success: true }) },
+      ASSETS: { fetch: async () => new Response("", { status: 404 }) },
+    };
+  }
+
+  /** A deployment: objects and isolates go over to it one after another, so that both versions run for a while. */
+  #planDeploys(): void {
+    const { clock, draws } = this.#sim;
+    for (const { name, atMs, takesMs, vars, story } of this.#plan.deploys) {
+      clock.after(atMs, () => {
+        this.#sim.tell(() => `a deployment begins: ${story}`);
+        const env = this.#envOf(vars);
+        this.#env = env;
+        for (const object of this.#host.all()) {
+          clock.after(takesMs * draws.next(`${name} ${object.label}`)(), () => this.#change(object, env));
+        }
+        for (const isolate of this.#worker.isolates) {
+          clock.after(takesMs * draws.next(`${name} isolate ${isolate.name}`)(), () => {
+            if (this.#sim.faults.isQuiet) return;
+            this.#worker.kill(isolate);
+            isolate.env = env;
+          });
+        }
+      });
+    }
+  }
+
+  #change(object: HostedObject, env: object): void {
+    if (this.#sim.faults.isQuiet && env !== this.#env) return;
+    object.env = env;
+    object.reset(false, "a deployment");
+  }
+
+  async #asAuditor(work: () => Promise<void>): Promise<void> {
+    const actor = new Actor("auditor");
+    let isDone = false;
+    let failure: unknown = null;
+    actor.run(() => {
+      work().then(
+        () => {
+          isDone = true;
+        },
+        (error: unknown) => {
+          isDone = true;
+          failure = error;
+        },
+      );
+    });
+    const { clock } = this.#sim;
+    const untilMs = clock.nowMs + 3_600_000;
+    await clock.run(untilMs, () => isDone);
+    if (failure !== null) throw failure;
+    if (!isDone) this.#sim.violate("the Worker answers", "an audit's call was never answered, with no fault about");
+  }
+}
