@@ -35,7 +35,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   async view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>> {
     const found = this.#find(viewer);
     if (!found.ok) return found;
-    const asked = this.#engine.courier.place.refresh();
+    const asked = this.#engine.courier.place.refreshForRead();
     // Mostly the place is fresh, and each await costs a poll more than the rest of this.
     if (asked !== null) await asked;
     return this.#viewNow(viewer);
@@ -54,7 +54,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
       if (!answer.ok || answer.view.done || leftMs <= 0 || (tag !== null && answer.view.tag !== tag)) return answer;
       const changed = this.#engine.stream.changed(leftMs);
       // Now watched: the lane is asked to tell of new places from here on.
-      await this.#engine.courier.place.refresh();
+      await this.#engine.courier.place.refreshForRead();
       await changed;
     }
   }

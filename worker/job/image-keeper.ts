@@ -1,15 +1,19 @@
+import { bounded } from "../bounded.ts";
 import type { Config } from "../env.ts";
-import type { CopyImage } from "../results/contract.ts";
+import type { CopyAnswer, CopyImage } from "../results/contract.ts";
 import { createImageCopier } from "../results/copy-image.ts";
 import { imageKey } from "../results/keys.ts";
 import { removeJobFiles } from "../results/remove.ts";
 import type { JobRecord } from "./core/job-record.ts";
 import type { JobShell } from "./job-shell.ts";
 import { RetryClock } from "./retry-clock.ts";
-import { withinMs } from "./time-bound.ts";
 
-/** One image at most this long; a stalled host must not hold the object. */
+/** One image takes at most this long, in ms; a stalled host or bucket must not hold the object. */
 const COPY_BOUND_MS = 120_000;
+/** Removing a job's files takes at most this long, in ms; what then remains is removed by the next try. */
+const REMOVE_BOUND_MS = 30_000;
+/** An abandoned copy may still put its image for so long, in ms: the platform holds an object for an operation no longer than that. */
+const ABANDONED_COPY_MS = 15 * 60_000;
 
 /** Brings what upstream delivered into R2, one image at a time, and takes it out again with the job. */
 export class ImageKeeper {
@@ -17,6 +21,8 @@ export class ImageKeeper {
   readonly #shell: JobShell;
   readonly #clock = new RetryClock();
   #stop: AbortController | null = null;
+  /** Copies that have not settled, and when they began. One that ignored its end may put its image later. */
+  readonly #unsettled = new Map<Promise<unknown>, number>();
 
   constructor(env: Env, shell: JobShell) {
     this.#env = env;
@@ -65,12 +71,22 @@ export class ImageKeeper {
       if (delivery.images[index] !== null) continue;
       const key = imageKey(record.id, first.attempt, index);
       const source = { link, deliveredAtMs: first.deliveredAtMs };
-      const answer = await withinMs(COPY_BOUND_MS, (signal) => copyImage(source, { key, index }, signal), stop);
+      const copy = (signal: AbortSignal) => this.#noted(copyImage(source, { key, index }, signal));
+      const answer = await bounded("the copy", COPY_BOUND_MS, copy, stop).catch(
+        (error: unknown): CopyAnswer => ({ kind: "failed", dead: false, reason: String(error) }),
+      );
       if (stop.aborted) return;
       const { attempt } = first;
       if (answer.kind === "stored") this.#shell.apply({ type: "image_stored", attempt, index, image: answer.image });
       else this.#shell.apply({ type: "store_failed", attempt, index, dead: answer.dead, reason: answer.reason });
     }
+  }
+
+  #noted(copy: Promise<CopyAnswer>): Promise<CopyAnswer> {
+    this.#unsettled.set(copy, Date.now());
+    const settled = () => this.#unsettled.delete(copy);
+    copy.then(settled, settled);
+    return copy;
   }
 
   /** Stops copying when nobody wants the images any more. */
@@ -79,13 +95,17 @@ export class ImageKeeper {
     if (!wanted) this.#stop?.abort();
   }
 
-  /** Removes every file of the job. Waits for a copy that is under way, so that nothing is put after the removal. */
+  /** Removes every file of the job, and again while a copy that was abandoned may still put an image. */
   remove(jobId: string, nowMs: number): Promise<void> | null {
     if (!this.#clock.mayStart(nowMs)) return null;
     return this.#clock
       .run(
         async () => {
-          await removeJobFiles(this.#env.RESULTS, jobId);
+          await bounded("the removal of files", REMOVE_BOUND_MS, () => removeJobFiles(this.#env.RESULTS, jobId));
+          const sinceMs = Date.now() - ABANDONED_COPY_MS;
+          if ([...this.#unsettled.values()].some((startedAtMs) => startedAtMs > sinceMs)) {
+            throw new Error("a copy that was abandoned may still put an image");
+          }
           this.#shell.buried({ filesRemain: false });
         },
         (error) => this.#shell.log("removing_failed", { reason: String(error) }),

@@ -1,3 +1,4 @@
+import { bounded, orAfter } from "../bounded.ts";
 import type { Place } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { laneStub } from "../stubs.ts";
@@ -6,6 +7,10 @@ import type { JobShell } from "./job-shell.ts";
 
 /** A waiting job asks its lane again this long after its turn should have come: its attempt is over then, mostly, and no alarm wasted. */
 const LANE_CHECK_SLACK_MS = 45_000;
+/** A read waits so long for the lane, in ms (spec section 6), and then shows the last known place. */
+const READ_WAIT_MS = 300;
+/** A lane that has not answered by then is asked again by the next reader, in ms. */
+const ASK_BOUND_MS = 10_000;
 /** In case the lane lost it. One whose lane is another by now hears of that sooner, by the old one's next offer. */
 const LANE_CHECK_AT_MOST_MS = 30 * 60_000;
 
@@ -65,9 +70,15 @@ export class JobPlace {
     if (this.#said !== null) this.#said = { ...this.#said, watched: false };
   }
 
+  /** As `refresh`, for a reader: resolves after 300 ms at most. */
+  refreshForRead(): Promise<void> | null {
+    const asked = this.refresh();
+    return asked === null ? null : orAfter(READ_WAIT_MS, asked, undefined);
+  }
+
   /**
    * Asks the lane for the place; null when what is known is fresh, or a watched place, which the lane keeps fresh itself.
-   * Readers that come together ask once.
+   * Readers that come together ask once. Never rejects.
    */
   refresh(): Promise<void> | null {
     const { watched } = this.#shell;
@@ -99,7 +110,8 @@ export class JobPlace {
     const lane = record.state.lane ?? (config === null ? null : laneName(config, record.model));
     if (lane === null) return;
     try {
-      const place = await laneStub(this.#env, lane).place(record.id, watched);
+      const ask = () => laneStub(this.#env, lane).place(record.id, watched);
+      const place = await bounded("the lane's answer", ASK_BOUND_MS, ask);
       if (place !== null) this.remember(place, record.round, watched);
     } catch (error) {
       // The last known place is shown; the next reader asks again.

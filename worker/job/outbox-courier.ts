@@ -1,4 +1,5 @@
-import type { Ticket } from "../lane/contract.ts";
+import { bounded } from "../bounded.ts";
+import type { LaneRpc, Ticket } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
 import {
@@ -16,6 +17,9 @@ import { RetryClock } from "./retry-clock.ts";
 
 /** A renewed lease outlives its attempt's budget by this: the backoff and the next renewal fit in. */
 const RENEWED_LEASE_SLACK_MS = 180_000;
+
+/** Another object answers within this, in ms, or is called again later; the platform's own retries take 10 s at most. */
+const CALL_BOUND_MS = 12_000;
 
 /** Tells lane and catalog what the outbox holds, one thing after the other, until all have answered. */
 export class OutboxCourier {
@@ -67,6 +71,10 @@ export class OutboxCourier {
     return needsLane(record) || laneDue || moreForLane || mustRenew || catalogIsBehind(record, nowMs);
   }
 
+  #ask<Answer>(lane: string, call: (stub: LaneRpc) => Promise<Answer>): Promise<Answer> {
+    return bounded("the lane's answer", CALL_BOUND_MS, () => call(laneStub(this.#env, lane)));
+  }
+
   async #tellLane(): Promise<void> {
     await this.#release();
     await this.#leaveAndObserve();
@@ -83,7 +91,7 @@ export class OutboxCourier {
       if (record === null || pending === undefined) return;
       const requeue = ticketOf(record, pending);
       const { lane, leaseId, outcome } = pending;
-      const answer = await laneStub(this.#env, lane).release({ leaseId, jobId: record.id, outcome, requeue });
+      const answer = await this.#ask(lane, (stub) => stub.release({ leaseId, jobId: record.id, outcome, requeue }));
       if (requeue !== null && (await this.#leftIfGone(lane, record.id))) return;
       this.#shell.apply({ type: "released", leaseId });
       if (requeue !== null) {
@@ -100,7 +108,8 @@ export class OutboxCourier {
     const attempt = record === null ? null : leaseToRenew(record, this.#renewedFor);
     if (attempt === null || attempt.lease === null) return;
     const { lane, leaseId } = attempt.lease;
-    await laneStub(this.#env, lane).renew(leaseId, attempt.budgetEndsAtMs + RENEWED_LEASE_SLACK_MS);
+    const endsAtMs = attempt.budgetEndsAtMs + RENEWED_LEASE_SLACK_MS;
+    await this.#ask(lane, (stub) => stub.renew(leaseId, endsAtMs));
     this.#renewedFor = attempt.number;
   }
 
@@ -109,11 +118,11 @@ export class OutboxCourier {
     if (record === null) return;
     const { leave, observations } = record.outbox;
     if (leave !== null) {
-      await laneStub(this.#env, leave).leave(record.id);
+      await this.#ask(leave, (stub) => stub.leave(record.id));
       this.#shell.apply({ type: "left", lane: leave });
     }
     for (const { lane, outcome } of observations) {
-      await laneStub(this.#env, lane).observe(outcome);
+      await this.#ask(lane, (stub) => stub.observe(outcome));
       this.#shell.apply({ type: "observed", count: 1 });
     }
   }
@@ -129,10 +138,10 @@ export class OutboxCourier {
     }
     const lane = laneName(config, record.model);
     const before = record.state.lane;
-    if (before !== null && before !== lane) await laneStub(this.#env, before).leave(record.id);
+    if (before !== null && before !== lane) await this.#ask(before, (stub) => stub.leave(record.id));
     const { watched } = this.#shell;
     const ticket = { jobId: record.id, client: record.client, priority: record.request.priority, round: record.round };
-    const answer = await laneStub(this.#env, lane).enqueue(ticket, watched);
+    const answer = await this.#ask(lane, (stub) => stub.enqueue(ticket, watched));
     if (await this.#leftIfGone(lane, record.id)) return;
     if (answer.lease !== null) {
       const startedAtMs = await this.#shell.begin(answer.lease);
@@ -153,14 +162,15 @@ export class OutboxCourier {
   /** Deleted while the lane was asked: it must keep neither a place nor an unused lease for this job. */
   async #leftIfGone(lane: string, jobId: string): Promise<boolean> {
     if (this.#shell.job() !== null) return false;
-    await laneStub(this.#env, lane).leave(jobId);
+    await this.#ask(lane, (stub) => stub.leave(jobId));
     return true;
   }
 
   async #tellCatalog(): Promise<void> {
     const record = this.#shell.job();
     if (record === null || !catalogIsBehind(record, Date.now())) return;
-    await catalogStub(this.#env, record.client).record(toCatalogEntry(record));
+    const entry = toCatalogEntry(record);
+    await bounded("the catalog's answer", CALL_BOUND_MS, () => catalogStub(this.#env, record.client).record(entry));
     this.#shell.apply({ type: "cataloged", seq: record.seq });
   }
 
@@ -169,10 +179,12 @@ export class OutboxCourier {
     if (tombstone === null) return;
     const { outbox, id, client } = tombstone;
     for (const { lane, leaseId, outcome } of outbox.releases) {
-      await laneStub(this.#env, lane).release({ leaseId, jobId: id, outcome, requeue: null });
+      await this.#ask(lane, (stub) => stub.release({ leaseId, jobId: id, outcome, requeue: null }));
     }
-    if (outbox.leave !== null) await laneStub(this.#env, outbox.leave).leave(id);
-    if (tombstone.catalogKnows) await catalogStub(this.#env, client).forget(id);
+    if (outbox.leave !== null) await this.#ask(outbox.leave, (stub) => stub.leave(id));
+    if (tombstone.catalogKnows) {
+      await bounded("the catalog's answer", CALL_BOUND_MS, () => catalogStub(this.#env, client).forget(id));
+    }
     // Read anew: tasks were canceled meanwhile.
     const now = this.#shell.tombstone()?.outbox;
     if (now !== undefined) this.#shell.buried({ catalogKnows: false, outbox: { ...now, releases: [], leave: null } });

@@ -1,3 +1,4 @@
+import { AbandonedError, bounded } from "../bounded.ts";
 import { dashScope } from "../dashscope/client.ts";
 import type { Upstream, UpstreamAnswer } from "../dashscope/contract.ts";
 import type { Config } from "../env.ts";
@@ -5,15 +6,16 @@ import { type CallInputs, InputOpener } from "./call-inputs.ts";
 import { inputFailure } from "./core/input-failure.ts";
 import { attemptOf, isFinal, type JobRecord } from "./core/job-record.ts";
 import type { JobShell } from "./job-shell.ts";
-import { withinMs } from "./time-bound.ts";
 
 /** Between two reads of a task. At most a handful run at once per model, so the account's 20 a second stay far away. */
 const FIRST_POLL_MS = 1_500;
 const LAST_POLL_MS = 5_000;
 /** Of the budget, at most: so that a short one still reads its task a few times. */
 const POLL_SHARE = 0.25;
-/** A read of a task, or its cancellation, takes milliseconds. */
+/** A read of a task, or its cancellation, takes milliseconds; in ms, and never longer than an attempt's budget. */
 const SHORT_CALL_MS = 15_000;
+/** The alarm closes a call when its time to deliver late is over. Should it not, the call ends by itself this much later, in ms. */
+const CALL_SLACK_MS = 10_000;
 
 /**
  * Everything a job asks of upstream. A call is held open beside alarms and later attempts, and never outlives its use:
@@ -50,11 +52,18 @@ export class UpstreamCaller {
     const controller = new AbortController();
     this.#calls.set(number, controller);
     this.inputs.used();
-    return this.#call(record, config, inputs, controller.signal)
-      .catch((error: unknown): UpstreamAnswer => ({ kind: "failed", failure: inputFailure("error", String(error)) }))
-      .then((answer) => {
+    const boundMs = Math.max(config.attemptBudgetMs, config.lateAnswerMs) + CALL_SLACK_MS;
+    return bounded("the call", boundMs, (signal) => this.#call(record, config, inputs, signal), controller.signal)
+      .then(
+        (answer) => this.#take(number, answer),
+        (error: unknown) => {
+          this.#shell.log("call_abandoned", { attempt: number, reason: String(error) });
+          if (error instanceof AbandonedError) this.#shell.apply({ type: "call_lost", attempt: number });
+          else this.#take(number, { kind: "failed", failure: inputFailure("error", String(error)) });
+        },
+      )
+      .finally(() => {
         this.#calls.delete(number);
-        this.#take(number, answer);
         this.#shell.pump();
       });
   }
@@ -121,13 +130,20 @@ export class UpstreamCaller {
     this.#polls += 1;
     this.#pollAtMs = nowMs + this.#pollAfterMs();
     const upstream = upstreamOf(config);
-    return withinMs(SHORT_CALL_MS, (signal) => upstream.readTask(task.taskId, signal)).then((answer) => {
-      this.#polling = false;
-      const now = this.#shell.job()?.task;
-      // Another attempt may have taken the task over while it was read.
-      if (now?.taskId === task.taskId) this.#take(now.attempt, answer);
-      this.#shell.pump();
-    });
+    const boundMs = Math.min(SHORT_CALL_MS, config.attemptBudgetMs);
+    return bounded("the read of the task", boundMs, (signal) => upstream.readTask(task.taskId, signal))
+      .then(
+        (answer) => {
+          const now = this.#shell.job()?.task;
+          // Another attempt may have taken the task over while it was read.
+          if (now?.taskId === task.taskId) this.#take(now.attempt, answer);
+        },
+        (error: unknown) => this.#shell.log("task_unreadable", { reason: String(error) }),
+      )
+      .finally(() => {
+        this.#polling = false;
+        this.#shell.pump();
+      });
   }
 
   /** Asks upstream once to cancel tasks that nobody wants any more; it can only while they are pending. */
@@ -140,7 +156,10 @@ export class UpstreamCaller {
     this.#canceling = true;
     const upstream = upstreamOf(config);
     const each = taskIds.map(async (taskId) => {
-      const canceled = await withinMs(SHORT_CALL_MS, (signal) => upstream.cancelTask(taskId, signal));
+      const boundMs = Math.min(SHORT_CALL_MS, config.attemptBudgetMs);
+      const canceled = await bounded("the cancellation of a task", boundMs, (signal) =>
+        upstream.cancelTask(taskId, signal),
+      ).catch(() => false);
       this.#shell.log("task_cancel_asked", { taskId, canceled });
       done(taskId, canceled);
     });

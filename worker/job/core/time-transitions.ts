@@ -10,7 +10,7 @@ const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
 export function budgetEnded(change: Change, number: number): FactRefusal | null {
   const attempt = attemptOf(change.record, number);
   if (attempt === undefined || attempt.outcome !== null) return "stale";
-  const late = `no answer within ${seconds(change.nowMs - attempt.startedAtMs)}`;
+  const late = `no answer within ${seconds(attempt.budgetEndsAtMs - attempt.startedAtMs)}`;
   // Why a task could not be read is known, and explains more than that upstream was slow.
   const message = attempt.cause === null ? late : `${late}: ${attempt.cause.message}`;
   const hint = attempt.cause?.hint ?? "Upstream was slow; retry later, or ask for a smaller size.";
