@@ -142,7 +142,7 @@ export type JobError = z.infer<typeof JobError>;
 export const Warning = z.object({
   code: z.string().meta({
     description:
-      "`prompt_too_long`, `negative_prompt_too_long`: upstream cuts it. `fewer_images`: upstream delivered fewer than asked for. `storing_delayed`: delivered, but not copied yet; says why, and when it is tried again. `result_partly_lost`: some of the delivered images could not be copied.",
+      "`prompt_too_long`, `negative_prompt_too_long`: upstream cuts it. `option_ignored`: an option changes nothing here. `size_corrected`: a known misspelling of a size. `input_image_size`, `input_image_turned`: what upstream makes of an input image. `fewer_images`: upstream delivered fewer than asked for. `storing_delayed`: delivered, but not copied yet; says why, and when it is tried again. `result_partly_lost`: some of the delivered images could not be copied.",
     example: "prompt_too_long",
   }),
   message: z.string(),
@@ -174,14 +174,21 @@ export const Metadata = z
   .refine((value) => Object.keys(value).length <= 20, "must have 20 entries at most");
 export type Metadata = z.infer<typeof Metadata>;
 
+/** How upstream extends a prompt: `direct`, or `agent`, which is for image-from-text only. */
+export const PromptExtendMode = z.enum(["direct", "agent"]);
+export type PromptExtendMode = z.infer<typeof PromptExtendMode>;
+
 /** The request as normalised. `null` leaves the choice to upstream. */
 export const JobRequest = z.object({
   prompt: z.string(),
   negativePrompt: z.string().nullable(),
   size: z.string().nullable().meta({ example: "1664*928" }),
   n: z.int().min(1),
-  seed: z.int().nullable(),
+  seed: z.int().nullable().meta({ description: "Drawn when none was given; null where the model takes none." }),
   promptExtend: z.boolean().nullable(),
+  // Left out by servers that are older than these two.
+  promptExtendMode: PromptExtendMode.nullable().optional(),
+  thinking: z.boolean().nullable().optional(),
   watermark: z.boolean().nullable(),
   images: z.array(InputImage),
   priority: Priority,

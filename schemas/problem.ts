@@ -16,6 +16,7 @@ export const PROBLEMS = {
   image_not_found: [404, "No such image"],
   method_not_allowed: [405, "Method not allowed"],
   not_acceptable: [406, "Not available in that form"],
+  upload_timed_out: [408, "The upload took too long"],
   job_finished: [409, "The job is finished"],
   job_not_finished: [409, "The job is not finished"],
   job_gone: [410, "The job is gone"],

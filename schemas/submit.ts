@@ -1,36 +1,52 @@
 import { z } from "zod";
-import { Metadata, OnUncertain, Priority } from "./job.ts";
+import { Metadata, OnUncertain, Priority, PromptExtendMode } from "./job.ts";
 
 /** Widest bounds of any model; a model's own table narrows them. */
 export const MAX_SEED = 2_147_483_647;
+export const MAX_DEADLINE_SECONDS = 604_800;
 export const MAX_PROMPT_CHARS = 20_000;
 export const MAX_IMAGE_BYTES = 10 * 1024 * 1024;
-export const MAX_INPUT_IMAGES = 3;
-/** Three images of 10 MB in base64, and room for the rest. */
-export const MAX_BODY_BYTES = 42 * 1024 * 1024;
+export const MAX_INPUT_IMAGES = 10;
+/** What the platform takes of a body at most, on its smaller plans; also ten images of nearly 10 MB as files. */
+export const MAX_BODY_BYTES = 100 * 1000 * 1000;
 
 /** Any two sides: which of them a model makes, its own table says, in its own words. */
 const SIZE = /^[1-9]\d{0,4}[*x][1-9]\d{0,4}$/i;
 
+/** Something that can be seen: no blank, no control or format character, and none of the letters that are drawn as nothing. */
+const VISIBLE = /[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u{2800}]]/v;
+/** What no text for a person holds, and upstream refuses after counting the call. Line breaks and tabs are fine. */
+const CONTROL = /(?![\t\n\r])\p{Cc}/u;
+
+const text = z
+  .string()
+  .max(MAX_PROMPT_CHARS)
+  .superRefine((value, context) => {
+    const at = value.search(CONTROL);
+    if (at < 0) return;
+    const code = (value.codePointAt(at) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+    context.addIssue(`must hold no control character; the one at position ${at + 1} is U+${code}`);
+  });
+
 const ours = {
   priority: Priority.optional(),
   maxAttempts: z.int().min(1).max(10).optional(),
-  deadlineSeconds: z.int().min(10).max(604_800).optional(),
+  deadlineSeconds: z.int().min(10).max(MAX_DEADLINE_SECONDS).optional(),
   onUncertain: OnUncertain.optional(),
   metadata: Metadata.optional(),
 };
 
 const common = {
-  prompt: z
-    .string()
-    .max(MAX_PROMPT_CHARS)
-    .refine((text) => text.trim() !== "", "must say what to draw")
+  prompt: text
+    .refine((value) => VISIBLE.test(value), "must say what to draw: it holds nothing that can be seen")
     .meta({ example: "a red bicycle in the rain" }),
-  negativePrompt: z.string().max(MAX_PROMPT_CHARS).optional(),
+  negativePrompt: text.optional(),
   size: z.string().regex(SIZE, "must look like 1664*928 (1664x928 is taken too)").optional(),
   n: z.int().min(1).max(6).optional(),
   seed: z.int().min(0).max(MAX_SEED).optional(),
   promptExtend: z.boolean().optional(),
+  promptExtendMode: PromptExtendMode.optional().meta({ description: "How the prompt is extended; 3.0 only." }),
+  thinking: z.boolean().optional().meta({ description: "Whether the model plans before it draws; 3.0 only." }),
   watermark: z.boolean().optional(),
   model: z.string().min(1).max(100).optional(),
   ...ours,
@@ -39,7 +55,7 @@ const common = {
 export const TextSubmit = z.strictObject(common).meta({ id: "TextSubmit" });
 export type TextSubmit = z.infer<typeof TextSubmit>;
 
-/** An http(s) address without credentials in it, or a data URL of an image. */
+/** A public http(s) address without credentials, a data URL of an image, or the link of one of the client's own images here. */
 export const ImageSource = z.string().min(1).meta({ example: "https://example.com/a.png" });
 
 export const ReferenceSubmit = z

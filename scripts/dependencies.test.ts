@@ -134,6 +134,7 @@ describe("what is installed", () => {
       "@floating-ui/dom",
       "@floating-ui/react-dom",
       "@floating-ui/utils",
+      "@remix-run/headers",
       "attr-accept",
       "file-selector",
       "regexparam",

@@ -1,14 +1,22 @@
 /**
- * A body in chunks of exactly `chunkBytes`, the last one shorter. The body must be one of the runtime's own byte streams (of
- * a fetch, of R2): read by the default reader those come 4 KB at a time, and each chunk costs a turn on every hand-over.
- * Whoever stops early ends the reading; so does the signal, after which the chunks end as if the body had.
+ * A body in chunks of exactly `chunkBytes`, the last one shorter. The runtime's own byte streams (of a request, of a fetch, of
+ * R2) come 4 KB at a time from the default reader, and each chunk costs a turn on every hand-over. A stream that is made in
+ * JavaScript keeps its own chunks. A consumer that stops early ends the reading; so does the signal, after which the chunks
+ * end as if the body had.
  */
 export async function* byteChunks(
   body: ReadableStream<Uint8Array>,
   chunkBytes: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
-  const reader = body.getReader({ mode: "byob" });
+  let reader: ReadableStreamBYOBReader;
+  try {
+    reader = body.getReader({ mode: "byob" });
+  } catch {
+    // Not a byte stream.
+    yield* body as ReadableStream<Uint8Array<ArrayBuffer>>;
+    return;
+  }
   const stop = () => {
     reader.cancel().catch(() => undefined);
   };

@@ -3,8 +3,24 @@ import ipaddr from "ipaddr.js";
 /** Where a host name leads: `public` is the only kind that a machine elsewhere can reach. */
 export type HostKind = "public" | "loopback" | "private address" | "local name";
 
-/** Names that public DNS never answers: RFC 6762 (`local`), RFC 8375 (`home.arpa`), ICANN 2024 (`internal`), and habits of home and office routers. */
-const LOCAL_SUFFIXES = ["local", "internal", "home.arpa", "localdomain", "lan", "intranet", "invalid"] as const;
+/**
+ * Names that public DNS never answers: RFC 6762 (`local`), RFC 8375 (`home.arpa`), RFC 6761 (`invalid`, `test`), RFC 7686
+ * (`onion`), ICANN (`internal`, `corp`, `home`), and habits of home and office routers.
+ */
+const LOCAL_SUFFIXES = [
+  "local",
+  "internal",
+  "home.arpa",
+  "invalid",
+  "test",
+  "onion",
+  "corp",
+  "home",
+  "localdomain",
+  "lan",
+  "intranet",
+  "private",
+] as const;
 
 /** Ranges that carry an IPv4 address inside an IPv6 one, which decides. */
 const EMBEDDED = new Set(["ipv4Mapped", "rfc6145", "rfc6052", "6to4", "teredo"]);

@@ -1,13 +1,13 @@
 import type { JobRequest, Metadata, Warning } from "../../schemas/job.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { FieldError } from "../../schemas/problem.ts";
-import type { TextSubmit } from "../../schemas/submit.ts";
+import { MAX_SEED, type TextSubmit } from "../../schemas/submit.ts";
 import { checkAgainstModel, countRule, sizeRule } from "../dashscope/check-request.ts";
 import { type ModelFacts, modelFor, modelsDoing } from "../dashscope/models.ts";
 import type { Config } from "../env.ts";
 import type { LeftOut } from "../job/contract.ts";
-import type { Found } from "./core/given-fields.ts";
-import { type FormFile, type NormaliseAnswer, normaliseSubmit } from "./core/normalise-submit.ts";
+import type { Found, GivenImage } from "./core/given-fields.ts";
+import { type NormaliseAnswer, normaliseSubmit } from "./core/normalise-submit.ts";
 import { ProblemError } from "./problem.ts";
 
 /** A submission that its model takes; of its images nothing is known yet but their number. */
@@ -17,14 +17,14 @@ export interface CheckedSubmission {
   /** All of the job's request but the images. */
   readonly request: Omit<JobRequest, "images">;
   readonly leftOut: readonly LeftOut[];
-  readonly sources: readonly (string | FormFile)[];
+  readonly sources: readonly (string | GivenImage)[];
   readonly metadata: Metadata;
   readonly warnings: readonly Warning[];
   /** Where the client wrote a field, for what is found wrong with it later. */
   pointerOf(path: string): string;
 }
 
-const FILLED_IN = ["model", "n", "maxAttempts", "deadlineSeconds"] as const satisfies readonly LeftOut[];
+const FILLED_IN = ["model", "n", "seed", "maxAttempts", "deadlineSeconds"] as const satisfies readonly LeftOut[];
 
 function invalid(errors: readonly FieldError[]): ProblemError {
   const [first] = errors;
@@ -33,14 +33,23 @@ function invalid(errors: readonly FieldError[]): ProblemError {
   return new ProblemError("invalid_request", `${where} ${first?.message ?? "is not valid"}${more}`, { errors });
 }
 
+/** Uniformly one of the seeds that upstream takes. */
+function drawnSeed(): number {
+  const [drawn = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return drawn % (MAX_SEED + 1);
+}
+
 function requestOf(submit: TextSubmit, model: ModelFacts, config: Config): Omit<JobRequest, "images"> {
   return {
     prompt: submit.prompt,
     negativePrompt: submit.negativePrompt ?? null,
     size: submit.size ?? null,
     n: submit.n ?? model.defaultN,
-    seed: submit.seed ?? null,
+    // Drawn here and not upstream, so that every result can be made again.
+    seed: submit.seed ?? (model.supports.seed ? drawnSeed() : null),
     promptExtend: submit.promptExtend ?? null,
+    promptExtendMode: submit.promptExtendMode ?? null,
+    thinking: submit.thinking ?? null,
     watermark: submit.watermark ?? null,
     priority: submit.priority ?? "normal",
     maxAttempts: submit.maxAttempts ?? config.maxAttempts,
@@ -66,12 +75,18 @@ function withModelRules(
   });
 }
 
+/** Some clients ask for the newest snapshot by name: `qwen-image-max-latest` is what the vendor calls `qwen-image-max`. */
+function knownName(model: string): string {
+  const plain = model.replace(/-latest$/, "");
+  return modelFor(model) === null && modelFor(plain) !== null ? plain : model;
+}
+
 /** The submission with every default filled in, or a problem that names each field that is wrong. */
 export function checkSubmission(workflow: Workflow, found: Found, config: Config): CheckedSubmission {
   const normal = normaliseSubmit(workflow, found);
   if (!normal.ok) throw invalid(withModelRules(normal, config.models[workflow]));
   const { submit, pointerOf } = normal;
-  const name = submit.model ?? config.models[workflow];
+  const name = knownName(submit.model ?? config.models[workflow]);
   const model = modelFor(name);
   if (model === null) {
     throw invalid([
@@ -86,7 +101,6 @@ export function checkSubmission(workflow: Workflow, found: Found, config: Config
   if (checked.errors.length > 0) {
     throw invalid(checked.errors.map(({ path, message }) => ({ path: pointerOf(path), message })));
   }
-  const { warnings } = checked;
   return {
     workflow,
     model: name,
@@ -94,7 +108,7 @@ export function checkSubmission(workflow: Workflow, found: Found, config: Config
     leftOut: FILLED_IN.filter((field) => submit[field] === undefined),
     sources: submit.images,
     metadata: submit.metadata ?? {},
-    warnings,
+    warnings: [...normal.warnings, ...checked.warnings],
     pointerOf,
   };
 }

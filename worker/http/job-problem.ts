@@ -1,6 +1,7 @@
 import type { JobRefusal } from "../job/contract.ts";
 import { jobNotFound } from "./job-id.ts";
 import { ProblemError } from "./problem.ts";
+import { uploadTimedOut } from "./uploads.ts";
 
 /** Why an object refused, as a problem. */
 export function jobProblem(refusal: JobRefusal): ProblemError {
@@ -28,6 +29,8 @@ export function jobProblem(refusal: JobRefusal): ProblemError {
           headers: { Link: '</api/docs#idempotency>; rel="describedby"' },
         },
       );
+    case "upload_timed_out":
+      return uploadTimedOut();
     case "image_not_found":
       return new ProblemError("image_not_found", "The job has no image of this number.");
     default:

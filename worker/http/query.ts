@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { didYouMean } from "./core/field-spellings.ts";
 import { MAX_ERRORS } from "./core/given-fields.ts";
+import { didYouMean } from "./core/submit-fields.ts";
 import type { HttpContext } from "./http-env.ts";
 import { ProblemError } from "./problem.ts";
 

@@ -11,9 +11,12 @@ import { answersJson, jsonAnswer } from "./json-answer.ts";
 import { noQuery } from "./openapi/parameters.ts";
 import { ProblemError } from "./problem.ts";
 import { queryCheck } from "./query.ts";
-import { smallBodyLimit } from "./submit-body.ts";
+import { parseJson, smallBody } from "./submit-body.ts";
 
 const checkQuery = queryCheck(noQuery);
+
+/** More than any token, and far less than would hurt. */
+const MAX_SESSION_BODY_BYTES = 16 * 1024;
 
 const TokenBody = z.strictObject({ token: z.string().min(1).max(1000) });
 
@@ -35,10 +38,8 @@ async function givenToken(c: HttpContext): Promise<string | null> {
       headers: { "Accept-Post": "application/json" },
     });
   }
-  const given: unknown = await c.req.json().catch(() => {
-    throw new ProblemError("malformed_json", "The body is not JSON.");
-  });
-  const body = TokenBody.safeParse(given);
+  const text = new TextDecoder().decode(await smallBody(c, MAX_SESSION_BODY_BYTES));
+  const body = TokenBody.safeParse(parseJson(text));
   if (body.success) return body.data.token;
   const errors = [{ path: "/token", message: "is required: {token} is all that the body holds" }];
   throw new ProblemError("invalid_request", 'The body must be {"token": "…"}.', { errors });
@@ -55,7 +56,7 @@ export const sessionRoutes = new Hono<HttpEnv>()
         : { client: asker.client, role: "client", clients: [asker.client] };
     return jsonAnswer(c, identity);
   })
-  .post(paths.session, answersJson, smallBodyLimit, async (c) => {
+  .post(paths.session, answersJson, async (c) => {
     refuseForeignPage(c);
     checkQuery(c);
     if (c.get("config").authMode === "open") {

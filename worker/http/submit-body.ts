@@ -1,100 +1,248 @@
-import type { MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
+import {
+  MaxFileSizeExceededError,
+  MaxPartsExceededError,
+  MaxTotalSizeExceededError,
+  MultipartParseError,
+  MultipartParser,
+  type MultipartPart,
+} from "@remix-run/multipart-parser";
 import type { Workflow } from "../../schemas/paths.ts";
-import { MAX_BODY_BYTES } from "../../schemas/submit.ts";
-import { formFields } from "./core/form-fields.ts";
-import type { Found } from "./core/given-fields.ts";
-import { jsonFields } from "./core/normalise-submit.ts";
-import type { HttpContext, HttpEnv } from "./http-env.ts";
+import { MAX_BODY_BYTES, MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
+import { byteChunks } from "../byte-chunks.ts";
+import { notBase64, tooLarge } from "../results/input-image.ts";
+import { type FormPart, type Found, formFields, jsonFields } from "./core/given-fields.ts";
+import { JsonImages, type TakenImage } from "./core/json-images.ts";
+import type { HttpContext } from "./http-env.ts";
 import { ProblemError } from "./problem.ts";
+import type { Upload, Uploads } from "./uploads.ts";
 
 /** The longest prompts, twice, in the widest characters, with room for metadata. */
-const MAX_TEXT_BODY_BYTES = 1024 * 1024;
+const MAX_TEXT_BYTES = 1024 * 1024;
+/** A body that is no larger, and holds no image, is read at once. */
+const SMALL_BODY_BYTES = 64 * 1024;
+const CHUNK_BYTES = 64 * 1024;
+/** Every field there is, each image, and some too many to be named one by one. */
+const MAX_FORM_PARTS = 100;
+/** A file is read so far, to say of one that is too large which it is. */
+const MAX_READ_FILE_BYTES = 2 * MAX_IMAGE_BYTES;
 
-/** More than any token, and far less than would hurt. */
-const MAX_SMALL_BODY_BYTES = 16 * 1024;
-
-function sizeText(bytes: number): string {
-  return bytes >= 1024 * 1024 ? `${Math.round(bytes / 1024 / 1024)} MB` : `${Math.round(bytes / 1024)} KB`;
+function sizeWords(bytes: number): string {
+  return bytes >= 1_000_000 ? `${Math.floor(bytes / 1_000_000)} MB` : `${Math.floor(bytes / 1000)} KB`;
 }
 
-/** A body whose connection broke, or that is no HTTP, is its sender's doing and no failure of ours. */
+/** The problem of a body that is larger than `maxBytes`. */
+export function bodyTooLarge(what: string, maxBytes: number): ProblemError {
+  return new ProblemError("body_too_large", `A body of ${what} may have ${sizeWords(maxBytes)} at most.`);
+}
+
+/** A body whose connection broke, or that is no HTTP, is its sender's fault and no failure of ours. */
 function brokenBody(): ProblemError {
   return new ProblemError("malformed_body", "The body broke off before its end.");
 }
 
-/** What is declared too large is not read at all. */
-function bodyLimitOf(what: string, maxSize: number): MiddlewareHandler<HttpEnv> {
-  const limit = bodyLimit({
-    maxSize,
-    onError: () => {
-      throw new ProblemError("body_too_large", `A body of ${what} may have ${sizeText(maxSize)} at most.`);
-    },
-  });
-  return async (c, next) => {
-    // Apart from `next`, so that whatever else is thrown came from the reading.
-    await limit(c, async () => undefined).catch((error: unknown) => {
-      throw error instanceof ProblemError ? error : brokenBody();
+/** The length that the body is declared to have; null when it is sent in chunks. */
+function declaredBytes(c: HttpContext): number | null {
+  const length = c.req.header("content-length");
+  return length === undefined || !/^\d{1,15}$/.test(length) ? null : Number(length);
+}
+
+/** The body chunk by chunk. One that is declared too large is not read at all, and one that becomes so no further. */
+export async function* bodyChunks(
+  c: HttpContext,
+  what: string,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
+  const { body } = c.req.raw;
+  if ((declaredBytes(c) ?? 0) > maxBytes) throw bodyTooLarge(what, maxBytes);
+  if (body === null) return;
+  const chunks = byteChunks(body, CHUNK_BYTES, new AbortController().signal);
+  let bytes = 0;
+  for (;;) {
+    const next = await chunks.next().catch(() => {
+      throw brokenBody();
     });
-    await next();
-  };
-}
-
-/** Refuses a body that is larger than anything this workflow could need. */
-export function submitBodyLimit(workflow: Workflow) {
-  return bodyLimitOf(workflow, workflow === "image-from-text" ? MAX_TEXT_BODY_BYTES : MAX_BODY_BYTES);
-}
-
-/** For the few other routes that read a body. */
-export const smallBodyLimit = bodyLimitOf("this route", MAX_SMALL_BODY_BYTES);
-
-async function readJson(c: HttpContext): Promise<Found> {
-  const bytes = await c.req.raw.arrayBuffer().catch(() => {
-    throw brokenBody();
-  });
-  if (bytes.byteLength === 0) throw new ProblemError("malformed_json", "The body is empty.");
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
-  } catch {
-    throw new ProblemError("malformed_json", "The body is not UTF-8.");
+    if (next.done) return;
+    bytes += next.value.byteLength;
+    if (bytes > maxBytes) {
+      await chunks.return();
+      throw bodyTooLarge(what, maxBytes);
+    }
+    yield next.value;
   }
+}
+
+/** The whole body of a route that takes small ones. */
+export async function smallBody(c: HttpContext, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of bodyChunks(c, "this route", maxBytes)) chunks.push(chunk);
+  return joined(chunks);
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const [only] = chunks;
+  if (only !== undefined && chunks.length === 1) return only as Uint8Array<ArrayBuffer>;
+  const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0));
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return whole;
+}
+
+/** JSON, with `revive` applied to each text in it. V8 quotes the text around a mistake, which has no place in an answer. */
+export function parseJson(text: string, revive: ((value: unknown) => unknown) | null = null): unknown {
+  if (text === "") throw new ProblemError("malformed_json", "The body is empty.");
   try {
-    return jsonFields(JSON.parse(text));
+    return revive === null ? JSON.parse(text) : JSON.parse(text, (_key, value: unknown) => revive(value));
   } catch (error) {
-    // V8 quotes the text around the mistake; an image's base64 or a prompt has no place in an answer.
-    const where = /position \d+( \(line \d+ column \d+\))?/.exec(String(error))?.[0];
+    const where = revive === null ? /position \d+( \(line \d+ column \d+\))?/.exec(String(error))?.[0] : undefined;
     throw new ProblemError("malformed_json", `The body is not JSON${where === undefined ? "" : `: see ${where}`}.`);
   }
 }
 
-async function readForm(c: HttpContext): Promise<Found> {
-  let form: FormData;
+function decodeUtf8(decode: () => string): string {
   try {
-    form = await c.req.raw.formData();
+    return decode();
   } catch {
-    throw new ProblemError(
-      "malformed_body",
-      "The body is not the multipart/form-data that its Content-Type announces.",
-    );
+    throw new ProblemError("malformed_json", "The body is not UTF-8.");
   }
-  return formFields(form);
 }
 
-/** The fields of a submission's body, JSON or form. */
-export async function readSubmitFields(c: HttpContext): Promise<Found> {
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+/** What every data URL in base64 holds. */
+const BASE64_MARK = new TextEncoder().encode(";base64,");
+
+function mayHoldImages(bytes: Uint8Array): boolean {
+  for (let at = bytes.indexOf(BASE64_MARK[0] ?? 0); at >= 0; at = bytes.indexOf(BASE64_MARK[0] ?? 0, at + 1)) {
+    if (BASE64_MARK.every((byte, index) => bytes[at + index] === byte)) return true;
+  }
+  return false;
+}
+
+/** One JSON body. Its images are taken out of it while it streams in, so that one at a time is in memory. */
+async function readJson(c: HttpContext, workflow: Workflow, maxBytes: number, uploads: Uploads): Promise<Found> {
+  const declared = declaredBytes(c);
+  const chunks = bodyChunks(c, workflow, maxBytes);
+  const held: Uint8Array<ArrayBuffer>[] = [];
+  if (declared !== null && declared <= SMALL_BODY_BYTES) {
+    for await (const chunk of chunks) held.push(chunk);
+    const bytes = joined(held);
+    if (!mayHoldImages(bytes)) return jsonFields(workflow, parseJson(decodeUtf8(() => utf8.decode(bytes))));
+    held.splice(0, held.length, bytes);
+  }
+  const nonce = crypto.randomUUID();
+  const expectedBytes = declared === null ? null : Math.ceil((declared / 4) * 3);
+  const taken: Upload[] = [];
+  const json = new JsonImages({
+    markOf: (index) => `${nonce}/${index}`,
+    maxImageBytes: MAX_IMAGE_BYTES,
+    maxTextBytes: MAX_TEXT_BYTES,
+    expectedBytes,
+  });
+  const add = async (chunk: Uint8Array<ArrayBuffer>) => {
+    for (const image of json.add(chunk)) {
+      if (image === "text_too_large") throw bodyTooLarge("text beside images", MAX_TEXT_BYTES);
+      taken.push(await takeImage(uploads, image));
+    }
+  };
+  for (const chunk of held) await add(chunk);
+  for await (const chunk of chunks) await add(chunk);
+  const text = decodeUtf8(() => json.text());
+  if (taken.length === 0) return jsonFields(workflow, parseJson(text));
+  const revive = (value: unknown) => {
+    if (typeof value !== "string" || !value.startsWith(nonce)) return value;
+    return taken[Number(value.slice(nonce.length + 1))] ?? value;
+  };
+  return jsonFields(workflow, parseJson(text, revive));
+}
+
+async function takeImage(uploads: Uploads, image: TakenImage): Promise<Upload> {
+  if (image.ok) return await uploads.take(image.bytes);
+  return uploads.refused(image.code === "too_large" ? tooLarge(null) : notBase64());
+}
+
+/** One form. Its files are checked and stored as they come, one at a time. */
+async function readForm(c: HttpContext, workflow: Workflow, boundary: string, uploads: Uploads): Promise<Found> {
+  const parser = new MultipartParser(boundary, {
+    maxParts: MAX_FORM_PARTS,
+    maxFileSize: MAX_READ_FILE_BYTES,
+    maxTotalSize: MAX_BODY_BYTES,
+  });
+  const parts: FormPart[] = [];
+  let isWhole = false;
+  try {
+    for await (const chunk of bodyChunks(c, workflow, MAX_BODY_BYTES)) {
+      // What follows the last boundary is of no form; the parser takes it for a mistake.
+      if (isWhole) continue;
+      for (const part of parser.write(chunk)) parts.push(await formPart(part, uploads));
+      isWhole = isFinished(parser);
+    }
+  } catch (error) {
+    throw formProblem(error);
+  }
+  if (!isWhole) throw formProblem(new MultipartParseError("no end"));
+  return formFields(workflow, parts);
+}
+
+function isFinished(parser: MultipartParser): boolean {
+  try {
+    parser.finish();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function formPart(part: MultipartPart, uploads: Uploads): Promise<FormPart> {
+  const name = part.name ?? "";
+  // Some clients send a file without a name for it; no text has the type of an image.
+  if (!part.isFile && !/^image\//i.test(part.mediaType ?? "")) return [name, part.text];
+  if (part.size > MAX_IMAGE_BYTES) return [name, uploads.refused(tooLarge(part.size))];
+  return [name, await uploads.take(part.bytes as Uint8Array<ArrayBuffer>)];
+}
+
+function formProblem(error: unknown): Error {
+  if (error instanceof MaxFileSizeExceededError) {
+    return new ProblemError("image_too_large", `A part of the form has more than ${sizeWords(MAX_READ_FILE_BYTES)}.`);
+  }
+  if (error instanceof MaxTotalSizeExceededError) return bodyTooLarge("a form", MAX_BODY_BYTES);
+  if (error instanceof MaxPartsExceededError) {
+    return new ProblemError("malformed_body", `The form has more than ${MAX_FORM_PARTS} parts.`);
+  }
+  // A text that is not UTF-8 is a TypeError of its decoder.
+  if (error instanceof MultipartParseError || error instanceof TypeError) {
+    const detail = "The body is not the multipart/form-data that its Content-Type announces.";
+    return new ProblemError("malformed_body", detail);
+  }
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+/** The fields of a submission's body, JSON or form. Its images are stored in `uploads` on the way. */
+export async function readSubmitFields(c: HttpContext, workflow: Workflow, uploads: Uploads): Promise<Found> {
   const encoding = c.req.header("content-encoding");
   if (encoding !== undefined && encoding !== "identity") {
     throw new ProblemError(
       "unsupported_media_type",
       `Send the body as it is, not in Content-Encoding ${encoding.slice(0, 40)}.`,
-      // RFC 9110 15.5.16: what of encodings is taken.
+      // RFC 9110 15.5.16: the encodings that are taken.
       { headers: { "Accept-Encoding": "identity" } },
     );
   }
-  const mediaType = (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
-  if (mediaType === "application/json" || /^application\/[\w.-]+\+json$/.test(mediaType)) return await readJson(c);
-  if (mediaType === "multipart/form-data") return await readForm(c);
+  const contentType = c.req.header("content-type") ?? "";
+  const mediaType = contentType.split(";")[0]?.trim().toLowerCase() ?? "";
+  if (mediaType === "application/json" || /^application\/[\w.-]+\+json$/.test(mediaType)) {
+    const maxBytes = workflow === "image-from-text" ? MAX_TEXT_BYTES : MAX_BODY_BYTES;
+    return await readJson(c, workflow, maxBytes, uploads);
+  }
+  if (mediaType === "multipart/form-data") {
+    const [, quoted, plain] = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType) ?? [];
+    const boundary = quoted ?? plain;
+    if (boundary === undefined) {
+      throw new ProblemError("malformed_body", "The Content-Type multipart/form-data names no boundary.");
+    }
+    return await readForm(c, workflow, boundary, uploads);
+  }
   const given = mediaType === "" ? "No Content-Type was sent" : `The Content-Type is ${mediaType.slice(0, 80)}`;
   const curl =
     mediaType === "application/x-www-form-urlencoded" ? " With curl: --json '{…}', or -F for each field." : "";

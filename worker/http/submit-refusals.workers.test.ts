@@ -1,4 +1,4 @@
-import { createExecutionContext, listDurableObjectIds } from "cloudflare:test";
+import { createExecutionContext, listDurableObjectIds, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import { Problem, type ProblemCode } from "../../schemas/problem.ts";
@@ -52,9 +52,18 @@ const ELEVEN_MB = 11 * 1024 * 1024;
 
 type Case = [name: string, ask: () => Promise<Response>, status: number, code: ProblemCode, path: string | null];
 
+/** No object of a refused submission holds anything: what it was told to expect is removed beside the answer. */
+async function storedRows(): Promise<number> {
+  let rows = 0;
+  for (const id of await listDurableObjectIds(env.JOBS)) {
+    rows += await runInDurableObject(env.JOBS.get(id), (_object, { storage }) => [...storage.kv.list()].length);
+  }
+  return rows;
+}
+
 afterEach(async () => {
-  expect(await listDurableObjectIds(env.JOBS)).toEqual([]);
-  expect((await env.RESULTS.list()).objects).toEqual([]);
+  await expect.poll(async () => (await env.RESULTS.list()).objects).toEqual([]);
+  await expect.poll(storedRows).toBe(0);
 });
 
 describe("a bad submission gets its own problem, and nothing is stored for it", () => {
@@ -141,16 +150,23 @@ describe("a bad submission gets its own problem, and nothing is stored for it", 
     ],
     ["a text of 2 MB", () => json(TEXT, { prompt: "a".repeat(2 * 1024 * 1024) }), 413, "body_too_large", null],
     [
-      "a body of 43 MB",
-      () => json(REFERENCE, { prompt: "a", images: ["a".repeat(43 * 1024 * 1024)] }),
+      "a text of 2 MB beside an image",
+      () => json(REFERENCE, { prompt: "a".repeat(2 * 1024 * 1024), images: [dataUrl(PNG)] }),
+      413,
+      "body_too_large",
+      null,
+    ],
+    [
+      "a body that is declared larger than the platform takes",
+      () => submit(REFERENCE, "{}", { "content-type": "application/json", "content-length": "100000001" }),
       413,
       "body_too_large",
       null,
     ],
     ["no image", () => json(REFERENCE, { prompt: "a" }), 400, "invalid_request", "/images"],
     [
-      "four images",
-      () => json(REFERENCE, { prompt: "a", images: Array(4).fill("https://example.com/a.png") }),
+      "eleven images",
+      () => json(REFERENCE, { prompt: "a", images: Array(11).fill("https://example.com/a.png") }),
       400,
       "invalid_request",
       "/images",
@@ -168,6 +184,55 @@ describe("a bad submission gets its own problem, and nothing is stored for it", 
       400,
       "invalid_request",
       "/image/0",
+    ],
+    [
+      "four images of a model that takes three",
+      () => json(REFERENCE, { prompt: "a", images: Array(4).fill("https://example.com/a.png") }),
+      400,
+      "invalid_request",
+      "/images",
+    ],
+    [
+      "an image of 25 MB, as file",
+      () => form({ prompt: "a", image: new Blob([withHead(25 * 1024 * 1024)]) }),
+      413,
+      "image_too_large",
+      null,
+    ],
+    [
+      "an image where the prompt belongs",
+      () => json(REFERENCE, { prompt: dataUrl(PNG), images: ["https://example.com/a.png"] }),
+      400,
+      "invalid_request",
+      "/prompt",
+    ],
+    [
+      "a good image before a wrong field",
+      () => form({ image: new Blob([PNG]), prompt: "a", n: "two" }),
+      400,
+      "invalid_request",
+      "/n",
+    ],
+    [
+      "a good image in a text workflow",
+      () => json(TEXT, { prompt: "a", images: [dataUrl(PNG)] }),
+      400,
+      "invalid_request",
+      "/images",
+    ],
+    [
+      "an address in a private network",
+      () => json(REFERENCE, { prompt: "a", image: "http://169.254.169.254/latest/meta-data" }),
+      400,
+      "invalid_request",
+      "/image",
+    ],
+    [
+      "an image of a job that there is not",
+      () => json(REFERENCE, { prompt: "a", images: [`${ORIGIN}/api/jobs/job_000000000000000000000/images/0`] }),
+      400,
+      "invalid_request",
+      "/images/0",
     ],
     [
       "an image of 11 MB, as data URL",

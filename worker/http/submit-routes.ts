@@ -1,5 +1,8 @@
 import { Hono } from "hono";
+import type { InputImage, Warning } from "../../schemas/job.ts";
 import { paths, type Workflow } from "../../schemas/paths.ts";
+import { within } from "../bounds.ts";
+import { isLoopback } from "../env.ts";
 import type { JobView, Submission } from "../job/contract.ts";
 import { newCatalogEntry } from "../job/core/job-view.ts";
 import { jobStub } from "../stubs.ts";
@@ -7,9 +10,9 @@ import { requireAsker, submitterOf } from "./asker.ts";
 import { tellCatalog } from "./catalog-news.ts";
 import { type CheckedSubmission, checkSubmission } from "./checked-submission.ts";
 import { readIdempotencyKey } from "./core/idempotency-key.ts";
+import { parseImageAddress } from "./core/image-address.ts";
 import { preferredWaitSeconds } from "./core/prefer.ts";
-import { type HttpContext, type HttpEnv, originOf } from "./http-env.ts";
-import { discardInputs, type InputFile, type ReadInputs, readInputs, storeInputs } from "./input-images.ts";
+import { type HttpContext, type HttpEnv, originOf, requestOrigin } from "./http-env.ts";
 import { jobAnswer } from "./job-answer.ts";
 import { newJobId } from "./job-id.ts";
 import { jobProblem } from "./job-problem.ts";
@@ -18,11 +21,15 @@ import { clientQuery } from "./openapi/parameters.ts";
 import { returnPending, takePending, tooManyPending } from "./pending-allowance.ts";
 import { ProblemError } from "./problem.ts";
 import { queryCheck } from "./query.ts";
-import { readSubmitFields, submitBodyLimit } from "./submit-body.ts";
+import { readSubmitFields } from "./submit-body.ts";
 import { brakeSubmissions } from "./submit-brake.ts";
+import { imageProblem, keyUsedUp, MAX_GENERATIONS, Upload, Uploads, uploadedImage } from "./uploads.ts";
 
-/** How often the job of one key may have been deleted and submitted again. */
-const MAX_GENERATIONS = 100;
+const SUBMIT_BOUND_MS = 10_000;
+/** After a submission that failed it is repeated after each of these. */
+const SUBMIT_AGAIN_MS = [200, 800] as const;
+/** What a wait may take longer than it was asked for: its answer's way back. */
+const WAIT_SLACK_MS = 300;
 
 const checkQuery = queryCheck(clientQuery);
 
@@ -38,44 +45,92 @@ function idempotencyKeyOf(c: HttpContext): string | null {
   throw new ProblemError("invalid_idempotency_key", `The Idempotency-Key ${read.message}.`, { errors });
 }
 
-/** Submits to one object, with its uploads stored before; they are removed again when it refuses. */
-async function storeAndSubmit(c: HttpContext, submission: Submission, files: readonly InputFile[]) {
-  if (files.length > 0) await storeInputs(c.env.RESULTS, submission.id, files);
-  const answer = await jobStub(c.env, submission.id).submit(submission, true);
-  if (!answer.ok) await discardInputs(c.env, submission, files, answer);
-  return answer;
+/** What a submission's images turned out to be. */
+interface Inputs {
+  readonly images: readonly InputImage[];
+  readonly warnings: readonly Warning[];
 }
 
-/** As `storeAndSubmit`, carried through once it has begun. */
-async function submitTo(c: HttpContext, submission: Submission, files: readonly InputFile[]) {
-  const submitted = storeAndSubmit(c, submission, files);
-  // A client that hangs up ends its request where it stands: its uploads would be left without their job.
-  if (files.length > 0) c.executionCtx.waitUntil(submitted.catch(() => undefined));
-  return await submitted;
+/** Judges each image: an address as such, one of our own by its stored bytes, an upload by what was found in it. */
+async function inputsOf(c: HttpContext, { sources, pointerOf }: CheckedSubmission, uploads: Uploads): Promise<Inputs> {
+  const { baseUrl } = c.get("config");
+  const rules = { ownOrigins: [requestOrigin(c), originOf(c)], allowLoopback: isLoopback(new URL(baseUrl).hostname) };
+  const images: InputImage[] = [];
+  const warnings: Warning[] = [];
+  for (const [index, source] of sources.entries()) {
+    const path = pointerOf(`/images/${index}`);
+    let upload = source instanceof Upload ? source : null;
+    if (typeof source === "string") {
+      const address = parseImageAddress(source, rules);
+      if (address.kind === "wrong") throw imageProblem("invalid_request", path, address.message);
+      if (address.kind === "url") {
+        images.push({ kind: "url", url: address.url });
+        continue;
+      }
+      upload = await uploads.takeOwn(address.image);
+    }
+    if (upload === null) throw imageProblem("invalid_request", path, "is no stored image of this client");
+    const checked = uploadedImage(upload, path);
+    images.push(checked.image);
+    warnings.push(...checked.warnings);
+  }
+  return { images, warnings };
 }
 
-/** The job of this submission: a new one, or the one that its key stands for. A key whose job is gone stands for the next. */
+/** Submits to one object. Repeated when the call fails: the object may have been reset, and the same submission is one job. */
+async function submitTo(c: HttpContext, submission: Submission) {
+  for (let failures = 0; ; failures++) {
+    try {
+      const answer = await within(SUBMIT_BOUND_MS, "the job", jobStub(c.env, submission.id).submit(submission, true));
+      // A replay of our own first call is no replay.
+      return answer.ok && failures > 0 && submission.idempotencyKey === null ? { ...answer, replayed: false } : answer;
+    } catch (error) {
+      if (failures === SUBMIT_AGAIN_MS.length) throw error;
+      console.error({ event: "submit_repeated", jobId: submission.id, error: String(error) });
+      await scheduler.wait(SUBMIT_AGAIN_MS[failures] ?? 0);
+    }
+  }
+}
+
+/** The job of this submission: a new one, or the one of its key. A key whose job is gone makes the next one. */
 async function place(
   c: HttpContext,
   client: string,
   key: string | null,
   checked: CheckedSubmission,
-  inputs: ReadInputs,
+  { images, warnings }: Inputs,
+  uploads: Uploads,
 ): Promise<Placed> {
   const { workflow, model, leftOut, metadata } = checked;
-  const request = { ...checked.request, images: [...inputs.images] };
-  const warnings = [...checked.warnings, ...inputs.warnings];
-  for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
-    const id = newJobId(client, key, generation);
-    const submission = { id, client, workflow, model, request, leftOut, metadata, warnings, idempotencyKey: key };
-    const answer = await submitTo(c, submission, inputs.files);
+  const { target } = uploads;
+  for (let generation = target?.generation ?? 0; generation < MAX_GENERATIONS; generation++) {
+    const submission: Submission = {
+      id: target?.id ?? newJobId(client, key, generation),
+      client,
+      workflow,
+      model,
+      request: { ...checked.request, images: [...images] },
+      leftOut,
+      metadata,
+      warnings: [...checked.warnings, ...warnings],
+      idempotencyKey: key,
+      ...(target === null ? {} : { uploadsUntilMs: target.untilMs }),
+    };
+    const answer = await submitTo(c, submission);
     if (answer.ok) {
       if (!answer.replayed) tellCatalog(c, client, newCatalogEntry(answer.view));
       return answer;
     }
     if (answer.code !== "job_gone") throw jobProblem(answer);
+    // Its images were not stored again, or went with it.
+    if (target !== null) throw deletedMeanwhile();
   }
-  throw new ProblemError("job_gone", "The jobs of this Idempotency-Key were deleted too often; use a new key.");
+  throw keyUsedUp();
+}
+
+function deletedMeanwhile(): ProblemError {
+  const detail = "The job of this Idempotency-Key was deleted while its images came; send the request again.";
+  return new ProblemError("overloaded", detail, { headers: { "Retry-After": "1" } });
 }
 
 /** Whether the key stands for a job, so that a repetition is answered even at the limit. One that is gone stands for none. */
@@ -89,17 +144,52 @@ async function isKnownKey(c: HttpContext, client: string, key: string | null): P
 }
 
 /** As `place`, within the client's limit on unfinished jobs. */
-async function placeWithinLimit(c: HttpContext, client: string, key: string | null, checked: CheckedSubmission) {
-  const inputs = await readInputs(checked);
+async function placeWithinLimit(
+  c: HttpContext,
+  client: string,
+  key: string | null,
+  checked: CheckedSubmission,
+  uploads: Uploads,
+) {
+  const inputs = await inputsOf(c, checked, uploads);
   const taken = await takePending(c, client);
   if (taken === null && !(await isKnownKey(c, client, key))) throw tooManyPending(c.get("config").maxPendingJobs);
   let isNew = false;
   try {
-    const placed = await place(c, client, key, checked, inputs);
+    const placed = await place(c, client, key, checked, inputs, uploads);
     isNew = !placed.replayed;
     return placed;
   } finally {
     if (taken !== null && !isNew) returnPending(taken);
+  }
+}
+
+/** Reads, checks and places a submission. What it has stored is removed when no job comes of it. */
+async function placeFromBody(c: HttpContext, workflow: Workflow, client: string, key: string | null): Promise<Placed> {
+  const uploads = new Uploads(c, client, key);
+  try {
+    const checked = checkSubmission(workflow, await readSubmitFields(c, workflow, uploads), c.get("config"));
+    const placing = placeWithinLimit(c, client, key, checked, uploads);
+    // A client that hangs up ends its request where it stands; its images are stored, so the submission is carried through.
+    if (uploads.target !== null) c.executionCtx.waitUntil(placing.catch(() => undefined));
+    return await placing;
+  } catch (error) {
+    uploads.drop();
+    throw error;
+  }
+}
+
+/** The job once it is done, for `Prefer: wait`. It is stored: no failure of waiting is an error, and the job as it was placed is shown. */
+async function waited(c: HttpContext, client: string, placed: JobView, leftMs: number): Promise<JobView> {
+  if (placed.done || leftMs <= 0) return placed;
+  try {
+    const waiting = jobStub(c.env, placed.id).wait(client, null, leftMs);
+    const answer = await within(leftMs + WAIT_SLACK_MS, "the job", waiting);
+    // Deleted meanwhile: it was accepted all the same.
+    return answer.ok ? answer.view : placed;
+  } catch (error) {
+    console.error({ event: "wait_failed", jobId: placed.id, error: String(error) });
+    return placed;
   }
 }
 
@@ -109,27 +199,17 @@ async function submit(c: HttpContext, workflow: Workflow): Promise<Response> {
   checkQuery(c);
   const key = idempotencyKeyOf(c);
   brakeSubmissions(c, client);
-  const checked = checkSubmission(workflow, await readSubmitFields(c), c.get("config"));
-  const { view: placed, replayed } = await placeWithinLimit(c, client, key, checked);
+  const { view: placed, replayed } = await placeFromBody(c, workflow, client, key);
   const headers: Record<string, string> = { Location: `${originOf(c)}${paths.job(placed.id)}` };
   if (replayed) headers["Idempotency-Replayed"] = "true";
   const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
-  let view = placed;
-  if (waitSeconds !== null) {
-    headers["Preference-Applied"] = `wait=${waitSeconds}`;
-    const leftMs = receivedAtMs + waitSeconds * 1000 - Date.now();
-    const waited = view.done || leftMs <= 0 ? null : await jobStub(c.env, view.id).wait(client, null, leftMs);
-    // Deleted while we waited: it was taken all the same.
-    if (waited?.ok === true) view = waited.view;
-  }
+  if (waitSeconds === null) return jobAnswer(c, placed, { status: placed.done ? 200 : 202, headers });
+  headers["Preference-Applied"] = `wait=${waitSeconds}`;
+  const view = await waited(c, client, placed, receivedAtMs + waitSeconds * 1000 - Date.now());
   return jobAnswer(c, view, { status: view.done ? 200 : 202, headers });
 }
 
 /** A submission is answered once its job is stored: what got a 202 is never lost. */
 export const submitRoutes = new Hono<HttpEnv>()
-  .post(paths.workflow("image-from-text"), answersJson, submitBodyLimit("image-from-text"), (c) =>
-    submit(c, "image-from-text"),
-  )
-  .post(paths.workflow("image-from-reference"), answersJson, submitBodyLimit("image-from-reference"), (c) =>
-    submit(c, "image-from-reference"),
-  );
+  .post(paths.workflow("image-from-text"), answersJson, (c) => submit(c, "image-from-text"))
+  .post(paths.workflow("image-from-reference"), answersJson, (c) => submit(c, "image-from-reference"));

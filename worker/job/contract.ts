@@ -7,7 +7,7 @@ import type { Lease, Place } from "../lane/contract.ts";
 export type Viewer = string | null;
 
 /** What a deployment's settings or its model table fill in where a client says nothing. */
-export type LeftOut = "model" | "n" | "maxAttempts" | "deadlineSeconds";
+export type LeftOut = "model" | "n" | "seed" | "maxAttempts" | "deadlineSeconds";
 
 /** Everything a job is made of; checked before it comes here. Uploaded images are in R2 already. */
 export interface Submission {
@@ -21,6 +21,8 @@ export interface Submission {
   readonly metadata: Metadata;
   readonly warnings: readonly Warning[];
   readonly idempotencyKey: string | null;
+  /** Of a submission with uploads: until when they are kept without it. A later submission is refused: they may be gone. */
+  readonly uploadsUntilMs?: number;
 }
 
 /** The public job without what depends on who asks and from where: links and image addresses. */
@@ -55,12 +57,21 @@ export type JobRefusal =
   | { readonly ok: false; readonly code: "job_finished"; readonly status: string }
   | { readonly ok: false; readonly code: "job_not_finished"; readonly status: string }
   | { readonly ok: false; readonly code: "idempotency_key_reused"; readonly fields: readonly string[] }
-  | { readonly ok: false; readonly code: "image_not_found" };
+  | { readonly ok: false; readonly code: "image_not_found" }
+  | { readonly ok: false; readonly code: "upload_timed_out" };
 
 export type JobAnswer<T> = ({ readonly ok: true } & T) | JobRefusal;
 
 /** What the object of a job can be asked. `fetch` takes the WebSocket upgrade and the SSE stream; see `watch/watch-request.ts`. */
 export interface JobRpc {
+  /**
+   * Before the first upload of a submission is stored under this id. `new`: uploads under it are kept until `untilMs`, and
+   * removed soon after when no submission came. `exists`, `gone`: there is, or was, a job of this id; nothing is expected.
+   * `holder` names the request, and no other.
+   */
+  expectUploads(holder: string, untilMs: number): Promise<"new" | "exists" | "gone">;
+  /** No submission of this holder follows: what it stored is removed, unless another one is expected. Idempotent. */
+  dropUploads(holder: string): Promise<void>;
   /**
    * Stored before it answers. Whoever says `tellsCatalog` tells the client's catalog of a new job. The same submission again answers the same job with `replayed`; a tombstone
    * `job_gone`.

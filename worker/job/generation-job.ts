@@ -1,5 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
+import { MAX_DEADLINE_SECONDS } from "../../schemas/submit.ts";
 import type { Lease, Place } from "../lane/contract.ts";
+import { AwaitedUploads } from "./awaited-uploads.ts";
 import type { JobAnswer, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
 import { isFinal, type JobRecord } from "./core/job-record.ts";
 import { differingFields } from "./core/same-request.ts";
@@ -10,10 +12,15 @@ import { JobEngine } from "./job-engine.ts";
 export class GenerationJob extends DurableObject<Env> implements JobRpc {
   readonly #engine = new JobEngine(this.ctx, this.env);
   readonly #display = new JobDisplay(this.env);
+  readonly #uploads = new AwaitedUploads(this.ctx.storage, this.env.RESULTS, this.ctx.id.name ?? "");
 
   async submit(submission: Submission, tellsCatalog = false): Promise<JobAnswer<{ view: JobView; replayed: boolean }>> {
     const known = this.#engine.store.load();
     if (known === null) {
+      if (submission.uploadsUntilMs !== undefined) {
+        if (Date.now() > submission.uploadsUntilMs) return { ok: false, code: "upload_timed_out" };
+        this.#uploads.taken();
+      }
       return { ok: true, view: this.#viewOf(this.#engine.create(submission, tellsCatalog)), replayed: false };
     }
     if (known.client !== submission.client) return { ok: false, code: "job_not_found" };
@@ -25,6 +32,22 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     if (fields.length > 0) return { ok: false, code: "idempotency_key_reused", fields };
     this.#engine.pumpOnce();
     return { ok: true, view: this.#viewOf(known), replayed: true };
+  }
+
+  async expectUploads(holder: string, untilMs: number): Promise<"new" | "exists" | "gone"> {
+    const known = this.#engine.store.load();
+    if (known === null) {
+      await this.#uploads.expect(holder, untilMs);
+      return "new";
+    }
+    if (known.kind === "job") return "exists";
+    // The deadline of the submission to come is not known yet.
+    this.#engine.outlast(MAX_DEADLINE_SECONDS);
+    return "gone";
+  }
+
+  async dropUploads(holder: string): Promise<void> {
+    if (this.#engine.store.load() === null) await this.#uploads.drop(holder);
   }
 
   async catalogMissed(seq: number): Promise<void> {
@@ -138,6 +161,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
 
   override async alarm(): Promise<void> {
     this.#engine.store.alarmFired();
+    if (this.#engine.store.load() === null) return await this.#uploads.alarm(Date.now());
     this.#engine.pump();
   }
 

@@ -16,12 +16,20 @@ const TAKEN = "taken are JPEG, PNG, WEBP, GIF, BMP and TIFF";
 /** Upstream's advice, not its rule: outside of it images are taken and may come out worse. */
 const ADVISED_SIDE = { min: 384, max: 3072 };
 
+/** An image above the bound, in bytes: rounded to MB, one that is a little too large would seem to be allowed. */
+export function tooLarge(bytes: number | null): InputCheck {
+  const most = `${MAX_IMAGE_BYTES.toLocaleString("en-US")} bytes (${MAX_IMAGE_BYTES / 1024 / 1024} MB)`;
+  const has = bytes === null ? "more bytes" : `${bytes.toLocaleString("en-US")} bytes`;
+  return { ok: false, code: "too_large", message: `has ${has}; at most ${most} are taken` };
+}
+
+export function notBase64(): InputCheck {
+  return { ok: false, code: "not_an_image", message: "is not base64" };
+}
+
 /** Checks an uploaded image by its bytes: neither its name nor its declared type is asked. */
 export async function checkInputImage(bytes: Uint8Array<ArrayBuffer>): Promise<InputCheck> {
-  if (bytes.byteLength > MAX_IMAGE_BYTES) {
-    const mb = (bytes.byteLength / 1024 / 1024).toFixed(1);
-    return { ok: false, code: "too_large", message: `has ${mb} MB; ${MAX_IMAGE_BYTES / 1024 / 1024} MB are taken` };
-  }
+  if (bytes.byteLength > MAX_IMAGE_BYTES) return tooLarge(bytes.byteLength);
   const head = readImageHead(bytes);
   if (head.kind === "foreign") {
     const message = `is ${head.looksLike}; ${TAKEN}`;

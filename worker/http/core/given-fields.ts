@@ -1,29 +1,35 @@
+/** Finds the fields of a submission in a body, JSON or form, wherever its client put them. Pure. */
+import type { Warning } from "../../../schemas/job.ts";
+import type { Workflow } from "../../../schemas/paths.ts";
 import type { FieldError } from "../../../schemas/problem.ts";
-import { didYouMean, type Field } from "./field-spellings.ts";
+import { givenWords } from "../../allowed-words.ts";
+import { BOOLEANS, didYouMean, type Field, formFieldOf, IGNORED_OPTIONS, NUMBERS, SPELLINGS } from "./submit-fields.ts";
 
 /** A field as the client gave it: `pointer` is the JSON Pointer of where. */
 export interface Given {
   readonly field: Field;
   readonly pointer: string;
   readonly value: unknown;
-  /** One of a list (an image of a message's content, or a part of a form): the pointer of the whole list. */
-  readonly itemOf?: string;
-  /** The only one of a list, given without the list: a `reference_image_url`. */
-  readonly only?: true;
+  /** An item of a list that the client wrote in pieces (a message's content, a form's parts): the pointer of the list. */
+  readonly list?: string;
 }
 
-/** Fields found in a body, and what of it is not one. */
+/** What is in a body. */
 export interface Found {
   readonly given: readonly Given[];
   readonly errors: readonly FieldError[];
+  readonly warnings: readonly Warning[];
   /** The pointer of an envelope's content, where a prompt or an image that is missing would have been. */
   readonly content?: string;
 }
 
-const MAX_NAME_CHARS = 64;
-
-/** More are not listed: whoever sends so many is not reading, and each costs a search for what was meant. */
+/** More are not listed: a client that is wrong so often reads no list, and each entry costs a search for what was meant. */
 export const MAX_ERRORS = 20;
+const MAX_NAME_CHARS = 64;
+/** One text and the images of any model, and a few too many to name one by one. */
+const MAX_CONTENT_ITEMS = 24;
+
+const NOTHING: Found = { given: [], errors: [], warnings: [] };
 
 /** One step of a JSON Pointer (RFC 6901); a very long name is cut. */
 export function pointerStep(name: string | number): string {
@@ -31,39 +37,175 @@ export function pointerStep(name: string | number): string {
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
-export function unknownField(pointer: string, name: string, known: Iterable<string>): FieldError {
-  const meant = didYouMean(name, known);
-  return { path: pointer, message: meant === null ? "unknown field" : `unknown field; did you mean ${meant}?` };
-}
-
-/** The fields of one object of the body, by the spellings that are known there. */
-export function fieldsOf(
-  object: Readonly<Record<string, unknown>>,
-  base: string,
-  spellings: ReadonlyMap<string, Field>,
-): Found {
-  const given: Given[] = [];
-  const errors: FieldError[] = [];
-  for (const [name, value] of Object.entries(object)) {
-    const pointer = `${base}${pointerStep(name)}`;
-    const field = spellings.get(name);
-    if (errors.length === MAX_ERRORS) break;
-    if (field === undefined) errors.push(unknownField(pointer, name, spellings.keys()));
-    else if (field === "images" && name !== "images") given.push({ field, pointer, value, only: true });
-    else given.push({ field, pointer, value });
-  }
-  return { given, errors };
-}
-
-/** Several findings as one. */
-export function allFound(...parts: readonly Found[]): Found {
+function allFound(...parts: readonly Found[]): Found {
   const content = parts.find((part) => part.content !== undefined)?.content;
   return {
     given: parts.flatMap((part) => part.given),
     errors: parts.flatMap((part) => part.errors),
+    warnings: parts.flatMap((part) => part.warnings),
     ...(content === undefined ? {} : { content }),
   };
+}
+
+function wrong(path: string, message: string): Found {
+  return { ...NOTHING, errors: [{ path, message }] };
+}
+
+/** What is said of a name that means nothing in its place: a warning for a known option, else an error. */
+function unknownName(pointer: string, name: string, value: unknown, accepted: Iterable<string>): Found {
+  const option = IGNORED_OPTIONS.get(name);
+  if (option === undefined) {
+    const meant = didYouMean(name, accepted);
+    return wrong(pointer, meant === null ? "unknown field" : `unknown field; did you mean ${meant}?`);
+  }
+  if (value === null || value === "") return NOTHING;
+  // A form gives every value as text.
+  const isHarmless = option.values?.some((harmless) => harmless === value || String(harmless) === value) ?? true;
+  if (!isHarmless) return wrong(pointer, `asks for what is not done here (${option.because}); leave it out`);
+  return { ...NOTHING, warnings: [{ code: "option_ignored", message: `${name} is ignored: ${option.because}` }] };
+}
+
+/** The names that are accepted in a place: no images where the workflow takes none. */
+function acceptedNames(workflow: Workflow, spellings: ReadonlyMap<string, Field>): string[] {
+  const names = [...spellings].filter(([, field]) => field !== "images" || workflow === "image-from-reference");
+  return names.map(([name]) => name);
+}
+
+/** The fields of one object of a body, by the spellings that are accepted there. */
+function fieldsOf(
+  workflow: Workflow,
+  object: Readonly<Record<string, unknown>>,
+  base: string,
+  spellings: ReadonlyMap<string, Field>,
+): Found {
+  const parts: Found[] = [];
+  for (const [name, value] of Object.entries(object)) {
+    const pointer = `${base}${pointerStep(name)}`;
+    const field = spellings.get(name);
+    if (field !== undefined) parts.push({ ...NOTHING, given: [{ field, pointer, value }] });
+    else if (parts.filter(({ errors }) => errors.length > 0).length === MAX_ERRORS) break;
+    else parts.push(unknownName(pointer, name, value, acceptedNames(workflow, spellings)));
+  }
+  return allFound(...parts);
+}
+
+/** The kinds of a content item, and the field that each gives. */
+const ITEM_KINDS: Readonly<Record<string, Field>> = { text: "prompt", image: "images", image_url: "images" };
+
+/** One item of a message's content: `{text}`, `{image}` or OpenAI's `{image_url: {url}}`, with or without a `type`. */
+function contentItem(workflow: Workflow, item: unknown, content: string, index: number): Found {
+  const pointer = `${content}/${index}`;
+  if (!isRecord(item)) return wrong(pointer, "must be {text} or {image}");
+  const kinds = Object.keys(ITEM_KINDS).filter((kind) => item[kind] !== undefined && item[kind] !== null);
+  const names = workflow === "image-from-reference" ? ["text", "image"] : ["text"];
+  const unknown = Object.keys(item).filter((name) => name !== "type" && !Object.hasOwn(ITEM_KINDS, name));
+  const errors = unknown.flatMap((name) => unknownName(`${pointer}${pointerStep(name)}`, name, null, names).errors);
+  const [kind] = kinds;
+  if (kind === undefined || kinds.length > 1) {
+    const either = { path: pointer, message: "must have either text or image" };
+    return { ...NOTHING, errors: errors.length > 0 ? errors : [either] };
+  }
+  const { type } = item;
+  if (type !== undefined && type !== null && type !== kind) {
+    errors.push({ path: `${pointer}/type`, message: `says ${givenWords(type)}, but the item holds ${kind}` });
+  }
+  const field = ITEM_KINDS[kind] as Field;
+  const value = kind === "image_url" && isRecord(item.image_url) ? item.image_url.url : item[kind];
+  const list = field === "images" ? { list: content } : {};
+  return { ...NOTHING, given: [{ field, pointer: `${pointer}/${kind}`, value, ...list }], errors };
+}
+
+/** The fields of `input.messages`: one message of the user. */
+function messagesOf(workflow: Workflow, messages: unknown, pointer: string): Found {
+  if (!Array.isArray(messages) || messages.length !== 1) {
+    return wrong(pointer, "must be a list of exactly one message: an image model has no conversation");
+  }
+  const base = `${pointer}/0`;
+  const message: unknown = messages[0];
+  if (!isRecord(message)) return wrong(base, "must be {role, content}");
+  const unknown = Object.keys(message).filter((name) => name !== "role" && name !== "content");
+  const parts = unknown.map((name) => unknownName(`${base}${pointerStep(name)}`, name, null, ["role", "content"]));
+  if (message.role !== "user") parts.push(wrong(`${base}/role`, "must be user"));
+  const { content } = message;
+  const place = `${base}/content`;
+  if (typeof content === "string") {
+    parts.push({ ...NOTHING, given: [{ field: "prompt", pointer: place, value: content }] });
+  } else if (!Array.isArray(content)) parts.push(wrong(place, "must be a list of {text} and {image}"));
+  else if (content.length > MAX_CONTENT_ITEMS) {
+    parts.push(wrong(place, `must have ${MAX_CONTENT_ITEMS} items at most: one text and the images`));
+  } else {
+    parts.push({ ...NOTHING, content: place });
+    parts.push(...content.map((item, index) => contentItem(workflow, item, place, index)));
+  }
+  return allFound(...parts);
+}
+
+function inputOf(workflow: Workflow, input: unknown): Found {
+  if (!isRecord(input)) return wrong("/input", "must be an object with messages");
+  const { messages, ...rest } = input;
+  const flat = fieldsOf(workflow, rest, "/input", SPELLINGS.input);
+  if (messages !== undefined && messages !== null) {
+    return allFound(messagesOf(workflow, messages, "/input/messages"), flat);
+  }
+  return flat.given.length > 0 || flat.errors.length > 0 ? flat : wrong("/input/messages", "is required");
+}
+
+/** The fields of a JSON body: our own at its top, and those of the vendor's envelope `{input, parameters}`. */
+export function jsonFields(workflow: Workflow, body: unknown): Found {
+  if (!isRecord(body)) return wrong("", "must be a JSON object");
+  const { input, parameters, ...flat } = body;
+  const parts = [fieldsOf(workflow, flat, "", SPELLINGS.top)];
+  if (input !== undefined && input !== null) parts.push(inputOf(workflow, input));
+  if (isRecord(parameters)) parts.push(fieldsOf(workflow, parameters, "/parameters", SPELLINGS.parameters));
+  else if (parameters !== undefined && parameters !== null) parts.push(wrong("/parameters", "must be an object"));
+  return allFound(...parts);
+}
+
+/** A form has text only; text that is no number, boolean or JSON stays text, and is refused as that later. */
+function typed(field: Field, text: string): unknown {
+  if (NUMBERS.has(field) && /^-?\d{1,15}(\.\d{1,15})?$/.test(text.trim())) return Number(text);
+  if (BOOLEANS.has(field) && /^(true|false)$/i.test(text.trim())) return text.trim().toLowerCase() === "true";
+  if (field !== "metadata") return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** A part of a form: its text, or, of a file, the image that was found in it. */
+export type FormPart = readonly [name: string, value: string | GivenImage];
+
+/** An image whose bytes came with the body; `key` is the same for the same bytes. What was found in them is http's to know. */
+export abstract class GivenImage {
+  abstract readonly key: string;
+}
+
+/**
+ * The fields of a form's parts, in their order: numbers and booleans are read from text, `metadata` from JSON. An empty part
+ * is one that was not filled in. All image parts are one list; the first part of each name has the pointer `/NAME/0`.
+ */
+export function formFields(workflow: Workflow, parts: Iterable<FormPart>): Found {
+  const found: Found[] = [];
+  const countOf = new Map<string, number>();
+  let firstImage: string | null = null;
+  for (const [name, value] of parts) {
+    const pointer = pointerStep(name);
+    const field = formFieldOf(name);
+    if (value === "") continue;
+    if (found.filter(({ errors }) => errors.length > 0).length === MAX_ERRORS) break;
+    if (field === undefined) found.push(unknownName(pointer, name, value, acceptedNames(workflow, SPELLINGS.form)));
+    else if (field === "images") {
+      const index = countOf.get(name) ?? 0;
+      countOf.set(name, index + 1);
+      firstImage ??= pointer;
+      found.push({ ...NOTHING, given: [{ field, pointer: `${pointer}/${index}`, value, list: firstImage }] });
+    } else if (typeof value === "string") {
+      found.push({ ...NOTHING, given: [{ field, pointer, value: typed(field, value) }] });
+    } else found.push(wrong(pointer, "must be text, not a file"));
+  }
+  return allFound(...found);
 }

@@ -1,14 +1,23 @@
 import { describe, expect, it } from "vitest";
 import { WORKFLOWS, type Workflow } from "../../../schemas/paths.ts";
-import { FIELDS } from "./field-spellings.ts";
-import { formFields } from "./form-fields.ts";
-import { FormFile, jsonFields, normaliseSubmit } from "./normalise-submit.ts";
+import { type FormPart, formFields, GivenImage, jsonFields } from "./given-fields.ts";
+import { normaliseSubmit } from "./normalise-submit.ts";
+import { FIELDS } from "./submit-fields.ts";
 
 const A = "https://example.com/a.png";
 const B = "data:image/png;base64,iVBORw0KGgo=";
 
+/** An image whose bytes came with the body. */
+class File extends GivenImage {
+  readonly key: string;
+  constructor(key: string) {
+    super();
+    this.key = key;
+  }
+}
+
 function json(workflow: Workflow, body: unknown) {
-  const answer = normaliseSubmit(workflow, jsonFields(body));
+  const answer = normaliseSubmit(workflow, jsonFields(workflow, body));
   return answer.ok ? answer.submit : answer.errors;
 }
 const text = (body: unknown) => json("image-from-text", body);
@@ -85,8 +94,114 @@ describe("the spellings of a text submission", () => {
   });
 });
 
+describe("one value in several places", () => {
+  const C = new File("same bytes");
+  const D = new File("same bytes");
+  const content = (...items: object[]) => ({ input: { messages: [{ role: "user", content: items }] } });
+
+  it.each<[string, unknown, unknown]>([
+    ["a prompt", { prompt: "a", images: A, ...content({ text: "a" }) }, { prompt: "a", images: [A] }],
+    [
+      "a size, in two spellings",
+      { prompt: "a", images: A, size: "1664x928", parameters: { size: "1664*928" } },
+      { prompt: "a", images: [A], size: "1664*928" },
+    ],
+    ["an image", { prompt: "a", referenceImageUrl: A, ...content({ image: A }) }, { prompt: "a", images: [A] }],
+    ["an image's bytes", { prompt: "a", image: C, ...content({ image: D }) }, { prompt: "a", images: [C] }],
+    [
+      "two images, in their order",
+      { images: [A, B], ...content({ image: A }, { text: "a" }, { image: B }) },
+      { prompt: "a", images: [A, B] },
+    ],
+  ])("is that value: %s", (_name, body, submit) => {
+    expect(reference(body)).toEqual(submit);
+  });
+});
+
+describe("what clients send beside", () => {
+  const warningsOf = (body: unknown) => {
+    const answer = normaliseSubmit("image-from-text", jsonFields("image-from-text", body));
+    return answer.ok ? { submit: answer.submit, warnings: answer.warnings.map(({ code }) => code) } : answer.errors;
+  };
+  const submit = { prompt: "a", images: [] };
+
+  it.each<[string, unknown, unknown]>([
+    [
+      "an option that changes nothing",
+      { prompt: "a", response_format: "url" },
+      { submit, warnings: ["option_ignored"] },
+    ],
+    [
+      "such an option among the parameters",
+      { prompt: "a", parameters: { output_format: "png", quality: "hd" } },
+      { submit, warnings: ["option_ignored", "option_ignored"] },
+    ],
+    ["such an option, not given", { prompt: "a", user: null, stream: false }, { submit, warnings: ["option_ignored"] }],
+    [
+      "a size that two clients misspell",
+      { prompt: "a", size: "1472x1140" },
+      { submit: { ...submit, size: "1472*1104" }, warnings: ["size_corrected"] },
+    ],
+    [
+      "the other one",
+      { prompt: "a", parameters: { size: "1140*1472" } },
+      { submit: { ...submit, size: "1104*1472" }, warnings: ["size_corrected"] },
+    ],
+    ["a name of the default model", { prompt: "a", model: "image-generation-latest" }, { submit, warnings: [] }],
+    ["a blank negative prompt", { prompt: "a", parameters: { negative_prompt: " " } }, { submit, warnings: [] }],
+    ["nothing but nulls", { prompt: "a", input: null, parameters: null, seed: null }, { submit, warnings: [] }],
+    [
+      "a message whose content is text",
+      { input: { messages: [{ role: "user", content: "a" }] } },
+      { submit, warnings: [] },
+    ],
+  ])("is taken: %s", (_name, body, taken) => {
+    expect(warningsOf(body)).toEqual(taken);
+  });
+});
+
+describe("a prompt", () => {
+  it.each(["\u3000\u200b", "\u00ad", "\u2800", "\u3164", "\u{e0041}", "\ufeff\n", "\u0301", ""])(
+    "of %j has nothing that can be seen",
+    (prompt) => {
+      const message = "must say what to draw: it holds nothing that can be seen";
+      expect(text({ prompt })).toEqual([{ path: "/prompt", message }]);
+    },
+  );
+
+  it.each(["🚲", "猫", "é", "1", "?", "\u200bא", "a\tb\r\nc", "👩‍👩‍👧"])("of %j is one", (prompt) => {
+    expect(text({ prompt })).toEqual({ prompt, images: [] });
+  });
+
+  it.each(["\u0000", "\u0007", "\u001b[31m", "\u007f", "\u0085"])("with %j is refused by its position", (control) => {
+    const code = control.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+    const message = `must hold no control character; the one at position 4 is U+${code}`;
+    expect(text({ prompt: `red${control}` })).toEqual([{ path: "/prompt", message }]);
+  });
+});
+
 describe("the spellings of reference images", () => {
   it.each([
+    ["image", { prompt: "a", image: A }, [A]],
+    ["one that is no list", { prompt: "a", images: B }, [B]],
+    ["the older models' input", { input: { prompt: "a", images: [A, B] } }, [A, B]],
+    [
+      "OpenAI's content",
+      {
+        input: {
+          messages: [
+            {
+              role: "user",
+              content: [
+                { type: "text", text: "a" },
+                { type: "image_url", image_url: { url: A } },
+              ],
+            },
+          ],
+        },
+      },
+      [A],
+    ],
     ["images", { prompt: "a", images: [A, B] }, [A, B]],
     ["reference_image_url", { prompt: "a", reference_image_url: A }, [A]],
     ["referenceImageUrl", { prompt: "a", referenceImageUrl: B }, [B]],
@@ -105,7 +220,11 @@ describe("what is refused", () => {
     ["no object", [], [{ path: "", message: "must be a JSON object" }]],
     ["null", null, [{ path: "", message: "must be a JSON object" }]],
     ["no prompt", {}, [{ path: "/prompt", message: "is required" }]],
-    ["a blank prompt", { prompt: " \n" }, [{ path: "/prompt", message: "must say what to draw" }]],
+    [
+      "a blank prompt",
+      { prompt: " \n" },
+      [{ path: "/prompt", message: "must say what to draw: it holds nothing that can be seen" }],
+    ],
     [
       "a prompt of another type",
       { prompt: 5 },
@@ -129,14 +248,14 @@ describe("what is refused", () => {
       [{ path: "/__proto__", message: "unknown field" }],
     ],
     [
-      "two spellings of one field",
-      { prompt: "a", negativePrompt: "b", negative_prompt: "b" },
-      [{ path: "/negative_prompt", message: "gives negativePrompt a second time: /negativePrompt has it already" }],
+      "two values of one field",
+      { prompt: "a", negativePrompt: "b", negative_prompt: "c" },
+      [{ path: "/negative_prompt", message: "gives another negativePrompt than /negativePrompt: give it once" }],
     ],
     [
-      "a prompt beside the envelope's",
+      "another prompt than the envelope's",
       { prompt: "a", input: { messages: [{ role: "user", content: [{ text: "b" }] }] } },
-      [{ path: "/input/messages/0/content/0/text", message: "gives prompt a second time: /prompt has it already" }],
+      [{ path: "/input/messages/0/content/0/text", message: "gives another prompt than /prompt: give it once" }],
     ],
     [
       "two texts",
@@ -144,14 +263,42 @@ describe("what is refused", () => {
       [
         {
           path: "/input/messages/0/content/1/text",
-          message: "gives prompt a second time: /input/messages/0/content/0/text has it already",
+          message: "gives another prompt than /input/messages/0/content/0/text: give it once",
         },
       ],
     ],
     [
-      "a size beside the parameters'",
-      { prompt: "a", size: "1328*1328", parameters: { size: "1328*1328" } },
-      [{ path: "/parameters/size", message: "gives size a second time: /size has it already" }],
+      "another size than the parameters'",
+      { prompt: "a", size: "1328*1328", parameters: { size: "1664*928" } },
+      [{ path: "/parameters/size", message: "gives another size than /size: give it once" }],
+    ],
+    [
+      "a control character",
+      { prompt: "a\u0007b", negativePrompt: "\u0000" },
+      [
+        { path: "/prompt", message: "must hold no control character; the one at position 2 is U+0007" },
+        { path: "/negativePrompt", message: "must hold no control character; the one at position 1 is U+0000" },
+      ],
+    ],
+    [
+      "an option that asks for what is not done here",
+      { prompt: "a", stream: true, background: "transparent" },
+      [
+        {
+          path: "/stream",
+          message: "asks for what is not done here (the answer is a job, which is polled or watched); leave it out",
+        },
+        {
+          path: "/background",
+          message: "asks for what is not done here (these models have no such choice); leave it out",
+        },
+      ],
+    ],
+    ["a word that is near nothing", { prompt: "a", file: "x" }, [{ path: "/file", message: "unknown field" }]],
+    [
+      "an image's name where no image is taken",
+      { prompt: "a", image_url: A },
+      [{ path: "/image_url", message: "unknown field" }],
     ],
     [
       "a wrong parameter, at its own place",
@@ -194,7 +341,7 @@ describe("what is refused", () => {
     [
       "an item that says the other type",
       { input: { messages: [{ role: "user", content: [{ type: "image", text: "a" }] }] } },
-      [{ path: "/input/messages/0/content/0/type", message: "says image, but the item holds text" }],
+      [{ path: "/input/messages/0/content/0/type", message: 'says the text "image", but the item holds text' }],
     ],
     ["an input of nothing", { prompt: "a", input: {} }, [{ path: "/input/messages", message: "is required" }]],
     [
@@ -225,17 +372,27 @@ describe("what is refused", () => {
     [
       "no image",
       { prompt: "a" },
-      [{ path: "/images", message: "is required: 1 to 3 images, as addresses, data URLs or files" }],
+      [{ path: "/images", message: "is required: 1 to 10 images, as addresses, data URLs or files" }],
     ],
     [
-      "two spellings of images",
-      { prompt: "a", images: [A], reference_image_url: A },
-      [{ path: "/reference_image_url", message: "gives images a second time: /images has it already" }],
+      "other images in a second place",
+      { prompt: "a", images: [A], reference_image_url: B },
+      [{ path: "/reference_image_url", message: "gives another images than /images: give it once" }],
     ],
     [
-      "images beside the envelope's",
-      { images: [A], input: { messages: [{ role: "user", content: [{ text: "a" }, { image: A }] }] } },
-      [{ path: "/input/messages/0/content/1/image", message: "gives images a second time: /images has it already" }],
+      "other images than the envelope's",
+      { images: [A], input: { messages: [{ role: "user", content: [{ text: "a" }, { image: A }, { image: B }] }] } },
+      [{ path: "/input/messages/0/content", message: "gives another images than /images: give it once" }],
+    ],
+    [
+      "an image's name in a content item",
+      { prompt: "a", images: [A], input: { messages: [{ role: "user", content: [{ url: A }] }] } },
+      [{ path: "/input/messages/0/content/0/url", message: "unknown field" }],
+    ],
+    [
+      "another service's name of images",
+      { prompt: "a", image_urls: [A] },
+      [{ path: "/image_urls", message: "unknown field; did you mean images?" }],
     ],
     [
       "an image that is no text",
@@ -323,16 +480,15 @@ describe("what is refused", () => {
       [["/prompt", "must be text of at most 20000 characters; got text of 20001 characters"]],
     ],
     [
-      "an image that is no list",
-      { prompt: "a", images: A },
-      [["/images", "must be a list of 1 to 3 images; got text of 25 characters"]],
-    ],
-    [
       "an empty image",
       { prompt: "a", images: [A, ""] },
       [["/images/1", "must be an http(s) address, a data URL or a form's file; got an empty text"]],
     ],
-    ["an empty list", { prompt: "a", images: [] }, [["/images", "must be a list of 1 to 3 images; got an empty list"]]],
+    [
+      "an empty list",
+      { prompt: "a", images: [] },
+      [["/images", "must be a list of 1 to 10 images; got an empty list"]],
+    ],
   ])("in plain words: %s", (_name, body, errors) => {
     const found = reference(body) as { path: string; message: string }[];
     expect(found.map(({ path, message }) => [path, message])).toEqual(errors);
@@ -343,10 +499,10 @@ describe("what is refused", () => {
     const path = "/input/messages/0/content";
     expect(envelope([])).toEqual([
       { path, message: "must hold a {text}, the prompt" },
-      { path, message: "must hold 1 to 3 {image}, as addresses or data URLs" },
+      { path, message: "must hold 1 to 10 {image}, as addresses or data URLs" },
     ]);
-    expect(envelope([{ text: "a" }, ...Array(4).fill({ image: A })])).toEqual([
-      { path, message: "must be a list of 1 to 3 images; got a list of 4" },
+    expect(envelope([{ text: "a" }, ...Array(11).fill({ image: A })])).toEqual([
+      { path, message: "must be a list of 1 to 10 images; got a list of 11" },
     ]);
   });
 
@@ -384,14 +540,14 @@ describe("what is refused", () => {
 });
 
 describe("a form", () => {
-  const form = (parts: [string, string | Blob][]) => {
-    const answer = normaliseSubmit("image-from-reference", formFields(parts));
+  const form = (parts: FormPart[]) => {
+    const answer = normaliseSubmit("image-from-reference", formFields("image-from-reference", parts));
     return answer.ok ? answer.submit : answer.errors;
   };
-  const file = new Blob(["bytes"]);
+  const file = new File("1");
 
   it("is read into numbers, booleans and images in their order", () => {
-    const parts: [string, string | Blob][] = [
+    const parts: FormPart[] = [
       ["prompt", "5"],
       ["image", file],
       ["n", "2"],
@@ -409,24 +565,24 @@ describe("a form", () => {
       promptExtend: true,
       watermark: false,
       metadata: { order: 17 },
-      images: [new FormFile(file), A],
+      images: [file, A],
     });
   });
 
   it("knows each of its files by name and number", () => {
-    const parts: [string, string | Blob][] = [
+    const parts: FormPart[] = [
       ["prompt", "a"],
       ["images", file],
       ["image", file],
       ["images", file],
     ];
-    const answer = normaliseSubmit("image-from-reference", formFields(parts));
+    const answer = normaliseSubmit("image-from-reference", formFields("image-from-reference", parts));
     if (!answer.ok) throw new Error("refused");
     const pointers = [0, 1, 2].map((index) => answer.pointerOf(`/images/${index}`));
     expect(pointers).toEqual(["/images/0", "/image/0", "/images/1"]);
   });
 
-  it.each<[string, [string, string | Blob][], unknown]>([
+  it.each<[string, FormPart[], unknown]>([
     [
       "a number that is none",
       [
@@ -454,13 +610,13 @@ describe("a form", () => {
       [{ path: "/prompt", message: "must be text, not a file" }],
     ],
     [
-      "a part twice",
+      "two values of a part",
       [
         ["prompt", "a"],
-        ["prompt", "a"],
+        ["prompt", "b"],
         ["images", A],
       ],
-      [{ path: "/prompt", message: "gives prompt a second time: /prompt has it already" }],
+      [{ path: "/prompt", message: "gives another prompt than /prompt: give it once" }],
     ],
     [
       "an unknown part",
@@ -472,30 +628,32 @@ describe("a form", () => {
       [{ path: "/imagen", message: "unknown field; did you mean images?" }],
     ],
     [
+      "a foreign name",
+      [
+        ["prompt", "a"],
+        ["image", A],
+        ["file", A],
+      ],
+      [{ path: "/file", message: "unknown field; did you mean images?" }],
+    ],
+    [
       "several things at once",
       [
         ["prompt", "a"],
         ["n", "0"],
         ["images", file],
         ["images", "x".repeat(5000)],
-        ["images[]", file],
-        ["images[]", file],
+        ...Array.from({ length: 9 }, (): FormPart => ["images[]", file]),
       ],
       [
         { path: "/n", message: "must be a whole number from 1 up; got the number 0" },
-        { path: "/images", message: "must be a list of 1 to 3 images; got a list of 4" },
+        { path: "/images", message: "must be a list of 1 to 10 images; got a list of 11" },
       ],
     ],
     [
-      "four images",
-      [
-        ["prompt", "a"],
-        ["image", A],
-        ["image", A],
-        ["image", A],
-        ["image", A],
-      ],
-      [{ path: "/image", message: "must be a list of 1 to 3 images; got a list of 4" }],
+      "eleven images",
+      [["prompt", "a"], ...Array.from({ length: 11 }, (): FormPart => ["image", A])],
+      [{ path: "/image", message: "must be a list of 1 to 10 images; got a list of 11" }],
     ],
   ])("refuses %s", (_name, parts, errors) => {
     expect(form(parts)).toEqual(errors);
@@ -506,7 +664,10 @@ describe("pointerOf", () => {
   it("finds where the client wrote what is found wrong later", () => {
     const content = [{ image: A }, { text: "a" }];
     const body = { input: { messages: [{ role: "user", content }] }, parameters: { size: "1*1" } };
-    const answer = normaliseSubmit("image-from-reference", jsonFields({ ...body, parameters: { size: "512*512" } }));
+    const answer = normaliseSubmit(
+      "image-from-reference",
+      jsonFields("image-from-reference", { ...body, parameters: { size: "512*512" } }),
+    );
     if (!answer.ok) throw new Error("refused");
     expect(answer.pointerOf("/size")).toBe("/parameters/size");
     expect(answer.pointerOf("/images/0")).toBe("/input/messages/0/content/0/image");

@@ -1,97 +1,103 @@
+/** Turns what a client gave into the contract's own submission. Pure. */
 import { z } from "zod";
-import { MAX_METADATA_KEY_CHARS } from "../../../schemas/job.ts";
+import { MAX_METADATA_KEY_CHARS, type Warning } from "../../../schemas/job.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
 import type { FieldError } from "../../../schemas/problem.ts";
 import { ImageSource, MAX_INPUT_IMAGES, ReferenceSubmit, TextSubmit } from "../../../schemas/submit.ts";
 import { allowedWords, givenWords, schemaAt, valueAt } from "../../allowed-words.ts";
-import { type Field, FLAT_SPELLINGS } from "./field-spellings.ts";
-import { allFound, type Found, fieldsOf, type Given, isRecord, MAX_ERRORS, pointerStep } from "./given-fields.ts";
-import { envelopeFields } from "./vendor-envelope.ts";
+import { type Found, type Given, GivenImage, isRecord, MAX_ERRORS, pointerStep } from "./given-fields.ts";
+import { DEFAULT_MODEL_ALIASES, type Field, MISSPELLED_SIZES } from "./submit-fields.ts";
 
-/** A file of a form; its bytes are looked at later. */
-export class FormFile {
-  readonly file: Blob;
-  constructor(file: Blob) {
-    this.file = file;
-  }
-}
-
-/** The most that any model makes is no rule for anyone: what theirs makes, the model's check says. */
+/** The most that any model makes is no rule here: what a model makes, its own check says. */
 const n = z.int().min(1).optional();
 
-/** The contract's submission, but that an image may also be a form's file. */
+const ImageInput = z.union([ImageSource, z.custom<GivenImage>((value) => value instanceof GivenImage)]);
+
+/** The contract's submission, but that an image may also be bytes that came with the body. */
 const Submit = {
   "image-from-text": TextSubmit.extend({ n, images: z.undefined().optional() }),
-  "image-from-reference": ReferenceSubmit.extend({
-    n,
-    images: z
-      .array(z.union([ImageSource, z.instanceof(FormFile)]))
-      .min(1)
-      .max(MAX_INPUT_IMAGES),
-  }),
+  "image-from-reference": ReferenceSubmit.extend({ n, images: z.array(ImageInput).min(1).max(MAX_INPUT_IMAGES) }),
 } as const;
 
-type Normal = TextSubmit & { readonly images: readonly (string | FormFile)[] };
+type Normal = TextSubmit & { readonly images: readonly (string | GivenImage)[] };
 
-export type NormaliseAnswer =
-  | {
-      readonly ok: true;
-      readonly submit: Normal;
-      /** Where the client gave a field (or, absent, where we would have it): the path of later findings about it. */
-      pointerOf(path: string): string;
-    }
-  | {
-      readonly ok: false;
-      readonly errors: readonly FieldError[];
-      /** What was given as the model, if anything was. */
-      readonly model: unknown;
-      pointerOf(path: string): string;
-    };
+export type NormaliseAnswer = {
+  /** Where the client gave a field (or, absent, where we would have it): the path of later findings about it. */
+  pointerOf(path: string): string;
+} & (
+  | { readonly ok: true; readonly submit: Normal; readonly warnings: readonly Warning[] }
+  /** `model`: what was given as the model, if anything was. */
+  | { readonly ok: false; readonly errors: readonly FieldError[]; readonly model: unknown }
+);
 
-/** The fields of a JSON body, in whichever of the spellings. */
-export function jsonFields(body: unknown): Found {
-  if (!isRecord(body)) return { given: [], errors: [{ path: "", message: "must be a JSON object" }] };
-  const { input, parameters, ...flat } = body;
-  const envelope = envelopeFields({ input, parameters });
-  const own = fieldsOf(flat, "", FLAT_SPELLINGS);
-  return allFound(own, envelope);
+/** A complete giving of a field: for images the whole list. */
+interface Giving {
+  readonly field: Field;
+  readonly pointer: string;
+  readonly value: unknown;
+  /** Of a list: where each of its items was given. */
+  readonly items: readonly string[];
+}
+
+/** The givings of all fields: pieces of one list are put together, and one image is a list of one. `null` means absent. */
+function givingsOf(given: readonly Given[]): Giving[] {
+  const givings: Giving[] = [];
+  const lists = new Map<string, { values: unknown[]; items: string[] }>();
+  for (const { field, pointer, value, list } of given) {
+    if (value === null || value === undefined) continue;
+    const known = list === undefined ? undefined : lists.get(list);
+    if (known !== undefined) {
+      known.values.push(value);
+      known.items.push(pointer);
+    } else if (list !== undefined) {
+      const made = { values: [value], items: [pointer] };
+      lists.set(list, made);
+      givings.push({ field, pointer: list, value: made.values, items: made.items });
+    } else if (field === "images" && !Array.isArray(value)) {
+      givings.push({ field, pointer, value: [value], items: [pointer] });
+    } else if (field === "negativePrompt" && typeof value === "string" && value.trim() === "") {
+      // The vendor's own examples send a blank for "none".
+    } else if (field === "model" && typeof value === "string" && DEFAULT_MODEL_ALIASES.has(value)) {
+      // It means the default, as an absent model does.
+    } else givings.push({ field, pointer, value: field === "size" ? plainSize(value) : value, items: [] });
+  }
+  return givings;
+}
+
+/** People write 1664x928; upstream wants an asterisk. */
+function plainSize(size: unknown): unknown {
+  return typeof size === "string" ? size.trim().replace(/^(\d+)\s*[*x×]\s*(\d+)$/i, "$1*$2") : size;
+}
+
+/** Whether two givings say the same; an image is the same by its bytes. */
+function sameValue(a: unknown, b: unknown): boolean {
+  const text = (value: unknown) =>
+    JSON.stringify(value, (_key, inner: unknown) => (inner instanceof GivenImage ? `bytes:${inner.key}` : inner));
+  return text(a) === text(b);
 }
 
 interface Merged {
   readonly values: Map<Field, unknown>;
   readonly pointers: Map<string, string>;
-  readonly errors: FieldError[];
+  readonly errors: readonly FieldError[];
 }
 
-/** Each field once: a second giving is refused even when it says the same, for one of them is a mistake. */
-function merge(given: readonly Given[]): Merged {
+/** Each field once. Clients give one value in several places; several values are a mistake in one of them. */
+function merge(givings: readonly Giving[]): Merged {
   const values = new Map<Field, unknown>();
-  const items: unknown[] = [];
   const pointers = new Map<string, string>();
   const errors: FieldError[] = [];
-  for (const { field, pointer, value, itemOf, only } of given) {
-    // JSON clients write null for "not given".
-    if (value === null) continue;
-    const first = pointers.get(`/${field}`) ?? pointers.get(`/${field}/0`);
-    if (itemOf !== undefined && (first === undefined || items.length > 0)) {
-      if (items.length === 0) pointers.set(`/${field}`, itemOf);
-      pointers.set(`/${field}/${items.length}`, pointer);
-      items.push(value);
-      values.set(field, items);
-    } else if (first === undefined) {
+  for (const { field, pointer, value, items } of givings) {
+    const first = pointers.get(`/${field}`);
+    if (first === undefined) {
+      values.set(field, value);
       pointers.set(`/${field}`, pointer);
-      if (only === true) pointers.set(`/${field}/0`, pointer);
-      values.set(field, only === true ? [value] : value);
-    } else {
-      errors.push({ path: pointer, message: `gives ${field} a second time: ${first} has it already` });
+      for (const [index, item] of items.entries()) pointers.set(`/${field}/${index}`, item);
+    } else if (!sameValue(values.get(field), value)) {
+      errors.push({ path: pointer, message: `gives another ${field} than ${first}: give it once` });
     }
   }
   return { values, pointers, errors };
-}
-
-/** People write 1664x928; upstream wants an asterisk. */
-function normaliseSize(size: unknown): unknown {
-  return typeof size === "string" ? size.trim().replace(/^(\d+)\s*[*x×]\s*(\d+)$/i, "$1*$2") : size;
 }
 
 /** Half of a surrogate pair would not survive storage. */
@@ -145,7 +151,7 @@ function missing(field: string, content: string | undefined): FieldError {
   return { path: content, message: `must hold ${item}` };
 }
 
-/** Texts that storage would change, which nobody should find out later. */
+/** The fields whose text storage would change without a word. */
 function brokenTexts(values: ReadonlyMap<Field, unknown>): Field[] {
   const metadata = values.get("metadata");
   const texts: readonly (readonly [Field, readonly unknown[]])[] = [
@@ -156,11 +162,20 @@ function brokenTexts(values: ReadonlyMap<Field, unknown>): Field[] {
   return texts.filter(([, parts]) => parts.some(isBroken)).map(([field]) => field);
 }
 
+/** Puts the size that two clients misspell right, and says so. */
+function correctSize(values: Map<Field, unknown>): Warning[] {
+  const given = values.get("size");
+  const meant = typeof given === "string" ? MISSPELLED_SIZES.get(given) : undefined;
+  if (meant === undefined) return [];
+  values.set("size", meant);
+  return [{ code: "size_corrected", message: `the size ${given} became ${meant}, the size that models have` }];
+}
+
 /** The submission in the contract's own form, or all that is wrong with it, at the places where the client wrote it. */
 export function normaliseSubmit(workflow: Workflow, found: Found): NormaliseAnswer {
-  const { values, pointers, errors } = merge(found.given);
+  const { values, pointers, errors } = merge(givingsOf(found.given));
   const pointerOf = pointerFinder(pointers);
-  if (values.has("size")) values.set("size", normaliseSize(values.get("size")));
+  const warnings = [...found.warnings, ...correctSize(values)];
   const all = [...found.errors, ...errors];
   for (const field of brokenTexts(values)) {
     all.push({ path: pointerOf(`/${field}`), message: "holds half of a character: a surrogate without its pair" });
@@ -172,7 +187,7 @@ export function normaliseSubmit(workflow: Workflow, found: Found): NormaliseAnsw
   const parsed = Submit[workflow].safeParse(Object.fromEntries(values));
   if (parsed.success && all.length === 0) {
     const { images, ...rest } = parsed.data;
-    return { ok: true, submit: { ...rest, images: images ?? [] }, pointerOf };
+    return { ok: true, submit: { ...rest, images: images ?? [] }, warnings, pointerOf };
   }
   const misread = all.length > 0;
   const given = Object.fromEntries(values);

@@ -33,6 +33,8 @@ const REQUEST: Job["request"] = {
   n: 1,
   seed: 233,
   promptExtend: null,
+  promptExtendMode: null,
+  thinking: null,
   watermark: null,
   images: [],
   priority: "normal",

@@ -6,7 +6,8 @@ import { EventPage, FeedFrame, JobFrame } from "../../../schemas/event.ts";
 import { Job, JobList } from "../../../schemas/job.ts";
 import { Health, Limits, Session } from "../../../schemas/limits.ts";
 import { PROBLEMS } from "../../../schemas/problem.ts";
-import { jsonFields, normaliseSubmit } from "../core/normalise-submit.ts";
+import { jsonFields } from "../core/given-fields.ts";
+import { normaliseSubmit } from "../core/normalise-submit.ts";
 import { openApiDocument } from "./document.ts";
 import * as examples from "./examples.ts";
 
@@ -139,10 +140,12 @@ describe("the OpenAPI document", () => {
 
   it("gives example submissions that are taken", () => {
     for (const body of [examples.textSubmit, examples.vendorSubmit]) {
-      expect(normaliseSubmit("image-from-text", jsonFields(body))).toMatchObject({ ok: true });
+      expect(normaliseSubmit("image-from-text", jsonFields("image-from-text", body))).toMatchObject({ ok: true });
     }
     for (const body of [examples.referenceSubmit, examples.snakeReferenceSubmit]) {
-      expect(normaliseSubmit("image-from-reference", jsonFields(body))).toMatchObject({ ok: true });
+      expect(normaliseSubmit("image-from-reference", jsonFields("image-from-reference", body))).toMatchObject({
+        ok: true,
+      });
     }
   });
 });

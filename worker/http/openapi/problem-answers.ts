@@ -22,6 +22,8 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   image_not_found: "The job has no image of this number.",
   method_not_allowed: "The path takes other methods; `Allow` lists them.",
   not_acceptable: "`Accept` takes none of the forms there are.",
+  upload_timed_out:
+    "The images of a submission arrived too slowly, or an object was too late to take it; send it again.",
   job_finished: "A finished job is not canceled, a succeeded one not retried.",
   job_not_finished: "An unfinished job is not retried.",
   job_gone: "The job was deleted, or its retention is over.",

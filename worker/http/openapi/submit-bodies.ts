@@ -1,11 +1,13 @@
 import { z } from "zod";
 import { MAX_INPUT_IMAGES, ReferenceSubmit, TextSubmit } from "../../../schemas/submit.ts";
 
-const { negativePrompt, promptExtend, maxAttempts, deadlineSeconds, onUncertain, ...sameInBoth } = TextSubmit.shape;
+const { negativePrompt, promptExtend, promptExtendMode, maxAttempts, deadlineSeconds, onUncertain, ...sameInBoth } =
+  TextSubmit.shape;
 const snakeShape = {
   ...sameInBoth,
   negative_prompt: negativePrompt,
   prompt_extend: promptExtend,
+  prompt_extend_mode: promptExtendMode,
   max_attempts: maxAttempts,
   deadline_seconds: deadlineSeconds,
   on_uncertain: onUncertain,
@@ -19,7 +21,7 @@ const SnakeReferenceSubmit = z
   .strictObject({ ...snakeShape, reference_image_url: z.string() })
   .meta({ id: "SnakeReferenceSubmit", description: "The same in snake_case, with one image; `images` is taken too." });
 
-const { prompt, size, n, seed, watermark, ...oursOnly } = sameInBoth;
+const { prompt, size, n, seed, watermark, thinking, ...oursOnly } = sameInBoth;
 const VendorSubmit = z
   .strictObject({
     ...oursOnly,
@@ -34,10 +36,23 @@ const VendorSubmit = z
         .length(1),
     }),
     parameters: z
-      .strictObject({ size, n, seed, watermark, negative_prompt: negativePrompt, prompt_extend: promptExtend })
+      .strictObject({
+        size,
+        n,
+        seed,
+        watermark,
+        negative_prompt: negativePrompt,
+        prompt_extend: promptExtend,
+        prompt_extend_mode: promptExtendMode,
+        enable_thinking: thinking,
+      })
       .optional(),
   })
-  .meta({ id: "VendorSubmit", description: "DashScope's own envelope." });
+  .meta({
+    id: "VendorSubmit",
+    description:
+      "DashScope's own envelope. Options of DashScope or OpenAI that change nothing here are taken too, and named in `warnings`.",
+  });
 
 export const TextBody = z.union([TextSubmit, SnakeTextSubmit, VendorSubmit]);
 export const ReferenceBody = z.union([ReferenceSubmit, SnakeReferenceSubmit, VendorSubmit]);
@@ -53,12 +68,17 @@ export const ReferenceForm = z
       .array(z.string().meta({ override: { type: "string", contentMediaType: "image/*" } }))
       .min(1)
       .max(MAX_INPUT_IMAGES)
-      .meta({ description: "Files, addresses or data URLs; the part is repeated. It may be called `images` too." }),
+      .meta({
+        description:
+          "Files, addresses or data URLs; the part is repeated. It may be called `images`, `image[]` or `images[]` too.",
+      }),
     negativePrompt,
     size,
     n: part("A whole number, as text."),
     seed: part("A whole number, as text."),
     promptExtend: part("`true` or `false`."),
+    promptExtendMode,
+    thinking: part("`true` or `false`."),
     watermark: part("`true` or `false`."),
     model: oursOnly.model,
     priority: oursOnly.priority,

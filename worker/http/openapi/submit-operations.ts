@@ -64,7 +64,7 @@ export const SUBMIT_OPERATIONS: ZodOpenApiPathsObject = {
   [paths.workflow("image-from-reference")]: submit(
     {
       operationId: "submitImageFromReference",
-      summary: "An image from 1 to 3 images and a text",
+      summary: "An image from reference images and a text",
       requestBody: {
         required: true,
         content: {
@@ -74,5 +74,6 @@ export const SUBMIT_OPERATIONS: ZodOpenApiPathsObject = {
       },
     },
     "image_too_large",
+    "upload_timed_out",
   ),
 };

@@ -10,6 +10,8 @@ import { type AttemptRecord, isFinal, type JobRecord } from "./job-record.ts";
 
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
 
+const NEWER_FIELDS = { promptExtendMode: null, thinking: null };
+
 /** The public job, but for links. `place` is what the lane last said of it; only a queued job has one. */
 export function toJobView(record: JobRecord, place: Place | null): JobView {
   const { state } = record;
@@ -29,7 +31,8 @@ export function toJobView(record: JobRecord, place: Place | null): JobView {
     finishedAt: "finishedAtMs" in state ? iso(state.finishedAtMs) : null,
     deadlineAt: iso(record.deadlineAtMs),
     expiresAt: isoOrNull(record.expiresAtMs),
-    request: record.request,
+    // Null for fields that are newer than the job's record.
+    request: { ...NEWER_FIELDS, ...record.request },
     queue,
     phase: state.status === "running" ? state.phase : null,
     attempts: record.attempts.map(toAttempt),

@@ -14,7 +14,8 @@ export function differingFields(record: JobRecord, submission: Submission): stri
   const before: Record<string, unknown> = record.request;
   const now: Record<string, unknown> = submission.request;
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
-    if (!leftOut.has(key) && canonical(before[key]) !== canonical(now[key])) fields.push(`/${key}`);
+    // A field that is newer than the job's record was not given.
+    if (!leftOut.has(key) && canonical(before[key] ?? null) !== canonical(now[key] ?? null)) fields.push(`/${key}`);
   }
   return fields;
 }

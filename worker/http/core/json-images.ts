@@ -1,0 +1,250 @@
+/**
+ * Takes images out of a JSON text while it streams in. A body with three images of 10 MB is 40 MB of text, and 160 MB of
+ * strings once it is decoded and parsed; taken out one by one, each image is 10 MB of bytes, and the rest a few KB. Pure.
+ */
+
+/** `data:image/png;base64,`, with any parameters; a longer head is none. */
+const DATA_URL_HEAD = /^data:[^,"\\]{0,200};base64,/i;
+const MAX_HEAD_BYTES = 220;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+const latin1 = new TextDecoder("latin1");
+
+/** An image's bytes; or why they are none. */
+export type TakenImage =
+  | { readonly ok: true; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly ok: false; readonly code: "too_large" | "not_base64" };
+
+/** Escapes that JSON writers use inside base64: `\/` of PHP, `\u002B` of .NET, and line breaks. */
+const ESCAPES: Readonly<Record<string, string>> = {
+  "/": "/",
+  n: "",
+  r: "",
+  t: "",
+};
+
+/** Decodes the base64 of one image as it comes. */
+class Base64Image {
+  readonly #maxBytes: number;
+  #bytes: Uint8Array<ArrayBuffer>;
+  #length = 0;
+  #rest = "";
+  #failed: "too_large" | "not_base64" | null = null;
+
+  constructor(maxBytes: number, expectedBytes: number) {
+    this.#maxBytes = maxBytes;
+    this.#bytes = new Uint8Array(Math.min(maxBytes, expectedBytes));
+  }
+
+  add(text: string): void {
+    if (this.#failed !== null) return;
+    const all = this.#rest + (/\s/.test(text) ? text.replace(/\s+/g, "") : text);
+    const whole = all.length - (all.length % 4);
+    this.#rest = all.slice(whole);
+    this.#decode(all.slice(0, whole));
+  }
+
+  #decode(text: string): void {
+    if (text === "") return;
+    const room = (text.length / 4) * 3;
+    if (this.#length + room > this.#bytes.byteLength) this.#grow(this.#length + room);
+    try {
+      const { read, written } = this.#bytes.subarray(this.#length).setFromBase64(text);
+      this.#length += written;
+      if (read < text.length) this.#fail("too_large");
+    } catch {
+      this.#fail("not_base64");
+    }
+  }
+
+  #fail(code: "too_large" | "not_base64"): void {
+    this.#failed = code;
+    this.#bytes = new Uint8Array(0);
+  }
+
+  #grow(bytes: number): void {
+    // One byte more than allowed, so that what is too large is seen to be.
+    const size = Math.min(this.#maxBytes + 1, Math.max(bytes, this.#bytes.byteLength * 2));
+    if (size <= this.#bytes.byteLength) return;
+    const grown = new Uint8Array(size);
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+  }
+
+  end(): TakenImage {
+    if (this.#failed === null) this.#decode(this.#rest);
+    if (this.#failed === null && this.#length > this.#maxBytes) this.#fail("too_large");
+    if (this.#failed !== null) return { ok: false, code: this.#failed };
+    return { ok: true, bytes: this.#bytes.subarray(0, this.#length) };
+  }
+}
+
+type State =
+  | { readonly at: "outside" }
+  /** In a string whose first bytes do not yet say whether it is an image. */
+  | { readonly at: "head"; head: string }
+  | { readonly at: "string" }
+  | { readonly at: "image"; readonly image: Base64Image; escape: string | null };
+
+export interface JsonImagesOptions {
+  /** Stands in the text for image `index`; no client can write it. */
+  readonly markOf: (index: number) => string;
+  readonly maxImageBytes: number;
+  /** What the rest of the text may have at most. */
+  readonly maxTextBytes: number;
+  /** Of the body, if it is known: an image is no larger, so its bytes are put in one place at once. */
+  readonly expectedBytes: number | null;
+}
+
+/** JSON text without its images. Feed it with `add`, chunk by chunk; then ask for the `text`. */
+export class JsonImages {
+  readonly #options: JsonImagesOptions;
+  readonly #text: Uint8Array[] = [];
+  #textBytes = 0;
+  #images = 0;
+  #state: State = { at: "outside" };
+  /** The last byte of a string's chunk was a backslash: the next byte is no end. */
+  #escaped = false;
+
+  constructor(options: JsonImagesOptions) {
+    this.#options = options;
+  }
+
+  /** How many images were taken so far. */
+  get images(): number {
+    return this.#images;
+  }
+
+  /** Takes the next bytes in, and gives each image that ends in them, in order. `text_too_large` ends it. */
+  *add(chunk: Uint8Array<ArrayBuffer>): Generator<TakenImage | "text_too_large", void, void> {
+    let from = 0;
+    while (from < chunk.byteLength) {
+      const state = this.#state;
+      const ended = state.at === "outside" ? this.#outside(chunk, from) : this.#inside(state, chunk, from);
+      from = ended.next;
+      if (ended.image !== undefined) yield ended.image;
+      if (this.#textBytes > this.#options.maxTextBytes) {
+        yield "text_too_large";
+        return;
+      }
+    }
+  }
+
+  /** The text without its images, each replaced by its mark. Throws a TypeError where it is not UTF-8. */
+  text(): string {
+    if (this.#state.at === "head") this.#keepText(this.#state.head);
+    const bytes = new Uint8Array(this.#textBytes);
+    let offset = 0;
+    for (const piece of this.#text) {
+      bytes.set(piece, offset);
+      offset += piece.byteLength;
+    }
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+  }
+
+  #keep(bytes: Uint8Array): void {
+    // Copied: a view would hold on to all of its chunk.
+    if (bytes.byteLength > 0) this.#text.push(bytes.slice());
+    this.#textBytes += bytes.byteLength;
+  }
+
+  /** Text that was read as Latin-1, byte for byte. */
+  #keepText(text: string): void {
+    this.#keep(Uint8Array.from(text, (letter) => letter.charCodeAt(0)));
+  }
+
+  /** Up to and with the next quote. */
+  #outside(chunk: Uint8Array, from: number): { next: number; image?: undefined } {
+    const quote = chunk.indexOf(QUOTE, from);
+    const next = quote < 0 ? chunk.byteLength : quote + 1;
+    this.#keep(chunk.subarray(from, next));
+    if (quote >= 0) this.#state = { at: "head", head: "" };
+    return { next };
+  }
+
+  /** Where the string that goes on at `from` ends in this chunk: the place of its quote, or of the chunk's end. */
+  #endOfString(chunk: Uint8Array, from: number): { end: number; closed: boolean } {
+    let at = from;
+    if (this.#escaped) {
+      this.#escaped = false;
+      at += 1;
+    }
+    for (;;) {
+      const quote = chunk.indexOf(QUOTE, at);
+      const limit = quote < 0 ? chunk.byteLength : quote;
+      const backslash = chunk.indexOf(BACKSLASH, at);
+      if (backslash < 0 || backslash >= limit) return { end: limit, closed: quote >= 0 };
+      at = backslash + 2;
+      if (at > chunk.byteLength) {
+        this.#escaped = true;
+        return { end: chunk.byteLength, closed: false };
+      }
+    }
+  }
+
+  #inside(
+    state: Exclude<State, { at: "outside" }>,
+    chunk: Uint8Array<ArrayBuffer>,
+    from: number,
+  ): { next: number; image?: TakenImage } {
+    if (state.at === "head") return this.#inHead(state, chunk, from);
+    const { end, closed } = this.#endOfString(chunk, from);
+    const piece = chunk.subarray(from, end);
+    if (state.at === "string") this.#keep(closed ? chunk.subarray(from, end + 1) : piece);
+    else this.#addToImage(state, latin1.decode(piece));
+    if (!closed) return { next: chunk.byteLength };
+    this.#state = { at: "outside" };
+    if (state.at === "string") return { next: end + 1 };
+    this.#keepText(`${this.#options.markOf(this.#images)}"`);
+    this.#images += 1;
+    return { next: end + 1, image: state.image.end() };
+  }
+
+  /** The first bytes of a string: enough of them say whether it is a data URL. */
+  #inHead(state: { readonly at: "head"; head: string }, chunk: Uint8Array, from: number): { next: number } {
+    const wanted = chunk.subarray(from, from + MAX_HEAD_BYTES - state.head.length);
+    const head = state.head + latin1.decode(wanted);
+    const match = DATA_URL_HEAD.exec(head);
+    if (match !== null) {
+      const { maxImageBytes, expectedBytes } = this.#options;
+      const image = new Base64Image(maxImageBytes, expectedBytes ?? 64 * 1024);
+      this.#state = { at: "image", image, escape: null };
+      return { next: from + match[0].length - state.head.length };
+    }
+    const mayBecome = head.length < MAX_HEAD_BYTES && /^(d(a(t(a(:[^,"\\]*)?)?)?)?)?$/i.test(head);
+    if (mayBecome) {
+      state.head = head;
+      return { next: from + wanted.byteLength };
+    }
+    // No image: what was held back is text, and the rest of the string is read as such from here on.
+    this.#keepText(state.head);
+    this.#state = { at: "string" };
+    return { next: from };
+  }
+
+  #addToImage(state: { readonly image: Base64Image; escape: string | null }, text: string): void {
+    if (state.escape === null && !text.includes("\\")) {
+      state.image.add(text);
+      return;
+    }
+    let plain = "";
+    for (const letter of text) {
+      if (state.escape === null) {
+        if (letter === "\\") state.escape = "";
+        else plain += letter;
+        continue;
+      }
+      state.escape += letter;
+      const isUnicode = state.escape.startsWith("u");
+      if (isUnicode && state.escape.length < 5) continue;
+      // What is no escape of base64 text stays what it is, and is refused as no base64.
+      plain += isUnicode
+        ? String.fromCharCode(Number.parseInt(state.escape.slice(1), 16))
+        : (ESCAPES[state.escape] ?? "?");
+      state.escape = null;
+    }
+    state.image.add(plain);
+  }
+}

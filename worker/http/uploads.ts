@@ -1,0 +1,151 @@
+import type { InputImage, Warning } from "../../schemas/job.ts";
+import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
+import { within } from "../bounds.ts";
+import { checkInputImage, type InputCheck, putInputImage, tooLarge } from "../results/input-image.ts";
+import { inputKey } from "../results/keys.ts";
+import { jobStub } from "../stubs.ts";
+import { GivenImage } from "./core/given-fields.ts";
+import type { OwnImage } from "./core/image-address.ts";
+import type { HttpContext } from "./http-env.ts";
+import { newJobId } from "./job-id.ts";
+import { ProblemError } from "./problem.ts";
+
+/** How often the job of one key may have been deleted and submitted again. */
+export const MAX_GENERATIONS = 100;
+/** From the first image until the submission: as long as a slow phone needs for the largest body. */
+const UPLOAD_MS = 10 * 60_000;
+/** One image of 10 MB, when the bucket is slow. */
+const PUT_BOUND_MS = 30_000;
+const OBJECT_BOUND_MS = 10_000;
+
+/** An image whose bytes came with the body, and what was found in them. */
+export class Upload extends GivenImage {
+  readonly key: string;
+  readonly check: InputCheck;
+
+  constructor(check: InputCheck, index: number) {
+    super();
+    this.check = check;
+    this.key = check.ok ? check.image.sha256 : `refused ${index}`;
+  }
+}
+
+/** Where a submission's uploads are: the job that they belong to, once it is submitted. */
+interface Target {
+  readonly id: string;
+  readonly generation: number;
+  /** The job of this key is there already, with its images: nothing is stored again. */
+  readonly exists: boolean;
+}
+
+/**
+ * The images of one request, each checked and stored as soon as its bytes are there, so that one at a time is in memory.
+ * They are stored under the id of a job that is not submitted yet. Its object knows of them before the first one is stored,
+ * and removes them when no submission follows: whatever dies, no image is left without a job.
+ */
+export class Uploads {
+  readonly #c: HttpContext;
+  readonly #client: string;
+  readonly #idempotencyKey: string | null;
+  readonly #holder = crypto.randomUUID();
+  readonly #stored = new Set<string>();
+  #count = 0;
+  #untilMs = 0;
+  #target: Target | null = null;
+
+  constructor(c: HttpContext, client: string, idempotencyKey: string | null) {
+    this.#c = c;
+    this.#client = client;
+    this.#idempotencyKey = idempotencyKey;
+  }
+
+  /** Null while nothing is stored. */
+  get target(): (Target & { readonly untilMs: number }) | null {
+    return this.#target === null ? null : { ...this.#target, untilMs: this.#untilMs };
+  }
+
+  /** Checks an image by its bytes, and stores it unless it is none. */
+  async take(bytes: Uint8Array<ArrayBuffer>): Promise<Upload> {
+    const check = await checkInputImage(bytes);
+    if (check.ok && !this.#stored.has(check.image.sha256)) {
+      this.#target ??= await this.#expect();
+      const { id, exists } = this.#target;
+      if (Date.now() > this.#untilMs) throw uploadTimedOut();
+      if (!exists) await within(PUT_BOUND_MS, "the bucket", putInputImage(this.#c.env.RESULTS, id, check.image, bytes));
+      this.#stored.add(check.image.sha256);
+    }
+    return this.refused(check);
+  }
+
+  /** An image of which only its fault is known. */
+  refused(check: InputCheck): Upload {
+    this.#count += 1;
+    return new Upload(check, this.#count);
+  }
+
+  /** A stored image of one of the client's own jobs, as if it had been uploaded again; null when there is none. */
+  async takeOwn({ jobId, kind, index }: OwnImage): Promise<Upload | null> {
+    const key = await within(OBJECT_BOUND_MS, "the job", this.#keyOf(jobId, kind, index));
+    const object = key === null ? null : await within(PUT_BOUND_MS, "the bucket", this.#c.env.RESULTS.get(key));
+    if (object === null) return null;
+    if (object.size > MAX_IMAGE_BYTES) {
+      await object.body.cancel();
+      return this.refused(tooLarge(object.size));
+    }
+    return await this.take(new Uint8Array(await within(PUT_BOUND_MS, "the bucket", object.arrayBuffer())));
+  }
+
+  async #keyOf(jobId: string, kind: OwnImage["kind"], index: number): Promise<string | null> {
+    const job = jobStub(this.#c.env, jobId);
+    if (kind === "images") {
+      const found = await job.image(this.#client, index);
+      return found.ok ? found.key : null;
+    }
+    const found = await job.view(this.#client);
+    const input = found.ok ? found.view.request.images[index] : undefined;
+    return input?.kind === "upload" ? inputKey(jobId, input.sha256) : null;
+  }
+
+  /** Tells the object of the coming job about its uploads; of a key whose jobs were deleted, the object of the next one. */
+  async #expect(): Promise<Target> {
+    this.#untilMs = Date.now() + UPLOAD_MS;
+    for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
+      const id = newJobId(this.#client, this.#idempotencyKey, generation);
+      const expecting = jobStub(this.#c.env, id).expectUploads(this.#holder, this.#untilMs);
+      const state = await within(OBJECT_BOUND_MS, "the job", expecting);
+      if (state !== "gone") return { id, generation, exists: state === "exists" };
+    }
+    throw keyUsedUp();
+  }
+
+  /** No job came of the request: its object removes what was stored, beside the answer. */
+  drop(): void {
+    const target = this.#target;
+    if (target === null || target.exists) return;
+    const dropped = jobStub(this.#c.env, target.id).dropUploads(this.#holder);
+    this.#c.executionCtx.waitUntil(
+      // The object removes them at its own time then.
+      dropped.catch((error: unknown) => console.error({ event: "uploads_not_dropped", error: String(error) })),
+    );
+  }
+}
+
+export function keyUsedUp(): ProblemError {
+  return new ProblemError("job_gone", "The jobs of this Idempotency-Key were deleted too often; use a new key.");
+}
+
+export function uploadTimedOut(): ProblemError {
+  return new ProblemError("upload_timed_out", `The images did not arrive within ${UPLOAD_MS / 60_000} minutes.`);
+}
+
+/** The problem of an image that cannot be used. `path` is where the client gave it. */
+export function imageProblem(code: "invalid_request" | "image_too_large", path: string, message: string): ProblemError {
+  return new ProblemError(code, `The image ${path} ${message}.`, { errors: [{ path, message }] });
+}
+
+/** The uploads of a submission as its job keeps them, or the problem of the first that cannot be used. */
+export function uploadedImage(upload: Upload, path: string): { image: InputImage; warnings: readonly Warning[] } {
+  const { check } = upload;
+  if (check.ok) return check;
+  throw imageProblem(check.code === "too_large" ? "image_too_large" : "invalid_request", path, check.message);
+}
