@@ -24,3 +24,46 @@ export async function within<Answer>(boundMs: number, what: string, call: Promis
     call.catch(() => undefined);
   }
 }
+
+/** Once its signal has ended, work gets this long to settle by itself, in ms: one that heeds the signal needs a moment. */
+const GRACE_MS = 1_000;
+
+/**
+ * Runs `work` with a signal that ends after `boundMs`, or with `stop`. Settles as `work` does, and throws `OutOfTime` when
+ * `work` has not settled a second after its signal ended: a call that ignores its signal holds up nothing but itself.
+ */
+export async function withinSignal<Answer>(
+  boundMs: number,
+  what: string,
+  work: (signal: AbortSignal) => Promise<Answer>,
+  stop?: AbortSignal,
+): Promise<Answer> {
+  const ended = new AbortController();
+  const abandoned = Promise.withResolvers<never>();
+  let timer: ReturnType<typeof setTimeout>;
+  const end = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => abandoned.reject(new OutOfTime(what, boundMs)), GRACE_MS);
+    ended.abort();
+  };
+  timer = setTimeout(end, boundMs);
+  if (stop?.aborted === true) end();
+  else stop?.addEventListener("abort", end, { once: true });
+  try {
+    return await Promise.race([work(ended.signal), abandoned.promise]);
+  } finally {
+    clearTimeout(timer);
+    stop?.removeEventListener("abort", end);
+  }
+}
+
+/** The result of `work`, or `fallback` when it takes longer than `boundMs`. The work goes on; it must never reject. */
+export async function orAfter<Result>(boundMs: number, work: Promise<Result>, fallback: Result): Promise<Result> {
+  const late = Promise.withResolvers<Result>();
+  const timer = setTimeout(() => late.resolve(fallback), Math.max(0, boundMs));
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

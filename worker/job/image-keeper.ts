@@ -1,4 +1,4 @@
-import { bounded } from "../bounded.ts";
+import { within, withinSignal } from "../bounds.ts";
 import type { Config } from "../env.ts";
 import type { CopyAnswer, CopyImage } from "../results/contract.ts";
 import { createImageCopier } from "../results/copy-image.ts";
@@ -72,7 +72,7 @@ export class ImageKeeper {
       const key = imageKey(record.id, first.attempt, index);
       const source = { link, deliveredAtMs: first.deliveredAtMs };
       const copy = (signal: AbortSignal) => this.#noted(copyImage(source, { key, index }, signal));
-      const answer = await bounded("the copy", COPY_BOUND_MS, copy, stop).catch(
+      const answer = await withinSignal(COPY_BOUND_MS, "the copy", copy, stop).catch(
         (error: unknown): CopyAnswer => ({ kind: "failed", dead: false, reason: String(error) }),
       );
       if (stop.aborted) return;
@@ -101,7 +101,7 @@ export class ImageKeeper {
     return this.#clock
       .run(
         async () => {
-          await bounded("the removal of files", REMOVE_BOUND_MS, () => removeJobFiles(this.#env.RESULTS, jobId));
+          await within(REMOVE_BOUND_MS, "the removal of files", removeJobFiles(this.#env.RESULTS, jobId));
           const sinceMs = Date.now() - ABANDONED_COPY_MS;
           if ([...this.#unsettled.values()].some((startedAtMs) => startedAtMs > sinceMs)) {
             throw new Error("a copy that was abandoned may still put an image");

@@ -1,4 +1,4 @@
-import { bounded, orAfter } from "../bounded.ts";
+import { orAfter, within } from "../bounds.ts";
 import type { Place } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { laneStub } from "../stubs.ts";
@@ -110,8 +110,8 @@ export class JobPlace {
     const lane = record.state.lane ?? (config === null ? null : laneName(config, record.model));
     if (lane === null) return;
     try {
-      const ask = () => laneStub(this.#env, lane).place(record.id, watched);
-      const place = await bounded("the lane's answer", ASK_BOUND_MS, ask);
+      const asked = laneStub(this.#env, lane).place(record.id, watched);
+      const place = await within(ASK_BOUND_MS, "the lane", asked);
       if (place !== null) this.remember(place, record.round, watched);
     } catch (error) {
       // The last known place is shown; the next reader asks again.

@@ -1,4 +1,4 @@
-import { bounded } from "../bounded.ts";
+import { within } from "../bounds.ts";
 import type { LaneRpc, Ticket } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
@@ -72,7 +72,7 @@ export class OutboxCourier {
   }
 
   #ask<Answer>(lane: string, call: (stub: LaneRpc) => Promise<Answer>): Promise<Answer> {
-    return bounded("the lane's answer", CALL_BOUND_MS, () => call(laneStub(this.#env, lane)));
+    return within(CALL_BOUND_MS, "the lane", call(laneStub(this.#env, lane)));
   }
 
   async #tellLane(): Promise<void> {
@@ -170,7 +170,7 @@ export class OutboxCourier {
     const record = this.#shell.job();
     if (record === null || !catalogIsBehind(record, Date.now())) return;
     const entry = toCatalogEntry(record);
-    await bounded("the catalog's answer", CALL_BOUND_MS, () => catalogStub(this.#env, record.client).record(entry));
+    await within(CALL_BOUND_MS, "the catalog", catalogStub(this.#env, record.client).record(entry));
     this.#shell.apply({ type: "cataloged", seq: record.seq });
   }
 
@@ -183,7 +183,7 @@ export class OutboxCourier {
     }
     if (outbox.leave !== null) await this.#ask(outbox.leave, (stub) => stub.leave(id));
     if (tombstone.catalogKnows) {
-      await bounded("the catalog's answer", CALL_BOUND_MS, () => catalogStub(this.#env, client).forget(id));
+      await within(CALL_BOUND_MS, "the catalog", catalogStub(this.#env, client).forget(id));
     }
     // Read anew: tasks were canceled meanwhile.
     const now = this.#shell.tombstone()?.outbox;

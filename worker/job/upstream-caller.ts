@@ -1,4 +1,4 @@
-import { AbandonedError, bounded } from "../bounded.ts";
+import { OutOfTime, withinSignal } from "../bounds.ts";
 import { dashScope } from "../dashscope/client.ts";
 import type { Upstream, UpstreamAnswer } from "../dashscope/contract.ts";
 import type { Config } from "../env.ts";
@@ -53,12 +53,12 @@ export class UpstreamCaller {
     this.#calls.set(number, controller);
     this.inputs.used();
     const boundMs = Math.max(config.attemptBudgetMs, config.lateAnswerMs) + CALL_SLACK_MS;
-    return bounded("the call", boundMs, (signal) => this.#call(record, config, inputs, signal), controller.signal)
+    return withinSignal(boundMs, "the call", (signal) => this.#call(record, config, inputs, signal), controller.signal)
       .then(
         (answer) => this.#take(number, answer),
         (error: unknown) => {
           this.#shell.log("call_abandoned", { attempt: number, reason: String(error) });
-          if (error instanceof AbandonedError) this.#shell.apply({ type: "call_lost", attempt: number });
+          if (error instanceof OutOfTime) this.#shell.apply({ type: "call_lost", attempt: number });
           else this.#take(number, { kind: "failed", failure: inputFailure("error", String(error)) });
         },
       )
@@ -131,7 +131,7 @@ export class UpstreamCaller {
     this.#pollAtMs = nowMs + this.#pollAfterMs();
     const upstream = upstreamOf(config);
     const boundMs = Math.min(SHORT_CALL_MS, config.attemptBudgetMs);
-    return bounded("the read of the task", boundMs, (signal) => upstream.readTask(task.taskId, signal))
+    return withinSignal(boundMs, "the read of the task", (signal) => upstream.readTask(task.taskId, signal))
       .then(
         (answer) => {
           const now = this.#shell.job()?.task;
@@ -157,7 +157,7 @@ export class UpstreamCaller {
     const upstream = upstreamOf(config);
     const each = taskIds.map(async (taskId) => {
       const boundMs = Math.min(SHORT_CALL_MS, config.attemptBudgetMs);
-      const canceled = await bounded("the cancellation of a task", boundMs, (signal) =>
+      const canceled = await withinSignal(boundMs, "the cancellation of a task", (signal) =>
         upstream.cancelTask(taskId, signal),
       ).catch(() => false);
       this.#shell.log("task_cancel_asked", { taskId, canceled });
