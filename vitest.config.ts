@@ -59,7 +59,8 @@ export default defineConfig(async () => {
             env: { EMULATOR_PORT: String(emulatorPort), PROPERTIES },
             testTimeout: TEST_TIMEOUT_MS,
             expect: PATIENT,
-            // Two files at once were seen to hang for good.
+            // In `npm test` the product's tests run beside these and take longer, so that a second file at once would end
+            // nothing sooner. It would take a core from the one that the budgets above are scaled for.
             maxWorkers: 1,
             sequence: { groupOrder: 1 },
           },
