@@ -5,7 +5,7 @@ import type { FieldError } from "../../schemas/problem.ts";
 import { type Config, configOf } from "../env.ts";
 import type { HttpEnv } from "./http-env.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
-import { configuredModels, laneReports } from "./lane-reports.ts";
+import { configuredModels, laneReports } from "./lanes.ts";
 import { PUBLIC_VARY } from "./negotiated.ts";
 import { noQuery } from "./openapi/parameters.ts";
 import { queryCheck } from "./query.ts";

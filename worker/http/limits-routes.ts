@@ -2,12 +2,13 @@ import { Hono } from "hono";
 import type { JobStatus } from "../../schemas/job.ts";
 import type { Limits } from "../../schemas/limits.ts";
 import { paths } from "../../schemas/paths.ts";
+import { within } from "../bounds.ts";
 import { modelInfos } from "../dashscope/models.ts";
 import { catalogStub } from "../stubs.ts";
 import { requireAsker, viewerOf } from "./asker.ts";
 import type { HttpContext, HttpEnv } from "./http-env.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
-import { configuredModels, laneReports } from "./lane-reports.ts";
+import { configuredModels, laneReports, READ_WAIT_MS } from "./lanes.ts";
 import { clientQuery } from "./openapi/parameters.ts";
 import { queryCheck } from "./query.ts";
 
@@ -21,8 +22,14 @@ const LOOK_AT_MOST = 100;
 async function waitedFor(c: HttpContext, client: string | null): Promise<string[]> {
   if (client === null) return [];
   const query = { status: UNFINISHED, workflow: null, limit: LOOK_AT_MOST, cursor: null };
-  const answer = await catalogStub(c.env, client).list(query);
-  return answer.ok ? answer.entries.map((entry) => entry.model) : [];
+  try {
+    const answer = await within(READ_WAIT_MS, "the catalog", catalogStub(c.env, client).list(query));
+    return answer.ok ? answer.entries.map((entry) => entry.model) : [];
+  } catch (error) {
+    // The limits are shown all the same, with fewer lanes.
+    console.error({ event: "catalog_unavailable", client, error: String(error) });
+    return [];
+  }
 }
 
 /** The lanes that matter to who asks (the configured ones, and those of their unfinished jobs), and every model's limits. */

@@ -10,12 +10,12 @@ import { decodeListCursor, encodeListCursor, type ListPosition, newestFirst } fr
 import { toQueuePlace } from "../catalog/core/queue-place.ts";
 import { presentSummary } from "../job/core/present.ts";
 import type { Place } from "../lane/contract.ts";
-import { laneName } from "../lane/lane-name.ts";
-import { catalogStub, laneStub } from "../stubs.ts";
+import { catalogStub } from "../stubs.ts";
 import { requireAsker, viewerOf } from "./asker.ts";
 import type { HttpContext, HttpEnv } from "./http-env.ts";
 import { linksFor } from "./job-answer.ts";
 import { answersJson, jsonAnswer } from "./json-answer.ts";
+import { lanePlaces } from "./lanes.ts";
 import { filterQuery, listQuery } from "./openapi/parameters.ts";
 import { queryCheck, queryProblem, queryValue, wholeNumberOf } from "./query.ts";
 
@@ -144,18 +144,17 @@ async function pageOf(c: HttpContext, clients: readonly string[], query: ListQue
   return { page, nextCursor: next === null ? null : encodeListCursor(next), feedCursor };
 }
 
-/** Where the waiting ones stand: one question to each lane. A lane that does not answer leaves them without a place. */
+/** The places of the waiting jobs: one call to each lane. */
 async function placesOf(c: HttpContext, page: readonly Owned[]): Promise<ReadonlyMap<string, Place>> {
   const waiting = Map.groupBy(
     page.filter(({ entry }) => entry.status === "queued"),
     ({ entry }) => entry.model,
   );
-  const asked = [...waiting].map(async ([model, owned]) => {
-    const lane = laneStub(c.env, laneName(c.get("config"), model));
-    return Object.entries(await lane.places(owned.map(({ entry }) => entry.id)));
+  const asked = [...waiting].map(([model, owned]) => {
+    const ids = owned.map(({ entry }) => entry.id);
+    return lanePlaces(c.env, c.get("config"), model, ids);
   });
-  const answers = await Promise.allSettled(asked);
-  return new Map(answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : [])));
+  return new Map((await Promise.all(asked)).flatMap((places) => Object.entries(places)));
 }
 
 /** Lists, newest first, and how many jobs there are of each kind. */

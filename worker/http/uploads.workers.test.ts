@@ -1,4 +1,4 @@
-import { createExecutionContext, runDurableObjectAlarm, waitOnExecutionContext } from "cloudflare:test";
+import { runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Job } from "../../schemas/job.ts";
@@ -6,7 +6,7 @@ import { Problem } from "../../schemas/problem.ts";
 import { sha256Hex } from "../auth/tokens.ts";
 import { framedPng } from "../results/test-image.ts";
 import { jobStub } from "../stubs.ts";
-import { app } from "./app.ts";
+import { type Methods, namespaceWith, type Sent, send } from "./http.fixture.ts";
 
 const ORIGIN = "http://localhost:8787";
 const PATH = "/api/workflows/image-from-reference";
@@ -15,19 +15,6 @@ const MODEL = "qwen-image-edit-plus";
 /** Images of different bytes. */
 const png = (seed: number, side = 512) => framedPng(side, side, 400, seed);
 const dataUrl = (bytes: Uint8Array) => `data:image/png;base64,${bytes.toBase64()}`;
-
-interface Sent {
-  readonly answer: Promise<Response>;
-  /** Everything that goes on beside the answer. */
-  settled(): Promise<void>;
-}
-
-/** Sends one request to the app, on bindings that may fail as the platform's do. */
-function send(request: Request, bindings: object = {}): Sent {
-  const context = createExecutionContext();
-  const answer = Promise.resolve(app.fetch(request, { ...env, ...bindings }, context));
-  return { answer, settled: async () => void (await waitOnExecutionContext(context)) };
-}
 
 function json(body: unknown, headers: Record<string, string> = {}): Request {
   const init = {
@@ -72,27 +59,6 @@ function slowForm() {
     },
     breakOff: () => writer.abort(new Error("the client hung up")),
   };
-}
-
-type Methods = Readonly<Record<string, (...given: never[]) => Promise<unknown>>>;
-
-/** `env.JOBS`, with one method of each object's stub replaced. */
-function jobsWith(method: string, replaced: (stub: Methods, ...given: never[]) => Promise<unknown>) {
-  return new Proxy(env.JOBS, {
-    get: (jobs, name) => {
-      if (name !== "getByName") return Reflect.get(jobs, name);
-      return (id: string) => {
-        const stub = jobs.getByName(id);
-        return new Proxy(stub, {
-          get: (target, asked) => {
-            if (asked === method) return (...given: never[]) => replaced(target as unknown as Methods, ...given);
-            // A stub has every method that it is asked for.
-            return (...given: never[]) => (target as unknown as Methods)[String(asked)]?.(...given);
-          },
-        });
-      };
-    },
-  });
 }
 
 /** What the platform throws when an object has more calls than it can take. */
@@ -156,7 +122,9 @@ describe("the images of a submission", () => {
   });
 
   it("are removed when the job's object sheds the submission", async () => {
-    const sent = send(json({ prompt: "in oil", images: [dataUrl(png(7))] }), { JOBS: jobsWith("submit", shed) });
+    const sent = send(json({ prompt: "in oil", images: [dataUrl(png(7))] }), {
+      JOBS: namespaceWith(env.JOBS, "submit", shed),
+    });
     const answer = await sent.answer;
     expect([answer.status, Problem.parse(await answer.json()).code]).toEqual([503, "overloaded"]);
     await sent.settled();
@@ -287,7 +255,7 @@ describe("a submission whose object fails", () => {
       return answer;
     };
     const sent = send(json({ prompt: "in oil", images: ["https://example.com/a.png"] }), {
-      JOBS: jobsWith("submit", loses),
+      JOBS: namespaceWith(env.JOBS, "submit", loses),
     });
     const job = await jobOf(sent);
     expect(calls).toBe(2);
@@ -301,7 +269,7 @@ describe("a submission whose object fails", () => {
     ["never answers", () => new Promise<never>(() => undefined)],
   ])("after it was stored is answered with 202 when waiting %s", async (_name, wait) => {
     const request = json({ prompt: "in oil", images: ["https://example.com/a.png"] }, { prefer: "wait=1" });
-    const sent = send(request, { JOBS: jobsWith("wait", wait) });
+    const sent = send(request, { JOBS: namespaceWith(env.JOBS, "wait", wait) });
     const job = await jobOf(sent);
     expect((await sent.answer).headers.get("preference-applied")).toBe("wait=1");
     expect((await jobStub(env, job.id).view("local")).ok).toBe(true);

@@ -1,0 +1,44 @@
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { app } from "./app.ts";
+
+/** For tests inside workerd: the whole API on bindings that fail as the platform's may. */
+
+export interface Sent {
+  readonly answer: Promise<Response>;
+  /** Everything that goes on beside the answer. */
+  settled(): Promise<void>;
+}
+
+/** Sends one request to the app, on bindings that may fail as the platform's do. */
+export function send(request: Request, bindings: object = {}): Sent {
+  const context = createExecutionContext();
+  const answer = Promise.resolve(app.fetch(request, { ...env, ...bindings }, context));
+  return { answer, settled: async () => void (await waitOnExecutionContext(context)) };
+}
+
+export type Methods = Readonly<Record<string, (...given: never[]) => Promise<unknown>>>;
+
+/** A namespace of objects with one method of every stub replaced. */
+export function namespaceWith(
+  namespace: DurableObjectNamespace,
+  method: string,
+  replaced: (stub: Methods, ...given: never[]) => Promise<unknown>,
+): DurableObjectNamespace {
+  const stubOf = (name: string) => {
+    const methods = namespace.getByName(name) as unknown as Methods;
+    return new Proxy(methods, {
+      // A stub has every method that it is asked for.
+      get:
+        (_stub, asked) =>
+        (...given: never[]) =>
+          asked === method ? replaced(methods, ...given) : methods[String(asked)]?.(...given),
+    });
+  };
+  return new Proxy(namespace, {
+    get: (target, name) => (name === "getByName" ? stubOf : Reflect.get(target, name)),
+  });
+}
+
+/** What an object that has stopped does with a call. */
+export const neverAnswers = () => new Promise<never>(() => undefined);

@@ -1,0 +1,77 @@
+import { env } from "cloudflare:workers";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { Job, JobList } from "../../schemas/job.ts";
+import { Health, Limits } from "../../schemas/limits.ts";
+import { jobStub } from "../stubs.ts";
+import { namespaceWith, neverAnswers, send } from "./http.fixture.ts";
+
+/** Of no other test, and with a quota that leaves its jobs waiting. */
+const MODEL = "qwen-image-2.0-pro";
+const ORIGIN = "http://localhost:8787";
+
+const get = (path: string) => new Request(`${ORIGIN}${path}`, { headers: { accept: "application/json" } });
+const submitted: string[] = [];
+
+afterAll(async () => {
+  for (const id of submitted) await jobStub(env, id).remove(null);
+});
+
+// Two start at once, and the others wait for the rest of this file.
+beforeAll(async () => {
+  for (let count = 0; count < 5; count++) await submit();
+});
+afterEach(() => void vi.useRealTimers());
+
+async function submit(): Promise<string> {
+  const request = new Request(`${ORIGIN}/api/workflows/image-from-text`, {
+    method: "POST",
+    body: JSON.stringify({ prompt: "a red bicycle", model: MODEL }),
+    headers: { "content-type": "application/json" },
+  });
+  const sent = send(request);
+  const { id } = Job.parse(await (await sent.answer).json());
+  submitted.push(id);
+  await sent.settled();
+  return id;
+}
+
+const stopped = (method: string) => ({ LANES: namespaceWith(env.LANES, method, neverAnswers) });
+
+describe("while a lane does not answer", () => {
+  it("health and limits show the lanes as they were known last", async () => {
+    const limitsOf = async (bindings: object) =>
+      Limits.parse(await (await send(get("/api/limits"), bindings).answer).json());
+    const known = await limitsOf({});
+    const lane = known.lanes.find(({ model }) => model === MODEL);
+    expect(lane).toBeDefined();
+    vi.setSystemTime(Date.now() + 60_000);
+    expect((await limitsOf(stopped("report"))).lanes.map(({ model }) => model)).toContain(MODEL);
+    const health = await send(get("/api/health"), stopped("report")).answer;
+    expect(health.status).toBe(200);
+    expect(Health.parse(await health.json()).lanes.map(({ model }) => model)).toContain("qwen-image-max");
+  });
+
+  it("a list shows its jobs, and their places as they were known last", async () => {
+    const listOf = async (bindings: object) => {
+      const answer = await send(get(`/api/jobs?model=${MODEL}`), bindings).answer;
+      expect(answer.status).toBe(200);
+      const { jobs } = JobList.parse(await answer.json());
+      return new Map(jobs.map(({ id, queue }) => [id, queue?.position ?? null]));
+    };
+    const positions = async () => [...(await listOf({})).values()].filter((position) => position !== null).length;
+    await expect.poll(positions).toBeGreaterThanOrEqual(2);
+    const known = await listOf({});
+    const shown = await listOf(stopped("places"));
+    // One may have begun meanwhile, and has no place any more.
+    const placed = [...shown].filter(([, position]) => position !== null);
+    expect(placed.length).toBeGreaterThan(0);
+    for (const [id, position] of placed) expect(known.get(id)).toBe(position);
+  });
+
+  it("limits are shown although the catalog does not answer either", async () => {
+    const bindings = { ...stopped("report"), CATALOGS: namespaceWith(env.CATALOGS, "list", neverAnswers) };
+    const answer = await send(get("/api/limits"), bindings).answer;
+    expect(answer.status).toBe(200);
+    expect(Limits.parse(await answer.json()).models.length).toBeGreaterThan(10);
+  });
+});
