@@ -1,7 +1,9 @@
 import type { z } from "zod";
+import { paths } from "../schemas/paths.ts";
 import type { Settings } from "./client-options.ts";
 import {
   type CallFacts,
+  DarkroomForbiddenOrigin,
   DarkroomProblem,
   DarkroomUnexpectedAnswer,
   DarkroomUnreachable,
@@ -39,7 +41,7 @@ export interface ApiAnswer {
 
 /**
  * Makes the call, repeats it by the retry policy, and answers with any 2xx, or a 304. Throws `DarkroomProblem`,
- * `DarkroomUnreachable`, `DarkroomUnexpectedAnswer`, or the signal's reason.
+ * `DarkroomUnreachable`, `DarkroomForbiddenOrigin`, `DarkroomUnexpectedAnswer`, or the signal's reason.
  */
 export async function callApi(settings: Settings, call: ApiCall): Promise<ApiAnswer> {
   const url = new URL(call.path, settings.baseUrl).href;
@@ -90,6 +92,14 @@ async function tryOnce(settings: Settings, call: ApiCall, facts: CallFacts): Pro
     text = await response.text();
   } catch (cause) {
     call.signal?.throwIfAborted();
+    const origin = timeout.aborted ? null : await refusedOrigin(settings, facts.url);
+    if (origin !== null) {
+      return {
+        kind: "failed",
+        failed: { kind: "forbidden_origin" },
+        error: new DarkroomForbiddenOrigin(origin, facts, cause),
+      };
+    }
     const reason = timeout.aborted ? `no answer within ${timeoutMs} ms` : "no answer";
     return { kind: "failed", failed: { kind: "unreachable" }, error: new DarkroomUnreachable(reason, facts, cause) };
   }
@@ -105,6 +115,28 @@ async function tryOnce(settings: Settings, call: ApiCall, facts: CallFacts): Pro
         ? new DarkroomUnexpectedAnswer(status, "not a problem document", facts)
         : new DarkroomProblem(problem, waitMs, facts),
   };
+}
+
+const PROBE_MS = 5_000;
+
+/**
+ * The origin of the page that runs this, when the server answers but the browser keeps its answers from the page: to a script
+ * that looks like a server that is down. Null outside a page, on the server's own origin, and when the server does not answer.
+ */
+async function refusedOrigin(settings: Settings, url: string): Promise<string | null> {
+  const { location } = globalThis as { readonly location?: { readonly origin?: string } };
+  const origin = location?.origin;
+  if (origin === undefined || new URL(url).origin === origin) return null;
+  try {
+    // `no-cors` hides the answer from this script, but not whether there was one.
+    const signal = AbortSignal.timeout(PROBE_MS);
+    const init = { mode: "no-cors", signal } as RequestInit;
+    const answer = await settings.fetch(new URL(paths.health, settings.baseUrl).href, init);
+    // The types of Workers know neither.
+    return (answer.type as string) === "opaque" ? origin : null;
+  } catch {
+    return null;
+  }
 }
 
 function headersOf(settings: Settings, call: ApiCall): Record<string, string> {

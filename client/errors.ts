@@ -47,6 +47,27 @@ export class DarkroomUnreachable extends Error {
   }
 }
 
+/**
+ * The browser keeps the answers from this page: the server is there, and does not list the page's origin in `ALLOWED_ORIGINS`.
+ * No repetition helps.
+ */
+export class DarkroomForbiddenOrigin extends Error {
+  override readonly name = "DarkroomForbiddenOrigin";
+  readonly origin: string;
+  readonly call: CallFacts;
+
+  constructor(origin: string, call: CallFacts, cause: unknown) {
+    super(
+      `${call.method} ${call.url}: the server answers, but not to pages of ${origin}; ALLOWED_ORIGINS must list it`,
+      {
+        cause,
+      },
+    );
+    this.origin = origin;
+    this.call = call;
+  }
+}
+
 /** An answer came that this client does not understand: a proxy's page, or a server that is no Darkroom. */
 export class DarkroomUnexpectedAnswer extends Error {
   override readonly name = "DarkroomUnexpectedAnswer";

@@ -19,6 +19,8 @@ export const DEFAULT_RETRY_POLICY: RetryPolicy = {
 /** What became of a try: no answer at all, or an answer that is not a success. */
 export type FailedTry =
   | { readonly kind: "unreachable" }
+  /** The browser kept the answer from a page of another origin. */
+  | { readonly kind: "forbidden_origin" }
   | {
       readonly kind: "refused";
       readonly status: number;
@@ -46,6 +48,7 @@ export function retryDelayMs(failed: FailedTry, tries: number, policy: RetryPoli
   if (tries >= policy.maxTries) return null;
   const jitteredMs = jitteredDelayMs(tries, policy.baseDelayMs, policy.maxDelayMs, jitter);
   if (failed.kind === "unreachable") return jitteredMs;
+  if (failed.kind === "forbidden_origin") return null;
   if (!PASSING_STATUSES.includes(failed.status)) return null;
   if (failed.code !== null && LASTING_CODES.includes(failed.code)) return null;
   if (failed.retryAfterMs === null) return jitteredMs;

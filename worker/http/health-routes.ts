@@ -40,5 +40,9 @@ export const healthRoutes = new Hono<HttpEnv>().get(paths.health, answersJson, a
   const { status, ...rest } = read.ok ? await configuredHealth(c.env, read.config) : misconfiguredHealth(read.errors);
   const time = new Date().toISOString();
   const body: Health = { status, service: "darkroom", version: VERSION, time, ...rest };
-  return jsonAnswer(c, body, status === "misconfigured" ? 503 : 200, { Vary: PUBLIC_VARY });
+  return jsonAnswer(c, body, status === "misconfigured" ? 503 : 200, {
+    Vary: PUBLIC_VARY,
+    // A page of any origin may learn that the service answers: so its script can tell a refused origin from a server that is down.
+    "Cross-Origin-Resource-Policy": "cross-origin",
+  });
 });
