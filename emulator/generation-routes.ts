@@ -91,7 +91,7 @@ async function generate(call: Call, work: Work): Promise<Outcome> {
   if (fault?.type === "hold" && fault.at === "answer") {
     await emulator.holds.wait({ callId: work.callId, prompt: work.order.prompt, at: "answer" }, stopping);
   }
-  const body = syncAnswer(work.model, work.order, shown(emulator, billed), work.requestId);
+  const body = syncAnswer(work.model, work.order, await shown(emulator, billed), work.requestId);
   const sent = await lateAnswer(call.c, clock, arrival, fault, body);
   return { ...(sent ?? { response: wireResponse(clock, arrival, body), status: 200 }), billedImages: billed.length };
 }

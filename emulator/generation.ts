@@ -9,6 +9,7 @@ import type { Model } from "./core/model-table.ts";
 import { hashText } from "./core/random.ts";
 import type { Checked, WorkOrder } from "./core/request-check.ts";
 import { type InputImage, readInputImage } from "./drawing/input-image.ts";
+import type { Painter } from "./drawing/painter.ts";
 import { plainFile } from "./drawing/plain-file.ts";
 import type { Emulator } from "./emulator.ts";
 import type { BilledImage } from "./journal-entry.ts";
@@ -113,11 +114,22 @@ export function billNow(emulator: Emulator, images: readonly BilledImage[]): Bil
   return billed;
 }
 
+/** The file of a billed image; null when its picture is no longer there. */
+export async function fileOf(painter: Painter, image: BilledImage): Promise<Buffer | null> {
+  return image.picture === null ? plainFile(image, image.paddedTo) : painter.file(image.picture, image.paddedTo);
+}
+
 /** Images as an answer shows them. */
-export function shown(emulator: Emulator, images: readonly BilledImage[]): MadeImage[] {
-  return images.map(({ path, expiresAtMs, width, height }) => ({
-    url: resultLink(emulator.origin(), path, expiresAtMs),
-    width,
-    height,
-  }));
+export function shown(emulator: Emulator, images: readonly BilledImage[]): Promise<MadeImage[]> {
+  return Promise.all(
+    images.map(async (image) => {
+      const { path, expiresAtMs, width, height } = image;
+      const file = image.linkFault?.how === "inline" ? await fileOf(emulator.painter, image) : null;
+      const url =
+        file === null
+          ? resultLink(emulator.origin(), path, expiresAtMs)
+          : `data:image/png;base64,${file.toString("base64")}`;
+      return { url, width, height };
+    }),
+  );
 }

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { Hono } from "hono";
-import type { Painter } from "./drawing/painter.ts";
-import { plainFile } from "./drawing/plain-file.ts";
 import type { Emulator } from "./emulator.ts";
+import { fileOf } from "./generation.ts";
 import type { LedgerImage } from "./ledger.ts";
 import { judgeLink, ossError, RESULTS_PREFIX } from "./result-link.ts";
 import { cut, cutAmid, type EmulatorContext, type EmulatorEnv } from "./wire-response.ts";
@@ -18,10 +17,6 @@ function xml(status: number, code: string, message: string, extra = ""): Respons
     status,
     headers: { "content-type": "application/xml", server: "AliyunOSS", "x-oss-request-id": requestId },
   });
-}
-
-async function fileOf(painter: Painter, image: LedgerImage): Promise<Buffer | null> {
-  return image.picture === null ? plainFile(image, image.paddedTo) : painter.file(image.picture, image.paddedTo);
 }
 
 function headersOf(image: LedgerImage, contentType: string): Record<string, string> {
@@ -68,6 +63,13 @@ async function spoilt(emulator: Emulator, c: EmulatorContext, image: LedgerImage
       const part = file.subarray(0, Math.floor(file.length * 0.7));
       return new Response(new Uint8Array(part), { headers: headersOf(image, "image/png") });
     }
+    case "damaged": {
+      // The stored file itself ends too early, and its checksums say so.
+      const part = file.subarray(0, Math.floor(file.length * 0.7));
+      const md5 = createHash("md5").update(part).digest();
+      const sums = { etag: `"${md5.toString("hex").toUpperCase()}"`, "content-md5": md5.toString("base64") };
+      return new Response(new Uint8Array(part), { headers: { ...headersOf(image, "image/png"), ...sums } });
+    }
     case "html": {
       const page = Buffer.from("<!doctype html><title>Sign in</title><h1>Please sign in to this network</h1>");
       return new Response(new Uint8Array(page), { headers: headersOf(image, "text/html") });
@@ -90,6 +92,7 @@ async function spoilt(emulator: Emulator, c: EmulatorContext, image: LedgerImage
     case "slow":
       await clock.sleep(linkFault.delayMs, stopping);
       return whole(c, image, file);
+    case "inline":
     case undefined:
       return whole(c, image, file);
   }

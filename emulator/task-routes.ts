@@ -24,7 +24,7 @@ const DAY_MS = 86_400_000;
 type Work = (
   arrival: Arrival,
   keyHash: string,
-) => { readonly status: number; readonly code?: string; readonly body: object };
+) => Promise<{ readonly status: number; readonly code?: string; readonly body: object }>;
 
 /** Notes the call, draws its fault, checks key and rate, then does the work. */
 async function handle(
@@ -59,7 +59,7 @@ async function handle(
     if (refusal !== null) {
       return { response: refusalResponse(clock, arrival, refusal), status: refusal.status, code: refusal.code };
     }
-    const { status, code, body } = work(arrival, keyHash ?? "");
+    const { status, code, body } = await work(arrival, keyHash ?? "");
     const spoilt = await lateAnswer(c, clock, arrival, fault, body);
     return (
       spoilt ?? {
@@ -82,11 +82,12 @@ async function handle(
   return outcome.response;
 }
 
-function readTask(emulator: Emulator, taskId: string, arrival: Arrival, keyHash: string): object {
+async function readTask(emulator: Emulator, taskId: string, arrival: Arrival, keyHash: string): Promise<object> {
   const task = emulator.state.task(taskId);
   // Tasks belong to the account that submitted them.
   if (task === null || task.facts.keyHash !== keyHash) return unknownTaskAnswer(taskId, arrival.requestId);
-  return taskAnswer(task, shown(emulator, emulator.state.ledger.imagesOfTask(taskId)), arrival.requestId);
+  const images = await shown(emulator, emulator.state.ledger.imagesOfTask(taskId));
+  return taskAnswer(task, images, arrival.requestId);
 }
 
 function positive(text: string | undefined, fallback: number): number {
@@ -136,7 +137,7 @@ function listTasks(emulator: Emulator, c: EmulatorContext, arrival: Arrival, key
 export function taskRoutes(emulator: Emulator): Hono<EmulatorEnv> {
   const routes = new Hono<EmulatorEnv>();
   const list = (c: EmulatorContext): Promise<Response> =>
-    handle(emulator, c, "list", null, (arrival, keyHash) => ({
+    handle(emulator, c, "list", null, async (arrival, keyHash) => ({
       status: 200,
       body: listTasks(emulator, c, arrival, keyHash),
     }));
@@ -144,14 +145,14 @@ export function taskRoutes(emulator: Emulator): Hono<EmulatorEnv> {
   routes.get(`${API_PREFIX}${wirePaths.tasks}/`, list);
   routes.get(`${API_PREFIX}${wirePaths.tasks}/:id`, (c) => {
     const id = c.req.param("id");
-    return handle(emulator, c, "task", id, (arrival, keyHash) => ({
+    return handle(emulator, c, "task", id, async (arrival, keyHash) => ({
       status: 200,
-      body: readTask(emulator, id, arrival, keyHash),
+      body: await readTask(emulator, id, arrival, keyHash),
     }));
   });
   routes.post(`${API_PREFIX}${wirePaths.tasks}/:id/cancel`, (c) => {
     const id = c.req.param("id");
-    return handle(emulator, c, "cancel", id, (arrival, keyHash) => {
+    return handle(emulator, c, "cancel", id, async (arrival, keyHash) => {
       const owned = emulator.state.task(id)?.facts.keyHash === keyHash;
       if (owned && emulator.state.cancelTask(id)) return { status: 200, body: { request_id: arrival.requestId } };
       const { status, code, message } = refusalOf("UnsupportedOperation");

@@ -4,9 +4,11 @@ import { z } from "zod";
 const Ms = z.number().min(0).max(600_000);
 const repeat = z.int().min(1).nullable().default(null);
 
-/** How the link of an image that was made, and billed, misbehaves. */
+/** How the link of an image that was made, and billed, misbehaves. `inline`: it is a data URL with the image itself. */
 export const RESULT_FAULTS = [
+  "inline",
   "truncated",
+  "damaged",
   "html",
   "wrong-type",
   "empty",

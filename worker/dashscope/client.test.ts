@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type RequestListener } from "node:h
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import type { JobRequest } from "../../schemas/job.ts";
-import { dashScope } from "./client.ts";
+import { dashScope, type UpstreamSettings } from "./client.ts";
 import type { GenerateInput } from "./contract.ts";
 
 const KEY = "sk-0123456789abcdef";
@@ -22,7 +22,7 @@ afterEach(() => {
 });
 
 /** A real server on a free port that answers every request by `answer`, and the client pointed at it. */
-async function upstream(answer: RequestListener) {
+async function upstream(answer: RequestListener, given: Partial<UpstreamSettings> = {}) {
   const seen: Seen[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
@@ -43,7 +43,7 @@ async function upstream(answer: RequestListener) {
   const baseUrl = `http://127.0.0.1:${port}`;
   const now = () => Date.parse("2026-11-23T12:00:00Z");
   const settings = { fetch: (url: string, init: RequestInit) => fetch(url, init), baseUrl, apiKey: KEY, now };
-  return { client: dashScope({ ...settings, region: "sg" }), seen, baseUrl };
+  return { client: dashScope({ ...settings, region: "sg", ...given }), seen, baseUrl };
 }
 
 /** Answers with this status and body; an object goes out as JSON, with no content type, as was once recorded. */
@@ -160,6 +160,35 @@ describe("generate", () => {
     const answer = await client.generate(input("qwen-image-max"), never());
     expect(answer).toMatchObject({ kind: "failed", failure: { disposition: "block" } });
     expect(elsewhere.seen).toEqual([]);
+  });
+
+  describe("an image inside the answer", () => {
+    const image = Buffer.alloc(300_000, 7);
+    const inside = {
+      output: { choices: [{ message: { content: [{ image: `data:image/png;base64,${image.toString("base64")}` }] } }] },
+    };
+
+    it("is stored, and its link is the one that storing gave", async () => {
+      const stored: [number, Buffer][] = [];
+      const storeEmbedded = async (index: number, bytes: Uint8Array) => {
+        stored.push([index, Buffer.from(bytes)]);
+        return "stored:key";
+      };
+      const { client } = await upstream(says(200, inside), { storeEmbedded });
+      expect(await client.generate(input("qwen-image-max"), never())).toMatchObject({
+        kind: "delivered",
+        links: ["stored:key"],
+      });
+      expect(stored).toEqual([[0, image]]);
+    });
+
+    it("that cannot be stored is a failure that may be billed; that of a task is read again", async () => {
+      const storeEmbedded = () => Promise.reject(new Error("storage is down"));
+      const { client } = await upstream(says(200, inside), { storeEmbedded });
+      const failure = { mayBeBilled: true, fault: "none", disposition: "retry" };
+      expect(await client.generate(input("qwen-image-max"), never())).toMatchObject({ kind: "failed", failure });
+      expect(await client.readTask("t-1", never())).toMatchObject({ kind: "unreadable", failure });
+    });
   });
 
   it("stops reading an endless answer early", async () => {

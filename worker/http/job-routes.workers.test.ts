@@ -5,7 +5,7 @@ import { EventPage } from "../../schemas/event.ts";
 import { Job, JobList } from "../../schemas/job.ts";
 import { Limits } from "../../schemas/limits.ts";
 import { Problem } from "../../schemas/problem.ts";
-import { inputKey } from "../results/keys.ts";
+import { inputKey } from "../results/job-files.ts";
 import { framedPng } from "../results/test-image.ts";
 import { app } from "./app.ts";
 

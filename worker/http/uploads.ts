@@ -2,7 +2,7 @@ import type { InputImage, Warning } from "../../schemas/job.ts";
 import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
 import { within } from "../bounds.ts";
 import { checkInputImage, type InputCheck, putInputImage, tooLarge } from "../results/input-image.ts";
-import { inputKey } from "../results/keys.ts";
+import { inputKey } from "../results/job-files.ts";
 import { jobStub } from "../stubs.ts";
 import { GivenImage } from "./core/given-fields.ts";
 import type { OwnImage } from "./core/image-address.ts";

@@ -1,5 +1,5 @@
 import { within } from "../bounds.ts";
-import { removeJobFiles } from "../results/remove.ts";
+import { removeJobFiles } from "../results/job-files.ts";
 
 const KEY = "awaited uploads";
 /** After the time until which uploads are kept: a `put` that began before it has ended by then. */

@@ -2,8 +2,7 @@ import { within, withinSignal } from "../bounds.ts";
 import type { Config } from "../env.ts";
 import type { CopyAnswer, CopyImage } from "../results/contract.ts";
 import { createImageCopier } from "../results/copy-image.ts";
-import { imageKey } from "../results/keys.ts";
-import { removeJobFiles } from "../results/remove.ts";
+import { imageKey, removeJobFiles } from "../results/job-files.ts";
 import type { JobRecord } from "./core/job-record.ts";
 import type { JobShell } from "./job-shell.ts";
 import { RetryClock } from "./retry-clock.ts";
@@ -48,12 +47,7 @@ export class ImageKeeper {
       .run(
         () =>
           this.#copyAll(
-            createImageCopier(
-              this.#env.RESULTS,
-              // A host that is asked in the moment of delivery may not know the image yet; one paid for is worth the wait.
-              { baseUrl: config.baseUrl, missingForMs: config.attemptBudgetMs },
-              (input, init) => fetch(input, init),
-            ),
+            createImageCopier(this.#env.RESULTS, { baseUrl: config.baseUrl }, (input, init) => fetch(input, init)),
             stop.signal,
           ),
         (error) => this.#shell.log("storing_failed", { reason: String(error) }),

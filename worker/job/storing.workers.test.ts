@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { until } from "../../test/support/until.ts";
-import { imageKey } from "../results/keys.ts";
+import { imageKey } from "../results/job-files.ts";
 import { framedPng, sha256Hex } from "../results/test-image.ts";
 import { TASK_MODEL, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
 
@@ -56,6 +56,19 @@ describe.concurrent("a result that cannot be copied yet", () => {
     const view = await storing(job);
     expect(view).toMatchObject({ status: "running", phase: "storing", attempts: [{ outcome: "succeeded" }] });
     expect((await job.done()).status).toBe("succeeded");
+  });
+});
+
+describe.concurrent("a result that comes inside the answer", () => {
+  it.each([
+    ["of a call", {}],
+    ["of a task", { model: TASK_MODEL, n: 2 }],
+  ])("%s is stored, and never made again", async (_name, given) => {
+    const job = await testJob(given).spoil({ fault: { type: "result", how: "inline" }, times: null });
+    const view = await (await job.submit()).done();
+    expect(view).toMatchObject({ status: "succeeded", attempts: [{ outcome: "succeeded" }], warnings: [] });
+    expect(new Set(await downloads(job))).toEqual(new Set([0]));
+    await isWhole(job);
   });
 });
 
@@ -124,7 +137,7 @@ describe.concurrent("a result that hangs", () => {
 describe.concurrent("a result that is lost", () => {
   it.each([
     ["because its link has ended", { type: "link-expires", inMs: 0 }],
-    ["because its host knows nothing of it, for as long as an attempt may take", { type: "result", how: "not-found" }],
+    ["because the file at its host is damaged", { type: "result", how: "damaged" }],
   ] as const)("%s: the job says so, and only a retry by hand pays again", async (_name, fault) => {
     const job = await (await testJob().spoil({ fault })).submit();
     const view = await job.done();

@@ -1,7 +1,9 @@
 import { OutOfTime, withinSignal } from "../bounds.ts";
-import { dashScope } from "../dashscope/client.ts";
+import { dashScope, type UpstreamSettings } from "../dashscope/client.ts";
 import type { Upstream, UpstreamAnswer } from "../dashscope/contract.ts";
 import type { Config } from "../env.ts";
+import { storeEmbeddedImage } from "../results/copy-image.ts";
+import { imageKey } from "../results/job-files.ts";
 import { type CallInputs, InputOpener } from "./call-inputs.ts";
 import { inputFailure } from "./core/input-failure.ts";
 import { attemptOf, isFinal, type JobRecord } from "./core/job-record.ts";
@@ -23,6 +25,7 @@ const CALL_SLACK_MS = 10_000;
  */
 export class UpstreamCaller {
   readonly inputs: InputOpener;
+  readonly #bucket: R2Bucket;
   readonly #shell: JobShell;
   readonly #calls = new Map<number, AbortController>();
   #polling = false;
@@ -32,6 +35,7 @@ export class UpstreamCaller {
 
   constructor(env: Env, shell: JobShell) {
     this.inputs = new InputOpener(env.RESULTS);
+    this.#bucket = env.RESULTS;
     this.#shell = shell;
   }
 
@@ -53,7 +57,12 @@ export class UpstreamCaller {
     this.#calls.set(number, controller);
     this.inputs.used();
     const boundMs = Math.max(config.attemptBudgetMs, config.lateAnswerMs) + CALL_SLACK_MS;
-    return withinSignal(boundMs, "the call", (signal) => this.#call(record, config, inputs, signal), controller.signal)
+    return withinSignal(
+      boundMs,
+      "the call",
+      (signal) => this.#call(record, number, config, inputs, signal),
+      controller.signal,
+    )
       .then(
         (answer) => this.#take(number, answer),
         (error: unknown) => {
@@ -69,10 +78,23 @@ export class UpstreamCaller {
   }
 
   /** Awaits nothing before the call: it is made when its attempt says. */
-  async #call(record: JobRecord, config: Config, inputs: CallInputs, signal: AbortSignal): Promise<UpstreamAnswer> {
+  async #call(
+    record: JobRecord,
+    number: number,
+    config: Config,
+    inputs: CallInputs,
+    signal: AbortSignal,
+  ): Promise<UpstreamAnswer> {
     if (!inputs.ok) return { kind: "failed", failure: inputs.failure };
     const { model, request } = record;
-    return upstreamOf(config).generate({ model, request, images: inputs.images }, signal);
+    return this.#upstreamFor(record, number, config).generate({ model, request, images: inputs.images }, signal);
+  }
+
+  /** Upstream for an attempt, whose images are stored at once when they come inside an answer. */
+  #upstreamFor(record: JobRecord, attempt: number, config: Config): Upstream {
+    return upstreamOf(config, (index, bytes) =>
+      storeEmbeddedImage(this.#bucket, imageKey(record.id, attempt, index), bytes),
+    );
   }
 
   #take(attempt: number, answer: UpstreamAnswer): void {
@@ -129,7 +151,7 @@ export class UpstreamCaller {
     this.#polling = true;
     this.#polls += 1;
     this.#pollAtMs = nowMs + this.#pollAfterMs();
-    const upstream = upstreamOf(config);
+    const upstream = this.#upstreamFor(record, task.attempt, config);
     const boundMs = Math.min(SHORT_CALL_MS, config.attemptBudgetMs);
     return withinSignal(boundMs, "the read of the task", (signal) => upstream.readTask(task.taskId, signal))
       .then(
@@ -170,7 +192,8 @@ export class UpstreamCaller {
   }
 }
 
-function upstreamOf(config: Config): Upstream {
+function upstreamOf(config: Config, storeEmbedded?: UpstreamSettings["storeEmbedded"]): Upstream {
   const { baseUrl, apiKey, region } = config;
-  return dashScope({ baseUrl, apiKey, region, fetch: (url, init) => fetch(url, init), now: () => Date.now() });
+  const settings = { baseUrl, apiKey, region, fetch: (url: string, init: RequestInit) => fetch(url, init) };
+  return dashScope({ ...settings, now: () => Date.now(), ...(storeEmbedded === undefined ? {} : { storeEmbedded }) });
 }

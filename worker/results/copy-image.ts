@@ -1,9 +1,9 @@
 import { byteChunks } from "../byte-chunks.ts";
-import type { CopyAnswer, CopyImage, StoredImage } from "./contract.ts";
-import { type Fetch, type FetchedLink, fetchLink } from "./fetch-link.ts";
-import { ImageInspector } from "./image-inspector.ts";
+import { type CopyAnswer, type CopyImage, linkEndMs, STORED_LINK, type StoredImage } from "./contract.ts";
+import { ImageReader, readImageHead } from "./image-reader.ts";
 import { fixedLengthSink, type ImageSink, unknownLengthSink } from "./image-sink.ts";
-import { LINK_LIFE_MS, signatureEnded } from "./result-link.ts";
+import { fromR2 } from "./r2.ts";
+import { type Fetch, openLink } from "./result-link.ts";
 
 /** The largest image any model makes (4096², 16 bits a channel, hardly compressed) is smaller. */
 const MAX_IMAGE_BYTES = 64 * 1024 * 1024;
@@ -11,64 +11,135 @@ const MAX_IMAGE_BYTES = 64 * 1024 * 1024;
 /** Large enough that hand-overs cost nothing beside the copy; two are held at a time. */
 const CHUNK_BYTES = 256 * 1024;
 
+/** A link that delivers past its end is tried for so much longer when it is storing that fails. */
+const GRACE_MS = 24 * 3_600_000;
+
 const ENDED = "the copy was ended before the image was whole";
 
-type Failure = Extract<FetchedLink, { ok: false }>;
-type Copied = { readonly ok: true; readonly image: Omit<StoredImage, "key" | "index"> | "already_there" } | Failure;
+export interface CopierSettings {
+  /** Upstream's own: where it is this machine, links to this machine may be plain http. */
+  readonly baseUrl: string;
+  /** Bound on each call to the bucket; absent: the common one. */
+  readonly storageBoundMs?: number;
+}
+
+type ImageFacts = Omit<StoredImage, "key" | "index">;
+
+type Copied =
+  /** `image: null`: an object was there already and was kept. */
+  | { readonly kind: "copied"; readonly image: ImageFacts | null }
+  /**
+   * `final`: no repetition can deliver the image. `damaged`: the bytes that arrived are no whole image; their MD5 where it
+   * was asked for and all of them arrived. `opened`: the link delivers, and something else failed.
+   */
+  | {
+      readonly kind: "failed";
+      readonly final: boolean;
+      readonly damaged?: { readonly md5: string | null };
+      readonly opened?: true;
+      readonly reason: string;
+    };
+
+/** What lies at a key, judged from its own bytes. */
+type AtKey =
+  | { readonly kind: "image"; readonly image: ImageFacts }
+  | { readonly kind: "none" }
+  | { readonly kind: "unreadable" };
 
 /**
- * Copies images from upstream's links into R2. An image is streamed, and becomes an object only when its last byte was
- * seen to be its end: what is cut off, foreign or too large never exists. A key that holds an image already (a crash
- * came between the copy and its record) answers with that image, its link dead or not. A link whose image is not found is dead
- * once `missingForMs` have passed since upstream delivered.
+ * Copies images from upstream's links into R2. An image is streamed, and becomes an object only when its end was seen:
+ * what is cut off, foreign or too large never exists. A key that holds an image already (a crash came between the copy and
+ * its record) answers with that image, even when its link has ended. A link that does not deliver is tried until it ends.
+ * Each call to the bucket is bounded here; the signal bounds the download.
  */
 export function createImageCopier(
   bucket: R2Bucket,
-  settings: { readonly baseUrl: string; readonly missingForMs: number },
+  settings: CopierSettings,
   fetch: Fetch,
   now: () => number = Date.now,
 ): CopyImage {
+  const { baseUrl, storageBoundMs } = settings;
+
   return async (source, target, signal): Promise<CopyAnswer> => {
-    const copied = await copy(source.link, target.key, signal);
-    if (copied.ok && copied.image !== "already_there") {
+    const { link, deliveredAtMs } = source;
+    if (link.startsWith(STORED_LINK)) return embedded(link.slice(STORED_LINK.length), target.index);
+    const copied = await copy(link, target.key, signal);
+    if (copied.kind === "copied" && copied.image !== null) {
       return { kind: "stored", image: { ...target, ...copied.image } };
     }
-    const there = await storedAt(target.key);
-    if (there !== null) return { kind: "stored", image: { ...target, ...there } };
-    if (copied.ok) return { kind: "failed", dead: false, reason: "the stored image vanished while it was read" };
-    return { kind: "failed", dead: isDead(copied, source), reason: copied.reason };
+    const there = await atKey(target.key);
+    if (there.kind === "image") return { kind: "stored", image: { ...target, ...there.image } };
+    if (copied.kind === "copied") return { kind: "failed", dead: false, reason: "the stored image cannot be read now" };
+    const endMs = linkEndMs(link, deliveredAtMs) + (copied.opened === true ? GRACE_MS : 0);
+    return { kind: "failed", dead: copied.final || now() >= endMs, reason: copied.reason };
   };
 
-  function isDead(failure: Failure, source: { readonly link: string; readonly deliveredAtMs: number }): boolean {
-    const nowMs = now();
-    if (failure.kind === "missing" && nowMs >= source.deliveredAtMs + settings.missingForMs) return true;
-    if (failure.kind === "gone" || nowMs >= source.deliveredAtMs + LINK_LIFE_MS) return true;
-    return failure.kind === "refused" && signatureEnded(source.link, nowMs);
+  async function embedded(key: string, index: number): Promise<CopyAnswer> {
+    const there = await atKey(key);
+    switch (there.kind) {
+      case "image":
+        return { kind: "stored", image: { key, index, ...there.image } };
+      case "none":
+        return { kind: "failed", dead: true, reason: "the bytes that upstream delivered are no whole image" };
+      case "unreadable":
+        return { kind: "failed", dead: false, reason: "the stored image cannot be read now" };
+      default:
+        throw new Error(`no such kind: ${JSON.stringify(there satisfies never)}`);
+    }
   }
 
   async function copy(link: string, key: string, signal: AbortSignal): Promise<Copied> {
+    let isOpened = false;
     try {
-      const fetched = await fetchLink(link, settings.baseUrl, fetch, signal);
-      return fetched.ok ? await store(fetched.response, key, signal) : fetched;
+      const opened = await openLink(link, baseUrl, fetch, signal);
+      if (!opened.ok) return { kind: "failed", final: opened.final, reason: opened.reason };
+      isOpened = true;
+      const md5 = md5Of(opened.response.headers);
+      const copied = await store(opened.response, key, signal, false);
+      if (copied.kind === "copied" || copied.damaged === undefined) return copied;
+      if (link.startsWith("data:")) return { ...copied, final: true };
+      return md5 === null ? copied : await copyAgain(copied, link, key, md5, signal);
     } catch (error) {
-      return failed(signal.aborted ? ENDED : `the copy broke off: ${withoutLinks(String(error))}`);
+      const reason = signal.aborted ? ENDED : `the copy broke off: ${withoutLinks(String(error))}`;
+      return { ...failed(reason), ...(isOpened ? { opened: true } : {}) };
     }
   }
 
-  async function store(response: Response, key: string, signal: AbortSignal): Promise<Copied> {
+  /**
+   * Damaged bytes may be the very file that the host has: then its checksum (OSS: `Content-MD5`, and the `ETag` of files
+   * uploaded whole) agrees with them, and no repetition brings others.
+   */
+  async function copyAgain(
+    damaged: Copied,
+    link: string,
+    key: string,
+    md5: string,
+    signal: AbortSignal,
+  ): Promise<Copied> {
+    const opened = await openLink(link, baseUrl, fetch, signal);
+    if (!opened.ok) return damaged;
+    const copied = await store(opened.response, key, signal, true);
+    const isFile = copied.kind === "failed" && copied.damaged?.md5 === md5;
+    return isFile ? { ...copied, final: true } : copied;
+  }
+
+  async function store(response: Response, key: string, signal: AbortSignal, withMd5: boolean): Promise<Copied> {
     const length = lengthOf(response);
     if (response.body === null) return failed("the answer is empty");
     if (length !== null && length > MAX_IMAGE_BYTES) {
       response.body.cancel().catch(() => undefined);
-      return { ok: false, kind: "gone", reason: `the image has ${length} bytes; ${MAX_IMAGE_BYTES} are taken at most` };
+      const reason = `the image has ${length} bytes; ${MAX_IMAGE_BYTES} are taken at most`;
+      return { kind: "failed", final: true, reason };
     }
-    const pump = new Pump((contentType) =>
-      length === null ? unknownLengthSink(bucket, key, contentType) : fixedLengthSink(bucket, key, length, contentType),
-    );
+    const open = (contentType: string): ImageSink =>
+      length === null
+        ? unknownLengthSink(bucket, key, contentType, storageBoundMs)
+        : fixedLengthSink(bucket, key, length, contentType, storageBoundMs);
+    const pump = new Pump(open, withMd5);
     try {
       for await (const chunk of byteChunks(response.body, CHUNK_BYTES, signal)) {
         const refusal = await pump.take(chunk);
-        if (refusal !== null) return failed(refusal);
+        if (refusal !== null) return refusal;
       }
       if (signal.aborted) return failed(ENDED);
       if (length !== null && pump.bytes !== length) {
@@ -80,32 +151,59 @@ export function createImageCopier(
     }
   }
 
-  /** What lies at a key, told from its own bytes; null for nothing, or for what is no image, which is removed. */
-  async function storedAt(key: string): Promise<Omit<StoredImage, "key" | "index"> | null> {
-    const object = await bucket.get(key).catch(() => null);
-    if (object === null) return null;
+  /** An object that is no image is removed. */
+  async function atKey(key: string): Promise<AtKey> {
     try {
-      const inspector = new ImageInspector();
-      const hash = new Hash();
-      for await (const chunk of byteChunks(object.body, CHUNK_BYTES, new AbortController().signal)) {
-        inspector.add(chunk);
-        await hash.write(chunk);
+      const object = await fromR2(bucket.get(key), storageBoundMs);
+      if (object === null) return { kind: "none" };
+      const reader = new ImageReader();
+      const hash = new Hash("SHA-256");
+      const stop = new AbortController();
+      const chunks = byteChunks(object.body, CHUNK_BYTES, stop.signal);
+      try {
+        while (true) {
+          const { value, done } = await fromR2(chunks.next(), storageBoundMs);
+          if (done) break;
+          reader.add(value);
+          await hash.write(value);
+        }
+      } finally {
+        stop.abort();
       }
-      const seen = inspector.end();
-      const sha256 = await hash.end();
-      if (seen.ok) {
-        return { contentType: seen.type, width: seen.width, height: seen.height, bytes: inspector.bytes, sha256 };
-      }
-      await bucket.delete(key);
+      const seen = reader.end();
+      if (seen.ok) return { kind: "image", image: await factsOf(seen, reader, hash) };
+      await fromR2(bucket.delete(key), storageBoundMs);
+      return { kind: "none" };
     } catch {
-      // Unreadable now: the copy is tried again, and this with it.
+      // The copy is tried again, and this with it.
+      return { kind: "unreadable" };
     }
-    return null;
   }
 }
 
-function failed(reason: string): Failure {
-  return { ok: false, kind: "failed", reason };
+/** Keeps an image that came inside upstream's answer at its own key; the link that is answered stands for it. Throws when R2 does. */
+export async function storeEmbeddedImage(
+  bucket: R2Bucket,
+  key: string,
+  bytes: Uint8Array<ArrayBuffer>,
+  boundMs?: number,
+): Promise<string> {
+  const head = readImageHead(bytes);
+  const contentType = head.kind === "image" ? head.type : "application/octet-stream";
+  const put = () => bucket.put(key, bytes, { onlyIf: { etagDoesNotMatch: "*" }, httpMetadata: { contentType } });
+  // The bytes exist nowhere else: a short trouble of the storage must not lose them.
+  for (let left = 2; ; left--) {
+    try {
+      await fromR2(put(), boundMs);
+      return STORED_LINK + key;
+    } catch (error) {
+      if (left === 0) throw error;
+    }
+  }
+}
+
+function failed(reason: string): Extract<Copied, { kind: "failed" }> {
+  return { kind: "failed", final: false, reason };
 }
 
 /** A runtime's error may quote the link, and with its signature anyone can open the image. */
@@ -113,19 +211,37 @@ function withoutLinks(text: string): string {
   return text.replace(/https?:\/\/\S+/g, "the link");
 }
 
-/** Null where the host does not tell, or tells that of a compressed form. */
+/** Null where the host does not say, or names the length of a compressed form. */
 function lengthOf(response: Response): number | null {
   const encoding = response.headers.get("content-encoding") ?? "identity";
   const length = response.headers.get("content-length");
   return encoding === "identity" && length !== null && /^\d{1,15}$/.test(length) ? Number(length) : null;
 }
 
-class Hash {
-  readonly #stream = new crypto.DigestStream("SHA-256");
-  readonly #writer = this.#stream.getWriter();
+/** In lower-case hex. */
+function md5Of(headers: Headers): string | null {
+  const contentMd5 = headers.get("content-md5");
+  if (contentMd5 !== null) return Buffer.from(contentMd5, "base64").toString("hex");
+  return /^"([0-9a-f]{32})"$/i.exec(headers.get("etag") ?? "")?.[1]?.toLowerCase() ?? null;
+}
 
-  constructor() {
-    // Of a copy that is given up nobody asks the digest.
+async function factsOf(
+  seen: { readonly type: string; readonly width: number; readonly height: number },
+  reader: ImageReader,
+  hash: Hash,
+): Promise<ImageFacts> {
+  const { type, width, height } = seen;
+  return { contentType: type, width, height, bytes: reader.bytes, sha256: await hash.end() };
+}
+
+class Hash {
+  readonly #stream: DigestStream;
+  readonly #writer: WritableStreamDefaultWriter;
+
+  constructor(algorithm: "SHA-256" | "MD5") {
+    this.#stream = new crypto.DigestStream(algorithm);
+    this.#writer = this.#stream.getWriter();
+    // The digest of a copy that is given up is never read.
     this.#stream.digest.catch(() => undefined);
   }
 
@@ -133,6 +249,7 @@ class Hash {
     await this.#writer.write(chunk);
   }
 
+  /** In hex. */
   async end(): Promise<string> {
     await this.#writer.close();
     return new Uint8Array(await this.#stream.digest).toHex();
@@ -142,45 +259,53 @@ class Hash {
 /** Passes chunks on to the bucket, the last one always held back: it goes only when the whole was seen to be right. */
 class Pump {
   readonly #open: (contentType: string) => ImageSink;
-  readonly #inspector = new ImageInspector();
-  readonly #hash = new Hash();
+  readonly #reader = new ImageReader();
+  readonly #hash = new Hash("SHA-256");
+  readonly #md5: Hash | null;
   readonly #waiting: Uint8Array[] = [];
   #sink: ImageSink | null = null;
 
-  constructor(open: (contentType: string) => ImageSink) {
+  constructor(open: (contentType: string) => ImageSink, withMd5: boolean) {
     this.#open = open;
+    this.#md5 = withMd5 ? new Hash("MD5") : null;
   }
 
   get bytes(): number {
-    return this.#inspector.bytes;
+    return this.#reader.bytes;
   }
 
-  /** A sentence when nothing further is worth reading. */
-  async take(chunk: Uint8Array): Promise<string | null> {
-    this.#inspector.add(chunk);
-    const { head } = this.#inspector;
-    if (head.kind === "foreign") return `what came is ${head.looksLike}, not an image`;
-    if (this.bytes > MAX_IMAGE_BYTES) return `the image is larger than ${MAX_IMAGE_BYTES} bytes`;
+  /** A failure when nothing further is worth reading. */
+  async take(chunk: Uint8Array): Promise<Copied | null> {
+    this.#reader.add(chunk);
+    const { head, type } = this.#reader;
+    if (head.kind === "foreign") {
+      return { ...failed(`what came is ${head.looksLike}, not an image`), damaged: { md5: null } };
+    }
+    if (this.bytes > MAX_IMAGE_BYTES) {
+      return { kind: "failed", final: true, reason: `the image is larger than ${MAX_IMAGE_BYTES} bytes` };
+    }
     await this.#hash.write(chunk);
+    await this.#md5?.write(chunk);
     this.#waiting.push(chunk);
-    if (head.kind === "incomplete") return null;
-    this.#sink ??= this.#open(head.type);
+    if (type === null) return null;
+    this.#sink ??= this.#open(type);
     while (this.#waiting.length > 1) await this.#pass(this.#sink);
     return null;
   }
 
   async end(): Promise<Copied> {
-    const seen = this.#inspector.end();
-    if (!seen.ok) return failed(`what came cannot be used: ${seen.reason}`);
+    const seen = this.#reader.end();
+    if (!seen.ok) {
+      const md5 = (await this.#md5?.end()) ?? null;
+      return { ...failed(`what came cannot be used: it ${seen.reason}`), damaged: { md5 } };
+    }
     const sink = this.#sink;
-    if (sink === null) throw new Error("an image was seen whole before its head was");
+    if (sink === null) throw new Error("an image was seen whole before its type was");
     while (this.#waiting.length > 0) await this.#pass(sink);
-    const sha256 = await this.#hash.end();
+    const image = await factsOf(seen, this.#reader, this.#hash);
     const isNew = await sink.finish();
     this.#sink = null;
-    if (!isNew) return { ok: true, image: "already_there" };
-    const { type, width, height } = seen;
-    return { ok: true, image: { contentType: type, width, height, bytes: this.bytes, sha256 } };
+    return { kind: "copied", image: isNew ? image : null };
   }
 
   async dispose(): Promise<void> {

@@ -1,4 +1,8 @@
-/** Ways of writing an image to R2 chunk by chunk. Until `finish` resolves no object exists; an object there is never replaced. */
+/**
+ * Ways of writing an image to R2 chunk by chunk. Until `finish` resolves no object exists; an object that is there is never
+ * replaced. Every call is bounded and throws when R2 does not answer.
+ */
+import { fromR2, R2_BOUND_MS } from "./r2.ts";
 
 export interface ImageSink {
   write(chunk: Uint8Array): Promise<void>;
@@ -11,11 +15,24 @@ export interface ImageSink {
 /** R2 takes parts of 5 MiB at least, all but the last of one length. */
 const PART_BYTES = 5 * 1024 * 1024;
 
+/** Clearing up is worth less waiting than storing. */
+const ABORT_BOUND_MS = 5_000;
+
 /** Only where nothing is: a late or doubled copy cannot change an image that someone may have seen. */
 const WRITE_ONCE = { onlyIf: { etagDoesNotMatch: "*" } };
 
+function abortBoundMs(boundMs = R2_BOUND_MS): number {
+  return Math.min(boundMs, ABORT_BOUND_MS);
+}
+
 /** Streams bytes of a known length; R2 takes a stream only so. */
-export function fixedLengthSink(bucket: R2Bucket, key: string, bytes: number, contentType: string): ImageSink {
+export function fixedLengthSink(
+  bucket: R2Bucket,
+  key: string,
+  bytes: number,
+  contentType: string,
+  boundMs?: number,
+): ImageSink {
   const { readable, writable } = new FixedLengthStream(bytes);
   const writer = writable.getWriter();
   const putting = bucket.put(key, readable, { ...WRITE_ONCE, httpMetadata: { contentType } });
@@ -34,36 +51,36 @@ export function fixedLengthSink(bucket: R2Bucket, key: string, bytes: number, co
       if (settled) return;
       const writing = writer.write(chunk);
       writing.catch(() => undefined);
-      // Where an object is already, R2 may answer without reading on, and a write would wait for ever.
-      await Promise.race([writing, settle]);
+      // Where an object is already, R2 may answer without reading on, and the write would never resolve.
+      await fromR2(Promise.race([writing, settle]), boundMs);
     },
     async finish() {
       const closing = writer.close();
       closing.catch(() => undefined);
-      return (await putting) !== null;
+      return (await fromR2(putting, boundMs)) !== null;
     },
     async abort() {
-      await writer.abort(new Error("not stored")).catch(() => undefined);
-      await settle;
+      const ending = Promise.allSettled([writer.abort(new Error("not stored")), settle]);
+      await fromR2(ending, abortBoundMs(boundMs)).catch(() => undefined);
     },
   };
 }
 
-/** For a host that does not tell the length: one part is held at a time. */
-export function unknownLengthSink(bucket: R2Bucket, key: string, contentType: string): ImageSink {
+/** For a host that does not name the length: one part is held at a time. */
+export function unknownLengthSink(bucket: R2Bucket, key: string, contentType: string, boundMs?: number): ImageSink {
   const part = new Uint8Array(PART_BYTES);
   let held = 0;
   let upload: R2MultipartUpload | null = null;
   const parts: R2UploadedPart[] = [];
 
   async function flush(): Promise<void> {
-    upload ??= await bucket.createMultipartUpload(key, { httpMetadata: { contentType } });
-    parts.push(await upload.uploadPart(parts.length + 1, part.slice(0, held)));
+    upload ??= await fromR2(bucket.createMultipartUpload(key, { httpMetadata: { contentType } }), boundMs);
+    parts.push(await fromR2(upload.uploadPart(parts.length + 1, part.slice(0, held)), boundMs));
     held = 0;
   }
 
   async function abort(): Promise<void> {
-    await upload?.abort().catch(() => undefined);
+    if (upload !== null) await fromR2(upload.abort(), abortBoundMs(boundMs)).catch(() => undefined);
   }
 
   return {
@@ -80,15 +97,15 @@ export function unknownLengthSink(bucket: R2Bucket, key: string, contentType: st
     async finish() {
       if (upload === null) {
         const options = { ...WRITE_ONCE, httpMetadata: { contentType } };
-        return (await bucket.put(key, part.slice(0, held), options)) !== null;
+        return (await fromR2(bucket.put(key, part.slice(0, held), options), boundMs)) !== null;
       }
       if (held > 0) await flush();
       // A multipart upload knows no condition; two copies of one key are of one delivery, and the first is kept.
-      if ((await bucket.head(key)) !== null) {
+      if ((await fromR2(bucket.head(key), boundMs)) !== null) {
         await abort();
         return false;
       }
-      await upload.complete(parts);
+      await fromR2(upload.complete(parts), boundMs);
       return true;
     },
     abort,

@@ -1,8 +1,8 @@
 import type { InputImage, Warning } from "../../schemas/job.ts";
 import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
-import { hasEnd } from "./image-end.ts";
-import { readImageHead, SIGNATURE_BYTES } from "./image-head.ts";
-import { inputKey } from "./keys.ts";
+import { type ImageType, inspectImage } from "./image-reader.ts";
+import { inputKey } from "./job-files.ts";
+import { fromR2 } from "./r2.ts";
 
 export type UploadedImage = Extract<InputImage, { kind: "upload" }>;
 
@@ -11,6 +11,10 @@ export type InputCheck =
   /** `message` completes "the image …". */
   | { readonly ok: false; readonly code: "too_large" | "not_an_image"; readonly message: string };
 
+/** What upstream documents as input. */
+const TAKEN_TYPES: readonly ImageType[] = [
+  ...(["image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff"] as const),
+];
 const TAKEN = "taken are JPEG, PNG, WEBP, GIF, BMP and TIFF";
 
 /** Upstream's advice, not its rule: outside of it images are taken and may come out worse. */
@@ -30,20 +34,12 @@ export function notBase64(): InputCheck {
 /** Checks an uploaded image by its bytes: neither its name nor its declared type is asked. */
 export async function checkInputImage(bytes: Uint8Array<ArrayBuffer>): Promise<InputCheck> {
   if (bytes.byteLength > MAX_IMAGE_BYTES) return tooLarge(bytes.byteLength);
-  const head = readImageHead(bytes);
-  if (head.kind === "foreign") {
-    const message = `is ${head.looksLike}; ${TAKEN}`;
-    return { ok: false, code: "not_an_image", message };
-  }
-  if (head.kind === "incomplete") {
-    const found = bytes.byteLength < SIGNATURE_BYTES ? "is no image" : "is no whole image";
-    const message = `${found}: its ${bytes.byteLength} bytes end before they say how large it is; ${TAKEN}`;
-    return { ok: false, code: "not_an_image", message };
-  }
-  const { type: contentType, width, height } = head;
-  if (!hasEnd(contentType, bytes)) {
-    const message = `is cut off: ${bytes.byteLength} bytes of ${contentType} without the image's end`;
-    return { ok: false, code: "not_an_image", message };
+  const seen = inspectImage(bytes);
+  if (!seen.ok)
+    return { ok: false, code: "not_an_image", message: seen.cutOff ? seen.reason : `${seen.reason}; ${TAKEN}` };
+  const { type: contentType, width, height } = seen;
+  if (!TAKEN_TYPES.includes(contentType)) {
+    return { ok: false, code: "not_an_image", message: `is ${contentType.slice(6).toUpperCase()}; ${TAKEN}` };
   }
   const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
   const image: UploadedImage = { kind: "upload", contentType, bytes: bytes.byteLength, sha256, width, height };
@@ -57,27 +53,30 @@ function sideWarnings(width: number, height: number): Warning[] {
   return [{ code: "input_image_size", message }];
 }
 
-/** Keeps a checked image under its job. Idempotent: the key is its content. Throws when R2 does, or when the bytes are not the image's. */
+/** Keeps a checked image under its job. Idempotent: the key is its content. Throws when R2 does or does not answer, or when the bytes are not the image's. */
 export async function putInputImage(
   bucket: R2Bucket,
   jobId: string,
   image: UploadedImage,
   bytes: Uint8Array<ArrayBuffer>,
+  boundMs?: number,
 ): Promise<void> {
-  await bucket.put(inputKey(jobId, image.sha256), bytes, {
+  const put = bucket.put(inputKey(jobId, image.sha256), bytes, {
     sha256: image.sha256,
     httpMetadata: { contentType: image.contentType },
     onlyIf: { etagDoesNotMatch: "*" },
   });
+  await fromR2(put, boundMs);
 }
 
-/** A kept image's bytes, to be read while they are sent; null when it is no longer there. Throws when R2 does. */
+/** A kept image's bytes, to be read while they are sent; null when it is no longer there. Throws when R2 does or does not answer. */
 export async function openInputImage(
   bucket: R2Bucket,
   jobId: string,
   image: UploadedImage,
+  boundMs?: number,
 ): Promise<{ contentType: string; bytes: number; body: ReadableStream<Uint8Array> } | null> {
-  const object = await bucket.get(inputKey(jobId, image.sha256));
+  const object = await fromR2(bucket.get(inputKey(jobId, image.sha256)), boundMs);
   if (object === null) return null;
   return { contentType: image.contentType, bytes: object.size, body: object.body };
 }

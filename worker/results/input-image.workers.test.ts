@@ -42,8 +42,8 @@ describe("checkInputImage", () => {
     ["text", "just some words in a file", "is text"],
     ["a page", "<!doctype html><title>x</title>", "is HTML"],
     ["an SVG", "<svg xmlns='http://www.w3.org/2000/svg'/>", "is SVG"],
-    ["nothing", "", "is no image: its 0 bytes"],
-    ["a word", "hello!", "is no image: its 6 bytes"],
+    ["nothing", "", "is empty"],
+    ["a word", "hello!", "is no image: it has 6 bytes"],
   ])("refuses %s, whatever it is called", async (_what, text, message) => {
     const check = await checkInputImage(new Uint8Array(new TextEncoder().encode(text)));
     expect(check).toMatchObject({ ok: false, code: "not_an_image", message: expect.stringContaining(message) });

@@ -3,6 +3,7 @@
 import { byteRange } from "./byte-range.ts";
 import type { StoredImage } from "./contract.ts";
 import { entityTag, holds, matches } from "./entity-tag.ts";
+import { fromR2 } from "./r2.ts";
 
 export interface ServeOptions {
   /** ASCII only; see `imageFileName`. */
@@ -40,7 +41,7 @@ export async function serveImage(
     return { kind: "response", response: new Response(null, { status: 304, headers }) };
   }
   if (request.method === "HEAD") {
-    if ((await bucket.head(image.key)) === null) return { kind: "gone" };
+    if ((await fromR2(bucket.head(image.key))) === null) return { kind: "gone" };
     headers.set("content-length", String(image.bytes));
     return { kind: "response", response: new Response(null, { headers }) };
   }
@@ -51,7 +52,7 @@ export async function serveImage(
   if (range === "not_satisfiable") {
     return { kind: "range_not_satisfiable", headers: { "content-range": `bytes */${image.bytes}` } };
   }
-  const object = await bucket.get(image.key, range === null ? {} : { range });
+  const object = await fromR2(bucket.get(image.key, range === null ? {} : { range }));
   if (object === null) return { kind: "gone" };
   if (range === null) {
     headers.set("content-length", String(image.bytes));

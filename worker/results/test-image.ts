@@ -3,8 +3,9 @@
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const IEND = [0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82];
 
-/** A PNG's header, `filler` bytes in between that differ by `seed` and, from 12 on, are a chunk, and its end. */
+/** A PNG's header, a chunk of `filler` bytes (0, or at least 12) that differ by `seed`, and its end. */
 export function framedPng(width: number, height: number, filler: number, seed = 1): Uint8Array<ArrayBuffer> {
+  if (filler !== 0 && filler < 12) throw new Error(`a chunk has at least 12 bytes, not ${filler}`);
   const bytes = new Uint8Array(33 + filler + IEND.length);
   bytes.set(SIGNATURE);
   const view = new DataView(bytes.buffer);
@@ -13,7 +14,7 @@ export function framedPng(width: number, height: number, filler: number, seed = 
   view.setUint32(16, width);
   view.setUint32(20, height);
   for (let at = 0; at < filler; at++) bytes[33 + at] = (at * seed) % 251;
-  if (filler >= 12) {
+  if (filler > 0) {
     view.setUint32(33, filler - 12);
     view.setUint32(37, 0x49444154);
   }

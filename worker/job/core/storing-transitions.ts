@@ -1,7 +1,7 @@
 import type { StoredImage } from "../../results/contract.ts";
 import { backoffMs } from "./backoff.ts";
 import { type Change, iso } from "./change.ts";
-import { LINK_LIFE_MS } from "./delivery-trouble.ts";
+import { lastLinkEndMs } from "./delivery-trouble.ts";
 import type { FactRefusal } from "./job-fact.ts";
 import type { DeliveryRecord } from "./job-record.ts";
 
@@ -27,8 +27,7 @@ export function beginStoring(change: Change, attempt: number, links: readonly st
 /** Whether a delivery can still be stored without asking upstream again. */
 export function canStillStore(delivery: DeliveryRecord | null, nowMs: number): delivery is DeliveryRecord {
   if (delivery === null || delivery.images.every((image) => image === "dead")) return false;
-  const missing = delivery.images.some((image) => image === null);
-  return !missing || nowMs < delivery.deliveredAtMs + LINK_LIFE_MS;
+  return nowMs < (lastLinkEndMs(delivery) ?? Number.POSITIVE_INFINITY);
 }
 
 /** Goes on with links that an earlier life of the job left behind. */
@@ -63,10 +62,9 @@ export function storeFailed(
   const delivery = storingOf(change, attempt);
   if (delivery === null || delivery.images[index] !== null) return "stale";
   const tries = delivery.tries + 1;
-  const gone = dead || change.nowMs >= delivery.deliveredAtMs + LINK_LIFE_MS;
-  const images = gone ? delivery.images.with(index, "dead") : delivery.images;
+  const images = dead ? delivery.images.with(index, "dead") : delivery.images;
   change.set({ delivery: { ...delivery, images, tries, lastReason: reason } });
-  if (!gone) {
+  if (!dead) {
     const storeAtMs = change.nowMs + backoffMs(tries, change.context.jitter, LEAST_WAIT_MS);
     change.goTo({ status: "running", phase: "storing", storeAtMs });
     const missing = images.filter((image) => image === null).length;
@@ -91,7 +89,7 @@ function settle(change: Change): void {
   if (stored.length === 0) {
     change.fail({
       code: "result_lost",
-      message: `upstream delivered, but its links died before the images were copied: ${delivery.lastReason ?? "no reason known"}`,
+      message: `upstream delivered, but the images could not be copied before their links ended: ${delivery.lastReason ?? "no reason known"}`,
       hint: "The images were billed. A retry makes, and pays for, new ones.",
       upstream: upstreamOf(change, delivery),
     });

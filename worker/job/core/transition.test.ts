@@ -421,12 +421,12 @@ describe("storing", () => {
     expect(jobAfter(canceled, { at: T0 + 25 * HOUR }, { type: "retry" }).state.status).toBe("queued");
   });
 
-  it("repeats copying until the links die, then says that the result is lost", () => {
+  it("repeats copying until a link is dead, then says that the result is lost", () => {
     const storing = LIVES.storing?.() ?? queued();
     const failed = { type: "store_failed", attempt: 1, index: 0, dead: false, reason: "503" } as const;
     const again = jobAfter(storing, failed, failed, failed);
     expect(again.state).toMatchObject({ status: "running", phase: "storing" });
-    const lost = jobAfter(again, { at: T0 + 24 * HOUR }, failed);
+    const lost = jobAfter(again, { at: T0 + 48 * HOUR }, { ...failed, dead: true });
     expect(lost.state).toMatchObject({ status: "failed", error: { code: "result_lost" } });
   });
 

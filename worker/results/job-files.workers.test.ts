@@ -1,8 +1,7 @@
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
-import { imageKey, inputKey } from "./keys.ts";
-import { removeJobFiles } from "./remove.ts";
+import { imageKey, inputKey, removeJobFiles } from "./job-files.ts";
 
 afterEach(() => reset());
 
@@ -20,6 +19,17 @@ describe("removeJobFiles", () => {
   });
 
   it("is done at once when nothing is left", async () => {
+    await removeJobFiles(env.RESULTS, "job_a");
+    expect(await keys()).toEqual([]);
+  });
+
+  it.each(["list", "delete"])("fails, and can be repeated, when a %s never answers", async (call) => {
+    await env.RESULTS.put(imageKey("job_a", 1, 0), "x");
+    const hanging = new Proxy(env.RESULTS, {
+      get: (bucket, name) =>
+        name === call ? () => new Promise(() => undefined) : Reflect.get(bucket, name).bind(bucket),
+    });
+    await expect(removeJobFiles(hanging, "job_a", 50)).rejects.toThrow("has not answered");
     await removeJobFiles(env.RESULTS, "job_a");
     expect(await keys()).toEqual([]);
   });
