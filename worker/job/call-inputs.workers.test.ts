@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import { until } from "../../test/support/until.ts";
-import { DIRECT_BEGIN_MS } from "../lane/core/book.ts";
+import { DIRECT_BEGIN_MS } from "../lane/core/lane.ts";
 import { checkInputImage, putInputImage } from "../results/input-image.ts";
 import { laneStub } from "../stubs.ts";
 import { EDIT_MODEL, laneOf, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";

@@ -1,24 +1,29 @@
 import type { Priority, QueueReason } from "../../schemas/job.ts";
 import type { LaneReport } from "../../schemas/limits.ts";
 
-/** A job's wish for one attempt. `round` grows each time the job asks anew, so that what comes late names an older one. */
+/** A job's request for one attempt. */
 export interface Ticket {
   readonly jobId: string;
   readonly client: string;
   readonly priority: Priority;
+  /** Grows each time the job asks for another attempt, so that a late message names an older ticket. */
+  readonly ticketNumber?: number;
+  /** The same number, by the name that the version before gives it. */
   readonly round: number;
 }
 
 /**
- * Permission to run one attempt. A lease that was not released is forgotten after `endsAtMs`: a job that still waits then
- * asks anew. Upstream is called not before `notBeforeMs` (a lease is offered a little ahead, so that the way to the job costs
- * no quota), and not after `beginByMs` (the job may then ask anew with the same round): between these the lane counted it.
+ * Permission to run one attempt. The job may call upstream from `notBeforeMs` (a lease is offered a little ahead, so that the call
+ * to the job costs no quota) until `beginByMs`; between these the lane counts the start. A job that is too late may enqueue again
+ * with the same ticket number. A lease that is not released ends at `endsAtMs`, and counts as out until then.
  */
 export interface Lease {
   readonly leaseId: string;
-  /** The name of the lane that gives it: a job takes no lease but of the lane that its call would count in. */
+  /** The name of the lane that gives it. A job takes no lease but of the lane that its call counts in. */
   readonly lane: string;
   readonly jobId: string;
+  /** Of the ticket. A lane of the version before sends `round` only. */
+  readonly ticketNumber?: number;
   readonly round: number;
   readonly notBeforeMs: number;
   readonly beginByMs: number;
@@ -38,42 +43,51 @@ export interface Place {
 /** How a leased attempt ended, as far as the lane must know. */
 export type LeaseOutcome =
   | { readonly kind: "succeeded"; readonly durationMs: number }
-  /** `upstream`: its own failure (5xx, cut, no answer); `request`: it answered properly that this request is wrong; `none`: says nothing about it (timed out and still open, or never called: an upload could not be read). */
+  /**
+   * `upstream`: its own failure (5xx, cut, no answer). `request`: a proper answer that this request is wrong. `none`: says nothing
+   * about upstream (timed out with the call still open, or never called because an upload could not be read).
+   */
   | { readonly kind: "failed"; readonly fault: "upstream" | "request" | "none"; readonly durationMs: number }
   | { readonly kind: "throttled"; readonly retryAfterMs: number | null }
   | { readonly kind: "blocked"; readonly code: string; readonly hint: string }
-  /** Upstream was called and the caller hung up (cancel, delete), or was interrupted by a crash. */
+  /** The call was made and then called off (cancel, delete), or a crash interrupted it. */
   | { readonly kind: "abandoned" };
 
 export interface Release {
   readonly leaseId: string;
   readonly jobId: string;
+  /** The number of the ticket that the attempt began with: ends any lease and ticket of the job up to it. */
+  readonly ticketNumber?: number;
   readonly outcome: LeaseOutcome;
   /** Set when the job waits again (throttled, blocked): it gets its old place back. */
   readonly requeue: Ticket | null;
 }
 
-/** What the object of a lane can be asked. All but `observe` are idempotent. */
+/** What the object of a lane answers. Every call but `observe` may be repeated, and may be executed late. */
 export interface LaneRpc {
   /**
-   * Waits in line, or starts at once: with `lease` set the attempt may start now. Again with the same round: the same
-   * lease, or the place. `watched` asks for `JobRpc.placed` when the place changes, until that answers false.
+   * Queues a ticket, or starts it at once: with `lease` set the attempt may begin now. The same ticket again gets the same lease,
+   * or its place. `watched` asks for `JobRpc.placed` whenever the place changes, until that answers false. Both `null`: the ticket
+   * is older than the one that the lane has.
    */
   enqueue(ticket: Ticket, watched: boolean): Promise<{ lease: Lease | null; place: Place | null }>;
-  /** Ends a lease; a second call with the same `leaseId` changes nothing. */
+  /** Ends a lease. Repeated, it changes nothing, but a job that waits again is queued if it is not. */
   release(release: Release): Promise<{ place: Place | null }>;
-  /** Keeps a lease whose upstream task is still alive. */
+  /** Keeps a lease until `endsAtMs`, because the task that it began is still alive upstream. */
   renew(leaseId: string, endsAtMs: number): Promise<void>;
   /**
-   * What became of a call after its lease was released (a late answer). It names no attempt, so told again after a crash it
-   * is believed again: a success raises a lowered pace by one more step, and is taken for one of a start so much later,
-   * which may end a block that the next refusal puts back; an upstream failure counts twice towards one at a time.
+   * What became of a call after its lease was released (a late answer). Repeated, it counts again: a success raises a lowered pace
+   * by one more step and may end a block, which the next refusal sets again. A failure of the same job counts once.
    */
-  observe(outcome: LeaseOutcome): Promise<void>;
-  /** Out of line; also gives back a lease that the job never used. */
-  leave(jobId: string): Promise<void>;
-  /** `null`: not in line. `watched` as in `enqueue`. */
+  observe(outcome: LeaseOutcome, jobId?: string): Promise<void>;
+  /**
+   * Takes the job's ticket out of the queue, and gives back a lease that it never used. With `ticketNumber`, only up to that
+   * ticket, so that a call executed late leaves a newer one alone.
+   */
+  leave(jobId: string, ticketNumber?: number): Promise<void>;
+  /** `null`: no ticket of the job waits, so it should enqueue again unless it runs. `watched` as in `enqueue`. */
   place(jobId: string, watched: boolean): Promise<Place | null>;
+  /** The places of those of the jobs that wait. */
   places(jobIds: readonly string[]): Promise<Record<string, Place>>;
   report(): Promise<LaneReport>;
 }

@@ -1,14 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
 import type { LaneReport } from "../../schemas/limits.ts";
+import { within } from "../bounds.ts";
 import { quotaFor } from "../dashscope/models.ts";
 import { configOf } from "../env.ts";
 import { jobStub } from "../stubs.ts";
 import type { LaneRpc, Lease, LeaseOutcome, Place, Release, Ticket } from "./contract.ts";
-import { LaneBook, type LaneSettings } from "./core/book.ts";
-import { type EnqueueAnswer, LaneDesk } from "./core/desk.ts";
-import { advance, nextAlarmAtMs, takeAnswer } from "./core/dispatch.ts";
-import { modeOf } from "./core/lane-state.ts";
-import { type PlaceNews, Watching } from "./core/watching.ts";
+import { type EnqueueAnswer, Lane, type LaneSettings, type Settled } from "./core/lane.ts";
+import type { Notice } from "./core/notifier.ts";
 import { laneModel } from "./lane-name.ts";
 import { LaneStore } from "./lane-store.ts";
 
@@ -18,22 +16,22 @@ const ALARM_AGAIN_MS = 5_000;
 const ALARM_OVERDUE_MS = 1_000;
 /** Within this an alarm with nothing to do is worth moving: the row costs less than the wake. */
 const ALARM_SOON_MS = 10_000;
+/** A job that has not answered an offer by then was asked again already. It begins at most five seconds after its start is due. */
+const OFFER_BOUND_MS = 15_000;
+/** A job that has not taken a notice by then gets its next place with the next pass. */
+const NOTICE_BOUND_MS = 5_000;
+/** So many jobs are notified at once: a long queue must not take the lane's memory, nor its time for other callers. */
+const NOTICES_AT_ONCE = 64;
 
-/** What a lane has in memory, made from what is stored. */
-interface LaneCore {
-  readonly book: LaneBook;
-  readonly desk: LaneDesk;
-  readonly watching: Watching;
-}
-
-/** One lane: everything decided by the pure core over what is stored, told to the jobs from here. Never calls upstream. */
+/** One lane. The pure `Lane` decides over what is stored; this object stores, sets the alarm and calls the jobs. It never calls upstream. */
 export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   readonly #name: string;
   readonly #model: string;
-  #core: LaneCore | null = null;
+  #lane: Lane | null = null;
   #armedAtMs: number | null = null;
-  /** Places on their way, by job, each with the newer one that waits until the job has answered. */
-  readonly #telling = new Map<string, PlaceNews | null>();
+  /** The jobs that are being notified, each with a newer notice that waits for the answer to the one before. */
+  readonly #notifying = new Map<string, Notice | null>();
+  #isMoreScheduled = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -48,43 +46,35 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   }
 
   async enqueue(ticket: Ticket, watched: boolean): Promise<EnqueueAnswer> {
-    return this.#decide(({ desk, watching }, now) => {
-      const answer = desk.enqueue(ticket, watched, now);
-      if (watched && answer.place !== null) watching.knows(ticket.jobId, answer.place);
-      return answer;
-    });
+    return this.#decide((lane, now) => lane.enqueue(ticket, watched, now));
   }
 
   async release(release: Release): Promise<{ place: Place | null }> {
-    return this.#decide(({ desk }, now) => ({ place: desk.release(release, now) }));
+    return this.#decide((lane, now) => ({ place: lane.release(release, now) }));
   }
 
   async renew(leaseId: string, endsAtMs: number): Promise<void> {
-    this.#decide(({ desk }) => desk.renew(leaseId, endsAtMs));
+    this.#decide((lane) => lane.renew(leaseId, endsAtMs));
   }
 
-  async observe(outcome: LeaseOutcome): Promise<void> {
-    this.#decide(({ desk }, now) => desk.observe(outcome, now));
+  async observe(outcome: LeaseOutcome, jobId?: string): Promise<void> {
+    this.#decide((lane, now) => lane.observe(outcome, jobId ?? null, now));
   }
 
-  async leave(jobId: string): Promise<void> {
-    this.#decide(({ desk }) => desk.leave(jobId));
+  async leave(jobId: string, ticketNumber?: number): Promise<void> {
+    this.#decide((lane, now) => lane.leave(jobId, ticketNumber ?? null, now));
   }
 
   async place(jobId: string, watched: boolean): Promise<Place | null> {
-    return this.#decide(({ desk, watching }, now) => {
-      const place = desk.place(jobId, watched, now);
-      if (watched && place !== null) watching.knows(jobId, place);
-      return place;
-    });
+    return this.#decide((lane, now) => lane.place(jobId, watched, now));
   }
 
   async places(jobIds: readonly string[]): Promise<Record<string, Place>> {
-    return this.#decide(({ desk }, now) => desk.places(jobIds, now));
+    return this.#decide((lane, now) => lane.places(jobIds, now));
   }
 
   async report(): Promise<LaneReport> {
-    return this.#decide(({ desk }, now) => desk.report(this.#model, now));
+    return this.#decide((lane, now) => lane.report(this.#model, now));
   }
 
   override async alarm(): Promise<void> {
@@ -99,46 +89,38 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   }
 
   /**
-   * One decision: what was asked, then whatever is due. All its writes, the alarm too, are one batch, durable before any
-   * answer, offer or news leaves the object.
+   * One decision: what was asked, then whatever is due. All its writes, the alarm too, are one batch, durable before any answer,
+   * offer or notice leaves the object.
    */
-  #decide<T>(ask: (core: LaneCore, now: number) => T): T {
+  #decide<T>(ask: (lane: Lane, now: number) => T): T {
     const now = Date.now();
-    const { answer, leases, news } = this.#written((core) => {
-      const { book, watching } = core;
-      const before = stance(book);
-      const answer = ask(core, now);
-      const leases = advance(book, now);
-      book.save(now);
-      const news = watching.news(now);
-      book.write();
-      if (stance(book) !== before) this.#log("lane_changed", { from: before, to: stance(book) });
-      return { answer, leases, news, alarmAtMs: nextAlarmAtMs(book, now) };
+    const { answer, settled } = this.#stored((lane) => {
+      const before = lane.condition;
+      const answered = ask(lane, now);
+      const due = lane.settle(now, NOTICES_AT_ONCE - this.#notifying.size);
+      if (lane.condition !== before) this.#log("lane_changed", { from: before, to: lane.condition });
+      return { answer: answered, settled: due };
     }, now);
-    for (const lease of leases) this.ctx.waitUntil(this.#offer(lease));
-    for (const each of news) this.ctx.waitUntil(this.#tell(each));
+    for (const lease of settled.offers) this.ctx.waitUntil(this.#offer(lease));
+    for (const notice of settled.notices) this.ctx.waitUntil(this.#notify(notice));
+    if (settled.isNotifying) this.#notifyMore();
     return answer;
   }
 
   /** Runs `work` over what is stored, all or nothing, and sets the alarm that it asks for. */
-  #written<T extends { readonly alarmAtMs: number | null }>(work: (core: LaneCore) => T, now: number): T {
+  #stored<T extends { readonly settled: Settled }>(work: (lane: Lane) => T, now: number): T {
     try {
       const done = this.ctx.storage.transactionSync(() => {
-        this.#core ??= this.#load(now);
-        return work(this.#core);
+        this.#lane ??= new Lane(new LaneStore(this.ctx.storage.sql), this.#settings(), now);
+        return work(this.#lane);
       });
-      this.#arm(done.alarmAtMs, now);
+      this.#arm(done.settled.alarmAtMs, now);
       return done;
     } catch (error) {
       // What is in memory may be ahead of what was rolled back.
-      this.#core = null;
+      this.#lane = null;
       throw error;
     }
-  }
-
-  #load(now: number): LaneCore {
-    const book = new LaneBook(new LaneStore(this.ctx.storage.sql), this.#settings(), now);
-    return { book, desk: new LaneDesk(book), watching: new Watching(book) };
   }
 
   #settings(): LaneSettings {
@@ -146,12 +128,12 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     if (settings.ok) {
       const { laneLimits, region, attemptBudgetMs } = settings.config;
       const quota = quotaFor(this.#model, laneLimits, region);
-      return { lane: this.#name, quota, attemptBudgetMs, paused: null };
+      return { lane: this.#name, quota, attemptBudgetMs, misconfigured: null };
     }
     const [first] = settings.errors;
     const hint = `${first?.path ?? "a setting"} ${first?.message ?? "is wrong"}; GET /api/health names all that is wrong`;
-    const paused = { code: "misconfigured", hint };
-    return { lane: this.#name, quota: quotaFor(this.#model, {}, "sg"), attemptBudgetMs: 0, paused };
+    const misconfigured = { code: "misconfigured", hint };
+    return { lane: this.#name, quota: quotaFor(this.#model, {}, "sg"), attemptBudgetMs: 0, misconfigured };
   }
 
   /**
@@ -169,46 +151,59 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     void this.ctx.storage.setAlarm(wantedAtMs);
   }
 
-  /** Tells a job of its lease. One that fails or never answers blocks nothing: the lease is offered again, then ends. */
+  /** Offers a job its lease. A job that fails or never answers blocks nothing: the lease is offered again, then ends. */
   async #offer(lease: Lease): Promise<void> {
     try {
-      const answer = await jobStub(this.env, lease.jobId).begin(lease);
-      this.#decide(({ book }, now) => takeAnswer(book, lease, answer, now));
+      const answer = await within(OFFER_BOUND_MS, "the job", jobStub(this.env, lease.jobId).begin(lease));
+      this.#decide((lane, now) => lane.answered(lease, answer, now));
     } catch (error) {
       this.#log("lease_offer_failed", { jobId: lease.jobId, leaseId: lease.leaseId, error: String(error) });
     }
   }
 
-  /** Tells one place at a time: of those that come while a busy job has not answered, only the newest is told. */
-  async #tell(news: PlaceNews): Promise<void> {
-    const { jobId } = news;
-    const isOnItsWay = this.#telling.has(jobId);
-    this.#telling.set(jobId, isOnItsWay ? news : null);
-    if (isOnItsWay) return;
-    for (let next: PlaceNews | null = news; next !== null; next = this.#telling.get(jobId) ?? null) {
-      this.#telling.set(jobId, null);
-      await this.#tellOnce(next);
+  /** Sends a job one notice at a time. Of those that come while it has not answered, only the newest is sent. */
+  async #notify(notice: Notice): Promise<void> {
+    const { jobId } = notice;
+    const isUnderWay = this.#notifying.has(jobId);
+    this.#notifying.set(jobId, isUnderWay ? notice : null);
+    if (isUnderWay) return;
+    for (let next: Notice | null = notice; next !== null; next = this.#notifying.get(jobId) ?? null) {
+      this.#notifying.set(jobId, null);
+      await this.#notifyOnce(next);
     }
-    this.#telling.delete(jobId);
+    this.#notifying.delete(jobId);
+    if (this.#lane?.isNotifying === true) this.#notifyMore();
   }
 
-  async #tellOnce({ jobId, round, place }: PlaceNews): Promise<void> {
+  async #notifyOnce({ jobId, ticketNumber, place }: Notice): Promise<void> {
     try {
-      const isWatched = await jobStub(this.env, jobId).placed(round, place);
-      if (!isWatched) this.#decide(({ watching }) => watching.unwatch(jobId, round));
+      const placed = jobStub(this.env, jobId).placed(ticketNumber, place);
+      const isWatched = await within(NOTICE_BOUND_MS, "the job", placed);
+      if (!isWatched) this.#decide((lane) => lane.unwatch(jobId, ticketNumber));
     } catch (error) {
-      this.#core?.watching.missed(jobId);
-      this.#log("place_not_told", { jobId, error: String(error) });
+      this.#lane?.missed(jobId);
+      this.#log("place_not_sent", { jobId, error: String(error) });
     }
+  }
+
+  /** Goes on with the pass of notices, once other callers have had their turn and as soon as there is room. */
+  #notifyMore(): void {
+    if (this.#isMoreScheduled || this.#notifying.size >= NOTICES_AT_ONCE) return;
+    this.#isMoreScheduled = true;
+    this.ctx.waitUntil(
+      scheduler.wait(0).then(() => {
+        this.#isMoreScheduled = false;
+        try {
+          this.#decide(() => undefined);
+        } catch (error) {
+          // The alarm goes on with the pass.
+          this.#log("notices_failed", { error: String(error) });
+        }
+      }),
+    );
   }
 
   #log(event: string, facts: Readonly<Record<string, string>>): void {
     console.log(JSON.stringify({ event, lane: this.#name, ...facts }));
   }
-}
-
-/** What an operator should read in the log when it changes. */
-function stance(book: LaneBook): string {
-  const { block, pace } = book.state;
-  return block !== null ? `blocked by ${block.code}` : `${modeOf(book.state)} at ${Math.round(pace.share * 100)} %`;
 }

@@ -2,8 +2,7 @@ import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } 
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import type { LeaseOutcome } from "./contract.ts";
-import { LaneBook } from "./core/book.ts";
-import { advance } from "./core/dispatch.ts";
+import { Lane } from "./core/lane.ts";
 import {
   alarmComes,
   ghost,
@@ -112,19 +111,13 @@ describe("a lane", () => {
     await jobThat(job, (view) => view.queue?.position === 1);
     await timePasses(70_000);
     // What the object does, up to the moment at which it would call the job.
-    const told = await runInDurableObject(laneObject(), (_lane, { storage }) => {
+    const offered = await runInDurableObject(laneObject(), (_lane, { storage }) => {
       const quota = { starts: 2, periodMs: 60_000, inProgress: null };
+      const settings = { lane: LANE, quota, attemptBudgetMs: 1_000, misconfigured: null };
       const now = Date.now();
-      const book = new LaneBook(
-        new LaneStore(storage.sql),
-        { lane: LANE, quota, attemptBudgetMs: 1_000, paused: null },
-        now,
-      );
-      const leases = advance(book, now);
-      book.save(now);
-      return leases.map((lease) => lease.jobId);
+      return new Lane(new LaneStore(storage.sql), settings, now).settle(now).offers.map((lease) => lease.jobId);
     });
-    expect(told).toEqual([id]);
+    expect(offered).toEqual([id]);
     await evictDurableObject(laneObject());
     await timePasses(6_000);
     await alarmComes();

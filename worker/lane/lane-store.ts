@@ -1,14 +1,14 @@
 import type { Priority } from "../../schemas/job.ts";
-import type { LaneState } from "./core/lane-state.ts";
-import type { LaneStorage, LeaseEntry, Standing, WaitingEntry } from "./core/lane-storage.ts";
-import { PRIORITIES } from "./core/turns.ts";
+import type { LaneState, LaneStorage, LeaseEntry } from "./core/lane-state.ts";
+import { PRIORITIES, type QueuedTicket, type Standing } from "./core/queue.ts";
 
-/** Written to the first time something is stored, so that a lane that is only looked at leaves nothing behind. */
+/** Created with the first write, so that a lane that is only looked at stores nothing. */
 const TABLES = `
   CREATE TABLE IF NOT EXISTS lane (id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS waiting (
     priority INTEGER NOT NULL, turn INTEGER NOT NULL, seq INTEGER NOT NULL,
     job_id TEXT NOT NULL, client TEXT NOT NULL, round INTEGER NOT NULL, watched INTEGER NOT NULL,
+    unanswered INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (priority, turn, seq)
   ) WITHOUT ROWID;
   CREATE UNIQUE INDEX IF NOT EXISTS waiting_by_job ON waiting (job_id);
@@ -16,11 +16,19 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS leases (
     job_id TEXT PRIMARY KEY, lease_id TEXT NOT NULL, client TEXT NOT NULL, priority INTEGER NOT NULL,
     turn INTEGER NOT NULL, seq INTEGER NOT NULL, round INTEGER NOT NULL, watched INTEGER NOT NULL,
-    starts_at_ms INTEGER NOT NULL, ends_at_ms INTEGER NOT NULL, counted_at_ms INTEGER
+    starts_at_ms INTEGER NOT NULL, ends_at_ms INTEGER NOT NULL, counted_at_ms INTEGER,
+    unanswered INTEGER NOT NULL DEFAULT 0
   ) WITHOUT ROWID;
 `;
 
-interface WaitingRow extends Record<string, SqlStorageValue> {
+/** What the first version of the tables lacks. Its rows read as never having been left unanswered. */
+const NEWER_COLUMNS = `
+  ALTER TABLE waiting ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE leases ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0;
+`;
+
+/** A stored ticket: `seq` is its `order`, `round` its `ticketNumber`. */
+interface TicketRow extends Record<string, SqlStorageValue> {
   priority: number;
   turn: number;
   seq: number;
@@ -30,7 +38,7 @@ interface WaitingRow extends Record<string, SqlStorageValue> {
   watched: number;
 }
 
-interface LeaseRow extends WaitingRow {
+interface LeaseRow extends TicketRow {
   lease_id: string;
   starts_at_ms: number;
   ends_at_ms: number;
@@ -43,14 +51,24 @@ function priorityOf(row: { priority: number }): Priority {
   return priority;
 }
 
-function entryOf(row: WaitingRow): WaitingEntry {
-  const { turn, seq, job_id: jobId, client, round } = row;
-  return { priority: priorityOf(row), turn, seq, jobId, client, round, watched: row.watched === 1 };
+function ticketOf(row: TicketRow): QueuedTicket {
+  const { turn, seq: order, job_id: jobId, client, round: ticketNumber } = row;
+  const unanswered = Number(row.unanswered ?? 0);
+  return {
+    priority: priorityOf(row),
+    turn,
+    order,
+    jobId,
+    client,
+    ticketNumber,
+    watched: row.watched === 1,
+    unanswered,
+  };
 }
 
 function leaseOf(row: LeaseRow): LeaseEntry {
   return {
-    ...entryOf(row),
+    ...ticketOf(row),
     leaseId: row.lease_id,
     startsAtMs: row.starts_at_ms,
     endsAtMs: row.ends_at_ms,
@@ -58,38 +76,42 @@ function leaseOf(row: LeaseRow): LeaseEntry {
   };
 }
 
+type Tables = "none" | "first version" | "current";
+
 /**
- * `LaneStorage` in the object's SQLite. Every question but `everyone`, `watched` and those about all leases, and
- * the first for one lease, reads one row. A write that is rolled back must take this with it: what is in memory is ahead then.
+ * `LaneStorage` in the object's SQLite. A read of one ticket or lease reads one row, but the first question about a lease reads
+ * the ids of all that are out. What is in memory must be dropped with a transaction that is rolled back.
  */
 export class LaneStore implements LaneStorage {
   readonly #sql: SqlStorage;
-  #hasTables: boolean;
-  /** Who holds a lease, once asked: most who ask for theirs have just been submitted and hold none. */
+  #tables: Tables;
+  /** The jobs with a lease, once asked: most jobs that enqueue have just been submitted and hold none. */
   #leased: Set<string> | null = null;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    this.#hasTables = sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'leases'").toArray().length > 0;
+    const made = sql.exec<{ sql: string }>("SELECT sql FROM sqlite_master WHERE name = 'leases'").toArray()[0]?.sql;
+    this.#tables = made === undefined ? "none" : made.includes("unanswered") ? "current" : "first version";
   }
 
   #rows<Row extends Record<string, SqlStorageValue>>(query: string, ...binds: SqlStorageValue[]): Row[] {
-    return this.#hasTables ? this.#sql.exec<Row>(query, ...binds).toArray() : [];
+    return this.#tables === "none" ? [] : this.#sql.exec<Row>(query, ...binds).toArray();
   }
 
   #write(query: string, ...binds: SqlStorageValue[]): void {
-    if (!this.#hasTables) this.#sql.exec(TABLES);
-    this.#hasTables = true;
+    if (this.#tables === "none") this.#sql.exec(TABLES);
+    if (this.#tables === "first version") this.#sql.exec(NEWER_COLUMNS);
+    this.#tables = "current";
     this.#sql.exec(query, ...binds);
   }
 
   loadState(): LaneState | null {
     const row = this.#rows<{ state: string }>("SELECT state FROM lane WHERE id = 1")[0];
     if (row === undefined) return null;
-    // Only `saveState` writes this row; the version says whether this code knows its form.
-    const state = JSON.parse(row.state) as LaneState;
+    // Only `saveState` writes this row. A version that this code does not know is a newer form; a missing field is an older one.
+    const state = JSON.parse(row.state) as Omit<LaneState, "failedJobs"> & Partial<LaneState>;
     if (state.version !== 1) throw new Error(`the stored lane has version ${state.version}, this code knows 1`);
-    return state;
+    return { failedJobs: [], ...state };
   }
 
   saveState(state: LaneState): void {
@@ -99,53 +121,59 @@ export class LaneStore implements LaneStorage {
     );
   }
 
-  head(priority: Priority): WaitingEntry | null {
+  head(priority: Priority): QueuedTicket | null {
     const query = "SELECT * FROM waiting WHERE priority = ? ORDER BY turn, seq LIMIT 1";
-    const row = this.#rows<WaitingRow>(query, PRIORITIES.indexOf(priority))[0];
-    return row === undefined ? null : entryOf(row);
+    const row = this.#rows<TicketRow>(query, PRIORITIES.indexOf(priority))[0];
+    return row === undefined ? null : ticketOf(row);
   }
 
-  waiting(jobId: string): WaitingEntry | null {
-    const row = this.#rows<WaitingRow>("SELECT * FROM waiting WHERE job_id = ?", jobId)[0];
-    return row === undefined ? null : entryOf(row);
+  ticket(jobId: string): QueuedTicket | null {
+    const row = this.#rows<TicketRow>("SELECT * FROM waiting WHERE job_id = ?", jobId)[0];
+    return row === undefined ? null : ticketOf(row);
   }
 
-  insertWaiting(entry: WaitingEntry): void {
-    const { priority, turn, seq, jobId, client, round, watched } = entry;
+  insertTicket(ticket: QueuedTicket): void {
     this.#write(
-      "INSERT INTO waiting (priority, turn, seq, job_id, client, round, watched) VALUES (?, ?, ?, ?, ?, ?, ?)",
-      PRIORITIES.indexOf(priority),
-      turn,
-      seq,
-      jobId,
-      client,
-      round,
-      watched ? 1 : 0,
+      `INSERT INTO waiting (priority, turn, seq, job_id, client, round, watched, unanswered)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      PRIORITIES.indexOf(ticket.priority),
+      ticket.turn,
+      ticket.order,
+      ticket.jobId,
+      ticket.client,
+      ticket.ticketNumber,
+      ticket.watched ? 1 : 0,
+      ticket.unanswered,
     );
   }
 
-  updateWaiting(entry: WaitingEntry): void {
+  updateTicket(ticket: QueuedTicket): void {
     const query = "UPDATE waiting SET round = ?, watched = ? WHERE job_id = ?";
-    this.#write(query, entry.round, entry.watched ? 1 : 0, entry.jobId);
+    this.#write(query, ticket.ticketNumber, ticket.watched ? 1 : 0, ticket.jobId);
   }
 
-  deleteWaiting(entry: WaitingEntry): void {
+  deleteTicket(ticket: QueuedTicket): void {
     const query = "DELETE FROM waiting WHERE priority = ? AND turn = ? AND seq = ?";
-    this.#write(query, PRIORITIES.indexOf(entry.priority), entry.turn, entry.seq);
+    this.#write(query, PRIORITIES.indexOf(ticket.priority), ticket.turn, ticket.order);
   }
 
   anyWatched(): boolean {
     return this.#rows("SELECT 1 FROM waiting WHERE watched = 1 LIMIT 1").length > 0;
   }
 
-  watched(): readonly WaitingEntry[] {
-    return this.#rows<WaitingRow>("SELECT * FROM waiting WHERE watched = 1").map(entryOf);
+  watchedAfter(after: QueuedTicket | null, limit: number): readonly QueuedTicket[] {
+    const { priority, turn, order } = after ?? { priority: "high", turn: -1, order: -1 };
+    const query = `SELECT * FROM waiting WHERE watched = 1 AND (priority, turn, seq) > (?, ?, ?)
+       ORDER BY priority, turn, seq LIMIT ?`;
+    return this.#rows<TicketRow>(query, PRIORITIES.indexOf(priority), turn, order, limit).map(ticketOf);
   }
 
-  everyone(): readonly Standing[] {
-    const query = "SELECT priority, client, turn, seq FROM waiting ORDER BY priority, turn, seq";
-    type Row = { priority: number; client: string; turn: number; seq: number };
-    return this.#rows<Row>(query).map((row) => ({ ...row, priority: priorityOf(row) }));
+  *standings(): Iterable<Standing> {
+    if (this.#tables === "none") return;
+    type Row = { priority: number; client: string; turn: number; order: number };
+    // Row by row: all at once are a hundred thousand objects that nobody needs.
+    const query = 'SELECT priority, client, turn, seq AS "order" FROM waiting ORDER BY priority, turn, seq';
+    for (const row of this.#sql.exec<Row>(query)) yield { ...row, priority: priorityOf(row) };
   }
 
   lease(jobId: string): LeaseEntry | null {
@@ -157,19 +185,21 @@ export class LaneStore implements LaneStorage {
 
   insertLease(lease: LeaseEntry): void {
     this.#write(
-      `INSERT INTO leases (job_id, lease_id, client, priority, turn, seq, round, watched, starts_at_ms, ends_at_ms, counted_at_ms)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO leases (job_id, lease_id, client, priority, turn, seq, round, watched, starts_at_ms, ends_at_ms,
+         counted_at_ms, unanswered)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       lease.jobId,
       lease.leaseId,
       lease.client,
       PRIORITIES.indexOf(lease.priority),
       lease.turn,
-      lease.seq,
-      lease.round,
+      lease.order,
+      lease.ticketNumber,
       lease.watched ? 1 : 0,
       lease.startsAtMs,
       lease.endsAtMs,
       lease.countedAtMs,
+      lease.unanswered,
     );
     this.#leased?.add(lease.jobId);
   }

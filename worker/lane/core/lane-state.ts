@@ -1,23 +1,33 @@
 import type { Priority } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
 import { FULL_PACE, type Pace, spreadFromMs } from "./pace.ts";
+import { FIRST_TURNS, type QueuedTicket, type QueueStorage, type Turns } from "./queue.ts";
 import { addStart, forgetOld, latestStartMs, paddedPeriodMs, type QuotaWindow, slotAtMs } from "./quota-window.ts";
-import { FIRST_TURNS, type Turns } from "./turns.ts";
 
-/** A lease that a job was told of and has not answered. Its start is counted at the last moment it may be made. */
+/** A lease that is out, with the place that its ticket had in the queue. */
+export interface LeaseEntry extends QueuedTicket {
+  readonly leaseId: string;
+  /** When the job may begin, by the first offer. */
+  readonly startsAtMs: number;
+  readonly endsAtMs: number;
+  /** Set when the lease was the answer to `enqueue`: when its start is counted, which is the last moment to begin. */
+  readonly countedAtMs: number | null;
+}
+
+/** A lease that the job was offered and has not answered. Its start is counted at the last moment it may be made. */
 export interface Offer {
   readonly leaseId: string;
   readonly jobId: string;
   readonly priority: Priority;
-  /** When it starts if all goes well; when it does at the latest. */
+  /** When the job begins if all goes well, and at the latest. */
   readonly notBeforeMs: number;
   readonly beginByMs: number;
-  /** When it is offered again if no answer came. */
+  /** When it is offered again without an answer. */
   readonly nextOfferAtMs: number;
   readonly tries: number;
 }
 
-/** Why nothing starts but a probe: the account's or the deployment's fault. */
+/** Why nothing but a probe starts: the fault is the account's or the deployment's. */
 export interface Block {
   readonly code: string;
   readonly hint: string;
@@ -27,17 +37,19 @@ export interface Block {
   readonly probeLeaseId: string | null;
 }
 
-/** All that a lane believes and must not forget, beside its line and its leases. Written whole, in one small row. */
+/** All that a lane must not forget beside its tickets and leases. Stored whole, in one small row. */
 export interface LaneState {
   readonly version: 1;
   readonly starts: QuotaWindow;
-  /** The period for which `starts` is complete: older ones were forgotten. */
+  /** The period for which `starts` is complete: older starts were forgotten. */
   readonly periodMs: number;
   readonly offers: readonly Offer[];
   readonly pace: Pace;
-  /** Upstream's own failures in a row. */
+  /** Upstream's own failures in a row. Until the lane tries one job at a time, a job counts once. */
   readonly upstreamFailures: number;
-  /** While one is tried at a time: no earlier than this. */
+  /** The jobs that these failures came from, until the lane tries one at a time. Empty in what earlier releases stored. */
+  readonly failedJobs: readonly string[];
+  /** While one job is tried at a time: no start before. */
   readonly trialAtMs: number;
   readonly block: Block | null;
   readonly turns: Turns;
@@ -45,12 +57,12 @@ export interface LaneState {
   readonly inProgress: number;
   /** No lease ends before; `null` when none is out. */
   readonly leaseCheckAtMs: number | null;
-  /** Leases ever given: makes each id its own. */
+  /** Leases ever given; makes each lease id unique. */
   readonly grants: number;
   /** How long the latest attempts held their lease, oldest first. */
   readonly durationsMs: readonly number[];
+  /** When watched jobs were last notified, and when they are next; `null` when nothing has changed since. */
   readonly pushedAtMs: number;
-  /** When the watched are told of new places; `null` when nothing changed since. */
   readonly pushDueAtMs: number | null;
 }
 
@@ -63,6 +75,7 @@ export function newLaneState(quota: Quota): LaneState {
     offers: [],
     pace: FULL_PACE,
     upstreamFailures: 0,
+    failedJobs: [],
     trialAtMs: 0,
     block: null,
     turns: FIRST_TURNS,
@@ -75,7 +88,34 @@ export function newLaneState(quota: Quota): LaneState {
   };
 }
 
-/** Five of upstream's own failures in a row: from then on one at a time, until one works. */
+/**
+ * Where a lane keeps what it must not forget. All calls are synchronous; the writes of one decision become durable together,
+ * before anything outside sees an effect of it. Every call but `standings`, `watchedAfter` and those about all leases costs the
+ * same however many tickets wait.
+ */
+export interface LaneStorage extends QueueStorage {
+  loadState(): LaneState | null;
+  saveState(state: LaneState): void;
+
+  ticket(jobId: string): QueuedTicket | null;
+  /** Changes `ticketNumber` and `watched` only. */
+  updateTicket(ticket: QueuedTicket): void;
+  anyWatched(): boolean;
+  /** At most `limit` watched tickets after `after`, in the order of priority, turn and order. */
+  watchedAfter(after: QueuedTicket | null, limit: number): readonly QueuedTicket[];
+
+  lease(jobId: string): LeaseEntry | null;
+  insertLease(lease: LeaseEntry): void;
+  /** Changes `endsAtMs` and `countedAtMs` only. */
+  updateLease(lease: LeaseEntry): void;
+  deleteLease(jobId: string): void;
+  /** When each job with a lease was to begin. */
+  runningSinceMs(): readonly number[];
+  soonestLeaseEndMs(): number | null;
+  leasesEndedBy(now: number): readonly LeaseEntry[];
+}
+
+/** From the fifth of upstream's own failures in a row on, one job is tried at a time, until one works. */
 export const FAILURES_TO_TRIP = 5;
 
 export type LaneMode = "open" | "one_at_a_time" | "blocked";
@@ -86,8 +126,8 @@ export function modeOf(state: LaneState): LaneMode {
 }
 
 /**
- * Under a quota whose period grew, starts that would count again may be forgotten already: what is left of a full new
- * period since the last one is waited out once. Everything else about a changed quota needs nothing done.
+ * The state under a changed quota. When the period grew, starts that would count again may be forgotten already, so what is
+ * left of one new period since the last start is waited out once. Any other change takes effect at once.
  */
 export function underQuota(state: LaneState, quota: Quota, now: number): LaneState {
   if (quota.periodMs === state.periodMs) return state;
@@ -98,24 +138,24 @@ export function underQuota(state: LaneState, quota: Quota, now: number): LaneSta
   return { ...changed, pace: { ...state.pace, heldUntilMs } };
 }
 
-/** `addStart`, and what no longer counts is forgotten. */
+/** The state with one more start, and without the starts that no longer count. */
 export function withStart(state: LaneState, atMs: number, quota: Quota, now: number): LaneState {
   return { ...state, starts: addStart(forgetOld(state.starts, quota, now), atMs, quota) };
 }
 
-/** The window as it is at worst: every offer made at its last moment. What may start is decided by this. */
+/** The window at its worst: every offer begun at its last moment. Decides what may start. */
 export function worstWindow(state: LaneState, quota: Quota): QuotaWindow {
   return state.offers.reduce((window, offer) => addStart(window, offer.beginByMs, quota), state.starts);
 }
 
-/** The window as it is expected: every offer begun as told. Estimates come from this. */
+/** The window as expected: every offer begun on time. Estimates come from it. */
 export function expectedWindow(state: LaneState, quota: Quota): QuotaWindow {
   return state.offers.reduce((window, offer) => addStart(window, offer.notBeforeMs, quota), state.starts);
 }
 
 /**
- * A lease is offered so much before its start is allowed, or a quarter of a short period: the way to the job, and to the
- * next one when it no longer waits, costs no quota.
+ * A lease is offered so long before its start is allowed, or a quarter of a short period: the call to the job, and to the
+ * next one when the job no longer waits, then costs no quota.
  */
 const OFFER_AHEAD_MS = 250;
 
@@ -123,24 +163,23 @@ export function offerAheadMs(quota: Quota): number {
   return Math.min(OFFER_AHEAD_MS, Math.floor(quota.periodMs / 4));
 }
 
-/** How many leases may be out at once just now; `null` for no bound. */
+/** How many leases may be out at once now; `null` for no limit. */
 export function mayBeOut(state: LaneState, quota: Quota): number | null {
   return modeOf(state) === "one_at_a_time" ? 1 : quota.inProgress;
 }
 
 /** When time alone allows the next start: window, pace, hold, trial and probe. Never before `now`. */
 export function allowedAtMs(state: LaneState, window: QuotaWindow, quota: Quota, now: number): number {
-  const mode = modeOf(state);
-  const trialMs = mode === "one_at_a_time" ? state.trialAtMs : 0;
+  const trialMs = modeOf(state) === "one_at_a_time" ? state.trialAtMs : 0;
   const probeMs = state.block?.nextProbeAtMs ?? 0;
   const slotMs = slotAtMs(window, quota, 0, Math.max(now, state.pace.heldUntilMs, trialMs, probeMs));
   const latestMs = latestStartMs(window);
   return latestMs === null ? slotMs : spreadFromMs(state.pace, quota, latestMs, slotMs);
 }
 
-/** When the next start may be made; `null`: not before a lease ends. Never more than the quota, whatever comes. */
+/** When the next start may be made, whatever the offers out turn into; `null`: not before a lease ends. */
 export function nextGrantAtMs(state: LaneState, quota: Quota, now: number): number | null {
-  const bound = mayBeOut(state, quota);
-  if (bound !== null && state.inProgress >= bound) return null;
+  const limit = mayBeOut(state, quota);
+  if (limit !== null && state.inProgress >= limit) return null;
   return allowedAtMs(state, worstWindow(state, quota), quota, now);
 }

@@ -30,7 +30,7 @@ function stage(quota: Quota, world: Partial<World> = {}) {
         : null,
     ...world,
   };
-  const settings = { lane: "upstream.test|model", quota, attemptBudgetMs: 45_000, paused: null };
+  const settings = { lane: "upstream.test|model", quota, attemptBudgetMs: 45_000, misconfigured: null };
   const lane = new VirtualLane(
     settings,
     {
@@ -102,6 +102,9 @@ const happenings = fc.array(
     // Up to beyond the last moment to begin; told again, a job answers at once.
     lagMs: fc.oneof(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 0, max: 7_000 })),
     isSilent: fc.integer({ min: 0, max: 15 }).map((value) => value === 0),
+    // The first so many answers of the job to offers are lost; each of its messages is executed twice.
+    lostAnswers: fc.constantFrom(0, 0, 0, 0, 1, 2),
+    repeatedAfterMs: fc.oneof({ weight: 3, arbitrary: fc.constant(null) }, fc.integer({ min: 0, max: 90_000 })),
     end: outcomes,
   }),
   { minLength: 1, maxLength: 60, size: "max" },
@@ -127,6 +130,7 @@ describe("a lane, whatever comes", () => {
         const tellings = new Map<string, (typeof story)[number]>();
         const gone = new Set<string>();
         const told = new Set<string>();
+        const lostAnswers = new Map<string, number>();
         const { events, starts, lane, ticket } = stage(quota, {
           beginLagMs: ({ jobId }) => {
             const telling = tellings.get(jobId);
@@ -135,6 +139,12 @@ describe("a lane, whatever comes", () => {
             told.add(jobId);
             return isFirst ? telling.lagMs : 20;
           },
+          answerIsLost: ({ jobId }) => {
+            const lost = lostAnswers.get(jobId) ?? 0;
+            lostAnswers.set(jobId, lost + 1);
+            return lost < (tellings.get(jobId)?.lostAnswers ?? 0);
+          },
+          repeatedAfterMs: (jobId) => tellings.get(jobId)?.repeatedAfterMs ?? null,
           call: ({ jobId, round }) => {
             const end = tellings.get(jobId)?.end ?? { outcome: succeeded, afterMs: 10 };
             return round > 2 ? { outcome: { kind: "succeeded", durationMs: 500 }, afterMs: 500 } : end;
@@ -382,7 +392,7 @@ describe("a raised quota", () => {
   it("paused by wrong settings, a lane starts nothing, loses nothing, and goes on with the right ones", () => {
     const { events, starts, lane, ticket, settings } = stage(twoAMinute);
     for (let i = 0; i < 4; i += 1) lane.enqueue(ticket());
-    lane.evict({ ...settings, paused: { code: "misconfigured", hint: "QWEN_API_KEY is not set" } });
+    lane.evict({ ...settings, misconfigured: { code: "misconfigured", hint: "QWEN_API_KEY is not set" } });
     expect(lane.enqueue(ticket())).toMatchObject({ position: 3, waitingOn: "blocked", estimatedStartAtMs: null });
     events.runUntil(START_MS + 600_000);
     expect(starts).toHaveLength(2);

@@ -13,11 +13,18 @@ const refuses: LeaseOutcome = { kind: "failed", fault: "request", durationMs: 90
 const silent: LeaseOutcome = { kind: "failed", fault: "none", durationMs: 45_000 };
 const blocked: LeaseOutcome = { kind: "blocked", code: "InvalidApiKey", hint: "Key and region must match." };
 
+/** An attempt of a job that no other outcome is of. */
+let jobs = 0;
+function ended(outcome: LeaseOutcome, startedAtMs: number | null) {
+  jobs += 1;
+  return { outcome, startedAtMs, jobId: `job-${jobs}` };
+}
+
 /** The state after outcomes of attempts that each started and ended at the given moment, one a minute from `NOW`. */
 function stateAfter(outcomes: readonly LeaseOutcome[], from: LaneState = newLaneState(quota)): LaneState {
   return outcomes.reduce((state, outcome, index) => {
     const now = NOW + index * 60_000;
-    return afterOutcome(state, outcome, now, quota, now);
+    return afterOutcome(state, ended(outcome, now), quota, now);
   }, from);
 }
 
@@ -36,10 +43,10 @@ describe("a 429", () => {
   });
 
   it("lowers the pace once for the starts of one burst", () => {
-    const first = afterOutcome(newLaneState(quota), throttled, NOW - 500, quota, NOW);
-    const second = afterOutcome(first, throttled, NOW - 400, quota, NOW + 50);
+    const first = afterOutcome(newLaneState(quota), ended(throttled, NOW - 500), quota, NOW);
+    const second = afterOutcome(first, ended(throttled, NOW - 400), quota, NOW + 50);
     expect(second.pace).toEqual(first.pace);
-    const anew = afterOutcome(second, throttled, NOW + 61_000, quota, NOW + 61_100);
+    const anew = afterOutcome(second, ended(throttled, NOW + 61_000), quota, NOW + 61_100);
     expect(anew.pace.share).toBe(0.49);
   });
 
@@ -72,12 +79,12 @@ describe("a 429", () => {
 
   it("climbs back in small steps, by successes of starts made since", () => {
     const low = stateAfter([throttled]);
-    const old = afterOutcome(low, works, NOW - 1, quota, NOW + 10_000);
+    const old = afterOutcome(low, ended(works, NOW - 1), quota, NOW + 10_000);
     expect(old.pace.share).toBe(0.7);
     let state = low;
     const shares: number[] = [];
     for (let i = 1; i <= 7; i += 1) {
-      state = afterOutcome(state, works, NOW + i * 60_000, quota, NOW + i * 60_000 + 20_000);
+      state = afterOutcome(state, ended(works, NOW + i * 60_000), quota, NOW + i * 60_000 + 20_000);
       shares.push(state.pace.share);
     }
     expect(shares).toEqual([0.75, 0.8, 0.85, 0.9, 0.95, 1, 1]);
@@ -146,17 +153,17 @@ describe("a block", () => {
     ["a 429", throttled, NOW + 60_000, false],
     ["upstream's own failure", breaks, NOW + 60_000, false],
   ])("%s", (_name, outcome, startedAtMs, isOver) => {
-    const state = afterOutcome(stateAfter([blocked]), outcome, startedAtMs, quota, NOW + 70_000);
+    const state = afterOutcome(stateAfter([blocked]), ended(outcome, startedAtMs), quota, NOW + 70_000);
     expect(state.block === null).toBe(isOver);
   });
 
   it("is over when a probe's late answer is a success", () => {
     const now = NOW + 120_000;
     expect(
-      afterOutcome(stateAfter([blocked]), { kind: "succeeded", durationMs: 50_000 }, null, quota, now).block,
+      afterOutcome(stateAfter([blocked]), ended({ kind: "succeeded", durationMs: 50_000 }, null), quota, now).block,
     ).toBeNull();
     expect(
-      afterOutcome(stateAfter([blocked]), { kind: "succeeded", durationMs: 130_000 }, null, quota, now).block,
+      afterOutcome(stateAfter([blocked]), ended({ kind: "succeeded", durationMs: 130_000 }, null), quota, now).block,
     ).not.toBeNull();
   });
 });

@@ -3,44 +3,39 @@ import type { LeaseOutcome } from "../contract.ts";
 import { type Block, FAILURES_TO_TRIP, type LaneState } from "./lane-state.ts";
 import { afterSuccess, afterThrottling } from "./pace.ts";
 
-/** A blocked lane tries one job a minute: often enough for people who just mended the key, cheap enough for upstream. */
+/** A blocked lane tries one job a minute: soon enough for someone who has just mended the key, and cheap for upstream. */
 export const PROBE_EVERY_MS = 60_000;
 
-/** Between trials of an upstream that keeps failing: doubled each time, and soon enough to notice that it is well again. */
+/** The pause before a trial of an upstream that keeps failing. Doubled with each failure, up to half a minute. */
 const FIRST_TRIAL_PAUSE_MS = 1_000;
 const LONGEST_TRIAL_PAUSE_MS = 30_000;
 
-/** Enough for a steady median of a lane whose jobs differ, few enough to follow a change within the hour. Odd on purpose. */
+/** Enough for a steady median of unlike jobs, few enough to follow a change within the hour. Odd, so that the median is one of them. */
 const DURATIONS_KEPT = 31;
 
-/**
- * What the lane believes after an attempt that started at `startedAtMs` (`null` when unknown). Nothing waiting or running
- * is touched by any outcome.
- */
-export function afterOutcome(
-  state: LaneState,
-  outcome: LeaseOutcome,
-  startedAtMs: number | null,
-  quota: Quota,
-  now: number,
-): LaneState {
+/** What the lane is told about an attempt that ended: `null` where it is not known. */
+export interface EndedAttempt {
+  readonly outcome: LeaseOutcome;
+  readonly jobId: string | null;
+  readonly startedAtMs: number | null;
+}
+
+/** The state after an attempt ended. No outcome touches a ticket or another lease. */
+export function afterOutcome(state: LaneState, attempt: EndedAttempt, quota: Quota, now: number): LaneState {
+  const { outcome, startedAtMs } = attempt;
   switch (outcome.kind) {
     case "succeeded": {
       const startMs = startedAtMs ?? now - outcome.durationMs;
       const pace = afterSuccess(state.pace, quota, startMs, now);
-      return { ...state, pace, upstreamFailures: 0, block: lifted(state.block, startMs) };
+      return { ...state, ...NO_FAILURES, pace, block: lifted(state.block, startMs) };
     }
     case "failed":
       switch (outcome.fault) {
         case "upstream":
-          return afterUpstreamFailure(state, now);
+          return afterUpstreamFailure(state, attempt.jobId, now);
         case "request":
-          // A proper answer: upstream works, and it took the key.
-          return {
-            ...state,
-            upstreamFailures: 0,
-            block: lifted(state.block, startedAtMs ?? now - outcome.durationMs),
-          };
+          // A proper answer: upstream works, and it accepted the key.
+          return { ...state, ...NO_FAILURES, block: lifted(state.block, startedAtMs ?? now - outcome.durationMs) };
         case "none":
           return state;
         default:
@@ -60,26 +55,34 @@ export function afterOutcome(
   }
 }
 
-/** From the fifth in a row on the next is tried after a while only: each costs some job an attempt. */
-function afterUpstreamFailure(state: LaneState, now: number): LaneState {
+const NO_FAILURES = { upstreamFailures: 0, failedJobs: [] } as const;
+
+/**
+ * Counts one of upstream's own failures. A job that fails again counts once, since the fault may be its request's: one job
+ * must not slow the lane for all. From the fifth on every failure counts, and makes the pause before the next trial longer.
+ */
+function afterUpstreamFailure(state: LaneState, jobId: string | null, now: number): LaneState {
+  const isTripped = state.upstreamFailures >= FAILURES_TO_TRIP;
+  if (!isTripped && jobId !== null && state.failedJobs.includes(jobId)) return state;
   const upstreamFailures = state.upstreamFailures + 1;
   const beyond = upstreamFailures - FAILURES_TO_TRIP;
   const pauseMs = beyond < 0 ? 0 : Math.min(LONGEST_TRIAL_PAUSE_MS, FIRST_TRIAL_PAUSE_MS * 2 ** beyond);
-  return { ...state, upstreamFailures, trialAtMs: now + pauseMs };
+  const failedJobs = isTripped || jobId === null ? state.failedJobs : [...state.failedJobs, jobId];
+  return { ...state, upstreamFailures, failedJobs, trialAtMs: now + pauseMs };
 }
 
-/** A block is over once an attempt works that was started under it; one from before proves nothing. */
+/** A block is over once an attempt works that was started under it. One that was started before proves nothing. */
 function lifted(block: Block | null, startedAtMs: number): Block | null {
   return block !== null && startedAtMs >= block.sinceMs ? null : block;
 }
 
-/** The state with how long an attempt held its lease, where that says how long attempts take: it worked, or its budget ended. */
+/** The state with the duration of an attempt that worked or used its whole budget. */
 export function withDuration(state: LaneState, outcome: LeaseOutcome, attemptBudgetMs: number): LaneState {
-  // Quick refusals, broken calls and calls that were never made would promise slots sooner than they come.
-  const tells =
+  // Quick refusals, broken calls and calls that were never made would make estimates too early.
+  const counts =
     outcome.kind === "succeeded" ||
     (outcome.kind === "failed" && outcome.fault === "none" && outcome.durationMs >= attemptBudgetMs);
-  if (!tells) return state;
+  if (!counts) return state;
   return { ...state, durationsMs: [...state.durationsMs, Math.round(outcome.durationMs)].slice(-DURATIONS_KEPT) };
 }
 

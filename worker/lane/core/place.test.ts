@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { NO_REASON } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
 import { forecast } from "./forecast.ts";
 import { type LaneState, newLaneState, withStart } from "./lane-state.ts";
 import { afterOutcome } from "./outcome.ts";
-import { clockTime, hasMoved, ordinal, pausedView, placeOf, viewOf } from "./place.ts";
+import { clockTime, hasMoved, misconfiguredView, ordinal, placeOf, viewOf } from "./place.ts";
 
 const NOW = Date.UTC(2026, 10, 23, 12, 2, 30);
 const quota: Quota = { starts: 2, periodMs: 60_000, inProgress: null };
@@ -21,10 +22,18 @@ function usedUp(agoMs: number): LaneState {
 
 describe("a place", () => {
   it("says when the next start is allowed, and how often", () => {
-    expect(place(usedUp(600), 3)).toEqual({
+    expect(place(usedUp(600), 3)).toMatchObject({
       position: 4,
       estimatedStartAtMs: NOW - 600 + 2 * 60_600,
       waitingOn: "turn",
+      reason: {
+        ...NO_REASON,
+        nextStartAt: "2026-11-23T12:03:30.000Z",
+        starts: 2,
+        periodMs: 60_000,
+        pace: 1,
+        inProgress: 0,
+      },
       detail: "4th in line; the next start is allowed at 12:03:30 UTC (2 a minute)",
     });
   });
@@ -37,16 +46,23 @@ describe("a place", () => {
   });
 
   it("waits for its turn only, when a start is allowed now", () => {
-    expect(place(newLaneState(quota), 0)).toEqual({
+    expect(place(newLaneState(quota), 0)).toMatchObject({
       position: 1,
       estimatedStartAtMs: NOW,
       waitingOn: "turn",
+      reason: { nextStartAt: null, pace: 1 },
       detail: "Next in line; a start is allowed now (2 a minute)",
     });
   });
 
   it("says that upstream throttled, and the pace believed since", () => {
-    const state = afterOutcome(newLaneState(quota), { kind: "throttled", retryAfterMs: null }, NOW, quota, NOW);
+    const state = afterOutcome(
+      newLaneState(quota),
+      { outcome: { kind: "throttled", retryAfterMs: null }, jobId: null, startedAtMs: NOW },
+      quota,
+      NOW,
+    );
+    expect(place(state, 1).reason?.pace).toBe(0.7);
     expect(place(state, 1).detail).toBe(
       "2nd in line; the next start is allowed at 12:03:31 UTC (70 % of 2 a minute, since upstream throttled)",
     );
@@ -54,11 +70,21 @@ describe("a place", () => {
 
   it("blocked: says why, what to do and when it is tried again; and no time", () => {
     const hint = "The key must belong to region sg.";
-    const state = afterOutcome(newLaneState(quota), { kind: "blocked", code: "InvalidApiKey", hint }, NOW, quota, NOW);
-    expect(place(state, 2)).toEqual({
+    const state = afterOutcome(
+      newLaneState(quota),
+      { outcome: { kind: "blocked", code: "InvalidApiKey", hint }, jobId: null, startedAtMs: NOW },
+      quota,
+      NOW,
+    );
+    expect(place(state, 2)).toMatchObject({
       position: 3,
       estimatedStartAtMs: null,
       waitingOn: "blocked",
+      reason: {
+        blockedBy: { code: "InvalidApiKey", hint },
+        nextProbeAt: "2026-11-23T12:03:30.000Z",
+        nextStartAt: null,
+      },
       detail:
         "3rd in line; the lane is blocked by InvalidApiKey: The key must belong to region sg. One job a minute probes it, the next at 12:03:30 UTC",
     });
@@ -66,10 +92,11 @@ describe("a place", () => {
 
   it("one at a time: says so", () => {
     const state = { ...newLaneState(quota), upstreamFailures: 5, inProgress: 1 };
-    expect(place(state, 0, quota, [NOW - 10_000])).toEqual({
+    expect(place(state, 0, quota, [NOW - 10_000])).toMatchObject({
       position: 1,
       estimatedStartAtMs: NOW + 20_000,
       waitingOn: "turn",
+      reason: { failuresInARow: 5, nextStartAt: "2026-11-23T12:02:50.000Z" },
       detail:
         "Next in line; upstream failed 5 times in a row, so one job is tried at a time until one works, the next at about 12:02:50 UTC",
     });
@@ -78,10 +105,11 @@ describe("a place", () => {
   it("all places taken: says when one should be free, by the durations seen", () => {
     const few = { ...quota, starts: 100, inProgress: 2 };
     const state = { ...newLaneState(few), inProgress: 2, durationsMs: [10_000, 30_000, 50_000] };
-    expect(place(state, 0, few, [NOW - 5_000, NOW - 1_000])).toEqual({
+    expect(place(state, 0, few, [NOW - 5_000, NOW - 1_000])).toMatchObject({
       position: 1,
       estimatedStartAtMs: NOW + 25_000,
       waitingOn: "quota",
+      reason: { inProgress: 2, inProgressLimit: 2, nextStartAt: "2026-11-23T12:02:55.000Z" },
       detail: "Next in line; all 2 jobs that may run at once are running; the next start is expected at 12:02:55 UTC",
     });
     // The first outlasts the median: then the longer ones are the measure, and beyond them five seconds more and more.
@@ -90,10 +118,11 @@ describe("a place", () => {
   });
 
   it("while the settings are wrong: says which", () => {
-    expect(placeOf(pausedView("misconfigured", "LANE_LIMITS must be JSON"), 0)).toEqual({
+    expect(placeOf(misconfiguredView({ code: "misconfigured", hint: "LANE_LIMITS must be JSON" }), 0)).toMatchObject({
       position: 1,
       estimatedStartAtMs: null,
       waitingOn: "blocked",
+      reason: { ...NO_REASON, blockedBy: { code: "misconfigured", hint: "LANE_LIMITS must be JSON" } },
       detail: "Next in line; nothing starts (misconfigured): LANE_LIMITS must be JSON",
     });
   });

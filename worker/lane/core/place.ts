@@ -1,32 +1,38 @@
+import { NO_REASON, type QueueReason } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
 import type { Place } from "../contract.ts";
 import type { Forecast } from "./forecast.ts";
 import { allowedAtMs, expectedWindow, type LaneState, modeOf } from "./lane-state.ts";
 import { believedQuota, shareAt } from "./pace.ts";
 
-/** The lane as a whole, in words: what its next start waits for. Worked out once for all places of one moment. */
+/** What all places of one moment have in common: what the lane's next start waits for, in fields and in words. */
 export interface LaneView {
   readonly forecast: Forecast;
-  readonly because: string;
   readonly waitingOn: (position: number) => Place["waitingOn"];
+  readonly reason: QueueReason;
+  readonly because: string;
 }
 
-/** How far an estimate may move before a watcher is told of it alone. */
+/** How far an estimate may move before a watcher is notified of that alone. */
 const ESTIMATE_SLACK_MS = 2_000;
 
-/** The place of a job with `before` others before it. */
+/** The place of a job that `before` others are served before. */
 export function placeOf(view: LaneView, before: number): Place {
   const position = before + 1;
   return {
     position,
     estimatedStartAtMs: view.forecast(before),
     waitingOn: view.waitingOn(position),
+    reason: view.reason,
     detail: `${position === 1 ? "Next" : ordinal(position)} in line; ${view.because}`,
   };
 }
 
+/** What of a place decides whether it is news. */
+export type PlaceBrief = Pick<Place, "position" | "estimatedStartAtMs" | "waitingOn" | "detail">;
+
 /** Whether a watcher should hear of the new place. */
-export function hasMoved(known: Place | undefined, place: Place): boolean {
+export function hasMoved(known: PlaceBrief | undefined, place: PlaceBrief): boolean {
   if (known === undefined || known.position !== place.position || known.waitingOn !== place.waitingOn) return true;
   if (known.estimatedStartAtMs === null || place.estimatedStartAtMs === null) {
     return known.estimatedStartAtMs !== place.estimatedStartAtMs || known.detail !== place.detail;
@@ -35,43 +41,79 @@ export function hasMoved(known: Place | undefined, place: Place): boolean {
 }
 
 /** A lane that starts nothing because the deployment's settings are wrong. */
-export function pausedView(code: string, hint: string): LaneView {
-  return { forecast: () => null, because: `nothing starts (${code}): ${hint}`, waitingOn: () => "blocked" };
+export function misconfiguredView(fault: { readonly code: string; readonly hint: string }): LaneView {
+  return {
+    forecast: () => null,
+    waitingOn: () => "blocked",
+    reason: { ...NO_REASON, blockedBy: fault },
+    because: `nothing starts (${fault.code}): ${fault.hint}`,
+  };
 }
 
-/** Says of a lane why the next job waits. */
+/** Why the next job of the lane waits. */
 export function viewOf(state: LaneState, quota: Quota, forecast: Forecast, now: number): LaneView {
   const mode = modeOf(state);
+  const pace = shareAt(state.pace, believedQuota(state.pace, quota, now), now);
+  const numbers: QueueReason = {
+    ...NO_REASON,
+    starts: quota.starts,
+    periodMs: quota.periodMs,
+    pace,
+    inProgress: state.inProgress,
+    inProgressLimit: quota.inProgress,
+  };
   if (mode === "blocked" && state.block !== null) {
     const { code, hint, nextProbeAtMs } = state.block;
     const probe = nextProbeAtMs > now ? `the next at ${clockTime(nextProbeAtMs, now)}` : "the next is due";
     return {
       forecast,
-      because: `the lane is blocked by ${code}: ${hint.replace(/[.\s]*$/, "")}. One job a minute probes it, ${probe}`,
       waitingOn: () => "blocked",
+      reason: { ...numbers, blockedBy: { code, hint }, nextProbeAt: isoTime(Math.max(nextProbeAtMs, now)) },
+      because: `the lane is blocked by ${code}: ${hint.replace(/[.\s]*$/, "")}. One job a minute probes it, ${probe}`,
     };
   }
   const startMs = forecast(0) ?? now;
   if (mode === "one_at_a_time") {
+    const { upstreamFailures } = state;
     const next = startMs > now ? `, the next at about ${clockTime(startMs, now)}` : "";
-    const because = `upstream failed ${state.upstreamFailures} times in a row, so one job is tried at a time until one works${next}`;
-    return { forecast, because, waitingOn: () => "turn" };
+    return {
+      forecast,
+      waitingOn: () => "turn",
+      reason: { ...numbers, nextStartAt: laterTime(startMs, now), failuresInARow: upstreamFailures },
+      because: `upstream failed ${upstreamFailures} times in a row, so one job is tried at a time until one works${next}`,
+    };
   }
   if (quota.inProgress !== null && state.inProgress >= quota.inProgress) {
     const all =
       quota.inProgress === 1 ? "the one job that may run is" : `all ${quota.inProgress} jobs that may run at once are`;
-    const because = `${all} running; the next start is expected at ${clockTime(startMs, now)}`;
-    return { forecast, because, waitingOn: (position) => (position === 1 ? "quota" : "turn") };
+    return {
+      forecast,
+      waitingOn: (position) => (position === 1 ? "quota" : "turn"),
+      reason: { ...numbers, nextStartAt: laterTime(startMs, now) },
+      because: `${all} running; the next start is expected at ${clockTime(startMs, now)}`,
+    };
   }
   const believed = believedQuota(state.pace, quota, now);
   const allowedMs = allowedAtMs(state, expectedWindow(state, quota), believed, now);
-  const rate = rateInWords(shareAt(state.pace, believed, now), quota);
-  if (allowedMs <= now) return { forecast, because: `a start is allowed now (${rate})`, waitingOn: () => "turn" };
+  const rate = rateInWords(pace, quota);
+  const isOpen = allowedMs <= now;
   return {
     forecast,
-    because: `the next start is allowed at ${clockTime(allowedMs, now)} (${rate})`,
-    waitingOn: (position) => (position === 1 ? "quota" : "turn"),
+    waitingOn: (position) => (position === 1 && !isOpen ? "quota" : "turn"),
+    reason: { ...numbers, nextStartAt: laterTime(allowedMs, now) },
+    because: isOpen
+      ? `a start is allowed now (${rate})`
+      : `the next start is allowed at ${clockTime(allowedMs, now)} (${rate})`,
   };
+}
+
+function isoTime(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
+
+/** `null` for a moment that has come. */
+function laterTime(atMs: number, now: number): string | null {
+  return atMs > now ? isoTime(atMs) : null;
 }
 
 function rateInWords(share: number, quota: Quota): string {
@@ -86,7 +128,7 @@ function periodInWords(periodMs: number): string {
   return `every ${periodMs % 1_000 === 0 ? `${periodMs / 1_000} s` : `${periodMs} ms`}`;
 }
 
-/** A moment for people: to the second (never before it), in UTC, with the day when that is not today's. */
+/** A time for people: rounded up to the second, in UTC, with the day when it is not today. */
 export function clockTime(atMs: number, now: number): string {
   const iso = new Date(Math.ceil(atMs / 1_000) * 1_000).toISOString();
   const today = new Date(now).toISOString().slice(0, 10);

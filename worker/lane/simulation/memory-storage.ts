@@ -1,19 +1,18 @@
 import type { Priority } from "../../../schemas/job.ts";
-import type { LaneState } from "../core/lane-state.ts";
-import type { LaneStorage, LeaseEntry, Standing, WaitingEntry } from "../core/lane-storage.ts";
-import { LineIndex } from "../core/line-index.ts";
-import type { PerPriority } from "../core/turns.ts";
+import type { LaneState, LaneStorage, LeaseEntry } from "../core/lane-state.ts";
+import { type PerPriority, PRIORITIES, type QueuedTicket, type Standing } from "../core/queue.ts";
+import { RankIndex } from "../core/rank-index.ts";
 
 /** `LaneStorage` in memory, for virtual time: the simulation and the properties run the lane's own code over it. */
 export class MemoryStorage implements LaneStorage {
   #state: LaneState | null = null;
-  readonly #lines: PerPriority<LineIndex<WaitingEntry>> = {
-    high: new LineIndex(),
-    normal: new LineIndex(),
-    low: new LineIndex(),
+  readonly #order: PerPriority<RankIndex<QueuedTicket>> = {
+    high: new RankIndex(),
+    normal: new RankIndex(),
+    low: new RankIndex(),
   };
-  readonly #waiting = new Map<string, WaitingEntry>();
-  readonly #watched = new Map<string, WaitingEntry>();
+  readonly #tickets = new Map<string, QueuedTicket>();
+  readonly #watched = new Map<string, QueuedTicket>();
   readonly #leases = new Map<string, LeaseEntry>();
 
   loadState(): LaneState | null {
@@ -24,47 +23,51 @@ export class MemoryStorage implements LaneStorage {
     this.#state = state;
   }
 
-  head(priority: Priority): WaitingEntry | null {
-    return this.#lines[priority].first();
+  head(priority: Priority): QueuedTicket | null {
+    return this.#order[priority].first();
   }
 
-  waiting(jobId: string): WaitingEntry | null {
-    return this.#waiting.get(jobId) ?? null;
+  ticket(jobId: string): QueuedTicket | null {
+    return this.#tickets.get(jobId) ?? null;
   }
 
-  insertWaiting(entry: WaitingEntry): void {
-    if (this.#waiting.has(entry.jobId)) throw new Error(`${entry.jobId} is in line already`);
-    this.#set(entry);
+  insertTicket(ticket: QueuedTicket): void {
+    if (this.#tickets.has(ticket.jobId)) throw new Error(`${ticket.jobId} is in the queue already`);
+    this.#set(ticket);
   }
 
-  updateWaiting(entry: WaitingEntry): void {
-    this.#lines[entry.priority].remove(entry);
-    this.#set(entry);
+  updateTicket(ticket: QueuedTicket): void {
+    this.#order[ticket.priority].remove(ticket);
+    this.#set(ticket);
   }
 
-  #set(entry: WaitingEntry): void {
-    this.#waiting.set(entry.jobId, entry);
-    this.#lines[entry.priority].add(entry);
-    if (entry.watched) this.#watched.set(entry.jobId, entry);
-    else this.#watched.delete(entry.jobId);
+  #set(ticket: QueuedTicket): void {
+    const order = this.#order[ticket.priority];
+    const { size } = order;
+    order.add(ticket);
+    if (order.size === size) throw new Error(`two tickets have the place of ${ticket.jobId}`);
+    this.#tickets.set(ticket.jobId, ticket);
+    if (ticket.watched) this.#watched.set(ticket.jobId, ticket);
+    else this.#watched.delete(ticket.jobId);
   }
 
-  deleteWaiting(entry: WaitingEntry): void {
-    this.#waiting.delete(entry.jobId);
-    this.#watched.delete(entry.jobId);
-    this.#lines[entry.priority].remove(entry);
+  deleteTicket(ticket: QueuedTicket): void {
+    this.#tickets.delete(ticket.jobId);
+    this.#watched.delete(ticket.jobId);
+    this.#order[ticket.priority].remove(ticket);
   }
 
   anyWatched(): boolean {
     return this.#watched.size > 0;
   }
 
-  watched(): readonly WaitingEntry[] {
-    return [...this.#watched.values()];
+  watchedAfter(after: QueuedTicket | null, limit: number): readonly QueuedTicket[] {
+    const tickets = [...this.#watched.values()].sort(byPlace);
+    return tickets.filter((ticket) => after === null || byPlace(ticket, after) > 0).slice(0, limit);
   }
 
-  everyone(): Iterable<Standing> {
-    return this.#waiting.values();
+  standings(): Iterable<Standing> {
+    return this.#tickets.values();
   }
 
   lease(jobId: string): LeaseEntry | null {
@@ -95,4 +98,9 @@ export class MemoryStorage implements LaneStorage {
   leasesEndedBy(now: number): readonly LeaseEntry[] {
     return [...this.#leases.values()].filter((lease) => lease.endsAtMs <= now);
   }
+}
+
+function byPlace(a: QueuedTicket, b: QueuedTicket): number {
+  const priority = (ticket: QueuedTicket) => PRIORITIES.indexOf(ticket.priority);
+  return priority(a) - priority(b) || a.turn - b.turn || a.order - b.order;
 }

@@ -76,7 +76,7 @@ export function simulate(scenario: Scenario, jobs: number, seed: number): Result
   function note(jobId: string, place: Place): void {
     if (place.estimatedStartAtMs === null) return;
     const known = estimates.get(jobId) ?? [];
-    const startsBy = starts + place.position + lane.book.state.offers.length;
+    const startsBy = starts + place.position + lane.openOffers;
     estimates.set(jobId, [...known, { atMs: events.now, startMs: place.estimatedStartAtMs, startsBy }]);
   }
 
@@ -98,7 +98,7 @@ export function simulate(scenario: Scenario, jobs: number, seed: number): Result
   }
 
   const lane: VirtualLane = new VirtualLane(
-    { lane: "upstream.test|model", quota: scenario.quota, attemptBudgetMs: 45_000, paused: null },
+    { lane: "upstream.test|model", quota: scenario.quota, attemptBudgetMs: 45_000, misconfigured: null },
     {
       // From being told to the call at upstream: one way and one write, or the answer's way back besides.
       beginLagMs: (_ticket, direct) => Math.round((direct ? 80 : 40) + random() * 4),

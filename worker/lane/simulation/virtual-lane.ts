@@ -1,13 +1,11 @@
 import type { Lease, LeaseOutcome, Place, Ticket } from "../contract.ts";
-import { LaneBook, type LaneSettings } from "../core/book.ts";
-import { LaneDesk } from "../core/desk.ts";
-import { advance, nextAlarmAtMs, takeAnswer } from "../core/dispatch.ts";
+import { Lane, type LaneSettings } from "../core/lane.ts";
 import type { EventQueue } from "./event-queue.ts";
 import { MemoryStorage } from "./memory-storage.ts";
 
 /** The world around a lane: what jobs and upstream do. */
 export interface World {
-  /** How long after being told a job calls upstream, in ms; `null`: it never answers. */
+  /** How long after it was offered a lease a job calls upstream, in ms; `null`: it never answers. */
   beginLagMs(ticket: Ticket, direct: boolean): number | null;
   /** How upstream ends a call that reaches it now, and after how long. */
   call(ticket: Ticket, now: number): { readonly outcome: LeaseOutcome; readonly afterMs: number };
@@ -17,6 +15,10 @@ export interface World {
     outcome: LeaseOutcome,
     now: number,
   ): { readonly ticket: Ticket; readonly afterMs: number } | null;
+  /** Whether the lane never hears what the job answers to an offer. Absent: it always does. */
+  answerIsLost?(ticket: Ticket): boolean;
+  /** A message of this job to the lane is executed once more after so long, and its answer lost; `null`: it is not. */
+  repeatedAfterMs?(jobId: string): number | null;
 }
 
 /** A lane in virtual time: the code of `LaneDispatcher` without the object, with jobs that do as the world says. */
@@ -25,15 +27,15 @@ export class VirtualLane {
   readonly #world: World;
   readonly #storage = new MemoryStorage();
   readonly #settings: LaneSettings;
-  #book: LaneBook;
-  #desk: LaneDesk;
+  #lane: Lane;
   #armedAtMs: number | null = null;
   readonly #tickets = new Map<string, Ticket>();
+  /** When each running attempt began, by job and ticket. */
   readonly #begun = new Map<string, number>();
 
   readonly #joined: (ticket: Ticket, place: Place | null) => void;
 
-  /** `joined` hears of every enqueue, before a lease that it answered is begun. */
+  /** `joined` is called for every enqueue, before a lease in the answer is begun. */
   constructor(
     settings: LaneSettings,
     world: World,
@@ -44,23 +46,23 @@ export class VirtualLane {
     this.#settings = settings;
     this.#world = world;
     this.#events = events;
-    this.#book = new LaneBook(this.#storage, settings, events.now);
-    this.#desk = new LaneDesk(this.#book);
+    this.#lane = new Lane(this.#storage, settings, events.now);
   }
 
-  get book(): LaneBook {
-    return this.#book;
+  /** How many jobs were offered a lease and have not answered. */
+  get openOffers(): number {
+    return this.#storage.loadState()?.offers.length ?? 0;
   }
 
   /** Forgets all but what is stored, as an object does that was evicted. */
   evict(settings: LaneSettings = this.#settings): void {
-    this.#book = new LaneBook(this.#storage, settings, this.#events.now);
-    this.#desk = new LaneDesk(this.#book);
+    this.#lane = new Lane(this.#storage, settings, this.#events.now);
   }
 
   enqueue(ticket: Ticket): Place | null {
     this.#tickets.set(ticket.jobId, ticket);
-    const { lease, place } = this.#desk.enqueue(ticket, false, this.#events.now);
+    const { lease, place } = this.#lane.enqueue(ticket, false, this.#events.now);
+    this.#repeat(ticket.jobId, (now) => this.#lane.enqueue(ticket, false, now));
     this.#joined(ticket, place);
     this.#settle();
     if (lease !== null) this.#begin(lease, true);
@@ -68,21 +70,30 @@ export class VirtualLane {
   }
 
   leave(jobId: string): void {
+    const number = this.#tickets.get(jobId)?.round ?? null;
     this.#tickets.delete(jobId);
-    this.#desk.leave(jobId);
+    this.#lane.leave(jobId, number, this.#events.now);
+    this.#repeat(jobId, (now) => this.#lane.leave(jobId, number, now));
     this.#settle();
   }
 
   place(jobId: string): Place | null {
-    return this.#desk.place(jobId, false, this.#events.now);
+    return this.#lane.place(jobId, false, this.#events.now);
+  }
+
+  #repeat(jobId: string, call: (now: number) => void): void {
+    const afterMs = this.#world.repeatedAfterMs?.(jobId) ?? null;
+    if (afterMs === null) return;
+    this.#events.at(this.#events.now + afterMs, () => {
+      call(this.#events.now);
+      this.#settle();
+    });
   }
 
   #settle(): void {
     const now = this.#events.now;
-    const leases = advance(this.#book, now);
-    this.#book.save(now);
-    for (const lease of leases) this.#begin(lease, false);
-    const alarmAtMs = nextAlarmAtMs(this.#book, now);
+    const { offers, alarmAtMs } = this.#lane.settle(now);
+    for (const lease of offers) this.#begin(lease, false);
     if (alarmAtMs === null || (this.#armedAtMs !== null && this.#armedAtMs <= alarmAtMs)) return;
     this.#armedAtMs = alarmAtMs;
     this.#events.at(alarmAtMs, () => {
@@ -92,40 +103,48 @@ export class VirtualLane {
     });
   }
 
-  /** A job hears of its lease: it begins, once, or refuses, or stays silent; too late for the answer to its own asking, it asks again. */
+  /** A job gets a lease: it begins, once, or refuses, or never answers. Too late for a lease in the answer to `enqueue`, it enqueues again. */
   #begin(lease: Lease, direct: boolean): void {
     const ticket = this.#tickets.get(lease.jobId);
     const lagMs = ticket === undefined ? 0 : this.#world.beginLagMs(ticket, direct);
     if (lagMs === null) return;
-    this.#events.at(Math.max(this.#events.now + lagMs, lease.notBeforeMs), () => {
+    // A lease in the answer to `enqueue` is for now.
+    const earliestMs = direct ? 0 : lease.notBeforeMs;
+    this.#events.at(Math.max(this.#events.now + lagMs, earliestMs), () => {
       const now = this.#events.now;
-      const begunAtMs = this.#begun.get(lease.leaseId);
+      const begunAtMs = this.#begun.get(attemptOf(lease));
       const waits = this.#tickets.get(lease.jobId)?.round === lease.round;
       const accepted = begunAtMs !== undefined || (waits && now <= lease.beginByMs);
       if (accepted && begunAtMs === undefined && ticket !== undefined) this.#call(ticket, lease);
       if (direct && !accepted && waits && ticket !== undefined) this.enqueue(ticket);
-      if (direct) return;
-      takeAnswer(this.#book, lease, accepted ? { accepted, startedAtMs: begunAtMs ?? now } : { accepted }, now);
+      if (direct || (ticket !== undefined && this.#world.answerIsLost?.(ticket) === true)) return;
+      this.#lane.answered(lease, accepted ? { accepted, startedAtMs: begunAtMs ?? now } : { accepted }, now);
       this.#settle();
     });
   }
 
   #call(ticket: Ticket, lease: Lease): void {
     const { jobId, leaseId } = lease;
-    this.#begun.set(leaseId, this.#events.now);
+    this.#begun.set(attemptOf(lease), this.#events.now);
     const { outcome, afterMs } = this.#world.call(ticket, this.#events.now);
     this.#events.at(this.#events.now + afterMs, () => {
-      this.#begun.delete(leaseId);
+      this.#begun.delete(attemptOf(lease));
       const again = this.#world.ended(ticket, outcome, this.#events.now);
       const putsBack = outcome.kind === "throttled" || outcome.kind === "blocked";
       const requeue = putsBack && again !== null ? again.ticket : null;
       if (requeue !== null) this.#tickets.set(jobId, requeue);
       else this.#tickets.delete(jobId);
-      this.#desk.release({ leaseId, jobId, outcome, requeue }, this.#events.now);
+      const release = { leaseId, jobId, ticketNumber: ticket.round, outcome, requeue };
+      this.#lane.release(release, this.#events.now);
+      this.#repeat(jobId, (now) => this.#lane.release(release, now));
       this.#settle();
       if (requeue === null && again !== null) {
         this.#events.at(this.#events.now + again.afterMs, () => this.enqueue(again.ticket));
       }
     });
   }
+}
+
+function attemptOf({ jobId, round }: Lease): string {
+  return `${jobId} ${round}`;
 }

@@ -1,9 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { LaneBook } from "../core/book.ts";
-import { LaneDesk } from "../core/desk.ts";
-import { advance, takeAnswer } from "../core/dispatch.ts";
+import { Lane } from "../core/lane.ts";
 import { laneName } from "../lane-name.ts";
 import { LaneStore } from "../lane-store.ts";
 import stored from "./version-1.json";
@@ -16,7 +14,12 @@ import stored from "./version-1.json";
 /** The moment of the first enqueue in every fixture. */
 const T0 = Date.UTC(2026, 10, 28, 9);
 const quota = { starts: 2, periodMs: 60_000, inProgress: null };
-const settings = { lane: "dashscope-intl.aliyuncs.com|qwen-image-max", quota, attemptBudgetMs: 45_000, paused: null };
+const settings = {
+  lane: "dashscope-intl.aliyuncs.com|qwen-image-max",
+  quota,
+  attemptBudgetMs: 45_000,
+  misconfigured: null,
+};
 const jobId = (number: number) => `job_${String(number).padStart(21, "0")}`;
 const numberOf = ({ jobId: id }: { readonly jobId: string }) => Number(id.slice("job_".length));
 const succeeded = { kind: "succeeded", durationMs: 20_000 } as const;
@@ -42,11 +45,12 @@ function withStored(
   });
 }
 
-function inLane<T>(now: number, decide: (book: LaneBook, desk: LaneDesk) => T, sql?: SqlStorage): T {
+/** One decision of a lane that has just been loaded. */
+function inLane<T>(now: number, decide: (lane: Lane) => T, sql?: SqlStorage): T {
   if (sql === undefined) throw new Error("no storage");
-  const book = new LaneBook(new LaneStore(sql), settings, now);
-  const answer = decide(book, new LaneDesk(book));
-  book.save(now);
+  const lane = new Lane(new LaneStore(sql), settings, now);
+  const answer = decide(lane);
+  lane.settle(now);
   return answer;
 }
 
@@ -54,37 +58,37 @@ describe("a lane stored by version 1", () => {
   it("with waiting and leased tickets goes on: same places, offers again, releases, order of turns", async () => {
     await withStored("open", (at) => {
       const soon = T0 + 63_000;
-      expect(at(soon, (_book, desk) => desk.report("qwen-image-max", soon))).toMatchObject({
+      expect(at(soon, (lane) => lane.report("qwen-image-max", soon))).toMatchObject({
         queued: 4,
         inProgress: 3,
         mode: "open",
         pace: 1,
         typicalDurationMs: 21_300,
       });
-      const places = at(soon, (_book, desk) => desk.places([4, 5, 7, 8].map(jobId), soon));
+      const places = at(soon, (lane) => lane.places([4, 5, 7, 8].map(jobId), soon));
       expect([4, 5, 7, 8].map((job) => places[jobId(job)]?.position)).toEqual([1, 4, 2, 3]);
       // Job 3 had not answered: it is offered the same lease again.
-      const again = at(T0 + 67_000, (book) => advance(book, T0 + 67_000));
+      const again = at(T0 + 67_000, (lane) => lane.settle(T0 + 67_000).offers);
       expect(again.map(({ leaseId }) => leaseId)).toEqual([`${jobId(3)}.4`]);
-      at(T0 + 67_050, (book) => {
-        for (const lease of again) takeAnswer(book, lease, { accepted: true, startedAtMs: T0 + 67_040 }, T0 + 67_050);
+      at(T0 + 67_050, (lane) => {
+        for (const lease of again) lane.answered(lease, { accepted: true, startedAtMs: T0 + 67_040 }, T0 + 67_050);
       });
-      at(T0 + 80_000, (_book, desk) => {
+      at(T0 + 80_000, (lane) => {
         for (const leaseId of [`${jobId(2)}.2`, `${jobId(6)}.3`, `${jobId(3)}.4`]) {
           const [id = ""] = leaseId.split(".");
-          desk.release({ leaseId, jobId: id, outcome: succeeded, requeue: null }, T0 + 80_000);
+          lane.release({ leaseId, jobId: id, outcome: succeeded, requeue: null }, T0 + 80_000);
         }
       });
-      expect(at(T0 + 80_000, (_book, desk) => desk.report("", T0 + 80_000))).toMatchObject({
+      expect(at(T0 + 80_000, (lane) => lane.report("", T0 + 80_000))).toMatchObject({
         queued: 4,
         inProgress: 0,
       });
       const order = [125, 190, 255].flatMap((seconds) => {
         const now = T0 + seconds * 1_000;
-        return at(now, (book) => {
-          const leases = advance(book, now);
+        return at(now, (lane) => {
+          const leases = lane.settle(now).offers;
           for (const lease of leases)
-            takeAnswer(book, lease, { accepted: true, startedAtMs: lease.notBeforeMs }, now + 300);
+            lane.answered(lease, { accepted: true, startedAtMs: lease.notBeforeMs }, now + 300);
           return leases.map(numberOf);
         });
       });
@@ -94,36 +98,39 @@ describe("a lane stored by version 1", () => {
 
   it("throttled keeps its pace, its hold and the old place of the job that was put back", async () => {
     await withStored("throttled", (at) => {
-      const report = at(T0 + 1_000, (_book, desk) => desk.report("", T0 + 1_000));
+      const report = at(T0 + 1_000, (lane) => lane.report("", T0 + 1_000));
       expect(report).toMatchObject({ pace: 0.7, queued: 2, nextStartAt: new Date(T0 + 90_300).toISOString() });
-      expect(at(T0 + 89_000, (book) => advance(book, T0 + 89_000))).toEqual([]);
-      expect(at(T0 + 90_300, (book) => advance(book, T0 + 90_300)).map(numberOf)).toEqual([1]);
+      expect(at(T0 + 89_000, (lane) => lane.settle(T0 + 89_000).offers)).toEqual([]);
+      expect(at(T0 + 90_300, (lane) => lane.settle(T0 + 90_300).offers).map(numberOf)).toEqual([1]);
     });
   });
 
   it("blocked keeps its block, and the success of its probe ends it", async () => {
     await withStored("blocked", (at) => {
-      const report = at(T0 + 63_000, (_book, desk) => desk.report("", T0 + 63_000));
+      const report = at(T0 + 63_000, (lane) => lane.report("", T0 + 63_000));
       expect(report).toMatchObject({
         mode: "blocked",
         blocked: { code: "Arrearage", hint: "Pay the bill." },
         queued: 1,
       });
       const probe = { leaseId: `${jobId(1)}.3`, jobId: jobId(1), outcome: succeeded, requeue: null };
-      at(T0 + 90_000, (_book, desk) => desk.release(probe, T0 + 90_000));
-      expect(at(T0 + 90_000, (_book, desk) => desk.report("", T0 + 90_000)).mode).toBe("open");
-      expect(at(T0 + 130_000, (book) => advance(book, T0 + 130_000)).map(numberOf)).toEqual([3]);
+      at(T0 + 90_000, (lane) => lane.release(probe, T0 + 90_000));
+      expect(at(T0 + 90_000, (lane) => lane.report("", T0 + 90_000)).mode).toBe("open");
+      expect(at(T0 + 130_000, (lane) => lane.settle(T0 + 130_000).offers).map(numberOf)).toEqual([3]);
     });
   });
 
   it("that tries one job at a time starts the next one when that one ends", async () => {
     await withStored("failing", (at) => {
       const now = T0 + 4_000;
-      expect(at(now, (_book, desk) => desk.report("", now))).toMatchObject({ mode: "one_at_a_time", inProgress: 1 });
-      expect(at(now, (book) => advance(book, now))).toEqual([]);
+      expect(at(now, (lane) => lane.report("", now))).toMatchObject({ mode: "one_at_a_time", inProgress: 1 });
+      expect(at(now, (lane) => lane.settle(now).offers)).toEqual([]);
       const trial = { leaseId: `${jobId(1)}.1`, jobId: jobId(1), outcome: succeeded, requeue: null };
-      at(T0 + 20_000, (_book, desk) => desk.release(trial, T0 + 20_000));
-      expect(at(T0 + 20_000, (book) => advance(book, T0 + 20_000)).map(numberOf)).toEqual([2]);
+      const offers = at(T0 + 20_000, (lane) => {
+        lane.release(trial, T0 + 20_000);
+        return lane.settle(T0 + 20_000).offers;
+      });
+      expect(offers.map(numberOf)).toEqual([2]);
     });
   });
 });

@@ -11,7 +11,7 @@ import {
   PRIORITIES,
   startsBefore,
   type Turns,
-} from "./turns.ts";
+} from "./queue.ts";
 
 /** Serves so many of each priority, all in line from the start; answers the order. */
 function serve(turns: Turns, waiting: Record<string, number>) {

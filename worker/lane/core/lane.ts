@@ -1,0 +1,698 @@
+import type { LaneReport, Quota } from "../../../schemas/limits.ts";
+import type { Lease, LeaseOutcome, Place, Release, Ticket } from "../contract.ts";
+import { forecast, needsLeases } from "./forecast.ts";
+import {
+  type LaneState,
+  type LaneStorage,
+  type LeaseEntry,
+  modeOf,
+  newLaneState,
+  nextGrantAtMs,
+  type Offer,
+  offerAheadMs,
+  underQuota,
+  withStart,
+  worstWindow,
+} from "./lane-state.ts";
+import { type Notice, Notifier } from "./notifier.ts";
+import { afterOutcome, PROBE_EVERY_MS, typicalDurationMs, withDuration } from "./outcome.ts";
+import { believedQuota, shareAt } from "./pace.ts";
+import { type LaneView, misconfiguredView, placeOf, viewOf } from "./place.ts";
+import { afterArriving, afterGivingBack, afterServing, Queue, type QueuedTicket } from "./queue.ts";
+import { removeStart, slotAtMs } from "./quota-window.ts";
+
+export interface LaneSettings {
+  /** The lane's name. */
+  readonly lane: string;
+  readonly quota: Quota;
+  readonly attemptBudgetMs: number;
+  /** Set while the deployment's settings are wrong: nothing starts, and nothing is lost. */
+  readonly misconfigured: { readonly code: string; readonly hint: string } | null;
+}
+
+export interface EnqueueAnswer {
+  readonly lease: Lease | null;
+  readonly place: Place | null;
+}
+
+/** What a job answered to an offer. */
+export type OfferAnswer = { readonly accepted: true; readonly startedAtMs: number } | { readonly accepted: false };
+
+/** What a decision of the lane asks of its object, once everything is stored. */
+export interface Settled {
+  /** Leases to offer to their jobs now. */
+  readonly offers: readonly Lease[];
+  /** Places to send to watched jobs now. */
+  readonly notices: readonly Notice[];
+  /** More notices are due as soon as there is room. */
+  readonly isNotifying: boolean;
+  /** When to settle again without being asked; `null`: not before somebody asks. */
+  readonly alarmAtMs: number | null;
+}
+
+/**
+ * How long after the lane's answer to `enqueue` a job may still begin, which is when its start is counted: the way back and one
+ * write. It delays only the first starts after a pause, never those of a backlog.
+ */
+export const DIRECT_BEGIN_MS = 1_000;
+/** How long after its start is allowed an offered job may begin. An object wakes, or a failed call is repeated, in less. */
+const OFFER_ANSWER_MS = 5_000;
+/** A refusal so close to the last moment to begin may mean that it has passed: the clocks of two machines differ. */
+const CLOCKS_DIFFER_MS = 1_000;
+/** So many offers may be without an answer: ten thousand starts a second where an answer takes 10 ms, and a small state. */
+const MOST_OPEN_OFFERS = 100;
+/** What a lease lasts beyond the attempt's budget: the job notices the end of it, or comes back after a crash. */
+const LEASE_SLACK_MS = 30_000;
+/** A job that answers nothing for so many leases in a row loses its ticket, so that a broken object costs no more starts. */
+const MOST_UNANSWERED = 3;
+/** A job that declines a lease and asks again within this, with the same ticket, gets its old place. In memory only. */
+const DECLINED_KEPT_MS = 5 * 60_000;
+const MOST_DECLINED_KEPT = 1_000;
+/** Watched jobs are notified at most this often. */
+const NOTIFY_EVERY_MS = 2_000;
+/** While a place depends on a running attempt that does not end, its estimate is looked at again this often. */
+const LOOK_AGAIN_MS = 4_000;
+/** Should the object die while it notifies, the alarm goes on with it. */
+const NOTIFY_SAFETY_MS = 10_000;
+/** While the settings are wrong the lane looks again this often, since a deploy wakes no object. */
+const MISCONFIGURED_LOOK_MS = 60_000;
+const MINUTE_MS = 60_000;
+
+/**
+ * The ways in which a lease ends.
+ *
+ * `start`, the one that the lease counts: `made` (counted when it was made or, if the offer is unanswered, when it was made at the
+ * latest), `not made` (counted no more; the turn is given back, and a probe is due again) or `unknown` (counted at the latest
+ * moment until the job answers).
+ *
+ * `ticket`: `gone`, or back in the queue: at its `old place`, in the `next round` (behind one job of each other client), or at the
+ * `end` (behind the others of its client).
+ */
+const LEASE_ENDS = {
+  /** The job reports that the attempt is over. */
+  released: { start: "made", ticket: "gone" },
+  /** The same, and the job waits again because upstream throttled or refused the account. */
+  putBack: { start: "made", ticket: "old place" },
+  /** The job answers the offer in time that it does not want it. */
+  declined: { start: "not made", ticket: "gone" },
+  /** The job answers after the last moment to begin. It may still wait. */
+  tooLate: { start: "not made", ticket: "next round" },
+  /** The job asks with a newer ticket, so the attempt of the older one is over. The newer ticket is queued next. */
+  replaced: { start: "made", ticket: "gone" },
+  /** The job leaves, and has not begun: the lease was the answer to `enqueue`. */
+  givenBack: { start: "not made", ticket: "gone" },
+  /** The job leaves before it has answered the offer: it may have begun. */
+  left: { start: "unknown", ticket: "gone" },
+  /** The lease runs out, and the job had begun, or should have by the answer to `enqueue`. */
+  expired: { start: "made", ticket: "gone" },
+  /** The lease runs out with no answer to any offer of it. */
+  unanswered: { start: "made", ticket: "end" },
+} as const satisfies Record<
+  string,
+  { readonly start: "made" | "not made" | "unknown"; readonly ticket: "gone" | "old place" | "next round" | "end" }
+>;
+
+type LeaseEnd = keyof typeof LEASE_ENDS;
+
+/**
+ * One upstream model's queue, quota and leases: everything that a lane decides. Pure over its storage and the given time. After
+ * each question or message `settle` must be called, which does what is due and stores everything; `LaneRpc` says what each
+ * question guarantees.
+ */
+export class Lane {
+  readonly #storage: LaneStorage;
+  readonly #settings: LaneSettings;
+  readonly #queue: Queue;
+  readonly #notifier = new Notifier();
+  /** Tickets of declined leases, by job: see `DECLINED_KEPT_MS`. */
+  readonly #declined = new Map<string, { readonly ticket: QueuedTicket; readonly atMs: number }>();
+  #state: LaneState;
+  #saved: LaneState;
+  #isQueueChanged = false;
+  #changedWhileNotifying = false;
+
+  constructor(storage: LaneStorage, settings: LaneSettings, now: number) {
+    this.#storage = storage;
+    this.#settings = settings;
+    this.#queue = new Queue(storage);
+    const stored = storage.loadState();
+    this.#state = underQuota(stored ?? newLaneState(settings.quota), settings.quota, now);
+    // A lane that is only looked at stores nothing.
+    this.#saved = stored ?? this.#state;
+  }
+
+  /* ── What jobs and readers ask ─────────────────────────────────────────────────────────────────────────── */
+
+  enqueue(ticket: Ticket, watched: boolean, now: number): EnqueueAnswer {
+    const { jobId } = ticket;
+    const number = numberOf(ticket);
+    const lease = this.#storage.lease(jobId);
+    if (lease !== null && number < lease.ticketNumber) return { lease: null, place: null };
+    if (lease !== null && number === lease.ticketNumber) return this.#leaseAgain(lease, now);
+    if (lease !== null) this.#endLease(lease, "replaced", now);
+    const waiting = this.#storage.ticket(jobId);
+    if (waiting !== null) {
+      return { lease: null, place: this.#placeFor(this.#refreshed(waiting, number, watched), now) };
+    }
+    const fresh = this.#newTicket(ticket, watched, now);
+    const grantAtMs = this.#nextGrantAtMs(now);
+    if (grantAtMs !== null && grantAtMs <= now && this.#queue.isEmpty) {
+      return { lease: this.#grant(fresh, true, now, now), place: null };
+    }
+    this.#arrive(fresh);
+    return { lease: null, place: this.#placeFor(fresh, now) };
+  }
+
+  release(release: Release, now: number): Place | null {
+    const { jobId, leaseId, outcome, requeue } = release;
+    const lease = this.#storage.lease(jobId);
+    if (lease !== null && isOver(lease, release)) {
+      const ticket = requeue === null ? lease : { ...lease, ticketNumber: numberOf(requeue), unanswered: 0 };
+      this.#endLease(ticket, requeue === null ? "released" : "putBack", now);
+      if (lease.leaseId === leaseId) {
+        const attempt = { outcome, jobId, startedAtMs: lease.startsAtMs };
+        const state = withDuration(this.#state, outcome, this.#settings.attemptBudgetMs);
+        this.#state = afterOutcome(state, attempt, this.#believed(now), now);
+      }
+    } else if (lease === null && requeue !== null) {
+      // The lease is not known any more, or the release is repeated. A job that wants to wait is never lost.
+      const waiting = this.#storage.ticket(jobId);
+      if (waiting === null) this.#arrive(this.#newTicket(requeue, false, now));
+      else this.#refreshed(waiting, numberOf(requeue), false);
+    } else if (lease === null) {
+      const ghost = this.#storage.ticket(jobId);
+      if (ghost !== null && ghost.ticketNumber <= (release.ticketNumber ?? Number.NEGATIVE_INFINITY)) this.#quit(ghost);
+    }
+    const waiting = this.#storage.ticket(jobId);
+    return waiting === null ? null : this.#placeFor(waiting, now);
+  }
+
+  renew(leaseId: string, endsAtMs: number): void {
+    const lease = this.#storage.lease(leaseId.slice(0, leaseId.lastIndexOf(".")));
+    if (lease?.leaseId === leaseId && lease.endsAtMs < endsAtMs) this.#storage.updateLease({ ...lease, endsAtMs });
+  }
+
+  observe(outcome: LeaseOutcome, jobId: string | null, now: number): void {
+    this.#state = afterOutcome(this.#state, { outcome, jobId, startedAtMs: null }, this.#believed(now), now);
+  }
+
+  leave(jobId: string, ticketNumber: number | null, now: number): void {
+    const isMeant = (ticket: QueuedTicket) => ticketNumber === null || ticket.ticketNumber <= ticketNumber;
+    const waiting = this.#storage.ticket(jobId);
+    if (waiting !== null && isMeant(waiting)) this.#quit(waiting);
+    const lease = this.#storage.lease(jobId);
+    if (lease !== null && isMeant(lease)) this.#endLease(lease, lease.countedAtMs === null ? "left" : "givenBack", now);
+  }
+
+  place(jobId: string, watched: boolean, now: number): Place | null {
+    const waiting = this.#storage.ticket(jobId);
+    return waiting === null ? null : this.#placeFor(this.#refreshed(waiting, waiting.ticketNumber, watched), now);
+  }
+
+  places(jobIds: readonly string[], now: number): Record<string, Place> {
+    const view = this.#view(now);
+    const places: Record<string, Place> = {};
+    for (const jobId of jobIds) {
+      const waiting = this.#storage.ticket(jobId);
+      if (waiting !== null) places[jobId] = this.#placeIn(waiting, view);
+    }
+    return places;
+  }
+
+  report(model: string, now: number): LaneReport {
+    const { quota, misconfigured } = this.#settings;
+    const pace = shareAt(this.#state.pace, this.#believed(now), now);
+    const mode = misconfigured === null ? modeOf(this.#state) : "blocked";
+    const startMs = mode === "blocked" ? null : this.#view(now).forecast(0);
+    const perMinute = (quota.starts * pace * MINUTE_MS) / quota.periodMs;
+    return {
+      model,
+      quota,
+      pace,
+      startsPerMinute: Math.round(perMinute * 1_000) / 1_000,
+      mode,
+      queued: this.#queue.size,
+      inProgress: this.#state.inProgress,
+      nextStartAt: startMs === null || startMs <= now ? null : new Date(startMs).toISOString(),
+      typicalDurationMs: typicalDurationMs(this.#state.durationsMs),
+      blocked: this.#reportOfBlock(now),
+    };
+  }
+
+  #reportOfBlock(now: number): LaneReport["blocked"] {
+    const { misconfigured } = this.#settings;
+    const { block } = this.#state;
+    const at = new Date(now).toISOString();
+    if (misconfigured !== null) return { ...misconfigured, since: at, nextProbeAt: at };
+    if (block === null) return null;
+    const { code, hint, sinceMs, nextProbeAtMs } = block;
+    const nextProbeAt = new Date(Math.max(nextProbeAtMs, now)).toISOString();
+    return { code, hint, since: new Date(sinceMs).toISOString(), nextProbeAt };
+  }
+
+  /* ── What the object reports ───────────────────────────────────────────────────────────────────────────── */
+
+  /**
+   * Takes a job's answer to the offer of `lease`. An answer that comes twice, or to an older offer of the same lease, changes
+   * nothing.
+   */
+  answered(lease: Lease, answer: OfferAnswer, now: number): void {
+    const { leaseId, jobId, beginByMs } = lease;
+    const offer = this.#offerOf(leaseId);
+    if (offer === undefined) return;
+    const stored = this.#storage.lease(jobId);
+    const entry = stored?.leaseId === leaseId ? stored : null;
+    if (answer.accepted) {
+      // The clocks differ a little; it began after it was first offered and before its answer came.
+      const earliestMs = entry?.startsAtMs ?? lease.notBeforeMs;
+      this.#settleOffer(leaseId, Math.min(now, Math.max(earliestMs, answer.startedAtMs)), now);
+      return;
+    }
+    if (offer.beginByMs !== beginByMs) return;
+    if (entry === null) {
+      this.#settleOffer(leaseId, null, now);
+      return;
+    }
+    const isTooLate = now >= beginByMs - CLOCKS_DIFFER_MS;
+    if (!isTooLate) this.#keepDeclined(ticketOf(entry), now);
+    this.#endLease(entry, isTooLate ? "tooLate" : "declined", now);
+  }
+
+  /** A notice did not reach its job: the next pass sends its place again. */
+  missed(jobId: string): void {
+    this.#notifier.forget(jobId);
+  }
+
+  /** Nobody watches the job any more. A job that asked with a newer ticket meanwhile stays watched. */
+  unwatch(jobId: string, ticketNumber: number): void {
+    this.#notifier.forget(jobId);
+    const ticket = this.#storage.ticket(jobId);
+    if (ticket?.ticketNumber !== ticketNumber || !ticket.watched) return;
+    this.#storage.updateTicket({ ...ticket, watched: false });
+  }
+
+  /**
+   * Does all that is due at `now`, and stores it: ends leases that ran out, offers leases, and collects at most `room` notices.
+   * Nothing of the answer may be acted on before what is stored is durable.
+   */
+  settle(now: number, room = Number.POSITIVE_INFINITY): Settled {
+    this.#expireLeases(now);
+    const offers = this.#offerAgain(now);
+    this.#offerNext(offers, now);
+    const notices = this.#collectNotices(now, room);
+    if (this.#state !== this.#saved) this.#storage.saveState(this.#state);
+    this.#saved = this.#state;
+    this.#isQueueChanged = false;
+    return { offers, notices, isNotifying: this.#notifier.isUnderWay, alarmAtMs: this.#alarmAtMs(now) };
+  }
+
+  /** A pass of notices is under way: `settle` has more as soon as there is room. */
+  get isNotifying(): boolean {
+    return this.#notifier.isUnderWay;
+  }
+
+  /** What an operator should read in the log when it changes. */
+  get condition(): string {
+    const { block, pace } = this.#state;
+    return block === null ? `${modeOf(this.#state)} at ${Math.round(pace.share * 100)} %` : `blocked by ${block.code}`;
+  }
+
+  /* ── Tickets ───────────────────────────────────────────────────────────────────────────────────────────── */
+
+  /** The place of a new ticket: after the others of its client, or where it was when its lease was declined a moment ago. */
+  #newTicket(ticket: Ticket, watched: boolean, now: number): QueuedTicket {
+    const { jobId, client, priority } = ticket;
+    const ticketNumber = numberOf(ticket);
+    const declined = this.#declined.get(jobId);
+    this.#declined.delete(jobId);
+    if (declined?.ticket.ticketNumber === ticketNumber && now - declined.atMs <= DECLINED_KEPT_MS) {
+      return { ...declined.ticket, watched };
+    }
+    const key = this.#queue.afterOthersOf(client, priority, this.#state.turns);
+    return { jobId, client, priority, ticketNumber, watched, unanswered: 0, ...key };
+  }
+
+  #keepDeclined(ticket: QueuedTicket, now: number): void {
+    this.#declined.delete(ticket.jobId);
+    this.#declined.set(ticket.jobId, { ticket, atMs: now });
+    const [oldest] = this.#declined.keys();
+    if (this.#declined.size > MOST_DECLINED_KEPT && oldest !== undefined) this.#declined.delete(oldest);
+  }
+
+  #refreshed(ticket: QueuedTicket, number: number, watched: boolean): QueuedTicket {
+    const fresh = {
+      ...ticket,
+      ticketNumber: Math.max(ticket.ticketNumber, number),
+      watched: ticket.watched || watched,
+    };
+    if (fresh.ticketNumber === ticket.ticketNumber && fresh.watched === ticket.watched) return ticket;
+    this.#storage.updateTicket(fresh);
+    return fresh;
+  }
+
+  /** A new ticket joins. */
+  #arrive(ticket: QueuedTicket): void {
+    const { priority } = ticket;
+    const turns = this.#queue.isEmptyOf(priority) ? afterArriving(this.#state.turns, priority) : this.#state.turns;
+    // No write where nothing changes.
+    if (turns !== this.#state.turns) this.#set({ turns });
+    this.#join(ticket);
+  }
+
+  #join(ticket: QueuedTicket): void {
+    this.#queue.add(ticket);
+    this.#isQueueChanged = true;
+  }
+
+  #quit(ticket: QueuedTicket): void {
+    this.#queue.remove(ticket);
+    this.#isQueueChanged = true;
+  }
+
+  /* ── Leases ────────────────────────────────────────────────────────────────────────────────────────────── */
+
+  /** When the next start may be made; `null`: not before a lease ends, or not while the settings are wrong. */
+  #nextGrantAtMs(now: number): number | null {
+    return this.#settings.misconfigured === null ? nextGrantAtMs(this.#state, this.#believed(now), now) : null;
+  }
+
+  /** The quota with the period that is believed: what every start and estimate goes by. */
+  #believed(now: number): Quota {
+    return believedQuota(this.#state.pace, this.#settings.quota, now);
+  }
+
+  /**
+   * Gives a lease for a ticket that is not in the queue. `direct`: as the answer to `enqueue`, to begin at once; else to be
+   * offered now, to begin at `startMs`.
+   */
+  #grant(ticket: QueuedTicket, direct: boolean, startMs: number, now: number): Lease {
+    const { block, turns } = this.#state;
+    const grants = this.#state.grants + 1;
+    const endsAtMs = startMs + this.#settings.attemptBudgetMs + LEASE_SLACK_MS;
+    const leaseId = `${ticket.jobId}.${grants}`;
+    const countedAtMs = direct ? now + DIRECT_BEGIN_MS : null;
+    const lease: LeaseEntry = { ...ticket, leaseId, startsAtMs: startMs, endsAtMs, countedAtMs };
+    this.#storage.insertLease(lease);
+    this.#set({
+      grants,
+      turns: afterServing(turns, ticket.priority, ticket.turn),
+      inProgress: this.#state.inProgress + 1,
+      leaseCheckAtMs: Math.min(this.#state.leaseCheckAtMs ?? endsAtMs, endsAtMs),
+      block: block === null ? null : { ...block, nextProbeAtMs: startMs + PROBE_EVERY_MS, probeLeaseId: leaseId },
+    });
+    if (countedAtMs === null) this.#offerToBegin(lease, 0, startMs);
+    else this.#countStart(countedAtMs, now);
+    return this.#leaseToSend(lease, startMs, countedAtMs);
+  }
+
+  /**
+   * The answer to a job that asks again for a lease that it has. It has not begun, because the answer or the offer was lost or came
+   * too late; or its message is an old one, and it runs. So the lease stays, and becomes one whose offer is unanswered.
+   */
+  #leaseAgain(lease: LeaseEntry, now: number): EnqueueAnswer {
+    const offer = this.#offerOf(lease.leaseId);
+    const lastBeginMs = offer?.beginByMs ?? lease.countedAtMs;
+    const notBeforeMs = offer?.notBeforeMs ?? lease.startsAtMs;
+    // It has answered the offer, or may still begin by the answer or the offer before; not early, for `enqueue` says "now".
+    if (lastBeginMs === null || lastBeginMs > now) {
+      if (notBeforeMs > now) return { lease: null, place: this.#placeFor(lease, now) };
+      return { lease: this.#leaseToSend(lease, notBeforeMs, lastBeginMs), place: null };
+    }
+    const startMs = this.#mayStartAtMs(lease, now);
+    const offered: LeaseEntry = { ...lease, countedAtMs: null };
+    if (lease.countedAtMs !== null) this.#storage.updateLease(offered);
+    this.#state = this.#withoutStartOf(lease);
+    const tries = offer?.tries ?? 0;
+    if (startMs > now) {
+      this.#offer(offered, {
+        tries,
+        notBeforeMs: startMs,
+        beginByMs: lastBeginMs,
+        nextOfferAtMs: this.#offerAtMs(startMs),
+      });
+      return { lease: null, place: this.#placeFor(offered, now) };
+    }
+    const beginByMs = now + DIRECT_BEGIN_MS;
+    this.#offer(offered, { tries, notBeforeMs: now, beginByMs, nextOfferAtMs: beginByMs });
+    return { lease: this.#leaseToSend(offered, now, beginByMs), place: null };
+  }
+
+  #leaseToSend(lease: LeaseEntry, notBeforeMs: number, beginByMs: number | null): Lease {
+    const { leaseId, jobId, ticketNumber, endsAtMs } = lease;
+    return {
+      leaseId,
+      lane: this.#settings.lane,
+      jobId,
+      ticketNumber,
+      round: ticketNumber,
+      notBeforeMs,
+      beginByMs: beginByMs ?? notBeforeMs + OFFER_ANSWER_MS,
+      endsAtMs,
+    };
+  }
+
+  /** Ends a lease in one of the ways of `LEASE_ENDS`. A ticket that goes back into the queue is as `lease` says. */
+  #endLease(lease: LeaseEntry, how: LeaseEnd, now: number): void {
+    const { start, ticket } = LEASE_ENDS[how];
+    const { jobId, leaseId, client, priority } = lease;
+    this.#storage.deleteLease(jobId);
+    this.#set({ inProgress: Math.max(0, this.#state.inProgress - 1) });
+    if (start === "made") {
+      const offer = this.#offerOf(leaseId);
+      if (offer !== undefined) this.#settleOffer(leaseId, Math.min(offer.beginByMs, now), now);
+    } else if (start === "not made") {
+      this.#state = this.#withoutStartOf(lease);
+      this.#set({ turns: afterGivingBack(this.#state.turns, priority) });
+      this.#probeWasNotMade(leaseId);
+    }
+    const back = ticketOf(lease);
+    const { turns } = this.#state;
+    if (ticket === "old place") this.#join(back);
+    if (ticket === "next round") this.#join({ ...back, unanswered: 0, ...this.#queue.inNextRound(priority, turns) });
+    if (ticket === "end") {
+      this.#join({ ...back, unanswered: back.unanswered + 1, ...this.#queue.afterOthersOf(client, priority, turns) });
+    }
+  }
+
+  #expireLeases(now: number): void {
+    const { leaseCheckAtMs } = this.#state;
+    if (leaseCheckAtMs === null || leaseCheckAtMs > now) return;
+    for (const lease of this.#storage.leasesEndedBy(now)) this.#endLease(lease, this.#howItExpires(lease), now);
+    this.#set({ leaseCheckAtMs: this.#storage.soonestLeaseEndMs() });
+  }
+
+  #howItExpires(lease: LeaseEntry): LeaseEnd {
+    if (this.#offerOf(lease.leaseId) === undefined) return "expired";
+    // While the settings are wrong nothing is offered, so the job was not asked.
+    if (this.#settings.misconfigured !== null) return "putBack";
+    return lease.unanswered + 1 < MOST_UNANSWERED ? "unanswered" : "expired";
+  }
+
+  /* ── Starts and offers ─────────────────────────────────────────────────────────────────────────────────── */
+
+  #countStart(atMs: number, now: number): void {
+    this.#state = withStart(this.#state, atMs, this.#settings.quota, now);
+  }
+
+  #offerOf(leaseId: string): Offer | undefined {
+    return this.#state.offers.find((offer) => offer.leaseId === leaseId);
+  }
+
+  #offersWithout(leaseId: string): readonly Offer[] {
+    return this.#state.offers.filter((offer) => offer.leaseId !== leaseId);
+  }
+
+  /** Writes down that a lease is offered now, to begin from `startMs`. */
+  #offerToBegin(lease: LeaseEntry, tries: number, startMs: number): void {
+    this.#offer(lease, {
+      tries: tries + 1,
+      notBeforeMs: startMs,
+      beginByMs: startMs + OFFER_ANSWER_MS,
+      nextOfferAtMs: startMs + OFFER_ANSWER_MS * 2 ** tries,
+    });
+  }
+
+  /** From here on the lease's start is counted at the last moment to begin. */
+  #offer({ leaseId, jobId, priority }: LeaseEntry, offer: Omit<Offer, "leaseId" | "jobId" | "priority">): void {
+    this.#set({ offers: [...this.#offersWithout(leaseId), { leaseId, jobId, priority, ...offer }] });
+  }
+
+  /** When a lease that may begin at `startMs` is offered. */
+  #offerAtMs(startMs: number): number {
+    return startMs - offerAheadMs(this.#settings.quota);
+  }
+
+  /** The offer is over: its start was made at `startedAtMs`, or never (`null`). */
+  #settleOffer(leaseId: string, startedAtMs: number | null, now: number): void {
+    this.#set({ offers: this.#offersWithout(leaseId) });
+    if (startedAtMs === null) this.#probeWasNotMade(leaseId);
+    else this.#countStart(startedAtMs, now);
+  }
+
+  /** The state without the start of a lease that was not begun, wherever it is counted. */
+  #withoutStartOf({ leaseId, countedAtMs }: LeaseEntry): LaneState {
+    const { starts } = this.#state;
+    return {
+      ...this.#state,
+      starts: countedAtMs === null ? starts : removeStart(starts, countedAtMs, this.#settings.quota),
+      offers: this.#offersWithout(leaseId),
+    };
+  }
+
+  /** A blocked lane learned nothing from this lease: the probe is due again, as it was before. */
+  #probeWasNotMade(leaseId: string): void {
+    const { block } = this.#state;
+    if (block?.probeLeaseId !== leaseId) return;
+    this.#set({ block: { ...block, nextProbeAtMs: block.nextProbeAtMs - PROBE_EVERY_MS, probeLeaseId: null } });
+  }
+
+  /**
+   * When a lease that was not begun may start, never before `now`: others may have been given a start since its own was due, or
+   * upstream may have throttled.
+   */
+  #mayStartAtMs(lease: LeaseEntry, now: number): number {
+    const quota = this.#believed(now);
+    const floorMs = Math.max(now, this.#state.pace.heldUntilMs);
+    return slotAtMs(worstWindow(this.#withoutStartOf(lease), quota), quota, 0, floorMs);
+  }
+
+  /**
+   * Offers a lease again to a job that has not answered. The job may have begun, may be gone or may be asleep, so it keeps its
+   * lease, and its place among those in progress, until it answers or the lease ends.
+   */
+  #offerAgain(now: number): Lease[] {
+    const offers: Lease[] = [];
+    if (this.#settings.misconfigured !== null) return offers;
+    for (const offer of this.#state.offers) {
+      if (offer.nextOfferAtMs > now) continue;
+      const lease = this.#storage.lease(offer.jobId);
+      if (lease?.leaseId !== offer.leaseId) {
+        this.#settleOffer(offer.leaseId, offer.beginByMs, now);
+        continue;
+      }
+      const startMs = this.#mayStartAtMs(lease, now);
+      const nextOfferAtMs = this.#offerAtMs(startMs);
+      if (nextOfferAtMs > now) {
+        // Its start stays counted at the last moment it may have been made.
+        this.#offer(lease, { ...offer, nextOfferAtMs });
+        continue;
+      }
+      this.#offerToBegin(lease, offer.tries, startMs);
+      offers.push(this.#leaseToSend(lease, startMs, null));
+    }
+    return offers;
+  }
+
+  /** Offers leases to the next in the queue, as many as the quota allows within a moment. */
+  #offerNext(offers: Lease[], now: number): void {
+    while (this.#mayOffer(now)) {
+      const startMs = this.#nextGrantAtMs(now);
+      if (startMs === null || this.#offerAtMs(startMs) > now) return;
+      const ticket = this.#queue.next(this.#state.turns);
+      if (ticket === null) return;
+      this.#quit(ticket);
+      offers.push(this.#grant(ticket, false, startMs, now));
+    }
+  }
+
+  #mayOffer(now: number): boolean {
+    return this.#state.offers.filter((offer) => offer.beginByMs > now).length < MOST_OPEN_OFFERS;
+  }
+
+  /* ── Places and notices ────────────────────────────────────────────────────────────────────────────────── */
+
+  #view(now: number): LaneView {
+    const { quota, attemptBudgetMs, misconfigured } = this.#settings;
+    if (misconfigured !== null) return misconfiguredView(misconfigured);
+    const state = this.#state;
+    const runningSinceMs = needsLeases(state, quota) ? this.#storage.runningSinceMs() : [];
+    const foreseen = forecast({ state, quota: this.#believed(now), runningSinceMs, now, attemptBudgetMs });
+    return viewOf(state, quota, foreseen, now);
+  }
+
+  #placeIn(ticket: QueuedTicket, view: LaneView): Place {
+    return placeOf(view, this.#queue.before(ticket, this.#state.turns));
+  }
+
+  /** The place of a ticket, for its job: a watched job is notified of later changes only. */
+  #placeFor(ticket: QueuedTicket, now: number): Place {
+    const view = this.#view(now);
+    const place = this.#placeIn(ticket, view);
+    if (ticket.watched) this.#notifier.knows(ticket.jobId, place, view);
+    return place;
+  }
+
+  /** The notices that are due, one page of them; empty and free of cost while nothing has changed or nobody watches. */
+  #collectNotices(now: number, room: number): readonly Notice[] {
+    const notifier = this.#notifier;
+    const isChanged = this.#state !== this.#saved || this.#isQueueChanged;
+    if (isChanged && notifier.isUnderWay) this.#changedWhileNotifying = true;
+    else if (isChanged && this.#state.pushDueAtMs === null && this.#storage.anyWatched()) {
+      this.#set({ pushDueAtMs: Math.max(now, this.#state.pushedAtMs + NOTIFY_EVERY_MS) });
+    }
+    if (!notifier.isUnderWay) {
+      if (this.#state.pushDueAtMs === null || this.#state.pushDueAtMs > now) return [];
+      this.#set({ pushedAtMs: now });
+      this.#changedWhileNotifying = false;
+    }
+    if (room <= 0) return [];
+    const view = this.#view(now);
+    const notices = notifier.next(
+      room,
+      view,
+      (after, limit) => this.#storage.watchedAfter(after, limit),
+      (ticket) => this.#placeIn(ticket, view),
+    );
+    // Due until the pass has ended, so that after a crash it is made again.
+    if (!notifier.isUnderWay) this.#set({ pushDueAtMs: notifier.sawAny ? this.#nextNotifyAtMs(view, now) : null });
+    return notices;
+  }
+
+  /** `null` where the clock alone moves no place: the next start, or the end of a lease, does. */
+  #nextNotifyAtMs(view: LaneView, now: number): number | null {
+    if (this.#changedWhileNotifying) return Math.max(now, this.#state.pushedAtMs + NOTIFY_EVERY_MS);
+    if (this.#settings.misconfigured !== null || this.#nextGrantAtMs(now) !== null) return null;
+    const expectedMs = view.forecast(0);
+    return expectedMs === null ? null : Math.max(expectedMs, now) + LOOK_AGAIN_MS;
+  }
+
+  /* ── The alarm and the state ───────────────────────────────────────────────────────────────────────────── */
+
+  #alarmAtMs(now: number): number | null {
+    const { leaseCheckAtMs, inProgress, pushDueAtMs, offers } = this.#state;
+    const dueAtMs: number[] = [];
+    if (leaseCheckAtMs !== null && inProgress > 0) dueAtMs.push(leaseCheckAtMs);
+    if (this.#notifier.isUnderWay) dueAtMs.push(now + NOTIFY_SAFETY_MS);
+    else if (pushDueAtMs !== null) dueAtMs.push(pushDueAtMs);
+    if (this.#settings.misconfigured !== null) {
+      if (offers.length > 0 || !this.#queue.isEmpty) dueAtMs.push(now + MISCONFIGURED_LOOK_MS);
+    } else {
+      for (const offer of offers) dueAtMs.push(offer.nextOfferAtMs);
+      const startMs = !this.#queue.isEmpty && this.#mayOffer(now) ? this.#nextGrantAtMs(now) : null;
+      if (startMs !== null) dueAtMs.push(this.#offerAtMs(startMs));
+    }
+    return dueAtMs.length === 0 ? null : Math.min(...dueAtMs);
+  }
+
+  #set(patch: Partial<LaneState>): void {
+    this.#state = { ...this.#state, ...patch };
+  }
+}
+
+/** Jobs of the version before call the number `round`. */
+function numberOf({ ticketNumber, round }: Ticket): number {
+  return ticketNumber ?? round;
+}
+
+/** The ticket that a lease was given for. */
+function ticketOf(lease: LeaseEntry): QueuedTicket {
+  const { jobId, client, priority, ticketNumber, watched, unanswered, turn, order } = lease;
+  return { jobId, client, priority, ticketNumber, watched, unanswered, turn, order };
+}
+
+/** Whether a release ends this lease: it names it, or a later ticket than the lease was given for. */
+function isOver(lease: LeaseEntry, { leaseId, ticketNumber, requeue }: Release): boolean {
+  if (lease.leaseId === leaseId) return true;
+  const isOfTicket = ticketNumber !== undefined && lease.ticketNumber <= ticketNumber;
+  return isOfTicket || (requeue !== null && lease.ticketNumber < numberOf(requeue));
+}

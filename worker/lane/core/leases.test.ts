@@ -1,0 +1,449 @@
+import { describe, expect, it } from "vitest";
+import type { Lease, LeaseOutcome, Release, Ticket } from "../contract.ts";
+import { MemoryStorage } from "../simulation/memory-storage.ts";
+import { Lane, type LaneSettings } from "./lane.ts";
+
+const T0 = Date.UTC(2026, 10, 23, 12);
+const twoAMinute = { starts: 2, periodMs: 60_000, inProgress: null };
+const succeeded: LeaseOutcome = { kind: "succeeded", durationMs: 20_000 };
+const blocked: LeaseOutcome = { kind: "blocked", code: "InvalidApiKey", hint: "Mend the key." };
+const refused = { accepted: false } as const;
+
+function ticketOf(job: number | string, patch: Partial<Ticket> = {}): Ticket {
+  return { jobId: `job-${job}`, client: "ann", priority: "normal", round: 1, ...patch };
+}
+
+/** A lane that is settled after each thing done to it, and what it stored then. */
+function laneOf(patch: Partial<LaneSettings> = {}) {
+  const storage = new MemoryStorage();
+  const settings = {
+    lane: "upstream.test|model",
+    quota: twoAMinute,
+    attemptBudgetMs: 45_000,
+    misconfigured: null,
+    ...patch,
+  };
+  let lane = new Lane(storage, settings, T0);
+  /** Leases offered and not asked for yet. */
+  let sent: readonly Lease[] = [];
+  function settle(now: number) {
+    const settled = lane.settle(now);
+    sent = [...sent, ...settled.offers];
+    return settled;
+  }
+  function state() {
+    const stored = storage.loadState();
+    if (stored === null) throw new Error("nothing is stored");
+    return stored;
+  }
+  function then<T>(now: number, work: (lane: Lane) => T): T {
+    const answer = work(lane);
+    settle(now);
+    return answer;
+  }
+  /** The leases offered until now, and at `now`. */
+  function offers(now: number): readonly Lease[] {
+    settle(now);
+    const all = sent;
+    sent = [];
+    return all;
+  }
+  function offer(now: number): Lease {
+    const [lease] = offers(now);
+    if (lease === undefined) throw new Error("no lease is offered");
+    return lease;
+  }
+  return {
+    storage,
+    state,
+    counted: () => state().starts.flatMap(({ atMs, count }) => Array<number>(count).fill(atMs - T0)),
+    restart: (now: number, more: Partial<LaneSettings> = {}) => {
+      sent = [];
+      lane = new Lane(storage, { ...settings, ...more }, now);
+    },
+    settle,
+    offers,
+    offer,
+    enqueue: (now: number, ticket: Ticket) => then(now, (each) => each.enqueue(ticket, false, now)),
+    answer: (now: number, lease: Lease, startedAtMs: number | null) =>
+      then(now, (each) => each.answered(lease, startedAtMs === null ? refused : { accepted: true, startedAtMs }, now)),
+    release: (now: number, lease: Lease, outcome: LeaseOutcome = succeeded, more: Partial<Release> = {}) =>
+      then(now, (each) =>
+        each.release({ leaseId: lease.leaseId, jobId: lease.jobId, outcome, requeue: null, ...more }, now),
+      ),
+    observe: (now: number, outcome: LeaseOutcome, jobId: string) =>
+      then(now, (each) => each.observe(outcome, jobId, now)),
+    leave: (now: number, jobId: string, ticketNumber: number | null = null) =>
+      then(now, (each) => each.leave(jobId, ticketNumber, now)),
+    place: (now: number, jobId: string) => lane.place(jobId, false, now),
+  };
+}
+
+/** A lane whose two starts were used at `T0`, with `waiting` jobs in the queue: `job-1` and so on. */
+function fullLane(waiting: number, patch: Partial<LaneSettings> = {}) {
+  const lane = laneOf(patch);
+  for (const job of [91, 92]) {
+    const { lease } = lane.enqueue(T0, ticketOf(job, { client: "other" }));
+    if (lease === null) throw new Error("the lane should be empty");
+    lane.release(T0 + 20_000, lease);
+  }
+  for (let job = 1; job <= waiting; job += 1) lane.enqueue(T0 + 21_000, ticketOf(job));
+  return lane;
+}
+
+/** When the next two starts are allowed: the first two were counted a second after they were given. */
+const NEXT_MS = T0 + 61_600;
+
+describe("a lease that was offered", () => {
+  it("counts at the last moment to begin, and at the real start once the job has answered", () => {
+    const lane = fullLane(1);
+    const lease = lane.offer(NEXT_MS);
+    expect(lease).toMatchObject({ jobId: "job-1", notBeforeMs: NEXT_MS, beginByMs: NEXT_MS + 5_000 });
+    lane.answer(NEXT_MS + 40, lease, NEXT_MS + 30);
+    expect(lane.counted()).toContain(61_630);
+    lane.answer(NEXT_MS + 50, lease, NEXT_MS + 45);
+    expect(lane.counted().filter((atMs) => atMs > 60_000)).toEqual([61_630]);
+  });
+
+  it("released before the answer came counts at the latest it can have begun, once", () => {
+    const lane = fullLane(1);
+    const lease = lane.offer(NEXT_MS);
+    lane.release(NEXT_MS + 500, lease, { kind: "abandoned" });
+    lane.answer(NEXT_MS + 600, lease, NEXT_MS + 30);
+    expect(lane.counted().filter((atMs) => atMs > 60_000)).toEqual([62_100]);
+    expect(lane.state()).toMatchObject({ inProgress: 0, offers: [] });
+  });
+
+  it("offered again after a crash, whose job had begun, counts when it began", () => {
+    const lane = fullLane(1);
+    lane.offer(NEXT_MS);
+    lane.restart(NEXT_MS + 10_000);
+    const again = lane.offer(NEXT_MS + 10_000);
+    lane.answer(NEXT_MS + 10_010, again, NEXT_MS + 40);
+    expect(lane.counted()).toContain(61_640);
+    expect(lane.state().offers).toEqual([]);
+  });
+
+  it("is offered again only when upstream has not throttled since, and not before the end of that wait", () => {
+    const lane = fullLane(3);
+    const [one] = lane.offers(NEXT_MS);
+    expect(lane.state().offers.map(({ jobId }) => jobId)).toEqual(["job-1", "job-2"]);
+    lane.release(
+      NEXT_MS + 100,
+      one as Lease,
+      { kind: "throttled", retryAfterMs: 30_000 },
+      { requeue: ticketOf(1, { round: 2 }) },
+    );
+    expect(lane.place(NEXT_MS + 100, "job-1")).toMatchObject({ position: 1 });
+    const heldUntilMs = lane.state().pace.heldUntilMs;
+    expect(lane.offers(NEXT_MS + 5_000)).toEqual([]);
+    expect(lane.state().offers.map(({ jobId }) => jobId)).toEqual(["job-2"]);
+    expect(lane.offers(heldUntilMs - 250).map(({ jobId, notBeforeMs }) => [jobId, notBeforeMs - heldUntilMs])).toEqual([
+      ["job-2", 0],
+    ]);
+  });
+});
+
+describe("a lease that the job asks for again", () => {
+  it("while its offer is on its way is the same lease, and not before its time", () => {
+    const lane = fullLane(1);
+    const lease = lane.offer(NEXT_MS - 250);
+    expect(lane.enqueue(NEXT_MS - 100, ticketOf(1))).toMatchObject({ lease: null, place: { position: 1 } });
+    expect(lane.enqueue(NEXT_MS + 100, ticketOf(1)).lease).toEqual(lease);
+    // It counts until its last moment, whichever of the two the job begins by.
+    expect(lane.state().offers).toMatchObject([{ beginByMs: NEXT_MS + 5_000 }]);
+  });
+
+  it("after its last moment to begin is a lease to begin at once, and is offered again should that answer be lost", () => {
+    const lane = laneOf();
+    const { lease } = lane.enqueue(T0, ticketOf(1));
+    const again = lane.enqueue(T0 + 3_000, ticketOf(1)).lease;
+    expect(again).toMatchObject({ leaseId: lease?.leaseId, notBeforeMs: T0 + 3_000, beginByMs: T0 + 4_000 });
+    expect(lane.counted()).toEqual([]);
+    expect(lane.offers(T0 + 4_000)).toMatchObject([{ leaseId: lease?.leaseId, beginByMs: T0 + 9_000 }]);
+  });
+
+  it("while others have used the window is offered once the window allows it", () => {
+    const lane = laneOf({ quota: { starts: 1, periodMs: 10_000, inProgress: null } });
+    lane.enqueue(T0, ticketOf(1));
+    expect(lane.enqueue(T0 + 11_200, ticketOf(2, { client: "bob" })).lease).not.toBeNull();
+    expect(lane.enqueue(T0 + 13_000, ticketOf(1))).toMatchObject({ lease: null, place: { waitingOn: "quota" } });
+    // It may have begun all the same, so it stays among those in progress.
+    expect(lane.state().inProgress).toBe(2);
+    const allowedMs = T0 + 12_200 + 10_100;
+    expect(lane.offers(allowedMs - 251)).toEqual([]);
+    expect(lane.offers(allowedMs - 250)).toMatchObject([{ jobId: "job-1", notBeforeMs: allowedMs }]);
+  });
+});
+
+describe("a lease ends", () => {
+  it("declined: start, turn and place are given back, and the next job gets the start at once", () => {
+    const lane = fullLane(3);
+    const [one, two] = lane.offers(NEXT_MS);
+    lane.answer(NEXT_MS + 20, two as Lease, NEXT_MS + 10);
+    lane.answer(NEXT_MS + 30, one as Lease, null);
+    expect(lane.state().offers.map(({ jobId }) => jobId)).toEqual(["job-3"]);
+    expect(lane.state().inProgress).toBe(2);
+    expect(lane.place(NEXT_MS + 30, "job-1")).toBeNull();
+  });
+
+  it("declined, and the job asks again with the same ticket: it has its old place", () => {
+    const lane = fullLane(4);
+    const [one] = lane.offers(NEXT_MS);
+    lane.answer(NEXT_MS + 30, one as Lease, null);
+    expect(lane.place(NEXT_MS + 40, "job-4")).toMatchObject({ position: 1 });
+    expect(lane.enqueue(NEXT_MS + 2_000, ticketOf(1)).place).toMatchObject({ position: 1 });
+    expect(lane.place(NEXT_MS + 2_000, "job-4")).toMatchObject({ position: 2 });
+    // With a newer ticket it is a new attempt, behind its client's others.
+    const other = fullLane(4);
+    const [first] = other.offers(NEXT_MS);
+    other.answer(NEXT_MS + 30, first as Lease, null);
+    expect(other.enqueue(NEXT_MS + 2_000, ticketOf(1, { round: 2 })).place).toMatchObject({ position: 2 });
+  });
+
+  it.each([
+    ["a second before the last moment, for clocks differ", 4_000],
+    ["at the last moment", 5_000],
+    ["long after it", 20_000],
+  ])("refused %s: nothing is counted, and the job waits in the next round", (_name, afterMs) => {
+    const lane = fullLane(2);
+    for (const client of ["bob", "cy"]) lane.enqueue(T0 + 22_000, ticketOf(client, { client }));
+    const [one, two] = lane.offers(NEXT_MS);
+    lane.answer(NEXT_MS + 20, two as Lease, NEXT_MS + 10);
+    lane.answer(NEXT_MS + afterMs, one as Lease, null);
+    expect(lane.counted().filter((atMs) => atMs > 60_000)).toEqual([61_610]);
+    // Cy gets the start that was given back. Job 2 has a place in the next round already.
+    expect(lane.state().offers.map(({ jobId }) => jobId)).toEqual(["job-cy"]);
+    expect(lane.place(NEXT_MS + afterMs, "job-1")).toMatchObject({ position: 2 });
+  });
+
+  it("refused too late at an older offer changes nothing: the newer offer counts", () => {
+    const lane = fullLane(1);
+    const old = lane.offer(NEXT_MS);
+    const again = lane.offer(NEXT_MS + 5_000);
+    lane.answer(NEXT_MS + 5_100, old, null);
+    expect(lane.state().offers).toMatchObject([{ leaseId: again.leaseId, beginByMs: NEXT_MS + 10_000 }]);
+    expect(lane.state().inProgress).toBe(1);
+  });
+
+  it("unanswered to its end: the job waits again behind the others of its client, and is dropped after three", () => {
+    const lane = fullLane(2);
+    let nowMs = NEXT_MS;
+    const offered: string[] = [];
+    const alive: Lease[] = [];
+    for (let step = 0; step < 600 && (lane.place(nowMs, "job-1") !== null || lane.state().inProgress > 0); step += 1) {
+      for (const lease of lane.offers(nowMs)) {
+        offered.push(lease.jobId);
+        if (lease.jobId !== "job-1") alive.push(lease);
+      }
+      for (const lease of alive.splice(0)) {
+        lane.answer(nowMs, lease, nowMs);
+        lane.release(nowMs, lease);
+      }
+      nowMs += 1_000;
+    }
+    const leases = lane.state().grants - 2;
+    expect(leases).toBe(1 + 3);
+    expect(new Set(offered)).toEqual(new Set(["job-1", "job-2"]));
+    expect(lane.place(nowMs, "job-1")).toBeNull();
+    // Dropped, it is a new job when it asks.
+    expect(lane.enqueue(nowMs, ticketOf(1)).lease).not.toBeNull();
+  });
+
+  it("unanswered twice and then taken: the count starts anew", () => {
+    const lane = fullLane(1);
+    let nowMs = NEXT_MS;
+    const silentUntil = (grants: number) => {
+      while (lane.state().grants < grants) {
+        lane.settle(nowMs);
+        nowMs += 1_000;
+      }
+    };
+    silentUntil(5);
+    const lease = lane.storage.lease("job-1");
+    expect(lease?.unanswered).toBe(2);
+    const [offer] = lane.state().offers;
+    if (lease === null || offer === undefined) throw new Error("no lease is out");
+    const sent: Lease = { ...lease, lane: "", round: 1, notBeforeMs: offer.notBeforeMs, beginByMs: offer.beginByMs };
+    lane.answer(nowMs, sent, nowMs);
+    lane.release(nowMs, sent, { kind: "throttled", retryAfterMs: null }, { requeue: ticketOf(1, { round: 2 }) });
+    expect(lane.storage.ticket("job-1")?.unanswered).toBe(0);
+  });
+
+  it("unanswered while the settings are wrong: the job was not asked again, and keeps its place", () => {
+    const lane = fullLane(2);
+    const turn = lane.storage.ticket("job-1")?.turn;
+    lane.offers(NEXT_MS);
+    lane.restart(NEXT_MS + 1_000, { misconfigured: { code: "misconfigured", hint: "QWEN_API_KEY is not set" } });
+    expect(lane.offers(NEXT_MS + 100_000)).toEqual([]);
+    expect(lane.storage.ticket("job-1")).toMatchObject({ turn, unanswered: 0 });
+    lane.restart(NEXT_MS + 200_000);
+    expect(lane.offers(NEXT_MS + 200_000).map(({ jobId }) => jobId)).toEqual(["job-1", "job-2"]);
+  });
+
+  it("expired: a job that had begun is not put back", () => {
+    const lane = fullLane(1);
+    const lease = lane.offer(NEXT_MS);
+    lane.answer(NEXT_MS + 40, lease, NEXT_MS + 30);
+    lane.settle(lease.endsAtMs);
+    expect(lane.state().inProgress).toBe(0);
+    expect(lane.place(lease.endsAtMs, "job-1")).toBeNull();
+  });
+
+  it("by leaving: unused from the answer to enqueue it is given back, offered it stays counted until the answer", () => {
+    const direct = laneOf();
+    direct.enqueue(T0, ticketOf(1));
+    direct.leave(T0 + 10, "job-1");
+    expect(direct.counted()).toEqual([]);
+    const lane = fullLane(1);
+    const lease = lane.offer(NEXT_MS);
+    lane.leave(NEXT_MS + 10, "job-1");
+    expect(lane.state()).toMatchObject({ inProgress: 0, offers: [{ jobId: "job-1" }] });
+    lane.answer(NEXT_MS + 20, lease, null);
+    expect(lane.state().offers).toEqual([]);
+    expect(lane.counted().filter((atMs) => atMs > 60_000)).toEqual([]);
+  });
+
+  it("by leaving, executed late, with the number of an older ticket: the newer one stays", () => {
+    const lane = fullLane(0);
+    lane.enqueue(T0 + 21_000, ticketOf(1, { round: 3 }));
+    lane.leave(T0 + 22_000, "job-1", 2);
+    expect(lane.place(T0 + 22_000, "job-1")).toMatchObject({ position: 1 });
+    lane.offer(NEXT_MS);
+    lane.leave(NEXT_MS + 10, "job-1", 2);
+    expect(lane.state().inProgress).toBe(1);
+    lane.leave(NEXT_MS + 20, "job-1", 3);
+    expect(lane.state().inProgress).toBe(0);
+  });
+});
+
+describe("a release", () => {
+  it("of a lease that the lane has lost ends the newer lease of the same ticket, and its ghost in the queue", () => {
+    const lane = fullLane(1);
+    const lost = lane.offer(NEXT_MS);
+    // It began, but no answer ever came; the lease ran out and the job was queued again.
+    lane.settle(lost.endsAtMs);
+    expect(lane.state().inProgress + (lane.storage.ticket("job-1") === null ? 0 : 1)).toBe(1);
+    lane.release(lost.endsAtMs + 10, lost, succeeded, { ticketNumber: 1 });
+    expect(lane.place(lost.endsAtMs + 10, "job-1")).toBeNull();
+    expect(lane.state().inProgress).toBe(0);
+  });
+
+  it("with a newer ticket than the lane's lease puts the job back, whatever lease it names", () => {
+    const lane = fullLane(1);
+    const lease = lane.offer(NEXT_MS);
+    const other = { ...lease, leaseId: "job-1.99" };
+    const place = lane.release(NEXT_MS + 10, other, succeeded, { requeue: ticketOf(1, { round: 2 }) });
+    expect(place).toMatchObject({ position: 1 });
+    // Its old start was given back, so it is offered the next one at once.
+    expect(lane.storage.lease("job-1")).toMatchObject({ ticketNumber: 2 });
+  });
+
+  it("repeated does not disturb a newer lease", () => {
+    const lane = fullLane(1);
+    const first = lane.offer(NEXT_MS);
+    lane.answer(NEXT_MS + 40, first, NEXT_MS + 30);
+    const release = { requeue: ticketOf(1, { round: 2 }), ticketNumber: 1 };
+    lane.release(NEXT_MS + 1_000, first, { kind: "throttled", retryAfterMs: 1_000 }, release);
+    const second = lane.offer(NEXT_MS + 125_000);
+    lane.release(NEXT_MS + 125_010, first, { kind: "throttled", retryAfterMs: 1_000 }, release);
+    expect(lane.storage.lease("job-1")?.leaseId).toBe(second.leaseId);
+  });
+});
+
+describe("failures of upstream's own", () => {
+  const breaks: LeaseOutcome = { kind: "failed", fault: "upstream", durationMs: 90 };
+  const many = { starts: 100, periodMs: 60_000, inProgress: null };
+  const modeAfter = (jobs: readonly number[]) => {
+    const lane = laneOf({ quota: many });
+    for (const [index, job] of jobs.entries()) {
+      const { lease } = lane.enqueue(T0 + index * 100, ticketOf(job, { round: index + 1 }));
+      if (lease === null) return "one at a time";
+      lane.release(T0 + index * 100 + 90, lease, breaks);
+    }
+    return lane.state().upstreamFailures;
+  };
+
+  it("of one job count once: two jobs that fail four times each leave the lane open", () => {
+    expect(modeAfter([1, 1, 1, 1, 2, 2, 2, 2])).toBe(2);
+  });
+
+  it("of five jobs make the lane try one at a time", () => {
+    expect(modeAfter([1, 1, 2, 3, 3, 4, 5])).toBe(5);
+  });
+
+  it("that come late count once for their job too", () => {
+    const lane = laneOf({ quota: many });
+    for (let i = 0; i < 6; i += 1) lane.observe(T0 + i, breaks, "job-1");
+    expect(lane.state().upstreamFailures).toBe(1);
+  });
+
+  it("while one at a time is tried count each, so that the pauses grow", () => {
+    const lane = laneOf({ quota: many });
+    for (let job = 1; job <= 5; job += 1) lane.observe(T0, breaks, `job-${job}`);
+    const pauses = [1, 2, 3].map(() => {
+      lane.observe(T0, breaks, "job-5");
+      return lane.state().trialAtMs - T0;
+    });
+    expect(pauses).toEqual([2_000, 4_000, 8_000]);
+  });
+});
+
+/** A lane that one job's call has blocked at `T0`, with `waiting` others in the queue. */
+function blockedLane(waiting: number) {
+  const lane = laneOf();
+  const { lease } = lane.enqueue(T0 - 100, ticketOf(0));
+  if (lease === null) throw new Error("the lane should be empty");
+  lane.release(T0, lease, blocked);
+  for (let job = 1; job <= waiting; job += 1) lane.enqueue(T0, ticketOf(job));
+  return lane;
+}
+
+describe("a probe that no job makes", () => {
+  it("is offered to the next job at once: two hundred that no longer wait cost a blocked lane seconds, not hours", () => {
+    const lane = blockedLane(201);
+    const asked: string[] = [];
+    let nowMs = T0;
+    while (asked.length < 201) {
+      const [lease, ...more] = lane.offers(nowMs);
+      if (more.length > 0) throw new Error("a blocked lane offers one lease at a time");
+      if (lease === undefined) {
+        nowMs = Math.max(nowMs + 1, lane.settle(nowMs).alarmAtMs ?? Number.POSITIVE_INFINITY);
+        continue;
+      }
+      asked.push(lease.jobId);
+      nowMs += 10;
+      lane.answer(nowMs, lease, lease.jobId === "job-201" ? Math.max(nowMs, lease.notBeforeMs) : null);
+    }
+    expect(asked).toEqual(Array.from({ length: 201 }, (_, index) => `job-${index + 1}`));
+    expect(nowMs - T0).toBeLessThan(65_000);
+    // The last one was made: the next is due a minute after it.
+    expect(lane.state().block?.nextProbeAtMs).toBeGreaterThanOrEqual(nowMs + 59_000);
+  });
+
+  it("is due at once also when the job left before it answered", () => {
+    const lane = blockedLane(2);
+    const lease = lane.offer(T0 + 60_000);
+    lane.leave(T0 + 60_005, lease.jobId);
+    lane.answer(T0 + 60_010, lease, null);
+    expect(lane.state().offers.map(({ jobId }) => jobId)).toEqual(["job-2"]);
+  });
+
+  it("is due at once when it was the answer to enqueue, and the job left", () => {
+    const lane = blockedLane(0);
+    expect(lane.enqueue(T0 + 60_000, ticketOf(1)).lease).not.toBeNull();
+    lane.leave(T0 + 60_005, "job-1");
+    expect(lane.enqueue(T0 + 60_010, ticketOf(2)).lease).not.toBeNull();
+  });
+});
+
+describe("a lease from before a block", () => {
+  it("given back unused brings no probe forward", () => {
+    const lane = laneOf();
+    const { lease } = lane.enqueue(T0, ticketOf(1));
+    lane.enqueue(T0, ticketOf(2));
+    lane.release(T0, lease as Lease, blocked);
+    lane.leave(T0, "job-2");
+    expect(lane.state().block?.nextProbeAtMs).toBe(T0 + 60_000);
+  });
+});

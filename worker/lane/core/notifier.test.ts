@@ -1,0 +1,158 @@
+import { describe, expect, it } from "vitest";
+import type { Priority } from "../../../schemas/job.ts";
+import type { Quota } from "../../../schemas/limits.ts";
+import { MemoryStorage } from "../simulation/memory-storage.ts";
+import { Lane } from "./lane.ts";
+
+const T0 = Date.UTC(2026, 10, 23, 12);
+
+/** A lane whose places two jobs take at `T0`, as its object holds it. */
+function laneWith(quota: Quota = { starts: 2, periodMs: 60_000, inProgress: null }) {
+  const storage = new MemoryStorage();
+  const settings = { lane: "upstream.test|model", quota, attemptBudgetMs: 45_000, misconfigured: null };
+  const restarted = (now: number) => new Lane(storage, settings, now);
+  const lane = restarted(T0);
+  function join(jobId: string, watched = false, now = T0, priority: Priority = "normal") {
+    lane.enqueue({ jobId, client: jobId, priority, round: 1 }, watched, now);
+    lane.settle(now);
+  }
+  function leave(jobId: string, now: number) {
+    lane.leave(jobId, null, now);
+    return at(now);
+  }
+  /** The notices that are due, as "job position". */
+  function at(now: number, room?: number) {
+    return lane.settle(now, room).notices.map(({ jobId, place }) => `${jobId} ${place.position}`);
+  }
+  const alarmAt = (now: number) => lane.settle(now).alarmAtMs ?? Number.NaN;
+  join("first");
+  join("second");
+  return { storage, lane, restarted, join, leave, at, alarmAt };
+}
+
+describe("watched jobs", () => {
+  it("hear of a new place once, and unwatched jobs do not", () => {
+    const { join, leave, at } = laneWith();
+    join("a");
+    join("b", true);
+    join("c");
+    expect(leave("a", T0 + 5_000)).toEqual(["b 1"]);
+    expect(at(T0 + 10_000)).toEqual([]);
+  });
+
+  it("hear of many changes at most every two seconds, the last one included", () => {
+    const { join, leave, at, alarmAt, storage } = laneWith();
+    for (const jobId of ["a", "b", "c", "d"]) join(jobId);
+    join("w", true);
+    const heard = ["a", "b", "c", "d"].flatMap((jobId, index) => leave(jobId, T0 + 10_000 + index * 300));
+    expect(heard).toEqual(["w 4"]);
+    expect(alarmAt(T0 + 11_000)).toBe(T0 + 12_000);
+    expect(at(T0 + 12_000)).toEqual(["w 1"]);
+    expect(storage.loadState()?.pushDueAtMs).toBeNull();
+  });
+
+  it("hear when others join before them, and not when they join behind", () => {
+    const { join, at, lane } = laneWith();
+    join("w", true);
+    join("behind", false, T0 + 3_000);
+    expect(at(T0 + 3_000)).toEqual([]);
+    lane.enqueue({ jobId: "urgent", client: "urgent", priority: "high", round: 1 }, false, T0 + 6_000);
+    expect(at(T0 + 6_000)).toEqual(["w 2"]);
+  });
+
+  it("hear their place once more after a restart, which forgot what they know", () => {
+    const { join, leave, restarted } = laneWith();
+    join("a");
+    join("b", true, T0 + 1_000);
+    expect(leave("a", T0 + 1_500)).toEqual([]);
+    expect(
+      restarted(T0 + 9_000)
+        .settle(T0 + 9_000)
+        .notices.map(({ jobId }) => jobId),
+    ).toEqual(["b"]);
+  });
+
+  it("hear again at the next change when a notice did not reach them", () => {
+    const { join, leave, lane } = laneWith();
+    join("a");
+    join("b", true);
+    join("c");
+    expect(leave("a", T0 + 5_000)).toEqual(["b 1"]);
+    lane.missed("b");
+    expect(leave("c", T0 + 8_000)).toEqual(["b 1"]);
+  });
+
+  it("hear that an estimate moves while a running attempt takes longer than usual", () => {
+    const { join, at, alarmAt } = laneWith({ starts: 100, periodMs: 60_000, inProgress: 2 });
+    join("w", true);
+    join("x");
+    // Both places are taken; an attempt is expected to last 30 s.
+    expect(at(T0 + 1)).toEqual([]);
+    const lookMs = alarmAt(T0 + 1);
+    expect(lookMs).toBeGreaterThan(T0 + 30_000);
+    expect(lookMs).toBeLessThan(T0 + 36_000);
+    expect(at(lookMs)).toEqual(["w 1"]);
+    expect(alarmAt(lookMs)).toBeLessThanOrEqual(lookMs + 10_000);
+  });
+
+  it("are forgotten when nobody watches, but not when the job asked with a newer ticket meanwhile", () => {
+    const { join, storage, lane } = laneWith();
+    join("a", true);
+    lane.unwatch("a", 1);
+    expect(storage.anyWatched()).toBe(false);
+    lane.enqueue({ jobId: "a", client: "a", priority: "normal", round: 2 }, true, T0);
+    lane.unwatch("a", 1);
+    expect(storage.anyWatched()).toBe(true);
+  });
+
+  it("cost nothing when there are none", () => {
+    const { join, leave, storage } = laneWith();
+    join("a");
+    join("b");
+    leave("a", T0 + 1_000);
+    expect(storage.loadState()?.pushDueAtMs).toBeNull();
+  });
+});
+
+describe("a pass over many watched jobs", () => {
+  function crowd(jobs: number) {
+    const all = laneWith();
+    all.join("ahead");
+    for (let i = 1; i <= jobs; i += 1) all.join(`w${i}`, true);
+    all.at(T0 + 3_000);
+    return all;
+  }
+
+  it("is made in pages of the room that there is, and reaches every job once", () => {
+    const { leave, lane, at } = crowd(250);
+    leave("ahead", T0 + 10_000);
+    // The first page was taken without a bound of its own: 250 in one go. The next change goes out in pages.
+    lane.leave("w1", null, T0 + 20_000);
+    const pages: string[][] = [at(T0 + 20_000, 64)];
+    expect(lane.isNotifying).toBe(true);
+    expect(at(T0 + 20_000, 0)).toEqual([]);
+    while (lane.isNotifying) pages.push(at(T0 + 20_001, 64));
+    expect(pages.map((page) => page.length)).toEqual([64, 64, 64, 57]);
+    expect(new Set(pages.flat()).size).toBe(249);
+    expect(at(T0 + 30_000)).toEqual([]);
+  });
+
+  it("is followed by another when places have changed meanwhile, two seconds after it began", () => {
+    const { lane, at, alarmAt } = crowd(100);
+    lane.leave("w1", null, T0 + 20_000);
+    expect(at(T0 + 20_000, 60)).toHaveLength(60);
+    lane.leave("w2", null, T0 + 20_100);
+    expect(at(T0 + 20_100, 60)).toHaveLength(39 - 1 + 1);
+    expect(lane.isNotifying).toBe(false);
+    expect(alarmAt(T0 + 20_200)).toBe(T0 + 22_000);
+    expect(at(T0 + 22_000)).toContain("w3 2");
+  });
+
+  it("is made again from its start after a crash in between", () => {
+    const { lane, at, restarted } = crowd(100);
+    lane.leave("w1", null, T0 + 20_000);
+    expect(at(T0 + 20_000, 60)).toHaveLength(60);
+    const again = restarted(T0 + 21_000).settle(T0 + 21_000);
+    expect(again.notices).toHaveLength(99);
+  });
+});
