@@ -1,4 +1,4 @@
-import { runDurableObjectAlarm } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { until } from "../../test/support/until.ts";
@@ -233,6 +233,32 @@ describe.concurrent("an eviction of an object at rest, and it goes on", () => {
     await job.evict();
     expect(await job.rpc.view(null)).toEqual({ ok: false, code: "job_gone" });
     expect(await job.rpc.submit(job.submission)).toEqual({ ok: false, code: "job_gone" });
+  });
+});
+
+describe("an open call", () => {
+  it("is held by waitUntil, which keeps the object in memory, until its answer is stored", async () => {
+    const job = await testJob().spoil({ fault: HOLD });
+    const held = new Set<Promise<unknown>>();
+    await runInDurableObject(job.object, (_object, state) => {
+      const waitUntil = state.waitUntil.bind(state);
+      Object.defineProperty(state, "waitUntil", {
+        value: (work: Promise<unknown>) => {
+          held.add(work);
+          void work.finally(() => held.delete(work));
+          waitUntil(work);
+        },
+      });
+    });
+    await job.submit();
+    await job.held();
+    await job.until("past its budget", ({ attempts }) => attempts[0]?.stillOpen === true);
+    // All but the call is over in a moment.
+    await until("nothing else held", () => (held.size <= 1 ? true : undefined));
+    expect(held.size).toBe(1);
+    await job.release();
+    await job.done();
+    await until("nothing held", () => (held.size === 0 ? true : undefined));
   });
 });
 
