@@ -21,6 +21,7 @@ export type Place = (typeof PLACES)[number];
 /** Every fact there is; one that is missing here does not compile. */
 const FACT_NAMES: Readonly<Record<JobFact["type"], true>> = {
   enqueued: true,
+  ticket_missing: true,
   attempt_began: true,
   task_accepted: true,
   delivered: true,

@@ -27,7 +27,14 @@ const FALLBACK = { budgetMs: 45_000, lateAnswerMs: 300_000, retentionMs: 30 * 86
 const AFTER_A_BUG_MS = 30_000;
 const MISCONFIGURED_CHECK_MS = 30_000;
 /** Told by other rooms' answers: kept in memory until the next write, since forgetting them only repeats the call, which `LaneRpc` allows. */
-const SOFT: ReadonlySet<JobFact["type"]> = new Set(["enqueued", "released", "observed", "left", "cataloged"]);
+const SOFT: ReadonlySet<JobFact["type"]> = new Set([
+  "enqueued",
+  "ticket_missing",
+  "released",
+  "observed",
+  "left",
+  "cataloged",
+]);
 
 /**
  * What drives one job. `apply` is the only writer: the state machine decides, the record and its alarm are stored together,

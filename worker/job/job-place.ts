@@ -11,8 +11,14 @@ const LANE_CHECK_SLACK_MS = 45_000;
 const READ_WAIT_MS = 300;
 /** A lane that has not answered by then is asked again by the next reader, in ms. */
 const ASK_BOUND_MS = 10_000;
-/** In case the lane lost it. One whose lane is another by now hears of that sooner, by the old one's next offer. */
+/** In case the lane lost its ticket. One whose lane is another by now hears of that sooner, by the old one's next offer. */
 const LANE_CHECK_AT_MOST_MS = 30 * 60_000;
+/**
+ * Without an estimate (blocked, paused) the lane is asked after a second for each place in line, and a minute at least: the
+ * first are found within a minute, and with N waiting the lane is asked about ln(N) times a second.
+ */
+const LANE_CHECK_PER_PLACE_MS = 1_000;
+const LANE_CHECK_AT_LEAST_MS = 60_000;
 
 /** What the lane last said of the job's place in line. Lost with the object: then the lane is asked again. */
 export class JobPlace {
@@ -60,8 +66,12 @@ export class JobPlace {
     const nowMs = Date.now();
     const before = JSON.stringify(this.now);
     this.#said = place === null ? null : { place, round, atMs: nowMs, watched };
-    const expectedMs = (place?.estimatedStartAtMs ?? nowMs + LANE_CHECK_AT_MOST_MS) + LANE_CHECK_SLACK_MS;
-    this.#checkAtMs = Math.min(Math.max(expectedMs, nowMs + LANE_CHECK_SLACK_MS), nowMs + LANE_CHECK_AT_MOST_MS);
+    const estimateMs = place?.estimatedStartAtMs ?? null;
+    const afterMs =
+      estimateMs === null
+        ? Math.max(LANE_CHECK_AT_LEAST_MS, (place?.position ?? 0) * LANE_CHECK_PER_PLACE_MS)
+        : Math.max(0, estimateMs - nowMs) + LANE_CHECK_SLACK_MS;
+    this.#checkAtMs = nowMs + Math.min(afterMs, LANE_CHECK_AT_MOST_MS);
     if (this.#shell.watched && before !== JSON.stringify(this.now)) this.#shell.placeMoved();
   }
 
@@ -113,6 +123,7 @@ export class JobPlace {
       const asked = laneStub(this.#env, lane).place(record.id, watched);
       const place = await within(ASK_BOUND_MS, "the lane", asked);
       if (place !== null) this.remember(place, record.round, watched);
+      else if (this.#shell.apply({ type: "ticket_missing", round: record.round })) this.#shell.pump();
     } catch (error) {
       // The last known place is shown; the next reader asks again.
       this.#shell.log("place_unknown", { reason: String(error) });

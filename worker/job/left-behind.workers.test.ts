@@ -45,3 +45,20 @@ describe("a place in line", () => {
     await until("nobody in line", async () => ((await lane.report()).queued === 0 ? true : undefined));
   });
 });
+
+describe("a ticket that its lane has lost", () => {
+  it("is found missing by the next reader, and the job waits in line again", async () => {
+    const model = "wan2.2-t2i-plus";
+    const lane = laneStub(env, laneOf(model));
+    await lane.observe({ kind: "blocked", code: "InvalidApiKey", hint: "by a test" });
+    const job = await testJob({ model, size: "1024*1024" }).submit();
+    await job.until("in line", ({ queue }) => queue?.position === 1);
+    await lane.leave(job.id);
+    expect((await lane.report()).queued).toBe(0);
+    await until("in line again", async () => {
+      await job.view();
+      return (await lane.report()).queued === 1 ? true : undefined;
+    });
+    await job.rpc.remove(null);
+  });
+});

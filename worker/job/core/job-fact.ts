@@ -7,6 +7,8 @@ import type { StoredImage } from "../../results/contract.ts";
 export type JobFact =
   /** A lane took the ticket of that round. */
   | { readonly type: "enqueued"; readonly lane: string; readonly round: number }
+  /** The lane has no waiting ticket of that round: lost, or a lease for it is on its way. */
+  | { readonly type: "ticket_missing"; readonly round: number }
   /** A lane gave leave to start, and the call is about to be made. */
   | { readonly type: "attempt_began"; readonly lease: Lease }
   | {

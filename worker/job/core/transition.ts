@@ -40,6 +40,11 @@ function apply(change: Change, fact: JobFact): FactRefusal | null {
       }
       return null;
     }
+    case "ticket_missing": {
+      if (record.state.status !== "queued" || record.round !== fact.round) return "stale";
+      change.set({ state: { status: "queued", lane: null } });
+      return null;
+    }
     case "attempt_began":
       return attemptBegan(change, fact.lease);
     case "task_accepted":
