@@ -72,9 +72,15 @@ function giveWay(change: Change, attempt: AttemptRecord, report: UpstreamReport)
   change.emit("attempt.late", { attempt: attempt.number, outcome: "canceled", mayBeBilled: true, reason });
 }
 
-/** The task vanished upstream: what it made, if anything, is out of reach. */
+/**
+ * Upstream does not know the task. Soon after it was accepted that may be a delay of upstream's own, and a new submission
+ * would be paid for too: it is read again for as long as a late answer is awaited. Later, what it made is out of reach.
+ */
 export function taskLost(change: Change, number: number, failure: Failure): FactRefusal | null {
   if (openAttempt(change.record, number) === null) return "stale";
+  const { task } = change.record;
+  const isNew = task?.attempt === number && change.nowMs < task.acceptedAtMs + change.context.lateAnswerMs;
+  if (isNew) return taskRead(change, number, failure) ?? null;
   return callFailed(change, number, { ...failure, disposition: "retry", mayBeBilled: true });
 }
 
