@@ -6,8 +6,11 @@ import { isLegalEdge } from "./edges.ts";
 import type { JobContext } from "./job-fact.ts";
 import { type AttemptRecord, isFinal, type JobRecord, type JobState, type Outbox } from "./job-record.ts";
 
-/** Uncounted attempts (throttled, blocked) are kept this far back; a lane may be blocked for days, a probe a minute. */
-const UNCOUNTED_KEPT = 20;
+/**
+ * So many uncounted attempts (throttled, blocked), and so many of earlier lives, are kept: a lane may be blocked for days with a
+ * probe a minute, a job may be retried by hand without end, and a record must stay far below the 2 MB that a stored value takes.
+ */
+const MOST_KEPT = 20;
 
 export const iso = (ms: number): string => new Date(ms).toISOString();
 
@@ -55,8 +58,10 @@ export class Change {
   }
 
   addAttempt(attempt: AttemptRecord): void {
-    const old = this.record.attempts.filter((known) => !known.counted && known.outcome !== null && !known.stillOpen);
-    const tooOld = new Set(old.slice(0, Math.max(0, old.length - UNCOUNTED_KEPT + 1)));
+    const over = this.record.attempts.filter((known) => known.outcome !== null && !known.stillOpen);
+    const uncounted = over.filter(({ counted }) => !counted);
+    const earlier = over.filter(({ number }) => number <= this.record.attemptsBefore);
+    const tooOld = new Set([...uncounted.slice(0, 1 - MOST_KEPT), ...earlier.slice(0, -MOST_KEPT)]);
     this.set({
       attempts: [...this.record.attempts.filter((known) => !tooOld.has(known)), attempt],
       lastAttempt: attempt.number,

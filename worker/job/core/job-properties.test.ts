@@ -136,6 +136,10 @@ describe("any sequence of facts", () => {
           if (after === null) return;
           expect(countedAttempts(after)).toBeLessThanOrEqual(request.maxAttempts);
           expect(after.attempts.filter((known) => known.outcome === null).length).toBeLessThanOrEqual(1);
+          const held = after.attempts.filter(({ number, outcome, stillOpen }) => {
+            return (outcome === null || stillOpen) && number !== after.task?.attempt;
+          });
+          expect(held.length).toBeLessThanOrEqual(4);
           if (isFinal(after.state))
             expect(after.attempts.some((known) => known.stillOpen || known.outcome === null)).toBe(false);
         });

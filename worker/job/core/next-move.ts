@@ -52,6 +52,14 @@ export function decideNext(change: Change, options: { atLeastMs: number; spent: 
   change.emit("job.retrying", { attempt: record.lastAttempt, retryAt: iso(retryAtMs), reason: options.reason });
 }
 
+/** At most so many calls of a job are open at once (spec section 8); the next attempt waits until one of them closes. */
+const MOST_OPEN_CALLS = 4;
+
+/** Attempts past their budget whose call is held open; a task is read by short calls instead. */
+function heldOpen(record: JobRecord): AttemptRecord[] {
+  return record.attempts.filter(({ stillOpen, number }) => stillOpen && number !== record.task?.attempt);
+}
+
 /**
  * What a call past its budget gets before another image is asked for, in ms. With 1.25 budgets more even a model that needs
  * two of them (90 s are seen where 45 s is the default) answers first, and one image is paid, not two. No longer than
@@ -60,16 +68,17 @@ export function decideNext(change: Change, options: { atLeastMs: number; spent: 
 function lateAnswerWaitMs({ record, context, nowMs }: Change): number {
   if (record.task !== null) return 0;
   const { budgetMs } = context;
-  const opensForMs = record.attempts
-    .filter((attempt) => attempt.stillOpen)
-    .map(({ openUntilMs }) => openUntilMs - nowMs);
+  const opensForMs = heldOpen(record).map(({ openUntilMs }) => openUntilMs - nowMs);
   if (opensForMs.length === 0) return 0;
-  return Math.max(budgetMs / 3, Math.min(1.25 * budgetMs, Math.max(...opensForMs)));
+  const untilOneClosesMs = opensForMs.length < MOST_OPEN_CALLS ? 0 : Math.min(...opensForMs);
+  return Math.max(budgetMs / 3, untilOneClosesMs, Math.min(1.25 * budgetMs, Math.max(...opensForMs)));
 }
 
 /** Whether the backoff is only there for the call of this attempt, which has just closed. */
 export function backedOffForCall(record: JobRecord, attempt: AttemptRecord): boolean {
-  return record.state.status === "retrying" && attempt.number === record.lastAttempt && !somethingIsOpen(record);
+  if (record.state.status !== "retrying") return false;
+  if (heldOpen(record).length === MOST_OPEN_CALLS - 1) return true;
+  return attempt.number === record.lastAttempt && !somethingIsOpen(record);
 }
 
 /** Some failures are worth only one or two repetitions, whatever `maxAttempts` allows. */

@@ -17,6 +17,9 @@ export function cancel(change: Change): FactRefusal | null {
   return null;
 }
 
+/** Warnings about images of a delivery that a retry does not use. */
+const OF_A_DELIVERY: ReadonlySet<string> = new Set(["fewer_images", "result_partly_lost"]);
+
 /** A new life for a failed or canceled job: attempts and deadline start anew, the log and the old attempts stay. */
 export function retry(change: Change): FactRefusal | null {
   const { record, nowMs } = change;
@@ -32,7 +35,7 @@ export function retry(change: Change): FactRefusal | null {
   change.emit("job.retried", {});
   if (canStillStore(record.delivery, nowMs)) resumeStoring(change);
   else {
-    change.set({ delivery: null });
+    change.set({ delivery: null, warnings: record.warnings.filter(({ code }) => !OF_A_DELIVERY.has(code)) });
     if (record.task !== null) {
       forgetCancellation(change, record.task.taskId);
       resumeTask(change);

@@ -290,6 +290,30 @@ describe("budget and late answers", () => {
     expect(result.ok && attemptOf(result.record, 1)).toMatchObject({ outcome: "timed_out", stillOpen: false });
   });
 
+  it("holds four calls open at most: the fifth attempt waits until one of them closes", () => {
+    const short = context({ budgetMs: 1_000 });
+    const at = (record: JobRecord, nowMs: number, fact: JobFact): JobRecord => {
+      const result = transition(record, fact, { ...short, nowMs });
+      if (!result.ok) throw new Error(`${fact.type}: ${result.refusal}`);
+      return result.record;
+    };
+    const retryAtMs = ({ state }: JobRecord): number => (state.status === "retrying" ? state.retryAtMs : Number.NaN);
+    let job = queued({ maxAttempts: 9 });
+    let nowMs = T0;
+    for (const attempt of [1, 2, 3, 4]) {
+      job = at(job, nowMs, began(job));
+      nowMs += 1_000;
+      job = at(job, nowMs, { type: "budget_ended", attempt });
+      if (attempt === 4) break;
+      nowMs = retryAtMs(job);
+      job = at(job, nowMs, { type: "backoff_ended" });
+    }
+    expect(job.attempts.filter(({ stillOpen }) => stillOpen)).toHaveLength(4);
+    expect(retryAtMs(job)).toBe(attemptOf(job, 1)?.openUntilMs);
+    const closed = at(job, nowMs + 1, { type: "call_failed", attempt: 2, failure: failure() });
+    expect(retryAtMs(closed)).toBeLessThan(retryAtMs(job));
+  });
+
   it("fails with the last attempt only once no call is open", () => {
     const waiting = LIVES["waiting for an open call"]?.() ?? queued();
     expect(waiting.state).toMatchObject({ status: "running", phase: "generating" });
@@ -404,7 +428,10 @@ describe("asynchronous tasks", () => {
       taskId: "t",
       report,
     });
-    expect(jobAfter(running, lost).state).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
+    expect(jobAfter(running, { at: T0 + LATE_MS }, lost).state).toMatchObject({
+      status: "failed",
+      error: { code: "outcome_uncertain" },
+    });
   });
 });
 
@@ -471,6 +498,44 @@ describe("a catalog that was not told", () => {
     expect(jobAfter(believed, missed).outbox.catalogSeq).toBe(0);
     const later = jobAfter(believed, { type: "cancel" }, { type: "cataloged", seq: job.seq + 1 });
     expect(jobAfter(later, missed).outbox.catalogSeq).toBe(job.seq + 1);
+  });
+});
+
+describe("a task that upstream does not know", () => {
+  const unknown = { type: "task_lost", attempt: 1, failure: failure({ mayBeBilled: true }) } as const;
+
+  it("is read again while a late answer is awaited, and dropped after that", () => {
+    const running = LIVES["generating a task"]?.() ?? queued();
+    const early = jobAfter(running, { at: T0 + 1_000 }, unknown);
+    expect(early.state).toMatchObject({ status: "running", phase: "generating" });
+    expect(early.task?.taskId).toBe("task-1");
+    expect(attemptOf(early, 1)?.cause?.message).toContain("its task cannot be read");
+    const late = jobAfter(running, { at: T0 + LATE_MS }, unknown);
+    expect(late.state.status).toBe("retrying");
+    expect(late.task).toBeNull();
+  });
+});
+
+describe("a job that is retried by hand again and again", () => {
+  /** One more life: begins, ends by these facts, is retried. Its lane has heard of it by then. */
+  const oneMoreLife = (job: JobRecord, nowMs: number, ...facts: readonly JobFact[]): JobRecord => {
+    const ended = jobAfter(job, { at: nowMs }, began, ...facts);
+    const heard = ended.outbox.releases.map(({ leaseId }) => ({ type: "released", leaseId }) as const);
+    return { ...jobAfter(ended, ...heard, { type: "retry" }), log: [] };
+  };
+
+  it("stays small enough to be stored", () => {
+    let job = queued({ n: 2 });
+    for (let life = 0; life < 1_500; life += 1) {
+      const attempt = job.lastAttempt + 1;
+      job = oneMoreLife(job, T0 + life, { type: "call_failed", attempt, failure: failure({ disposition: "give_up" }) });
+      // Delivers one image of two, and its link is dead.
+      const dead = { type: "store_failed", attempt: attempt + 1, index: 0, dead: true, reason: "403" } as const;
+      job = oneMoreLife(job, T0 + life, delivered(attempt + 1), dead);
+    }
+    expect(job.attempts.map(({ number }) => number)).toEqual(Array.from({ length: 21 }, (_, index) => 2_980 + index));
+    expect(job.warnings).toEqual([]);
+    expect(JSON.stringify(job).length).toBeLessThan(30_000);
   });
 });
 
