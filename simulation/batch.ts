@@ -8,7 +8,8 @@ import { runWorld } from "./world.ts";
 
 export type Order =
   | { readonly type: "run"; readonly from: number; readonly count: number; readonly stopsAtFirst: boolean }
-  | { readonly type: "explain"; readonly seed: number; readonly isWhole: boolean };
+  /** `invariant`: which violation to tell; null for the first. */
+  | { readonly type: "explain"; readonly seed: number; readonly isWhole: boolean; readonly invariant: string | null };
 
 export interface Finding {
   readonly seed: number;
@@ -59,17 +60,19 @@ async function run(order: Extract<Order, { type: "run" }>): Promise<void> {
   answer({ type: "ran", seeds, lives, events, digests, findings, faults, cells });
 }
 
-async function explain({ seed, isWhole }: Extract<Order, { type: "explain" }>): Promise<void> {
+async function explain(order: Extract<Order, { type: "explain" }>): Promise<void> {
+  const { seed, isWhole } = order;
   const first = await runWorld(product, { seed, isTold: isWhole });
-  if (isWhole || first.violations.length === 0) {
+  const invariant = order.invariant ?? first.violations[0]?.invariant;
+  if (isWhole || invariant === undefined) {
     const summary = `${first.lives} lives, ${first.hits.length} faults, ${first.violations.length} violations`;
-    answer({ type: "explained", seed, lines: storyOf({ ...first, violations: [] }), summary });
+    answer({ type: "explained", seed, lines: storyOf(first, null), summary });
     return;
   }
-  const { result, part, runs } = await shrink(product, first);
+  const { result, part, runs } = await shrink(product, first, invariant);
   const gone = `${first.hits.length} faults and ${first.names.length} parts of its plan`;
   const left = `${part.strikesAt.size} faults and ${first.names.length - part.leftOut.size} parts, in ${runs} runs`;
-  answer({ type: "explained", seed, lines: storyOf(result), summary: `shrunk from ${gone} to ${left}` });
+  answer({ type: "explained", seed, lines: storyOf(result, invariant), summary: `shrunk from ${gone} to ${left}` });
 }
 
 process.on("message", (order: Order) => {

@@ -307,6 +307,11 @@ function sleep(ms: number): Promise<void> {
   });
 }
 
+/** The prompt of a planned job, by which what came of it is found. */
+export function promptOf(name: string): string {
+  return `a picture for ${name}`;
+}
+
 function requestOf(plan: JobPlan): object {
   const upload = () => {
     const source = { prompt: plan.name, model: "upload", width: 512, height: 512, seed: 1, index: 0 };
@@ -314,7 +319,7 @@ function requestOf(plan: JobPlan): object {
   };
   const images = plan.withUpload ? [upload()] : ["https://pictures.example/cat.png"];
   return {
-    prompt: `a picture for ${plan.name}`,
+    prompt: promptOf(plan.name),
     model: plan.model,
     n: plan.n,
     priority: plan.priority,

@@ -95,10 +95,11 @@ export class Crew {
   async explain(
     seed: number,
     isWhole: boolean,
+    invariant: string | null = null,
   ): Promise<{ readonly lines: readonly string[]; readonly summary: string }> {
     const [worker] = this.#workers;
     if (worker === undefined) throw new Error("a crew has a process at least");
-    const report = await worker.ask({ type: "explain", seed, isWhole });
+    const report = await worker.ask({ type: "explain", seed, isWhole, invariant });
     if (report.type !== "explained") throw new Error(`an explanation is answered with ${report.type}`);
     return report;
   }

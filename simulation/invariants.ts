@@ -1,7 +1,7 @@
 import type { JobEvent } from "../schemas/event.ts";
 import type { Job, JobSummary } from "../schemas/job.ts";
 import { paths } from "../schemas/paths.ts";
-import { bearer, ORIGIN } from "./clients.ts";
+import { bearer, ORIGIN, promptOf } from "./clients.ts";
 import type { Actor } from "./engine/actor.ts";
 import type { Sim } from "./engine/sim.ts";
 import type { Plan } from "./plan.ts";
@@ -15,6 +15,9 @@ import type { Witness } from "./witness.ts";
 /** Of a job that is over: a day's retention, the tombstone's, and what is still told; alarms beyond that wake it for nothing. */
 const ALARMS_TO_FORGET = 40;
 const EVENT_PAGE = 100;
+/** 300 ms by the specification, and what a timer is late. */
+const READ_BOUND_MS = 310;
+const READS: ReadonlySet<string> = new Set(["JOBS.view", "JOBS.show", "JOBS.events", "CATALOGS.list", "LANES.report"]);
 
 /** What is checked at every step, when all has settled, and when all is forgotten. */
 export class Audit implements ObjectWatch {
@@ -24,6 +27,9 @@ export class Audit implements ObjectWatch {
   readonly #upstream: Upstream;
   readonly #bucket: SimBucket;
   readonly #submitters = new WeakSet<Actor>();
+  /** Prompt → jobs that are there in the end. */
+  readonly #prompts = new Map<string, readonly string[]>();
+  readonly #kept = new Map<string, SubmitCall>();
   alarms = 0;
 
   constructor(sim: Sim, plan: Plan, witness: Witness, upstream: Upstream, bucket: SimBucket) {
@@ -40,6 +46,29 @@ export class Audit implements ObjectWatch {
     if ((answer as { readonly ok?: boolean }).ok === true) this.#submitters.add(from);
   }
 
+  /** A submission or a retry has made a job unfinished. */
+  begun(object: HostedObject): void {
+    const client = storedJob(object.storage)?.client ?? "";
+    const count = this.unfinished(object.host, client);
+    const limit = Number(this.#plan.vars.MAX_PENDING_JOBS);
+    if (count > limit) {
+      this.#sim.violate(
+        "no client has more unfinished jobs than allowed",
+        `${client} has ${count}, ${limit} are allowed`,
+      );
+    }
+  }
+
+  /** A read shows what is known rather than wait for another object. */
+  took(object: HostedObject, method: string, ms: number): void {
+    if (object.kind === "JOBS" && (method === "submit" || method === "retry")) this.begun(object);
+    if (!READS.has(`${object.kind}.${method}`) || ms <= READ_BOUND_MS) return;
+    this.#sim.violate(
+      "a read never waits for another object longer than 300 ms",
+      `${this.#sim.named(object.label)}.${method} took ${ms} ms`,
+    );
+  }
+
   /** The Worker answers a client. */
   responded(from: Actor, path: string, status: number): void {
     if (status < 400 || !this.#submitters.has(from)) return;
@@ -54,10 +83,28 @@ export class Audit implements ObjectWatch {
     return host.all("JOBS").filter(({ wasEverStored }) => wasEverStored).length;
   }
 
+  /**
+   * A good answer has come to an object that waited for it: once what it wrote then is durable, its links or its task are never
+   * asked for again. Known from outside, whatever the record says.
+   */
+  delivered(call: SubmitCall, instance: Instance): void {
+    const job = storedJob(instance.object.storage);
+    if (instance.isReplaced || job === null || job.isFinal || job.hasLinks || job.hasTask) return;
+    // After the object has dealt with the answer.
+    this.#sim.clock.after(0, () => instance.send(() => this.#kept.set(call.jobId, call)));
+  }
+
   /** An object calls upstream for a new image. */
   submitted({ object }: Instance): void {
     const job = storedJob(object.storage);
     const name = this.#sim.named(object.name);
+    const kept = this.#kept.get(object.name);
+    if (kept !== undefined && this.#upstream.isAlive(kept) && !this.#witness.of(object.name).isRetryAsked) {
+      this.#sim.violate(
+        "no image is made again once upstream's answer was kept",
+        `${name} calls again, though ${kept.taskId ?? "links"} had come to attempt ${kept.attempt}`,
+      );
+    }
     if (job === null || job.isRemoved) {
       this.#sim.violate("only a stored job calls upstream", `${name} has no record`);
       return;
@@ -93,6 +140,14 @@ export class Audit implements ObjectWatch {
     }
   }
 
+  /** Jobs that are stored and not over. */
+  unfinished(host: ObjectHost, client: string | null = null): number {
+    return host.all("JOBS").filter(({ storage }) => {
+      const job = storedJob(storage);
+      return job !== null && !job.isFinal && (client === null || job.client === client);
+    }).length;
+  }
+
   /** Every job is over and has told everyone who must know. */
   isSettled(host: ObjectHost): boolean {
     return host.all("JOBS").every(({ storage }) => {
@@ -118,6 +173,14 @@ export class Audit implements ObjectWatch {
       if (!facts.isAccepted || facts.isRemovalAsked) continue;
       if (durableJob(host.object("JOBS", facts.id).storage) === null) {
         this.#sim.violate("an answered 202 is never lost", `${this.#sim.named(facts.id)} has no record`);
+      }
+    }
+    for (const { name, style } of this.#plan.jobs) {
+      const made = this.#prompts.get(promptOf(name)) ?? [];
+      const isFewer = style === "bare" || made.length <= 1;
+      if (!isFewer) {
+        const ids = made.map((id) => this.#sim.named(id)).join(" and ");
+        this.#sim.violate("one submission makes one job", `${name} (${style}) made ${ids}`);
       }
     }
     for (const client of this.#plan.clients) await this.#checkList(host, client, ask);
@@ -155,6 +218,12 @@ export class Audit implements ObjectWatch {
     if (job.error?.code === "deadline_exceeded") {
       this.#sim.violate("every job ends", `${name} fails by its deadline of a day`);
     }
+    // No link of a simulated upstream dies within a day, whatever it answers for a while.
+    const isGivenUp =
+      job.error?.code === "result_lost" || job.warnings.some(({ code }) => code === "result_partly_lost");
+    if (isGivenUp)
+      this.#sim.violate("a paid result is never given up", `${name}: ${job.error?.message ?? "partly lost"}`);
+    this.#prompts.set(job.request.prompt, [...(this.#prompts.get(job.request.prompt) ?? []), job.id]);
     await this.#checkEvents(job, client, ask);
     this.#checkLedger(job);
     if (job.status === "succeeded") await this.#checkImages(job, client, ask);

@@ -70,7 +70,7 @@ try {
     const firstOf = new Map<string, number>();
     for (const { invariant, seed } of total.findings) if (!firstOf.has(invariant)) firstOf.set(invariant, seed);
     for (const [invariant, seed] of [...firstOf].slice(0, wholeNumber("stories", values.stories, 0))) {
-      const { lines, summary } = await crew.explain(seed, false);
+      const { lines, summary } = await crew.explain(seed, false, invariant);
       console.log(`\n── seed ${seed}: ${invariant} (${summary})\n${lines.join("\n")}`);
     }
     if (total.findings.length > 0) process.exitCode = 1;

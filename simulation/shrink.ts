@@ -13,10 +13,8 @@ export interface Shrunk {
 }
 
 /** Makes a run that violates an invariant smaller as long as it violates the same one: fewer jobs, acts and faults. */
-export async function shrink(product: Product, first: RunResult): Promise<Shrunk> {
+export async function shrink(product: Product, first: RunResult, invariant: string): Promise<Shrunk> {
   const { seed } = first;
-  const invariant = first.violations[0]?.invariant;
-  if (invariant === undefined) throw new Error(`seed ${seed} violates nothing`);
   let runs = 0;
   const fails = async (part: Part): Promise<RunResult | null> => {
     if (runs >= MOST_RUNS) return null;
@@ -55,9 +53,10 @@ export async function shrink(product: Product, first: RunResult): Promise<Shrunk
   return { part, result: await runWorld(product, { seed, part, isTold: true }), runs };
 }
 
-/** The story of a run up to its first violation. */
-export function storyOf(result: RunResult): string[] {
-  const end = result.violations[0]?.atMs ?? Number.POSITIVE_INFINITY;
+/** The story of a run up to the violation of `invariant`, or to its end. */
+export function storyOf(result: RunResult, invariant: string | null): string[] {
+  const violation = result.violations.find((each) => each.invariant === invariant);
+  const end = violation?.atMs ?? Number.POSITIVE_INFINITY;
   return result.lines
     .filter(({ atMs }) => atMs <= end)
     .map(({ atMs, text }) => `${((atMs - result.startMs) / 1000).toFixed(3).padStart(10)} s  ${text}`);

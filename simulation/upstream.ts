@@ -17,7 +17,7 @@ import { currentActor } from "./engine/actor.ts";
 import type { FaultName, Strike } from "./engine/faults.ts";
 import { between, spread } from "./engine/random.ts";
 import type { Sim } from "./engine/sim.ts";
-import { byteStream, bytesOf, SimResponse } from "./platform/bodies.ts";
+import { type BrokenBody, byteStream, bytesOf, SimResponse } from "./platform/bodies.ts";
 import { Instance } from "./platform/objects.ts";
 
 export interface UpstreamQuota {
@@ -66,16 +66,20 @@ interface Task {
   readonly call: SubmitCall;
 }
 
-/** What upstream says to one request. `null` body: none. `cutAfter`: the connection is cut after so many bytes. */
+/** What upstream says to one request. `null` body: none. */
 interface Answer {
   readonly status: number;
   readonly body: string | Uint8Array | null;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly cutAfter?: number;
+  readonly broken?: BrokenBody;
+  /** It brings links, or a task. */
+  readonly isGood?: boolean;
 }
 
 const RESULTS_HOST = "results.example";
 const LINK_MS = 24 * 3_600_000;
+/** The platform's `fetch` reads through its zone's cache: a 404 of a picture stays for so long. */
+const NOT_FOUND_CACHED_MS = 180_000;
 const GATEWAY_TIMEOUT_MS = 298_000;
 const KEY = "sk-simulated";
 
@@ -91,8 +95,11 @@ export class Upstream {
   readonly #starts = new Map<string, readonly number[]>();
   readonly #lastGood = new Map<string, object>();
   #requests = 0;
+  /** The platform's cache keeps that a picture is not found. */
+  readonly #notFoundUntilMs = new Map<string, number>();
   /** The newest attempt of a job, as its record has it when it calls. */
   attemptOf: (jobId: string) => number | null = () => null;
+  onDelivered: (call: SubmitCall, instance: Instance) => void = () => undefined;
   onLeft: (call: SubmitCall) => void = () => undefined;
   onSubmit: (instance: Instance) => void = () => undefined;
 
@@ -148,11 +155,13 @@ export class Upstream {
                 if (fault === "fetch lost after") fail(delayMs);
                 if (fault === "fetch lost after" || fault === "fetch hangs after") return;
                 sim.clock.after(delayMs + sim.delayMs(`fetch back ${label}`, 5, 120), () => {
-                  const cut =
-                    fault === "fetch cut" && answer.body !== null ? { cutAfter: answer.body.length >> 1 } : {};
+                  const broken = brokenBody(fault, answer, signal);
                   settle(() => {
                     sim.tell(() => `upstream answers ${sim.named(actor.name)} ${answer.status} to ${what}`);
-                    resolve(responseOf({ ...answer, ...cut }));
+                    resolve(responseOf({ ...answer, ...broken }));
+                    if (call !== null && answer.isGood === true && broken.broken === undefined) {
+                      this.onDelivered(call, actor);
+                    }
                   });
                 });
               });
@@ -161,6 +170,14 @@ export class Upstream {
         () => fail(5),
       );
     });
+  }
+
+  /** What the call brought can still be had: its links, or its task unless that failed or was canceled. */
+  isAlive({ taskId }: SubmitCall): boolean {
+    if (taskId === null) return true;
+    if (this.#tasks.get(taskId)?.fault === "task unknown for good") return false;
+    const status = this.#board.view(taskId, this.#sim.nowMs, LINK_MS)?.status;
+    return status === "PENDING" || status === "RUNNING" || status === "SUCCEEDED";
   }
 
   /** Charges what tasks have made by now. */
@@ -198,11 +215,14 @@ export class Upstream {
     call: SubmitCall | null,
     answer: (answer: Answer, delayMs: number) => void,
   ): void {
+    const sim = this.#sim;
     const { pathname, host } = new URL(url);
     this.#requests += 1;
     const requestId = `req-${String(this.#requests).padStart(6, "0")}`;
     if (host === RESULTS_HOST) {
-      const download = this.#download(url);
+      const isCached = init.cache !== "no-store" && sim.nowMs < (this.#notFoundUntilMs.get(url) ?? 0);
+      const download = isCached ? { answer: xml(404, "NoSuchKey"), delayMs: 1 } : this.#download(url);
+      if (download?.answer.status === 404 && !isCached) this.#notFoundUntilMs.set(url, sim.nowMs + NOT_FOUND_CACHED_MS);
       if (download !== null) answer(download.answer, download.delayMs);
       return;
     }
@@ -266,12 +286,12 @@ export class Upstream {
     }
     const again = strike?.fault === "answer again" ? this.#lastGood.get(jobId) : undefined;
     if (again !== undefined) {
-      answer(jsonAnswer(again), 500);
+      answer({ ...jsonAnswer(again), isGood: true }, 500);
       return;
     }
     if (endpoint !== "multimodalGeneration") {
       const id = this.#takeTask(model, checked.value, call, strike);
-      answer(jsonAnswer(acceptedAnswer(id, requestId)), 50);
+      answer({ ...jsonAnswer(acceptedAnswer(id, requestId)), isGood: true }, 50);
       return;
     }
     const takesMs = this.#workMs(jobId, strike);
@@ -288,7 +308,7 @@ export class Upstream {
       const images = links.map((url) => ({ url, width: 16, height: 16 }));
       const body = syncAnswer(model, checked.value, images, requestId);
       this.#lastGood.set(jobId, body);
-      answer(spoilt(strike?.fault ?? null, body, requestId) ?? jsonAnswer(body), 0);
+      answer(spoilt(strike?.fault ?? null, body, requestId) ?? { ...jsonAnswer(body), isGood: true }, 0);
     });
   }
 
@@ -385,7 +405,7 @@ export class Upstream {
       case "result truncated":
         return soon(png(bytes.subarray(0, Math.floor(bytes.byteLength * 0.7))));
       case "result cut":
-        return soon({ ...png(bytes), cutAfter: bytes.byteLength >> 1 });
+        return soon({ ...png(bytes), broken: { afterBytes: bytes.byteLength >> 1, how: "breaks" } });
       case "result html":
         return soon(page(200));
       case "result hangs":
@@ -478,8 +498,18 @@ function spoilt(fault: FaultName | null, body: object, requestId: string): Answe
   }
 }
 
-function responseOf({ status, body, headers = {}, cutAfter }: Answer): Response {
+/** The connection is cut amid the body, or nothing more comes of it. */
+function brokenBody(
+  fault: FaultName | undefined,
+  { body }: Answer,
+  signal: AbortSignal | null,
+): Pick<Answer, "broken"> {
+  if (body === null || (fault !== "fetch cut" && fault !== "fetch body hangs")) return {};
+  return { broken: { afterBytes: body.length >> 1, how: fault === "fetch cut" ? "breaks" : "hangs", signal } };
+}
+
+function responseOf({ status, body, headers = {}, broken }: Answer): Response {
   if (body === null) return new SimResponse(null, { status, headers });
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-  return new SimResponse(byteStream(bytes, cutAfter ?? null), { status, headers });
+  return new SimResponse(byteStream(bytes, broken ?? null), { status, headers });
 }

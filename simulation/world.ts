@@ -15,8 +15,12 @@ import { Witness } from "./witness.ts";
 
 /** Every run begins here: a day of 2026, a moment before an epoch of links ends. */
 const START_MS = Date.UTC(2026, 10, 28, 5, 55);
-/** Once faults have stopped, everything must be done within this: upstream itself gives up a task that is stuck after 3 h. */
-const SETTLE_MS = 4 * 3_600_000;
+/** Once faults have stopped, a job that nothing holds up is done within this. */
+const SETTLE_MS = 15 * 60_000;
+/** Upstream itself gives up a task that is stuck, after 3 h. */
+const STUCK_TASK_MS = 4 * 3_600_000;
+/** Counted attempts that a job in line may still make. */
+const MOST_ATTEMPTS = 4;
 const FEEDS_STOP_MS = 30_000;
 const LINGER_MS = 120_000;
 const DAY_MS = 86_400_000;
@@ -106,6 +110,7 @@ class World {
     this.#host = new ObjectHost(sim, product.classes, () => this.#env, this.#audit);
     this.#env = this.#envOf(plan.vars);
     this.#upstream.attemptOf = (jobId) => storedJob(this.#host.object("JOBS", jobId).storage)?.lastAttempt ?? null;
+    this.#upstream.onDelivered = (call, instance) => this.#audit.delivered(call, instance);
     this.#upstream.onLeft = (call) => this.#audit.left(call);
     this.#upstream.onSubmit = (instance) => this.#audit.submitted(instance);
     this.#worker = new WorkerHost(sim, product.isolates, this.#env, plan.wallMs);
@@ -135,7 +140,7 @@ class World {
     this.#planDeploys();
     await clock.run(sim.startMs + this.#plan.quietAtMs);
     this.#mend();
-    const settledByMs = clock.nowMs + SETTLE_MS;
+    const settledByMs = clock.nowMs + this.#settleMs();
     await clock.run(clock.nowMs + FEEDS_STOP_MS);
     this.#clients.stopFeeds();
     do {
@@ -153,6 +158,14 @@ class World {
 
   close(): void {
     this.#host.close();
+  }
+
+  /** What is left to be done takes its time: the lines must be served, and upstream holds what it holds. */
+  #settleMs(): number {
+    const slowestMs = Math.max(...Object.values(this.#plan.quotas).map(({ starts, periodMs }) => periodMs / starts));
+    const linesMs = this.#audit.unfinished(this.#host) * slowestMs * MOST_ATTEMPTS;
+    const isStuck = this.#sim.faults.hits.some(({ fault }) => fault === "task stuck");
+    return SETTLE_MS + linesMs + (isStuck ? STUCK_TASK_MS : 0);
   }
 
   /** Faults stop; whoever runs on broken settings gets the first ones back. */

@@ -64,6 +64,7 @@ export const FAULTS = {
   "bucket hangs before": { site: "bucket", likely: 0.005, story: "the bucket does nothing and never answers" },
   "bucket hangs after": { site: "bucket", likely: 0.005, story: "the bucket does it and never answers" },
   "bucket body breaks": { site: "bucket", likely: 0.01, story: "the body of a stored file breaks off" },
+  "bucket body hangs": { site: "bucket", likely: 0.003, story: "the body of a stored file stops coming" },
   // Upstream, any call.
   "fetch lost before": {
     site: "fetch",
@@ -82,6 +83,7 @@ export const FAULTS = {
   },
   "fetch hangs after": { site: "fetch", likely: 0.01, story: "upstream carries it out, and its answer never comes" },
   "fetch cut": { site: "fetch", likely: 0.01, story: "upstream's answer is cut off amid its body" },
+  "fetch body hangs": { site: "fetch", likely: 0.005, story: "upstream's answer stops amid its body" },
   // Submissions upstream.
   "upstream slow": { site: "submit", likely: 0.08, story: "upstream takes longer than an attempt's budget" },
   "upstream very slow": {
@@ -173,10 +175,10 @@ export class FaultSource {
     this.#draws = draws;
     this.#onlyAt = onlyAt;
     this.#onHit = onHit;
-    const random = draws.of("hostility");
     // A few worlds are calm, most have some kinds of fault, a few have nearly all; and each kind is rare here and common there.
-    const share = [0, 0.15, 0.15, 0.3, 0.3, 0.5, 0.5, 0.8][Math.floor(random() * 8)] ?? 0;
+    const share = [0, 0.15, 0.15, 0.3, 0.3, 0.5, 0.5, 0.8][Math.floor(draws.of("hostility")() * 8)] ?? 0;
     for (const fault of NAMES) {
+      const random = draws.of(`hostility of ${fault}`);
       const isPresent = random() < share;
       const factor = spread(random, 10, 500) / 100;
       if (!isPresent) continue;

@@ -24,17 +24,27 @@ export function responseSocket(response: Response): ClientEnd | null {
   return response instanceof SimResponse ? (response.webSocket as unknown as ClientEnd | null) : null;
 }
 
-/** Bytes as one of the platform's own streams. `breaksAfter`: it errors after so many. */
-export function byteStream(bytes: Uint8Array, breaksAfter: number | null = null): ReadableStream<Uint8Array> {
-  const given = breaksAfter === null ? bytes : bytes.subarray(0, breaksAfter);
+/** How a body ends that does not come whole: after so many bytes it errors, or nothing more comes until it is given up. */
+export interface BrokenBody {
+  readonly afterBytes: number;
+  readonly how: "breaks" | "hangs";
+  readonly signal?: AbortSignal | null;
+}
+
+/** Bytes as one of the platform's own streams. */
+export function byteStream(bytes: Uint8Array, broken: BrokenBody | null = null): ReadableStream<Uint8Array> {
+  const given = broken === null ? bytes : bytes.subarray(0, broken.afterBytes);
   const stream = new ReadableStream({
     type: "bytes",
     start(controller) {
       if (given.byteLength > 0) controller.enqueue(new Uint8Array(given));
-      if (breaksAfter === null) controller.close();
+      if (broken === null) controller.close();
+      broken?.signal?.addEventListener("abort", () => controller.error(broken.signal?.reason), { once: true });
     },
     pull(controller) {
-      if (breaksAfter !== null) controller.error(connectionLost());
+      if (broken?.how === "breaks") controller.error(connectionLost());
+      // Nothing more comes, and nothing says so.
+      if (broken?.how === "hangs") return new Promise(() => undefined);
     },
   });
   return Object.assign(stream, { fixedLength: bytes.byteLength });

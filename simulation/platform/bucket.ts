@@ -118,8 +118,9 @@ export class SimBucket {
       const { range } = options;
       const bytes = range === undefined ? file.bytes : file.bytes.subarray(range.offset, range.offset + range.length);
       const strike = this.#sim.strike("bucket", `body ${key}`);
-      const breaks = strike?.fault === "bucket body breaks" ? Math.floor(bytes.byteLength / 2) : null;
-      const body = byteStream(bytes, breaks);
+      const how = strike?.fault === "bucket body hangs" ? "hangs" : "breaks";
+      const isBroken = strike?.fault === "bucket body hangs" || strike?.fault === "bucket body breaks";
+      const body = byteStream(bytes, isBroken ? { afterBytes: bytes.byteLength >> 1, how } : null);
       return {
         ...this.#head(key, file),
         body,

@@ -27,6 +27,8 @@ const ALARM_RETRIES = 6;
 export interface ObjectWatch {
   /** A call's answer has come to its caller. */
   answered(from: Actor, kind: string, method: string, answer: unknown): void;
+  /** A method took so long, from its begin to its result, without what held the result back. */
+  took(object: HostedObject, method: string, ms: number): void;
   alarmRan(object: HostedObject): void;
 }
 
@@ -190,12 +192,16 @@ export class HostedObject {
     this.#deliver(`${this.label}.${method}`, fail, (instance, ended) => {
       const { impl } = instance;
       const target = impl?.[method];
+      const beganAtMs = this.sim.nowMs;
       const result =
         typeof target === "function"
           ? (async () => (await target.apply(impl, args)) as unknown)()
           : Promise.reject(new TypeError(`The RPC receiver does not implement the method "${method}".`));
       result.then(
-        (value) => instance.send(() => ended() && answer(value, instance)),
+        (value) => {
+          this.host.watch.took(this, method, this.sim.nowMs - beganAtMs);
+          instance.send(() => ended() && answer(value, instance));
+        },
         (error: unknown) => instance.send(() => ended() && fail(remoteError(error))),
       );
     });
