@@ -54,14 +54,10 @@ async function retryWithinLimit(c: HttpContext, { job, viewer }: Asked): Promise
   if (status !== "failed" && status !== "canceled") return viewOf(await job.retry(viewer));
   const taken = await takePending(c, client);
   if (taken === null) throw tooManyPending(c.get("config").maxPendingJobs);
-  let isRetried = false;
-  try {
-    const answer = await job.retry(viewer);
-    isRetried = answer.ok;
-    return viewOf(answer);
-  } finally {
-    if (!isRetried) returnPending(taken);
-  }
+  // After an error the job may be retried: its place is kept until the catalog knows or the promise ends.
+  const answer = await job.retry(viewer);
+  if (!answer.ok) returnPending(taken);
+  return viewOf(answer);
 }
 
 function viewOf(answer: JobAnswer<{ view: JobView }>): JobView {

@@ -154,13 +154,17 @@ async function placeWithinLimit(
   const inputs = await inputsOf(c, checked, uploads);
   const taken = await takePending(c, client);
   if (taken === null && !(await isKnownKey(c, client, key))) throw tooManyPending(c.get("config").maxPendingJobs);
-  let isNew = false;
+  let isUnused = false;
   try {
     const placed = await place(c, client, key, checked, inputs, uploads);
-    isNew = !placed.replayed;
+    isUnused = placed.replayed;
     return placed;
+  } catch (error) {
+    // After any error but a refusal the job may be stored: its place is kept until the catalog knows or the promise ends.
+    isUnused = error instanceof ProblemError;
+    throw error;
   } finally {
-    if (taken !== null && !isNew) returnPending(taken);
+    if (taken !== null && isUnused) returnPending(taken);
   }
 }
 
