@@ -63,6 +63,8 @@ const CLOCKS_DIFFER_MS = 1_000;
 const MOST_OPEN_OFFERS = 100;
 /** What a lease lasts beyond the attempt's budget: the job notices the end of it, or comes back after a crash. */
 const LEASE_SLACK_MS = 30_000;
+/** A lease is offered so often: at once, and 5, 15 and 35 s after the start was due. */
+const MOST_OFFERS = 4;
 /** A job that answers nothing for so many leases in a row loses its ticket, so that a broken object costs no more starts. */
 const MOST_UNANSWERED = 3;
 /** A job that declines a lease and asks again within this, with the same ticket, gets its old place. In memory only. */
@@ -388,7 +390,7 @@ export class Lane {
   #grant(ticket: QueuedTicket, direct: boolean, startMs: number, now: number): Lease {
     const { block, turns } = this.#state;
     const grants = this.#state.grants + 1;
-    const endsAtMs = startMs + this.#settings.attemptBudgetMs + LEASE_SLACK_MS;
+    const endsAtMs = this.#leaseEndMs(startMs);
     const leaseId = `${ticket.jobId}.${grants}`;
     const countedAtMs = direct ? now + DIRECT_BEGIN_MS : null;
     const lease: LeaseEntry = { ...ticket, leaseId, startsAtMs: startMs, endsAtMs, countedAtMs };
@@ -433,8 +435,9 @@ export class Lane {
       return { lease: null, place: this.#placeFor(offered, now) };
     }
     const beginByMs = now + DIRECT_BEGIN_MS;
-    this.#offer(offered, { tries, notBeforeMs: now, beginByMs, nextOfferAtMs: beginByMs });
-    return { lease: this.#leaseToSend(offered, now, beginByMs), place: null };
+    const extended = this.#extended(offered, now);
+    this.#offer(extended, { tries, notBeforeMs: now, beginByMs, nextOfferAtMs: beginByMs });
+    return { lease: this.#leaseToSend(extended, now, beginByMs), place: null };
   }
 
   #leaseToSend(lease: LeaseEntry, notBeforeMs: number, beginByMs: number | null): Lease {
@@ -503,13 +506,28 @@ export class Lane {
   }
 
   /** Writes down that a lease is offered now, to begin from `startMs`. */
-  #offerToBegin(lease: LeaseEntry, tries: number, startMs: number): void {
-    this.#offer(lease, {
+  #offerToBegin(lease: LeaseEntry, tries: number, startMs: number): LeaseEntry {
+    const extended = this.#extended(lease, startMs);
+    this.#offer(extended, {
       tries: tries + 1,
       notBeforeMs: startMs,
       beginByMs: startMs + OFFER_ANSWER_MS,
-      nextOfferAtMs: startMs + OFFER_ANSWER_MS * 2 ** tries,
+      nextOfferAtMs: tries + 1 < MOST_OFFERS ? startMs + OFFER_ANSWER_MS * 2 ** tries : extended.endsAtMs,
     });
+    return extended;
+  }
+
+  /** The lease with an end that fits a start at `startMs`: a job that begins late must not run without a lease. */
+  #extended(lease: LeaseEntry, startMs: number): LeaseEntry {
+    const endsAtMs = this.#leaseEndMs(startMs);
+    if (lease.endsAtMs >= endsAtMs) return lease;
+    const extended = { ...lease, endsAtMs };
+    this.#storage.updateLease(extended);
+    return extended;
+  }
+
+  #leaseEndMs(startMs: number): number {
+    return startMs + this.#settings.attemptBudgetMs + LEASE_SLACK_MS;
   }
 
   /** From here on the lease's start is counted at the last moment to begin. */
@@ -577,8 +595,7 @@ export class Lane {
         this.#offer(lease, { ...offer, nextOfferAtMs });
         continue;
       }
-      this.#offerToBegin(lease, offer.tries, startMs);
-      offers.push(this.#leaseToSend(lease, startMs, null));
+      offers.push(this.#leaseToSend(this.#offerToBegin(lease, offer.tries, startMs), startMs, null));
     }
     return offers;
   }

@@ -124,6 +124,19 @@ describe("a lease that was offered", () => {
     expect(lane.state().offers).toEqual([]);
   });
 
+  it("begun by its last offer lasts as long as one begun by its first", () => {
+    const lane = fullLane(1);
+    const offered = [0, 5, 15, 35].map((seconds) => lane.offer(NEXT_MS + seconds * 1_000));
+    const last = offered.at(-1) as Lease;
+    // The attempt has its whole budget, and the lane some time to hear of its end.
+    expect(last.endsAtMs).toBe(last.notBeforeMs + 75_000);
+    lane.answer(NEXT_MS + 39_000, last, NEXT_MS + 38_000);
+    lane.settle(NEXT_MS + 76_000);
+    expect(lane.state().inProgress).toBe(1);
+    expect(lane.offers(last.endsAtMs)).toEqual([]);
+    expect(lane.state().inProgress).toBe(0);
+  });
+
   it("is offered again only when upstream has not throttled since, and not before the end of that wait", () => {
     const lane = fullLane(3);
     const [one] = lane.offers(NEXT_MS);
