@@ -15,6 +15,7 @@ import { pollRow } from "./rows/poll.ts";
 import { socketsRow } from "./rows/sockets.ts";
 import { startCostRow } from "./rows/start-cost.ts";
 import { submitRow } from "./rows/submit.ts";
+import { submitHeapRow } from "./rows/submit-heap.ts";
 import { ARTIFACTS } from "./sides/build.ts";
 
 const ROWS: readonly Row[] = [
@@ -26,6 +27,7 @@ const ROWS: readonly Row[] = [
   socketsRow,
   countsRow,
   growthRow,
+  submitHeapRow,
   pageRow,
   memoryRow,
 ];

@@ -170,12 +170,13 @@ async function readForm(c: HttpContext, workflow: Workflow, boundary: string, up
     maxTotalSize: MAX_BODY_BYTES,
   });
   const parts: FormPart[] = [];
+  const bytesOf = imageBuffer();
   let isWhole = false;
   try {
     for await (const chunk of bodyChunks(c, workflow, MAX_BODY_BYTES)) {
       // What follows the last boundary is of no form; the parser takes it for a mistake.
       if (isWhole) continue;
-      for (const part of parser.write(chunk)) parts.push(await formPart(part, uploads));
+      for (const part of parser.write(chunk)) parts.push(await formPart(part, uploads, bytesOf));
       isWhole = isFinished(parser);
     }
   } catch (error) {
@@ -194,12 +195,30 @@ function isFinished(parser: MultipartParser): boolean {
   }
 }
 
-async function formPart(part: MultipartPart, uploads: Uploads): Promise<FormPart> {
+/** Puts the pieces of each file together in one buffer, which the next file overwrites; the pieces are let go. */
+function imageBuffer(): (part: MultipartPart) => Uint8Array<ArrayBuffer> {
+  let buffer = new Uint8Array(0);
+  return ({ content, size }) => {
+    if (buffer.byteLength < size) buffer = new Uint8Array(size);
+    let offset = 0;
+    for (const piece of content.splice(0)) {
+      buffer.set(piece, offset);
+      offset += piece.byteLength;
+    }
+    return buffer.subarray(0, size);
+  };
+}
+
+async function formPart(
+  part: MultipartPart,
+  uploads: Uploads,
+  bytesOf: (part: MultipartPart) => Uint8Array<ArrayBuffer>,
+): Promise<FormPart> {
   const name = part.name ?? "";
   // Some clients send a file without a name for it; no text has the type of an image.
   if (!part.isFile && !/^image\//i.test(part.mediaType ?? "")) return [name, part.text];
   if (part.size > MAX_IMAGE_BYTES) return [name, uploads.refused(tooLarge(part.size))];
-  return [name, await uploads.take(part.bytes as Uint8Array<ArrayBuffer>)];
+  return [name, await uploads.take(bytesOf(part))];
 }
 
 function formProblem(error: unknown): Error {

@@ -12,7 +12,7 @@ const BACKSLASH = 0x5c;
 
 const latin1 = new TextDecoder("latin1");
 
-/** An image's bytes; or why they are none. */
+/** An image's bytes, until the next image is asked for: all are decoded into one buffer. Or why they are none. */
 export type TakenImage =
   | { readonly ok: true; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly ok: false; readonly code: "too_large" | "not_base64" };
@@ -33,9 +33,14 @@ class Base64Image {
   #rest = "";
   #failed: "too_large" | "not_base64" | null = null;
 
-  constructor(maxBytes: number, expectedBytes: number) {
+  constructor(maxBytes: number, buffer: Uint8Array<ArrayBuffer>) {
     this.#maxBytes = maxBytes;
-    this.#bytes = new Uint8Array(Math.min(maxBytes, expectedBytes));
+    this.#bytes = buffer;
+  }
+
+  /** What the next image is decoded into. */
+  get buffer(): Uint8Array<ArrayBuffer> {
+    return this.#bytes;
   }
 
   add(text: string): void {
@@ -53,15 +58,10 @@ class Base64Image {
     try {
       const { read, written } = this.#bytes.subarray(this.#length).setFromBase64(text);
       this.#length += written;
-      if (read < text.length) this.#fail("too_large");
+      if (read < text.length) this.#failed = "too_large";
     } catch {
-      this.#fail("not_base64");
+      this.#failed = "not_base64";
     }
-  }
-
-  #fail(code: "too_large" | "not_base64"): void {
-    this.#failed = code;
-    this.#bytes = new Uint8Array(0);
   }
 
   #grow(bytes: number): void {
@@ -75,7 +75,7 @@ class Base64Image {
 
   end(): TakenImage {
     if (this.#failed === null) this.#decode(this.#rest);
-    if (this.#failed === null && this.#length > this.#maxBytes) this.#fail("too_large");
+    if (this.#failed === null && this.#length > this.#maxBytes) this.#failed = "too_large";
     if (this.#failed !== null) return { ok: false, code: this.#failed };
     return { ok: true, bytes: this.#bytes.subarray(0, this.#length) };
   }
@@ -104,12 +104,15 @@ export class JsonImages {
   readonly #text: Uint8Array[] = [];
   #textBytes = 0;
   #images = 0;
+  #buffer: Uint8Array<ArrayBuffer>;
   #state: State = { at: "outside" };
   /** The last byte of a string's chunk was a backslash: the next byte is no end. */
   #escaped = false;
 
   constructor(options: JsonImagesOptions) {
     this.#options = options;
+    const { maxImageBytes, expectedBytes } = options;
+    this.#buffer = new Uint8Array(Math.min(maxImageBytes, expectedBytes ?? 64 * 1024));
   }
 
   /** How many images were taken so far. */
@@ -199,7 +202,9 @@ export class JsonImages {
     if (state.at === "string") return { next: end + 1 };
     this.#keepText(`${this.#options.markOf(this.#images)}"`);
     this.#images += 1;
-    return { next: end + 1, image: state.image.end() };
+    const image = state.image.end();
+    this.#buffer = state.image.buffer;
+    return { next: end + 1, image };
   }
 
   /** The first bytes of a string: enough of them say whether it is a data URL. */
@@ -208,8 +213,7 @@ export class JsonImages {
     const head = state.head + latin1.decode(wanted);
     const match = DATA_URL_HEAD.exec(head);
     if (match !== null) {
-      const { maxImageBytes, expectedBytes } = this.#options;
-      const image = new Base64Image(maxImageBytes, expectedBytes ?? 64 * 1024);
+      const image = new Base64Image(this.#options.maxImageBytes, this.#buffer);
       this.#state = { at: "image", image, escape: null };
       return { next: from + match[0].length - state.head.length };
     }

@@ -16,7 +16,8 @@ function take(text: string, chunkBytes = 7, given: Partial<typeof options> = {})
   const reader = new JsonImages({ ...options, ...given });
   const images: (TakenImage | "text_too_large")[] = [];
   for (let at = 0; at < bytes.byteLength; at += chunkBytes) {
-    images.push(...reader.add(bytes.slice(at, at + chunkBytes)));
+    // Copied: the next image is decoded into the same bytes.
+    for (const image of reader.add(bytes.slice(at, at + chunkBytes))) images.push(structuredClone(image));
     if (images.at(-1) === "text_too_large") return { images, text: null };
   }
   return { images, text: reader.text() };
