@@ -1,6 +1,8 @@
 import type { CatalogRpc } from "./catalog/contract.ts";
+import { configOf } from "./env.ts";
 import type { JobRpc } from "./job/contract.ts";
 import type { LaneRpc } from "./lane/contract.ts";
+import { laneLocation } from "./lane/lane-name.ts";
 
 /** An object's stub as its contract says it: what it answers by RPC, and `fetch` for sockets and streams. */
 export type Stub<Rpc> = Rpc & { fetch(request: Request): Promise<Response> };
@@ -14,9 +16,12 @@ export function jobStub(env: Env, jobId: string): Stub<JobRpc> {
   return env.JOBS.getByName(jobId) as unknown as Stub<JobRpc>;
 }
 
-/** `name` as `laneName` makes it. */
+/** `name` as `laneName` makes it. The first use of a name makes its object near upstream. */
 export function laneStub(env: Env, name: string): Stub<LaneRpc> {
-  return env.LANES.getByName(name) as unknown as Stub<LaneRpc>;
+  const settings = configOf(env);
+  const locationHint = laneLocation(name, settings.ok ? settings.config.region : null);
+  const options = locationHint === null ? {} : { locationHint };
+  return env.LANES.getByName(name, options) as unknown as Stub<LaneRpc>;
 }
 
 export function catalogStub(env: Env, client: string): Stub<CatalogRpc> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { laneModel, laneName } from "./lane-name.ts";
+import { laneLocation, laneModel, laneName } from "./lane-name.ts";
 
 describe("laneName", () => {
   it("names host, port and model, and gives the model back", () => {
@@ -14,5 +14,19 @@ describe("laneName", () => {
 
   it("knows a name that is none", () => {
     for (const name of ["", "qwen-image-max", "|model", "host|"]) expect(laneModel(name)).toBeNull();
+  });
+});
+
+describe("laneLocation", () => {
+  const lane = (upstreamHost: string) => laneName({ upstreamHost }, "qwen-image-max");
+
+  it("is near the region of a shared host, whatever region is configured", () => {
+    expect(laneLocation(lane("dashscope-us.aliyuncs.com"), "sg")).toBe("enam");
+    expect(laneLocation(lane("dashscope.aliyuncs.com"), null)).toBe("apac-ne");
+  });
+
+  it("is near the configured region for any other host, and nowhere while the settings are wrong", () => {
+    expect(laneLocation(lane("ws-1.example.com"), "sg")).toBe("apac-se");
+    expect(laneLocation(lane("ws-1.example.com"), null)).toBeNull();
   });
 });

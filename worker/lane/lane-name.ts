@@ -1,3 +1,5 @@
+import { REGION_HOSTS, type Region } from "../dashscope/regions.ts";
+
 /** A model's name may hold anything but this; a host never does. */
 const SEPARATOR = "|";
 
@@ -10,4 +12,28 @@ export function laneName(config: { readonly upstreamHost: string }, model: strin
 export function laneModel(name: string): string | null {
   const at = name.indexOf(SEPARATOR);
   return at <= 0 || at === name.length - 1 ? null : name.slice(at + 1);
+}
+
+/** The platform's location hints that are nearest to upstream's regions. */
+const LOCATIONS = {
+  sg: "apac-se",
+  bj: "apac-ne",
+  hk: "apac",
+  us: "enam",
+} as const satisfies Readonly<Record<Region, DurableObjectLocationHint>>;
+
+// Read with every call to a lane.
+const REGION_OF_HOST: ReadonlyMap<string, Region> = new Map(
+  // The keys of `REGION_HOSTS` are the regions.
+  Object.entries(REGION_HOSTS).map(([region, url]) => [new URL(url).host, region as Region]),
+);
+
+/**
+ * Where a lane's object should be made: near upstream, wherever the first job comes from. A hint counts at the first use of the
+ * name only. A shared host says its region; for any other host it is the configured `region` (`null`: no hint).
+ */
+export function laneLocation(name: string, region: Region | null): DurableObjectLocationHint | null {
+  const host = name.slice(0, Math.max(0, name.indexOf(SEPARATOR)));
+  const where = REGION_OF_HOST.get(host) ?? region;
+  return where === null ? null : LOCATIONS[where];
 }
