@@ -54,7 +54,13 @@ const TOOLS: readonly (readonly [RegExp, string, string])[] = [
   [/^lightningcss(-|$)/, "MPL-2.0", "Vite's CSS compiler"],
   [/^(@axe-core\/playwright|axe-core)$/, "MPL-2.0", "the accessibility rules of the browser tests"],
   [/^@img\/sharp-/, "LGPL-3.0-or-later", "libvips, which draws the emulator's pictures"],
+  [/^argparse$/, "Python-2.0", "the command line of wawoff2, which unpacks fonts and is used as a library"],
   [/^@fontsource\/unifontex$/, "OFL-1.1", "the font of the emulator's pictures"],
+  [
+    /^@fontsource-variable\/noto-sans-(sc|arabic)$/,
+    "OFL-1.1",
+    "the letters of prompts in the browser tests' screenshots",
+  ],
 ];
 
 /** Why each of these may run a script while it is installed. */
@@ -135,8 +141,6 @@ describe("what is installed", () => {
       "@floating-ui/react-dom",
       "@floating-ui/utils",
       "@remix-run/headers",
-      "attr-accept",
-      "file-selector",
       "regexparam",
       "reselect",
       "scheduler",
@@ -150,7 +154,11 @@ describe("what is installed", () => {
       for (const file of globSync(`${room}/**/*.{ts,tsx}`, { cwd: ROOT })) {
         if (/\.(test|fixture|workers\.test)\.tsx?$|vite\.config\.ts$|test-[\w-]+\.ts$/.test(file)) continue;
         const source = readFileSync(new URL(file, ROOT), "utf8");
-        for (const [, from = ""] of source.matchAll(/^(?:import|export) (?!type\b)[^;]*?from "([^".][^"]*)";/gm)) {
+        const imports = [
+          ...source.matchAll(/^(?:import|export) (?!type\b)[^;]*?from "([^".][^"]*)";/gm),
+          ...source.matchAll(/\bawait import\("([^".][^"]*)"\)/g),
+        ];
+        for (const [, from = ""] of imports) {
           const [scope = "", name = ""] = from.split("/");
           if (!/^(node|cloudflare|virtual):/.test(from))
             imported.add(scope.startsWith("@") ? `${scope}/${name}` : scope);

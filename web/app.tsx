@@ -1,12 +1,9 @@
 import { useEffect } from "react";
-import { LiveRegion } from "./components/live-region.tsx";
-import { NoticeBoard } from "./components/notice-board.tsx";
+import { LiveRegion, NoticeBoard } from "./components/notice-board.tsx";
 import { access, checkAccess } from "./data/access.ts";
 import { useStore } from "./data/store.ts";
 import { Broken } from "./views/broken.tsx";
-import { Misconfigured } from "./views/gate/misconfigured.tsx";
-import { SignIn } from "./views/gate/sign-in.tsx";
-import { Unreachable } from "./views/gate/unreachable.tsx";
+import { Misconfigured, SignIn, Unreachable } from "./views/gate.tsx";
 import { Room } from "./views/room.tsx";
 
 /** The page: a gate when something stands in the way, else the room. */

@@ -7,6 +7,9 @@ import "./styles/base.css";
 // The content security policy forbids evaluating text, which zod would otherwise try for speed.
 config({ jitless: true });
 
+// Views bring back their own place: when the browser does so, they are not drawn yet.
+history.scrollRestoration = "manual";
+
 const root = document.getElementById("page");
 if (root === null) throw new Error("index.html has no #page");
 createRoot(root).render(<App />);

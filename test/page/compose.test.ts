@@ -329,17 +329,17 @@ describe("what is wrong", () => {
     expect(await focused()).toBe("Width in pixels");
     // A draft of another time may hold what the model does not make, and more images than it takes.
     await page.evaluate(() => {
-      const draft = JSON.parse(localStorage.getItem("darkroom.draft") ?? "");
+      const draft = JSON.parse(sessionStorage.getItem("darkroom.draft") ?? "");
       const many = Array.from({ length: 4 }, (_, index) => ({ kind: "url", url: `https://localhost/${index}.png` }));
-      localStorage.setItem("darkroom.draft", JSON.stringify({ ...draft, size: null, images: many }));
+      sessionStorage.setItem("darkroom.draft", JSON.stringify({ ...draft, size: null, images: many }));
     });
     await page.reload();
     await page.getByText("takes at most 3 images").waitFor();
     await page.getByRole("button", { name: "Develop" }).click();
-    expect(await focused()).toMatch(/^Remove image 1/);
+    expect(await focused()).toMatch(/^Move image 1/);
     await page.evaluate(() => {
-      const draft = JSON.parse(localStorage.getItem("darkroom.draft") ?? "");
-      localStorage.setItem("darkroom.draft", JSON.stringify({ ...draft, workflow: "image-from-text", size: "7*7" }));
+      const draft = JSON.parse(sessionStorage.getItem("darkroom.draft") ?? "");
+      sessionStorage.setItem("darkroom.draft", JSON.stringify({ ...draft, workflow: "image-from-text", size: "7*7" }));
     });
     await page.reload();
     await page.getByRole("button", { name: "Develop" }).click();
@@ -384,7 +384,10 @@ describe("reference images", () => {
 
     await page.getByRole("link", { name: "give the bag a blue strap" }).first().click();
     await page.getByText("PNG, 600×400").waitFor();
-    await page.evaluate(() => localStorage.clear());
+    await page.evaluate(() => {
+      localStorage.clear();
+      sessionStorage.clear();
+    });
     await page.getByRole("button", { name: "Again with changes" }).click();
     await page.getByRole("img", { name: "bag.png" }).waitFor();
     expect(await page.getByLabel("What to change").inputValue()).toBe("give the bag a blue strap");

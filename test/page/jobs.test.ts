@@ -20,18 +20,28 @@ beforeEach(() => {
 });
 
 describe("a job that does not go well", () => {
-  it("says why it failed and what to do, and is tried again from the card", async () => {
+  it("says why it failed and what to do, and is asked again with changes where the same would be refused", async () => {
     await product.emulator.addFault("moderation x1 prompt=too daring");
     await develop(page, "too daring for upstream");
     const failed = card(page, "too daring");
-    await failed.getByRole("button", { name: "Try again" }).waitFor();
+    await failed.getByText("Refused by the content check").waitFor();
+    expect(await failed.getByRole("button", { name: "Try again" }).count()).toBe(0);
     await page.getByRole("link", { name: "too daring for upstream" }).first().click();
     await page.getByText("DataInspectionFailed").first().waitFor();
     await screenshot(page, "product-failed");
     await expectAccessible(page);
+    expect(await page.getByRole("button", { name: "Try again" }).count()).toBe(0);
     await page.goBack();
-    await failed.getByRole("button", { name: "Try again" }).click();
-    await failed.locator("img[data-developed]").waitFor();
+    await page.getByLabel("Prompt", { exact: true }).fill("half a thought");
+    await failed.hover();
+    await failed.getByRole("button", { name: "Again with changes" }).click();
+    await expect.poll(() => page.getByLabel("Prompt", { exact: true }).inputValue()).toBe("too daring for upstream");
+    // The draft that was in the form is not lost.
+    await page.getByText("“half a thought”").waitFor();
+    await develop(page, "tame enough for upstream");
+    await card(page, "tame enough").locator("img[data-developed]").waitFor();
+    await page.getByRole("button", { name: "Bring back" }).click();
+    expect(await page.getByLabel("Prompt", { exact: true }).inputValue()).toBe("half a thought");
   });
 
   it("is canceled while it develops, sent back into the line, and deleted after a question", async () => {

@@ -30,8 +30,31 @@ function ended(number: number): Job {
   return sketchJob({ number, prompt: `of that day ${number}.`, change });
 }
 
-it("draws only what is new once a day's jobs have filled the wall, and leaves a reader further down alone", async () => {
-  const page: Page = await browser.newPage({ viewport: { width: 1440, height: 900 }, reducedMotion: "reduce" });
+const PAGE = { viewport: { width: 1440, height: 900 }, reducedMotion: "reduce" } as const;
+
+/** Cards in the document, wherever one has scrolled to: those in the window and some rows around it. */
+const MOST_CARDS = 60;
+
+const cardsOf = (page: Page) => page.getByRole("article");
+const jobLink = (page: Page, number: number) => page.getByRole("link", { name: `of that day ${number}.`, exact: true });
+
+/** Scrolls to the end of the wall; answers the most cards that were in the document on the way. */
+async function scrollToEnd(page: Page): Promise<number> {
+  let most = 0;
+  await until(
+    "the end of the wall",
+    async () => {
+      await page.mouse.wheel(0, 3_000);
+      most = Math.max(most, await cardsOf(page).count());
+      return (await page.getByText("That is all.").isVisible()) || undefined;
+    },
+    120_000,
+  );
+  return most;
+}
+
+it("keeps a bounded number of cards while jobs come all day, and leaves a reader further down alone", async () => {
+  const page = await browser.newPage(PAGE);
   const jobs = Array.from({ length: 30 }, (_, index) => ended(index));
   let feed: WebSocketRoute | undefined;
   await serveWorld(page, () => ({ jobs, limits: fixtureLimits() }));
@@ -48,28 +71,56 @@ it("draws only what is new once a day's jobs have filled the wall, and leaves a 
       feed?.send(JSON.stringify(FeedFrame.parse(frame)));
     }
   };
-  const cards = page.getByRole("article");
-  const newest = (number: number) => page.getByRole("link", { name: `of that day ${number}.`, exact: true });
 
   await page.goto(files.origin);
-  await newest(29).waitFor();
+  await jobLink(page, 29).waitFor();
   await page.mouse.move(1_000, 500);
-  await until("the reader to be at the end", async () => {
-    await page.mouse.wheel(0, 1_500);
-    return (await page.getByText("That is all.").isVisible()) || undefined;
-  });
+  await scrollToEnd(page);
+  await jobLink(page, 0).waitFor();
+  const heightBefore = await page.evaluate(() => document.documentElement.scrollHeight);
   come(30, 330);
-  await newest(329).waitFor({ state: "attached" });
-  expect(await cards.count()).toBeGreaterThan(300);
+  await until("a taller wall", async () => {
+    const height = await page.evaluate(() => document.documentElement.scrollHeight);
+    return height > 3 * heightBefore || undefined;
+  });
+  expect(await jobLink(page, 0).isVisible()).toBe(true);
+  expect(await cardsOf(page).count()).toBeLessThan(MOST_CARDS);
   await page.evaluate(() => window.scrollTo(0, 0));
   come(330, 331);
-  await newest(330).waitFor();
-  await until("a shorter wall", async () => (await cards.count()) < 60 || undefined);
-  expect(await newest(330).count()).toBe(1);
-  await until("the end once more", async () => {
-    await page.mouse.wheel(0, 6_000);
-    return (await page.getByText("That is all.").isVisible()) || undefined;
+  await jobLink(page, 330).waitFor();
+  // Nobody looks further down: the wall begins anew with its first page.
+  await until("a shorter wall", async () => {
+    const height = await page.evaluate(() => document.documentElement.scrollHeight);
+    return height < 3 * heightBefore || undefined;
   });
-  expect(await cards.count()).toBe(331);
+  await scrollToEnd(page);
+  await jobLink(page, 0).waitFor();
   await page.context().close();
 }, 120_000);
+
+it("shows two thousand jobs with a bounded document, and comes back to where one was", async () => {
+  const page = await browser.newPage(PAGE);
+  const jobs = Array.from({ length: 2_000 }, (_, index) => ended(index));
+  await serveWorld(page, () => ({ jobs, limits: fixtureLimits() }));
+  await page.goto(files.origin);
+  await jobLink(page, 1_999).waitFor();
+  const nodes = () => page.evaluate(() => document.querySelectorAll("*").length);
+  const before = await nodes();
+  await page.mouse.move(1_000, 500);
+  expect(await scrollToEnd(page)).toBeLessThan(MOST_CARDS);
+  await jobLink(page, 0).waitFor();
+  expect(await nodes()).toBeLessThan(2 * before);
+
+  await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight / 2));
+  await jobLink(page, 1_000).or(jobLink(page, 1_001)).first().waitFor();
+  const link = jobLink(page, 1_000);
+  const name = await link.innerText();
+  await link.scrollIntoViewIfNeeded();
+  const scrolled = await page.evaluate(() => window.scrollY);
+  await link.click();
+  await page.getByRole("heading", { name: `Job: ${name}` }).waitFor({ state: "attached" });
+  await page.goBack();
+  await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe(name);
+  expect(Math.abs((await page.evaluate(() => window.scrollY)) - scrolled)).toBeLessThan(400);
+  await page.context().close();
+}, 240_000);

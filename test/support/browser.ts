@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import packed from "@sparticuz/chromium";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { decompress } from "wawoff2";
 
 /**
  * Switches of the packed Chromium that are for a place without processes, or would hide what these tests look for: a page
@@ -37,7 +39,9 @@ export async function launchBrowser(): Promise<Browser> {
 
 /** Unpacks the browser where none is yet: once, before two tests would do so at the same time and use half of one. */
 export async function unpackBrowser(): Promise<void> {
-  if (usesPacked()) await packed.executablePath();
+  if (!usesPacked()) return;
+  await packed.executablePath();
+  await fontSettings();
 }
 
 function usesPacked(): boolean {
@@ -48,10 +52,36 @@ async function launchPacked(): Promise<Browser> {
   const executablePath = await packed.executablePath();
   const wanted = packed.args.filter((arg) => !UNWANTED.has(arg) && !arg.startsWith("--headless"));
   const args = [...wanted, "--disable-gpu"];
-  // Its own fonts, so that a page looks the same whatever the machine has.
-  const fonts = join(tmpdir(), "fonts");
-  const env = { ...process.env, ...(existsSync(fonts) ? { FONTCONFIG_PATH: fonts } : {}) };
+  const env = { ...process.env, FONTCONFIG_FILE: await fontSettings() };
   return chromium.launch({ executablePath, args, env: definedOnly(env) });
+}
+
+/** Packages of fonts for what the browser's own has no letters of: Chinese and Arabic. */
+const FONT_PACKAGES = ["noto-sans-sc", "noto-sans-arabic"];
+
+/**
+ * Where the browser finds fonts: its own and those of packages, so that a page looks the same whatever the machine has. It takes
+ * fonts of a system only as they are, and packages hold them compressed for the web: so they are unpacked once.
+ */
+async function fontSettings(): Promise<string> {
+  const folder = join(tmpdir(), "darkroom-fonts");
+  const file = join(folder, "fonts.conf");
+  if (existsSync(file)) return file;
+  const made = await mkdtemp(join(tmpdir(), "darkroom-fonts-"));
+  for (const name of FONT_PACKAGES) {
+    const source = join(import.meta.dirname, "../../node_modules/@fontsource-variable", name, "files");
+    for (const font of (await readdir(source)).filter((found) => found.endsWith("-wght-normal.woff2"))) {
+      const plain = await decompress(await readFile(join(source, font)));
+      await writeFile(join(made, font.replace(".woff2", ".ttf")), plain);
+    }
+  }
+  const folders = [join(tmpdir(), "fonts"), folder].map((name) => `<dir>${name}</dir>`).join("");
+  const cache = `<cachedir>${join(tmpdir(), "darkroom-fonts-cache")}</cachedir>`;
+  const settings = `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>${folders}${cache}</fontconfig>`;
+  await writeFile(join(made, "fonts.conf"), settings);
+  // Whole or not at all: another test may look for it at the same moment.
+  await rename(made, folder).catch(() => rm(made, { recursive: true, force: true }));
+  return file;
 }
 
 function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {

@@ -1,8 +1,9 @@
 import type { Page, Route } from "playwright-core";
 import sharp from "sharp";
 import { EventPage, FeedFrame, type JobEvent } from "../../schemas/event.ts";
-import type { Job, JobSummary } from "../../schemas/job.ts";
-import { Health, Limits } from "../../schemas/limits.ts";
+import { type Job, JobCounts, JobList, JobStatus, type JobSummary } from "../../schemas/job.ts";
+import { Health, Identity, Limits } from "../../schemas/limits.ts";
+import { foldText, searchWords } from "../../schemas/search-text.ts";
 import { listedFromJob } from "../../web/state/listed-job.ts";
 import { iso } from "./fixture-jobs.ts";
 
@@ -13,6 +14,7 @@ export interface FixtureWorld {
   /** The logs that are told, by job. */
   readonly logs?: Readonly<Record<string, readonly JobEvent[]>>;
   readonly health?: Partial<Health>;
+  readonly identity?: Identity;
   /** Answers 401 to everything but health. */
   readonly signedOut?: boolean;
   /** No socket opens. */
@@ -43,6 +45,8 @@ async function answer(route: Route, world: FixtureWorld): Promise<void> {
   const { pathname, searchParams } = new URL(route.request().url());
   if (pathname === "/api/health") return fulfil(route, 200, healthOf(world));
   if (world.signedOut) return problem(route, 401, "unauthorized", "Authentication is needed", "Send a token.");
+  if (pathname === "/api/session") return fulfil(route, 200, identityOf(world));
+  if (pathname === "/api/jobs/counts") return fulfil(route, 200, countsOf(world));
   if (pathname === "/api/limits") return fulfil(route, 200, Limits.parse(world.limits));
   if (pathname === "/api/jobs") return fulfil(route, 200, listOf(world, searchParams));
   const [, id = "", , index] = /^\/api\/jobs\/([^/]+)(\/images\/(\d+))?/.exec(pathname) ?? [];
@@ -74,9 +78,26 @@ function healthOf(world: FixtureWorld): Health {
   });
 }
 
+function identityOf({ identity }: FixtureWorld): Identity {
+  return Identity.parse(identity ?? { client: "local", role: "client", clients: ["local"] });
+}
+
+function countsOf({ jobs }: FixtureWorld): JobCounts {
+  const count = (is: (job: Job) => boolean) => jobs.filter(is).length;
+  const models = [...new Set(jobs.map(({ model }) => model))];
+  return JobCounts.parse({
+    isAll: true,
+    status: Object.fromEntries(JobStatus.options.map((name) => [name, count(({ status }) => status === name)])),
+    models: models.map((model) => ({ model, jobs: count((job) => job.model === model) })),
+    metadata: [],
+  });
+}
+
 function listOf(world: FixtureWorld, query: URLSearchParams) {
   const statuses = query.get("status")?.split(",") ?? null;
+  const words = searchWords(query.get("q") ?? "");
   const jobs = world.jobs
+    .filter(({ request }) => words.every((word) => foldText(request.prompt).includes(word)))
     .filter((job) => statuses === null || statuses.includes(job.status))
     .map((job): JobSummary => ({ ...listedFromJob(job), client: "studio" }))
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
@@ -84,7 +105,8 @@ function listOf(world: FixtureWorld, query: URLSearchParams) {
   const cursor = query.get("cursor");
   const left = cursor === null ? jobs : jobs.filter(({ createdAt }) => createdAt < cursor);
   const page = left.slice(0, Number(query.get("limit") ?? 20));
-  return { jobs: page, nextCursor: page.length < left.length ? (page.at(-1)?.createdAt ?? null) : null };
+  const nextCursor = page.length < left.length ? (page.at(-1)?.createdAt ?? null) : null;
+  return JobList.parse({ jobs: page, nextCursor, feedCursor: 1 });
 }
 
 function fulfil(route: Route, status: number, body: unknown): Promise<void> {

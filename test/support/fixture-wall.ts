@@ -248,9 +248,13 @@ export function everyState(): Job[] {
       [
         ["A red bicycle leaning on a limewashed wall in the rain, puddles, late autumn", "1664*928", 1],
         ["Terraced tea fields at sunrise, a single figure with a straw hat", "1472*1104", 1],
-        ["Macro of a wet feather", "1328*1328", 1],
+        [
+          "雨中的红色自行车靠在白色石灰墙上，水坑倒映着深秋的梧桐树叶，电影感光线，三十五毫米胶片颗粒，安静的清晨街道",
+          "1328*1328",
+          1,
+        ],
         ["Four colourways of a running shoe on seamless paper", "1280*1280", 4],
-        ["A tall ship in fog", "928*1664", 1],
+        ["دراجة حمراء تحت المطر أمام جدار أبيض، انعكاس أوراق الخريف في بركة ماء، ضوء الصباح الهادئ", "928*1664", 1],
         ["Night train crossing a viaduct, long exposure", "1664*928", 1],
         ["Still life with pomegranates and a pewter jug, Dutch light", "1104*1472", 1],
         ["Two versions of a summer menu header", "1664*928", 2],

@@ -1,24 +1,26 @@
 import type { ComponentProps } from "react";
 import styles from "./button.module.css";
 
-export type ButtonLook = "main" | "plain" | "quiet" | "danger";
+export type ButtonLook = "main" | "plain" | "quiet" | "danger" | "over";
 
 interface ButtonProps extends Omit<ComponentProps<"button">, "className"> {
   readonly look?: ButtonLook;
   /** Under way: the button says so and a press does nothing. It keeps its focus, which `disabled` would take. */
   readonly busy?: boolean;
+  /** There is nothing to press it for now; it keeps its focus all the same. */
+  readonly idle?: boolean;
 }
 
-export function Button({ look = "plain", busy = false, type = "button", onClick, ...rest }: ButtonProps) {
+export function Button({ look = "plain", busy = false, idle = false, type = "button", onClick, ...rest }: ButtonProps) {
   return (
     <button
       {...rest}
       type={type}
       className={styles[look]}
-      aria-disabled={busy || undefined}
+      aria-disabled={busy || idle || undefined}
       aria-busy={busy || undefined}
       onClick={(event) => {
-        if (busy) event.preventDefault();
+        if (busy || idle) event.preventDefault();
         else onClick?.(event);
       }}
     />

@@ -1,11 +1,17 @@
 import { type KeyboardEvent, type MouseEvent, type ReactNode, useState } from "react";
-import type { Job, JobStatus } from "../../schemas/job.ts";
+import type { Job, JobError, JobStatus } from "../../schemas/job.ts";
 import { cancelJob, retryJob } from "../data/job-actions.ts";
+import { wantsChanges } from "../state/standing.ts";
 import { Button, type ButtonLook } from "./button.tsx";
-import { passFocusOn } from "./focus-heir.ts";
+import { passFocusOn } from "./focus.ts";
 
 interface CancelOrRetryProps {
-  readonly job: { readonly id: string; readonly status: JobStatus; readonly done: boolean };
+  readonly job: {
+    readonly id: string;
+    readonly status: JobStatus;
+    readonly done: boolean;
+    readonly error: JobError | null;
+  };
   readonly looks: { readonly cancel: ButtonLook; readonly retry: ButtonLook };
   readonly cancel: ReactNode;
   readonly retry: ReactNode;
@@ -21,11 +27,11 @@ function holdOnlyOnce(event: KeyboardEvent): void {
 
 /**
  * Calls a job off, or sends a failed or canceled one back into the line. One button for both, so that it keeps the focus of
- * whoever presses it; for a succeeded job there is nothing of the kind.
+ * whoever presses it. A succeeded job has neither, nor one that would be refused again as it is.
  */
 export function CancelOrRetry({ job, looks, cancel, retry, about, onChange }: CancelOrRetryProps) {
   const [underWay, setUnderWay] = useState<string | null>(null);
-  if (job.status === "succeeded") return null;
+  if (job.status === "succeeded" || wantsChanges(job)) return null;
   const [verb, look, words, act] = job.done
     ? (["Try again", looks.retry, retry, retryJob] as const)
     : (["Cancel", looks.cancel, cancel, cancelJob] as const);

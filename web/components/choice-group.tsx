@@ -1,8 +1,13 @@
 import styles from "./choice-group.module.css";
+import { Icon, type IconName } from "./icon.tsx";
 
 export interface Choice<Value extends string | number> {
   readonly value: Value;
   readonly label: string;
+  /** Drawn in place of the label, which then is the choice's name and tooltip. */
+  readonly icon?: IconName;
+  /** Beside the label, smaller: a count. */
+  readonly detail?: string;
 }
 
 interface ChoiceGroupProps<Value extends string | number> {
@@ -23,15 +28,18 @@ export function ChoiceGroup<Value extends string | number>(props: ChoiceGroupPro
       <legend className={hideLegend ? "unseen" : styles.legend}>{legend}</legend>
       <div className={styles.row}>
         {choices.map((choice) => (
-          <label key={choice.value} className={styles.choice}>
+          <label key={choice.value} className={styles.choice} title={choice.icon && choice.label}>
             <input
               type="radio"
               name={name}
               checked={choice.value === value}
               onChange={() => onChange(choice.value)}
+              aria-label={choice.icon || choice.detail ? choice.label : undefined}
+              aria-description={choice.detail ? `${choice.detail} jobs` : undefined}
               className="unseen"
             />
-            {choice.label}
+            {choice.icon === undefined ? choice.label : <Icon name={choice.icon} />}
+            {choice.detail && <span className={styles.detail}>{choice.detail}</span>}
           </label>
         ))}
       </div>

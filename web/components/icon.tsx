@@ -21,6 +21,17 @@ const SHAPES = {
   zoom: "M9 3.5a5.5 5.5 0 1 1 0 11 5.5 5.5 0 0 1 0-11ZM13 13l4 4M9 6.5v5M6.5 9h5",
   back: "M12 4l-6 6 6 6",
   forth: "M8 4l6 6-6 6",
+  search: "M9 3.5a5.5 5.5 0 1 1 0 11 5.5 5.5 0 0 1 0-11ZM13 13l4 4",
+  filter: "M3 5h14M5.5 10h9M8 15h4",
+  cards: "M3.5 3.5h13v9h-13zM3.5 16h8",
+  small: "M3.5 3.5h5v5h-5zM11.5 3.5h5v5h-5zM3.5 11.5h5v5h-5zM11.5 11.5h5v5h-5z",
+  bare: "M3.5 3.5h13v13h-13zM7.8 3.5v13M12.2 3.5v13M3.5 7.8h13M3.5 12.2h13",
+  repeat:
+    "M4 9V7.5a2.5 2.5 0 0 1 2.5-2.5H16M13.5 2.5 16 5l-2.5 2.5M16 11v1.5a2.5 2.5 0 0 1-2.5 2.5H4M6.5 12.5 4 15l2.5 2.5",
+  pin: "M10 3l2 4.4 4.8.5-3.6 3.2 1 4.7L10 13.4l-4.2 2.4 1-4.7L3.2 7.9 8 7.4 10 3Z",
+  bell: "M5 14.5V9a5 5 0 0 1 10 0v5.5M3.5 14.5h13M8.5 17.5h3",
+  bellOff: "M5 14.5V9c0-.7.1-1.4.4-2M7.3 4.8A5 5 0 0 1 15 9v3M3.5 14.5h10M8.5 17.5h3M3 3l14 14",
+  share: "M10 12V3m-3 3 3-3 3 3M4.5 10v6.5h11V10",
   image: "M3 4h14v12H3zM3 13l4-4 4 4 2-2 4 4M13 8v.01",
   dice: "M4 4h12v12H4zM7.5 7.5v.01M12.5 7.5v.01M10 10v.01M7.5 12.5v.01M12.5 12.5v.01",
 } as const;
@@ -32,6 +43,18 @@ export function Icon({ name }: { readonly name: IconName }) {
   return (
     <svg className={styles.icon} viewBox="0 0 20 20" aria-hidden="true">
       <path d={SHAPES[name]} />
+    </svg>
+  );
+}
+
+/** The sign: a safelight. */
+export function Mark() {
+  return (
+    <svg className={styles.mark} viewBox="0 0 32 32" aria-hidden="true">
+      <rect className={styles.case} width="32" height="32" rx="8" />
+      <path className={styles.cord} d="M16 4v5" />
+      <circle className={styles.glow} cx="16" cy="18" r="11" />
+      <circle className={styles.bulb} cx="16" cy="18" r="7.5" />
     </svg>
   );
 }

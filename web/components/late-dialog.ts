@@ -1,11 +1,13 @@
-import { type ComponentType, useState } from "react";
+import { type ComponentType, useEffect, useState } from "react";
 import { notify } from "../data/notices.ts";
+
+type Load<Props> = () => Promise<{ readonly default: ComponentType<Props> }>;
 
 /**
  * A dialog whose code is loaded when it is first asked for. `ask` opens it and never rejects: what cannot be loaded (there is
- * no network, or a newer page has taken the place of this one) stays closed, and the person is told what to do.
+ * no network, or a newer page has taken the place of this one) stays closed, and the person is notified what to do.
  */
-export function useLateDialog<Props>(load: () => Promise<{ readonly default: ComponentType<Props> }>) {
+export function useLateDialog<Props>(load: Load<Props>) {
   const [open, setOpen] = useState(false);
   const [busy, setBusy] = useState(false);
   const [Dialog, setDialog] = useState<ComponentType<Props> | null>(null);
@@ -25,6 +27,29 @@ export function useLateDialog<Props>(load: () => Promise<{ readonly default: Com
   return { Dialog, open, setOpen, busy, ask };
 }
 
+/** Views that were loaded, by the function that loads them. */
+const loadedViews = new Map<unknown, unknown>();
+
+/** A view whose code is loaded with its first use; null until it is there. */
+export function useLateView<Props>(load: Load<Props>): ComponentType<Props> | null {
+  // Kept under the very function that loads it, so it is of its type.
+  const [View, setView] = useState(() => (loadedViews.get(load) as ComponentType<Props> | undefined) ?? null);
+  useEffect(() => {
+    let left = false;
+    load().then(
+      ({ default: Loaded }) => {
+        loadedViews.set(load, Loaded);
+        if (!left) setView(() => Loaded);
+      },
+      () => left || notify("failed", MISSING_PART),
+    );
+    return () => {
+      left = true;
+    };
+  }, [load]);
+  return View;
+}
+
 // Browsers keep that an import has failed for as long as the page is open, so that nothing but loading it again helps.
-const MISSING_PART =
+export const MISSING_PART =
   "A part of the page could not be loaded. Load the page again once the network is there; the form keeps what is in it";

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import { failureWords } from "../state/failure-words.ts";
 import { Button } from "./button.tsx";
+import { passFocusOn } from "./focus.ts";
 import styles from "./load-failure.module.css";
 
 interface LoadFailureProps {
@@ -25,7 +26,7 @@ export function LoadFailure({ what, error, onAgain }: LoadFailureProps) {
       <p role="alert">
         <strong>{what} could not be loaded.</strong> {`${title}. ${detail}`}
       </p>
-      <Button busy={busy} onClick={again}>
+      <Button ref={passFocusOn} busy={busy} onClick={again}>
         {busy ? "Trying…" : "Try again"}
       </Button>
     </div>

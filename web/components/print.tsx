@@ -4,10 +4,12 @@ import { latentOf } from "../state/print-look.ts";
 import type { Tone } from "../state/standing.ts";
 import { Icon } from "./icon.tsx";
 import styles from "./print.module.css";
-import { useStableUrl } from "./stable-url.ts";
+import { StoredImage } from "./stored-image.tsx";
 
 interface PrintProps {
   readonly jobId: string;
+  /** Which of the job's images it is, from 0; a print that is not there yet is drawn by it. */
+  readonly place: number;
   readonly tone: Tone;
   /** Width over height. */
   readonly shape: number;
@@ -15,8 +17,8 @@ interface PrintProps {
   readonly progress: number;
   readonly image: OutputImage | null;
   readonly alt: string;
-  /** The link of the image no longer opens: ask for a fresh one. */
-  readonly onLost?: () => void;
+  /** How wide it is drawn, in the words of the `sizes` attribute. */
+  readonly sizes: string;
   readonly eager?: boolean;
 }
 
@@ -24,10 +26,10 @@ interface PrintProps {
  * One print in its true shape, from blank paper to the finished image; nothing around it moves meanwhile. It takes the size
  * that its surroundings (a size container) leave it.
  */
-export function Print({ jobId, tone, shape, progress, image, alt, onLost, eager = false }: PrintProps) {
+export function Print({ jobId, place, tone, shape, progress, image, alt, sizes, eager = false }: PrintProps) {
   const [developed, setDeveloped] = useState<string | null>(null);
-  const { url, failed } = useStableUrl(image, onLost);
-  const [a, b, c, d] = latentOf(jobId);
+  const [failed, setFailed] = useState(false);
+  const [a, b, c, d] = latentOf(`${jobId}${place}`);
   return (
     <div
       className={styles.print}
@@ -41,20 +43,25 @@ export function Print({ jobId, tone, shape, progress, image, alt, onLost, eager 
           <Icon name={tone} />
         </div>
       )}
+      {image !== null && failed && (
+        <div className={styles.none} title="The image could not be loaded yet. It is asked for again.">
+          <Icon name="image" />
+        </div>
+      )}
       {image !== null && (
-        <img
+        <StoredImage
           key={image.sha256}
+          jobId={jobId}
+          image={image}
           className={styles.image}
           data-developed={developed === image.sha256 || undefined}
-          src={url}
           alt={alt}
-          width={image.width}
-          height={image.height}
-          loading={eager ? "eager" : "lazy"}
-          decoding="async"
-          draggable={false}
-          onLoad={() => setDeveloped(image.sha256)}
-          onError={failed}
+          sizes={sizes}
+          eager={eager}
+          onSettled={(state) => {
+            setFailed(state === "failed");
+            if (state === "loaded") setDeveloped(image.sha256);
+          }}
         />
       )}
     </div>

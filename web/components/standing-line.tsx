@@ -20,3 +20,18 @@ export function StandingLine({ standing }: { readonly standing: Standing }) {
     </p>
   );
 }
+
+/** An estimate as a line; the words beside it say how sure it is. */
+export function ProgressLine({ fraction, label }: { readonly fraction: number; readonly label: string }) {
+  return (
+    <div
+      className={styles.progress}
+      role="progressbar"
+      aria-label={label}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={Math.round(fraction * 100)}
+      style={{ "--fraction": fraction }}
+    />
+  );
+}

@@ -1,9 +1,9 @@
-import type { Health } from "../../schemas/limits.ts";
+import type { Health, Identity } from "../../schemas/limits.ts";
 import { isMisconfigured, isSignedOut } from "../state/failure-words.ts";
-import { CLIENT_NAME, forgetPrivate, readStored, writeStored } from "./browser-storage.ts";
+import { CLIENT_NAME, forgetPrivate, forgetTab, readStored, writeStored } from "./browser-storage.ts";
 import { darkroom } from "./darkroom.ts";
 import { learnServerTime } from "./server-clock.ts";
-import { createStore } from "./store.ts";
+import { createStore, useStore } from "./store.ts";
 
 /** What stands between a person and the page. */
 export type Access =
@@ -11,35 +11,37 @@ export type Access =
   | { readonly kind: "unreachable" }
   | { readonly kind: "misconfigured"; readonly health: Health }
   | { readonly kind: "signed_out"; readonly health: Health }
-  | { readonly kind: "open"; readonly health: Health };
+  | { readonly kind: "open"; readonly health: Health; readonly identity: Identity };
 
 export const access = createStore<Access>({ kind: "asking" });
 
-/** Asks the server whether all is well, and whether this browser is signed in. Never rejects. */
+/** Who uses the page; null while that is not known. */
+export function useIdentity(): Identity | null {
+  const gate = useStore(access);
+  return gate.kind === "open" ? gate.identity : null;
+}
+
+/** Asks the server whether it works, and who this browser is signed in as. Never rejects. */
 export async function checkAccess(): Promise<void> {
   try {
     const askedAtMs = Date.now();
-    const health = await darkroom.health();
-    learnServerTime(health.time, askedAtMs, Date.now());
-    if (health.status === "misconfigured") {
-      access.set({ kind: "misconfigured", health });
-      return;
-    }
-    const signedIn = health.authMode === "open" || (await isSignedIn());
-    access.set({ kind: signedIn ? "open" : "signed_out", health });
+    // Asked together: the page shows nothing before it knows both.
+    const [health, identity] = await Promise.all([
+      darkroom.health().then((answer) => {
+        learnServerTime(answer.time, askedAtMs, Date.now());
+        return answer;
+      }),
+      darkroom.identity().catch((error: unknown) => {
+        if (isSignedOut(error) || isMisconfigured(error)) return null;
+        throw error;
+      }),
+    ]);
+    if (health.status === "misconfigured") access.set({ kind: "misconfigured", health });
+    else if (identity === null) access.set({ kind: "signed_out", health });
+    else access.set({ kind: "open", health, identity });
   } catch {
-    // An open page stays: the lamp tells that the server is away, and what was shown is still of use.
+    // A page that is open stays so: the lamp says that the server is away, and what is shown is still of use.
     if (access.get().kind !== "open") access.set({ kind: "unreachable" });
-  }
-}
-
-async function isSignedIn(): Promise<boolean> {
-  try {
-    await darkroom.list({ limit: 1 });
-    return true;
-  } catch (error) {
-    if (isSignedOut(error)) return false;
-    throw error;
   }
 }
 
@@ -51,7 +53,7 @@ export async function signIn(token: string): Promise<void> {
   location.reload();
 }
 
-/** Ends the session and leaves nothing of its client in this browser. Rejects when the server could not be told. */
+/** Ends the session and leaves nothing of its client in this browser. Rejects when the server was not reached. */
 export async function signOut(): Promise<void> {
   await darkroom.signOut();
   await forgetPrivate();
@@ -61,12 +63,15 @@ export async function signOut(): Promise<void> {
 
 // Another tab changed the session: what this one shows, and would send, is another client's.
 addEventListener("storage", ({ key }) => {
-  if (key === CLIENT_NAME) location.reload();
+  if (key !== CLIENT_NAME) return;
+  forgetTab();
+  location.reload();
 });
 
 /**
  * Whether the gate is shut after a call that failed for the lack of a session or of a configuration: the server is asked again.
- * When it was mended meanwhile, or cannot be asked, the page stays open, and whoever follows something must go on. Never rejects.
+ * When that was mended meanwhile, or the server cannot be asked, the page stays open, and whoever follows something must go on.
+ * Never rejects.
  */
 export async function isShutOut(error: unknown): Promise<boolean> {
   if (!isSignedOut(error) && !isMisconfigured(error)) return false;

@@ -1,6 +1,6 @@
 import { forgetFiles } from "./file-store.ts";
 
-/** `localStorage` that never throws: a full or forbidden one forgets, and the page works on. */
+/** Reads from `localStorage`, and never throws: where it is full or forbidden, the page works without it. */
 export function readStored(name: string): string | null {
   try {
     return localStorage.getItem(name);
@@ -19,18 +19,51 @@ export function writeStored(name: string, value: string | null): void {
   }
 }
 
-/** Where the draft and its last submission are kept. */
-export const DRAFT_NAME = "darkroom.draft";
-export const SENT_NAME = "darkroom.sent";
-
 /** Whose data this browser holds. */
 export const CLIENT_NAME = "darkroom.client";
+
+/** Where the draft, the one put aside for it, and the last submissions are kept. */
+export const DRAFT_NAME = "darkroom.draft";
+export const ASIDE_NAME = "darkroom.draft-aside";
+export const SENT_NAME = "darkroom.sent";
 
 /** For whom the operator submitted last. */
 export const FOR_CLIENT_NAME = "darkroom.for-client";
 
+/** How the wall is shown, and whether this browser notifies: a person's habits, which outlast a session. */
+export const DENSITY_NAME = "darkroom.density";
+export const NOTIFY_NAME = "darkroom.notify";
+
+/** What this tab keeps for itself over a reload. A tab that a browser restores for another client finds nothing. */
+export function readTab(name: string): string | null {
+  try {
+    const isSameClient = sessionStorage.getItem(CLIENT_NAME) === (readStored(CLIENT_NAME) ?? "");
+    return isSameClient ? sessionStorage.getItem(name) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** `null` removes. */
+export function writeTab(name: string, value: string | null): void {
+  try {
+    sessionStorage.setItem(CLIENT_NAME, readStored(CLIENT_NAME) ?? "");
+    if (value === null) sessionStorage.removeItem(name);
+    else sessionStorage.setItem(name, value);
+  } catch {
+    // As above: the draft then lasts as long as the page.
+  }
+}
+
+/** Removes from this tab what its client wrote. */
+export function forgetTab(): void {
+  writeTab(DRAFT_NAME, null);
+  writeTab(ASIDE_NAME, null);
+}
+
 /** Removes from this browser what its client wrote and chose. Never rejects. */
 export async function forgetPrivate(): Promise<void> {
+  forgetTab();
   writeStored(DRAFT_NAME, null);
   writeStored(SENT_NAME, null);
   writeStored(FOR_CLIENT_NAME, null);

@@ -1,4 +1,4 @@
-import { type DraftImage, imageIdentity } from "../state/draft.ts";
+import { DraftImage, imageIdentity } from "../state/draft.ts";
 import { imageProblem } from "../state/draft-check.ts";
 import { changeDraft, draft } from "./draft-store.ts";
 import { keepFile } from "./file-store.ts";
@@ -25,12 +25,12 @@ export async function takeFiles(files: readonly File[], max: number): Promise<vo
   take(images, problems, max);
 }
 
-/** Takes images as references of the draft, and says so when there are more than fit. */
-export function takeImages(images: readonly DraftImage[], max: number): void {
-  take(images, [], max);
+/** Takes images as references of the draft, and says so when there are more than fit. False then. */
+export function takeImages(images: readonly DraftImage[], max: number): boolean {
+  return take(images, [], max);
 }
 
-function take(images: readonly DraftImage[], problems: readonly string[], max: number): void {
+function take(images: readonly DraftImage[], problems: readonly string[], max: number): boolean {
   const kept = images.length === 0 ? [] : changeDraft({ type: "add_images", images, max }).images.map(imageIdentity);
   const all = images.every((image) => kept.includes(imageIdentity(image)));
   const tooMany = `At most ${max} reference ${max === 1 ? "image fits" : "images fit"}; the others were left out.`;
@@ -38,6 +38,7 @@ function take(images: readonly DraftImage[], problems: readonly string[], max: n
   // Without reference images there is no field to say it beside.
   if (draft.get().workflow === "image-from-reference") leftOut.set(said);
   else for (const problem of said) notify("failed", problem);
+  return said.length === 0;
 }
 
 /** Every browser that the page runs in draws these; the other kinds that upstream takes are not known by all. */
@@ -57,6 +58,17 @@ async function decodingProblem(file: File): Promise<string | null> {
 /** Files among what was pasted or dropped; empty for text. */
 export function filesOf(transfer: DataTransfer | null): File[] {
   return [...(transfer?.files ?? [])].filter((file) => file.type.startsWith("image/"));
+}
+
+/** The kind of data by which a dragged print of the page is known, among all that can be dragged to it. */
+export const PRINT_DATA = "application/x-darkroom-print";
+
+/** The print of this page that is dragged; null for anything else. */
+export function printOf(transfer: DataTransfer | null): DraftImage | null {
+  const text = transfer?.getData(PRINT_DATA) ?? "";
+  if (text === "") return null;
+  const parsed = DraftImage.safeParse(JSON.parse(text));
+  return parsed.success && parsed.data.kind === "stored" ? parsed.data : null;
 }
 
 /** The first http(s) address of an image or link dragged here from another page; null when there is none. */

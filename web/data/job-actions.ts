@@ -1,30 +1,34 @@
 import type { Job } from "../../schemas/job.ts";
-import { draftFromJob } from "../state/draft.ts";
+import { type DraftImage, draftFromJob, type PrintFacts, printAsInput } from "../state/draft.ts";
 import { failureWords } from "../state/failure-words.ts";
+import { chosenModel } from "../state/model-words.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
-import { changeDraft } from "./draft-store.ts";
+import { changeDraft, draft } from "./draft-store.ts";
 import { readFile } from "./file-store.ts";
+import { takeImages } from "./incoming-images.ts";
+import { limits } from "./limits.ts";
 import { forgetJob, jobList, learnJob } from "./live-jobs.ts";
 import { notify } from "./notices.ts";
 import { chooseClient, isOperator } from "./operator.ts";
+import { submitDraft } from "./submissions.ts";
 
-/** Calls a job off. Null when it could not be done; the person is told why. */
+/** Cancels a job. Null when that failed; the person is notified why. */
 export function cancelJob(id: string): Promise<Job | null> {
   return acted(id, () => darkroom.cancel(id), "Canceled");
 }
 
-/** Sends a failed or canceled job back into the queue. Null when it could not be done; the person is told why. */
+/** Sends a failed or canceled job back into the queue. Null when that failed; the person is notified why. */
 export function retryJob(id: string): Promise<Job | null> {
   return acted(id, () => darkroom.retry(id), "In line again");
 }
 
-/** Deletes the job and its images. False when it could not be done; the person is told why. */
+/** Deletes the job and its images. False when that failed; the person is notified why. */
 export async function deleteJob(id: string): Promise<boolean> {
   try {
     await darkroom.remove(id);
   } catch (error) {
-    await tell(error);
+    await notifyFailure(error);
     return false;
   }
   forgetJob(id);
@@ -32,82 +36,84 @@ export async function deleteJob(id: string): Promise<boolean> {
   return true;
 }
 
-/** How long a job's links, once asked for again, are left alone: an image that cannot be had must not be asked for in a loop. */
-const RENEW_PAUSE_MS = 30_000;
-const renewedAtMs = new Map<string, number>();
+/**
+ * Puts a job's request into the form, in place of the draft there, which is put aside. False when the job could not be read;
+ * the person is notified why.
+ */
+export async function composeAgain(id: string): Promise<boolean> {
+  const again = await draftOf(id);
+  if (again === null) return false;
+  // The operator is asked for whom, where the job's client is not known: another may have been chosen before.
+  if (isOperator()) chooseClient(clientOf(id) ?? "");
+  changeDraft({ type: "replace", draft: again });
+  return true;
+}
 
-/** Fetches a job again for fresh image links. */
-export async function renewLinks(id: string): Promise<void> {
-  const nowMs = Date.now();
-  for (const [other, atMs] of renewedAtMs) if (nowMs - atMs >= RENEW_PAUSE_MS) renewedAtMs.delete(other);
-  if (renewedAtMs.has(id)) return;
-  renewedAtMs.set(id, nowMs);
-  try {
-    learnJob(await darkroom.get(id));
-  } catch {
-    // The print stays blank; the job's own page says what is the matter.
+/**
+ * Submits what a job asked for once more, as a new job with a seed of its own; the draft in the form stays. The person is
+ * notified of the outcome.
+ */
+export async function submitAgain(id: string): Promise<void> {
+  const again = await draftOf(id);
+  if (again === null) return;
+  const model = chosenModel(again.workflow, again.model, limits.get()?.models ?? []);
+  const client = isOperator() ? clientOf(id) : null;
+  if (model === null || (isOperator() && client === null)) {
+    notify("failed", "This job cannot be repeated from here yet. Open it and choose “Again with changes”.");
+    return;
   }
+  try {
+    await submitDraft({ ...again, seed: "" }, model, client);
+    notify("done", "In line: the same once more, with a new seed");
+  } catch (error) {
+    await notifyFailure(error);
+  }
+}
+
+/** Adds a finished image to the draft as a reference. */
+export function addAsReference(job: { readonly id: string; readonly prompt: string }, image: PrintFacts): void {
+  const input = printAsInput(job, image);
+  const model = chosenModel("image-from-reference", draft.get().model, limits.get()?.models ?? []);
+  if (takeImages([input], model?.images.max ?? 1)) notify("done", "Added to the references");
+}
+
+/** A draft that asks for what a job asked for; null when the job could not be read, of which the person is notified. */
+async function draftOf(id: string) {
+  try {
+    const again = draftFromJob(await darkroom.get(id));
+    return { ...again, images: await Promise.all(again.images.map(withOwnFile)) };
+  } catch (error) {
+    await notifyFailure(error);
+    return null;
+  }
+}
+
+/** An upload that this browser still has is known by the name that its file had. */
+async function withOwnFile(image: DraftImage): Promise<DraftImage> {
+  if (image.kind !== "file") return image;
+  const file = await readFile(image.key);
+  return file === null ? image : { ...image, name: file.name };
+}
+
+function clientOf(id: string): string | null {
+  return jobList.get().jobs.get(id)?.client ?? null;
 }
 
 async function acted(id: string, act: () => Promise<Job>, done: string): Promise<Job | null> {
   try {
     const job = await act();
     learnJob(job);
-    // An answer that comes after news of what followed tells nobody anything any more.
+    // An answer that comes after a later change of the job says nothing that still holds.
     if (jobList.get().jobs.get(id)?.seq === job.seq) notify("done", done);
     return job;
   } catch (error) {
-    await tell(error);
+    await notifyFailure(error);
     return null;
   }
 }
 
-async function tell(error: unknown): Promise<void> {
+async function notifyFailure(error: unknown): Promise<void> {
   if (await isShutOut(error)) return;
   const { title, detail } = failureWords(error);
   notify("failed", `${title}. ${detail}`);
-}
-
-/** Puts a job's request into the form; says which reference images this browser no longer has. */
-export async function composeAgain(job: Job): Promise<void> {
-  const draft = draftFromJob(job);
-  const found = await Promise.all(
-    draft.images.map(async (image) => {
-      if (image.kind === "url") return image;
-      const file = await readFile(image.key);
-      return file === null ? null : { ...image, name: file.name };
-    }),
-  );
-  const images = found.filter((image) => image !== null);
-  // Where it is not known whose job it is, the form asks: whoever was chosen before may be another.
-  if (isOperator.get()) chooseClient(jobList.get().jobs.get(job.id)?.client ?? "");
-  changeDraft({ type: "replace", draft: { ...draft, images } });
-  const lost = draft.images.length - images.length;
-  if (lost > 0)
-    notify(
-      "failed",
-      `${lost === 1 ? "A reference image is" : `${lost} reference images are`} not in this browser: add again.`,
-    );
-}
-
-/** Long enough for any browser to have begun saving; after it the bytes are let go. */
-const KEEP_MS = 60_000;
-
-/**
- * Saves an image under a name of our own. The link alone would be saved under the server's name, which cannot know the prompt's
- * words. Never rejects: the person is told.
- */
-export async function saveImage(url: string, fileName: string): Promise<void> {
-  try {
-    const response = await fetch(url);
-    if (!response.ok) throw new Error(`answered ${response.status}`);
-    const objectUrl = URL.createObjectURL(await response.blob());
-    const link = document.createElement("a");
-    link.href = objectUrl;
-    link.download = fileName;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(objectUrl), KEEP_MS);
-  } catch {
-    notify("failed", "The image could not be fetched. Load the page again and try once more.");
-  }
 }

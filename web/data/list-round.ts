@@ -1,5 +1,6 @@
 import { DarkroomProblem } from "../../client/errors.ts";
-import { type Filter, type Listed, missingFrom, reaches, STATUSES_OF } from "../state/job-list.ts";
+import { EVERYTHING, STATUSES_OF } from "../state/filter.ts";
+import { type Listed, missingFrom, reaches } from "../state/job-list.ts";
 import type { ListedJob } from "../state/listed-job.ts";
 import { darkroom } from "./darkroom.ts";
 import { forgetJob, jobList, learnJob, learnJobs, loadAnew, PAGE_JOBS } from "./live-jobs.ts";
@@ -12,8 +13,6 @@ const SWEEP_PAGE_JOBS = 100;
 
 /** Jobs looked up one by one in a round; the next round goes on with the rest. */
 const LOOKUPS = 8;
-
-const EVERYTHING: Filter = { show: "all", workflow: null };
 
 /** One way down the list, a page a round. */
 interface Sweep {

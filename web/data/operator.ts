@@ -1,14 +1,19 @@
-import { OPERATOR_NAME } from "../../schemas/limits.ts";
-import { CLIENT_NAME, FOR_CLIENT_NAME, readStored, writeStored } from "./browser-storage.ts";
+import { access, useIdentity } from "./access.ts";
+import { FOR_CLIENT_NAME, readStored, writeStored } from "./browser-storage.ts";
 import { createStore, useStore } from "./store.ts";
 
-/**
- * Whether this browser is signed in as the operator, who sees everyone's jobs and submits for a client of his choice. At first
- * what the last sign-in was told; the feed, which the operator has none of, decides.
- */
-export const isOperator = createStore(readStored(CLIENT_NAME) === OPERATOR_NAME);
+/** Whether the operator uses the page, who sees everyone's jobs and submits for a client of his choice. */
+export function isOperator(): boolean {
+  const gate = access.get();
+  return gate.kind === "open" && gate.identity.role === "operator";
+}
 
-/** For whom the operator submits; empty before he said. */
+/** The same for views. */
+export function useIsOperator(): boolean {
+  return useIdentity()?.role === "operator";
+}
+
+/** For whom the operator submits; empty before he chose. */
 const forClient = createStore(readStored(FOR_CLIENT_NAME) ?? "");
 
 /** Chooses for whom the operator submits, and keeps it for the next visit. */
@@ -17,8 +22,8 @@ export function chooseClient(client: string): void {
   writeStored(FOR_CLIENT_NAME, client);
 }
 
-/** For whom a job is to be made, as the operator typed it; null for a client, who submits for itself. */
+/** For whom a job is to be made: the operator's choice, empty for none; null for a client, who submits for itself. */
 export function useForClient(): string | null {
   const client = useStore(forClient);
-  return useStore(isOperator) ? client : null;
+  return useIsOperator() ? client : null;
 }

@@ -4,6 +4,7 @@ import type { Job } from "../../schemas/job.ts";
 import type { ModelInfo } from "../../schemas/limits.ts";
 import type { Draft, DraftImage } from "../state/draft.ts";
 import { type RequestFields, requestFields } from "../state/draft-request.ts";
+import { MissingReference } from "../state/failure-words.ts";
 import { mayForgetKey, parseSent, type Sent, submissionFor, withSent } from "../state/submission-key.ts";
 import { readStored, SENT_NAME, writeStored } from "./browser-storage.ts";
 import { darkroom } from "./darkroom.ts";
@@ -35,7 +36,7 @@ export function useIsSending(draft: Draft, model: ModelInfo, client: string | nu
 
 /**
  * Sends a draft: one job however often it is pressed. `client`: for whom, where the operator submits. Rejects with the client
- * library's error, or a `TypeError` for a lost file.
+ * library's error, or `MissingReference`.
  */
 export function submitDraft(draft: Draft, model: ModelInfo, client: string | null): Promise<Job> {
   const submission = submissionOf(draft, model, client);
@@ -83,10 +84,26 @@ async function submitReferences(
 }
 
 async function sourceOf(image: DraftImage): Promise<ReferenceImage> {
-  if (image.kind === "url") return image.url.trim();
-  const file = await readFile(image.key);
-  if (file === null) throw new TypeError(`${image.name} is no longer in this browser: add it again`);
-  return file;
+  switch (image.kind) {
+    case "url":
+      return image.url.trim();
+    case "stored":
+      return fetchStored(image);
+    case "file": {
+      const file = await readFile(image.key);
+      if (file === null) throw new MissingReference(`${image.name} is no longer in this browser: add it again.`);
+      return file;
+    }
+  }
+}
+
+async function fetchStored({ path, name, contentType }: Extract<DraftImage, { kind: "stored" }>): Promise<File> {
+  const response = await fetch(path);
+  if (response.status === 404 || response.status === 410) {
+    throw new MissingReference(`“${name.slice(0, 40)}” was deleted with its job: remove it from the references.`);
+  }
+  if (!response.ok) throw new MissingReference(`“${name.slice(0, 40)}” could not be fetched. Try again.`);
+  return new File([await response.blob()], "reference", { type: contentType });
 }
 
 function readSent(): Sent[] {

@@ -1,13 +1,12 @@
 import type { ConnectionState } from "../../client/follow.ts";
 
-/** What the lamp in the header says of how news arrives. */
+/** What the lamp in the header says of how changes arrive. */
 export interface ConnectionWords {
   readonly label: string;
   readonly explanation: string;
 }
 
-/** `everyones`: the operator is shown the jobs of all clients, of which there is no one feed. */
-export function connectionWords(state: ConnectionState, everyones: boolean): ConnectionWords {
+export function connectionWords(state: ConnectionState): ConnectionWords {
   switch (state) {
     case "live":
       return { label: "Live", explanation: "Changes appear as they happen." };
@@ -20,13 +19,11 @@ export function connectionWords(state: ConnectionState, everyones: boolean): Con
       };
     case "polling":
       return {
-        label: "Polling",
-        explanation: everyones
-          ? "Everyone's jobs have no live feed, so changes appear some seconds late."
-          : "No live feed gets through, so changes appear some seconds late.",
+        label: "Every 5 s",
+        explanation: "No live feed gets through, so the page asks for changes every 5 s.",
       };
     case "closed":
-      return { label: "Offline", explanation: "Nothing is followed any more. Load the page again." };
+      return { label: "Offline", explanation: "Changes no longer appear. Load the page again." };
   }
 }
 

@@ -71,11 +71,12 @@ export function checkDraft(draft: Draft, model: ModelInfo, submitting: boolean):
 /** What is wrong with an input image; null when it may be sent. */
 export function imageProblem(image: DraftImage): string | null {
   if (image.kind === "url") return urlProblem(image.url);
+  const name = image.kind === "stored" ? "This image" : image.name;
   if (!INPUT_TYPES.includes(image.contentType)) {
-    return `${image.name} is not an image that upstream takes (PNG, JPEG, WebP, GIF, BMP, TIFF).`;
+    return `${name} is not an image that upstream takes (PNG, JPEG, WebP, GIF, BMP, TIFF).`;
   }
   if (image.bytes > MAX_IMAGE_BYTES) {
-    return `${image.name} is ${bytesWords(image.bytes)}; an image may have ${bytesWords(MAX_IMAGE_BYTES)}.`;
+    return `${name} is ${bytesWords(image.bytes)}; an image may have ${bytesWords(MAX_IMAGE_BYTES)}.`;
   }
   return null;
 }

@@ -1,11 +1,18 @@
 import { z } from "zod";
-import type { Job } from "../../schemas/job.ts";
-import { OnUncertain, Priority } from "../../schemas/job.ts";
-import { WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
+import { type Job, OnUncertain, type OutputImage, Priority } from "../../schemas/job.ts";
+import { paths, WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
 
-/** An input image of a draft: an address, or a file kept in this browser under its key. */
+/** An input image of a draft: an address, a file kept in this browser under its key, or an image that a job has, by its path. */
 export const DraftImage = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("url"), url: z.string() }),
+  z.object({
+    kind: z.literal("stored"),
+    /** `/api/jobs/job_…/images/0`: an address of our own that this browser's session opens. */
+    path: z.string(),
+    name: z.string(),
+    contentType: z.string(),
+    bytes: z.number(),
+  }),
   z.object({
     kind: z.literal("file"),
     key: z.string(),
@@ -102,13 +109,36 @@ export function reduceDraft(draft: Draft, action: DraftAction): Draft {
 
 /** Equal for the same picture; a key for lists. */
 export function imageIdentity(image: DraftImage): string {
-  return image.kind === "url" ? image.url : image.key;
+  switch (image.kind) {
+    case "url":
+      return image.url;
+    case "stored":
+      return image.path;
+    case "file":
+      return image.key;
+  }
 }
 
-/**
- * A draft that asks for what a job asked for. Uploads are named by their SHA-256: whoever uses the draft must see which of them
- * this browser still has.
- */
+/** What an input image is called: its file's name, or its address. */
+export function imageName(image: DraftImage): string {
+  return image.kind === "url" ? image.url : image.name;
+}
+
+/** A draft that nobody has written anything into: it may be replaced without a way back. */
+export function isUntouched({ prompt, negativePrompt, images }: Draft): boolean {
+  return prompt.trim() === "" && negativePrompt.trim() === "" && images.length === 0;
+}
+
+/** A job's finished image as an input image of a draft. */
+export function printAsInput(job: { readonly id: string; readonly prompt: string }, image: PrintFacts): DraftImage {
+  const { index, contentType, bytes } = image;
+  const name = job.prompt.trim().replace(/\s+/g, " ");
+  return { kind: "stored", path: paths.jobImage(job.id, index), name, contentType, bytes };
+}
+
+export type PrintFacts = Pick<OutputImage, "index" | "contentType" | "bytes">;
+
+/** A draft that asks for what a job asked for. An upload of the job is named by its path, and so works from any device. */
 export function draftFromJob(job: Pick<Job, "workflow" | "model" | "request">): Draft {
   const { request } = job;
   return {

@@ -12,6 +12,9 @@ export interface FailureWords {
   readonly requestId: string | null;
 }
 
+/** A reference image of a draft that cannot be had any more, in a sentence for the person who sends it. */
+export class MissingReference extends Error {}
+
 /** Words for what a call of the client rejected with. */
 export function failureWords(error: unknown): FailureWords {
   if (error instanceof DarkroomProblem) {
@@ -29,6 +32,9 @@ export function failureWords(error: unknown): FailureWords {
   }
   if (error instanceof DarkroomUnexpectedAnswer) {
     return { title: "An answer that makes no sense", detail: error.message, fields: [], requestId: null };
+  }
+  if (error instanceof MissingReference) {
+    return { title: "A reference image is missing", detail: error.message, fields: [], requestId: null };
   }
   return { title: "Something went wrong here", detail: String(error), fields: [], requestId: null };
 }

@@ -1,48 +1,24 @@
 import { describe, expect, it } from "vitest";
 import { NO_REASON } from "../../schemas/job.ts";
-import {
-  clientsOf,
-  EMPTY_LIST,
-  type Filter,
-  type JobListState,
-  listingOf,
-  missingFrom,
-  reduceJobList,
-} from "./job-list.ts";
+import { EVERYTHING, type Filter } from "./filter.ts";
+import { EMPTY_LIST, type JobListState, listingOf, missingFrom, reduceJobList } from "./job-list.ts";
+import { LISTED } from "./listed-job.fixture.ts";
 import type { ListedJob } from "./listed-job.ts";
 
-const ALL: Filter = { show: "all", workflow: null };
-const READY: Filter = { show: "ready", workflow: null };
+const ALL = EVERYTHING;
+const READY: Filter = { ...EVERYTHING, show: "ready" };
 
 /** Jobs are numbered by age: the higher the newer. */
 function listed(number: number, change: Partial<ListedJob> = {}): ListedJob {
   const at = new Date(Date.UTC(2026, 10, 23, 12, 0, number)).toISOString();
   const id = `job_${String(number).padStart(21, "0")}`;
   return {
+    ...LISTED,
     id,
-    client: "studio",
-    workflow: "image-from-text",
-    model: "m",
-    status: "succeeded",
-    done: true,
-    seq: 1,
     createdAt: at,
     updatedAt: at,
-    startedAt: null,
-    finishedAt: null,
     deadlineAt: at,
-    expiresAt: null,
-    queue: null,
-    phase: null,
-    output: null,
-    error: null,
-    links: { self: "", events: "", cancel: "", retry: "", page: "" },
     prompt: `prompt ${number}`,
-    size: null,
-    n: 1,
-    attempts: 0,
-    retryAt: null,
-    metadata: {},
     ...change,
   };
 }
@@ -71,6 +47,17 @@ function page(
 function numbers(state: JobListState, filter: Filter): number[] {
   return listingOf(state, filter).jobs.map(({ id }) => Number(id.slice(4)));
 }
+
+it("shows what the server found in the part of a prompt that only the server knows", () => {
+  const search: Filter = { ...EVERYTHING, q: "lighthouse" };
+  const long = listed(5, { prompt: "the first 200 characters" });
+  let state = page(EMPTY_LIST, ALL, [listed(9), long, listed(1)], null);
+  expect(numbers(state, search)).toEqual([]);
+  state = page(state, search, [long], null);
+  expect(numbers(state, search)).toEqual([5]);
+  state = reduceJobList(state, { type: "seen", jobs: [listed(10, { prompt: "A Lighthouse" })] });
+  expect(numbers(state, search)).toEqual([10, 5]);
+});
 
 describe("missingFrom", () => {
   const known = [listed(9), listed(8), listed(5), listed(2)];
@@ -111,7 +98,6 @@ describe("the list of jobs", () => {
     let state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(1), listed(2, { client: "atelier" })] });
     state = reduceJobList(state, { type: "seen", jobs: [listed(1, { seq: 2, client: null })] });
     expect(listingOf(state, ALL).jobs.at(-1)).toMatchObject({ seq: 2, client: "studio" });
-    expect(clientsOf(state)).toEqual(["atelier", "studio"]);
   });
 
   it("does not bring a deleted job back when a late page still has it", () => {
@@ -171,9 +157,9 @@ describe("the list of jobs", () => {
 
   it("moves a job out of a filter when its status no longer fits", () => {
     const running = listed(4, { status: "running", done: false });
-    let state = page(EMPTY_LIST, { show: "active", workflow: null }, [running], null);
+    let state = page(EMPTY_LIST, { ...EVERYTHING, show: "active" }, [running], null);
     state = reduceJobList(state, { type: "seen", jobs: [listed(4, { seq: 2 })] });
-    expect(numbers(state, { show: "active", workflow: null })).toEqual([]);
+    expect(numbers(state, { ...EVERYTHING, show: "active" })).toEqual([]);
     expect(numbers(state, ALL)).toEqual([4]);
   });
 

@@ -1,24 +1,6 @@
-import type { JobStatus } from "../../schemas/job.ts";
-import type { Workflow } from "../../schemas/paths.ts";
-import { WORKFLOWS } from "../../schemas/paths.ts";
+import { type Filter, filterKey, matcherOf } from "./filter.ts";
 import type { ListedJob } from "./listed-job.ts";
 import { dayWords } from "./time-words.ts";
-
-/** Which jobs are shown. */
-export type Show = "all" | "active" | "ready" | "failed";
-
-export interface Filter {
-  readonly show: Show;
-  readonly workflow: Workflow | null;
-}
-
-/** The statuses of a choice; null for all of them. */
-export const STATUSES_OF: Readonly<Record<Show, readonly JobStatus[] | null>> = {
-  all: null,
-  active: ["queued", "running", "retrying"],
-  ready: ["succeeded"],
-  failed: ["failed", "canceled"],
-};
 
 /** How far one filter's pages were fetched. */
 interface Depth {
@@ -26,6 +8,8 @@ interface Depth {
   readonly oldest: { readonly createdAt: string; readonly id: string } | null;
   readonly nextCursor: string | null;
   readonly ended: boolean;
+  /** What its pages held: the server searches whole prompts, of which only the start is known here. */
+  readonly found: ReadonlySet<string>;
 }
 
 /** All jobs that the page knows, from pages, the feed and single jobs; and how far each filter reaches without a gap. */
@@ -58,10 +42,6 @@ const MAX_GONE = 1_000;
 
 export const EMPTY_LIST: JobListState = { jobs: new Map(), gone: new Set(), depths: {} };
 
-export function filterKey(filter: Filter): string {
-  return `${filter.show}/${filter.workflow ?? "any"}`;
-}
-
 /** Pure. Whatever order news comes in, the highest `seq` of a job wins. */
 export function reduceJobList(state: JobListState, action: JobListAction): JobListState {
   switch (action.type) {
@@ -76,12 +56,17 @@ export function reduceJobList(state: JobListState, action: JobListAction): JobLi
       const key = filterKey(action.filter);
       const known = state.depths[key];
       const isBeside = action.part === "next" && known?.nextCursor !== action.cursor;
-      if (isBeside || (action.part === "first" && known !== undefined)) return withJobs(state, action.jobs);
+      const found = new Set([...(known?.found ?? []), ...action.jobs.map(({ id }) => id)]);
+      if (isBeside || (action.part === "first" && known !== undefined)) {
+        const depths = known === undefined ? state.depths : { ...state.depths, [key]: { ...known, found } };
+        return { ...withJobs(state, action.jobs), depths };
+      }
       const last = action.jobs.at(-1);
       const depth: Depth = {
         oldest: last === undefined ? (known?.oldest ?? null) : { createdAt: last.createdAt, id: last.id },
         nextCursor: action.nextCursor,
         ended: action.nextCursor === null,
+        found,
       };
       const taken = withJobs(state, action.jobs);
       if (action.part !== "anew" || last === undefined) return { ...taken, depths: { ...state.depths, [key]: depth } };
@@ -115,11 +100,6 @@ function merge(known: ListedJob | undefined, told: ListedJob): ListedJob {
   return job.seq === known.seq && job.queue === null && known.queue !== null ? { ...job, queue: known.queue } : job;
 }
 
-/** The clients of the known jobs, by name. */
-export function clientsOf({ jobs }: JobListState): string[] {
-  return [...new Set([...jobs.values()].flatMap(({ client }) => (client === null ? [] : [client])))].sort();
-}
-
 /** Newest first: by time of creation, then by id, as the API lists them. */
 export function newestFirst(a: Pick<ListedJob, "createdAt" | "id">, b: Pick<ListedJob, "createdAt" | "id">): number {
   if (a.createdAt !== b.createdAt) return a.createdAt < b.createdAt ? 1 : -1;
@@ -145,12 +125,6 @@ export function missingFrom(listed: Listed, known: readonly ListedJob[]): Listed
   return known.filter((job) => !ids.has(job.id) && reaches(listed, job));
 }
 
-export function matches(job: Pick<ListedJob, "status" | "workflow">, filter: Filter): boolean {
-  const statuses = STATUSES_OF[filter.show];
-  if (statuses !== null && !statuses.includes(job.status)) return false;
-  return filter.workflow === null || job.workflow === filter.workflow;
-}
-
 export interface Listing {
   readonly jobs: readonly ListedJob[];
   /** Give it to the API for what follows; null when nothing does, or the first page is still to come. */
@@ -163,9 +137,11 @@ export interface Listing {
 /** What a filter shows: every known match, newest first, down to where its own pages end; beyond that there may be gaps. */
 export function listingOf(state: JobListState, filter: Filter): Listing {
   const depth = state.depths[filterKey(filter)];
+  const matches = matcherOf(filter);
+  const matchesButWords = matcherOf({ ...filter, q: "" });
   const found: ListedJob[] = [];
   for (const job of state.jobs.values()) {
-    if (!matches(job, filter)) continue;
+    if (!matches(job) && !(depth?.found.has(job.id) && matchesButWords(job))) continue;
     const within = depth === undefined || depth.ended || depth.oldest === null || newestFirst(job, depth.oldest) <= 0;
     if (within) found.push(job);
   }
@@ -192,27 +168,4 @@ export function groupByDay(jobs: readonly ListedJob[], nowMs: number): DayGroup[
     else groups.push({ day, jobs: [job] });
   }
   return groups;
-}
-
-/** The filter in an address's query, like `show=failed&workflow=image-from-text`; what it does not know means all. */
-export function filterFromSearch(search: string): Filter {
-  const query = new URLSearchParams(search);
-  const show = query.get("show");
-  const workflow = query.get("workflow");
-  return {
-    show: isShow(show) ? show : "all",
-    workflow: WORKFLOWS.find((known) => known === workflow) ?? null,
-  };
-}
-
-/** The query of a filter with its question mark; empty for all jobs. */
-export function searchFromFilter(filter: Filter): string {
-  const query = new URLSearchParams();
-  if (filter.show !== "all") query.set("show", filter.show);
-  if (filter.workflow !== null) query.set("workflow", filter.workflow);
-  return query.size === 0 ? "" : `?${query}`;
-}
-
-function isShow(text: string | null): text is Show {
-  return text !== null && Object.hasOwn(STATUSES_OF, text);
 }

@@ -1,33 +1,14 @@
 import { describe, expect, it } from "vitest";
 import type { LaneReport, ModelInfo, Quota } from "../../schemas/limits.ts";
-import { imageFileName } from "./file-name.ts";
-import { filterFromSearch, searchFromFilter } from "./job-list.ts";
+import { EVERYTHING, type Filter, filterFromSearch, matcherOf, searchFromFilter } from "./filter.ts";
 import { laneMood, lanesByNeed, paceWords } from "./lane-words.ts";
+import { LISTED } from "./listed-job.fixture.ts";
 import { shapeOf, sidesOfJob } from "./listed-job.ts";
 import { chosenModel, laneOutlook, quotaWords } from "./model-words.ts";
 import { FIT, fitScale, sheetColumns, stepScale } from "./print-look.ts";
 import { FALLBACK_DURATION_MS, typicalDurationMs } from "./progress.ts";
 import { asSentence, capitalised, withLocalTimes } from "./sentence.ts";
 import { ratioLabel, sizeChoices, sizeProblem } from "./sizes.ts";
-
-describe("imageFileName", () => {
-  const image = { index: 1, contentType: "image/png" };
-  it("is the prompt's words, the job and which of several", () => {
-    expect(
-      imageFileName({ id: "job_V1StGXR8_Z5jdHi6B-myT", prompt: "A red bicycle, in the rain!", count: 2 }, image),
-    ).toBe("a-red-bicycle-in-the-rain-B-myT-2.png");
-  });
-  it("keeps letters of any script and nothing that a file system dislikes", () => {
-    expect(
-      imageFileName({ id: "job_000000000000000000001", prompt: "雨の中の自転車 / ../..\\?", count: 1 }, image),
-    ).toBe("雨の中の自転車-00001.png");
-  });
-  it("has a name when the prompt has no letters, and stops a long one at a word", () => {
-    expect(imageFileName({ id: "job_000000000000000000001", prompt: "…!", count: 1 }, image)).toBe("image-00001.png");
-    const long = imageFileName({ id: "job_000000000000000000001", prompt: "word ".repeat(40), count: 1 }, image);
-    expect(long).toBe(`${Array(9).fill("word").join("-")}-00001.png`);
-  });
-});
 
 describe("quotas and lanes", () => {
   it.each<[Quota, string]>([
@@ -184,11 +165,35 @@ describe("typicalDurationMs", () => {
 });
 
 describe("the filter in the address", () => {
-  it.each(["", "?show=failed", "?show=ready&workflow=image-from-reference"])("%j comes back as it was", (search) => {
+  it.each([
+    "",
+    "?show=canceled",
+    "?show=ready&workflow=image-from-reference",
+    "?model=qwen-image-max&q=%E9%9B%A8+red&until=2026-11-23&metadata=campaign%3Dautumn%3D1",
+  ])("%j comes back as it was", (search) => {
     expect(searchFromFilter(filterFromSearch(search))).toBe(search);
   });
-  it.each(["?show=toString", "?show=x&workflow=y"])("%j means all", (search) => {
-    expect(filterFromSearch(search)).toEqual({ show: "all", workflow: null });
+  it.each(["?show=toString", "?show=x&workflow=y", "?until=soon&metadata=x"])("%j means all", (search) => {
+    expect(filterFromSearch(search)).toEqual(EVERYTHING);
+  });
+});
+
+describe("what a filter shows", () => {
+  const job = { ...LISTED, prompt: "Café au lait, 雨", metadata: { take: 2 }, createdAt: "2026-11-23T12:00:00.000Z" };
+  it.each<[Partial<Filter>, boolean]>([
+    [{}, true],
+    [{ show: "ready" }, true],
+    [{ show: "failed" }, false],
+    [{ q: "LAIT cafe" }, true],
+    [{ q: "雨" }, true],
+    [{ q: "tea" }, false],
+    [{ model: "another" }, false],
+    [{ metadata: { key: "take", value: "2" } }, true],
+    [{ metadata: { key: "take", value: "3" } }, false],
+    [{ until: "2026-11-22" }, false],
+    [{ until: "2026-11-24" }, true],
+  ])("%j: %j", (narrowed, shown) => {
+    expect(matcherOf({ ...EVERYTHING, ...narrowed })(job)).toBe(shown);
   });
 });
 

@@ -1,5 +1,5 @@
 import { MAX_INPUT_IMAGES } from "../../schemas/submit.ts";
-import { useArrival } from "../components/arrival.ts";
+import { useArrival } from "../components/focus.ts";
 import { LoadFailure } from "../components/load-failure.tsx";
 import { draft as draftStore } from "../data/draft-store.ts";
 import { refreshLimits, useLimits, useLimitsFailure } from "../data/limits.ts";
@@ -21,14 +21,14 @@ export function Home() {
   // Before the model's own limit is known, as many as any takes: the form tells when they are too many for it.
   const max = reference?.images.max ?? MAX_INPUT_IMAGES;
 
-  const { getRootProps, isDragActive } = useImageIntake(max);
+  const dragged = useImageIntake(max);
 
   return (
-    <div {...getRootProps({ role: undefined, className: styles.home })}>
+    <div className={styles.home}>
       <h1 className="unseen" tabIndex={-1} ref={heading}>
         Darkroom
       </h1>
-      <div className={styles.compose}>
+      <div className={styles.compose} data-region data-reference-zone data-wanted={dragged === "print" || undefined}>
         {limits !== null && model !== null ? (
           <Compose limits={limits} model={model} />
         ) : failure !== null ? (
@@ -40,7 +40,7 @@ export function Home() {
         )}
       </div>
       <JobWall />
-      {isDragActive && (
+      {dragged === "images" && (
         <div className={styles.drop} aria-hidden="true">
           Drop to use as a reference
         </div>

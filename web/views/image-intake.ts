@@ -1,58 +1,78 @@
-import { type DragEvent, useEffect } from "react";
-import { type DropzoneRootProps, useDropzone } from "react-dropzone";
-import { addressOf, filesOf, takeFiles, takeImages } from "../data/incoming-images.ts";
+import { useEffect, useEffectEvent, useState } from "react";
+import { addressOf, filesOf, PRINT_DATA, printOf, takeFiles, takeImages } from "../data/incoming-images.ts";
 import { isMeantAsText } from "../state/draft.ts";
 
-/**
- * Takes images that are pasted anywhere, or dropped on the element that gets the root props, as references of the draft: `max` at
- * most. Text that someone brings to a field stays the browser's: pasted beside a picture of itself, or dragged.
- */
-export function useImageIntake(max: number) {
-  useEffect(() => {
-    const onPaste = (event: ClipboardEvent) => {
-      const files = filesOf(event.clipboardData);
-      if (files.length === 0) return;
-      const text = event.clipboardData?.getData("text/plain") ?? "";
-      const names = files.map(({ name }) => name);
-      if (takesText(event.target) && isMeantAsText(text, names)) return;
-      event.preventDefault();
-      void takeFiles(files, max);
-    };
-    document.addEventListener("paste", onPaste);
-    return () => document.removeEventListener("paste", onPaste);
-  }, [max]);
+/** What is dragged over the page: a print of its own, or images from elsewhere. */
+export type Dragged = "print" | "images";
 
-  const { getRootProps, isDragActive } = useDropzone({
-    noClick: true,
-    noKeyboard: true,
-    // Its own takes files only while the focus is inside, and all of them a second time.
-    noPaste: true,
-    onDrop: (files) => void takeFiles(files, max),
+/**
+ * Takes images that are pasted or dropped anywhere on the page as references of the draft: `max` at most. A print of the page
+ * itself is taken only within `[data-reference-zone]`: elsewhere it was merely moved a little. Text that someone brings to a
+ * field stays the browser's: pasted beside a picture of itself, or dragged. Answers what is dragged over the page now.
+ */
+export function useImageIntake(max: number): Dragged | null {
+  const [dragged, setDragged] = useState<Dragged | null>(null);
+
+  const onPaste = useEffectEvent((event: ClipboardEvent) => {
+    const files = filesOf(event.clipboardData);
+    if (files.length === 0) return;
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    const names = files.map(({ name }) => name);
+    if (takesText(event.target) && isMeantAsText(text, names)) return;
+    event.preventDefault();
+    void takeFiles(files, max);
   });
 
-  return {
-    isDragActive,
-    getRootProps: (props: DropzoneRootProps) =>
-      getRootProps({
-        ...props,
-        onDragEnter: leaveText,
-        onDragOver: leaveText,
-        onDragLeave: leaveText,
-        onDrop: (event: DragEvent) => {
-          leaveText(event);
-          const { dataTransfer } = event;
-          const url = dataTransfer.files.length === 0 ? addressOf(dataTransfer) : null;
-          if (url !== null) takeImages([{ kind: "url", url }], max);
-        },
-      }),
-  };
+  const onDrag = useEffectEvent((event: DragEvent) => {
+    const brought = broughtBy(event);
+    if (brought === null) return;
+    // A drop is allowed by preventing what the browser does itself.
+    event.preventDefault();
+    setDragged(brought);
+  });
+
+  const onLeave = useEffectEvent((event: DragEvent) => {
+    // Between two elements of the page there is another one; outside of the window there is none.
+    if (event.relatedTarget === null) setDragged(null);
+  });
+
+  const onDrop = useEffectEvent((event: DragEvent) => {
+    setDragged(null);
+    const { dataTransfer, target } = event;
+    if (broughtBy(event) === null) return;
+    event.preventDefault();
+    const print = printOf(dataTransfer);
+    if (print !== null) {
+      const isInZone = target instanceof Element && target.closest("[data-reference-zone]") !== null;
+      if (isInZone) takeImages([print], max);
+      return;
+    }
+    const files = [...(dataTransfer?.files ?? [])];
+    const url = files.length === 0 ? addressOf(dataTransfer) : null;
+    if (url !== null) takeImages([{ kind: "url", url }], max);
+    else void takeFiles(files, max);
+  });
+
+  useEffect(() => {
+    const leaving = new AbortController();
+    const { signal } = leaving;
+    document.addEventListener("paste", (event) => onPaste(event), { signal });
+    document.addEventListener("dragenter", (event) => onDrag(event), { signal });
+    document.addEventListener("dragover", (event) => onDrag(event), { signal });
+    document.addEventListener("dragleave", (event) => onLeave(event), { signal });
+    document.addEventListener("dragend", () => setDragged(null), { signal });
+    document.addEventListener("drop", (event) => onDrop(event), { signal });
+    return () => leaving.abort();
+  }, []);
+
+  return dragged;
 }
 
-/** The drop zone prevents what the browser does with every drag; one that is stopped it does not see. */
-function leaveText(event: DragEvent): void {
-  const { types } = event.dataTransfer;
-  const bringsImages = types.includes("Files") || types.includes("text/uri-list");
-  if (!bringsImages && takesText(event.target)) event.stopPropagation();
+/** What of a drag the page takes; null for text, and for what it does not know. */
+function broughtBy({ dataTransfer }: DragEvent): Dragged | null {
+  const types = dataTransfer?.types ?? [];
+  if (types.includes(PRINT_DATA)) return "print";
+  return types.includes("Files") || types.includes("text/uri-list") ? "images" : null;
 }
 
 function takesText(target: EventTarget | null): boolean {

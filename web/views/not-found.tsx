@@ -1,5 +1,5 @@
 import { Link } from "wouter";
-import { useArrival } from "../components/arrival.ts";
+import { useArrival } from "../components/focus.ts";
 import styles from "./message.module.css";
 
 export function NotFound() {

@@ -1,20 +1,22 @@
 import { useEffect } from "react";
 import { Route, Switch } from "wouter";
-import { followFeed } from "../data/live-feed.ts";
+import { useLateView } from "../components/late-dialog.ts";
+import { followFeeds } from "../data/live-feed.ts";
 import { Home } from "./home.tsx";
-import { JobView } from "./job/job-view.tsx";
-import { Lanes } from "./lanes/lanes.tsx";
 import { NotFound } from "./not-found.tsx";
 import styles from "./room.module.css";
+import { useTabSign } from "./tab-sign.ts";
 import { TopBar } from "./top-bar.tsx";
+import { ViewerHost } from "./viewer-host.tsx";
 
 /** Everything behind the gate. The live feed runs for as long as one is inside, whatever view is open. */
 export function Room({ withSession }: { readonly withSession: boolean }) {
   useEffect(() => {
     const leaving = new AbortController();
-    void followFeed(leaving.signal);
+    void followFeeds(leaving.signal);
     return () => leaving.abort(new DOMException("the room was left", "AbortError"));
   }, []);
+  useTabSign();
   return (
     <>
       <a href="#content" className={styles.skip}>
@@ -26,15 +28,38 @@ export function Room({ withSession }: { readonly withSession: boolean }) {
           <Route path="/">
             <Home />
           </Route>
-          <Route path="/jobs/:id">{({ id }) => <JobView key={id} id={id} />}</Route>
+          <Route path="/jobs/:id">{({ id }) => <LateJob id={id} />}</Route>
           <Route path="/lanes">
-            <Lanes />
+            <LateLanes />
           </Route>
           <Route>
             <NotFound />
           </Route>
         </Switch>
       </main>
+      <ViewerHost />
     </>
+  );
+}
+
+const loadJob = () => import("./job/job-view.tsx");
+const loadLanes = () => import("./lanes/lanes.tsx");
+
+/** The code of one job's page comes when it is first looked at: the wall needs none of it. */
+function LateJob({ id }: { readonly id: string }) {
+  const JobView = useLateView(loadJob);
+  return JobView === null ? <LateHint /> : <JobView key={id} id={id} />;
+}
+
+function LateLanes() {
+  const Lanes = useLateView(loadLanes);
+  return Lanes === null ? <LateHint /> : <Lanes />;
+}
+
+function LateHint() {
+  return (
+    <p role="status" className="unseen">
+      Loading the view
+    </p>
   );
 }

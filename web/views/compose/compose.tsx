@@ -3,7 +3,15 @@ import type { Limits, ModelInfo } from "../../../schemas/limits.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
 import { Button } from "../../components/button.tsx";
 import { ChoiceGroup } from "../../components/choice-group.tsx";
-import { changeDraft, draft as draftStore } from "../../data/draft-store.ts";
+import { focusField, passFocusOn } from "../../components/focus.ts";
+import { Icon } from "../../components/icon.tsx";
+import {
+  bringBackDraft,
+  changeDraft,
+  draftAside,
+  draft as draftStore,
+  forgetDraftAside,
+} from "../../data/draft-store.ts";
 import { connection } from "../../data/live-feed.ts";
 import { useForClient } from "../../data/operator.ts";
 import { useServerNow } from "../../data/server-clock.ts";
@@ -14,7 +22,6 @@ import { CUT_OFF_OUTLOOK, laneOutlook, settingsWords } from "../../state/model-w
 import { ClientField } from "./client-field.tsx";
 import styles from "./compose.module.css";
 import { CurlBox } from "./curl-box.tsx";
-import { focusField } from "./focus-field.ts";
 import { ModelChoice } from "./model-choice.tsx";
 import { MoreOptions } from "./more-options.tsx";
 import { PromptField } from "./prompt-field.tsx";
@@ -28,7 +35,7 @@ const WORKFLOW_CHOICES: readonly { readonly value: Workflow; readonly label: str
   { value: "image-from-reference", label: "From reference" },
 ];
 
-const NO_CLIENT: Finding = { field: "client", level: "error", message: "Name the client that the image is for." };
+const NO_CLIENT: Finding = { field: "client", level: "error", message: "Choose the client that the image is for." };
 
 interface ComposeProps {
   readonly limits: Limits;
@@ -39,8 +46,7 @@ interface ComposeProps {
 export function Compose({ limits, model }: ComposeProps) {
   const draft = useStore(draftStore);
   const { refused, refuse } = useRefusals();
-  const typed = useForClient();
-  const client = typed?.trim() ?? null;
+  const client = useForClient();
   const { failure, busy, taken, submit } = useSubmission(draft, model, client);
   const check = (submitting: boolean) => [
     ...(submitting && client === "" ? [NO_CLIENT] : []),
@@ -79,7 +85,8 @@ export function Compose({ limits, model }: ComposeProps) {
           value={draft.workflow}
           onChange={(workflow) => changeDraft({ type: "workflow", workflow })}
         />
-        {typed !== null && <ClientField client={typed} findings={findings} />}
+        <PutAside />
+        {client !== null && <ClientField client={client} findings={findings} />}
         <PromptField draft={draft} model={model} findings={findings} />
         {draft.workflow === "image-from-reference" && (
           <ReferenceImages draft={draft} model={model} findings={findings} />
@@ -95,12 +102,44 @@ export function Compose({ limits, model }: ComposeProps) {
         {failure !== null && <Failure failure={failure} />}
         <Button type="submit" look="main" busy={busy}>
           {busy ? "Sending…" : taken ? "In line" : "Develop"}
+          {!busy && !taken && <kbd className={styles.keys}>{SEND_KEYS}</kbd>}
         </Button>
         <Outlook lane={lane} />
       </footer>
     </form>
   );
 }
+
+/** What sends the form from any of its fields; shown on the button. */
+const SEND_KEYS = /mac|iphone|ipad/i.test(navigator.userAgent) ? "⌘ Enter" : "Ctrl+Enter";
+
+/** The draft whose place another has taken, to be brought back. */
+function PutAside() {
+  const aside = useStore(draftAside);
+  if (aside === null) return null;
+  const words = aside.prompt.trim();
+  return (
+    <div className={styles.aside} role="status">
+      <p>
+        Put aside: <bdi>{words === "" ? "a draft without words" : `“${words.slice(0, ASIDE_CHARS)}”`}</bdi>
+      </p>
+      <Button ref={passFocusOn} look="quiet" onClick={bringBackDraft}>
+        Bring back
+      </Button>
+      <Button
+        ref={passFocusOn}
+        look="quiet"
+        onClick={forgetDraftAside}
+        aria-label="Forget the draft that was put aside"
+      >
+        <Icon name="close" />
+      </Button>
+    </div>
+  );
+}
+
+/** As much of a prompt as tells which draft is meant. */
+const ASIDE_CHARS = 60;
 
 /** The presses that were refused before anything was sent; the focus goes to the field that each was refused for. */
 function useRefusals() {

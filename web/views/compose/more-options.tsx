@@ -1,11 +1,11 @@
 import { ChoiceGroup } from "../../components/choice-group.tsx";
 import field from "../../components/field.module.css";
 import { Findings, isInvalid } from "../../components/findings.tsx";
+import { fieldMark } from "../../components/focus.ts";
 import { useFold } from "../../components/fold.ts";
 import { changeDraft } from "../../data/draft-store.ts";
 import { type Draft, FRESH_DRAFT } from "../../state/draft.ts";
 import type { FieldProps } from "./field-props.ts";
-import { fieldMark } from "./focus-field.ts";
 import styles from "./more-options.module.css";
 
 const EXTEND = [

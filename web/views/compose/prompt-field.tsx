@@ -1,9 +1,9 @@
 import field from "../../components/field.module.css";
 import { Findings, isInvalid } from "../../components/findings.tsx";
+import { fieldMark } from "../../components/focus.ts";
 import { changeDraft } from "../../data/draft-store.ts";
 import { CharCount } from "./char-count.tsx";
 import type { FieldProps } from "./field-props.ts";
-import { fieldMark } from "./focus-field.ts";
 import styles from "./prompt-field.module.css";
 
 export function PromptField({ draft, model, findings }: FieldProps) {
@@ -18,6 +18,7 @@ export function PromptField({ draft, model, findings }: FieldProps) {
       </div>
       <textarea
         id="prompt"
+        data-heir
         dir="auto"
         className={styles.prompt}
         value={draft.prompt}

@@ -1,7 +1,8 @@
-import { useEffect, useRef, useState } from "react";
+import { type RefObject, useEffect, useRef, useState } from "react";
 import { Button } from "../../components/button.tsx";
 import field from "../../components/field.module.css";
 import { Findings, isInvalid } from "../../components/findings.tsx";
+import { fieldMark } from "../../components/focus.ts";
 import { Icon } from "../../components/icon.tsx";
 import { changeDraft } from "../../data/draft-store.ts";
 import { forgetLeftOut, leftOut, takeFiles, takeImages } from "../../data/incoming-images.ts";
@@ -9,7 +10,6 @@ import { useStore } from "../../data/store.ts";
 import { imageIdentity } from "../../state/draft.ts";
 import { INPUT_TYPES, urlProblem } from "../../state/draft-check.ts";
 import type { FieldProps } from "./field-props.ts";
-import { fieldMark } from "./focus-field.ts";
 import styles from "./reference-images.module.css";
 import { ReferenceTile } from "./reference-tile.tsx";
 
@@ -19,10 +19,16 @@ export function ReferenceImages({ draft, model, findings }: FieldProps) {
   const refused = useStore(leftOut);
   const { max } = model.images;
   const full = draft.images.length >= max;
+  const tiles = useRef<HTMLFieldSetElement>(null);
+  const focusTile = useTileFocus(tiles);
+  const move = (from: number, to: number) => {
+    changeDraft({ type: "move_image", from, to });
+    focusTile(to, to < from ? "earlier" : "later");
+  };
   const said = [...findings, ...refused.map((text) => ({ field: "images", level: "error", message: text }) as const)];
   useEffect(() => forgetLeftOut, []);
   return (
-    <fieldset className={field.field} {...fieldMark("images")}>
+    <fieldset className={field.field} ref={tiles} {...fieldMark("images")}>
       <legend className={field.label}>
         Reference images <span className={styles.count}>{`${draft.images.length} of ${max}`}</span>
       </legend>
@@ -36,8 +42,10 @@ export function ReferenceImages({ draft, model, findings }: FieldProps) {
               onRemove={() => {
                 forgetLeftOut();
                 changeDraft({ type: "remove_image", index });
+                focusTile(index, "remove");
               }}
-              onEarlier={index === 0 ? null : () => changeDraft({ type: "move_image", from: index, to: index - 1 })}
+              onEarlier={index === 0 ? null : () => move(index, index - 1)}
+              onLater={index === draft.images.length - 1 ? null : () => move(index, index + 1)}
             />
           ))}
         </ol>
@@ -59,6 +67,7 @@ export function ReferenceImages({ draft, model, findings }: FieldProps) {
         <>
           <button
             type="button"
+            data-drop
             className={styles.drop}
             onClick={() => input.current?.click()}
             aria-describedby="image-findings"
@@ -76,6 +85,28 @@ export function ReferenceImages({ draft, model, findings }: FieldProps) {
       <Findings id="image-findings" field="images" findings={said} />
     </fieldset>
   );
+}
+
+/**
+ * Keeps the focus with what a press moved, or beside what it removed: once that is drawn, on the same button of the tile at
+ * that place, or on what there is in its place.
+ */
+function useTileFocus(tiles: RefObject<HTMLFieldSetElement | null>) {
+  const [wanted, setWanted] = useState<{ readonly place: number; readonly button: string } | null>(null);
+  useEffect(() => {
+    if (wanted === null) return;
+    const { place, button } = wanted;
+    const inTile = (at: number, name: string) =>
+      tiles.current?.querySelector<HTMLElement>(`[data-tile="${at}"] [data-move="${name}"]`) ?? null;
+    const found = [
+      inTile(place, button),
+      inTile(place, "remove"),
+      inTile(place - 1, "remove"),
+      tiles.current?.querySelector<HTMLElement>("[data-drop]") ?? null,
+    ];
+    found.find((control) => control !== null)?.focus();
+  }, [wanted, tiles]);
+  return (place: number, button: "earlier" | "later" | "remove") => setWanted({ place, button });
 }
 
 function AddressField({ max }: { readonly max: number }) {

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { Icon } from "../../components/icon.tsx";
 import { useKeptFileUrl } from "../../data/file-store.ts";
-import type { DraftImage } from "../../state/draft.ts";
+import { type DraftImage, imageName } from "../../state/draft.ts";
 import { bytesWords } from "../../state/draft-check.ts";
 import styles from "./reference-tile.module.css";
 
@@ -11,38 +11,55 @@ interface ReferenceTileProps {
   readonly onRemove: () => void;
   /** Null for the first. */
   readonly onEarlier: (() => void) | null;
+  /** Null for the last. */
+  readonly onLater: (() => void) | null;
 }
 
 /** An input image, small, with the number that prompts name it by. */
-export function ReferenceTile({ image, index, onRemove, onEarlier }: ReferenceTileProps) {
+export function ReferenceTile({ image, index, onRemove, onEarlier, onLater }: ReferenceTileProps) {
   const preview = usePreview(image);
   const [failedUrl, setFailedUrl] = useState<string | null>(null);
   const shown = preview !== null && preview !== failedUrl;
-  const name = image.kind === "file" ? image.name : image.url;
+  const name = imageName(image);
   return (
-    <li className={styles.tile}>
+    <li className={styles.tile} data-tile={index}>
       <div className={styles.picture}>
         {shown ? (
           <img src={preview} alt={name} referrerPolicy="no-referrer" onError={() => setFailedUrl(preview)} />
         ) : (
           <span className={styles.none}>
             <Icon name="image" />
-            <span>{image.kind === "file" ? "No preview" : "Address"}</span>
+            <span>{image.kind === "url" ? "Address" : "No preview"}</span>
           </span>
         )}
         <span className={styles.number}>{`Image ${index + 1}`}</span>
       </div>
       <p className={styles.name} title={name}>
-        {name}
+        <bdi>{name}</bdi>
       </p>
       <div className={styles.foot}>
-        <span>{image.kind === "file" ? bytesWords(image.bytes) : ""}</span>
+        <span>{image.kind === "url" ? "" : bytesWords(image.bytes)}</span>
         {onEarlier !== null && (
-          <button type="button" onClick={onEarlier} aria-label={`Move image ${index + 1} to the front by one`}>
+          <button
+            type="button"
+            data-move="earlier"
+            onClick={onEarlier}
+            aria-label={`Move image ${index + 1} to the front by one`}
+          >
             <Icon name="back" />
           </button>
         )}
-        <button type="button" onClick={onRemove} aria-label={`Remove image ${index + 1}, ${name}`}>
+        {onLater !== null && (
+          <button
+            type="button"
+            data-move="later"
+            onClick={onLater}
+            aria-label={`Move image ${index + 1} to the back by one`}
+          >
+            <Icon name="forth" />
+          </button>
+        )}
+        <button type="button" data-move="remove" onClick={onRemove} aria-label={`Remove image ${index + 1}, ${name}`}>
           <Icon name="close" />
         </button>
       </div>
@@ -50,10 +67,16 @@ export function ReferenceTile({ image, index, onRemove, onEarlier }: ReferenceTi
   );
 }
 
-/** An address to show the image from; null until it is known, or when this browser has the file no more. */
+/** An address to show the image from; null until it is known, or when this browser no longer has the file. */
 function usePreview(image: DraftImage): string | null {
   const kept = useKeptFileUrl(image.kind === "file" ? image.key : null);
-  if (image.kind === "file") return kept;
-  // The content policy lets no other image in.
-  return image.url.startsWith("https://") ? image.url : null;
+  switch (image.kind) {
+    case "file":
+      return kept;
+    case "stored":
+      return image.path;
+    case "url":
+      // The content policy lets no other image in.
+      return image.url.startsWith("https://") ? image.url : null;
+  }
 }

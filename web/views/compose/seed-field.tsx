@@ -1,10 +1,10 @@
 import { MAX_SEED } from "../../../schemas/submit.ts";
 import field from "../../components/field.module.css";
 import { Findings, isInvalid } from "../../components/findings.tsx";
+import { fieldMark } from "../../components/focus.ts";
 import { Icon } from "../../components/icon.tsx";
 import { changeDraft } from "../../data/draft-store.ts";
 import type { FieldProps } from "./field-props.ts";
-import { fieldMark } from "./focus-field.ts";
 import styles from "./seed-field.module.css";
 
 export function SeedField({ draft, findings }: FieldProps) {

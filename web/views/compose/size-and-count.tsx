@@ -1,7 +1,7 @@
 import { ChoiceGroup } from "../../components/choice-group.tsx";
+import { fieldMark } from "../../components/focus.ts";
 import { changeDraft } from "../../data/draft-store.ts";
 import type { FieldProps } from "./field-props.ts";
-import { fieldMark } from "./focus-field.ts";
 import { SeedField } from "./seed-field.tsx";
 import styles from "./size-and-count.module.css";
 import { SizeChoices } from "./size-choices.tsx";

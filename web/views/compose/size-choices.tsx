@@ -1,10 +1,10 @@
 import field from "../../components/field.module.css";
 import { Findings, isInvalid } from "../../components/findings.tsx";
+import { fieldMark } from "../../components/focus.ts";
 import { changeDraft } from "../../data/draft-store.ts";
 import { sizeChoices } from "../../state/sizes.ts";
 import { CustomSize } from "./custom-size.tsx";
 import type { FieldProps } from "./field-props.ts";
-import { fieldMark } from "./focus-field.ts";
 import styles from "./size-choices.module.css";
 
 /** Sizes as their shapes; the sides in pixels beneath. */

@@ -1,36 +1,57 @@
+import { type ReactNode, useState } from "react";
 import { useLocation } from "wouter";
 import type { Job } from "../../../schemas/job.ts";
-import { paths } from "../../../schemas/paths.ts";
 import { Button } from "../../components/button.tsx";
 import { CancelOrRetry } from "../../components/cancel-or-retry.tsx";
-import { CopyButton } from "../../components/copy-button.tsx";
 import { DownloadLink } from "../../components/download-link.tsx";
-import { Icon } from "../../components/icon.tsx";
-import { composeAgain } from "../../data/job-actions.ts";
-import { imageFileName } from "../../state/file-name.ts";
+import { Icon, type IconName } from "../../components/icon.tsx";
+import { useLateDialog } from "../../components/late-dialog.ts";
+import { saveZip } from "../../data/bulk.ts";
+import { addAsReference, composeAgain, deleteJob, submitAgain } from "../../data/job-actions.ts";
+import { lastWallPlace } from "../../data/wall.ts";
+import { listedFromJob } from "../../state/listed-job.ts";
 import { wantsChanges } from "../../state/standing.ts";
-import { DeleteJob } from "./delete-job.tsx";
+import { focusPrompt } from "../wall/job-card.tsx";
+import { CopyLink } from "./copy-link.tsx";
 import styles from "./job-actions.module.css";
 
 interface JobActionsProps {
   readonly job: Job;
+  /** Which image shows large, from 0. */
+  readonly chosen: number;
   readonly onChange: (job: Job) => void;
 }
 
 /** All that can be done with a job in its present state. */
-export function JobActions({ job, onChange }: JobActionsProps) {
+export function JobActions({ job, chosen, onChange }: JobActionsProps) {
   const [, navigate] = useLocation();
-  const again = async () => {
-    await composeAgain(job);
-    navigate("/");
-    requestAnimationFrame(() => document.getElementById("prompt")?.focus());
+  const images = job.output?.images ?? [];
+  const image = images[chosen] ?? images[0];
+  const which = images.length > 1 ? ` ${images.findIndex(({ index }) => index === image?.index) + 1}` : "";
+  const wall = `/${lastWallPlace().search}`;
+  const change = async () => {
+    if (await composeAgain(job.id)) focusPrompt(navigate);
+  };
+  const refer = async () => {
+    if (image === undefined) return;
+    addAsReference({ id: job.id, prompt: job.request.prompt }, image);
+    focusPrompt(navigate);
   };
   return (
     <div className={styles.actions}>
-      <Downloads job={job} />
+      {image !== undefined && (
+        <DownloadLink jobId={job.id} index={image.index} look="main">
+          <Icon name="download" /> Download{which}
+        </DownloadLink>
+      )}
+      {images.length > 1 && (
+        <Press icon="download" onPress={() => saveZip([listedFromJob(job)])}>
+          All {images.length} as zip
+        </Press>
+      )}
       <CancelOrRetry
         job={job}
-        looks={{ cancel: "plain", retry: wantsChanges(job) ? "plain" : "main" }}
+        looks={{ cancel: "plain", retry: "main" }}
         cancel={
           <>
             <Icon name="close" /> Cancel
@@ -43,30 +64,84 @@ export function JobActions({ job, onChange }: JobActionsProps) {
         }
         onChange={onChange}
       />
-      <Button look={wantsChanges(job) ? "main" : "plain"} onClick={again}>
-        <Icon name="edit" /> Again with changes
-      </Button>
-      <CopyButton
-        icon="link"
-        label="Copy link"
-        text={new URL(paths.jobPage(job.id), location.origin).href}
-        done="Link copied"
-      />
-      <DeleteJob job={job} onDeleted={() => navigate("/", { replace: true })} />
+      {image !== undefined && (
+        <Press icon="image" onPress={refer}>
+          Use{which} as reference
+        </Press>
+      )}
+      <Press icon="edit" main={wantsChanges(job)} onPress={change}>
+        Again with changes
+      </Press>
+      {job.done && !wantsChanges(job) && (
+        <Press icon="repeat" onPress={() => submitAgain(job.id)}>
+          Again
+        </Press>
+      )}
+      <CopyLink job={job} />
+      <DeleteJob job={job} onDeleted={() => navigate(wall, { replace: true })} />
     </div>
   );
 }
 
-function Downloads({ job }: { readonly job: Job }) {
-  const images = job.output?.images ?? [];
-  return images.map((image, index) => (
-    <DownloadLink
-      key={image.index}
-      look={index === 0 ? "main" : "plain"}
-      url={image.url}
-      fileName={imageFileName({ id: job.id, prompt: job.request.prompt, count: images.length }, image)}
-    >
-      <Icon name="download" /> {images.length === 1 ? "Download" : `Download ${index + 1}`}
-    </DownloadLink>
-  ));
+interface PressProps {
+  readonly icon: IconName;
+  readonly main?: boolean;
+  readonly onPress: () => Promise<void>;
+  readonly children: ReactNode;
+}
+
+/** A button that is busy for as long as what it does. */
+function Press({ icon, main = false, onPress, children }: PressProps) {
+  const [busy, setBusy] = useState(false);
+  const press = async () => {
+    setBusy(true);
+    await onPress();
+    setBusy(false);
+  };
+  return (
+    <Button look={main ? "main" : "plain"} busy={busy} onClick={press}>
+      <Icon name={icon} /> {children}
+    </Button>
+  );
+}
+
+const loadQuestion = () => import("../../components/confirm-dialog.tsx");
+
+interface DeleteJobProps {
+  readonly job: Job;
+  readonly onDeleted: () => void;
+}
+
+/** Deletes after a question: it cannot be undone. */
+function DeleteJob({ job, onDeleted }: DeleteJobProps) {
+  const question = useLateDialog(loadQuestion);
+  const [busy, setBusy] = useState(false);
+  const confirm = async () => {
+    setBusy(true);
+    const deleted = await deleteJob(job.id);
+    setBusy(false);
+    question.setOpen(false);
+    if (deleted) onDeleted();
+  };
+  return (
+    <>
+      <Button look="danger" busy={question.busy} onClick={question.ask}>
+        <Icon name="trash" /> Delete
+      </Button>
+      {question.Dialog !== null && (
+        <question.Dialog
+          open={question.open}
+          onOpenChange={question.setOpen}
+          title="Delete this job?"
+          verb="Delete"
+          busy={busy}
+          onConfirm={confirm}
+        >
+          {job.done
+            ? "The job and its images are removed for everyone. This cannot be undone."
+            : "The job is canceled and removed. What upstream has begun may still be charged."}
+        </question.Dialog>
+      )}
+    </>
+  );
 }

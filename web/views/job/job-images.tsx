@@ -1,47 +1,87 @@
-import { useState } from "react";
+import { type PointerEvent, useRef, useState } from "react";
 import type { Job, OutputImage } from "../../../schemas/job.ts";
 import { Icon } from "../../components/icon.tsx";
-import { useLateDialog } from "../../components/late-dialog.ts";
 import { Print } from "../../components/print.tsx";
-import { darkroom } from "../../data/darkroom.ts";
+import { StoredImage } from "../../components/stored-image.tsx";
 import { useJobSides } from "../../data/limits.ts";
 import { useRunProgress } from "../../data/run-progress.ts";
 import { listedFromJob, shapeOf } from "../../state/listed-job.ts";
 import { jobRun } from "../../state/progress.ts";
 import { toneOf } from "../../state/standing.ts";
+import { openViewer } from "../viewer-host.tsx";
 import styles from "./job-images.module.css";
-
-const loadViewer = () => import("../../components/viewer.tsx");
 
 interface JobImagesProps {
   readonly job: Job;
-  readonly onChange: (job: Job) => void;
+  /** Which image shows large, from 0. */
+  readonly chosen: number;
+  readonly onChoose: (place: number) => void;
+  readonly onStep: (direction: 1 | -1) => void;
 }
 
-/** The job's print, large; with several, a strip to choose from. */
-export function JobImages({ job, onChange }: JobImagesProps) {
-  const [chosen, setChosen] = useState(0);
-  const viewer = useLateDialog(loadViewer);
+/** A finger that moves so far sideways, in pixels, goes to the next job. */
+const SWIPE_PX = 60;
+
+/** The job's print, large; with several, a strip to choose from. A swipe goes on to the next job. */
+export function JobImages({ job, chosen, onChoose, onStep }: JobImagesProps) {
+  const [busy, setBusy] = useState(false);
   const images = job.output?.images ?? [];
-  const image = images[chosen] ?? images[0] ?? null;
+  const place = images[chosen] === undefined ? 0 : chosen;
+  const image = images[place] ?? null;
   const shape = shapeOf(useJobSides(listedFromJob(job)));
-  const renew = () => void darkroom.get(job.id).then(onChange, () => undefined);
+  const start = useRef<{ readonly x: number; readonly y: number } | null>(null);
+  const hasSwiped = useRef(false);
+  const enlarge = async () => {
+    if (busy || hasSwiped.current) return;
+    setBusy(true);
+    await openViewer(job.id, place);
+    setBusy(false);
+  };
   return (
     <div className={styles.images}>
-      <div className={styles.table} data-empty={(job.done && image === null) || undefined}>
-        <div className={styles.place} style={{ "--shape": image ? image.width / image.height : shape }}>
-          <BigPrint job={job} image={image} shape={shape} onLost={renew} />
+      <div
+        className={styles.table}
+        data-empty={(job.done && image === null) || undefined}
+        onPointerDown={({ pointerType, clientX, clientY }: PointerEvent) => {
+          hasSwiped.current = false;
+          start.current = pointerType === "touch" ? { x: clientX, y: clientY } : null;
+        }}
+        onPointerUp={({ clientX, clientY }: PointerEvent) => {
+          if (start.current === null) return;
+          const [across, along] = [clientX - start.current.x, clientY - start.current.y];
+          start.current = null;
+          if (Math.abs(across) < SWIPE_PX || Math.abs(across) < 2 * Math.abs(along)) return;
+          hasSwiped.current = true;
+          onStep(across < 0 ? 1 : -1);
+        }}
+        onPointerCancel={() => {
+          start.current = null;
+        }}
+      >
+        {/* biome-ignore lint/a11y: for a mouse the whole print is the button that stands in its corner. */}
+        <div
+          className={styles.place}
+          onClick={image === null ? undefined : enlarge}
+          data-enlarges={image !== null || undefined}
+          style={{ "--shape": image ? image.width / image.height : shape }}
+        >
+          <BigPrint job={job} image={image} shape={shape} />
           {image !== null && (
-            <button type="button" className={styles.enlarge} onClick={viewer.ask}>
+            <button
+              type="button"
+              className={styles.enlarge}
+              aria-busy={busy || undefined}
+              aria-label="Enlarge the image"
+              title="Enlarge the image"
+              data-enlarge
+            >
               <Icon name="zoom" />
-              <span className="unseen">Enlarge the image</span>
             </button>
           )}
         </div>
       </div>
-      {images.length > 1 && <Strip images={images} chosen={image} prompt={job.request.prompt} onChoose={setChosen} />}
-      {viewer.Dialog !== null && image !== null && (
-        <viewer.Dialog image={image} alt={job.request.prompt} open={viewer.open} onOpenChange={viewer.setOpen} />
+      {images.length > 1 && (
+        <Strip jobId={job.id} images={images} chosen={image} prompt={job.request.prompt} onChoose={onChoose} />
       )}
     </div>
   );
@@ -52,33 +92,34 @@ interface BigPrintProps {
   readonly image: OutputImage | null;
   /** While there is no image. */
   readonly shape: number;
-  readonly onLost: () => void;
 }
 
-function BigPrint({ job, image, shape, onLost }: BigPrintProps) {
+function BigPrint({ job, image, shape }: BigPrintProps) {
   const progress = useRunProgress(jobRun(job));
   return (
     <Print
-      jobId={`${job.id}${image?.index ?? 0}`}
+      jobId={job.id}
+      place={image?.index ?? 0}
       tone={toneOf(job)}
       shape={image === null ? shape : image.width / image.height}
       progress={progress?.fraction ?? 0}
       image={image}
       alt={job.request.prompt}
-      onLost={onLost}
+      sizes="(max-width: 60rem) 92vw, 60vw"
       eager
     />
   );
 }
 
 interface StripProps {
+  readonly jobId: string;
   readonly images: readonly OutputImage[];
   readonly chosen: OutputImage | null;
   readonly prompt: string;
   readonly onChoose: (place: number) => void;
 }
 
-function Strip({ images, chosen, prompt, onChoose }: StripProps) {
+function Strip({ jobId, images, chosen, prompt, onChoose }: StripProps) {
   return (
     <ul className={styles.strip} aria-label="Images of this job">
       {images.map((image, place) => (
@@ -89,7 +130,7 @@ function Strip({ images, chosen, prompt, onChoose }: StripProps) {
             aria-label={`Image ${place + 1} of ${images.length}: ${prompt}`}
             onClick={() => onChoose(place)}
           >
-            <img src={image.url} alt="" loading="lazy" width={image.width} height={image.height} />
+            <StoredImage jobId={jobId} image={image} sizes="10rem" />
           </button>
         </li>
       ))}

@@ -1,7 +1,6 @@
 import type { Job } from "../../../schemas/job.ts";
 import { Coded } from "../../components/coded.tsx";
-import { ProgressLine } from "../../components/progress-line.tsx";
-import { StandingLine } from "../../components/standing-line.tsx";
+import { ProgressLine, StandingLine } from "../../components/standing-line.tsx";
 import { useLaneBlock } from "../../data/limits.ts";
 import { useRunProgress } from "../../data/run-progress.ts";
 import { useServerNow } from "../../data/server-clock.ts";

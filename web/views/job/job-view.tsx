@@ -1,11 +1,14 @@
-import { useEffect } from "react";
-import { Link } from "wouter";
+import { useEffect, useEffectEvent, useState } from "react";
+import { Link, useLocation } from "wouter";
 import type { Job } from "../../../schemas/job.ts";
-import { useArrival } from "../../components/arrival.ts";
+import { paths } from "../../../schemas/paths.ts";
 import { Button } from "../../components/button.tsx";
+import { useArrival } from "../../components/focus.ts";
 import { Icon } from "../../components/icon.tsx";
 import { useLimits } from "../../data/limits.ts";
 import { watchedState } from "../../data/live-feed.ts";
+import { type Neighbour, useNeighbours } from "../../data/neighbours.ts";
+import { lastWallPlace, lookAt } from "../../data/wall.ts";
 import { useWatchedJob } from "../../data/watched-job.ts";
 import { failureWords } from "../../state/failure-words.ts";
 import { withLocalTimes } from "../../state/sentence.ts";
@@ -20,10 +23,14 @@ import { RawJson } from "./raw-json.tsx";
 import { Timeline } from "./timeline.tsx";
 
 /** One job at its own address. */
-export function JobView({ id }: { readonly id: string }) {
+export default function JobView({ id }: { readonly id: string }) {
   const { watched, take } = useWatchedJob(id);
   // Estimates of a running job rest on what its lane has observed.
   useLimits();
+  useEffect(() => {
+    lookAt(id);
+    window.scrollTo(0, 0);
+  }, [id]);
   const connection = watched.kind === "here" ? watched.connection : "live";
   useEffect(() => {
     watchedState.set(connection);
@@ -32,11 +39,11 @@ export function JobView({ id }: { readonly id: string }) {
 
   switch (watched.kind) {
     case "loading":
-      return <Loading />;
+      return <Loading id={id} />;
     case "missing":
-      return <Missing gone={watched.gone} />;
+      return <Missing id={id} gone={watched.gone} />;
     case "failed":
-      return <Failed error={watched.error} />;
+      return <Failed id={id} error={watched.error} />;
     case "here":
       return <Here job={watched.job} endedBy={watched.endedBy} onChange={take} />;
   }
@@ -50,11 +57,13 @@ interface HereProps {
 
 function Here({ job, endedBy, onChange }: HereProps) {
   const heading = useArrival(job.request.prompt.slice(0, 60));
+  const [chosen, setChosen] = useState(0);
+  const steps = useSteps(job.id);
   return (
     <article className={styles.job}>
-      <BackLink />
+      <Way steps={steps} />
       <div className={styles.picture}>
-        <JobImages job={job} onChange={onChange} />
+        <JobImages job={job} chosen={chosen} onChoose={setChosen} onStep={steps.go} />
       </div>
       <div className={styles.side}>
         <header className={styles.head}>
@@ -65,7 +74,7 @@ function Here({ job, endedBy, onChange }: HereProps) {
           <JobStanding job={job} />
           {endedBy !== null && <Ended error={endedBy} />}
         </header>
-        <JobActions job={job} onChange={onChange} />
+        <JobActions job={job} chosen={chosen} onChange={onChange} />
         {job.warnings.length > 0 && (
           <ul className={styles.warnings} aria-label="Warnings">
             {job.warnings.map((warning) => (
@@ -83,27 +92,68 @@ function Here({ job, endedBy, onChange }: HereProps) {
   );
 }
 
-function BackLink() {
+interface Steps {
+  readonly before: Neighbour;
+  readonly after: Neighbour;
+  readonly go: (direction: 1 | -1) => Promise<void>;
+}
+
+/** The way to the jobs beside this one on the wall: by button, by swipe, and by the arrow keys. */
+function useSteps(id: string): Steps {
+  const [, navigate] = useLocation();
+  const { before, after } = useNeighbours(id);
+  const go = async (direction: 1 | -1) => {
+    const next = await (direction === 1 ? after : before).find();
+    // In place of this job, so that Back leads to the wall.
+    if (next !== null) navigate(paths.jobPage(next), { replace: true });
+  };
+  const onKey = useEffectEvent((event: KeyboardEvent) => {
+    const isElsewhere = (event.target as Element).closest?.(
+      "input, textarea, select, pre, [role=dialog], [role=alertdialog]",
+    );
+    if (event.defaultPrevented || isElsewhere || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === "ArrowRight") void go(1);
+    else if (event.key === "ArrowLeft") void go(-1);
+  });
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => onKey(event);
+    addEventListener("keydown", listen);
+    return () => removeEventListener("keydown", listen);
+  }, []);
+  return { before, after, go };
+}
+
+/** Back to the wall, where it was left, and on to the jobs beside. */
+function Way({ steps }: { readonly steps: Steps }) {
+  const { before, after, go } = steps;
   return (
-    <p className={styles.back}>
-      <Link href="/">
+    <nav className={styles.way} aria-label="Jobs">
+      <Link href={`/${lastWallPlace().search}`}>
         <Icon name="back" /> All prints
       </Link>
-    </p>
+      <span className={styles.steps}>
+        <Button look="quiet" idle={!before.exists} onClick={() => go(-1)} title="Newer job, ←">
+          <Icon name="back" /> Newer
+        </Button>
+        <Button look="quiet" idle={!after.exists} onClick={() => go(1)} title="Older job, →">
+          Older <Icon name="forth" />
+        </Button>
+      </span>
+    </nav>
   );
 }
 
-function Loading() {
+function Loading({ id }: { readonly id: string }) {
   return (
     <div className={styles.job} role="status">
-      <BackLink />
+      <Way steps={useSteps(id)} />
       <span className="unseen">Loading the job</span>
       <div className={styles.ghost} />
     </div>
   );
 }
 
-function Missing({ gone }: { readonly gone: boolean }) {
+function Missing({ id, gone }: { readonly id: string; readonly gone: boolean }) {
   const heading = useArrival(gone ? "Deleted" : "No such job");
   return (
     <div className={message.message}>
@@ -115,7 +165,7 @@ function Missing({ gone }: { readonly gone: boolean }) {
           ? "It was deleted, or its time was up: jobs and their images are kept for a while after they finish."
           : "There is no job at this address, or it belongs to another client."}
       </p>
-      <BackLink />
+      <Way steps={useSteps(id)} />
     </div>
   );
 }
@@ -132,7 +182,7 @@ function Ended({ error }: { readonly error: unknown }) {
   );
 }
 
-function Failed({ error }: { readonly error: unknown }) {
+function Failed({ id, error }: { readonly id: string; readonly error: unknown }) {
   const heading = useArrival("Job");
   const { title, detail } = failureWords(error);
   return (
@@ -142,7 +192,7 @@ function Failed({ error }: { readonly error: unknown }) {
       </h1>
       <p>{detail}</p>
       <Button onClick={() => location.reload()}>Load again</Button>
-      <BackLink />
+      <Way steps={useSteps(id)} />
     </div>
   );
 }

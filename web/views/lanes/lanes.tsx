@@ -1,5 +1,5 @@
 import type { LaneReport } from "../../../schemas/limits.ts";
-import { useArrival } from "../../components/arrival.ts";
+import { useArrival } from "../../components/focus.ts";
 import { LoadFailure } from "../../components/load-failure.tsx";
 import { refreshLimits, useLimits, useLimitsFailure } from "../../data/limits.ts";
 import { failureWords } from "../../state/failure-words.ts";
@@ -8,7 +8,7 @@ import { LaneCard } from "./lane-card.tsx";
 import styles from "./lanes.module.css";
 
 /** What each lane believes and holds: the numbers that decide when a job starts. */
-export function Lanes() {
+export default function Lanes() {
   const heading = useArrival("Lanes");
   const limits = useLimits();
   const failure = useLimitsFailure();

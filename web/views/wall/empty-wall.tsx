@@ -1,18 +1,36 @@
-import type { Filter } from "../../state/job-list.ts";
+import { Button } from "../../components/button.tsx";
+import type { Filter } from "../../state/filter.ts";
 import styles from "./empty-wall.module.css";
 
-const WORDS: Readonly<Record<Filter["show"], { readonly title: string; readonly text: string }>> = {
+interface Words {
+  readonly title: string;
+  readonly text: string;
+}
+
+const WORDS: Readonly<Record<Filter["show"], Words>> = {
   all: {
     title: "Nothing on the line yet",
     text: "Describe an image, press Develop, and its print hangs here: first blank paper, then the picture. You can close the page meanwhile; jobs go on without it.",
   },
   active: { title: "Nothing in progress", text: "Jobs that wait, develop or try again appear here." },
   ready: { title: "No finished prints", text: "Images are kept here once they are ready." },
-  failed: { title: "Nothing failed", text: "Jobs that failed or were canceled appear here, with the reason." },
+  failed: { title: "Nothing failed", text: "Jobs that failed appear here, with the reason." },
+  canceled: { title: "Nothing canceled", text: "Jobs that were canceled appear here, and can be tried again." },
 };
 
-export function EmptyWall({ filter }: { readonly filter: Filter }) {
-  const { title, text } = WORDS[filter.show];
+const NO_MATCH: Words = {
+  title: "No job matches",
+  text: "No prompt, model, day or metadata fits all that is asked for.",
+};
+
+interface EmptyWallProps {
+  readonly filter: Filter;
+  /** Shows all jobs again; null where nothing but the status narrows the wall. */
+  readonly onClear: (() => void) | null;
+}
+
+export function EmptyWall({ filter, onClear }: EmptyWallProps) {
+  const { title, text } = onClear === null ? WORDS[filter.show] : NO_MATCH;
   return (
     <div className={styles.empty}>
       <div className={styles.line} aria-hidden="true">
@@ -22,6 +40,7 @@ export function EmptyWall({ filter }: { readonly filter: Filter }) {
       </div>
       <p className={styles.title}>{title}</p>
       <p>{text}</p>
+      {onClear !== null && <Button onClick={onClear}>Show all jobs</Button>}
     </div>
   );
 }

@@ -1,12 +1,240 @@
-import { memo } from "react";
-import { StandingLine } from "../../components/standing-line.tsx";
+import { type DragEvent, type MouseEvent, memo, type PointerEvent, type ReactNode, useRef, useState } from "react";
+import { Link, useLocation } from "wouter";
+import { paths } from "../../../schemas/paths.ts";
+import { CancelOrRetry } from "../../components/cancel-or-retry.tsx";
+import { DownloadLink } from "../../components/download-link.tsx";
+import { Icon, type IconName } from "../../components/icon.tsx";
+import { PrintSheet } from "../../components/print-sheet.tsx";
+import { ProgressLine, StandingLine } from "../../components/standing-line.tsx";
+import { saveZip } from "../../data/bulk.ts";
+import { PRINT_DATA } from "../../data/incoming-images.ts";
+import { addAsReference, composeAgain, submitAgain } from "../../data/job-actions.ts";
+import { useJobSides, useLaneBlock } from "../../data/limits.ts";
+import { useIsOperator } from "../../data/operator.ts";
 import { useRunProgress } from "../../data/run-progress.ts";
-import { useServerNowWhile } from "../../data/server-clock.ts";
+import { useServerMinute, useServerNow, useServerNowWhile } from "../../data/server-clock.ts";
+import { useStore } from "../../data/store.ts";
+import { type Density, isSelecting, selection, selectTo, toggleSelected } from "../../data/wall.ts";
+import { printAsInput } from "../../state/draft.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
 import { listedRun } from "../../state/progress.ts";
 import { BRIEF_FAILURES, type Standing, standingOf, standingWith } from "../../state/standing.ts";
-import { CardFrame } from "./card-frame.tsx";
-import { WaitingStanding } from "./waiting-standing.tsx";
+import { agoWords } from "../../state/time-words.ts";
+import styles from "./job-card.module.css";
+
+interface JobCardProps {
+  readonly job: ListedJob;
+  readonly density: Density;
+  /** The ids of all jobs on the wall in their order, for choosing a range. */
+  readonly order: () => readonly string[];
+}
+
+/** How long a finger rests on a card until that chooses it, in ms. */
+const LONG_PRESS_MS = 450;
+
+/**
+ * One job on the wall: its print, its prompt, where it stands. The whole card leads to the job, or chooses it while jobs are
+ * chosen. It is one card from the queue to the image, so that whoever has moved to it by keyboard stays there.
+ */
+export const JobCard = memo(function JobCard({ job, density, order }: JobCardProps) {
+  const isRunning = job.status === "running";
+  const progress = useRunProgress(listedRun(job));
+  const selecting = useStore(isSelecting);
+  const chosen = useStore(selection).has(job.id);
+  const choose = (withRange: boolean) => (withRange ? selectTo(job.id, order()) : toggleSelected(job.id));
+  const longPress = useLongPress(() => choose(false));
+  const onClickCapture = (event: MouseEvent) => {
+    const isControl = (event.target as Element).closest("button, label, [download]") !== null;
+    if (longPress.ended() || (!isControl && (selecting || event.shiftKey))) {
+      event.preventDefault();
+      event.stopPropagation();
+      if (!longPress.ended()) choose(event.shiftKey);
+    }
+  };
+  return (
+    <article
+      className={styles.card}
+      data-job={job.id}
+      data-status={job.status}
+      data-density={density}
+      data-chosen={chosen || undefined}
+      data-selecting={selecting || undefined}
+      onClickCapture={onClickCapture}
+      {...longPress.handlers}
+    >
+      <Picture job={job} fraction={progress?.fraction ?? 0} />
+      <label className={styles.choose} title="Select">
+        <input
+          type="checkbox"
+          checked={chosen}
+          onChange={({ nativeEvent }) => choose((nativeEvent as unknown as { shiftKey?: boolean }).shiftKey ?? false)}
+          aria-label={`Select: ${job.prompt}`}
+        />
+        <Icon name="ready" />
+      </label>
+      <div className={styles.progress}>
+        {progress !== null && (
+          <ProgressLine fraction={progress.fraction} label={`Estimated progress of ${job.prompt}`} />
+        )}
+      </div>
+      <h4 className={styles.prompt} dir="auto">
+        <Link href={paths.jobPage(job.id)} className={styles.cover} data-heir>
+          {job.prompt}
+        </Link>
+      </h4>
+      {density !== "bare" &&
+        (isRunning || job.done ? (
+          <SettledStanding job={job} progressWords={progress?.words ?? null} />
+        ) : (
+          <WaitingStanding job={job} />
+        ))}
+      {density === "cards" && (
+        <footer className={styles.foot}>
+          <Facts job={job} />
+          <CancelOrRetry
+            job={job}
+            looks={{ cancel: "quiet", retry: "quiet" }}
+            cancel="Cancel"
+            retry={
+              <>
+                <Icon name="again" /> Try again
+              </>
+            }
+            about={job.prompt}
+          />
+        </footer>
+      )}
+      <Actions job={job} />
+    </article>
+  );
+});
+
+/** The prints on their mat; the page's own reference zone, other pages and the desktop take the first when it is dragged. */
+function Picture({ job, fraction }: { readonly job: ListedJob; readonly fraction: number }) {
+  const [only] = job.output?.images ?? [];
+  const drag = (event: DragEvent) => {
+    const dragged = event.target as Element;
+    const place = Number(dragged.closest("[data-place]")?.getAttribute("data-place") ?? 0);
+    const image = job.output?.images[place] ?? only;
+    if (image === undefined) return;
+    const address = new URL(paths.jobImage(job.id, image.index), location.origin).href;
+    const { dataTransfer } = event;
+    dataTransfer.setData(PRINT_DATA, JSON.stringify(printAsInput(job, image)));
+    dataTransfer.setData("text/uri-list", address);
+    // Chromium saves what is dropped outside of it under this name.
+    dataTransfer.setData("DownloadURL", `${image.contentType}:${job.id}-${image.index + 1}:${address}`);
+    dataTransfer.effectAllowed = "copy";
+  };
+  return (
+    <Link href={paths.jobPage(job.id)} className={styles.picture} tabIndex={-1} aria-hidden="true" onDragStart={drag}>
+      <PrintSheet job={job} progress={fraction} />
+    </Link>
+  );
+}
+
+/** What one most likely wants of a job without opening it. */
+function Actions({ job }: { readonly job: ListedJob }) {
+  const [, navigate] = useLocation();
+  const images = job.output?.images ?? [];
+  const [only] = images;
+  const change = async () => {
+    if (await composeAgain(job.id)) focusPrompt(navigate);
+  };
+  return (
+    <div className={styles.actions}>
+      {images.length === 1 && only !== undefined && (
+        <Action
+          icon="image"
+          label="Use as reference"
+          about={job.prompt}
+          onPress={async () => addAsReference(job, only)}
+        />
+      )}
+      <Action icon="edit" label="Again with changes" about={job.prompt} onPress={change} />
+      {job.done && <Action icon="repeat" label="Again" about={job.prompt} onPress={() => submitAgain(job.id)} />}
+      {images.length === 1 && only !== undefined && (
+        <DownloadLink jobId={job.id} index={only.index} look="over" label={`Download: ${job.prompt}`}>
+          <Icon name="download" />
+        </DownloadLink>
+      )}
+      {images.length > 1 && (
+        <Action icon="download" label="Download all" about={job.prompt} onPress={() => saveZip([job])} />
+      )}
+    </div>
+  );
+}
+
+/** Goes to the form, where the draft was just replaced. */
+export function focusPrompt(navigate: (to: string) => void): void {
+  if (location.pathname !== "/") navigate("/");
+  requestAnimationFrame(() => document.getElementById("prompt")?.focus());
+}
+
+interface ActionProps {
+  readonly icon: IconName;
+  readonly label: string;
+  readonly about: string;
+  readonly onPress: () => Promise<void>;
+}
+
+function Action({ icon, label, about, onPress }: ActionProps) {
+  const [busy, setBusy] = useState(false);
+  const press = async () => {
+    if (busy) return;
+    setBusy(true);
+    await onPress();
+    setBusy(false);
+  };
+  return (
+    <button
+      type="button"
+      className={styles.action}
+      aria-label={`${label}: ${about}`}
+      title={label}
+      aria-busy={busy || undefined}
+      onClick={press}
+    >
+      <Icon name={icon} />
+    </button>
+  );
+}
+
+/** A finger that rests on a card chooses it; the click that the browser makes of it afterwards is not meant. */
+function useLongPress(onLongPress: () => void) {
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const hasEnded = useRef(false);
+  const stop = () => clearTimeout(timer.current);
+  return {
+    ended: () => {
+      const ended = hasEnded.current;
+      // Asked in two places of one click, and over with it.
+      queueMicrotask(() => {
+        hasEnded.current = false;
+      });
+      return ended;
+    },
+    handlers: {
+      onPointerDown: ({ pointerType }: PointerEvent) => {
+        stop();
+        hasEnded.current = false;
+        if (pointerType !== "touch") return;
+        timer.current = setTimeout(() => {
+          hasEnded.current = true;
+          onLongPress();
+        }, LONG_PRESS_MS);
+      },
+      onPointerUp: stop,
+      onPointerCancel: stop,
+      onPointerMove: ({ movementX, movementY }: PointerEvent) => {
+        if (Math.abs(movementX) + Math.abs(movementY) > 4) stop();
+      },
+      onContextMenu: (event: MouseEvent) => {
+        // On a touch screen the long press would open the browser's menu too.
+        if (hasEnded.current) event.preventDefault();
+      },
+    },
+  };
+}
 
 /** Its one line of title says what went wrong in brief, so that the hint has room. */
 function briefStanding(job: ListedJob, nowMs: number): Standing {
@@ -14,21 +242,32 @@ function briefStanding(job: ListedJob, nowMs: number): Standing {
   return job.error === null ? standing : { ...standing, title: BRIEF_FAILURES[job.error.code] };
 }
 
-/**
- * One job on the wall: its print, its prompt, where it stands. The whole card leads to the job. It is one card from the line
- * to the image, so that whoever has moved to it by keyboard stays there while the job goes on.
- */
-export const JobCard = memo(function JobCard({ job }: { readonly job: ListedJob }) {
-  const isRunning = job.status === "running";
-  const nowMs = useServerNowWhile(isRunning);
-  const progress = useRunProgress(listedRun(job));
+interface SettledStandingProps {
+  readonly job: ListedJob;
+  readonly progressWords: string | null;
+}
+
+function SettledStanding({ job, progressWords }: SettledStandingProps): ReactNode {
+  const nowMs = useServerNowWhile(job.status === "running");
+  return <StandingLine standing={standingWith(briefStanding(job, nowMs), progressWords)} />;
+}
+
+/** Where an unfinished job stands, counting down. */
+function WaitingStanding({ job }: { readonly job: ListedJob }) {
+  return <StandingLine standing={standingOf(job, useServerNow(), useLaneBlock(job.model))} />;
+}
+
+function Facts({ job }: { readonly job: ListedJob }) {
+  const nowMs = useServerMinute();
+  const sides = useJobSides(job);
+  const everyones = useIsOperator();
   return (
-    <CardFrame job={job} fraction={progress?.fraction ?? null}>
-      {isRunning || job.done ? (
-        <StandingLine standing={standingWith(briefStanding(job, nowMs), progress?.words ?? null)} />
-      ) : (
-        <WaitingStanding job={job} />
-      )}
-    </CardFrame>
+    <p className={styles.facts}>
+      <span>
+        {agoWords(Date.parse(job.createdAt), nowMs)}
+        {sides !== null && ` · ${sides.width}×${sides.height}`}
+      </span>
+      <span>{everyones && job.client !== null ? `${job.client} · ${job.model}` : job.model}</span>
+    </p>
   );
-});
+}

@@ -1,74 +1,69 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { useLocation, useSearch } from "wouter";
 import { LoadFailure } from "../../components/load-failure.tsx";
 import { isShutOut } from "../../data/access.ts";
-import { feedStood } from "../../data/live-feed.ts";
+import { listsMissed } from "../../data/live-feed.ts";
 import { jobList, loadAnew, loadFirstPage, loadNextPage } from "../../data/live-jobs.ts";
-import { useServerMinute } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
 import {
-  type Filter,
-  filterFromSearch,
-  filterKey,
-  groupByDay,
-  type Listing,
-  listingOf,
-  searchFromFilter,
-} from "../../state/job-list.ts";
+  density as densityStore,
+  endSelecting,
+  isSelecting,
+  lastWallPlace,
+  leaveWall,
+  selectAll,
+} from "../../data/wall.ts";
+import { type Filter, filterFromSearch, filterKey, isNarrowed, searchFromFilter } from "../../state/filter.ts";
+import { listingOf } from "../../state/job-list.ts";
 import { EmptyWall } from "./empty-wall.tsx";
-import { FilterBar } from "./filter-bar.tsx";
-import { JobCard } from "./job-card.tsx";
 import styles from "./job-wall.module.css";
+import { SelectionBar } from "./selection-bar.tsx";
 import { WallEnd } from "./wall-end.tsx";
+import { WallGrid } from "./wall-grid.tsx";
+import { WallHead } from "./wall-head.tsx";
 
 /** All jobs, newest first, live. The filter is in the address, so that it can be shared and survives a reload. */
 export function JobWall() {
-  const filter = filterFromSearch(useSearch());
+  const search = useSearch();
+  const filter = useMemo(() => filterFromSearch(search), [search]);
+  const key = filterKey(filter);
   const [, navigate] = useLocation();
   const state = useStore(jobList);
-  const listing = listingOf(state, filter);
+  const density = useStore(densityStore);
+  const selecting = useStore(isSelecting);
+  const listing = useMemo(() => listingOf(state, filter), [state, filter]);
+  const { jobs } = listing;
   const { failure, again } = useFirstPage(filter);
-  useShortening(listing.jobs.length, filter);
+  useShortening(jobs.length, filter);
+  useKeys(() => jobs.map(({ id }) => id));
+  useEffect(() => endSelecting, []);
+
+  const change = (next: Filter) => {
+    leaveWall({ search: searchFromFilter(next), scrollY: 0, jobId: null });
+    navigate(`/${searchFromFilter(next)}`, { replace: true });
+  };
+  const isWaiting = !listing.loaded && jobs.length === 0;
+  // What was shown may have gone on elsewhere, with older jobs still to be fetched.
+  const isEmpty = jobs.length === 0 && listing.nextCursor === null;
   return (
-    <section className={styles.wall} aria-labelledby="wall-title">
-      <header className={styles.head}>
-        <h2 id="wall-title" tabIndex={-1} data-heir>
-          Prints
-        </h2>
-        <FilterBar filter={filter} onChange={(next) => navigate(`/${searchFromFilter(next)}`, { replace: true })} />
-      </header>
+    <section className={styles.wall} aria-labelledby="wall-title" data-region>
+      <WallHead filter={filter} onChange={change} />
       {failure !== null && !listing.loaded ? (
         <div className={styles.failure}>
           <LoadFailure what="The prints" error={failure} onAgain={again} />
         </div>
+      ) : isWaiting ? (
+        <Skeleton />
+      ) : isEmpty ? (
+        <EmptyWall filter={filter} onClear={isNarrowed(filter) ? () => change(filterFromSearch("")) : null} />
       ) : (
-        <Days listing={listing} filter={filter} />
+        <>
+          <WallGrid key={`${density} ${key}`} jobs={jobs} density={density} search={key} />
+          <WallEnd listing={listing} key={key} onReach={() => loadNextPage(filter)} />
+        </>
       )}
+      {selecting && <SelectionBar shown={jobs} />}
     </section>
-  );
-}
-
-function Days({ listing, filter }: { readonly listing: Listing; readonly filter: Filter }) {
-  const nowMs = useServerMinute();
-  if (!listing.loaded && listing.jobs.length === 0) return <Skeleton />;
-  // What was shown may have gone on elsewhere, with older jobs still to be fetched.
-  if (listing.jobs.length === 0 && listing.nextCursor === null) return <EmptyWall filter={filter} />;
-  return (
-    <>
-      {groupByDay(listing.jobs, nowMs).map((group) => (
-        <section key={group.day} aria-label={group.day}>
-          <h3 className={styles.day}>{group.day}</h3>
-          <ul className={styles.grid}>
-            {group.jobs.map((job) => (
-              <li key={job.id}>
-                <JobCard job={job} />
-              </li>
-            ))}
-          </ul>
-        </section>
-      ))}
-      <WallEnd listing={listing} key={filterKey(filter)} onReach={() => loadNextPage(filter)} />
-    </>
   );
 }
 
@@ -76,29 +71,29 @@ function Days({ listing, filter }: { readonly listing: Listing; readonly filter:
 const AGAIN_MS = 5_000;
 
 /**
- * Fetches the first page when the filter changes, when the feed first stands, and again until it comes; what is at hand shows
+ * Fetches the first page when the filter changes, when changes were missed, and again until it comes; what is at hand shows
  * meanwhile.
  */
-function useFirstPage({ show, workflow }: Filter): { readonly failure: unknown; readonly again: () => Promise<void> } {
+function useFirstPage(filter: Filter): { readonly failure: unknown; readonly again: () => Promise<void> } {
   const [failure, setFailure] = useState<unknown>(null);
-  const stood = useStore(feedStood);
+  const missed = useStore(listsMissed);
   const load = useCallback(
     async (signal?: AbortSignal) => {
       try {
-        await loadFirstPage({ show, workflow });
+        await loadFirstPage(filter);
         if (!signal?.aborted) setFailure(null);
       } catch (error) {
         if (!(await isShutOut(error)) && !signal?.aborted) setFailure(error);
       }
     },
-    [show, workflow],
+    [filter],
   );
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a feed that now stands is a reason to ask again.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: missed changes are a reason to ask again.
   useEffect(() => {
     const leaving = new AbortController();
     void load(leaving.signal);
     return () => leaving.abort();
-  }, [load, stood]);
+  }, [load, missed]);
   useEffect(() => {
     if (failure === null) return;
     const timer = setTimeout(() => void load(), AGAIN_MS);
@@ -107,31 +102,44 @@ function useFirstPage({ show, workflow }: Filter): { readonly failure: unknown; 
   return { failure, again: load };
 }
 
-/** Cards on the wall, beyond which it begins anew: about twenty screens, which a day of work fills from above. */
-const MAX_CARDS = 240;
+/** Jobs on the wall, beyond which it begins anew: about twenty screens, which a day of work fills from above. */
+const MAX_KNOWN = 240;
 
 /** Keeps a wall that stays open from growing without end: it begins anew while nobody looks further down. */
-function useShortening(count: number, { show, workflow }: Filter): void {
+function useShortening(count: number, filter: Filter): void {
   useEffect(() => {
-    if (count <= MAX_CARDS || window.scrollY > window.innerHeight) return;
+    // Coming back to the wall, the window is not yet where it will be.
+    const scrollY = Math.max(window.scrollY, lastWallPlace().scrollY);
+    if (count <= MAX_KNOWN || scrollY > window.innerHeight) return;
     // Failing, it is tried again with the next change.
-    loadAnew({ show, workflow }).catch(() => undefined);
-  }, [count, show, workflow]);
+    loadAnew(filter).catch(() => undefined);
+  }, [count, filter]);
+}
+
+/** Escape ends choosing; with Ctrl or ⌘, A chooses all, unless text is written. */
+function useKeys(ids: () => readonly string[]): void {
+  useEffect(() => {
+    const onKey = (event: globalThis.KeyboardEvent) => {
+      if (event.defaultPrevented || (event.target as Element).closest?.("input, textarea, select, dialog, [role]"))
+        return;
+      if (event.key === "Escape" && isSelecting.get()) endSelecting();
+      else if (event.key === "a" && (event.ctrlKey || event.metaKey) && isSelecting.get()) selectAll(ids());
+      else return;
+      event.preventDefault();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  });
 }
 
 /** Holds the place of cards that are on their way. */
 function Skeleton() {
   return (
-    <div role="status">
+    <div role="status" className={styles.skeleton}>
       <span className="unseen">Loading jobs</span>
-      <div className={styles.day} aria-hidden="true">
-        &nbsp;
-      </div>
-      <div className={styles.grid} aria-hidden="true">
-        {["a", "b", "c", "d", "e", "f"].map((key) => (
-          <div key={key} className={styles.ghost} />
-        ))}
-      </div>
+      {["a", "b", "c", "d", "e", "f"].map((key) => (
+        <div key={key} className={styles.ghost} aria-hidden="true" />
+      ))}
     </div>
   );
 }

@@ -3,7 +3,7 @@ import { Button } from "../../components/button.tsx";
 import { isShutOut } from "../../data/access.ts";
 import { failureWords } from "../../state/failure-words.ts";
 import type { Listing } from "../../state/job-list.ts";
-import styles from "./wall-end.module.css";
+import styles from "./job-wall.module.css";
 
 interface WallEndProps {
   readonly listing: Listing;
@@ -14,10 +14,14 @@ interface WallEndProps {
 /** So far before the end comes into sight the next page is fetched. */
 const AHEAD = "800px";
 
+/** After a page that could not be fetched, before it is asked for again. */
+const AGAIN_MS = 5_000;
+
 /** Fetches on as the reader comes near; a button for those who do not scroll, and after a failure. */
 export function WallEnd({ listing, onReach }: WallEndProps) {
   const [failure, setFailure] = useState<string | null>(null);
   const mark = useRef<HTMLDivElement>(null);
+  const end = useRef<HTMLParagraphElement>(null);
   const busy = useRef(false);
   const { nextCursor } = listing;
 
@@ -36,6 +40,12 @@ export function WallEnd({ listing, onReach }: WallEndProps) {
   const onSight = useEffectEvent(fetchMore);
 
   useEffect(() => {
+    if (failure === null) return;
+    const timer = setTimeout(() => void onSight(), AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [failure]);
+
+  useEffect(() => {
     const element = mark.current;
     if (element === null || nextCursor === null) return;
     // Observed anew for each page: an end that is still in sight afterwards asks again.
@@ -49,15 +59,32 @@ export function WallEnd({ listing, onReach }: WallEndProps) {
     return () => observer.disconnect();
   }, [nextCursor]);
 
+  // The button goes with the last page; whoever pressed it goes on from what takes its place.
+  const hadFocus = useRef(false);
+  useEffect(() => {
+    if (nextCursor === null && hadFocus.current) end.current?.focus();
+  }, [nextCursor]);
+
   return (
     <div ref={mark} className={styles.end}>
       {failure !== null && <p role="alert">{failure}.</p>}
       {nextCursor !== null ? (
-        <Button look="quiet" onClick={fetchMore}>
+        <Button
+          look="quiet"
+          onClick={fetchMore}
+          onFocus={() => {
+            hadFocus.current = true;
+          }}
+          onBlur={({ relatedTarget }) => {
+            if (relatedTarget !== null) hadFocus.current = false;
+          }}
+        >
           Show older jobs
         </Button>
       ) : (
-        <p>That is all.</p>
+        <p tabIndex={-1} ref={end}>
+          That is all.
+        </p>
       )}
     </div>
   );

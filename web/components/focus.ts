@@ -1,0 +1,56 @@
+import { useEffect, useRef } from "react";
+import type { DraftField } from "../state/draft-check.ts";
+
+let firstView = true;
+
+/** The words of the tab's title: those of the view; `data/attention.ts` puts the count of unseen jobs before them. */
+export let viewTitle = "Darkroom";
+const titleListeners = new Set<() => void>();
+
+export function onViewTitle(listener: () => void): void {
+  titleListeners.add(listener);
+}
+
+/** For a view's heading: the tab's title, and the focus when one came here from another view, so that screen readers follow. */
+export function useArrival(title: string) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    viewTitle = title === "" ? "Darkroom" : `${title} · Darkroom`;
+    for (const listener of titleListeners) listener();
+  }, [title]);
+  useEffect(() => {
+    if (!firstView) heading.current?.focus({ preventScroll: true });
+    firstView = false;
+  }, []);
+  return heading;
+}
+
+/**
+ * A `ref` for a control that goes by itself, when a job goes on or a message is read. Should it have the focus then, the focus
+ * does not fall to the page: it passes to the nearest thing that carries `data-heir`, in its own article, region or view.
+ */
+export function passFocusOn(control: HTMLElement | null): (() => void) | undefined {
+  if (control === null) return;
+  return () => {
+    if (document.activeElement !== control) return;
+    const places = ["article", "[data-region]", "main"].map((place) => control.closest(place));
+    const heirs = places.map((place) => place?.querySelector<HTMLElement>("[data-heir]"));
+    // Only when all of this change is drawn is it known what is still there.
+    queueMicrotask(() => heirs.find((heir) => heir?.isConnected)?.focus());
+  };
+}
+
+/** Marks the element that holds a field's controls. */
+export function fieldMark(field: DraftField) {
+  return { "data-field": field };
+}
+
+/** In order of preference: the control that is wrong, the choice that is made, whatever can be used. */
+const CONTROLS = ['[aria-invalid="true"]', "input:checked", "textarea, select, button, input:not([hidden])"];
+
+/** Puts the focus where a field can be mended, whichever of its controls are drawn. */
+export function focusField(field: DraftField): void {
+  const holder = document.querySelector(`[data-field="${field}"]`);
+  const found = CONTROLS.map((controls) => holder?.querySelector<HTMLElement>(controls) ?? null);
+  found.find((control) => control !== null)?.focus();
+}

@@ -1,0 +1,65 @@
+import { navigate } from "wouter/use-browser-location";
+import { paths } from "../../schemas/paths.ts";
+import type { ListedJob } from "../state/listed-job.ts";
+import { announcementOf, toneOf } from "../state/standing.ts";
+import { NOTIFY_NAME, readStored, writeStored } from "./browser-storage.ts";
+import { notify } from "./notices.ts";
+import { createStore } from "./store.ts";
+
+/** The jobs that ended since a person last looked at the page. */
+export const unseen = createStore<ReadonlySet<string>>(new Set());
+
+function isLookedAt(): boolean {
+  return document.visibilityState === "visible" && document.hasFocus();
+}
+
+function look(): void {
+  if (isLookedAt() && unseen.get().size > 0) unseen.set(new Set());
+}
+document.addEventListener("visibilitychange", look);
+addEventListener("focus", look);
+
+/** Whether this browser notifies when a job ends while nobody looks: as chosen here, and as far as the browser allows it. */
+export type Notifying = "on" | "off" | "denied" | "unable";
+
+function notifyingNow(): Notifying {
+  // Not there over plain http.
+  if (!("Notification" in window) || !isSecureContext) return "unable";
+  if (Notification.permission === "denied") return "denied";
+  return Notification.permission === "granted" && readStored(NOTIFY_NAME) === "on" ? "on" : "off";
+}
+
+export const notifying = createStore<Notifying>(notifyingNow());
+
+/** Turns notifications on, for which the browser asks the person, or off. */
+export async function toggleNotifying(): Promise<void> {
+  if (notifying.get() === "on") writeStored(NOTIFY_NAME, null);
+  else if ((await Notification.requestPermission()) === "granted") {
+    writeStored(NOTIFY_NAME, "on");
+    notify("done", "This browser notifies you when a job ends while you look elsewhere");
+  }
+  notifying.set(notifyingNow());
+  if (notifying.get() === "denied") {
+    notify("failed", "This browser blocks notifications of this page. Allow them in its settings for this site.");
+  }
+}
+
+/** Notes that a job went from one state to another: one that ended while nobody looked is counted, and notified of. */
+export function noteEnd(before: ListedJob | undefined, after: ListedJob): void {
+  if (before === undefined || before.done || !after.done || after.status === "canceled" || isLookedAt()) return;
+  unseen.set(new Set([...unseen.get(), after.id]));
+  if (notifying.get() !== "on") return;
+  try {
+    const title = toneOf(after) === "ready" ? "Ready" : "Failed";
+    const body = announcementOf(before, after) ?? after.prompt;
+    const shown = new Notification(`Darkroom: ${title}`, { body, tag: after.id, icon: "/safelight.svg" });
+    shown.onclick = () => {
+      window.focus();
+      shown.close();
+      navigate(paths.jobPage(after.id));
+    };
+  } catch {
+    // Browsers of phones show notifications of service workers only.
+    notifying.set("unable");
+  }
+}

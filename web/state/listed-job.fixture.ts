@@ -1,0 +1,31 @@
+import type { ListedJob } from "./listed-job.ts";
+
+const AT = "2026-11-23T12:00:00.000Z";
+
+/** For tests: a finished job as lists have it. */
+export const LISTED: ListedJob = {
+  id: "job_000000000000000000001",
+  client: "studio",
+  workflow: "image-from-text",
+  model: "m",
+  status: "succeeded",
+  done: true,
+  seq: 1,
+  createdAt: AT,
+  updatedAt: AT,
+  startedAt: null,
+  finishedAt: null,
+  deadlineAt: AT,
+  expiresAt: null,
+  queue: null,
+  phase: null,
+  output: null,
+  error: null,
+  links: { self: "", events: "", cancel: "", retry: "", page: "" },
+  prompt: "a prompt",
+  size: null,
+  n: 1,
+  attempts: 0,
+  retryAt: null,
+  metadata: {},
+};

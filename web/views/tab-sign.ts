@@ -1,0 +1,22 @@
+import { useEffect } from "react";
+import { onViewTitle, viewTitle } from "../components/focus.ts";
+import { unseen } from "../data/attention.ts";
+
+const PLAIN = "/safelight.svg";
+const WITH_NEWS = "/safelight-ready.svg";
+
+/** Shows in the tab how many jobs ended since one looked: in its title, and by a dot in its icon. */
+export function useTabSign(): void {
+  useEffect(() => {
+    const icon = document.querySelector<HTMLLinkElement>('link[rel="icon"]');
+    const show = () => {
+      const count = unseen.get().size;
+      document.title = count === 0 ? viewTitle : `(${count}) ${viewTitle}`;
+      const address = count === 0 ? PLAIN : WITH_NEWS;
+      if (icon !== null && !icon.href.endsWith(address)) icon.href = address;
+    };
+    show();
+    onViewTitle(show);
+    return unseen.subscribe(show);
+  }, []);
+}

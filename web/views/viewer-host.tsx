@@ -1,0 +1,104 @@
+import { type ComponentProps, type ComponentType, useEffect, useState } from "react";
+import { useLocation, useRoute, useSearch } from "wouter";
+import { navigate as go } from "wouter/use-browser-location";
+import { paths } from "../../schemas/paths.ts";
+import { MISSING_PART } from "../components/late-dialog.ts";
+import type Viewer from "../components/viewer.tsx";
+import { jobList } from "../data/live-jobs.ts";
+import { useNeighbours } from "../data/neighbours.ts";
+import { notify } from "../data/notices.ts";
+import { createStore, useStore } from "../data/store.ts";
+import { lookAt } from "../data/wall.ts";
+
+type ViewerPart = ComponentType<ComponentProps<typeof Viewer>>;
+
+/** The viewer's code, once it was asked for. */
+const part = createStore<ViewerPart | null>(null);
+
+async function loadPart(): Promise<boolean> {
+  if (part.get() !== null) return true;
+  try {
+    const { default: Loaded } = await import("../components/viewer.tsx");
+    part.set(Loaded);
+    return true;
+  } catch {
+    notify("failed", MISSING_PART);
+    return false;
+  }
+}
+
+/** A history entry that opened the viewer, so that closing it goes back to the one before. */
+const OPENED = { viewer: true };
+
+function addressOf(id: string, place: number): string {
+  return `${paths.jobPage(id)}?view=${place + 1}`;
+}
+
+/** Opens the viewer over a job's page, as a step of the browser's history: Back closes it. Never rejects. */
+export async function openViewer(id: string, place: number): Promise<void> {
+  if (await loadPart()) go(addressOf(id, place), { state: OPENED });
+}
+
+/**
+ * The viewer, where the address asks for it. It stands beside the job's page and not in it, so that it stays open from one
+ * job to the next.
+ */
+export function ViewerHost() {
+  const [isJob, params] = useRoute("/jobs/:id");
+  const view = Number(new URLSearchParams(useSearch()).get("view") ?? Number.NaN);
+  const [, navigate] = useLocation();
+  const Part = useStore(part);
+  const { jobs } = useStore(jobList);
+  const id = isJob ? params.id : "";
+  const isAsked = isJob && Number.isInteger(view) && view > 0;
+  const { before, after } = useNeighbours(id, hasImages);
+
+  useEffect(() => {
+    if (isAsked) void loadPart();
+  }, [isAsked]);
+
+  const job = jobs.get(id);
+  const images = job?.output?.images ?? [];
+  const place = Math.min(view, images.length) - 1;
+  const image = images[place];
+  // What is shown last stays while the viewer closes, and while the next job is on its way.
+  const [shown, setShown] = useState<{ job: typeof job; place: number } | null>(null);
+  if (image !== undefined && isAsked && (shown?.job !== job || shown?.place !== place)) setShown({ job, place });
+  if (Part === null || shown?.job === undefined) return null;
+
+  const close = () => {
+    if (history.state?.viewer === true) history.back();
+    else navigate(paths.jobPage(id), { replace: true });
+  };
+  const show = (otherId: string, otherPlace: number) => {
+    lookAt(otherId);
+    go(addressOf(otherId, otherPlace), { replace: true, state: history.state });
+  };
+  const step = async (direction: 1 | -1) => {
+    const other = place + direction;
+    if (images[other] !== undefined) show(id, other);
+    else {
+      const next = direction === 1 ? await after.find() : await before.find();
+      if (next === null) return;
+      const count = jobList.get().jobs.get(next)?.output?.images.length ?? 1;
+      show(next, direction === 1 ? 0 : count - 1);
+    }
+  };
+  const hasStep = (direction: 1 | -1) =>
+    images[place + direction] !== undefined || (direction === 1 ? after.exists : before.exists);
+  return (
+    <Part
+      job={shown.job}
+      place={shown.place}
+      open={isAsked && image !== undefined}
+      onClose={close}
+      onStep={step}
+      hasBefore={hasStep(-1)}
+      hasAfter={hasStep(1)}
+    />
+  );
+}
+
+function hasImages(id: string): boolean {
+  return (jobList.get().jobs.get(id)?.output?.images.length ?? 0) > 0;
+}
