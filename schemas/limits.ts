@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Timestamp } from "./job.ts";
-import { WORKFLOWS } from "./paths.ts";
+import { WORKFLOWS, type Workflow } from "./paths.ts";
 
 /** At most `starts` in any window of `periodMs`; at most `inProgress` at once, null for no bound. */
 export const Quota = z.object({
@@ -36,31 +36,42 @@ export const LaneReport = z.object({
 });
 export type LaneReport = z.infer<typeof LaneReport>;
 
+/** Which sizes a model makes. `default` null: the model decides. `named`: words that stand for a size, like `2K`. */
+export const ModelSizes = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("fixed"), sizes: z.array(z.string()), default: z.string() }),
+  z.object({ kind: z.literal("sides"), min: z.int(), max: z.int(), default: z.string().nullable().default(null) }),
+  z.object({
+    kind: z.literal("area"),
+    minArea: z.int(),
+    maxArea: z.int(),
+    maxRatio: z.number(),
+    named: z.array(z.string()).default([]),
+    default: z.string().nullable().default(null),
+  }),
+  z.object({ kind: z.literal("none") }),
+]);
+export type ModelSizes = z.infer<typeof ModelSizes>;
+
 /** What a model takes, for a form that shows the limits before they are hit. */
 export const ModelInfo = z.object({
   model: z.string(),
   workflows: z.array(z.enum(WORKFLOWS)),
   default: z.array(z.enum(WORKFLOWS)).meta({ description: "The workflows whose default it is." }),
-  sizes: z.discriminatedUnion("kind", [
-    z.object({ kind: z.literal("fixed"), sizes: z.array(z.string()), default: z.string() }),
-    z.object({ kind: z.literal("sides"), min: z.int(), max: z.int(), default: z.string().nullable() }),
-    z.object({
-      kind: z.literal("area"),
-      minArea: z.int(),
-      maxArea: z.int(),
-      maxRatio: z.number(),
-      default: z.string().nullable(),
-    }),
-    z.object({ kind: z.literal("none") }),
-  ]),
+  sizes: ModelSizes,
+  sizesWithImages: ModelSizes.nullable().meta({ description: "Sizes with input images; null: as without." }),
   maxN: z.int(),
   defaultN: z.int(),
   images: z.object({ min: z.int(), max: z.int() }).meta({ description: "Input images of image-from-reference." }),
+  inputSides: z.object({ min: z.int(), max: z.int(), refuses: z.boolean() }).nullable().meta({
+    description: "Sides of input images in pixels; `refuses`: others are refused, else only advised against.",
+  }),
   promptMaxChars: z.int().meta({ description: "Upstream cuts what is longer, without a word." }),
   negativePromptMaxChars: z.int(),
   supports: z.object({
     negativePrompt: z.boolean(),
     promptExtend: z.boolean(),
+    promptExtendMode: z.boolean(),
+    thinking: z.boolean(),
     seed: z.boolean(),
     watermark: z.boolean(),
   }),
@@ -69,6 +80,11 @@ export const ModelInfo = z.object({
   quota: Quota,
 });
 export type ModelInfo = z.infer<typeof ModelInfo>;
+
+/** The sizes that a model makes in a workflow: some make smaller images from images than from text. */
+export function sizesFor(model: Pick<ModelInfo, "sizes" | "sizesWithImages">, workflow: Workflow): ModelSizes {
+  return workflow === "image-from-reference" ? (model.sizesWithImages ?? model.sizes) : model.sizes;
+}
 
 export const Limits = z.object({ lanes: z.array(LaneReport), models: z.array(ModelInfo) }).meta({ id: "Limits" });
 export type Limits = z.infer<typeof Limits>;

@@ -10,8 +10,8 @@ export const MAX_INPUT_IMAGES = 10;
 /** What the platform takes of a body at most, on its smaller plans; also ten images of nearly 10 MB as files. */
 export const MAX_BODY_BYTES = 100 * 1000 * 1000;
 
-/** Any two sides: which of them a model makes, its own table says, in its own words. */
-const SIZE = /^[1-9]\d{0,4}[*x][1-9]\d{0,4}$/i;
+/** Any two sides, or a word like `2K`: which of them a model makes, its own table says, in its own words. */
+const SIZE = /^(?:[1-9]\d{0,4}[*x][1-9]\d{0,4}|[1-9]K)$/i;
 
 /** Something that can be seen: no blank, no control or format character, and none of the letters that are drawn as nothing. */
 const VISIBLE = /[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u{2800}]]/v;
@@ -41,7 +41,7 @@ const common = {
     .refine((value) => VISIBLE.test(value), "must say what to draw: it holds nothing that can be seen")
     .meta({ example: "a red bicycle in the rain" }),
   negativePrompt: text.optional(),
-  size: z.string().regex(SIZE, "must look like 1664*928 (1664x928 is taken too)").optional(),
+  size: z.string().regex(SIZE, "must look like 1664*928 (1664x928 is taken too), or like 2K").optional(),
   n: z.int().min(1).max(6).optional(),
   seed: z.int().min(0).max(MAX_SEED).optional(),
   promptExtend: z.boolean().optional(),

@@ -22,6 +22,31 @@ describe("readConfig", () => {
     expect(problem?.message).toContain("qwen-image-edit-max");
   });
 
+  it("takes models that MODELS adds, as defaults and in lane limits", () => {
+    const env = {
+      MODELS: '{"qwen-image-3.1":{"like":"qwen-image-3.0-pro","maxN":4}}',
+      QWEN_IMAGE_MODEL: "qwen-image-3.1",
+      LANE_LIMITS: '{"qwen-image-3.1":{"starts":3}}',
+    };
+    const result = readConfig({ ...enough, ...env });
+    expect(result.ok && result.config.modelTable.facts("qwen-image-3.1")).toMatchObject({ maxN: 4 });
+  });
+
+  it.each([
+    ["no JSON", "qwen-image-3.1", "must be JSON like"],
+    ["a new model that is like nothing", '{"qwen-image-3.1":{}}', 'entry 1: is a new model and needs "like"'],
+    [
+      "a model that is like an unknown one",
+      '{"a":{"like":"qwen-image-max"},"b":{"like":"x"}}',
+      "entry 2, like: names no known model",
+    ],
+    ["an unknown field", '{"qwen-image-max":{"sises":[]}}', "entry 1: has an unknown field"],
+  ])("names what is wrong with MODELS: %s", (_what, text, message) => {
+    const problem = problemOf({ MODELS: text });
+    expect(problem?.path).toBe("MODELS");
+    expect(problem?.message).toContain(message);
+  });
+
   it("refuses lane limits of an unknown model", () => {
     const problem = problemOf({ LANE_LIMITS: '{"qwen-image-mx":{"starts":3}}' });
     expect(problem?.path).toBe("LANE_LIMITS");

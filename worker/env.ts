@@ -1,14 +1,9 @@
 import { z } from "zod";
-import { Quota } from "../schemas/limits.ts";
-import type { Workflow } from "../schemas/paths.ts";
+import { WORKFLOWS, type Workflow } from "../schemas/paths.ts";
 import type { FieldError } from "../schemas/problem.ts";
-import { KNOWN_MODELS, modelFor, modelsDoing } from "./dashscope/models.ts";
+import { ModelOverrides, ModelTable, QuotaOverride } from "./dashscope/models.ts";
 import { REGION_HOSTS, type Region } from "./dashscope/regions.ts";
 import { jsonSetting } from "./json-setting.ts";
-
-/** What `LANE_LIMITS` may say of a model; merged over the model table. */
-export const QuotaOverride = Quota.partial().strict();
-export type QuotaOverride = z.infer<typeof QuotaOverride>;
 
 const tokenHash = z.string().regex(/^[0-9a-f]{64}$/, "must be a sha-256 in hex");
 
@@ -60,25 +55,39 @@ const upstreamUrl = z.string().transform((text, context) => {
   return url.href.replace(/\/+$/, "");
 });
 
-function modelDoing(workflow: Workflow, fallback: string) {
-  return z
-    .string()
-    .default(fallback)
-    .superRefine((name, context) => {
-      const facts = modelFor(name);
-      if (facts?.workflows.includes(workflow)) return;
-      const what = facts === null ? "names no known model" : "names a model of another workflow";
-      context.addIssue(`${what}; ${workflow} is done by ${modelsDoing(workflow).join(", ")}`);
-    });
-}
+const modelOverrides = jsonSetting(ModelOverrides, '{"qwen-image-3.1":{"like":"qwen-image-3.0-pro","maxN":4}}');
 
 const laneLimits = jsonSetting(
   z.record(z.string(), QuotaOverride),
   '{"qwen-image-max":{"starts":2,"periodMs":60000,"inProgress":null}}',
-).superRefine((limits, context) => {
-  if (Object.keys(limits).every((name) => modelFor(name) !== null)) return;
-  context.addIssue(`names an unknown model; known are ${KNOWN_MODELS.join(", ")}`);
-});
+);
+
+/** The variable that holds the default model of a workflow. */
+const DEFAULT_MODELS = {
+  "image-from-text": "QWEN_IMAGE_MODEL",
+  "image-from-reference": "QWEN_IMAGE_EDIT_MODEL",
+} as const satisfies Record<Workflow, string>;
+
+/** What is wrong with the models that variables name; judged by the table that `MODELS` makes. */
+function modelErrors(vars: Pick<z.output<typeof Vars>, ModelVariable>, table: ModelTable): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const workflow of WORKFLOWS) {
+    const path = DEFAULT_MODELS[workflow];
+    const facts = table.facts(vars[path]);
+    if (facts?.workflows.includes(workflow)) continue;
+    const what = facts === null ? "names no known model" : "names a model of another workflow";
+    errors.push({ path, message: `${what}; ${workflow} is done by ${table.doing(workflow).join(", ")}` });
+  }
+  if (Object.keys(vars.LANE_LIMITS).some((name) => table.facts(name) === null)) {
+    errors.push({
+      path: "LANE_LIMITS",
+      message: `names an unknown model; known are ${table.names.join(", ")}, and MODELS adds others`,
+    });
+  }
+  return errors;
+}
+
+type ModelVariable = (typeof DEFAULT_MODELS)[Workflow] | "LANE_LIMITS";
 
 /** The origin that `text` is, without a path; null when it is none. */
 function originOf(text: string): string | null {
@@ -125,8 +134,9 @@ const Vars = z.object({
     .regex(/^[\x21-\x7e]+$/, "must be printable characters without spaces"),
   QWEN_REGION: z.enum(["sg", "bj", "us", "hk"], "must be sg, bj, us or hk").default("sg"),
   QWEN_BASE_URL: upstreamUrl.optional(),
-  QWEN_IMAGE_MODEL: modelDoing("image-from-text", "qwen-image-max"),
-  QWEN_IMAGE_EDIT_MODEL: modelDoing("image-from-reference", "qwen-image-edit-max"),
+  MODELS: modelOverrides.default({}),
+  QWEN_IMAGE_MODEL: z.string().default("qwen-image-max"),
+  QWEN_IMAGE_EDIT_MODEL: z.string().default("qwen-image-edit-max"),
   QWEN_TIMEOUT_MS: wholeNumber("QWEN_TIMEOUT_MS", 1000, 280_000, 45_000),
   LATE_ANSWER_MS: wholeNumber("LATE_ANSWER_MS", 0, 900_000, 300_000),
   MAX_ATTEMPTS: wholeNumber("MAX_ATTEMPTS", 1, 10, 4),
@@ -197,6 +207,8 @@ export interface Config {
   readonly baseUrl: string;
   /** Of `baseUrl`, with its port where it names one. */
   readonly upstreamHost: string;
+  readonly modelTable: ModelTable;
+  /** The default model of each workflow. */
   readonly models: { readonly "image-from-text": string; readonly "image-from-reference": string };
   readonly attemptBudgetMs: number;
   /** From an attempt's start: how long its call may still deliver. Never below the budget; 0 (hang up) becomes the budget. */
@@ -247,6 +259,8 @@ export function readConfig(env: StringEnv): ConfigResult {
   }
   if (!parsed.success) return { ok: false, errors };
   const vars = parsed.data;
+  const modelTable = new ModelTable(vars.MODELS);
+  errors.push(...modelErrors(vars, modelTable));
   const clients = allClientTokens(vars);
   errors.push(...clients.errors);
   if (errors.length > 0) return { ok: false, errors };
@@ -258,6 +272,7 @@ export function readConfig(env: StringEnv): ConfigResult {
       region: vars.QWEN_REGION,
       baseUrl,
       upstreamHost: new URL(baseUrl).host,
+      modelTable,
       models: { "image-from-text": vars.QWEN_IMAGE_MODEL, "image-from-reference": vars.QWEN_IMAGE_EDIT_MODEL },
       attemptBudgetMs: vars.QWEN_TIMEOUT_MS,
       lateAnswerMs: Math.max(vars.LATE_ANSWER_MS, vars.QWEN_TIMEOUT_MS),

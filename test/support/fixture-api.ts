@@ -200,7 +200,7 @@ export function fixtureLimits(): Limits {
         model: "wan2.6-t2i",
         workflows: ["image-from-text"],
         default: [],
-        sizes: { kind: "area", minArea: 1280 ** 2, maxArea: 1440 ** 2, maxRatio: 4, default: "1280*1280" },
+        sizes: { kind: "area", minArea: 1280 ** 2, maxArea: 1440 ** 2, maxRatio: 4, named: [], default: "1280*1280" },
         maxN: 4,
         ...common("low", { starts: 5, periodMs: 1000, inProgress: 5 }),
         images: { min: 0, max: 0 },
@@ -227,10 +227,19 @@ function lane(model: string, change: Partial<Limits["lanes"][number]>): Limits["
 
 function common(priceClass: "low" | "medium" | "high", quota: Limits["models"][number]["quota"]) {
   return {
+    sizesWithImages: null,
     defaultN: 1,
+    inputSides: null,
     promptMaxChars: 800,
     negativePromptMaxChars: 500,
-    supports: { negativePrompt: true, promptExtend: true, seed: true, watermark: true },
+    supports: {
+      negativePrompt: true,
+      promptExtend: true,
+      promptExtendMode: false,
+      thinking: false,
+      seed: true,
+      watermark: true,
+    },
     asynchronous: false,
     priceClass,
     quota,

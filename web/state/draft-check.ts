@@ -1,4 +1,4 @@
-import type { ModelInfo } from "../../schemas/limits.ts";
+import { type ModelInfo, sizesFor } from "../../schemas/limits.ts";
 import { MAX_IMAGE_BYTES, MAX_SEED } from "../../schemas/submit.ts";
 import type { Draft, DraftImage } from "./draft.ts";
 import { parseSeed } from "./draft-request.ts";
@@ -35,8 +35,9 @@ export function checkDraft(draft: Draft, model: ModelInfo, submitting: boolean):
   if (parseSeed(draft.seed) === "invalid" && model.supports.seed) {
     error("seed", `A seed is a whole number from 0 to ${MAX_SEED}; leave it empty for a random one.`);
   }
-  if (draft.size !== null && model.sizes.kind !== "none") {
-    const problem = sizeProblem(draft.size, model.sizes);
+  const sizes = sizesFor(model, draft.workflow);
+  if (draft.size !== null && sizes.kind !== "none") {
+    const problem = sizeProblem(draft.size, sizes);
     if (problem !== null) error("size", problem);
   }
   if (draft.workflow === "image-from-reference") {

@@ -1,5 +1,5 @@
 import type { FileSubmit } from "../../client/submission.ts";
-import type { ModelInfo } from "../../schemas/limits.ts";
+import { type ModelInfo, sizesFor } from "../../schemas/limits.ts";
 import { paths } from "../../schemas/paths.ts";
 import { MAX_SEED } from "../../schemas/submit.ts";
 import type { Draft } from "./draft.ts";
@@ -16,7 +16,8 @@ export function requestFields(draft: Draft, model: ModelInfo): RequestFields {
   const { supports } = model;
   const negativePrompt = draft.negativePrompt.trim();
   const seed = parseSeed(draft.seed);
-  const size = model.sizes.kind === "none" ? null : (draft.size ?? model.sizes.default);
+  const sizes = sizesFor(model, draft.workflow);
+  const size = sizes.kind === "none" ? null : (draft.size ?? sizes.default);
   const n = Math.min(draft.n, model.maxN);
   return {
     prompt: draft.prompt.trim(),

@@ -11,12 +11,21 @@ function model(change: Partial<ModelInfo> = {}): ModelInfo {
     workflows: ["image-from-text"],
     default: ["image-from-text"],
     sizes: { kind: "fixed", sizes: ["1664*928", "928*1664"], default: "1664*928" },
+    sizesWithImages: null,
     maxN: 1,
     defaultN: 1,
     images: { min: 0, max: 0 },
+    inputSides: null,
     promptMaxChars: 10,
     negativePromptMaxChars: 5,
-    supports: { negativePrompt: true, promptExtend: true, seed: true, watermark: true },
+    supports: {
+      negativePrompt: true,
+      promptExtend: true,
+      promptExtendMode: false,
+      thinking: false,
+      seed: true,
+      watermark: true,
+    },
     asynchronous: false,
     priceClass: "high",
     quota: { starts: 2, periodMs: 60_000, inProgress: null },
@@ -88,7 +97,14 @@ describe("requestFields", () => {
   it("leaves out what the model does not support", () => {
     const plain = model({
       sizes: { kind: "none" },
-      supports: { negativePrompt: false, promptExtend: false, seed: false, watermark: false },
+      supports: {
+        negativePrompt: false,
+        promptExtend: false,
+        promptExtendMode: false,
+        thinking: false,
+        seed: false,
+        watermark: false,
+      },
     });
     const full = drafted({
       negativePrompt: "fog",

@@ -1,4 +1,4 @@
-import type { LaneReport, ModelInfo, Quota } from "../../schemas/limits.ts";
+import { type LaneReport, type ModelInfo, type Quota, sizesFor } from "../../schemas/limits.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { Draft } from "./draft.ts";
 import { ratioLabel, sidesOf } from "./sizes.ts";
@@ -69,8 +69,9 @@ function waitReason({ pace, queued }: LaneReport): string {
 /** A draft's settings at a glance, for where they are folded away: `16:9 · 2 images · seed 42 · qwen-image-max`. */
 export function settingsWords(draft: Draft, model: ModelInfo): string {
   const parts: string[] = [];
-  if (model.sizes.kind !== "none") {
-    const sides = sidesOf(draft.size ?? model.sizes.default ?? "");
+  const sizes = sizesFor(model, draft.workflow);
+  if (sizes.kind !== "none") {
+    const sides = sidesOf(draft.size ?? sizes.default ?? "");
     parts.push(sides === null ? "size left open" : ratioLabel(sides.width, sides.height));
   }
   const count = Math.min(draft.n, model.maxN);

@@ -129,9 +129,9 @@ describe("sizes", () => {
   });
   it.each([
     { kind: "sides", min: 512, max: 2048, default: null },
-    { kind: "area", minArea: 1280 ** 2, maxArea: 1440 ** 2, maxRatio: 4, default: "1280*1280" },
-    { kind: "area", minArea: 512 ** 2, maxArea: 2048 ** 2, maxRatio: 8, default: null },
-  ] as const)("offers only sizes that the model takes: $kind $minArea", (sizes) => {
+    { kind: "area", minArea: 1280 ** 2, maxArea: 1440 ** 2, maxRatio: 4, named: [], default: "1280*1280" },
+    { kind: "area", minArea: 512 ** 2, maxArea: 2048 ** 2, maxRatio: 8, named: [], default: null },
+  ] satisfies ModelInfo["sizes"][])("offers only sizes that the model takes: $kind $minArea", (sizes) => {
     const choices = sizeChoices(sizes);
     expect(choices.length).toBeGreaterThan(4);
     for (const { size, width, height } of choices) {

@@ -7,7 +7,7 @@ import type { JobRequest } from "../../schemas/job.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import { dashScope } from "./client.ts";
 import type { Failure, Upstream, UpstreamAnswer } from "./contract.ts";
-import { KNOWN_MODELS, modelFor } from "./models.ts";
+import { ModelTable } from "./models.ts";
 
 let emulator: RunningEmulator;
 let client: Upstream;
@@ -26,6 +26,7 @@ beforeAll(async () => {
     baseUrl: emulator.url,
     apiKey: "sk-test",
     region: "sg",
+    models: new ModelTable(),
     now: Date.now,
     fetch: (url, init) => fetch(url, init),
   });
@@ -66,8 +67,8 @@ async function settled(answer: Promise<UpstreamAnswer>): Promise<UpstreamAnswer>
   return read;
 }
 
-describe.each(KNOWN_MODELS)("%s", (model) => {
-  const facts = modelFor(model);
+describe.each(new ModelTable().names)("%s", (model) => {
+  const facts = new ModelTable().facts(model);
   if (facts === null) throw new Error(model);
 
   it.each(facts.workflows)("delivers as many images as it may make, by %s", async (workflow) => {

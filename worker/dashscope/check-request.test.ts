@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Workflow } from "../../schemas/paths.ts";
-import { checkAgainstModel, type ModelRequest } from "./check-request.ts";
-import { type ModelFacts, modelFor } from "./models.ts";
+import { checkAgainstModel, checkInputSides, type ModelRequest } from "./check-request.ts";
+import { type ModelFacts, ModelTable } from "./models.ts";
+
+const models = new ModelTable();
 
 function modelRequest(given: Partial<ModelRequest> = {}): ModelRequest {
   return {
@@ -18,14 +20,14 @@ function modelRequest(given: Partial<ModelRequest> = {}): ModelRequest {
 }
 
 function known(name: string): ModelFacts {
-  const model = modelFor(name);
+  const model = models.facts(name);
   if (model === null) throw new Error(`no model ${name}`);
   return model;
 }
 
 function check(name: string, given: Partial<ModelRequest>, workflow: Workflow = "image-from-text") {
   const images = workflow === "image-from-reference" ? ["a"] : [];
-  return checkAgainstModel(known(name), workflow, modelRequest({ images, ...given }), "sg");
+  return checkAgainstModel(models, known(name), workflow, modelRequest({ images, ...given }), "sg");
 }
 
 describe("checkAgainstModel", () => {
@@ -48,18 +50,50 @@ describe("checkAgainstModel", () => {
     ["qwen-image-2.0", "511*512", false],
     ["qwen-image-3.0", "512*4096", true],
     ["qwen-image-3.0", "500*4096", false],
+    ["qwen-image-3.0-pro", "2560*2560", true],
+    ["qwen-image-2.1-pro", "2560*2560", true],
+    ["qwen-image-2.1-pro", "2560*2561", false],
+    // The vendor's recommended sizes lie below 1280*1280, and upstream takes them.
+    ["wan2.6-t2i", "960*1696", true],
+    ["wan2.6-t2i", "1104*1472", true],
     ["wan2.6-t2i", "1280*1280", true],
-    ["wan2.6-t2i", "1024*1024", false],
+    ["wan2.6-t2i", "768*768", true],
+    ["wan2.6-t2i", "767*768", false],
+    ["wan2.6-t2i", "1440*1440", true],
+    ["wan2.6-t2i", "1440*1441", false],
     ["wan2.6-t2i", "640*2560", true],
     ["wan2.6-t2i", "630*2601", false],
+    ["wan2.6-t2i", "2K", false],
+    ["wan2.7-image-pro", "1K", true],
+    ["wan2.7-image-pro", "4K", true],
+    ["wan2.7-image-pro", "8K", false],
+    ["wan2.7-image", "2K", true],
+    ["wan2.7-image", "768*768", true],
+    ["wan2.7-image", "4096*4096", true],
+    ["wan2.7-image", "4096*4097", false],
     ["wan2.2-t2i-plus", "1440*1440", true],
   ])("%s with size %s: taken is %s", (name, size, taken) => {
-    const workflow = modelFor(name)?.workflows.includes("image-from-text") ? "image-from-text" : "image-from-reference";
+    const workflow = known(name).workflows.includes("image-from-text") ? "image-from-text" : "image-from-reference";
     const { errors } = check(name, { size }, workflow);
     expect(errors.map((error) => error.path)).toEqual(taken ? [] : ["/size"]);
   });
 
+  it.each([
+    ["qwen-image-3.0", "2048*2048", true],
+    ["qwen-image-3.0", "2560*2560", false],
+    ["wan2.7-image-pro", "2K", true],
+    ["wan2.7-image-pro", "4K", false],
+    ["wan2.7-image-pro", "4096*4096", false],
+  ])("%s with input images and size %s: taken is %s", (name, size, taken) => {
+    const { errors } = check(name, { size }, "image-from-reference");
+    expect(errors.map((error) => error.path)).toEqual(taken ? [] : ["/size"]);
+  });
+
   it("says which sizes there are when one is refused", () => {
+    const { errors } = check("wan2.7-image-pro", { size: "4K" }, "image-from-reference");
+    expect(errors[0]?.message).toContain(
+      "takes 1K, 2K, or between 768*768 and 2048*2048 pixels in all with input images",
+    );
     expect(check("qwen-image-max", { size: "100*100" }).errors[0]?.message).toContain("1664*928, 1472*1104");
     expect(check("qwen-image-2.0", { size: "100*100" }).errors[0]?.message).toContain("512*512 and 2048*2048");
   });
@@ -74,8 +108,32 @@ describe("checkAgainstModel", () => {
 
   it("refuses options the model does not have, by name, and only when given", () => {
     expect(check("z-image-turbo", {}).errors).toEqual([]);
-    const { errors } = check("z-image-turbo", { negativePrompt: "blurry", watermark: false, seed: 1 });
-    expect(errors.map((error) => error.path)).toEqual(["/negativePrompt", "/watermark"]);
+    const given = { negativePrompt: "blurry", watermark: true, thinking: true, promptExtendMode: "direct" } as const;
+    const { errors } = check("z-image-turbo", { ...given, seed: 1 });
+    expect(errors.map((error) => error.path).sort()).toEqual([
+      "/negativePrompt",
+      "/promptExtendMode",
+      "/thinking",
+      "/watermark",
+    ]);
+  });
+
+  it("leaves out what is off and the model does not have, with a warning", () => {
+    for (const off of [{ watermark: false }, { thinking: false }]) {
+      const { errors, warnings } = check("z-image-turbo", off);
+      expect([errors, warnings.map(({ code }) => code)]).toEqual([[], ["option_ignored"]]);
+    }
+    expect(check("wan2.7-image", { promptExtend: false }).warnings).toMatchObject([{ code: "option_ignored" }]);
+  });
+
+  it("takes thinking and the mode of extending where the model has them, and refuses what contradicts itself", () => {
+    for (const name of ["qwen-image-3.0", "qwen-image-3.0-pro", "qwen-image-2.1-pro"]) {
+      expect(check(name, { thinking: true, promptExtendMode: "agent" })).toEqual({ errors: [], warnings: [] });
+      expect(check(name, { thinking: true, promptExtend: false }).errors).toMatchObject([{ path: "/thinking" }]);
+      const edit = check(name, { promptExtendMode: "agent" }, "image-from-reference");
+      expect(edit.errors).toMatchObject([{ path: "/promptExtendMode" }]);
+      expect(check(name, { promptExtendMode: "direct" }, "image-from-reference").errors).toEqual([]);
+    }
   });
 
   it("refuses a workflow the model does not do, naming those that do", () => {
@@ -107,9 +165,32 @@ describe("checkAgainstModel", () => {
   });
 
   it("warns, and does not refuse, where the vendor lists the model for other regions", () => {
-    const { errors, warnings } = checkAgainstModel(known("qwen-image-max"), "image-from-text", modelRequest(), "us");
+    const { errors, warnings } = checkAgainstModel(
+      models,
+      known("qwen-image-max"),
+      "image-from-text",
+      modelRequest(),
+      "us",
+    );
     expect(errors).toEqual([]);
     expect(warnings.map((warning) => warning.code)).toEqual(["model_not_in_region"]);
     expect(warnings[0]?.message).toContain("Singapore and Beijing, not for US (Virginia)");
+  });
+});
+
+describe("checkInputSides", () => {
+  it.each([
+    ["qwen-image-edit-max", 100, 100, "input_image_size"],
+    ["qwen-image-edit-max", 384, 3072, null],
+    ["qwen-image-edit-max", 384, 3073, "input_image_size"],
+    ["wan2.7-image", 100, 100, "refused"],
+    ["wan2.7-image", 12_000, 9_000, "refused"],
+    ["wan2.7-image", 240, 8000, null],
+    ["wan2.5-i2i-preview", 383, 1000, "refused"],
+    ["qwen-image-max", 1, 1, null],
+  ])("%s with an image of %i*%i: %s", (name, width, height, outcome) => {
+    const { error, warnings } = checkInputSides(known(name), { width, height });
+    expect(error === null ? (warnings[0]?.code ?? null) : "refused").toBe(outcome);
+    expect(error ?? warnings[0]?.message ?? `${width}*${height}`).toContain(`${width}*${height}`);
   });
 });

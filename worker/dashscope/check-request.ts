@@ -1,20 +1,22 @@
 /** Checks a request against what its model takes. Pure. */
 import type { JobRequest, Warning } from "../../schemas/job.ts";
+import { sizesFor } from "../../schemas/limits.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { FieldError } from "../../schemas/problem.ts";
-import { type ModelFacts, modelsDoing } from "./models.ts";
+import type { ModelFacts, ModelTable } from "./models.ts";
 import { REGION_NAMES, type Region } from "./regions.ts";
 
 /** What of a request depends on the model; of the images only how many. `null`: not given. */
 export interface ModelRequest
-  extends Pick<JobRequest, "prompt" | "negativePrompt" | "size" | "n" | "seed" | "promptExtend" | "watermark"> {
+  extends Pick<JobRequest, "prompt" | "negativePrompt" | "size" | "n" | "seed" | "promptExtend" | "watermark">,
+    Partial<Pick<JobRequest, "promptExtendMode" | "thinking">> {
   readonly images: readonly unknown[];
 }
 
 export interface RequestCheck {
   /** Empty: upstream takes the request as far as is known. */
   readonly errors: readonly FieldError[];
-  /** What upstream would do without a word. */
+  /** What upstream would do without saying so. */
   readonly warnings: readonly Warning[];
 }
 
@@ -23,21 +25,22 @@ const SIZE = /^([1-9]\d{0,4})\*([1-9]\d{0,4})$/;
 
 /** Checks a normalised request. Paths are JSON Pointers of the request's own field names. */
 export function checkAgainstModel(
+  models: ModelTable,
   model: ModelFacts,
   workflow: Workflow,
   request: ModelRequest,
   region: Region,
 ): RequestCheck {
-  const errors: FieldError[] = [];
   if (!model.workflows.includes(workflow)) {
-    const others = modelsDoing(workflow).join(", ");
+    const others = models.doing(workflow).join(", ");
     return {
       errors: [{ path: "/model", message: `${model.model} does not do ${workflow}; these do: ${others}` }],
       warnings: [],
     };
   }
-  if (request.size !== null && !takesSize(model, request.size)) {
-    errors.push({ path: "/size", message: `${sizeRule(model)}; got ${request.size}` });
+  const errors: FieldError[] = [];
+  if (request.size !== null && !takesSize(sizesFor(model, workflow), request.size)) {
+    errors.push({ path: "/size", message: `${sizeRule(model, workflow)}; got ${request.size}` });
   }
   if (request.n > model.maxN) {
     errors.push({ path: "/n", message: `${countRule(model)}; ${request.n} were asked for` });
@@ -53,31 +56,50 @@ export function checkAgainstModel(
   return { errors, warnings: warningsOf(model, request, region) };
 }
 
+/** Judges the sides of an uploaded image. `error` completes "the image …". */
+export function checkInputSides(
+  { model, inputSides }: ModelFacts,
+  { width, height }: { readonly width: number; readonly height: number },
+): { readonly error: string | null; readonly warnings: readonly Warning[] } {
+  if (inputSides === null) return { error: null, warnings: [] };
+  const { min, max, refuses } = inputSides;
+  if (Math.min(width, height) >= min && Math.max(width, height) <= max) return { error: null, warnings: [] };
+  const rule = `sides of ${min} to ${max} pixels`;
+  if (refuses) return { error: `has ${width}*${height} pixels; ${model} takes ${rule}`, warnings: [] };
+  const message = `upstream advises input images with ${rule}; this one has ${width}*${height}`;
+  return { error: null, warnings: [{ code: "input_image_size", message }] };
+}
+
 /** How many images a model makes, as a sentence. */
 export function countRule(model: ModelFacts): string {
   return `${model.model} makes ${model.maxN === 1 ? "one image a job" : `at most ${model.maxN} images a job`}`;
 }
 
-/** Which sizes a model takes, as a sentence. */
-export function sizeRule({ model, sizes }: ModelFacts): string {
+/** Which sizes a model takes for a workflow, as a sentence. */
+export function sizeRule(model: ModelFacts, workflow: Workflow): string {
+  const sizes = sizesFor(model, workflow);
+  const name = model.model;
   switch (sizes.kind) {
     case "none":
-      return `${model} takes no size: its output follows the last image`;
+      return `${name} takes no size: its output follows the last image`;
     case "fixed":
-      return `${model} takes ${sizes.sizes.join(", ")}`;
+      return `${name} takes ${sizes.sizes.join(", ")}`;
     case "sides":
-      return `${model} takes sides of ${sizes.min} to ${sizes.max} pixels`;
+      return `${name} takes sides of ${sizes.min} to ${sizes.max} pixels`;
     case "area": {
       const least = Math.sqrt(sizes.minArea);
       const most = Math.sqrt(sizes.maxArea);
-      return `${model} takes between ${least}*${least} and ${most}*${most} pixels in all, and sides of at most 1:${sizes.maxRatio}`;
+      const named = sizes.named.length === 0 ? "" : `${sizes.named.join(", ")}, or `;
+      const images = model.sizesWithImages === null ? "" : workflow === "image-from-text" ? "" : " with input images";
+      return `${name} takes ${named}between ${least}*${least} and ${most}*${most} pixels in all${images}, and sides of at most 1:${sizes.maxRatio}`;
     }
     default:
       throw new Error(`no such kind of sizes: ${JSON.stringify(sizes satisfies never)}`);
   }
 }
 
-function takesSize({ sizes }: ModelFacts, size: string): boolean {
+function takesSize(sizes: ModelFacts["sizes"], size: string): boolean {
+  if (sizes.kind === "area" && sizes.named.includes(size)) return true;
   const match = SIZE.exec(size);
   if (match === null) return false;
   const width = Number(match[1]);
@@ -99,17 +121,36 @@ function takesSize({ sizes }: ModelFacts, size: string): boolean {
   }
 }
 
-const OPTIONS = ["negativePrompt", "promptExtend", "seed", "watermark"] as const;
+const OPTIONS = ["negativePrompt", "promptExtend", "promptExtendMode", "thinking", "seed", "watermark"] as const;
+
+/** Options that were given and that the model does not have. */
+function unsupported(model: ModelFacts, request: ModelRequest) {
+  return OPTIONS.filter((name) => (request[name] ?? null) !== null && !model.supports[name]);
+}
+
+/** An option that is off changes nothing where the model does not have it: clients send it to every model. */
+function isOff(request: ModelRequest, name: (typeof OPTIONS)[number]): boolean {
+  return request[name] === false;
+}
 
 function optionRefusals(model: ModelFacts, request: ModelRequest): FieldError[] {
-  return OPTIONS.filter((name) => request[name] !== null && !model.supports[name]).map((name) => ({
-    path: `/${name}`,
-    message: `${model.model} has no ${name}; leave it out`,
-  }));
+  const errors = unsupported(model, request)
+    .filter((name) => !isOff(request, name))
+    .map((name) => ({ path: `/${name}`, message: `${model.model} has no ${name}; leave it out` }));
+  if (errors.length > 0) return errors;
+  if (request.thinking === true && request.promptExtend === false) {
+    errors.push({ path: "/thinking", message: "thinking is a part of extending the prompt: it needs promptExtend" });
+  }
+  if (request.promptExtendMode === "agent" && request.images.length > 0) {
+    errors.push({ path: "/promptExtendMode", message: "the mode agent is for requests without images; use direct" });
+  }
+  return errors;
 }
 
 function warningsOf(model: ModelFacts, request: ModelRequest, region: Region): Warning[] {
-  const warnings: Warning[] = [];
+  const warnings: Warning[] = unsupported(model, request)
+    .filter((name) => isOff(request, name))
+    .map((name) => ({ code: "option_ignored", message: `${model.model} has no ${name}; it was left out` }));
   const prompt = cutOff(request.prompt, model.promptMaxChars);
   if (prompt !== null) {
     warnings.push({ code: "prompt_too_long", message: cutMessage("prompt", model.promptMaxChars, prompt) });

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { JobRequest } from "../../schemas/job.ts";
 import { dashScope, type UpstreamSettings } from "./client.ts";
 import type { GenerateInput } from "./contract.ts";
+import { ModelOverrides, ModelTable } from "./models.ts";
 
 const KEY = "sk-0123456789abcdef";
 const IMAGE_ANSWER = { output: { choices: [{ message: { content: [{ image: "https://results.example/a.png" }] } }] } };
@@ -43,7 +44,7 @@ async function upstream(answer: RequestListener, given: Partial<UpstreamSettings
   const baseUrl = `http://127.0.0.1:${port}`;
   const now = () => Date.parse("2026-11-23T12:00:00Z");
   const settings = { fetch: (url: string, init: RequestInit) => fetch(url, init), baseUrl, apiKey: KEY, now };
-  return { client: dashScope({ ...settings, region: "sg", ...given }), seen, baseUrl };
+  return { client: dashScope({ ...settings, region: "sg", models: new ModelTable(), ...given }), seen, baseUrl };
 }
 
 /** Answers with this status and body; an object goes out as JSON, with no content type, as was once recorded. */
@@ -137,6 +138,26 @@ describe("generate", () => {
     });
     expect(seen[1]?.body).toMatchObject({ input: { images: ["https://example.com/a.png"] }, parameters: { n: 1 } });
     expect(seen[2]?.body).toMatchObject({ input: { messages: [{ role: "user" }] }, parameters: { n: 1 } });
+  });
+
+  it("sends options by the names of the wire, and none that the model does not have", async () => {
+    const { client, seen } = await upstream(says(200, IMAGE_ANSWER));
+    const asked = { promptExtend: true, promptExtendMode: "direct", thinking: true, watermark: false } as const;
+    await client.generate(input("qwen-image-2.1-pro", asked), never());
+    await client.generate(input("z-image-turbo", asked), never());
+    await client.generate(input("qwen-image-2.1-pro", { promptExtend: false }), never());
+    expect(seen.map(({ body }) => (body as { parameters: object }).parameters)).toEqual([
+      { n: 1, prompt_extend: true, prompt_extend_mode: "direct", enable_thinking: true, watermark: false },
+      { prompt_extend: true },
+      { n: 1, prompt_extend: false, enable_thinking: false },
+    ]);
+  });
+
+  it("calls a model that MODELS adds as the one it is like", async () => {
+    const models = new ModelTable(ModelOverrides.parse({ "wan9-t2i": { like: "wan2.6-t2i" } }));
+    const { client, seen } = await upstream(says(200, { output: { task_id: "t-1" } }), { models });
+    expect(await client.generate(input("wan9-t2i"), never())).toMatchObject({ kind: "accepted" });
+    expect(seen[0]?.url).toBe("/api/v1/services/aigc/image-generation/generation");
   });
 
   it("reads a refusal with its request id from the header, and how long to wait, in seconds or as a date", async () => {

@@ -3,6 +3,7 @@ import { embeddedIndex, readAnswerBody } from "./answer-body.ts";
 import { classify, type UpstreamProblem } from "./classify.ts";
 import type { GenerateInput, Upstream, UpstreamAnswer } from "./contract.ts";
 import { keyMask } from "./mask-key.ts";
+import type { ModelTable } from "./models.ts";
 import { type HttpAnswer, isPlainSuccess, readAnswer, retryAfterMs } from "./read-answer.ts";
 import type { Region } from "./regions.ts";
 import { upstreamCall } from "./request-body.ts";
@@ -15,6 +16,7 @@ export interface UpstreamSettings {
   readonly baseUrl: string;
   readonly apiKey: string;
   readonly region: Region;
+  readonly models: ModelTable;
   /** Epoch ms; a `Retry-After` date is counted from it. */
   readonly now: () => number;
   /**
@@ -103,7 +105,7 @@ export function dashScope(settings: UpstreamSettings): Upstream {
   return {
     async generate(input: GenerateInput, signal: AbortSignal): Promise<UpstreamAnswer> {
       const sent = sentImages(input.images);
-      const { path, asynchronous, body } = upstreamCall({ ...input, images: sent.marks });
+      const { path, asynchronous, body } = upstreamCall({ ...input, images: sent.marks }, settings.models);
       const headers = new Headers({ "content-type": "application/json" });
       if (asynchronous) headers.set(wireHeaders.async, ASYNC_ENABLE);
       // Up to here nothing is awaited: the request goes out when the caller believes it does.

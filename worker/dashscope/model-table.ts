@@ -1,20 +1,35 @@
-/** The model table: what the vendor's model, size, limit and price pages said in mid-2026, and where they are silent, why we chose. */
-import type { ModelInfo, Quota } from "../../schemas/limits.ts";
+/**
+ * The models: what each takes, how it is called, what it costs. `source` says for each row where its numbers come from and how
+ * sure they are; `docs/live-checks.md` has the calls that would settle what is not. `MODELS` adds to it and changes it.
+ */
+import type { ModelSizes, Quota } from "../../schemas/limits.ts";
 import type { ModelFacts } from "./models.ts";
 
-type Facts = Omit<ModelFacts, "model">;
-type Sizes = ModelInfo["sizes"];
+export type ModelRow = Omit<ModelFacts, "model"> & { readonly source: string };
 
-/** The five sizes of the `max` and `plus` family: 16:9, 4:3, 1:1, 3:4, 9:16. One prober saw `max` take more; nobody promises it. */
-const FIVE_SIZES: Sizes = {
+/** The five sizes of the `max` and `plus` family: 16:9, 4:3, 1:1, 3:4, 9:16. */
+const FIVE_SIZES: ModelSizes = {
   kind: "fixed",
   sizes: ["1664*928", "1472*1104", "1328*1328", "1104*1472", "928*1664"],
   default: "1664*928",
 };
-const EDIT_SIZES: Sizes = { kind: "sides", min: 512, max: 2048, default: null };
+const EDIT_SIZES: ModelSizes = { kind: "sides", min: 512, max: 2048, default: null };
 
-function areaOf(minSide: number, maxSide: number, maxRatio: number, byDefault: string | null): Sizes {
-  return { kind: "area", minArea: minSide ** 2, maxArea: maxSide ** 2, maxRatio, default: byDefault };
+function areaOf(
+  minSide: number,
+  maxSide: number,
+  maxRatio: number,
+  byDefault: string | null,
+  named: readonly string[] = [],
+): ModelSizes {
+  return {
+    kind: "area",
+    minArea: minSide ** 2,
+    maxArea: maxSide ** 2,
+    maxRatio,
+    named: [...named],
+    default: byDefault,
+  };
 }
 
 const PER_SECOND = 1000;
@@ -28,101 +43,147 @@ function quota(starts: number, periodMs: number, inProgress: number | null = nul
 export const TWO_A_MINUTE = quota(2, PER_MINUTE);
 const TWO_A_SECOND = quota(2, PER_SECOND);
 
-const ALL_OPTIONS = { negativePrompt: true, promptExtend: true, seed: true, watermark: true };
+const ALL_OPTIONS = {
+  negativePrompt: true,
+  promptExtend: true,
+  promptExtendMode: false,
+  thinking: false,
+  seed: true,
+  watermark: true,
+};
+
+/** CNY per image in Beijing and USD in Singapore: the vendor's list of mid-2026; USD is its CNY price divided by 7.339, as resellers have it. */
+function prices(bj: number, sg: number): ModelRow["prices"] {
+  return { bj, sg };
+}
+
+const PAGE = "vendor's page, mid-2026: documented";
 
 /** What most of the family share. `defaultN` is 1 everywhere, also where upstream's own default is 4: images cost money. */
-const qwenText: Facts = {
+const qwenText: ModelRow = {
   workflows: ["image-from-text"],
   sizes: FIVE_SIZES,
+  sizesWithImages: null,
   maxN: 1,
   defaultN: 1,
   images: { min: 0, max: 0 },
+  inputSides: null,
   promptMaxChars: 800,
   negativePromptMaxChars: 500,
   supports: ALL_OPTIONS,
   priceClass: "high",
+  prices: prices(0.5, 0.075),
   asyncPath: null,
   regions: ["sg", "bj"],
   promptExtendDefault: true,
   quota: TWO_A_MINUTE,
+  source: `${PAGE}; quota also in a recorded answer. Sizes: five documented; live messages of 2026 name 512*512 to 1664*1664, the five, and 512*512 to 2048*2048`,
 };
-const qwenEdit: Facts = {
+
+/** Advised by the vendor, not a rule: outside of it images are taken and may come out worse. */
+const ADVISED_SIDES = { min: 384, max: 3072, refuses: false };
+
+const qwenEdit: ModelRow = {
   ...qwenText,
   workflows: ["image-from-reference"],
   sizes: EDIT_SIZES,
   maxN: 6,
   images: { min: 1, max: 3 },
+  inputSides: ADVISED_SIDES,
+  source: PAGE,
 };
-const qwenBoth: Facts = {
+const qwenBoth: ModelRow = {
   ...qwenText,
   workflows: ["image-from-text", "image-from-reference"],
   sizes: areaOf(512, 2048, 8, "2048*2048"),
   maxN: 6,
   images: { min: 1, max: 3 },
+  inputSides: ADVISED_SIDES,
   promptMaxChars: 1300,
-  // No limit is published for 2.0 and 2.1: the strictest known of the family.
   quota: TWO_A_MINUTE,
+  source: `${PAGE}, area also in live messages. Quota: none published, the strictest of the family is assumed`,
 };
-const qwen3: Facts = {
+/** 3.0 and 2.1: larger from text alone, a mode of extending, and thinking. */
+const qwen3: ModelRow = {
   ...qwenBoth,
-  sizes: areaOf(512, 2048, 8, null),
+  sizes: areaOf(512, 2560, 8, null),
+  sizesWithImages: areaOf(512, 2048, 8, null),
   promptMaxChars: 4500,
+  supports: { ...ALL_OPTIONS, promptExtendMode: true, thinking: true },
+  prices: {},
   asyncPath: "imageGeneration",
-  // 1 a minute is what a tester of 3.0-pro met; the bound on tasks is unknown, so the older models' 2.
   quota: quota(1, PER_MINUTE, 2),
+  source:
+    "vendor's page of 2026-10-12: documented up to 2048*2048; 2560*2560 from text in live messages. Quota: one tester met 1 a minute; bound on tasks assumed. Price unknown",
 };
-const wanText: Facts = {
+const wanText: ModelRow = {
   ...qwenText,
-  sizes: areaOf(1280, 1440, 4, "1280*1280"),
+  sizes: areaOf(768, 1440, 4, "1280*1280"),
   maxN: 4,
   promptMaxChars: 2100,
   priceClass: "low",
+  prices: prices(0.2, 0.03),
   asyncPath: "imageGeneration",
+  source: `${PAGE}; least area from a live message (589824 pixels), as pages disagree between 768*768 and 1280*1280`,
 };
-const wan2: Facts = {
+const wan2: ModelRow = {
   ...wanText,
   sizes: { kind: "sides", min: 512, max: 1440, default: "1024*1024" },
   promptMaxChars: 800,
+  prices: {},
   asyncPath: "text2image",
   quota: quota(2, PER_SECOND, 2),
+  source: `${PAGE}; sides also in a live message. Price not collected`,
 };
-const wan27: Facts = {
+const wan27: ModelRow = {
   ...wanText,
   workflows: ["image-from-text", "image-from-reference"],
-  sizes: areaOf(768, 2048, 8, "2048*2048"),
-  images: { min: 1, max: 3 },
+  sizes: areaOf(768, 4096, 8, "2048*2048", ["1K", "2K", "4K"]),
+  sizesWithImages: areaOf(768, 2048, 8, null, ["1K", "2K"]),
+  images: { min: 1, max: 9 },
+  inputSides: { min: 240, max: 8000, refuses: true },
   promptMaxChars: 5000,
-  supports: { negativePrompt: false, promptExtend: false, seed: true, watermark: true },
+  supports: { ...ALL_OPTIONS, negativePrompt: false, promptExtend: false },
   promptExtendDefault: null,
   quota: quota(5, PER_SECOND, 5),
+  source:
+    "vendor's page of 2026-10-11 and a live message (589824 to 16777216 pixels). Up to 2K with images documented; 4K documented for -pro, and in the same live message for the other. Sides of inputs: reported",
 };
 
 const FIVE_TASKS = quota(5, PER_SECOND, 5);
-const plus: Facts = {
+const plus: ModelRow = {
   ...qwenText,
   priceClass: "low",
+  prices: prices(0.2, 0.03),
   asyncPath: "text2image",
   quota: quota(2, PER_SECOND, 2),
+  source: PAGE,
 };
-const editPlus: Facts = { ...qwenEdit, priceClass: "low", quota: TWO_A_SECOND };
-const pro: Facts = { ...qwenBoth, priceClass: "high" };
+const editPlus: ModelRow = { ...qwenEdit, priceClass: "low", prices: prices(0.2, 0.03), quota: TWO_A_SECOND };
+const fast2: ModelRow = { ...qwenBoth, priceClass: "low", prices: prices(0.2, 0.035) };
 
 /** Name → facts, dated snapshots included. */
-export const MODEL_TABLE: Readonly<Record<string, Facts>> = {
+export const MODEL_TABLE: Readonly<Record<string, ModelRow>> = {
   "qwen-image-max": qwenText,
   "qwen-image-max-2025-12-30": qwenText,
   "qwen-image-plus": plus,
   // A distilled max under plus's name; this snapshot alone takes no tasks.
   "qwen-image-plus-2026-01-09": { ...plus, asyncPath: null, quota: TWO_A_SECOND },
-  "qwen-image": { ...plus, priceClass: "medium" },
-  "qwen-image-2.0": { ...qwenBoth, priceClass: "low" },
-  "qwen-image-2.0-2026-03-03": { ...qwenBoth, priceClass: "low" },
-  "qwen-image-2.0-pro": pro,
-  "qwen-image-2.0-pro-2026-03-03": pro,
-  "qwen-image-2.0-pro-2026-04-22": pro,
-  "qwen-image-2.0-pro-2026-06-22": pro,
-  // Whether 2.1 takes tasks is not known; the synchronous path is common to all.
-  "qwen-image-2.1-pro": pro,
+  "qwen-image": { ...plus, priceClass: "medium", prices: prices(0.25, 0.035) },
+  "qwen-image-2.0": fast2,
+  "qwen-image-2.0-2026-03-03": fast2,
+  "qwen-image-2.0-pro": qwenBoth,
+  "qwen-image-2.0-pro-2026-03-03": qwenBoth,
+  "qwen-image-2.0-pro-2026-04-22": qwenBoth,
+  "qwen-image-2.0-pro-2026-06-22": qwenBoth,
+  "qwen-image-2.1-pro": {
+    ...qwen3,
+    images: { min: 1, max: 10 },
+    asyncPath: null,
+    quota: TWO_A_MINUTE,
+    source:
+      "vendor's page of 2026-10-12: 10 references documented; 2560*2560 from text in live messages; mode and thinking from a reseller's schema. Tasks: not known, so the synchronous path. Quota assumed, price unknown",
+  },
   "qwen-image-3.0": { ...qwen3, priceClass: "medium" },
   "qwen-image-3.0-pro": qwen3,
   "qwen-image-edit-max": qwenEdit,
@@ -137,18 +198,22 @@ export const MODEL_TABLE: Readonly<Record<string, Facts>> = {
     supports: { ...ALL_OPTIONS, promptExtend: false },
     promptExtendDefault: null,
     priceClass: "medium",
+    prices: prices(0.3, 0.045),
     quota: TWO_A_SECOND,
   },
   "z-image-turbo": {
     ...qwenText,
     sizes: areaOf(512, 2048, 8, "1024*1536"),
-    supports: { negativePrompt: false, promptExtend: true, seed: true, watermark: false },
+    supports: { ...ALL_OPTIONS, negativePrompt: false, watermark: false },
     promptExtendDefault: false,
     priceClass: "low",
+    prices: prices(0.1, 0.015),
+    pricesExtended: prices(0.2, 0.03),
     quota: TWO_A_SECOND,
+    source: "vendor's page of 2026-08-22 and live messages: documented",
   },
   "wan2.7-image": wan27,
-  "wan2.7-image-pro": { ...wan27, priceClass: "high" },
+  "wan2.7-image-pro": { ...wan27, priceClass: "high", prices: prices(0.5, 0.0766) },
   "wan2.6-t2i": {
     ...wanText,
     regions: ["sg", "bj", "us"],
@@ -160,27 +225,24 @@ export const MODEL_TABLE: Readonly<Record<string, Facts>> = {
     ...wanText,
     workflows: ["image-from-reference"],
     sizes: areaOf(768, 1280, 4, null),
-    images: { min: 1, max: 3 },
+    images: { min: 1, max: 4 },
+    inputSides: { min: 240, max: 8000, refuses: true },
     promptMaxChars: 2000,
     regions: ["sg", "bj", "us"],
     quota: FIVE_TASKS,
+    source: `${PAGE}; number and sides of inputs: reported`,
   },
-  // Pages disagree on the least area (768² or 1280²); a refusal costs nothing, a needless one a good size.
-  "wan2.5-t2i-preview": {
-    ...wanText,
-    sizes: areaOf(768, 1440, 4, "1280*1280"),
-    promptMaxChars: 2000,
-    asyncPath: "text2image",
-    quota: FIVE_TASKS,
-  },
+  "wan2.5-t2i-preview": { ...wanText, promptMaxChars: 2000, asyncPath: "text2image", quota: FIVE_TASKS },
   "wan2.5-i2i-preview": {
     ...wanText,
     workflows: ["image-from-reference"],
     sizes: areaOf(768, 1280, 4, null),
     images: { min: 1, max: 3 },
+    inputSides: { min: 384, max: 5000, refuses: true },
     promptMaxChars: 2000,
     asyncPath: "image2image",
     quota: FIVE_TASKS,
+    source: `${PAGE}; sides of inputs from a reseller's copy of it`,
   },
   "wan2.2-t2i-plus": wan2,
   "wan2.2-t2i-flash": wan2,

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { ModelInfo } from "../../schemas/limits.ts";
-import { KNOWN_MODELS, type ModelSettings, modelFor, modelInfos, modelsDoing, quotaFor } from "./models.ts";
+import { ModelInfo, sizesFor } from "../../schemas/limits.ts";
+import { WORKFLOWS } from "../../schemas/paths.ts";
+import { MODEL_TABLE } from "./model-table.ts";
+import { type ModelFacts, ModelOverrides, type ModelSettings, ModelTable, priceOf } from "./models.ts";
 import { wirePaths } from "./wire.ts";
 
 const settings: ModelSettings = {
@@ -9,10 +11,18 @@ const settings: ModelSettings = {
   region: "sg",
 };
 
-describe("modelFor", () => {
-  it("answers null for a name that is not in the table, inherited names included", () => {
+const models = new ModelTable();
+
+function known(name: string, table = models): ModelFacts {
+  const facts = table.facts(name);
+  if (facts === null) throw new Error(`no model ${name}`);
+  return facts;
+}
+
+describe("the model table", () => {
+  it("knows no name that is not in it, inherited names included", () => {
     for (const name of ["", "qwen-image-ultra", "constructor", "__proto__", "toString"]) {
-      expect(modelFor(name)).toBeNull();
+      expect(models.facts(name)).toBeNull();
     }
   });
 
@@ -22,81 +32,151 @@ describe("modelFor", () => {
     ["qwen-image-edit-plus-2025-12-15", "qwen-image-edit-plus"],
     ["qwen-image-2.0-pro-2026-04-22", "qwen-image-2.0-pro"],
   ])("gives the snapshot %s the facts of %s", (snapshot, base) => {
-    expect({ ...modelFor(snapshot), model: base }).toEqual(modelFor(base));
+    expect({ ...known(snapshot), model: base }).toEqual(known(base));
   });
 
   it("knows that one snapshot of plus takes no tasks, though plus does", () => {
-    expect(modelFor("qwen-image-plus")?.asyncPath).toBe("text2image");
-    expect(modelFor("qwen-image-plus-2026-01-09")?.asyncPath).toBeNull();
+    expect(known("qwen-image-plus").asyncPath).toBe("text2image");
+    expect(known("qwen-image-plus-2026-01-09").asyncPath).toBeNull();
   });
 
-  it("submits tasks to a path of the wire, and to image paths only what takes images", () => {
-    for (const name of KNOWN_MODELS) {
-      const facts = modelFor(name);
-      if (facts === null) throw new Error(name);
+  it("says of every row where its numbers come from and how sure they are", () => {
+    for (const [name, { source }] of Object.entries(MODEL_TABLE)) {
+      expect([name, /documented|live|reported|assumed/.test(source)]).toEqual([name, true]);
+    }
+  });
+
+  it("has only rows that agree with themselves", () => {
+    for (const name of models.names) {
+      const facts = known(name);
       if (facts.asyncPath !== null) expect(wirePaths).toHaveProperty(facts.asyncPath);
       expect(facts.workflows.includes("image-from-reference")).toBe(facts.images.max > 0);
+      expect(facts.inputSides !== null).toBe(facts.images.max > 0);
       expect(facts.sizes.kind === "fixed" && facts.workflows.includes("image-from-reference")).toBe(false);
+      expect(facts.sizesWithImages === null || facts.workflows.length === 2).toBe(true);
       expect(facts.defaultN).toBeLessThanOrEqual(facts.maxN);
     }
   });
+
+  it("takes the references that the vendor documents", () => {
+    expect(known("qwen-image-2.1-pro").images.max).toBe(10);
+    expect(known("wan2.7-image").images.max).toBe(9);
+    expect(known("qwen-image-3.0-pro").images.max).toBe(3);
+  });
 });
 
-describe("quotaFor", () => {
-  it("gives the max models two starts a minute", () => {
+describe("the quota of a lane", () => {
+  it("is two starts a minute for the max models", () => {
     for (const name of ["qwen-image-max", "qwen-image-edit-max", "qwen-image-max-2025-12-30"]) {
-      expect(quotaFor(name, {}, "sg")).toEqual({ starts: 2, periodMs: 60_000, inProgress: null });
+      expect(models.quota(name, {}, "sg")).toEqual({ starts: 2, periodMs: 60_000, inProgress: null });
     }
   });
 
   it("bounds tasks in progress where the vendor does", () => {
-    expect(quotaFor("qwen-image-plus", {}, "sg")).toEqual({ starts: 2, periodMs: 1000, inProgress: 2 });
+    expect(models.quota("qwen-image-plus", {}, "sg")).toEqual({ starts: 2, periodMs: 1000, inProgress: 2 });
   });
 
   it("differs by region where the vendor's does", () => {
-    expect(quotaFor("wan2.6-t2i", {}, "bj").starts).toBe(1);
-    expect(quotaFor("wan2.6-t2i", {}, "us").starts).toBe(5);
+    expect(models.quota("wan2.6-t2i", {}, "bj").starts).toBe(1);
+    expect(models.quota("wan2.6-t2i", {}, "us").starts).toBe(5);
   });
 
-  it("lays overrides over the table field by field, an explicit null included", () => {
-    expect(quotaFor("qwen-image-plus", { "qwen-image-plus": { starts: 9 } }, "sg")).toEqual({
+  it("is overridden field by field, an explicit null included", () => {
+    expect(models.quota("qwen-image-plus", { "qwen-image-plus": { starts: 9 } }, "sg")).toEqual({
       starts: 9,
       periodMs: 1000,
       inProgress: 2,
     });
-    expect(quotaFor("qwen-image-plus", { "qwen-image-plus": { inProgress: null } }, "sg").inProgress).toBeNull();
-    expect(quotaFor("qwen-image-max", { "qwen-image-plus": { starts: 9 } }, "sg").starts).toBe(2);
+    expect(models.quota("qwen-image-plus", { "qwen-image-plus": { inProgress: null } }, "sg").inProgress).toBeNull();
+    expect(models.quota("qwen-image-max", { "qwen-image-plus": { starts: 9 } }, "sg").starts).toBe(2);
   });
 
-  it("gives a model that left the table the strictest quota", () => {
-    expect(quotaFor("gone", {}, "sg")).toEqual({ starts: 2, periodMs: 60_000, inProgress: null });
+  it("is the strictest for a model that left the table", () => {
+    expect(models.quota("gone", {}, "sg")).toEqual({ starts: 2, periodMs: 60_000, inProgress: null });
   });
 });
 
-describe("modelInfos", () => {
+describe("MODELS", () => {
+  const table = (overrides: object) => new ModelTable(ModelOverrides.parse(overrides));
+
+  it("adds a model that is like a known one, with what differs", () => {
+    const added = table({ "qwen-image-3.1": { like: "qwen-image-3.0-pro", maxN: 4, quota: { starts: 3 } } });
+    const facts = known("qwen-image-3.1", added);
+    expect(facts).toMatchObject({ model: "qwen-image-3.1", maxN: 4, asyncPath: "imageGeneration", images: { max: 3 } });
+    expect(added.quota("qwen-image-3.1", {}, "sg")).toEqual({ starts: 3, periodMs: 60_000, inProgress: 2 });
+    expect(added.doing("image-from-text")).toContain("qwen-image-3.1");
+    expect(added.infos(settings).map(({ model }) => model)).toContain("qwen-image-3.1");
+    // The price of another model is not that of a new one.
+    expect(known("qwen-image-3.1", table({ "qwen-image-3.1": { like: "qwen-image-max" } })).prices).toEqual({});
+  });
+
+  it("changes a known model and leaves the others alone", () => {
+    const sizes = { kind: "sides", min: 512, max: 2048 };
+    const changed = table({ "qwen-image-max": { sizes, supports: { watermark: false }, asyncPath: "text2image" } });
+    const facts = known("qwen-image-max", changed);
+    expect(facts).toMatchObject({ sizes: { ...sizes, default: null }, asyncPath: "text2image" });
+    expect(facts.supports).toEqual({ ...known("qwen-image-max").supports, watermark: false });
+    expect(facts.prices).toEqual(known("qwen-image-max").prices);
+    expect({ ...known("qwen-image-plus", changed) }).toEqual({ ...known("qwen-image-plus") });
+  });
+
+  it.each([
+    ["a new name that is like nothing", { "qwen-image-9": {} }, /is a new model and needs "like"/],
+    ["one that is like an unknown one", { "qwen-image-9": { like: "gone" } }, /names no known model/],
+    ["a field that is none", { "qwen-image-max": { sises: 1 } }, /sises/],
+    ["more images than any body holds", { "qwen-image-max": { images: { min: 1, max: 11 } } }, /10/],
+    ["a bound above another", { "qwen-image-max": { images: { min: 3, max: 1 } } }, /min must not be above max/],
+    ["a name with a blank", { "qwen image": { like: "qwen-image-max" } }, /model's name/],
+    ["a quota of nothing", { "qwen-image-max": { quota: { starts: 0 } } }, /1/],
+  ])("refuses %s", (_what, overrides, message) => {
+    const parsed = ModelOverrides.safeParse(overrides);
+    expect(JSON.stringify(parsed.error?.issues).replaceAll("\\", "")).toMatch(message);
+  });
+});
+
+describe("what a deployment shows of its models", () => {
   it("puts the defaults first and says whose default each is", () => {
-    const [first, second, ...others] = modelInfos(settings);
+    const [first, second, ...others] = models.infos(settings);
     expect([first?.default, second?.default]).toEqual([["image-from-text"], ["image-from-reference"]]);
     expect(others.every((info) => info.default.length === 0)).toBe(true);
   });
 
-  it("gives exactly what the contract shows", () => {
-    for (const info of modelInfos(settings)) {
+  it("is exactly what the contract has", () => {
+    for (const info of models.infos(settings)) {
       expect(Object.keys(info).sort()).toEqual(Object.keys(ModelInfo.shape).sort());
       expect(ModelInfo.parse(info)).toEqual(info);
     }
   });
 
   it("leaves out what the region does not have, but never a default", () => {
-    const names = modelInfos({ ...settings, region: "us" }).map((info) => info.model);
+    const names = models.infos({ ...settings, region: "us" }).map((info) => info.model);
     expect(names).toEqual(["qwen-image-max", "qwen-image-edit-max", "wan2.6-t2i", "wan2.6-image"]);
+  });
+
+  it("names a model under each workflow it does", () => {
+    expect(WORKFLOWS.map((workflow) => models.doing(workflow).includes("qwen-image-2.0"))).toEqual([true, true]);
+    expect(models.doing("image-from-reference")).not.toContain("qwen-image-max");
   });
 });
 
-describe("modelsDoing", () => {
-  it("names a model under each workflow it does", () => {
-    expect(modelsDoing("image-from-text")).toContain("qwen-image-2.0");
-    expect(modelsDoing("image-from-reference")).toContain("qwen-image-2.0");
-    expect(modelsDoing("image-from-reference")).not.toContain("qwen-image-max");
+describe("sizesFor", () => {
+  it("gives the smaller sizes to requests with images, where there are such", () => {
+    expect(sizesFor(known("qwen-image-3.0"), "image-from-text")).toMatchObject({ maxArea: 2560 ** 2 });
+    expect(sizesFor(known("qwen-image-3.0"), "image-from-reference")).toMatchObject({ maxArea: 2048 ** 2 });
+    expect(sizesFor(known("qwen-image-2.0"), "image-from-reference")).toMatchObject({ maxArea: 2048 ** 2 });
+  });
+});
+
+describe("priceOf", () => {
+  it.each([
+    ["qwen-image-max", "bj", null, 0.5],
+    ["qwen-image-max", "sg", null, 0.075],
+    ["z-image-turbo", "bj", null, 0.1],
+    ["z-image-turbo", "bj", false, 0.1],
+    ["z-image-turbo", "bj", true, 0.2],
+    ["qwen-image-3.0-pro", "sg", null, null],
+    ["qwen-image-max", "us", null, null],
+  ] as const)("%s in %s, extending %s: %s", (name, region, promptExtend, price) => {
+    expect(priceOf(known(name), region, promptExtend)).toBe(price);
   });
 });

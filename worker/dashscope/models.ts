@@ -1,12 +1,14 @@
-/** Looks models up. Pure. */
-import type { ModelInfo, Quota } from "../../schemas/limits.ts";
-import type { Workflow } from "../../schemas/paths.ts";
-import type { QuotaOverride } from "../env.ts";
+/** The models of a deployment: the built-in table with what `MODELS` adds and changes. Pure. */
+import { z } from "zod";
+import { ModelInfo, ModelSizes, Quota } from "../../schemas/limits.ts";
+import { WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
+import { MAX_INPUT_IMAGES } from "../../schemas/submit.ts";
 import { MODEL_TABLE, TWO_A_MINUTE } from "./model-table.ts";
-import type { Region } from "./regions.ts";
+import { REGION_HOSTS, type Region } from "./regions.ts";
 
 /** Where a task of a model is submitted; named as in `wirePaths`. */
-export type AsyncPath = "text2image" | "image2image" | "imageGeneration";
+const ASYNC_PATHS = ["text2image", "image2image", "imageGeneration"] as const;
+export type AsyncPath = (typeof ASYNC_PATHS)[number];
 
 /** What is known of a model, the same for every deployment; `modelInfo` adds what a deployment decides. */
 export interface ModelFacts extends Omit<ModelInfo, "default" | "asynchronous" | "quota"> {
@@ -19,34 +21,140 @@ export interface ModelFacts extends Omit<ModelInfo, "default" | "asynchronous" |
   readonly quota: Quota;
   /** Where one region's quota differs. */
   readonly quotaIn?: Partial<Record<Region, Quota>>;
+  /** Per image: CNY in `bj`, USD elsewhere. A region without a price is not known. */
+  readonly prices: Partial<Record<Region, number>>;
+  /** Per image when the prompt is extended, where that costs extra. */
+  readonly pricesExtended?: Partial<Record<Region, number>>;
 }
 
-/** Every model that can be asked for. */
-export const KNOWN_MODELS: readonly string[] = Object.keys(MODEL_TABLE);
+/** What `LANE_LIMITS` may say of a model; merged over the model table. */
+export const QuotaOverride = Quota.partial().strict();
+export type QuotaOverride = z.infer<typeof QuotaOverride>;
 
-/** The facts of a model; null for a name that is not in the table. */
-export function modelFor(name: string): ModelFacts | null {
-  const facts = Object.hasOwn(MODEL_TABLE, name) ? MODEL_TABLE[name] : undefined;
-  return facts === undefined ? null : { model: name, ...facts };
+const regionNames = Object.keys(REGION_HOSTS) as [Region, ...Region[]];
+const { shape } = ModelInfo;
+
+/** One entry of `MODELS`: a known model to begin with (needed for a new name), and what differs from it. */
+export const ModelOverride = z.strictObject({
+  like: z.string().optional(),
+  workflows: z.array(z.enum(WORKFLOWS)).min(1).optional(),
+  sizes: ModelSizes.optional(),
+  sizesWithImages: shape.sizesWithImages.optional(),
+  maxN: z.int().min(1).max(6).optional(),
+  images: z
+    .strictObject({ min: z.int().min(0), max: z.int().min(0).max(MAX_INPUT_IMAGES) })
+    .refine(({ min, max }) => min <= max, "min must not be above max")
+    .optional(),
+  inputSides: shape.inputSides.optional(),
+  promptMaxChars: z.int().min(1).optional(),
+  negativePromptMaxChars: z.int().min(1).optional(),
+  supports: shape.supports.partial().strict().optional(),
+  priceClass: shape.priceClass.optional(),
+  asyncPath: z.enum(ASYNC_PATHS).nullable().optional(),
+  regions: z.array(z.enum(regionNames)).min(1).optional(),
+  quota: QuotaOverride.optional(),
+});
+export type ModelOverride = z.infer<typeof ModelOverride>;
+
+/** `MODELS`: model name → what differs. A new name must be `like` a built-in model; a built-in name changes that model. */
+export const ModelOverrides = z
+  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "must be a model's name"), ModelOverride)
+  .superRefine((overrides, context) => {
+    for (const [name, { like }] of Object.entries(overrides)) {
+      const base = like ?? name;
+      if (Object.hasOwn(MODEL_TABLE, base)) continue;
+      const message =
+        like === undefined
+          ? `is a new model and needs "like" with a known one: ${Object.keys(MODEL_TABLE).join(", ")}`
+          : `names no known model; known are ${Object.keys(MODEL_TABLE).join(", ")}`;
+      context.addIssue({ code: "custom", path: like === undefined ? [name] : [name, "like"], message });
+    }
+  });
+export type ModelOverrides = z.infer<typeof ModelOverrides>;
+
+/** The models that a deployment knows. */
+export class ModelTable {
+  readonly #models: ReadonlyMap<string, ModelFacts>;
+
+  constructor(overrides: ModelOverrides = {}) {
+    const models = new Map(Object.entries(MODEL_TABLE).map(([model, facts]) => [model, factsOf(model, facts, {})]));
+    for (const [model, override] of Object.entries(overrides)) {
+      const base = MODEL_TABLE[override.like ?? model];
+      if (base !== undefined) models.set(model, factsOf(model, base, override));
+    }
+    this.#models = models;
+  }
+
+  get names(): readonly string[] {
+    return [...this.#models.keys()];
+  }
+
+  /** The facts of a model; null for an unknown name. */
+  facts(name: string): ModelFacts | null {
+    return this.#models.get(name) ?? null;
+  }
+
+  /** The models that do a workflow. */
+  doing(workflow: Workflow): string[] {
+    return this.names.filter((name) => this.facts(name)?.workflows.includes(workflow));
+  }
+
+  /**
+   * The quota of a model's lane: the table's for the region, with `LANE_LIMITS` laid over it, field by field. A model that left
+   * the table (its jobs may still wait) gets the strictest known.
+   */
+  quota(name: string, laneLimits: Readonly<Record<string, QuotaOverride>>, region: Region): Quota {
+    const facts = this.facts(name);
+    const known = facts?.quotaIn?.[region] ?? facts?.quota ?? TWO_A_MINUTE;
+    return overlaid(known, Object.hasOwn(laneLimits, name) ? (laneLimits[name] ?? {}) : {});
+  }
+
+  /** Every model that the vendor offers in the deployment's region, and its defaults, offered or not; defaults come first. */
+  infos(settings: ModelSettings): ModelInfo[] {
+    return this.names
+      .flatMap((name) => this.facts(name) ?? [])
+      .map((facts) => ({ facts, info: this.#infoOf(facts, settings) }))
+      .filter(({ facts, info }) => info.default.length > 0 || facts.regions.includes(settings.region))
+      .map(({ info }) => info)
+      .sort((a, b) => b.default.length - a.default.length);
+  }
+
+  #infoOf(facts: ModelFacts, settings: ModelSettings): ModelInfo {
+    const byDefault = facts.workflows.filter((workflow) => settings.models[workflow] === facts.model);
+    return ModelInfo.parse({
+      ...facts,
+      default: byDefault,
+      asynchronous: facts.asyncPath !== null,
+      quota: this.quota(facts.model, settings.laneLimits, settings.region),
+    });
+  }
 }
 
-/** The models that do a workflow, as a list for people. */
-export function modelsDoing(workflow: Workflow): string[] {
-  return KNOWN_MODELS.filter((name) => MODEL_TABLE[name]?.workflows.includes(workflow));
-}
-
-/**
- * The quota of a model's lane: the table's for the region, with the deployment's overrides laid over it, field by field.
- * A model that left the table (its jobs may still wait) gets the strictest known.
- */
-export function quotaFor(name: string, overrides: Readonly<Record<string, QuotaOverride>>, region: Region): Quota {
-  const facts = modelFor(name);
-  const known = facts?.quotaIn?.[region] ?? facts?.quota ?? TWO_A_MINUTE;
-  const override = Object.hasOwn(overrides, name) ? overrides[name] : undefined;
+function factsOf(model: string, base: Omit<ModelFacts, "model">, override: ModelOverride): ModelFacts {
+  const { like, supports, quota, ...facts } = override;
   return {
-    starts: override?.starts ?? known.starts,
-    periodMs: override?.periodMs ?? known.periodMs,
-    inProgress: override?.inProgress !== undefined ? override.inProgress : known.inProgress,
+    ...base,
+    // The price of another model is not that of a new one.
+    ...(like === undefined || like === model ? {} : { prices: {} }),
+    ...given(facts),
+    ...(quota === undefined ? {} : { quota: overlaid(base.quota, quota), quotaIn: {} }),
+    supports: { ...base.supports, ...given(supports ?? {}) },
+    model,
+  };
+}
+
+type Given<Fields> = { [Name in keyof Fields]: Exclude<Fields[Name], undefined> };
+
+/** The fields that have a value. */
+function given<Fields extends object>(fields: Fields): Given<Fields> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<Fields>;
+}
+
+function overlaid(quota: Quota, override: QuotaOverride): Quota {
+  return {
+    starts: override.starts ?? quota.starts,
+    periodMs: override.periodMs ?? quota.periodMs,
+    inProgress: override.inProgress === undefined ? quota.inProgress : override.inProgress,
   };
 }
 
@@ -57,25 +165,9 @@ export interface ModelSettings {
   readonly region: Region;
 }
 
-/** A model as `GET /api/limits` and the page's form show it. */
-export function modelInfo(facts: ModelFacts, settings: ModelSettings): ModelInfo {
-  const { asyncPath, regions: _regions, promptExtendDefault: _default, quotaIn: _quotaIn, ...shown } = facts;
-  return {
-    ...shown,
-    default: facts.workflows.filter((workflow) => settings.models[workflow] === facts.model),
-    asynchronous: asyncPath !== null,
-    quota: quotaFor(facts.model, settings.laneLimits, settings.region),
-  };
-}
-
-/** Every model that the vendor offers in the deployment's region, and its defaults, offered or not; defaults come first. */
-export function modelInfos(settings: ModelSettings): ModelInfo[] {
-  const infos: ModelInfo[] = [];
-  for (const name of KNOWN_MODELS) {
-    const facts = modelFor(name);
-    if (facts === null) continue;
-    const info = modelInfo(facts, settings);
-    if (info.default.length > 0 || facts.regions.includes(settings.region)) infos.push(info);
-  }
-  return infos.sort((a, b) => b.default.length - a.default.length);
+/** The price of one image in the currency of the region's list; null where it is not known. */
+export function priceOf(facts: ModelFacts, region: Region, promptExtend: boolean | null): number | null {
+  const extends_ = promptExtend ?? facts.promptExtendDefault ?? false;
+  const prices = extends_ && facts.pricesExtended !== undefined ? facts.pricesExtended : facts.prices;
+  return prices[region] ?? null;
 }

@@ -51,7 +51,9 @@ export function readAnswer(
     taskId: taskId ?? word(body?.output?.task_id),
   };
   const fail = (problem: UpstreamProblem, known: UpstreamReport = report) => {
-    const message = known.message ?? firstWords(answer.text, tidy);
+    // The body of a task that is unknown or canceled says nothing more than that.
+    const isUnsaid = known.message === null && problem !== "taskUnknown" && problem !== "taskCanceled";
+    const message = isUnsaid ? firstWords(answer.text, tidy) : known.message;
     return classify(problem, { ...known, message }, answer.retryAfterMs, context);
   };
   const unanswered = (problem: UpstreamProblem): UpstreamAnswer =>

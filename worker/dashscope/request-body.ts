@@ -1,6 +1,6 @@
 /** Turns a job's request into what upstream is sent. Pure. */
 import type { GenerateInput } from "./contract.ts";
-import { type AsyncPath, modelFor } from "./models.ts";
+import type { AsyncPath, ModelFacts, ModelTable } from "./models.ts";
 import type { MessagesRequest, PromptRequest, WireParameters } from "./wire.ts";
 import { wirePaths } from "./wire.ts";
 
@@ -16,38 +16,50 @@ export interface UpstreamCall {
   readonly body: MessagesRequest | PromptRequest;
 }
 
-/** The call for a request, on the asynchronous path where its model has one. What is `null` in the request is left out. */
-export function upstreamCall(input: CallInput): UpstreamCall {
+/**
+ * The call for a request, on the asynchronous path where its model has one. What is `null` in the request, and options that the
+ * model does not have, are left out.
+ */
+export function upstreamCall(input: CallInput, models: ModelTable): UpstreamCall {
   // A model that left the table while its jobs waited: the synchronous path is common to all.
-  const asyncPath = modelFor(input.model)?.asyncPath ?? null;
+  const facts = models.facts(input.model);
+  const asyncPath = facts?.asyncPath ?? null;
   const path = asyncPath === null ? wirePaths.multimodalGeneration : wirePaths[asyncPath];
-  return { path, asynchronous: asyncPath !== null, body: bodyFor(asyncPath, input) };
+  return {
+    path,
+    asynchronous: asyncPath !== null,
+    body: bodyFor(asyncPath, input, parametersOf(facts, input.request)),
+  };
 }
 
-function bodyFor(asyncPath: AsyncPath | null, input: CallInput): MessagesRequest | PromptRequest {
+function bodyFor(
+  asyncPath: AsyncPath | null,
+  input: CallInput,
+  parameters: WireParameters,
+): MessagesRequest | PromptRequest {
   switch (asyncPath) {
     case "text2image":
     case "image2image":
-      return promptRequest(input);
+      return promptRequest(input, parameters);
     case "imageGeneration":
     case null:
-      return messagesRequest(input);
+      return messagesRequest(input, parameters);
     default:
       throw new Error(`no such path: ${JSON.stringify(asyncPath satisfies never)}`);
   }
 }
 
-function messagesRequest({ model, request, images }: CallInput): MessagesRequest {
+function messagesRequest({ model, request, images }: CallInput, parameters: WireParameters): MessagesRequest {
   const content = [...images.map((image) => ({ image })), { text: request.prompt }];
   const negative = request.negativePrompt === null ? {} : { negative_prompt: request.negativePrompt };
   return {
     model,
     input: { messages: [{ role: "user", content }] },
-    parameters: { ...parametersOf(model, request), ...negative },
+    parameters: { ...parameters, ...negative },
   };
 }
 
-function promptRequest({ model, request, images }: CallInput): PromptRequest {
+function promptRequest({ model, request, images }: CallInput, parameters: WireParameters): PromptRequest {
   return {
     model,
     input: {
@@ -55,18 +67,29 @@ function promptRequest({ model, request, images }: CallInput): PromptRequest {
       ...(request.negativePrompt === null ? {} : { negative_prompt: request.negativePrompt }),
       ...(images.length === 0 ? {} : { images: [...images] }),
     },
-    parameters: parametersOf(model, request),
+    parameters,
   };
 }
 
-function parametersOf(model: string, request: GenerateInput["request"]): WireParameters {
+function parametersOf(facts: ModelFacts | null, request: GenerateInput["request"]): WireParameters {
   // Some models that make one image have no `n` at all; elsewhere it is always said, as wan's own default is 4.
-  const takesN = (modelFor(model)?.maxN ?? 1) > 1 || request.n > 1;
-  return {
-    ...(request.size === null ? {} : { size: request.size }),
-    ...(takesN ? { n: request.n } : {}),
-    ...(request.seed === null ? {} : { seed: request.seed }),
-    ...(request.promptExtend === null ? {} : { prompt_extend: request.promptExtend }),
-    ...(request.watermark === null ? {} : { watermark: request.watermark }),
-  };
+  const takesN = (facts?.maxN ?? 1) > 1 || request.n > 1;
+  const given = <Value>(option: keyof ModelFacts["supports"], value: Value | null | undefined): Value | null =>
+    value == null || facts?.supports[option] === false ? null : value;
+  const extend = given("promptExtend", request.promptExtend);
+  // Thinking is on by default where a model has it, and a part of extending: who switches that off means both.
+  const thinking = given("thinking", request.thinking) ?? given("thinking", extend === false ? false : null);
+  return withoutNulls({
+    size: request.size,
+    n: takesN ? request.n : null,
+    seed: given("seed", request.seed),
+    prompt_extend: extend,
+    prompt_extend_mode: given("promptExtendMode", request.promptExtendMode),
+    enable_thinking: thinking,
+    watermark: given("watermark", request.watermark),
+  });
+}
+
+function withoutNulls(values: Record<string, string | number | boolean | null>): WireParameters {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
 }

@@ -3,6 +3,7 @@ import type { JobRequest } from "../../schemas/job.ts";
 import { byteStream } from "../results/test-image.ts";
 import { dashScope } from "./client.ts";
 import type { ImageBytes, SentImage } from "./contract.ts";
+import { ModelTable } from "./models.ts";
 
 const request: JobRequest = {
   prompt: "put image 2 on image 1",
@@ -22,7 +23,13 @@ const request: JobRequest = {
 const DELIVERS = { output: { choices: [{ message: { content: [{ image: "https://results.example/a.png" }] } }] } };
 
 function generate(images: SentImage[], fetch: (url: string, init: RequestInit) => Promise<Response>) {
-  const settings = { baseUrl: "https://dashscope.example", apiKey: "sk-test", region: "sg", now: Date.now } as const;
+  const settings = {
+    baseUrl: "https://dashscope.example",
+    apiKey: "sk-test",
+    region: "sg",
+    models: new ModelTable(),
+    now: Date.now,
+  } as const;
   const client = dashScope({ ...settings, fetch });
   return client.generate({ model: "qwen-image-edit-max", request, images }, new AbortController().signal);
 }

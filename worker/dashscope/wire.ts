@@ -47,6 +47,10 @@ export const WireParameters = z.looseObject({
   seed: z.number().optional(),
   negative_prompt: z.string().optional(),
   prompt_extend: z.boolean().optional(),
+  /** 3.0 and 2.1: `direct` or `agent`. */
+  prompt_extend_mode: z.string().optional(),
+  /** 3.0 and 2.1; on by default, and needs `prompt_extend`. */
+  enable_thinking: z.boolean().optional(),
   watermark: z.boolean().optional(),
 });
 export type WireParameters = z.infer<typeof WireParameters>;

@@ -3,7 +3,7 @@ import type { Workflow } from "../../schemas/paths.ts";
 import type { FieldError } from "../../schemas/problem.ts";
 import { MAX_SEED, type TextSubmit } from "../../schemas/submit.ts";
 import { checkAgainstModel, countRule, sizeRule } from "../dashscope/check-request.ts";
-import { type ModelFacts, modelFor, modelsDoing } from "../dashscope/models.ts";
+import type { ModelFacts, ModelTable } from "../dashscope/models.ts";
 import type { Config } from "../env.ts";
 import type { LeftOut } from "../job/contract.ts";
 import type { Found, GivenImage } from "./core/given-fields.ts";
@@ -14,6 +14,7 @@ import { ProblemError } from "./problem.ts";
 export interface CheckedSubmission {
   readonly workflow: Workflow;
   readonly model: string;
+  readonly facts: ModelFacts;
   /** All of the job's request but the images. */
   readonly request: Omit<JobRequest, "images">;
   readonly leftOut: readonly LeftOut[];
@@ -61,12 +62,13 @@ function requestOf(submit: TextSubmit, model: ModelFacts, config: Config): Omit<
 /** The errors, those of a size or a number of images with what the model takes. */
 function withModelRules(
   { errors, model: given, pointerOf }: Extract<NormaliseAnswer, { ok: false }>,
-  byDefault: string,
+  workflow: Workflow,
+  { modelTable, models }: Config,
 ): FieldError[] {
-  const model = modelFor(typeof given === "string" ? given : byDefault);
+  const model = modelTable.facts(typeof given === "string" ? given : models[workflow]);
   if (model === null) return [...errors];
   const rules = new Map([
-    [pointerOf("/size"), sizeRule(model)],
+    [pointerOf("/size"), sizeRule(model, workflow)],
     [pointerOf("/n"), countRule(model)],
   ]);
   return errors.map(({ path, message }) => {
@@ -76,34 +78,36 @@ function withModelRules(
 }
 
 /** Some clients ask for the newest snapshot by name: `qwen-image-max-latest` is what the vendor calls `qwen-image-max`. */
-function knownName(model: string): string {
+function knownName(model: string, models: ModelTable): string {
   const plain = model.replace(/-latest$/, "");
-  return modelFor(model) === null && modelFor(plain) !== null ? plain : model;
+  return models.facts(model) === null && models.facts(plain) !== null ? plain : model;
 }
 
 /** The submission with every default filled in, or a problem that names each field that is wrong. */
 export function checkSubmission(workflow: Workflow, found: Found, config: Config): CheckedSubmission {
   const normal = normaliseSubmit(workflow, found);
-  if (!normal.ok) throw invalid(withModelRules(normal, config.models[workflow]));
+  if (!normal.ok) throw invalid(withModelRules(normal, workflow, config));
   const { submit, pointerOf } = normal;
-  const name = knownName(submit.model ?? config.models[workflow]);
-  const model = modelFor(name);
+  const { modelTable } = config;
+  const name = knownName(submit.model ?? config.models[workflow], modelTable);
+  const model = modelTable.facts(name);
   if (model === null) {
     throw invalid([
       {
         path: pointerOf("/model"),
-        message: `is not a known model; ${workflow} is done by ${modelsDoing(workflow).join(", ")}`,
+        message: `is not a known model; ${workflow} is done by ${modelTable.doing(workflow).join(", ")}`,
       },
     ]);
   }
   const request = requestOf(submit, model, config);
-  const checked = checkAgainstModel(model, workflow, { ...request, images: submit.images }, config.region);
+  const checked = checkAgainstModel(modelTable, model, workflow, { ...request, images: submit.images }, config.region);
   if (checked.errors.length > 0) {
     throw invalid(checked.errors.map(({ path, message }) => ({ path: pointerOf(path), message })));
   }
   return {
     workflow,
     model: name,
+    facts: model,
     request,
     leftOut: FILLED_IN.filter((field) => submit[field] === undefined),
     sources: submit.images,

@@ -244,6 +244,37 @@ const ROWS: Row[] = [
     request: { promptExtend: false, size: "720*1280" },
   },
   {
+    client: "the vendor's recommended portrait of wan2.6-t2i",
+    body: {
+      model: "wan2.6-t2i",
+      input: user({ text: PROMPT }),
+      parameters: { size: "960*1696", n: 1, watermark: false },
+    },
+    model: "wan2.6-t2i",
+    request: { size: "960*1696" },
+  },
+  {
+    client: "the vendor's curl line of wan2.7-image-pro",
+    body: {
+      model: "wan2.7-image-pro",
+      input: user({ text: PROMPT }),
+      parameters: { size: "2k", n: 1, watermark: false, prompt_extend: false },
+    },
+    model: "wan2.7-image-pro",
+    request: { size: "2K", promptExtend: false },
+    warnings: ["option_ignored"],
+  },
+  {
+    client: "the vendor's curl line of qwen-image-3.0-pro",
+    body: {
+      model: "qwen-image-3.0-pro",
+      input: user({ text: PROMPT }),
+      parameters: { n: 1, size: "2560*2560", prompt_extend: true, prompt_extend_mode: "direct", enable_thinking: true },
+    },
+    model: "qwen-image-3.0-pro",
+    request: { size: "2560*2560", promptExtend: true, promptExtendMode: "direct", thinking: true },
+  },
+  {
     client: "new-api, generations",
     body: {
       model: "qwen-image-max",

@@ -3,7 +3,6 @@ import type { JobStatus } from "../../schemas/job.ts";
 import type { Limits } from "../../schemas/limits.ts";
 import { paths } from "../../schemas/paths.ts";
 import { within } from "../bounds.ts";
-import { modelInfos } from "../dashscope/models.ts";
 import { catalogStub } from "../stubs.ts";
 import { requireAsker, viewerOf } from "./asker.ts";
 import type { HttpContext, HttpEnv } from "./http-env.ts";
@@ -39,6 +38,6 @@ export const limitsRoutes = new Hono<HttpEnv>().get(paths.limits, answersJson, a
   checkQuery(c);
   const waiting = await waitedFor(c, viewer);
   const reports = await laneReports(c.env, config, [...new Set([...configuredModels(config), ...waiting])]);
-  const body: Limits = { lanes: reports.filter((report) => report !== null), models: modelInfos(config) };
+  const body: Limits = { lanes: reports.filter((report) => report !== null), models: config.modelTable.infos(config) };
   return jsonAnswer(c, body);
 });

@@ -52,7 +52,11 @@ interface Inputs {
 }
 
 /** Judges each image: an address as such, one of our own by its stored bytes, an upload by what was found in it. */
-async function inputsOf(c: HttpContext, { sources, pointerOf }: CheckedSubmission, uploads: Uploads): Promise<Inputs> {
+async function inputsOf(
+  c: HttpContext,
+  { facts, sources, pointerOf }: CheckedSubmission,
+  uploads: Uploads,
+): Promise<Inputs> {
   const { baseUrl } = c.get("config");
   const rules = { ownOrigins: [requestOrigin(c), originOf(c)], allowLoopback: isLoopback(new URL(baseUrl).hostname) };
   const images: InputImage[] = [];
@@ -70,7 +74,7 @@ async function inputsOf(c: HttpContext, { sources, pointerOf }: CheckedSubmissio
       upload = await uploads.takeOwn(address.image);
     }
     if (upload === null) throw imageProblem("invalid_request", path, "is no stored image of this client");
-    const checked = uploadedImage(upload, path);
+    const checked = uploadedImage(upload, path, facts);
     images.push(checked.image);
     warnings.push(...checked.warnings);
   }

@@ -1,6 +1,8 @@
 import type { InputImage, Warning } from "../../schemas/job.ts";
 import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
 import { within } from "../bounds.ts";
+import { checkInputSides } from "../dashscope/check-request.ts";
+import type { ModelFacts } from "../dashscope/models.ts";
 import { checkInputImage, type InputCheck, putInputImage, tooLarge } from "../results/input-image.ts";
 import { inputKey } from "../results/job-files.ts";
 import { jobStub } from "../stubs.ts";
@@ -143,9 +145,17 @@ export function imageProblem(code: "invalid_request" | "image_too_large", path: 
   return new ProblemError(code, `The image ${path} ${message}.`, { errors: [{ path, message }] });
 }
 
-/** The uploads of a submission as its job keeps them, or the problem of the first that cannot be used. */
-export function uploadedImage(upload: Upload, path: string): { image: InputImage; warnings: readonly Warning[] } {
+/** An upload as its job keeps it, or the problem of one that the model cannot use. */
+export function uploadedImage(
+  upload: Upload,
+  path: string,
+  model: ModelFacts,
+): { image: InputImage; warnings: readonly Warning[] } {
   const { check } = upload;
-  if (check.ok) return check;
-  throw imageProblem(check.code === "too_large" ? "image_too_large" : "invalid_request", path, check.message);
+  if (!check.ok) {
+    throw imageProblem(check.code === "too_large" ? "image_too_large" : "invalid_request", path, check.message);
+  }
+  const sides = checkInputSides(model, check.image);
+  if (sides.error !== null) throw imageProblem("invalid_request", path, sides.error);
+  return { image: check.image, warnings: [...check.warnings, ...sides.warnings] };
 }

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { Job } from "../../schemas/job.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { sha256Hex } from "../auth/tokens.ts";
-import { framedPng } from "../results/test-image.ts";
+import { framedPng, turnedPng } from "../results/test-image.ts";
 import { jobStub } from "../stubs.ts";
 import { type Methods, namespaceWith, type Sent, send } from "./http.fixture.ts";
 
@@ -82,6 +82,25 @@ describe("the images of a submission", () => {
     await sent.settled();
     expect(job.request.images.map((image) => image.kind)).toEqual(["upload", "upload"]);
     expect((await keys()).every((key) => key.startsWith(`jobs/${job.id}/inputs/`))).toBe(true);
+  });
+
+  it.each([
+    ["too small", 100, 100],
+    ["too large", 12_000, 9_000],
+  ])("are refused where the model's documented sides exclude them: %s", async (_what, width, height) => {
+    const body = { prompt: "mend it", model: "wan2.7-image", images: [dataUrl(framedPng(width, height, 400))] };
+    const answer = await send(json(body)).answer;
+    expect(answer.status).toBe(400);
+    const problem = Problem.parse(await answer.json());
+    expect(problem.errors).toEqual([
+      { path: "/images/0", message: `has ${width}*${height} pixels; wan2.7-image takes sides of 240 to 8000 pixels` },
+    ]);
+  });
+
+  it("are taken with a warning where the vendor only advises sides, or ignores how a photo was turned", async () => {
+    const images = [dataUrl(framedPng(100, 100, 400)), dataUrl(turnedPng(3024, 2016, 6))];
+    const job = await jobOf(send(json({ prompt: "mend it", model: MODEL, images })));
+    expect(job.warnings.map(({ code }) => code)).toEqual(["input_image_size", "image_orientation"]);
   });
 
   it("are stored once when a body holds one twice", async () => {

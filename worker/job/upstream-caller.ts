@@ -193,7 +193,7 @@ export class UpstreamCaller {
 }
 
 function upstreamOf(config: Config, storeEmbedded?: UpstreamSettings["storeEmbedded"]): Upstream {
-  const { baseUrl, apiKey, region } = config;
-  const settings = { baseUrl, apiKey, region, fetch: (url: string, init: RequestInit) => fetch(url, init) };
+  const { baseUrl, apiKey, region, modelTable: models } = config;
+  const settings = { baseUrl, apiKey, region, models, fetch: (url: string, init: RequestInit) => fetch(url, init) };
   return dashScope({ ...settings, now: () => Date.now(), ...(storeEmbedded === undefined ? {} : { storeEmbedded }) });
 }

@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { LaneReport } from "../../schemas/limits.ts";
 import { within } from "../bounds.ts";
-import { quotaFor } from "../dashscope/models.ts";
+import { ModelTable } from "../dashscope/models.ts";
 import { configOf } from "../env.ts";
 import { jobStub } from "../stubs.ts";
 import type { LaneRpc, Lease, LeaseOutcome, Place, Release, Ticket } from "./contract.ts";
@@ -126,14 +126,19 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   #settings(): LaneSettings {
     const settings = configOf(this.env);
     if (settings.ok) {
-      const { laneLimits, region, attemptBudgetMs } = settings.config;
-      const quota = quotaFor(this.#model, laneLimits, region);
+      const { modelTable, laneLimits, region, attemptBudgetMs } = settings.config;
+      const quota = modelTable.quota(this.#model, laneLimits, region);
       return { lane: this.#name, quota, attemptBudgetMs, misconfigured: null };
     }
     const [first] = settings.errors;
     const hint = `${first?.path ?? "a setting"} ${first?.message ?? "is wrong"}; GET /api/health names all that is wrong`;
     const misconfigured = { code: "misconfigured", hint };
-    return { lane: this.#name, quota: quotaFor(this.#model, {}, "sg"), attemptBudgetMs: 0, misconfigured };
+    return {
+      lane: this.#name,
+      quota: new ModelTable().quota(this.#model, {}, "sg"),
+      attemptBudgetMs: 0,
+      misconfigured,
+    };
   }
 
   /**

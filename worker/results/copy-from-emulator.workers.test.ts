@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import type { JobRequest } from "../../schemas/job.ts";
 import { dashScope } from "../dashscope/client.ts";
+import { ModelTable } from "../dashscope/models.ts";
 import type { CopyAnswer } from "./contract.ts";
 import { createImageCopier } from "./copy-image.ts";
 
@@ -29,7 +30,14 @@ async function linkOf(prompt: string): Promise<string> {
     deadlineSeconds: 60,
     onUncertain: "retry",
   };
-  const client = dashScope({ baseUrl, apiKey: "sk-test", region: "sg", fetch: open, now: Date.now });
+  const client = dashScope({
+    baseUrl,
+    apiKey: "sk-test",
+    region: "sg",
+    models: new ModelTable(),
+    fetch: open,
+    now: Date.now,
+  });
   const answer = await client.generate({ model: "z-image-turbo", request, images: [] }, AbortSignal.timeout(20_000));
   const [link] = answer.kind === "delivered" ? answer.links : [];
   if (link === undefined) throw new Error(`no image: ${answer.kind}`);

@@ -17,9 +17,6 @@ const TAKEN_TYPES: readonly ImageType[] = [
 ];
 const TAKEN = "taken are JPEG, PNG, WEBP, GIF, BMP and TIFF";
 
-/** Upstream's advice, not its rule: outside of it images are taken and may come out worse. */
-const ADVISED_SIDE = { min: 384, max: 3072 };
-
 /** An image above the bound, in bytes: rounded to MB, one that is a little too large would seem to be allowed. */
 export function tooLarge(bytes: number | null): InputCheck {
   const most = `${MAX_IMAGE_BYTES.toLocaleString("en-US")} bytes (${MAX_IMAGE_BYTES / 1024 / 1024} MB)`;
@@ -31,7 +28,7 @@ export function notBase64(): InputCheck {
   return { ok: false, code: "not_an_image", message: "is not base64" };
 }
 
-/** Checks an uploaded image by its bytes: neither its name nor its declared type is asked. */
+/** Checks an uploaded image by its bytes: neither its name nor its declared type is asked. Its sides are judged by its model. */
 export async function checkInputImage(bytes: Uint8Array<ArrayBuffer>): Promise<InputCheck> {
   if (bytes.byteLength > MAX_IMAGE_BYTES) return tooLarge(bytes.byteLength);
   const seen = inspectImage(bytes);
@@ -43,14 +40,14 @@ export async function checkInputImage(bytes: Uint8Array<ArrayBuffer>): Promise<I
   }
   const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
   const image: UploadedImage = { kind: "upload", contentType, bytes: bytes.byteLength, sha256, width, height };
-  return { ok: true, image, warnings: sideWarnings(width, height) };
+  return { ok: true, image, warnings: orientationWarnings(seen.orientation) };
 }
 
-function sideWarnings(width: number, height: number): Warning[] {
-  const { min, max } = ADVISED_SIDE;
-  if (Math.min(width, height) >= min && Math.max(width, height) <= max) return [];
-  const message = `upstream advises input images with sides of ${min} to ${max} pixels; this one has ${width}*${height}`;
-  return [{ code: "input_image_size", message }];
+/** Cameras store the picture as the sensor lay, and its turn as a number beside it. */
+function orientationWarnings(orientation: number): Warning[] {
+  if (orientation === 1) return [];
+  const message = `the image is turned or mirrored by its EXIF data (orientation ${orientation}), which upstream ignores: it sees the pixels as they are stored`;
+  return [{ code: "image_orientation", message }];
 }
 
 /** Keeps a checked image under its job. Idempotent: the key is its content. Throws when R2 does or does not answer, or when the bytes are not the image's. */

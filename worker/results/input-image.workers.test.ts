@@ -2,7 +2,7 @@ import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import { checkInputImage, openInputImage, putInputImage, type UploadedImage } from "./input-image.ts";
-import { framedPng, sha256Hex } from "./test-image.ts";
+import { framedPng, sha256Hex, turnedPng } from "./test-image.ts";
 
 afterEach(() => reset());
 
@@ -55,14 +55,11 @@ describe("checkInputImage", () => {
     expect(check).toEqual({ ok: false, code: "not_an_image", message });
   });
 
-  it("warns outside of the sides that upstream advises", async () => {
-    for (const [width, height] of [
-      [383, 1000],
-      [1000, 3073],
-    ] as const) {
-      const check = await checkInputImage(framedPng(width, height, 100));
-      expect(check).toMatchObject({ ok: true, warnings: [{ code: "input_image_size" }] });
-    }
+  it("warns of an image that upstream will see turned", async () => {
+    expect(await checkInputImage(turnedPng(4032, 3024, 1))).toMatchObject({ ok: true, warnings: [] });
+    const check = await checkInputImage(turnedPng(4032, 3024, 6));
+    expect(check).toMatchObject({ ok: true, image: { width: 4032, height: 3024 } });
+    expect(check).toMatchObject({ warnings: [{ code: "image_orientation", message: expect.stringContaining("6") }] });
   });
 });
 

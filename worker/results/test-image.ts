@@ -22,6 +22,14 @@ export function framedPng(width: number, height: number, filler: number, seed = 
   return bytes;
 }
 
+/** The same with an Exif orientation, as an `eXIf` chunk right behind the header. */
+export function turnedPng(width: number, height: number, orientation: number): Uint8Array<ArrayBuffer> {
+  const exif = [0x4d, 0x4d, 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0];
+  const chunk = [0, 0, 0, exif.length, 0x65, 0x58, 0x49, 0x66, ...exif, 0, 0, 0, 0];
+  const plain = framedPng(width, height, 400);
+  return new Uint8Array([...plain.subarray(0, 33), ...chunk, ...plain.subarray(33)]);
+}
+
 export async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }

@@ -1,3 +1,4 @@
+import { sizesFor } from "../../../schemas/limits.ts";
 import field from "../../components/field.module.css";
 import { Findings, isInvalid } from "../../components/findings.tsx";
 import { fieldMark } from "../../components/focus.ts";
@@ -9,7 +10,7 @@ import styles from "./size-choices.module.css";
 
 /** Sizes as their shapes; the sides in pixels beneath. */
 export function SizeChoices({ draft, model, findings }: FieldProps) {
-  const { sizes } = model;
+  const sizes = sizesFor(model, draft.workflow);
   if (sizes.kind === "none") return <p className={field.hint}>This model sets the size itself.</p>;
   const choices = sizeChoices(sizes);
   const size = draft.size ?? sizes.default;

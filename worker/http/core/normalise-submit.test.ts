@@ -352,7 +352,7 @@ describe("what is refused", () => {
     [
       "a size that is none",
       { prompt: "a", size: "big" },
-      [{ path: "/size", message: 'must look like 1664*928 (1664x928 is taken too); got the text "big"' }],
+      [{ path: "/size", message: 'must look like 1664*928 (1664x928 is taken too), or like 2K; got the text "big"' }],
     ],
     [
       "half a surrogate pair",

@@ -66,7 +66,9 @@ function givingsOf(given: readonly Given[]): Giving[] {
 
 /** People write 1664x928; upstream wants an asterisk. */
 function plainSize(size: unknown): unknown {
-  return typeof size === "string" ? size.trim().replace(/^(\d+)\s*[*x×]\s*(\d+)$/i, "$1*$2") : size;
+  if (typeof size !== "string") return size;
+  const plain = size.trim().replace(/^(\d+)\s*[*x×]\s*(\d+)$/i, "$1*$2");
+  return /^\dk$/i.test(plain) ? plain.toUpperCase() : plain;
 }
 
 /** Whether two givings say the same; an image is the same by its bytes. */

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { emulatorControl } from "../../../test/support/control.ts";
 import { until } from "../../../test/support/until.ts";
 import { dashScope } from "../../dashscope/client.ts";
+import { ModelTable } from "../../dashscope/models.ts";
 import { LaneDispatcher } from "../../lane/lane-dispatcher.ts";
 import { framedPng } from "../../results/test-image.ts";
 import { catalogStub, jobStub } from "../../stubs.ts";
@@ -106,7 +107,7 @@ async function submittedUpstream({ kv }: StoredJob, prompt: string): Promise<Map
   if (textsIn(kv, /"cancelTasks":\["/g).length > 0) {
     await upstream.addFault({ match: { prompt }, fault: { type: "task-stuck", status: "PENDING" }, times: 1 });
   }
-  const settings = { baseUrl: env.QWEN_BASE_URL, apiKey: "sk-test", region: "sg" } as const;
+  const settings = { baseUrl: env.QWEN_BASE_URL, apiKey: "sk-test", region: "sg", models: new ModelTable() } as const;
   const client = dashScope({ ...settings, fetch: (url, init) => fetch(url, init), now: () => Date.now() });
   const { signal } = new AbortController();
   let answer = await client.generate({ model, request: { ...request, prompt }, images: [] }, signal);
