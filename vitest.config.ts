@@ -35,6 +35,8 @@ export default defineConfig(async () => {
             cloudflareTest({
               wrangler: { configPath: "./wrangler.toml" },
               miniflare: {
+                // Under another name than the Worker looks for: without it, variants are made by the codecs.
+                images: { binding: "TEST_IMAGES" },
                 bindings: {
                   QWEN_API_KEY: "sk-test",
                   AUTH_MODE: "open",
@@ -55,7 +57,7 @@ export default defineConfig(async () => {
           test: {
             name: "workers",
             include: ["worker/**/*.workers.test.ts"],
-            globalSetup: ["./test/support/emulator-setup.ts"],
+            globalSetup: ["./test/support/emulator-setup.ts", "./test/support/picture-setup.ts"],
             env: { EMULATOR_PORT: String(emulatorPort), PROPERTIES },
             testTimeout: TEST_TIMEOUT_MS,
             expect: PATIENT,

@@ -16,6 +16,7 @@ import { socketsRow } from "./rows/sockets.ts";
 import { startCostRow } from "./rows/start-cost.ts";
 import { submitRow } from "./rows/submit.ts";
 import { submitHeapRow } from "./rows/submit-heap.ts";
+import { variantsRow } from "./rows/variants.ts";
 import { ARTIFACTS } from "./sides/build.ts";
 
 const ROWS: readonly Row[] = [
@@ -30,6 +31,7 @@ const ROWS: readonly Row[] = [
   submitHeapRow,
   pageRow,
   memoryRow,
+  variantsRow,
 ];
 
 function chosenRows(names: readonly string[]): readonly Row[] {

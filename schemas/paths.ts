@@ -24,3 +24,29 @@ export const paths = {
   /** The page's own address of a job; not under /api. */
   jobPage: (id: string) => `/jobs/${id}`,
 } as const;
+
+/** Widths that image variants are made in: `srcset` lists them all. An image that is narrower keeps its own width. */
+export const VARIANT_WIDTHS = [320, 640, 1280] as const;
+export type VariantWidth = (typeof VARIANT_WIDTHS)[number];
+
+export const VARIANT_FORMATS = ["webp", "jpeg", "png"] as const;
+export type VariantFormat = (typeof VARIANT_FORMATS)[number];
+
+/** What may be asked of an image's variant: `q`, 1…100, is of webp and jpeg. Without `format` it is webp. */
+export interface VariantAsk {
+  readonly w?: VariantWidth;
+  readonly format?: VariantFormat;
+  readonly q?: number;
+}
+
+/**
+ * The address of a variant of the image at `imageUrl`, which may be a signed link: it opens the variants too. The same ask gives
+ * the same address, so that caches find it.
+ */
+export function variantUrl(imageUrl: string, { w, format, q }: VariantAsk): string {
+  const asked = Object.entries({ w, format, q }).flatMap(([key, value]) =>
+    value === undefined ? [] : `${key}=${value}`,
+  );
+  if (asked.length === 0) return imageUrl;
+  return `${imageUrl}${imageUrl.includes("?") ? "&" : "?"}${asked.join("&")}`;
+}

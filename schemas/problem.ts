@@ -27,6 +27,7 @@ export const PROBLEMS = {
   unsupported_media_type: [415, "Unsupported media type"],
   range_not_satisfiable: [416, "Range not satisfiable"],
   idempotency_key_reused: [422, "The Idempotency-Key was used for another request"],
+  no_variant: [422, "No variant can be made of this image"],
   upgrade_required: [426, "A WebSocket upgrade is needed"],
   too_many_pending_jobs: [429, "Too many unfinished jobs"],
   rate_limited: [429, "Too many requests"],

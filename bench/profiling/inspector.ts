@@ -1,7 +1,10 @@
 import { WebSocket } from "ws";
 
-/** Talks to the inspector of the Worker that listens at `port`: sends a method, answers its result. */
-export async function inspect(port: number): Promise<(method: string, params?: object) => Promise<unknown>> {
+/** Talks to the inspector of the Worker that listens at `port`: sends a method, answers its result. `onEvent` gets what it says unasked. */
+export async function inspect(
+  port: number,
+  onEvent: (method: string, params: unknown) => void = () => undefined,
+): Promise<(method: string, params?: object) => Promise<unknown>> {
   const targets = (await (await fetch(`http://127.0.0.1:${port}/json`)).json()) as { webSocketDebuggerUrl: string }[];
   const target = targets[0];
   if (target === undefined) throw new Error("the inspector shows no Worker");
@@ -10,8 +13,14 @@ export async function inspect(port: number): Promise<(method: string, params?: o
   let lastId = 0;
   const waiting = new Map<number, (result: unknown) => void>();
   socket.on("message", (data) => {
-    const { id, result } = JSON.parse(String(data)) as { id?: number; result?: unknown };
+    const { id, result, method, params } = JSON.parse(String(data)) as {
+      id?: number;
+      result?: unknown;
+      method?: string;
+      params?: unknown;
+    };
     if (id !== undefined) waiting.get(id)?.(result);
+    else if (method !== undefined) onEvent(method, params);
   });
   return (method, params = {}) => {
     const id = ++lastId;

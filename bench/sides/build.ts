@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { basename, resolve } from "node:path";
 
 /** Everything the bench writes, bundles and reports alike, is here and ignored by git. */
@@ -13,6 +13,8 @@ export function buildWorker(name: string, configPath: string, main: string): str
   // The page is no part of what is measured, but wrangler wants its directory.
   mkdirSync("dist/web", { recursive: true });
   const outDir = resolve(ARTIFACTS, name);
+  // Modules of an earlier build would be taken for its own.
+  rmSync(outDir, { recursive: true, force: true });
   execFileSync(
     process.execPath,
     ["node_modules/wrangler/bin/wrangler.js", "deploy", main, "--dry-run", "--config", configPath, "--outdir", outDir],

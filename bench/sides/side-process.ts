@@ -3,7 +3,8 @@
  * says `{"url": …}` when it is up, and ends with its parent. Miniflare is used as it is, without `wrangler dev`'s proxy in
  * front: a proxy costs every side the same and so brings every ratio nearer to 1.
  */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
 import type { SideSettings } from "./side.ts";
@@ -19,13 +20,21 @@ const ratelimits = Object.fromEntries(
   Object.entries(workerOptions.ratelimits ?? {}).map(([name, limit]) => [name, { ...limit, simple: NO_BRAKE }]),
 );
 const contents = readFileSync(settings.bundlePath, "utf8").replace(/\n\/\/# sourceMappingURL=\S*\s*$/, "\n");
+// What the bundle imports beside itself, under the names that wrangler gave.
+const wasmModules = readdirSync(dirname(settings.bundlePath))
+  .filter((name) => name.endsWith(".wasm"))
+  .map((name) => ({
+    type: "CompiledWasm" as const,
+    path: `/${name}`,
+    contents: readFileSync(join(dirname(settings.bundlePath), name)),
+  }));
 const options = convertV4MiniflareOptions({
   ...workerOptions,
   // Only what the bench says: a key in someone's `.dev.vars` must never meet a load test.
   bindings: { ...settings.vars },
   ratelimits,
   modulesRoot: "/",
-  modules: [{ type: "ESModule", path: "/worker.js", contents }],
+  modules: [{ type: "ESModule", path: "/worker.js", contents }, ...wasmModules],
   host: "127.0.0.1",
   port: 0,
   cf: false,

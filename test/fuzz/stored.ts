@@ -77,6 +77,11 @@ function filesOf(record: JobRecord): ReadonlySet<string> {
   return new Set([...inputs, ...images]);
 }
 
+/** The image beside which a variant is kept. */
+function imageOf(key: string): string {
+  return key.slice(0, key.lastIndexOf("/"));
+}
+
 function checkFiles(
   folder: string,
   jobs: ReadonlyMap<string, Kept>,
@@ -90,7 +95,8 @@ function checkFiles(
     const kept = jobs.get(key.split("/")[1] ?? "");
     if (kept === undefined) wrong.push(`${key} belongs to no job`);
     else if (kept.kind === "tombstone") wrong.push(`${key} belongs to a job that is gone`);
-    else if (!filesOf(kept).has(key)) wrong.push(`${key} is none of its job's, which is ${kept.state.status}`);
+    else if (!filesOf(kept).has(key) && !filesOf(kept).has(imageOf(key)))
+      wrong.push(`${key} is none of its job's, which is ${kept.state.status}`);
   }
   for (const kept of jobs.values()) {
     if (kept.kind === "job") for (const key of filesOf(kept)) if (!there.has(key)) wrong.push(`${key} is missing`);

@@ -1,20 +1,14 @@
 import { Hono } from "hono";
-import { sharesWithOrigins } from "../auth/authenticate.ts";
-import { imageFileName } from "../results/image-file-name.ts";
-import { serveImage } from "../results/serve.ts";
 import { jobStub } from "../stubs.ts";
 import type { HttpContext, HttpEnv } from "./http-env.ts";
+import { imageAnswer } from "./image-answer.ts";
 import { jobIdOf } from "./job-id.ts";
 import { jobProblem } from "./job-problem.ts";
 import { linkViewer } from "./link-access.ts";
-import { linkQuery } from "./openapi/parameters.ts";
-import { ProblemError } from "./problem.ts";
+import { imageQuery } from "./openapi/parameters.ts";
 import { queryCheck } from "./query.ts";
 
-const checkQuery = queryCheck(linkQuery);
-
-/** A private cache may keep an image for as long as a link lasts at least; whoever may see it may keep it anyway. */
-const MAX_AGE_SECONDS = 6 * 3600;
+const checkQuery = queryCheck(imageQuery);
 
 function indexOf(c: HttpContext): number {
   const text = c.req.param("index") ?? "";
@@ -31,17 +25,5 @@ export const imageRoutes = new Hono<HttpEnv>().get("/api/jobs/:id/images/:index"
   checkQuery(c);
   const found = await jobStub(c.env, id).image(viewer, index);
   if (!found.ok) throw jobProblem(found);
-  const fileName = imageFileName(found.prompt, id, index, found.contentType);
-  const served = await serveImage(c.env.RESULTS, found, c.req.raw, { fileName, maxAgeSeconds: MAX_AGE_SECONDS });
-  if (served.kind === "gone") throw jobProblem({ ok: false, code: "image_not_found" });
-  if (served.kind === "precondition_failed") {
-    throw new ProblemError("precondition_failed", "If-Match names another image than this.");
-  }
-  if (served.kind === "range_not_satisfiable") {
-    throw new ProblemError("range_not_satisfiable", `The image has ${found.bytes} bytes.`, { headers: served.headers });
-  }
-  // A link is for `<img>` on pages of other origins too; what needs credentials is for our own.
-  const isShared = linkEndsAtMs !== null || sharesWithOrigins(c.get("config"));
-  served.response.headers.set("Cross-Origin-Resource-Policy", isShared ? "cross-origin" : "same-origin");
-  return served.response;
+  return imageAnswer(c, found, { prompt: found.prompt, jobId: id, index }, linkEndsAtMs !== null);
 });

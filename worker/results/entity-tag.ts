@@ -1,7 +1,7 @@
-/** Entity tags of immutable things: the content's own checksum. Pure. */
+/** Entity tags of immutable things: the content's own checksum, or that of what it is made from and how. Pure. */
 
-export function entityTag(sha256: string): string {
-  return `"${sha256}"`;
+export function entityTag(version: string): string {
+  return `"${version}"`;
 }
 
 /** Whether an `If-Match` holds the tag or `*`; compared strongly, so that a weak one never does. */

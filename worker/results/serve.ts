@@ -1,7 +1,6 @@
 /** Answers with a stored image, as HTTP says: conditions, ranges, HEAD; and as something that can only ever be looked at. */
 
 import { byteRange } from "./byte-range.ts";
-import type { StoredImage } from "./contract.ts";
 import { entityTag, holds, matches } from "./entity-tag.ts";
 import { fromR2 } from "./r2.ts";
 
@@ -19,19 +18,31 @@ export type ServeAnswer =
   /** For a 412: `If-Match` names other bytes. */
   | { readonly kind: "precondition_failed" }
   /** For a 416: these headers belong in it. */
-  | { readonly kind: "range_not_satisfiable"; readonly headers: { readonly "content-range": string } };
+  | {
+      readonly kind: "range_not_satisfiable";
+      readonly bytes: number;
+      readonly headers: { readonly "content-range": string };
+    };
 
 /** What a browser shows as an image and never runs. Anything else is for download. */
 const INLINE_TYPES: readonly string[] = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
 
+export interface ServedImage {
+  readonly contentType: string;
+  /** What its entity tag is made of: as long as it is the same, so are the bytes. */
+  readonly version: string;
+  /** Where it lies, and its length; null when it is gone. Not asked for while the client has it. */
+  readonly locate: () => Promise<{ readonly key: string; readonly bytes: number } | null>;
+}
+
 /** Serves GET and HEAD of a stored image. A matching `If-None-Match` is answered without asking the bucket. */
 export async function serveImage(
   bucket: R2Bucket,
-  image: Pick<StoredImage, "key" | "contentType" | "bytes" | "sha256">,
+  image: ServedImage,
   request: Request,
   options: ServeOptions,
 ): Promise<ServeAnswer> {
-  const tag = entityTag(image.sha256);
+  const tag = entityTag(image.version);
   const headers = imageHeaders(image.contentType, tag, options);
   const ifMatch = request.headers.get("if-match");
   if (ifMatch !== null && !holds(ifMatch, tag)) return { kind: "precondition_failed" };
@@ -40,26 +51,29 @@ export async function serveImage(
     for (const name of ["content-type", "content-disposition", "accept-ranges"]) headers.delete(name);
     return { kind: "response", response: new Response(null, { status: 304, headers }) };
   }
+  const located = await image.locate();
+  if (located === null) return { kind: "gone" };
+  const { key, bytes } = located;
   if (request.method === "HEAD") {
-    if ((await fromR2(bucket.head(image.key))) === null) return { kind: "gone" };
-    headers.set("content-length", String(image.bytes));
+    if ((await fromR2(bucket.head(key))) === null) return { kind: "gone" };
+    headers.set("content-length", String(bytes));
     return { kind: "response", response: new Response(null, { headers }) };
   }
   const ifRange = request.headers.get("if-range");
   // Without a date of change a date in If-Range matches nothing; only the very tag does.
   const rangeHeader = ifRange === null || ifRange.trim() === tag ? request.headers.get("range") : null;
-  const range = byteRange(rangeHeader, image.bytes);
+  const range = byteRange(rangeHeader, bytes);
   if (range === "not_satisfiable") {
-    return { kind: "range_not_satisfiable", headers: { "content-range": `bytes */${image.bytes}` } };
+    return { kind: "range_not_satisfiable", bytes, headers: { "content-range": `bytes */${bytes}` } };
   }
-  const object = await fromR2(bucket.get(image.key, range === null ? {} : { range }));
+  const object = await fromR2(bucket.get(key, range === null ? {} : { range }));
   if (object === null) return { kind: "gone" };
   if (range === null) {
-    headers.set("content-length", String(image.bytes));
+    headers.set("content-length", String(bytes));
     return { kind: "response", response: new Response(object.body, { headers }) };
   }
   const last = range.offset + range.length - 1;
-  headers.set("content-range", `bytes ${range.offset}-${last}/${image.bytes}`);
+  headers.set("content-range", `bytes ${range.offset}-${last}/${bytes}`);
   headers.set("content-length", String(range.length));
   return { kind: "response", response: new Response(object.body, { status: 206, headers }) };
 }

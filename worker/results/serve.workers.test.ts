@@ -16,7 +16,9 @@ afterEach(() => reset());
 function ask(headers: Record<string, string> = {}, method = "GET", given: Partial<typeof image> = {}) {
   const request = new Request("https://darkroom.example/image", { method, headers });
   const options = { fileName: "a-red-bicycle-1.png", maxAgeSeconds: 3600 };
-  return serveImage(env.RESULTS, { ...image, ...given }, request, options);
+  const { key, contentType, bytes, sha256 } = { ...image, ...given };
+  const served = { contentType, version: sha256, locate: async () => ({ key, bytes }) };
+  return serveImage(env.RESULTS, served, request, options);
 }
 
 async function responseTo(...given: Parameters<typeof ask>): Promise<Response> {
@@ -67,6 +69,7 @@ describe("serveImage", () => {
   it("tells a range past the end, with the size for the 416", async () => {
     expect(await ask({ range: `bytes=${png.byteLength}-` })).toEqual({
       kind: "range_not_satisfiable",
+      bytes: png.byteLength,
       headers: { "content-range": `bytes */${png.byteLength}` },
     });
   });

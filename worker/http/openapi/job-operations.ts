@@ -106,10 +106,11 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
     get: {
       tags: ["Jobs"],
       operationId: "getImage",
-      summary: "One stored image",
-      description: "With ETag and ranges. The bytes never change.",
+      summary: "One stored image, or a smaller variant of it",
+      description:
+        "With ETag and ranges. The bytes never change. With `w`, `format` or `q` it is a variant: made of a PNG, JPEG or WebP when first asked for, kept beside the image and removed with it. A variant is upright whatever the original's Exif orientation, keeps its RGB colour profile and no other metadata; a JPEG's transparent parts are white. A signed link opens the variants too.",
       ...BY_LINK,
-      requestParams: { path: parameters.imagePath, query: parameters.linkQuery },
+      requestParams: { path: parameters.imagePath, query: parameters.imageQuery },
       responses: {
         "200": {
           description: "The image.",
@@ -129,6 +130,7 @@ export const JOB_OPERATIONS: ZodOpenApiPathsObject = {
           "image_not_found",
           "precondition_failed",
           "range_not_satisfiable",
+          "no_variant",
         ),
       },
     },

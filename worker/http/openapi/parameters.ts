@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { JobId, JobStatus } from "../../../schemas/job.ts";
-import { WORKFLOWS } from "../../../schemas/paths.ts";
+import { VARIANT_FORMATS, VARIANT_WIDTHS, WORKFLOWS } from "../../../schemas/paths.ts";
 
 const described = (schema: z.ZodType, description: string) => schema.optional().meta({ description });
 
@@ -18,6 +18,19 @@ const linkShape = {
   signature: described(z.string(), "Of a signed link; stands for a token, for this address alone."),
 };
 export const linkQuery = z.object(linkShape);
+
+export const imageQuery = z.object({
+  ...linkShape,
+  w: described(
+    z.literal([...VARIANT_WIDTHS]),
+    "Of a variant: its width in pixels. An image is never made larger, and none gets more than 3 000 000 pixels.",
+  ),
+  format: described(z.enum(VARIANT_FORMATS), "Of a variant: `webp` when absent."),
+  q: described(
+    z.int().min(1).max(100),
+    "Of a webp or jpeg variant: its quality, 75 when absent, rounded up to a multiple of 5.",
+  ),
+});
 
 const after = described(
   z.int().min(0),

@@ -35,6 +35,8 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   unsupported_media_type: "The body is neither JSON nor a form.",
   range_not_satisfiable: "The Range begins past the image's end.",
   idempotency_key_reused: "The key belongs to a job of another request; `errors` names the fields that differ.",
+  no_variant:
+    "The image is damaged, animated, too large to decode safely, or neither PNG, JPEG nor WebP; `detail` says which. The original is served.",
   upgrade_required: "The WebSocket version is not 13.",
   too_many_pending_jobs: "The client has as many unfinished jobs as MAX_PENDING_JOBS allows.",
   rate_limited: "The client submits too fast.",

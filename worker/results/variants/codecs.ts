@@ -1,0 +1,174 @@
+/**
+ * The WebAssembly codecs. Each use makes an instance and drops it, for a memory that has grown never shrinks. Both glue and
+ * module are imported when they are first needed: a Worker that makes no variants never loads them.
+ */
+import { ImageRefusal } from "./variant.ts";
+
+/** What emscripten's glue takes; as jsquash's own `init` passes it. */
+interface ModuleOptions {
+  readonly noInitialRun: true;
+  readonly instantiateWasm: (
+    imports: WebAssembly.Imports,
+    done: (instance: WebAssembly.Instance) => void,
+  ) => WebAssembly.Exports;
+}
+type Factory<Codec> = (options: ModuleOptions) => Promise<Codec>;
+
+interface Encoder {
+  encode(frame: Uint8ClampedArray, width: number, height: number, options: object): Uint8Array | null;
+}
+interface Decoder {
+  decode(bytes: Uint8Array, turnUpright?: boolean): { readonly data: Uint8ClampedArray } | null;
+}
+
+/** `load` gives the glue's factory and the compiled module. */
+type Load = () => Promise<
+  readonly [glue: { readonly default: unknown }, wasm: { readonly default: WebAssembly.Module }]
+>;
+
+const CODECS = {
+  webpEncoder: () =>
+    Promise.all([
+      import("@jsquash/webp/codec/enc/webp_enc_simd.js"),
+      import("@jsquash/webp/codec/enc/webp_enc_simd.wasm"),
+    ]),
+  webpDecoder: () =>
+    Promise.all([import("@jsquash/webp/codec/dec/webp_dec.js"), import("@jsquash/webp/codec/dec/webp_dec.wasm")]),
+  jpegEncoder: () =>
+    Promise.all([import("@jsquash/jpeg/codec/enc/mozjpeg_enc.js"), import("@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm")]),
+  jpegDecoder: () =>
+    Promise.all([import("@jsquash/jpeg/codec/dec/mozjpeg_dec.js"), import("@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm")]),
+} as const satisfies Record<string, Load>;
+
+/** Runs `work` with a fresh instance. Answers what it made, and how large the instance's memory had become. */
+async function withCodec<Codec, Result>(
+  load: Load,
+  work: (codec: Codec) => Result,
+): Promise<{ readonly result: Result; readonly wasmBytes: number }> {
+  const [glue, wasm] = await load();
+  let memory: WebAssembly.Memory | null = null;
+  // The packages' own types say the same, of a global name that their glue does not export.
+  const codec = await (glue.default as Factory<Codec>)({
+    noInitialRun: true,
+    instantiateWasm: (imports, done) => {
+      const instance = new WebAssembly.Instance(wasm.default, imports);
+      for (const item of Object.values(instance.exports)) if (item instanceof WebAssembly.Memory) memory = item;
+      done(instance);
+      return instance.exports;
+    },
+  });
+  const result = work(codec);
+  // Assigned in the callback, which the compiler does not follow.
+  return { result, wasmBytes: (memory as WebAssembly.Memory | null)?.buffer.byteLength ?? 0 };
+}
+
+/** A step's product, with the memory that the step took. */
+export interface Coded<Bytes> {
+  readonly bytes: Bytes;
+  readonly wasmBytes: number;
+}
+
+/** jsquash's defaults, which its encoders want in full; `low_memory` takes a third less memory and a third more time. */
+const WEBP_OPTIONS = {
+  target_size: 0,
+  target_PSNR: 0,
+  method: 4,
+  sns_strength: 50,
+  filter_strength: 60,
+  filter_sharpness: 0,
+  filter_type: 1,
+  partitions: 0,
+  segments: 4,
+  pass: 1,
+  show_compressed: 0,
+  preprocessing: 0,
+  autofilter: 0,
+  partition_limit: 0,
+  alpha_compression: 1,
+  alpha_filtering: 1,
+  alpha_quality: 100,
+  lossless: 0,
+  exact: 0,
+  image_hint: 0,
+  emulate_jpeg_size: 0,
+  thread_level: 0,
+  low_memory: 1,
+  near_lossless: 100,
+  use_delta_palette: 0,
+  use_sharp_yuv: 0,
+};
+
+/** Sequential and 4:2:0 at any quality: progressive 4:4:4, mozjpeg's choice at 100, takes more than twice the memory. */
+const JPEG_OPTIONS = {
+  baseline: false,
+  arithmetic: false,
+  progressive: false,
+  optimize_coding: true,
+  smoothing: 0,
+  color_space: 3,
+  quant_table: 3,
+  trellis_multipass: false,
+  trellis_opt_zero: false,
+  trellis_opt_table: false,
+  trellis_loops: 1,
+  auto_subsample: false,
+  chroma_subsample: 2,
+  separate_chroma_quality: false,
+  chroma_quality: 75,
+};
+
+async function encode(
+  load: Load,
+  frame: Uint8ClampedArray,
+  width: number,
+  height: number,
+  options: object,
+): Promise<Coded<Uint8Array<ArrayBuffer>>> {
+  const { result, wasmBytes } = await withCodec<Encoder, Uint8Array | null>(load, (encoder) =>
+    encoder.encode(frame, width, height, options),
+  );
+  if (result === null) throw new Error(`the encoder gave nothing for ${width}*${height} pixels`);
+  return { bytes: new Uint8Array(result), wasmBytes };
+}
+
+export function encodeWebp(frame: Uint8ClampedArray, width: number, height: number, quality: number) {
+  return encode(CODECS.webpEncoder, frame, width, height, { ...WEBP_OPTIONS, quality });
+}
+
+export function encodeJpeg(frame: Uint8ClampedArray, width: number, height: number, quality: number) {
+  return encode(CODECS.jpegEncoder, frame, width, height, { ...JPEG_OPTIONS, quality });
+}
+
+/** What the decoders' glue makes its answer with, which browsers have and this runtime does not. */
+class PlainImageData {
+  readonly data: Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+
+  constructor(data: Uint8ClampedArray, width: number, height: number) {
+    this.data = data;
+    this.width = width;
+    this.height = height;
+  }
+}
+
+/** Decodes a whole image to RGBA, as it is stored: not turned. Throws `ImageRefusal` where it cannot. */
+export async function decodeWhole(kind: "jpeg" | "webp", bytes: Uint8Array): Promise<Coded<Uint8ClampedArray>> {
+  const globals = globalThis as { ImageData?: unknown };
+  globals.ImageData ??= PlainImageData;
+  const { result, wasmBytes } = await withCodec<Decoder, Uint8ClampedArray | null>(
+    kind === "jpeg" ? CODECS.jpegDecoder : CODECS.webpDecoder,
+    (decoder) => {
+      try {
+        // With `true` the JPEG codec would turn the image upright; the small frame is turned instead.
+        return (kind === "jpeg" ? decoder.decode(bytes, false) : decoder.decode(bytes))?.data ?? null;
+      } catch (error) {
+        // A codec that gives up throws a number, an exit or an abort. Anything else is a mistake of ours.
+        if (error instanceof Error && !(error instanceof WebAssembly.RuntimeError)) throw error;
+        return null;
+      }
+    },
+  );
+  if (result === null) throw new ImageRefusal(`is damaged: it cannot be decoded as ${kind.toUpperCase()}`);
+  return { bytes: result, wasmBytes };
+}
