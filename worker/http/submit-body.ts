@@ -9,12 +9,12 @@ import {
 import type { Workflow } from "../../schemas/paths.ts";
 import { MAX_BODY_BYTES, MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
 import { byteChunks } from "../byte-chunks.ts";
-import { notBase64, tooLarge } from "../results/input-image.ts";
-import { type FormPart, type Found, formFields, jsonFields } from "./core/given-fields.ts";
+import { type InputCheck, notBase64, tooLarge } from "../results/input-image.ts";
+import { type FormPart, type Found, formFields, type GivenImage, jsonFields } from "./core/given-fields.ts";
 import { JsonImages, type TakenImage } from "./core/json-images.ts";
 import type { HttpContext } from "./http-env.ts";
 import { ProblemError } from "./problem.ts";
-import type { Upload, Uploads } from "./uploads.ts";
+import type { Uploads } from "./uploads.ts";
 
 /** The longest prompts, twice, in the widest characters, with room for metadata. */
 const MAX_TEXT_BYTES = 1024 * 1024;
@@ -25,6 +25,19 @@ const CHUNK_BYTES = 64 * 1024;
 const MAX_FORM_PARTS = 100;
 /** A file is read so far, to say of one that is too large which it is. */
 const MAX_READ_FILE_BYTES = 2 * MAX_IMAGE_BYTES;
+
+/** What becomes of the images of a body, one at a time, as they come. */
+export interface ImageSink {
+  /** The bytes are valid until the next image. */
+  take(bytes: Uint8Array<ArrayBuffer>): Promise<GivenImage>;
+  /** An image of which only its fault is known. */
+  refused(check: InputCheck): GivenImage;
+}
+
+/** A body as it was read: each of its images stands where its bytes were. */
+export type ReadBody =
+  | { readonly kind: "json"; readonly value: unknown }
+  | { readonly kind: "form"; readonly parts: readonly FormPart[] };
 
 function sizeWords(bytes: number): string {
   return bytes >= 1_000_000 ? `${Math.floor(bytes / 1_000_000)} MB` : `${Math.floor(bytes / 1000)} KB`;
@@ -121,19 +134,19 @@ function mayHoldImages(bytes: Uint8Array): boolean {
 }
 
 /** One JSON body. Its images are taken out of it while it streams in, so that one at a time is in memory. */
-async function readJson(c: HttpContext, workflow: Workflow, maxBytes: number, uploads: Uploads): Promise<Found> {
+async function readJson(c: HttpContext, what: string, maxBytes: number, sink: ImageSink): Promise<unknown> {
   const declared = declaredBytes(c);
-  const chunks = bodyChunks(c, workflow, maxBytes);
+  const chunks = bodyChunks(c, what, maxBytes);
   const held: Uint8Array<ArrayBuffer>[] = [];
   if (declared !== null && declared <= SMALL_BODY_BYTES) {
     for await (const chunk of chunks) held.push(chunk);
     const bytes = joined(held);
-    if (!mayHoldImages(bytes)) return jsonFields(workflow, parseJson(decodeUtf8(() => utf8.decode(bytes))));
+    if (!mayHoldImages(bytes)) return parseJson(decodeUtf8(() => utf8.decode(bytes)));
     held.splice(0, held.length, bytes);
   }
   const nonce = crypto.randomUUID();
   const expectedBytes = declared === null ? null : Math.ceil((declared / 4) * 3);
-  const taken: Upload[] = [];
+  const taken: GivenImage[] = [];
   const json = new JsonImages({
     markOf: (index) => `${nonce}/${index}`,
     maxImageBytes: MAX_IMAGE_BYTES,
@@ -143,27 +156,26 @@ async function readJson(c: HttpContext, workflow: Workflow, maxBytes: number, up
   const add = async (chunk: Uint8Array<ArrayBuffer>) => {
     for (const image of json.add(chunk)) {
       if (image === "text_too_large") throw bodyTooLarge("text beside images", MAX_TEXT_BYTES);
-      taken.push(await takeImage(uploads, image));
+      taken.push(await takeImage(sink, image));
     }
   };
   for (const chunk of held) await add(chunk);
   for await (const chunk of chunks) await add(chunk);
   const text = decodeUtf8(() => json.text());
-  if (taken.length === 0) return jsonFields(workflow, parseJson(text));
-  const revive = (value: unknown) => {
+  if (taken.length === 0) return parseJson(text);
+  return parseJson(text, (value: unknown) => {
     if (typeof value !== "string" || !value.startsWith(nonce)) return value;
     return taken[Number(value.slice(nonce.length + 1))] ?? value;
-  };
-  return jsonFields(workflow, parseJson(text, revive));
+  });
 }
 
-async function takeImage(uploads: Uploads, image: TakenImage): Promise<Upload> {
-  if (image.ok) return await uploads.take(image.bytes);
-  return uploads.refused(image.code === "too_large" ? tooLarge(null) : notBase64());
+async function takeImage(sink: ImageSink, image: TakenImage): Promise<GivenImage> {
+  if (image.ok) return await sink.take(image.bytes);
+  return sink.refused(image.code === "too_large" ? tooLarge(null) : notBase64());
 }
 
 /** One form. Its files are checked and stored as they come, one at a time. */
-async function readForm(c: HttpContext, workflow: Workflow, boundary: string, uploads: Uploads): Promise<Found> {
+async function readForm(c: HttpContext, what: string, boundary: string, sink: ImageSink): Promise<FormPart[]> {
   const parser = new MultipartParser(boundary, {
     maxParts: MAX_FORM_PARTS,
     maxFileSize: MAX_READ_FILE_BYTES,
@@ -173,17 +185,17 @@ async function readForm(c: HttpContext, workflow: Workflow, boundary: string, up
   const bytesOf = imageBuffer();
   let isWhole = false;
   try {
-    for await (const chunk of bodyChunks(c, workflow, MAX_BODY_BYTES)) {
+    for await (const chunk of bodyChunks(c, what, MAX_BODY_BYTES)) {
       // What follows the last boundary is of no form; the parser takes it for a mistake.
       if (isWhole) continue;
-      for (const part of parser.write(chunk)) parts.push(await formPart(part, uploads, bytesOf));
+      for (const part of parser.write(chunk)) parts.push(await formPart(part, sink, bytesOf));
       isWhole = isFinished(parser);
     }
   } catch (error) {
     throw formProblem(error);
   }
   if (!isWhole) throw formProblem(new MultipartParseError("no end"));
-  return formFields(workflow, parts);
+  return parts;
 }
 
 function isFinished(parser: MultipartParser): boolean {
@@ -211,14 +223,14 @@ function imageBuffer(): (part: MultipartPart) => Uint8Array<ArrayBuffer> {
 
 async function formPart(
   part: MultipartPart,
-  uploads: Uploads,
+  sink: ImageSink,
   bytesOf: (part: MultipartPart) => Uint8Array<ArrayBuffer>,
 ): Promise<FormPart> {
   const name = part.name ?? "";
   // Some clients send a file without a name for it; no text has the type of an image.
   if (!part.isFile && !/^image\//i.test(part.mediaType ?? "")) return [name, part.text];
-  if (part.size > MAX_IMAGE_BYTES) return [name, uploads.refused(tooLarge(part.size))];
-  return [name, await uploads.take(bytesOf(part))];
+  if (part.size > MAX_IMAGE_BYTES) return [name, sink.refused(tooLarge(part.size))];
+  return [name, await sink.take(bytesOf(part))];
 }
 
 function formProblem(error: unknown): Error {
@@ -237,8 +249,11 @@ function formProblem(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
-/** The fields of a submission's body, JSON or form. Its images are stored in `uploads` on the way. */
-export async function readSubmitFields(c: HttpContext, workflow: Workflow, uploads: Uploads): Promise<Found> {
+/**
+ * A submission's body, JSON or form; each image in it is given to `sink`. `what` names it in errors. A JSON body may have
+ * `maxJsonBytes`, and a form as much as any body.
+ */
+export async function readBody(c: HttpContext, what: string, maxJsonBytes: number, sink: ImageSink): Promise<ReadBody> {
   const encoding = c.req.header("content-encoding");
   if (encoding !== undefined && encoding !== "identity") {
     throw new ProblemError(
@@ -251,8 +266,7 @@ export async function readSubmitFields(c: HttpContext, workflow: Workflow, uploa
   const contentType = c.req.header("content-type") ?? "";
   const mediaType = contentType.split(";")[0]?.trim().toLowerCase() ?? "";
   if (mediaType === "application/json" || /^application\/[\w.-]+\+json$/.test(mediaType)) {
-    const maxBytes = workflow === "image-from-text" ? MAX_TEXT_BYTES : MAX_BODY_BYTES;
-    return await readJson(c, workflow, maxBytes, uploads);
+    return { kind: "json", value: await readJson(c, what, maxJsonBytes, sink) };
   }
   if (mediaType === "multipart/form-data") {
     const [, quoted, plain] = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType) ?? [];
@@ -260,7 +274,7 @@ export async function readSubmitFields(c: HttpContext, workflow: Workflow, uploa
     if (boundary === undefined) {
       throw new ProblemError("malformed_body", "The Content-Type multipart/form-data names no boundary.");
     }
-    return await readForm(c, workflow, boundary, uploads);
+    return { kind: "form", parts: await readForm(c, what, boundary, sink) };
   }
   const given = mediaType === "" ? "No Content-Type was sent" : `The Content-Type is ${mediaType.slice(0, 80)}`;
   const curl =
@@ -270,4 +284,11 @@ export async function readSubmitFields(c: HttpContext, workflow: Workflow, uploa
     `${given}; a submission is application/json or multipart/form-data.${curl}`,
     { headers: { "Accept-Post": "application/json, multipart/form-data" } },
   );
+}
+
+/** The fields of a submission's body, JSON or form. Its images are stored in `uploads` on the way. */
+export async function readSubmitFields(c: HttpContext, workflow: Workflow, uploads: Uploads): Promise<Found> {
+  const maxJsonBytes = workflow === "image-from-text" ? MAX_TEXT_BYTES : MAX_BODY_BYTES;
+  const body = await readBody(c, workflow, maxJsonBytes, uploads);
+  return body.kind === "json" ? jsonFields(workflow, body.value) : formFields(workflow, body.parts);
 }

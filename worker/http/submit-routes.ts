@@ -33,12 +33,12 @@ const WAIT_SLACK_MS = 300;
 
 const checkQuery = queryCheck(clientQuery);
 
-interface Placed {
+export interface Placed {
   readonly view: JobView;
   readonly replayed: boolean;
 }
 
-function idempotencyKeyOf(c: HttpContext): string | null {
+export function idempotencyKeyOf(c: HttpContext): string | null {
   const read = readIdempotencyKey(c.req.header("idempotency-key"));
   if (read.ok) return read.key;
   const errors = [{ path: "Idempotency-Key", message: read.message }];
@@ -137,14 +137,15 @@ function deletedMeanwhile(): ProblemError {
   return new ProblemError("overloaded", detail, { headers: { "Retry-After": "1" } });
 }
 
-/** Whether the key stands for a job, so that a repetition is answered even at the limit. One that is gone stands for none. */
-async function isKnownKey(c: HttpContext, client: string, key: string | null): Promise<boolean> {
-  if (key === null) return false;
+/** The job that the key stands for; null when there is none, or it is gone. */
+export async function jobOfKey(c: HttpContext, client: string, key: string): Promise<JobView | null> {
   for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
-    const known = await jobStub(c.env, newJobId(client, key, generation)).view(client);
-    if (known.ok || known.code !== "job_gone") return known.ok;
+    const job = jobStub(c.env, newJobId(client, key, generation));
+    const known = await within(SUBMIT_BOUND_MS, "the job", job.view(client));
+    if (known.ok) return known.view;
+    if (known.code !== "job_gone") return null;
   }
-  return false;
+  return null;
 }
 
 /** As `place`, within the client's limit on unfinished jobs. */
@@ -157,7 +158,10 @@ async function placeWithinLimit(
 ) {
   const inputs = await inputsOf(c, checked, uploads);
   const taken = await takePending(c, client);
-  if (taken === null && !(await isKnownKey(c, client, key))) throw tooManyPending(c.get("config").maxPendingJobs);
+  // A repetition of a known key is answered at the limit too.
+  if (taken === null && (key === null || (await jobOfKey(c, client, key)) === null)) {
+    throw tooManyPending(c.get("config").maxPendingJobs);
+  }
   let isUnused = false;
   try {
     const placed = await place(c, client, key, checked, inputs, uploads);
@@ -172,15 +176,26 @@ async function placeWithinLimit(
   }
 }
 
+/** Places a checked submission whose images are in `uploads`: a new job, or the one of its key. */
+export async function placeChecked(
+  c: HttpContext,
+  client: string,
+  key: string | null,
+  checked: CheckedSubmission,
+  uploads: Uploads,
+): Promise<Placed> {
+  const placing = placeWithinLimit(c, client, key, checked, uploads);
+  // A client that hangs up ends its request where it stands; its images are stored, so the submission is carried through.
+  if (uploads.target !== null) c.executionCtx.waitUntil(placing.catch(() => undefined));
+  return await placing;
+}
+
 /** Reads, checks and places a submission. What it has stored is removed when no job comes of it. */
 async function placeFromBody(c: HttpContext, workflow: Workflow, client: string, key: string | null): Promise<Placed> {
   const uploads = new Uploads(c, client, key);
   try {
     const checked = checkSubmission(workflow, await readSubmitFields(c, workflow, uploads), c.get("config"));
-    const placing = placeWithinLimit(c, client, key, checked, uploads);
-    // A client that hangs up ends its request where it stands; its images are stored, so the submission is carried through.
-    if (uploads.target !== null) c.executionCtx.waitUntil(placing.catch(() => undefined));
-    return await placing;
+    return await placeChecked(c, client, key, checked, uploads);
   } catch (error) {
     uploads.drop();
     throw error;
