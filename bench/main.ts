@@ -9,6 +9,7 @@ import { countsRow } from "./rows/counts.ts";
 import { frameRow } from "./rows/frame.ts";
 import { growthRow } from "./rows/growth.ts";
 import { laneRow } from "./rows/lane.ts";
+import { laneWakeRow } from "./rows/lane-wake.ts";
 import { memoryRow } from "./rows/memory.ts";
 import { pageRow } from "./rows/page.ts";
 import { pollRow } from "./rows/poll.ts";
@@ -25,6 +26,7 @@ const ROWS: readonly Row[] = [
   frameRow,
   laneRow,
   startCostRow,
+  laneWakeRow,
   socketsRow,
   countsRow,
   growthRow,

@@ -3,8 +3,9 @@ import type { Lease } from "../../worker/lane/contract.ts";
 import { LaneDispatcher as RealLane } from "../../worker/lane/lane-dispatcher.ts";
 
 /*
- * The lane's own object, alone: its jobs are a list that takes every lease at once, so that what a start costs is what
- * the lane spends on it. One step ends the running attempt, and the lane tells the next job; all of it is stored as ever.
+ * The lane's own object, alone. Its jobs are a list that takes every lease at once and hears every notice, so that what is
+ * measured is what the lane spends. One step ends the running attempt, and the lane offers the next job its lease; all of it is
+ * stored as ever.
  */
 
 /** A job takes its lease at once. */
@@ -14,7 +15,10 @@ interface Taker {
 }
 
 export class LaneDispatcher extends DurableObject<Env> {
-  readonly #real: RealLane;
+  readonly #jobs: Env["JOBS"];
+  readonly #env: Env;
+  #real: RealLane;
+  #notices = 0;
   #held: Lease | null = null;
   #taken = Promise.withResolvers<void>();
 
@@ -25,11 +29,37 @@ export class LaneDispatcher extends DurableObject<Env> {
         this.#hold(lease);
         return { accepted: true, startedAtMs: Date.now() };
       },
-      placed: async () => false,
+      placed: async () => {
+        this.#notices += 1;
+        return true;
+      },
     };
     // The one binding that a lane uses, reduced to what it asks of a job.
-    const jobs = { getByName: () => taker } as unknown as Env["JOBS"];
-    this.#real = new RealLane(ctx, Object.assign(Object.create(env) as Env, { ...env, JOBS: jobs }));
+    this.#jobs = { getByName: () => taker } as unknown as Env["JOBS"];
+    this.#env = env;
+    this.#real = this.#awake();
+  }
+
+  #awake(): RealLane {
+    return new RealLane(this.ctx, Object.assign(Object.create(this.#env) as Env, { ...this.#env, JOBS: this.#jobs }));
+  }
+
+  /** Forgets what is in memory, as an eviction does. */
+  async wake(): Promise<void> {
+    this.#real = this.#awake();
+  }
+
+  /** Puts so many jobs into the queue, by their rows alone, of as many clients; then wakes. */
+  async crowd(count: number, clients: number, watched: boolean): Promise<void> {
+    this.ctx.storage.sql.exec(
+      `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
+       INSERT INTO waiting (priority, turn, seq, job_id, client, round, watched)
+       SELECT 1, 2 + i / CAST(?2 AS INTEGER), 1 + i % ?2, printf('job_%021d', 1000000 + i), 'client-' || (i % ?2), 1, ?3 FROM n`,
+      count,
+      clients,
+      watched ? 1 : 0,
+    );
+    await this.wake();
   }
 
   #hold(lease: Lease): void {
@@ -54,7 +84,12 @@ export class LaneDispatcher extends DurableObject<Env> {
   }
 
   async report() {
-    return this.#real.report();
+    return { ...(await this.#real.report()), notices: this.#notices };
+  }
+
+  /** What the lane's alarm does: a start, if one is due. */
+  async look(): Promise<void> {
+    await this.#real.alarm();
   }
 
   override async alarm(): Promise<void> {
@@ -68,21 +103,35 @@ export class ClientCatalog extends DurableObject<Env> {}
 interface Aimed {
   enqueue(jobId: string): Promise<void>;
   step(): Promise<void>;
+  wake(): Promise<void>;
+  crowd(count: number, clients: number, watched: boolean): Promise<void>;
+  look(): Promise<void>;
   report(): Promise<object>;
 }
 
-/** `POST /fill` and `POST /step`, each with `?lane=&count=`, `&from=` numbering the jobs; answers the lane's report. */
+/**
+ * `POST /fill` and `POST /step`, each with `?lane=&count=`, `&from=` numbering the jobs; `POST /crowd` with `&clients=&watched=1`;
+ * `POST /wake`, `POST /look`. Each answers the lane's report, but `/wake` and `/look`, which would read the queue by that.
+ */
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     const url = new URL(request.url);
     const name = `${url.searchParams.get("lane") ?? "lane"}|qwen-image-max`;
     // The methods of the class above; the generated type knows the product's.
     const lane = env.LANES.getByName(name) as unknown as Aimed;
-    const count = Number(url.searchParams.get("count") ?? 0);
-    const from = Number(url.searchParams.get("from") ?? 0);
-    for (let number = 0; number < count; number++) {
+    const number = (key: string) => Number(url.searchParams.get(key) ?? 0);
+    const count = number("count");
+    if (url.pathname === "/wake" || url.pathname === "/look") {
+      await (url.pathname === "/wake" ? lane.wake() : lane.look());
+      return Response.json({});
+    }
+    if (url.pathname === "/crowd") {
+      await lane.crowd(count, number("clients"), url.searchParams.get("watched") === "1");
+      return Response.json({});
+    }
+    for (let index = 0; index < count; index++) {
       if (url.pathname === "/step") await lane.step();
-      else await lane.enqueue(`job_${String(from + number).padStart(21, "0")}`);
+      else await lane.enqueue(`job_${String(number("from") + index).padStart(21, "0")}`);
     }
     return Response.json(await lane.report());
   },

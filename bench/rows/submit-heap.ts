@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { setTimeout as pause } from "node:timers/promises";
 import { freePort } from "../../test/support/free-port.ts";
+import { peakHeapMb } from "../profiling/heap.ts";
 import { inspect } from "../profiling/inspector.ts";
 import type { Figure } from "../report.ts";
 import type { Effort, Row } from "../row.ts";
@@ -13,17 +13,10 @@ const IMAGES = 3;
 const IMAGE_BYTES = 10 * 1024 * 1024 - 64;
 /** Half of what an isolate may hold, for all requests and objects in it. */
 const MOST_MB = 64;
-const MEGABYTE = 1_000_000;
-const SAMPLE_EVERY_MS = 5;
 /** A character that is not Latin-1 makes V8 hold a text that holds it, and every part of it, in two bytes a letter. */
 const PROMPT = "把图1的标志放在图2的包上";
 
 type Inspector = Awaited<ReturnType<typeof inspect>>;
-
-interface HeapUsage {
-  readonly usedSize: number;
-  readonly backingStorageSize?: number;
-}
 
 /** A PNG in form: a header, data that no one decodes, and an end. */
 function image(): Uint8Array<ArrayBuffer> {
@@ -61,27 +54,15 @@ function jsonBody(): { body: BodyInit; headers: Record<string, string> } {
   return { body, headers: { ...headers, "content-type": "application/json" } };
 }
 
-/** The highest heap, in MB, while a submission is on its way; the bytes of buffers outside of the heap are counted too. */
+/** The highest heap, in MB, while a submission is on its way. */
 async function peakMb(side: Side, ask: Inspector, request: { body: BodyInit; headers: Record<string, string> }) {
-  // workerd answers this one only after the next: it collects when it is idle.
-  void ask("HeapProfiler.collectGarbage");
-  await ask("Runtime.getHeapUsage");
-  let peak = 0;
-  let isDone = false;
-  const sampling = (async () => {
-    while (!isDone) {
-      const { usedSize, backingStorageSize = 0 } = (await ask("Runtime.getHeapUsage")) as HeapUsage;
-      peak = Math.max(peak, usedSize + backingStorageSize);
-      await pause(SAMPLE_EVERY_MS);
-    }
-  })();
-  const url = `${side.url}/api/workflows/image-from-reference`;
-  const answer = await fetch(url, { method: "POST", ...request });
-  const text = await answer.text();
-  isDone = true;
-  await sampling;
-  if (answer.status !== 202) throw new Error(`the submission was answered ${answer.status}: ${text}`);
-  return peak / MEGABYTE;
+  const { peak } = await peakHeapMb(ask, async () => {
+    const url = `${side.url}/api/workflows/image-from-reference`;
+    const answer = await fetch(url, { method: "POST", ...request });
+    const text = await answer.text();
+    if (answer.status !== 202) throw new Error(`the submission was answered ${answer.status}: ${text}`);
+  });
+  return peak;
 }
 
 async function run({ quick, say }: Effort): Promise<Figure[]> {
