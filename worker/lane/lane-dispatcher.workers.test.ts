@@ -245,6 +245,19 @@ describe("watching", () => {
     await expect.poll(watchedRows).toBe(0);
   });
 
+  it("of more jobs than are notified at once, all hear of a change, and those that nobody watches no more", async () => {
+    await useUpQuota();
+    const ahead = ghost({ priority: "high" });
+    await lane().enqueue(ahead, false);
+    // No object knows these jobs, so each answers its notice that nobody watches.
+    await Promise.all(Array.from({ length: 150 }, () => lane().enqueue(ghost(), true)));
+    expect(await watchedRows()).toBe(150);
+    await lane().leave(ahead.jobId);
+    await expect.poll(watchedRows).toBe(0);
+    expect((await lane().report()).queued).toBe(150);
+    await expect.poll(async () => (await storedState()).pushDueAtMs).toBeNull();
+  });
+
   it("costs nothing while nobody does", async () => {
     await useUpQuota();
     for (let i = 0; i < 3; i += 1) await lane().enqueue(ghost(), false);

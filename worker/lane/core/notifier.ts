@@ -13,16 +13,13 @@ export interface Notice {
 const PAGE = 100;
 const MOST_LOOKED_AT = 1_000;
 
-/** What a job was last notified of; `detail` is the lane's part of it, one text for all. A hundred thousand are in memory. */
-interface Known {
-  readonly brief: PlaceBrief;
+/**
+ * What a job was last notified of. A hundred thousand are in memory, so `detail` is the lane's part of the text only, which is
+ * one text for all.
+ */
+interface Known extends PlaceBrief {
   /** The pass that saw the job last. */
-  readonly pass: number;
-}
-
-function briefOf(place: Place, view: LaneView): PlaceBrief {
-  const { position, estimatedStartAtMs, waitingOn } = place;
-  return { position, estimatedStartAtMs, waitingOn, detail: view.because };
+  pass: number;
 }
 
 /**
@@ -48,7 +45,7 @@ export class Notifier {
 
   /** The job knows its place, because it asked for it. */
   knows(jobId: string, place: Place, view: LaneView): void {
-    this.#known.set(jobId, { brief: briefOf(place, view), pass: this.#pass });
+    this.#known.set(jobId, this.#knownOf(place, view));
   }
 
   /** The job was not reached, or nobody watches it any more. The next pass notifies it again if it is watched. */
@@ -74,11 +71,13 @@ export class Notifier {
       for (const ticket of page) {
         const { jobId, ticketNumber } = ticket;
         const place = placeOf(ticket);
-        const brief = briefOf(place, view);
-        const known = this.#known.get(jobId)?.brief;
-        const isNews = hasMoved(known, brief);
-        if (isNews) notices.push({ jobId, ticketNumber, place });
-        this.#known.set(jobId, { brief: isNews ? brief : (known ?? brief), pass: this.#pass });
+        const now = this.#knownOf(place, view);
+        const known = this.#known.get(jobId);
+        if (known !== undefined && !hasMoved(known, now)) known.pass = this.#pass;
+        else {
+          this.#known.set(jobId, now);
+          notices.push({ jobId, ticketNumber, place });
+        }
       }
       this.#after = page.at(-1) ?? this.#after;
       lookedAt += page.length;
@@ -88,6 +87,10 @@ export class Notifier {
       }
     }
     return notices;
+  }
+
+  #knownOf({ position, estimatedStartAtMs, waitingOn }: Place, view: LaneView): Known {
+    return { position, estimatedStartAtMs, waitingOn, detail: view.because, pass: this.#pass };
   }
 
   /** Ends the pass, and forgets the jobs that it did not see. */
