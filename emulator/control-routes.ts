@@ -15,8 +15,10 @@ const RuleInput = z.union([FaultRule, z.strictObject({ rule: z.string() })]);
 
 /** Settings as they may be shown: keys by their hash. */
 function shownSettings({ state }: Emulator): object {
-  const { apiKeys, ...rest } = state.settings;
-  return { ...rest, apiKeys: apiKeys === null ? null : apiKeys.map((key) => `sha256:${hashKey(key)}`) };
+  const { apiKeys, regionKeys, ...rest } = state.settings;
+  const hashed = (keys: readonly string[]) => keys.map((key) => `sha256:${hashKey(key)}`);
+  const ofRegions = Object.fromEntries(Object.entries(regionKeys).map(([region, keys]) => [region, hashed(keys)]));
+  return { ...rest, apiKeys: apiKeys === null ? null : hashed(apiKeys), regionKeys: ofRegions };
 }
 
 async function readJson(request: Request): Promise<unknown> {

@@ -56,7 +56,7 @@ function refused(call: Call, refusal: WireRefusal, retryAfter?: string): Outcome
 async function accept(call: Call): Promise<{ readonly work: Work } | { readonly outcome: Outcome }> {
   const { emulator, submission, fault, note } = call;
   const { state } = emulator;
-  const front = checkFront(submission, state.settings.apiKeys);
+  const front = checkFront(submission, state.settings);
   if (!front.ok) return { outcome: refused(call, front.refusal) };
   const model = front.value;
   const keyHash = note.keyHash ?? "";

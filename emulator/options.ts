@@ -33,6 +33,7 @@ A DashScope of your own. Times take ms, s, m or h: 300, 1.5s, 2m.
   --task-overflow HOW  queue (default): tasks above the limit are PENDING; refuse: 429
   --any-size           models of the five sizes take any from 512 to 2048 a side
   --api-key KEY        accepted key, may be repeated (default: every sk-...)
+  --region-keys JSON   keys that only another region knows: {"bj":["sk-..."]}
   --expiry TIME        how long result links open (default as recorded: 7 days, or 1 day)
   --images MODE        drawn (default) or small-file
   --image-bytes N      pads every image file to this size
@@ -56,6 +57,7 @@ const OPTIONS = {
   "task-overflow": { type: "string" },
   "any-size": { type: "boolean" },
   "api-key": { type: "string", multiple: true },
+  "region-keys": { type: "string" },
   expiry: { type: "string" },
   images: { type: "string" },
   "image-bytes": { type: "string" },
@@ -127,6 +129,10 @@ export function parseCommandLine(args: readonly string[]): ParsedCommandLine {
     set("taskOverflow", values["task-overflow"]);
     set("anySize", values["any-size"]);
     set("apiKeys", values["api-key"]);
+    set(
+      "regionKeys",
+      when(values["region-keys"], (text) => jsonOf("region-keys", text)),
+    );
     set(
       "linkExpiryMs",
       when(values.expiry, (text) => durationOf("expiry", text)),

@@ -33,6 +33,7 @@ async function handle(
   kind: CallKind,
   taskId: string | null,
   work: Work,
+  region: string | null = null,
 ): Promise<Response> {
   const { state, clock } = emulator;
   const arrival = arrive(emulator);
@@ -54,7 +55,7 @@ async function handle(
     if (early !== null) return early;
     if (fault?.type === "slow") await clock.sleep(fault.extraMs, emulator.stopping);
     const refusal =
-      keyRefusal(key, state.settings.apiKeys) ??
+      keyRefusal(key, state.settings, region) ??
       (state.takeLook(`${keyHash} ${kind}`, LOOKS_PER_SECOND) ? null : refusalOf("Throttling.RateQuota"));
     if (refusal !== null) {
       return { response: refusalResponse(clock, arrival, refusal), status: refusal.status, code: refusal.code };
@@ -149,6 +150,12 @@ export function taskRoutes(emulator: Emulator): Hono<EmulatorEnv> {
       status: 200,
       body: await readTask(emulator, id, arrival, keyHash),
     }));
+  });
+  // Another region, where a key can be asked about: it has its own keys and no tasks.
+  routes.get(`/region/:region${API_PREFIX}${wirePaths.tasks}/:id`, (c) => {
+    const { id, region } = c.req.param();
+    const none: Work = async ({ requestId }) => ({ status: 200, body: unknownTaskAnswer(id, requestId) });
+    return handle(emulator, c, "task", id, none, region);
   });
   routes.post(`${API_PREFIX}${wirePaths.tasks}/:id/cancel`, (c) => {
     const id = c.req.param("id");

@@ -12,6 +12,7 @@ export const paths = {
   session: "/api/session",
   openapi: "/api/openapi.json",
   docs: "/api/docs",
+  doctor: "/api/doctor",
   feed: "/api/events",
   jobs: "/api/jobs",
   jobCounts: "/api/jobs/counts",

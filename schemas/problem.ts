@@ -9,6 +9,7 @@ export const PROBLEMS = {
   invalid_idempotency_key: [400, "The Idempotency-Key is not valid"],
   unauthorized: [401, "Authentication is needed"],
   forbidden_origin: [403, "This origin may not do that"],
+  operator_only: [403, "This is for the operator"],
   open_mode_refused: [403, "Open mode is for localhost"],
   invalid_link: [403, "This link is not valid"],
   not_found: [404, "Not found"],

@@ -255,7 +255,7 @@ export class Upstream {
       asyncHeader: headers.get(wireHeaders.async),
       json,
     };
-    const front = checkFront(submission, [KEY]);
+    const front = checkFront(submission, { apiKeys: [KEY], regionKeys: {} });
     if (!front.ok) {
       answer(refusal(front.refusal.code, requestId), 0);
       return;

@@ -3,6 +3,7 @@ import { MessagesRequest, PromptRequest } from "../../worker/dashscope/wire.ts";
 import { refusalOf, type WireRefusal } from "./error-table.ts";
 import { sizeFault } from "./image-size.ts";
 import { type AsyncPath, findModel, type Model } from "./model-table.ts";
+import type { Settings } from "./settings.ts";
 
 /** Where a submission came in. */
 export type Endpoint = "multimodalGeneration" | AsyncPath;
@@ -58,10 +59,19 @@ export function bearerKey(authorization: string | null): string | null {
   return /^Bearer +(\S+)$/i.exec(authorization ?? "")?.[1] ?? null;
 }
 
-/** Why a key is refused; `accepted: null` takes every key that begins with `sk-`. */
-export function keyRefusal(key: string | null, accepted: readonly string[] | null): WireRefusal | null {
+type KeySettings = Pick<Settings, "apiKeys" | "regionKeys">;
+
+/** Why a key is refused in this region, or in another one that the emulator plays. */
+export function keyRefusal(
+  key: string | null,
+  settings: KeySettings,
+  region: string | null = null,
+): WireRefusal | null {
   if (key === null) return refusalOf("InvalidApiKey", "No API-key provided.");
-  const known = accepted === null ? key.startsWith("sk-") : accepted.includes(key);
+  const { apiKeys, regionKeys } = settings;
+  const isForeign = Object.values(regionKeys).flat().includes(key);
+  const isOwn = apiKeys === null ? key.startsWith("sk-") && !isForeign : apiKeys.includes(key);
+  const known = region === null ? isOwn : (regionKeys[region] ?? []).includes(key);
   return known ? null : refusalOf("InvalidApiKey");
 }
 
@@ -79,10 +89,10 @@ export function peek(json: unknown): { readonly model: string | null; readonly p
 }
 
 /** JSON, key, model, support of this path: everything before the quota. */
-export function checkFront(submission: Submission, keys: readonly string[] | null): Checked<Model> {
+export function checkFront(submission: Submission, settings: KeySettings): Checked<Model> {
   const { json, endpoint } = submission;
   if (json === undefined) return refuse("BadRequest.IllegalInput");
-  const keyFault = keyRefusal(bearerKey(submission.authorization), keys);
+  const keyFault = keyRefusal(bearerKey(submission.authorization), settings);
   if (keyFault !== null) return { ok: false, refusal: keyFault };
   const name = peek(json).model;
   if (name === null || name === "") return refuse("BadRequest.EmptyModel");

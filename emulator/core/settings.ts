@@ -31,6 +31,8 @@ export const Settings = z.strictObject({
   anySize: z.boolean(),
   /** Keys that open; null: every key that begins with `sk-`. */
   apiKeys: z.array(z.string().min(1)).min(1).nullable(),
+  /** Keys of other regions: refused here, and good under `/region/NAME` for reading tasks, of which there are none. */
+  regionKeys: z.record(z.string(), z.array(z.string().min(1))),
   /** How long result links open; null: as recorded, by family (7 days or 1 day). */
   linkExpiryMs: z.number().min(0).nullable(),
   /** How long a finished task is known. */
@@ -56,6 +58,7 @@ export const DEFAULT_SETTINGS: Settings = {
   taskOverflow: "queue",
   anySize: false,
   apiKeys: null,
+  regionKeys: {},
   linkExpiryMs: null,
   taskKeptMs: 86_400_000,
   images: "drawn",

@@ -64,3 +64,20 @@ export interface Upstream {
   /** Best effort: true when upstream says that it is canceled. */
   cancelTask(taskId: string, signal: AbortSignal): Promise<boolean>;
 }
+
+/** What a host said to a key when it was asked for a task that does not exist: a call that costs nothing. */
+export type KeyAnswer =
+  /** `accepted` null: the answer says nothing about the key (400, 403, 429, 5xx). */
+  | {
+      readonly kind: "answered";
+      readonly accepted: boolean | null;
+      readonly httpStatus: number;
+      readonly code: string | null;
+      readonly message: string | null;
+      readonly tookMs: number;
+      /** The host's clock; null when it does not say. */
+      readonly dateMs: number | null;
+    }
+  /** It answers, but not as DashScope does. */
+  | { readonly kind: "foreign"; readonly httpStatus: number; readonly looksLike: string }
+  | { readonly kind: "silent"; readonly reason: string };

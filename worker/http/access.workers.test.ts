@@ -113,6 +113,7 @@ const query = (address: string) => new URL(address).search;
 const ROWS: Row[] = [
   //                                                                                         -    wrong A    B    op   op:A sA   sA+  sA!  sA-  sB   link link!
   ["health", "GET", () => "/api/health", null, {},                                          [200, 200, 200, 200, 200, 400, 200, 200, 200, 200, 200, 200, 200]],
+  ["doctor", "GET", () => "/api/doctor", null, {},                                          [401, 401, 403, 403, 200, 400, 403, 403, 403, 403, 403, 401, 401]],
   ["openapi", "GET", () => "/api/openapi.json", null, {},                                   [200, 200, 200, 200, 200, 400, 200, 200, 200, 200, 200, 200, 200]],
   ["docs", "GET", () => "/api/docs", null, {},                                              [200, 200, 200, 200, 200, 400, 200, 200, 200, 200, 200, 200, 200]],
   ["limits", "GET", () => "/api/limits", null, {},                                          [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
@@ -140,7 +141,7 @@ const ROWS: Row[] = [
 const CODES: Readonly<Record<number, readonly string[]>> = {
   400: ["invalid_query"],
   401: ["unauthorized"],
-  403: ["forbidden_origin", "invalid_link"],
+  403: ["forbidden_origin", "invalid_link", "operator_only"],
   404: ["job_not_found", "image_not_found"],
   409: ["job_not_finished"],
 };

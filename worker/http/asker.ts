@@ -63,6 +63,13 @@ export function requireAsker(c: HttpContext): Asker {
   return identified.asker;
 }
 
+/** Refuses everyone but the operator; in open mode, where there is none, nobody. */
+export function requireOperator(c: HttpContext): void {
+  const asker = requireAsker(c);
+  if (asker.role === "operator" || asker.via === "open") return;
+  throw new ProblemError("operator_only", "This is for the operator, whose token ADMIN_TOKEN_SHA256 is the hash of.");
+}
+
 /** The client that `?client=` selects, for the operator; a client may name itself only. Null when not given. */
 function selectedClient(c: HttpContext, asker: Asker): string | null {
   const named = c.req.query("client");

@@ -30,6 +30,7 @@ export function openApiDocument(): OpenApiDocument {
       { name: "Submit", description: "Ask for an image." },
       { name: "Jobs", description: "Look at what was asked for, call it off, ask again, remove it." },
       { name: "Watch", description: "Be told of every change." },
+      { name: "Operate", description: "For the operator: what is wrong, and what to do about it." },
       { name: "Service", description: "Limits, health, sessions, this document." },
     ],
     security: [{ bearer: [] }, { session: [] }],

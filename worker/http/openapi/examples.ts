@@ -1,3 +1,4 @@
+import type { Diagnosis } from "../../../schemas/doctor.ts";
 import type { EventPage, FeedFrame, JobFrame } from "../../../schemas/event.ts";
 import { type Job, type JobCounts, type JobList, type JobSummary, NO_REASON } from "../../../schemas/job.ts";
 import type { Health, Identity, LaneReport, Limits, Session } from "../../../schemas/limits.ts";
@@ -187,6 +188,23 @@ export const health: Health = {
   upstream: { region: "sg", host: "dashscope-intl.aliyuncs.com", keyConfigured: true },
   lanes: [{ model: "qwen-image-max", queued: 4, inProgress: 1, blocked: null }],
   authMode: "token",
+};
+
+export const diagnosis: Diagnosis = {
+  ok: false,
+  service: "darkroom",
+  version: "0.1.0",
+  time: HEAD.createdAt,
+  checks: [
+    { name: "variables", ok: true, seen: "all 5 that are set are right", fix: null },
+    { name: "storage", ok: true, seen: "wrote, read and deleted an object in R2 in 41 ms", fix: null },
+    {
+      name: "key",
+      ok: false,
+      seen: "refused by dashscope-intl.aliyuncs.com: 401 InvalidApiKey. Beijing (bj) accepts it",
+      fix: 'It is a key of Beijing: set QWEN_REGION="bj" and deploy.',
+    },
+  ],
 };
 
 export const misconfiguredHealth: Health = {

@@ -15,6 +15,7 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
     "The Idempotency-Key is empty, longer than 255 characters, not printable ASCII, or there are several.",
   unauthorized: "There is no token or session, or it is nobody's.",
   forbidden_origin: "A page of another origin tried to change something or to open a socket.",
+  operator_only: "The route is for the operator, and a client's token or session was shown.",
   open_mode_refused: "AUTH_MODE=open is met on a public host name.",
   invalid_link: "A signed link was changed, cut, or is over.",
   not_found: "No route has this path.",

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ZodOpenApiPathsObject } from "zod-openapi";
+import { Diagnosis } from "../../../schemas/doctor.ts";
 import { Health, Identity, Limits, Session } from "../../../schemas/limits.ts";
 import { paths } from "../../../schemas/paths.ts";
 import { AUTH, json, PUBLIC } from "./answers.ts";
@@ -33,6 +34,25 @@ export const SERVICE_OPERATIONS: ZodOpenApiPathsObject = {
           Health,
           examples.misconfiguredHealth,
         ),
+      },
+    },
+  },
+  [paths.doctor]: {
+    get: {
+      tags: ["Operate"],
+      operationId: "getDiagnosis",
+      summary: "What is wrong with the deployment, and how to mend it",
+      description:
+        "For the operator; as JSON or text/plain. Writes, reads and deletes an object in R2, calls an object of each kind, and asks upstream for a task that does not exist, which costs nothing. A key that is refused is shown to the other regions, to name the one it belongs to. While settings are wrong it answers anyone, with what health says.",
+      responses: {
+        "200": {
+          ...json("Every check.", Diagnosis, examples.diagnosis),
+          content: {
+            "application/json": { schema: Diagnosis, example: examples.diagnosis },
+            "text/plain": { schema: z.string() },
+          },
+        },
+        ...problemAnswers(...AUTH, "operator_only", "not_acceptable"),
       },
     },
   },

@@ -1,0 +1,192 @@
+import { describe, expect, it } from "vitest";
+import type { LaneReport } from "../../../schemas/limits.ts";
+import type { KeyAnswer } from "../../dashscope/contract.ts";
+import { type ConfiguredFacts, diagnose, type Observations } from "./diagnose.ts";
+
+const NOW_MS = Date.parse("2026-11-28T09:00:00Z");
+
+const facts: ConfiguredFacts = {
+  variables: 4,
+  authMode: "token",
+  clients: ["my-app"],
+  hasOperator: true,
+  region: "sg",
+  regionName: "Singapore",
+  upstreamHost: "dashscope-intl.aliyuncs.com",
+  hasOwnBaseUrl: false,
+};
+
+function answered(httpStatus: number, code: string | null = null, message: string | null = null): KeyAnswer {
+  const accepted = httpStatus === 401 ? false : httpStatus === 200 ? true : null;
+  return { kind: "answered", accepted, httpStatus, code, message, tookMs: 80, dateMs: NOW_MS };
+}
+
+const REFUSED = answered(401, "InvalidApiKey", "Invalid API-key provided.");
+
+const lane: LaneReport = {
+  model: "qwen-image-max",
+  quota: { starts: 2, periodMs: 60_000, inProgress: null },
+  pace: 1,
+  startsPerMinute: 2,
+  mode: "open",
+  queued: 3,
+  inProgress: 1,
+  nextStartAt: null,
+  typicalDurationMs: null,
+  blocked: null,
+};
+
+const found: NonNullable<Observations["found"]> = {
+  storage: { ok: true, tookMs: 12 },
+  objects: { job: { ok: true, tookMs: 3 }, lane: { ok: true, tookMs: 4 }, list: { ok: true, tookMs: 5 } },
+  key: answered(200),
+  elsewhere: [],
+  lanes: [lane],
+};
+
+const checked = (changes: Partial<typeof found>, changedFacts: Partial<ConfiguredFacts> = {}) =>
+  diagnose({
+    nowMs: NOW_MS,
+    config: { ok: true, facts: { ...facts, ...changedFacts } },
+    found: { ...found, ...changes },
+  });
+
+const failing = (checks: ReturnType<typeof diagnose>) => checks.filter(({ ok }) => ok === false);
+
+describe("a deployment that works", () => {
+  it("has every check fine, with what was seen and nothing to mend", () => {
+    const checks = checked({});
+    expect(checks.map(({ name }) => name)).toEqual([
+      "variables",
+      "tokens",
+      "storage",
+      "objects",
+      "clock",
+      "upstream",
+      "key",
+      "lane qwen-image-max",
+    ]);
+    for (const { ok, seen, fix } of checks) expect([ok, seen !== "", fix]).toEqual([true, true, null]);
+  });
+});
+
+/** The rows of the README's table of what does not work, and what the first users of this lost an evening to. */
+describe("what goes wrong in a first deployment", () => {
+  it("is named: a key of another region, and the region it belongs to", () => {
+    const [check, ...others] = failing(
+      checked({
+        key: REFUSED,
+        elsewhere: [
+          { region: "bj", name: "Beijing", answer: answered(200) },
+          { region: "us", name: "US (Virginia)", answer: REFUSED },
+        ],
+      }),
+    );
+    expect(others).toEqual([]);
+    expect(check?.name).toBe("key");
+    expect(check?.seen).toBe(
+      "refused by dashscope-intl.aliyuncs.com: 401 InvalidApiKey: Invalid API-key provided.. Beijing (bj) accepts it",
+    );
+    expect(check?.fix).toContain('set QWEN_REGION="bj"');
+  });
+
+  it("is named: a key that no region knows, and the regions that were asked in vain", () => {
+    const [check] = failing(
+      checked({
+        key: REFUSED,
+        elsewhere: [
+          { region: "bj", name: "Beijing", answer: REFUSED },
+          { region: "us", name: "US (Virginia)", answer: { kind: "silent", reason: "no answer in time" } },
+        ],
+      }),
+    );
+    expect(check?.seen).toMatch(/Refused too by bj; not reached: us$/);
+    expect(check?.fix).toMatch(/^Make a key in the Model Studio console of Singapore/);
+  });
+
+  it("is named: a key in the shell that is not on the Worker", () => {
+    const errors = [
+      { path: "QWEN_API_KEY", message: "is not set: put it with `npx wrangler secret put QWEN_API_KEY`" },
+    ];
+    const [check, ...others] = diagnose({ nowMs: NOW_MS, config: { ok: false, errors }, found: null });
+    expect(others).toEqual([]);
+    expect(check).toMatchObject({ name: "variables", ok: false });
+    expect(check?.fix).toMatch(/npx wrangler secret put QWEN_API_KEY.*in your shell says nothing/);
+  });
+
+  it("is named: each wrong variable by itself, and whether it is a secret", () => {
+    const errors = [
+      { path: "QWEN_REGION", message: "must be sg, bj, us or hk" },
+      { path: "SIGNING_SECRET", message: "must have at least 16 characters" },
+    ];
+    const checks = diagnose({ nowMs: NOW_MS, config: { ok: false, errors }, found: null });
+    expect(checks.map(({ seen }) => seen)).toEqual([
+      "QWEN_REGION must be sg, bj, us or hk",
+      "SIGNING_SECRET must have at least 16 characters",
+    ]);
+    expect(checks[0]?.fix).toContain("[vars]");
+    expect(checks[1]?.fix).toContain("wrangler secret put SIGNING_SECRET");
+  });
+
+  it.each([
+    ["AccessDenied.Unpurchased", "The account is not entitled to this model: switch it on in the console"],
+    ["Arrearage", "The account has to be paid"],
+    ["AllocationQuota.FreeTierOnly", "The free quota is used up"],
+  ])("is named: a lane that %s blocks, with upstream's code and the hint", (code, hint) => {
+    const blocked = { code, hint, since: "2026-11-28T08:00:00Z", nextProbeAt: "2026-11-28T09:01:00Z" };
+    const [check] = failing(checked({ lanes: [{ ...lane, blocked }] }));
+    expect(check?.seen).toBe(`blocked by ${code} since 2026-11-28T08:00:00Z; 3 waiting, 1 running`);
+    expect(check?.fix).toBe(`${hint}. No job is lost meanwhile; the next try is at 2026-11-28T09:01:00Z.`);
+  });
+
+  it("is named: tokens that nobody has", () => {
+    const [check] = failing(checked({}, { clients: [], hasOperator: false }));
+    expect(check?.seen).toMatch(/every call is answered 401/);
+    expect(check?.fix).toContain("npm run token -- NAME");
+  });
+});
+
+describe("what else can be wrong", () => {
+  it.each([
+    [{ storage: { ok: false, reason: "no such bucket" } } as const, "storage", /no such bucket/, /r2 bucket list/],
+    [
+      { objects: { ...found.objects, lane: { ok: false, reason: "overloaded" } } } as const,
+      "objects",
+      /lane: overloaded/,
+      /wrangler tail/,
+    ],
+  ])("%o", (changes, name, seen, fix) => {
+    const [check, ...others] = failing(checked(changes));
+    expect([check?.name, others]).toEqual([name, []]);
+    expect(check?.seen).toMatch(seen);
+    expect(check?.fix).toMatch(fix);
+  });
+
+  it.each([
+    [-90, "90 s behind upstream's"],
+    [90, "90 s ahead of upstream's"],
+  ])("a clock that is %i s off", (seconds, seen) => {
+    const key = { ...answered(200), dateMs: NOW_MS - seconds * 1000 };
+    expect(failing(checked({ key })).map((check) => [check.name, check.seen])).toEqual([["clock", seen]]);
+  });
+
+  it.each([
+    [{ kind: "silent", reason: "no answer in time" } as const, /was not reached: no answer in time/],
+    [{ kind: "foreign", httpStatus: 404, looksLike: "a web page" } as const, /answers 404 with a web page/],
+    [answered(503, "ServiceUnavailable"), /answers 503 ServiceUnavailable/],
+  ])("a host that does not answer as upstream does leaves the key unjudged", (key, seen) => {
+    const checks = checked({ key });
+    expect(failing(checks).map(({ name }) => name)).toEqual(["upstream"]);
+    expect(failing(checks)[0]?.seen).toMatch(seen);
+    expect(checks.find(({ name }) => name === "key")).toMatchObject({ ok: null, fix: null });
+  });
+
+  it("a host that has no time for us says nothing about the key", () => {
+    const checks = checked({ key: answered(429, "Throttling.RateQuota", "slow down") });
+    expect(failing(checks)).toEqual([]);
+    expect(checks.find(({ name }) => name === "key")).toMatchObject({
+      ok: null,
+      seen: "not judged: dashscope-intl.aliyuncs.com answers 429 Throttling.RateQuota: slow down",
+    });
+  });
+});

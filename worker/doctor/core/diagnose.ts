@@ -1,0 +1,192 @@
+/** From what was observed of a deployment to what is wrong with it and how to mend it. Pure. */
+import type { DoctorCheck } from "../../../schemas/doctor.ts";
+import type { LaneReport } from "../../../schemas/limits.ts";
+import type { FieldError } from "../../../schemas/problem.ts";
+import type { KeyAnswer } from "../../dashscope/contract.ts";
+
+/** A call of ours to another part of the platform. `reason` is for people. */
+export type Probe = { readonly ok: true; readonly tookMs: number } | { readonly ok: false; readonly reason: string };
+
+export interface RegionAnswer {
+  readonly region: string;
+  /** As people call it. */
+  readonly name: string;
+  readonly answer: KeyAnswer;
+}
+
+export interface ConfiguredFacts {
+  readonly variables: number;
+  readonly authMode: "token" | "open";
+  readonly clients: readonly string[];
+  readonly hasOperator: boolean;
+  readonly region: string;
+  readonly regionName: string;
+  readonly upstreamHost: string;
+  /** `QWEN_BASE_URL` names the host, not the region. */
+  readonly hasOwnBaseUrl: boolean;
+}
+
+export interface Observations {
+  readonly nowMs: number;
+  readonly config:
+    | { readonly ok: true; readonly facts: ConfiguredFacts }
+    | { readonly ok: false; readonly errors: readonly FieldError[] };
+  /** Null: not looked at, because settings are wrong. */
+  readonly found: {
+    readonly storage: Probe;
+    readonly objects: Readonly<Record<"job" | "lane" | "list", Probe>>;
+    readonly key: KeyAnswer;
+    /** Of the other regions; empty unless the key was refused. */
+    readonly elsewhere: readonly RegionAnswer[];
+    /** Of the default models; a lane that does not answer is left out. */
+    readonly lanes: readonly LaneReport[];
+  } | null;
+}
+
+const SECRETS = /^(QWEN_API_KEY|CLIENT_TOKENS(_\d)?|ADMIN_TOKEN_SHA256|SIGNING_SECRET(_OLD)?)$/;
+
+/** Cloudflare keeps its clocks within a second; a machine of one's own may not. Links and sessions end by it. */
+const MOST_CLOCK_DIFFERENCE_MS = 60_000;
+
+function fine(name: string, seen: string): DoctorCheck {
+  return { name, ok: true, seen, fix: null };
+}
+
+function wrong(name: string, seen: string, fix: string): DoctorCheck {
+  return { name, ok: false, seen, fix };
+}
+
+function unknown(name: string, seen: string): DoctorCheck {
+  return { name, ok: null, seen, fix: null };
+}
+
+function variableFix(name: string): string {
+  const where = "wrangler.toml ([vars]) and deploy, or in .dev.vars on this machine";
+  if (!SECRETS.test(name)) return `Set ${name} in ${where}.`;
+  const shell = "That it is set in your shell says nothing: a deployed Worker sees only what was put for it.";
+  return `Put it on the Worker: npx wrangler secret put ${name}. On this machine: .dev.vars, or the environment of npm start. ${shell}`;
+}
+
+function variableChecks(config: Observations["config"]): DoctorCheck[] {
+  if (config.ok) return [fine("variables", `all ${config.facts.variables} that are set are right`)];
+  return config.errors.map(({ path, message }) => wrong("variables", `${path} ${message}`, variableFix(path)));
+}
+
+function tokenCheck({ authMode, clients, hasOperator }: ConfiguredFacts): DoctorCheck {
+  if (authMode === "open") return fine("tokens", "open mode: whoever reaches this service may use it, with no token");
+  const operator = hasOperator ? "and the operator's token" : "and no operator's token";
+  if (clients.length === 0) {
+    const fix = "npm run token -- NAME makes a token, and prints the hash to put into CLIENT_TOKENS.";
+    return wrong("tokens", `CLIENT_TOKENS names no client ${operator}: every call is answered 401`, fix);
+  }
+  const names = clients.length > 5 ? `${clients.length} clients` : clients.join(", ");
+  return fine(
+    "tokens",
+    `tokens for ${names}, ${operator}. CLIENT_TOKENS holds their hashes; calls send the token itself`,
+  );
+}
+
+const TOOK = (tookMs: number) => `in ${Math.round(tookMs)} ms`;
+
+function storageCheck(storage: Probe): DoctorCheck {
+  if (storage.ok) return fine("storage", `wrote, read and deleted an object in R2 ${TOOK(storage.tookMs)}`);
+  const fix = "See that the bucket of wrangler.toml exists (npx wrangler r2 bucket list) and is bound as RESULTS.";
+  return wrong("storage", `R2 failed: ${storage.reason}`, fix);
+}
+
+function objectsCheck(objects: Readonly<Record<string, Probe>>): DoctorCheck {
+  const failed = Object.entries(objects).flatMap(([name, probe]) => (probe.ok ? [] : [`${name}: ${probe.reason}`]));
+  if (failed.length === 0) {
+    const times = Object.entries(objects).map(
+      ([name, probe]) => `${name} ${probe.ok ? Math.round(probe.tookMs) : ""} ms`,
+    );
+    return fine("objects", `Durable Objects answer: ${times.join(", ")}`);
+  }
+  const fix =
+    "Try again: an object restarts after a deploy. If it stays, look at npx wrangler tail and at Cloudflare's status page.";
+  return wrong("objects", `Durable Objects do not answer: ${failed.join("; ")}`, fix);
+}
+
+function clockCheck(nowMs: number, key: KeyAnswer): DoctorCheck {
+  if (key.kind !== "answered" || key.dateMs === null) return unknown("clock", "no other clock to compare with");
+  const differenceMs = nowMs - key.dateMs;
+  const seconds = Math.abs(Math.round(differenceMs / 1000));
+  if (Math.abs(differenceMs) <= MOST_CLOCK_DIFFERENCE_MS)
+    return fine("clock", `within ${Math.max(1, seconds)} s of upstream's`);
+  const fix = "Set this machine's clock: signed links, sessions and deadlines go by it.";
+  return wrong("clock", `${seconds} s ${differenceMs > 0 ? "ahead of" : "behind"} upstream's`, fix);
+}
+
+function upstreamCheck({ upstreamHost, hasOwnBaseUrl, region }: ConfiguredFacts, key: KeyAnswer): DoctorCheck {
+  const setting = hasOwnBaseUrl ? "QWEN_BASE_URL (it ends before /api/v1)" : `QWEN_REGION (now ${region})`;
+  switch (key.kind) {
+    case "silent":
+      return wrong(
+        "upstream",
+        `${upstreamHost} was not reached: ${key.reason}`,
+        `Look at ${setting}, and at the network of this service.`,
+      );
+    case "foreign":
+      return wrong(
+        "upstream",
+        `${upstreamHost} answers ${key.httpStatus} with ${key.looksLike}, not as DashScope does`,
+        `Look at ${setting}.`,
+      );
+    case "answered":
+      if (key.httpStatus >= 500) {
+        const fix = "Upstream is in trouble. Jobs wait and are tried again by themselves.";
+        return wrong("upstream", `${upstreamHost} answers ${key.httpStatus} ${key.code ?? ""}`.trimEnd(), fix);
+      }
+      return fine("upstream", `${upstreamHost} answers as DashScope does ${TOOK(key.tookMs)}`);
+    default:
+      throw new Error(`no such answer: ${JSON.stringify(key satisfies never)}`);
+  }
+}
+
+function keyCheck(facts: ConfiguredFacts, key: KeyAnswer, elsewhere: readonly RegionAnswer[]): DoctorCheck {
+  if (key.kind !== "answered") return unknown("key", "not judged: the host does not answer as DashScope does");
+  const words = [key.code, key.message].filter((word) => word !== null).join(": ");
+  const said = `${key.httpStatus} ${words}`.trimEnd();
+  if (key.accepted === null) return unknown("key", `not judged: ${facts.upstreamHost} answers ${said}`);
+  if (key.accepted) return fine("key", `accepted by ${facts.upstreamHost}, by a call that costs nothing`);
+  const seen = `refused by ${facts.upstreamHost}: ${said}`;
+  const home = elsewhere.find(({ answer }) => answer.kind === "answered" && answer.accepted === true);
+  if (home !== undefined) {
+    const own = facts.hasOwnBaseUrl
+      ? "take QWEN_BASE_URL away or name that region's host in it"
+      : `it is ${facts.region} now`;
+    const fix = `It is a key of ${home.name}: set QWEN_REGION="${home.region}" (${own}) and deploy. Or put a key of ${facts.regionName}: npx wrangler secret put QWEN_API_KEY.`;
+    return wrong("key", `${seen}. ${home.name} (${home.region}) accepts it`, fix);
+  }
+  const unasked = elsewhere.filter(({ answer }) => answer.kind !== "answered" || answer.accepted === null);
+  const asked = elsewhere.filter(({ answer }) => answer.kind === "answered" && answer.accepted === false);
+  const refusedToo = asked.length > 0 ? `. Refused too by ${asked.map(({ region }) => region).join(", ")}` : "";
+  const notReached = unasked.length > 0 ? `; not reached: ${unasked.map(({ region }) => region).join(", ")}` : "";
+  const fix = `Make a key in the Model Studio console of ${facts.regionName}, and put it: npx wrangler secret put QWEN_API_KEY. A key works only in its region.`;
+  return wrong("key", `${seen}${refusedToo}${notReached}`, fix);
+}
+
+function laneCheck({ model, blocked, queued, inProgress }: LaneReport): DoctorCheck {
+  const name = `lane ${model}`;
+  const load = `${queued} waiting, ${inProgress} running`;
+  if (blocked === null) return fine(name, load);
+  const fix = `${blocked.hint.replace(/\.?$/, ".")} No job is lost meanwhile; the next try is at ${blocked.nextProbeAt}.`;
+  return wrong(name, `blocked by ${blocked.code} since ${blocked.since}; ${load}`, fix);
+}
+
+/** Every check, in the order in which one would look. */
+export function diagnose({ nowMs, config, found }: Observations): DoctorCheck[] {
+  const checks = variableChecks(config);
+  if (!config.ok || found === null) return checks;
+  const { facts } = config;
+  return [
+    ...checks,
+    tokenCheck(facts),
+    storageCheck(found.storage),
+    objectsCheck(found.objects),
+    clockCheck(nowMs, found.key),
+    upstreamCheck(facts, found.key),
+    keyCheck(facts, found.key, found.elsewhere),
+    ...found.lanes.map(laneCheck),
+  ];
+}
