@@ -123,7 +123,15 @@ async function main(): Promise<void> {
     settings.workerLog,
     "--show-interactive-dev-session=false",
   ];
-  const env = { ...process.env, WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", NO_COLOR: "1", CI: "1" };
+  const env = {
+    ...process.env,
+    WRANGLER_SEND_METRICS: "false",
+    WRANGLER_HIDE_BANNER: "true",
+    // Wrangler's own trace store writes the address of every request, secrets of links included, into the state folder.
+    X_LOCAL_OBSERVABILITY: "false",
+    NO_COLOR: "1",
+    CI: "1",
+  };
   children.start("the Worker", [...wrangler, ...flags], env, (line) => {
     if (line.trim() !== "" && !OFFLINE_NOISE.test(line)) console.log(`worker: ${line}`);
   });

@@ -122,8 +122,10 @@ export async function runJobs(lab: Lab): Promise<Job[]> {
   const stream = recorder.ask("/api/events", { token: secrets.tokens.app, headers, signal: leaving.signal });
   const left = stream.catch(() => undefined);
   const plain = ["a red bicycle", "two trees, 两棵树"].map((prompt) => ({ prompt, metadata: { note: prompt } }));
+  // A prompt takes no control characters, which some forms (UTF-16) consist of in part; metadata keeps any text.
   const controls = Array.from(formsOf(Buffer.from(control)).values(), (form) => ({
-    prompt: `see ${form.toString("latin1")}`,
+    prompt: `see ${form.toString("latin1").replace(/\p{Cc}/gu, "")}`,
+    metadata: { note: `see ${form.toString("latin1")}` },
   }));
   const bodies = [...plain, ...controls, ...faultyJobs()];
   const ended = await inPool(

@@ -145,8 +145,9 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     args.push(...(config === undefined ? [] : ["--config", config]));
     args.push("--port", String(port), "--ip", "localhost", "--inspector-port", "0", "--persist-to", stateDir);
     args.push("--env-file", envFile, "--log-level", "warn", "--show-interactive-dev-session=false");
-    const quiet = { WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", NO_COLOR: "1", CI: "1" };
-    worker = startGroup(args, { ...process.env, ...quiet });
+    // As `npm start` does.
+    const quiet = { WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", X_LOCAL_OBSERVABILITY: "false" };
+    worker = startGroup(args, { ...process.env, ...quiet, NO_COLOR: "1", CI: "1" });
     await answers("the Worker", `${baseUrl}/api/health`, worker);
   }
 
