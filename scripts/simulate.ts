@@ -4,7 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import type { Sample } from "../worker/lane/simulation/measure.ts";
-import { SCENARIOS } from "../worker/lane/simulation/scenario.ts";
+import { SCENARIOS } from "../worker/lane/simulation/scenarios.ts";
 import { type Result, simulate } from "../worker/lane/simulation/simulate.ts";
 
 const SHORT_JOBS = 80_000;
@@ -51,19 +51,19 @@ for (const [index, scenario] of SCENARIOS.entries()) {
 const whole = (value: number) => value.toLocaleString("en").replaceAll(",", " ");
 console.log(
   table(
-    ["scenario", "jobs", "virtual time", "longest line", "most in any window", "429s of starts", "use with a backlog"],
+    ["scenario", "jobs", "virtual time", "longest queue", "most in any window", "429s of starts", "use with a backlog"],
     results.map((each) => [
-      `${each.scenario.name}: ${each.scenario.story}`,
+      `${each.scenario.name}: ${each.scenario.description}`,
       whole(each.jobs),
       duration(each.hours * 3_600_000),
-      whole(each.longestLine),
+      whole(each.longestQueue),
       `${each.mostInAWindow} of ${each.scenario.quota.starts}`,
       `${whole(each.throttled)} of ${whole(each.starts)}`,
       percent(each.useOfQuota),
     ]),
   ),
 );
-console.log("\nWaits (p50 · p90 · p99), from joining the line to the start:\n");
+console.log("\nWaits (p50 · p90 · p99), from joining the queue to the start:\n");
 console.log(
   table(
     ["scenario", "high", "normal", "low"],
@@ -83,7 +83,7 @@ console.log(
     [
       "scenario",
       "worst client's share of its due (compared)",
-      "estimate, line undisturbed",
+      "estimate, queue undisturbed",
       "estimate, all",
       "failed",
       "left behind",

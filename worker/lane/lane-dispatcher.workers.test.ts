@@ -20,7 +20,7 @@ import { LaneStore } from "./lane-store.ts";
 afterEach(() => reset());
 
 describe("a lane", () => {
-  it("starts at once what the quota allows, and puts the rest in line", async () => {
+  it("starts at once as many as the quota allows, and queues the rest", async () => {
     const answers = [];
     for (let i = 0; i < 4; i += 1) answers.push(await lane().enqueue(ghost(), false));
     expect(answers.map((answer) => answer.lease !== null)).toEqual([true, true, false, false]);
@@ -43,7 +43,7 @@ describe("a lane", () => {
     expect(await runDurableObjectAlarm(laneObject())).toBe(false);
   });
 
-  it("tells a waiting job when its turn has come, and counts the start when it was made", async () => {
+  it("offers a waiting job its lease, and counts its start when it was made", async () => {
     await useUpQuota();
     const { job } = await submitJob();
     const waiting = await jobThat(job, (view) => view.queue?.position === 1);
@@ -61,7 +61,7 @@ describe("a lane", () => {
     expect(starts[0]?.atMs).toBeLessThanOrEqual(Date.parse(attempt?.finishedAt ?? ""));
   });
 
-  it("gives the start of a job that no longer waits to the next", async () => {
+  it("gives the start of a job that no longer waits to the next job", async () => {
     await useUpQuota();
     await lane().enqueue(ghost(), false);
     await lane().enqueue(ghost(), false);
@@ -74,7 +74,9 @@ describe("a lane", () => {
     expect((await storedState()).starts).toHaveLength(1);
   });
 
-  it("is not held up by a job that never answers, and asks it again", { timeout: 60_000 }, async () => {
+  it("serves others while one job does not answer, and offers that job its lease again", {
+    timeout: 60_000,
+  }, async () => {
     await useUpQuota();
     const silent = ghost();
     await lane().enqueue(silent, false);
@@ -105,7 +107,7 @@ describe("a lane", () => {
     expect((await storedState()).starts).toHaveLength(1);
   });
 
-  it("told a lease and killed before it could say so: the job hears of it after the restart", async () => {
+  it("killed between storing a lease and offering it, offers it after the restart", async () => {
     await useUpQuota();
     const { id, job } = await submitJob();
     await jobThat(job, (view) => view.queue?.position === 1);
@@ -124,7 +126,7 @@ describe("a lane", () => {
     expect((await jobThat(job, (view) => view.done)).attempts).toHaveLength(1);
   });
 
-  it("keeps the alarm even when what is stored cannot be read", async () => {
+  it("sets its alarm again when what is stored cannot be read", async () => {
     await useUpQuota();
     await lane().enqueue(ghost(), false);
     await runInDurableObject(laneObject(), (_lane, { storage }) => {
@@ -141,8 +143,8 @@ describe("a lane", () => {
   });
 });
 
-describe("asked again", () => {
-  it("enqueue answers the same lease, or the place", async () => {
+describe("a repeated call", () => {
+  it("enqueue answers the same lease, or the same place", async () => {
     const first = ghost();
     const { lease } = await lane().enqueue(first, false);
     expect((await lane().enqueue(first, false)).lease).toMatchObject({ leaseId: lease?.leaseId, round: 1 });
@@ -171,7 +173,7 @@ describe("asked again", () => {
     expect(report).toMatchObject({ queued: 1, inProgress: 0, pace: 0.7 });
   });
 
-  it("leave takes a job out of line, or gives its unused start back", async () => {
+  it("leave takes a job out of the queue, or gives its unused start back", async () => {
     await useUpQuota();
     const waiting = ghost();
     await lane().enqueue(waiting, false);
@@ -186,7 +188,7 @@ describe("asked again", () => {
     expect(await lane().report()).toMatchObject({ inProgress: 2 });
   });
 
-  it("a lease is forgotten after its end, and later with renew", async () => {
+  it("a lease ends at its end, and later when it was renewed", async () => {
     const [first, second] = [ghost(), ghost()];
     await lane().enqueue(first, false);
     const { lease } = await lane().enqueue(second, false);
@@ -200,7 +202,7 @@ describe("asked again", () => {
   });
 });
 
-describe("evicted midway", () => {
+describe("after an eviction", () => {
   const fails: LeaseOutcome = { kind: "failed", fault: "upstream", durationMs: 50 };
 
   it.each<[string, LeaseOutcome[]]>([
@@ -208,7 +210,7 @@ describe("evicted midway", () => {
     ["throttled", [{ kind: "throttled", retryAfterMs: 90_000 }]],
     ["blocked", [{ kind: "blocked", code: "Arrearage", hint: "Pay the bill." }]],
     ["one at a time", [fails, fails, fails, fails, fails]],
-  ])("%s, a lane is as before", async (_name, outcomes) => {
+  ])("a lane that is %s is as before", async (_name, outcomes) => {
     for (const outcome of outcomes) await lane().observe(outcome);
     const tickets = [
       ghost(),
@@ -227,8 +229,8 @@ describe("evicted midway", () => {
   });
 });
 
-describe("watching", () => {
-  it("a waiting job hears of its new place while someone watches, and then no more", async () => {
+describe("a watched job", () => {
+  it("hears of its new place until nobody watches it", async () => {
     await useUpQuota();
     const ahead = [ghost(), ghost(), ghost()];
     for (const ticket of ahead) await lane().enqueue(ticket, false);
@@ -245,7 +247,7 @@ describe("watching", () => {
     await expect.poll(watchedRows).toBe(0);
   });
 
-  it("of more jobs than are notified at once, all hear of a change, and those that nobody watches no more", async () => {
+  it("hears of a change also when more are watched than are notified at once", async () => {
     await useUpQuota();
     const ahead = ghost({ priority: "high" });
     await lane().enqueue(ahead, false);
@@ -258,7 +260,7 @@ describe("watching", () => {
     await expect.poll(async () => (await storedState()).pushDueAtMs).toBeNull();
   });
 
-  it("costs nothing while nobody does", async () => {
+  it("costs nothing where there is none", async () => {
     await useUpQuota();
     for (let i = 0; i < 3; i += 1) await lane().enqueue(ghost(), false);
     expect((await storedState()).pushDueAtMs).toBeNull();

@@ -12,7 +12,7 @@ describe("laneName", () => {
     expect(laneModel(laneName({ upstreamHost: "example.com" }, "a|b"))).toBe("a|b");
   });
 
-  it("knows a name that is none", () => {
+  it("gives no model for a name that is not one of a lane", () => {
     for (const name of ["", "qwen-image-max", "|model", "host|"]) expect(laneModel(name)).toBeNull();
   });
 });

@@ -4,24 +4,24 @@ import { typicalDurationMs } from "./outcome.ts";
 import { afterSuccess, shareAt, spacingMs, spreadFromMs } from "./pace.ts";
 import { latestStartMs, paddedPeriodMs, slotAtMs } from "./quota-window.ts";
 
-/** What an attempt takes before the lane has seen one: the middle of what is reported of upstream (15 to 60 s and more). */
+/** How long an attempt takes, before the lane has seen one: the middle of what is reported of upstream (15 to 60 s and more). */
 const ASSUMED_DURATION_MS = 30_000;
-/** An attempt that outlasts every one seen is expected to end at the next multiple of this, so that estimates stand still meanwhile. */
+/** An attempt longer than any seen is expected to end at the next multiple of this, so that estimates stay the same meanwhile. */
 const OVERRUN_STEP_MS = 5_000;
-/** Starts worked out one by one where leases or a lowered pace decide; beyond them the last pattern goes on. */
+/** So many starts are computed one by one where leases or a lowered pace decide; after them the last pattern repeats. */
 const STEPS = 128;
 
 export interface ForecastInput {
   readonly state: LaneState;
   readonly quota: Quota;
-  /** When each lease that is out was to begin. May be empty where `needsLeases` is false. */
+  /** When each job with a lease was to begin. May be empty where `needsLeases` is false. */
   readonly runningSinceMs: readonly number[];
   readonly now: number;
-  /** An attempt takes no longer. */
+  /** The longest time that an attempt takes. */
   readonly attemptBudgetMs: number;
 }
 
-/** The expected start of the job that has so many others before it, if nobody joins or leaves; `null` while blocked. */
+/** The expected start of the job that so many others are served before, if none joins or leaves; `null` while blocked. */
 export type Forecast = (before: number) => number | null;
 
 /** Whether a forecast depends on when the running attempts end. */
@@ -29,7 +29,7 @@ export function needsLeases(state: LaneState, quota: Quota): boolean {
   return state.block === null && (mayBeOut(state, quota) !== null || state.pace.share < 1);
 }
 
-/** Foresees starts from the numbers that decide them: window, pace, leases out, durations seen. */
+/** Computes starts from the numbers that decide them: window, pace, leases out, durations seen. */
 export function forecast(input: ForecastInput): Forecast {
   const { state, quota, now } = input;
   if (state.block !== null) return () => null;
@@ -46,13 +46,13 @@ export function forecast(input: ForecastInput): Forecast {
   };
 }
 
-/** A pattern of starts: every `every`-th start is `periodMs` after. */
+/** A pattern of starts: each is `periodMs` after the one `every` places before. */
 interface Pattern {
   readonly every: number;
   readonly periodMs: number;
 }
 
-/** A start after the ones worked out: the slowest pattern that binds goes on. */
+/** A start after the ones computed: the pattern repeats. */
 function beyond(steps: readonly number[], before: number, pattern: Pattern): number {
   const last = steps.length - 1;
   if (pattern.every * 2 <= steps.length) {
@@ -67,7 +67,7 @@ interface Running {
   readonly endMs: number;
 }
 
-/** Works out one start after the other, as the lane would give them. */
+/** Computes one start after the other, as the lane would make them. */
 function stepper(input: ForecastInput, steps: readonly number[]) {
   const { state, quota, now } = input;
   const window = expectedWindow(state, quota);
@@ -81,7 +81,7 @@ function stepper(input: ForecastInput, steps: readonly number[]) {
   let isTripped = modeOf(state) === "one_at_a_time";
   let pace = state.pace;
 
-  /** Counts the attempts that end by `atMs` as successes: one ends the trip, each raises the pace. */
+  /** Counts the attempts that end by `atMs` as successes: each raises the pace, and the first ends "one at a time". */
   function endUntil(atMs: number): void {
     for (let next = running[0]; next !== undefined && next.endMs <= atMs; next = running[0]) {
       running.shift();
@@ -90,7 +90,7 @@ function stepper(input: ForecastInput, steps: readonly number[]) {
     }
   }
 
-  /** The next start, decided a little ahead: a place must be free by then, and an end after that changes nothing. */
+  /** The next start. It is decided a little ahead: a place must be free by then, and what ends later changes nothing. */
   function whenFree(windowMs: number, beforeMs: number | null): number {
     for (;;) {
       endUntil(decidedMs);
@@ -134,7 +134,7 @@ function stepper(input: ForecastInput, steps: readonly number[]) {
   return { step, tail };
 }
 
-/** When a lease is expected to come back: after the median duration, or the median of the longer ones once it is past that. */
+/** When a running attempt is expected to end: after the median duration, or after the median of the longer ones once it is past that. */
 function expectedEndMs(runningSinceMs: number, input: ForecastInput): number {
   const elapsedMs = input.now - runningSinceMs;
   const { durationsMs } = input.state;

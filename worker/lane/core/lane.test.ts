@@ -93,13 +93,13 @@ const outcomes: fc.Arbitrary<{ outcome: LeaseOutcome; afterMs: number }> = fc
     if (kind === 4) return { outcome: { kind: "failed", fault: "none", durationMs }, afterMs: durationMs };
     return { outcome: { kind: "succeeded", durationMs }, afterMs: durationMs };
   });
-const happenings = fc.array(
+const steps = fc.array(
   fc.record({
     afterMs: fc.integer({ min: 0, max: 20_000 }),
     kind: fc.constantFrom("join", "join", "join", "join", "leave", "evict"),
     client: fc.constantFrom("ann", "bob", "cy"),
     priority: fc.constantFrom<Priority>("high", "normal", "low"),
-    // Up to beyond the last moment to begin; told again, a job answers at once.
+    // Up to beyond the last moment to begin. Offered a lease again, a job answers at once.
     lagMs: fc.oneof(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 0, max: 7_000 })),
     isSilent: fc.integer({ min: 0, max: 15 }).map((value) => value === 0),
     // The first so many answers of the job to offers are lost; each of its messages is executed twice.
@@ -111,7 +111,7 @@ const happenings = fc.array(
 );
 
 describe("a job of low priority", () => {
-  it("that comes behind two normal ones is not the next, and no job of its priority is starved", () => {
+  it("waits for two normal ones before it, and starts before the other normal ones", () => {
     const { lane, ticket, starts, events } = stage(twoAMinute);
     for (let i = 0; i < 2; i += 1) lane.enqueue(ticket());
     const waiting = [ticket(), ticket(), ticket("bob", "low"), ...Array.from({ length: 6 }, () => ticket())];
@@ -123,30 +123,30 @@ describe("a job of low priority", () => {
   });
 });
 
-describe("a lane, whatever comes", () => {
-  it("never starts more than its quota in any window, nor more at once, and serves all who answer", () => {
+describe("a lane under any sequence of messages", () => {
+  it("starts no more than its quota in any window, no more at once, and every job that answers", () => {
     fc.assert(
-      fc.property(quotas, happenings, (quota, story) => {
-        const tellings = new Map<string, (typeof story)[number]>();
+      fc.property(quotas, steps, (quota, story) => {
+        const behaviours = new Map<string, (typeof story)[number]>();
         const gone = new Set<string>();
-        const told = new Set<string>();
+        const offered = new Set<string>();
         const lostAnswers = new Map<string, number>();
         const { events, starts, lane, ticket } = stage(quota, {
           beginLagMs: ({ jobId }) => {
-            const telling = tellings.get(jobId);
-            if (telling === undefined || telling.isSilent) return null;
-            const isFirst = !told.has(jobId);
-            told.add(jobId);
-            return isFirst ? telling.lagMs : 20;
+            const behaviour = behaviours.get(jobId);
+            if (behaviour === undefined || behaviour.isSilent) return null;
+            const isFirst = !offered.has(jobId);
+            offered.add(jobId);
+            return isFirst ? behaviour.lagMs : 20;
           },
           answerIsLost: ({ jobId }) => {
             const lost = lostAnswers.get(jobId) ?? 0;
             lostAnswers.set(jobId, lost + 1);
-            return lost < (tellings.get(jobId)?.lostAnswers ?? 0);
+            return lost < (behaviours.get(jobId)?.lostAnswers ?? 0);
           },
-          repeatedAfterMs: (jobId) => tellings.get(jobId)?.repeatedAfterMs ?? null,
+          repeatedAfterMs: (jobId) => behaviours.get(jobId)?.repeatedAfterMs ?? null,
           call: ({ jobId, round }) => {
-            const end = tellings.get(jobId)?.end ?? { outcome: succeeded, afterMs: 10 };
+            const end = behaviours.get(jobId)?.end ?? { outcome: succeeded, afterMs: 10 };
             return round > 2 ? { outcome: { kind: "succeeded", durationMs: 500 }, afterMs: 500 } : end;
           },
         });
@@ -157,11 +157,11 @@ describe("a lane, whatever comes", () => {
             if (each.kind === "evict") lane.evict();
             if (each.kind === "join") {
               const joined = ticket(each.client, each.priority);
-              tellings.set(joined.jobId, each);
+              behaviours.set(joined.jobId, each);
               lane.enqueue(joined);
             }
             if (each.kind === "leave") {
-              const jobId = [...tellings.keys()].find((known) => lane.place(known) !== null);
+              const jobId = [...behaviours.keys()].find((known) => lane.place(known) !== null);
               if (jobId === undefined) return;
               gone.add(jobId);
               lane.leave(jobId);
@@ -173,9 +173,9 @@ describe("a lane, whatever comes", () => {
         expect(mostInAnyWindow(made, quota.periodMs)).toBeLessThanOrEqual(quota.starts);
         if (quota.inProgress !== null) expect(mostAtOnce(starts)).toBeLessThanOrEqual(quota.inProgress);
         const started = new Set(starts.map((start) => start.ticket.jobId));
-        for (const [jobId, telling] of tellings) {
+        for (const [jobId, behaviour] of behaviours) {
           // One that left may have started before (and been put back); one that never answers cannot have.
-          if (!gone.has(jobId)) expect(started.has(jobId), jobId).toBe(!telling.isSilent);
+          if (!gone.has(jobId)) expect(started.has(jobId), jobId).toBe(!behaviour.isSilent);
         }
       }),
       cases(1_000),
@@ -213,9 +213,9 @@ describe("a lane, whatever comes", () => {
     expect(starts.map((start) => start.ticket.jobId)).toEqual(["job-1", "job-2", "job-4", "job-4", "job-4"]);
   });
 
-  it("keeps the order of each client's jobs within a priority", () => {
+  it("serves each client's jobs within a priority in their order", () => {
     fc.assert(
-      fc.property(quotas, happenings, (quota, story) => {
+      fc.property(quotas, steps, (quota, story) => {
         const { events, starts, lane, ticket } = stage(quota, {
           call: () => ({ outcome: succeeded, afterMs: 1_000 }),
         });
@@ -258,8 +258,8 @@ describe("a backlog", () => {
   });
 });
 
-describe("fair turns", () => {
-  it("a client's thousand jobs delay another's single job by at most one turn", () => {
+describe("clients", () => {
+  it("with a single job wait for at most one of another client's thousand", () => {
     const { events, starts, lane, ticket } = stage({ starts: 2, periodMs: 1_000, inProgress: null });
     for (let i = 0; i < 1_000; i += 1) lane.enqueue(ticket("ann"));
     events.runUntil(START_MS + 100_000);
@@ -270,7 +270,7 @@ describe("fair turns", () => {
     expect(turn).toBeLessThanOrEqual(1);
   });
 
-  it("clients who keep arriving do not hold back one who waits", () => {
+  it("that keep arriving do not hold back one that waits", () => {
     const { events, starts, lane, ticket } = stage({ starts: 1, periodMs: 1_000, inProgress: null });
     for (let i = 0; i < 10; i += 1) lane.enqueue(ticket("ann"));
     const joinedAtMs = new Map<string, number>();
@@ -285,7 +285,7 @@ describe("fair turns", () => {
     for (const start of starts) {
       if (start.ticket.client !== "ann") passedBy.push(start);
       if (start.ticket.client !== "ann") continue;
-      // Whoever went between two of her turns was in line before the first of them.
+      // Each that went between two of her turns had joined before the first of them.
       for (const guest of passedBy.splice(0)) {
         expect(joinedAtMs.get(guest.ticket.client)).toBeLessThanOrEqual(lastTurnMs);
       }
@@ -293,7 +293,7 @@ describe("fair turns", () => {
     }
   });
 
-  it("with equal demand each client gets an equal share, whoever came first", () => {
+  it("with equal demand get equal shares, in whatever order they came", () => {
     const { events, starts, lane, ticket } = stage(twoAMinute);
     for (const client of ["ann", "bob", "cy"]) for (let i = 0; i < 10; i += 1) lane.enqueue(ticket(client));
     events.runUntil(Number.POSITIVE_INFINITY);
@@ -322,7 +322,7 @@ describe("estimates", () => {
     failedCalls: fc.integer({ min: 0, max: 7 }),
   });
 
-  it("are what happens when nothing else does: with a quota, places, a lowered pace, or one at a time", () => {
+  it("are what happens if no job joins or leaves: with a quota, places, a lowered pace, or one at a time", () => {
     fc.assert(
       fc.property(stories, ({ quota, joins, throttledCall, failedCalls }) => {
         let calls = 0;
@@ -365,7 +365,7 @@ describe("estimates", () => {
 });
 
 describe("an idle lane", () => {
-  it("starts at once as many as the quota allows, however quickly they come", () => {
+  it("starts as many at once as the quota allows", () => {
     const { events, starts, lane, ticket } = stage({ starts: 3, periodMs: 60_000, inProgress: null });
     const places = [1, 2, 3, 4, 5].map(() => lane.enqueue(ticket()));
     events.runUntil(START_MS);
@@ -375,7 +375,7 @@ describe("an idle lane", () => {
 });
 
 describe("a raised quota", () => {
-  it("takes effect at the next deploy, without touching who waits", () => {
+  it("takes effect at the next deploy, and keeps the queue", () => {
     const { events, starts, lane, ticket, settings } = stage(twoAMinute);
     for (let i = 0; i < 10; i += 1) lane.enqueue(ticket());
     events.runUntil(START_MS + 10_000);
@@ -389,7 +389,7 @@ describe("a raised quota", () => {
     expect(starts).toHaveLength(9);
   });
 
-  it("paused by wrong settings, a lane starts nothing, loses nothing, and goes on with the right ones", () => {
+  it("after wrong settings, under which nothing starts and nothing is lost, goes on", () => {
     const { events, starts, lane, ticket, settings } = stage(twoAMinute);
     for (let i = 0; i < 4; i += 1) lane.enqueue(ticket());
     lane.evict({ ...settings, misconfigured: { code: "misconfigured", hint: "QWEN_API_KEY is not set" } });
@@ -403,7 +403,7 @@ describe("a raised quota", () => {
 });
 
 describe("a blocked lane", () => {
-  it("probes once a minute, loses nobody, and goes on at the first success", () => {
+  it("probes once a minute, loses no job, and goes on at the first success", () => {
     const mendedAtMs = START_MS + 10 * 60_000;
     const { events, starts, lane, ticket } = stage(twoAMinute, {
       call: (_ticket, now) =>
@@ -419,7 +419,7 @@ describe("a blocked lane", () => {
     const probes = starts.slice(2).map((start) => start.atMs);
     expect(probes).toHaveLength(9);
     expect(mostInAnyWindow(probes, 59_000)).toBe(1);
-    // The first in line is the one to probe with: it has its old place back each time.
+    // The first in the queue probes: it gets its old place back each time.
     expect(new Set(starts.slice(2).map((start) => start.ticket.jobId))).toEqual(new Set(["job-1"]));
     events.runUntil(Number.POSITIVE_INFINITY);
     const served = starts.filter((start) => start.atMs >= mendedAtMs).map((start) => start.ticket.jobId);

@@ -16,7 +16,7 @@ import {
 } from "./lane-state.ts";
 import { type Notice, Notifier } from "./notifier.ts";
 import { afterOutcome, PROBE_EVERY_MS, typicalDurationMs, withDuration } from "./outcome.ts";
-import { believedQuota, shareAt } from "./pace.ts";
+import { learnedQuota, shareAt } from "./pace.ts";
 import { type LaneView, misconfiguredView, placeOf, viewOf } from "./place.ts";
 import { afterArriving, afterGivingBack, afterServing, Queue, type QueuedTicket } from "./queue.ts";
 import { removeStart, slotAtMs } from "./quota-window.ts";
@@ -90,7 +90,7 @@ const MINUTE_MS = 60_000;
  * `ticket`: `gone`, or back in the queue: at its `old place`, in the `next round` (behind one job of each other client), or at the
  * `end` (behind the others of its client).
  */
-const LEASE_ENDS = {
+export const LEASE_ENDS = {
   /** The job reports that the attempt is over. */
   released: { start: "made", ticket: "gone" },
   /** The same, and the job waits again because upstream throttled or refused the account. */
@@ -174,7 +174,7 @@ export class Lane {
       if (lease.leaseId === leaseId) {
         const attempt = { outcome, jobId, startedAtMs: lease.startsAtMs };
         const state = withDuration(this.#state, outcome, this.#settings.attemptBudgetMs);
-        this.#state = afterOutcome(state, attempt, this.#believed(now), now);
+        this.#state = afterOutcome(state, attempt, this.#learnedQuota(now), now);
       }
     } else if (lease === null && requeue !== null) {
       // The lease is not known any more, or the release is repeated. A job that wants to wait is never lost.
@@ -195,7 +195,7 @@ export class Lane {
   }
 
   observe(outcome: LeaseOutcome, jobId: string | null, now: number): void {
-    this.#state = afterOutcome(this.#state, { outcome, jobId, startedAtMs: null }, this.#believed(now), now);
+    this.#state = afterOutcome(this.#state, { outcome, jobId, startedAtMs: null }, this.#learnedQuota(now), now);
   }
 
   leave(jobId: string, ticketNumber: number | null, now: number): void {
@@ -223,7 +223,7 @@ export class Lane {
 
   report(model: string, now: number): LaneReport {
     const { quota, misconfigured } = this.#settings;
-    const pace = shareAt(this.#state.pace, this.#believed(now), now);
+    const pace = shareAt(this.#state.pace, this.#learnedQuota(now), now);
     const mode = misconfigured === null ? modeOf(this.#state) : "blocked";
     const startMs = mode === "blocked" ? null : this.#view(now).forecast(0);
     const perMinute = (quota.starts * pace * MINUTE_MS) / quota.periodMs;
@@ -375,12 +375,12 @@ export class Lane {
 
   /** When the next start may be made; `null`: not before a lease ends, or not while the settings are wrong. */
   #nextGrantAtMs(now: number): number | null {
-    return this.#settings.misconfigured === null ? nextGrantAtMs(this.#state, this.#believed(now), now) : null;
+    return this.#settings.misconfigured === null ? nextGrantAtMs(this.#state, this.#learnedQuota(now), now) : null;
   }
 
-  /** The quota with the period that is believed: what every start and estimate goes by. */
-  #believed(now: number): Quota {
-    return believedQuota(this.#state.pace, this.#settings.quota, now);
+  /** The quota with the learned period: every start and estimate is computed with it. */
+  #learnedQuota(now: number): Quota {
+    return learnedQuota(this.#state.pace, this.#settings.quota, now);
   }
 
   /**
@@ -569,7 +569,7 @@ export class Lane {
    * upstream may have throttled.
    */
   #mayStartAtMs(lease: LeaseEntry, now: number): number {
-    const quota = this.#believed(now);
+    const quota = this.#learnedQuota(now);
     const floorMs = Math.max(now, this.#state.pace.heldUntilMs);
     return slotAtMs(worstWindow(this.#withoutStartOf(lease), quota), quota, 0, floorMs);
   }
@@ -623,7 +623,7 @@ export class Lane {
     if (misconfigured !== null) return misconfiguredView(misconfigured);
     const state = this.#state;
     const runningSinceMs = needsLeases(state, quota) ? this.#storage.runningSinceMs() : [];
-    const foreseen = forecast({ state, quota: this.#believed(now), runningSinceMs, now, attemptBudgetMs });
+    const foreseen = forecast({ state, quota: this.#learnedQuota(now), runningSinceMs, now, attemptBudgetMs });
     return viewOf(state, quota, foreseen, now);
   }
 

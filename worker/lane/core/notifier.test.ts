@@ -123,10 +123,9 @@ describe("a pass over many watched jobs", () => {
     return all;
   }
 
-  it("is made in pages of the room that there is, and reaches every job once", () => {
+  it("is made in pages that fit the room, and reaches every job once", () => {
     const { leave, lane, at } = crowd(250);
     leave("ahead", T0 + 10_000);
-    // The first page was taken without a bound of its own: 250 in one go. The next change goes out in pages.
     lane.leave("w1", null, T0 + 20_000);
     const pages: string[][] = [at(T0 + 20_000, 64)];
     expect(lane.isNotifying).toBe(true);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { LeaseOutcome } from "../contract.ts";
 import { type LaneState, modeOf, newLaneState, nextGrantAtMs, underQuota, withStart } from "./lane-state.ts";
 import { afterOutcome, typicalDurationMs, withDuration } from "./outcome.ts";
-import { afterThrottling, believedQuota, shareAt } from "./pace.ts";
+import { afterThrottling, learnedQuota, shareAt } from "./pace.ts";
 
 const quota = { starts: 2, periodMs: 60_000, inProgress: null };
 const NOW = 1_000_000;
@@ -29,13 +29,13 @@ function stateAfter(outcomes: readonly LeaseOutcome[], from: LaneState = newLane
 }
 
 describe("a 429", () => {
-  it("waits out a full window and lowers the pace", () => {
+  it("holds the lane for a full window and lowers the pace", () => {
     const state = stateAfter([throttled]);
     expect(nextGrantAtMs(state, quota, NOW)).toBe(NOW + 60_600);
     expect(state.pace.share).toBe(0.7);
   });
 
-  it("honours a longer Retry-After, and no more than an hour of it", () => {
+  it("holds it for a longer Retry-After, up to an hour", () => {
     const state = stateAfter([{ kind: "throttled", retryAfterMs: 300_000 }]);
     expect(nextGrantAtMs(state, quota, NOW)).toBe(NOW + 300_000);
     const absurd = stateAfter([{ kind: "throttled", retryAfterMs: 1e12 }]);
@@ -50,7 +50,7 @@ describe("a 429", () => {
     expect(anew.pace.share).toBe(0.49);
   });
 
-  it("never lowers below a tenth", () => {
+  it("lowers the pace to a tenth at least", () => {
     expect(stateAfter(Array<LeaseOutcome>(30).fill(throttled)).pace.share).toBe(0.1);
   });
 
@@ -61,23 +61,23 @@ describe("a 429", () => {
     expect(nextGrantAtMs(state, quota, heldUntilMs + 1)).toBe(heldUntilMs + Math.ceil(60_600 / 1.4));
   });
 
-  it("at the full pace, makes the window longer, twice as much each time, and forgets half of it each hour", () => {
+  it("at the full pace makes the window longer, twice as much each time and half as much after each hour", () => {
     const periods = [1, 2, 3, 4, 5].map((times) => {
       let { pace } = newLaneState(quota);
       for (let i = 0; i < times; i += 1) {
         pace = { ...afterThrottling(pace, quota, null, null, NOW + i * 1_000), share: 1 };
       }
-      return believedQuota(pace, quota, NOW + times * 1_000).periodMs;
+      return learnedQuota(pace, quota, NOW + times * 1_000).periodMs;
     });
     expect(periods).toEqual([60_600, 61_200, 62_400, 64_800, 64_800]);
     const { pace } = stateAfter([throttled]);
-    expect([1, 2, 3, 4].map((hours) => believedQuota(pace, quota, NOW + hours * 3_600_000).periodMs)).toEqual([
+    expect([1, 2, 3, 4].map((hours) => learnedQuota(pace, quota, NOW + hours * 3_600_000).periodMs)).toEqual([
       60_300, 60_150, 60_075, 60_000,
     ]);
     expect(afterThrottling({ ...pace, share: 0.7 }, quota, null, null, NOW + 1).slack).toBe(pace.slack);
   });
 
-  it("climbs back in small steps, by successes of starts made since", () => {
+  it("is made up for in small steps, by successes of starts made since", () => {
     const low = stateAfter([throttled]);
     const old = afterOutcome(low, ended(works, NOW - 1), quota, NOW + 10_000);
     expect(old.pace.share).toBe(0.7);
@@ -90,7 +90,7 @@ describe("a 429", () => {
     expect(shares).toEqual([0.75, 0.8, 0.85, 0.9, 0.95, 1, 1]);
   });
 
-  it("is forgotten by a quiet lane, a step in five periods", () => {
+  it("is made up for by one step in five periods without any success", () => {
     const { pace } = stateAfter([throttled]);
     expect(shareAt(pace, quota, NOW + 60_600 + 299_999)).toBe(0.7);
     expect(shareAt(pace, quota, NOW + 60_600 + 300_000)).toBe(0.75);
@@ -113,13 +113,13 @@ describe("upstream's own failures", () => {
     expect(modeOf(stateAfter(outcomes))).toBe(mode);
   });
 
-  it("one at a time means while one runs none starts", () => {
+  it("make the lane start none while one runs", () => {
     const tripped = stateAfter([breaks, breaks, breaks, breaks, breaks]);
     expect(nextGrantAtMs({ ...tripped, inProgress: 1 }, quota, NOW)).toBeNull();
     expect(nextGrantAtMs({ ...tripped, inProgress: 0 }, quota, NOW + 300_000)).toBe(NOW + 300_000);
   });
 
-  it("trials come further and further apart, to half a minute, so that an outage costs few jobs an attempt", () => {
+  it("make the pauses between trials longer, up to half a minute", () => {
     const pauses = [4, 5, 6, 7, 8, 9, 10, 11, 20].map((failures) => {
       const state = stateAfter(Array<LeaseOutcome>(failures).fill(breaks));
       const failedAtMs = NOW + (failures - 1) * 60_000;
@@ -130,11 +130,11 @@ describe("upstream's own failures", () => {
 });
 
 describe("a block", () => {
-  it("starts nothing but a probe a minute", () => {
+  it("allows one probe a minute", () => {
     expect(nextGrantAtMs(stateAfter([blocked]), quota, NOW)).toBe(NOW + 60_000);
   });
 
-  it("keeps its start and its probe when others are refused too, and says the latest reason", () => {
+  it("keeps its start and its probe time when others are refused too, and shows the latest reason", () => {
     const state = stateAfter([blocked, { kind: "blocked", code: "Arrearage", hint: "Pay the bill." }]);
     expect(state.block).toEqual({
       code: "Arrearage",
@@ -157,7 +157,7 @@ describe("a block", () => {
     expect(state.block === null).toBe(isOver);
   });
 
-  it("is over when a probe's late answer is a success", () => {
+  it("ends when the late answer of a probe is a success", () => {
     const now = NOW + 120_000;
     expect(
       afterOutcome(stateAfter([blocked]), ended({ kind: "succeeded", durationMs: 50_000 }, null), quota, now).block,
@@ -169,7 +169,7 @@ describe("a block", () => {
 });
 
 describe("durations", () => {
-  it("are learned from attempts that ran, not from quick refusals or from calls that were never made", () => {
+  it("come from attempts that ran, not from quick refusals or calls that were never made", () => {
     const unmade: LeaseOutcome = { kind: "failed", fault: "none", durationMs: 5 };
     const abandoned: LeaseOutcome = { kind: "abandoned" };
     const outcomes: LeaseOutcome[] = [works, breaks, refuses, throttled, blocked, abandoned, unmade, silent, works];
@@ -190,18 +190,18 @@ describe("durations", () => {
 describe("a changed quota", () => {
   const used = { ...withStart(newLaneState(quota), NOW, quota, NOW), grants: 1 };
 
-  it("that allows more takes effect at once", () => {
+  it("that is larger takes effect at once", () => {
     const more = { ...quota, starts: 4 };
     expect(nextGrantAtMs(withStart(underQuota(used, more, NOW), NOW, more, NOW), more, NOW)).toBe(NOW);
   });
 
-  it("with a longer period waits once for what was forgotten", () => {
+  it("with a longer period waits once for the starts that were forgotten", () => {
     const longer = { starts: 2, periodMs: 3_600_000, inProgress: null };
     expect(nextGrantAtMs(underQuota(used, longer, NOW), longer, NOW)).toBe(NOW + 3_636_000);
     expect(nextGrantAtMs(underQuota(newLaneState(quota), longer, NOW), longer, NOW)).toBe(NOW);
   });
 
-  it("with a shorter period waits for nothing more than that", () => {
+  it("with a shorter period waits for that period only", () => {
     const shorter = { starts: 1, periodMs: 1_000, inProgress: null };
     expect(nextGrantAtMs(underQuota(used, shorter, NOW), shorter, NOW)).toBe(NOW + 1_010);
   });

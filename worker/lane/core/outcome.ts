@@ -13,7 +13,7 @@ const LONGEST_TRIAL_PAUSE_MS = 30_000;
 /** Enough for a steady median of unlike jobs, few enough to follow a change within the hour. Odd, so that the median is one of them. */
 const DURATIONS_KEPT = 31;
 
-/** What the lane is told about an attempt that ended: `null` where it is not known. */
+/** An attempt that ended; `null` where something is not known. */
 export interface EndedAttempt {
   readonly outcome: LeaseOutcome;
   readonly jobId: string | null;

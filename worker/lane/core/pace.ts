@@ -1,14 +1,15 @@
 import type { Quota } from "../../../schemas/limits.ts";
 import { paddedPeriodMs } from "./quota-window.ts";
 
-/** What the lane believes it may use of the quota: `share` 1 is all of it. */
+/** How much of the quota the lane uses, learned from what upstream answers. */
 export interface Pace {
+  /** 1 is the whole quota. */
   readonly share: number;
   /** When `share` was last set. */
   readonly setAtMs: number;
-  /** How much longer than its period the window is taken to be, beside the margin: learned from 429s at the full pace. */
+  /** By what share the window is longer than the period, beside the margin: learned from 429s at the full pace. */
   readonly slack: number;
-  /** When upstream last throttled a start that was made after the throttling before; 0 for never. */
+  /** When upstream last throttled a start that was made after the previous 429; 0 for never. */
   readonly throttledAtMs: number;
   /** Nothing starts before: a full window after a 429, or upstream's own `Retry-After`. */
   readonly heldUntilMs: number;
@@ -16,25 +17,25 @@ export interface Pace {
 
 export const FULL_PACE: Pace = { share: 1, setAtMs: 0, slack: 0, throttledAtMs: 0, heldUntilMs: 0 };
 
-/** A 429 takes three tenths; eight in a row reach the floor. */
+/** A 429 multiplies the share by this; eight in a row reach the lowest share. */
 const LOWER_BY = 0.7;
-/** Never less: one start in ten windows of a quota of one still finds out that upstream is well again. */
+/** Even with a quota of one, a start in ten windows still finds out that upstream accepts more again. */
 const LOWEST_SHARE = 0.1;
-/** A success gives this back: six for one 429, so a limit that is really lower is met again only now and then. */
+/** What a success adds to the share: six make up for one 429, so a limit that is really lower is hit only now and then. */
 const CLIMB_STEP = 0.05;
 /**
- * A 429 at the full pace, within our own window, says that calls reach upstream less evenly than they are made. The window
- * is taken to be a hundredth longer, then two, four and eight; half of it is forgotten each hour without another.
+ * A 429 at the full pace means that calls reach upstream less evenly than they are made. The window becomes a hundredth longer,
+ * then two, four and eight hundredths. Each hour without another such 429 halves that.
  */
 const FIRST_SLACK = 0.01;
 const LONGEST_SLACK = 0.08;
 const SLACK_HALVES_IN_MS = 3_600_000;
-/** A quiet lane hears no success; it forgets a 429 by one step in so many periods. */
+/** A lane without successes raises its share by one step in so many periods. */
 const QUIET_PERIODS_PER_STEP = 5;
-/** A `Retry-After` beyond this is taken for this: an account's block has its own answer, and a slip must not stop a day. */
+/** The longest `Retry-After` that is honoured. A blocked account has an answer of its own, and a mistake must not cost a day. */
 const LONGEST_HOLD_MS = 3_600_000;
 
-/** The share believed at `now`: as last set, and a step back up for every few periods of quiet. */
+/** The share at `now`: as last set, and one step more for every `QUIET_PERIODS_PER_STEP` since. */
 export function shareAt(pace: Pace, quota: Quota, now: number): number {
   if (pace.share >= 1) return 1;
   return climbed(pace.share, Math.floor(Math.max(0, now - quietSinceMs(pace)) / quietStepMs(quota)));
@@ -48,8 +49,8 @@ function quietStepMs(quota: Quota): number {
   return quota.periodMs * QUIET_PERIODS_PER_STEP;
 }
 
-/** The quota with the period that is believed at `now`: never shorter than upstream's own. */
-export function believedQuota(pace: Pace, quota: Quota, now: number): Quota {
+/** The quota with the period that was learned: never shorter than upstream's own. */
+export function learnedQuota(pace: Pace, quota: Quota, now: number): Quota {
   if (pace.slack === 0) return quota;
   return { ...quota, periodMs: Math.round(quota.periodMs * (1 + slackAt(pace, now))) };
 }
@@ -59,14 +60,14 @@ function slackAt(pace: Pace, now: number): number {
   return slack < FIRST_SLACK / 8 ? 0 : slack;
 }
 
-/** A share some steps up. In whole hundredths, so that steps add up to 1 exactly. */
+/** A share some steps higher, in whole hundredths, so that steps add up to 1 exactly. */
 function climbed(share: number, steps: number): number {
   return Math.min(1, Math.round((share + steps * CLIMB_STEP) * 100) / 100);
 }
 
 /**
- * After a 429. The starts of one burst are throttled together and lower the pace once: one that was made before the last
- * throttling was noticed (`startedAtMs`; `null` when unknown) only holds.
+ * The pace after a 429. The starts of one burst are throttled together and lower it once: a start that was made before the last
+ * 429 arrived only extends the hold. `startedAtMs` is `null` when it is not known.
  */
 export function afterThrottling(
   pace: Pace,
@@ -89,20 +90,20 @@ export function afterThrottling(
   };
 }
 
-/** After a success of a start made since the last throttling; an older one says nothing about it. */
+/** The pace after a success. One that started before the last 429 changes nothing. */
 export function afterSuccess(pace: Pace, quota: Quota, startedAtMs: number, now: number): Pace {
   if (pace.share >= 1 || startedAtMs <= pace.throttledAtMs) return pace;
   return { ...pace, share: climbed(shareAt(pace, quota, now), 1), setAtMs: now };
 }
 
-/** The least time between two starts: none at the full pace, an even spread below it. In ms. */
+/** The least time between two starts, in ms: none at the full pace, an even spread below it. */
 export function spacingMs(share: number, quota: Quota): number {
   return share >= 1 ? 0 : Math.ceil(paddedPeriodMs(quota) / (quota.starts * share));
 }
 
 /**
- * The earliest moment from `fromMs` that is far enough from the start before, at the share believed then. At the full
- * pace that is `fromMs`, even when the start before is counted a little after it.
+ * The earliest moment from `fromMs` that is far enough from the start before, at the share of that moment. At the full pace that is
+ * `fromMs`, even when the start before is counted a little after it.
  */
 export function spreadFromMs(pace: Pace, quota: Quota, startBeforeMs: number, fromMs: number): number {
   let atMs = fromMs;

@@ -14,14 +14,14 @@ function place(state: LaneState, before: number, some: Quota = quota, runningSin
   return placeOf(viewOf(state, some, forecast(input), NOW), before);
 }
 
-/** Both starts of a quota of two a minute were made, `agoMs` ago. */
+/** The state after both starts of a quota of two a minute were made, `agoMs` ago. */
 function usedUp(agoMs: number): LaneState {
   const atMs = NOW - agoMs;
   return withStart(withStart(newLaneState(quota), atMs, quota, NOW), atMs, quota, NOW);
 }
 
 describe("a place", () => {
-  it("says when the next start is allowed, and how often", () => {
+  it("says when the next start is allowed, and how many are", () => {
     expect(place(usedUp(600), 3)).toMatchObject({
       position: 4,
       estimatedStartAtMs: NOW - 600 + 2 * 60_600,
@@ -38,14 +38,14 @@ describe("a place", () => {
     });
   });
 
-  it("next in line, waits on the quota", () => {
+  it("of the next job waits on the quota", () => {
     expect(place(usedUp(600), 0)).toMatchObject({
       waitingOn: "quota",
       detail: "Next in line; the next start is allowed at 12:03:30 UTC (2 a minute)",
     });
   });
 
-  it("waits for its turn only, when a start is allowed now", () => {
+  it("waits on the turn when a start is allowed now", () => {
     expect(place(newLaneState(quota), 0)).toMatchObject({
       position: 1,
       estimatedStartAtMs: NOW,
@@ -55,7 +55,7 @@ describe("a place", () => {
     });
   });
 
-  it("says that upstream throttled, and the pace believed since", () => {
+  it("says that upstream throttled, and the pace since", () => {
     const state = afterOutcome(
       newLaneState(quota),
       { outcome: { kind: "throttled", retryAfterMs: null }, jobId: null, startedAtMs: NOW },
@@ -68,7 +68,7 @@ describe("a place", () => {
     );
   });
 
-  it("blocked: says why, what to do and when it is tried again; and no time", () => {
+  it("in a blocked lane says why, what to do and when the next probe is, and estimates nothing", () => {
     const hint = "The key must belong to region sg.";
     const state = afterOutcome(
       newLaneState(quota),
@@ -90,7 +90,7 @@ describe("a place", () => {
     });
   });
 
-  it("one at a time: says so", () => {
+  it("in a lane that tries one at a time says so", () => {
     const state = { ...newLaneState(quota), upstreamFailures: 5, inProgress: 1 };
     expect(place(state, 0, quota, [NOW - 10_000])).toMatchObject({
       position: 1,
@@ -102,7 +102,7 @@ describe("a place", () => {
     });
   });
 
-  it("all places taken: says when one should be free, by the durations seen", () => {
+  it("in a lane with all places taken says when one should be free, by the durations seen", () => {
     const few = { ...quota, starts: 100, inProgress: 2 };
     const state = { ...newLaneState(few), inProgress: 2, durationsMs: [10_000, 30_000, 50_000] };
     expect(place(state, 0, few, [NOW - 5_000, NOW - 1_000])).toMatchObject({
@@ -117,7 +117,7 @@ describe("a place", () => {
     expect(place(state, 0, few, [NOW - 52_000, NOW]).estimatedStartAtMs).toBe(NOW + 3_000);
   });
 
-  it("while the settings are wrong: says which", () => {
+  it("while the settings are wrong says which", () => {
     expect(placeOf(misconfiguredView({ code: "misconfigured", hint: "LANE_LIMITS must be JSON" }), 0)).toMatchObject({
       position: 1,
       estimatedStartAtMs: null,
@@ -127,7 +127,7 @@ describe("a place", () => {
     });
   });
 
-  it("is as cheap to foresee for the hundred thousandth", () => {
+  it("is estimated for the hundred thousandth job by the last pattern of starts", () => {
     const slots = { starts: 100, periodMs: 60_000, inProgress: 3 };
     const state = { ...newLaneState(slots), durationsMs: [30_000] };
     const far = place(state, 99_999, slots).estimatedStartAtMs;
@@ -157,7 +157,7 @@ describe("hasMoved", () => {
     expect(hasMoved(known, { ...known, ...change })).toBe(moved);
   });
 
-  it("of a blocked lane: the sentence", () => {
+  it("compares the text where there is no estimate", () => {
     const blocked = { ...known, estimatedStartAtMs: null };
     expect(hasMoved(blocked, { ...blocked, detail: "something else" })).toBe(true);
     expect(hasMoved(undefined, blocked)).toBe(true);
@@ -165,12 +165,12 @@ describe("hasMoved", () => {
 });
 
 describe("words", () => {
-  it("counts like people do", () => {
+  it("number positions", () => {
     const words = [1, 2, 3, 4, 11, 12, 13, 21, 22, 101, 111, 112, 1_003].map(ordinal);
     expect(words.join(" ")).toBe("1st 2nd 3rd 4th 11th 12th 13th 21st 22nd 101st 111th 112th 1003rd");
   });
 
-  it("says the day when it is another one", () => {
+  it("name the day when it is not today", () => {
     expect(clockTime(NOW + 1, NOW)).toBe("12:02:31 UTC");
     expect(clockTime(NOW + 12 * 3_600_000, NOW)).toBe("00:02:30 UTC on 2026-11-24");
   });

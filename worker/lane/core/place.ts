@@ -3,7 +3,7 @@ import type { Quota } from "../../../schemas/limits.ts";
 import type { Place } from "../contract.ts";
 import type { Forecast } from "./forecast.ts";
 import { allowedAtMs, expectedWindow, type LaneState, modeOf } from "./lane-state.ts";
-import { believedQuota, shareAt } from "./pace.ts";
+import { learnedQuota, shareAt } from "./pace.ts";
 
 /** What all places of one moment have in common: what the lane's next start waits for, in fields and in words. */
 export interface LaneView {
@@ -53,7 +53,7 @@ export function misconfiguredView(fault: { readonly code: string; readonly hint:
 /** Why the next job of the lane waits. */
 export function viewOf(state: LaneState, quota: Quota, forecast: Forecast, now: number): LaneView {
   const mode = modeOf(state);
-  const pace = shareAt(state.pace, believedQuota(state.pace, quota, now), now);
+  const pace = shareAt(state.pace, learnedQuota(state.pace, quota, now), now);
   const numbers: QueueReason = {
     ...NO_REASON,
     starts: quota.starts,
@@ -93,8 +93,8 @@ export function viewOf(state: LaneState, quota: Quota, forecast: Forecast, now: 
       because: `${all} running; the next start is expected at ${clockTime(startMs, now)}`,
     };
   }
-  const believed = believedQuota(state.pace, quota, now);
-  const allowedMs = allowedAtMs(state, expectedWindow(state, quota), believed, now);
+  const learned = learnedQuota(state.pace, quota, now);
+  const allowedMs = allowedAtMs(state, expectedWindow(state, quota), learned, now);
   const rate = rateInWords(pace, quota);
   const isOpen = allowedMs <= now;
   return {

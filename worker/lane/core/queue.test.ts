@@ -13,7 +13,7 @@ import {
   type Turns,
 } from "./queue.ts";
 
-/** Serves so many of each priority, all in line from the start; answers the order. */
+/** The order in which so many of each priority are served, all waiting from the start. */
 function serve(turns: Turns, waiting: Record<string, number>) {
   const order: (typeof PRIORITIES)[number][] = [];
   const left = { ...waiting };
@@ -34,7 +34,7 @@ describe("priorities", () => {
     expect(PRIORITIES.map((priority) => first.filter((each) => each === priority).length)).toEqual([16, 4, 1]);
   });
 
-  it("a priority that nobody waited in has saved nothing up", () => {
+  it("an empty priority gains no credit", () => {
     let turns = FIRST_TURNS;
     for (let i = 0; i < 1_000; i += 1) turns = afterServing(turns, "low", i);
     const order = serve(turns, { high: 100, normal: 100, low: 100 });
@@ -42,7 +42,7 @@ describe("priorities", () => {
     expect(order.slice(0, 21).filter((each) => each === "normal").length).toBeLessThanOrEqual(5);
   });
 
-  it("none is starved: while one waits, 17 high and 5 normal starts pass at most", () => {
+  it("no priority is starved: at most 17 high and 5 normal starts go before a waiting job", () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom(...PRIORITIES), { maxLength: 200, size: "max" }),
@@ -57,14 +57,14 @@ describe("priorities", () => {
     );
   });
 
-  it("the first of low priority lets four normal ones that wait go before it, one of high priority none", () => {
+  it("a first low job waits for four normal ones, and a first high job for none", () => {
     const busy = afterServing(afterArriving(FIRST_TURNS, "normal"), "normal", 1);
     const behind = (priority: (typeof PRIORITIES)[number]) =>
       startsBefore(afterArriving(busy, priority), priority, 0, { high: 0, normal: 100, low: 0, [priority]: 1 });
     expect([behind("high"), behind("low")]).toEqual([0, 4]);
   });
 
-  it("who comes again and again to an empty priority gets no more than its share", () => {
+  it("a priority that is empty again and again gets no more than its share", () => {
     const order: string[] = [];
     let turns = afterArriving(FIRST_TURNS, "normal");
     for (let start = 0; start < 500; start += 1) {
@@ -76,12 +76,12 @@ describe("priorities", () => {
     expect(order.filter((each) => each === "low")).toHaveLength(100);
   });
 
-  it("a start that was given back is owed", () => {
+  it("a start that was given back is due again", () => {
     const served = afterServing(FIRST_TURNS, "low", 1);
     expect(afterGivingBack(served, "low").passes.low).toBe(0);
   });
 
-  it("says exactly how many go before whom", () => {
+  it("startsBefore is exactly how many are served before", () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom(...PRIORITIES), { maxLength: 50, size: "max" }),
@@ -102,7 +102,7 @@ describe("priorities", () => {
 });
 
 describe("nextTurn", () => {
-  it("a client's jobs take one turn each, from the round after the one being served", () => {
+  it("gives a client's jobs one turn each, from the round after the one being served", () => {
     const turns = afterServing(FIRST_TURNS, "normal", 7);
     expect(nextTurn(turns, "normal", null)).toBe(8);
     expect(nextTurn(turns, "normal", 12)).toBe(13);

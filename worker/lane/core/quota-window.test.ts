@@ -27,7 +27,7 @@ describe("slotAtMs", () => {
     expect([0, 1, 2].map((index) => slotAtMs(window, twoAMinute, index, 1_000))).toEqual(slots);
   });
 
-  it("is the same as making every start and asking for the next", () => {
+  it("equals making every start before it and asking for the next", () => {
     const quotas = fc.record({
       starts: fc.integer({ min: 1, max: 40 }),
       periodMs: fc.integer({ min: 100, max: 60_000 }),
@@ -73,14 +73,14 @@ describe("a large quota", () => {
 });
 
 describe("the window", () => {
-  it("forgets what no longer counts, and keeps what does", () => {
+  it("forgets the starts that no longer count, and keeps the others", () => {
     const window = windowOf(1_000, 2_000);
     expect(forgetOld(window, twoAMinute, 1_000 + paddedPeriodMs(twoAMinute) * 1.1)).toEqual(windowOf(2_000));
     expect(forgetOld(window, twoAMinute, 61_600)).toBe(window);
     expect(latestStartMs(forgetOld(window, twoAMinute, 1_000_000))).toBeNull();
   });
 
-  it("gives a start back, but never another one", () => {
+  it("gives back the start that was not made, and no other", () => {
     expect(removeStart(windowOf(1_000, 1_000, 2_000), 1_000, twoAMinute)).toEqual(windowOf(1_000, 2_000));
     expect(removeStart(windowOf(2_000), 1_000, twoAMinute)).toEqual(windowOf(2_000));
   });

@@ -10,7 +10,7 @@ const keys = fc.uniqueArray(fc.record({ turn: fc.nat(60), order: fc.nat(60) }), 
 });
 
 describe("RankIndex", () => {
-  it("counts those before a key like a sorted list does, after any additions and removals", () => {
+  it("counts the keys before one as a sorted list does, after any additions and removals", () => {
     fc.assert(
       fc.property(keys, fc.array(fc.nat(2_499), { maxLength: 500, size: "max" }), (added, removals) => {
         const index = new RankIndex();

@@ -8,7 +8,7 @@ function isSooner(a: Scheduled, b: Scheduled): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }
 
-/** What happens when, in virtual time: the earliest first, and of equal times the one scheduled first. A binary heap. */
+/** Events in virtual time: the earliest first, and of equal times the one scheduled first. A binary heap. */
 export class EventQueue {
   readonly #heap: Scheduled[] = [];
   #scheduled = 0;
@@ -38,7 +38,7 @@ export class EventQueue {
     heap[index] = added;
   }
 
-  /** Runs what is scheduled up to `untilMs`, and what that schedules; answers whether anything is left. */
+  /** Runs what is scheduled up to `untilMs`, and what that schedules. Answers whether any event is left. */
   runUntil(untilMs: number): boolean {
     for (let next = this.#heap[0]; next !== undefined; next = this.#heap[0]) {
       if (next.atMs > untilMs) break;

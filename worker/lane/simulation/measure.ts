@@ -2,7 +2,7 @@ import type { Priority } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
 import type { Ticket } from "../contract.ts";
 
-/** What a percentile is taken of: every number, or an even sample of them once there are many. */
+/** Numbers to take percentiles of: all of them, or an even sample once there are many. */
 export class Sample {
   readonly #values: number[] = [];
   #seen = 0;
@@ -21,21 +21,21 @@ export class Sample {
     return this.#seen;
   }
 
-  /** `null` of nothing. */
+  /** `null` of an empty sample. */
   percentile(share: number): number | null {
     const sorted = this.#values.toSorted((a, b) => a - b);
     return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? null;
   }
 }
 
-/** Fewer starts in a row with somebody waiting are no backlog: how they came decides, not what the lane makes of the quota. */
+/** Fewer starts with jobs waiting are no backlog: the arrivals decide then, not the lane. */
 const STARTS_OF_A_BACKLOG = 50;
 
-/** The most starts that upstream saw in any window of its period, and how much of what it allows a backlog used. */
+/** The most starts that upstream saw in any window of its period, and the share of the quota that a backlog used. */
 export class QuotaUse {
   readonly #quota: Quota;
   readonly #recent: number[] = [];
-  /** The starts while somebody waits; `null` while nobody does. */
+  /** The starts since a job waits; `null` while none does. */
   #backlog: number[] | null = null;
   #running = 0;
   #sinceMs = 0;
@@ -47,7 +47,7 @@ export class QuotaUse {
     this.#quota = quota;
   }
 
-  /** Somebody waits from now on, if nobody did. */
+  /** A job waits. */
   waits(now: number): void {
     this.#passTo(now);
     this.#backlog ??= [];
@@ -68,7 +68,7 @@ export class QuotaUse {
     this.#running -= 1;
   }
 
-  /** Where places are what is scarce: the time that they were taken while somebody waited. */
+  /** Where `inProgress` is the limit: adds the time that places were taken while a job waited. */
   #passTo(now: number): void {
     const { inProgress } = this.#quota;
     if (inProgress !== null && this.#backlog !== null) {
@@ -78,7 +78,7 @@ export class QuotaUse {
     this.#sinceMs = now;
   }
 
-  /** Else the starts of a backlog, between two of the same phase. */
+  /** Else adds the starts of a backlog, from one start to another of the same phase. */
   #endBacklog(): void {
     const { starts, periodMs, inProgress } = this.#quota;
     const startsMs = this.#backlog ?? [];
@@ -95,19 +95,19 @@ export class QuotaUse {
   }
 }
 
-interface Standing {
+interface ClientCount {
   waiting: number;
   since: number;
   starts: number;
 }
 
 /**
- * How fairly clients were served. Of those who waited in a priority through a whole stretch of starts, each is due the
- * same number; the worst is the smallest share of that which any of them got.
+ * How fairly clients were served. The clients that waited in a priority through a whole stretch of starts are each due the same
+ * number of them. `worst` is the smallest share of that number that any client got.
  */
 export class Fairness {
   readonly #stretch: number;
-  readonly #clients = new Map<string, Standing>();
+  readonly #clients = new Map<string, ClientCount>();
   #starts = 0;
   worst: number | null = null;
   compared = 0;
@@ -116,7 +116,7 @@ export class Fairness {
     this.#stretch = stretch;
   }
 
-  #standing({ client, priority }: Ticket): Standing {
+  #countOf({ client, priority }: Ticket): ClientCount {
     const key = `${priority} ${client}`;
     const known = this.#clients.get(key) ?? { waiting: 0, since: this.#starts, starts: 0 };
     this.#clients.set(key, known);
@@ -124,31 +124,31 @@ export class Fairness {
   }
 
   joined(ticket: Ticket): void {
-    const standing = this.#standing(ticket);
-    if (standing.waiting === 0) standing.since = this.#starts;
-    standing.waiting += 1;
+    const count = this.#countOf(ticket);
+    if (count.waiting === 0) count.since = this.#starts;
+    count.waiting += 1;
   }
 
   started(ticket: Ticket): void {
-    const standing = this.#standing(ticket);
-    standing.waiting -= 1;
-    standing.starts += 1;
+    const count = this.#countOf(ticket);
+    count.waiting -= 1;
+    count.starts += 1;
     this.#starts += 1;
     if (this.#starts % this.#stretch === 0) this.#compare();
   }
 
   #compare(): void {
     const through: Record<Priority, number[]> = { high: [], normal: [], low: [] };
-    for (const [key, standing] of this.#clients) {
+    for (const [key, count] of this.#clients) {
       const [priority] = key.split(" ") as [Priority];
-      const isThrough = standing.waiting > 0 && standing.since <= this.#starts - this.#stretch;
-      if (isThrough) through[priority].push(standing.starts);
-      standing.starts = 0;
-      if (standing.waiting === 0) this.#clients.delete(key);
+      const isThrough = count.waiting > 0 && count.since <= this.#starts - this.#stretch;
+      if (isThrough) through[priority].push(count.starts);
+      count.starts = 0;
+      if (count.waiting === 0) this.#clients.delete(key);
     }
     for (const starts of Object.values(through)) {
       const due = starts.reduce((sum, each) => sum + each, 0) / starts.length;
-      // Fewer than ten turns each say little: one more or less is the turn that is on.
+      // Fewer than ten turns each say little: one turn more or less is chance.
       if (starts.length < 2 || due < 10) continue;
       this.compared += starts.length;
       this.worst = Math.min(this.worst ?? 1, Math.min(...starts) / due);

@@ -3,7 +3,7 @@ import type { LaneState, LaneStorage, LeaseEntry } from "../core/lane-state.ts";
 import { type PerPriority, PRIORITIES, type QueuedTicket, type Standing } from "../core/queue.ts";
 import { RankIndex } from "../core/rank-index.ts";
 
-/** `LaneStorage` in memory, for virtual time: the simulation and the properties run the lane's own code over it. */
+/** `LaneStorage` in memory: the simulation and the property tests run the lane's own code over it. */
 export class MemoryStorage implements LaneStorage {
   #state: LaneState | null = null;
   readonly #order: PerPriority<RankIndex<QueuedTicket>> = {

@@ -1,17 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { SCENARIOS } from "./scenario.ts";
+import { SCENARIOS } from "./scenarios.ts";
 import { simulate } from "./simulate.ts";
 
 describe.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))("%s", (_name, scenario) => {
   const result = simulate(scenario, 1_500, 7);
 
-  it("keeps the quota, and serves everyone in the end", () => {
+  it("keeps the quota, and serves every job in the end", () => {
     expect(result.mostInAWindow).toBeLessThanOrEqual(scenario.quota.starts);
     expect(result.starts).toBeGreaterThanOrEqual(1_500);
     expect(result.unfinished).toBe(0);
   });
 
-  it("is throttled by nobody but others with the same account", () => {
+  it("is throttled only where others use the same account", () => {
     expect(result.throttled > 0).toBe(scenario.usedByOthers !== undefined);
   });
 
@@ -21,7 +21,7 @@ describe.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))("
 });
 
 describe("estimates", () => {
-  it("are right to the percent where the quota decides and nobody joins before or leaves", () => {
+  it("are off by less than a percent where the quota decides and no job joins before or leaves", () => {
     const named = (name: string) => SCENARIOS.filter((scenario) => scenario.name === name);
     const errors = [...named("bursts"), ...named("two a minute")].map(
       (scenario) => simulate(scenario, 1_500, 7).estimateErrors.undisturbed,

@@ -2,19 +2,17 @@ import type { Priority } from "../../../schemas/job.ts";
 import type { Place, Ticket } from "../contract.ts";
 import { EventQueue } from "./event-queue.ts";
 import { Fairness, QuotaUse, Sample } from "./measure.ts";
-import { manySmall, type Random, seeded, untilNext } from "./random.ts";
-import type { Scenario } from "./scenario.ts";
-import { UpstreamModel } from "./upstream-model.ts";
+import { manySmall, type Random, type Scenario, seeded, UpstreamModel, untilNext } from "./scenarios.ts";
 import { VirtualLane } from "./virtual-lane.ts";
 
 const START_MS = Date.UTC(2026, 10, 23);
-/** One in so many waiting jobs is asked for its estimate, when it joins and when half of it is over. */
+/** The estimate of one waiting job in so many is compared, as of when it joins and of when half of the wait should be over. */
 const ESTIMATE_EVERY = 20;
-/** An estimate of a wait shorter than this is right by being short. */
+/** The estimate of a shorter wait is not compared: its error in percent says nothing. */
 const ESTIMATE_FROM_MS = 10_000;
 const MAX_ATTEMPTS = 4;
 const BACKOFF_MS = 15_000;
-/** A stretch of turns in which clients' shares are compared. */
+/** Clients' shares are compared over so many starts. */
 const FAIRNESS_STRETCH = 400;
 
 export interface Result {
@@ -25,24 +23,24 @@ export interface Result {
   readonly throttled: number;
   readonly mostInAWindow: number;
   readonly useOfQuota: number;
-  readonly longestLine: number;
+  readonly longestQueue: number;
   readonly unfinished: number;
   readonly failed: number;
   readonly waitsMs: Readonly<Record<Priority, Sample>>;
   readonly worstShare: number | null;
   readonly sharesCompared: number;
-  /** Off by what share of the wait: where nobody joined before the job or left from before it, and all. */
+  /** The error as a share of the wait: where no job joined before it or left from before it, and for all. */
   readonly estimateErrors: { readonly undisturbed: Sample; readonly all: Sample };
 }
 
 interface Estimate {
   readonly atMs: number;
   readonly startMs: number;
-  /** How many starts it takes, by its place, until its own is made. */
+  /** How many starts will have been made, its own included, by its place. */
   readonly startsBy: number;
 }
 
-/** Runs a scenario until so many jobs were submitted and, if it can, served; the same for the same seed. */
+/** Runs a scenario until so many jobs were submitted and served. The same seed gives the same result. */
 export function simulate(scenario: Scenario, jobs: number, seed: number): Result {
   const random = seeded(seed);
   const events = new EventQueue(START_MS);
@@ -55,7 +53,7 @@ export function simulate(scenario: Scenario, jobs: number, seed: number): Result
   const attempts = new Map<string, number>();
   const estimates = new Map<string, Estimate[]>();
   let starts = 0;
-  let longestLine = 0;
+  let longestQueue = 0;
   let failed = 0;
 
   function joined(ticket: Ticket, place: Place | null): void {
@@ -63,7 +61,7 @@ export function simulate(scenario: Scenario, jobs: number, seed: number): Result
     fairness.joined(ticket);
     if (place === null) return;
     use.waits(events.now);
-    longestLine = Math.max(longestLine, joinedAtMs.size);
+    longestQueue = Math.max(longestQueue, joinedAtMs.size);
     if (joinedAtMs.size % ESTIMATE_EVERY !== 0) return;
     note(ticket.jobId, place);
     const halfwayMs = ((place.estimatedStartAtMs ?? events.now) + events.now) / 2;
@@ -100,7 +98,7 @@ export function simulate(scenario: Scenario, jobs: number, seed: number): Result
   const lane: VirtualLane = new VirtualLane(
     { lane: "upstream.test|model", quota: scenario.quota, attemptBudgetMs: 45_000, misconfigured: null },
     {
-      // From being told to the call at upstream: one way and one write, or the answer's way back besides.
+      // From the offer to the call at upstream: one way and one write; after `enqueue` the way back of the answer besides.
       beginLagMs: (_ticket, direct) => Math.round((direct ? 80 : 40) + random() * 4),
       call: (ticket, now) => {
         started(ticket);
@@ -148,7 +146,7 @@ export function simulate(scenario: Scenario, jobs: number, seed: number): Result
     throttled: upstream.throttled,
     mostInAWindow: use.mostInAWindow,
     useOfQuota: use.share(),
-    longestLine,
+    longestQueue,
     unfinished: joinedAtMs.size,
     failed,
     waitsMs,
@@ -158,7 +156,7 @@ export function simulate(scenario: Scenario, jobs: number, seed: number): Result
   };
 }
 
-/** Bursts of one client each, one after the other, until the jobs are used up. */
+/** Bursts, each of one client, until all jobs are submitted. */
 function arrivalsOf(scenario: Scenario, jobs: number, random: Random) {
   const { quota, demand, clients, burst } = scenario;
   const [min, max] = burst;

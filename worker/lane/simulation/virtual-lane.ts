@@ -21,7 +21,7 @@ export interface World {
   repeatedAfterMs?(jobId: string): number | null;
 }
 
-/** A lane in virtual time: the code of `LaneDispatcher` without the object, with jobs that do as the world says. */
+/** A lane in virtual time: `LaneDispatcher` without the object, and jobs that do as the world says. */
 export class VirtualLane {
   readonly #events: EventQueue;
   readonly #world: World;
@@ -54,7 +54,7 @@ export class VirtualLane {
     return this.#storage.loadState()?.offers.length ?? 0;
   }
 
-  /** Forgets all but what is stored, as an object does that was evicted. */
+  /** Forgets everything that is not stored, as an evicted object does. */
   evict(settings: LaneSettings = this.#settings): void {
     this.#lane = new Lane(this.#storage, settings, this.#events.now);
   }
