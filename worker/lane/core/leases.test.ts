@@ -1,7 +1,8 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Lease, LeaseOutcome, Release, Ticket } from "../contract.ts";
 import { MemoryStorage } from "../simulation/memory-storage.ts";
-import { Lane, type LaneSettings } from "./lane.ts";
+import { Lane, type LaneSettings, LEASE_ENDS } from "./lane.ts";
 
 const T0 = Date.UTC(2026, 10, 23, 12);
 const twoAMinute = { starts: 2, periodMs: 60_000, inProgress: null };
@@ -93,6 +94,14 @@ function fullLane(waiting: number, patch: Partial<LaneSettings> = {}) {
 
 /** When the next two starts are allowed: the first two were counted a second after they were given. */
 const NEXT_MS = T0 + 61_600;
+
+describe("the table of how a lease ends", () => {
+  it("in docs/architecture.md is the lane's own", () => {
+    const architecture = readFileSync("docs/architecture.md", "utf8");
+    const rows = [...architecture.matchAll(/^\| `(\w+)` \| [^|]+ \| ([\w ]+) \| ([\w ]+) \|$/gm)];
+    expect(Object.fromEntries(rows.map(([, name, start, ticket]) => [name, { start, ticket }]))).toEqual(LEASE_ENDS);
+  });
+});
 
 describe("a lease that was offered", () => {
   it("counts at the last moment to begin, and at the real start once the job has answered", () => {

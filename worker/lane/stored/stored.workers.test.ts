@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { Lane } from "../core/lane.ts";
 import { laneName } from "../lane-name.ts";
 import { LaneStore } from "../lane-store.ts";
-import stored from "./version-1.json";
+import version1 from "./version-1.json";
+import version2 from "./version-2.json";
 
 /*
  * Lanes as earlier versions stored them: rows written by their code. Today's code must go on with each. A file of a version
@@ -24,12 +25,18 @@ const jobId = (number: number) => `job_${String(number).padStart(21, "0")}`;
 const numberOf = ({ jobId: id }: { readonly jobId: string }) => Number(id.slice("job_".length));
 const succeeded = { kind: "succeeded", durationMs: 20_000 } as const;
 
+type Stored = typeof version1 | typeof version2;
+
 /** Runs today's code over a stored lane at `now`, and again as often as `at` is called. */
 function withStored(
-  name: keyof typeof stored.lanes,
+  stored: Stored,
+  version: number,
+  name: keyof Stored["lanes"],
   work: (at: typeof inLane, sql: SqlStorage) => void,
 ): Promise<void> {
-  const stub = env.LANES.getByName(laneName({ upstreamHost: `stored-${name}.example.com` }, "qwen-image-max"));
+  const stub = env.LANES.getByName(
+    laneName({ upstreamHost: `stored-${version}-${name}.example.com` }, "qwen-image-max"),
+  );
   return runInDurableObject(stub, (_lane, { storage: { sql } }) => {
     for (const statement of stored.schema) sql.exec(statement);
     for (const [table, rows] of Object.entries(stored.lanes[name])) {
@@ -54,9 +61,12 @@ function inLane<T>(now: number, decide: (lane: Lane) => T, sql?: SqlStorage): T 
   return answer;
 }
 
-describe("a lane stored by version 1", () => {
+describe.each([
+  [1, version1],
+  [2, version2],
+])("a lane stored by version %d", (version, stored) => {
   it("with waiting and leased tickets goes on: same places, offers again, releases, order of turns", async () => {
-    await withStored("open", (at) => {
+    await withStored(stored, version, "open", (at) => {
       const soon = T0 + 63_000;
       expect(at(soon, (lane) => lane.report("qwen-image-max", soon))).toMatchObject({
         queued: 4,
@@ -97,7 +107,7 @@ describe("a lane stored by version 1", () => {
   });
 
   it("throttled keeps its pace, its hold and the old place of the job that was put back", async () => {
-    await withStored("throttled", (at) => {
+    await withStored(stored, version, "throttled", (at) => {
       const report = at(T0 + 1_000, (lane) => lane.report("", T0 + 1_000));
       expect(report).toMatchObject({ pace: 0.7, queued: 2, nextStartAt: new Date(T0 + 90_300).toISOString() });
       expect(at(T0 + 89_000, (lane) => lane.settle(T0 + 89_000).offers)).toEqual([]);
@@ -106,7 +116,7 @@ describe("a lane stored by version 1", () => {
   });
 
   it("blocked keeps its block, and the success of its probe ends it", async () => {
-    await withStored("blocked", (at) => {
+    await withStored(stored, version, "blocked", (at) => {
       const report = at(T0 + 63_000, (lane) => lane.report("", T0 + 63_000));
       expect(report).toMatchObject({
         mode: "blocked",
@@ -121,7 +131,7 @@ describe("a lane stored by version 1", () => {
   });
 
   it("that tries one job at a time starts the next one when that one ends", async () => {
-    await withStored("failing", (at) => {
+    await withStored(stored, version, "failing", (at) => {
       const now = T0 + 4_000;
       expect(at(now, (lane) => lane.report("", now))).toMatchObject({ mode: "one_at_a_time", inProgress: 1 });
       expect(at(now, (lane) => lane.settle(now).offers)).toEqual([]);
