@@ -127,6 +127,11 @@ describe("tasks", () => {
       page_size: 1,
       data: [{ status: "CANCELED", model_name: "qwen-image" }],
     });
+    const done = await (await fetch(url.replace("CANCELED", "SUCCEEDED"), { headers: jsonHeaders })).json();
+    expect(Object.keys((done as { data: object[] }).data[0] ?? {}).sort()).toEqual(fixture.TASK_ROW_FIELDS);
+    expect(done).toMatchObject({
+      data: [{ user_api_unique_key: expect.stringMatching(/^apikey:v1:aigc:(text2image|image-generation):/) }],
+    });
   });
 
   it("of another key are unknown", async () => {
@@ -144,7 +149,7 @@ describe("refusals, in upstream's order", () => {
     ["no key", sync, messages("a"), anonymous, 401, "InvalidApiKey"],
     ["a foreign key", sync, messages("a"), { ...anonymous, authorization: "Bearer pk-1" }, 401, "InvalidApiKey"],
     ["no model", sync, { input: {} }, jsonHeaders, 400, "BadRequest.EmptyModel"],
-    ["an unknown model", sync, messages("a", {}, "dall-e"), jsonHeaders, 404, "ModelNotFound"],
+    ["an unknown model", sync, messages("a", {}, "dall-e"), jsonHeaders, 404, "InvalidParameter"],
     ["a task of a synchronous model", wirePaths.text2image, messages("a"), asyncHeaders, 403, "AccessDenied"],
     [
       "a task without the header",
@@ -203,9 +208,214 @@ describe("refusals, in upstream's order", () => {
     expect(await response.json()).toMatchObject({ code: "BadRequest.IllegalInput" });
   });
 
-  it("a 401 has no Content-Type, as recorded", async () => {
-    const response = await post(emulator.url, sync, messages("a"), anonymous);
-    expect(response.headers.get("content-type")).toBeNull();
+  it("a refusal is application/json, whatever its status", async () => {
+    for (const [body, headers, status] of [
+      [messages("a"), anonymous, 401],
+      [messages("a", {}, "dall-e"), jsonHeaders, 404],
+      [messages("a", { n: 2 }), jsonHeaders, 400],
+    ] as const) {
+      const response = await post(emulator.url, sync, body, headers);
+      expect([response.status, response.headers.get("content-type")]).toEqual([status, "application/json"]);
+    }
+  });
+
+  it("an unknown model is refused in the live API's words", async () => {
+    const response = await post(emulator.url, sync, messages("a", {}, "dall-e"));
+    expect(await response.json()).toMatchObject({ code: "InvalidParameter", message: "Model not exist." });
+  });
+
+  it("what is uncertain of them can be switched: a 401 without Content-Type, the documented code of an unknown model", async () => {
+    emulator.state.patchSettings({ headerless401: true, unknownModel: "ModelNotFound" });
+    const refused = await post(emulator.url, sync, messages("a"), anonymous);
+    expect([refused.status, refused.headers.get("content-type")]).toEqual([401, null]);
+    const unknown = await post(emulator.url, sync, messages("a", {}, "dall-e"));
+    expect([unknown.status, await unknown.json()]).toMatchObject([404, { code: "ModelNotFound" }]);
+    emulator.state.patchSettings({ headerless401: false, unknownModel: "InvalidParameter" });
+  });
+});
+
+describe("addresses with a slash at their end, as the SDK's asyncio classes ask them", () => {
+  it("are the same as without", async () => {
+    const headers = jsonHeaders;
+    const at = (path: string) => `${emulator.url}${API_PREFIX}${path}/`;
+    const made = await post(emulator.url, `${wirePaths.multimodalGeneration}/`, messages("a"));
+    expect(made.status).toBe(200);
+    const id = await submitTask(`${wirePaths.text2image}/`, { model: "qwen-image", input: { prompt: "a slash" } });
+    expect(await (await fetch(at(wirePaths.task(id)), { headers })).json()).toMatchObject({ output: { task_id: id } });
+    const canceled = await fetch(at(wirePaths.cancelTask(id)), { method: "POST", headers });
+    expect([canceled.status, await canceled.json()]).toMatchObject([400, { code: "UnsupportedOperation" }]);
+    expect((await fetch(at(wirePaths.tasks), { headers })).status).toBe(200);
+    expect((await fetch(`${at("/uploads")}?action=getPolicy&model=qwen-image`, { headers })).status).toBe(200);
+  });
+});
+
+describe("the headers of task reads", () => {
+  it("are fewer than those of calls, as recorded, unless switched", async () => {
+    const url = `${emulator.url}${API_PREFIX}${wirePaths.task("1111")}`;
+    const recorded = await fetch(url, { headers: jsonHeaders });
+    expect(recorded.headers.get("content-type")).toBe("application/json;charset=UTF-8");
+    const names = [...recorded.headers.keys()];
+    expect(names.filter((name) => name.startsWith("x-dashscope-") || name === "x-request-id")).toEqual([]);
+    for (const name of [
+      "req-cost-time",
+      "req-arrive-time",
+      "resp-start-time",
+      "x-envoy-upstream-service-time",
+      "server",
+    ]) {
+      expect(names).toContain(name);
+    }
+    emulator.state.patchSettings({ taskHeaders: "gateway" });
+    const marked = await fetch(url, { headers: jsonHeaders });
+    expect(marked.headers.get("x-request-id")).toBe(WireAnswer.parse(await marked.json()).request_id);
+    emulator.state.patchSettings({ taskHeaders: "recorded" });
+  });
+});
+
+describe("legacy tasks with parameters that cannot be", () => {
+  const read = async (id: string) => WireAnswer.parse(await readTask(id)).output;
+
+  it.each<[string, string, object]>([
+    ["a size", "qwen-image-plus", { size: "1*1" }],
+    ["a number of images", "qwen-image-plus", { n: 7 }],
+    ["a seed", "qwen-image", { seed: -1 }],
+    ["a size of wan", "wan2.2-t2i-flash", { size: "9999*9999" }],
+  ])("are taken and FAILED at the first read: %s", async (_what, model, parameters) => {
+    const id = await submitTask(wirePaths.text2image, { model, input: { prompt: "odd" }, parameters });
+    expect(await read(id)).toMatchObject({ task_status: "FAILED", code: "InvalidParameter" });
+    expect(emulator.state.ledger.imagesOfTask(id)).toEqual([]);
+  });
+
+  it("are refused at once by a switch, and on the new path always", async () => {
+    emulator.state.patchSettings({ legacyBadParameters: "refuse" });
+    const body = { model: "qwen-image-plus", input: { prompt: "odd" }, parameters: { size: "1*1" } };
+    expect((await post(emulator.url, wirePaths.text2image, body, asyncHeaders)).status).toBe(400);
+    emulator.state.patchSettings({ legacyBadParameters: "fail-task" });
+    const modern = messages("odd", { size: "1*1" }, "wan2.6-t2i");
+    expect((await post(emulator.url, wirePaths.imageGeneration, modern, asyncHeaders)).status).toBe(400);
+  });
+});
+
+describe("models with bodies of their own", () => {
+  it("wan2.2 answers text2image without the asynchronous header, unless switched off", async () => {
+    const body = { model: "wan2.2-t2i-flash", input: { prompt: "at once" }, parameters: { n: 2 } };
+    const response = await post(emulator.url, wirePaths.text2image, body);
+    const answer = WireAnswer.parse(await response.json());
+    expect(answer.output).toMatchObject({
+      task_status: "SUCCEEDED",
+      results: [{ url: expect.stringMatching(/^http/) }, {}],
+    });
+    emulator.state.patchSettings({ syncText2image: false });
+    expect((await post(emulator.url, wirePaths.text2image, body)).status).toBe(403);
+    emulator.state.patchSettings({ syncText2image: true });
+    const older = { ...body, model: "wan2.5-t2i-preview" };
+    expect((await post(emulator.url, wirePaths.text2image, older)).status).toBe(403);
+  });
+
+  it("wanx2.1-imageedit takes a function and a base image", async () => {
+    const image = await inputImage(600, 400);
+    const edit = (input: object) => ({
+      model: "wanx2.1-imageedit",
+      input: { prompt: "in oil", ...input },
+      parameters: { n: 1 },
+    });
+    const id = await submitTask(wirePaths.image2image, edit({ function: "stylization_all", base_image_url: image }));
+    expect(WireAnswer.parse(await readTask(id)).output).toMatchObject({ task_status: "SUCCEEDED", results: [{}] });
+    for (const wrong of [
+      { base_image_url: image },
+      { function: "paint", base_image_url: image },
+      { function: "expand" },
+    ]) {
+      const response = await post(emulator.url, wirePaths.image2image, edit(wrong), asyncHeaders);
+      expect([response.status, (await response.json()) as object]).toMatchObject([400, { code: "InvalidParameter" }]);
+    }
+  });
+
+  it("3.0 and 2.1 take a mode of extending and thinking, and refuse what contradicts itself", async () => {
+    const ask = async (parameters: object, images: string[] = []) =>
+      (await generate(emulator.url, "a", { size: "1024*1024", ...parameters }, "qwen-image-2.1-pro", images)).status;
+    expect(await ask({ prompt_extend_mode: "agent", enable_thinking: true })).toBe(200);
+    expect(await ask({ prompt_extend: false, enable_thinking: true })).toBe(400);
+    expect(await ask({ prompt_extend_mode: "clever" })).toBe(400);
+    expect(await ask({ prompt_extend_mode: "agent" }, [await inputImage(64, 64)])).toBe(400);
+  });
+});
+
+describe("temporary uploads", () => {
+  const model = "qwen-image-edit";
+  const resolve = { ...jsonHeaders, "x-dashscope-ossresourceresolve": "enable" };
+
+  async function policyOf(asked = model, headers: Record<string, string> = jsonHeaders) {
+    const url = `${emulator.url}${API_PREFIX}/uploads?action=getPolicy&model=${asked}`;
+    return (await (await fetch(url, { headers })).json()) as { data: Record<string, string> };
+  }
+
+  /** Puts a file as the SDK does. */
+  async function put(data: Record<string, string>, name: string, change: Record<string, string> = {}) {
+    const form = new FormData();
+    const fields = {
+      OSSAccessKeyId: data.oss_access_key_id ?? "",
+      Signature: data.signature ?? "",
+      policy: data.policy ?? "",
+      key: `${data.upload_dir}/${name}`,
+      "x-oss-object-acl": data.x_oss_object_acl ?? "",
+      "x-oss-forbid-overwrite": data.x_oss_forbid_overwrite ?? "",
+      success_action_status: "200",
+      "x-oss-content-type": "image/png",
+      ...change,
+    };
+    for (const [field, value] of Object.entries(fields)) form.set(field, value);
+    const png = Buffer.from((await inputImage(300, 200)).split(",")[1] ?? "", "base64");
+    form.set("file", new Blob([new Uint8Array(png)]), name);
+    return fetch(data.upload_host ?? "", { method: "POST", body: form });
+  }
+
+  const edit = (address: string, headers: Record<string, string> = resolve, asked = model) =>
+    post(emulator.url, wirePaths.multimodalGeneration, messages("mend it", {}, asked, [address]), headers);
+
+  it("begin with a policy of the recorded shape", async () => {
+    expect(shapeOf(await policyOf())).toEqual(fixture.UPLOAD_POLICY);
+    const url = `${emulator.url}${API_PREFIX}/uploads?action=getPolicy`;
+    expect((await fetch(url, { headers: jsonHeaders })).status).toBe(400);
+    expect((await fetch(`${url}&model=${model}`)).status).toBe(401);
+  });
+
+  it("are put once, and used by their oss address where the header says so", async () => {
+    const { data } = await policyOf();
+    expect((await put(data, "a.png")).status).toBe(200);
+    expect((await put(data, "a.png")).status).toBe(409);
+    const address = `oss://${data.upload_dir}/a.png`;
+    const answer = WireAnswer.parse(await (await edit(address)).json());
+    // As the shape of the uploaded image says.
+    expect([answer.usage?.width, answer.usage?.height]).toEqual([1248, 832]);
+  });
+
+  it("are refused to another key, for another model, without the header, and where nothing was put", async () => {
+    const { data } = await policyOf();
+    await put(data, "b.png");
+    const address = `oss://${data.upload_dir}/b.png`;
+    for (const response of [
+      await edit(address, jsonHeaders),
+      await edit(address, { ...resolve, authorization: "Bearer sk-other" }),
+      await edit(address, resolve, "qwen-image-edit-plus"),
+      await edit(`oss://${data.upload_dir}/c.png`),
+    ]) {
+      expect([response.status, await response.json()]).toMatchObject([
+        400,
+        { code: "InvalidParameter.DataInspection" },
+      ]);
+    }
+  });
+
+  it.each<[string, Record<string, string>, string]>([
+    ["another signature", { Signature: "AAAA" }, "SignatureDoesNotMatch"],
+    ["another folder", { key: "elsewhere/a.png" }, "AccessDenied"],
+    ["another id", { OSSAccessKeyId: "LTAI" }, "InvalidAccessKeyId"],
+  ])("are refused by the object store, in XML: %s", async (_what, change, code) => {
+    const { data } = await policyOf();
+    const response = await put(data, "a.png", change);
+    expect([response.status, response.headers.get("content-type")]).toEqual([403, "application/xml"]);
+    expect(await response.text()).toContain(`<Code>${code}</Code>`);
   });
 });
 

@@ -6,8 +6,8 @@ import { FaultRule } from "./core/fault.ts";
 import { findModel } from "./core/model-table.ts";
 import { DEFAULT_SETTINGS } from "./core/settings.ts";
 import { EmulatorState } from "./emulator-state.ts";
+import type { BilledImage, TaskTaken } from "./journal.ts";
 import { fileJournal } from "./journal.ts";
-import type { BilledImage, TaskTaken } from "./journal-entry.ts";
 
 let folder: string;
 let nowMs: number;
@@ -71,6 +71,7 @@ function task(id: string, more: Partial<TaskTaken> = {}): TaskTaken {
     inProgress: 1,
     fate: { kind: "succeed", failedImages: 0 },
     images: [image({ taskId: id, path: `/${id}.png` })],
+    unseenReads: 0,
     ...more,
   };
 }

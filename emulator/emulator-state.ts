@@ -1,13 +1,22 @@
 import type { Fault, FaultRule, LiveRule } from "./core/fault.ts";
-import { drawFault, type Subject } from "./core/fault-rules.ts";
+import { drawFault, type Subject } from "./core/fault.ts";
 import { promptFault, promptMarkers } from "./core/fault-words.ts";
 import type { Model } from "./core/model-table.ts";
 import { admit } from "./core/quota-window.ts";
 import { hashText, type Random, seededRandom } from "./core/random.ts";
 import { quotaOf, type Settings, type SettingsPatch } from "./core/settings.ts";
 import { TaskBoard, type TaskView } from "./core/task-board.ts";
-import type { Journal } from "./journal.ts";
-import type { BilledImage, CallEnd, CallStart, JournalEntry, TaskTaken } from "./journal-entry.ts";
+
+import type {
+  BilledImage,
+  CallEnd,
+  CallStart,
+  Journal,
+  JournalEntry,
+  TaskTaken,
+  Upload,
+  UploadGrant,
+} from "./journal.ts";
 import { Ledger } from "./ledger.ts";
 
 /**
@@ -28,6 +37,8 @@ export class EmulatorState {
   #ended: TaskView<TaskTaken>[] = [];
   #starts = new Map<string, readonly number[]>();
   #random: Random;
+  #grants = new Map<string, UploadGrant>();
+  #uploads = new Map<string, Upload>();
 
   /** `rules` are put in place unless an earlier run left some. */
   constructor(journal: Journal, base: Settings, rules: readonly FaultRule[], now: () => number) {
@@ -167,6 +178,24 @@ export class EmulatorState {
     return this.#tasks.views(this.#now(), this.settings.taskKeptMs);
   }
 
+  /** Hands out the right to put files below a folder. */
+  grantUpload(grant: UploadGrant): void {
+    this.#write({ type: "upload-grant", grant });
+  }
+
+  /** Who may put a file at this key, and for which model; null for nobody. */
+  uploadGrant(key: string): UploadGrant | null {
+    return this.#grants.get(key.slice(0, key.lastIndexOf("/"))) ?? null;
+  }
+
+  addUpload(upload: Upload): void {
+    this.#write({ type: "upload", upload });
+  }
+
+  upload(key: string): Upload | null {
+    return this.#uploads.get(key) ?? null;
+  }
+
   /** Cancels a PENDING task; false when it is not. */
   cancelTask(id: string): boolean {
     if (this.task(id)?.status !== "PENDING") return false;
@@ -195,6 +224,8 @@ export class EmulatorState {
     this.#tasks = new TaskBoard();
     this.#ended = [];
     this.#starts = new Map();
+    this.#grants = new Map();
+    this.#uploads = new Map();
     this.#random = seededRandom(hashText(`${this.#base.seed} 0`));
     for (const rule of this.#startRules) this.addRule(rule);
   }
@@ -222,6 +253,12 @@ export class EmulatorState {
       case "task-canceled":
         this.#ended.push(...this.#tasks.advance(entry.atMs));
         this.#tasks.cancel(entry.id, entry.atMs);
+        return;
+      case "upload-grant":
+        this.#grants.set(entry.grant.dir, entry.grant);
+        return;
+      case "upload":
+        this.#uploads.set(entry.upload.key, entry.upload);
         return;
       case "settings":
         this.#patch = { ...this.#patch, ...entry.patch };

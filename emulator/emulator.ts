@@ -1,14 +1,38 @@
 import { createHash, randomBytes } from "node:crypto";
-import type { Clock } from "./clock.ts";
 import { requestIdOf } from "./core/ids.ts";
 import type { Painter } from "./drawing/painter.ts";
 import type { EmulatorState } from "./emulator-state.ts";
+import type { UploadFiles } from "./upload-routes.ts";
 import type { Arrival } from "./wire-response.ts";
+
+/** Time as the emulator sees it; tests pass their own. */
+export interface Clock {
+  /** Epoch ms. */
+  now(): number;
+  /** Resolves after `ms`, or at once when `signal` aborts. Never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const done = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal?.addEventListener("abort", done, { once: true });
+    }),
+};
 
 /** What every route needs. */
 export interface Emulator {
   readonly state: EmulatorState;
   readonly painter: Painter;
+  readonly uploads: UploadFiles;
   readonly clock: Clock;
   readonly holds: Holds;
   /** Scheme, host and port that result links begin with. */

@@ -1,9 +1,9 @@
 /** Faults as answers: instead of the work, or in place of its good answer. */
-import type { Clock } from "./clock.ts";
+
 import { refusalOf } from "./core/error-table.ts";
 import type { Fault } from "./core/fault.ts";
-import type { Emulator } from "./emulator.ts";
-import type { CallStart } from "./journal-entry.ts";
+import type { Clock, Emulator } from "./emulator.ts";
+import type { CallStart } from "./journal.ts";
 import {
   type Arrival,
   cut,
@@ -73,7 +73,7 @@ export async function earlyAnswer(
       const here = whileHere(c, stopping);
       await clock.sleep(state.settings.gatewayTimeoutMs, here);
       if (here.aborted) return { response: cut(c), status: null };
-      return { response: refusalResponse(clock, arrival, { status, code, message }), status, code };
+      return { response: refusalResponse(emulator, arrival, { status, code, message }), status, code };
     }
     case "cut-before-billing":
       await clock.sleep(fault.afterMs, stopping);
@@ -81,7 +81,7 @@ export async function earlyAnswer(
     case "error": {
       if (fault.afterWork) return null;
       const refusal = refusalOf(fault.code, fault.message, fault.status);
-      const response = refusalResponse(clock, arrival, refusal, fault.retryAfter);
+      const response = refusalResponse(emulator, arrival, refusal, fault.retryAfter);
       return { response, status: refusal.status, code: refusal.code };
     }
     case "html":

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { API_PREFIX, wirePaths } from "../worker/dashscope/wire.ts";
 import type { FaultInput } from "./core/fault.ts";
 import { FaultRule } from "./core/fault.ts";
@@ -187,6 +187,25 @@ describe("tasks", () => {
     next(fault);
     const id = await submit();
     expect([await status(id), billed()]).toEqual([expected, paid]);
+  });
+
+  it("that are not seen at first are what they are afterwards", async () => {
+    next({ type: "task-unseen", reads: 2 });
+    const id = await submit();
+    expect([await status(id), await status(id), await status(id)]).toEqual(["UNKNOWN", "UNKNOWN", "SUCCEEDED"]);
+    expect(billed()).toBe(1);
+  });
+
+  it("can be held when they are taken and their id is on its way", async () => {
+    next({ type: "hold", at: "answer" });
+    const answer = submit();
+    await vi.waitFor(async () => {
+      const held = await fetch(`${emulator.url}/__emulator/held`);
+      expect(await held.json()).toMatchObject({ held: [{ at: "answer" }] });
+    });
+    const [task] = emulator.state.tasks();
+    await fetch(`${emulator.url}/__emulator/release`, { method: "POST" });
+    expect(await answer).toBe(task?.facts.id);
   });
 
   it("that lose some of their images to moderation are a success, and only the rest is billed", async () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Hono } from "hono";
 import { API_PREFIX, wireHeaders, wirePaths } from "../worker/dashscope/wire.ts";
-import { acceptedAnswer, syncAnswer } from "./core/answer-body.ts";
+import { acceptedAnswer, promptedAnswer, syncAnswer } from "./core/answer-body.ts";
 import { refusalOf, type WireRefusal } from "./core/error-table.ts";
 import type { Fault } from "./core/fault.ts";
 import { taskIdOf } from "./core/ids.ts";
@@ -13,13 +13,14 @@ import {
   parseJson,
   peek,
   type Submission,
+  wantsTask,
 } from "./core/request-check.ts";
 import { quotaOf } from "./core/settings.ts";
 import type { TaskFate } from "./core/task-board.ts";
 import { arrive, type Emulator, hashKey } from "./emulator.ts";
 import { earlyAnswer, lateAnswer, type Outcome } from "./fault-answer.ts";
 import { billNow, makeImages, readInputs, shown, type Work, workMs } from "./generation.ts";
-import type { CallStart } from "./journal-entry.ts";
+import type { CallStart } from "./journal.ts";
 import {
   type Arrival,
   cut,
@@ -32,6 +33,10 @@ import {
 
 /** Three images of 10 MB in base64, and room; the gateway's real bound is unknown. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
+
+/** Needed where an input is an `oss://` address. */
+const OSS_RESOLVE_HEADER = "x-dashscope-ossresourceresolve";
+const UPLOAD_KEPT_MS = 48 * 3_600_000;
 
 /** One submission on its way through the checks. */
 interface Call {
@@ -46,7 +51,7 @@ interface Call {
 function refused(call: Call, refusal: WireRefusal, retryAfter?: string): Outcome {
   const { emulator, arrival } = call;
   return {
-    response: refusalResponse(emulator.clock, arrival, refusal, retryAfter),
+    response: refusalResponse(emulator, arrival, refusal, retryAfter),
     status: refusal.status,
     code: refusal.code,
   };
@@ -56,18 +61,33 @@ function refused(call: Call, refusal: WireRefusal, retryAfter?: string): Outcome
 async function accept(call: Call): Promise<{ readonly work: Work } | { readonly outcome: Outcome }> {
   const { emulator, submission, fault, note } = call;
   const { state } = emulator;
-  const front = checkFront(submission, state.settings);
+  const { settings } = state;
+  const front = checkFront(submission, settings);
   if (!front.ok) return { outcome: refused(call, front.refusal) };
   const model = front.value;
   const keyHash = note.keyHash ?? "";
   if (!state.takeStart(keyHash, model)) return { outcome: refused(call, refusalOf("Throttling.RateQuota")) };
-  const order = checkParameters(model, submission.endpoint, submission.json, state.settings.anySize);
-  if (!order.ok) return { outcome: refused(call, order.refusal) };
-  const inputs = await readInputs(order.value);
+  const asTask = wantsTask(submission);
+  const base = { callId: note.id, requestId: note.requestId, keyHash, model, asTask };
+  const order = checkParameters(model, submission.endpoint, submission.json, settings.maxSizes);
+  if (!order.ok) {
+    const isLegacy = submission.endpoint === "text2image" || submission.endpoint === "image2image";
+    const failsLater = asTask && isLegacy && settings.legacyBadParameters === "fail-task";
+    if (!failsLater || order.order === undefined) return { outcome: refused(call, order.refusal) };
+    const { code, message } = order.refusal;
+    return { work: { ...base, order: order.order, inputs: [], fault, failsWith: { code, message } } };
+  }
+  const inputs = await readInputs(order.value, (address) => openUpload(call, keyHash, model.name, address));
   if (!inputs.ok) return { outcome: refused(call, inputs.refusal) };
-  const asTask = submission.endpoint !== "multimodalGeneration";
-  const work = { callId: note.id, requestId: note.requestId, keyHash, model, order: order.value, inputs: inputs.value };
-  return { work: { ...work, asTask, fault } };
+  return { work: { ...base, order: order.value, inputs: inputs.value, fault, failsWith: null } };
+}
+
+/** An upload is good for two days, for the key and the model it was made for, and only when the header asks for it. */
+function openUpload({ c, emulator }: Call, keyHash: string, model: string, address: string): Buffer | null {
+  const upload = emulator.state.upload(address.replace(/^oss:\/\//, ""));
+  const isAsked = c.req.header(OSS_RESOLVE_HEADER)?.toLowerCase() === "enable";
+  if (upload === null || !isAsked || upload.keyHash !== keyHash || upload.model !== model) return null;
+  return emulator.clock.now() - upload.atMs > UPLOAD_KEPT_MS ? null : emulator.uploads.read(upload.sha256);
 }
 
 /** Works while the caller waits. Whoever hangs up is billed all the same. */
@@ -91,7 +111,11 @@ async function generate(call: Call, work: Work): Promise<Outcome> {
   if (fault?.type === "hold" && fault.at === "answer") {
     await emulator.holds.wait({ callId: work.callId, prompt: work.order.prompt, at: "answer" }, stopping);
   }
-  const body = syncAnswer(work.model, work.order, await shown(emulator, billed), work.requestId);
+  const made = await shown(emulator, billed);
+  const isPrompted = call.submission.endpoint === "text2image";
+  const body = isPrompted
+    ? promptedAnswer(work.order, made, taskIdOf(randomBytes(16)), work.requestId)
+    : syncAnswer(work.model, work.order, made, work.requestId);
   const sent = await lateAnswer(call.c, clock, arrival, fault, body);
   return { ...(sent ?? { response: wireResponse(clock, arrival, body), status: 200 }), billedImages: billed.length };
 }
@@ -119,7 +143,7 @@ async function submit(call: Call, work: Work): Promise<Outcome> {
       return refused(call, refusalOf("Throttling.RateQuota", "You have exceeded your request limit."));
     }
   }
-  const fate = fateOf(fault);
+  const fate: TaskFate = work.failsWith === null ? fateOf(fault) : { kind: "fail", ...work.failsWith };
   const id = taskIdOf(randomBytes(16));
   const images = fate.kind === "succeed" ? await makeImages(emulator, work) : [];
   state.takeTask({
@@ -131,13 +155,17 @@ async function submit(call: Call, work: Work): Promise<Outcome> {
     family: work.model.family,
     order: { ...work.order, images: work.order.images.map((source) => source.slice(0, 80)) },
     submittedAtMs: clock.now(),
-    durationMs: workMs(emulator, fault),
+    durationMs: work.failsWith === null ? workMs(emulator, fault) : 0,
     inProgress,
     fate,
+    unseenReads: fault?.type === "task-unseen" ? fault.reads : 0,
     images: images
       .slice(0, Math.max(0, images.length - (fate.kind === "succeed" ? fate.failedImages : 0)))
       .map((image) => ({ ...image, taskId: id })),
   });
+  if (fault?.type === "hold" && fault.at === "answer") {
+    await emulator.holds.wait({ callId: work.callId, prompt: work.order.prompt, at: "answer" }, emulator.stopping);
+  }
   const body = acceptedAnswer(id, work.requestId);
   const sent = await lateAnswer(call.c, clock, arrival, fault, body);
   return { ...(sent ?? { response: wireResponse(clock, arrival, body), status: 200 }), taskId: id };

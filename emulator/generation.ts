@@ -4,16 +4,15 @@ import type { MadeImage } from "./core/answer-body.ts";
 import type { Fault } from "./core/fault.ts";
 import { NEWER_LINK_MS, OLDER_LINK_MS, type ResultNaming, resultPath } from "./core/ids.ts";
 import { outputSize } from "./core/image-size.ts";
-import { sampleLatencyMs } from "./core/latency.ts";
 import type { Model } from "./core/model-table.ts";
-import { hashText } from "./core/random.ts";
+import { hashText, sampleLatencyMs } from "./core/random.ts";
 import type { Checked, WorkOrder } from "./core/request-check.ts";
-import { type InputImage, readInputImage } from "./drawing/input-image.ts";
+import { type InputImage, type OpenUpload, readInputImage } from "./drawing/input-image.ts";
 import type { Painter } from "./drawing/painter.ts";
-import { plainFile } from "./drawing/plain-file.ts";
+import { plainFile } from "./drawing/png.ts";
 import type { Emulator } from "./emulator.ts";
-import type { BilledImage } from "./journal-entry.ts";
-import { resultLink } from "./result-link.ts";
+import type { BilledImage } from "./journal.ts";
+import { resultLink } from "./oss.ts";
 
 const MAX_SEED = 2_147_483_647;
 
@@ -27,13 +26,15 @@ export interface Work {
   readonly inputs: readonly InputImage[];
   readonly asTask: boolean;
   readonly fault: Fault | null;
+  /** A task that is taken and fails with this: bad parameters on a legacy path. */
+  readonly failsWith: { readonly code: string; readonly message: string } | null;
 }
 
-/** Looks at the input images, in order; the first bad one refuses the call. */
-export async function readInputs(order: WorkOrder): Promise<Checked<InputImage[]>> {
+/** Looks at the input images, in order; the first bad one refuses the call. `openUpload` reads what an oss address names. */
+export async function readInputs(order: WorkOrder, openUpload: OpenUpload): Promise<Checked<InputImage[]>> {
   const inputs: InputImage[] = [];
   for (const source of order.images) {
-    const answer = await readInputImage(source);
+    const answer = await readInputImage(source, openUpload);
     if (!answer.ok) return answer;
     inputs.push(answer.image);
   }

@@ -1,6 +1,136 @@
 import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { JournalEntry } from "./journal-entry.ts";
+import { z } from "zod";
+import { LiveRule, ResultFault } from "./core/fault.ts";
+import { SettingsPatch } from "./core/settings.ts";
+
+/** What kind of call it was. */
+export const CallKind = z.enum(["submit", "task", "list", "cancel", "policy"]);
+export type CallKind = z.infer<typeof CallKind>;
+
+/** A call as it came in. Keys are kept as the first 16 hex digits of their sha-256. */
+export const CallStart = z.object({
+  id: z.int(),
+  atMs: z.number(),
+  kind: CallKind,
+  method: z.string(),
+  path: z.string(),
+  requestId: z.string(),
+  model: z.string().nullable(),
+  prompt: z.string().nullable(),
+  keyHash: z.string().nullable(),
+  /** What was done to it on purpose. */
+  fault: z.string().nullable(),
+});
+export type CallStart = z.infer<typeof CallStart>;
+
+/** How it ended. `status: null`: no answer was given, the connection was cut. */
+export const CallEnd = z.object({
+  id: z.int(),
+  endedAtMs: z.number(),
+  status: z.int().nullable(),
+  code: z.string().nullable(),
+  taskId: z.string().nullable(),
+  billedImages: z.int(),
+  /** The caller had hung up before the answer was ready. */
+  clientGone: z.boolean(),
+});
+export type CallEnd = z.infer<typeof CallEnd>;
+
+/** An image that was made and billed, and its link. */
+export const BilledImage = z.object({
+  atMs: z.number(),
+  callId: z.int(),
+  taskId: z.string().nullable(),
+  requestId: z.string(),
+  model: z.string(),
+  prompt: z.string(),
+  keyHash: z.string(),
+  index: z.int(),
+  seed: z.int(),
+  /** Of its link, without the query. */
+  path: z.string(),
+  expiresAtMs: z.number(),
+  width: z.int(),
+  height: z.int(),
+  bytes: z.int(),
+  sha256: z.string(),
+  /** The painter's name for its pixels; null: a plain file, made anew at each download. */
+  picture: z.string().nullable(),
+  /** The size that the file is padded to. */
+  paddedTo: z.int().nullable(),
+  linkFault: z.object({ how: ResultFault, times: z.int().nullable(), delayMs: z.number() }).nullable(),
+});
+export type BilledImage = z.infer<typeof BilledImage>;
+
+const WorkOrder = z.object({
+  prompt: z.string(),
+  negativePrompt: z.string().nullable(),
+  /** Input images are counted here, not kept. */
+  images: z.array(z.string()),
+  size: z.string().nullable(),
+  n: z.int(),
+  seed: z.int().nullable(),
+  promptExtend: z.boolean(),
+  watermark: z.boolean(),
+});
+
+/** A task that was taken, with the images that it will have made when it ends. */
+export const TaskTaken = z.object({
+  id: z.string(),
+  callId: z.int(),
+  requestId: z.string(),
+  keyHash: z.string(),
+  model: z.string(),
+  family: z.enum(["older", "edit", "qwen2", "qwen3", "wan2.6", "z-image", "legacy"]),
+  order: WorkOrder,
+  submittedAtMs: z.number(),
+  durationMs: z.number(),
+  inProgress: z.int().nullable(),
+  fate: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("succeed"), failedImages: z.int() }),
+    z.object({ kind: z.literal("fail"), code: z.string(), message: z.string().optional() }),
+    z.object({ kind: z.literal("stuck"), status: z.enum(["PENDING", "RUNNING"]) }),
+    z.object({ kind: z.literal("unknown") }),
+  ]),
+  /** So many of the first reads find it `UNKNOWN`. */
+  unseenReads: z.int().default(0),
+  /** Billed when the task ends; `atMs` is set then, and `expiresAtMs` holds how long the link opens. */
+  images: z.array(BilledImage),
+});
+export type TaskTaken = z.infer<typeof TaskTaken>;
+
+/** A file that was put by a policy. Its bytes are beside the journal, by their checksum. */
+export const Upload = z.object({
+  key: z.string(),
+  keyHash: z.string(),
+  model: z.string(),
+  atMs: z.number(),
+  bytes: z.int(),
+  sha256: z.string(),
+});
+export type Upload = z.infer<typeof Upload>;
+
+/** A policy that was handed out: who may put files below this folder, and for which model. */
+export const UploadGrant = Upload.pick({ keyHash: true, model: true, atMs: true }).extend({ dir: z.string() });
+export type UploadGrant = z.infer<typeof UploadGrant>;
+
+/** One line of the state file: a fact. The emulator's whole state is what these lines add up to. */
+export const JournalEntry = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("call"), call: CallStart }),
+  z.object({ type: z.literal("call-end"), end: CallEnd }),
+  /** A start that counts against the quota of a key and model. */
+  z.object({ type: z.literal("start"), lane: z.string(), atMs: z.number() }),
+  z.object({ type: z.literal("billed"), images: z.array(BilledImage) }),
+  z.object({ type: z.literal("task"), task: TaskTaken }),
+  z.object({ type: z.literal("task-canceled"), id: z.string(), atMs: z.number() }),
+  z.object({ type: z.literal("download"), path: z.string(), atMs: z.number(), status: z.int().nullable() }),
+  z.object({ type: z.literal("upload-grant"), grant: UploadGrant }),
+  z.object({ type: z.literal("upload"), upload: Upload }),
+  z.object({ type: z.literal("settings"), patch: SettingsPatch }),
+  z.object({ type: z.literal("rules"), rules: z.array(LiveRule) }),
+]);
+export type JournalEntry = z.infer<typeof JournalEntry>;
 
 /** Facts in the order they happened, one JSON a line. */
 export interface Journal {

@@ -1,4 +1,4 @@
-import type { BilledImage, CallEnd, CallStart, JournalEntry } from "./journal-entry.ts";
+import type { BilledImage, CallEnd, CallStart, JournalEntry } from "./journal.ts";
 
 /** A call with its end; `end: null` while it is open. `interrupted`: the emulator was killed before it ended. */
 export interface LedgerCall extends CallStart {
@@ -27,6 +27,7 @@ export class Ledger {
   readonly #imagesByPath = new Map<string, MutableImage>();
   readonly #imagesByTask = new Map<string, MutableImage[]>();
   readonly #submitsByPrompt = new Map<string, number>();
+  readonly #readsByTask = new Map<string, number>();
 
   get calls(): readonly LedgerCall[] {
     return this.#calls;
@@ -54,6 +55,11 @@ export class Ledger {
     return this.#submitsByPrompt.get(prompt) ?? 0;
   }
 
+  /** How often this task was read so far. */
+  readsOf(taskId: string): number {
+    return this.#readsByTask.get(taskId) ?? 0;
+  }
+
   apply(entry: JournalEntry): void {
     switch (entry.type) {
       case "call": {
@@ -62,6 +68,10 @@ export class Ledger {
         this.#callsById.set(call.id, call);
         if (call.kind === "submit" && call.prompt !== null) {
           this.#submitsByPrompt.set(call.prompt, this.submitsOf(call.prompt) + 1);
+        }
+        if (call.kind === "task") {
+          const taskId = call.path.replace(/\/$/, "").split("/").at(-1) ?? "";
+          this.#readsByTask.set(taskId, this.readsOf(taskId) + 1);
         }
         return;
       }
@@ -115,7 +125,7 @@ export class Ledger {
 }
 
 export interface LedgerSummary {
-  /** By kind: submit, task, list, cancel. */
+  /** By kind: submit, task, list, cancel, policy. */
   readonly calls: Readonly<Record<string, number>>;
   readonly open: number;
   readonly interrupted: number;

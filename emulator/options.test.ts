@@ -4,7 +4,7 @@ import { parseCommandLine } from "./options.ts";
 describe("parseCommandLine", () => {
   it("reads every option", () => {
     const args = `--port 9000 --host localhost --latency 1.5s --spread 0 --gateway-timeout 2m --quota fixed --quota-scale 0.1
-      --quotas {"qwen-image":{"starts":5}} --count-refused --task-overflow refuse --any-size --api-key sk-a --api-key sk-b
+      --quotas {"qwen-image":{"starts":5}} --count-refused --task-overflow refuse --max-sizes 2048 --api-key sk-a --api-key sk-b
       --expiry 5s --images small-file --image-bytes 1500000 --seed 3 --state there`;
     expect(parseCommandLine([...args.split(/\s+/), "--fault", "429 x2 prompt=a b"])).toMatchObject({
       kind: "run",
@@ -22,7 +22,7 @@ describe("parseCommandLine", () => {
           quotas: { "qwen-image": { starts: 5 } },
           countRefused: true,
           taskOverflow: "refuse",
-          anySize: true,
+          maxSizes: "2048",
           apiKeys: ["sk-a", "sk-b"],
           linkExpiryMs: 5000,
           images: "small-file",

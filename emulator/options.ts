@@ -31,7 +31,8 @@ A DashScope of your own. Times take ms, s, m or h: 300, 1.5s, 2m.
   --quotas JSON        by model: {"qwen-image-max":{"starts":10,"periodMs":60000,"inProgress":null}}
   --count-refused      refused calls count as starts
   --task-overflow HOW  queue (default): tasks above the limit are PENDING; refuse: 429
-  --any-size           models of the five sizes take any from 512 to 2048 a side
+  --max-sizes SIZES    of max and plus: five (default), or any sides from 512 to 1664 or 2048
+  --headerless-401     a 401 has no Content-Type, as recorded in 2024
   --api-key KEY        accepted key, may be repeated (default: every sk-...)
   --region-keys JSON   keys that only another region knows: {"bj":["sk-..."]}
   --expiry TIME        how long result links open (default as recorded: 7 days, or 1 day)
@@ -44,128 +45,111 @@ A DashScope of your own. Times take ms, s, m or h: 300, 1.5s, 2m.
                        words: ${FAULT_WORDS.join(", ")}
 `;
 
-const OPTIONS = {
-  port: { type: "string", default: "0" },
-  host: { type: "string", default: "127.0.0.1" },
-  latency: { type: "string" },
-  spread: { type: "string" },
-  "gateway-timeout": { type: "string" },
-  quota: { type: "string" },
-  "quota-scale": { type: "string" },
-  quotas: { type: "string" },
-  "count-refused": { type: "boolean" },
-  "task-overflow": { type: "string" },
-  "any-size": { type: "boolean" },
-  "api-key": { type: "string", multiple: true },
-  "region-keys": { type: "string" },
-  expiry: { type: "string" },
-  images: { type: "string" },
-  "image-bytes": { type: "string" },
-  seed: { type: "string" },
-  settings: { type: "string" },
-  state: { type: "string" },
-  fault: { type: "string", multiple: true },
-  help: { type: "boolean", short: "h" },
-} as const;
+/** Reads the text of a flag; throws a sentence when it cannot. */
+type Read = (name: string, text: string) => unknown;
 
-function durationOf(name: string, text: string): number {
-  const ms = parseDurationMs(text);
-  if (ms === null) throw new Error(`--${name} must be a time like 300, 1.5s or 2m, got "${text}"`);
+const text: Read = (_name, given) => given;
+
+const duration: Read = (name, given) => {
+  const ms = parseDurationMs(given);
+  if (ms === null) throw new Error(`--${name} must be a time like 300, 1.5s or 2m, got "${given}"`);
   return ms;
-}
+};
 
-function numberOf(name: string, text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) throw new Error(`--${name} must be a number, got "${text}"`);
+function numberOf(name: string, given: string): number {
+  const value = Number(given);
+  if (given.trim() === "" || !Number.isFinite(value)) throw new Error(`--${name} must be a number, got "${given}"`);
   return value;
 }
 
-function jsonOf(name: string, text: string): unknown {
+const json: Read = (name, given) => {
   try {
-    return JSON.parse(text);
+    return JSON.parse(given);
   } catch {
-    throw new Error(`--${name} must be JSON, got "${text}"`);
+    throw new Error(`--${name} must be JSON, got "${given}"`);
   }
+};
+
+/** Flags that set a setting, and how their text is read. */
+const SETTING_FLAGS: readonly (readonly [flag: string, setting: keyof Settings, read: Read])[] = [
+  ["latency", "latencyMs", duration],
+  ["spread", "latencySpread", numberOf],
+  ["gateway-timeout", "gatewayTimeoutMs", duration],
+  ["quota", "quota", text],
+  ["quota-scale", "quotaScale", numberOf],
+  ["quotas", "quotas", json],
+  ["task-overflow", "taskOverflow", text],
+  ["max-sizes", "maxSizes", text],
+  ["region-keys", "regionKeys", json],
+  ["expiry", "linkExpiryMs", duration],
+  ["images", "images", text],
+  ["image-bytes", "imageBytes", numberOf],
+  ["seed", "seed", numberOf],
+];
+
+const OPTIONS: Readonly<
+  Record<string, { type: "string" | "boolean"; multiple?: boolean; short?: string; default?: string }>
+> = {
+  port: { type: "string", default: "0" },
+  host: { type: "string", default: "127.0.0.1" },
+  settings: { type: "string" },
+  state: { type: "string" },
+  "count-refused": { type: "boolean" },
+  "headerless-401": { type: "boolean" },
+  "api-key": { type: "string", multiple: true },
+  fault: { type: "string", multiple: true },
+  help: { type: "boolean", short: "h" },
+  ...Object.fromEntries(SETTING_FLAGS.map(([flag]) => [flag, { type: "string" as const }])),
+};
+
+function textsOf(value: unknown): string[] {
+  return (Array.isArray(value) ? value : [value]).filter((entry) => typeof entry === "string");
+}
+
+/** The settings that the flags give, over those of `--settings`. */
+function settingsOf(values: Readonly<Record<string, unknown>>): Partial<Settings> {
+  const given: Record<string, unknown> = {};
+  const [many] = textsOf(values.settings);
+  if (many !== undefined) {
+    const parsed = SettingsPatch.safeParse(json("settings", many));
+    if (!parsed.success) throw new Error(`--settings: ${z.prettifyError(parsed.error)}`);
+    Object.assign(given, parsed.data);
+  }
+  for (const [flag, setting, read] of SETTING_FLAGS) {
+    const [value] = textsOf(values[flag]);
+    if (value !== undefined) given[setting] = read(flag, value);
+  }
+  if (values["count-refused"] === true) given.countRefused = true;
+  if (values["headerless-401"] === true) given.headerless401 = true;
+  if (values["api-key"] !== undefined) given.apiKeys = textsOf(values["api-key"]);
+  const settings = SettingsPatch.safeParse(given);
+  if (!settings.success) throw new Error(z.prettifyError(settings.error));
+  const unknown = unknownQuotaModels(settings.data);
+  if (unknown.length > 0) throw new Error(`--quotas: no such model: ${unknown.join(", ")}`);
+  // Only keys that were given are there.
+  return settings.data as Partial<Settings>;
+}
+
+function ruleOf(given: string): FaultRule {
+  const rule = parseFaultOption(given);
+  if ("error" in rule) throw new Error(`--fault: ${rule.error}`);
+  return rule;
 }
 
 /** Reads the arguments after the program's name. */
 export function parseCommandLine(args: readonly string[]): ParsedCommandLine {
   try {
     const { values } = parseArgs({ args: [...args], options: OPTIONS, strict: true });
-    if (values.help) return { kind: "help", text: HELP };
-    const given: Record<string, unknown> = {};
-    if (values.settings !== undefined) {
-      const many = SettingsPatch.safeParse(jsonOf("settings", values.settings));
-      if (!many.success) return { kind: "wrong", message: `--settings: ${z.prettifyError(many.error)}` };
-      Object.assign(given, many.data);
-    }
-    const set = (name: string, value: unknown): void => {
-      if (value !== undefined) given[name] = value;
-    };
-    const when = <Value>(text: string | undefined, read: (text: string) => Value): Value | undefined =>
-      text === undefined ? undefined : read(text);
-    set(
-      "latencyMs",
-      when(values.latency, (text) => durationOf("latency", text)),
-    );
-    set(
-      "latencySpread",
-      when(values.spread, (text) => numberOf("spread", text)),
-    );
-    set(
-      "gatewayTimeoutMs",
-      when(values["gateway-timeout"], (text) => durationOf("gateway-timeout", text)),
-    );
-    set("quota", values.quota);
-    set(
-      "quotaScale",
-      when(values["quota-scale"], (text) => numberOf("quota-scale", text)),
-    );
-    set(
-      "quotas",
-      when(values.quotas, (text) => jsonOf("quotas", text)),
-    );
-    set("countRefused", values["count-refused"]);
-    set("taskOverflow", values["task-overflow"]);
-    set("anySize", values["any-size"]);
-    set("apiKeys", values["api-key"]);
-    set(
-      "regionKeys",
-      when(values["region-keys"], (text) => jsonOf("region-keys", text)),
-    );
-    set(
-      "linkExpiryMs",
-      when(values.expiry, (text) => durationOf("expiry", text)),
-    );
-    set("images", values.images);
-    set(
-      "imageBytes",
-      when(values["image-bytes"], (text) => numberOf("image-bytes", text)),
-    );
-    set(
-      "seed",
-      when(values.seed, (text) => numberOf("seed", text)),
-    );
-    const settings = SettingsPatch.safeParse(given);
-    if (!settings.success) return { kind: "wrong", message: z.prettifyError(settings.error) };
-    const unknown = unknownQuotaModels(settings.data);
-    if (unknown.length > 0) return { kind: "wrong", message: `--quotas: no such model: ${unknown.join(", ")}` };
-    const rules: FaultRule[] = [];
-    for (const text of values.fault ?? []) {
-      const rule = parseFaultOption(text);
-      if ("error" in rule) return { kind: "wrong", message: `--fault: ${rule.error}` };
-      rules.push(rule);
-    }
-    const port = numberOf("port", values.port);
+    if (values.help === true) return { kind: "help", text: HELP };
+    const [portText = ""] = textsOf(values.port);
+    const port = numberOf("port", portText);
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-      return { kind: "wrong", message: `--port must be from 0 to 65535, got ${values.port}` };
+      throw new Error(`--port must be from 0 to 65535, got ${portText}`);
     }
-    // Only keys that were given are there.
-    const found = settings.data as Partial<Settings>;
-    return {
-      kind: "run",
-      options: { settings: found, rules, stateFolder: values.state ?? null, host: values.host, port },
-    };
+    const [host = ""] = textsOf(values.host);
+    const [stateFolder = null] = textsOf(values.state);
+    const rules = textsOf(values.fault).map(ruleOf);
+    return { kind: "run", options: { settings: settingsOf(values), rules, stateFolder, host, port } };
   } catch (error) {
     return { kind: "wrong", message: error instanceof Error ? error.message : String(error) };
   }

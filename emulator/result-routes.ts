@@ -3,21 +3,8 @@ import { Hono } from "hono";
 import type { Emulator } from "./emulator.ts";
 import { fileOf } from "./generation.ts";
 import type { LedgerImage } from "./ledger.ts";
-import { judgeLink, ossError, RESULTS_PREFIX } from "./result-link.ts";
+import { judgeLink, ossError, ossRequestId, RESULTS_PREFIX } from "./oss.ts";
 import { cut, cutAmid, type EmulatorContext, type EmulatorEnv } from "./wire-response.ts";
-
-/** OSS's request ids are 24 hex digits in capitals. */
-function ossRequestId(): string {
-  return createHash("md5").update(crypto.randomUUID()).digest("hex").slice(0, 24).toUpperCase();
-}
-
-function xml(status: number, code: string, message: string, extra = ""): Response {
-  const requestId = ossRequestId();
-  return new Response(ossError(code, message, requestId, extra), {
-    status,
-    headers: { "content-type": "application/xml", server: "AliyunOSS", "x-oss-request-id": requestId },
-  });
-}
 
 function headersOf(image: LedgerImage, contentType: string): Record<string, string> {
   return {
@@ -81,11 +68,11 @@ async function spoilt(emulator: Emulator, c: EmulatorContext, image: LedgerImage
     case "cut":
       return cutAmid(c, headersOf(image, "image/png"), file, Math.floor(file.length / 2));
     case "forbidden":
-      return xml(403, "AccessDenied", "You have no right to access this object because of bucket acl.");
+      return ossError(403, "AccessDenied", "You have no right to access this object because of bucket acl.");
     case "not-found":
-      return xml(404, "NoSuchKey", "The specified key does not exist.", `  <Key>${image.path.slice(1)}</Key>\n`);
+      return ossError(404, "NoSuchKey", "The specified key does not exist.", `  <Key>${image.path.slice(1)}</Key>\n`);
     case "server-error":
-      return xml(503, "ServiceUnavailable", "The service is temporarily unavailable, please try again later.");
+      return ossError(503, "ServiceUnavailable", "The service is temporarily unavailable, please try again later.");
     case "hang":
       await clock.sleep(emulator.state.settings.gatewayTimeoutMs, stopping);
       return cut(c);
@@ -116,9 +103,9 @@ export function resultRoutes(emulator: Emulator): Hono<EmulatorEnv> {
     const image = state.ledger.image(path);
     switch (judgeLink(path, url.searchParams, clock.now())) {
       case "unsigned":
-        return xml(403, "AccessDenied", "You have no right to access this object because of bucket acl.");
+        return ossError(403, "AccessDenied", "You have no right to access this object because of bucket acl.");
       case "tampered":
-        return xml(
+        return ossError(
           403,
           "SignatureDoesNotMatch",
           "The request signature we calculated does not match the signature you provided.",
@@ -126,7 +113,7 @@ export function resultRoutes(emulator: Emulator): Hono<EmulatorEnv> {
       case "expired": {
         if (image !== null) state.noteDownload(path, 403);
         const expires = new Date(Number(url.searchParams.get("Expires")) * 1000).toISOString();
-        return xml(
+        return ossError(
           403,
           "AccessDenied",
           "Request has expired.",
@@ -136,7 +123,7 @@ export function resultRoutes(emulator: Emulator): Hono<EmulatorEnv> {
       case "open": {
         const file = image === null ? null : await fileOf(painter, image);
         if (image === null || file === null) {
-          return xml(404, "NoSuchKey", "The specified key does not exist.", `  <Key>${path.slice(1)}</Key>\n`);
+          return ossError(404, "NoSuchKey", "The specified key does not exist.", `  <Key>${path.slice(1)}</Key>\n`);
         }
         const { linkFault } = image;
         const goesWrong = linkFault !== null && (linkFault.times === null || image.downloads.length < linkFault.times);

@@ -1,18 +1,18 @@
 import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import { Hono } from "hono";
-import { type Clock, systemClock } from "./clock.ts";
 import { controlRoutes } from "./control-routes.ts";
 import { refusalOf } from "./core/error-table.ts";
 import type { FaultRule } from "./core/fault.ts";
 import { DEFAULT_SETTINGS, type Settings } from "./core/settings.ts";
 import { Painter } from "./drawing/painter.ts";
-import { arrive, type Emulator, Holds } from "./emulator.ts";
+import { arrive, type Clock, type Emulator, Holds, systemClock } from "./emulator.ts";
 import { EmulatorState } from "./emulator-state.ts";
 import { generationRoutes } from "./generation-routes.ts";
 import { fileJournal, memoryJournal } from "./journal.ts";
 import { resultRoutes } from "./result-routes.ts";
 import { taskRoutes } from "./task-routes.ts";
+import { UploadFiles, uploadRoutes } from "./upload-routes.ts";
 import { type EmulatorEnv, refusalResponse } from "./wire-response.ts";
 
 export interface EmulatorOptions {
@@ -43,21 +43,24 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Runn
   const emulator: Emulator = {
     state: new EmulatorState(journal, { ...DEFAULT_SETTINGS, ...options.settings }, options.rules ?? [], clock.now),
     painter: new Painter(stateFolder === undefined ? null : join(stateFolder, "images")),
+    uploads: new UploadFiles(stateFolder === undefined ? null : join(stateFolder, "uploads")),
     clock,
     holds: new Holds(),
     origin: () => origin,
     stopping: stop.signal,
   };
 
-  const app = new Hono<EmulatorEnv>();
+  // The SDK's asyncio classes put a slash at the end of task addresses.
+  const app = new Hono<EmulatorEnv>({ strict: false });
   app.route("/", generationRoutes(emulator));
   app.route("/", taskRoutes(emulator));
+  app.route("/", uploadRoutes(emulator));
   app.route("/", resultRoutes(emulator));
   app.route("/", controlRoutes(emulator));
-  app.notFound(() => refusalResponse(clock, arrive(emulator), refusalOf("NotFound")));
+  app.notFound(() => refusalResponse(emulator, arrive(emulator), refusalOf("NotFound")));
   app.onError((error) => {
     console.error("emulator:", error);
-    return refusalResponse(clock, arrive(emulator), refusalOf("InternalError"));
+    return refusalResponse(emulator, arrive(emulator), refusalOf("InternalError"));
   });
 
   const server = createAdaptorServer({ fetch: app.fetch });

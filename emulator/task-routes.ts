@@ -3,23 +3,33 @@ import { API_PREFIX, type WireTaskList, wireHeaders, wirePaths } from "../worker
 import { taskAnswer, unknownTaskAnswer } from "./core/answer-body.ts";
 import { refusalOf } from "./core/error-table.ts";
 import { parseWireStamp } from "./core/ids.ts";
+import { findModel } from "./core/model-table.ts";
 import { bearerKey, keyRefusal } from "./core/request-check.ts";
 import { arrive, type Emulator, hashKey } from "./emulator.ts";
 import { earlyAnswer, lateAnswer, type Outcome } from "./fault-answer.ts";
 import { shown } from "./generation.ts";
-import type { CallKind } from "./journal-entry.ts";
+import type { CallKind } from "./journal.ts";
 import {
   type Arrival,
   type EmulatorContext,
   type EmulatorEnv,
   isGone,
   refusalResponse,
-  wireResponse,
+  taskResponse,
 } from "./wire-response.ts";
 
 /** Each of the three task calls: 20 a second for an account (the vendor's page). */
 const LOOKS_PER_SECOND = 20;
 const DAY_MS = 86_400_000;
+
+/** Rows of the list name the account that called. */
+const ACCOUNT_ID = "1000000000000000";
+
+/** `text2image:image-synthesis`: how the list names the service of a task. */
+function serviceOf(model: string): string {
+  const path = findModel(model)?.asyncPath ?? "imageGeneration";
+  return wirePaths[path].split("/").slice(-2).join(":");
+}
 
 type Work = (
   arrival: Arrival,
@@ -58,13 +68,13 @@ async function handle(
       keyRefusal(key, state.settings, region) ??
       (state.takeLook(`${keyHash} ${kind}`, LOOKS_PER_SECOND) ? null : refusalOf("Throttling.RateQuota"));
     if (refusal !== null) {
-      return { response: refusalResponse(clock, arrival, refusal), status: refusal.status, code: refusal.code };
+      return { response: refusalResponse(emulator, arrival, refusal), status: refusal.status, code: refusal.code };
     }
     const { status, code, body } = await work(arrival, keyHash ?? "");
     const spoilt = await lateAnswer(c, clock, arrival, fault, body);
     return (
       spoilt ?? {
-        response: wireResponse(clock, arrival, body, status),
+        response: taskResponse(emulator, arrival, body, status),
         status,
         ...(code === undefined ? {} : { code }),
       }
@@ -85,6 +95,8 @@ async function handle(
 
 async function readTask(emulator: Emulator, taskId: string, arrival: Arrival, keyHash: string): Promise<object> {
   const task = emulator.state.task(taskId);
+  const reads = emulator.state.ledger.readsOf(taskId);
+  if (task !== null && reads <= task.facts.unseenReads) return unknownTaskAnswer(taskId, arrival.requestId);
   // Tasks belong to the account that submitted them.
   if (task === null || task.facts.keyHash !== keyHash) return unknownTaskAnswer(taskId, arrival.requestId);
   const images = await shown(emulator, emulator.state.ledger.imagesOfTask(taskId));
@@ -117,7 +129,9 @@ function listTasks(emulator: Emulator, c: EmulatorContext, arrival: Arrival, key
   return {
     total: found.length,
     data: found.slice((page - 1) * pageSize, page * pageSize).map((task) => ({
-      api_key_id: keyHash.slice(0, 5),
+      api_key_id: String(Number.parseInt(keyHash.slice(0, 4), 16)),
+      caller_parent_id: ACCOUNT_ID,
+      caller_uid: ACCOUNT_ID,
       gmt_create: task.facts.submittedAtMs,
       ...(task.startedAtMs === null ? {} : { start_time: task.startedAtMs }),
       ...(task.endedAtMs === null ? {} : { end_time: task.endedAtMs }),
@@ -126,6 +140,7 @@ function listTasks(emulator: Emulator, c: EmulatorContext, arrival: Arrival, key
       request_id: task.facts.requestId,
       status: task.status,
       task_id: task.facts.id,
+      user_api_unique_key: `apikey:v1:aigc:${serviceOf(task.facts.model)}:${task.facts.model}`,
     })),
     total_page: Math.ceil(found.length / pageSize),
     page_no: page,
@@ -143,7 +158,6 @@ export function taskRoutes(emulator: Emulator): Hono<EmulatorEnv> {
       body: listTasks(emulator, c, arrival, keyHash),
     }));
   routes.get(`${API_PREFIX}${wirePaths.tasks}`, list);
-  routes.get(`${API_PREFIX}${wirePaths.tasks}/`, list);
   routes.get(`${API_PREFIX}${wirePaths.tasks}/:id`, (c) => {
     const id = c.req.param("id");
     return handle(emulator, c, "task", id, async (arrival, keyHash) => ({

@@ -3,8 +3,8 @@ import type { HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context } from "hono";
 import { wireHeaders } from "../worker/dashscope/wire.ts";
-import type { Clock } from "./clock.ts";
 import type { WireRefusal } from "./core/error-table.ts";
+import type { Clock, Emulator } from "./emulator.ts";
 
 export type EmulatorEnv = { Bindings: HttpBindings };
 export type EmulatorContext = Context<EmulatorEnv>;
@@ -66,12 +66,29 @@ export function wireResponse(clock: Clock, arrival: Arrival, body: object, statu
   return textResponse(clock, arrival, status, JSON.stringify(body), "application/json");
 }
 
-/** A failed call. A recorded 401 had no Content-Type: clients must parse the body all the same. */
-export function refusalResponse(clock: Clock, arrival: Arrival, refusal: WireRefusal, retryAfter?: string): Response {
+/** A failed call. By `headerless401` a 401 has no Content-Type, as once recorded: clients must parse the body all the same. */
+export function refusalResponse(
+  { clock, state }: Emulator,
+  arrival: Arrival,
+  refusal: WireRefusal,
+  retryAfter?: string,
+): Response {
   const body = JSON.stringify({ code: refusal.code, message: refusal.message, request_id: arrival.requestId });
-  const contentType = refusal.status === 401 ? null : "application/json";
+  const contentType = refusal.status === 401 && state.settings.headerless401 ? null : "application/json";
   const extra: Record<string, string> = retryAfter === undefined ? {} : { [wireHeaders.retryAfter]: retryAfter };
   return textResponse(clock, arrival, refusal.status, body, contentType, extra);
+}
+
+/** A good answer of `/tasks`: by `taskHeaders` with fewer headers than other calls, as recorded. */
+export function taskResponse(emulator: Emulator, arrival: Arrival, body: object, status: number): Response {
+  const { clock, state } = emulator;
+  const response = wireResponse(clock, arrival, body, status);
+  if (state.settings.taskHeaders === "gateway") return response;
+  for (const name of Array.from(response.headers.keys())) {
+    if (name === wireHeaders.requestId || name.startsWith("x-dashscope-")) response.headers.delete(name);
+  }
+  response.headers.set("content-type", "application/json;charset=UTF-8");
+  return response;
 }
 
 /** A proxy's page, in HTML. */

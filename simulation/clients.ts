@@ -1,6 +1,6 @@
 import { createDarkroomClient, type DarkroomClient } from "../client/darkroom-client.ts";
 import { DarkroomProblem, DarkroomUnexpectedAnswer, DarkroomUnreachable } from "../client/errors.ts";
-import { plainFile } from "../emulator/drawing/plain-file.ts";
+import { plainFile } from "../emulator/drawing/png.ts";
 import type { Job } from "../schemas/job.ts";
 import { paths } from "../schemas/paths.ts";
 import { Actor } from "./engine/actor.ts";

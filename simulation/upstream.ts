@@ -10,8 +10,9 @@ import {
   parseJson,
   type WorkOrder,
 } from "../emulator/core/request-check.ts";
+import { DEFAULT_SETTINGS } from "../emulator/core/settings.ts";
 import { TaskBoard, type TaskFate } from "../emulator/core/task-board.ts";
-import { plainFile } from "../emulator/drawing/plain-file.ts";
+import { plainFile } from "../emulator/drawing/png.ts";
 import { API_PREFIX, wireHeaders, wirePaths } from "../worker/dashscope/wire.ts";
 import { currentActor } from "./engine/actor.ts";
 import type { FaultName, Strike } from "./engine/faults.ts";
@@ -255,7 +256,7 @@ export class Upstream {
       asyncHeader: headers.get(wireHeaders.async),
       json,
     };
-    const front = checkFront(submission, { apiKeys: [KEY], regionKeys: {} });
+    const front = checkFront(submission, { ...DEFAULT_SETTINGS, apiKeys: [KEY] });
     if (!front.ok) {
       answer(refusal(front.refusal.code, requestId), 0);
       return;
@@ -274,7 +275,7 @@ export class Upstream {
       answer(refusal("Throttling.RateQuota", requestId), 20);
       return;
     }
-    const checked = checkParameters(model, endpoint, json, false);
+    const checked = checkParameters(model, endpoint, json, "five");
     if (!checked.ok) {
       answer(refusal(checked.refusal.code, requestId, checked.refusal.message), 20);
       return;

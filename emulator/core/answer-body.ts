@@ -89,6 +89,28 @@ export function syncAnswer(
   };
 }
 
+/** A success of `text2image` without the asynchronous header. No real one was seen: the SDK reads the same fields as of a task. */
+export function promptedAnswer(
+  order: WorkOrder,
+  images: readonly MadeImage[],
+  id: string,
+  requestId: string,
+): WireAnswer {
+  return {
+    request_id: requestId,
+    output: { task_id: id, task_status: "SUCCEEDED", results: resultsOf(order, images) },
+    usage: usageOf("legacy", order, images),
+  };
+}
+
+function resultsOf({ prompt, promptExtend }: WorkOrder, images: readonly MadeImage[]) {
+  return images.map(({ url }) => ({
+    orig_prompt: prompt,
+    ...(promptExtend ? { actual_prompt: rewritten(prompt) } : {}),
+    url,
+  }));
+}
+
 /** A taken task. */
 export function acceptedAnswer(taskId: string, requestId: string): WireAnswer {
   return { output: { task_status: "PENDING", task_id: taskId }, request_id: requestId };
@@ -127,7 +149,8 @@ export function taskAnswer(task: TaskView<TaskDetails>, images: readonly MadeIma
       return { request_id: requestId, output: head };
     case "FAILED": {
       const { fate } = facts;
-      const { code, message } = refusalOf(fate.kind === "fail" ? fate.code : "InternalError.Timeout");
+      const { code, message } =
+        fate.kind === "fail" ? refusalOf(fate.code, fate.message) : refusalOf("InternalError.Timeout");
       return { request_id: requestId, output: { ...head, code, message } };
     }
     case "SUCCEEDED": {
@@ -139,12 +162,7 @@ export function taskAnswer(task: TaskView<TaskDetails>, images: readonly MadeIma
           usage,
         };
       }
-      const { prompt, promptExtend } = facts.order;
-      const made = images.map(({ url }) => ({
-        orig_prompt: prompt,
-        ...(promptExtend ? { actual_prompt: rewritten(prompt) } : {}),
-        url,
-      }));
+      const made = resultsOf(facts.order, images);
       const refused = { code: "DataInspectionFailed", message: OUTPUT_MODERATED };
       const failed = Array.from({ length: total - images.length }, () => refused);
       return { request_id: requestId, output: { ...head, results: [...made, ...failed], ...metrics }, usage };

@@ -41,6 +41,7 @@ const TABLE: Readonly<Record<string, readonly [status: number, message: string]>
   "Model.AccessDenied": [403, NOT_ENTITLED],
   "Workspace.AccessDenied": [403, "Workspace access denied."],
   "App.AccessDenied": [403, "App access denied."],
+  "AllocationQuota.Exceeded": [403, "Free allocated quota exceeded."],
   "AllocationQuota.FreeTierOnly": [403, "The free tier of the model has been exhausted."],
   ModelNotFound: [404, "Model can not be found."],
   WorkSpaceNotFound: [404, "WorkSpace can not be found."],
@@ -54,6 +55,9 @@ const TABLE: Readonly<Record<string, readonly [status: number, message: string]>
   PostpaidBillOverdue: [429, BILL_OVERDUE],
   InternalError: [500, INTERNAL],
   "InternalError.Algo": [500, INTERNAL],
+  // The model's own complaint, seen with 400 in public issues.
+  "InternalError.Algo.InvalidParameter": [400, "The image length and width do not meet the model restrictions."],
+  "InternalError.Algo.DataInspectionFailed": [400, "Input data may contain inappropriate content."],
   "InternalError.FileUpload": [500, INTERNAL],
   "InternalError.Upload": [500, INTERNAL],
   "InternalError.Timeout": [500, "An internal timeout error has occured during execution, please try again later."],
@@ -73,6 +77,9 @@ export const ERROR_CODES: readonly string[] = Object.keys(TABLE);
 
 /** What the vendor says of a moderated result, as against a moderated prompt. */
 export const OUTPUT_MODERATED = "Output data may contain inappropriate content.";
+
+/** What the live API says of a model that it does not have (2026-08). */
+export const NO_SUCH_MODEL = "Model not exist.";
 
 /** The answer for a code; `status` and `message` override the table. A code that is not in it is taken as a 500. */
 export function refusalOf(code: string, message?: string, status?: number): WireRefusal {

@@ -6,7 +6,7 @@ describe("faultOf", () => {
     expect(faultOf(word)).not.toBeNull();
   });
 
-  it.each(["", "nonsense", "constructor", "slow", "slow:long", "result-", "error:", "expires:x"])(
+  it.each(["", "nonsense", "constructor", "slow", "slow:long", "result-", "error:", "expires:x", "task-unseen:many"])(
     "does not know %j",
     (word) => {
       expect(faultOf(word)).toBeNull();

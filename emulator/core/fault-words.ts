@@ -30,6 +30,7 @@ const PLAIN: Readonly<Record<string, FaultInput>> = {
   redirect: { type: "redirect" },
   huge: { type: "huge" },
   "task-unknown": { type: "task-unknown" },
+  "task-unseen": { type: "task-unseen" },
   "task-failed": { type: "task-failed" },
   "task-stuck": { type: "task-stuck", status: "RUNNING" },
   "task-pending": { type: "task-stuck", status: "PENDING" },
@@ -67,6 +68,8 @@ export function faultOf(word: string): Fault | null {
   switch (name) {
     case "slow":
       return ms === null ? null : (Fault.safeParse({ type: "slow", extraMs: ms }).data ?? null);
+    case "task-unseen":
+      return /^[1-9]\d?$/.test(value) ? Fault.parse({ type: "task-unseen", reads: Number(value) }) : null;
     case "expires":
       return ms === null ? null : Fault.parse({ type: "link-expires", inMs: ms });
     case "error":

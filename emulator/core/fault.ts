@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Random } from "./random.ts";
 
 /** Longest anything waits: upstream's gateway gives up by then. */
 const Ms = z.number().min(0).max(600_000);
@@ -76,6 +77,8 @@ export const Fault = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("link-expires"), inMs: z.number().min(0) }),
   /** The task is taken, and `UNKNOWN` ever after. */
   z.strictObject({ type: z.literal("task-unknown") }),
+  /** The task is taken, and `UNKNOWN` to its first reads; then it is as it is. */
+  z.strictObject({ type: z.literal("task-unseen"), reads: z.int().min(1).default(2) }),
   z.strictObject({ type: z.literal("task-failed"), code: z.string().min(1).default("InternalError.Algo") }),
   /** The task never leaves this status. */
   z.strictObject({ type: z.literal("task-stuck"), status: z.enum(["PENDING", "RUNNING"]) }),
@@ -108,3 +111,60 @@ export type FaultRuleInput = z.input<typeof FaultRule>;
 /** A rule as kept: `seen` fitting calls so far, `used` of them spoilt. */
 export const LiveRule = FaultRule.extend({ id: z.string(), seen: z.int(), used: z.int() });
 export type LiveRule = z.infer<typeof LiveRule>;
+
+/** What a rule can look at. */
+export interface Subject {
+  readonly method: string;
+  readonly path: string;
+  readonly model: string | null;
+  readonly prompt: string | null;
+}
+
+function fits(match: FaultMatch, subject: Subject): boolean {
+  return (
+    (match.model === undefined || match.model === subject.model) &&
+    (match.method === undefined || match.method === subject.method) &&
+    (match.path === undefined || subject.path.includes(match.path)) &&
+    (match.prompt === undefined || (subject.prompt ?? "").includes(match.prompt))
+  );
+}
+
+/** A fault that can befall this kind of call; others let it pass untouched, and uncounted. */
+function suits(fault: Fault, path: string): boolean {
+  const submits = path.includes("/services/");
+  switch (fault.type) {
+    case "task-unknown":
+    case "task-unseen":
+    case "task-failed":
+    case "task-stuck":
+    case "task-partial":
+      return submits && !path.includes("/multimodal-generation/");
+    case "result":
+    case "link-expires":
+      return submits;
+    default:
+      return true;
+  }
+}
+
+/**
+ * The fault for one call, and the queue after it. The first rule that fits, is not spent and wins its throw is used; each
+ * fitting rule before it has seen the call. Rules without `path` are about submissions, not about looks at tasks.
+ */
+export function drawFault(
+  rules: readonly LiveRule[],
+  subject: Subject,
+  random: Random,
+): { readonly fault: Fault | null; readonly rules: readonly LiveRule[] } {
+  let drawn: Fault | null = null;
+  const after = rules.map((rule) => {
+    const aboutThis = rule.match.path !== undefined || subject.path.includes("/services/");
+    if (drawn !== null || !aboutThis || !fits(rule.match, subject) || !suits(rule.fault, subject.path)) return rule;
+    if (rule.times !== null && rule.used >= rule.times) return rule;
+    const seen = rule.seen + 1;
+    if (seen <= rule.skip || random() >= rule.probability) return { ...rule, seen };
+    drawn = rule.fault;
+    return { ...rule, seen, used: rule.used + 1 };
+  });
+  return { fault: drawn, rules: after };
+}

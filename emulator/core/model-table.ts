@@ -1,9 +1,21 @@
-/** What each model takes and how it answers. Sources: the vendor's model, size and rate-limit pages, early and mid-2026. */
+/**
+ * What each model takes and how it answers. Sources: the vendor's model, size and rate-limit pages of 2026, and the words of live
+ * refusals.
+ */
 
 /** How a request's `size` is judged. Pixels. */
 export type SizeRule =
   | { readonly kind: "fixed"; readonly sizes: readonly string[] }
-  | { readonly kind: "area"; readonly minSide: number; readonly maxSide: number; readonly maxRatio: number }
+  | {
+      readonly kind: "area";
+      readonly minSide: number;
+      readonly maxSide: number;
+      /** With input images, where it differs. */
+      readonly maxSideWithImages?: number;
+      readonly maxRatio: number;
+      /** Words for a size, with their side: `2K`. */
+      readonly named?: Readonly<Record<string, number>>;
+    }
   | { readonly kind: "side"; readonly min: number; readonly max: number }
   /** Takes no size. */
   | { readonly kind: "none" };
@@ -25,6 +37,10 @@ export interface Model {
   readonly family: AnswerFamily;
   readonly sync: boolean;
   readonly asyncPath: AsyncPath | null;
+  /** `text2image` works without the asynchronous header too (the SDK's words for wan2.2). */
+  readonly syncText2image?: true;
+  /** The body is one edit: `function`, `base_image_url` and perhaps `mask_image_url`. */
+  readonly editBody?: true;
   readonly images: { readonly min: number; readonly max: number };
   /** `fixed`: 1 or refused; `ignored`: never looked at, one image. */
   readonly n: { readonly max: number; readonly default: number } | "fixed" | "ignored";
@@ -37,12 +53,8 @@ export interface Model {
 export const FIVE_SIZES: readonly string[] = ["1664*928", "1472*1104", "1328*1328", "1104*1472", "928*1664"];
 
 const five: SizeRule = { kind: "fixed", sizes: FIVE_SIZES };
-const area = (minSide: number, maxSide: number, maxRatio: number): SizeRule => ({
-  kind: "area",
-  minSide,
-  maxSide,
-  maxRatio,
-});
+const area = (minSide: number, maxSide: number, maxRatio: number) =>
+  ({ kind: "area", minSide, maxSide, maxRatio }) as const;
 const side: SizeRule = { kind: "side", min: 512, max: 2048 };
 const noImages = { min: 0, max: 0 };
 const perMinute = (starts: number): ModelQuota => ({ starts, periodMs: 60_000, inProgress: null });
@@ -76,8 +88,8 @@ const qwen3 = {
   asyncPath: "imageGeneration",
   images: { min: 0, max: 3 },
   n: { max: 6, default: 1 },
-  // The page says 2048; probes found that the API accepts 2560.
-  size: area(512, 2560, 8),
+  // The page says 2048; live refusals name 2560 for requests without images.
+  size: { ...area(512, 2560, 8), maxSideWithImages: 2048 },
   defaultSize: "2048*2048",
 } as const;
 const wan26 = { family: "wan2.6", sync: true, asyncPath: "imageGeneration", n: { max: 4, default: 4 } } as const;
@@ -87,7 +99,7 @@ const wanText = {
   asyncPath: "text2image",
   images: noImages,
   n: { max: 4, default: 4 },
-  size: area(512, 1440, 4),
+  size: { kind: "side", min: 512, max: 1440 },
   defaultSize: "1024*1024",
 } as const;
 const wanImage = {
@@ -115,7 +127,7 @@ const MODELS: readonly ModelRow[] = [
   { name: "qwen-image-edit", ...edit, n: "ignored", size: { kind: "none" }, quota: perSecond(2) },
   { name: "qwen-image-2.0", ...qwen2, quota: perSecond(2) },
   { name: "qwen-image-2.0-pro", ...qwen2, quota: perSecond(2) },
-  { name: "qwen-image-2.1-pro", ...qwen2, quota: perSecond(2) },
+  { name: "qwen-image-2.1-pro", ...qwen3, asyncPath: null, images: { min: 0, max: 10 }, quota: perSecond(2) },
   { name: "qwen-image-3.0", ...qwen3, quota: perMinute(1) },
   { name: "qwen-image-3.0-pro", ...qwen3, quota: perMinute(1) },
   {
@@ -133,23 +145,31 @@ const MODELS: readonly ModelRow[] = [
     name: "wan2.6-t2i",
     ...wan26,
     images: noImages,
-    size: area(1280, 1440, 4),
+    size: area(768, 1440, 4),
     defaultSize: "1280*1280",
     quota: perSecond(5, 5),
   },
   {
-    name: /^wan2\.[67]-image(-pro)?$/,
+    name: "wan2.6-image",
     ...wan26,
     images: { min: 0, max: 4 },
     size: area(768, 2048, 4),
     defaultSize: "1280*1280",
     quota: perSecond(5, 5),
   },
-  { name: "wan2.5-t2i-preview", ...wanText, quota: perSecond(5, 5) },
-  { name: /^wan2\.2-t2i-(flash|plus)$/, ...wanText, quota: perSecond(2, 2) },
+  {
+    name: /^wan2\.7-image(-pro)?$/,
+    ...wan26,
+    images: { min: 0, max: 9 },
+    size: { ...area(768, 4096, 8), maxSideWithImages: 2048, named: { "1K": 1024, "2K": 2048, "4K": 4096 } },
+    defaultSize: "2048*2048",
+    quota: perSecond(5, 5),
+  },
+  { name: "wan2.5-t2i-preview", ...wanText, size: area(768, 1440, 4), quota: perSecond(5, 5) },
+  { name: /^wan2\.2-t2i-(flash|plus)$/, ...wanText, syncText2image: true, quota: perSecond(2, 2) },
   { name: /^wanx2\.[01]-t2i-(turbo|plus)$/, ...wanText, quota: perSecond(2, 2) },
   { name: "wan2.5-i2i-preview", ...wanImage, quota: perSecond(5, 5) },
-  { name: "wanx2.1-imageedit", ...wanImage, quota: perSecond(2, 2) },
+  { name: "wanx2.1-imageedit", ...wanImage, editBody: true, images: { min: 1, max: 2 }, quota: perSecond(2, 2) },
 ];
 
 function find(name: string): ModelRow | undefined {

@@ -1,7 +1,7 @@
 /** The checks before any work, in upstream's order: JSON, key, model, async support, [quota], parameters. Pure. */
 import { MessagesRequest, PromptRequest } from "../../worker/dashscope/wire.ts";
-import { refusalOf, type WireRefusal } from "./error-table.ts";
-import { sizeFault } from "./image-size.ts";
+import { NO_SUCH_MODEL, refusalOf, type WireRefusal } from "./error-table.ts";
+import { type MaxSizes, sizeFault } from "./image-size.ts";
 import { type AsyncPath, findModel, type Model } from "./model-table.ts";
 import type { Settings } from "./settings.ts";
 
@@ -88,8 +88,16 @@ export function peek(json: unknown): { readonly model: string | null; readonly p
   return { model: typeof model === "string" ? model : null, prompt: null };
 }
 
+/** Whether a submission asks for a task. */
+export function wantsTask({ asyncHeader }: Submission): boolean {
+  return asyncHeader?.toLowerCase() === "enable";
+}
+
 /** JSON, key, model, support of this path: everything before the quota. */
-export function checkFront(submission: Submission, settings: KeySettings): Checked<Model> {
+export function checkFront(
+  submission: Submission,
+  settings: KeySettings & Pick<Settings, "unknownModel" | "syncText2image">,
+): Checked<Model> {
   const { json, endpoint } = submission;
   if (json === undefined) return refuse("BadRequest.IllegalInput");
   const keyFault = keyRefusal(bearerKey(submission.authorization), settings);
@@ -97,13 +105,14 @@ export function checkFront(submission: Submission, settings: KeySettings): Check
   const name = peek(json).model;
   if (name === null || name === "") return refuse("BadRequest.EmptyModel");
   const model = findModel(name);
-  if (model === null) return refuse("ModelNotFound");
-  const wantsTask = submission.asyncHeader?.toLowerCase() === "enable";
+  if (model === null) return { ok: false, refusal: refusalOf(settings.unknownModel, NO_SUCH_MODEL, 404) };
+  const asTask = wantsTask(submission);
   if (endpoint === "multimodalGeneration") {
-    if (wantsTask) return refuse("AccessDenied", ASYNC_UNSUPPORTED);
+    if (asTask) return refuse("AccessDenied", ASYNC_UNSUPPORTED);
     return model.sync ? { ok: true, value: model } : refuse("AccessDenied", SYNC_UNSUPPORTED);
   }
-  if (!wantsTask) return refuse("AccessDenied", SYNC_UNSUPPORTED);
+  const worksAtOnce = settings.syncText2image && model.syncText2image === true && endpoint === "text2image";
+  if (!asTask && !worksAtOnce) return refuse("AccessDenied", SYNC_UNSUPPORTED);
   if (model.asyncPath === null) return refuse("AccessDenied", ASYNC_UNSUPPORTED);
   return model.asyncPath === endpoint ? { ok: true, value: model } : refuse("InvalidParameter", WRONG_PATH);
 }
@@ -140,15 +149,29 @@ function readMessages(json: unknown): Checked<Parts> {
   };
 }
 
-function readPrompted(json: unknown): Checked<Parts> {
+/** What `wanx2.1-imageedit` can be asked to do, by the SDK's list. */
+const EDIT_FUNCTIONS: readonly string[] = [
+  ...["stylization_all", "stylization_local", "description_edit", "description_edit_with_mask", "remove_watermark"],
+  ...["expand", "super_resolution", "colorization", "doodle", "control_cartoon_feature"],
+];
+
+function readPrompted(model: Model, json: unknown): Checked<Parts> {
   const parsed = PromptRequest.safeParse(json);
   if (!parsed.success) return refuse("BadRequest.EmptyInput");
   const { input, parameters } = parsed.data;
+  let images = input.images ?? [];
+  if (model.editBody === true) {
+    const asked = input.function;
+    if (typeof asked !== "string" || !EDIT_FUNCTIONS.includes(asked)) {
+      return refuse("InvalidParameter", `function must be one of ${EDIT_FUNCTIONS.join(", ")}, but got ${asked}`);
+    }
+    images = [input.base_image_url, input.mask_image_url].filter((image) => typeof image === "string");
+  }
   return {
     ok: true,
     value: {
       prompts: [input.prompt],
-      images: input.images ?? [],
+      images,
       negativePrompt: input.negative_prompt ?? null,
       parameters: parameters ?? {},
     },
@@ -177,10 +200,15 @@ function readN(model: Model, given: unknown): Checked<number> {
     : refuse("InvalidParameter", `num_images_per_prompt must be between 1 and ${max}`);
 }
 
+/** What `checkParameters` says: a refusal for a bad size, number or seed alone comes with the order as it would be without. */
+export type CheckedOrder =
+  | { readonly ok: true; readonly value: WorkOrder }
+  | { readonly ok: false; readonly refusal: WireRefusal; readonly order?: WorkOrder };
+
 /** The parameters, after the quota. A prompt that is too long is cut by upstream in silence, and no error here either. */
-export function checkParameters(model: Model, endpoint: Endpoint, json: unknown, anySize: boolean): Checked<WorkOrder> {
+export function checkParameters(model: Model, endpoint: Endpoint, json: unknown, maxSizes: MaxSizes): CheckedOrder {
   const legacy = endpoint === "text2image" || endpoint === "image2image";
-  const parts = legacy ? readPrompted(json) : readMessages(json);
+  const parts = legacy ? readPrompted(model, json) : readMessages(json);
   if (!parts.ok) return parts;
   const { prompts, images, negativePrompt, parameters } = parts.value;
   const [prompt] = prompts;
@@ -189,28 +217,43 @@ export function checkParameters(model: Model, endpoint: Endpoint, json: unknown,
   }
   const wrongImages = imagesFault(model, images.length);
   if (wrongImages !== null) return refuse("InvalidParameter", wrongImages);
-  const n = readN(model, parameters.n);
-  if (!n.ok) return n;
-  const { size, seed } = parameters;
-  if (seed !== undefined && !(typeof seed === "number" && Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED)) {
-    return refuse("InvalidParameter", `seed must be an integer between 0 and ${MAX_SEED}`);
-  }
-  if (size !== undefined) {
-    const wrongSize = typeof size === "string" ? sizeFault(model, size, anySize) : "size must be a string";
-    if (wrongSize !== null) return refuse("InvalidParameter", wrongSize);
-  }
+  const { size, seed, n } = parameters;
+  const count = readN(model, n);
   const extendsByDefault = model.family !== "z-image";
-  return {
-    ok: true,
-    value: {
-      prompt,
-      negativePrompt: negativePrompt === "" ? null : negativePrompt,
-      images,
-      size: typeof size === "string" ? size : null,
-      n: n.value,
-      seed: typeof seed === "number" ? seed : null,
-      promptExtend: typeof parameters.prompt_extend === "boolean" ? parameters.prompt_extend : extendsByDefault,
-      watermark: parameters.watermark === true,
-    },
+  const order: WorkOrder = {
+    prompt,
+    negativePrompt: negativePrompt === "" ? null : negativePrompt,
+    images,
+    size: typeof size === "string" ? size : null,
+    n: count.ok ? count.value : 1,
+    seed: isSeed(seed) ? seed : null,
+    promptExtend: typeof parameters.prompt_extend === "boolean" ? parameters.prompt_extend : extendsByDefault,
+    watermark: parameters.watermark === true,
   };
+  const wrongOption = optionFault(model, order, parameters);
+  if (wrongOption !== null) return refuse("InvalidParameter", wrongOption);
+  const wrong = count.ok ? valueFault(model, images.length > 0, size, seed, maxSizes) : count.refusal.message;
+  return wrong === null
+    ? { ok: true, value: order }
+    : { ok: false, refusal: refusalOf("InvalidParameter", wrong), order: { ...order, size: null } };
+}
+
+function isSeed(seed: unknown): seed is number {
+  return typeof seed === "number" && Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED;
+}
+
+function valueFault(model: Model, hasImages: boolean, size: unknown, seed: unknown, maxSizes: MaxSizes): string | null {
+  if (seed !== undefined && !isSeed(seed)) return `seed must be an integer between 0 and ${MAX_SEED}`;
+  if (size === undefined) return null;
+  return typeof size === "string" ? sizeFault(model, size, hasImages, maxSizes) : "size must be a string";
+}
+
+/** Options of 3.0 and 2.1 that contradict each other. */
+function optionFault(model: Model, order: WorkOrder, parameters: Parts["parameters"]): string | null {
+  if (model.family !== "qwen3") return null;
+  const { prompt_extend_mode: mode, enable_thinking: thinking } = parameters;
+  if (mode !== undefined && mode !== "direct" && mode !== "agent") return "prompt_extend_mode must be direct or agent";
+  if (mode === "agent" && order.images.length > 0) return "prompt_extend_mode agent does not support input images";
+  if (!order.promptExtend && thinking === true) return "enable_thinking requires prompt_extend";
+  return null;
 }

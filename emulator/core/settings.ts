@@ -27,8 +27,18 @@ export const Settings = z.strictObject({
   countRefused: z.boolean(),
   /** A task above the limit on running ones waits as PENDING, or is refused with 429. */
   taskOverflow: z.enum(["queue", "refuse"]),
-  /** The models of the five sizes take any from 512 to 2048 a side, as one prober found. */
-  anySize: z.boolean(),
+  /** What `max` and `plus` take: the five documented sizes, or any sides from 512 to 1664 or to 2048, as probers found. */
+  maxSizes: z.enum(["five", "1664", "2048"]),
+  /** How an unknown model is refused: 404 with the code seen in 2026, or with the documented one. */
+  unknownModel: z.enum(["InvalidParameter", "ModelNotFound"]),
+  /** A 401 without `Content-Type`, as recorded in 2024; the SDK then reads no code. */
+  headerless401: z.boolean(),
+  /** Answers of `/tasks` without a request id and gateway marks in their headers (recorded 2024), or with them. */
+  taskHeaders: z.enum(["recorded", "gateway"]),
+  /** A bad size, number or seed on a legacy path: the task is taken and fails (documented), or is refused at once. */
+  legacyBadParameters: z.enum(["fail-task", "refuse"]),
+  /** `text2image` without the asynchronous header, for the models of which the SDK says that it works. */
+  syncText2image: z.boolean(),
   /** Keys that open; null: every key that begins with `sk-`. */
   apiKeys: z.array(z.string().min(1)).min(1).nullable(),
   /** Keys of other regions: refused here, and good under `/region/NAME` for reading tasks, of which there are none. */
@@ -56,7 +66,12 @@ export const DEFAULT_SETTINGS: Settings = {
   quotas: {},
   countRefused: false,
   taskOverflow: "queue",
-  anySize: false,
+  maxSizes: "five",
+  unknownModel: "InvalidParameter",
+  headerless401: false,
+  taskHeaders: "recorded",
+  legacyBadParameters: "fail-task",
+  syncText2image: true,
   apiKeys: null,
   regionKeys: {},
   linkExpiryMs: null,

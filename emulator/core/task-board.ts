@@ -3,7 +3,7 @@
 /** What will become of a task once it runs. */
 export type TaskFate =
   | { readonly kind: "succeed"; readonly failedImages: number }
-  | { readonly kind: "fail"; readonly code: string }
+  | { readonly kind: "fail"; readonly code: string; readonly message?: string | undefined }
   | { readonly kind: "stuck"; readonly status: "PENDING" | "RUNNING" }
   | { readonly kind: "unknown" };
 

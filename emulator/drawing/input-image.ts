@@ -21,6 +21,9 @@ export type InputAnswer =
   | { readonly ok: true; readonly image: InputImage }
   | { readonly ok: false; readonly refusal: WireRefusal };
 
+/** The bytes of an upload by its oss address; null where the caller may not use it, or it is gone. */
+export type OpenUpload = (address: string) => Buffer | null;
+
 const UNSEEN: InputAnswer = { ok: true, image: { preview: null, size: null } };
 
 function refuse(code: string, message?: string): InputAnswer {
@@ -81,17 +84,20 @@ async function fetchLoopback(url: URL): Promise<InputAnswer> {
 }
 
 /**
- * Looks at one input image: a data URL, or an address on this machine. Any other http(s) or oss address is taken unseen,
+ * Looks at one input image: a data URL, an upload, or an address on this machine. Any other http(s) address is taken unseen,
  * and drawn as an empty frame. An unreadable one is refused with upstream's own code.
  */
-export async function readInputImage(source: string): Promise<InputAnswer> {
+export async function readInputImage(source: string, openUpload: OpenUpload): Promise<InputAnswer> {
   const data = /^data:([\w.+-]+\/[\w.+-]+);base64,([A-Za-z0-9+/=\s]*)$/.exec(source);
   if (data !== null) {
     if (!data[1]?.startsWith("image/")) return refuse("InvalidImage.FileFormat");
     return look(Buffer.from(data[2] ?? "", "base64"));
   }
   const url = URL.parse(source);
-  if (url?.protocol === "oss:") return UNSEEN;
+  if (url?.protocol === "oss:") {
+    const bytes = openUpload(source);
+    return bytes === null ? refuse("InvalidParameter.DataInspection") : look(bytes);
+  }
   if (url === null || !/^https?:$/.test(url.protocol)) return refuse("InvalidURL");
   return isLoopback(url.hostname) ? fetchLoopback(url) : UNSEEN;
 }

@@ -7,7 +7,7 @@ import { FIVE_SIZES } from "../core/model-table.ts";
 import { Painter } from "./painter.ts";
 import type { Picture } from "./picture.ts";
 import { pictureSvg } from "./picture.ts";
-import { plainFile } from "./plain-file.ts";
+import { plainFile } from "./png.ts";
 
 const picture = (more: Partial<Picture> = {}): Picture => ({
   prompt: "a red bicycle in the rain",

@@ -4,8 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { installFonts } from "./fonts.ts";
 import { framesFor, type Picture, pictureSvg } from "./picture.ts";
-import { imprint } from "./plain-file.ts";
-import { paddedTo } from "./png.ts";
+import { imprint, paddedTo } from "./png.ts";
 
 /** An input image, small enough to be kept; `null` where it could not be looked at. */
 export type InputPreview = Buffer | null;

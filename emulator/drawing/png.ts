@@ -1,5 +1,6 @@
 /** PNG files by hand: chunks added, plain files made. No I/O. */
 import { crc32, deflateSync } from "node:zlib";
+import { hashText } from "../core/random.ts";
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 /** Length, type and checksum around a chunk's data. */
@@ -21,7 +22,7 @@ function insertAfterHead(png: Buffer, chunks: readonly Buffer[]): Buffer {
 }
 
 /** The same picture with words in it (iTXt, UTF-8), so that a file tells what it was made from. */
-export function withWords(png: Buffer, words: Readonly<Record<string, string>>): Buffer {
+function withWords(png: Buffer, words: Readonly<Record<string, string>>): Buffer {
   const chunks = Object.entries(words).map(([keyword, text]) =>
     chunk("iTXt", Buffer.concat([Buffer.from(`${keyword}\0\0\0\0\0`, "latin1"), Buffer.from(text, "utf8")])),
   );
@@ -51,7 +52,7 @@ function plainPixelsChunk(width: number, height: number): Buffer {
 }
 
 /** A plain picture of one colour: real, of the size asked, a few hundred bytes, and made in no time. */
-export function plainPng(width: number, height: number, [red, green, blue]: readonly [number, number, number]): Buffer {
+function plainPng(width: number, height: number, [red, green, blue]: readonly [number, number, number]): Buffer {
   const head = Buffer.alloc(13);
   head.writeUInt32BE(width, 0);
   head.writeUInt32BE(height, 4);
@@ -65,4 +66,31 @@ export function plainPng(width: number, height: number, [red, green, blue]: read
     plainPixelsChunk(width, height),
     chunk("IEND", Buffer.alloc(0)),
   ]);
+}
+
+/** What a plain file depends on. */
+export interface PlainSource {
+  readonly prompt: string;
+  readonly model: string;
+  readonly width: number;
+  readonly height: number;
+  readonly seed: number;
+  readonly index: number;
+}
+
+/** What a file says of itself, so that it can be told whose image it is. */
+export function imprint(png: Buffer, { prompt, model, seed, index }: PlainSource): Buffer {
+  return withWords(png, {
+    Description: prompt,
+    Comment: `seed ${seed}, image ${index}`,
+    Software: `darkroom-emulator ${model}`,
+  });
+}
+
+/** A picture of one colour in a file of `bytes`, or as small as it comes: made anew each time, and always the same. */
+export function plainFile(source: PlainSource, bytes: number | null): Buffer {
+  const { prompt, seed, index, width, height } = source;
+  const hash = hashText(`${prompt}\n${seed}\n${index}`);
+  const png = imprint(plainPng(width, height, [hash & 0xff, (hash >>> 8) & 0xff, (hash >>> 16) & 0xff]), source);
+  return bytes === null ? png : paddedTo(png, bytes);
 }

@@ -2,7 +2,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { vi } from "vitest";
 import type { FaultInput } from "../../emulator/core/fault.ts";
-import type { CallKind } from "../../emulator/journal-entry.ts";
+import type { CallKind } from "../../emulator/journal.ts";
 import type { JobEvent } from "../../schemas/event.ts";
 import type { JobRequest } from "../../schemas/job.ts";
 import { emulatorControl } from "../../test/support/control.ts";

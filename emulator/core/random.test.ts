@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { sampleLatencyMs } from "./latency.ts";
-import { seededRandom } from "./random.ts";
+import { sampleLatencyMs, seededRandom } from "./random.ts";
 
 describe("sampleLatencyMs", () => {
   it("is exactly the typical time without a spread", () => {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type FaultRuleInput, LiveRule } from "./fault.ts";
-import { drawFault, type Subject } from "./fault-rules.ts";
+import { drawFault, type FaultRuleInput, LiveRule, type Subject } from "./fault.ts";
 
 const submit: Subject = {
   method: "POST",
