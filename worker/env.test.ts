@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { sha256Hex } from "./auth/tokens.ts";
 import { readConfig } from "./env.ts";
 
 const enough = { QWEN_API_KEY: "sk-test", AUTH_MODE: "open" };
@@ -90,6 +91,31 @@ describe("readConfig", () => {
       taken ? PUBLIC_ORIGIN : "PUBLIC_ORIGIN",
     );
   });
+
+  it.each([
+    "a-long-random-text",
+    "dr_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG",
+    "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=",
+  ])("takes the plain token %s for that of the first client, and keeps its hash only", (CLIENT_TOKENS) => {
+    const result = readConfig({
+      QWEN_API_KEY: "sk-test",
+      SIGNING_SECRET: "a secret of many characters",
+      CLIENT_TOKENS,
+    });
+    expect(result.ok && result.config.clientTokens).toEqual({ app: [sha256Hex(CLIENT_TOKENS)] });
+    expect(JSON.stringify(result)).not.toContain(CLIENT_TOKENS);
+  });
+
+  it.each(["short", "0".repeat(64), "app=a-long-random-text", '"a-long-random-text"', "a long random text of words"])(
+    "takes %s for no token",
+    (CLIENT_TOKENS) => {
+      const tokenMode = { QWEN_API_KEY: "sk-test", SIGNING_SECRET: "a secret of many characters" };
+      expect(readConfig({ ...tokenMode, CLIENT_TOKENS })).toMatchObject({
+        ok: false,
+        errors: [{ path: "CLIENT_TOKENS" }],
+      });
+    },
+  );
 
   describe("CLIENT_TOKENS in several variables", () => {
     const hash = (digit: number) => String(digit).repeat(64);

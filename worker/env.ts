@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { WORKFLOWS, type Workflow } from "../schemas/paths.ts";
 import type { FieldError } from "../schemas/problem.ts";
+import { sha256Hex } from "./auth/tokens.ts";
 import { ModelOverrides, ModelTable, QuotaOverride } from "./dashscope/models.ts";
 import { REGION_HOSTS, type Region } from "./dashscope/regions.ts";
 import { jsonSetting } from "./json-setting.ts";
@@ -127,6 +128,18 @@ const clientTokens = jsonSetting(
   '{"client-name":"<sha-256 hex of its token>"}',
 );
 
+/** Whose token a bare text in `CLIENT_TOKENS` is. */
+export const FIRST_CLIENT = "app";
+
+/** A token is base64, plain or for addresses. 64 hex digits are not taken for one: they are a hash that lost its client's name. */
+const PLAIN_TOKEN = /^(?![0-9a-f]{64}$)[A-Za-z0-9_+/.-]{16,512}={0,2}$/;
+
+/** A first deployment may put a plain token here instead of JSON: that of `FIRST_CLIENT`. Only its hash gets into the settings. */
+const firstClientTokens = z
+  .string()
+  .transform((text) => (PLAIN_TOKEN.test(text) ? JSON.stringify({ [FIRST_CLIENT]: sha256Hex(text) }) : text))
+  .pipe(clientTokens);
+
 /** Every variable of the Worker's env but the bindings. Vars arrive as strings; an empty one counts as absent. */
 const Vars = z.object({
   QWEN_API_KEY: z
@@ -145,7 +158,7 @@ const Vars = z.object({
   MAX_PENDING_JOBS: wholeNumber("MAX_PENDING_JOBS", 1, 1_000_000, 200),
   LANE_LIMITS: laneLimits.default({}),
   AUTH_MODE: z.enum(["token", "open"], "must be token or open").default("token"),
-  CLIENT_TOKENS: clientTokens.optional(),
+  CLIENT_TOKENS: firstClientTokens.optional(),
   // A variable holds 5 KB at most, which is about 60 clients.
   CLIENT_TOKENS_2: clientTokens.optional(),
   CLIENT_TOKENS_3: clientTokens.optional(),
