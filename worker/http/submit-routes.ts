@@ -36,6 +36,8 @@ const checkQuery = queryCheck(clientQuery);
 export interface Placed {
   readonly view: JobView;
   readonly replayed: boolean;
+  /** An earlier try of this request failed, and may have made the job. */
+  readonly isRepeated: boolean;
 }
 
 export function idempotencyKeyOf(c: HttpContext): string | null {
@@ -86,8 +88,11 @@ async function submitTo(c: HttpContext, submission: Submission) {
   for (let failures = 0; ; failures++) {
     try {
       const answer = await within(SUBMIT_BOUND_MS, "the job", jobStub(c.env, submission.id).submit(submission, true));
+      if (!answer.ok) return answer;
+      const isRepeated = failures > 0;
       // A replay of our own first call is no replay.
-      return answer.ok && failures > 0 && submission.idempotencyKey === null ? { ...answer, replayed: false } : answer;
+      const replayed = answer.replayed && !(isRepeated && submission.idempotencyKey === null);
+      return { ...answer, replayed, isRepeated };
     } catch (error) {
       if (failures === SUBMIT_AGAIN_MS.length) throw error;
       console.error({ event: "submit_repeated", jobId: submission.id, error: String(error) });
@@ -122,7 +127,9 @@ async function place(
     };
     const answer = await submitTo(c, submission);
     if (answer.ok) {
-      if (!answer.replayed) tellCatalog(c, client, newCatalogEntry(answer.view));
+      // A job of our own earlier try may count on us to notify the catalog. After its first change it does so itself.
+      const isOurs = !answer.replayed || (answer.isRepeated && answer.view.seq === 1);
+      if (isOurs) tellCatalog(c, client, newCatalogEntry(answer.view));
       return answer;
     }
     if (answer.code !== "job_gone") throw jobProblem(answer);
@@ -165,7 +172,7 @@ async function placeWithinLimit(
   let isUnused = false;
   try {
     const placed = await place(c, client, key, checked, inputs, uploads);
-    isUnused = placed.replayed;
+    isUnused = placed.replayed && !placed.isRepeated;
     return placed;
   } catch (error) {
     // After any error but a refusal the job may be stored: its place is kept until the catalog knows or the promise ends.
