@@ -51,6 +51,17 @@ describe("retention", () => {
     expect(await job.rpc.view(null)).toEqual({ ok: false, code: "job_not_found" });
   });
 
+  it("removes at the tombstone's end a file that was put after the removal", async () => {
+    const job = await testJob().submit();
+    await job.done();
+    await job.rpc.remove(null);
+    await emptyBucket(job);
+    await env.RESULTS.put(`jobs/${job.id}/1/0`, "a put that outlived its object");
+    await later(job, RETENTION_MS + DAY_MS);
+    await emptyBucket(job);
+    await until("empty storage", async () => ((await rows(job)).keys.length === 0 ? true : undefined));
+  });
+
   it("ends at the moment itself, whoever asks first, alarm or not", async () => {
     const job = await testJob().submit();
     await job.done();

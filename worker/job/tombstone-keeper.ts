@@ -51,8 +51,14 @@ export class TombstoneKeeper {
     const { cancelTasks } = tombstone.outbox;
     if (config !== null) keepRunning(caller.cancelTasks(cancelTasks, config, (taskId) => this.#taskLetGo(taskId)));
     const alarmAtMs = tombstoneAlarmAtMs(tombstone, nowMs, live());
-    if (alarmAtMs <= nowMs && nowMs >= tombstone.untilMs) keepRunning(store.forget());
-    else store.arm(alarmAtMs);
+    const isOver = alarmAtMs <= nowMs && nowMs >= tombstone.untilMs;
+    if (!isOver) store.arm(alarmAtMs);
+    else if (tombstone.isSwept === true) keepRunning(store.forget());
+    else {
+      // A put that outlived its object may have landed after the removal: files are removed once more before the job is forgotten.
+      this.patch({ filesRemain: true, isSwept: true });
+      shell.pump();
+    }
   }
 
   #taskLetGo(taskId: string): void {

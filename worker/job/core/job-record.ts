@@ -130,6 +130,8 @@ export interface Tombstone {
   readonly removedAtMs: number;
   readonly untilMs: number;
   readonly filesRemain: boolean;
+  /** Its time is over, and its files were removed once more, or are about to be. */
+  readonly isSwept?: boolean;
   readonly catalogKnows: boolean;
   readonly outbox: Outbox;
 }
