@@ -3,11 +3,9 @@ import type { Cell } from "./coverage.ts";
 import type { FaultName } from "./engine/faults.ts";
 import { plantedFault } from "./planted.ts";
 import { coverage, loadProduct } from "./product.ts";
-import { shrink, storyOf } from "./shrink.ts";
-import { runWorld } from "./world.ts";
 
 export type Order =
-  | { readonly type: "run"; readonly from: number; readonly count: number; readonly stopsAtFirst: boolean }
+  | { readonly type: "run"; readonly from: number; readonly count: number; readonly untilFound: string | null }
   /** `invariant`: which violation to tell; null for the first. */
   | { readonly type: "explain"; readonly seed: number; readonly isWhole: boolean; readonly invariant: string | null };
 
@@ -33,6 +31,9 @@ export type Report =
 
 const planted = process.argv[2];
 const product = await loadProduct(planted === undefined ? null : plantedFault(planted).patch);
+// After the product's hooks are set: these import the client library and the emulator.
+const { runWorld } = await import("./world.ts");
+const { shrink, storyOf } = await import("./shrink.ts");
 
 function answer(report: Report): void {
   process.send?.(report);
@@ -54,7 +55,7 @@ async function run(order: Extract<Order, { type: "run" }>): Promise<void> {
     digests.push(result.digest);
     for (const [name, count] of result.faults) faults[name] = (faults[name] ?? 0) + count;
     for (const { invariant, detail } of result.violations) findings.push({ seed, invariant, detail });
-    if (order.stopsAtFirst && findings.length > 0) break;
+    if (findings.some(({ invariant }) => invariant === order.untilFound)) break;
   }
   const cells = Object.fromEntries(coverage.cells);
   answer({ type: "ran", seeds, lives, events, digests, findings, faults, cells });

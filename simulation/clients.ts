@@ -62,7 +62,7 @@ export class Clients {
     if (this.#stop.signal.aborted || error === this.#stopFeeds.signal.reason) return;
     if (error instanceof DarkroomUnreachable || error instanceof Gone) return;
     if (error instanceof DarkroomProblem) {
-      this.#sim.tell(() => `${name} is refused: ${error.status} ${error.code}`);
+      this.#sim.tell(() => `${name} is refused: ${error.status} ${error.code} ${error.message}`);
       return;
     }
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -4,8 +4,9 @@ import type { Finding, Order, Report } from "./batch.ts";
 import type { Cell } from "./coverage.ts";
 import type { FaultName } from "./engine/faults.ts";
 
-/** Seeds that a process is given at once. */
+/** Seeds that a process is given at once; fewer where the first violation ends the run. */
 const BATCH = 25;
+const STOPPING_BATCH = 4;
 
 /** What many runs came to, whatever process ran them. */
 export interface Total {
@@ -22,7 +23,8 @@ export interface Total {
 interface RunOrder {
   readonly from: number;
   readonly count: number;
-  readonly stopsAtFirst: boolean;
+  /** The run ends with the first violation of this invariant; null for a run to its end. */
+  readonly untilFound: string | null;
   readonly onProgress?: (total: Total) => void;
 }
 
@@ -67,7 +69,7 @@ export class Crew {
     this.#workers = Array.from({ length: cores }, () => new Worker(planted));
   }
 
-  async run({ from, count, stopsAtFirst, onProgress }: RunOrder): Promise<Total> {
+  async run({ from, count, untilFound, onProgress }: RunOrder): Promise<Total> {
     const reports = new Map<number, Extract<Report, { type: "ran" }>>();
     let next = from;
     let isOver = false;
@@ -76,14 +78,14 @@ export class Crew {
       this.#workers.map(async (worker) => {
         while (next < from + count && !isOver) {
           const start = next;
-          const size = Math.min(BATCH, from + count - start);
+          const size = Math.min(untilFound === null ? BATCH : STOPPING_BATCH, from + count - start);
           next += size;
-          const report = await worker.ask({ type: "run", from: start, count: size, stopsAtFirst });
+          const report = await worker.ask({ type: "run", from: start, count: size, untilFound });
           if (report.type !== "ran") throw new Error(`a run is answered with ${report.type}`);
           reports.set(start, report);
           add(progress, report);
           onProgress?.(progress);
-          if (stopsAtFirst && report.findings.length > 0) isOver = true;
+          if (report.findings.some(({ invariant }) => invariant === untilFound)) isOver = true;
         }
       }),
     );

@@ -1,6 +1,7 @@
 import type { JobEvent } from "../schemas/event.ts";
 import type { Job, JobSummary } from "../schemas/job.ts";
 import { paths } from "../schemas/paths.ts";
+import type { Lease, Release } from "../worker/lane/contract.ts";
 import { bearer, ORIGIN, promptOf } from "./clients.ts";
 import type { Actor } from "./engine/actor.ts";
 import type { Sim } from "./engine/sim.ts";
@@ -27,6 +28,10 @@ export class Audit implements ObjectWatch {
   readonly #upstream: Upstream;
   readonly #bucket: SimBucket;
   readonly #submitters = new WeakSet<Actor>();
+  /** Leases that a job began by and has not given back: lease → job. */
+  readonly #leases = new Map<string, string>();
+  /** Job → when its removal was first carried out. */
+  readonly #removedAtMs = new Map<string, number>();
   /** Prompt → jobs that are there in the end. */
   readonly #prompts = new Map<string, readonly string[]>();
   readonly #kept = new Map<string, SubmitCall>();
@@ -59,10 +64,20 @@ export class Audit implements ObjectWatch {
     }
   }
 
-  /** A read shows what is known rather than wait for another object. */
-  took(object: HostedObject, method: string, ms: number): void {
-    if (object.kind === "JOBS" && (method === "submit" || method === "retry")) this.begun(object);
-    if (!READS.has(`${object.kind}.${method}`) || ms <= READ_BOUND_MS) return;
+  carriedOut(object: HostedObject, method: string, args: readonly unknown[], answer: unknown, ms: number): void {
+    const name = `${object.kind}.${method}`;
+    if (name === "JOBS.submit" || name === "JOBS.retry") this.begun(object);
+    if (name === "JOBS.remove" && !this.#removedAtMs.has(object.name))
+      this.#removedAtMs.set(object.name, this.#sim.nowMs);
+    if (name === "JOBS.begin") {
+      const { accepted, startedAtMs } = answer as { readonly accepted: boolean; readonly startedAtMs: number };
+      const { leaseId, jobId } = args[0] as Lease;
+      // An earlier start is of another lease, or of an earlier offer of this one.
+      if (accepted && startedAtMs >= this.#sim.nowMs - ms) this.#leases.set(leaseId, jobId);
+    }
+    if (name === "LANES.release") this.#leases.delete((args[0] as Release).leaseId);
+    // A read shows what is known rather than wait for another object.
+    if (!READS.has(name) || ms <= READ_BOUND_MS) return;
     this.#sim.violate(
       "a read never waits for another object longer than 300 ms",
       `${this.#sim.named(object.label)}.${method} took ${ms} ms`,
@@ -185,6 +200,9 @@ export class Audit implements ObjectWatch {
     }
     for (const client of this.#plan.clients) await this.#checkList(host, client, ask);
     this.#checkFiles(host);
+    for (const [leaseId, jobId] of this.#leases) {
+      this.#sim.violate("a lease is given back when its attempt is over", this.#sim.named(`${jobId} keeps ${leaseId}`));
+    }
     await this.#checkLanes(ask);
   }
 
@@ -224,6 +242,9 @@ export class Audit implements ObjectWatch {
     if (isGivenUp)
       this.#sim.violate("a paid result is never given up", `${name}: ${job.error?.message ?? "partly lost"}`);
     this.#prompts.set(job.request.prompt, [...(this.#prompts.get(job.request.prompt) ?? []), job.id]);
+    const isOpen = job.attempts.some(({ outcome, stillOpen }) => outcome === null || stillOpen);
+    if (isOpen)
+      this.#sim.violate("no attempt outlasts its job", `${name} is ${job.status} and an attempt is still open`);
     await this.#checkEvents(job, client, ask);
     this.#checkLedger(job);
     if (job.status === "succeeded") await this.#checkImages(job, client, ask);
@@ -352,14 +373,20 @@ export class Audit implements ObjectWatch {
     }
   }
 
-  /** Every file is of a job that is still there. */
+  /**
+   * Every file is of a job that is still there; or was put after its job's removal, and goes with the tombstone; or is an upload
+   * whose submission never came, and whose object has an alarm to remove it.
+   */
   #checkFiles(host: ObjectHost): void {
-    for (const key of this.#bucket.files.keys()) {
+    for (const [key, { uploadedMs }] of this.#bucket.files) {
       const [, id = ""] = key.split("/");
-      const job = durableJob(host.object("JOBS", id).storage);
-      if (job === null || job.isRemoved) {
-        this.#sim.violate("nothing is left in R2 of a job that is gone", `${this.#sim.named(key)}`);
-      }
+      const object = host.object("JOBS", id);
+      const job = durableJob(object.storage);
+      const isLeft =
+        job === null
+          ? object.storage.isEmpty || !object.isAlarmArmed
+          : job.isRemoved && uploadedMs <= (this.#removedAtMs.get(id) ?? Number.POSITIVE_INFINITY);
+      if (isLeft) this.#sim.violate("nothing is left in R2 of a job that is gone", this.#sim.named(key));
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * `npm run simulate:platform -- --seeds N --from S [--cores C] [--planted NAME] [--stop] [--explain SEED] [--tell SEED]`: the product on a
+ * `npm run simulate:platform -- --seeds N --from S [--cores C] [--planted NAME] [--explain SEED] [--tell SEED]`: the product on a
  * hostile platform, in virtual time. Prints what was run and found; exits with 1 when an invariant was violated.
  */
 import { parseArgs } from "node:util";
@@ -13,7 +13,6 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     cores: { type: "string", default: "2" },
     planted: { type: "string" },
-    stop: { type: "boolean", default: false },
     explain: { type: "string" },
     tell: { type: "string" },
     stories: { type: "string", default: "3" },
@@ -59,7 +58,7 @@ try {
     const total = await crew.run({
       from: wholeNumber("from", values.from, 0),
       count: wholeNumber("seeds", values.seeds, 1),
-      stopsAtFirst: values.stop,
+      untilFound: null,
       onProgress: (done) =>
         process.stderr.write(
           `\r${whole(done.seeds)} seeds, ${whole(done.lives)} lives, ${done.findings.length} findings `,

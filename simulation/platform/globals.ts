@@ -224,6 +224,13 @@ function polyfillBase64(): void {
   define(prototype, "toBase64", function toBase64(this: Uint8Array) {
     return Buffer.from(this.buffer, this.byteOffset, this.byteLength).toString("base64");
   });
+  define(prototype, "setFromBase64", function setFromBase64(this: Uint8Array, text: string) {
+    if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text)) throw new SyntaxError("not base64");
+    const bytes = Buffer.from(text, "base64").subarray(0, this.byteLength);
+    this.set(bytes);
+    const isWhole = bytes.byteLength === Buffer.byteLength(text, "base64");
+    return { read: isWhole ? text.length : Math.floor(bytes.byteLength / 3) * 4, written: bytes.byteLength };
+  });
   define(Uint8Array, "fromBase64", (text: string) => {
     if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text)) throw new SyntaxError("not base64");
     return new Uint8Array(Buffer.from(text, "base64"));

@@ -80,6 +80,8 @@ export function patched(source: string, { file, find, replace }: Patch): string 
 /** Sets the hooks; once in a process. */
 export function loadProductWith(patch: Patch | null, counted: Counted): void {
   const patchedUrl = patch === null ? null : new URL(patch.file, ROOT).href;
+  // At once, and not when the file is loaded: it may be gone.
+  if (patch !== null) patched(readFileSync(fileURLToPath(new URL(patch.file, ROOT).href), "utf8"), patch);
   const countedUrl = new URL(counted.file, ROOT).href;
   (globalThis as Record<string, unknown>).simulationSees = counted.seen;
   registerHooks({

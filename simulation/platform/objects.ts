@@ -27,8 +27,8 @@ const ALARM_RETRIES = 6;
 export interface ObjectWatch {
   /** A call's answer has come to its caller. */
   answered(from: Actor, kind: string, method: string, answer: unknown): void;
-  /** A method took so long, from its begin to its result, without what held the result back. */
-  took(object: HostedObject, method: string, ms: number): void;
+  /** A method was carried out, in `ms` from its begin to its result, without what held the result back. */
+  carriedOut(object: HostedObject, method: string, args: readonly unknown[], answer: unknown, ms: number): void;
   alarmRan(object: HostedObject): void;
 }
 
@@ -199,7 +199,7 @@ export class HostedObject {
           : Promise.reject(new TypeError(`The RPC receiver does not implement the method "${method}".`));
       result.then(
         (value) => {
-          this.host.watch.took(this, method, this.sim.nowMs - beganAtMs);
+          this.host.watch.carriedOut(this, method, args, value, this.sim.nowMs - beganAtMs);
           instance.send(() => ended() && answer(value, instance));
         },
         (error: unknown) => instance.send(() => ended() && fail(remoteError(error))),
