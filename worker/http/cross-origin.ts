@@ -6,9 +6,12 @@ import { type HttpEnv, requestOrigin } from "./http-env.ts";
 /** What a browser's script may send, beside what it always may. */
 const ALLOW_HEADERS =
   "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Last-Event-ID, Prefer, Range, X-Request-Id";
+/** And those that clients of the compatible APIs add on their own, by the start of their names. */
+const ALLOW_PREFIXED = /^(x-stainless|x-dashscope|openai)-[a-z0-9-]{1,40}$/i;
 /** What it may read, beside what it always may. */
 const EXPOSE_HEADERS =
-  "Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id";
+  "Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Darkroom-Ignored, X-Darkroom-Job, X-Request-Id, X-Should-Retry";
+const MAX_PREFIXED = 30;
 /** How long a preflight's answer holds; browsers cap it at 2 h and less. */
 const PREFLIGHT_SECONDS = "7200";
 
@@ -29,7 +32,9 @@ export function crossOrigin(allowed: (path: string) => readonly string[] | null)
       c.res = new Response(null, { status: 204, headers: { Allow: methods.join(", ") } });
       if (isTrusted) {
         c.res.headers.set("Access-Control-Allow-Methods", methods.filter((method) => method !== "OPTIONS").join(", "));
-        c.res.headers.set("Access-Control-Allow-Headers", ALLOW_HEADERS);
+        const asked = (c.req.header("access-control-request-headers") ?? "").split(",").map((name) => name.trim());
+        const prefixed = asked.filter((name) => ALLOW_PREFIXED.test(name)).slice(0, MAX_PREFIXED);
+        c.res.headers.set("Access-Control-Allow-Headers", [ALLOW_HEADERS, ...prefixed].join(", "));
         c.res.headers.set("Access-Control-Max-Age", PREFLIGHT_SECONDS);
       }
     } else await next();
