@@ -3,10 +3,11 @@ import type { JobCounts } from "../../schemas/job.ts";
 import { linkSettingsOf } from "../env.ts";
 import { readWatch } from "../watch/watch-request.ts";
 import { CatalogStore } from "./catalog-store.ts";
-import type { CatalogEntry, CatalogRpc, JobFilter, ListQuery } from "./contract.ts";
+import type { CatalogEntry, CatalogRpc, HeldClaim, JobFilter, ListQuery } from "./contract.ts";
 import { decodeListCursor, encodeListCursor } from "./core/list-cursor.ts";
 import { GRANT_MS, redeem, reserve } from "./core/reservations.ts";
 import { Feed } from "./feed.ts";
+import { HeldAnswers } from "./held-answers.ts";
 import { PlaceWatch } from "./place-watch.ts";
 
 /** How often lanes are asked for places while somebody watches and jobs wait, in ms. */
@@ -23,6 +24,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   readonly #store: CatalogStore;
   readonly #feed: Feed;
   readonly #places: PlaceWatch;
+  readonly #held: HeldAnswers;
   /** What the alarm is known to be set to; null when that is not known, or it is not set. */
   #alarmAtMs: number | null = null;
 
@@ -30,6 +32,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     super(ctx, env);
     this.#store = new CatalogStore(ctx.storage);
     this.#places = new PlaceWatch(env);
+    this.#held = new HeldAnswers(ctx.storage);
     this.#feed = new Feed(ctx, this.#store, {
       client: ctx.id.name ?? "",
       ...linkSettingsOf(env),
@@ -91,6 +94,14 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     const { granted, reservations } = reserve(this.#store.reservations(), this.#store.pending(), wanted, limit, nowMs);
     if (granted > 0) this.#store.keepReservations(reservations, "stored");
     return { granted, endsAtMs: nowMs + GRANT_MS };
+  }
+
+  async claimHeld(claim: HeldClaim): Promise<string> {
+    return this.#held.claim(claim, Date.now());
+  }
+
+  async settleHeld(key: string, holder: string, how: "delivered" | "undelivered"): Promise<void> {
+    this.#held.settle(key, holder, how, Date.now());
   }
 
   /** The live feed, for whom http let in. */

@@ -30,6 +30,18 @@ export interface ListQuery extends JobFilter {
   readonly cursor: string | null;
 }
 
+/** A request that holds its answer until its job is done; see `core/held-marks.ts`. */
+export interface HeldClaim {
+  /** The same for identical requests. */
+  readonly fingerprint: string;
+  /** Names the job that the request makes if it is a new one. */
+  readonly key: string;
+  /** Names the request, and no other. */
+  readonly holder: string;
+  /** The request says of itself that it is a repetition. */
+  readonly isRepeat: boolean;
+}
+
 /** What the object of a client's catalog can be asked. `fetch` takes the live feed: WebSocket or SSE. */
 export interface CatalogRpc {
   /** Takes the entry unless it holds the same or a newer `seq`. */
@@ -55,4 +67,11 @@ export interface CatalogRpc {
    * each submit. Answers how many were granted; 0 at the limit.
    */
   reserve(wanted: number, limit: number): Promise<{ granted: number; endsAtMs: number }>;
+  /**
+   * The key of the job that the request waits for: its own, or that of an earlier identical request whose answer was not
+   * delivered. Stored before it answers, so that no death of anything makes a second job of a repetition.
+   */
+  claimHeld(claim: HeldClaim): Promise<string>;
+  /** The request waits no longer: its client has the answer, or has not. Idempotent. */
+  settleHeld(key: string, holder: string, how: "delivered" | "undelivered"): Promise<void>;
 }
