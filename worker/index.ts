@@ -1,3 +1,4 @@
+import { compatApp } from "./compat/app.ts";
 import { app } from "./http/app.ts";
 import { pageAsset } from "./http/page-asset.ts";
 
@@ -7,5 +8,5 @@ export { LaneDispatcher } from "./lane/lane-dispatcher.ts";
 
 export default {
   fetch: async (request: Request, env: Env, context: ExecutionContext) =>
-    (await pageAsset(request, env)) ?? app.fetch(request, env, context),
+    (await pageAsset(request, env)) ?? (compatApp(request.url) ?? app).fetch(request, env, context),
 } satisfies ExportedHandler<Env>;

@@ -15,6 +15,11 @@ export function inputKey(jobId: string, sha256: string): string {
   return `${jobPrefix(jobId)}inputs/${sha256}`;
 }
 
+/** A file that a client uploads under a name of its own, to be used as an input later; `nameHash` is of the name. */
+export function namedFileKey(jobId: string, nameHash: string): string {
+  return `${jobPrefix(jobId)}named/${nameHash}`;
+}
+
 /**
  * Deletes everything of a job, results and inputs. Idempotent. A copy that is still running may add an object afterwards:
  * end it first, or remove again. Throws when R2 does or does not answer; then some of it may remain.

@@ -1,0 +1,36 @@
+/** What makes two requests of a compatible API the same one. Pure. */
+import type { JobRequest, Metadata } from "../../../schemas/job.ts";
+import type { Workflow } from "../../../schemas/paths.ts";
+import { GivenImage } from "../../http/core/given-fields.ts";
+import type { LeftOut } from "../../job/contract.ts";
+
+/** One job of a request, checked. */
+export interface PartOfRequest {
+  readonly workflow: Workflow;
+  readonly model: string;
+  readonly request: Omit<JobRequest, "images">;
+  readonly leftOut: readonly LeftOut[];
+  readonly sources: readonly (string | GivenImage)[];
+  readonly metadata: Metadata;
+}
+
+/**
+ * A text that is equal exactly for requests of the same route that ask for the same: what the client left to us (a seed that
+ * is drawn anew, a default that a deploy may change) is not compared, and an uploaded image is the same by its bytes.
+ */
+export function fingerprintText(route: string, parts: readonly PartOfRequest[]): string {
+  return JSON.stringify([
+    route,
+    parts.map(({ workflow, model, request, leftOut, sources, metadata }) => {
+      const isLeftOut = (field: string) => leftOut.some((name) => name === field);
+      const given = Object.entries(request).filter(([field]) => !isLeftOut(field));
+      return [
+        workflow,
+        isLeftOut("model") ? null : model,
+        given.sort(([a], [b]) => (a < b ? -1 : 1)),
+        sources.map((source) => (source instanceof GivenImage ? `bytes:${source.key}` : source)),
+        Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)),
+      ];
+    }),
+  ]);
+}

@@ -1,0 +1,179 @@
+/** DashScope's temporary uploads: a policy, the POST that it permits, and `oss://` addresses of what was uploaded. */
+import { createHash } from "node:crypto";
+import { Hono } from "hono";
+import { z } from "zod";
+import { JOB_ID_PATTERN } from "../../schemas/paths.ts";
+import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
+import { sign, verify } from "../auth/signing-keys.ts";
+import { within } from "../bounds.ts";
+import { requireAsker, submitterOf } from "../http/asker.ts";
+import { type Found, GivenImage } from "../http/core/given-fields.ts";
+import { type HttpContext, type HttpEnv, originOf } from "../http/http-env.ts";
+import { newJobId } from "../http/job-id.ts";
+import { ProblemError } from "../http/problem.ts";
+import { type ImageSink, readBody } from "../http/submit-body.ts";
+import type { Uploads } from "../http/uploads.ts";
+import { namedFileKey } from "../results/job-files.ts";
+import { fromR2 } from "../results/r2.ts";
+import { jobStub } from "../stubs.ts";
+
+const PATH = "/api/v1/uploads";
+const FOLDER = "dashscope-instant";
+/** As DashScope's: a policy may be used for five minutes, and what it uploaded for two days. */
+const POLICY_SECONDS = 300;
+const KEPT_MS = 48 * 3_600_000;
+const OBJECT_BOUND_MS = 10_000;
+const READ_BOUND_MS = 30_000;
+
+/** What a policy permits, signed: files of one client in one folder, until an end. */
+const Policy = z.object({ client: z.string(), folder: z.string().regex(JOB_ID_PATTERN), endsAtMs: z.int() });
+type Policy = z.infer<typeof Policy>;
+
+function policyText(policy: Policy): string {
+  return btoa(JSON.stringify(policy));
+}
+
+/** In open mode there is no secret, and nobody who must not upload. */
+function signatureOf(c: HttpContext, text: string): string {
+  const [secret] = c.get("config").signingSecrets;
+  return secret === undefined ? "open" : sign(secret, "upload policy", text);
+}
+
+/** What the signed policy of a form permits now; null when it permits nothing. */
+function permitted(c: HttpContext, text: string, signature: string): Policy | null {
+  const { authMode, signingSecrets } = c.get("config");
+  if (authMode === "open") requireAsker(c);
+  else if (!verify(signingSecrets, "upload policy", text, signature)) return null;
+  try {
+    const policy = Policy.parse(JSON.parse(atob(text)));
+    return Date.now() < policy.endsAtMs ? policy : null;
+  } catch {
+    return null;
+  }
+}
+
+function givePolicy(c: HttpContext): Response {
+  const client = submitterOf(c, requireAsker(c));
+  if (c.req.query("action") !== "getPolicy") {
+    throw new ProblemError("invalid_query", "The query must have action=getPolicy.");
+  }
+  const folder = newJobId(client, null, 0);
+  const text = policyText({ client, folder, endsAtMs: Date.now() + POLICY_SECONDS * 1000 });
+  const maxMb = MAX_IMAGE_BYTES / 1024 / 1024;
+  return Response.json({
+    request_id: c.get("requestId"),
+    data: {
+      policy: text,
+      signature: signatureOf(c, text),
+      upload_dir: `${FOLDER}/${folder}`,
+      upload_host: `${originOf(c)}${PATH}`,
+      expire_in_seconds: POLICY_SECONDS,
+      max_file_size_mb: maxMb,
+      capacity_limit_mb: maxMb,
+      oss_access_key_id: "darkroom",
+      x_oss_object_acl: "private",
+      x_oss_forbid_overwrite: "true",
+    },
+  });
+}
+
+/** A file of a form, as it is. */
+class FormFile extends GivenImage {
+  readonly key = "file";
+  /** Null: it is too large. */
+  readonly bytes: Uint8Array<ArrayBuffer> | null;
+
+  constructor(bytes: Uint8Array<ArrayBuffer> | null) {
+    super();
+    this.bytes = bytes;
+  }
+}
+
+const asTheyAre: ImageSink = {
+  take: async (bytes) => new FormFile(bytes.slice()),
+  refused: () => new FormFile(null),
+};
+
+/** An error as the object storage behind DashScope's uploads says it. */
+function storageError(status: number, code: string, message: string): Response {
+  const text = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${message}</Message></Error>\n`;
+  return new Response(text, { status, headers: { "Content-Type": "application/xml" } });
+}
+
+function namedKey(folder: string, name: string): string {
+  return namedFileKey(folder, createHash("sha256").update(name).digest("hex"));
+}
+
+async function takeFile(c: HttpContext): Promise<Response> {
+  const body = await readBody(c, "an upload", 0, asTheyAre);
+  if (body.kind === "json") throw new ProblemError("unsupported_media_type", "An upload is multipart/form-data.");
+  const field = (name: string) => {
+    const value = body.parts.find(([given]) => given.toLowerCase() === name)?.[1];
+    return typeof value === "string" ? value : "";
+  };
+  const policy = permitted(c, field("policy"), field("signature"));
+  if (policy === null) return storageError(403, "AccessDenied", "The policy is not ours, or its time is over.");
+  const folder = `${FOLDER}/${policy.folder}/`;
+  const key = field("key");
+  if (!key.startsWith(folder) || key.length === folder.length || key.length > 1023) {
+    return storageError(403, "AccessDenied", `The key must begin with ${folder} and have a file name.`);
+  }
+  const file = body.parts.map(([, value]) => value).find((value) => value instanceof FormFile);
+  if (file === undefined) return storageError(400, "InvalidArgument", "The form has no file.");
+  if (file.bytes === null) {
+    return storageError(400, "EntityTooLarge", `A file may have ${MAX_IMAGE_BYTES} bytes at most.`);
+  }
+  // The object of this name removes the file in the end, also when everything dies at this point.
+  const expecting = jobStub(c.env, policy.folder).expectUploads(crypto.randomUUID(), Date.now() + KEPT_MS);
+  if ((await within(OBJECT_BOUND_MS, "the folder", expecting)) !== "new") {
+    return storageError(403, "AccessDenied", "The folder is in use.");
+  }
+  const put = c.env.RESULTS.put(namedKey(policy.folder, key.slice(folder.length)), file.bytes, {
+    customMetadata: { client: policy.client },
+    onlyIf: { etagDoesNotMatch: "*" },
+  });
+  if ((await fromR2(put)) === null) return storageError(409, "FileAlreadyExists", "There is a file of this name.");
+  return new Response(null, { status: field("success_action_status") === "200" ? 200 : 204 });
+}
+
+/** The bytes of an uploaded file; null when there is none of this client. */
+async function uploadedBytes(c: HttpContext, client: string, address: string): Promise<Uint8Array<ArrayBuffer> | null> {
+  const [, folder = "", name = ""] = new RegExp(`^oss://${FOLDER}/([^/]+)/(.+)$`, "s").exec(address) ?? [];
+  if (!JOB_ID_PATTERN.test(folder) || name === "") return null;
+  const object = await fromR2(c.env.RESULTS.get(namedKey(folder, name)));
+  if (object === null) return null;
+  if (object.customMetadata?.client !== client) {
+    await object.body.cancel();
+    return null;
+  }
+  return new Uint8Array(await within(READ_BOUND_MS, "the bucket", object.arrayBuffer()));
+}
+
+/** What was found in a body, with uploaded files in the place of their `oss://` addresses. */
+export async function withUploaded(c: HttpContext, uploads: Uploads, found: Found): Promise<Found> {
+  const client = submitterOf(c, requireAsker(c));
+  const resolved = async (value: unknown, path: string): Promise<unknown> => {
+    if (typeof value !== "string" || !value.startsWith("oss://")) return value;
+    const bytes = await uploadedBytes(c, client, value);
+    if (bytes !== null) return await uploads.take(bytes);
+    const message = "is no file that this client uploaded here in the last 48 hours";
+    throw new ProblemError("invalid_request", `The image ${path} ${message}.`, { errors: [{ path, message }] });
+  };
+  const given: Found["given"][number][] = [];
+  for (const giving of found.given) {
+    if (giving.field !== "images") {
+      given.push(giving);
+      continue;
+    }
+    const { value, pointer } = giving;
+    const items: unknown[] = [];
+    for (const [index, item] of (Array.isArray(value) ? value : [value]).entries()) {
+      items.push(await resolved(item, Array.isArray(value) ? `${pointer}/${index}` : pointer));
+    }
+    given.push({ ...giving, value: Array.isArray(value) ? items : items[0] });
+  }
+  return { ...found, given };
+}
+
+/** `GET` gives a policy to a client; the `POST` that it permits needs no token. */
+export const policyRoutes = new Hono<HttpEnv>().get(PATH, givePolicy).post(PATH, takeFile);

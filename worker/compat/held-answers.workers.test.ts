@@ -1,0 +1,238 @@
+import { evictDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterAll, describe, expect, it } from "vitest";
+import { namespaceWith } from "../http/http.fixture.ts";
+import { jobStub } from "../stubs.ts";
+import {
+  befall,
+  billed,
+  call,
+  drawnImage,
+  jobsOf,
+  newPrompt,
+  post,
+  postWithHangUp,
+  SYNC_MODEL,
+  upstream,
+} from "./compat.fixture.ts";
+
+const GENERATIONS = "/v1/images/generations";
+const DASHSCOPE = "/api/v1/services/aigc/multimodal-generation/generation";
+
+afterAll(async () => {
+  await upstream.clearFaults();
+  await upstream.release();
+});
+
+const openai = (prompt: string, more: object = {}) => ({ prompt, model: SYNC_MODEL, response_format: "url", ...more });
+const dashscope = (prompt: string) => ({
+  model: SYNC_MODEL,
+  input: { messages: [{ role: "user", content: [{ text: prompt }] }] },
+});
+
+async function untilDone(id: string): Promise<void> {
+  const answer = await jobStub(env, id).wait("local", null, 20_000);
+  expect(answer.ok && answer.view.status).toBe("succeeded");
+}
+
+/** The answer is taken to its end, as a client does. */
+async function taken(answer: Response): Promise<{ status: number; jobs: string[]; body: unknown }> {
+  return { status: answer.status, jobs: jobsOf(answer), body: await answer.json() };
+}
+
+describe("a held answer", () => {
+  it("that ends before the job is done loses nothing: the same request takes the job", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=1" }));
+    expect(first).toMatchObject({ status: 504, body: { error: { code: "job_still_running" } } });
+    await upstream.release(prompt);
+    const second = await taken(await post(GENERATIONS, openai(prompt)));
+    expect(second).toMatchObject({ status: 200, jobs: first.jobs });
+    expect(await billed(prompt)).toBe(1);
+  });
+
+  it("asks a client to repeat when the hold is over: 504 with Retry-After and x-should-retry", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const { headers } = await post(GENERATIONS, openai(prompt), { prefer: "wait=1" });
+    expect([headers.get("retry-after"), headers.get("x-should-retry")]).toEqual(["1", "true"]);
+    await upstream.release(prompt);
+  });
+
+  it("is taken by the same request after a job that was done while nobody waited", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const first = await taken(await post(DASHSCOPE, dashscope(prompt), { prefer: "wait=1" }));
+    expect(first).toMatchObject({ status: 500, body: { code: "RequestTimeOut" } });
+    await upstream.release(prompt);
+    await untilDone(first.jobs[0] ?? "");
+    expect(await taken(await post(DASHSCOPE, dashscope(prompt)))).toMatchObject({ status: 200, jobs: first.jobs });
+    expect(await billed(prompt)).toBe(1);
+  });
+
+  it("is undelivered when its client hangs up, and the next identical request takes it at once", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const first = postWithHangUp(GENERATIONS, openai(prompt));
+    await upstream.untilHeld(prompt);
+    await first.hangUp();
+    await upstream.release(prompt);
+    const second = await taken(await post(GENERATIONS, openai(prompt)));
+    expect(second.status).toBe(200);
+    expect(await billed(prompt)).toBe(1);
+  });
+
+  it("is undelivered when its body is not taken to the end", async () => {
+    const prompt = newPrompt();
+    const first = await post(GENERATIONS, openai(prompt));
+    expect(first.status).toBe(200);
+    await first.body?.cancel();
+    await expect
+      .poll(async () => jobsOf(await post(GENERATIONS, openai(prompt), { "x-stainless-retry-count": "1" })))
+      .toEqual(jobsOf(first));
+    expect(await billed(prompt)).toBe(1);
+  });
+
+  it("that was delivered is over: a deliberate repeat is a new image", async () => {
+    const prompt = newPrompt();
+    const first = await taken(await post(GENERATIONS, openai(prompt)));
+    const second = await taken(await post(GENERATIONS, openai(prompt)));
+    expect([first.status, second.status]).toEqual([200, 200]);
+    expect(second.jobs).not.toEqual(first.jobs);
+    expect(await billed(prompt)).toBe(2);
+  });
+
+  it("of a job that failed is delivered too: the same request again is a new try", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "error", code: "InvalidParameter" }, 1);
+    const first = await taken(await post(GENERATIONS, openai(prompt)));
+    expect(first.status).toBe(424);
+    expect(await taken(await post(GENERATIONS, openai(prompt)))).toMatchObject({ status: 200 });
+  });
+
+  it("is another one for a parallel identical request, which gets an image of its own", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "slow", extraMs: 300 });
+    const answers = await Promise.all([1, 2, 3].map(async () => taken(await post(GENERATIONS, openai(prompt)))));
+    expect(new Set(answers.flatMap(({ jobs }) => jobs)).size).toBe(3);
+    expect(await billed(prompt)).toBe(3);
+  });
+
+  it("is taken by a request with x-stainless-retry-count although its first waiter looks alive", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const first = post(GENERATIONS, openai(prompt));
+    await upstream.untilHeld(prompt);
+    const second = post(GENERATIONS, openai(prompt), { "x-stainless-retry-count": "1" });
+    await expect.poll(async () => (await upstream.held()).filter((held) => held.prompt === prompt).length).toBe(1);
+    await upstream.release(prompt);
+    const [one, two] = await Promise.all([taken(await first), taken(await second)]);
+    expect(two.jobs).toEqual(one.jobs);
+    expect(await billed(prompt)).toBe(1);
+  });
+
+  it("is undelivered at once when its client's object has lost its memory", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=1" }));
+    await evictDurableObject(env.CATALOGS.getByName("local"));
+    await upstream.release(prompt);
+    expect(await taken(await post(GENERATIONS, openai(prompt)))).toMatchObject({ status: 200, jobs: first.jobs });
+  });
+
+  it("belongs to one route: the same prompt by the other API is another image", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=1" }));
+    const second = await taken(await post(DASHSCOPE, dashscope(prompt)));
+    expect(second.status).toBe(200);
+    expect(second.jobs).not.toEqual(first.jobs);
+    await upstream.release(prompt);
+  });
+
+  it("is not in the way of an Idempotency-Key, which decides alone", async () => {
+    const prompt = newPrompt();
+    const key = { "idempotency-key": crypto.randomUUID() };
+    const first = await taken(await post(GENERATIONS, openai(prompt), key));
+    const second = await taken(await post(GENERATIONS, openai(prompt), key));
+    expect(second.jobs).toEqual(first.jobs);
+    const other = await taken(await post(GENERATIONS, openai(`${prompt} other`), key));
+    expect(other).toMatchObject({ status: 422, body: { error: { code: "idempotency_key_reused" } } });
+    expect(await billed(prompt)).toBe(1);
+  });
+
+  it("of several jobs is taken with all of them", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 2);
+    const first = await taken(await post(GENERATIONS, openai(prompt, { n: 2 }), { prefer: "wait=1" }));
+    expect(first).toMatchObject({ status: 504 });
+    expect(first.jobs).toHaveLength(2);
+    await upstream.release(prompt);
+    expect(await taken(await post(GENERATIONS, openai(prompt, { n: 2 })))).toMatchObject({
+      status: 200,
+      jobs: first.jobs,
+    });
+    expect(await billed(prompt)).toBe(2);
+  });
+
+  it("is owed for a job whose submission failed after it was stored: the same request takes it", async () => {
+    const prompt = newPrompt();
+    const stored: string[] = [];
+    const lost = namespaceWith(env.JOBS, "submit", async (stub, ...given) => {
+      const answer = (await stub.submit?.(...given)) as { view: { id: string } };
+      stored.push(answer.view.id);
+      throw new Error("the answer is lost");
+    });
+    const { answer } = postWithHangUp(GENERATIONS, openai(prompt), { JOBS: lost });
+    expect((await answer).status).toBe(500);
+    const second = await taken(await post(GENERATIONS, openai(prompt)));
+    expect(second).toMatchObject({ status: 200, jobs: [...new Set(stored)] });
+    expect(await billed(prompt)).toBe(1);
+  });
+
+  it("is owed although its job could not be stored: the same request makes it", async () => {
+    const prompt = newPrompt();
+    const down = namespaceWith(env.JOBS, "submit", async () => {
+      throw new Error("the object is down");
+    });
+    const { answer } = postWithHangUp(GENERATIONS, openai(prompt), { JOBS: down });
+    expect((await answer).status).toBe(500);
+    expect(await taken(await post(GENERATIONS, openai(prompt)))).toMatchObject({ status: 200 });
+    expect(await billed(prompt)).toBe(1);
+  });
+
+  it("of a job that was removed is not owed: the same request is a new one", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=1" }));
+    await jobStub(env, first.jobs[0] ?? "").remove("local");
+    const second = await taken(await post(GENERATIONS, openai(prompt)));
+    expect(second.status).toBe(200);
+    expect(second.jobs).not.toEqual(first.jobs);
+    await upstream.release(prompt);
+  });
+});
+
+describe("an image of an edit that is taken over", () => {
+  it("is not stored a second time, and its job is the first one", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const image = await drawnImage();
+    const form = () => {
+      const body = new FormData();
+      body.set("prompt", prompt);
+      body.set("model", "qwen-image-edit-plus");
+      body.set("image", new File([image], "a.png", { type: "image/png" }));
+      body.set("response_format", "url");
+      return body;
+    };
+    const send = async (prefer: string) =>
+      taken(await call("/v1/images/edits", { method: "POST", body: form(), headers: { prefer } }));
+    const first = await send("wait=1");
+    expect(first.status).toBe(504);
+    await upstream.release(prompt);
+    expect(await send("wait=60")).toMatchObject({ status: 200, jobs: first.jobs });
+    expect(await billed(prompt)).toBe(1);
+  });
+});

@@ -1,0 +1,169 @@
+import { createHash } from "node:crypto";
+import { within } from "../bounds.ts";
+import { preferredWaitSeconds } from "../http/core/prefer.ts";
+import type { HttpContext } from "../http/http-env.ts";
+import { jobProblem } from "../http/job-problem.ts";
+import type { JobView } from "../job/contract.ts";
+import { catalogStub, jobStub } from "../stubs.ts";
+
+/** Node's fetch gives up after 300.9 s without an answer; the answer's own way takes some of it. */
+const HOLD_MS = 280_000;
+/** One call to the job's object: after a restart of it the next one finds it again. */
+const WAIT_MS = 30_000;
+const WAIT_SLACK_MS = 1_000;
+const AGAIN_MS = 1_000;
+const CATALOG_BOUND_MS = 5_000;
+const CATALOG_TRIES = 3;
+
+/** A request that holds its answer, as its client's catalog knows it. */
+export class Hold {
+  readonly #c: HttpContext;
+  readonly #client: string;
+  readonly #holder: string;
+  /** Names the jobs to wait for. */
+  readonly key: string;
+  #settled = false;
+
+  private constructor(c: HttpContext, client: string, key: string, holder: string) {
+    this.#c = c;
+    this.#client = client;
+    this.key = key;
+    this.#holder = holder;
+    c.req.raw.signal.addEventListener("abort", () => this.undelivered());
+  }
+
+  /** Stores that an answer is owed before anything is paid for. `ownKey` is used if this request is no repetition. */
+  static async begin(c: HttpContext, client: string, fingerprint: string, ownKey: string): Promise<Hold> {
+    const holder = crypto.randomUUID();
+    const claim = {
+      fingerprint: createHash("sha256").update(fingerprint).digest("base64url"),
+      key: ownKey,
+      holder,
+      isRepeat: Number(c.req.header("x-stainless-retry-count") ?? 0) >= 1,
+    };
+    for (let tries = 1; ; tries++) {
+      try {
+        const key = await within(CATALOG_BOUND_MS, "the catalog", catalogStub(c.env, client).claimHeld(claim));
+        return new Hold(c, client, key, holder);
+      } catch (error) {
+        if (tries === CATALOG_TRIES) throw error;
+        await scheduler.wait(AGAIN_MS);
+      }
+    }
+  }
+
+  /** The client has its answer: the same request again is a new one. To be awaited before the answer's last byte is sent. */
+  async delivered(): Promise<void> {
+    await this.#settle("delivered");
+  }
+
+  /** The client has no answer: the next identical request takes the jobs. */
+  undelivered(): void {
+    this.#c.executionCtx.waitUntil(this.#settle("undelivered"));
+  }
+
+  async #settle(how: "delivered" | "undelivered"): Promise<void> {
+    if (this.#settled) return;
+    this.#settled = true;
+    const settling = catalogStub(this.#c.env, this.#client).settleHeld(this.key, this.#holder, how);
+    // The mark stays then: the same request again takes the same jobs, and pays nothing.
+    await within(CATALOG_BOUND_MS, "the catalog", settling).catch((error: unknown) => {
+      console.error({ event: "hold_not_settled", client: this.#client, how, error: String(error) });
+    });
+  }
+}
+
+/** Until when an answer is held; `Prefer: wait=N` shortens it. */
+export function holdEndsAtMs(c: HttpContext, receivedAtMs: number): number {
+  const seconds = preferredWaitSeconds(c.req.header("prefer"));
+  return receivedAtMs + Math.min(HOLD_MS, seconds === null ? HOLD_MS : seconds * 1000);
+}
+
+/** The job once it is done; as it is at `endsAtMs`, or when the client hangs up. Throws when the job is removed meanwhile. */
+export async function onceDone(c: HttpContext, client: string, placed: JobView, endsAtMs: number): Promise<JobView> {
+  const { signal } = c.req.raw;
+  const gone = Promise.withResolvers<null>();
+  const stop = () => gone.resolve(null);
+  signal.addEventListener("abort", stop);
+  try {
+    let view = placed;
+    while (!view.done && !signal.aborted) {
+      const waitMs = Math.min(WAIT_MS, endsAtMs - Date.now());
+      if (waitMs <= 0) break;
+      try {
+        const waiting = jobStub(c.env, placed.id).wait(client, null, waitMs);
+        const answer = await Promise.race([within(waitMs + WAIT_SLACK_MS, "the job", waiting), gone.promise]);
+        if (answer === null) break;
+        if (!answer.ok) throw jobProblem(answer);
+        view = answer.view;
+      } catch (error) {
+        if (error instanceof Error && error.name === "ProblemError") throw error;
+        console.error({ event: "hold_failed", jobId: placed.id, error: String(error) });
+        await scheduler.wait(Math.min(AGAIN_MS, Math.max(0, endsAtMs - Date.now())));
+      }
+    }
+    return view;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
+const utf8 = new TextEncoder();
+
+/**
+ * A body of `chunks` and then `end`. It counts as delivered once all of it but its end has been taken from us; one that nobody
+ * takes to its end is undelivered. `hold` null: nothing is owed.
+ */
+export function heldBody(
+  hold: Hold | null,
+  chunks: AsyncIterable<Uint8Array>,
+  end: string,
+): ReadableStream<Uint8Array> {
+  const held = untilDelivered(hold, chunks, end);
+  const source: UnderlyingSource<Uint8Array> = {
+    async pull(controller) {
+      const { value, done } = await held.next();
+      if (done === true) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel() {
+      hold?.undelivered();
+      await held.return(undefined);
+    },
+  };
+  // Nothing is read ahead: a chunk is asked for when the one before has been taken.
+  return new ReadableStream<Uint8Array>(source, { highWaterMark: 0 });
+}
+
+async function* untilDelivered(
+  hold: Hold | null,
+  chunks: AsyncIterable<Uint8Array>,
+  end: string,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunks;
+    await hold?.delivered();
+    yield utf8.encode(end);
+  } finally {
+    // Nothing happens when it was delivered.
+    hold?.undelivered();
+  }
+}
+
+async function* oneChunk(text: string): AsyncGenerator<Uint8Array> {
+  yield utf8.encode(text);
+}
+
+/** The answer to a request that waited, as JSON. */
+export function heldJson(
+  hold: Hold | null,
+  body: object,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+): Response {
+  const text = JSON.stringify(body);
+  return new Response(heldBody(hold, oneChunk(text.slice(0, -1)), text.slice(-1)), {
+    status,
+    headers: { "Content-Type": "application/json", ...headers },
+  });
+}

@@ -1,0 +1,355 @@
+import { Hono } from "hono";
+import { sizesFor } from "../../schemas/limits.ts";
+import type { Workflow } from "../../schemas/paths.ts";
+import { MAX_BODY_BYTES, MAX_SEED } from "../../schemas/submit.ts";
+import { byteChunks } from "../byte-chunks.ts";
+import type { ModelFacts } from "../dashscope/models.ts";
+import { requireAsker } from "../http/asker.ts";
+import { type CheckedSubmission, checkSubmission } from "../http/checked-submission.ts";
+import type { Found } from "../http/core/given-fields.ts";
+import type { HttpContext, HttpEnv } from "../http/http-env.ts";
+import { linksFor } from "../http/job-answer.ts";
+import { ProblemError } from "../http/problem.ts";
+import { readBody } from "../http/submit-body.ts";
+import type { Uploads } from "../http/uploads.ts";
+import type { JobView } from "../job/contract.ts";
+import { fromR2 } from "../results/r2.ts";
+import { type Variant, variantOf, variantSize } from "../results/variants/variant.ts";
+import { contentTypeOf, findOrMakeVariant } from "../results/variants/variants.ts";
+import { jobStub } from "../stubs.ts";
+import { nearestSize, parseSize } from "./core/nearest-size.ts";
+import {
+  type AnsweredImage,
+  type AnswerOptions,
+  completedEvent,
+  END,
+  errorEvent,
+  failedAnswer,
+  HEARTBEAT,
+  imagesAnswer,
+  jobCounts,
+  listedModel,
+  type OpenaiError,
+  openaiError,
+  openaiRequest,
+} from "./core/openai-wire.ts";
+import { givenFor, withoutUnsupported, withValue } from "./core/taken.ts";
+import { type Hold, heldBody, heldJson, holdEndsAtMs, onceDone } from "./hold.ts";
+import { type PlacedRequest, placeRequest } from "./place.ts";
+import { ModelNotFound, modelNamed, protocolApp, statusOf } from "./protocol.ts";
+
+/** A multiple of three, so that each chunk is base64 of its own. */
+const CHUNK_BYTES = 3 * 32 * 1024;
+/** Below the idle limits of proxies, which begin at 30 s. */
+const HEARTBEAT_MS = 10_000;
+/** A job of many images waits for its variants to be made one by one; so often, with a pause in between. */
+const VARIANT_TRIES = 3;
+const VARIANT_AGAIN_MS = 1_000;
+
+function errorBody(error: OpenaiError) {
+  return { error };
+}
+
+function refuse(_c: HttpContext, problem: ProblemError): Response {
+  const { code, message, extras } = problem;
+  const status = statusOf(problem);
+  const error = openaiError(code, status, message, extras.errors?.[0]?.path);
+  const body = errorBody(problem instanceof ModelNotFound ? { ...error, code: "model_not_found" } : error);
+  return Response.json(body, { status, ...(extras.headers === undefined ? {} : { headers: extras.headers }) });
+}
+
+/** A request, read and checked. */
+interface Asked {
+  readonly parts: readonly CheckedSubmission[];
+  readonly options: AnswerOptions;
+  readonly ignored: readonly string[];
+}
+
+function modelOf(c: HttpContext, workflow: Workflow, found: Found): ModelFacts | null {
+  const { modelTable, models } = c.get("config");
+  const name = givenFor(found, "model");
+  if (name !== undefined && typeof name !== "string") return null;
+  return (name === undefined ? null : modelNamed(c, name)) ?? modelTable.facts(models[workflow]);
+}
+
+/** The size that the model has nearest to what was asked for; of a model without sizes, none. */
+function withNearestSize(found: Found, facts: ModelFacts, workflow: Workflow): { found: Found; ignored: string[] } {
+  const given = givenFor(found, "size");
+  const wanted = typeof given === "string" ? parseSize(given) : null;
+  // Upstream's own words like 2K, and what is no size, are for the check.
+  if (wanted === null) return { found, ignored: [] };
+  const size = nearestSize(sizesFor(facts, workflow), wanted);
+  return { found: withValue(found, "size", size), ignored: size === null ? ["size"] : [] };
+}
+
+/** The jobs that make the images: several where the model makes fewer at once. */
+function partsOf(c: HttpContext, workflow: Workflow, found: Found, facts: ModelFacts | null): CheckedSubmission[] {
+  const config = c.get("config");
+  const n = Number(givenFor(found, "n") ?? 1);
+  if (facts === null || n <= facts.maxN) return [checkSubmission(workflow, found, config)];
+  const seed = givenFor(found, "seed");
+  let made = 0;
+  return jobCounts(n, facts.maxN).map((count) => {
+    const counted = withValue(found, "n", count);
+    // Upstream gives each image of a job the next seed; so do we for those of the next job.
+    const seeded = typeof seed === "number" ? withValue(counted, "seed", (seed + made) % (MAX_SEED + 1)) : counted;
+    made += count;
+    return checkSubmission(workflow, seeded, config);
+  });
+}
+
+async function readAsked(c: HttpContext, workflow: Workflow, uploads: Uploads): Promise<Asked> {
+  const body = await readBody(c, "a request", MAX_BODY_BYTES, uploads);
+  const asked = openaiRequest(workflow, body);
+  if ("param" in asked) {
+    const { param, message } = asked;
+    const path = param === "" ? "" : `/${param}`;
+    throw new ProblemError("invalid_request", param === "" ? `${message}.` : `${param} ${message}.`, {
+      errors: [{ path, message }],
+    });
+  }
+  const { options, ignored } = asked;
+  const facts = modelOf(c, workflow, asked.found);
+  if (facts === null) return { parts: partsOf(c, workflow, asked.found, null), options, ignored };
+  const sized = withNearestSize(asked.found, facts, workflow);
+  const fitting = withoutUnsupported(sized.found, facts.supports);
+  return {
+    parts: partsOf(c, workflow, fitting.found, facts),
+    options,
+    ignored: [...ignored, ...sized.ignored, ...fitting.ignored],
+  };
+}
+
+/** A stored image as an answer gives it. */
+interface ReadyImage extends AnsweredImage {
+  readonly key: string;
+}
+
+/** The image in the wanted format, made on first use; the original where that cannot be. */
+async function readyImage(
+  c: HttpContext,
+  client: string,
+  view: JobView,
+  index: number,
+  options: AnswerOptions,
+): Promise<ReadyImage | null> {
+  const found = await jobStub(c.env, view.id).image(client, index);
+  if (!found.ok) return null;
+  const shown = view.output?.images.find((image) => image.index === index);
+  const { width = 0, height = 0 } = shown ?? {};
+  const url = linksFor(c).image(view.id, index);
+  const original = { key: found.key, url, contentType: found.contentType, width, height };
+  const { outputFormat, outputCompression } = options;
+  const isAsMade = outputFormat === null || (found.contentType === `image/${outputFormat}` && outputFormat === "png");
+  if (isAsMade) return original;
+  // OpenAI's 0 is our least quality.
+  const quality = outputCompression === null ? null : Math.max(1, outputCompression);
+  const variant = variantOf(null, outputFormat, quality);
+  const key = await variantKeyOf(c, found, variant);
+  if (key === null) return original;
+  const query = new URLSearchParams({ format: outputFormat });
+  if (quality !== null && outputFormat !== "png") query.set("q", String(quality));
+  const size = variantSize({ width, height }, variant);
+  return { key, url: `${url}${url.includes("?") ? "&" : "?"}${query}`, contentType: contentTypeOf(variant), ...size };
+}
+
+/** Where the variant lies; null when none can be made. */
+async function variantKeyOf(
+  c: HttpContext,
+  image: { readonly key: string; readonly contentType: string; readonly bytes: number },
+  variant: Variant,
+): Promise<string | null> {
+  const { IMAGES: images } = c.env as Env & { readonly IMAGES?: ImagesBinding };
+  const keepAlive = (work: Promise<unknown>) => c.executionCtx.waitUntil(work.catch(() => undefined));
+  for (let tries = 0; tries < VARIANT_TRIES; tries++) {
+    if (tries > 0) await scheduler.wait(VARIANT_AGAIN_MS);
+    const maker = { bucket: c.env.RESULTS, images: images ?? null, keepAlive };
+    const answer = await findOrMakeVariant(maker, image, variant);
+    if (answer.kind === "stored") return answer.key;
+    if (answer.kind !== "busy") return null;
+  }
+  return null;
+}
+
+async function readyImages(c: HttpContext, client: string, views: readonly JobView[], options: AnswerOptions) {
+  const ready: ReadyImage[] = [];
+  for (const view of views) {
+    for (const { index } of view.output?.images ?? []) {
+      const image = await readyImage(c, client, view, index, options);
+      if (image !== null) ready.push(image);
+    }
+  }
+  return ready;
+}
+
+const utf8 = new TextEncoder();
+
+/** A stored image in base64, read while it is sent: one chunk at a time is in memory. */
+async function* base64Of(c: HttpContext, key: string): AsyncGenerator<Uint8Array> {
+  const object = await fromR2(c.env.RESULTS.get(key));
+  if (object === null) throw new Error("an image is gone while it is sent");
+  const chunks = byteChunks(object.body, CHUNK_BYTES, new AbortController().signal);
+  try {
+    for (;;) {
+      const { value, done } = await fromR2(chunks.next());
+      if (done === true || value === undefined) return;
+      yield utf8.encode(value.toBase64());
+    }
+  } finally {
+    await chunks.return();
+  }
+}
+
+async function* answerChunks(c: HttpContext, texts: readonly string[], images: readonly ReadyImage[]) {
+  for (const [index, text] of texts.entries()) {
+    const image = images[index];
+    yield utf8.encode(text);
+    if (index < texts.length - 1 && image !== undefined) yield* base64Of(c, image.key);
+  }
+}
+
+function stillRunning(jobs: readonly JobView[]): OpenaiError {
+  const ids = jobs.filter(({ done }) => !done).map(({ id }) => id);
+  const message = `The image is not ready yet. The same request again takes the same job, and pays nothing: ${ids.join(", ")}.`;
+  return { message, type: "server_error", param: null, code: "job_still_running" };
+}
+
+const STILL_RUNNING_HEADERS = { "Retry-After": "1", "X-Should-Retry": "true" };
+
+/** When the job of the request was made, in seconds. */
+function createdOf([first]: readonly JobView[]): number {
+  return Math.floor(Date.parse(first?.createdAt ?? "") / 1000);
+}
+
+async function wholeAnswer(
+  c: HttpContext,
+  placed: PlacedRequest,
+  options: AnswerOptions,
+  endsAtMs: number,
+  headers: Readonly<Record<string, string>>,
+): Promise<Response> {
+  const { client, jobs, hold } = placed;
+  const views = await Promise.all(jobs.map((job) => onceDone(c, client, job, endsAtMs)));
+  if (views.some(({ done }) => !done)) {
+    hold?.undelivered();
+    return Response.json(errorBody(stillRunning(views)), {
+      status: 504,
+      headers: { ...headers, ...STILL_RUNNING_HEADERS },
+    });
+  }
+  const images = await readyImages(c, client, views, options);
+  if (images.length === 0) {
+    const failed = failedAnswer(views[0] ?? { error: null });
+    return heldJson(hold, errorBody(failed.error), failed.status, { ...headers, "X-Should-Retry": "false" });
+  }
+  const texts = imagesAnswer(images, createdOf(views), options.responseFormat);
+  const body = heldBody(hold, answerChunks(c, texts, images), "}");
+  return new Response(body, { headers: { ...headers, "Content-Type": "application/json" } });
+}
+
+/** The work's result, with a heartbeat whenever it takes longer. */
+async function* withHeartbeats<Result>(work: Promise<Result>): AsyncGenerator<Uint8Array, Result> {
+  for (;;) {
+    const settled = await Promise.race([work.then(() => true), scheduler.wait(HEARTBEAT_MS).then(() => false)]);
+    if (settled) return await work;
+    yield utf8.encode(HEARTBEAT);
+  }
+}
+
+async function* streamChunks(
+  c: HttpContext,
+  workflow: Workflow,
+  { client, jobs }: PlacedRequest,
+  options: AnswerOptions,
+  endsAtMs: number,
+): AsyncGenerator<Uint8Array> {
+  // It brings the answer's headers to the client.
+  yield utf8.encode(HEARTBEAT);
+  const failed: JobView[] = [];
+  let sent = 0;
+  for (const job of jobs) {
+    const view = yield* withHeartbeats(onceDone(c, client, job, endsAtMs));
+    if (!view.done) {
+      yield utf8.encode(errorEvent(stillRunning([view])));
+      throw new HoldOver();
+    }
+    const images = yield* withHeartbeats(readyImages(c, client, [view], options));
+    if (images.length === 0) failed.push(view);
+    for (const image of images) {
+      const [before, after] = completedEvent(workflow, image, createdOf([view]), options.responseFormat);
+      yield utf8.encode(before);
+      yield* base64Of(c, image.key);
+      yield utf8.encode(after);
+      sent += 1;
+    }
+  }
+  const [first] = failed;
+  if (sent === 0 && first !== undefined) yield utf8.encode(errorEvent(failedAnswer(first).error));
+}
+
+/** Ends a stream whose job is not done: its answer is not delivered. */
+class HoldOver extends Error {}
+
+/** A stream that says in its last event what broke it. */
+async function* orErrorEvent(c: HttpContext, chunks: AsyncGenerator<Uint8Array>, hold: Hold | null) {
+  try {
+    yield* chunks;
+  } catch (error) {
+    hold?.undelivered();
+    if (error instanceof HoldOver) return;
+    console.error({ event: "stream_failed", requestId: c.get("requestId"), error: String(error) });
+    const problem = error instanceof ProblemError ? error : new ProblemError("internal", "The stream broke.");
+    yield utf8.encode(errorEvent(openaiError(problem.code, statusOf(problem), problem.message, undefined)));
+  }
+}
+
+async function images(c: HttpContext, workflow: Workflow): Promise<Response> {
+  const receivedAtMs = Date.now();
+  let asked: Asked | null = null;
+  const placed = await placeRequest(c, { name: `openai ${workflow}`, isHeld: true }, async (uploads) => {
+    asked = await readAsked(c, workflow, uploads);
+    return asked.parts;
+  });
+  const { options, ignored } = asked as unknown as Asked;
+  const headers: Record<string, string> = { "X-Darkroom-Job": placed.jobs.map(({ id }) => id).join(", ") };
+  if (ignored.length > 0) headers["X-Darkroom-Ignored"] = ignored.map(headerSafe).join(", ");
+  const endsAtMs = holdEndsAtMs(c, receivedAtMs);
+  try {
+    if (!options.stream) return await wholeAnswer(c, placed, options, endsAtMs, headers);
+    const chunks = streamChunks(c, workflow, placed, options, endsAtMs);
+    const body = heldBody(placed.hold, orErrorEvent(c, chunks, placed.hold), END);
+    return new Response(body, { headers: { ...headers, "Content-Type": "text/event-stream; charset=utf-8" } });
+  } catch (error) {
+    placed.hold?.undelivered();
+    throw error;
+  }
+}
+
+/** A client's own name for something, in a header. */
+function headerSafe(name: string): string {
+  return name.slice(0, 64).replace(/[^\w.[\]-]/g, "?");
+}
+
+function listModels(c: HttpContext): Response {
+  requireAsker(c);
+  const { modelTable, ...settings } = c.get("config");
+  const data = modelTable.infos(settings).map(({ model }) => listedModel(model));
+  return Response.json({ object: "list", data });
+}
+
+function showModel(c: HttpContext): Response {
+  requireAsker(c);
+  const name = c.req.param("id") ?? "";
+  const { modelTable } = c.get("config");
+  if (modelTable.facts(name) === null) throw new ModelNotFound(name, modelTable.names);
+  return Response.json(listedModel(name));
+}
+
+const routes = new Hono<HttpEnv>()
+  .post("/v1/images/generations", (c) => images(c, "image-from-text"))
+  .post("/v1/images/edits", (c) => images(c, "image-from-reference"))
+  .get("/v1/models", listModels)
+  .get("/v1/models/:id", showModel);
+
+/** The OpenAI-compatible Images API, below `/v1`. */
+export const openaiApp = protocolApp({ routes, refuse });

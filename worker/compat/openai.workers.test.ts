@@ -1,0 +1,333 @@
+import { env } from "cloudflare:workers";
+import { afterAll, describe, expect, it } from "vitest";
+import { jobStub } from "../stubs.ts";
+import {
+  befall,
+  billed,
+  call,
+  drawnImage,
+  jobsOf,
+  newPrompt,
+  ORIGIN,
+  post,
+  SYNC_MODEL,
+  upstream,
+} from "./compat.fixture.ts";
+
+const GENERATIONS = "/v1/images/generations";
+const EDITS = "/v1/images/edits";
+const EDIT_MODEL = "qwen-image-edit-plus";
+
+afterAll(async () => {
+  await upstream.clearFaults();
+  await upstream.release();
+});
+
+interface Images {
+  readonly created: number;
+  readonly size: string;
+  readonly output_format: string;
+  readonly data: readonly { readonly url?: string; readonly b64_json?: string }[];
+}
+interface Refused {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string;
+  };
+}
+
+const body = (more: object = {}) => ({ prompt: newPrompt(), model: SYNC_MODEL, response_format: "url", ...more });
+
+async function made(answer: Response): Promise<Images> {
+  expect([answer.status, answer.headers.get("content-type")]).toEqual([200, "application/json"]);
+  return await answer.json<Images>();
+}
+
+async function refused(answer: Response, status: number): Promise<Refused["error"]> {
+  expect([answer.status, answer.headers.get("content-type")]).toEqual([status, "application/json"]);
+  const { error } = await answer.json<Refused>();
+  expect(Object.keys(error).sort()).toEqual(["code", "message", "param", "type"]);
+  return error;
+}
+
+async function jobOf(answer: Response, index = 0) {
+  return await (await call(`/api/jobs/${jobsOf(answer)[index]}`)).json<{ model: string; request: object }>();
+}
+
+function pngSize(base64: string): string {
+  const bytes = Uint8Array.fromBase64(base64);
+  const view = new DataView(bytes.buffer);
+  expect([...bytes.subarray(1, 4)]).toEqual([80, 78, 71]);
+  return `${view.getUint32(16)}x${view.getUint32(20)}`;
+}
+
+describe("a generation", () => {
+  it("answers with a url that needs no token, and names its job", async () => {
+    const answer = await post(GENERATIONS, body());
+    const { data, created } = await made(answer);
+    expect(data).toEqual([{ url: `${ORIGIN}/api/jobs/${jobsOf(answer)[0]}/images/0` }]);
+    expect(Math.abs(created - Date.now() / 1000)).toBeLessThan(3_600);
+  });
+
+  it("answers with b64_json alone when that is asked for, byte for byte the stored image", async () => {
+    const answer = await post(GENERATIONS, body({ response_format: "b64_json" }));
+    const [image] = (await made(answer)).data;
+    expect(Object.keys(image ?? {})).toEqual(["b64_json"]);
+    const stored = await (await call(`/api/jobs/${jobsOf(answer)[0]}/images/0`)).arrayBuffer();
+    expect(Uint8Array.fromBase64(image?.b64_json ?? "")).toEqual(new Uint8Array(stored));
+  });
+
+  it("answers with both when no response_format is given, as some clients read one and some the other", async () => {
+    const [image] = (await made(await post(GENERATIONS, body({ response_format: undefined })))).data;
+    expect(Object.keys(image ?? {})).toEqual(["url", "b64_json"]);
+  });
+
+  it("of WxH asks for W*H, and of auto for no size", async () => {
+    const answer = await post(GENERATIONS, body({ size: "1024x1024" }));
+    expect((await made(answer)).size).toBe("1024x1024");
+    expect(await jobOf(answer)).toMatchObject({ request: { size: "1024*1024" } });
+    expect(await jobOf(await post(GENERATIONS, body({ size: "auto" })))).toMatchObject({ request: { size: null } });
+  });
+
+  it("of a size that the model lacks is made in the nearest ratio, and says so in the answer's size", async () => {
+    const answer = await post(
+      GENERATIONS,
+      body({ model: "qwen-image-plus", size: "1024x1024", response_format: "b64_json" }),
+    );
+    const { size, data } = await made(answer);
+    expect(size).toBe("1328x1328");
+    expect(pngSize(data[0]?.b64_json ?? "")).toBe("1328x1328");
+  });
+
+  it("of more images than the model makes at once becomes several jobs, with seeds of their own", async () => {
+    const input = body({ n: 3, seed: 100 });
+    const answer = await post(GENERATIONS, input);
+    expect((await made(answer)).data).toHaveLength(3);
+    expect(jobsOf(answer)).toHaveLength(3);
+    const jobs = await Promise.all([0, 1, 2].map((index) => jobOf(answer, index)));
+    expect(jobs).toMatchObject([{ request: { seed: 100 } }, { request: { seed: 101 } }, { request: { seed: 102 } }]);
+    expect(await billed(input.prompt)).toBe(3);
+  });
+
+  it("of several jobs gives the images of those that succeed", async () => {
+    const input = body({ n: 2 });
+    await befall(input.prompt, { type: "error", code: "InvalidParameter" }, 1);
+    expect((await made(await post(GENERATIONS, input))).data).toHaveLength(1);
+  });
+
+  it("ignores what changes nothing, and names it in X-Darkroom-Ignored", async () => {
+    const options = { quality: "high", style: "vivid", moderation: "low", background: "opaque", user: "u", n: null };
+    const answer = await post(GENERATIONS, body({ ...options, unheard_of: 1 }));
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("x-darkroom-ignored")).toBe("quality, style, moderation, background, user, unheard_of");
+  });
+
+  it("takes the options of this service as extra fields", async () => {
+    const answer = await post(GENERATIONS, body({ seed: 5, priority: "high", metadata: { room: "7" } }));
+    expect(await jobOf(answer)).toMatchObject({ request: { seed: 5, priority: "high" }, metadata: { room: "7" } });
+  });
+
+  it("for one of OpenAI's own models is made by the default model, and says that the name was ignored", async () => {
+    const prompt = newPrompt();
+    const answer = await post(GENERATIONS, { prompt, model: "gpt-image-1" }, { prefer: "wait=0" });
+    expect(answer.headers.get("x-darkroom-ignored")).toBe("model");
+    expect((await jobOf(answer)).model).toBe("qwen-image-max");
+    await call(`/api/jobs/${jobsOf(answer)[0]}/cancel`, { method: "POST" });
+  });
+
+  it("in another output_format is converted, and its url leads to the same", async () => {
+    const answer = await post(
+      GENERATIONS,
+      body({ output_format: "jpeg", output_compression: 60, response_format: undefined }),
+    );
+    const { data, output_format } = await made(answer);
+    expect(output_format).toBe("jpeg");
+    const bytes = Uint8Array.fromBase64(data[0]?.b64_json ?? "");
+    expect([...bytes.subarray(0, 3)]).toEqual([0xff, 0xd8, 0xff]);
+    const byUrl = await call((data[0]?.url ?? "").slice(ORIGIN.length));
+    expect(byUrl.headers.get("content-type")).toBe("image/jpeg");
+    expect(new Uint8Array(await byUrl.arrayBuffer())).toEqual(bytes);
+  });
+});
+
+describe("an edit", () => {
+  async function form(fields: Readonly<Record<string, string>>, names: readonly string[]): Promise<FormData> {
+    const data = new FormData();
+    for (const [name, value] of Object.entries({ model: EDIT_MODEL, prompt: newPrompt(), ...fields }))
+      data.set(name, value);
+    const image = await drawnImage();
+    for (const name of names) data.append(name, new File([image], "a.png", { type: "image/png" }));
+    return data;
+  }
+  const edit = async (fields: Readonly<Record<string, string>>, names: readonly string[] = ["image"]) =>
+    call(EDITS, { method: "POST", body: await form(fields, names) });
+
+  it.each([[["image"]], [["image[]", "image[]"]]])("takes its images as %s", async (names) => {
+    const answer = await edit({ n: "2" }, names);
+    const { data } = await made(answer);
+    expect(data).toHaveLength(2);
+    expect(data.every(({ url, b64_json }) => url !== undefined && b64_json !== undefined)).toBe(true);
+    expect(await jobOf(answer)).toMatchObject({ workflow: "image-from-reference", request: { n: 2 } });
+  });
+
+  it("of more images than the model makes at once gives each job its own input", async () => {
+    const answer = await edit({ n: "7", response_format: "url" });
+    expect((await made(answer)).data).toHaveLength(7);
+    expect(jobsOf(answer)).toHaveLength(2);
+    for (const index of [0, 1]) {
+      expect(await jobOf(answer, index)).toMatchObject({ request: { images: [{ kind: "upload", width: 512 }] } });
+    }
+  });
+
+  it("with a mask or a transparent background is refused with param", async () => {
+    expect(await refused(await edit({}, ["image", "mask"]), 400)).toMatchObject({ param: "mask" });
+    expect(await refused(await edit({ background: "transparent" }), 400)).toMatchObject({ param: "background" });
+  });
+
+  it("without an image is refused with param", async () => {
+    expect(await refused(await edit({}, []), 400)).toMatchObject({ param: "images", type: "invalid_request_error" });
+  });
+});
+
+describe("a stream", () => {
+  interface Sent {
+    readonly type: string;
+    readonly b64_json: string;
+    readonly size: string;
+    readonly error?: { readonly code: string };
+  }
+
+  async function* textsOf(answer: Response): AsyncGenerator<string> {
+    expect(answer.headers.get("content-type")).toContain("text/event-stream");
+    const decoder = new TextDecoder();
+    for await (const bytes of answer.body as ReadableStream<Uint8Array>) yield decoder.decode(bytes, { stream: true });
+  }
+
+  async function events(texts: AsyncIterable<string>): Promise<Sent[]> {
+    let whole = "";
+    for await (const text of texts) whole += text;
+    const lines = whole.split("\n").filter((line) => line.startsWith("data: "));
+    return lines.map((line) => JSON.parse(line.slice(6)) as Sent);
+  }
+
+  it("sends its headers and a heartbeat at once, and one completed event for each image", async () => {
+    const input = body({ stream: true, n: 2 });
+    // Both, so that the first event is of a job that was held.
+    await befall(input.prompt, { type: "hold", at: "answer" }, 2);
+    const texts = textsOf(await post(GENERATIONS, input));
+    expect((await texts.next()).value).toMatch(/^:/);
+    await expect
+      .poll(async () => (await upstream.held()).filter(({ prompt }) => prompt === input.prompt))
+      .toHaveLength(2);
+    await upstream.release(input.prompt);
+    const found = await events(texts);
+    expect(found.map(({ type }) => type)).toEqual(["image_generation.completed", "image_generation.completed"]);
+    expect(found.map(({ b64_json, size }) => pngSize(b64_json) === size)).toEqual([true, true]);
+  });
+
+  it("of a job that failed ends with an error event", async () => {
+    const input = body({ stream: true });
+    await befall(input.prompt, { type: "error", code: "DataInspectionFailed" });
+    expect(await events(textsOf(await post(GENERATIONS, input)))).toMatchObject([
+      { type: "error", error: { code: "moderation_blocked" } },
+    ]);
+  });
+
+  it("whose hold is over says so, and is undelivered: the same request takes the job", async () => {
+    const input = body({ stream: true });
+    await befall(input.prompt, { type: "hold", at: "answer" }, 1);
+    const answer = await post(GENERATIONS, input, { prefer: "wait=1" });
+    expect(await events(textsOf(answer))).toMatchObject([{ type: "error", error: { code: "job_still_running" } }]);
+    await upstream.release(input.prompt);
+    const again = await post(GENERATIONS, input);
+    expect(jobsOf(again)).toEqual(jobsOf(answer));
+    expect(await events(textsOf(again))).toMatchObject([{ type: "image_generation.completed" }]);
+    expect(await billed(input.prompt)).toBe(1);
+  });
+});
+
+describe("models", () => {
+  it("are listed, and shown one by one", async () => {
+    const { object, data } = await (await call("/v1/models")).json<{ object: string; data: { id: string }[] }>();
+    expect(object).toBe("list");
+    expect(data.map(({ id }) => id)).toContain("qwen-image-max");
+    expect(await (await call("/v1/models/qwen-image-max")).json()).toMatchObject({
+      id: "qwen-image-max",
+      object: "model",
+    });
+    expect(await refused(await call("/v1/models/none"), 404)).toMatchObject({ code: "model_not_found" });
+  });
+});
+
+describe("an error", () => {
+  it.each([
+    ["an unknown model", body({ model: "none" }), 404, { param: "model", code: "model_not_found" }],
+    ["a size that is none", body({ size: "large" }), 400, { param: "size" }],
+    ["no prompt", body({ prompt: undefined }), 400, { param: "prompt" }],
+    ["n above ten", body({ n: 11 }), 400, { param: "n" }],
+    ["an unknown response_format", body({ response_format: "gif" }), 400, { param: "response_format" }],
+    ["an unknown output_format", body({ output_format: "gif" }), 400, { param: "output_format" }],
+  ])("of %s has OpenAI's shape", async (_what, input, status, error) => {
+    expect(await refused(await post(GENERATIONS, input), status)).toMatchObject({
+      type: "invalid_request_error",
+      ...error,
+    });
+  });
+
+  it("of a body that is no JSON, of an unknown path and of a wrong method has the same shape", async () => {
+    const init = { method: "POST", body: "{", headers: { "content-type": "application/json" } };
+    expect(await refused(await call(GENERATIONS, init), 400)).toMatchObject({ code: "malformed_json" });
+    expect(await refused(await call("/v1/chat/completions", { method: "POST" }), 404)).toMatchObject({
+      code: "unknown_url",
+    });
+    expect(await refused(await call("/v1"), 404)).toMatchObject({ code: "unknown_url" });
+    expect(await refused(await call(GENERATIONS), 405)).toMatchObject({ code: "method_not_allowed" });
+  });
+
+  it("of a job that failed for good is 424, which no client repeats on", async () => {
+    const input = body();
+    await befall(input.prompt, { type: "error", code: "InvalidParameter" });
+    const answer = await post(GENERATIONS, input);
+    expect(answer.headers.get("x-should-retry")).toBe("false");
+    expect(await refused(answer, 424)).toMatchObject({ code: "invalid_request" });
+  });
+
+  it("of a job that was canceled is 424 too", async () => {
+    const input = body();
+    await befall(input.prompt, { type: "hold", at: "arrival" });
+    const answer = post(GENERATIONS, input);
+    await upstream.untilHeld(input.prompt);
+    const { jobs } = await (await call(`/api/jobs?q=${encodeURIComponent(input.prompt.slice(-12))}`)).json<{
+      jobs: { id: string }[];
+    }>();
+    await jobStub(env, jobs[0]?.id ?? "").cancel("local");
+    expect(await refused(await answer, 424)).toMatchObject({ code: "job_canceled" });
+    await upstream.release(input.prompt);
+  });
+
+  it("of the content check is 400 moderation_blocked", async () => {
+    const input = body();
+    await befall(input.prompt, { type: "error", code: "DataInspectionFailed" });
+    expect(await refused(await post(GENERATIONS, input), 400)).toMatchObject({ code: "moderation_blocked" });
+  });
+});
+
+describe("a browser", () => {
+  it("may send the headers that OpenAI's and DashScope's clients add, and read ours", async () => {
+    const answer = await call(GENERATIONS, {
+      method: "OPTIONS",
+      headers: {
+        origin: "http://localhost:3000",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type,x-stainless-os,x-stainless-retry-count,x-evil",
+      },
+    });
+    const allowed = answer.headers.get("access-control-allow-headers") ?? "";
+    expect(allowed).toContain("x-stainless-os, x-stainless-retry-count");
+    expect(allowed).not.toContain("x-evil");
+    expect(answer.headers.get("access-control-allow-methods")).toBe("POST");
+    expect(answer.headers.get("access-control-expose-headers")).toContain("X-Darkroom-Job");
+  });
+});

@@ -1,0 +1,64 @@
+import { Hono } from "hono";
+import { PROBLEMS } from "../../schemas/problem.ts";
+import type { ModelFacts } from "../dashscope/models.ts";
+import { answerHeaders } from "../http/answer-headers.ts";
+import { configured } from "../http/configured.ts";
+import { DEFAULT_MODEL_ALIASES } from "../http/core/submit-fields.ts";
+import { crossOrigin } from "../http/cross-origin.ts";
+import type { HttpContext, HttpEnv } from "../http/http-env.ts";
+import { knownPathsOf } from "../http/known-paths.ts";
+import { ProblemError } from "../http/problem.ts";
+import { requestBounds } from "../http/request-bounds.ts";
+import { problemOf } from "../http/unexpected.ts";
+
+/** A compatible API: its routes, and how it says what went wrong. */
+interface Protocol {
+  readonly routes: Hono<HttpEnv>;
+  refuse(c: HttpContext, problem: ProblemError): Response;
+}
+
+/** A model that is none of ours: both protocols have a status and a code of their own for it. */
+export class ModelNotFound extends ProblemError {
+  constructor(name: string, known: readonly string[]) {
+    super("invalid_request", `The model ${name.slice(0, 100)} does not exist. Known are ${known.join(", ")}.`, {
+      errors: [{ path: "/model", message: "does not exist" }],
+    });
+  }
+}
+
+/** The HTTP status of a problem. */
+export function statusOf(problem: ProblemError): number {
+  return problem instanceof ModelNotFound ? 404 : PROBLEMS[problem.code][0];
+}
+
+/** The facts of a model that a client names; null for a name that means the default one. */
+export function modelNamed(c: HttpContext, name: string): ModelFacts | null {
+  if (DEFAULT_MODEL_ALIASES.has(name)) return null;
+  const { modelTable } = c.get("config");
+  const facts = modelTable.facts(name) ?? modelTable.facts(name.replace(/-latest$/, ""));
+  if (facts === null) throw new ModelNotFound(name, modelTable.names);
+  return facts;
+}
+
+/** A compatible API as an app of its own: every answer is in its protocol's shape, also of what no route takes. */
+export function protocolApp({ routes, refuse }: Protocol): Hono<HttpEnv> {
+  const app = new Hono<HttpEnv>({ strict: false });
+  const allowed = (path: string) => knownPaths(path.replace(/(?<=.)\/+$/, ""));
+  app.onError((error, c) => refuse(c, problemOf(c, error)));
+  app.notFound((c) => {
+    const { method, path } = c.req;
+    const methods = allowed(path);
+    if (methods === null) return refuse(c, new ProblemError("not_found", `There is nothing at ${method} ${path}.`));
+    const headers = { Allow: methods.join(", ") };
+    if (method === "OPTIONS") return new Response(null, { status: 204, headers });
+    const detail = `${method} is not for ${path}; ${headers.Allow} are.`;
+    return refuse(c, new ProblemError("method_not_allowed", detail, { headers }));
+  });
+  app.use(answerHeaders);
+  app.use(requestBounds);
+  app.use(crossOrigin(allowed));
+  app.use(configured);
+  app.route("/", routes);
+  const knownPaths = knownPathsOf(app);
+  return app;
+}
