@@ -19,6 +19,14 @@ export const LaneBlock = z.object({
 });
 export type LaneBlock = z.infer<typeof LaneBlock>;
 
+/** What the operator has said about a lane. */
+export const OperatorWord = z.object({
+  reason: z.string(),
+  since: Timestamp,
+  until: Timestamp.nullable().meta({ description: "null: until the operator takes it back." }),
+});
+export type OperatorWord = z.infer<typeof OperatorWord>;
+
 /** What a lane believes and holds now. `pace` 1 is the whole quota; less after upstream throttled. */
 export const LaneReport = z.object({
   model: z.string(),
@@ -33,6 +41,13 @@ export const LaneReport = z.object({
   }),
   typicalDurationMs: z.int().nullable().meta({ description: "Median of recent attempts; null before the first." }),
   blocked: LaneBlock.nullable(),
+  // Both are absent from a lane of an earlier version.
+  paused: OperatorWord.nullable()
+    .optional()
+    .meta({ description: "Nothing starts while the operator has the lane paused." }),
+  limit: OperatorWord.nullable()
+    .optional()
+    .meta({ description: "Set while `quota` is another than the deployment's." }),
 });
 export type LaneReport = z.infer<typeof LaneReport>;
 

@@ -1,5 +1,6 @@
 import type { Priority, QueueReason } from "../../schemas/job.ts";
 import type { LaneReport } from "../../schemas/limits.ts";
+import type { LaneCommand } from "./core/control.ts";
 
 /** A job's request for one attempt. */
 export interface Ticket {
@@ -90,4 +91,9 @@ export interface LaneRpc {
   /** The places of those of the jobs that wait. */
   places(jobIds: readonly string[]): Promise<Record<string, Place>>;
   report(): Promise<LaneReport>;
+  /**
+   * Does what the operator says, and answers how the lane is then. After the answer to a pause no job begins: it is given once
+   * every lease that was out has begun or can begin no more, some seconds at most. Repeated, it changes nothing.
+   */
+  control(command: LaneCommand): Promise<LaneReport>;
 }

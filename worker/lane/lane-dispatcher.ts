@@ -5,6 +5,7 @@ import { ModelTable } from "../dashscope/models.ts";
 import { configOf } from "../env.ts";
 import { jobStub } from "../stubs.ts";
 import type { LaneRpc, Lease, LeaseOutcome, Place, Release, Ticket } from "./contract.ts";
+import type { LaneCommand } from "./core/control.ts";
 import { type EnqueueAnswer, Lane, type LaneSettings, type Settled } from "./core/lane.ts";
 import type { Notice } from "./core/notifier.ts";
 import { laneModel } from "./lane-name.ts";
@@ -20,6 +21,9 @@ const ALARM_SOON_MS = 10_000;
 const OFFER_BOUND_MS = 15_000;
 /** A job that has not taken a notice by then gets its next place with the next pass. */
 const NOTICE_BOUND_MS = 5_000;
+/** A job may begin for five seconds after its start was due, so this is enough for a paused lane to be quiet. */
+const QUIET_WITHIN_MS = 10_000;
+const QUIET_LOOK_MS = 100;
 /** So many jobs are notified at once: a long queue must not take the lane's memory, nor its time for other callers. */
 const NOTICES_AT_ONCE = 64;
 
@@ -77,6 +81,18 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     return this.#decide((lane, now) => lane.report(this.#model, now));
   }
 
+  async control(command: LaneCommand): Promise<LaneReport> {
+    this.#decide((lane, now) => lane.command(command, now));
+    this.#log("lane_commanded", { command: command.kind });
+    const endsAtMs = Date.now() + QUIET_WITHIN_MS;
+    while (command.kind === "pause" && Date.now() < endsAtMs) {
+      const quietAtMs = this.#lane?.quietAtMs() ?? 0;
+      if (quietAtMs < Date.now()) break;
+      await scheduler.wait(Math.min(QUIET_LOOK_MS, quietAtMs - Date.now() + 1));
+    }
+    return this.report();
+  }
+
   override async alarm(): Promise<void> {
     this.#armedAtMs = null;
     try {
@@ -96,6 +112,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     const now = Date.now();
     const { answer, settled } = this.#stored((lane) => {
       const before = lane.condition;
+      lane.begin(now);
       const answered = ask(lane, now);
       const due = lane.settle(now, NOTICES_AT_ONCE - this.#notifying.size);
       if (lane.condition !== before) this.#log("lane_changed", { from: before, to: lane.condition });

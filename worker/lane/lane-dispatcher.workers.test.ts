@@ -273,3 +273,41 @@ describe("a watched job", () => {
     );
   }
 });
+
+describe("what the operator says", () => {
+  const PAUSE = { kind: "pause", reason: "the account is being moved", untilMs: null } as const;
+
+  it("pauses the lane through restarts of its object: nothing starts after the answer, jobs are told why, and go on when it is resumed", async () => {
+    const report = await lane().control(PAUSE);
+    expect(report.paused).toMatchObject({ reason: "the account is being moved", until: null });
+    const { job } = await submitJob();
+    const waiting = await jobThat(job, (view) => view.queue?.waitingOn === "paused");
+    expect(waiting.queue).toMatchObject({ position: 1, reason: { pausedBecause: "the account is being moved" } });
+    await evictDurableObject(laneObject());
+    expect(await lane().enqueue(ghost(), false)).toMatchObject({
+      lease: null,
+      place: { waitingOn: "paused", position: 2 },
+    });
+    await alarmComes();
+    expect(await lane().report()).toMatchObject({ queued: 2, inProgress: 0 });
+    expect((await lane().control({ kind: "resume" })).paused).toBeNull();
+    const done = await jobThat(job, (view) => view.done);
+    expect(done.status).toBe("succeeded");
+  });
+
+  it("answers a pause only when no lease that is out can begin any more", async () => {
+    const { lease } = await lane().enqueue(ghost(), false);
+    await lane().control(PAUSE);
+    expect(Date.now()).toBeGreaterThanOrEqual(lease?.beginByMs ?? Number.POSITIVE_INFINITY);
+  });
+
+  it("changes the quota through restarts of its object, until it is taken back", async () => {
+    await lane().control({ kind: "limit", change: { starts: 4 }, reason: "the quota was raised", untilMs: null });
+    await evictDurableObject(laneObject());
+    const answers = [];
+    for (let i = 0; i < 5; i += 1) answers.push((await lane().enqueue(ghost(), false)).lease !== null);
+    expect(answers).toEqual([true, true, true, true, false]);
+    const report = await lane().control({ kind: "unlimit" });
+    expect(report).toMatchObject({ quota: { starts: 2 }, limit: null });
+  });
+});

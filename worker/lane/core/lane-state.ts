@@ -1,5 +1,6 @@
 import type { Priority } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
+import { type Control, NO_CONTROL } from "./control.ts";
 import { FULL_PACE, type Pace, spreadFromMs } from "./pace.ts";
 import { FIRST_TURNS, type QueuedTicket, type QueueStorage, type Turns } from "./queue.ts";
 import { addStart, forgetOld, latestStartMs, paddedPeriodMs, type QuotaWindow, slotAtMs } from "./quota-window.ts";
@@ -52,6 +53,8 @@ export interface LaneState {
   /** While one job is tried at a time: no start before. */
   readonly trialAtMs: number;
   readonly block: Block | null;
+  /** Absent in what earlier releases stored. */
+  readonly control: Control;
   readonly turns: Turns;
   /** Leases out. */
   readonly inProgress: number;
@@ -78,6 +81,7 @@ export function newLaneState(quota: Quota): LaneState {
     failedJobs: [],
     trialAtMs: 0,
     block: null,
+    control: NO_CONTROL,
     turns: FIRST_TURNS,
     inProgress: 0,
     leaseCheckAtMs: null,

@@ -1,5 +1,6 @@
 import type { LaneReport, Quota } from "../../../schemas/limits.ts";
 import type { Lease, LeaseOutcome, Place, Release, Ticket } from "../contract.ts";
+import { type Control, commanded, controlEndsAtMs, inForce, type LaneCommand, quotaUnder } from "./control.ts";
 import { forecast, needsLeases } from "./forecast.ts";
 import {
   type LaneState,
@@ -16,8 +17,8 @@ import {
 } from "./lane-state.ts";
 import { type Notice, Notifier } from "./notifier.ts";
 import { afterOutcome, PROBE_EVERY_MS, typicalDurationMs, withDuration } from "./outcome.ts";
-import { learnedQuota, shareAt } from "./pace.ts";
-import { type LaneView, misconfiguredView, placeOf, viewOf } from "./place.ts";
+import { FULL_PACE, learnedQuota, shareAt } from "./pace.ts";
+import { type LaneView, misconfiguredView, pausedView, placeOf, viewOf } from "./place.ts";
 import { afterArriving, afterGivingBack, afterServing, Queue, type QueuedTicket } from "./queue.ts";
 import { removeStart, slotAtMs } from "./quota-window.ts";
 
@@ -123,7 +124,9 @@ type LeaseEnd = keyof typeof LEASE_ENDS;
  */
 export class Lane {
   readonly #storage: LaneStorage;
-  readonly #settings: LaneSettings;
+  /** As the deployment has them; and with the quota that the operator set. */
+  readonly #ownSettings: LaneSettings;
+  #settings: LaneSettings;
   readonly #queue: Queue;
   readonly #notifier = new Notifier();
   /** Tickets of declined leases, by job: see `DECLINED_KEPT_MS`. */
@@ -131,16 +134,59 @@ export class Lane {
   #state: LaneState;
   #saved: LaneState;
   #isQueueChanged = false;
+  /** When a lease was last given, or this object was made: a job may begin by it for `DIRECT_BEGIN_MS`. */
+  #grantedAtMs: number;
   #changedWhileNotifying = false;
 
   constructor(storage: LaneStorage, settings: LaneSettings, now: number) {
     this.#storage = storage;
+    this.#ownSettings = settings;
     this.#settings = settings;
     this.#queue = new Queue(storage);
+    this.#grantedAtMs = now;
     const stored = storage.loadState();
-    this.#state = underQuota(stored ?? newLaneState(settings.quota), settings.quota, now);
+    const state = stored ?? newLaneState(settings.quota);
+    this.#settings = { ...settings, quota: quotaUnder(inForce(state.control, now), settings.quota) };
+    this.#state = underQuota(state, this.#settings.quota, now);
     // A lane that is only looked at stores nothing.
     this.#saved = stored ?? this.#state;
+  }
+
+  /* ── What the operator says ────────────────────────────────────────────────────────────────────────────── */
+
+  /** Ends what the operator has said until a moment that has come. To be called before a question, so that its answer knows. */
+  begin(now: number): void {
+    const control = inForce(this.#state.control, now);
+    if (control !== this.#state.control) this.#control(control, now);
+  }
+
+  command(command: LaneCommand, now: number): void {
+    this.#control(commanded(this.#state.control, command, now), now);
+  }
+
+  /**
+   * Until when a job may begin by a lease that it was given before: in a paused lane nothing starts from then on. 0 when no lease
+   * is out.
+   */
+  quietAtMs(): number {
+    const direct = this.#state.inProgress > 0 ? this.#grantedAtMs + DIRECT_BEGIN_MS : 0;
+    return Math.max(direct, ...this.#state.offers.map(({ beginByMs }) => beginByMs));
+  }
+
+  /** Another quota is learned anew: what upstream refused under the old one says nothing about it. */
+  #control(control: Control, now: number): void {
+    const quota = quotaUnder(control, this.#ownSettings.quota);
+    const isSame = JSON.stringify(quota) === JSON.stringify(this.#settings.quota);
+    this.#settings = { ...this.#ownSettings, quota };
+    this.#set({ control });
+    if (isSame) return;
+    this.#set({ pace: { ...FULL_PACE, heldUntilMs: this.#state.pace.heldUntilMs } });
+    this.#state = underQuota(this.#state, quota, now);
+  }
+
+  /** Nothing is offered or started, and no job loses anything: the operator paused the lane, or the settings are wrong. */
+  get #isHeld(): boolean {
+    return this.#settings.misconfigured !== null || this.#state.control.pause !== null;
   }
 
   /* ── What jobs and readers ask ─────────────────────────────────────────────────────────────────────────── */
@@ -225,7 +271,7 @@ export class Lane {
     const { quota, misconfigured } = this.#settings;
     const pace = shareAt(this.#state.pace, this.#learnedQuota(now), now);
     const mode = misconfigured === null ? modeOf(this.#state) : "blocked";
-    const startMs = mode === "blocked" ? null : this.#view(now).forecast(0);
+    const startMs = mode === "blocked" || this.#isHeld ? null : this.#view(now).forecast(0);
     const perMinute = (quota.starts * pace * MINUTE_MS) / quota.periodMs;
     return {
       model,
@@ -238,7 +284,16 @@ export class Lane {
       nextStartAt: startMs === null || startMs <= now ? null : new Date(startMs).toISOString(),
       typicalDurationMs: typicalDurationMs(this.#state.durationsMs),
       blocked: this.#reportOfBlock(now),
+      paused: this.#reportOf(this.#state.control.pause),
+      limit: this.#reportOf(this.#state.control.limit),
     };
+  }
+
+  #reportOf(said: Control["pause"]): LaneReport["paused"] {
+    if (said === null) return null;
+    const { reason, sinceMs, untilMs } = said;
+    const until = untilMs === null ? null : new Date(untilMs).toISOString();
+    return { reason, since: new Date(sinceMs).toISOString(), until };
   }
 
   #reportOfBlock(now: number): LaneReport["blocked"] {
@@ -298,6 +353,7 @@ export class Lane {
    * Nothing of the answer may be acted on before what is stored is durable.
    */
   settle(now: number, room = Number.POSITIVE_INFINITY): Settled {
+    this.begin(now);
     this.#expireLeases(now);
     const offers = this.#offerAgain(now);
     this.#offerNext(offers, now);
@@ -315,7 +371,8 @@ export class Lane {
 
   /** What an operator should read in the log when it changes. */
   get condition(): string {
-    const { block, pace } = this.#state;
+    const { block, pace, control } = this.#state;
+    if (control.pause !== null) return "paused by the operator";
     return block === null ? `${modeOf(this.#state)} at ${Math.round(pace.share * 100)} %` : `blocked by ${block.code}`;
   }
 
@@ -375,7 +432,7 @@ export class Lane {
 
   /** When the next start may be made; `null`: not before a lease ends, or not while the settings are wrong. */
   #nextGrantAtMs(now: number): number | null {
-    return this.#settings.misconfigured === null ? nextGrantAtMs(this.#state, this.#learnedQuota(now), now) : null;
+    return !this.#isHeld ? nextGrantAtMs(this.#state, this.#learnedQuota(now), now) : null;
   }
 
   /** The quota with the learned period: every start and estimate is computed with it. */
@@ -390,6 +447,7 @@ export class Lane {
   #grant(ticket: QueuedTicket, direct: boolean, startMs: number, now: number): Lease {
     const { block, turns } = this.#state;
     const grants = this.#state.grants + 1;
+    this.#grantedAtMs = now;
     const endsAtMs = this.#leaseEndMs(startMs);
     const leaseId = `${ticket.jobId}.${grants}`;
     const countedAtMs = direct ? now + DIRECT_BEGIN_MS : null;
@@ -425,7 +483,8 @@ export class Lane {
     if (lease.countedAtMs !== null) this.#storage.updateLease(offered);
     this.#state = this.#withoutStartOf(lease);
     const tries = offer?.tries ?? 0;
-    if (startMs > now) {
+    // A paused lane offers it once it is resumed.
+    if (startMs > now || this.#state.control.pause !== null) {
       this.#offer(offered, {
         tries,
         notBeforeMs: startMs,
@@ -487,7 +546,7 @@ export class Lane {
   #howItExpires(lease: LeaseEntry): LeaseEnd {
     if (this.#offerOf(lease.leaseId) === undefined) return "expired";
     // While the settings are wrong nothing is offered, so the job was not asked.
-    if (this.#settings.misconfigured !== null) return "putBack";
+    if (this.#isHeld) return "putBack";
     return lease.unanswered + 1 < MOST_UNANSWERED ? "unanswered" : "expired";
   }
 
@@ -580,7 +639,7 @@ export class Lane {
    */
   #offerAgain(now: number): Lease[] {
     const offers: Lease[] = [];
-    if (this.#settings.misconfigured !== null) return offers;
+    if (this.#isHeld) return offers;
     for (const offer of this.#state.offers) {
       if (offer.nextOfferAtMs > now) continue;
       const lease = this.#storage.lease(offer.jobId);
@@ -621,6 +680,8 @@ export class Lane {
   #view(now: number): LaneView {
     const { quota, attemptBudgetMs, misconfigured } = this.#settings;
     if (misconfigured !== null) return misconfiguredView(misconfigured);
+    const { pause } = this.#state.control;
+    if (pause !== null) return pausedView(pause, now);
     const state = this.#state;
     const runningSinceMs = needsLeases(state, quota) ? this.#storage.runningSinceMs() : [];
     const foreseen = forecast({ state, quota: this.#learnedQuota(now), runningSinceMs, now, attemptBudgetMs });
@@ -668,7 +729,7 @@ export class Lane {
   /** `null` where the clock alone moves no place: the next start, or the end of a lease, does. */
   #nextNotifyAtMs(view: LaneView, now: number): number | null {
     if (this.#changedWhileNotifying) return Math.max(now, this.#state.pushedAtMs + NOTIFY_EVERY_MS);
-    if (this.#settings.misconfigured !== null || this.#nextGrantAtMs(now) !== null) return null;
+    if (this.#isHeld || this.#nextGrantAtMs(now) !== null) return null;
     const expectedMs = view.forecast(0);
     return expectedMs === null ? null : Math.max(expectedMs, now) + LOOK_AGAIN_MS;
   }
@@ -681,9 +742,11 @@ export class Lane {
     if (leaseCheckAtMs !== null && inProgress > 0) dueAtMs.push(leaseCheckAtMs);
     if (this.#notifier.isUnderWay) dueAtMs.push(now + NOTIFY_SAFETY_MS);
     else if (pushDueAtMs !== null) dueAtMs.push(pushDueAtMs);
+    const controlEndMs = controlEndsAtMs(this.#state.control);
+    if (controlEndMs !== null) dueAtMs.push(controlEndMs);
     if (this.#settings.misconfigured !== null) {
       if (offers.length > 0 || !this.#queue.isEmpty) dueAtMs.push(now + MISCONFIGURED_LOOK_MS);
-    } else {
+    } else if (!this.#isHeld) {
       for (const offer of offers) dueAtMs.push(offer.nextOfferAtMs);
       const startMs = !this.#queue.isEmpty && this.#mayOffer(now) ? this.#nextGrantAtMs(now) : null;
       if (startMs !== null) dueAtMs.push(this.#offerAtMs(startMs));

@@ -1,6 +1,7 @@
 import { NO_REASON, type QueueReason } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
 import type { Place } from "../contract.ts";
+import type { Control } from "./control.ts";
 import type { Forecast } from "./forecast.ts";
 import { allowedAtMs, expectedWindow, type LaneState, modeOf } from "./lane-state.ts";
 import { learnedQuota, shareAt } from "./pace.ts";
@@ -47,6 +48,17 @@ export function misconfiguredView(fault: { readonly code: string; readonly hint:
     waitingOn: () => "blocked",
     reason: { ...NO_REASON, blockedBy: fault },
     because: `nothing starts (${fault.code}): ${fault.hint}`,
+  };
+}
+
+/** A lane that the operator has paused. */
+export function pausedView({ reason, untilMs }: NonNullable<Control["pause"]>, now: number): LaneView {
+  const end = untilMs === null ? "until the operator resumes it" : `until ${clockTime(untilMs, now)}`;
+  return {
+    forecast: () => null,
+    waitingOn: () => "paused",
+    reason: { ...NO_REASON, pausedBecause: reason, pausedUntil: untilMs === null ? null : isoTime(untilMs) },
+    because: `the operator has paused the lane ${end}: ${reason}`,
   };
 }
 

@@ -1,4 +1,6 @@
+import type { LaneReport } from "../../../schemas/limits.ts";
 import type { Lease, LeaseOutcome, Place, Ticket } from "../contract.ts";
+import type { LaneCommand } from "../core/control.ts";
 import { Lane, type LaneSettings } from "../core/lane.ts";
 import type { EventQueue } from "./event-queue.ts";
 import { MemoryStorage } from "./memory-storage.ts";
@@ -67,6 +69,17 @@ export class VirtualLane {
     this.#settle();
     if (lease !== null) this.#begin(lease, true);
     return place;
+  }
+
+  /** What the operator says. Answers until when a job may still begin by a lease from before. */
+  command(command: LaneCommand): number {
+    this.#lane.command(command, this.#events.now);
+    this.#settle();
+    return this.#lane.quietAtMs();
+  }
+
+  report(): LaneReport {
+    return this.#lane.report("model", this.#events.now);
   }
 
   leave(jobId: string): void {

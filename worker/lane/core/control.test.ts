@@ -1,0 +1,246 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Quota } from "../../../schemas/limits.ts";
+import { cases } from "../../../test/support/properties.ts";
+import type { Ticket } from "../contract.ts";
+import { EventQueue } from "../simulation/event-queue.ts";
+import { VirtualLane, type World } from "../simulation/virtual-lane.ts";
+import type { LaneCommand } from "./control.ts";
+
+const START_MS = Date.UTC(2026, 10, 23, 12);
+const MINUTE_MS = 60_000;
+const twoAMinute: Quota = { starts: 2, periodMs: MINUTE_MS, inProgress: null };
+const PAUSE: LaneCommand = { kind: "pause", reason: "the account is being moved", untilMs: null };
+
+function stage(quota: Quota = twoAMinute, world: Partial<World> = {}) {
+  const events = new EventQueue(START_MS);
+  const starts: { readonly jobId: string; readonly atMs: number }[] = [];
+  const settings = { lane: "upstream.test|model", quota, attemptBudgetMs: 45_000, misconfigured: null };
+  const lane = new VirtualLane(
+    settings,
+    {
+      beginLagMs: () => 0,
+      ended: () => null,
+      ...world,
+      call: (ticket, atMs) => {
+        starts.push({ jobId: ticket.jobId, atMs });
+        return world.call?.(ticket, atMs) ?? { outcome: { kind: "succeeded", durationMs: 20_000 }, afterMs: 20_000 };
+      },
+    },
+    events,
+  );
+  let jobs = 0;
+  const join = (client = "ann"): Ticket => {
+    jobs += 1;
+    const ticket: Ticket = { jobId: `job-${jobs}`, client, priority: "normal", round: 1 };
+    lane.enqueue(ticket);
+    return ticket;
+  };
+  return { events, starts, lane, join, run: (ms: number) => events.runUntil(events.now + ms) };
+}
+
+const idsOf = (starts: readonly { readonly jobId: string }[]) => starts.map(({ jobId }) => jobId);
+
+describe("a paused lane", () => {
+  it("starts nothing, through evictions, and goes on in the old order when it is resumed", () => {
+    const twin = stage();
+    const { lane, starts, join, run } = stage();
+    for (const each of [lane, twin.lane]) expect(each.report().paused).toBeNull();
+    for (const client of ["ann", "ann", "ann", "bob", "ann", "bob", "cy"]) {
+      join(client);
+      twin.join(client);
+    }
+    lane.command(PAUSE);
+    run(10 * MINUTE_MS);
+    lane.evict();
+    join("cy");
+    run(10 * MINUTE_MS);
+    expect(idsOf(starts)).toEqual(["job-1", "job-2"]);
+    lane.command({ kind: "resume" });
+    run(10 * MINUTE_MS);
+    twin.join("cy");
+    twin.run(10 * MINUTE_MS);
+    expect(idsOf(starts)).toEqual(idsOf(twin.starts));
+  });
+
+  it("tells each job that waits why, and readers since when", () => {
+    const { lane, join, run } = stage();
+    for (let i = 0; i < 3; i += 1) join();
+    lane.command({ ...PAUSE, untilMs: START_MS + 60 * MINUTE_MS });
+    run(MINUTE_MS);
+    expect(lane.place("job-3")).toMatchObject({
+      position: 1,
+      waitingOn: "paused",
+      estimatedStartAtMs: null,
+      reason: { pausedBecause: "the account is being moved", pausedUntil: "2026-11-23T13:00:00.000Z" },
+      detail: "Next in line; the operator has paused the lane until 13:00:00 UTC: the account is being moved",
+    });
+    expect(lane.report()).toMatchObject({
+      queued: 1,
+      mode: "open",
+      nextStartAt: null,
+      paused: {
+        reason: "the account is being moved",
+        since: "2026-11-23T12:00:00.000Z",
+        until: "2026-11-23T13:00:00.000Z",
+      },
+    });
+  });
+
+  it("goes on by itself at the moment that was given, also when it was evicted meanwhile", () => {
+    const { lane, join, run, starts } = stage();
+    for (let i = 0; i < 4; i += 1) join();
+    lane.command({ ...PAUSE, untilMs: START_MS + 5 * MINUTE_MS });
+    lane.evict();
+    run(5 * MINUTE_MS - 1);
+    expect(starts).toHaveLength(2);
+    run(1_000);
+    expect(starts).toHaveLength(4);
+    expect(lane.report().paused).toBeNull();
+  });
+
+  it("keeps its beginning when it is paused again with other words", () => {
+    const { lane, run } = stage();
+    lane.command(PAUSE);
+    run(MINUTE_MS);
+    lane.command({ kind: "pause", reason: "still", untilMs: null });
+    expect(lane.report().paused).toEqual({ reason: "still", since: "2026-11-23T12:00:00.000Z", until: null });
+  });
+
+  it("starts nothing after the moment that it names, whatever jobs and crashes do, and loses no job", () => {
+    const step = fc.record({
+      afterMs: fc.integer({ min: 0, max: 15_000 }),
+      kind: fc.constantFrom("join", "join", "join", "evict", "pause", "resume"),
+      lagMs: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 7_000 })),
+      isSilentAtFirst: fc.boolean(),
+      repeatedAfterMs: fc.option(fc.integer({ min: 0, max: 60_000 })),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 3, maxLength: 40, size: "max" }), (story) => {
+        const steps = new Map<string, (typeof story)[number]>();
+        const asked = new Map<string, number>();
+        const { lane, join, run, starts, events } = stage(
+          { starts: 3, periodMs: 10_000, inProgress: 4 },
+          {
+            beginLagMs: ({ jobId }, direct) => {
+              const times = (asked.get(jobId) ?? 0) + 1;
+              asked.set(jobId, times);
+              const each = steps.get(jobId);
+              // To a job that asked itself, the answer is what it waits for.
+              return each?.isSilentAtFirst === true && times === 1 && !direct
+                ? null
+                : times === 1
+                  ? (each?.lagMs ?? 0)
+                  : 0;
+            },
+            repeatedAfterMs: (jobId) => steps.get(jobId)?.repeatedAfterMs ?? null,
+          },
+        );
+        let joined = 0;
+        const held: { readonly fromMs: number; toMs: number }[] = [];
+        for (const each of story) {
+          run(each.afterMs);
+          if (each.kind === "join") {
+            joined += 1;
+            steps.set(`job-${joined}`, each);
+            join(["ann", "bob"][joined % 2]);
+          } else if (each.kind === "evict") lane.evict();
+          else {
+            const quietAtMs = lane.command(each.kind === "pause" ? PAUSE : { kind: "resume" });
+            const last = held.at(-1);
+            const isPaused = last?.toMs === Number.POSITIVE_INFINITY;
+            if (each.kind === "resume" && isPaused) last.toMs = events.now;
+            if (each.kind === "pause" && !isPaused) {
+              held.push({ fromMs: Math.max(events.now, quietAtMs), toMs: Number.POSITIVE_INFINITY });
+            }
+          }
+        }
+        run(5 * MINUTE_MS);
+        for (const pause of held) {
+          if (pause.toMs === Number.POSITIVE_INFINITY) pause.toMs = events.now;
+        }
+        lane.command({ kind: "resume" });
+        run(60 * MINUTE_MS);
+        for (const { atMs } of starts) {
+          expect(held.some(({ fromMs, toMs }) => atMs > fromMs && atMs < toMs)).toBe(false);
+        }
+        expect(new Set(idsOf(starts)).size).toBe(joined);
+      }),
+      cases(200),
+    );
+  });
+});
+
+describe("a lane whose limit the operator changed", () => {
+  const faster: LaneCommand = { kind: "limit", change: { starts: 6 }, reason: "the quota was raised", untilMs: null };
+
+  it("starts as often as the new quota allows, through evictions, and as before when it is taken back", () => {
+    const { lane, join, run, starts } = stage();
+    for (let i = 0; i < 80; i += 1) join();
+    run(MINUTE_MS / 2);
+    expect(starts).toHaveLength(2);
+    lane.command(faster);
+    run(1_000);
+    expect(starts).toHaveLength(6);
+    lane.evict();
+    run(10 * MINUTE_MS);
+    const inTenMinutes = starts.length - 6;
+    expect(inTenMinutes).toBeGreaterThanOrEqual(54);
+    expect(inTenMinutes).toBeLessThanOrEqual(60);
+    lane.command({ kind: "unlimit" });
+    run(MINUTE_MS);
+    const before = starts.length;
+    run(5 * MINUTE_MS);
+    expect(starts.length - before).toBeLessThanOrEqual(10);
+    expect(starts.length - before).toBeGreaterThanOrEqual(8);
+  });
+
+  it("shows the quota in force, and why it is another", () => {
+    const { lane } = stage();
+    lane.command({ ...faster, change: { starts: 6, inProgress: 3 } });
+    expect(lane.report()).toMatchObject({
+      quota: { starts: 6, periodMs: MINUTE_MS, inProgress: 3 },
+      startsPerMinute: 6,
+      limit: { reason: "the quota was raised", since: "2026-11-23T12:00:00.000Z", until: null },
+    });
+    lane.command({ kind: "unlimit" });
+    expect(lane.report()).toMatchObject({ quota: twoAMinute, startsPerMinute: 2, limit: null });
+  });
+
+  it("has its own quota again at the moment that was given", () => {
+    const { lane, run } = stage();
+    lane.command({ ...faster, untilMs: START_MS + MINUTE_MS });
+    run(MINUTE_MS);
+    expect(lane.report()).toMatchObject({ quota: twoAMinute, limit: null });
+  });
+
+  it("learns its pace anew under the new quota", () => {
+    let throttles = true;
+    const { lane, join, run } = stage(twoAMinute, {
+      call: () => ({
+        outcome: throttles ? { kind: "throttled", retryAfterMs: null } : { kind: "succeeded", durationMs: 1_000 },
+        afterMs: 100,
+      }),
+    });
+    join();
+    run(1_000);
+    expect(lane.report().pace).toBeLessThan(1);
+    throttles = false;
+    lane.command(faster);
+    expect(lane.report().pace).toBe(1);
+  });
+
+  it("never starts more than the smaller quota allows once it is made smaller", () => {
+    const { lane, join, run, starts, events } = stage({ starts: 10, periodMs: MINUTE_MS, inProgress: null });
+    for (let i = 0; i < 40; i += 1) join();
+    run(5_000);
+    const changedAtMs = events.now;
+    lane.command({ kind: "limit", change: { starts: 1, periodMs: 2 * MINUTE_MS }, reason: "careful", untilMs: null });
+    run(20 * MINUTE_MS);
+    const after = starts.filter(({ atMs }) => atMs > changedAtMs).map(({ atMs }) => atMs);
+    expect(after.length).toBeGreaterThan(5);
+    after.forEach((atMs, index) => {
+      expect(atMs - (after[index - 1] ?? Number.NEGATIVE_INFINITY)).toBeGreaterThanOrEqual(2 * MINUTE_MS);
+    });
+  });
+});
