@@ -18,6 +18,7 @@ import { startCostRow } from "./rows/start-cost.ts";
 import { submitRow } from "./rows/submit.ts";
 import { submitHeapRow } from "./rows/submit-heap.ts";
 import { variantsRow } from "./rows/variants.ts";
+import { wallRow } from "./rows/wall.ts";
 import { ARTIFACTS } from "./sides/build.ts";
 
 const ROWS: readonly Row[] = [
@@ -32,6 +33,7 @@ const ROWS: readonly Row[] = [
   growthRow,
   submitHeapRow,
   pageRow,
+  wallRow,
   memoryRow,
   variantsRow,
 ];

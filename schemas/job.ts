@@ -154,6 +154,7 @@ export const InputImage = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("url"), url: z.string() }),
   z.object({
     kind: z.literal("upload"),
+    url: z.string().optional().meta({ description: "A signed link with an end, like those of `output.images`." }),
     contentType: z.string(),
     bytes: z.int(),
     sha256: z.string(),

@@ -20,6 +20,7 @@ export const paths = {
   job: (id: string) => `/api/jobs/${id}`,
   jobEvents: (id: string) => `/api/jobs/${id}/events`,
   jobImage: (id: string, index: number) => `/api/jobs/${id}/images/${index}`,
+  jobInput: (id: string, index: number) => `/api/jobs/${id}/inputs/${index}`,
   jobCancel: (id: string) => `/api/jobs/${id}/cancel`,
   jobRetry: (id: string) => `/api/jobs/${id}/retry`,
   /** The page's own address of a job; not under /api. */

@@ -6,9 +6,8 @@ import { Broken } from "./views/broken.tsx";
 import { Misconfigured, SignIn, Unreachable } from "./views/gate.tsx";
 import { Room } from "./views/room.tsx";
 
-/** The page: a gate when something stands in the way, else the room. */
+/** The page: what is in the way of using it, else the room with all views. */
 export function App() {
-  useEffect(() => void checkAccess(), []);
   return (
     <Broken>
       <Gate />
@@ -19,6 +18,7 @@ export function App() {
 }
 
 function Gate() {
+  useEffect(() => void checkAccess(), []);
   const gate = useStore(access);
   switch (gate.kind) {
     case "asking":

@@ -102,7 +102,7 @@ describe("a prompt", () => {
     expect(await imagesMade("pressed in a hurry")).toBe(1);
   });
 
-  it("is the same submission after a reload, when its answer was lost", async () => {
+  it("keeps its idempotency key over a reload when its answer was lost", async () => {
     const submits = "**/api/workflows/image-from-text";
     await page.route(submits, async (route) => {
       await route.fetch();
@@ -121,7 +121,7 @@ describe("a prompt", () => {
     expect(await imagesMade("answer lost on the way")).toBe(1);
   });
 
-  it("is the same submission still, when the press after a lost answer was turned away", async () => {
+  it("keeps its idempotency key when the press after a lost answer is refused", async () => {
     const submits = "**/api/workflows/image-from-text";
     const develop = page.getByRole("button", { name: "Develop" });
     await page.route(submits, async (route) => {
@@ -143,7 +143,7 @@ describe("a prompt", () => {
     expect(await imagesMade("turned away in between")).toBe(1);
   });
 
-  it("is sent by itself while an earlier one is still on its way", async () => {
+  it("is sent while an earlier submission is still under way", async () => {
     let letGo = () => {};
     const held = new Promise<void>((resolve) => {
       letGo = resolve;
@@ -171,7 +171,7 @@ describe("a prompt", () => {
     expect(await imagesMade("thought of meanwhile")).toBe(1);
   });
 
-  it("is told of by name when it could not be sent and another is in the form", async () => {
+  it("is named in a notice when it was refused while another prompt is in the form", async () => {
     let letGo = () => {};
     const held = new Promise<void>((resolve) => {
       letGo = resolve;
@@ -192,7 +192,7 @@ describe("a prompt", () => {
     expect(await page.getByRole("form").getByRole("alert").count()).toBe(0);
   });
 
-  it("is warned of what upstream would cut, and keeps its draft over a reload", async () => {
+  it("shows what upstream would cut, and keeps its draft over a reload", async () => {
     const prompt = `${"many words ".repeat(72)}and the cut tail`;
     await page.getByLabel("Prompt", { exact: true }).fill(prompt);
     await page.getByText(/Upstream would silently cut the last \d+ characters, from “/).waitFor();
@@ -209,7 +209,7 @@ describe("a prompt", () => {
     await screenshot(page, "product-compose");
   });
 
-  it("is refused before it is sent when nothing is said, and the field gets the focus", async () => {
+  it("is refused before it is sent when it is empty, and gets the focus", async () => {
     await page.getByRole("button", { name: "Develop" }).click();
     await page.getByText("Say what to draw.").waitFor();
     expect(await page.evaluate(() => document.activeElement?.id)).toBe("prompt");
@@ -230,7 +230,7 @@ describe("text for the prompt", () => {
     }, text);
   }
 
-  it("is pasted as text when a picture of it comes along, and the picture is taken where no text is written", async () => {
+  it("is pasted as text although the clipboard also holds a picture of it; outside of text fields the picture is taken", async () => {
     await copyWithPicture("a table of cells");
     await promptField().click();
     await page.keyboard.press("Control+V");
@@ -259,7 +259,7 @@ describe("more options", () => {
   const fold = () => page.locator("details").filter({ hasText: "More options" });
   const isOpen = () => fold().evaluate((details: HTMLDetailsElement) => details.open);
 
-  it("stay open under the hand that empties them", async () => {
+  it("stay open when their last value is removed", async () => {
     await page.getByText("More options").click();
     const negative = page.getByLabel("Negative prompt");
     await negative.fill("fog");
@@ -274,7 +274,7 @@ describe("more options", () => {
     expect(await isOpen()).toBe(false);
   });
 
-  it("are open from the start when any of them is set, by a draft or by a job asked again", async () => {
+  it("are open at first when any of them is set, by a draft or by a repeated job", async () => {
     await page.getByLabel("Prompt", { exact: true }).waitFor();
     expect(await isOpen()).toBe(false);
     await page.getByText("More options").click();
@@ -296,7 +296,7 @@ describe("more options", () => {
 });
 
 describe("what is wrong", () => {
-  it("is unfolded on a phone, stays so when it is mended, and can be folded away", async () => {
+  it("is unfolded on a phone, stays open when it is corrected, and can be folded again", async () => {
     const phone = await visitor.open({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
     const seed = phone.getByLabel("Seed", { exact: true });
     const toggle = phone.getByRole("button", { name: /Change|Fold/ });
@@ -315,7 +315,7 @@ describe("what is wrong", () => {
     await phone.context().close();
   });
 
-  it("gets the focus where it can be mended, whichever controls are drawn", async () => {
+  it("gets the focus on a control that corrects it, whichever controls are drawn", async () => {
     const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label"));
     await choose(page, "From reference");
     for (const address of ["https://localhost/a.png", "https://localhost/b.png"]) {
@@ -348,7 +348,7 @@ describe("what is wrong", () => {
 });
 
 describe("reference images", () => {
-  it("are uploaded, shown, ordered, and found again for the next try", async () => {
+  it("are uploaded, shown, ordered, and kept for a repeated job", async () => {
     const png = await sharp({ create: { width: 600, height: 400, channels: 3, background: "#c46" } })
       .png()
       .toBuffer();
@@ -389,7 +389,7 @@ describe("reference images", () => {
       sessionStorage.clear();
     });
     await page.getByRole("button", { name: "Again with changes" }).click();
-    await page.getByRole("img", { name: "bag.png" }).waitFor();
+    await page.getByRole("img", { name: "Image 1" }).waitFor();
     expect(await page.getByLabel("What to change").inputValue()).toBe("give the bag a blue strap");
   });
 
@@ -405,7 +405,7 @@ describe("reference images", () => {
     await page.getByText("2 of 3", { exact: true }).waitFor();
   });
 
-  it("come in beside those of the draft before the server has said how many fit", async () => {
+  it("are added to those of the draft before the server has answered how many fit", async () => {
     await choose(page, "From reference");
     await bringImage(page, "paste", "held.png", "#246");
     await page.getByRole("img", { name: "held.png" }).waitFor();
@@ -430,12 +430,12 @@ describe("reference images", () => {
       ["fourth.png", "#46a"],
     ] as const) {
       await bringImage(page, "drop", name, color);
-      if (name !== "fourth.png") await expect.poll(names).toContain(name);
+      await expect.poll(names).toContain(name);
     }
     letGo();
-    await page.locator("#image-findings").getByText("At most 3 reference images fit").waitFor();
+    await page.locator("#image-findings").getByText("takes at most 3 images: remove some").waitFor();
     await page.getByRole("img", { name: "third.png" }).waitFor();
-    expect(await names()).toEqual(["held.png", "early.png", "third.png"]);
+    expect(await names()).toEqual(["held.png", "early.png", "third.png", "fourth.png"]);
   });
 
   it("are taken by address, and a wrong one is named", async () => {

@@ -21,7 +21,7 @@ describe("a short quota", () => {
   });
   afterAll(() => slow?.stop());
 
-  it("is told with the place in line and a countdown that goes on, and each card moves up", async () => {
+  it("shows the place in line with a countdown, and moves each card up", async () => {
     await page.goto(slow.baseUrl);
     await lamp(page, "live").waitFor();
     await page.getByText("1 start in 20 s for the whole account").waitFor();
@@ -45,7 +45,7 @@ describe("a short quota", () => {
 });
 
 describe("a Worker that is not set up", () => {
-  it("gets a page that names what is missing, and opens by itself once it is mended", async () => {
+  it("shows what is missing, and opens the page once that is set", async () => {
     const broken = await startProduct({ env: { QWEN_REGION: "mars" } });
     try {
       await page.goto(broken.baseUrl);
@@ -140,7 +140,7 @@ describe("signing in", () => {
     await card(page, "seen by the operator").getByText("studio · qwen-image-max").waitFor();
   });
 
-  it("lets an operator submit for a client that is named, and no other", async () => {
+  it("lets an operator submit for a client that is chosen", async () => {
     await page.goto(guarded.baseUrl);
     await page.getByLabel("Token").fill(OPERATOR_TOKEN);
     await page.getByRole("button", { name: "Sign in" }).click();
@@ -170,7 +170,7 @@ describe("signing in", () => {
     expect(await client.count()).toBe(0);
   });
 
-  it("shows every tab the client that the browser changed to in another", async () => {
+  it("reloads every tab when another tab signs in as another client", async () => {
     await page.goto(guarded.baseUrl);
     await page.getByLabel("Token").fill(token);
     await page.getByRole("button", { name: "Sign in" }).click();
@@ -186,7 +186,7 @@ describe("signing in", () => {
     expect(await page.evaluate(() => "ofStudio" in window)).toBe(false);
   });
 
-  it("asks an operator for whom, when a job is asked again whose client is not known", async () => {
+  it("asks an operator for the client of a repeated job whose client is not known", async () => {
     const response = await fetch(`${guarded.baseUrl}/api/workflows/image-from-text`, {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
@@ -231,7 +231,7 @@ describe("more clients than an operator's page opens feeds for", () => {
   });
   afterAll(() => crowded?.stop());
 
-  it("have their lists read again and again: what is deleted goes, and what is old goes on", async () => {
+  it("are polled: deleted jobs disappear, and old jobs are updated", async () => {
     const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
     const submit = async (prompt: string) => {
       const url = `${crowded.baseUrl}/api/workflows/image-from-text`;

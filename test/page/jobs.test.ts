@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 
 describe("a job that does not go well", () => {
-  it("says why it failed and what to do, and is asked again with changes where the same would be refused", async () => {
+  it("says why it failed and what to do, and offers changes instead of a retry that would be refused", async () => {
     await product.emulator.addFault("moderation x1 prompt=too daring");
     await develop(page, "too daring for upstream");
     const failed = card(page, "too daring");
@@ -44,7 +44,7 @@ describe("a job that does not go well", () => {
     expect(await page.getByLabel("Prompt", { exact: true }).inputValue()).toBe("half a thought");
   });
 
-  it("is canceled while it develops, sent back into the line, and deleted after a question", async () => {
+  it("is canceled while it runs, retried, and deleted after a question", async () => {
     await product.emulator.addFault(hold("called off"));
     await develop(page, "called off halfway");
     await product.emulator.untilHeld("called off");
@@ -79,8 +79,8 @@ function focused(on: Page): Promise<string> {
   });
 }
 
-describe("the focus of whoever uses the keyboard", () => {
-  it("stays where the press was, or goes to what came of it, on a card", async () => {
+describe("the keyboard focus", () => {
+  it("stays on the pressed button of a card, or moves to the card when the button is removed", async () => {
     await product.emulator.addFault(hold("kept on a card"));
     await develop(page, "kept on a card");
     await product.emulator.untilHeld("kept on a card");
@@ -103,7 +103,7 @@ describe("the focus of whoever uses the keyboard", () => {
     expect(await focused(page)).toBe("Prints");
   });
 
-  it("stays where the press was, or goes to what came of it, on the job's page", async () => {
+  it("stays on the pressed button of the job's page, or moves to the state when the button is removed", async () => {
     await product.emulator.addFault(hold("kept on its page"));
     await develop(page, "kept on its page");
     await product.emulator.untilHeld("kept on its page");
@@ -122,7 +122,7 @@ describe("the focus of whoever uses the keyboard", () => {
 describe("a press", () => {
   const messages = () => page.getByRole("region", { name: "Messages" });
 
-  it("on Try again counts while the answer to Cancel is still on its way, and that answer changes nothing more", async () => {
+  it("on Try again counts before Cancel is answered, and the late answer changes nothing", async () => {
     await product.emulator.addFault(hold("canceled slowly"));
     await develop(page, "canceled slowly");
     await product.emulator.untilHeld("canceled slowly");
@@ -146,7 +146,7 @@ describe("a press", () => {
     expect(await messages().innerText()).not.toContain("Canceled");
   });
 
-  it("counts once, however long the key is held", async () => {
+  it("counts once while the key is held", async () => {
     await product.emulator.addFault(hold("held down"));
     await develop(page, "held down");
     await product.emulator.untilHeld("held down");
@@ -182,31 +182,28 @@ describe("a part of the page that cannot be loaded", () => {
   it.each([
     ["Enlarge the image", "dialog"],
     ["Delete", "alertdialog"],
-  ] as const)(
-    "for %s leaves the page as it is, says what to do, and is there once that is done",
-    async (name, role) => {
-      await develop(page, `out of reach for ${role}`);
-      await page
-        .getByRole("link", { name: `out of reach for ${role}` })
-        .first()
-        .click();
-      await page.getByRole("link", { name: "Download" }).waitFor();
-      const parts = /(viewer|confirm-dialog)-[^/]+\.js$/;
-      await page.route(parts, (route) => route.abort());
-      await page.getByRole("button", { name }).click();
-      const messages = page.getByRole("region", { name: "Messages" });
-      await messages.getByText("A part of the page could not be loaded. Load the page again").waitFor();
-      await page.getByRole("link", { name: "Download" }).waitFor();
-      await page.unroute(parts);
-      await page.reload();
-      await page.getByRole("button", { name }).click();
-      await page.getByRole(role).waitFor();
-    },
-  );
+  ] as const)("for %s leaves the page as it is, says what to do, and loads after a reload", async (name, role) => {
+    await develop(page, `out of reach for ${role}`);
+    await page
+      .getByRole("link", { name: `out of reach for ${role}` })
+      .first()
+      .click();
+    await page.getByRole("link", { name: "Download" }).waitFor();
+    const parts = /(viewer|confirm-dialog)-[^/]+\.js$/;
+    await page.route(parts, (route) => route.abort());
+    await page.getByRole("button", { name }).click();
+    const messages = page.getByRole("region", { name: "Messages" });
+    await messages.getByText("A part of the page could not be loaded. Load the page again").waitFor();
+    await page.getByRole("link", { name: "Download" }).waitFor();
+    await page.unroute(parts);
+    await page.reload();
+    await page.getByRole("button", { name }).click();
+    await page.getByRole(role).waitFor();
+  });
 });
 
 describe("what happened to a job", () => {
-  it("is told with the reason that an attempt failed for", async () => {
+  it("is shown with the reason why an attempt failed", async () => {
     await product.emulator.addFault("cut-after-billing x1 prompt=cut and told");
     await develop(page, "cut and told");
     await page.getByRole("link", { name: "cut and told" }).first().click();
@@ -216,7 +213,7 @@ describe("what happened to a job", () => {
     await timeline.getByText("Images kept").waitFor();
   });
 
-  it("is told with the reason that delivered images were lost for", async () => {
+  it("is shown with the reason why delivered images were lost", async () => {
     await product.emulator.addFault("result-damaged prompt=lost and told");
     await develop(page, "lost and told");
     await page.getByRole("link", { name: "lost and told" }).first().click();
@@ -225,7 +222,7 @@ describe("what happened to a job", () => {
     await timeline.getByText(/could not be copied before their links ended: .+cut off/).waitFor();
   });
 
-  it("is shown beside the reference images that this browser still has", async () => {
+  it("is shown beside the uploaded reference images", async () => {
     const png = await sharp({ create: { width: 600, height: 400, channels: 3, background: "#c46" } })
       .png()
       .toBuffer();

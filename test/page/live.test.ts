@@ -47,7 +47,7 @@ describe("being live", () => {
     expect(sockets).toEqual(["/api/events"]);
   });
 
-  it("does not call empty what only its newest page has left, and goes on to the older jobs", async () => {
+  it("fetches older jobs when the newest page has become empty", async () => {
     await product.emulator.addFault({ ...hold("left below"), times: null });
     const submit = async (prompt: string) => {
       const headers = { "content-type": "application/json" };
@@ -75,7 +75,7 @@ describe("being live", () => {
     for (const id of [oldest, ...newest]) await fetch(`${product.baseUrl}/api/jobs/${id}`, { method: "DELETE" });
   });
 
-  it("says that the server is gone, and catches up by itself when it is back, with nothing missing", async () => {
+  it("says that the server is away, and shows everything missed once it is back", async () => {
     await lamp(page, "live").waitFor();
     await product.emulator.addFault(hold("over a restart"));
     await develop(page, "carried over a restart");
@@ -96,7 +96,7 @@ describe("being live", () => {
     await card(page, "carried over a restart").locator("img[data-developed]").waitFor({ timeout: 90_000 });
   }, 180_000);
 
-  it("goes on by itself after refusals that hold no longer when the server is asked about them", async () => {
+  it("goes on after a refusal that the server does not repeat", async () => {
     await develop(page, "followed on and on");
     const link = page.getByRole("link", { name: "followed on and on" }).first();
     await card(page, "followed on and on").locator("img[data-developed]").waitFor();
@@ -119,7 +119,7 @@ describe("being live", () => {
     expect(sockets).toBe(2);
   });
 
-  it("says why the form cannot be had while all else is well, and draws it by itself once it can", async () => {
+  it("says why the form cannot be loaded, and draws it once it can", async () => {
     const isMended = { limits: false };
     await page.route("**/api/limits", (route) => (isMended.limits ? route.continue() : refuse(route, "internal")));
     await page.goto(product.baseUrl);
@@ -139,7 +139,7 @@ describe("being live", () => {
     await page.getByRole("button", { name: "Develop" }).waitFor();
   });
 
-  it("fetches the prints by itself once the list is answered again", async () => {
+  it("fetches the prints once the list is answered again, and moves the focus to them", async () => {
     const isMended = { list: false };
     await page.route("**/api/jobs?*", (route) => (isMended.list ? route.continue() : refuse(route, "internal")));
     await page.goto(product.baseUrl);
@@ -166,7 +166,7 @@ describe("being live", () => {
     return network;
   }
 
-  it("says at once that the network is gone, promises no start, and is live at once when it is back", async () => {
+  it("says at once that the network is gone, and is live at once when it is back", async () => {
     const network = await deadable();
     await page.getByText("starts at once").waitFor();
     network.isDead = true;
@@ -181,7 +181,7 @@ describe("being live", () => {
     await card(page, "sent once it was back").locator("img[data-developed]").waitFor();
   });
 
-  it("looks whether it still hears of changes when a call gets no answer", async () => {
+  it("reopens the feed when a call gets no answer", async () => {
     const network = await deadable();
     await develop(page, "before calls fail");
     await card(page, "before calls fail").locator("img[data-developed]").waitFor();
@@ -194,7 +194,7 @@ describe("being live", () => {
     await lamp(page, "live").waitFor();
   });
 
-  it("opens a job's own connection anew as well when the network comes back", async () => {
+  it("reopens a job's own connection when the network comes back", async () => {
     await product.emulator.addFault(hold("through a dead zone"));
     await develop(page, "through a dead zone");
     await product.emulator.untilHeld("through a dead zone");
@@ -218,7 +218,7 @@ describe("being live", () => {
     await lamp(page, "live").waitFor();
   });
 
-  it("says so when it has given up on a job, and follows it again once it is loaded again", async () => {
+  it("says when it no longer follows a job, and follows it again after a reload", async () => {
     await product.emulator.addFault(hold("given up"));
     await develop(page, "given up halfway");
     await product.emulator.untilHeld("given up");
@@ -236,12 +236,12 @@ describe("being live", () => {
     await page.getByRole("link", { name: "Download" }).waitFor();
   });
 
-  it("tells screen readers when a job is ready", async () => {
+  it("announces to screen readers that a job is ready", async () => {
     await develop(page, "told aloud");
     await page.getByRole("status").getByText("“told aloud” is ready").waitFor({ state: "attached" });
   });
 
-  it("fetches older jobs as one scrolls, without moving what is there", async () => {
+  it("fetches older jobs on scrolling, without a layout shift", async () => {
     const prompts = Array.from({ length: 30 }, (_, index) => `on a long wall ${index + 1}`);
     await Promise.all(
       prompts.map((prompt) =>

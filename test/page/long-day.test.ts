@@ -53,7 +53,7 @@ async function scrollToEnd(page: Page): Promise<number> {
   return most;
 }
 
-it("keeps a bounded number of cards while jobs come all day, and leaves a reader further down alone", async () => {
+it("keeps a bounded number of cards while jobs come all day, and does not move a reader further down", async () => {
   const page = await browser.newPage(PAGE);
   const jobs = Array.from({ length: 30 }, (_, index) => ended(index));
   let feed: WebSocketRoute | undefined;
@@ -98,7 +98,7 @@ it("keeps a bounded number of cards while jobs come all day, and leaves a reader
   await page.context().close();
 }, 120_000);
 
-it("shows two thousand jobs with a bounded document, and comes back to where one was", async () => {
+it("shows two thousand jobs with a bounded document, and returns to the same place", async () => {
   const page = await browser.newPage(PAGE);
   const jobs = Array.from({ length: 2_000 }, (_, index) => ended(index));
   await serveWorld(page, () => ({ jobs, limits: fixtureLimits() }));

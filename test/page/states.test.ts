@@ -126,7 +126,7 @@ describe.each([
 });
 
 describe("a page that cannot be drawn", () => {
-  it("says so in place of an empty window, and is there again once it is loaded again", async () => {
+  it("says so in place of an empty window, and works again after a reload", async () => {
     const page = await (await browser.newContext({ reducedMotion: "reduce", ...PHONE })).newPage();
     await serveWorld(page, full);
     await page.goto(`${files.origin}/?show=ready`);

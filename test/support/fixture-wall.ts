@@ -21,7 +21,7 @@ export function everyState(): Job[] {
           position: 3,
           estimatedStartAt: iso(72_000),
           waitingOn: "quota",
-          reason: NO_REASON,
+          reason: { ...NO_REASON, nextStartAt: iso(22_000), starts: 2, periodMs: 60_000, pace: 1 },
           detail: "3rd in line; the next start is allowed at 12:03:30 UTC (2 a minute)",
         },
       }),
@@ -101,7 +101,7 @@ export function everyState(): Job[] {
           position: null,
           estimatedStartAt: iso(140_000),
           waitingOn: "backoff",
-          reason: NO_REASON,
+          reason: { ...NO_REASON, failure: "no answer within 45 s" },
           detail: "waits until 12:03:14 UTC before the next try: no answer within 45 s",
         },
         attempts: [
@@ -138,7 +138,14 @@ export function everyState(): Job[] {
           position: 1,
           estimatedStartAt: null,
           waitingOn: "blocked",
-          reason: NO_REASON,
+          reason: {
+            ...NO_REASON,
+            nextProbeAt: iso(41_000),
+            blockedBy: {
+              code: "AccessDenied.Unpurchased",
+              hint: "This account has not activated the model. Open Model Studio in the region of the key (sg) and activate it",
+            },
+          },
           detail:
             "Next in line; the lane is blocked by AccessDenied.Unpurchased: This account has not activated the model. Open Model Studio in the region of the key (sg) and activate it. One job a minute probes it, the next at 12:03:41 UTC",
         },

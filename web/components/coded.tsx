@@ -1,6 +1,6 @@
 import styles from "./coded.module.css";
 
-/** A sentence of the API, with what stands in backticks drawn as code. */
+/** A sentence of the API; what is in backticks is drawn as code. */
 export function Coded({ text }: { readonly text: string }) {
   const parts = text.split("`");
   // A backtick without its other half is one of the sentence's own.

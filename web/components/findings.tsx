@@ -8,17 +8,17 @@ interface FindingsProps {
   readonly findings: readonly Finding[];
 }
 
-/** What is to be said of one field, told to screen readers as it changes. Always there, so that its coming is noticed. */
+/** The findings on one field, announced to screen readers as they change. Always in the document, so that a change is noticed. */
 export function Findings({ id, field, findings }: FindingsProps) {
+  // Two images may be wrong in the same way: that is said once.
+  const byMessage = new Map(findings.filter((one) => one.field === field).map((one) => [one.message, one]));
   return (
     <div id={id} aria-live="polite">
-      {findings
-        .filter((finding) => finding.field === field)
-        .map((finding) => (
-          <p key={finding.message} className={styles[finding.level]}>
-            {finding.message}
-          </p>
-        ))}
+      {[...byMessage.values()].map((finding) => (
+        <p key={finding.message} className={styles[finding.level]}>
+          {finding.message}
+        </p>
+      ))}
     </div>
   );
 }

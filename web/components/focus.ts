@@ -26,8 +26,8 @@ export function useArrival(title: string) {
 }
 
 /**
- * A `ref` for a control that goes by itself, when a job goes on or a message is read. Should it have the focus then, the focus
- * does not fall to the page: it passes to the nearest thing that carries `data-heir`, in its own article, region or view.
+ * A `ref` for a control that is removed when a job changes or a message is closed. If it has the focus then, the focus passes to
+ * the nearest element that carries `data-heir`, in its own article, region or view, and does not fall to the page.
  */
 export function passFocusOn(control: HTMLElement | null): (() => void) | undefined {
   if (control === null) return;

@@ -3,7 +3,7 @@ import { Coded } from "./coded.tsx";
 import { Icon } from "./icon.tsx";
 import styles from "./standing-line.module.css";
 
-/** Where a job stands: an icon and words, never colour alone. */
+/** The state of a job: an icon and words, never colour alone. */
 export function StandingLine({ standing }: { readonly standing: Standing }) {
   return (
     <p className={styles.line} data-tone={standing.tone}>

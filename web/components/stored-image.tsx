@@ -1,6 +1,6 @@
 import { type ComponentProps, useEffect, useState } from "react";
 import type { OutputImage } from "../../schemas/job.ts";
-import { paths } from "../../schemas/paths.ts";
+import { paths, VARIANT_WIDTHS, variantUrl } from "../../schemas/paths.ts";
 
 /** The waits before a failed image is asked for again, in ms; after the last, only the network's return asks again. */
 const AGAIN_MS = [1_000, 4_000, 15_000, 60_000];
@@ -8,6 +8,10 @@ const AGAIN_MS = [1_000, 4_000, 15_000, 60_000];
 interface StoredImageProps extends Omit<ComponentProps<"img">, "src" | "srcSet" | "width" | "height" | "loading"> {
   readonly jobId: string;
   readonly image: Pick<OutputImage, "index" | "width" | "height">;
+  /** Where it is, for whoever has no session: a signed link. */
+  readonly address?: string;
+  /** How wide it is drawn, by which the browser chooses among the smaller variants. */
+  readonly sizes: string;
   /** Loaded at once, and not only when it is scrolled near. */
   readonly eager?: boolean;
   /** The original, whatever size it is drawn in. */
@@ -17,12 +21,15 @@ interface StoredImageProps extends Omit<ComponentProps<"img">, "src" | "srcSet" 
 }
 
 /**
- * An image that a job has. Its address is the API's own, opened by this browser's session: it never changes, so that the
- * browser's cache keeps what it has. One failed request does not leave the place blank: the image is asked for again.
+ * An image that a job has, in a variant as large as it is drawn. Its address is the API's own, opened by this browser's session:
+ * it never changes, so that the browser's cache keeps what it has. One failed request does not leave the place blank: the image
+ * is asked for again, and where there is no variant of it, the original.
  */
 export function StoredImage({
   jobId,
   image,
+  address,
+  sizes,
   eager = false,
   original = false,
   onSettled,
@@ -31,6 +38,9 @@ export function StoredImage({
 }: StoredImageProps) {
   const [failures, setFailures] = useState(0);
   const [asked, setAsked] = useState(0);
+  const [hasVariants, setHasVariants] = useState(true);
+  const whole = address ?? paths.jobImage(jobId, image.index);
+  const isWhole = original || !hasVariants;
 
   useEffect(() => {
     if (failures === 0) return;
@@ -44,22 +54,46 @@ export function StoredImage({
     };
   }, [failures]);
 
+  const fail = async (failedUrl: string) => {
+    if (!isWhole && (await isWithoutVariants(failedUrl))) {
+      setHasVariants(false);
+      return;
+    }
+    setFailures(asked + 1);
+    onSettled?.("failed");
+  };
+
   return (
     <img
       {...rest}
       // A new element asks the server anew; the same one would not.
-      key={asked}
+      key={`${asked} ${isWhole}`}
       alt={alt}
-      src={paths.jobImage(jobId, image.index)}
+      src={isWhole ? whole : variantUrl(whole, { w: 640 })}
+      srcSet={isWhole ? undefined : VARIANT_WIDTHS.map((w) => `${variantUrl(whole, { w })} ${w}w`).join(", ")}
+      sizes={isWhole ? undefined : sizes}
       width={image.width}
       height={image.height}
       loading={eager ? "eager" : "lazy"}
       decoding="async"
       onLoad={() => onSettled?.("loaded")}
-      onError={() => {
-        setFailures(asked + 1);
-        onSettled?.("failed");
+      onError={({ currentTarget }) => void fail(currentTarget.currentSrc || currentTarget.src)}
+      onContextMenu={({ currentTarget }) => {
+        // What the browser's own menu saves is the original.
+        currentTarget.removeAttribute("srcset");
+        currentTarget.src = whole;
       }}
     />
   );
+}
+
+/** Whether the server says that it makes no variants of an image, and not only that it cannot just now. */
+async function isWithoutVariants(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(url);
+    await response.body?.cancel();
+    return response.status === 422;
+  } catch {
+    return false;
+  }
 }

@@ -5,7 +5,7 @@ import { darkroom } from "./darkroom.ts";
 import { learnServerTime } from "./server-clock.ts";
 import { createStore, useStore } from "./store.ts";
 
-/** What stands between a person and the page. */
+/** Whether the page can be used, and if not, why. */
 export type Access =
   | { readonly kind: "asking" }
   | { readonly kind: "unreachable" }
@@ -70,8 +70,7 @@ addEventListener("storage", ({ key }) => {
 
 /**
  * Whether the gate is shut after a call that failed for the lack of a session or of a configuration: the server is asked again.
- * When that was mended meanwhile, or the server cannot be asked, the page stays open, and whoever follows something must go on.
- * Never rejects.
+ * When the cause is gone by then, or the server cannot be asked, the page stays open and the caller goes on. Never rejects.
  */
 export async function isShutOut(error: unknown): Promise<boolean> {
   if (!isSignedOut(error) && !isMisconfigured(error)) return false;

@@ -5,14 +5,14 @@ import { keepFile } from "./file-store.ts";
 import { notify } from "./notices.ts";
 import { createStore } from "./store.ts";
 
-/** Why images that were last brought here were left out; said beside the field for as long as it is of use. */
+/** Why images of the last paste, drop or choice were left out. Shown beside the field. */
 export const leftOut = createStore<readonly string[]>([]);
 
 export function forgetLeftOut(): void {
   leftOut.set([]);
 }
 
-/** Takes files as reference images of the draft; those that upstream would refuse are named and left out. */
+/** Adds files to the references of the draft. Files that upstream would refuse are left out, and named with the reason. */
 export async function takeFiles(files: readonly File[], max: number): Promise<void> {
   const images: DraftImage[] = [];
   const problems: string[] = [];
@@ -25,7 +25,7 @@ export async function takeFiles(files: readonly File[], max: number): Promise<vo
   take(images, problems, max);
 }
 
-/** Takes images as references of the draft, and says so when there are more than fit. False then. */
+/** Adds images to the references of the draft. False when there are more than fit, which is then said. */
 export function takeImages(images: readonly DraftImage[], max: number): boolean {
   return take(images, [], max);
 }
@@ -44,7 +44,7 @@ function take(images: readonly DraftImage[], problems: readonly string[], max: n
 /** Every browser that the page runs in draws these; the other kinds that upstream takes are not known by all. */
 const DRAWN_BY_ALL: readonly string[] = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
-/** What is wrong with a file that says it is an image and cannot be drawn; null for one that can, or that nobody here can tell. */
+/** Why a file that is named an image cannot be drawn; null for one that can, and for kinds that not every browser draws. */
 async function decodingProblem(file: File): Promise<string | null> {
   if (!DRAWN_BY_ALL.includes(file.type)) return null;
   try {

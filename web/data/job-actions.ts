@@ -1,11 +1,10 @@
 import type { Job } from "../../schemas/job.ts";
-import { type DraftImage, draftFromJob, type PrintFacts, printAsInput } from "../state/draft.ts";
+import { draftFromJob, type PrintFacts, printAsInput } from "../state/draft.ts";
 import { failureWords } from "../state/failure-words.ts";
 import { chosenModel } from "../state/model-words.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { changeDraft, draft } from "./draft-store.ts";
-import { readFile } from "./file-store.ts";
 import { takeImages } from "./incoming-images.ts";
 import { limits } from "./limits.ts";
 import { forgetJob, jobList, learnJob } from "./live-jobs.ts";
@@ -80,19 +79,11 @@ export function addAsReference(job: { readonly id: string; readonly prompt: stri
 /** A draft that asks for what a job asked for; null when the job could not be read, of which the person is notified. */
 async function draftOf(id: string) {
   try {
-    const again = draftFromJob(await darkroom.get(id));
-    return { ...again, images: await Promise.all(again.images.map(withOwnFile)) };
+    return draftFromJob(await darkroom.get(id));
   } catch (error) {
     await notifyFailure(error);
     return null;
   }
-}
-
-/** An upload that this browser still has is known by the name that its file had. */
-async function withOwnFile(image: DraftImage): Promise<DraftImage> {
-  if (image.kind !== "file") return image;
-  const file = await readFile(image.key);
-  return file === null ? image : { ...image, name: file.name };
 }
 
 function clientOf(id: string): string | null {

@@ -6,12 +6,12 @@ import { darkroom } from "./darkroom.ts";
 /** Events a page of the log: as many as the API gives at once. */
 const PAGE_EVENTS = 100;
 
-/** So far back the log is read: a job that was on hold for days has thousands of events, all alike. */
+/** Events read of a log at most: a job that was on hold for days has thousands, all alike. */
 const READ_EVENTS = 300;
 
 /**
- * The newest of the job's log, in order, read on whenever the job has gone on. What cannot be had is left out: the job itself
- * tells what matters most.
+ * The newest events of the job's log, in order; read further whenever the job has a new `seq`. Events that cannot be fetched are
+ * left out: the job itself has what matters most.
  */
 export function useJobLog({ id, seq }: Pick<Job, "id" | "seq">): readonly JobEvent[] {
   const [log, setLog] = useState<readonly JobEvent[]>([]);

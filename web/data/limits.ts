@@ -5,19 +5,19 @@ import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { createStore, useStore } from "./store.ts";
 
-/** Models and lanes as last told; null before the first answer. */
+/** Models and lanes as last answered; null before the first answer. */
 export const limits = createStore<Limits | null>(null);
 
-/** Why they could not be had the last time they were asked for; null when they could. What was told before stays. */
+/** Why the last request for them failed; null when it succeeded. The answer before it stays in `limits`. */
 const limitsFailure = createStore<unknown>(null);
 
-/** While someone looks: as often as a watched place in line moves. */
+/** As often as a watched place in line moves. */
 const REFRESH_MS = 5_000;
 
 let watchers = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Asks for the limits now, and goes on asking while any view uses them. Never rejects. */
+/** Asks for the limits now, and again every 5 s while any view uses them. Never rejects. */
 export async function refreshLimits(): Promise<void> {
   clearTimeout(timer);
   if (document.visibilityState === "visible") {
@@ -51,12 +51,12 @@ export function useLimitsFailure(): unknown {
   return useStore(limitsFailure);
 }
 
-/** Why the lane of a model starts nothing, as last told; null while it does, or where that is not known. */
+/** Why the lane of a model is blocked; null while it is not, or where that is not known. */
 export function useLaneBlock(model: string): LaneBlock | null {
   return useStore(limits)?.lanes.find((lane) => lane.model === model)?.blocked ?? null;
 }
 
-/** The sides of a job's images, as far as anything tells them; null where the model decides. */
+/** The sides of a job's images; null where the model decides and nothing is made yet. */
 export function useJobSides(job: Pick<ListedJob, "model" | "size" | "output">): Sides | null {
   return sidesOfJob(job, useStore(limits)?.models ?? []);
 }

@@ -11,7 +11,7 @@ const UNFINISHED_PAGE_JOBS = 100;
 /** Jobs a page further down the list: likewise. */
 const SWEEP_PAGE_JOBS = 100;
 
-/** Jobs looked up one by one in a round; the next round goes on with the rest. */
+/** Jobs looked up one by one in a round; the next round looks up the rest. */
 const LOOKUPS = 8;
 
 /** One way down the list, a page a round. */

@@ -17,10 +17,10 @@ export const ROUND_MS = 5_000;
 /** An operator's page opens a feed for each client, up to so many; a browser allows some 250 sockets to one host. */
 const MAX_FEEDS = 50;
 
-/** How the feeds fare. */
+/** The state of the feeds. */
 const feedState = createStore<ConnectionState>("connecting");
 
-/** How the connection of the job that is looked at fares; live when none is. */
+/** The state of the connection of the job that is looked at; live when none is. */
 export const watchedState = createStore<ConnectionState>("live");
 
 /** What the lamp shows: the page is only as fresh as the worse of its connections. */

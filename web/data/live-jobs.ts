@@ -11,7 +11,7 @@ import { createStore } from "./store.ts";
 /** Jobs a page of the list: about two screens of a laptop. */
 export const PAGE_JOBS = 24;
 
-/** All jobs that the page knows; kept for as long as the tab lives, so that going back shows them at once. */
+/** All jobs that the page knows. Kept while the tab is open, so that going back shows them at once. */
 export const jobList = createStore<JobListState>(EMPTY_LIST);
 
 function dispatch(action: JobListAction): void {
@@ -38,7 +38,7 @@ export function forgetJob(id: string): void {
   dispatch({ type: "gone", id });
 }
 
-/** The first pages that are on their way, by filter: whoever asks meanwhile gets the same. */
+/** The first pages that are being fetched, by filter: a second request for one joins the first. */
 const loading = new Map<string, Promise<number | null>>();
 
 /** Fetches a filter's first page; answers where the live feed stood then, null over several clients. Rejects with the client's error. */

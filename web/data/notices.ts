@@ -1,6 +1,6 @@
 import { createStore } from "./store.ts";
 
-/** What screen readers are told next. The number makes the same words, said twice, two announcements. */
+/** The next announcement to screen readers. Its number makes the same words, said twice, two announcements. */
 export const announcement = createStore({ number: 0, words: "" });
 
 /** Said once the reader is free. Several within a moment are said together. */
@@ -30,7 +30,7 @@ export const notices = createStore<readonly Notice[]>([]);
 const STAY_MS = 5_000;
 let lastId = 0;
 
-/** What was done takes the place of what was done before; failures stay beside each other, each once. */
+/** A notice of success replaces the one before; failures stay beside each other, each once. */
 export function notify(tone: Notice["tone"], words: string): void {
   const id = ++lastId;
   const kept = notices.get().filter((notice) => notice.tone === "failed" && notice.words !== words);

@@ -11,7 +11,7 @@ const shownByJob = new Map<string, Shown>();
 /** More jobs than any screen shows running at once; those shown longest ago are forgotten. */
 const MAX_SHOWN = 200;
 
-/** How far an attempt is, as estimated now and told once a second: never less than was shown before. Null while none runs. */
+/** How far an attempt is, estimated once a second and never less than was shown before. Null while none runs. */
 export function useRunProgress(run: RunningAttempt | null): Estimate | null {
   const nowMs = useServerNowWhile(run !== null);
   const estimate = run === null ? null : estimateOf(run, nowMs);

@@ -88,22 +88,14 @@ async function sourceOf(image: DraftImage): Promise<ReferenceImage> {
     case "url":
       return image.url.trim();
     case "stored":
-      return fetchStored(image);
+      // The server takes its own stored bytes for an address of its own.
+      return new URL(image.path, location.origin).href;
     case "file": {
       const file = await readFile(image.key);
       if (file === null) throw new MissingReference(`${image.name} is no longer in this browser: add it again.`);
       return file;
     }
   }
-}
-
-async function fetchStored({ path, name, contentType }: Extract<DraftImage, { kind: "stored" }>): Promise<File> {
-  const response = await fetch(path);
-  if (response.status === 404 || response.status === 410) {
-    throw new MissingReference(`“${name.slice(0, 40)}” was deleted with its job: remove it from the references.`);
-  }
-  if (!response.ok) throw new MissingReference(`“${name.slice(0, 40)}” could not be fetched. Try again.`);
-  return new File([await response.blob()], "reference", { type: contentType });
 }
 
 function readSent(): Sent[] {

@@ -17,11 +17,11 @@ export type WatchedJob =
       readonly kind: "here";
       readonly job: Job;
       readonly connection: ConnectionState;
-      /** Why it is followed no longer, which no waiting mends; null while it is. */
+      /** Why the job is no longer followed, where waiting does not help; null while it is followed. */
       readonly endedBy: unknown;
     };
 
-/** Follows one job until the view is left; after its end the feed tells whether it was sent back into the queue. */
+/** Follows one job until the view is left. Once the job is done, the feed shows whether it was retried. */
 export function useWatchedJob(id: string): { watched: WatchedJob; take: (job: Job) => void } {
   const [watched, setWatched] = useState<WatchedJob>({ kind: "loading" });
 
@@ -39,7 +39,7 @@ export function useWatchedJob(id: string): { watched: WatchedJob; take: (job: Jo
   return { watched, take };
 }
 
-/** The job as it is now known: news may come late, from the feed as from an action's answer, and the highest `seq` wins. */
+/** The newest known state of the job: answers and frames may come late, and the highest `seq` wins. */
 function hereWith(job: Job, before: WatchedJob): WatchedJob {
   if (before.kind !== "here") return { kind: "here", job, connection: "live", endedBy: null };
   return before.job.seq > job.seq ? before : { ...before, job };
@@ -68,7 +68,7 @@ async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<v
         tell(() => ({ kind: "missing", gone: error.status === 410 }));
         return;
       }
-      // What is shown stays, with the lamp saying that it is not fresh; an empty view tells of the failure in its place.
+      // A job that is shown stays, and the lamp says that it is not fresh; an empty view shows the failure.
       const ended = !isPassing(error) && !isSignedOut(error);
       const change = ended
         ? ({ connection: "closed", endedBy: error } as const)
@@ -80,7 +80,7 @@ async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<v
   }
 }
 
-/** The job until it is done, and on until there is news of it. */
+/** Follows the job until it is done, and then until the feed has a newer state of it. */
 async function followOnce(id: string, signal: AbortSignal, tell: Tell): Promise<void> {
   const onState = (connection: ConnectionState) => {
     if (connection === "closed") return;
@@ -100,7 +100,7 @@ async function followOnce(id: string, signal: AbortSignal, tell: Tell): Promise<
   await newsOf(id, job.seq, signal);
 }
 
-/** Resolves once the feed knows the job beyond `seq`, or that it is gone; rejects with the signal's reason. */
+/** Resolves once the feed has a state of the job after `seq`, or says that it is gone; rejects with the signal's reason. */
 function newsOf(id: string, seq: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const check = () => {

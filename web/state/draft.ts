@@ -139,7 +139,7 @@ export function printAsInput(job: { readonly id: string; readonly prompt: string
 export type PrintFacts = Pick<OutputImage, "index" | "contentType" | "bytes">;
 
 /** A draft that asks for what a job asked for. An upload of the job is named by its path, and so works from any device. */
-export function draftFromJob(job: Pick<Job, "workflow" | "model" | "request">): Draft {
+export function draftFromJob(job: Pick<Job, "id" | "workflow" | "model" | "request">): Draft {
   const { request } = job;
   return {
     ...FRESH_DRAFT,
@@ -156,8 +156,12 @@ export function draftFromJob(job: Pick<Job, "workflow" | "model" | "request">): 
     onUncertain: request.onUncertain,
     images: request.images.map((image, index): DraftImage => {
       if (image.kind === "url") return image;
-      const { sha256, contentType, bytes } = image;
-      return { kind: "file", key: sha256, name: `Image ${index + 1}`, contentType, bytes };
+      const { contentType, bytes } = image;
+      // A job of an older server has no address for its uploads: only this browser may still have the file.
+      if (image.url === undefined) {
+        return { kind: "file", key: image.sha256, name: `Image ${index + 1}`, contentType, bytes };
+      }
+      return { kind: "stored", path: paths.jobInput(job.id, index), name: `Image ${index + 1}`, contentType, bytes };
     }),
   };
 }

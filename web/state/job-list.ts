@@ -42,7 +42,7 @@ const MAX_GONE = 1_000;
 
 export const EMPTY_LIST: JobListState = { jobs: new Map(), gone: new Set(), depths: {} };
 
-/** Pure. Whatever order news comes in, the highest `seq` of a job wins. */
+/** Pure. In whatever order states of a job come, the highest `seq` wins. */
 export function reduceJobList(state: JobListState, action: JobListAction): JobListState {
   switch (action.type) {
     case "seen":
@@ -90,8 +90,8 @@ function withJobs(state: JobListState, news: readonly ListedJob[]): JobListState
 }
 
 /**
- * At the same `seq` the newer telling wins, but a place in line is not forgotten for a telling without one; nor is the client,
- * at any `seq`.
+ * At the same `seq` the later state wins, but a known place in line is kept when the later one has none; so is the client, at any
+ * `seq`.
  */
 function merge(known: ListedJob | undefined, told: ListedJob): ListedJob {
   if (known === undefined) return told;
@@ -119,7 +119,7 @@ export function reaches({ jobs, ended }: Listed, job: Pick<ListedJob, "createdAt
   return ended || (last !== undefined && newestFirst(job, last) <= 0);
 }
 
-/** Those of the known jobs that the list reaches and lacks: they were deleted, or belong there no longer. */
+/** The known jobs that the list should hold and does not: they were deleted, or no longer match. */
 export function missingFrom(listed: Listed, known: readonly ListedJob[]): ListedJob[] {
   const ids = new Set(listed.jobs.map(({ id }) => id));
   return known.filter((job) => !ids.has(job.id) && reaches(listed, job));

@@ -2,7 +2,7 @@ import type { LaneReport } from "../../schemas/limits.ts";
 import { periodWords } from "./model-words.ts";
 import { countdownWords } from "./time-words.ts";
 
-/** How a lane fares, for its headline. */
+/** The state of a lane, for its headline. */
 export interface LaneMood {
   readonly tone: "open" | "careful" | "blocked";
   readonly title: string;

@@ -4,7 +4,7 @@ import { sidesOf } from "./sizes.ts";
 
 /** A job as the page's lists keep it: what the feed, the list and a full job have in common. */
 export type ListedJob = Omit<JobSummary, "client"> & {
-  /** Who submitted; null where only a full job told of it, which does not say. */
+  /** Who submitted; null where only the full job is known, which does not carry it. */
   readonly client: string | null;
 };
 

@@ -4,7 +4,7 @@ import type { ListedJob } from "./listed-job.ts";
 
 /** How far a running attempt is, estimated from what attempts usually take. Pure. */
 
-/** Where an attempt stands when it has taken as long as usual; the rest is crept towards and never reached. */
+/** The fraction shown when an attempt has taken as long as usual; from there it approaches `ASYMPTOTE` and never reaches it. */
 const AT_TYPICAL = 0.9;
 const ASYMPTOTE = 0.98;
 const STORING_FROM = 0.95;
@@ -49,7 +49,7 @@ export function neverBack(shown: Shown | null, run: string, fraction: number): S
   return shown !== null && shown.run === run && shown.fraction >= fraction ? shown : { run, fraction };
 }
 
-/** A running attempt, as both a summary and a full job can tell it. */
+/** A running attempt, as far as a summary and a full job both know it. */
 export interface RunningAttempt {
   readonly jobId: string;
   readonly model: string;

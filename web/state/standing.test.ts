@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { NO_REASON, type QueuePlace } from "../../schemas/job.ts";
-import { ordinal, standingOf } from "./standing.ts";
+import { NO_REASON, type QueuePlace, type QueueReason } from "../../schemas/job.ts";
+import { ordinal, standingOf, waitReason } from "./standing.ts";
 
 const NOW_MS = Date.parse("2026-11-23T12:00:00.000Z");
 
@@ -46,26 +46,49 @@ describe("standingOf", () => {
       position: null,
       waitingOn: "backoff",
       estimatedStartAt: "2026-11-23T12:00:12.000Z",
-      detail: "waits after InternalError",
+      reason: { ...NO_REASON, failure: "the connection broke" },
     });
     expect(standingOf(job({ status: "retrying", attempts: 2, queue }), NOW_MS)).toEqual({
       tone: "retrying",
       title: "Attempt 3 in 12 s",
-      detail: "waits after InternalError",
+      detail: "the connection broke",
     });
   });
   it("shows the hint of a blocked lane, whether the job is queued or retrying", () => {
-    const queue = place({ waitingOn: "blocked", detail: "The key belongs to another region." });
+    const blockedBy = { code: "InvalidApiKey", hint: "The key belongs to another region" };
+    const nextProbeAt = new Date(NOW_MS + 20_000).toISOString();
+    const queue = place({ waitingOn: "blocked", reason: { ...NO_REASON, blockedBy, nextProbeAt } });
     for (const status of ["queued", "retrying"] as const) {
       expect(standingOf(job({ status, queue }), NOW_MS)).toEqual({
         tone: "blocked",
-        title: "On hold",
-        detail: "The key belongs to another region.",
+        title: "On hold: InvalidApiKey",
+        detail: "The key belongs to another region. One job is tried in 20 s; all go on once it gets through.",
       });
     }
   });
-  it("lets the lane itself say what it waits for, where that is known", () => {
-    const queue = place({ waitingOn: "blocked", detail: "Next in line; the lane is blocked by InvalidApiKey: …" });
+  it("shows that an operator paused the lane, why and for how long", () => {
+    const pausedUntil = new Date(NOW_MS + 90_000).toISOString();
+    const reason = { ...NO_REASON, pausedBecause: "budget review", pausedUntil };
+    expect(standingOf(job({ queue: place({ waitingOn: "paused", reason }) }), NOW_MS)).toEqual({
+      tone: "blocked",
+      title: "Paused by the operator",
+      detail: "Budget review. It goes on in 1:30 min.",
+    });
+  });
+  it.each<[Partial<QueueReason>, string | null]>([
+    [{}, null],
+    [{ starts: 2, periodMs: 60_000 }, "The account allows 2 starts a minute."],
+    [
+      { starts: 2, periodMs: 60_000, pace: 0.5 },
+      "The account allows 2 starts a minute; upstream throttled, so the lane uses 50 % of that.",
+    ],
+    [{ inProgress: 5, inProgressLimit: 5 }, "5 of 5 jobs run, which is all that the account allows at once."],
+    [{ failuresInARow: 5 }, "Upstream failed 5 times in a row, so the lane tries one job at a time."],
+  ])("explains the wait by %j as %j", (reason, words) => {
+    expect(waitReason({ queue: place({ reason: { ...NO_REASON, ...reason } }) })).toBe(words);
+  });
+  it("prefers what the lane says now to what the job was told", () => {
+    const queue = place({ waitingOn: "blocked" });
     const block = {
       code: "InvalidApiKey",
       hint: "Set another key",
@@ -78,18 +101,6 @@ describe("standingOf", () => {
       detail: "Set another key. One job is tried in 41 s; all go on once it gets through.",
     });
     expect(standingOf(job({ queue: place({}) }), NOW_MS, block).tone).toBe("waiting");
-  });
-  it("does not tell the time of the next attempt twice", () => {
-    const queue = place({
-      position: null,
-      waitingOn: "backoff",
-      estimatedStartAt: "2026-11-23T12:00:12.000Z",
-      detail: "waits until 12:00:12 UTC before the next try: the connection broke",
-    });
-    expect(standingOf(job({ status: "retrying", attempts: 1, queue }), NOW_MS)).toMatchObject({
-      title: "Attempt 2 in 12 s",
-      detail: "the connection broke",
-    });
   });
   it("tells generating from storing", () => {
     expect(standingOf(job({ status: "running", phase: "generating" }), NOW_MS).title).toBe("Developing");

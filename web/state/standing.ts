@@ -1,13 +1,14 @@
 import type { Job, JobErrorCode } from "../../schemas/job.ts";
 import type { LaneBlock } from "../../schemas/limits.ts";
 import type { ListedJob } from "./listed-job.ts";
-import { asSentence, capitalised, withLocalTimes } from "./sentence.ts";
+import { quotaWords } from "./model-words.ts";
+import { asSentence, capitalised } from "./sentence.ts";
 import { countdownWords } from "./time-words.ts";
 
-/** How a job is doing, coarsely: what colours, icons and filters go by. */
+/** The coarse state of a job, by which colours, icons and filters are chosen. */
 export type Tone = "waiting" | "running" | "retrying" | "blocked" | "ready" | "failed" | "canceled";
 
-/** Where a job stands, in words. `title` alone is enough for a glance; `detail` says more, and is null where there is none. */
+/** The state of a job in words. `title` alone is enough for a glance; `detail` says more, and is null where there is none. */
 export interface Standing {
   readonly tone: Tone;
   readonly title: string;
@@ -16,11 +17,11 @@ export interface Standing {
 
 type Standable = Pick<ListedJob, "status" | "queue" | "phase" | "error" | "retryAt" | "attempts" | "output" | "done">;
 
-/** The tone of a job; `blocked` before all else, since nothing goes on until someone mends it. */
+/** The tone of a job. `blocked` wins: nothing starts until someone acts. */
 export function toneOf(job: Pick<ListedJob, "status" | "queue">): Tone {
   switch (job.status) {
     case "queued":
-      if (job.queue?.waitingOn === "blocked") return "blocked";
+      if (job.queue?.waitingOn === "blocked" || job.queue?.waitingOn === "paused") return "blocked";
       return job.queue?.waitingOn === "backoff" ? "retrying" : "waiting";
     case "retrying":
       return job.queue?.waitingOn === "blocked" ? "blocked" : "retrying";
@@ -36,8 +37,8 @@ export function toneOf(job: Pick<ListedJob, "status" | "queue">): Tone {
 }
 
 /**
- * Where the job stands at `nowMs` (the server's clock, epoch ms). Running jobs say what is left by `progress.ts`. `block` is
- * what its lane says of being on hold, where that is known.
+ * The state of the job at `nowMs` (the server's clock, epoch ms). What is left of a running attempt is in `progress.ts`. `block` is
+ * why the lane is blocked, where the lane was asked; it is newer than what the job was told.
  */
 export function standingOf(job: Standable, nowMs: number, block: LaneBlock | null = null): Standing {
   const tone = toneOf(job);
@@ -45,9 +46,9 @@ export function standingOf(job: Standable, nowMs: number, block: LaneBlock | nul
     case "waiting":
       return { tone, title: placeWords(job), detail: startWords(job, nowMs) };
     case "retrying":
-      return { tone, title: retryWords(job, nowMs), detail: retryReason(job, nowMs) };
+      return { tone, title: retryWords(job, nowMs), detail: job.queue?.reason.failure ?? null };
     case "blocked":
-      return block === null ? toldHold(job, nowMs) : knownHold(block, nowMs);
+      return holdOf(job, nowMs, block);
     case "running":
       return {
         tone,
@@ -65,7 +66,7 @@ export function standingOf(job: Standable, nowMs: number, block: LaneBlock | nul
   }
 }
 
-/** The same with what is left of a running attempt, in words; null while none runs. */
+/** The same, with the words for what is left of a running attempt; null while none runs. */
 export function standingWith(standing: Standing, progressWords: string | null): Standing {
   if (progressWords === null) return standing;
   return { ...standing, detail: standing.detail === null ? progressWords : `${standing.detail}, ${progressWords}` };
@@ -84,26 +85,43 @@ function startWords(job: Standable, nowMs: number): string | null {
   return leftMs <= 0 ? "starts any moment" : `starts in about ${countdownWords(leftMs)}`;
 }
 
-/** What the lane itself says: the fault, the hint, and when it is tried again, counting down. */
-function knownHold({ code, hint, nextProbeAt }: LaneBlock, nowMs: number): Standing {
-  const leftMs = Date.parse(nextProbeAt) - nowMs;
+/** Why nothing starts: what upstream refuses, what to do about it, and when it is tried again; or that an operator paused it. */
+function holdOf({ queue }: Standable, nowMs: number, block: LaneBlock | null): Standing {
+  const tone = "blocked";
+  if (queue?.waitingOn === "paused") {
+    const { pausedBecause, pausedUntil } = queue.reason;
+    const end = pausedUntil === null ? "" : ` It goes on in ${countdownWords(Date.parse(pausedUntil) - nowMs)}.`;
+    return {
+      tone,
+      title: "Paused by the operator",
+      detail: `${asSentence(pausedBecause ?? "No reason was given")}${end}`,
+    };
+  }
+  const cause = block ?? queue?.reason.blockedBy ?? null;
+  if (cause === null) return { tone, title: "On hold", detail: "Upstream refuses every call for now." };
+  const probeAt = block?.nextProbeAt ?? queue?.reason.nextProbeAt ?? null;
+  const leftMs = probeAt === null ? 0 : Date.parse(probeAt) - nowMs;
   const next = leftMs <= 0 ? "One job is tried now" : `One job is tried in ${countdownWords(leftMs)}`;
   return {
-    tone: "blocked",
-    title: `On hold: ${code}`,
-    detail: `${asSentence(hint)} ${next}; all go on once it gets through.`,
+    tone,
+    title: `On hold: ${cause.code}`,
+    detail: `${asSentence(cause.hint)} ${next}; all go on once it gets through.`,
   };
 }
 
-function toldHold({ queue }: Standable, nowMs: number): Standing {
-  const detail = queue === null ? "Upstream refuses every call for now." : withLocalTimes(queue.detail, nowMs);
-  return { tone: "blocked", title: "On hold", detail: asSentence(detail) };
-}
-
-/** When the next attempt comes is counted down in the title: here is why. */
-function retryReason({ queue }: Standable, nowMs: number): string | null {
+/** Why a job in line does not start yet, in one sentence; null where its place says it all. */
+export function waitReason({ queue }: Pick<Standable, "queue">): string | null {
   if (queue === null) return null;
-  return withLocalTimes(queue.detail.replace(/^waits until \S+ UTC before the next try: /, ""), nowMs);
+  const { starts, periodMs, pace, inProgress, inProgressLimit, failuresInARow } = queue.reason;
+  if (failuresInARow !== null) {
+    return `Upstream failed ${failuresInARow} times in a row, so the lane tries one job at a time.`;
+  }
+  const full = inProgress !== null && inProgressLimit !== null && inProgress >= inProgressLimit;
+  if (full) return `${inProgress} of ${inProgressLimit} jobs run, which is all that the account allows at once.`;
+  if (starts === null || periodMs === null) return null;
+  const quota = `The account allows ${quotaWords({ starts, periodMs, inProgress: null })}`;
+  if (pace === null || pace >= 1) return `${quota}.`;
+  return `${quota}; upstream throttled, so the lane uses ${Math.round(pace * 100)} % of that.`;
 }
 
 function retryWords(job: Standable, nowMs: number): string {
@@ -114,7 +132,7 @@ function retryWords(job: Standable, nowMs: number): string {
   return leftMs <= 0 ? `${which} starts any moment` : `${which} in ${countdownWords(leftMs)}`;
 }
 
-/** Of images that are made but could not be fetched yet. */
+/** The state of images that are made but not copied yet. */
 function copyWords(job: Standable, nowMs: number): string | null {
   if (job.phase !== "storing" || job.retryAt === null) return null;
   const leftMs = Date.parse(job.retryAt) - nowMs;
@@ -128,7 +146,7 @@ export function ordinal(position: number): string {
   return `${position}${ending}`;
 }
 
-/** What went wrong in the words that one line of a card holds; what can be done about it needs the rest. */
+/** What went wrong, short enough for one line of a card. */
 export const BRIEF_FAILURES: Readonly<Record<JobErrorCode, string>> = {
   attempts_exhausted: "No attempt succeeded",
   deadline_exceeded: "Not done by its deadline",
@@ -142,7 +160,7 @@ export const BRIEF_FAILURES: Readonly<Record<JobErrorCode, string>> = {
   upstream_rejected: "Refused by upstream",
 };
 
-/** Failures that the same request meets again: what was asked for must change first. */
+/** Failures that the same request meets again: the request must change first. */
 const LASTING: ReadonlySet<string | undefined> = new Set([
   "content_rejected",
   "invalid_request",
@@ -155,10 +173,10 @@ export function wantsChanges({ error }: Pick<Job, "error">): boolean {
   return LASTING.has(error?.code);
 }
 
-/** As much of a prompt as tells jobs apart when it is read aloud. */
+/** The length of a prompt that is read aloud: enough to tell jobs apart. */
 const SPOKEN_PROMPT_CHARS = 40;
 
-/** What to tell a screen reader when a job went from one state to another; null when it is not worth a word. */
+/** What is announced when a job changes its state; null for changes that are not announced. */
 export function announcementOf(before: ListedJob | undefined, after: ListedJob): string | null {
   if (before === undefined || before.seq >= after.seq) return null;
   const tone = toneOf(after);

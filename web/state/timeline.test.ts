@@ -39,10 +39,10 @@ describe("timelineSteps", () => {
     const log = logOf([13, "job.retrying", { attempt: 1, reason: "the connection broke" }]);
     expect(notesOf([attempt(1), attempt(2)], log)).toEqual([["The connection broke."], []]);
   });
-  it("does not say twice that there was no answer within the budget, but why", () => {
+  it("says why an attempt got no answer within the budget", () => {
     const slow = attempt(1, { outcome: "timed_out" });
     const plain = logOf([13, "job.retrying", { attempt: 1, reason: "no answer within 45 s" }]);
-    expect(notesOf([slow], plain)).toEqual([[]]);
+    expect(notesOf([slow], plain)).toEqual([["No answer within 45 s."]]);
     const why = logOf([13, "job.retrying", { attempt: 1, reason: "no answer within 45 s: its task cannot be read" }]);
     expect(notesOf([slow], why)).toEqual([["No answer within 45 s: its task cannot be read."]]);
   });

@@ -11,7 +11,7 @@ export type TimelineStep =
   | { readonly kind: "retried"; readonly at: string };
 
 /**
- * The steps in order: the attempts of the job, and what only its log tells: why an attempt ended as it did, the copying of
+ * The steps in order: the attempts of the job, and what only its log holds: why an attempt ended as it did, the copying of
  * the images, a retry by hand. Without a log the attempts alone.
  */
 export function timelineSteps(job: Pick<Job, "attempts">, log: readonly JobEvent[]): TimelineStep[] {
@@ -36,17 +36,17 @@ function resumeNotes({ number, upstream: { taskId } }: Attempt, attempts: readon
     : [`Goes on with the task of attempt ${earlier.number}: nothing new was asked for, so nothing is paid for twice.`];
 }
 
-/** What the title of an attempt past its budget says already. */
-const NO_ANSWER = /^no answer within [\d.]+ s$/;
+/** Outcomes of which the title and upstream's own words say why the attempt ended. */
+const SELF_EXPLAINING: readonly Attempt["outcome"][] = ["throttled", "blocked"];
 
-/** Why it ended, where neither its title nor upstream's own words say so. */
+/** Why the attempt ended, where neither its title nor upstream's own words say so. */
 function logNotes({ number, outcome }: Attempt, log: readonly JobEvent[]): string[] {
   const notes: string[] = [];
   for (const { type, data } of log) {
     const { reason } = data;
     if (data.attempt !== number || reason === undefined) continue;
     const tells =
-      (type === "job.retrying" && outcome !== "throttled" && outcome !== "blocked" && !NO_ANSWER.test(reason)) ||
+      (type === "job.retrying" && !SELF_EXPLAINING.includes(outcome)) ||
       (type === "attempt.finished" && outcome === "canceled") ||
       type === "attempt.late";
     if (tells) notes.push(asSentence(reason));
@@ -54,7 +54,7 @@ function logNotes({ number, outcome }: Attempt, log: readonly JobEvent[]): strin
   return [...new Set(notes)];
 }
 
-/** One step for each delivery, however often its images had to be asked for. */
+/** One step for each delivery, however often its images had to be fetched. */
 function copying(log: readonly JobEvent[]): TimelineStep[] {
   const steps: TimelineStep[] = [];
   let deliveries: JobEvent[][] = [];
@@ -83,7 +83,7 @@ function copying(log: readonly JobEvent[]): TimelineStep[] {
   return steps;
 }
 
-/** An attempt as the timeline tells it. */
+/** An attempt as the timeline shows it. */
 export interface AttemptStory {
   readonly tone: Tone;
   readonly title: string;

@@ -7,7 +7,7 @@ import { shapeOf, sidesOfJob } from "./listed-job.ts";
 import { chosenModel, laneOutlook, quotaWords } from "./model-words.ts";
 import { FIT, fitScale, sheetColumns, stepScale } from "./print-look.ts";
 import { FALLBACK_DURATION_MS, typicalDurationMs } from "./progress.ts";
-import { asSentence, capitalised, withLocalTimes } from "./sentence.ts";
+import { asSentence, capitalised } from "./sentence.ts";
 import { ratioLabel, sizeChoices, sizeProblem } from "./sizes.ts";
 
 describe("quotas and lanes", () => {
@@ -69,30 +69,6 @@ describe("paceWords", () => {
     [{ starts: 3, periodMs: 5000 }, 36, "3 in 5 s"],
   ])("speaks in the unit of the quota: %j at %d a minute → %s", (quota, startsPerMinute, words) => {
     expect(paceWords({ quota: { ...quota, inProgress: null }, startsPerMinute, blocked: null })).toBe(words);
-  });
-});
-
-describe("times in the API's sentences", () => {
-  const at = (iso: string) => new Date(iso);
-  const clock = (date: Date) => date.toTimeString().slice(0, 8);
-  const nowMs = Date.parse("2026-11-23T23:59:00Z");
-  it("are the reader's own, whichever way they are told", () => {
-    const soon = at("2026-11-23T23:59:30Z");
-    expect(withLocalTimes("the next start is allowed at 23:59:30 UTC (2 a minute)", nowMs)).toBe(
-      `the next start is allowed at ${clock(soon)} (2 a minute)`,
-    );
-    const far = at("2026-12-04T12:02:00Z");
-    expect(withLocalTimes("until the links die at 2026-12-04 12:02 UTC.", nowMs)).toBe(
-      `until the links die at ${clock(far).slice(0, 5)} on ${far.getDate()} December 2026.`,
-    );
-  });
-  it("without a day mean the nearest, over midnight too", () => {
-    const tomorrow = at("2026-11-24T00:00:10Z");
-    expect(withLocalTimes("at 00:00:10 UTC", nowMs)).toContain(clock(tomorrow));
-    expect(withLocalTimes("at 00:00:10 UTC", Date.parse("2026-11-24T00:00:01Z"))).toBe(`at ${clock(tomorrow)}`);
-  });
-  it("leaves alone what is no time", () => {
-    expect(withLocalTimes("ratio 16:9, model qwen, UTC", nowMs)).toBe("ratio 16:9, model qwen, UTC");
   });
 });
 

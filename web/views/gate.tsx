@@ -9,7 +9,7 @@ import { checkAccess, signIn } from "../data/access.ts";
 import { failureWords, isSignedOut } from "../state/failure-words.ts";
 import styles from "./gate.module.css";
 
-/** What stands before the page: one card in the middle. */
+/** One card in the middle of the window, in place of the page. */
 function GateCard({ title, children }: { readonly title: string; readonly children: ReactNode }) {
   const heading = useArrival(title);
   return (

@@ -18,7 +18,7 @@ export function Home() {
   const failure = useLimitsFailure();
   const model = limits === null ? null : chosenModel(draft.workflow, draft.model, limits.models);
   const reference = limits === null ? null : chosenModel("image-from-reference", draft.model, limits.models);
-  // Before the model's own limit is known, as many as any takes: the form tells when they are too many for it.
+  // Before the model's own limit is known, take as many as any model takes: the form then says when they are too many.
   const max = reference?.images.max ?? MAX_INPUT_IMAGES;
 
   const dragged = useImageIntake(max);

@@ -1,4 +1,4 @@
-import { type ComponentProps, type ComponentType, useEffect, useState } from "react";
+import { type ComponentProps, type ComponentType, useEffect, useRef, useState } from "react";
 import { useLocation, useRoute, useSearch } from "wouter";
 import { navigate as go } from "wouter/use-browser-location";
 import { paths } from "../../schemas/paths.ts";
@@ -64,6 +64,16 @@ export function ViewerHost() {
   // What is shown last stays while the viewer closes, and while the next job is on its way.
   const [shown, setShown] = useState<{ job: typeof job; place: number } | null>(null);
   if (image !== undefined && isAsked && (shown?.job !== job || shown?.place !== place)) setShown({ job, place });
+
+  // Back leads to the job at which the viewer was opened; who looked on meanwhile stays with the job they came to.
+  const wasAsked = useRef(false);
+  const shownId = shown?.job?.id;
+  useEffect(() => {
+    if (wasAsked.current && !isAsked && isJob && shownId !== undefined && shownId !== id) {
+      go(paths.jobPage(shownId), { replace: true });
+    }
+    wasAsked.current = isAsked;
+  }, [isAsked, isJob, shownId, id]);
   if (Part === null || shown?.job === undefined) return null;
 
   const close = () => {

@@ -138,7 +138,7 @@ function PutAside() {
   );
 }
 
-/** As much of a prompt as tells which draft is meant. */
+/** The length of a prompt that names a draft. */
 const ASIDE_CHARS = 60;
 
 /** The presses that were refused before anything was sent; the focus goes to the field that each was refused for. */
@@ -182,6 +182,6 @@ function Failure({ failure }: { readonly failure: FailureWords }) {
 function Outlook({ lane }: { readonly lane: Limits["lanes"][number] | undefined }) {
   const nowMs = useServerNow();
   const isCutOff = useStore(connection) === "reconnecting";
-  // What the lane was when it was last heard of promises nothing.
+  // The last known state of the lane predicts nothing while the server is away.
   return <p className={styles.outlook}>{isCutOff ? CUT_OFF_OUTLOOK : laneOutlook(lane, nowMs)}</p>;
 }

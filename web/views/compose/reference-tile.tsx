@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { variantUrl } from "../../../schemas/paths.ts";
 import { Icon } from "../../components/icon.tsx";
 import { useKeptFileUrl } from "../../data/file-store.ts";
 import { type DraftImage, imageName } from "../../state/draft.ts";
@@ -74,7 +75,8 @@ function usePreview(image: DraftImage): string | null {
     case "file":
       return kept;
     case "stored":
-      return image.path;
+      // Of an input image the server makes no variants.
+      return image.path.includes("/images/") ? variantUrl(image.path, { w: 320 }) : image.path;
     case "url":
       // The content policy lets no other image in.
       return image.url.startsWith("https://") ? image.url : null;

@@ -7,13 +7,13 @@ import type { Draft } from "../../state/draft.ts";
 import { type FailureWords, failureWords } from "../../state/failure-words.ts";
 import { SAME_PRESS_MS } from "../../state/submission-key.ts";
 
-/** As much of a prompt as tells which submission is meant. */
+/** The length of a prompt that names a submission in a notice. */
 const NAMED_CHARS = 40;
 
-/** Sends drafts; what became of the last press is told in the form, of an earlier one in a notice that names it. */
+/** Sends drafts. The outcome of the last press is shown in the form, that of an earlier press in a notice that names it. */
 export function useSubmission(draft: Draft, model: ModelInfo, client: string | null) {
   const [failure, setFailure] = useState<FailureWords | null>(null);
-  /** The press whose job is in line; null once another press would make the next one. */
+  /** The press whose job is in line; null once another press would make another job. */
   const [taken, setTaken] = useState<object | null>(null);
   const lastPress = useRef<object | null>(null);
   const busy = useIsSending(draft, model, client);

@@ -6,16 +6,13 @@ import { useIdentity } from "../../data/access.ts";
 /** Copies the job's address, and says who can open it. */
 export function CopyLink({ job }: { readonly job: Job }) {
   const identity = useIdentity();
-  const who =
-    identity?.role === "operator"
-      ? "the job's client and the operator"
-      : `${identity?.client ?? "you"} and the operator`;
+  const client = identity?.role === "operator" ? "The job's client" : (identity?.client ?? "You");
   return (
     <CopyButton
       icon="link"
       label="Copy link"
       text={new URL(paths.jobPage(job.id), location.origin).href}
-      done={`Link copied. It opens for ${who}, signed in`}
+      done={`Link copied. ${client} and the operator can open it, signed in`}
     />
   );
 }

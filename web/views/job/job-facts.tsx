@@ -76,7 +76,7 @@ function Fact({ term, children }: { readonly term: string; readonly children: Re
   );
 }
 
-/** An address is a link and is not loaded by itself: whoever submitted it must not learn who looks at the job. */
+/** An address is shown as a link and not loaded: its host must not learn who looks at the job. */
 function Input({ image }: { readonly image: InputImage }) {
   if (image.kind === "upload") return <Upload image={image} />;
   return (
@@ -86,9 +86,10 @@ function Input({ image }: { readonly image: InputImage }) {
   );
 }
 
-/** Shown where this browser still has the file: the server gives inputs to nobody. */
+/** Shown to everyone who may see the job; where the server has no address for it, to the browser that has the file. */
 function Upload({ image }: { readonly image: Extract<InputImage, { kind: "upload" }> }) {
-  const address = useKeptFileUrl(image.sha256);
+  const kept = useKeptFileUrl(image.sha256);
+  const address = useFirst(image.url ?? null, image.sha256) ?? kept;
   const [unshown, setUnshown] = useState<string | null>(null);
   const kind = kindWords(image.contentType);
   const words = `${kind}, ${image.width}×${image.height}, ${bytesWords(image.bytes)}`;
@@ -107,6 +108,16 @@ function Upload({ image }: { readonly image: Extract<InputImage, { kind: "upload
       {words}
     </>
   );
+}
+
+/** An address as it was first known: signed links change with time, and a changed one would load the same image again. */
+function useFirst(address: string | null, identity: string): string | null {
+  const [first, setFirst] = useState({ address, identity });
+  if (first.identity !== identity || first.address === null) {
+    if (first.address !== address || first.identity !== identity) setFirst({ address, identity });
+    return address;
+  }
+  return first.address;
 }
 
 /** `PNG`, `JPEG`. */

@@ -6,16 +6,16 @@ import { useRunProgress } from "../../data/run-progress.ts";
 import { useServerNow } from "../../data/server-clock.ts";
 import { listedFromJob } from "../../state/listed-job.ts";
 import { jobRun } from "../../state/progress.ts";
-import { withLocalTimes } from "../../state/sentence.ts";
-import { standingOf, standingWith } from "../../state/standing.ts";
+import { standingOf, standingWith, waitReason } from "../../state/standing.ts";
 import styles from "./job-standing.module.css";
 
-/** Where the job stands, larger and with everything that is known: the lane's own sentence, the hint of a failure. */
+/** The state of the job, large and with everything that is known: why it waits, what to do about a failure. */
 export function JobStanding({ job }: { readonly job: Job }) {
   const progress = useRunProgress(jobRun(job));
   const nowMs = useServerNow();
   const block = useLaneBlock(job.model);
   const standing = standingWith(standingOf(listedFromJob(job), nowMs, block), progress?.words ?? null);
+  const reason = waitReason(job);
   const saidBelow = standing.tone === "failed" || standing.tone === "blocked";
   return (
     <div className={styles.standing} data-tone={standing.tone} tabIndex={-1} data-heir>
@@ -26,9 +26,7 @@ export function JobStanding({ job }: { readonly job: Job }) {
           <Coded text={standing.detail} />
         </p>
       )}
-      {standing.tone === "waiting" && job.queue !== null && (
-        <p className={styles.hint}>{withLocalTimes(job.queue.detail, nowMs)}</p>
-      )}
+      {standing.tone === "waiting" && reason !== null && <p className={styles.hint}>{reason}</p>}
       {job.error !== null && <ErrorCodes error={job.error} />}
     </div>
   );

@@ -11,7 +11,6 @@ import { type Neighbour, useNeighbours } from "../../data/neighbours.ts";
 import { lastWallPlace, lookAt } from "../../data/wall.ts";
 import { useWatchedJob } from "../../data/watched-job.ts";
 import { failureWords } from "../../state/failure-words.ts";
-import { withLocalTimes } from "../../state/sentence.ts";
 import message from "../message.module.css";
 import { JobActions } from "./job-actions.tsx";
 import { JobFacts } from "./job-facts.tsx";
@@ -78,7 +77,7 @@ function Here({ job, endedBy, onChange }: HereProps) {
         {job.warnings.length > 0 && (
           <ul className={styles.warnings} aria-label="Warnings">
             {job.warnings.map((warning) => (
-              <li key={`${warning.code} ${warning.message}`}>{withLocalTimes(warning.message, Date.now())}</li>
+              <li key={`${warning.code} ${warning.message}`}>{warning.message}</li>
             ))}
           </ul>
         )}

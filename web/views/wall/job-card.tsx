@@ -33,8 +33,8 @@ interface JobCardProps {
 const LONG_PRESS_MS = 450;
 
 /**
- * One job on the wall: its print, its prompt, where it stands. The whole card leads to the job, or chooses it while jobs are
- * chosen. It is one card from the queue to the image, so that whoever has moved to it by keyboard stays there.
+ * One job on the wall: its print, its prompt, its state. The whole card leads to the job, or selects it while jobs are being
+ * selected. It is the same element from the queue to the image, so that the keyboard focus stays on it.
  */
 export const JobCard = memo(function JobCard({ job, density, order }: JobCardProps) {
   const isRunning = job.status === "running";
@@ -252,7 +252,7 @@ function SettledStanding({ job, progressWords }: SettledStandingProps): ReactNod
   return <StandingLine standing={standingWith(briefStanding(job, nowMs), progressWords)} />;
 }
 
-/** Where an unfinished job stands, counting down. */
+/** The state of an unfinished job, counting down. */
 function WaitingStanding({ job }: { readonly job: ListedJob }) {
   return <StandingLine standing={standingOf(job, useServerNow(), useLaneBlock(job.model))} />;
 }

@@ -123,7 +123,8 @@ function useKeys(ids: () => readonly string[]): void {
       if (event.defaultPrevented || (event.target as Element).closest?.("input, textarea, select, dialog, [role]"))
         return;
       if (event.key === "Escape" && isSelecting.get()) endSelecting();
-      else if (event.key === "a" && (event.ctrlKey || event.metaKey) && isSelecting.get()) selectAll(ids());
+      else if (event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey) && isSelecting.get())
+        selectAll(ids());
       else return;
       event.preventDefault();
     };

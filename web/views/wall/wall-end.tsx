@@ -59,7 +59,7 @@ export function WallEnd({ listing, onReach }: WallEndProps) {
     return () => observer.disconnect();
   }, [nextCursor]);
 
-  // The button goes with the last page; whoever pressed it goes on from what takes its place.
+  // The button goes with the last page: its focus passes to what takes its place.
   const hadFocus = useRef(false);
   useEffect(() => {
     if (nextCursor === null && hadFocus.current) end.current?.focus();

@@ -262,6 +262,7 @@ function useReturn(search: string, isMeasured: boolean): void {
   }, [search, isMeasured]);
   // Taken off at once when the wall goes: the document that is then short would say that one was at its top.
   useLayoutEffect(() => {
+    if (lastWallPlace().search !== search) leaveWall({ search, scrollY: window.scrollY, jobId: null });
     const keep = () => leaveWall({ search, scrollY: window.scrollY, jobId: lastWallPlace().jobId });
     addEventListener("scroll", keep, { passive: true });
     return () => removeEventListener("scroll", keep);

@@ -1,0 +1,281 @@
+import { readFile } from "node:fs/promises";
+import type { Page } from "playwright-core";
+import { beforeEach, describe, expect, it } from "vitest";
+import { screenshot } from "../support/browser.ts";
+import { card, develop, expectAccessible, hold, lamp, ownProduct, visitorOf } from "../support/page.ts";
+import type { Product } from "../support/product.ts";
+import { until } from "../support/until.ts";
+
+/** What people do with many prints: find them, choose them, look through them, and go on from one. */
+
+const own = ownProduct({ emulator: { images: "drawn", latencyMs: 200 }, env: { QWEN_TIMEOUT_MS: "10000" } });
+const visitor = visitorOf(() => own.product.baseUrl);
+
+let product: Product;
+let page: Page;
+beforeEach(() => {
+  product = own.product;
+  page = visitor.page;
+});
+
+interface Submitted {
+  readonly id: string;
+}
+
+async function submit(prompt: string, more: object = {}): Promise<Submitted> {
+  const response = await fetch(`${product.baseUrl}/api/workflows/image-from-text`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ prompt, ...more }),
+  });
+  return (await response.json()) as Submitted;
+}
+
+const promptField = () => page.getByLabel("Prompt", { exact: true });
+const ready = (prompt: string, on = page) => card(on, prompt).locator("img[data-developed]").first();
+const focusedText = () =>
+  page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent ?? "");
+
+describe("a search", () => {
+  it("finds prompts of any script by their words, also beyond the part that cards show", async () => {
+    await submit(`${"a long way through fields ".repeat(10)}to the lighthouse`);
+    await submit("一辆红色的自行车，雨中");
+    await submit("دراجة حمراء تحت المطر");
+    await submit("Café at noon");
+    await ready("Café at noon").waitFor();
+    const search = page.getByLabel("Search prompts");
+    const found = async (words: string, prompt: string) => {
+      await search.fill(words);
+      await until(`only ${prompt}`, async () => {
+        const shown = await page.locator("article h4 a").allInnerTexts();
+        return (shown.length === 1 && shown[0]?.includes(prompt)) || undefined;
+      });
+    };
+    await page.keyboard.press("/");
+    expect(await search.evaluate((element) => element === document.activeElement)).toBe(true);
+    await found("lighthouse", "a long way");
+    await found("自行车", "一辆红色");
+    await found("حمراء", "دراجة");
+    await found("CAFE", "Café at noon");
+    expect(new URL(page.url()).searchParams.get("q")).toBe("CAFE");
+    await search.fill("nothing of the kind");
+    await page.getByText("No job matches").waitFor();
+    await expectAccessible(page);
+    await page.getByRole("button", { name: "Show all jobs" }).click();
+    await card(page, "一辆红色").waitFor();
+    expect(await search.inputValue()).toBe("");
+  });
+
+  it("is narrowed by metadata and by state, with counts", async () => {
+    await submit("of the autumn", { metadata: { campaign: "autumn" } });
+    await submit("of the spring", { metadata: { campaign: "spring" } });
+    await ready("of the spring").waitFor();
+    await page.getByRole("button", { name: "Filter" }).click();
+    const metadata = page.getByLabel("Metadata");
+    await metadata.locator("option", { hasText: "campaign: autumn (1)" }).waitFor({ state: "attached" });
+    await expectAccessible(page);
+    await metadata.selectOption({ value: "campaign=autumn" });
+    await card(page, "of the spring").waitFor({ state: "detached" });
+    await card(page, "of the autumn").waitFor();
+    await page.reload();
+    await card(page, "of the autumn").waitFor();
+    expect(await card(page, "of the spring").count()).toBe(0);
+    await page.locator("label", { hasText: "Ready" }).getByText("1", { exact: true }).waitFor();
+  });
+});
+
+describe("choosing", () => {
+  it("takes a range with Shift, all with Ctrl+A, saves their images as one zip, and deletes them after a question", async () => {
+    for (const name of ["one", "two", "three"]) await submit(`chosen ${name}`);
+    await page.goto(`${product.baseUrl}/?q=chosen`);
+    for (const name of ["one", "two", "three"]) await ready(`chosen ${name}`).waitFor();
+    await page.evaluate(() => Reflect.deleteProperty(window, "showSaveFilePicker"));
+    await card(page, "chosen three").hover();
+    await card(page, "chosen three").getByRole("checkbox").click();
+    await card(page, "chosen one")
+      .getByRole("link")
+      .click({ modifiers: ["Shift"] });
+    const bar = page.getByRole("region", { name: "Selected jobs" });
+    await bar.getByText("3 jobs selected").waitFor();
+    await expectAccessible(page);
+    await screenshot(page, "product-selection");
+    const downloading = page.waitForEvent("download");
+    await bar.getByRole("button", { name: "Zip" }).click();
+    const download = await downloading;
+    expect(download.suggestedFilename()).toMatch(/^darkroom .+ 3 images\.zip$/);
+    const zip = await readFile(await download.path());
+    const names = zip.toString("latin1").match(/chosen-(one|two|three)-\w+-1\.png/g) ?? [];
+    expect(new Set(names).size).toBe(3);
+    // A zip stores them as they are.
+    expect(zip.includes(Buffer.from("\x89PNG\r\n\x1a\n", "latin1"))).toBe(true);
+
+    await page.keyboard.press("Escape");
+    await bar.waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Select", exact: true }).click();
+    await page.keyboard.press("Control+A");
+    await bar.getByText("3 jobs selected").waitFor();
+    await bar.getByRole("button", { name: "Delete" }).click();
+    const question = page.getByRole("alertdialog");
+    await question.getByText("Delete 3 jobs?").waitFor();
+    await expectAccessible(page);
+    await question.getByRole("button", { name: "Delete" }).click();
+    await page.getByText("No job matches").waitFor();
+  });
+
+  it("starts with a long press on a touch screen; then a tap selects", async () => {
+    await submit("pressed long");
+    await submit("tapped after");
+    const phone = await visitor.open({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+    await ready("pressed long", phone).waitFor();
+    await card(phone, "pressed long").scrollIntoViewIfNeeded();
+    const box = await card(phone, "pressed long").locator("h4").boundingBox();
+    if (box === null) throw new Error("the card is not drawn");
+    const session = await phone.context().newCDPSession(phone);
+    const touchPoints = [{ x: box.x + 20, y: box.y + 10 }];
+    await session.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints });
+    const bar = phone.getByRole("region", { name: "Selected jobs" });
+    await bar.getByText("1 job selected").waitFor();
+    await session.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+    await bar.getByText("1 job selected").waitFor();
+    await card(phone, "tapped after").locator("h4").tap();
+    await bar.getByText("2 jobs selected").waitFor();
+    expect(new URL(phone.url()).pathname).toBe("/");
+    await expectAccessible(phone);
+  });
+});
+
+describe("looking through prints", () => {
+  it("goes from job to job and from image to image by key and button; Back closes the viewer and leads to the wall", async () => {
+    for (const name of ["oldest", "middle", "newest"]) {
+      await submit(`looked at ${name}`);
+      await ready(`looked at ${name}`).waitFor();
+    }
+    await page.goto(`${product.baseUrl}/?q=looked`);
+    await ready("looked at middle").waitFor();
+    await page.getByRole("link", { name: "looked at middle", exact: true }).click();
+    const heading = (name: string) => page.getByRole("heading", { level: 1, name: `Job: looked at ${name}` });
+    await heading("middle").waitFor({ state: "attached" });
+    await page.getByRole("link", { name: "Download" }).waitFor();
+    await page.keyboard.press("ArrowRight");
+    await heading("oldest").waitFor({ state: "attached" });
+    await page.getByRole("button", { name: "Newer" }).click();
+    await heading("middle").waitFor({ state: "attached" });
+    await page.keyboard.press("ArrowLeft");
+    await heading("newest").waitFor({ state: "attached" });
+    expect(await page.getByRole("button", { name: "Newer" }).getAttribute("aria-disabled")).toBe("true");
+
+    await page.getByRole("button", { name: "Enlarge the image" }).click();
+    const viewer = page.getByRole("dialog");
+    await viewer.getByRole("img", { name: "looked at newest" }).waitFor();
+    await viewer.locator(":focus").waitFor();
+    await page.keyboard.press("ArrowRight");
+    await viewer.getByRole("img", { name: "looked at middle" }).waitFor();
+    await viewer.getByRole("button", { name: "Next image" }).click();
+    await viewer.getByRole("img", { name: "looked at oldest" }).waitFor();
+    await expectAccessible(page);
+    await page.goBack();
+    await viewer.waitFor({ state: "hidden" });
+    await heading("oldest").waitFor({ state: "attached" });
+    await page.goBack();
+    await expect.poll(focusedText).toBe("looked at oldest");
+    expect(new URL(page.url()).search).toBe("?q=looked");
+    await page.keyboard.press("ArrowLeft");
+    expect(await focusedText()).toBe("looked at middle");
+  });
+
+  it("keeps the chosen density: cards, small cards or prints alone", async () => {
+    await submit("drawn in every density");
+    await ready("drawn in every density").waitFor();
+    await page.locator("label", { has: page.getByRole("radio", { name: "Prints only" }) }).click();
+    await page.reload();
+    await ready("drawn in every density").waitFor();
+    expect(await page.getByRole("radio", { name: "Prints only" }).isChecked()).toBe(true);
+    await expectAccessible(page);
+    await screenshot(page, "product-bare");
+    await page.locator("label", { has: page.getByRole("radio", { name: "Small" }) }).click();
+    await ready("drawn in every density").waitFor();
+    await expectAccessible(page);
+    await page.getByRole("link", { name: "drawn in every density", exact: true }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { level: 1, name: "Job: drawn in every density" }).waitFor({ state: "attached" });
+  });
+});
+
+describe("going on from a print", () => {
+  it("uses it as a reference, by its button or by dragging it onto the form, and sends the stored image", async () => {
+    await submit("the print to go on from");
+    await ready("the print to go on from").waitFor();
+    await card(page, "the print to go on from").hover();
+    await page.getByRole("button", { name: "Use as reference: the print to go on from" }).click();
+    await page.getByRole("img", { name: "the print to go on from" }).first().waitFor();
+    await page.getByRole("button", { name: /^Remove image 1/ }).click();
+    expect(await focusedText()).toMatch(/Choose files/);
+
+    const print = card(page, "the print to go on from").locator("img");
+    await print.dragTo(page.getByRole("button", { name: /Choose files/ }));
+    await page.getByText(/^1 of \d+$/).waitFor();
+    await page.getByLabel("What to change").fill("made from the print before");
+    await page.getByRole("button", { name: "Develop" }).click();
+    await ready("made from the print before").waitFor();
+  });
+
+  it("makes the same again with a new seed, and keeps the draft", async () => {
+    await submit("once and again", { seed: 7, size: "1328*1328" });
+    await ready("once and again").waitFor();
+    await promptField().fill("a draft in the form");
+    await card(page, "once and again").hover();
+    await page.getByRole("button", { name: "Again: once and again" }).click();
+    await until("two of them", async () => (await card(page, "once and again").count()) === 2 || undefined);
+    await until(
+      "two images",
+      async () => (await product.emulator.ledger("once and again")).images.length === 2 || undefined,
+    );
+    expect(await promptField().inputValue()).toBe("a draft in the form");
+  });
+
+  it("keeps the drafts of two tabs apart", async () => {
+    await promptField().fill("of the first tab");
+    const other = await page.context().newPage();
+    await other.goto(product.baseUrl);
+    expect(await other.getByLabel("Prompt", { exact: true }).inputValue()).toBe("of the first tab");
+    await other.getByLabel("Prompt", { exact: true }).fill("of the second tab");
+    await page.reload();
+    expect(await promptField().inputValue()).toBe("of the first tab");
+    await other.reload();
+    expect(await other.getByLabel("Prompt", { exact: true }).inputValue()).toBe("of the second tab");
+  });
+});
+
+describe("while one looks elsewhere", () => {
+  it("counts in the tab's title what ended, until the page is looked at again", async () => {
+    await lamp(page, "live").waitFor();
+    await product.emulator.addFault(hold("ends unseen"));
+    await develop(page, "ends unseen");
+    await product.emulator.untilHeld("ends unseen");
+    await page.evaluate(() => {
+      Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
+    });
+    await product.emulator.release("ends unseen");
+    await expect.poll(() => page.title()).toBe("(1) Darkroom");
+    expect(await page.locator('link[rel="icon"]').getAttribute("href")).toContain("safelight-ready");
+    await page.evaluate(() => {
+      Reflect.deleteProperty(document, "visibilityState");
+      window.dispatchEvent(new Event("focus"));
+    });
+    await expect.poll(() => page.title()).toBe("Darkroom");
+  });
+});
+
+describe("an image that fails to come", () => {
+  it("is requested again, and then shown", async () => {
+    let failures = 0;
+    await page.route(/\/images\/0/, async (route) => {
+      failures += 1;
+      if (failures === 1) await route.abort();
+      else await route.continue();
+    });
+    await develop(page, "fails to come at first");
+    await ready("fails to come at first").waitFor();
+    expect(failures).toBeGreaterThan(1);
+  });
+});
