@@ -33,8 +33,8 @@ function sizesOfModels(): readonly Pictured[] {
     if (sizes.kind === "sides") add(`${sizes.max}*${sizes.max}`, model);
     if (sizes.kind !== "area") continue;
     for (const ratio of [1, sizes.maxRatio]) {
-      const width = Math.floor(Math.sqrt(sizes.maxArea * ratio));
       const height = Math.floor(Math.sqrt(sizes.maxArea / ratio));
+      const width = Math.floor(height * ratio);
       add(`${width}*${height}`, model);
       add(`${height}*${width}`, model);
     }

@@ -120,9 +120,9 @@ describe("a variant's size", () => {
     [{ width: 1664, height: 928 }, 320, { width: 320, height: 178 }],
     [{ width: 1664, height: 928 }, null, { width: 1664, height: 928 }],
     [{ width: 928, height: 1664 }, 1280, { width: 928, height: 1664 }],
-    [{ width: 1440, height: 2560 }, 1280, { width: 1161, height: 2064 }],
-    [{ width: 724, height: 5792 }, 1280, { width: 547, height: 4376 }],
-    [{ width: 4096, height: 4096 }, null, { width: 1549, height: 1549 }],
+    [{ width: 1440, height: 2560 }, 1280, { width: 1086, height: 1931 }],
+    [{ width: 724, height: 5792 }, 1280, { width: 512, height: 4096 }],
+    [{ width: 4096, height: 4096 }, null, { width: 1449, height: 1449 }],
     [{ width: 3, height: 9000 }, 320, { width: 3, height: 9000 }],
     [{ width: 9000, height: 3 }, 320, { width: 320, height: 1 }],
   ] as const)("of %o at %s is %o", (image, width, size) => {

@@ -10,7 +10,7 @@ export const DEFAULT_QUALITY = 75;
  * Pixels of the largest variant. The JPEG encoder takes 20 bytes of WebAssembly memory a pixel at quality 100, the WebP
  * encoder 14; the frame itself has 4 more (measured with noise, jsquash jpeg 1.6.0 and webp 1.5.0).
  */
-export const MAX_VARIANT_PIXELS = 2_400_000;
+export const MAX_VARIANT_PIXELS = 2_100_000;
 
 /** Of a WebP with transparent parts: its encoder takes up to 60 bytes a pixel for them. */
 export const MAX_TRANSPARENT_WEBP_PIXELS = 800_000;
