@@ -3,11 +3,15 @@ import type { Cell } from "./coverage.ts";
 import type { FaultName } from "./engine/faults.ts";
 import { plantedFault } from "./planted.ts";
 import { coverage, loadProduct } from "./product.ts";
+import { shrink, storyOf } from "./shrink.ts";
+import { runWorld } from "./world.ts";
 
-export type Order =
+/** `planted`: the fault that the product has; null for none. */
+export type Order = { readonly planted: string | null } & (
   | { readonly type: "run"; readonly from: number; readonly count: number; readonly untilFound: string | null }
   /** `invariant`: which violation to tell; null for the first. */
-  | { readonly type: "explain"; readonly seed: number; readonly isWhole: boolean; readonly invariant: string | null };
+  | { readonly type: "explain"; readonly seed: number; readonly isWhole: boolean; readonly invariant: string | null }
+);
 
 export interface Finding {
   readonly seed: number;
@@ -29,17 +33,16 @@ export type Report =
     }
   | { readonly type: "explained"; readonly seed: number; readonly lines: readonly string[]; readonly summary: string };
 
-const planted = process.argv[2];
-const product = await loadProduct(planted === undefined ? null : plantedFault(planted).patch);
-// After the product's hooks are set: these import the client library and the emulator.
-const { runWorld } = await import("./world.ts");
-const { shrink, storyOf } = await import("./shrink.ts");
+const productWith = (planted: string | null) => loadProduct(planted === null ? null : plantedFault(planted));
+// The hooks are set by the first.
+await productWith(null);
 
 function answer(report: Report): void {
   process.send?.(report);
 }
 
 async function run(order: Extract<Order, { type: "run" }>): Promise<void> {
+  const product = await productWith(order.planted);
   let lives = 0;
   let events = 0;
   let seeds = 0;
@@ -63,6 +66,7 @@ async function run(order: Extract<Order, { type: "run" }>): Promise<void> {
 
 async function explain(order: Extract<Order, { type: "explain" }>): Promise<void> {
   const { seed, isWhole } = order;
+  const product = await productWith(order.planted);
   const first = await runWorld(product, { seed, isTold: isWhole });
   const invariant = order.invariant ?? first.violations[0]?.invariant;
   if (isWhole || invariant === undefined) {
@@ -79,4 +83,6 @@ async function explain(order: Extract<Order, { type: "explain" }>): Promise<void
 process.on("message", (order: Order) => {
   void (order.type === "run" ? run(order) : explain(order));
 });
+// An interrupted run ends by its parent.
+process.on("SIGINT", () => undefined);
 answer({ type: "ready" });

@@ -1,5 +1,5 @@
-import { createDarkroomClient, type DarkroomClient } from "../client/darkroom-client.ts";
-import { DarkroomProblem, DarkroomUnexpectedAnswer, DarkroomUnreachable } from "../client/errors.ts";
+import type { DarkroomClient } from "../client/darkroom-client.ts";
+import type { DarkroomProblem } from "../client/errors.ts";
 import { plainFile } from "../emulator/drawing/png.ts";
 import type { Job } from "../schemas/job.ts";
 import { paths } from "../schemas/paths.ts";
@@ -9,6 +9,7 @@ import type { Sim } from "./engine/sim.ts";
 import { type Act, type FollowStyle, type JobPlan, type Plan, tokenOf } from "./plan.ts";
 import { socketClass } from "./platform/sockets.ts";
 import type { WorkerHost } from "./platform/worker.ts";
+import type { ClientLibrary } from "./product.ts";
 import type { Witness } from "./witness.ts";
 
 export const ORIGIN = "https://darkroom.example";
@@ -20,12 +21,14 @@ export class Clients {
   readonly #sim: Sim;
   readonly #worker: WorkerHost;
   readonly #witness: Witness;
+  readonly #code: ClientLibrary;
   readonly #stop = new AbortController();
   readonly #stopFeeds = new AbortController();
   readonly #Socket: ReturnType<typeof socketClass>;
 
-  constructor(sim: Sim, worker: WorkerHost, witness: Witness) {
+  constructor(sim: Sim, worker: WorkerHost, witness: Witness, code: ClientLibrary) {
     this.#sim = sim;
+    this.#code = code;
     this.#worker = worker;
     this.#witness = witness;
     this.#Socket = socketClass((url) => worker.upgrade(url));
@@ -60,19 +63,29 @@ export class Clients {
   /** A client may be refused or unreachable; anything else is a fault of the library or of an answer. */
   #judge(name: string, error: unknown): void {
     if (this.#stop.signal.aborted || error === this.#stopFeeds.signal.reason) return;
-    if (error instanceof DarkroomUnreachable || error instanceof Gone) return;
-    if (error instanceof DarkroomProblem) {
+    if (error instanceof this.#code.DarkroomUnreachable || error instanceof Gone) return;
+    if (this.#isProblem(error)) {
       this.#sim.tell(() => `${name} is refused: ${error.status} ${error.code} ${error.message}`);
       return;
     }
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const what =
-      error instanceof DarkroomUnexpectedAnswer ? "answers are as the contract says" : "clients meet no other errors";
+      error instanceof this.#code.DarkroomUnexpectedAnswer
+        ? "answers are as the contract says"
+        : "clients meet no other errors";
     this.#sim.violate(what, `${name}: ${text}`);
   }
 
+  #isProblem(error: unknown): error is DarkroomProblem {
+    return error instanceof this.#code.DarkroomProblem;
+  }
+
+  #isServerTrouble(error: unknown): boolean {
+    return this.#isProblem(error) && (error.status >= 500 || error.status === 429);
+  }
+
   #library(client: string, withSockets = true): DarkroomClient {
-    return createDarkroomClient({
+    return this.#code.createDarkroomClient({
       baseUrl: ORIGIN,
       token: tokenOf(client),
       fetch: (input, init) => this.#worker.fetch(input, init),
@@ -167,7 +180,7 @@ export class Clients {
           style satisfies never;
       }
     } catch (error) {
-      if (error instanceof DarkroomProblem && (error.status === 404 || error.status === 410)) {
+      if (this.#isProblem(error) && (error.status === 404 || error.status === 410)) {
         this.#witness.missed(job.id, error.status, name);
         return;
       }
@@ -184,7 +197,7 @@ export class Clients {
         this.#witness.saw(now, before);
         if (now.done) return;
       } catch (error) {
-        if (!(error instanceof DarkroomUnreachable) && !isServerTrouble(error)) throw error;
+        if (!(error instanceof this.#code.DarkroomUnreachable) && !this.#isServerTrouble(error)) throw error;
       }
       await sleep(waitMs);
       if (signal.aborted) return;
@@ -250,7 +263,7 @@ export class Clients {
           what satisfies never;
       }
     } catch (error) {
-      const isMissing = error instanceof DarkroomProblem && (error.status === 404 || error.status === 410);
+      const isMissing = this.#isProblem(error) && (error.status === 404 || error.status === 410);
       if (isMissing) this.#witness.missed(job.id, error.status, name);
       throw error;
     }
@@ -297,10 +310,6 @@ export function bearer(client: string): Record<string, string> {
   return { authorization: `Bearer ${tokenOf(client)}` };
 }
 
-function isServerTrouble(error: unknown): boolean {
-  return error instanceof DarkroomProblem && (error.status >= 500 || error.status === 429);
-}
-
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, Math.min(ms, PATIENCE_MS));
@@ -324,6 +333,7 @@ function requestOf(plan: JobPlan): object {
     n: plan.n,
     priority: plan.priority,
     onUncertain: plan.onUncertain,
+    ...(plan.deadlineSeconds === null ? {} : { deadlineSeconds: plan.deadlineSeconds }),
     ...(plan.model.includes("edit") ? { images } : {}),
   };
 }

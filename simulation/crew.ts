@@ -25,6 +25,8 @@ interface RunOrder {
   readonly count: number;
   /** The run ends with the first violation of this invariant; null for a run to its end. */
   readonly untilFound: string | null;
+  /** The fault that the product has. */
+  readonly planted?: string | null;
   readonly onProgress?: (total: Total) => void;
 }
 
@@ -32,9 +34,9 @@ class Worker {
   readonly #child: ChildProcess;
   #answer: { readonly resolve: (report: Report) => void; readonly reject: (error: Error) => void } | null = null;
 
-  constructor(planted: string | null) {
+  constructor() {
     const file = fileURLToPath(new URL("./batch.ts", import.meta.url).href);
-    this.#child = fork(file, planted === null ? [] : [planted], {
+    this.#child = fork(file, [], {
       execArgv: ["--disable-warning=ExperimentalWarning"],
     });
     this.#child.on("message", (report: Report) => {
@@ -64,23 +66,29 @@ class Worker {
 /** Processes that run seeds beside each other. What they find does not depend on how many there are. */
 export class Crew {
   readonly #workers: Worker[];
+  #isStopped = false;
 
-  constructor(cores: number, planted: string | null) {
-    this.#workers = Array.from({ length: cores }, () => new Worker(planted));
+  constructor(cores: number) {
+    this.#workers = Array.from({ length: cores }, () => new Worker());
   }
 
-  async run({ from, count, untilFound, onProgress }: RunOrder): Promise<Total> {
+  /** A run that is under way ends with what its processes have in hand. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  async run({ from, count, untilFound, planted = null, onProgress }: RunOrder): Promise<Total> {
     const reports = new Map<number, Extract<Report, { type: "ran" }>>();
     let next = from;
     let isOver = false;
     const progress = emptyTotal();
     await Promise.all(
       this.#workers.map(async (worker) => {
-        while (next < from + count && !isOver) {
+        while (next < from + count && !isOver && !this.#isStopped) {
           const start = next;
           const size = Math.min(untilFound === null ? BATCH : STOPPING_BATCH, from + count - start);
           next += size;
-          const report = await worker.ask({ type: "run", from: start, count: size, untilFound });
+          const report = await worker.ask({ type: "run", planted, from: start, count: size, untilFound });
           if (report.type !== "ran") throw new Error(`a run is answered with ${report.type}`);
           reports.set(start, report);
           add(progress, report);
@@ -98,10 +106,11 @@ export class Crew {
     seed: number,
     isWhole: boolean,
     invariant: string | null = null,
+    planted: string | null = null,
   ): Promise<{ readonly lines: readonly string[]; readonly summary: string }> {
     const [worker] = this.#workers;
     if (worker === undefined) throw new Error("a crew has a process at least");
-    const report = await worker.ask({ type: "explain", seed, isWhole, invariant });
+    const report = await worker.ask({ type: "explain", planted, seed, isWhole, invariant });
     if (report.type !== "explained") throw new Error(`an explanation is answered with ${report.type}`);
     return report;
   }

@@ -47,18 +47,27 @@ function printTotal({ seeds, lives, events, faults, cells, findings }: Total, to
   }
 }
 
-const crew = new Crew(wholeNumber("cores", values.cores, 1), values.planted ?? null);
+const crew = new Crew(wholeNumber("cores", values.cores, 1));
+const planted = values.planted ?? null;
 try {
   const told = values.tell ?? values.explain;
   if (told !== undefined) {
-    const { lines, summary } = await crew.explain(wholeNumber("explain", told, 0), values.tell !== undefined);
+    const { lines, summary } = await crew.explain(
+      wholeNumber("explain", told, 0),
+      values.tell !== undefined,
+      null,
+      planted,
+    );
     console.log(`${lines.join("\n")}\n\nseed ${told}: ${summary}`);
   } else {
     const startedAtMs = performance.now();
+    // The processes go on with what they have in hand, and what was run until then is printed.
+    process.once("SIGINT", () => crew.stop());
     const total = await crew.run({
       from: wholeNumber("from", values.from, 0),
       count: wholeNumber("seeds", values.seeds, 1),
       untilFound: null,
+      planted,
       onProgress: (done) =>
         process.stderr.write(
           `\r${whole(done.seeds)} seeds, ${whole(done.lives)} lives, ${done.findings.length} findings `,
@@ -69,7 +78,7 @@ try {
     const firstOf = new Map<string, number>();
     for (const { invariant, seed } of total.findings) if (!firstOf.has(invariant)) firstOf.set(invariant, seed);
     for (const [invariant, seed] of [...firstOf].slice(0, wholeNumber("stories", values.stories, 0))) {
-      const { lines, summary } = await crew.explain(seed, false, invariant);
+      const { lines, summary } = await crew.explain(seed, false, invariant, planted);
       console.log(`\n── seed ${seed}: ${invariant} (${summary})\n${lines.join("\n")}`);
     }
     if (total.findings.length > 0) process.exitCode = 1;

@@ -37,6 +37,8 @@ export interface JobPlan {
   readonly n: number;
   readonly priority: "high" | "normal" | "low";
   readonly onUncertain: "retry" | "fail";
+  /** Null: the deployment's, a day. */
+  readonly deadlineSeconds: number | null;
   readonly followers: readonly { readonly name: string; readonly style: FollowStyle; readonly afterMs: number }[];
   readonly acts: readonly Act[];
 }
@@ -52,6 +54,16 @@ export interface DeployPlan {
   readonly story: string;
 }
 
+/** What may be away as a whole. */
+export type Outage = "LANES" | "CATALOGS" | "JOBS" | "bucket" | "upstream";
+
+export interface OutagePlan {
+  readonly name: string;
+  readonly what: Outage;
+  readonly atMs: number;
+  readonly forMs: number;
+}
+
 /** Everything that will be tried in one run, but for chance. */
 export interface Plan {
   readonly clients: readonly string[];
@@ -59,6 +71,9 @@ export interface Plan {
   readonly feeds: readonly { readonly name: string; readonly client: string; readonly atMs: number }[];
   readonly lists: readonly { readonly name: string; readonly client: string; readonly atMs: number }[];
   readonly deploys: readonly DeployPlan[];
+  readonly outages: readonly OutagePlan[];
+  /** Tasks that upstream runs at once; the others are pending. */
+  readonly taskSlots: number;
   readonly vars: Vars;
   readonly budgetMs: number;
   readonly lateMs: number;
@@ -111,6 +126,8 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>): Plan {
     feeds: feeds.filter(isKept),
     lists: lists.filter(isKept),
     deploys: deploys.filter(isKept),
+    outages: outagesOf(draws.of("outages"), quietAtMs).filter(isKept),
+    taskSlots: between(draws.of("task slots"), 1, 5),
     vars,
     budgetMs,
     lateMs,
@@ -118,6 +135,15 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>): Plan {
     quietAtMs,
     wallMs: chance(random, 0.3) ? 30_000 : null,
   };
+}
+
+function outagesOf(random: Random, quietAtMs: number): OutagePlan[] {
+  return Array.from({ length: pick(random, [0, 0, 0, 1, 2]) }, (_none, index) => ({
+    name: `outage ${index + 1}`,
+    what: pick(random, ["LANES", "CATALOGS", "JOBS", "bucket", "bucket", "upstream"] as const),
+    atMs: between(random, 0, quietAtMs),
+    forMs: spread(random, 1_000, 90_000),
+  }));
 }
 
 function varsOf(
@@ -173,6 +199,7 @@ function jobOf(
     onUncertain: chance(random, 0.15) ? "fail" : "retry",
     followers: Array.from({ length: pick(random, [0, 1, 1, 2]) }, (_none, index) => follow(index + 1)),
     acts: Array.from({ length: pick(random, [0, 0, 1, 2]) }, (_none, index) => act(index + 1)),
+    deadlineSeconds: chance(random, 0.1) ? spread(random, 60, 900) : null,
   };
 }
 

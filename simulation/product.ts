@@ -1,48 +1,72 @@
 /** Loads the product into this process: the objects once, the Worker as several isolates. Hooks and globals come first. */
+import type { createDarkroomClient } from "../client/darkroom-client.ts";
+import type { DarkroomProblem, DarkroomUnexpectedAnswer, DarkroomUnreachable } from "../client/errors.ts";
 import type { JobFact } from "../worker/job/core/job-fact.ts";
 import type { JobRecord } from "../worker/job/core/job-record.ts";
 import { COUNTED, Coverage } from "./coverage.ts";
 import { installGlobals } from "./platform/globals.ts";
-import { loadProductWith, type Patch, productUrl } from "./platform/hooks.ts";
+import { type Patch, patchIsolate, productUrl, setHooks } from "./platform/hooks.ts";
 import type { ObjectClass } from "./platform/objects.ts";
 import type { WorkerModule } from "./platform/worker.ts";
 
 /** What this process's runs have reached of the state machine. */
 export const coverage = new Coverage();
 
+/** The client library, as a client uses it. */
+export interface ClientLibrary {
+  readonly createDarkroomClient: typeof createDarkroomClient;
+  readonly DarkroomProblem: typeof DarkroomProblem;
+  readonly DarkroomUnexpectedAnswer: typeof DarkroomUnexpectedAnswer;
+  readonly DarkroomUnreachable: typeof DarkroomUnreachable;
+}
+
 export interface Product {
   readonly classes: Readonly<Record<"JOBS" | "LANES" | "CATALOGS", ObjectClass>>;
   readonly isolates: ReadonlyMap<string, WorkerModule>;
+  readonly library: ClientLibrary;
 }
 
 const ISOLATES = ["1", "2"];
 
-let loaded: Promise<Product> | null = null;
+const loaded = new Map<string | null, Promise<Product>>();
 
-/** `patch`: a planted fault. Once in a process; what is loaded stays. */
-export function loadProduct(patch: Patch | null): Promise<Product> {
-  loaded ??= load(patch);
-  return loaded;
+/** The product, or a copy of it with a planted fault. What is loaded once stays. */
+export function loadProduct(planted: { readonly name: string; readonly patch: Patch } | null = null): Promise<Product> {
+  const name = planted?.name ?? null;
+  const known = loaded.get(name);
+  if (known !== undefined) return known;
+  if (loaded.size === 0) prepare();
+  if (planted !== null) patchIsolate(planted.name, planted.patch);
+  // A planted fault's copy has one isolate, which its objects share: each copy takes its time to load.
+  const product = planted === null ? load(null, ISOLATES) : load(planted.name, [planted.name]);
+  loaded.set(name, product);
+  return product;
 }
 
-async function load(patch: Patch | null): Promise<Product> {
-  loadProductWith(patch, {
+function prepare(): void {
+  setHooks({
     ...COUNTED,
     seen: ([record, fact], result) => {
       coverage.count(record as JobRecord, (fact as JobFact).type, (result as { readonly ok: boolean }).ok);
     },
   });
   installGlobals();
-  const objects = (await import(productUrl("worker/index.ts"))) as Record<string, ObjectClass | undefined>;
+}
+
+async function load(copy: string | null, names: readonly string[]): Promise<Product> {
+  const objects = (await import(productUrl("worker/index.ts", copy))) as Record<string, ObjectClass | undefined>;
   const classOf = (name: string): ObjectClass => {
     const found = objects[name];
     if (found === undefined) throw new Error(`worker/index.ts exports no ${name}`);
     return found;
   };
   const isolates = new Map<string, WorkerModule>();
-  for (const name of ISOLATES) isolates.set(name, (await import(productUrl("worker/index.ts", name))) as WorkerModule);
+  for (const name of names) isolates.set(name, (await import(productUrl("worker/index.ts", name))) as WorkerModule);
+  const client = (await import(productUrl("client/darkroom-client.ts", copy))) as ClientLibrary;
+  const errors = (await import(productUrl("client/errors.ts", copy))) as ClientLibrary;
   return {
     classes: { JOBS: classOf("GenerationJob"), LANES: classOf("LaneDispatcher"), CATALOGS: classOf("ClientCatalog") },
     isolates,
+    library: { ...errors, createDarkroomClient: client.createDarkroomClient },
   };
 }

@@ -9,12 +9,12 @@ const SHORT_SEEDS = 130;
 const OPEN: readonly string[] = ["only upstream's own failures count"];
 
 describe("the platform's simulation", () => {
-  const crew = new Crew(1, null);
+  const crew = new Crew(1);
   afterAll(() => crew.end());
 
   it("runs the same seed the same way, alone or after others, byte for byte", async () => {
     const after = await crew.run({ from: 1, count: 8, untilFound: null });
-    const other = new Crew(1, null);
+    const other = new Crew(1);
     try {
       const alone = await other.run({ from: 8, count: 1, untilFound: null });
       expect(alone.digests).toEqual(after.digests.slice(7));
@@ -37,18 +37,16 @@ describe("the platform's simulation", () => {
 });
 
 describe("a planted fault", () => {
+  const crew = new Crew(1);
+  afterAll(() => crew.end());
+
   it.each(PLANTED)("is found: $story", async ({ name, breaks, seed, withinSeeds }) => {
-    const crew = new Crew(1, name);
     const found = async (from: number, count: number) => {
-      const { findings } = await crew.run({ from, count, untilFound: breaks });
+      const { findings } = await crew.run({ from, count, untilFound: breaks, planted: name });
       return findings.map(({ invariant }) => invariant);
     };
-    try {
-      // The seed that found it last time, and all of them when the product has changed since.
-      const again = await found(seed, 1);
-      expect(again.includes(breaks) ? again : await found(1, withinSeeds)).toContain(breaks);
-    } finally {
-      crew.end();
-    }
+    // The seed that found it last time, and all of them when the product has changed since.
+    const again = await found(seed, 1);
+    expect(again.includes(breaks) ? again : await found(1, withinSeeds)).toContain(breaks);
   });
 });

@@ -29,6 +29,7 @@ export interface UpstreamQuota {
 export interface UpstreamSettings {
   readonly budgetMs: number;
   readonly lateMs: number;
+  readonly taskSlots: number;
   quotaOf(model: string): UpstreamQuota;
 }
 
@@ -143,7 +144,7 @@ export class Upstream {
         (text) =>
           actor.send(() => {
             const strike = sim.strike("fetch", label);
-            const fault = strike?.fault;
+            const fault = sim.away.has("upstream") ? "fetch lost before" : strike?.fault;
             sim.tell(() => `${sim.named(actor.name)} calls upstream: ${init.method ?? "GET"} ${what}`);
             if (call !== null) {
               call.hasLeft = true;
@@ -358,7 +359,7 @@ export class Upstream {
       order,
       submittedAtMs: sim.nowMs,
       durationMs: this.#workMs(call.jobId, strike),
-      inProgress: model.quota.inProgress,
+      inProgress: this.#settings.taskSlots,
       fate,
       call,
     });

@@ -16,7 +16,7 @@ import { Witness } from "./witness.ts";
 /** Every run begins here: a day of 2026, a moment before an epoch of links ends. */
 const START_MS = Date.UTC(2026, 10, 28, 5, 55);
 /** Once faults have stopped, a job that nothing holds up is done within this. */
-const SETTLE_MS = 15 * 60_000;
+const SETTLE_MS = 6 * 60_000;
 /** Upstream itself gives up a task that is stuck, after 3 h. */
 const STUCK_TASK_MS = 4 * 3_600_000;
 /** Counted attempts that a job in line may still make. */
@@ -99,10 +99,11 @@ class World {
     this.#plan = plan;
     this.#witness = new Witness(sim);
     this.#bucket = new SimBucket(sim, () => this.#host);
-    const { budgetMs, lateMs, quotas } = plan;
+    const { budgetMs, lateMs, quotas, taskSlots } = plan;
     this.#upstream = new Upstream(sim, {
       budgetMs,
       lateMs,
+      taskSlots,
       quotaOf: (model) => quotas[model] ?? { starts: 1, periodMs: 60_000 },
     });
     this.#audit = new Audit(sim, plan, this.#witness, this.#upstream, this.#bucket);
@@ -115,7 +116,7 @@ class World {
     this.#upstream.onSubmit = (instance) => this.#audit.submitted(instance);
     this.#worker = new WorkerHost(sim, product.isolates, this.#env, plan.wallMs);
     this.#worker.onAnswer = (from, path, status) => this.#audit.responded(from, path, status);
-    this.#clients = new Clients(sim, this.#worker, this.#witness);
+    this.#clients = new Clients(sim, this.#worker, this.#witness, product.library);
     setOutgoing((input, init) => this.#upstream.fetch(String(input), init));
     setPendingCounter((actor) => this.#host.pending(actor as Actor));
   }
@@ -125,12 +126,12 @@ class World {
   }
 
   get names(): string[] {
-    const { jobs, feeds, lists, deploys } = this.#plan;
+    const { jobs, feeds, lists, deploys, outages } = this.#plan;
     const ofJobs = jobs.flatMap(({ name, followers, acts }) => [
       name,
       ...[...followers, ...acts].map((each) => each.name),
     ]);
-    return [...[...deploys, ...feeds, ...lists].map(({ name }) => name), ...ofJobs];
+    return [...[...deploys, ...outages, ...feeds, ...lists].map(({ name }) => name), ...ofJobs];
   }
 
   async run(): Promise<void> {
@@ -138,6 +139,7 @@ class World {
     const { clock } = sim;
     this.#clients.start(this.#plan);
     this.#planDeploys();
+    this.#planOutages();
     await clock.run(sim.startMs + this.#plan.quietAtMs);
     this.#mend();
     const settledByMs = clock.nowMs + this.#settleMs();
@@ -163,7 +165,8 @@ class World {
   /** What is left to be done takes its time: the lines must be served, and upstream holds what it holds. */
   #settleMs(): number {
     const slowestMs = Math.max(...Object.values(this.#plan.quotas).map(({ starts, periodMs }) => periodMs / starts));
-    const linesMs = this.#audit.unfinished(this.#host) * slowestMs * MOST_ATTEMPTS;
+    const eachMs = slowestMs + this.#plan.budgetMs / this.#plan.taskSlots;
+    const linesMs = this.#audit.unfinished(this.#host) * eachMs * MOST_ATTEMPTS;
     const isStuck = this.#sim.faults.hits.some(({ fault }) => fault === "task stuck");
     return SETTLE_MS + linesMs + (isStuck ? STUCK_TASK_MS : 0);
   }
@@ -173,6 +176,7 @@ class World {
     const sim = this.#sim;
     sim.tell(() => "from here on no fault strikes");
     sim.faults.isQuiet = true;
+    sim.away.clear();
     this.#env = this.#envOf(this.#plan.vars);
     for (const object of this.#host.all()) this.#change(object, this.#env);
     for (const isolate of this.#worker.isolates) {
@@ -191,6 +195,18 @@ class World {
       SUBMIT_LIMITER: { limit: async () => ({ success: true }) },
       ASSETS: { fetch: async () => new Response("", { status: 404 }) },
     };
+  }
+
+  #planOutages(): void {
+    const { clock, away, faults } = this.#sim;
+    for (const { what, atMs, forMs } of this.#plan.outages) {
+      clock.after(atMs, () => {
+        if (faults.isQuiet) return;
+        this.#sim.tell(() => `FAULT ${what} is away for ${forMs} ms`);
+        away.add(what);
+        clock.after(forMs, () => away.delete(what));
+      });
+    }
   }
 
   /** A deployment: objects and isolates go over to it one after another, so that both versions run for a while. */

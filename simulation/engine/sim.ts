@@ -67,6 +67,9 @@ export class Sim {
     return this.part?.isPrompt === true ? min : spread(this.draws.next(label), min, max);
   }
 
+  /** Something is away as a whole: whoever calls it is told so at once. */
+  readonly away = new Set<string>();
+
   strike(site: Site, label: string): Strike | null {
     return this.faults.strike(site, label);
   }

@@ -56,7 +56,7 @@ export class SimBucket {
             : sim.delayMs(`bucket ${label}`, 3, 60);
         sim.clock.after(delayMs, () => {
           if (fault === "bucket hangs before") return;
-          const isBroken = fault === "bucket fails before";
+          const isBroken = fault === "bucket fails before" || sim.away.has("bucket");
           let result: Result | undefined;
           let error: unknown = isBroken ? bucketFailed(op) : null;
           if (!isBroken) {

@@ -9,7 +9,8 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = new URL("../../", import.meta.url);
 const WORKER = new URL("worker/", ROOT).href;
-const PRODUCT = [WORKER, new URL("client/", ROOT).href, new URL("schemas/", ROOT).href];
+/** What can be loaded several times: each copy is told by its `?isolate=`. */
+const COPIED = [WORKER, new URL("client/", ROOT).href];
 
 /** One line of the product, changed. */
 export interface Patch {
@@ -28,12 +29,7 @@ export function forgetIsolate(isolate: string): void {
   for (const forget of forgetters.get(isolate) ?? []) forget();
 }
 
-/** How many pieces of module memory an isolate has. */
-export function memoryOf(isolate: string): number {
-  return forgetters.get(isolate)?.length ?? 0;
-}
-
-export function isolateOf(url: string): string {
+function isolateOf(url: string): string {
   return new URL(url).searchParams.get("isolate") ?? "objects";
 }
 
@@ -77,35 +73,42 @@ export function patched(source: string, { file, find, replace }: Patch): string 
   return parts.join(replace);
 }
 
+/** Isolate → the line that is changed in its copy. */
+const patches = new Map<string, Patch>();
+
+/** The copy of this isolate, loaded from here on, has the changed line. Throws when the line is not there any more. */
+export function patchIsolate(isolate: string, patch: Patch): void {
+  patched(readFileSync(fileURLToPath(new URL(patch.file, ROOT).href), "utf8"), patch);
+  patches.set(isolate, patch);
+}
+
 /** Sets the hooks; once in a process. */
-export function loadProductWith(patch: Patch | null, counted: Counted): void {
-  const patchedUrl = patch === null ? null : new URL(patch.file, ROOT).href;
-  // At once, and not when the file is loaded: it may be gone.
-  if (patch !== null) patched(readFileSync(fileURLToPath(new URL(patch.file, ROOT).href), "utf8"), patch);
+export function setHooks(counted: Counted): void {
   const countedUrl = new URL(counted.file, ROOT).href;
   (globalThis as Record<string, unknown>).simulationSees = counted.seen;
+  const isCopied = (url: string | undefined) => COPIED.some((root) => url?.startsWith(root));
   registerHooks({
     resolve(specifier, context, next) {
       if (specifier === "cloudflare:workers") {
         return { url: new URL("./workers-module.ts", import.meta.url).href, shortCircuit: true };
       }
-      const isFromProduct =
-        context.parentURL !== undefined && PRODUCT.some((root) => context.parentURL?.startsWith(root));
       // Its other entry keeps a pool of random bytes, filled by the machine.
       if (specifier === "nanoid") {
         const { url } = next(specifier, context);
         return { url: new URL("./index.browser.js", url).href, shortCircuit: true };
       }
       const found = next(specifier, context);
-      const isolate = context.parentURL === undefined ? null : new URL(context.parentURL).searchParams.get("isolate");
-      if (isolate === null || !isFromProduct || !found.url.startsWith(WORKER) || found.url.includes("?")) return found;
-      return { ...found, url: `${found.url}?isolate=${isolate}` };
+      const { parentURL } = context;
+      const isolate = parentURL === undefined ? null : new URL(parentURL).searchParams.get("isolate");
+      if (isolate === null || !isCopied(parentURL) || !isCopied(found.url) || found.url.includes("?")) return found;
+      return { ...found, url: `${found.url}?isolate=${encodeURIComponent(isolate)}` };
     },
     load(url, context, next) {
-      if (!url.startsWith(WORKER) && !PRODUCT.some((root) => url.startsWith(root))) return next(url, context);
       const [bare = url] = url.split("?");
+      if (!isCopied(url) || !bare.endsWith(".ts")) return next(url, context);
       let source = readFileSync(fileURLToPath(bare), "utf8");
-      if (patch !== null && bare === patchedUrl) source = patched(source, patch);
+      const patch = patches.get(isolateOf(url));
+      if (patch !== undefined && bare === new URL(patch.file, ROOT).href) source = patched(source, patch);
       if (bare === countedUrl) source = withCounting(source, counted);
       if (url.startsWith(WORKER)) source = withForgetting(source, url);
       return { format: "module-typescript", source, shortCircuit: true };
@@ -113,7 +116,8 @@ export function loadProductWith(patch: Patch | null, counted: Counted): void {
   });
 }
 
+/** A file of the product, in the copy of an isolate. */
 export function productUrl(file: string, isolate: string | null = null): string {
   const { href } = pathToFileURL(fileURLToPath(new URL(file, ROOT).href));
-  return isolate === null ? href : `${href}?isolate=${isolate}`;
+  return isolate === null ? href : `${href}?isolate=${encodeURIComponent(isolate)}`;
 }

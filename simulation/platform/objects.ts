@@ -110,7 +110,6 @@ export class HostedObject {
   #isAlarmRunning = false;
   #alarmRetry: { readonly atMs: number; readonly retryCount: number } | null = null;
   #lastDurableAtMs = 0;
-  alarmRuns = 0;
   /** Something of it was durable once. */
   wasEverStored = false;
 
@@ -225,11 +224,13 @@ export class HostedObject {
     this.instance = null;
     this.sim.clock.cancel(this.#idleTimer);
     this.#idleTimer = null;
+    // Writes that are lost break the output gate: nothing leaves the old instance any more, so it may as well be dead.
+    const runsOn = isReplaced && this.storage.isDurable;
     this.storage.crash();
     const calls = this.#calls.get(instance) ?? new Set();
     this.#calls.delete(instance);
     for (const socket of [...this.sockets]) socket.breakOff();
-    if (isReplaced) {
+    if (runsOn) {
       instance.isReplaced = true;
       this.sim.clock.after(REPLACED_MS, () => instance.end());
     } else instance.end();
@@ -339,7 +340,6 @@ export class HostedObject {
   #runAlarm(retryCount: number, isRunTwice: boolean, losesHost: boolean): void {
     this.storage.takeAlarm();
     this.#alarmRetry = null;
-    this.alarmRuns += 1;
     this.host.watch.alarmRan(this);
     this.sim.tell(() => `alarm of ${this.sim.named(this.label)}`);
     this.#isAlarmRunning = true;
@@ -541,7 +541,7 @@ export class ObjectHost {
         let wayMs = sim.delayMs(`to ${label}`, 1, 15);
         if (strike?.fault === "call slow") wayMs = spread(strike.random, 500, 25_000);
         if (kindOf === "call hangs before") return;
-        if (kindOf === "call lost before") {
+        if (kindOf === "call lost before" || sim.away.has(kind)) {
           failed(connectionLost());
           return;
         }
