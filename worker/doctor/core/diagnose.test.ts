@@ -139,6 +139,15 @@ describe("what goes wrong in a first deployment", () => {
     expect(check?.fix).toBe(`${hint}. No job is lost meanwhile; the next try is at 2026-11-28T09:01:00Z.`);
   });
 
+  it("is shown and no failure: a lane that the operator has paused", () => {
+    const paused = { reason: "moving", since: "2026-11-28T08:00:00Z", until: null };
+    const checks = checked({ lanes: [{ ...lane, paused }] });
+    expect(failing(checks)).toEqual([]);
+    expect(checks.at(-1)?.seen).toBe(
+      "3 waiting, 1 running; paused by the operator since 2026-11-28T08:00:00Z, until it is resumed: moving",
+    );
+  });
+
   it("is named: tokens that nobody has", () => {
     const [check] = failing(checked({}, { clients: [], hasOperator: false }));
     expect(check?.seen).toMatch(/every call is answered 401/);

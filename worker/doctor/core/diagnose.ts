@@ -1,6 +1,6 @@
 /** From what was observed of a deployment to what is wrong with it and how to mend it. Pure. */
 import type { DoctorCheck } from "../../../schemas/doctor.ts";
-import type { LaneReport } from "../../../schemas/limits.ts";
+import type { LaneReport, OperatorWord } from "../../../schemas/limits.ts";
 import type { FieldError } from "../../../schemas/problem.ts";
 import type { KeyAnswer } from "../../dashscope/contract.ts";
 
@@ -166,9 +166,16 @@ function keyCheck(facts: ConfiguredFacts, key: KeyAnswer, elsewhere: readonly Re
   return wrong("key", `${seen}${refusedToo}${notReached}`, fix);
 }
 
-function laneCheck({ model, blocked, queued, inProgress }: LaneReport): DoctorCheck {
+/** A pause is meant, so it fails no check; but who wonders why nothing starts must see it. */
+function pauseWords({ reason, since, until }: OperatorWord): string {
+  const end = until === null ? "until it is resumed" : `until ${until}`;
+  return `; paused by the operator since ${since}, ${end}: ${reason}`;
+}
+
+function laneCheck({ model, blocked, paused, queued, inProgress }: LaneReport): DoctorCheck {
   const name = `lane ${model}`;
-  const load = `${queued} waiting, ${inProgress} running`;
+  const held = paused === null || paused === undefined ? "" : pauseWords(paused);
+  const load = `${queued} waiting, ${inProgress} running${held}`;
   if (blocked === null) return fine(name, load);
   const fix = `${blocked.hint.replace(/\.?$/, ".")} No job is lost meanwhile; the next try is at ${blocked.nextProbeAt}.`;
   return wrong(name, `blocked by ${blocked.code} since ${blocked.since}; ${load}`, fix);
