@@ -41,7 +41,9 @@ function apply(change: Change, fact: JobFact): FactRefusal | null {
       return null;
     }
     case "ticket_missing": {
-      if (record.state.status !== "queued" || record.round !== fact.round) return "stale";
+      const { state } = record;
+      // With no lane recorded the job asks for a place anyway: a call to the lane may be under way.
+      if (state.status !== "queued" || state.lane === null || record.round !== fact.round) return "stale";
       change.set({ state: { status: "queued", lane: null } });
       return null;
     }
