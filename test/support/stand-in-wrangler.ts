@@ -25,7 +25,9 @@ else if (call.startsWith("secret list")) {
   console.log("Uploaded darkroom (1.00 sec)\\nDeployed darkroom triggers (0.50 sec)\\n  " + process.env.STAND_IN_URL + "\\nCurrent Version ID: 1");
 } else if (call.startsWith("secret bulk")) Object.assign(cloud.secrets, JSON.parse(input));
 else { console.error("the stand-in does not know: " + call); code = 1; }
-fs.writeFileSync(file, JSON.stringify(cloud));
+// Renamed, so that a test that looks meanwhile never reads half of it.
+fs.writeFileSync(file + ".new", JSON.stringify(cloud));
+fs.renameSync(file + ".new", file);
 process.exit(code);
 `;
 
