@@ -1,14 +1,15 @@
 import type { HeldClaim } from "./contract.ts";
-import { type HeldMark, markToTake, SENT_IN_VAIN_MS, type Waiter } from "./core/held-marks.ts";
+import { type HeldMark, markToTake, SENT_IN_VAIN_MS } from "./core/held-marks.ts";
 
 const SCHEMA = [
-  `CREATE TABLE IF NOT EXISTS held_answers (
+  `CREATE TABLE IF NOT EXISTS held_marks (
      key TEXT PRIMARY KEY,
      fingerprint TEXT NOT NULL,
+     holder TEXT NOT NULL,
      marked_at_ms INTEGER NOT NULL
    ) WITHOUT ROWID`,
-  "CREATE INDEX IF NOT EXISTS held_answers_same ON held_answers (fingerprint)",
-  "CREATE INDEX IF NOT EXISTS held_answers_old ON held_answers (marked_at_ms)",
+  "CREATE INDEX IF NOT EXISTS held_marks_same ON held_marks (fingerprint)",
+  "CREATE INDEX IF NOT EXISTS held_marks_old ON held_marks (marked_at_ms)",
 ];
 
 /** A mark is kept for so long, in ms: nobody repeats a request after that. */
@@ -21,16 +22,18 @@ const MOST_SENT = 500;
 interface MarkRow extends Record<string, SqlStorageValue> {
   key: string;
   fingerprint: string;
+  /** The request that took the mark last. It waits, or waited. */
+  holder: string;
   marked_at_ms: number;
 }
 
 /**
- * The answers that a client waits for, or waited for in vain. Marks are stored; who waits is known in memory only, so that after
- * a crash nobody waits and the next identical request takes the job at once.
+ * The answers that a client waits for, or waited for in vain. A mark and its last holder are stored. Since when the holder waits
+ * is kept in memory only: after a crash nobody waits, and the next identical request takes the job at once.
  */
 export class HeldAnswers {
   readonly #sql: SqlStorage;
-  readonly #waiters = new Map<string, Waiter>();
+  readonly #waitingSinceMs = new Map<string, number>();
   /** Fingerprint → the answer sent last. */
   readonly #sent = new Map<string, { readonly key: string; readonly atMs: number }>();
   #created = false;
@@ -42,46 +45,45 @@ export class HeldAnswers {
   /** The key of the job to wait for: of an earlier identical request, or the claim's own, whose mark is stored then. */
   claim({ fingerprint, key, holder, isRepeat }: HeldClaim, nowMs: number): string {
     this.#create();
-    const marks = this.#sql
-      .exec<MarkRow>("SELECT key, fingerprint, marked_at_ms FROM held_answers WHERE fingerprint = ?", fingerprint)
-      .toArray()
-      .map((row): HeldMark => {
-        return { key: row.key, markedAtMs: row.marked_at_ms, waiter: this.#waiters.get(row.key) ?? null };
-      });
-    // The answer to the same claim may have been lost.
-    const own = marks.find(({ waiter }) => waiter?.holder === holder);
+    const rows = this.#sql.exec<MarkRow>("SELECT * FROM held_marks WHERE fingerprint = ?", fingerprint).toArray();
+    const marks = rows.map((row): HeldMark => {
+      return { key: row.key, markedAtMs: row.marked_at_ms, waitingSinceMs: this.#waitingSinceMs.get(row.key) ?? null };
+    });
+    // A repeated claim, whose first answer was lost, gets the same answer.
+    const own = rows.find((row) => row.holder === holder);
     const taken = own ?? markToTake(marks, isRepeat, nowMs);
+    const chosen = taken?.key ?? (isRepeat ? this.#sentInVain(fingerprint, nowMs) : null) ?? key;
     this.#sql.exec(
-      `DELETE FROM held_answers WHERE key IN
-         (SELECT key FROM held_answers WHERE marked_at_ms < ? ORDER BY marked_at_ms LIMIT ?)`,
+      `DELETE FROM held_marks WHERE key IN
+         (SELECT key FROM held_marks WHERE marked_at_ms < ? ORDER BY marked_at_ms LIMIT ?)`,
       nowMs - MARK_MS,
       PRUNED_AT_ONCE,
     );
-    const chosen = taken?.key ?? (isRepeat ? this.#sentInVain(fingerprint, nowMs) : null) ?? key;
     this.#sql.exec(
-      "INSERT OR IGNORE INTO held_answers (key, fingerprint, marked_at_ms) VALUES (?, ?, ?)",
+      `INSERT INTO held_marks (key, fingerprint, holder, marked_at_ms) VALUES (?, ?, ?, ?)
+         ON CONFLICT (key) DO UPDATE SET holder = excluded.holder`,
       chosen,
       fingerprint,
+      holder,
       nowMs,
     );
-    this.#waiters.set(chosen, { holder, sinceMs: nowMs });
+    this.#waitingSinceMs.set(chosen, nowMs);
     return chosen;
   }
 
   /**
    * The holder waits no longer. `delivered`: its client has the answer, and the same request again is a new one. `undelivered`:
-   * the next identical request takes the job. Nothing happens when another request has taken over since.
+   * the next identical request takes the job. Nothing happens when another request has taken the mark since: that one decides,
+   * even if it waits no longer.
    */
   settle(key: string, holder: string, how: "delivered" | "undelivered", nowMs: number): void {
-    const waiter = this.#waiters.get(key);
-    if (waiter !== undefined && waiter.holder !== holder) return;
-    this.#waiters.delete(key);
-    if (how === "undelivered") return;
     this.#create();
-    const [mark] = this.#sql
-      .exec<MarkRow>("DELETE FROM held_answers WHERE key = ? RETURNING key, fingerprint, marked_at_ms", key)
-      .toArray();
-    if (mark !== undefined) this.#remember(mark.fingerprint, key, nowMs);
+    const mark = "FROM held_marks WHERE key = ? AND holder = ?";
+    const statement = how === "delivered" ? `DELETE ${mark} RETURNING *` : `SELECT * ${mark}`;
+    const [row] = this.#sql.exec<MarkRow>(statement, key, holder).toArray();
+    if (row === undefined) return;
+    this.#waitingSinceMs.delete(key);
+    if (how === "delivered") this.#remember(row.fingerprint, key, nowMs);
   }
 
   #sentInVain(fingerprint: string, nowMs: number): string | null {

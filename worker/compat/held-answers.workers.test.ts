@@ -132,6 +132,20 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
+  it("stays undelivered when an earlier waiter, whose place was taken, gets the answer", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const first = post(GENERATIONS, openai(prompt));
+    await upstream.untilHeld(prompt);
+    const repeated = { "x-stainless-retry-count": "1", prefer: "wait=1" };
+    const second = await taken(await post(GENERATIONS, openai(prompt), repeated));
+    expect(second.status).toBe(504);
+    await upstream.release(prompt);
+    expect(await taken(await first)).toMatchObject({ status: 200, jobs: second.jobs });
+    expect(await taken(await post(GENERATIONS, openai(prompt)))).toMatchObject({ status: 200, jobs: second.jobs });
+    expect(await billed(prompt)).toBe(1);
+  });
+
   it("is undelivered at once when its client's object has lost its memory", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "answer" }, 1);

@@ -4,8 +4,7 @@ import { type HeldMark, markToTake, REPEATED_AFTER_MS } from "./held-marks.ts";
 const NOW = 1_000_000;
 
 function mark(key: string, waitedMs: number | null, markedMs = waitedMs ?? 0): HeldMark {
-  const waiter = waitedMs === null ? null : { holder: `waiter of ${key}`, sinceMs: NOW - waitedMs };
-  return { key, markedAtMs: NOW - markedMs, waiter };
+  return { key, markedAtMs: NOW - markedMs, waitingSinceMs: waitedMs === null ? null : NOW - waitedMs };
 }
 
 describe("a request", () => {

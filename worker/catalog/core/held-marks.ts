@@ -13,17 +13,11 @@ export const REPEATED_AFTER_MS = 10_000;
  */
 export const SENT_IN_VAIN_MS = 60_000;
 
-/** A request that waits for a job. */
-export interface Waiter {
-  readonly holder: string;
-  readonly sinceMs: number;
-}
-
-/** A job, or the group of jobs of one request, whose answer was not delivered. `waiter`: who waits for it now, if anyone. */
+/** A job, or the group of jobs of one request, whose answer is not delivered. Null: nobody waits for it. */
 export interface HeldMark {
   readonly key: string;
   readonly markedAtMs: number;
-  readonly waiter: Waiter | null;
+  readonly waitingSinceMs: number | null;
 }
 
 /**
@@ -31,7 +25,7 @@ export interface HeldMark {
  * one that nobody waits for goes first, then the one that was waited for longest.
  */
 export function markToTake(marks: readonly HeldMark[], isRepeat: boolean, nowMs: number): HeldMark | null {
-  const sinceMs = ({ waiter }: HeldMark) => waiter?.sinceMs ?? Number.NEGATIVE_INFINITY;
+  const sinceMs = ({ waitingSinceMs }: HeldMark) => waitingSinceMs ?? Number.NEGATIVE_INFINITY;
   const free = marks.filter((mark) => isRepeat || nowMs - sinceMs(mark) >= REPEATED_AFTER_MS);
   free.sort((a, b) => (sinceMs(a) === sinceMs(b) ? a.markedAtMs - b.markedAtMs : sinceMs(a) < sinceMs(b) ? -1 : 1));
   return free[0] ?? null;
