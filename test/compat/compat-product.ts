@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { REPEATED_AFTER_MS } from "../../worker/catalog/core/held-marks.ts";
 import { type Product, type ProductOptions, startProduct } from "../support/product.ts";
 
 /** A client's token, as its user has it. */
@@ -17,4 +19,13 @@ export async function jobsWith(product: Product, prompt: string): Promise<{ id: 
   const headers = { authorization: `Bearer ${TOKEN}` };
   const answer = await fetch(`${product.baseUrl}/api/jobs?${query}`, { headers });
   return ((await answer.json()) as { jobs: { id: string; status: string }[] }).jobs;
+}
+
+/**
+ * Resolves once a request that is sent now is taken for the repetition of any that has reached upstream by now. `wrangler dev`
+ * does not pass on a client's hang-up, so that time alone decides. The Worker runs on the same clock.
+ */
+export async function untilTakenForRepetition(): Promise<void> {
+  const endsAtMs = Date.now() + REPEATED_AFTER_MS;
+  while (Date.now() < endsAtMs) await pause(endsAtMs - Date.now());
 }
