@@ -141,6 +141,7 @@ describe("what is installed", () => {
       "@floating-ui/react-dom",
       "@floating-ui/utils",
       "@remix-run/headers",
+      "content-type",
       "regexparam",
       "reselect",
       "scheduler",

@@ -1,10 +1,8 @@
 import Ajv2020, { type ValidateFunction } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
+import { contentSchema, documentedAnswer } from "../support/documented-answer.ts";
 import type { Answer } from "./attack.ts";
 import type { ApiDocument } from "./operation-attacks.ts";
-
-/** One step of a JSON Pointer. */
-const step = (text: string) => text.replaceAll("~", "~0").replaceAll("/", "~1");
 
 interface Route {
   readonly path: string;
@@ -34,12 +32,13 @@ export class DocumentedAnswers {
     if (route === undefined || !type.endsWith("json") || answer.body.length === 0) return null;
     const { path, method } = route;
     const status = String(answer.status);
-    const content = this.#document.paths[path]?.[method]?.responses[status]?.content;
-    if (content === undefined) return null;
+    const documented = documentedAnswer(this.#document, path, method, status);
+    const content = documented?.answer.content;
+    if (documented === null || content === undefined) return null;
     if (!(type in content)) return `a ${status} of ${operationId} in ${type}, which is not documented`;
-    const pointer = ["paths", path, method, "responses", status, "content", type, "schema"].map(step).join("/");
+    const pointer = contentSchema(documented.pointer, type);
     const known = this.#validators.get(pointer);
-    const validate = known ?? this.#ajv.compile({ $ref: `api#/${pointer}` });
+    const validate = known ?? this.#ajv.compile({ $ref: `api${pointer}` });
     this.#validators.set(pointer, validate);
     if (validate(JSON.parse(answer.body.toString()))) return null;
     return `a ${status} of ${operationId} that is not as documented: ${this.#ajv.errorsText(validate.errors)}`;

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { LANES } from "../canary/marked-secrets.ts";
+import type { AnswerEntry } from "../support/documented-answer.ts";
 import type { HttpAttack } from "./attack.ts";
 import { credential } from "./credentials.ts";
 import { formBodies, PICTURE } from "./form-bodies.ts";
@@ -18,13 +19,16 @@ export interface Operation {
   readonly operationId: string;
   readonly parameters?: readonly Parameter[];
   readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Schema }>> };
-  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, object>> }>>;
+  readonly responses: Readonly<Record<string, AnswerEntry>>;
 }
 
 /** The document that the running service gives, as far as it is read here. */
 export interface ApiDocument {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  readonly components: { readonly schemas: Readonly<Record<string, Schema>> };
+  readonly components: {
+    readonly schemas: Readonly<Record<string, Schema>>;
+    readonly responses?: Readonly<Record<string, Exclude<AnswerEntry, { readonly $ref: string }>>>;
+  };
 }
 
 const ADDRESSES = [

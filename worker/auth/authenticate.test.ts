@@ -117,13 +117,13 @@ describe("a session", () => {
     if (owner === null) throw new Error("no owner");
     const https = openSession(settings(), owner, ORIGIN, now)?.setCookie;
     expect(https).toMatch(
-      /^__Host-darkroom=[\w-]+\.[\w-]+; Path=\/; HttpOnly; SameSite=Strict; Max-Age=604800; Secure$/,
+      /^__Host-darkroom=[\w-]+\.[\w-]+; Max-Age=604800; Path=\/; HttpOnly; Secure; SameSite=Strict$/,
     );
     const http = openSession(settings(), owner, "http://localhost:8787", now)?.setCookie;
-    expect(http).toMatch(/^darkroom=[\w-]+\.[\w-]+; Path=\/; HttpOnly; SameSite=Strict; Max-Age=604800$/);
+    expect(http).toMatch(/^darkroom=[\w-]+\.[\w-]+; Max-Age=604800; Path=\/; HttpOnly; SameSite=Strict$/);
     // Without https elsewhere a browser keeps none, rather than send it in the clear.
-    expect(openSession(settings(), owner, "http://darkroom.example", now)?.setCookie).toMatch(/^__Host-.*; Secure$/);
-    expect(closeSession(ORIGIN)).toBe("__Host-darkroom=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0; Secure");
+    expect(openSession(settings(), owner, "http://darkroom.example", now)?.setCookie).toMatch(/^__Host-.*; Secure;/);
+    expect(closeSession(ORIGIN)).toBe("__Host-darkroom=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Strict");
     expect(`${https}${atob((https ?? "").split("=")[1]?.split(".")[0] ?? "")}`).not.toContain(
       sha256Hex("app-new").slice(0, 12),
     );

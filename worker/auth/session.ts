@@ -1,3 +1,4 @@
+import { parse, serialize } from "hono/utils/cookie";
 import { z } from "zod";
 import { type Config, isLoopback } from "../env.ts";
 import { sign, verify } from "./signing-keys.ts";
@@ -6,8 +7,9 @@ import { markOf, stillOwns, type TokenOwner } from "./tokens.ts";
 /** A week: long enough for a browser at work. Ends earlier when its token or the signing secret goes. */
 export const SESSION_MS = 7 * 86_400_000;
 
-/** `__Host-` binds the cookie to this host alone, and needs https. */
-const SECURE_NAME = "__Host-darkroom";
+/** The session's cookie. `__Host-` binds it to this host alone, and needs https. */
+export const SESSION_COOKIE = "__Host-darkroom";
+/** On localhost, where there is no https. */
 const LOCAL_NAME = "darkroom";
 
 /** `c`: the client, null for the operator; `t`: the mark of its token; `e`: the end, in epoch seconds. */
@@ -26,10 +28,11 @@ function isSecure(origin: string): boolean {
   return protocol === "https:" || !isLoopback(hostname);
 }
 
-function cookie(origin: string, value: string, maxAgeSeconds: number): string {
-  const name = isSecure(origin) ? SECURE_NAME : LOCAL_NAME;
-  const secure = isSecure(origin) ? "; Secure" : "";
-  return `${name}=${value}; Path=/; HttpOnly; SameSite=Strict; Max-Age=${maxAgeSeconds}${secure}`;
+const cookieName = (origin: string): string => (isSecure(origin) ? SESSION_COOKIE : LOCAL_NAME);
+
+function cookie(origin: string, value: string, maxAge: number): string {
+  const secure = isSecure(origin);
+  return serialize(cookieName(origin), value, { path: "/", httpOnly: true, sameSite: "Strict", maxAge, secure });
 }
 
 /** A `Set-Cookie` value that stands for the token until its end. The first signing secret signs. */
@@ -60,10 +63,8 @@ export function readSession(
   origin: string,
   nowMs: number,
 ): SessionOwner | null {
-  const prefix = `${isSecure(origin) ? SECURE_NAME : LOCAL_NAME}=`;
-  const pairs = cookieHeader?.split(";").map((pair) => pair.trim()) ?? [];
-  const value = pairs.find((pair) => pair.startsWith(prefix))?.slice(prefix.length);
-  const [text, signature] = value?.split(".") ?? [];
+  const name = cookieName(origin);
+  const [text, signature] = parse(cookieHeader ?? "", name)[name]?.split(".") ?? [];
   if (text === undefined || signature === undefined) return null;
   if (!verify(config.signingSecrets, "session", text, signature)) return null;
   const payload = Payload.parse(JSON.parse(Buffer.from(text, "base64url").toString()));

@@ -1,5 +1,5 @@
 import type { Hono } from "hono";
-import type { HttpEnv } from "../http/http-env.ts";
+import type { HttpEnv } from "../http/context.ts";
 import { dashscopeApp } from "./dashscope.ts";
 import { openaiApp } from "./openai.ts";
 

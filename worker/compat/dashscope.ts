@@ -5,13 +5,12 @@ import { MAX_BODY_BYTES } from "../../schemas/submit.ts";
 import type { CatalogEntry } from "../catalog/contract.ts";
 import type { ModelFacts } from "../dashscope/models.ts";
 import type { Region } from "../dashscope/regions.ts";
-import { clientOf, requireAsker, viewerOf } from "../http/asker.ts";
+import { clientOf, requireAsker, viewerOf } from "../http/access.ts";
+import { ProblemError } from "../http/answers.ts";
 import { type CheckedSubmission, checkSubmission } from "../http/checked-submission.ts";
+import type { HttpContext, HttpEnv } from "../http/context.ts";
 import { type Found, jsonFields } from "../http/core/given-fields.ts";
-import type { HttpContext, HttpEnv } from "../http/http-env.ts";
-import { linksFor } from "../http/job-answer.ts";
-import { jobProblem } from "../http/job-problem.ts";
-import { ProblemError } from "../http/problem.ts";
+import { jobProblem, linksFor } from "../http/job-answers.ts";
 import { readBody } from "../http/submit-body.ts";
 import type { Uploads } from "../http/uploads.ts";
 import { catalogStub, jobStub } from "../stubs.ts";
@@ -174,7 +173,7 @@ async function jobsBetween(c: HttpContext, client: string, startMs: number, endM
 }
 
 async function listTasks(c: HttpContext): Promise<Response> {
-  const client = clientOf(c, requireAsker(c));
+  const client = clientOf(viewerOf(c, requireAsker(c)));
   const nowMs = Date.now();
   const endMs = parseWireStamp(c.req.query("end_time") ?? "") ?? nowMs;
   const startMs = parseWireStamp(c.req.query("start_time") ?? "") ?? endMs - DAY_MS;

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { within } from "../bounds.ts";
-import { preferredWaitSeconds } from "../http/core/prefer.ts";
-import type { HttpContext } from "../http/http-env.ts";
-import { jobProblem } from "../http/job-problem.ts";
+import type { HttpContext } from "../http/context.ts";
+import { preferredWaitSeconds } from "../http/core/request-headers.ts";
+import { jobProblem } from "../http/job-answers.ts";
 import type { JobView } from "../job/contract.ts";
 import { catalogStub, jobStub } from "../stubs.ts";
 

@@ -1,10 +1,10 @@
 import { within } from "../bounds.ts";
-import { requireAsker, submitterOf } from "../http/asker.ts";
+import { requireAsker, submitterOf } from "../http/access.ts";
+import { ProblemError } from "../http/answers.ts";
 import type { CheckedSubmission } from "../http/checked-submission.ts";
-import type { HttpContext } from "../http/http-env.ts";
-import { ProblemError } from "../http/problem.ts";
-import { brakeSubmissions } from "../http/submit-brake.ts";
-import { idempotencyKeyOf, jobOfKey, placeChecked } from "../http/submit-routes.ts";
+import type { HttpContext } from "../http/context.ts";
+import { idempotencyKeyOf, jobOfKey, placeChecked } from "../http/submit.ts";
+import { brakeSubmissions } from "../http/submit-limits.ts";
 import { Upload, Uploads } from "../http/uploads.ts";
 import type { JobView } from "../job/contract.ts";
 import { inputKey } from "../results/job-files.ts";

@@ -1,15 +1,11 @@
 import { Hono } from "hono";
 import { PROBLEMS } from "../../schemas/problem.ts";
 import type { ModelFacts } from "../dashscope/models.ts";
-import { answerHeaders } from "../http/answer-headers.ts";
-import { configured } from "../http/configured.ts";
+import { commonAnswers, ProblemError, problemOf } from "../http/answers.ts";
+import type { HttpContext, HttpEnv } from "../http/context.ts";
 import { DEFAULT_MODEL_ALIASES } from "../http/core/submit-fields.ts";
 import { crossOrigin } from "../http/cross-origin.ts";
-import type { HttpContext, HttpEnv } from "../http/http-env.ts";
-import { knownPathsOf } from "../http/known-paths.ts";
-import { ProblemError } from "../http/problem.ts";
-import { requestBounds } from "../http/request-bounds.ts";
-import { problemOf } from "../http/unexpected.ts";
+import { allowedMethods, configured, requestBounds } from "../http/frame.ts";
 
 /** A compatible API: its routes, and how it says what went wrong. */
 interface Protocol {
@@ -54,11 +50,11 @@ export function protocolApp({ routes, refuse }: Protocol): Hono<HttpEnv> {
     const detail = `${method} is not for ${path}; ${headers.Allow} are.`;
     return refuse(c, new ProblemError("method_not_allowed", detail, { headers }));
   });
-  app.use(answerHeaders);
+  app.use(commonAnswers);
   app.use(requestBounds);
   app.use(crossOrigin(allowed));
   app.use(configured);
   app.route("/", routes);
-  const knownPaths = knownPathsOf(app);
+  const knownPaths = allowedMethods(app.routes);
   return app;
 }

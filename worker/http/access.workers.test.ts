@@ -246,7 +246,7 @@ describe("a session", () => {
   it("is opened with a token and closed again", async () => {
     const opened = await call("/api/session", { method: "POST", headers: { ...ALICE, origin: ORIGIN } });
     expect(Session.parse(await opened.json()).client).toBe("alice");
-    expect(opened.headers.get("set-cookie")).toMatch(/^__Host-darkroom=.+; HttpOnly; SameSite=Strict; .*Secure$/);
+    expect(opened.headers.get("set-cookie")).toMatch(/^__Host-darkroom=.+; Path=\/; HttpOnly; Secure; SameSite=Strict$/);
     const json = { method: "POST", headers: { "content-type": "application/json", origin: ORIGIN } };
     const byBody = await call("/api/session", { ...json, body: '{"token":"token-of-bob"}' });
     expect(Session.parse(await byBody.json()).client).toBe("bob");

@@ -1,43 +1,64 @@
 import { Hono } from "hono";
-import { answerHeaders } from "./answer-headers.ts";
-import { configured } from "./configured.ts";
+import { commonAnswers, errorAnswer, problemAnswer } from "./answers.ts";
+import type { HttpContext, HttpEnv } from "./context.ts";
 import { crossOrigin } from "./cross-origin.ts";
-import { docsRoutes } from "./docs-routes.ts";
-import { doctorRoutes } from "./doctor-routes.ts";
-import { eventRoutes } from "./event-routes.ts";
-import { healthRoutes } from "./health-routes.ts";
-import type { HttpEnv } from "./http-env.ts";
-import { imageRoutes } from "./image-routes.ts";
-import { jobRoutes } from "./job-routes.ts";
-import { knownPathsOf } from "./known-paths.ts";
-import { limitsRoutes } from "./limits-routes.ts";
-import { listRoutes } from "./list-routes.ts";
-import { requestBounds } from "./request-bounds.ts";
-import { sessionRoutes } from "./session-routes.ts";
-import { submitRoutes } from "./submit-routes.ts";
-import { errorAnswer } from "./unexpected.ts";
-import { unmatchedAnswer } from "./unmatched.ts";
+import { docsRoutes } from "./docs.ts";
+import { DOCTOR_ROUTES } from "./doctor.ts";
+import { EVENT_ROUTES } from "./events.ts";
+import { allowedMethods, configured, requestBounds } from "./frame.ts";
+import { IMAGE_ROUTES } from "./images.ts";
+import { JOB_ROUTES } from "./jobs.ts";
+import { HEALTH_ROUTES, LIMITS_ROUTES } from "./lanes.ts";
+import { LIST_ROUTES } from "./list.ts";
+import type { Route } from "./route.ts";
+import { SESSION_ROUTES } from "./session.ts";
+import { SUBMIT_ROUTES } from "./submit.ts";
 
-/** The API, built once for each isolate. The order of `use` is the order of judgement. */
+/** Answered without settings. */
+const ALWAYS: readonly Route[] = [...HEALTH_ROUTES, ...DOCTOR_ROUTES];
+
+const CONFIGURED: readonly Route[] = [
+  ...SUBMIT_ROUTES,
+  ...LIST_ROUTES,
+  ...JOB_ROUTES,
+  ...EVENT_ROUTES,
+  ...IMAGE_ROUTES,
+  ...LIMITS_ROUTES,
+  ...SESSION_ROUTES,
+  ...docsRoutes(() => ROUTES),
+];
+
+/** Every route of the API. Where two match, the first is taken. */
+export const ROUTES: readonly Route[] = [...ALWAYS, ...CONFIGURED];
+
+const allowed = allowedMethods(ROUTES);
+
+/** Where no route matches: OPTIONS and 405 with `Allow` for a known path, 308 for one with a slash too many, else 404. */
+function unmatched(c: HttpContext): Response {
+  const { path, method } = c.req;
+  const methods = allowed(path);
+  if (methods !== null) {
+    const headers = { Allow: methods.join(", ") };
+    if (method === "OPTIONS") return new Response(null, { status: 204, headers });
+    return problemAnswer(c, "method_not_allowed", `${method} is not for ${path}; ${headers.Allow} are.`, { headers });
+  }
+  const trimmed = path.replace(/\/+$/, "");
+  if (trimmed !== path && allowed(trimmed) !== null) {
+    // As it came: `path` is decoded, and may hold what no header can.
+    const { pathname, search } = new URL(c.req.url);
+    return new Response(null, { status: 308, headers: { Location: `${pathname.replace(/\/+$/, "")}${search}` } });
+  }
+  return problemAnswer(c, "not_found", `There is nothing at ${path}. Every route is listed at /api/docs.`);
+}
+
+/** The API, built once for each isolate. The order of `use` is the order in which a request is judged. */
 export const app = new Hono<HttpEnv>();
 
-const allowed = (path: string) => knownPaths(path);
-
 app.onError((error, c) => errorAnswer(c, error));
-app.notFound((c) => unmatchedAnswer(c, allowed));
-app.use(answerHeaders);
+app.notFound(unmatched);
+app.use(commonAnswers);
 app.use(requestBounds);
 app.use(crossOrigin(allowed));
-app.route("/", healthRoutes);
-app.route("/", doctorRoutes);
+for (const { method, path, handle } of ALWAYS) app.on(method, path, handle);
 app.use(configured);
-app.route("/", submitRoutes);
-app.route("/", listRoutes);
-app.route("/", jobRoutes);
-app.route("/", eventRoutes);
-app.route("/", imageRoutes);
-app.route("/", limitsRoutes);
-app.route("/", sessionRoutes);
-app.route("/", docsRoutes);
-
-const knownPaths = knownPathsOf(app);
+for (const { method, path, handle } of CONFIGURED) app.on(method, path, handle);

@@ -175,6 +175,8 @@ describe("the query of every route", () => {
       before: "2026-11-23T12:00:00Z",
       end: "1",
       signature: "x",
+      w: "320",
+      format: "webp",
     };
     for (const { method, path, known } of await operations()) {
       for (const name of known.filter((key) => key !== "client" && key !== "cursor")) {

@@ -6,9 +6,9 @@ import { checkAgainstModel, countRule, sizeRule } from "../dashscope/check-reque
 import type { ModelFacts, ModelTable } from "../dashscope/models.ts";
 import type { Config } from "../env.ts";
 import type { LeftOut } from "../job/contract.ts";
+import { faultsProblem, type ProblemError } from "./answers.ts";
 import type { Found, GivenImage } from "./core/given-fields.ts";
 import { type NormaliseAnswer, normaliseSubmit } from "./core/normalise-submit.ts";
-import { ProblemError } from "./problem.ts";
 
 /** A submission that its model takes; of its images nothing is known yet but their number. */
 export interface CheckedSubmission {
@@ -27,12 +27,8 @@ export interface CheckedSubmission {
 
 const FILLED_IN = ["model", "n", "seed", "maxAttempts", "deadlineSeconds"] as const satisfies readonly LeftOut[];
 
-function invalid(errors: readonly FieldError[]): ProblemError {
-  const [first] = errors;
-  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
-  const where = first === undefined || first.path === "" ? "The body" : first.path;
-  return new ProblemError("invalid_request", `${where} ${first?.message ?? "is not valid"}${more}`, { errors });
-}
+const invalid = (errors: readonly FieldError[]): ProblemError =>
+  faultsProblem("invalid_request", errors, (path) => (path === "" ? "The body" : path));
 
 /** Uniformly one of the seeds that upstream takes. */
 function drawnSeed(): number {

@@ -1,7 +1,7 @@
 import type { MiddlewareHandler } from "hono";
 import { isTrustedOrigin, sharesWithOrigins } from "../auth/authenticate.ts";
 import { configOf } from "../env.ts";
-import { type HttpEnv, requestOrigin } from "./http-env.ts";
+import { type HttpEnv, requestOrigin } from "./context.ts";
 
 /** What a browser's script may send, beside what it always may. */
 const ALLOW_HEADERS =

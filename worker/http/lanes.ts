@@ -1,12 +1,20 @@
-import type { LaneReport } from "../../schemas/limits.ts";
+import type { JobStatus } from "../../schemas/job.ts";
+import { Health, type LaneReport, Limits } from "../../schemas/limits.ts";
+import { paths } from "../../schemas/paths.ts";
+import type { FieldError } from "../../schemas/problem.ts";
 import { within } from "../bounds.ts";
-import type { Config } from "../env.ts";
+import { type Config, configOf } from "../env.ts";
 import type { Place } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
-import { laneStub } from "../stubs.ts";
+import { catalogStub, laneStub } from "../stubs.ts";
+import { jsonAnswer, PUBLIC_VARY } from "./answers.ts";
+import type { HttpContext } from "./context.ts";
+import { json } from "./openapi/answers.ts";
+import { VERSION } from "./openapi/document.ts";
+import { clientRoute, publicRoute, type Route } from "./route.ts";
 
 /** A read of something else waits no longer than this for a lane. */
-export const READ_WAIT_MS = 300;
+const READ_WAIT_MS = 300;
 /** A report this old is shown without asking: health is read by many, and a lane has jobs to serve. */
 const FRESH_MS = 1500;
 
@@ -20,7 +28,7 @@ const reports = new Map<string, Kept>();
 const places = new Map<string, Readonly<Record<string, Place>>>();
 
 /** The models whose lanes every client may see: the defaults, and those that the operator set limits for. */
-export function configuredModels(config: Pick<Config, "models" | "laneLimits">): string[] {
+function configuredModels(config: Pick<Config, "models" | "laneLimits">): string[] {
   return [...new Set([...Object.values(config.models), ...Object.keys(config.laneLimits)])];
 }
 
@@ -43,7 +51,7 @@ async function reportOf(env: Env, lane: string): Promise<LaneReport | null> {
 }
 
 /** The reports of these models' lanes, in the models' order; null for a lane of which none is known. */
-export async function laneReports(env: Env, config: Config, models: readonly string[]): Promise<(LaneReport | null)[]> {
+async function laneReports(env: Env, config: Config, models: readonly string[]): Promise<(LaneReport | null)[]> {
   return await Promise.all(models.map((model) => reportOf(env, laneName(config, model))));
 }
 
@@ -68,3 +76,95 @@ export async function lanePlaces(
     return places.get(lane) ?? {};
   }
 }
+
+const UNFINISHED: readonly JobStatus[] = ["queued", "running", "retrying"];
+/** Enough to meet every model that a client has jobs waiting for. */
+const LOOK_AT_MOST = 100;
+
+/** The models that a client's unfinished jobs wait for. */
+async function waitedFor(c: HttpContext, client: string | null): Promise<string[]> {
+  if (client === null) return [];
+  const query = { status: UNFINISHED, workflow: null, limit: LOOK_AT_MOST, cursor: null };
+  try {
+    const answer = await within(READ_WAIT_MS, "the catalog", catalogStub(c.env, client).list(query));
+    return answer.ok ? answer.entries.map((entry) => entry.model) : [];
+  } catch (error) {
+    // The limits are shown all the same, with fewer lanes.
+    console.error({ event: "catalog_unavailable", client, error: String(error) });
+    return [];
+  }
+}
+
+/** The health but for what is always the same. */
+type HealthFacts = Omit<Health, "service" | "version" | "time">;
+
+function misconfiguredHealth(errors: readonly FieldError[]): HealthFacts {
+  const keyConfigured = !errors.some((error) => error.path === "QWEN_API_KEY");
+  const upstream = { region: null, host: null, keyConfigured };
+  return { status: "misconfigured", upstream, lanes: [], authMode: null, problems: [...errors] };
+}
+
+/** Degraded: a lane is blocked, or does not answer and none of its reports is known. */
+async function configuredHealth(env: Env, config: Config): Promise<HealthFacts> {
+  const { region, upstreamHost, authMode } = config;
+  const reports = await laneReports(env, config, configuredModels(config));
+  const lanes = reports
+    .filter((report) => report !== null)
+    .map(({ model, queued, inProgress, blocked }) => ({ model, queued, inProgress, blocked }));
+  const isOk = lanes.length === reports.length && lanes.every((lane) => lane.blocked === null);
+  const upstream = { region, host: upstreamHost, keyConfigured: true };
+  return { status: isOk ? "ok" : "degraded", upstream, lanes, authMode };
+}
+
+/** Answered while a variable is missing or wrong, too: it names the variable, never its value. */
+export const HEALTH_ROUTES: readonly Route[] = [
+  publicRoute(
+    {
+      method: "GET",
+      path: paths.health,
+      id: "getHealth",
+      tag: "Service",
+      summary: "Whether all is well",
+      json: true,
+      answers: {
+        "200": json("`ok`, or `degraded` while a lane is blocked.", Health, "health"),
+        "503": json("`misconfigured`: `problems` names the variable and what is wrong.", Health, "misconfiguredHealth"),
+      },
+    },
+    async (c) => {
+      const read = configOf(c.env);
+      const facts = read.ok ? await configuredHealth(c.env, read.config) : misconfiguredHealth(read.errors);
+      const { status, ...rest } = facts;
+      const time = new Date().toISOString();
+      const body: Health = { status, service: "darkroom", version: VERSION, time, ...rest };
+      return jsonAnswer(c, body, status === "misconfigured" ? 503 : 200, {
+        Vary: PUBLIC_VARY,
+        // A page of any origin may learn that the service answers: so its script can tell a refused origin from a server that is down.
+        "Cross-Origin-Resource-Policy": "cross-origin",
+      });
+    },
+  ),
+];
+
+export const LIMITS_ROUTES: readonly Route[] = [
+  clientRoute(
+    {
+      method: "GET",
+      path: paths.limits,
+      id: "getLimits",
+      tag: "Service",
+      summary: "The lanes now, and what every model takes",
+      description:
+        "Of the lanes: those of the default models, of models with a limit, and those that the client's jobs wait for.",
+      json: true,
+      answers: { "200": json("The limits.", Limits, "limits") },
+    },
+    async (c, { viewer }) => {
+      const config = c.get("config");
+      const waiting = await waitedFor(c, viewer);
+      const found = await laneReports(c.env, config, [...new Set([...configuredModels(config), ...waiting])]);
+      const lanes = found.filter((report) => report !== null);
+      return jsonAnswer(c, { lanes, models: config.modelTable.infos(config) } satisfies Limits);
+    },
+  ),
+];

@@ -1,63 +1,137 @@
 import { z } from "zod";
+import { givenWords } from "../allowed-words.ts";
+import { faultsProblem, type ProblemError } from "./answers.ts";
+import type { HttpContext } from "./context.ts";
 import { MAX_ERRORS } from "./core/given-fields.ts";
 import { didYouMean } from "./core/submit-fields.ts";
-import type { HttpContext } from "./http-env.ts";
-import { ProblemError } from "./problem.ts";
+
+/** One key of a query: how it is documented, and how it is read. Declared once, beside the route that takes it. */
+export interface QueryParameter<Value> {
+  readonly schema: z.ZodType;
+  /** The key may be repeated. */
+  readonly isList?: true;
+  /** The value, from the texts that were given (none of them empty). `key` is for messages. */
+  readonly read: (texts: readonly string[], key: string) => Value;
+}
+
+export type QueryShape = Readonly<Record<string, QueryParameter<unknown>>>;
+export type QueryOf<Shape extends QueryShape> = {
+  readonly [Key in keyof Shape]: Shape[Key] extends QueryParameter<infer Value> ? Value : never;
+};
 
 /** A problem about one key of the query. */
 export function queryProblem(key: string, message: string): ProblemError {
-  return new ProblemError("invalid_query", `${key} ${message}`, { errors: [{ path: key, message }] });
+  return faultsProblem("invalid_query", [{ path: key, message }], (path) => path);
+}
+
+/** A whole number from `min` to `max`; `fallback` when it is absent. */
+export function whole<Fallback extends number | null>(
+  range: { readonly min: number; readonly max: number; readonly fallback: Fallback },
+  description: string,
+): QueryParameter<number | Fallback> {
+  const { min, max, fallback } = range;
+  const read = ([text]: readonly string[], key: string) => {
+    if (text === undefined) return fallback;
+    const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw queryProblem(key, `must be a whole number from ${min} to ${max}`);
+  };
+  return { schema: z.int().min(min).max(max).optional().meta({ description }), read };
+}
+
+/** A text of `maxChars` characters at most; null when it is absent. */
+export function text(maxChars: number, description: string): QueryParameter<string | null> {
+  const read = ([given]: readonly string[], key: string) => {
+    if (given === undefined) return null;
+    if (given.length > maxChars) throw queryProblem(key, `must have ${maxChars} characters at most`);
+    return given;
+  };
+  return { schema: z.string().optional().meta({ description }), read };
+}
+
+function chosen<Option extends string | number>(options: readonly Option[], given: string, key: string): Option {
+  const option = options.find((known) => String(known) === given.trim());
+  if (option !== undefined) return option;
+  throw queryProblem(key, `must be one of ${options.join(", ")}; got ${givenWords(given)}`);
+}
+
+/** One of some words or numbers; null when it is absent. */
+export function choice<Option extends string | number>(
+  options: readonly [Option, ...Option[]],
+  description: string,
+): QueryParameter<Option | null> {
+  return {
+    schema: z
+      .literal([...options])
+      .optional()
+      .meta({ description }),
+    read: ([given], key) => (given === undefined ? null : chosen(options, given, key)),
+  };
+}
+
+/** Some of some words, repeated or parted by commas; null when none is given. */
+export function choices<Option extends string>(
+  options: readonly Option[],
+  description: string,
+): QueryParameter<Option[] | null> {
+  return {
+    schema: z
+      .array(z.enum([...options]))
+      .optional()
+      .meta({ description }),
+    isList: true,
+    read: (texts, key) => {
+      const given = texts.flatMap((part) => part.split(",")).filter((part) => part !== "");
+      return given.length === 0 ? null : given.map((part) => chosen(options, part, key));
+    },
+  };
+}
+
+/** A key that is read elsewhere, or by its handler: `read` gives its text. */
+export function documented(schema: z.ZodType, description: string): QueryParameter<string | null> {
+  return { schema: schema.optional().meta({ description }), read: ([given]) => given ?? null };
 }
 
 const MAX_KEY_CHARS = 64;
 
-function isList(schema: z.core.$ZodType | undefined): boolean {
-  return schema instanceof z.ZodOptional ? isList(schema.unwrap()) : schema instanceof z.ZodArray;
-}
-
 /**
- * A check that refuses a query with a key that the route's documented query does not have, or with one twice that is no
- * list: whoever misspells a filter must not get an answer without it.
+ * Reads a query as it is declared. A key that is not declared, or one twice that is no list, is refused: a client that misspells a
+ * filter must not get an answer without it. A key `NAME.KEY` stands for all that begin with `NAME.`, and is read by its handler.
  */
-export function queryCheck(documented: z.ZodObject): (c: HttpContext) => void {
-  const known = Object.keys(documented.shape);
-  // A documented key like `metadata.KEY` stands for every key that begins like it.
+export function queryReader<Shape extends QueryShape>(shape: Shape): (c: HttpContext) => QueryOf<Shape> {
+  const known = Object.keys(shape);
   const families = known.filter((key) => key.endsWith(".KEY")).map((key) => key.slice(0, -"KEY".length));
   const isKnown = (key: string) =>
     known.includes(key) || families.some((start) => key.startsWith(start) && key.length > start.length);
-  const lists = new Set(known.filter((key) => isList(documented.shape[key])));
   const knownWords = known.length === 0 ? "this route takes none" : `known are ${known.join(", ")}`;
-  return (c) => {
-    if (!c.req.url.includes("?")) return;
-    const met = new Map<string, string>();
-    const given = new Set<string>();
-    for (const key of new URL(c.req.url).searchParams.keys()) {
+
+  function check(given: URLSearchParams): void {
+    const faults = new Map<string, string>();
+    const met = new Set<string>();
+    for (const key of given.keys()) {
       if (!isKnown(key)) {
         const meant = didYouMean(key, known);
-        met.set(key, `is not a key of this query${meant === null ? "" : `; did you mean ${meant}?`} (${knownWords})`);
-      } else if (given.has(key) && !lists.has(key)) met.set(key, "is given twice");
-      given.add(key);
-      if (met.size === MAX_ERRORS) break;
+        faults.set(
+          key,
+          `is not a key of this query${meant === null ? "" : `; did you mean ${meant}?`} (${knownWords})`,
+        );
+      } else if (met.has(key) && shape[key]?.isList !== true) faults.set(key, "is given twice");
+      met.add(key);
+      if (faults.size === MAX_ERRORS) break;
     }
-    const errors = [...met].map(([key, message]) => ({ path: key.slice(0, MAX_KEY_CHARS), message }));
-    const [first] = errors;
-    if (first === undefined) return;
-    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
-    throw new ProblemError("invalid_query", `${first.path} ${first.message}${more}`, { errors });
+    if (faults.size === 0) return;
+    const errors = [...faults].map(([key, message]) => ({ path: key.slice(0, MAX_KEY_CHARS), message }));
+    throw faultsProblem("invalid_query", errors, (path) => path);
+  }
+
+  const read = (textsOf: (key: string) => readonly string[]) =>
+    Object.fromEntries(Object.entries(shape).map(([key, parameter]) => [key, parameter.read(textsOf(key), key)]));
+  // Each entry is what its own parameter reads.
+  const absent = read(() => []) as QueryOf<Shape>;
+  return (c) => {
+    if (!c.req.url.includes("?")) return absent;
+    const given = new URL(c.req.url).searchParams;
+    check(given);
+    return read((key) => given.getAll(key).filter((value) => value !== "")) as QueryOf<Shape>;
   };
-}
-
-/** A key's value; null when it is absent or empty, as of a form's field that was left out. */
-export function queryValue(c: HttpContext, key: string): string | null {
-  const text = c.req.query(key);
-  return text === undefined || text === "" ? null : text;
-}
-
-/** A whole number of the query; null when absent. */
-export function wholeNumberOf(c: HttpContext, key: string, min: number, max: number): number | null {
-  const text = queryValue(c, key);
-  if (text === null) return null;
-  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= min && value <= max) return value;
-  throw queryProblem(key, `must be a whole number from ${min} to ${max}`);
 }

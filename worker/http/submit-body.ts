@@ -10,10 +10,10 @@ import type { Workflow } from "../../schemas/paths.ts";
 import { MAX_BODY_BYTES, MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
 import { byteChunks } from "../byte-chunks.ts";
 import { type InputCheck, notBase64, tooLarge } from "../results/input-image.ts";
+import { ProblemError } from "./answers.ts";
+import type { HttpContext } from "./context.ts";
 import { type FormPart, type Found, formFields, type GivenImage, jsonFields } from "./core/given-fields.ts";
 import { JsonImages, type TakenImage } from "./core/json-images.ts";
-import type { HttpContext } from "./http-env.ts";
-import { ProblemError } from "./problem.ts";
 import type { Uploads } from "./uploads.ts";
 
 /** The longest prompts, twice, in the widest characters, with room for metadata. */

@@ -6,11 +6,11 @@ import type { ModelFacts } from "../dashscope/models.ts";
 import { checkInputImage, type InputCheck, putInputImage, tooLarge } from "../results/input-image.ts";
 import { inputKey } from "../results/job-files.ts";
 import { jobStub } from "../stubs.ts";
+import { ProblemError } from "./answers.ts";
+import type { HttpContext } from "./context.ts";
 import { GivenImage } from "./core/given-fields.ts";
 import type { OwnImage } from "./core/image-address.ts";
-import type { HttpContext } from "./http-env.ts";
-import { newJobId } from "./job-id.ts";
-import { ProblemError } from "./problem.ts";
+import { jobProblem, newJobId } from "./job-answers.ts";
 
 /** How often the job of one key may have been deleted and submitted again. */
 export const MAX_GENERATIONS = 100;
@@ -72,7 +72,7 @@ export class Uploads {
     if (check.ok && !this.#stored.has(check.image.sha256)) {
       this.#target ??= await this.#expect();
       const { id, exists } = this.#target;
-      if (Date.now() > this.#untilMs) throw uploadTimedOut();
+      if (Date.now() > this.#untilMs) throw jobProblem({ ok: false, code: "upload_timed_out" });
       if (!exists) await within(PUT_BOUND_MS, "the bucket", putInputImage(this.#c.env.RESULTS, id, check.image, bytes));
       this.#stored.add(check.image.sha256);
     }
@@ -134,10 +134,6 @@ export class Uploads {
 
 export function keyUsedUp(): ProblemError {
   return new ProblemError("job_gone", "The jobs of this Idempotency-Key were deleted too often; use a new key.");
-}
-
-export function uploadTimedOut(): ProblemError {
-  return new ProblemError("upload_timed_out", `The images did not arrive within ${UPLOAD_MS / 60_000} minutes.`);
 }
 
 /** The problem of an image that cannot be used. `path` is where the client gave it. */

@@ -1,5 +1,5 @@
 import type { Diagnosis } from "../../../schemas/doctor.ts";
-import { inertText } from "./inert-text.ts";
+import { inertText } from "./terminal-text.ts";
 
 /** A diagnosis for a terminal: one line a check, and under one that failed how to mend it. */
 export function diagnosisText({ ok, version, time, checks }: Diagnosis): string {

@@ -1,8 +1,6 @@
 import type { JobEvent } from "../../../schemas/event.ts";
 import type { Attempt, Job, UpstreamReport } from "../../../schemas/job.ts";
-import { inertText } from "./inert-text.ts";
-import { textRow } from "./text-row.ts";
-import { clockText, durationText } from "./time-text.ts";
+import { clockText, durationText, inertText, textRow } from "./terminal-text.ts";
 
 const OUTCOME: Readonly<Record<NonNullable<Attempt["outcome"]>, string>> = {
   succeeded: "delivered",

@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { JobEvent } from "../../../schemas/event.ts";
 import { type Attempt, type Job, NO_REASON } from "../../../schemas/job.ts";
-import { inertText, quotedLines, shellQuoted } from "./inert-text.ts";
 import { jobTimeline } from "./job-timeline.ts";
-import { bytesText, durationText, ordinalText } from "./time-text.ts";
+import { bytesText, durationText, inertText, ordinalText, quotedLines, shellQuoted } from "./terminal-text.ts";
 
 const id = "job_V1StGXR8_Z5jdHi6B-myT";
 const start = Date.parse("2026-11-23T12:00:00.000Z");

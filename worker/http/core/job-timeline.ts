@@ -1,9 +1,16 @@
 import type { JobEvent } from "../../../schemas/event.ts";
 import type { Job } from "../../../schemas/job.ts";
-import { inertText, quotedLines, shellQuoted } from "./inert-text.ts";
 import { historyRows } from "./job-history.ts";
-import { textRow as row } from "./text-row.ts";
-import { bytesText, clockText, fromNowText, ordinalText } from "./time-text.ts";
+import {
+  bytesText,
+  clockText,
+  fromNowText,
+  inertText,
+  ordinalText,
+  quotedLines,
+  textRow as row,
+  shellQuoted,
+} from "./terminal-text.ts";
 
 export interface TimelineContext {
   readonly nowMs: number;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { PROBLEMS, ProblemCode } from "../../../schemas/problem.ts";
-import { type OpenApiDocument, openApiDocument } from "./document.ts";
-import { PROBLEM_CASES } from "./problem-answers.ts";
+import { PROBLEM_CASES } from "./answers.ts";
+import type { OpenApiDocument } from "./document.ts";
 
 const STYLE = `
 :root{color-scheme:light dark}
@@ -70,18 +70,21 @@ function schemaSection([name, schema]: [string, Node]): string {
   return `<section id="schema-${escaped(name)}"><h3>${escaped(name)}</h3><p>${prose(textOf(schema.description))}</p>${body}</section>`;
 }
 
-function example(content: unknown): string {
+/** What a `$ref` of the document refers to; anything else is itself. */
+type Resolve = (node: Node) => Node;
+
+function example(content: unknown, resolve: Resolve): string {
   for (const [type, media] of nodesOf(content)) {
     if (type === "application/problem+json") continue;
     const [first] = nodesOf(media.examples);
-    const value = media.example ?? first?.[1].value;
+    const value = media.example ?? (first === undefined ? undefined : resolve(first[1]).value);
     if (value === undefined) continue;
     return `<details><summary>Example</summary><pre>${escaped(JSON.stringify(value, null, 2))}</pre></details>`;
   }
   return "";
 }
 
-function operationSection(path: string, method: string, operation: Node): string {
+function operationSection(path: string, method: string, operation: Node, resolve: Resolve): string {
   const parameters = listOf(operation.parameters)
     .map((parameter) => {
       const schema = isNode(parameter.schema) ? parameter.schema : {};
@@ -97,11 +100,12 @@ function operationSection(path: string, method: string, operation: Node): string
     )
     .join("");
   const answers = nodesOf(operation.responses)
-    .map(([status, answer]) => {
+    .map(([status, given]) => {
+      const answer = resolve(given);
       const types = nodesOf(answer.content).map(
         ([type, media]) => `<code>${escaped(type)}</code>${isNode(media.schema) ? ` ${typeText(media.schema)}` : ""}`,
       );
-      return `<tr><td>${escaped(status)}</td><td>${prose(textOf(answer.description))}${example(answer.content)}</td><td>${types.join("<br>")}</td></tr>`;
+      return `<tr><td>${escaped(status)}</td><td>${prose(textOf(answer.description))}${example(answer.content, resolve)}</td><td>${types.join("<br>")}</td></tr>`;
     })
     .join("");
   const parts = [
@@ -109,7 +113,7 @@ function operationSection(path: string, method: string, operation: Node): string
     `<p><strong>${prose(textOf(operation.summary))}.</strong> ${prose(textOf(operation.description))}</p>`,
     parameters === "" ? "" : `<table>${parameters}</table>`,
     bodies,
-    example(requestBody.content),
+    example(requestBody.content, resolve),
     `<table>${answers}</table></section>`,
   ];
   return parts.join("");
@@ -126,13 +130,22 @@ const IDEMPOTENCY = `<section id="idempotency"><h3>Idempotency-Key</h3><p>Give e
 the same job answers, with <code>Idempotency-Replayed: true</code>. The key belongs to your client and is kept as long as the job. With another request it is a
 <a href="#problem-idempotency_key_reused">422</a> that names the fields that differ. After the job was deleted, its key makes a new one.</p></section>`;
 
-function page(document: OpenApiDocument): string {
+/** The document as a page for people: made here, with no script and nothing from another host. */
+export function docsPage(document: OpenApiDocument): string {
+  const resolve = (node: Node): Node => {
+    if (typeof node.$ref !== "string") return node;
+    const steps = node.$ref.replace(/^#\//, "").split("/");
+    const found = steps.reduce<unknown>((parent, step) => (isNode(parent) ? parent[step] : undefined), document);
+    return isNode(found) ? found : {};
+  };
   const operations = nodesOf(document.paths).flatMap(([path, item]) =>
     nodesOf(item).map(([method, operation]) => ({ path, method, operation })),
   );
   const groups = (document.tags ?? []).map(({ name, description }) => {
     const own = operations.filter(({ operation }) => Array.isArray(operation.tags) && operation.tags[0] === name);
-    const sections = own.map(({ path, method, operation }) => operationSection(path, method, operation)).join("");
+    const sections = own
+      .map(({ path, method, operation }) => operationSection(path, method, operation, resolve))
+      .join("");
     return `<h2>${escaped(name)}</h2><p>${prose(description)}</p>${sections}`;
   });
   const index = operations.map(
@@ -144,12 +157,4 @@ function page(document: OpenApiDocument): string {
 <nav><ul>${index.join("")}<li><a href="#idempotency">Idempotency-Key</a></li><li><a href="#problems">Problems</a></li><li><a href="#schemas">Schemas</a></li></ul></nav>
 ${groups.join("")}${IDEMPOTENCY}<h2 id="problems">Problems</h2><table>${PROBLEM_ROWS}</table>
 <h2 id="schemas">Schemas</h2>${nodesOf(document.components?.schemas).map(schemaSection).join("")}</body></html>`;
-}
-
-let rendered: string | null = null;
-
-/** The document as a page for people: made here, with no script and nothing from another host. */
-export function docsPage(): string {
-  rendered ??= page(openApiDocument());
-  return rendered;
 }

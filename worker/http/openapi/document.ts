@@ -1,9 +1,9 @@
+import { z } from "zod";
+import type { ZodOpenApiPathsObject } from "zod-openapi";
 import { createDocument } from "zod-openapi";
-import { VERSION } from "../version.ts";
-import { JOB_OPERATIONS } from "./job-operations.ts";
-import { SERVICE_OPERATIONS } from "./service-operations.ts";
-import { SUBMIT_OPERATIONS } from "./submit-operations.ts";
-import { WATCH_OPERATIONS } from "./watch-operations.ts";
+import { JobId } from "../../../schemas/job.ts";
+import { type Route, SECURITY_SCHEMES, type Tag } from "../route.ts";
+import { exampleComponents, problemAnswers } from "./answers.ts";
 
 export type OpenApiDocument = ReturnType<typeof createDocument>;
 
@@ -13,11 +13,55 @@ const DESCRIPTION = [
   "Errors are RFC 9457 problems; decide on `code`, never on `detail`. Every answer carries `X-Request-Id`.",
 ].join("\n\n");
 
-let made: OpenApiDocument | null = null;
+/** The version that health and the document name; a test holds it against package.json. */
+export const VERSION = "0.1.0";
 
-/** The OpenAPI 3.1 document, generated from the contract's schemas; made once for each isolate, when first asked for. */
-export function openApiDocument(): OpenApiDocument {
-  made ??= createDocument({
+const TAGS: readonly { readonly name: Tag; readonly description: string }[] = [
+  { name: "Submit", description: "Ask for an image." },
+  { name: "Jobs", description: "Read, cancel, retry and remove what was submitted." },
+  { name: "Watch", description: "Get every change as it happens." },
+  { name: "Operate", description: "For the operator: what is wrong, and what to do about it." },
+  { name: "Service", description: "Limits, health, sessions, this document." },
+];
+
+/** What varies in a path. */
+const PATH_PARAMETERS: Readonly<Record<string, z.ZodType>> = {
+  id: JobId,
+  index: z.int().min(0).meta({ description: "From 0." }),
+};
+
+/** `:id` is Hono's way to write what OpenAPI writes as `{id}`. */
+const documentedPath = (path: string) => path.replace(/:(\w+)/g, "{$1}");
+
+function pathParameters(path: string): z.ZodObject {
+  const names = [...path.matchAll(/:(\w+)/g)].map(([, name]) => name ?? "");
+  return z.object(Object.fromEntries(names.map((name) => [name, PATH_PARAMETERS[name] ?? z.string()])));
+}
+
+function pathsOf(routes: readonly Route[]): ZodOpenApiPathsObject {
+  const paths: ZodOpenApiPathsObject = {};
+  for (const { method, path, operation, query, headers, answers, problems } of routes) {
+    const key = documentedPath(path);
+    paths[key] = {
+      ...paths[key],
+      [method.toLowerCase()]: {
+        ...operation,
+        requestParams: {
+          path: pathParameters(path),
+          query: z.object(Object.fromEntries(Object.entries(query).map(([name, { schema }]) => [name, schema]))),
+          ...(headers === null ? {} : { header: headers }),
+        },
+        // An answer that a route declares itself goes before the problem of the same status.
+        responses: { ...problemAnswers(problems), ...answers },
+      },
+    };
+  }
+  return paths;
+}
+
+/** The OpenAPI 3.1 document of the routes, made from their declarations and the contract's schemas. */
+export function openApiDocument(routes: readonly Route[]): OpenApiDocument {
+  return createDocument({
     openapi: "3.1.1",
     info: {
       title: "Darkroom",
@@ -26,27 +70,9 @@ export function openApiDocument(): OpenApiDocument {
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: "/", description: "The service that serves this document." }],
-    tags: [
-      { name: "Submit", description: "Ask for an image." },
-      { name: "Jobs", description: "Look at what was asked for, call it off, ask again, remove it." },
-      { name: "Watch", description: "Be told of every change." },
-      { name: "Operate", description: "For the operator: what is wrong, and what to do about it." },
-      { name: "Service", description: "Limits, health, sessions, this document." },
-    ],
+    tags: [...TAGS],
     security: [{ bearer: [] }, { session: [] }],
-    components: {
-      securitySchemes: {
-        bearer: { type: "http", scheme: "bearer", description: "A client's token, or the operator's." },
-        session: { type: "apiKey", in: "cookie", name: "__Host-darkroom", description: "See `POST /api/session`." },
-        signedLink: {
-          type: "apiKey",
-          in: "query",
-          name: "signature",
-          description: "Part of `links.events` and `output.images[].url`.",
-        },
-      },
-    },
-    paths: { ...SUBMIT_OPERATIONS, ...JOB_OPERATIONS, ...WATCH_OPERATIONS, ...SERVICE_OPERATIONS },
+    components: { securitySchemes: SECURITY_SCHEMES, examples: exampleComponents() },
+    paths: pathsOf(routes),
   });
-  return made;
 }

@@ -44,7 +44,7 @@ const REQUEST: Job["request"] = {
   onUncertain: "retry",
 };
 
-export const queuedJob: Job = {
+const queuedJob: Job = {
   ...HEAD,
   status: "queued",
   done: false,
@@ -70,7 +70,7 @@ export const queuedJob: Job = {
   links: LINKS,
 };
 
-export const succeededJob: Job = {
+const succeededJob: Job = {
   ...queuedJob,
   status: "succeeded",
   done: true,
@@ -115,7 +115,7 @@ export const succeededJob: Job = {
   },
 };
 
-export const canceledJob: Job = {
+const canceledJob: Job = {
   ...queuedJob,
   status: "canceled",
   done: true,
@@ -137,9 +137,9 @@ const summary: JobSummary = {
   retryAt: null,
 };
 
-export const identity: Identity = { client: "addreams", role: "client", clients: ["addreams"] };
+const identity: Identity = { client: "addreams", role: "client", clients: ["addreams"] };
 
-export const jobCounts: JobCounts = {
+const jobCounts: JobCounts = {
   isAll: true,
   status: { queued: 2, running: 1, retrying: 0, succeeded: 118, failed: 3, canceled: 1 },
   models: [
@@ -149,7 +149,7 @@ export const jobCounts: JobCounts = {
   metadata: [{ key: "campaign", value: "autumn", jobs: 40 }],
 };
 
-export const jobList: JobList = {
+const jobList: JobList = {
   jobs: [summary],
   feedCursor: 1_795_435_200_000,
   nextCursor: "MS4xNzk1NDM1MjAwMDAwLmpvYl9WMVN0R1hSOF9aNWpkSGk2Qi1teVQ",
@@ -157,13 +157,13 @@ export const jobList: JobList = {
 
 const queuedEvent = { seq: 1, at: HEAD.createdAt, type: "job.queued", data: {} } as const;
 
-export const eventPage: EventPage = {
+const eventPage: EventPage = {
   events: [queuedEvent, { seq: 2, at: "2026-11-23T12:01:30.020Z", type: "attempt.started", data: { attempt: 1 } }],
   nextAfter: 2,
 };
 
-export const jobFrame: JobFrame = { type: "job", seq: 1, event: queuedEvent, job: queuedJob };
-export const feedFrame: FeedFrame = { type: "job", cursor: 41, seq: 1, job: summary };
+const jobFrame: JobFrame = { type: "job", seq: 1, event: queuedEvent, job: queuedJob };
+const feedFrame: FeedFrame = { type: "job", cursor: 41, seq: 1, job: summary };
 
 const lane: LaneReport = {
   model: "qwen-image-max",
@@ -178,9 +178,9 @@ const lane: LaneReport = {
   blocked: null,
 };
 
-export const limits: Limits = { lanes: [lane], models: [] };
+const limits: Limits = { lanes: [lane], models: [] };
 
-export const health: Health = {
+const health: Health = {
   status: "ok",
   service: "darkroom",
   version: "0.1.0",
@@ -190,7 +190,7 @@ export const health: Health = {
   authMode: "token",
 };
 
-export const diagnosis: Diagnosis = {
+const diagnosis: Diagnosis = {
   ok: false,
   service: "darkroom",
   version: "0.1.0",
@@ -207,7 +207,7 @@ export const diagnosis: Diagnosis = {
   ],
 };
 
-export const misconfiguredHealth: Health = {
+const misconfiguredHealth: Health = {
   ...health,
   status: "misconfigured",
   upstream: { region: null, host: null, keyConfigured: true },
@@ -216,23 +216,47 @@ export const misconfiguredHealth: Health = {
   problems: [{ path: "QWEN_REGION", message: "must be sg, bj, us or hk" }],
 };
 
-export const session: Session = { client: "addreams", expiresAt: "2026-11-30T12:00:00.000Z" };
+const session: Session = { client: "addreams", expiresAt: "2026-11-30T12:00:00.000Z" };
 
-export const textSubmit = { prompt: REQUEST.prompt, size: "1664*928", seed: 233, metadata: { order: "A-1017" } };
-export const vendorSubmit = {
+const textSubmit = { prompt: REQUEST.prompt, size: "1664*928", seed: 233, metadata: { order: "A-1017" } };
+const vendorSubmit = {
   model: "qwen-image-max",
   input: { messages: [{ role: "user", content: [{ text: REQUEST.prompt }] }] },
   parameters: { size: "1664*928", negative_prompt: "blurry", prompt_extend: true },
 };
-export const referenceSubmit = {
+const referenceSubmit = {
   prompt: "put the logo on the bag",
   images: ["https://example.com/logo.png", "https://example.com/bag.png"],
 };
-export const snakeReferenceSubmit = {
+const snakeReferenceSubmit = {
   prompt: "put it on a bag",
   reference_image_url: "https://example.com/logo.png",
   prompt_extend: true,
 };
+
+/** Every example of the document, by its name there. A test holds each against the contract's schema. */
+export const EXAMPLES = {
+  queuedJob,
+  succeededJob,
+  canceledJob,
+  identity,
+  jobCounts,
+  jobList,
+  eventPage,
+  jobFrame,
+  feedFrame,
+  limits,
+  health,
+  misconfiguredHealth,
+  diagnosis,
+  session,
+  textSubmit,
+  vendorSubmit,
+  referenceSubmit,
+  snakeReferenceSubmit,
+} as const;
+
+export type ExampleName = keyof typeof EXAMPLES;
 
 /** A problem as it is answered, with `detail` for this case. */
 export function problemExample(code: ProblemCode, detail: string): Problem {

@@ -1,0 +1,31 @@
+interface DocumentedAnswer {
+  readonly headers?: Readonly<Record<string, { readonly required?: boolean }>>;
+  readonly content?: Readonly<Record<string, object>>;
+}
+
+/** An answer as an operation has it: itself, or a reference to one of the components. */
+export type AnswerEntry = DocumentedAnswer | { readonly $ref: string };
+
+interface Holder {
+  readonly paths: Readonly<
+    Record<string, Readonly<Record<string, { readonly responses: Readonly<Record<string, AnswerEntry>> }>>>
+  >;
+  readonly components: { readonly responses?: Readonly<Record<string, DocumentedAnswer>> };
+}
+
+const step = (text: string) => text.replaceAll("~", "~0").replaceAll("/", "~1");
+
+/** What an OpenAPI document says of an operation's answer with a status, and the JSON Pointer to it; null when it says nothing. */
+export function documentedAnswer(document: Holder, path: string, method: string, status: string) {
+  const entry = document.paths[path]?.[method]?.responses[status];
+  if (entry === undefined) return null;
+  if (!("$ref" in entry)) {
+    return { answer: entry, pointer: `#/${["paths", path, method, "responses", status].map(step).join("/")}` };
+  }
+  const answer = document.components.responses?.[entry.$ref.slice("#/components/responses/".length)];
+  if (answer === undefined) throw new Error(`${entry.$ref} is not in the document`);
+  return { answer, pointer: entry.$ref };
+}
+
+/** The pointer to the schema of an answer's content of a media type. */
+export const contentSchema = (pointer: string, type: string) => `${pointer}/content/${step(type)}/schema`;

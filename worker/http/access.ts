@@ -1,0 +1,121 @@
+import { type Asker, type AuthRefusal, authenticate, isTrustedOrigin } from "../auth/authenticate.ts";
+import { checkLink, type LinkTarget } from "../auth/links.ts";
+import { CLIENT_NAME, PUBLIC_OPEN_MODE_PHRASE } from "../env.ts";
+import type { Viewer } from "../job/contract.ts";
+import { ProblemError } from "./answers.ts";
+import { type HttpContext, isUpgrade, requestOrigin } from "./context.ts";
+import { queryProblem } from "./query.ts";
+
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/** The 401, with how to authenticate. */
+export function unauthorized(given: "nothing" | "bad_token" | "bad_scheme"): ProblemError {
+  const headers = {
+    "WWW-Authenticate": `Bearer realm="darkroom"${given === "bad_token" ? ', error="invalid_token"' : ""}`,
+  };
+  const detail = {
+    nothing: "Send `Authorization: Bearer <token>`, or sign in at the page.",
+    bad_scheme: "The Authorization header must be `Bearer <token>`.",
+    bad_token: "No client has this token.",
+  }[given];
+  return new ProblemError("unauthorized", detail, { headers });
+}
+
+function forbiddenOrigin(): ProblemError {
+  const detail = "Pages of other origins may not do this; ALLOWED_ORIGINS lists those that may.";
+  return new ProblemError("forbidden_origin", detail);
+}
+
+function refusalProblem(refusal: AuthRefusal): ProblemError {
+  switch (refusal.code) {
+    case "unauthorized":
+      return unauthorized(refusal.given);
+    case "forbidden_origin":
+      return forbiddenOrigin();
+    case "open_mode_refused":
+      return new ProblemError(
+        "open_mode_refused",
+        `AUTH_MODE=open serves localhost. Set AUTH_MODE=token, or ALLOW_PUBLIC_OPEN_MODE="${PUBLIC_OPEN_MODE_PHRASE}".`,
+      );
+    default:
+      throw new Error(`no such refusal: ${JSON.stringify(refusal satisfies never)}`);
+  }
+}
+
+function identify(c: HttpContext) {
+  const request = {
+    authorization: c.req.header("authorization"),
+    cookie: c.req.header("cookie"),
+    browserOrigin: c.req.header("origin"),
+    ownOrigin: requestOrigin(c),
+    needsOrigin: !SAFE_METHODS.has(c.req.method) || isUpgrade(c),
+  };
+  return authenticate(c.get("config"), request, Date.now());
+}
+
+/** Who asks; without a valid token or session, a problem. */
+export function requireAsker(c: HttpContext): Asker {
+  const identified = identify(c);
+  if (!identified.ok) throw refusalProblem(identified);
+  return identified.asker;
+}
+
+/** Refuses everyone but the operator; in open mode, where there is none, nobody. */
+export function requireOperator(c: HttpContext): void {
+  const asker = requireAsker(c);
+  if (asker.role === "operator" || asker.via === "open") return;
+  throw new ProblemError("operator_only", "This is for the operator, whose token ADMIN_TOKEN_SHA256 is the hash of.");
+}
+
+/** Refuses a browser's request that a page of another origin made, for routes that ask nobody who they are. */
+export function refuseForeignPage(c: HttpContext): void {
+  const origin = c.req.header("origin");
+  if (origin !== undefined && !isTrustedOrigin(c.get("config"), requestOrigin(c), origin)) throw forbiddenOrigin();
+}
+
+/** Whose jobs the asker may see: a client's own; the operator's, all of them, or those of `?client=`. */
+export function viewerOf(c: HttpContext, asker: Asker): Viewer {
+  const own = asker.role === "client" ? asker.client : null;
+  const named = c.req.query("client");
+  if (named === undefined) return own;
+  if (!CLIENT_NAME.test(named)) throw queryProblem("client", "is not a client's name");
+  if (own !== null && own !== named) throw queryProblem("client", "only the operator may choose a client");
+  return named;
+}
+
+/** The one client for whom something is done; the operator must name it. */
+export function clientOf(viewer: Viewer): string {
+  if (viewer !== null) return viewer;
+  throw queryProblem("client", "must name a client: the operator says for which one");
+}
+
+/** For whom a job is made: a client that has a token. No list would show a job of any other, and nobody could ask for it. */
+export function submitterOf(c: HttpContext, asker: Asker, viewer: Viewer = viewerOf(c, asker)): string {
+  const client = clientOf(viewer);
+  if (asker.role === "client" || Object.hasOwn(c.get("config").clientTokens, client)) return client;
+  throw queryProblem("client", "names no client of CLIENT_TOKENS");
+}
+
+/** Who may see something that a signed link can open. */
+export interface LinkViewer {
+  readonly viewer: Viewer;
+  /** When the link ends by which the viewer came; null for a client or the operator. */
+  readonly linkEndsAtMs: number | null;
+}
+
+/**
+ * Who may see the target of a signed link: its bearer (whosever the job is), else the client or operator who authenticates. A
+ * link that opens nothing is refused only when the request has no token or session either.
+ */
+export function linkViewer(c: HttpContext, target: LinkTarget): LinkViewer {
+  const link = checkLink(c.get("config"), target, new URL(c.req.url).searchParams, Date.now());
+  if (link.state === "valid") {
+    // A browser's socket is open to any page: a link that leaked to another site must not work there.
+    if (isUpgrade(c)) refuseForeignPage(c);
+    return { viewer: null, linkEndsAtMs: link.endsAtMs };
+  }
+  if (link.state === "invalid" && !identify(c).ok) {
+    throw new ProblemError("invalid_link", "The link is not valid, or no longer. GET the job again for a new one.");
+  }
+  return { viewer: viewerOf(c, requireAsker(c)), linkEndsAtMs: null };
+}

@@ -1,0 +1,167 @@
+import type { MiddlewareHandler } from "hono";
+import { type FieldError, PROBLEMS, type Problem, type ProblemCode } from "../../schemas/problem.ts";
+import { OutOfTime } from "../bounds.ts";
+import { type HttpContext, type HttpEnv, originOf } from "./context.ts";
+import { asksFor, chooseType } from "./core/request-headers.ts";
+
+/** What an answer depends on beside its address: its form on `Accept`, and who may see it on who asks. */
+export const PRIVATE_VARY = "Accept, Authorization, Cookie";
+/** Of a public answer: JSON, and that of a problem, is indented as `Accept` says. */
+export const PUBLIC_VARY = "Accept";
+
+/** A client's own id is taken when it is harmless in a log and a header. */
+const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._=+/@:-]{0,127}$/;
+
+const SECURITY_HEADERS = {
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+  "X-Frame-Options": "DENY",
+  "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Cache-Control": "no-store",
+} as const;
+
+/** No handler sets these, and no object or bucket that it asks. */
+const SET_HERE_ONLY: ReadonlySet<string> = new Set(["X-Request-Id", "Date"]);
+
+let dated = { second: 0, text: "" };
+
+/** Now, as a Date header has it: written once a second, not for each answer. */
+function httpDate(): string {
+  const second = Math.floor(Date.now() / 1000);
+  if (dated.second !== second) dated = { second, text: new Date(second * 1000).toUTCString() };
+  return dated.text;
+}
+
+/** What every answer carries. An answer is made with them: each header that is set afterwards is a call into the runtime. */
+function commonHeaders(c: HttpContext): Record<string, string> {
+  return { "X-Request-Id": c.get("requestId"), Date: httpDate(), ...SECURITY_HEADERS };
+}
+
+/** RFC 9110 9.3.2: a HEAD tells the length that a GET would have. The body of the GET's handler is measured and not sent. */
+async function setLength({ headers, body }: Response): Promise<void> {
+  if (body === null || headers.has("Content-Length")) return;
+  headers.set("Content-Length", String((await new Response(body).arrayBuffer()).byteLength));
+}
+
+/** Outermost: names the request, and adds what an answer lacks that was made elsewhere. A header that a handler set stays. */
+export const commonAnswers: MiddlewareHandler<HttpEnv> = async (c, next) => {
+  const given = c.req.header("x-request-id");
+  const requestId = given !== undefined && SANE_REQUEST_ID.test(given) ? given : crypto.randomUUID();
+  c.set("requestId", requestId);
+  await next();
+  const { headers } = c.res;
+  // An answer that was made with all of them has its id by now.
+  if (headers.get("X-Request-Id") !== requestId) {
+    const common = Object.entries(commonHeaders(c));
+    for (const [name, value] of common) if (SET_HERE_ONLY.has(name) || !headers.has(name)) headers.set(name, value);
+  }
+  if (c.req.method === "HEAD") await setLength(c.res);
+};
+
+type Headers = Readonly<Record<string, string>>;
+
+/** An answer with the headers of every answer. */
+export function answer(c: HttpContext, body: string | null, status: number, headers: Headers): Response {
+  return new Response(body, { status, headers: { ...commonHeaders(c), ...headers } });
+}
+
+/** JSON that is compact text already; indented unless `Accept` asks for application/json by name, as curl and browsers do not. */
+export function jsonTextAnswer(c: HttpContext, json: string, status = 200, headers: Headers = {}): Response {
+  const compact = asksFor(c.req.header("accept"), "application/json");
+  const text = compact ? json : `${JSON.stringify(JSON.parse(json), null, 2)}\n`;
+  return answer(c, text, status, { "Content-Type": "application/json", Vary: PRIVATE_VARY, ...headers });
+}
+
+/** As `jsonTextAnswer`. */
+export function jsonAnswer(c: HttpContext, body: unknown, status = 200, headers: Headers = {}): Response {
+  const compact = asksFor(c.req.header("accept"), "application/json");
+  const text = compact ? JSON.stringify(body) : `${JSON.stringify(body, null, 2)}\n`;
+  return answer(c, text, status, { "Content-Type": "application/json", Vary: PRIVATE_VARY, ...headers });
+}
+
+/** The offered media type that `Accept` prefers; when it takes none of them, a 406 that lists them. */
+export function negotiate<Offer extends string>(c: HttpContext, offers: readonly [Offer, ...Offer[]]): Offer {
+  const chosen = chooseType(c.req.header("accept"), offers);
+  if (chosen !== null) return chosen;
+  throw new ProblemError("not_acceptable", `This is available as ${offers.join(", ")}; Accept takes none of them.`);
+}
+
+interface ProblemExtras {
+  readonly errors?: readonly FieldError[];
+  readonly headers?: Headers;
+}
+
+/** Ends the handling of a request with an RFC 9457 answer. `detail` is for people. */
+export class ProblemError extends Error {
+  readonly code: ProblemCode;
+  readonly extras: ProblemExtras;
+
+  constructor(code: ProblemCode, detail: string, extras: ProblemExtras = {}) {
+    super(detail);
+    this.name = "ProblemError";
+    this.code = code;
+    this.extras = extras;
+  }
+}
+
+/** An RFC 9457 answer. Its `type` is the place of that code in our own docs. */
+export function problemAnswer(c: HttpContext, code: ProblemCode, detail: string, extras: ProblemExtras = {}): Response {
+  const [status, title] = PROBLEMS[code];
+  const problem: Problem = {
+    type: `${originOf(c)}/api/docs#problem-${code}`,
+    title,
+    status,
+    detail,
+    code,
+    requestId: c.get("requestId"),
+    ...(extras.errors === undefined ? {} : { errors: [...extras.errors] }),
+  };
+  const accept = c.req.header("accept");
+  const compact = asksFor(accept, "application/json") || asksFor(accept, "application/problem+json");
+  const text = compact ? JSON.stringify(problem) : `${JSON.stringify(problem, null, 2)}\n`;
+  return answer(c, text, status, { "Content-Type": "application/problem+json", Vary: PRIVATE_VARY, ...extras.headers });
+}
+
+/** The 400 of several faults: the first is told in the sentence, and all of them in `errors`. */
+export function faultsProblem(
+  code: "invalid_request" | "invalid_query",
+  errors: readonly FieldError[],
+  nameOf: (path: string) => string,
+): ProblemError {
+  const [first] = errors;
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
+  const detail = first === undefined ? "It is not valid." : `${nameOf(first.path)} ${first.message}${more}`;
+  return new ProblemError(code, detail, { errors });
+}
+
+/** Seconds after which a call to a busy or just restarted object is worth repeating. */
+const RETRY_AFTER_SECONDS = "1";
+
+/** Every throw is a problem. An unexpected error is logged with the request's id, and its words are in no answer. */
+export function problemOf(c: HttpContext, error: Error): ProblemError {
+  if (error instanceof ProblemError) return error;
+  // The platform's own marks on errors of calls to objects: shed load, or a reset by a deploy. And our own bound on such calls.
+  const marks = error as Error & { overloaded?: boolean; retryable?: boolean };
+  const passing = marks.overloaded === true || marks.retryable === true || error instanceof OutOfTime;
+  console.error({
+    event: passing ? "object_unavailable" : "unexpected_error",
+    requestId: c.get("requestId"),
+    method: c.req.method,
+    route: c.req.path,
+    error: error.stack ?? String(error),
+  });
+  if (!passing) {
+    const detail = `An unexpected error. The log has it under the request id ${c.get("requestId")}.`;
+    return new ProblemError("internal", detail);
+  }
+  const detail =
+    "Too busy for a moment; the same request again is safe when it has an Idempotency-Key or changes nothing.";
+  return new ProblemError("overloaded", detail, { headers: { "Retry-After": RETRY_AFTER_SECONDS } });
+}
+
+/** The RFC 9457 answer to a throw. */
+export function errorAnswer(c: HttpContext, error: Error): Response {
+  const { code, message, extras } = problemOf(c, error);
+  return problemAnswer(c, code, message, extras);
+}

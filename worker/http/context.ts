@@ -1,0 +1,32 @@
+import type { Context } from "hono";
+import { type Config, configOf } from "../env.ts";
+
+/** What middleware leaves for handlers. */
+export interface HttpEnv {
+  Bindings: Env;
+  Variables: {
+    /** On every answer as `X-Request-Id`, and in every problem. */
+    requestId: string;
+    /** Set for every route but health. */
+    config: Config;
+  };
+}
+
+export type HttpContext = Context<HttpEnv>;
+
+/** Scheme and host that the request came to: what a page's origin and a cookie are judged by. */
+export function requestOrigin(c: HttpContext): string {
+  const { url } = c.req;
+  return url.slice(0, url.indexOf("/", url.indexOf("//") + 2));
+}
+
+/** What links and problem types start with: `PUBLIC_ORIGIN`, or the origin that the request came to. */
+export function originOf(c: HttpContext): string {
+  const read = configOf(c.env);
+  return (read.ok ? read.config.publicOrigin : null) ?? requestOrigin(c);
+}
+
+/** Whether the request asks for a WebSocket. */
+export function isUpgrade(c: HttpContext): boolean {
+  return c.req.method === "GET" && c.req.header("upgrade")?.toLowerCase() === "websocket";
+}

@@ -1,0 +1,97 @@
+/** Reads the headers of requests that say what answer is wanted. Pure. */
+import Negotiator from "negotiator";
+import { matches, opaqueTags } from "../../results/entity-tag.ts";
+
+/** The header read last: nearly every client sends one of two or three, and each answer looks at it twice. */
+let lastRead: { readonly accept: string; readonly negotiator: Negotiator; readonly named: ReadonlySet<string> } | null =
+  null;
+
+function readAccept(accept: string) {
+  if (lastRead?.accept === accept) return lastRead;
+  // A parameter of a media range other than its quality (`; charset=utf-8`) asks for nothing that we offer otherwise.
+  const ranges = accept.replaceAll(/;\s*(?!q=)[^,;]*/gi, "");
+  const negotiator = new Negotiator({ headers: { accept: ranges } });
+  const named = new Set(negotiator.mediaTypes().map((type) => type.toLowerCase()));
+  lastRead = { accept, negotiator, named };
+  return lastRead;
+}
+
+/**
+ * The offered media type that the client prefers (RFC 9110 12.5.1), the first offered of equals; null when it takes none of
+ * them. No `Accept` takes anything.
+ */
+export function chooseType<Offer extends string>(accept: string | undefined, offers: readonly [Offer, ...Offer[]]) {
+  if (accept === undefined || accept.trim() === "") return offers[0];
+  const chosen = readAccept(accept).negotiator.mediaType([...offers]);
+  return offers.find((offer) => offer === chosen) ?? null;
+}
+
+/** Whether `Accept` names this very media type, so that the client is a program and not a person. */
+export function asksFor(accept: string | undefined, mediaType: string): boolean {
+  if (accept === undefined || !accept.toLowerCase().includes(mediaType)) return false;
+  return readAccept(accept).named.has(mediaType);
+}
+
+/** Longest wait; below the 100 s after which proxies in between give up. */
+export const MAX_WAIT_SECONDS = 60;
+
+/**
+ * The `wait` of a `Prefer` header (RFC 7240) in seconds, at most `MAX_WAIT_SECONDS`; null when there is none or it cannot be
+ * read: a preference is never an error. The first of several counts.
+ */
+export function preferredWaitSeconds(prefer: string | undefined): number | null {
+  for (const preference of prefer?.split(",") ?? []) {
+    const [name, value] = (preference.split(";")[0] ?? "").split("=").map((part) => part.trim());
+    if (name?.toLowerCase() !== "wait") continue;
+    const digits = /^"?(\d{1,9})"?$/.exec(value ?? "")?.[1];
+    return digits === undefined ? null : Math.min(Number(digits), MAX_WAIT_SECONDS);
+  }
+  return null;
+}
+
+export type IdempotencyKey =
+  | { readonly ok: true; readonly key: string | null }
+  | { readonly ok: false; readonly message: string };
+
+const MAX_KEY_CHARS = 255;
+
+/**
+ * The key of an `Idempotency-Key` header: with quotes as the draft has it (a structured-field string), or without as most
+ * clients send it. Both name the same key. Two headers of this name arrive as one with a comma, so an unquoted key has none.
+ */
+export function readIdempotencyKey(header: string | undefined): IdempotencyKey {
+  if (header === undefined) return { ok: true, key: null };
+  const text = header.trim();
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(text)?.[1];
+  if (quoted === undefined && text.includes(",")) {
+    return { ok: false, message: "must be one key in one header; a key with a comma in it needs quotes" };
+  }
+  if (quoted === undefined && text.includes('"')) {
+    return { ok: false, message: 'must be quoted on both sides, with \\" for a quote inside, or not at all' };
+  }
+  const key = quoted?.replace(/\\(["\\])/g, "$1") ?? text;
+  if (key === "") return { ok: false, message: "must not be empty" };
+  if (key.length > MAX_KEY_CHARS) return { ok: false, message: `must have ${MAX_KEY_CHARS} characters at most` };
+  if (!/^[\x20-\x7e]+$/.test(key)) return { ok: false, message: "must be printable ASCII characters" };
+  return { ok: true, key };
+}
+
+/**
+ * The version of one form of a job. Weak: the same job indented for people has other bytes and the same meaning. `epoch` is
+ * that of the signed links in it.
+ */
+export function jobEtag(tag: string, epoch: string, form: "json" | "text"): string {
+  return `W/"${tag}.${epoch}.${form === "json" ? "j" : "t"}"`;
+}
+
+/** Whether `If-None-Match` names this version: RFC 9110's weak comparison. */
+export function matchesEtag(ifNoneMatch: string | undefined, etag: string): boolean {
+  return ifNoneMatch !== undefined && matches(ifNoneMatch, etag);
+}
+
+/** The job's own tag that the client has, to wait until it is another; null when nothing it has could still be current. */
+export function tagToWaitOn(ifNoneMatch: string | undefined, epoch: string, form: "json" | "text"): string | null {
+  const end = `.${epoch}.${form === "json" ? "j" : "t"}`;
+  const known = opaqueTags(ifNoneMatch ?? "").find((tag) => tag.endsWith(end));
+  return known === undefined ? null : known.slice(0, -end.length);
+}

@@ -1,0 +1,117 @@
+import { createHash } from "node:crypto";
+import { nanoid } from "nanoid";
+import type { JobEvent } from "../../schemas/event.ts";
+import { JOB_ID_PATTERN } from "../../schemas/paths.ts";
+import { createLinks } from "../auth/links.ts";
+import type { JobRefusal, JobView, ShownJob } from "../job/contract.ts";
+import { type LinkMaker, presentJob } from "../job/core/present.ts";
+import { retryAfterSeconds } from "../job/core/retry-after.ts";
+import { answer, jsonAnswer, jsonTextAnswer, PRIVATE_VARY, ProblemError } from "./answers.ts";
+import { type HttpContext, originOf } from "./context.ts";
+import { jobTimeline } from "./core/job-timeline.ts";
+import { jobEtag, matchesEtag } from "./core/request-headers.ts";
+
+const VARY = `${PRIVATE_VARY}, Prefer`;
+const RANDOM_CHARS = 21;
+
+/**
+ * The id of a new job. With a key it follows from client and key alone, so that the same submission always reaches the same
+ * object. `generation` grows when the job of a key is gone.
+ */
+export function newJobId(client: string, key: string | null, generation: number): string {
+  if (key === null) return `job_${nanoid(RANDOM_CHARS)}`;
+  // No client's name and no number holds a line break, so that no two triples read the same.
+  const hash = createHash("sha256").update(`${client}\n${generation}\n${key}`).digest("base64url");
+  return `job_${hash.slice(0, RANDOM_CHARS)}`;
+}
+
+/** The job's id in the path. A text that cannot be one is answered like an unknown job, and wakes no object. */
+export function jobIdOf(c: HttpContext): string {
+  const id = c.req.param("id") ?? "";
+  if (!JOB_ID_PATTERN.test(id)) throw jobProblem({ ok: false, code: "job_not_found" });
+  return id;
+}
+
+/** Why an object refused, as a problem. */
+export function jobProblem(refusal: JobRefusal): ProblemError {
+  switch (refusal.code) {
+    case "job_not_found":
+      // The same answer for an unknown job and for another client's.
+      return new ProblemError("job_not_found", "There is no such job, or it is another client's.");
+    case "job_gone":
+      return new ProblemError("job_gone", "The job was deleted, or its retention is over; its images are gone too.");
+    case "job_finished":
+      return new ProblemError("job_finished", `The job has ${refusal.status} already, and stays so.`);
+    case "job_not_finished":
+      return new ProblemError(
+        "job_not_finished",
+        `The job is ${refusal.status}; only a failed or canceled one is retried.`,
+      );
+    case "idempotency_key_reused":
+      return new ProblemError(
+        "idempotency_key_reused",
+        `This Idempotency-Key belongs to a job with another ${refusal.fields.join(", ")}. A new submission needs a new key.`,
+        {
+          errors: refusal.fields.map((field) => ({
+            path: `/${field.replace(/^\//, "")}`,
+            message: "differs from the first submission with this key",
+          })),
+          headers: { Link: '</api/docs#idempotency>; rel="describedby"' },
+        },
+      );
+    case "image_not_found":
+      return new ProblemError("image_not_found", "The job has no image of this number.");
+    case "upload_timed_out":
+      return new ProblemError("upload_timed_out", "The images of the submission took too long; send it again.");
+    default:
+      throw new Error(`no such refusal: ${JSON.stringify(refusal satisfies never)}`);
+  }
+}
+
+export function linksFor(c: HttpContext): LinkMaker {
+  return createLinks(c.get("config"), originOf(c), Date.now());
+}
+
+interface JobAnswerOptions {
+  /** Present for the text form: the newest events of the job's log. */
+  readonly events?: readonly JobEvent[];
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What makes polling cheap: the job's version, and when it is worth asking again. */
+function pollHeaders(etag: string, retryAfter: number | null): Record<string, string> {
+  const headers: Record<string, string> = { ETag: etag, Vary: VARY };
+  if (retryAfter !== null) headers["Retry-After"] = String(retryAfter);
+  return headers;
+}
+
+/** A read of the version that the client has already is a 304. */
+function isUnchanged(c: HttpContext, etag: string): boolean {
+  const isRead = c.req.method === "GET" || c.req.method === "HEAD";
+  return isRead && matchesEtag(c.req.header("if-none-match"), etag);
+}
+
+/** The answer to a poll: the job as its object has written it. */
+export function shownAnswer(c: HttpContext, { tag, epoch, retryAfterSeconds, json }: ShownJob): Response {
+  const etag = jobEtag(tag, epoch, "json");
+  const headers = pollHeaders(etag, retryAfterSeconds);
+  return isUnchanged(c, etag) ? answer(c, null, 304, headers) : jsonTextAnswer(c, json, 200, headers);
+}
+
+/** The job with its version, and when it is worth asking again. */
+export function jobAnswer(c: HttpContext, view: JobView, options: JobAnswerOptions = {}): Response {
+  const { events, status = 200 } = options;
+  const links = linksFor(c);
+  const etag = jobEtag(view.tag, links.epoch, events === undefined ? "json" : "text");
+  const nowMs = Date.now();
+  const headers = { ...pollHeaders(etag, retryAfterSeconds(view, nowMs)), ...options.headers };
+  if (isUnchanged(c, etag)) return answer(c, null, 304, headers);
+  const job = presentJob(view, links);
+  if (events === undefined) return jsonAnswer(c, job, status, headers);
+  const { authMode, attemptBudgetMs: budgetMs, lateAnswerMs } = c.get("config");
+  // The log may have grown since the job was read.
+  const known = events.filter(({ seq }) => seq <= job.seq);
+  const text = jobTimeline(job, known, { nowMs, budgetMs, lateAnswerMs, withToken: authMode === "token" });
+  return answer(c, text, status, { ...headers, "Content-Type": "text/plain; charset=utf-8" });
+}

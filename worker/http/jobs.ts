@@ -1,0 +1,196 @@
+import { z } from "zod";
+import type { JobEvent } from "../../schemas/event.ts";
+import { Job } from "../../schemas/job.ts";
+import { paths } from "../../schemas/paths.ts";
+import type { ProblemCode } from "../../schemas/problem.ts";
+import type { JobAnswer, JobRpc, JobView, Viewer } from "../job/contract.ts";
+import { jobStub } from "../stubs.ts";
+import { answer, negotiate, ProblemError, PUBLIC_VARY } from "./answers.ts";
+import { type HttpContext, originOf } from "./context.ts";
+import { preferredWaitSeconds, tagToWaitOn } from "./core/request-headers.ts";
+import { jobAnswer, jobIdOf, jobProblem, linksFor, shownAnswer } from "./job-answers.ts";
+import { headers, JOB_HEADERS, json, shown } from "./openapi/answers.ts";
+import { clientRoute, PREFER, type Route } from "./route.ts";
+import { brakeSubmissions, returnPending, takePending, tooManyPending } from "./submit-limits.ts";
+
+/** The job of the path, and for whom. */
+interface AskedJob {
+  readonly id: string;
+  readonly viewer: Viewer;
+  readonly rpc: JobRpc;
+}
+
+function askedJob(c: HttpContext, viewer: Viewer): AskedJob {
+  const id = jobIdOf(c);
+  return { id, viewer, rpc: jobStub(c.env, id) };
+}
+
+function viewOf(answered: JobAnswer<{ view: JobView }>): JobView {
+  if (!answered.ok) throw jobProblem(answered);
+  return answered.view;
+}
+
+/**
+ * A precondition is never ignored. A job's tags are weak (the same version has several forms), and `If-Match` compares
+ * strongly, so that nothing but `*` can hold.
+ */
+async function refuseOtherVersion(c: HttpContext, { rpc, viewer }: AskedJob): Promise<void> {
+  const ifMatch = c.req.header("if-match");
+  if (ifMatch === undefined || ifMatch.trim() === "*") return;
+  viewOf(await rpc.view(viewer));
+  const detail = "A job's ETag is weak, and If-Match never matches a weak one; leave it out.";
+  throw new ProblemError("precondition_failed", detail);
+}
+
+/** Retries within the client's limit on unfinished jobs, as a submission counts, whoever asks. */
+async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob): Promise<JobView> {
+  const { client, status } = viewOf(await rpc.view(viewer));
+  // A job that cannot be retried is refused for that, at the limit too.
+  if (status !== "failed" && status !== "canceled") return viewOf(await rpc.retry(viewer));
+  const taken = await takePending(c, client);
+  if (taken === null) throw tooManyPending(c.get("config").maxPendingJobs);
+  let isRetried = false;
+  try {
+    const answered = await rpc.retry(viewer);
+    isRetried = answered.ok;
+    return viewOf(answered);
+  } finally {
+    if (!isRetried) returnPending(taken);
+  }
+}
+
+/** The job now; or, as `Prefer: wait` and `If-None-Match` ask, once it has changed or is done. */
+async function readJob(c: HttpContext, { rpc, viewer }: AskedJob, form: "json" | "text") {
+  const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
+  if (waitSeconds === null) return { view: viewOf(await rpc.view(viewer)), headers: {} };
+  const ifNoneMatch = c.req.header("if-none-match");
+  const tag = tagToWaitOn(ifNoneMatch, linksFor(c).epoch, form);
+  // The client has a version that is not the current one any more: there is nothing to wait for.
+  const isOutdated = ifNoneMatch !== undefined && tag === null;
+  const answered = isOutdated ? await rpc.view(viewer) : await rpc.wait(viewer, tag, waitSeconds * 1000);
+  return { view: viewOf(answered), headers: { "Preference-Applied": `wait=${waitSeconds}` } };
+}
+
+/** Of a long log the text form shows this many events. */
+const SHOWN_EVENTS = 80;
+
+async function newestEvents({ rpc, viewer }: AskedJob, view: JobView): Promise<readonly JobEvent[]> {
+  const answered = await rpc.events(viewer, Math.max(0, view.seq - SHOWN_EVENTS), SHOWN_EVENTS);
+  if (!answered.ok) throw jobProblem(answered);
+  return answered.events;
+}
+
+const ONE_JOB: readonly ProblemCode[] = ["job_not_found", "job_gone", "precondition_failed"];
+
+const readHeaders = z.object({
+  "If-None-Match": z.string().optional().meta({ description: "An ETag; the same version is a 304." }),
+  Prefer: PREFER,
+});
+
+const JOB_FORMS = ["application/json", "text/plain", "text/html"] as const;
+
+const get = clientRoute(
+  {
+    method: "GET",
+    path: paths.job(":id"),
+    id: "getJob",
+    tag: "Jobs",
+    summary: "One job, now or once it changes",
+    description: "As JSON; as text/plain, a timeline for people; text/html leads to the page.",
+    headers: readHeaders,
+    answers: {
+      "200": {
+        ...json("The job.", Job, "succeededJob", JOB_HEADERS),
+        content: { "application/json": shown(Job, "succeededJob"), "text/plain": shown(z.string()) },
+      },
+      "303": { description: "To the page, for `Accept: text/html`.", headers: headers("Location") },
+      "304": { description: "Unchanged since the version in `If-None-Match`.", headers: headers(...JOB_HEADERS) },
+    },
+    problems: [...ONE_JOB, "not_acceptable"],
+  },
+  async (c, { viewer }) => {
+    const asked = askedJob(c, viewer);
+    await refuseOtherVersion(c, asked);
+    if (negotiate(c, JOB_FORMS) === "text/plain") {
+      const { view, headers: waited } = await readJob(c, asked, "text");
+      return jobAnswer(c, view, { headers: waited, events: await newestEvents(asked, view) });
+    }
+    if (preferredWaitSeconds(c.req.header("prefer")) === null) {
+      // A program that polls: its object writes the job, and one text crosses over instead of a tree.
+      const read = await asked.rpc.show(viewer, originOf(c));
+      if (!read.ok) throw jobProblem(read);
+      return shownAnswer(c, read);
+    }
+    const { view, headers: waited } = await readJob(c, asked, "json");
+    return jobAnswer(c, view, { headers: waited });
+  },
+);
+
+/** A browser that opens the job's address is sent to the page, which asks for itself who is there: the address tells nothing. */
+const getOrPage: Route = {
+  ...get,
+  handle: (c) => {
+    if (negotiate(c, JOB_FORMS) !== "text/html") return get.handle(c);
+    return answer(c, null, 303, { Location: paths.jobPage(jobIdOf(c)), Vary: PUBLIC_VARY });
+  },
+};
+
+/** One job: read it in any form, cancel it, retry it, remove it. */
+export const JOB_ROUTES: readonly Route[] = [
+  getOrPage,
+  clientRoute(
+    {
+      method: "DELETE",
+      path: paths.job(":id"),
+      id: "deleteJob",
+      tag: "Jobs",
+      summary: "Removes the job and its images",
+      description: "Cancels it if needed. From then on everything about it is 410.",
+      answers: { "204": { description: "Removed.", headers: headers() } },
+      problems: ONE_JOB,
+    },
+    async (c, { viewer }) => {
+      const asked = askedJob(c, viewer);
+      await refuseOtherVersion(c, asked);
+      const answered = await asked.rpc.remove(viewer);
+      if (!answered.ok) throw jobProblem(answered);
+      return answer(c, null, 204, {});
+    },
+  ),
+  clientRoute(
+    {
+      method: "POST",
+      path: paths.jobCancel(":id"),
+      id: "cancelJob",
+      tag: "Jobs",
+      summary: "Cancels the job",
+      description: "Works at once in every unfinished state; again, it gives the same answer.",
+      json: true,
+      answers: { "200": json("The job as it now is.", Job, "canceledJob", JOB_HEADERS) },
+      problems: [...ONE_JOB, "job_finished"],
+    },
+    async (c, { viewer }) => {
+      const asked = askedJob(c, viewer);
+      await refuseOtherVersion(c, asked);
+      return jobAnswer(c, viewOf(await asked.rpc.cancel(viewer)));
+    },
+  ),
+  clientRoute(
+    {
+      method: "POST",
+      path: paths.jobRetry(":id"),
+      id: "retryJob",
+      tag: "Jobs",
+      summary: "Queues a failed or canceled job again",
+      json: true,
+      answers: { "200": json("The job as it now is.", Job, "queuedJob", JOB_HEADERS) },
+      problems: [...ONE_JOB, "job_finished", "job_not_finished", "too_many_pending_jobs", "rate_limited"],
+    },
+    async (c, { viewer }) => {
+      const asked = askedJob(c, viewer);
+      if (viewer !== null) brakeSubmissions(c, viewer);
+      await refuseOtherVersion(c, asked);
+      return jobAnswer(c, await retryWithinLimit(c, asked));
+    },
+  ),
+];

@@ -1,0 +1,138 @@
+import { catalogStub } from "../stubs.ts";
+import { ProblemError } from "./answers.ts";
+import type { HttpContext } from "./context.ts";
+
+/** Submissions reserved at once: one call for each such block, so that a submit waits for none of its own. */
+const BLOCK = 32;
+/** With fewer left the next block is fetched in the background. */
+const LOW = 8;
+/** How long a refused client does well to wait: jobs finish every few seconds. */
+const RETRY_AFTER_SECONDS = 10;
+
+/** Submissions that a client's catalog has reserved. */
+export interface Block {
+  left: number;
+  endsAtMs: number;
+  /** Calls to the catalog on their way. */
+  refills: number;
+}
+
+/** What this isolate may still submit for each client; the client's catalog counts for all isolates. */
+const blocks = new Map<string, Block>();
+
+function blockOf(client: string, nowMs: number): Block {
+  const known = blocks.get(client);
+  if (known !== undefined && nowMs < known.endsAtMs) return known;
+  const fresh: Block = { left: 0, endsAtMs: Number.POSITIVE_INFINITY, refills: 0 };
+  blocks.set(client, fresh);
+  return fresh;
+}
+
+/**
+ * Asks for a block; while another call asks for one, for this one submission only: a burst that reserved a block for each of its
+ * submissions would reserve all there is, and be refused until the reservations end.
+ */
+async function refill(c: HttpContext, client: string, block: Block): Promise<void> {
+  const wanted = block.refills === 0 ? BLOCK : 1;
+  block.refills += 1;
+  try {
+    const { granted, endsAtMs } = await catalogStub(c.env, client).reserve(wanted, c.get("config").maxPendingJobs);
+    block.left += granted;
+    block.endsAtMs = Math.min(block.endsAtMs, endsAtMs);
+  } finally {
+    block.refills -= 1;
+  }
+}
+
+/**
+ * Takes room for one submission, or one retry, within the client's limit on unfinished jobs: the block that it is of; null at the
+ * limit. Give it back with `returnPending` when no job came of it.
+ */
+export async function takePending(c: HttpContext, client: string): Promise<Block | null> {
+  const block = blockOf(client, Date.now());
+  if (block.left > 0) {
+    block.left -= 1;
+    if (block.left < LOW && block.refills === 0) {
+      const filled = refill(c, client, block);
+      c.executionCtx.waitUntil(
+        filled.catch((error: unknown) => console.error({ event: "reserve_failed", client, error: String(error) })),
+      );
+    }
+    return block;
+  }
+  await refill(c, client, block);
+  // Others may have taken what was granted while we waited for it.
+  if (block.left <= 0) return null;
+  block.left -= 1;
+  return block;
+}
+
+/** No job came of it: the next submission may have it, for as long as the catalog keeps the block reserved. */
+export function returnPending(block: Block): void {
+  block.left += 1;
+}
+
+/** The answer to a client at its limit. */
+export function tooManyPending(limit: number): ProblemError {
+  return new ProblemError(
+    "too_many_pending_jobs",
+    `At most ${limit} jobs may be unfinished at once; wait for some, or cancel them.`,
+    {
+      headers: {
+        "Retry-After": String(RETRY_AFTER_SECONDS),
+        "RateLimit-Policy": `"pending-jobs";q=${limit};qu="jobs"`,
+        RateLimit: `"pending-jobs";r=0;t=${RETRY_AFTER_SECONDS}`,
+      },
+    },
+  );
+}
+
+/** The limiter is called once for so many submissions of a client. */
+export const COUNTED_AT_ONCE = 10;
+/** `[[ratelimits]]` in wrangler.toml, times `COUNTED_AT_ONCE`; a test compares. */
+export const SUBMIT_LIMIT = { submissions: 600, periodSeconds: 60 } as const;
+
+/** Client → its submissions that the limiter has not counted yet. Of this isolate. */
+const uncounted = new Map<string, number>();
+
+/** Client → when its window ends, for clients that the limiter has refused. Of this isolate; the limiter itself is shared. */
+const brakedUntilMs = new Map<string, number>();
+
+/**
+ * Refuses a client that submits too fast. The limiter counts beside the submission and not before it: the few submissions too
+ * many that it notices late cost less than a wait in every one.
+ */
+export function brakeSubmissions(c: HttpContext, client: string): void {
+  const { authMode, publicOpenModeAllowed } = c.get("config");
+  // In open mode the service is on the machine of its only client.
+  if (authMode === "open" && !publicOpenModeAllowed) return;
+  const { submissions, periodSeconds } = SUBMIT_LIMIT;
+  const nowMs = Date.now();
+  const untilMs = brakedUntilMs.get(client);
+  if (untilMs !== undefined && nowMs < untilMs) {
+    const waitSeconds = Math.ceil((untilMs - nowMs) / 1000);
+    throw new ProblemError(
+      "rate_limited",
+      `At most ${submissions} submissions in ${periodSeconds} s; try again in ${waitSeconds} s.`,
+      {
+        headers: {
+          "Retry-After": String(waitSeconds),
+          "RateLimit-Policy": `"submit";q=${submissions};w=${periodSeconds}`,
+          RateLimit: `"submit";r=0;t=${waitSeconds}`,
+        },
+      },
+    );
+  }
+  if (untilMs !== undefined) brakedUntilMs.delete(client);
+  const sinceCounted = (uncounted.get(client) ?? 0) + 1;
+  uncounted.set(client, sinceCounted % COUNTED_AT_ONCE);
+  if (sinceCounted < COUNTED_AT_ONCE) return;
+  const counted = c.env.SUBMIT_LIMITER.limit({ key: client }).then(({ success }) => {
+    // The limiter's windows are whole minutes of the clock.
+    const periodMs = periodSeconds * 1000;
+    if (!success) brakedUntilMs.set(client, (Math.floor(nowMs / periodMs) + 1) * periodMs);
+  });
+  c.executionCtx.waitUntil(
+    counted.catch((error: unknown) => console.error({ event: "submit_limiter_failed", error: String(error) })),
+  );
+}

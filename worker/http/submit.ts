@@ -1,0 +1,316 @@
+import { z } from "zod";
+import type { ZodOpenApiRequestBodyObject } from "zod-openapi";
+import { type InputImage, Job, type Warning } from "../../schemas/job.ts";
+import { paths, type Workflow } from "../../schemas/paths.ts";
+import type { ProblemCode } from "../../schemas/problem.ts";
+import { within } from "../bounds.ts";
+import { isLoopback } from "../env.ts";
+import type { JobView, Submission } from "../job/contract.ts";
+import { newCatalogEntry } from "../job/core/job-view.ts";
+import { jobStub } from "../stubs.ts";
+import { submitterOf } from "./access.ts";
+import { ProblemError } from "./answers.ts";
+import { type CheckedSubmission, checkSubmission } from "./checked-submission.ts";
+import { type HttpContext, originOf, requestOrigin } from "./context.ts";
+import { parseImageAddress } from "./core/image-address.ts";
+import { preferredWaitSeconds, readIdempotencyKey } from "./core/request-headers.ts";
+import { jobAnswer, jobProblem, newJobId } from "./job-answers.ts";
+import { showNewJob } from "./new-jobs.ts";
+import { JOB_HEADERS, json, shown } from "./openapi/answers.ts";
+import { ReferenceBody, ReferenceForm, TextBody } from "./openapi/submit-bodies.ts";
+import { clientRoute, PREFER, type Route } from "./route.ts";
+import { readSubmitFields } from "./submit-body.ts";
+import { brakeSubmissions, returnPending, takePending, tooManyPending } from "./submit-limits.ts";
+import { imageProblem, keyUsedUp, MAX_GENERATIONS, Upload, Uploads, uploadedImage } from "./uploads.ts";
+
+const SUBMIT_BOUND_MS = 10_000;
+/** After a submission that failed it is repeated after each of these. */
+const SUBMIT_AGAIN_MS = [200, 800] as const;
+/** What a wait may take longer than it was asked for: its answer's way back. */
+const WAIT_SLACK_MS = 300;
+
+export interface Placed {
+  readonly view: JobView;
+  readonly replayed: boolean;
+  /** An earlier try of this request failed, and may have made the job. */
+  readonly isRepeated: boolean;
+}
+
+export function idempotencyKeyOf(c: HttpContext): string | null {
+  const read = readIdempotencyKey(c.req.header("idempotency-key"));
+  if (read.ok) return read.key;
+  const errors = [{ path: "Idempotency-Key", message: read.message }];
+  throw new ProblemError("invalid_idempotency_key", `The Idempotency-Key ${read.message}.`, { errors });
+}
+
+/** What a submission's images turned out to be. */
+interface Inputs {
+  readonly images: readonly InputImage[];
+  readonly warnings: readonly Warning[];
+}
+
+/** Judges each image: an address as such, one of our own by its stored bytes, an upload by what was found in it. */
+async function inputsOf(
+  c: HttpContext,
+  { facts, sources, pointerOf }: CheckedSubmission,
+  uploads: Uploads,
+): Promise<Inputs> {
+  const { baseUrl } = c.get("config");
+  const rules = { ownOrigins: [requestOrigin(c), originOf(c)], allowLoopback: isLoopback(new URL(baseUrl).hostname) };
+  const images: InputImage[] = [];
+  const warnings: Warning[] = [];
+  for (const [index, source] of sources.entries()) {
+    const path = pointerOf(`/images/${index}`);
+    let upload = source instanceof Upload ? source : null;
+    if (typeof source === "string") {
+      const address = parseImageAddress(source, rules);
+      if (address.kind === "wrong") throw imageProblem("invalid_request", path, address.message);
+      if (address.kind === "url") {
+        images.push({ kind: "url", url: address.url });
+        continue;
+      }
+      upload = await uploads.takeOwn(address.image);
+    }
+    if (upload === null) throw imageProblem("invalid_request", path, "is no stored image of this client");
+    const checked = uploadedImage(upload, path, facts);
+    images.push(checked.image);
+    warnings.push(...checked.warnings);
+  }
+  return { images, warnings };
+}
+
+/** Submits to one object. Repeated when the call fails: the object may have been reset, and the same submission is one job. */
+async function submitTo(c: HttpContext, submission: Submission) {
+  for (let failures = 0; ; failures++) {
+    try {
+      const answer = await within(SUBMIT_BOUND_MS, "the job", jobStub(c.env, submission.id).submit(submission, true));
+      if (!answer.ok) return answer;
+      const isRepeated = failures > 0;
+      // A replay of our own first call is no replay.
+      const replayed = answer.replayed && !(isRepeated && submission.idempotencyKey === null);
+      return { ...answer, replayed, isRepeated };
+    } catch (error) {
+      if (failures === SUBMIT_AGAIN_MS.length) throw error;
+      console.error({ event: "submit_repeated", jobId: submission.id, error: String(error) });
+      await scheduler.wait(SUBMIT_AGAIN_MS[failures] ?? 0);
+    }
+  }
+}
+
+/** The job of this submission: a new one, or the one of its key. A key whose job is gone makes the next one. */
+async function place(
+  c: HttpContext,
+  client: string,
+  key: string | null,
+  checked: CheckedSubmission,
+  { images, warnings }: Inputs,
+  uploads: Uploads,
+): Promise<Placed> {
+  const { workflow, model, leftOut, metadata } = checked;
+  const { target } = uploads;
+  for (let generation = target?.generation ?? 0; generation < MAX_GENERATIONS; generation++) {
+    const submission: Submission = {
+      id: target?.id ?? newJobId(client, key, generation),
+      client,
+      workflow,
+      model,
+      request: { ...checked.request, images: [...images] },
+      leftOut,
+      metadata,
+      warnings: [...checked.warnings, ...warnings],
+      idempotencyKey: key,
+      ...(target === null ? {} : { uploadsUntilMs: target.untilMs }),
+    };
+    const answer = await submitTo(c, submission);
+    if (answer.ok) {
+      // A job of our own earlier try may count on us to notify the catalog. After its first change it does so itself.
+      const isOurs = !answer.replayed || (answer.isRepeated && answer.view.seq === 1);
+      if (isOurs) showNewJob(c, client, newCatalogEntry(answer.view));
+      return answer;
+    }
+    if (answer.code !== "job_gone") throw jobProblem(answer);
+    // Its images were not stored again, or went with it.
+    if (target !== null) throw deletedMeanwhile();
+  }
+  throw keyUsedUp();
+}
+
+function deletedMeanwhile(): ProblemError {
+  const detail = "The job of this Idempotency-Key was deleted while its images came; send the request again.";
+  return new ProblemError("overloaded", detail, { headers: { "Retry-After": "1" } });
+}
+
+/** The job that the key stands for; null when there is none, or it is gone. */
+export async function jobOfKey(c: HttpContext, client: string, key: string): Promise<JobView | null> {
+  for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
+    const job = jobStub(c.env, newJobId(client, key, generation));
+    const known = await within(SUBMIT_BOUND_MS, "the job", job.view(client));
+    if (known.ok) return known.view;
+    if (known.code !== "job_gone") return null;
+  }
+  return null;
+}
+
+/** As `place`, within the client's limit on unfinished jobs. */
+async function placeWithinLimit(
+  c: HttpContext,
+  client: string,
+  key: string | null,
+  checked: CheckedSubmission,
+  uploads: Uploads,
+) {
+  const inputs = await inputsOf(c, checked, uploads);
+  const taken = await takePending(c, client);
+  // A repetition of a known key is answered at the limit too.
+  if (taken === null && (key === null || (await jobOfKey(c, client, key)) === null)) {
+    throw tooManyPending(c.get("config").maxPendingJobs);
+  }
+  let isUnused = false;
+  try {
+    const placed = await place(c, client, key, checked, inputs, uploads);
+    isUnused = placed.replayed && !placed.isRepeated;
+    return placed;
+  } catch (error) {
+    // After any error but a refusal the job may be stored: its place is kept until the catalog knows or the promise ends.
+    isUnused = error instanceof ProblemError;
+    throw error;
+  } finally {
+    if (taken !== null && isUnused) returnPending(taken);
+  }
+}
+
+/** Places a checked submission whose images are in `uploads`: a new job, or the one of its key. */
+export async function placeChecked(
+  c: HttpContext,
+  client: string,
+  key: string | null,
+  checked: CheckedSubmission,
+  uploads: Uploads,
+): Promise<Placed> {
+  const placing = placeWithinLimit(c, client, key, checked, uploads);
+  // A client that hangs up ends its request where it stands; its images are stored, so the submission is carried through.
+  if (uploads.target !== null) c.executionCtx.waitUntil(placing.catch(() => undefined));
+  return await placing;
+}
+
+/** Reads, checks and places a submission. What it has stored is removed when no job comes of it. */
+async function placeFromBody(c: HttpContext, workflow: Workflow, client: string, key: string | null): Promise<Placed> {
+  const uploads = new Uploads(c, client, key);
+  try {
+    const checked = checkSubmission(workflow, await readSubmitFields(c, workflow, uploads), c.get("config"));
+    return await placeChecked(c, client, key, checked, uploads);
+  } catch (error) {
+    uploads.drop();
+    throw error;
+  }
+}
+
+/** The job once it is done, for `Prefer: wait`. It is stored: no failure of waiting is an error, and the job as it was placed is shown. */
+async function waited(c: HttpContext, client: string, placed: JobView, leftMs: number): Promise<JobView> {
+  if (placed.done || leftMs <= 0) return placed;
+  try {
+    const waiting = jobStub(c.env, placed.id).wait(client, null, leftMs);
+    const answer = await within(leftMs + WAIT_SLACK_MS, "the job", waiting);
+    // Deleted meanwhile: it was accepted all the same.
+    return answer.ok ? answer.view : placed;
+  } catch (error) {
+    console.error({ event: "wait_failed", jobId: placed.id, error: String(error) });
+    return placed;
+  }
+}
+
+async function submit(c: HttpContext, workflow: Workflow, client: string): Promise<Response> {
+  const receivedAtMs = Date.now();
+  const key = idempotencyKeyOf(c);
+  brakeSubmissions(c, client);
+  const { view: placed, replayed } = await placeFromBody(c, workflow, client, key);
+  const headers: Record<string, string> = { Location: `${originOf(c)}${paths.job(placed.id)}` };
+  if (replayed) headers["Idempotency-Replayed"] = "true";
+  const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
+  if (waitSeconds === null) return jobAnswer(c, placed, { status: placed.done ? 200 : 202, headers });
+  headers["Preference-Applied"] = `wait=${waitSeconds}`;
+  const view = await waited(c, client, placed, receivedAtMs + waitSeconds * 1000 - Date.now());
+  return jobAnswer(c, view, { status: view.done ? 200 : 202, headers });
+}
+
+const SUBMIT_HEADERS = ["Location", "Idempotency-Replayed", ...JOB_HEADERS] as const;
+
+const submitHeaders = z.object({
+  "Idempotency-Key": z.string().optional().meta({
+    description:
+      "One, with or without quotes (with, when a comma is in it), of 255 printable ASCII characters at most. The same submission again answers the same job.",
+  }),
+  Prefer: PREFER,
+});
+
+/** From the 202 on: where its id leads. */
+const LINKS = Object.fromEntries(
+  Object.entries({ status: "getJob", cancel: "cancelJob", watch: "watchJob" }).map(([name, operationId]) => [
+    name,
+    { operationId, parameters: { id: "$response.body#/id" } },
+  ]),
+);
+
+interface SubmitDeclaration {
+  readonly workflow: Workflow;
+  readonly id: string;
+  readonly summary: string;
+  readonly content: ZodOpenApiRequestBodyObject["content"];
+  readonly problems: readonly ProblemCode[];
+}
+
+function submitRoute({ workflow, id, summary, content, problems }: SubmitDeclaration): Route {
+  return clientRoute(
+    {
+      method: "POST",
+      path: paths.workflow(workflow),
+      id,
+      tag: "Submit",
+      summary,
+      description: "The answer is sent only once the job is stored: what got a 202 is never lost.",
+      json: true,
+      headers: submitHeaders,
+      body: { required: true, content },
+      answers: {
+        "200": json("Done: within `Prefer: wait`, or replayed.", Job, "succeededJob", SUBMIT_HEADERS),
+        "202": { ...json("The job is stored and waits.", Job, "queuedJob", SUBMIT_HEADERS), links: LINKS },
+      },
+      problems: [
+        "invalid_request",
+        "malformed_json",
+        "malformed_body",
+        "invalid_idempotency_key",
+        "job_not_found",
+        "job_gone",
+        "body_too_large",
+        "unsupported_media_type",
+        "idempotency_key_reused",
+        "too_many_pending_jobs",
+        "rate_limited",
+        ...problems,
+      ],
+    },
+    (c, { asker, viewer }) => submit(c, workflow, submitterOf(c, asker, viewer)),
+  );
+}
+
+/** A submission is answered once its job is stored. */
+export const SUBMIT_ROUTES: readonly Route[] = [
+  submitRoute({
+    workflow: "image-from-text",
+    id: "submitImageFromText",
+    summary: "An image from a text",
+    content: { "application/json": shown(TextBody, "textSubmit", "vendorSubmit") },
+    problems: [],
+  }),
+  submitRoute({
+    workflow: "image-from-reference",
+    id: "submitImageFromReference",
+    summary: "An image from reference images and a text",
+    content: {
+      "application/json": shown(ReferenceBody, "referenceSubmit", "snakeReferenceSubmit"),
+      "multipart/form-data": shown(ReferenceForm),
+    },
+    problems: ["image_too_large", "upload_timed_out"],
+  }),
+];
