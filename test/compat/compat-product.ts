@@ -5,10 +5,13 @@ import { type Product, type ProductOptions, startProduct } from "../support/prod
 
 /** A client's token, as its user has it. */
 export const TOKEN = "dk_compatible_clients";
+export const OTHER_TOKEN = "dk_another_client";
 
-/** The product in token mode, with one client. */
+const hash = (token: string) => createHash("sha256").update(token).digest("hex");
+
+/** The product in token mode, with two clients. */
 export function startCompatProduct(options: ProductOptions = {}): Promise<Product> {
-  const clients = { "my-app": createHash("sha256").update(TOKEN).digest("hex") };
+  const clients = { "my-app": hash(TOKEN), "other-app": hash(OTHER_TOKEN) };
   const env = { AUTH_MODE: "token", CLIENT_TOKENS: JSON.stringify(clients), SIGNING_SECRET: "a secret of tests only" };
   return startProduct({ ...options, env: { ...env, ...options.env } });
 }
@@ -28,4 +31,13 @@ export async function jobsWith(product: Product, prompt: string): Promise<{ id: 
 export async function untilTakenForRepetition(): Promise<void> {
   const endsAtMs = Date.now() + REPEATED_AFTER_MS;
   while (Date.now() < endsAtMs) await pause(endsAtMs - Date.now());
+}
+
+/**
+ * Holds the first read of the task that a prompt becomes; `untilHeld` resolves when the job has stored the task. The read ends
+ * with the process that asks, and later reads are answered.
+ */
+export async function holdTaskRead(product: Product, prompt: string): Promise<void> {
+  const match = { path: "/tasks/", prompt };
+  await product.emulator.addFault({ match, times: 1, fault: { type: "hold", at: "arrival" } });
 }

@@ -5,7 +5,7 @@ import OpenAI, { APIError, APIUserAbortError, AuthenticationError, BadRequestErr
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Product } from "../support/product.ts";
-import { jobsWith, startCompatProduct, TOKEN, untilTakenForRepetition } from "./compat-product.ts";
+import { holdTaskRead, jobsWith, startCompatProduct, TOKEN, untilTakenForRepetition } from "./compat-product.ts";
 
 /** The packages as their users have them, with another base URL and key. */
 
@@ -40,16 +40,6 @@ async function photo(): Promise<Buffer> {
   return await sharp({ create: { width: 640, height: 480, channels: 3, background: "red" } })
     .png()
     .toBuffer();
-}
-
-/** The task that upstream has made for the job of a prompt, once the job knows it. */
-async function taskOf(prompt: string): Promise<string | null> {
-  const [job] = await jobsWith(product, prompt);
-  if (job === undefined) return null;
-  const headers = { authorization: `Bearer ${TOKEN}` };
-  const answer = await fetch(`${product.baseUrl}/api/jobs/${job.id}`, { headers });
-  const { attempts } = (await answer.json()) as { attempts: { upstream: { taskId: string | null } }[] };
-  return attempts[0]?.upstream.taskId ?? null;
 }
 
 const billed = async (prompt: string) => (await product.emulator.ledger(prompt)).images.length;
@@ -261,20 +251,16 @@ describe("ai with @ai-sdk/openai-compatible", () => {
   });
 });
 
-describe("a client that holds while the Worker is killed", () => {
+describe("a client that waits while the Worker is killed", () => {
   it("repeats by itself and gets the same job: one paid image", async () => {
     const prompt = newPrompt();
-    await product.emulator.patchSettings({ latencyMs: 4_000 });
-    try {
-      // A restart takes longer than two repeats.
-      const asked = openai({ maxRetries: 100 }).images.generate({ model: MODEL, prompt, response_format: "url" });
-      await expect.poll(() => taskOf(prompt)).not.toBeNull();
-      await product.kill("worker");
-      await product.restart();
-      expect((await asked).data).toHaveLength(1);
-    } finally {
-      await product.emulator.patchSettings({ latencyMs: 50 });
-    }
+    await holdTaskRead(product, prompt);
+    // A restart takes longer than two repeats.
+    const asked = openai({ maxRetries: 100 }).images.generate({ model: MODEL, prompt, response_format: "url" });
+    await product.emulator.untilHeld(prompt);
+    await product.kill("worker");
+    await product.restart();
+    expect((await asked).data).toHaveLength(1);
     expect(await jobsWith(product, prompt)).toHaveLength(1);
     expect(await billed(prompt)).toBe(1);
   });
