@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { card, develop, expectAccessible, hold, lamp, visitorOf } from "../support/page.ts";
+import { card, develop, expectAccessible, hold, isAtEnd, lamp, visitorOf } from "../support/page.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { until } from "../support/until.ts";
 
@@ -295,9 +295,7 @@ describe("more clients than an operator's page opens feeds for", () => {
       await page.evaluate(() => scrollTo(0, 0));
       await rounds(name, async () => {
         if (await card(page, name).isVisible()) return true;
-        // Only the cards near the window are in the page.
-        const isAtEnd = await page.evaluate(() => scrollY + innerHeight >= document.documentElement.scrollHeight - 1);
-        if (isAtEnd) await page.evaluate(() => scrollTo(0, 0));
+        if (await isAtEnd(page)) await page.evaluate(() => scrollTo(0, 0));
         else await page.mouse.wheel(0, 800);
         return false;
       });

@@ -1,7 +1,18 @@
 import type { Page } from "playwright-core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { screenshot } from "../support/browser.ts";
-import { card, choose, develop, expectAccessible, hold, lamp, ownProduct, refuse, visitorOf } from "../support/page.ts";
+import {
+  card,
+  choose,
+  develop,
+  expectAccessible,
+  hold,
+  isAtEnd,
+  lamp,
+  ownProduct,
+  refuse,
+  visitorOf,
+} from "../support/page.ts";
 import type { Product } from "../support/product.ts";
 import { until } from "../support/until.ts";
 
@@ -274,7 +285,7 @@ describe("being live", () => {
     await until("the end of the wall", async () => {
       seen.push(...(await page.getByRole("article").getByRole("link").allInnerTexts()));
       await page.mouse.wheel(0, 400);
-      return (await page.getByText("That is all.").isVisible()) || undefined;
+      return ((await page.getByText("That is all.").isVisible()) && (await isAtEnd(page))) || undefined;
     });
     seen.push(...(await page.getByRole("article").getByRole("link").allInnerTexts()));
     expect(prompts.filter((prompt) => !seen.includes(prompt))).toEqual([]);

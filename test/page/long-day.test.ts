@@ -6,6 +6,7 @@ import { listedFromJob } from "../../web/state/listed-job.ts";
 import { launchBrowser } from "../support/browser.ts";
 import { fixtureLimits, serveWorld } from "../support/fixture-api.ts";
 import { iso, sketchJob } from "../support/fixture-jobs.ts";
+import { isAtEnd } from "../support/page.ts";
 import { servePageFiles } from "../support/page-files.ts";
 import { until } from "../support/until.ts";
 
@@ -46,7 +47,7 @@ async function scrollToEnd(page: Page): Promise<number> {
     async () => {
       await page.mouse.wheel(0, 3_000);
       most = Math.max(most, await cardsOf(page).count());
-      return (await page.getByText("That is all.").isVisible()) || undefined;
+      return ((await page.getByText("That is all.").isVisible()) && (await isAtEnd(page))) || undefined;
     },
     120_000,
   );

@@ -88,6 +88,11 @@ export function card(on: Page, prompt: string) {
   return on.getByRole("article").filter({ hasText: prompt });
 }
 
+/** Whether the page is scrolled to its end. The wall's last words are in the page before, out of sight. */
+export function isAtEnd(on: Page): Promise<boolean> {
+  return on.evaluate(() => scrollY + innerHeight >= document.documentElement.scrollHeight - 1);
+}
+
 /** The lamp in the header, in one of its states. */
 export function lamp(on: Page, state: ConnectionState) {
   return on.locator(`header [data-state="${state}"]`);
