@@ -171,6 +171,15 @@ it("answers as documented what is wrong with a submission", async () => {
   });
 });
 
+it("answers each client whose large body it refuses before its end", async () => {
+  const body = JSON.stringify({ prompt: { text: "a".repeat(20_000_000) } });
+  const refuse = (address: string) =>
+    fetch(`${product.baseUrl}${address}`, { method: "POST", body, headers: JSON_BODY }).then(({ status }) => status);
+  const addresses = Array.from({ length: 4 }, () => ["/api/workflows/image-from-reference", "/v1/images/generations"]);
+  const statuses = await Promise.all(addresses.flat().map(refuse));
+  expect(statuses).toEqual(statuses.map(() => 413));
+});
+
 it("answers as documented while jobs wait, and at the limit on them", async () => {
   await product.emulator.patchSettings({ latencyMs: 20_000 });
   const job = Job.parse(await (await submit({ prompt: "slow" })).json());

@@ -6,9 +6,9 @@ import type { JobRecord, Tombstone } from "../../worker/job/core/job-record.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** An object's database: its name, and the rows of a table (none when it has no such table). */
+/** An object's database: its name where it is known, and the rows of a table (none when it has no such table). */
 interface Stored {
-  readonly name: string;
+  readonly name: string | null;
   rows(table: string): readonly Row[];
 }
 
@@ -29,8 +29,10 @@ function read<Result>(path: string, work: (stored: Stored) => Result): Result {
       all.setReadBigInts(true);
       return all.all();
     };
-    // Where the local runtime keeps what an object is called.
-    return work({ name: String(rows("__miniflare_do_name")[0]?.name ?? ""), rows });
+    // The local runtime stores the name when it starts an object. An object that removes dropped uploads deletes the name with
+    // them, and a submission that repeats the dropped one is then stored without a name.
+    const [row] = rows("__miniflare_do_name");
+    return work({ name: row === undefined ? null : String(row.name), rows });
   } finally {
     database.close();
   }
@@ -50,14 +52,18 @@ function toldAll({ outbox }: Kept): boolean {
 }
 
 /** What one job's object keeps, and what is wrong with it. */
-function readJob({ name, rows }: Stored): { readonly kept: Kept | null; readonly wrong: readonly string[] } {
+function readJob({ name: storedName, rows }: Stored): {
+  readonly kept: Kept | null;
+  readonly wrong: readonly string[];
+} {
   const entries = new Map(rows("_cf_KV").map((row) => [String(row.key), row.value]));
   if (entries.size === 0) return { kept: null, wrong: [] };
   const value = entries.get("record");
   if (!(value instanceof Uint8Array))
-    return { kept: null, wrong: [`${name} keeps ${[...entries.keys()]} and no record`] };
+    return { kept: null, wrong: [`${storedName} keeps ${[...entries.keys()]} and no record`] };
   // Written by `JobStore` alone.
   const kept = deserialize(value) as Kept;
+  const name = storedName ?? kept.id;
   const wrong: string[] = [];
   if (kept.id !== name) wrong.push(`${name} keeps the record of ${kept.id}`);
   if (!toldAll(kept)) wrong.push(`${name} has not told all: ${JSON.stringify(kept.outbox)}`);

@@ -21,6 +21,8 @@ const MAX_TEXT_BYTES = 1024 * 1024;
 /** A body that is no larger, and holds no image, is read at once. */
 const SMALL_BODY_BYTES = 64 * 1024;
 const CHUNK_BYTES = 64 * 1024;
+/** The rest of a refused body: a second or two of a client that sends without a pause. Slower ones may be cut off. */
+const DROP_REST_MS = 10_000;
 /** Every field there is, each image, and some too many to be named one by one. */
 const MAX_FORM_PARTS = 100;
 /** A file is read so far, to say of one that is too large which it is. */
@@ -59,7 +61,10 @@ function declaredBytes(c: HttpContext): number | null {
   return length === undefined || !/^\d{1,15}$/.test(length) ? null : Number(length);
 }
 
-/** The body chunk by chunk. One that is declared too large is not read at all, and one that becomes so no further. */
+/**
+ * The body chunk by chunk. One that is declared too large is not read at all. After a refusal midway the rest is read and
+ * dropped before the answer is sent: a connection on which a body was cut off is reset, and the client never reads its answer.
+ */
 export async function* bodyChunks(
   c: HttpContext,
   what: string,
@@ -68,19 +73,38 @@ export async function* bodyChunks(
   const { body } = c.req.raw;
   if ((declaredBytes(c) ?? 0) > maxBytes) throw bodyTooLarge(what, maxBytes);
   if (body === null) return;
-  const chunks = byteChunks(body, CHUNK_BYTES, new AbortController().signal);
+  const stop = new AbortController();
+  const chunks = byteChunks(body, CHUNK_BYTES, stop.signal);
   let bytes = 0;
-  for (;;) {
-    const next = await chunks.next().catch(() => {
-      throw brokenBody();
-    });
-    if (next.done) return;
-    bytes += next.value.byteLength;
-    if (bytes > maxBytes) {
-      await chunks.return();
-      throw bodyTooLarge(what, maxBytes);
+  try {
+    for (;;) {
+      const next = await chunks.next().catch(() => {
+        throw brokenBody();
+      });
+      if (next.done) return;
+      bytes += next.value.byteLength;
+      if (bytes > maxBytes) throw bodyTooLarge(what, maxBytes);
+      yield next.value;
     }
-    yield next.value;
+  } finally {
+    // No other way ends a read that waits for a silent client.
+    const ending = setTimeout(() => stop.abort(), DROP_REST_MS);
+    await dropRest(chunks);
+    clearTimeout(ending);
+  }
+}
+
+/** Reads the rest of a body, `MAX_BODY_BYTES` of it at most. A body that is at its end, or broke off, has none. */
+async function dropRest(chunks: AsyncGenerator<Uint8Array, void, void>): Promise<void> {
+  try {
+    for (let bytes = 0; bytes < MAX_BODY_BYTES; ) {
+      const next = await chunks.next();
+      if (next.done) return;
+      bytes += next.value.byteLength;
+    }
+    await chunks.return();
+  } catch {
+    // It broke off.
   }
 }
 
