@@ -11,13 +11,13 @@ import type { Notice } from "./core/notifier.ts";
 import { laneModel } from "./lane-name.ts";
 import { LaneStore } from "./lane-store.ts";
 
-/** After a failure that should not be: soon enough to go unnoticed, late enough not to spin. */
+/** The alarm after one that threw: soon, and not in a loop. */
 const ALARM_AGAIN_MS = 5_000;
-/** An alarm so long overdue is taken for lost and set again. */
+/** An alarm that is so long overdue is lost, and is set again. */
 const ALARM_OVERDUE_MS = 1_000;
-/** Within this an alarm with nothing to do is worth moving: the row costs less than the wake. */
+/** An alarm within this that has nothing to do is moved: the row costs less than the wake. */
 const ALARM_SOON_MS = 10_000;
-/** A job that has not answered an offer by then was asked again already. It begins at most five seconds after its start is due. */
+/** A job begins at most five seconds after its start is due. One that has not answered by then was offered the lease again already. */
 const OFFER_BOUND_MS = 15_000;
 /** A job that has not taken a notice by then gets its next place with the next pass. */
 const NOTICE_BOUND_MS = 5_000;
@@ -159,8 +159,8 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   }
 
   /**
-   * Sets the alarm unless one comes before anyway: an early one only looks, which is cheaper than moving it with each
-   * start and end. One that would soon come for nothing (an offer was answered) is moved.
+   * Sets the alarm unless an earlier one is set: an early alarm only looks, which costs less than moving it with each start and
+   * end. One that would come soon and for nothing (an offer was answered) is moved.
    */
   #arm(wantedAtMs: number | null, now: number): void {
     if (wantedAtMs === null) return;

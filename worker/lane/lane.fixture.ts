@@ -7,7 +7,7 @@ import type { Ticket } from "./contract.ts";
 import type { LaneState } from "./core/lane-state.ts";
 import { laneName } from "./lane-name.ts";
 
-/** Test support: a lane of the tests' own upstream, jobs in it that exist or do not, and time that passes at will. */
+/** Test support: a lane of the tests' own upstream, real jobs and tickets of jobs that do not exist, and time that passes. */
 
 export const LANE = laneName({ upstreamHost: new URL(env.QWEN_BASE_URL).host }, "qwen-image-max");
 export const lane = () => laneStub(env, LANE);
@@ -19,12 +19,12 @@ export function newJobId(): string {
   return `job_${String(jobs).padStart(21, "0")}`;
 }
 
-/** A ticket of a job that no object knows: it takes a lease at once, and refuses one that is offered. */
+/** A ticket of a job that does not exist: it keeps a lease in the answer to `enqueue`, and refuses one that is offered. */
 export function ghost(patch: Partial<Ticket> = {}): Ticket {
   return { jobId: newJobId(), client: "ghost", priority: "normal", round: 1, ...patch };
 }
 
-/** A real job, submitted; it joins the lane by itself. */
+/** Submits a real job, which joins the lane by itself. */
 export async function submitJob(client = "ann") {
   const id = newJobId();
   const job = jobStub(env, id);
@@ -33,7 +33,7 @@ export async function submitJob(client = "ann") {
   return { id, job };
 }
 
-/** Waits, by its own long poll, until the job is as wanted. */
+/** Waits by long poll until the job is as wanted. */
 export async function jobThat(job: Stub<JobRpc>, isWanted: (view: JobView) => boolean): Promise<JobView> {
   let tag: string | null = null;
   for (;;) {
@@ -54,7 +54,7 @@ export async function useUpQuota(): Promise<void> {
   }
 }
 
-/** Runs as long as no decision is made: what is stored is as if so much time had passed since. */
+/** Moves everything stored so far into the past and evicts the lane, as if that time had passed without a decision. */
 export async function timePasses(ms: number, name = LANE): Promise<void> {
   await runInDurableObject(laneObject(name), (_lane, { storage: { sql } }) => {
     const { state } = sql.exec<{ state: string }>("SELECT state FROM lane").one();
@@ -71,7 +71,7 @@ export async function timePasses(ms: number, name = LANE): Promise<void> {
   await evictDurableObject(laneObject(name));
 }
 
-/** The alarm comes, as it would have by now. */
+/** Runs the lane's alarm, if one is set. */
 export const alarmComes = (name = LANE) => runDurableObjectAlarm(laneObject(name));
 
 export function storedState(name = LANE): Promise<LaneState> {

@@ -427,6 +427,24 @@ describe("a blocked lane", () => {
   });
 });
 
+describe("a blocked lane whose first jobs never answer", () => {
+  it("probes with a job that does, and goes on", () => {
+    const { events, starts, lane, ticket } = stage(twoAMinute, {
+      beginLagMs: ({ client }) => (client === "silent" ? null : 20),
+      call: (_ticket, now) =>
+        now < START_MS + 60_000
+          ? { outcome: { kind: "blocked", code: "Arrearage", hint: "Pay." }, afterMs: 50 }
+          : { outcome: succeeded, afterMs: 20_000 },
+    });
+    lane.enqueue(ticket("ann"));
+    for (let i = 0; i < 3; i += 1) lane.enqueue(ticket("silent"));
+    lane.enqueue(ticket("bob"));
+    events.runUntil(START_MS + 30 * 60_000);
+    const served = starts.filter(({ atMs }) => atMs > START_MS + 60_000).map((start) => start.ticket.client);
+    expect(served.toSorted()).toEqual(["ann", "bob"]);
+  });
+});
+
 describe("a throttled lane", () => {
   it("puts the job back in its old place, and goes on after a full window", () => {
     let calls = 0;

@@ -9,18 +9,28 @@ import {
   modeOf,
   newLaneState,
   nextGrantAtMs,
-  type Offer,
   offerAheadMs,
   underQuota,
   withStart,
-  worstWindow,
 } from "./lane-state.ts";
 import { type Notice, Notifier } from "./notifier.ts";
+import {
+  LEASE_ENDS,
+  type LeaseEnd,
+  mayOffer,
+  mayStartAtMs,
+  nextOffer,
+  OFFER_ANSWER_MS,
+  offerOf,
+  withOffer,
+  withOfferTaken,
+  withoutStartOf,
+  withUnusedProbe,
+} from "./offers.ts";
 import { afterOutcome, PROBE_EVERY_MS, typicalDurationMs, withDuration } from "./outcome.ts";
 import { FULL_PACE, learnedQuota, shareAt } from "./pace.ts";
 import { type LaneView, misconfiguredView, pausedView, placeOf, viewOf } from "./place.ts";
 import { afterArriving, afterGivingBack, afterServing, Queue, type QueuedTicket } from "./queue.ts";
-import { removeStart, slotAtMs } from "./quota-window.ts";
 
 export interface LaneSettings {
   /** The lane's name. */
@@ -56,16 +66,10 @@ export interface Settled {
  * write. It delays only the first starts after a pause, never those of a backlog.
  */
 export const DIRECT_BEGIN_MS = 1_000;
-/** How long after its start is allowed an offered job may begin. An object wakes, or a failed call is repeated, in less. */
-const OFFER_ANSWER_MS = 5_000;
 /** A refusal so close to the last moment to begin may mean that it has passed: the clocks of two machines differ. */
 const CLOCKS_DIFFER_MS = 1_000;
-/** So many offers may be without an answer: ten thousand starts a second where an answer takes 10 ms, and a small state. */
-const MOST_OPEN_OFFERS = 100;
 /** What a lease lasts beyond the attempt's budget: the job notices the end of it, or comes back after a crash. */
 const LEASE_SLACK_MS = 30_000;
-/** A lease is offered so often: at once, and 5, 15 and 35 s after the start was due. */
-const MOST_OFFERS = 4;
 /** A job that answers nothing for so many leases in a row loses its ticket, so that a broken object costs no more starts. */
 const MOST_UNANSWERED = 3;
 /** A job that declines a lease and asks again within this, with the same ticket, gets its old place. In memory only. */
@@ -80,42 +84,6 @@ const NOTIFY_SAFETY_MS = 10_000;
 /** While the settings are wrong the lane looks again this often, since a deploy wakes no object. */
 const MISCONFIGURED_LOOK_MS = 60_000;
 const MINUTE_MS = 60_000;
-
-/**
- * The ways in which a lease ends.
- *
- * `start`, the one that the lease counts: `made` (counted when it was made or, if the offer is unanswered, when it was made at the
- * latest), `not made` (counted no more; the turn is given back, and a probe is due again) or `unknown` (counted at the latest
- * moment until the job answers).
- *
- * `ticket`: `gone`, or back in the queue: at its `old place`, in the `next round` (behind one job of each other client), or at the
- * `end` (behind the others of its client).
- */
-export const LEASE_ENDS = {
-  /** The job reports that the attempt is over. */
-  released: { start: "made", ticket: "gone" },
-  /** The same, and the job waits again because upstream throttled or refused the account. */
-  putBack: { start: "made", ticket: "old place" },
-  /** The job answers the offer in time that it does not want it. */
-  declined: { start: "not made", ticket: "gone" },
-  /** The job answers after the last moment to begin. It may still wait. */
-  tooLate: { start: "not made", ticket: "next round" },
-  /** The job asks with a newer ticket, so the attempt of the older one is over. The newer ticket is queued next. */
-  replaced: { start: "made", ticket: "gone" },
-  /** The job leaves, and has not begun: the lease was the answer to `enqueue`. */
-  givenBack: { start: "not made", ticket: "gone" },
-  /** The job leaves before it has answered the offer: it may have begun. */
-  left: { start: "unknown", ticket: "gone" },
-  /** The lease runs out, and the job had begun, or should have by the answer to `enqueue`. */
-  expired: { start: "made", ticket: "gone" },
-  /** The lease runs out with no answer to any offer of it. */
-  unanswered: { start: "made", ticket: "end" },
-} as const satisfies Record<
-  string,
-  { readonly start: "made" | "not made" | "unknown"; readonly ticket: "gone" | "old place" | "next round" | "end" }
->;
-
-type LeaseEnd = keyof typeof LEASE_ENDS;
 
 /**
  * One upstream model's queue, quota and leases: everything that a lane decides. Pure over its storage and the given time. After
@@ -315,19 +283,19 @@ export class Lane {
    */
   answered(lease: Lease, answer: OfferAnswer, now: number): void {
     const { leaseId, jobId, beginByMs } = lease;
-    const offer = this.#offerOf(leaseId);
+    const offer = offerOf(this.#state, leaseId);
     if (offer === undefined) return;
     const stored = this.#storage.lease(jobId);
     const entry = stored?.leaseId === leaseId ? stored : null;
     if (answer.accepted) {
       // The clocks differ a little; it began after it was first offered and before its answer came.
       const earliestMs = entry?.startsAtMs ?? lease.notBeforeMs;
-      this.#settleOffer(leaseId, Math.min(now, Math.max(earliestMs, answer.startedAtMs)), now);
+      this.#countOffer(leaseId, Math.min(now, Math.max(earliestMs, answer.startedAtMs)), now);
       return;
     }
     if (offer.beginByMs !== beginByMs) return;
     if (entry === null) {
-      this.#settleOffer(leaseId, null, now);
+      this.#state = withUnusedProbe(this.#state, leaseId);
       return;
     }
     const isTooLate = now >= beginByMs - CLOCKS_DIFFER_MS;
@@ -460,8 +428,10 @@ export class Lane {
       leaseCheckAtMs: Math.min(this.#state.leaseCheckAtMs ?? endsAtMs, endsAtMs),
       block: block === null ? null : { ...block, nextProbeAtMs: startMs + PROBE_EVERY_MS, probeLeaseId: leaseId },
     });
-    if (countedAtMs === null) this.#offerToBegin(lease, 0, startMs);
-    else this.#countStart(countedAtMs, now);
+    this.#state =
+      countedAtMs === null
+        ? withOffer(this.#state, lease, nextOffer(lease, 0, startMs))
+        : withStart(this.#state, countedAtMs, this.#settings.quota, now);
     return this.#leaseToSend(lease, startMs, countedAtMs);
   }
 
@@ -470,7 +440,7 @@ export class Lane {
    * too late; or its message is an old one, and it runs. So the lease stays, and becomes one whose offer is unanswered.
    */
   #leaseAgain(lease: LeaseEntry, now: number): EnqueueAnswer {
-    const offer = this.#offerOf(lease.leaseId);
+    const offer = offerOf(this.#state, lease.leaseId);
     const lastBeginMs = offer?.beginByMs ?? lease.countedAtMs;
     const notBeforeMs = offer?.notBeforeMs ?? lease.startsAtMs;
     // It has answered the offer, or may still begin by the answer or the offer before; not early, for `enqueue` says "now".
@@ -478,25 +448,29 @@ export class Lane {
       if (notBeforeMs > now) return { lease: null, place: this.#placeFor(lease, now) };
       return { lease: this.#leaseToSend(lease, notBeforeMs, lastBeginMs), place: null };
     }
-    const startMs = this.#mayStartAtMs(lease, now);
-    const offered: LeaseEntry = { ...lease, countedAtMs: null };
-    if (lease.countedAtMs !== null) this.#storage.updateLease(offered);
-    this.#state = this.#withoutStartOf(lease);
-    const tries = offer?.tries ?? 0;
+    const startMs = mayStartAtMs(this.#state, lease, this.#settings.quota, now);
     // A paused lane offers it once it is resumed.
-    if (startMs > now || this.#state.control.pause !== null) {
-      this.#offer(offered, {
-        tries,
-        notBeforeMs: startMs,
-        beginByMs: lastBeginMs,
-        nextOfferAtMs: this.#offerAtMs(startMs),
-      });
-      return { lease: null, place: this.#placeFor(offered, now) };
-    }
-    const beginByMs = now + DIRECT_BEGIN_MS;
-    const extended = this.#extended(offered, now);
-    this.#offer(extended, { tries, notBeforeMs: now, beginByMs, nextOfferAtMs: beginByMs });
-    return { lease: this.#leaseToSend(extended, now, beginByMs), place: null };
+    const isNow = startMs <= now && this.#state.control.pause === null;
+    const offered = this.#changed(lease, { countedAtMs: null, endsAtMs: isNow ? this.#leaseEndMs(now) : 0 });
+    const beginByMs = isNow ? now + DIRECT_BEGIN_MS : lastBeginMs;
+    const nextOfferAtMs = isNow ? beginByMs : this.#offerAtMs(startMs);
+    const times = { tries: offer?.tries ?? 0, notBeforeMs: startMs, beginByMs, nextOfferAtMs };
+    this.#state = withOffer(withoutStartOf(this.#state, lease, this.#settings.quota), offered, times);
+    return isNow
+      ? { lease: this.#leaseToSend(offered, now, beginByMs), place: null }
+      : { lease: null, place: this.#placeFor(offered, now) };
+  }
+
+  /** Stores the lease with another count, or a later end: a job that begins late must not run without a lease. */
+  #changed(lease: LeaseEntry, to: Pick<LeaseEntry, "countedAtMs" | "endsAtMs">): LeaseEntry {
+    const changed = { ...lease, countedAtMs: to.countedAtMs, endsAtMs: Math.max(lease.endsAtMs, to.endsAtMs) };
+    const isSame = changed.countedAtMs === lease.countedAtMs && changed.endsAtMs === lease.endsAtMs;
+    if (!isSame) this.#storage.updateLease(changed);
+    return changed;
+  }
+
+  #leaseEndMs(startMs: number): number {
+    return startMs + this.#settings.attemptBudgetMs + LEASE_SLACK_MS;
   }
 
   #leaseToSend(lease: LeaseEntry, notBeforeMs: number, beginByMs: number | null): Lease {
@@ -520,12 +494,11 @@ export class Lane {
     this.#storage.deleteLease(jobId);
     this.#set({ inProgress: Math.max(0, this.#state.inProgress - 1) });
     if (start === "made") {
-      const offer = this.#offerOf(leaseId);
-      if (offer !== undefined) this.#settleOffer(leaseId, Math.min(offer.beginByMs, now), now);
+      const offer = offerOf(this.#state, leaseId);
+      if (offer !== undefined) this.#countOffer(leaseId, Math.min(offer.beginByMs, now), now);
     } else if (start === "not made") {
-      this.#state = this.#withoutStartOf(lease);
+      this.#state = withUnusedProbe(withoutStartOf(this.#state, lease, this.#settings.quota), leaseId);
       this.#set({ turns: afterGivingBack(this.#state.turns, priority) });
-      this.#probeWasNotMade(leaseId);
     }
     const back = ticketOf(lease);
     const { turns } = this.#state;
@@ -544,93 +517,21 @@ export class Lane {
   }
 
   #howItExpires(lease: LeaseEntry): LeaseEnd {
-    if (this.#offerOf(lease.leaseId) === undefined) return "expired";
-    // While the settings are wrong nothing is offered, so the job was not asked.
+    if (offerOf(this.#state, lease.leaseId) === undefined) return "expired";
+    // While the settings are wrong or the lane is paused nothing is offered again, so the job was hardly asked.
     if (this.#isHeld) return "putBack";
     return lease.unanswered + 1 < MOST_UNANSWERED ? "unanswered" : "expired";
   }
 
   /* ── Starts and offers ─────────────────────────────────────────────────────────────────────────────────── */
 
-  #countStart(atMs: number, now: number): void {
-    this.#state = withStart(this.#state, atMs, this.#settings.quota, now);
-  }
-
-  #offerOf(leaseId: string): Offer | undefined {
-    return this.#state.offers.find((offer) => offer.leaseId === leaseId);
-  }
-
-  #offersWithout(leaseId: string): readonly Offer[] {
-    return this.#state.offers.filter((offer) => offer.leaseId !== leaseId);
-  }
-
-  /** Writes down that a lease is offered now, to begin from `startMs`. */
-  #offerToBegin(lease: LeaseEntry, tries: number, startMs: number): LeaseEntry {
-    const extended = this.#extended(lease, startMs);
-    this.#offer(extended, {
-      tries: tries + 1,
-      notBeforeMs: startMs,
-      beginByMs: startMs + OFFER_ANSWER_MS,
-      nextOfferAtMs: tries + 1 < MOST_OFFERS ? startMs + OFFER_ANSWER_MS * 2 ** tries : extended.endsAtMs,
-    });
-    return extended;
-  }
-
-  /** The lease with an end that fits a start at `startMs`: a job that begins late must not run without a lease. */
-  #extended(lease: LeaseEntry, startMs: number): LeaseEntry {
-    const endsAtMs = this.#leaseEndMs(startMs);
-    if (lease.endsAtMs >= endsAtMs) return lease;
-    const extended = { ...lease, endsAtMs };
-    this.#storage.updateLease(extended);
-    return extended;
-  }
-
-  #leaseEndMs(startMs: number): number {
-    return startMs + this.#settings.attemptBudgetMs + LEASE_SLACK_MS;
-  }
-
-  /** From here on the lease's start is counted at the last moment to begin. */
-  #offer({ leaseId, jobId, priority }: LeaseEntry, offer: Omit<Offer, "leaseId" | "jobId" | "priority">): void {
-    this.#set({ offers: [...this.#offersWithout(leaseId), { leaseId, jobId, priority, ...offer }] });
-  }
-
   /** When a lease that may begin at `startMs` is offered. */
   #offerAtMs(startMs: number): number {
     return startMs - offerAheadMs(this.#settings.quota);
   }
 
-  /** The offer is over: its start was made at `startedAtMs`, or never (`null`). */
-  #settleOffer(leaseId: string, startedAtMs: number | null, now: number): void {
-    this.#set({ offers: this.#offersWithout(leaseId) });
-    if (startedAtMs === null) this.#probeWasNotMade(leaseId);
-    else this.#countStart(startedAtMs, now);
-  }
-
-  /** The state without the start of a lease that was not begun, wherever it is counted. */
-  #withoutStartOf({ leaseId, countedAtMs }: LeaseEntry): LaneState {
-    const { starts } = this.#state;
-    return {
-      ...this.#state,
-      starts: countedAtMs === null ? starts : removeStart(starts, countedAtMs, this.#settings.quota),
-      offers: this.#offersWithout(leaseId),
-    };
-  }
-
-  /** A blocked lane learned nothing from this lease: the probe is due again, as it was before. */
-  #probeWasNotMade(leaseId: string): void {
-    const { block } = this.#state;
-    if (block?.probeLeaseId !== leaseId) return;
-    this.#set({ block: { ...block, nextProbeAtMs: block.nextProbeAtMs - PROBE_EVERY_MS, probeLeaseId: null } });
-  }
-
-  /**
-   * When a lease that was not begun may start, never before `now`: others may have been given a start since its own was due, or
-   * upstream may have throttled.
-   */
-  #mayStartAtMs(lease: LeaseEntry, now: number): number {
-    const quota = this.#learnedQuota(now);
-    const floorMs = Math.max(now, this.#state.pace.heldUntilMs);
-    return slotAtMs(worstWindow(this.#withoutStartOf(lease), quota), quota, 0, floorMs);
+  #countOffer(leaseId: string, startedAtMs: number, now: number): void {
+    this.#state = withOfferTaken(this.#state, leaseId, startedAtMs, this.#settings.quota, now);
   }
 
   /**
@@ -644,24 +545,26 @@ export class Lane {
       if (offer.nextOfferAtMs > now) continue;
       const lease = this.#storage.lease(offer.jobId);
       if (lease?.leaseId !== offer.leaseId) {
-        this.#settleOffer(offer.leaseId, offer.beginByMs, now);
+        this.#countOffer(offer.leaseId, offer.beginByMs, now);
         continue;
       }
-      const startMs = this.#mayStartAtMs(lease, now);
+      const startMs = mayStartAtMs(this.#state, lease, this.#settings.quota, now);
       const nextOfferAtMs = this.#offerAtMs(startMs);
       if (nextOfferAtMs > now) {
         // Its start stays counted at the last moment it may have been made.
-        this.#offer(lease, { ...offer, nextOfferAtMs });
+        this.#state = withOffer(this.#state, lease, { ...offer, nextOfferAtMs });
         continue;
       }
-      offers.push(this.#leaseToSend(this.#offerToBegin(lease, offer.tries, startMs), startMs, null));
+      const again = this.#changed(lease, { ...lease, endsAtMs: this.#leaseEndMs(startMs) });
+      this.#state = withOffer(this.#state, again, nextOffer(again, offer.tries, startMs));
+      offers.push(this.#leaseToSend(again, startMs, null));
     }
     return offers;
   }
 
   /** Offers leases to the next in the queue, as many as the quota allows within a moment. */
   #offerNext(offers: Lease[], now: number): void {
-    while (this.#mayOffer(now)) {
+    while (mayOffer(this.#state, now)) {
       const startMs = this.#nextGrantAtMs(now);
       if (startMs === null || this.#offerAtMs(startMs) > now) return;
       const ticket = this.#queue.next(this.#state.turns);
@@ -669,10 +572,6 @@ export class Lane {
       this.#quit(ticket);
       offers.push(this.#grant(ticket, false, startMs, now));
     }
-  }
-
-  #mayOffer(now: number): boolean {
-    return this.#state.offers.filter((offer) => offer.beginByMs > now).length < MOST_OPEN_OFFERS;
   }
 
   /* ── Places and notices ────────────────────────────────────────────────────────────────────────────────── */
@@ -748,7 +647,7 @@ export class Lane {
       if (offers.length > 0 || !this.#queue.isEmpty) dueAtMs.push(now + MISCONFIGURED_LOOK_MS);
     } else if (!this.#isHeld) {
       for (const offer of offers) dueAtMs.push(offer.nextOfferAtMs);
-      const startMs = !this.#queue.isEmpty && this.#mayOffer(now) ? this.#nextGrantAtMs(now) : null;
+      const startMs = !this.#queue.isEmpty && mayOffer(this.#state, now) ? this.#nextGrantAtMs(now) : null;
       if (startMs !== null) dueAtMs.push(this.#offerAtMs(startMs));
     }
     return dueAtMs.length === 0 ? null : Math.min(...dueAtMs);

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Lease, LeaseOutcome, Release, Ticket } from "../contract.ts";
 import { MemoryStorage } from "../simulation/memory-storage.ts";
-import { Lane, type LaneSettings, LEASE_ENDS } from "./lane.ts";
+import { Lane, type LaneSettings } from "./lane.ts";
+import { LEASE_ENDS } from "./offers.ts";
 
 const T0 = Date.UTC(2026, 10, 23, 12);
 const twoAMinute = { starts: 2, periodMs: 60_000, inProgress: null };
@@ -460,6 +461,18 @@ describe("a probe that no job makes", () => {
 });
 
 describe("a lease from before a block", () => {
+  it("unanswered is not offered again before the next probe", () => {
+    const lane = laneOf();
+    const { lease } = lane.enqueue(T0, ticketOf(91));
+    lane.enqueue(T0, ticketOf(92));
+    for (const job of [1, 2]) lane.enqueue(T0 + 10, ticketOf(job));
+    lane.settle(T0 + 61_700);
+    expect(lane.state().offers.map(({ jobId }) => jobId)).toEqual(["job-1", "job-2"]);
+    lane.offers(T0 + 61_700);
+    lane.release(T0 + 62_000, lease as Lease, blocked, { requeue: ticketOf(91, { round: 2 }) });
+    for (let atMs = 63_000; atMs < 121_000; atMs += 1_000) expect(lane.offers(T0 + atMs)).toEqual([]);
+  });
+
   it("given back unused brings no probe forward", () => {
     const lane = laneOf();
     const { lease } = lane.enqueue(T0, ticketOf(1));
