@@ -204,7 +204,11 @@ describe("a prompt", () => {
     expect(await page.getByLabel("Negative prompt").inputValue()).toBe("fog");
     expect(await page.getByLabel("Seed", { exact: true }).inputValue()).toBe("42");
     await page.getByText("As a curl line").click();
-    await page.getByText("curl -sS").waitFor();
+    await page.getByText("/api/workflows/image-from-text").waitFor();
+    await page.getByText("DashScope", { exact: true }).click();
+    await page.getByText("/api/v1/services/aigc/multimodal-generation/generation").waitFor();
+    await page.getByText("OpenAI Images", { exact: true }).click();
+    await page.getByText("/v1/images/generations").waitFor();
     await expectAccessible(page);
     await screenshot(page, "product-compose");
   });

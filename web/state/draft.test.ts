@@ -3,7 +3,7 @@ import type { ModelInfo } from "../../schemas/limits.ts";
 import { ReferenceSubmit, TextSubmit } from "../../schemas/submit.ts";
 import { type Draft, FRESH_DRAFT, parseDraft, reduceDraft } from "./draft.ts";
 import { checkDraft } from "./draft-check.ts";
-import { curlLine, parseSeed, requestFields, shellQuote } from "./draft-request.ts";
+import { parseSeed, requestFields } from "./draft-request.ts";
 
 function model(change: Partial<ModelInfo> = {}): ModelInfo {
   return {
@@ -183,31 +183,5 @@ describe("checkDraft", () => {
   );
   it("says which sizes a model takes", () => {
     expect(messages(drafted({ size: "100*100" }), model())).toEqual(["error: This model takes 1664×928, 928×1664."]);
-  });
-});
-
-describe("curlLine", () => {
-  it("is inert in a shell whatever the prompt says", () => {
-    expect(shellQuote("it's $HOME `id`")).toBe(`'it'\\''s $HOME \`id\`'`);
-  });
-  it("sends JSON, and a token only where one is needed", () => {
-    const draft = drafted({});
-    const fields = requestFields(draft, model());
-    expect(curlLine("http://localhost:8787", draft, fields, false, null)).toBe(
-      `curl -sS \\\n  'http://localhost:8787/api/workflows/image-from-text' \\\n  -H 'Content-Type: application/json' \\\n  -d '{"prompt":"a boat","model":"qwen-image-max","size":"1664*928"}'`,
-    );
-    expect(curlLine("http://localhost:8787", draft, fields, true, null)).toContain("Bearer $DARKROOM_TOKEN");
-  });
-  it("says for whom an operator submits", () => {
-    const draft = drafted({});
-    expect(curlLine("http://h", draft, requestFields(draft, model()), true, "studio")).toContain(
-      "'http://h/api/workflows/image-from-text?client=studio'",
-    );
-  });
-  it("sends files as a form", () => {
-    const draft = drafted({ workflow: "image-from-reference", images: [A_FILE] });
-    expect(curlLine("http://h", draft, requestFields(draft, EDIT), false, null)).toContain(
-      `--form-string 'prompt=a boat' \\\n  --form-string 'model=qwen-image-max' \\\n  --form-string 'size=1664*928' \\\n  -F 'images=@"a.png";type=image/png'`,
-    );
   });
 });
