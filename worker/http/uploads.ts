@@ -3,7 +3,13 @@ import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
 import { within } from "../bounds.ts";
 import { checkInputSides } from "../dashscope/check-request.ts";
 import type { ModelFacts } from "../dashscope/models.ts";
-import { checkInputImage, type InputCheck, putInputImage, tooLarge } from "../results/input-image.ts";
+import {
+  checkInputImage,
+  type InputCheck,
+  putInputImage,
+  tooLarge,
+  type UploadedImage,
+} from "../results/input-image.ts";
 import { inputKey } from "../results/job-files.ts";
 import { jobStub } from "../stubs.ts";
 import { ProblemError } from "./answers.ts";
@@ -51,6 +57,8 @@ export class Uploads {
   readonly #idempotencyKey: string | null;
   readonly #holder = crypto.randomUUID();
   readonly #stored = new Set<string>();
+  /** A `put` that failed or was out of time: the bucket may carry it out later. */
+  #unanswered = 0;
   #count = 0;
   #untilMs = 0;
   #target: Target | null = null;
@@ -73,10 +81,22 @@ export class Uploads {
       this.#target ??= await this.#expect();
       const { id, exists } = this.#target;
       if (Date.now() > this.#untilMs) throw jobProblem({ ok: false, code: "upload_timed_out" });
-      if (!exists) await within(PUT_BOUND_MS, "the bucket", putInputImage(this.#c.env.RESULTS, id, check.image, bytes));
+      if (!exists) await this.#store(id, check.image, bytes);
       this.#stored.add(check.image.sha256);
     }
     return this.refused(check);
+  }
+
+  async #store(jobId: string, image: UploadedImage, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#unanswered += 1;
+    try {
+      await within(PUT_BOUND_MS, "the bucket", putInputImage(this.#c.env.RESULTS, jobId, image, bytes));
+    } catch (error) {
+      console.error({ event: "upload_not_stored", jobId, error: String(error) });
+      const detail = "The image storage did not take an image; send the request again.";
+      throw new ProblemError("overloaded", detail, { headers: { "Retry-After": "1" } });
+    }
+    this.#unanswered -= 1;
   }
 
   /** An image of which only its fault is known. */
@@ -120,10 +140,13 @@ export class Uploads {
     throw keyUsedUp();
   }
 
-  /** No job came of the request: its object removes what was stored, beside the answer. */
+  /**
+   * No job came of the request: its object removes what was stored, beside the answer. After a `put` without an answer it does so
+   * at its own time, when that has ended.
+   */
   drop(): void {
     const target = this.#target;
-    if (target === null || target.exists) return;
+    if (target === null || target.exists || this.#unanswered > 0) return;
     const dropped = jobStub(this.#c.env, target.id).dropUploads(this.#holder);
     this.#c.executionCtx.waitUntil(
       // The object removes them at its own time then.

@@ -150,6 +150,33 @@ describe("the images of a submission", () => {
     expect(await keys()).toEqual([]);
   });
 
+  it("are removed although the bucket stores one after its request was refused for it", async () => {
+    const late = Promise.withResolvers<void>();
+    const stored = Promise.withResolvers<void>();
+    const bucket = new Proxy(env.RESULTS, {
+      get: (target, name) => {
+        if (name === "put") {
+          return async (...put: Parameters<R2Bucket["put"]>) => {
+            late.promise.then(() => target.put(...put)).then(() => stored.resolve(), stored.reject);
+            throw new Error("put: Network connection lost. (10001)");
+          };
+        }
+        const value = Reflect.get(target, name) as unknown;
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const request = json({ prompt: "in oil", images: [dataUrl(png(11))] }, { "idempotency-key": "k11" });
+    const sent = send(request, { RESULTS: bucket });
+    expect((await sent.answer).status).toBe(503);
+    await sent.settled();
+    late.resolve();
+    await stored.promise;
+    const [key = ""] = await keys();
+    vi.setSystemTime(Date.now() + 12 * 60_000);
+    expect(await runDurableObjectAlarm(env.JOBS.getByName(key.split("/")[1] ?? ""))).toBe(true);
+    expect(await keys()).toEqual([]);
+  });
+
   it("are not stored again when the same key is sent again", async () => {
     let puts = 0;
     const bucket = new Proxy(env.RESULTS, {
