@@ -112,7 +112,7 @@ describe("after a kill", () => {
     expect(after.addRule(FaultRule.parse({ fault: { type: "hang" } })).id).toBe("rule-2");
   });
 
-  it("a call that was open is told as interrupted", () => {
+  it("a call that was open is reported as interrupted", () => {
     open().openCall(call);
     expect(open().ledger.summary()).toMatchObject({ open: 0, interrupted: 1 });
   });
@@ -154,7 +154,7 @@ describe("after a kill", () => {
     expect(open().ledger.images.map(({ taskId }) => taskId)).toEqual(["a"]);
   });
 
-  it("a line that was cut amid its writing is passed over, and writing goes on after the last whole one", () => {
+  it("a line that was cut while it was written is ignored, and writing continues after the last complete one", () => {
     const before = open();
     before.bill([image()]);
     appendFileSync(join(folder, "facts.jsonl"), '{"type":"billed","ima');
@@ -163,7 +163,7 @@ describe("after a kill", () => {
     expect(open().ledger.images.map(({ path }) => path)).toEqual(["/a.png", "/b.png"]);
   });
 
-  it("a file that is none of ours is refused by its line", () => {
+  it("a file of another program is refused, naming the line", () => {
     writeFileSync(join(folder, "facts.jsonl"), '{"type":"else"}\n');
     expect(open).toThrow(/facts\.jsonl, line 1/);
   });

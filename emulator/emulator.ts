@@ -5,7 +5,7 @@ import type { EmulatorState } from "./emulator-state.ts";
 import type { UploadFiles } from "./upload-routes.ts";
 import type { Arrival } from "./wire-response.ts";
 
-/** Time as the emulator sees it; tests pass their own. */
+/** The emulator's time; tests pass their own. */
 export interface Clock {
   /** Epoch ms. */
   now(): number;
@@ -57,7 +57,7 @@ export interface Held {
   readonly at: "arrival" | "answer";
 }
 
-/** Calls that wait to be let go, so that a test can act at a certain moment instead of sleeping. */
+/** Calls that wait for their release, so that a test can act at a certain moment instead of sleeping. */
 export class Holds {
   readonly #held = new Map<number, { readonly held: Held; readonly letGo: () => void }>();
 
@@ -65,7 +65,7 @@ export class Holds {
     return Array.from(this.#held.values(), ({ held }) => held);
   }
 
-  /** Resolves when the call is let go, or at once when `signal` aborts. */
+  /** Resolves when the call is released, or at once when `signal` aborts. */
   wait(held: Held, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       if (signal.aborted) return resolve();
@@ -79,7 +79,7 @@ export class Holds {
     });
   }
 
-  /** Lets go those that fit; all without a condition. Answers how many. */
+  /** Releases the calls whose prompt contains `prompt`; all when it is null. Answers how many. */
   release(prompt: string | null): number {
     const fitting = Array.from(this.#held.values()).filter(
       ({ held }) => prompt === null || held.prompt?.includes(prompt),

@@ -16,7 +16,7 @@ import {
   wireResponse,
 } from "./wire-response.ts";
 
-/** What a call came to, for the caller and for the ledger. `status: null`: the connection was cut. */
+/** The result of a call, for the caller and for the ledger. `status: null`: the connection was cut. */
 export interface Outcome {
   readonly response: Response;
   readonly status: number | null;
@@ -32,7 +32,7 @@ function whileHere(c: EmulatorContext, stopping: AbortSignal): AbortSignal {
   return AbortSignal.any([gone.signal, stopping]);
 }
 
-/** An answer that no client can read; null for faults of other kinds. */
+/** An unusable answer; null for faults of other kinds. */
 function unreadable(clock: Clock, arrival: Arrival, fault: Fault, good: object): Outcome | null {
   switch (fault.type) {
     case "empty-body":
@@ -53,7 +53,7 @@ function unreadable(clock: Clock, arrival: Arrival, fault: Fault, good: object):
   }
 }
 
-/** The answer of a fault that comes instead of any work; null when the call goes on. */
+/** The answer of a fault that comes instead of any work; null when the call continues. */
 export async function earlyAnswer(
   c: EmulatorContext,
   emulator: Emulator,

@@ -21,7 +21,7 @@ function next(fault: FaultInput, path?: string): void {
 const billed = (): number => emulator.state.ledger.images.length;
 const call = (): Promise<Response> => generate(emulator.url, "a cat");
 
-describe("answers that are none", () => {
+describe("unusable answers", () => {
   it.each<[string, FaultInput, number, string | null, number]>([
     ["a 429", { type: "error", code: "Throttling.BurstRate" }, 429, "Throttling.BurstRate", 0],
     ["arrears", { type: "error", code: "Arrearage" }, 400, "Arrearage", 0],
@@ -92,7 +92,7 @@ describe("connections that are cut", () => {
   it.each<[string, FaultInput, number]>([
     ["before billing", { type: "cut-before-billing" }, 0],
     ["after billing", { type: "cut-after-billing" }, 1],
-    ["amid the answer", { type: "cut-after-billing", partial: true }, 1],
+    ["within the answer", { type: "cut-after-billing", partial: true }, 1],
   ])("%s", async (_, fault, paid) => {
     next(fault);
     await expect(call().then((response) => response.text())).rejects.toThrow();
@@ -120,7 +120,7 @@ describe("connections that are cut", () => {
 });
 
 describe("calls that are held", () => {
-  it("at their arrival have cost nothing, and go on when let go", async () => {
+  it("at their arrival have cost nothing, and continue when released", async () => {
     next({ type: "hold", at: "arrival" });
     const held = call();
     const list = async (): Promise<unknown> => (await fetch(`${emulator.url}/__emulator/held`)).json();
@@ -159,7 +159,7 @@ describe("links of images that were made", () => {
     ]);
   });
 
-  it("cut amid the file", async () => {
+  it("cut within the file", async () => {
     next({ type: "result", how: "cut" });
     const link = await linkOf(await call());
     await expect(fetch(link).then((response) => response.arrayBuffer())).rejects.toThrow();
@@ -308,7 +308,7 @@ describe("the control API", () => {
     expect(await (await control("DELETE", "/faults")).json()).toEqual({ rules: [] });
   });
 
-  it("tells the ledger, whole or by prompt, without the key", async () => {
+  it("shows the ledger, in full or by prompt, without the key", async () => {
     await call();
     await generate(emulator.url, "a dog");
     const text = await (await control("GET", "/ledger?prompt=dog")).text();

@@ -105,7 +105,7 @@ async function generate(call: Call, work: Work): Promise<Outcome> {
     return refused(call, refusalOf(fault.code, fault.message, fault.status), fault.retryAfter);
   }
   const [images] = await Promise.all([makeImages(emulator, work), clock.sleep(takesMs, stopping)]);
-  // A stopping server answers nobody, and charges nothing that it did not finish.
+  // A stopping server sends no answer and charges nothing that it did not finish.
   if (stopping.aborted) return { response: cut(call.c), status: null };
   const billed = billNow(emulator, images);
   if (fault?.type === "hold" && fault.at === "answer") {

@@ -1,4 +1,4 @@
-/** The work itself: pictures are drawn, links issued, and what was made is billed. */
+/** The work of a generation: draw pictures, issue links, bill what was made. */
 import { createHash, randomInt } from "node:crypto";
 import type { MadeImage } from "./core/answer-body.ts";
 import type { Fault } from "./core/fault.ts";

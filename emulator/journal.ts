@@ -19,7 +19,7 @@ export const CallStart = z.object({
   model: z.string().nullable(),
   prompt: z.string().nullable(),
   keyHash: z.string().nullable(),
-  /** What was done to it on purpose. */
+  /** The fault that was injected. */
   fault: z.string().nullable(),
 });
 export type CallStart = z.infer<typeof CallStart>;
@@ -147,7 +147,7 @@ export function memoryJournal(): Journal {
   return { earlier: [], append() {}, clear() {}, close() {} };
 }
 
-/** Complete lines only: the last one may have been cut by a kill amid the write. */
+/** Complete lines only: a kill during the write may have cut the last one. */
 function readLines(file: string): { entries: JournalEntry[]; goodBytes: number } {
   if (!existsSync(file)) return { entries: [], goodBytes: 0 };
   const content = readFileSync(file);
@@ -171,7 +171,7 @@ function readLines(file: string): { entries: JournalEntry[]; goodBytes: number }
 export function fileJournal(file: string): Journal {
   mkdirSync(dirname(file), { recursive: true });
   const { entries, goodBytes } = readLines(file);
-  // "a" makes the file where there is none; every write goes to its end.
+  // "a" creates a missing file and appends every write.
   const descriptor = openSync(file, "a+", 0o600);
   ftruncateSync(descriptor, goodBytes);
   let open = true;

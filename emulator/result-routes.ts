@@ -13,7 +13,7 @@ function headersOf(image: LedgerImage, contentType: string): Record<string, stri
     "x-oss-request-id": ossRequestId(),
     "x-oss-object-type": "Normal",
     "accept-ranges": "bytes",
-    // OSS takes an MD5; nobody can tell, and hashing again would delay each download.
+    // OSS uses an MD5. A client cannot tell the difference, and hashing again would delay each download.
     etag: `"${image.sha256.slice(0, 32).toUpperCase()}"`,
     "last-modified": new Date(image.atMs).toUTCString(),
   };
@@ -46,7 +46,7 @@ async function spoilt(emulator: Emulator, c: EmulatorContext, image: LedgerImage
   const { clock, stopping } = emulator;
   switch (linkFault?.how) {
     case "truncated": {
-      // A whole answer as far as HTTP can tell; only the PNG itself ends too early.
+      // A complete answer by HTTP; only the PNG itself ends too early.
       const part = file.subarray(0, Math.floor(file.length * 0.7));
       return new Response(new Uint8Array(part), { headers: headersOf(image, "image/png") });
     }

@@ -1,4 +1,4 @@
-/** How answers leave: with the headers that a real gateway adds, chunked, or cut on purpose. */
+/** Answers with the headers that a real gateway adds: chunked, or cut on purpose. */
 import type { HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context } from "hono";
@@ -15,7 +15,7 @@ export interface Arrival {
   readonly requestId: string;
 }
 
-/** The gateway's limit as its header tells it, in seconds. */
+/** The gateway's limit as its header states it, in seconds. */
 const GATEWAY_TIMEOUT_SECONDS = "298";
 
 function gatewayHeaders(arrival: Arrival, nowMs: number): Record<string, string> {
@@ -146,7 +146,7 @@ export async function cutAmid(
   return RESPONSE_ALREADY_SENT;
 }
 
-/** Whether the caller is still there to be answered. */
+/** Whether the caller has hung up. */
 export function isGone(c: EmulatorContext): boolean {
   return c.env.outgoing.destroyed || c.env.incoming.socket.destroyed;
 }

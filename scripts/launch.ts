@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { paths } from "../schemas/paths.ts";
 import { askAboutKey } from "../worker/dashscope/ask-about-key.ts";
 import type { KeyAnswer } from "../worker/dashscope/contract.ts";
-import { REGION_HOSTS, REGION_NAMES, type Region } from "../worker/dashscope/regions.ts";
+import { REGION_HOSTS, REGION_NAMES, type Region } from "../worker/dashscope/wire.ts";
 
 const USAGE = `usage: npm run launch -- [options]
   --name NAME        of the Worker; its bucket is NAME-results (default: what wrangler.toml says)

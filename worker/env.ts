@@ -3,7 +3,7 @@ import { WORKFLOWS, type Workflow } from "../schemas/paths.ts";
 import type { FieldError } from "../schemas/problem.ts";
 import { sha256Hex } from "./auth/tokens.ts";
 import { ModelOverrides, ModelTable, QuotaOverride } from "./dashscope/models.ts";
-import { REGION_HOSTS, type Region } from "./dashscope/regions.ts";
+import { REGION_HOSTS, type Region } from "./dashscope/wire.ts";
 import { jsonSetting } from "./json-setting.ts";
 
 const tokenHash = z.string().regex(/^[0-9a-f]{64}$/, "must be a sha-256 in hex");

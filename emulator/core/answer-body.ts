@@ -16,7 +16,7 @@ export interface MadeImage {
 /** Above this many pixels 3.0 bills an image as `2k`. */
 const QWEN3_1K_PIXELS = 2_250_000;
 
-/** What upstream's prompt rewriting might have made of it. Only tasks tell it. */
+/** A prompt as upstream's rewriting might return it. Only tasks report it. */
 export function rewritten(prompt: string): string {
   return `${prompt}, finely detailed, balanced composition, natural light, rich but quiet colours`;
 }
@@ -126,7 +126,7 @@ interface TaskDetails extends TaskFacts {
   readonly order: WorkOrder;
 }
 
-/** A task as it is. `images` are those it made; a legacy task tells its failed ones beside them. */
+/** A task as it is. `images` are those it made; a legacy task lists its failed ones beside them. */
 export function taskAnswer(task: TaskView<TaskDetails>, images: readonly MadeImage[], requestId: string): WireAnswer {
   const { facts, status } = task;
   if (status === "UNKNOWN") return unknownTaskAnswer(facts.id, requestId);

@@ -56,7 +56,7 @@ describe("faults in a prompt", () => {
     expect(promptFault(promptMarkers("[fault:result-not-found x2]"), 5)).toMatchObject({ how: "not-found", times: 2 });
   });
 
-  it("are passed over when nobody knows them", () => {
+  it("are ignored when they are unknown", () => {
     expect(sequence("[fault:whatever] a cat [fault]", 1)).toEqual([null]);
   });
 });

@@ -56,7 +56,7 @@ export const FAULT_WORDS: readonly string[] = [
 
 /**
  * One fault from its word: `429`, `slow:20s`, `error:Throttling.BurstRate`, `result-not-found`; null for an unknown one. The
- * word's own case is no matter; a code keeps its.
+ * word's own case does not matter; a code keeps its case.
  */
 export function faultOf(word: string): Fault | null {
   const lower = word.toLowerCase();
@@ -92,7 +92,7 @@ function repeated(fault: Fault, times: number | null): Marker {
   return fault.type === "result" ? { fault: { ...fault, times }, times: null } : { fault, times };
 }
 
-/** The `[fault:WORD]` and `[fault:WORD xN]` of a prompt, in order. Unknown words are passed over. */
+/** The `[fault:WORD]` and `[fault:WORD xN]` of a prompt, in order. Unknown words are ignored. */
 export function promptMarkers(prompt: string): readonly Marker[] {
   return Array.from(prompt.matchAll(/\[fault:([^\s\]]+)(?:\s+x(\d{1,4}))?\]/gi)).flatMap(([, word = "", count]) => {
     const fault = faultOf(word);
@@ -100,7 +100,7 @@ export function promptMarkers(prompt: string): readonly Marker[] {
   });
 }
 
-/** What befalls the call with this prompt that `earlier` others came before: markers are used up one after another. */
+/** The fault for the call with this prompt after `earlier` others: markers take effect one after another. */
 export function promptFault(markers: readonly Marker[], earlier: number): Fault | null {
   let passed = 0;
   for (const { fault, times } of markers) {

@@ -36,7 +36,7 @@ export const Fault = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("hold"), at: z.enum(["arrival", "answer"]) }),
   /** The connection is cut and nothing was made. */
   z.strictObject({ type: z.literal("cut-before-billing"), afterMs: Ms.default(0) }),
-  /** The image was made and billed, then the connection is cut; with `partial` amid the body. */
+  /** The image was made and billed, then the connection is cut; with `partial` within the body. */
   z.strictObject({ type: z.literal("cut-after-billing"), partial: z.boolean().default(false) }),
   /** Any code of the error table; `status` and `message` override it. `afterWork` lets the generation time pass first. */
   z.strictObject({
@@ -112,7 +112,7 @@ export type FaultRuleInput = z.input<typeof FaultRule>;
 export const LiveRule = FaultRule.extend({ id: z.string(), seen: z.int(), used: z.int() });
 export type LiveRule = z.infer<typeof LiveRule>;
 
-/** What a rule can look at. */
+/** What a rule is matched against. */
 export interface Subject {
   readonly method: string;
   readonly path: string;
@@ -129,7 +129,7 @@ function fits(match: FaultMatch, subject: Subject): boolean {
   );
 }
 
-/** A fault that can befall this kind of call; others let it pass untouched, and uncounted. */
+/** Whether a fault applies to this kind of call; other calls pass unaffected and uncounted. */
 function suits(fault: Fault, path: string): boolean {
   const submits = path.includes("/services/");
   switch (fault.type) {

@@ -23,7 +23,7 @@ export const Settings = z.strictObject({
   quotaScale: z.number().min(0.0001).max(1000),
   /** By model, merged over the documented quota, before the scale. */
   quotas: z.record(z.string(), QuotaChange),
-  /** Whether a refused call counts as a start; nobody knows what upstream does. */
+  /** Whether a refused call counts as a start; what upstream does is not known. */
   countRefused: z.boolean(),
   /** A task above the limit on running ones waits as PENDING, or is refused with 429. */
   taskOverflow: z.enum(["queue", "refuse"]),
@@ -56,7 +56,7 @@ export const Settings = z.strictObject({
 });
 export type Settings = z.infer<typeof Settings>;
 
-/** What holds where nothing is said: latencies for people, quotas as documented. */
+/** The defaults: latencies for people, quotas as documented. */
 export const DEFAULT_SETTINGS: Settings = {
   latencyMs: 4000,
   latencySpread: 0.35,

@@ -76,7 +76,7 @@ describe("TaskBoard", () => {
     expect(statuses(tasks, 3 * 3_600_000)).toEqual(["FAILED", "FAILED"]);
   });
 
-  it("a stuck PENDING task takes nobody's place", () => {
+  it("a stuck PENDING task takes no place from others", () => {
     const stuck = facts("p", { inProgress: 1, fate: { kind: "stuck", status: "PENDING" } });
     expect(statuses(board(stuck, facts("a", { inProgress: 1 })), 0)).toEqual(["PENDING", "RUNNING"]);
   });

@@ -1,6 +1,6 @@
 /** The life of asynchronous tasks, worked out from facts and the time: no timers, so a restart loses nothing. */
 
-/** What will become of a task once it runs. */
+/** How a task will end. */
 export type TaskFate =
   | { readonly kind: "succeed"; readonly failedImages: number }
   | { readonly kind: "fail"; readonly code: string; readonly message?: string | undefined }
@@ -82,7 +82,7 @@ export class TaskBoard<Facts extends TaskFacts> {
     return ended.map((entry) => ({ ...entry, status: entry.facts.fate.kind === "succeed" ? "SUCCEEDED" : "FAILED" }));
   }
 
-  /** Cancels a PENDING task; false when there is none of that id, or it is past that. Call `advance` first. */
+  /** Cancels a PENDING task; false when there is no such task, or it is not PENDING. Call `advance` first. */
   cancel(id: string, nowMs: number): boolean {
     const entry = this.#entries.get(id);
     if (entry === undefined || entry.startedAtMs !== null || entry.endedAtMs !== null || entry.canceledAtMs !== null) {

@@ -21,7 +21,7 @@ function insertAfterHead(png: Buffer, chunks: readonly Buffer[]): Buffer {
   return Buffer.concat([png.subarray(0, HEAD_BYTES), ...chunks, png.subarray(HEAD_BYTES)]);
 }
 
-/** The same picture with words in it (iTXt, UTF-8), so that a file tells what it was made from. */
+/** The same picture with words in it (iTXt, UTF-8) that state what it was made from. */
 function withWords(png: Buffer, words: Readonly<Record<string, string>>): Buffer {
   const chunks = Object.entries(words).map(([keyword, text]) =>
     chunk("iTXt", Buffer.concat([Buffer.from(`${keyword}\0\0\0\0\0`, "latin1"), Buffer.from(text, "utf8")])),
@@ -78,7 +78,7 @@ export interface PlainSource {
   readonly index: number;
 }
 
-/** What a file says of itself, so that it can be told whose image it is. */
+/** The picture with its own description, so that a file can be matched to its request. */
 export function imprint(png: Buffer, { prompt, model, seed, index }: PlainSource): Buffer {
   return withWords(png, {
     Description: prompt,

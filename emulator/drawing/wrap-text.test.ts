@@ -40,7 +40,7 @@ describe("text in XML", () => {
     expect(escapeXml(`<b a="1" c='2'>&amp;`)).toBe("&lt;b a=&quot;1&quot; c=&apos;2&apos;&gt;&amp;amp;");
   });
 
-  it("is told by its first letter which way it is read", () => {
+  it("is read in the direction of its first letter", () => {
     expect(isRightToLeft("12 مرحبا hello")).toBe(true);
     expect(isRightToLeft("hello מה")).toBe(false);
   });

@@ -13,8 +13,7 @@ import { type Found, GivenImage } from "../http/core/given-fields.ts";
 import { newJobId } from "../http/job-answers.ts";
 import { type ImageSink, readBody } from "../http/submit-body.ts";
 import type { Uploads } from "../http/uploads.ts";
-import { namedFileKey } from "../results/job-files.ts";
-import { fromR2 } from "../results/r2.ts";
+import { fromR2, namedFileKey } from "../results/job-files.ts";
 import { jobStub } from "../stubs.ts";
 
 const PATH = "/api/v1/uploads";

@@ -4,7 +4,7 @@ import { JOB_ID_PATTERN } from "../../schemas/paths.ts";
 import { MAX_BODY_BYTES } from "../../schemas/submit.ts";
 import type { CatalogEntry } from "../catalog/contract.ts";
 import type { ModelFacts } from "../dashscope/models.ts";
-import type { Region } from "../dashscope/regions.ts";
+import type { Region } from "../dashscope/wire.ts";
 import { clientOf, requireAsker, viewerOf } from "../http/access.ts";
 import { ProblemError } from "../http/answers.ts";
 import { type CheckedSubmission, checkSubmission } from "../http/checked-submission.ts";

@@ -13,7 +13,7 @@ import { linksFor } from "../http/job-answers.ts";
 import { readBody } from "../http/submit-body.ts";
 import type { Uploads } from "../http/uploads.ts";
 import type { JobView } from "../job/contract.ts";
-import { fromR2 } from "../results/r2.ts";
+import { fromR2 } from "../results/job-files.ts";
 import { type Variant, variantOf, variantSize } from "../results/variants/variant.ts";
 import { contentTypeOf, findOrMakeVariant } from "../results/variants/variants.ts";
 import { jobStub } from "../stubs.ts";

@@ -7,8 +7,7 @@ import { idempotencyKeyOf, jobOfKey, placeChecked } from "../http/submit.ts";
 import { brakeSubmissions } from "../http/submit-limits.ts";
 import { Upload, Uploads } from "../http/uploads.ts";
 import type { JobView } from "../job/contract.ts";
-import { inputKey } from "../results/job-files.ts";
-import { fromR2 } from "../results/r2.ts";
+import { fromR2, inputKey } from "../results/job-files.ts";
 import { fingerprintText } from "./core/fingerprint.ts";
 import { Hold } from "./hold.ts";
 

@@ -121,7 +121,11 @@ describe("what goes wrong with a synchronous call", () => {
     ["a 60 MB answer", { type: "huge", billed: true }, { ...retry, mayBeBilled: true }],
     ["a cut before the work", { type: "cut-before-billing" }, { ...retry, mayBeBilled: true }],
     ["a cut after the work", { type: "cut-after-billing" }, { ...retry, mayBeBilled: true }],
-    ["a cut amid the answer", { type: "cut-after-billing", partial: true }, { ...retry, mayBeBilled: true }],
+    [
+      "a cut in the middle of the answer",
+      { type: "cut-after-billing", partial: true },
+      { ...retry, mayBeBilled: true },
+    ],
   ])("%s", async (_what, fault, verdict) => {
     emulator.state.addRule(FaultRule.parse({ fault }));
     const answer = await generate("qwen-image-max", "image-from-text");

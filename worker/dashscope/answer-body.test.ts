@@ -28,7 +28,7 @@ describe("readAnswerBody", () => {
     ["a page", `<html><p class="x">it's "broken</p>${"words ".repeat(3000)}</html>`],
     ["a text longer than an image begins", JSON.stringify({ prompt: "a red bicycle ".repeat(2000) })],
     ["JSON that ends too early", '{"output":{"choices":[{"mess'],
-    ["a text amid which it ends", `{"prompt":"${"a b ".repeat(50)}`],
+    ["a body that ends inside a string", `{"prompt":"${"a b ".repeat(50)}`],
     ["nothing", ""],
     ["a short data URL", '{"image":"data:image/png;base64,iVBORw0KGgo="}'],
   ])("gives %s as it came, whatever the pieces", async (_what, text) => {

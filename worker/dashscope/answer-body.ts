@@ -86,7 +86,7 @@ class BodyScanner {
   }
 
   end(): AnswerBody {
-    // A body that ends amid a string is no JSON; its words are shown all the same.
+    // A body that ends inside a string is not JSON, but its words are still shown.
     this.#endString();
     const text = this.#text + this.#decoder.decode();
     return this.#textBytes > MAX_TEXT_BYTES ? TOO_LARGE : { text, embedded: this.#embedded };

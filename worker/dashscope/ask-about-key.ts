@@ -1,6 +1,7 @@
 import { readAnswerBody } from "./answer-body.ts";
 import type { KeyAnswer } from "./contract.ts";
 import { keyMask } from "./mask-key.ts";
+import { parseJson, wordsIn } from "./read-answer.ts";
 import { API_PREFIX, wireHeaders, wirePaths } from "./wire.ts";
 
 /** No task has this id: DashScope's own are UUIDs. */
@@ -56,19 +57,11 @@ export async function askAboutKey(
 
 /** Code and message of an answer of DashScope's; null when it is none. */
 function readWords(text: string): { readonly code: string | null; readonly message: string | null } | null {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return null;
-  }
+  const json = parseJson(text);
   if (typeof json !== "object" || json === null) return null;
   if (!("request_id" in json) && !("output" in json) && !("code" in json)) return null;
-  const word = (key: "code" | "message"): string | null => {
-    const value = (json as Record<string, unknown>)[key];
-    return typeof value === "string" && value !== "" ? value.slice(0, MAX_WORDS_CHARS) : null;
-  };
-  return { code: word("code"), message: word("message") };
+  const { code, message } = wordsIn(json);
+  return { code: code?.slice(0, MAX_WORDS_CHARS) ?? null, message: message?.slice(0, MAX_WORDS_CHARS) ?? null };
 }
 
 function looksLike(text: string): string {

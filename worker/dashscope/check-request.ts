@@ -4,7 +4,7 @@ import { sizesFor } from "../../schemas/limits.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { FieldError } from "../../schemas/problem.ts";
 import type { ModelFacts, ModelTable } from "./models.ts";
-import { REGION_NAMES, type Region } from "./regions.ts";
+import { REGION_NAMES, type Region } from "./wire.ts";
 
 /** What of a request depends on the model; of the images only how many. `null`: not given. */
 export interface ModelRequest

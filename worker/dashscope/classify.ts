@@ -3,7 +3,7 @@ import type { UpstreamReport } from "../../schemas/job.ts";
 import type { Failure } from "./contract.ts";
 import { type FailureRule, type HintContext, RULES, type StatusClass } from "./failure-table.ts";
 
-/** All that can go wrong with one call. Running out of time is not here: whoever ends a call by its signal knows why. */
+/** Everything that can go wrong with one call. Running out of time is not here: the caller that aborts by its signal knows why. */
 export type UpstreamProblem =
   /** It answered, and not with success: an error status, a 200 with a `code`, a failed task. */
   | "refused"
@@ -16,7 +16,7 @@ export type UpstreamProblem =
   | "redirected"
   /**
    * No answer: the connection broke or was never made. The runtime throws the same error for both, so the worse is
-   * assumed; where Cloudflare tells them apart (its 52x pages) it is a refusal by status.
+   * assumed; where Cloudflare distinguishes them (its 52x pages) it is a refusal by status.
    */
   | "cut"
   /** An uploaded image broke off while it was sent, so the request was never complete. */

@@ -233,7 +233,7 @@ describe("generate", () => {
     expect(sentBytes).toBeLessThan(20_000_000);
   });
 
-  it("takes a connection that breaks without an answer, or amid one, for perhaps billed", async () => {
+  it("reports a connection that breaks without an answer, or within one, as perhaps billed", async () => {
     const silent = await upstream((request) => request.socket.destroy());
     const amid = await upstream((_request, response) => {
       response.writeHead(200, { "content-length": "1000" });

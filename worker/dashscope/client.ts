@@ -5,10 +5,9 @@ import type { GenerateInput, Upstream, UpstreamAnswer } from "./contract.ts";
 import { keyMask } from "./mask-key.ts";
 import type { ModelTable } from "./models.ts";
 import { type HttpAnswer, isPlainSuccess, readAnswer, retryAfterMs } from "./read-answer.ts";
-import type { Region } from "./regions.ts";
 import { upstreamCall } from "./request-body.ts";
 import { sentImages } from "./sent-images.ts";
-import { API_PREFIX, ASYNC_ENABLE, wireHeaders, wirePaths } from "./wire.ts";
+import { API_PREFIX, ASYNC_ENABLE, type Region, wireHeaders, wirePaths } from "./wire.ts";
 
 export interface UpstreamSettings {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
@@ -54,13 +53,13 @@ export function dashScope(settings: UpstreamSettings): Upstream {
     const headers = new Headers(init.headers);
     headers.set(wireHeaders.authorization, `Bearer ${apiKey}`);
     headers.set("accept", "application/json");
-    // A redirect is never followed: the key would go along.
+    // A redirect is never followed, because the key would be sent along.
     const response = await fetch(root + path, { ...init, headers, redirect: "manual" });
     let body: Pick<ReceivedAnswer, "text" | "embedded"> = { text: "", embedded: [] };
     try {
       body = await readAnswerBody(response.body);
     } catch (error) {
-      // A refusal is one by its status, also when its body breaks off; a success without its body is none.
+      // The status alone makes a refusal, even when its body breaks off. A success needs its body.
       if (response.ok) throw error;
     }
     return {
@@ -108,7 +107,7 @@ export function dashScope(settings: UpstreamSettings): Upstream {
       const { path, asynchronous, body } = upstreamCall({ ...input, images: sent.marks }, settings.models);
       const headers = new Headers({ "content-type": "application/json" });
       if (asynchronous) headers.set(wireHeaders.async, ASYNC_ENABLE);
-      // Up to here nothing is awaited: the request goes out when the caller believes it does.
+      // Nothing is awaited up to here, so that the request goes out at the time that the caller recorded.
       const answer = await ask(path, { method: "POST", headers, body: sent.body(JSON.stringify(body)) }, null, signal);
       const wasSentWhole = await sent.end();
       const isPaid = answer.kind === "delivered" || answer.kind === "accepted";

@@ -1,13 +1,13 @@
 import type { JobErrorCode, JobRequest, UpstreamReport } from "../../schemas/job.ts";
 
-/** One failure, judged once: nobody else reads a status number or an error's text. */
+/** One failure with its verdict. Nothing outside of worker/dashscope reads a status number or an error's text. */
 export interface Failure {
   /**
-   * `retry`: counted, after a backoff. `give_up`: no repetition can mend it. `put_back`: throttled, waits in its old place,
-   * not counted. `block`: the account's or the deployment's fault, the lane waits, not counted.
+   * `retry`: counted, after a backoff. `give_up`: no repetition can mend it. `put_back`: throttled, the job waits in its old
+   * place, not counted. `block`: the account's or the deployment's fault, the lane waits, not counted.
    */
   readonly disposition: "retry" | "give_up" | "put_back" | "block";
-  /** The job's error when it fails by this. */
+  /** The code of the job's error when this failure ends it. */
   readonly jobCode: JobErrorCode;
   readonly message: string;
   readonly hint: string;
@@ -29,7 +29,7 @@ export type UpstreamAnswer =
   | { readonly kind: "pending"; readonly taskStatus: "PENDING" | "RUNNING"; readonly report: UpstreamReport }
   /** `readTask` could not read it (network, 5xx, throttled): the task is as it was; read it again later. */
   | { readonly kind: "unreadable"; readonly failure: Failure }
-  /** The task is unknown or expired: its outcome will never be learned. */
+  /** Upstream does not know the task: it is new, it expired, or its outcome cannot be learned. */
   | { readonly kind: "task_lost"; readonly failure: Failure }
   /** The task was canceled upstream, by us or by another: nothing was made. */
   | { readonly kind: "task_canceled"; readonly failure: Failure }
@@ -40,9 +40,9 @@ export type SentImage = string | ImageBytes;
 
 export interface ImageBytes {
   readonly contentType: string;
-  /** How many `body` gives. */
+  /** The length of `body`. */
   readonly bytes: number;
-  /** Used up by the call. */
+  /** Consumed by the call. */
   readonly body: ReadableStream<Uint8Array>;
 }
 
@@ -55,7 +55,7 @@ export interface GenerateInput {
 
 /**
  * Upstream's wire. Never throws: a network error is an answer too, and so is an abort by the signal: `failed` (`unreadable`
- * from `readTask`) with fault `none`. Only who aborted knows what it means (budget, cancel), so check the signal first.
+ * from `readTask`) with fault `none`. Only the caller that aborted knows the reason (budget, cancel), so it checks its signal first.
  */
 export interface Upstream {
   /** A synchronous call, or the submission of a task where the model has an asynchronous API. */

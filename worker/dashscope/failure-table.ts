@@ -3,7 +3,7 @@
  * recorded answers, and codes quoted in public issue trackers. Pure data.
  */
 import type { Failure } from "./contract.ts";
-import { REGION_NAMES, type Region } from "./regions.ts";
+import { REGION_NAMES, type Region } from "./wire.ts";
 
 /** What a hint may name. */
 export interface HintContext {
@@ -26,7 +26,7 @@ export interface FailureRule extends Pick<Failure, "disposition" | "jobCode" | "
   readonly codes?: readonly string[];
   /** First words of codes: `BadRequest` covers `BadRequest.Anything` that no row names exactly. */
   readonly families?: readonly string[];
-  /** HTTP statuses that mean this when no row knows the code, or there is none. `5xx` covers what is not listed by number. */
+  /** HTTP statuses that mean this when no row has the code, or there is no code. `5xx` covers what is not listed by number. */
   readonly statuses?: readonly (number | StatusClass)[];
   /** As `statuses`, for answers without any code: a page of a gateway or of a wrong host, or an empty body. */
   readonly bareStatuses?: readonly (number | StatusClass)[];
@@ -148,7 +148,7 @@ export const RULES = {
     ...accountFault,
     message: "DashScope says that the account has unpaid bills or has not bought the service",
     hint: () =>
-      "Look in the Alibaba Cloud console under Expenses (Billing Management): settle what is overdue or buy the service. The lane goes on by itself afterwards.",
+      "Look in the Alibaba Cloud console under Expenses (Billing Management): settle what is overdue or buy the service. The lane resumes by itself afterwards.",
     codes: ["Arrearage", "CommodityNotPurchased", "PrepaidBillOverdue", "PostpaidBillOverdue"],
     families: ["Arrearage"],
     statuses: [402],
@@ -164,7 +164,7 @@ export const RULES = {
     ...accountFault,
     message: "The account's quota or balance for this model is used up",
     hint: (context) =>
-      `Look in the Model Studio console of ${place(context)} at the model's free quota and under Expenses at the balance. The lane goes on by itself once there is quota again.`,
+      `Look in the Model Studio console of ${place(context)} at the model's free quota and under Expenses at the balance. The lane resumes by itself once there is quota again.`,
     families: ["AllocationQuota"],
   },
   wrongHost: {

@@ -20,7 +20,7 @@ describe("keyMask", () => {
 
   it.each(["", "x", "xx", "Bearer ", ":", "user:"])("takes the key out of the base64 of %j and the key", (before) => {
     for (const encoding of ["base64", "base64url"] as const) {
-      const masked = mask(`told ${Buffer.from(`${before}${KEY} after`).toString(encoding)}`);
+      const masked = mask(`said ${Buffer.from(`${before}${KEY} after`).toString(encoding)}`);
       expect(masked).toContain("[key]");
       expect(Buffer.from(masked.slice(5), "base64").toString("latin1")).not.toContain(KEY.slice(4, 8));
     }

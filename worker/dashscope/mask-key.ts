@@ -1,14 +1,14 @@
-/** What stands where our key stood. */
+/** Replaces the key. */
 const MASK = "[key]";
 
-/** Below this the encoded forms of a key are so short that they would be found in any text. */
+/** The encoded forms of a shorter key would be found in any text. */
 const MIN_ENCODED_BYTES = 8;
 
 function escaped(text: string): string {
   return text.replace(/[^\w]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
-/** The characters of any base64 with `bytes` at an offset of `alignment` (mod 3) that `bytes` alone decide; both alphabets. */
+/** The characters of base64 (either alphabet) that depend on `bytes` alone when these begin at offset `alignment` modulo 3. */
 function base64Core(bytes: Uint8Array, alignment: number): string {
   const padded = Buffer.concat([Buffer.alloc(alignment), bytes]);
   const core = padded.toString("base64").slice(Math.ceil((alignment * 8) / 6), Math.floor((padded.length * 8) / 6));
@@ -16,8 +16,8 @@ function base64Core(bytes: Uint8Array, alignment: number): string {
 }
 
 /**
- * Takes our key out of whatever upstream, or a gateway before it, tells: as it is, in an address (any characters of it
- * escaped, any case, as host names lose theirs), in hex, and in base64 with anything before it. The key is printable ASCII.
+ * Replaces the key in text from upstream or from a gateway before it, in these forms: plain; in an address, with any characters
+ * escaped and in any case; in hex; in base64 with anything before it. The key is printable ASCII.
  */
 export function keyMask(key: string): (text: string) => string {
   const bytes = Buffer.from(key);

@@ -123,7 +123,7 @@ describe("MODELS", () => {
   it.each([
     ["a new name that is like nothing", { "qwen-image-9": {} }, /is a new model and needs "like"/],
     ["one that is like an unknown one", { "qwen-image-9": { like: "gone" } }, /names no known model/],
-    ["a field that is none", { "qwen-image-max": { sises: 1 } }, /sises/],
+    ["an unknown field", { "qwen-image-max": { sises: 1 } }, /sises/],
     ["more images than any body holds", { "qwen-image-max": { images: { min: 1, max: 11 } } }, /10/],
     ["a bound above another", { "qwen-image-max": { images: { min: 3, max: 1 } } }, /min must not be above max/],
     ["a name with a blank", { "qwen image": { like: "qwen-image-max" } }, /model's name/],

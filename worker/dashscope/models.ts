@@ -4,7 +4,7 @@ import { ModelInfo, ModelSizes, Quota } from "../../schemas/limits.ts";
 import { WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
 import { MAX_INPUT_IMAGES } from "../../schemas/submit.ts";
 import { MODEL_TABLE, TWO_A_MINUTE } from "./model-table.ts";
-import { REGION_HOSTS, type Region } from "./regions.ts";
+import { REGION_HOSTS, type Region } from "./wire.ts";
 
 /** Where a task of a model is submitted; named as in `wirePaths`. */
 const ASYNC_PATHS = ["text2image", "image2image", "imageGeneration"] as const;

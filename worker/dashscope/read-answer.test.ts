@@ -193,7 +193,7 @@ describe("readAnswer to generate", () => {
     });
   });
 
-  it("shows the body of a success that is none", () => {
+  it("shows the body of a success without an image", () => {
     const body = { output: { choices: [choice({ text: "I cannot draw that" })] } };
     expect(read(body)).toMatchObject({
       failure: { report: { message: expect.stringContaining("I cannot draw that") } },
@@ -258,7 +258,7 @@ describe("readAnswer to readTask", () => {
     });
   });
 
-  it("tells a failed task without a code, a canceled one and an empty success apart from a living one", () => {
+  it("distinguishes a failed task without a code, a canceled task and an empty success", () => {
     const failed = read({ output: { task_status: "FAILED" } }, { taskId });
     expect(failed).toMatchObject({ kind: "failed", failure: { disposition: "retry", maxRepeats: 1 } });
     const canceled = read({ output: { task_status: "CANCELED" } }, { taskId });
@@ -272,7 +272,7 @@ describe("readAnswer to readTask", () => {
     expect(read({ output }, { taskId })).toMatchObject({ kind: "pending", taskStatus: "RUNNING" });
   });
 
-  it("gives an unknown task up for lost, perhaps billed", () => {
+  it("reports an unknown task as lost and perhaps billed", () => {
     const answer = read({ request_id: "85c25460", output: { task_id: taskId, task_status: "UNKNOWN" } }, { taskId });
     expect(answer).toMatchObject({ kind: "task_lost", failure: { mayBeBilled: true, fault: "none" } });
   });
@@ -288,7 +288,7 @@ describe("readAnswer to readTask", () => {
     ["an answer without a status", { output: { task_id: taskId } }, {}],
     ["a redirect", "", { httpStatus: 307 }],
     ["an endless answer", "", { text: null }],
-  ])("leaves the task be after %s, for it may live", (_what, body, answer) => {
+  ])("keeps the task after %s, because it may still run", (_what, body, answer) => {
     expect(read(body, { taskId, ...answer })).toMatchObject({ kind: "unreadable", failure: { mayBeBilled: true } });
   });
 });

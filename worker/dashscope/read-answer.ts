@@ -131,7 +131,7 @@ interface Words {
 }
 
 /** Code and message, in whatever envelope they came. */
-function wordsIn(json: unknown): Words {
+export function wordsIn(json: unknown): Words {
   if (!isRecord(json)) return { code: null, message: null };
   const error = isRecord(json.error) ? json.error : {};
   const code = firstOf(json, CODE_KEYS) ?? firstOf(error, [...CODE_KEYS, "type"]);
@@ -214,7 +214,8 @@ function firstWords(text: string | null, tidy: Tidy): string | null {
   return line === "" ? null : tidy(line, MAX_PAGE_CHARS);
 }
 
-function parseJson(text: string | null): unknown {
+/** `undefined` for what is no JSON, or was not read. */
+export function parseJson(text: string | null): unknown {
   if (text === null) return undefined;
   try {
     return JSON.parse(text);

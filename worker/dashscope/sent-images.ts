@@ -1,21 +1,21 @@
 import { byteChunks } from "../byte-chunks.ts";
 import type { ImageBytes, SentImage } from "./contract.ts";
 
-/** Images on their way into one request's body. */
+/** The images of one request, written into its body. */
 export interface SentImages {
-  /** The images as text; a mark that nothing else holds stands where bytes will be. */
+  /** The images as text; a unique mark stands for bytes. */
   readonly marks: readonly string[];
   /** The body, from a text that holds every mark. Once only. */
   body(text: string): BodyInit;
-  /** To be called when the answer is there or will not come: stops reading. False when an image broke off before. */
+  /** Stops reading; to be called once the answer is there or will not come. False when an image broke off before that. */
   end(): Promise<boolean>;
 }
 
 type Piece = string | ImageBytes;
 
 /**
- * Streams images into a JSON body as base64. Three images of 10 MB, as strings in a body of text, would be 120 MB at once
- * and more than an isolate has.
+ * Streams images into a JSON body as base64. Three images of 10 MB as strings in a body of text would take 120 MB, more
+ * than an isolate has.
  */
 export function sentImages(images: readonly SentImage[]): SentImages {
   const marks = images.map((image) => (typeof image === "string" ? image : crypto.randomUUID()));
@@ -53,7 +53,7 @@ function piecesOf(text: string, marks: readonly string[], images: readonly SentI
   return [...pieces, rest];
 }
 
-/** A multiple of three: base64 turns three bytes into four letters, so each chunk ends on a whole one. */
+/** A multiple of three: base64 turns three bytes into four letters, so each chunk ends on a whole group. */
 const CHUNK_BYTES = 192 * 1024;
 
 const encoder = new TextEncoder();
@@ -62,7 +62,7 @@ function lengthOf(piece: Piece): number {
   return typeof piece === "string" ? encoder.encode(piece).byteLength : 4 * Math.ceil(piece.bytes / 3);
 }
 
-/** One body under way. It begins by itself and goes on as it is read. */
+/** One request body. Writing starts at once and continues as the body is read. */
 class Sending {
   readonly readable: ReadableStream<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
@@ -76,7 +76,7 @@ class Sending {
     this.readable = readable;
     this.#writer = writable.getWriter();
     this.#writer.closed.catch(() => undefined);
-    // A reader that goes away ends the sending, and is no fault of the images.
+    // A reader that goes away ends the sending; that is not the images' fault.
     this.#done = this.#send(pieces).catch(() => undefined);
   }
 
@@ -101,7 +101,7 @@ class Sending {
     await this.#writer.close();
   }
 
-  /** False when the image cannot be read, or has another length than it told. Throws when nobody takes what is written. */
+  /** False when the image cannot be read, or has another length than announced. Throws when the reader of the body is gone. */
   async #sendBase64(image: ImageBytes): Promise<boolean> {
     const chunks = byteChunks(image.body, CHUNK_BYTES, this.#stop.signal);
     let bytes = 0;

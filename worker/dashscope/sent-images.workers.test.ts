@@ -34,8 +34,8 @@ function generate(images: SentImage[], fetch: (url: string, init: RequestInit) =
   return client.generate({ model: "qwen-image-edit-max", request, images }, new AbortController().signal);
 }
 
-/** Bytes that come in chunks of the given lengths, over and over; told as `told` many. */
-function imageOf(bytes: Uint8Array<ArrayBuffer>, chunkBytes: readonly number[], told = bytes.byteLength) {
+/** Bytes that arrive in chunks of the given lengths, in turn, announced as `announced` bytes. */
+function imageOf(bytes: Uint8Array<ArrayBuffer>, chunkBytes: readonly number[], announced = bytes.byteLength) {
   let at = 0;
   let turn = 0;
   let canceled = false;
@@ -49,7 +49,7 @@ function imageOf(bytes: Uint8Array<ArrayBuffer>, chunkBytes: readonly number[], 
   const body = byteStream(next, () => {
     canceled = true;
   });
-  const image: ImageBytes = { contentType: "image/png", bytes: told, body };
+  const image: ImageBytes = { contentType: "image/png", bytes: announced, body };
   return { image, wasCanceled: () => canceled };
 }
 
@@ -97,7 +97,7 @@ describe("images sent as bytes", () => {
         },
       },
     ],
-  ])("that %s: fails as not billed and nobody's fault, worth repeating", async (_what, { image }) => {
+  ])("that %s: fails as not billed, held against nobody, and worth repeating", async (_what, { image }) => {
     const answer = await generate([image], async (_url, init) => {
       await readBody(init);
       return Response.json(DELIVERS);
@@ -116,7 +116,7 @@ describe("images sent as bytes", () => {
     expect(sent.wasCanceled()).toBe(true);
   });
 
-  it("are read no further, and stall nothing, when the connection breaks amid a stalled read", async () => {
+  it("are not read on, and delay nothing, when the connection breaks during a stalled read", async () => {
     let canceled = false;
     const stalled = () => new Promise<never>(() => undefined);
     const body = byteStream(stalled, () => {

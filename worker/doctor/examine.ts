@@ -4,7 +4,7 @@ import { OPEN_CLIENT } from "../auth/authenticate.ts";
 import { within, withinSignal } from "../bounds.ts";
 import { askAboutKey } from "../dashscope/ask-about-key.ts";
 import type { KeyAnswer } from "../dashscope/contract.ts";
-import { REGION_HOSTS, REGION_NAMES, type Region } from "../dashscope/regions.ts";
+import { REGION_HOSTS, REGION_NAMES, type Region } from "../dashscope/wire.ts";
 import { type Config, type ConfigResult, isLoopback, VARIABLES } from "../env.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, jobStub, laneStub } from "../stubs.ts";

@@ -1,4 +1,4 @@
-import { REGION_HOSTS, type Region } from "../dashscope/regions.ts";
+import { REGION_HOSTS, type Region } from "../dashscope/wire.ts";
 
 /** A model's name may hold anything but this; a host never does. */
 const SEPARATOR = "|";

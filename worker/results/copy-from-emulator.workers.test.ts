@@ -88,7 +88,7 @@ describe("an image of the emulator's", () => {
     expect(await copy(await linkOf("[fault:expires:0ms] ended"))).toMatchObject({ kind: "failed", dead: true });
   });
 
-  it("is told from its bytes where the host lies about its type", async () => {
+  it("is judged by its bytes where the host names a wrong type", async () => {
     const answer = await copy(await linkOf("[fault:result-wrong-type] mislabelled"));
     expect(answer).toMatchObject({ kind: "stored", image: { contentType: "image/png" } });
   });

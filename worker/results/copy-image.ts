@@ -2,16 +2,16 @@ import { byteChunks } from "../byte-chunks.ts";
 import { type CopyAnswer, type CopyImage, linkEndMs, STORED_LINK, type StoredImage } from "./contract.ts";
 import { ImageReader, readImageHead } from "./image-reader.ts";
 import { fixedLengthSink, type ImageSink, unknownLengthSink } from "./image-sink.ts";
-import { fromR2 } from "./r2.ts";
+import { fromR2 } from "./job-files.ts";
 import { type Fetch, openLink } from "./result-link.ts";
 
 /** The largest image any model makes (4096², 16 bits a channel, hardly compressed) is smaller. */
 const MAX_IMAGE_BYTES = 64 * 1024 * 1024;
 
-/** Large enough that hand-overs cost nothing beside the copy; two are held at a time. */
+/** Large enough that the cost per chunk does not matter; two are held at a time. */
 const CHUNK_BYTES = 256 * 1024;
 
-/** A link that delivers past its end is tried for so much longer when it is storing that fails. */
+/** A link that still delivers past its end is tried this much longer while storing fails. */
 const GRACE_MS = 24 * 3_600_000;
 
 const ENDED = "the copy was ended before the image was whole";
@@ -143,7 +143,7 @@ export function createImageCopier(
       }
       if (signal.aborted) return failed(ENDED);
       if (length !== null && pump.bytes !== length) {
-        return failed(`the image is cut off: ${pump.bytes} of ${length} bytes came`);
+        return failed(`the image is cut off: ${pump.bytes} of ${length} bytes arrived`);
       }
       return await pump.end();
     } finally {
@@ -279,7 +279,7 @@ class Pump {
     this.#reader.add(chunk);
     const { head, type } = this.#reader;
     if (head.kind === "foreign") {
-      return { ...failed(`what came is ${head.looksLike}, not an image`), damaged: { md5: null } };
+      return { ...failed(`the answer is ${head.looksLike}, not an image`), damaged: { md5: null } };
     }
     if (this.bytes > MAX_IMAGE_BYTES) {
       return { kind: "failed", final: true, reason: `the image is larger than ${MAX_IMAGE_BYTES} bytes` };
@@ -297,7 +297,7 @@ class Pump {
     const seen = this.#reader.end();
     if (!seen.ok) {
       const md5 = (await this.#md5?.end()) ?? null;
-      return { ...failed(`what came cannot be used: it ${seen.reason}`), damaged: { md5 } };
+      return { ...failed(`the image cannot be used: it ${seen.reason}`), damaged: { md5 } };
     }
     const sink = this.#sink;
     if (sink === null) throw new Error("an image was seen whole before its type was");

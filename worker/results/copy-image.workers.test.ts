@@ -89,7 +89,7 @@ describe("copying an image", () => {
     expect(object?.httpMetadata?.contentType).toBe("image/png");
   });
 
-  it("asks for the bytes as they are, and sends nothing of ours along", async () => {
+  it("asks for uncompressed bytes and sends nothing else along", async () => {
     const seen: RequestInit[] = [];
     const inner = serves(framedPng(1, 1, 100));
     await copy(async (url, init) => {
@@ -102,12 +102,12 @@ describe("copying an image", () => {
 
   const png = framedPng(1664, 928, 200_000);
   it.each<[string, Fetch]>([
-    ["that ends before its told length", serves(png.subarray(0, 100_000), png.byteLength)],
-    ["that goes on past its told length", serves(png, 100_000)],
+    ["that ends before its announced length", serves(png.subarray(0, 100_000), png.byteLength)],
+    ["that continues past its announced length", serves(png, 100_000)],
     ["without its end", serves(png.subarray(0, png.byteLength - 5))],
     ["without its end, of unknown length", serves(png.subarray(0, png.byteLength - 5), null)],
     ["without its end, of several parts", serves(framedPng(1, 1, 6_000_000).subarray(0, 6_000_000), null)],
-    ["cut off amid its header", serves(png.subarray(0, 20))],
+    ["cut off within its header", serves(png.subarray(0, 20))],
     ["that is a page", serves(new TextEncoder().encode("<!doctype html><p>Sorry</p>"))],
     ["that is empty", serves(new Uint8Array(0))],
     ["whose connection breaks", breaksOff(png)],
@@ -129,7 +129,7 @@ describe("copying an image", () => {
     };
   }
 
-  it("says what came instead of an image", async () => {
+  it("says what arrived instead of an image", async () => {
     expect((await failure(copy(serves(new TextEncoder().encode("<?xml version='1.0'?><Error/>"))))).reason).toContain(
       "XML",
     );
@@ -148,8 +148,8 @@ describe("copying an image", () => {
   });
 
   it("takes no image larger than 64 MB, whether its length is named or not", async () => {
-    const told = await failure(copy(serves(png, 70_000_000)));
-    expect(told).toMatchObject({ dead: true });
+    const announced = await failure(copy(serves(png, 70_000_000)));
+    expect(announced).toMatchObject({ dead: true });
     const start = png.slice(0, 41);
     new DataView(start.buffer).setUint32(33, 0x7fffffff);
     const filler = new Uint8Array(1024 * 1024);
@@ -292,7 +292,7 @@ describe("a file that is damaged at its source", () => {
     }
   });
 
-  it("is asked for again where the checksum is another, or is none", async () => {
+  it("is asked for again where the checksum differs or is missing", async () => {
     for (const headers of [{ etag: `"${"0".repeat(32)}"` }, { etag: '"a-2"' }, {}] as Record<string, string>[]) {
       expect(await failure(copy(serves(damaged, damaged.byteLength, 200, headers)))).toMatchObject({ dead: false });
     }
@@ -399,7 +399,7 @@ describe("where a link may lead", () => {
     expect(opened).toEqual([link.replace("http:", "https:"), "http://127.0.0.1:9000/a.png"]);
   });
 
-  it("gives up an address that is none", async () => {
+  it("gives up a link that is no address", async () => {
     for (const link of ["ftp://results.example/a.png", "nonsense", ""]) {
       expect(await failure(copy(serves(png), { link }))).toMatchObject({ dead: true });
     }
@@ -472,7 +472,7 @@ describe("a copy that runs again or is ended", () => {
     expect(await keys()).toEqual([]);
   });
 
-  it("ends by the signal, amid a body that never ends, leaving nothing", async () => {
+  it("ends with the signal while a body stalls, and leaves nothing", async () => {
     const controller = new AbortController();
     const hanging: Fetch = async () => {
       let sent = false;

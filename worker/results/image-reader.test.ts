@@ -85,7 +85,7 @@ function tiffBigEndian(width: number, height: number): Uint8Array {
 describe.each(MADE)("%s", (_name, type, width, height, make) => {
   const facts = { type, width, height, orientation: 1 };
 
-  it("is told from its bytes, with its size", async () => {
+  it("is recognised by its bytes, with its size", async () => {
     expect(readImageHead(await make())).toEqual({ kind: "image", ...facts });
   });
 
@@ -162,7 +162,7 @@ describe("a JPEG", () => {
     expect(inspect(padding, 65_536)).toMatchObject({ ok: false, cutOff: false });
   });
 
-  it("with a broken segment is none", () => {
+  it("with a broken segment is not an image", () => {
     const broken = Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 0, 0, 1, 2, 3, 4, 5, 6, 7);
     expect(readImageHead(broken)).toEqual({ kind: "foreign", looksLike: "a JPEG with a broken segment" });
   });

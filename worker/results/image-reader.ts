@@ -113,7 +113,7 @@ const SNIFFED_BYTES = 512;
 /** The largest piece that is held: a directory of a TIFF, a `meta` box, an Exif segment. */
 const MAX_TAKEN_BYTES = 1024 * 1024;
 
-/** An image of more parts than this is none: the work on hostile bytes is bounded. */
+/** Bounds the work on hostile bytes: what has more parts than this is not taken for an image. */
 const MAX_PARTS = 100_000;
 
 /**

@@ -2,7 +2,7 @@
  * Ways of writing an image to R2 chunk by chunk. Until `finish` resolves no object exists; an object that is there is never
  * replaced. Every call is bounded and throws when R2 does not answer.
  */
-import { fromR2, R2_BOUND_MS } from "./r2.ts";
+import { fromR2, R2_BOUND_MS } from "./job-files.ts";
 
 export interface ImageSink {
   write(chunk: Uint8Array): Promise<void>;

@@ -1,8 +1,7 @@
 import type { InputImage, Warning } from "../../schemas/job.ts";
 import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
 import { type ImageType, inspectImage } from "./image-reader.ts";
-import { inputKey } from "./job-files.ts";
-import { fromR2 } from "./r2.ts";
+import { fromR2, inputKey } from "./job-files.ts";
 
 export type UploadedImage = Extract<InputImage, { kind: "upload" }>;
 

@@ -1,5 +1,16 @@
-/** Where a job's images are in the bucket, and their removal. Everything of a job is under its prefix, nothing of another is. */
-import { fromR2 } from "./r2.ts";
+/** Where a job's images are in the bucket, their removal, and the bound of every call to it. Everything of a job is under its prefix, nothing of another is. */
+import { within } from "../bounds.ts";
+
+/** A call to R2 takes milliseconds; one that takes this long is given up, and repeated by its caller. */
+export const R2_BOUND_MS = 30_000;
+
+/**
+ * One call to R2, bounded from outside: its promise may never settle. A write that is given up may still land, so every
+ * write here is only made where nothing is.
+ */
+export function fromR2<Answer>(call: Promise<Answer>, boundMs: number = R2_BOUND_MS): Promise<Answer> {
+  return within(boundMs, "the image storage", call);
+}
 
 export function jobPrefix(jobId: string): string {
   return `jobs/${jobId}/`;

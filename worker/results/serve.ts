@@ -1,8 +1,7 @@
 /** Answers with a stored image, as HTTP says: conditions, ranges, HEAD; and as something that can only ever be looked at. */
 
-import { byteRange } from "./byte-range.ts";
 import { entityTag, holds, matches } from "./entity-tag.ts";
-import { fromR2 } from "./r2.ts";
+import { fromR2 } from "./job-files.ts";
 
 export interface ServeOptions {
   /** ASCII only; see `imageFileName`. */
@@ -25,7 +24,14 @@ export type ServeAnswer =
     };
 
 /** What a browser shows as an image and never runs. Anything else is for download. */
-const INLINE_TYPES: readonly string[] = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
+const INLINE_TYPES: readonly string[] = [
+  "image/png",
+  "image/jpeg",
+  "image/webp",
+  "image/gif",
+  "image/bmp",
+  "image/avif",
+];
 
 export interface ServedImage {
   readonly contentType: string;
@@ -89,4 +95,25 @@ function imageHeaders(contentType: string, tag: string, options: ServeOptions): 
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; sandbox",
   });
+}
+
+/**
+ * The one range of a `Range` header over `size` bytes. Null: send everything (no range, several, another unit, or not
+ * readable: RFC 9110 lets a server ignore them all). `not_satisfiable`: it begins past the end.
+ */
+export function byteRange(
+  header: string | null,
+  size: number,
+): { readonly offset: number; readonly length: number } | "not_satisfiable" | null {
+  const match = /^bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header?.trim() ?? "");
+  const [, from = "", to = ""] = match ?? [];
+  if (from === "" && to === "") return null;
+  if (from === "") {
+    const length = Math.min(Number(to), size);
+    return length === 0 ? "not_satisfiable" : { offset: size - length, length };
+  }
+  const offset = Number(from);
+  const last = to === "" ? size - 1 : Math.min(Number(to), size - 1);
+  if (to !== "" && Number(to) < offset) return null;
+  return offset >= size ? "not_satisfiable" : { offset, length: last - offset + 1 };
 }

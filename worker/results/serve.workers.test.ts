@@ -66,7 +66,7 @@ describe("serveImage", () => {
     expect(await bytesOf(response)).toEqual(Array.from(png.subarray(offset, offset + length)));
   });
 
-  it("tells a range past the end, with the size for the 416", async () => {
+  it("reports a range past the end, with the size for the 416", async () => {
     expect(await ask({ range: `bytes=${png.byteLength}-` })).toEqual({
       kind: "range_not_satisfiable",
       bytes: png.byteLength,
@@ -88,7 +88,7 @@ describe("serveImage", () => {
     expect((await responseTo({ range: "bytes=0-9", "if-range": `"${image.sha256}"` })).status).toBe(206);
   });
 
-  it("answers 304 to whoever has it, before any range, and without asking the bucket", async () => {
+  it("answers 304 to a client that has it, before any range and without asking the bucket", async () => {
     await env.RESULTS.delete(image.key);
     for (const method of ["GET", "HEAD"]) {
       const headers = { "if-none-match": `"old", W/"${image.sha256}"`, range: "bytes=0-9" };

@@ -1,4 +1,4 @@
-/** For tests inside workerd, where no image library runs: the frame of a PNG round bytes that no one decodes. */
+/** For tests inside workerd, where no image library runs: a PNG's structure around bytes that are never decoded. */
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const IEND = [0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82];
@@ -37,7 +37,7 @@ export async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string>
 /** As a fetch's body or R2's, a stream of bytes that can be read in chunks of any size: of what `next` gives until null. */
 export function byteStream(
   next: () => Uint8Array<ArrayBuffer> | null | Promise<never>,
-  canceled: () => void = () => undefined,
+  canceled: () => void | Promise<void> = () => undefined,
 ): ReadableStream<Uint8Array> {
   return new ReadableStream({
     type: "bytes",

@@ -1,7 +1,7 @@
 /** Finds a variant beside its image in the bucket, or makes it and keeps it there. */
 import { OutOfTime, within, withinSignal } from "../../bounds.ts";
 import type { StoredImage } from "../contract.ts";
-import { fromR2 } from "../r2.ts";
+import { fromR2 } from "../job-files.ts";
 import { type MadeVariant, makeVariant } from "./make-variant.ts";
 import { ImageRefusal, type Variant, variantKey, variantName } from "./variant.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { byteRange } from "./byte-range.ts";
+import { byteRange } from "./serve.ts";
 
 describe("byteRange of 100 bytes", () => {
   it.each([
