@@ -1,4 +1,5 @@
 import type { UpstreamReport } from "../../schemas/job.ts";
+import { within } from "../bounds.ts";
 import { embeddedIndex, readAnswerBody } from "./answer-body.ts";
 import { classify, type UpstreamProblem } from "./classify.ts";
 import type { GenerateInput, Upstream, UpstreamAnswer } from "./contract.ts";
@@ -24,6 +25,9 @@ export interface UpstreamSettings {
    */
   readonly storeEmbedded?: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<string>;
 }
+
+/** What is left to be done with the input images once the answer is there, in ms. */
+const END_BOUND_MS = 5_000;
 
 interface ReceivedAnswer extends HttpAnswer {
   readonly embedded: readonly Uint8Array<ArrayBuffer>[];
@@ -109,7 +113,8 @@ export function dashScope(settings: UpstreamSettings): Upstream {
       if (asynchronous) headers.set(wireHeaders.async, ASYNC_ENABLE);
       // Nothing is awaited up to here, so that the request goes out at the time that the caller recorded.
       const answer = await ask(path, { method: "POST", headers, body: sent.body(JSON.stringify(body)) }, null, signal);
-      const wasSentWhole = await sent.end();
+      // An input that does not end must not hold back an answer, which may be paid for.
+      const wasSentWhole = await within(END_BOUND_MS, "the end of an input image", sent.end()).catch(() => true);
       const isPaid = answer.kind === "delivered" || answer.kind === "accepted";
       return wasSentWhole || isPaid ? answer : unanswered("unreadInput", null, false);
     },

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { JobRequest } from "../../schemas/job.ts";
 import { byteStream } from "../results/test-image.ts";
 import { dashScope } from "./client.ts";
@@ -106,6 +106,16 @@ describe("images sent as bytes", () => {
       kind: "failed",
       failure: { disposition: "retry", fault: "none", mayBeBilled: false },
     });
+  });
+
+  it("do not delay the answer when they cannot be canceled", async () => {
+    const never = () => new Promise<never>(() => undefined);
+    const body = byteStream(never, never);
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const answer = generate([{ contentType: "image/png", bytes: 1000, body }], async () => Response.json(DELIVERS));
+    await vi.advanceTimersByTimeAsync(6_000);
+    vi.useRealTimers();
+    expect(await answer).toMatchObject({ kind: "delivered" });
   });
 
   it("are read no further once upstream has answered", async () => {
