@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { paths } from "../schemas/paths.ts";
 import type { Settings } from "./client-options.ts";
 import {
@@ -9,11 +9,9 @@ import {
   DarkroomUnreachable,
   parseProblem,
 } from "./errors.ts";
-import { pause } from "./pause.ts";
-import { retryAfterMs } from "./retry-after.ts";
-import { type FailedTry, retryDelayMs } from "./retry-policy.ts";
+import { type FailedTry, pause, retryAfterMs, retryDelayMs } from "./retry.ts";
 
-/** One call of the API; each is safe to repeat. */
+/** One call of the API. Every call is safe to repeat. */
 export interface ApiCall {
   readonly method: "GET" | "POST" | "DELETE";
   /** Path and query. */
@@ -22,26 +20,26 @@ export interface ApiCall {
   readonly body?: string | FormData;
   readonly jobId?: string;
   readonly idempotencyKey?: string;
-  /** One try's time; the client's usual when left out. */
+  /** How long one try may take; the client's `callTimeoutMs` when left out. */
   readonly timeoutMs?: number;
-  /** Statuses that are answers too, beside 2xx and 304. */
+  /** Further statuses that count as answers, beside 2xx and 304. */
   readonly takes?: readonly number[];
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A success, or a status that the call takes for an answer too. */
+/** A success, or another status that the call accepts. */
 export interface ApiAnswer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** How many tries it took: above 1, an earlier one may have been carried out. */
+  /** The number of tries. When it is above 1, the server may have carried out an earlier try. */
   readonly tries: number;
   readonly facts: CallFacts;
 }
 
 /**
- * Makes the call, repeats it by the retry policy, and answers with any 2xx, or a 304. Throws `DarkroomProblem`,
- * `DarkroomUnreachable`, `DarkroomForbiddenOrigin`, `DarkroomUnexpectedAnswer`, or the signal's reason.
+ * Makes the call and repeats it by the retry policy. Resolves to a 2xx, a 304, or a status that the call accepts. Throws
+ * `DarkroomProblem`, `DarkroomUnreachable`, `DarkroomForbiddenOrigin`, `DarkroomUnexpectedAnswer`, or the signal's reason.
  */
 export async function callApi(settings: Settings, call: ApiCall): Promise<ApiAnswer> {
   const url = new URL(call.path, settings.baseUrl).href;
@@ -60,7 +58,7 @@ export async function callApi(settings: Settings, call: ApiCall): Promise<ApiAns
   }
 }
 
-/** The error of a call that was tried more than once: the first try may have been carried out although the last was refused. */
+/** The number of tries behind an error: the server may have carried out an earlier try although it refused the last. */
 const triesOf = new WeakMap<Error, number>();
 
 function withTries(error: Error, tries: number): Error {
@@ -68,7 +66,7 @@ function withTries(error: Error, tries: number): Error {
   return error;
 }
 
-/** Whether the call behind this error was made more than once, so that a refusal may be the echo of its own first try. */
+/** Whether the call behind this error was tried more than once, so that its own first try may be the cause of the refusal. */
 export function wasRepeated(error: Error): boolean {
   return (triesOf.get(error) ?? 1) > 1;
 }
@@ -100,7 +98,7 @@ async function tryOnce(settings: Settings, call: ApiCall, facts: CallFacts): Pro
         error: new DarkroomForbiddenOrigin(origin, facts, cause),
       };
     }
-    const reason = timeout.aborted ? `no answer within ${timeoutMs} ms` : "no answer";
+    const reason = timeout.aborted ? `no answer within ${timeoutMs} ms` : `no answer${browserHint(facts.url)}`;
     return { kind: "failed", failed: { kind: "unreachable" }, error: new DarkroomUnreachable(reason, facts, cause) };
   }
   const { status, headers } = response;
@@ -112,27 +110,43 @@ async function tryOnce(settings: Settings, call: ApiCall, facts: CallFacts): Pro
     failed: { kind: "refused", status, code: problem?.code ?? null, retryAfterMs: waitMs },
     error:
       problem === null
-        ? new DarkroomUnexpectedAnswer(status, "not a problem document", facts)
+        ? new DarkroomUnexpectedAnswer(status, `not a problem document${webPageHint(headers)}`, facts)
         : new DarkroomProblem(problem, waitMs, facts),
   };
 }
 
 const PROBE_MS = 5_000;
 
-/**
- * The origin of the page that runs this, when the server answers but the browser keeps its answers from the page: to a script
- * that looks like a server that is down. Null outside a page, on the server's own origin, and when the server does not answer.
- */
-async function refusedOrigin(settings: Settings, url: string): Promise<string | null> {
+/** The origin of the page that makes a call to another origin; null outside a page, and on the server's own origin. */
+function otherPageOrigin(url: string): string | null {
   const { location } = globalThis as { readonly location?: { readonly origin?: string } };
   const origin = location?.origin;
-  if (origin === undefined || new URL(url).origin === origin) return null;
+  return origin === undefined || new URL(url).origin === origin ? null : origin;
+}
+
+/** What a person can check when a call from a page to another origin has no answer. Empty outside such a page. */
+function browserHint(url: string): string {
+  const origin = otherPageOrigin(url);
+  if (origin === null) return "";
+  if (origin.startsWith("https:") && url.startsWith("http:")) {
+    return "; browsers let no page on https call an http address: use https in baseUrl";
+  }
+  return `; if the server is up, check CORS: its ALLOWED_ORIGINS must list ${origin}`;
+}
+
+/**
+ * The page's origin when the server answers but the browser withholds the answer (CORS). To a script that looks the same as a
+ * server that is down. Null outside a page, on the server's own origin, and when the server does not answer.
+ */
+async function refusedOrigin(settings: Settings, url: string): Promise<string | null> {
+  const origin = otherPageOrigin(url);
+  if (origin === null) return null;
   try {
-    // `no-cors` hides the answer from this script, but not whether there was one.
+    // `no-cors` hides the answer from this script, but not that there was one.
     const signal = AbortSignal.timeout(PROBE_MS);
     const init = { mode: "no-cors", signal } as RequestInit;
     const answer = await settings.fetch(new URL(paths.health, settings.baseUrl).href, init);
-    // The types of Workers know neither.
+    // The types of Workers lack `mode` and this value of `type`.
     return (answer.type as string) === "opaque" ? origin : null;
   } catch {
     return null;
@@ -148,7 +162,7 @@ function headersOf(settings: Settings, call: ApiCall): Record<string, string> {
   };
 }
 
-/** What says who asks; nothing where a cookie does. */
+/** The header with the token; none when a cookie identifies the caller. */
 export function authHeaders(settings: Settings): Record<string, string> {
   return settings.token === null ? {} : { Authorization: `Bearer ${settings.token}` };
 }
@@ -161,11 +175,41 @@ function jsonOrNull(text: string): unknown {
   }
 }
 
-/** The answer's body by its schema: new fields are passed over, anything else that differs throws `DarkroomUnexpectedAnswer`. */
+/** Parses the answer's body. Ignores unknown fields; any other difference from the schema throws `DarkroomUnexpectedAnswer`. */
 export function parseAnswer<Schema extends z.ZodType>(answer: ApiAnswer, schema: Schema): z.output<Schema> {
   const parsed = schema.safeParse(jsonOrNull(answer.text));
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const where = issue === undefined ? "" : `${issue.path.join(".") || "body"}: ${issue.message}`;
-  throw new DarkroomUnexpectedAnswer(answer.status, where, answer.facts);
+  const reason = `${firstIssue(parsed.error)}${webPageHint(answer.headers)}`;
+  throw new DarkroomUnexpectedAnswer(answer.status, reason, answer.facts);
+}
+
+/** Names the usual cause of a web page in place of JSON. */
+function webPageHint(headers: Headers): string {
+  const isWebPage = headers.get("content-type")?.startsWith("text/html") ?? false;
+  return isWebPage ? " (a web page came: is baseUrl the address of Darkroom?)" : "";
+}
+
+function firstIssue(error: z.ZodError): string {
+  const [issue] = error.issues;
+  return issue === undefined ? "" : `${issue.path.join(".") || "body"}: ${issue.message}`;
+}
+
+const AnyFrame = z.object({ type: z.string() });
+
+/**
+ * Parses a frame. Returns `null` for a type that is not among `knownTypes`: a newer server may send more. Throws
+ * `DarkroomUnexpectedAnswer` for a frame that does not fit the schema.
+ */
+export function parseFrame<Schema extends z.ZodType>(
+  text: string,
+  schema: Schema,
+  knownTypes: readonly string[],
+  facts: CallFacts,
+): z.output<Schema> | null {
+  const value = jsonOrNull(text);
+  const frame = AnyFrame.safeParse(value);
+  if (frame.success && !knownTypes.includes(frame.data.type)) return null;
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new DarkroomUnexpectedAnswer(101, `a frame that cannot be read: ${firstIssue(parsed.error)}`, facts);
 }

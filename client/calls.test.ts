@@ -206,7 +206,7 @@ describe("answers", () => {
     expect(await client.get(JOB_ID)).toEqual(job());
   });
 
-  it("that are no Darkroom's are told as such, after a proxy had its chances", async () => {
+  it("that are not Darkroom's are reported as such, after the retries of a proxy's failure", async () => {
     const { client, requests } = await start(inTurn({ status: 502, body: "<html>Bad gateway</html>" }));
     const error = await failure(client.get(JOB_ID));
     expect(error).toBeInstanceOf(DarkroomUnexpectedAnswer);
@@ -214,6 +214,16 @@ describe("answers", () => {
     expect(requests).toHaveLength(4);
     const other = await start(inTurn({ body: { hello: "world" } }));
     expect(await failure(other.client.get(JOB_ID))).toBeInstanceOf(DarkroomUnexpectedAnswer);
+  });
+
+  it("that are web pages name the usual cause, a wrong baseUrl", async () => {
+    const page = { headers: { "content-type": "text/html; charset=utf-8" }, body: "<!doctype html>" };
+    for (const status of [200, 404]) {
+      const { client } = await start(inTurn({ status, ...page }));
+      const error = await failure(client.get(JOB_ID));
+      expect(error).toBeInstanceOf(DarkroomUnexpectedAnswer);
+      expect(String(error)).toContain("is baseUrl the address of Darkroom?");
+    }
   });
 
   it("keep whatever was given as an id one part of the path", async () => {

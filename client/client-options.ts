@@ -1,41 +1,42 @@
-import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from "./reconnect-policy.ts";
-import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./retry-policy.ts";
+import { DEFAULT_RECONNECT_POLICY, type ReconnectPolicy } from "./follow.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./retry.ts";
 import type { SocketConstructor } from "./text-socket.ts";
 
 /** The part of `fetch` that the client uses. */
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 
-/** What a client is made of; every field has a default somewhere. */
+/** Options of a client. */
 export interface ClientOptions {
-  /** Where Darkroom is, like `https://darkroom.example.com`; in a browser the page's own origin when left out. */
+  /** Darkroom's address, like `https://darkroom.example.com`. Left out in a browser: the page's own origin. */
   readonly baseUrl?: string | undefined;
-  /** Sent as a bearer token. Leave it out in a browser: sign in, and the cookie goes along. */
+  /** Sent as a bearer token. Leave it out on a page that Darkroom serves: `signIn` sets a cookie there. */
   readonly token?: string | undefined;
+  /** Used in place of the global `fetch`, like a service binding's. */
   readonly fetch?: Fetch | undefined;
-  /** The global one when left out; `null` watches without sockets. */
+  /** Used in place of the global `WebSocket`; `null` watches by polling. */
   readonly WebSocket?: SocketConstructor | null | undefined;
-  /** Times and bounds, for unusual networks and for tests. */
+  /** Times and bounds that differ from the defaults. */
   readonly timing?: Partial<ClientTiming> | undefined;
 }
 
-/** Every time and bound of the client, in the unit of its name. */
+/** All times and bounds of the client. The unit is in the name. */
 export interface ClientTiming {
   readonly retry: RetryPolicy;
   readonly reconnect: ReconnectPolicy;
-  /** One try of one call; what is waited on purpose comes on top. */
+  /** Bound of one try of a call. The time that the server is asked to hold the answer is added. */
   readonly callTimeoutMs: number;
-  /** One try of a submission that carries images: as files, or in data URLs. */
+  /** Bound of one try of a submission that carries images, as files or in data URLs. */
   readonly uploadTimeoutMs: number;
   readonly connectTimeoutMs: number;
-  /** So long without a message, and the socket is asked whether it lives. */
+  /** After this time without a message the client pings the socket. */
   readonly pingAfterMs: number;
-  /** So long without an answer to that, and it is given up. */
+  /** After this time without an answer to the ping the client gives up the socket. */
   readonly pongTimeoutMs: number;
-  /** So long without a byte, and a stream is given up: twice the server's heartbeat of 15 s, and some. */
+  /** After this time without a byte the client gives up a stream. The server's heartbeat is 15 s. */
   readonly streamSilenceMs: number;
-  /** How long one long-poll is held; the server takes up to 60 s. */
+  /** How long the server holds one long-poll; it accepts up to 60 s. */
   readonly pollWaitSeconds: number;
-  /** Between polls when the server does not hold them. */
+  /** Delay between polls that the server does not hold. */
   readonly pollEveryMs: number;
 }
 
@@ -52,7 +53,7 @@ const DEFAULT_TIMING: ClientTiming = {
   pollEveryMs: 3_000,
 };
 
-/** The options, checked and completed. */
+/** The options, checked, with defaults filled in. */
 export interface Settings {
   readonly baseUrl: URL;
   readonly token: string | null;
@@ -65,7 +66,8 @@ export interface Settings {
 export function settingsOf(options: ClientOptions): Settings {
   const base = options.baseUrl ?? pageOrigin();
   if (base === null) throw new TypeError("baseUrl is needed outside a page, like https://darkroom.example.com");
-  const baseUrl = URL.parse(base);
+  // `URL.parse` is missing in Node 20.
+  const baseUrl = URL.canParse(base) ? new URL(base) : null;
   if (baseUrl === null || !/^https?:$/.test(baseUrl.protocol)) {
     throw new TypeError(`baseUrl must be an http(s) address, got ${JSON.stringify(base)}`);
   }
@@ -75,7 +77,7 @@ export function settingsOf(options: ClientOptions): Settings {
   return {
     baseUrl,
     token: options.token ?? null,
-    // A bare reference to the global loses its `this` in browsers and Workers.
+    // Browsers and Workers throw when the global `fetch` is called with another `this`.
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     WebSocket: options.WebSocket === undefined ? globalSocket() : options.WebSocket,
     timing: { ...DEFAULT_TIMING, ...options.timing },

@@ -13,82 +13,81 @@ import {
   submitJson,
   submitMultipart,
 } from "./submission.ts";
-import { waitForJob } from "./wait-for-job.ts";
 import { type FeedOptions, watchFeed } from "./watch-feed.ts";
-import { type JobTarget, jobPath, type WatchOptions, watchJob } from "./watch-job.ts";
+import { type JobTarget, jobPath, type WatchOptions, waitForJob, watchJob } from "./watch-job.ts";
 
-/** What every call takes. Aborting `signal` rejects with its reason, whatever the call is doing. */
+/** Options of every call. Aborting `signal` rejects the call with the signal's reason. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Which jobs; what is left out narrows nothing. */
+/** Which jobs to list or count. A field that is left out does not filter. */
 export interface JobFilter extends CallOptions {
   readonly status?: readonly JobStatus[] | undefined;
   readonly workflow?: Workflow | undefined;
   readonly model?: string | undefined;
-  /** Words that the prompt must contain, in any order and script. */
+  /** Words that the prompt must contain, in any order and any script. */
   readonly q?: string | undefined;
-  /** Entries that the job's metadata must have; values are compared as text. */
+  /** Entries that the job's metadata must have. Values are compared as text. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
-  /** Only jobs submitted before this moment, ISO 8601. */
+  /** Only jobs submitted before this time, ISO 8601. */
   readonly before?: string | undefined;
-  /** An operator's choice among the clients. */
+  /** With the operator's token: whose jobs. */
   readonly client?: string | undefined;
 }
 
 export interface ListOptions extends JobFilter {
-  /** Jobs a page. */
+  /** The most jobs on one page. */
   readonly limit?: number | undefined;
   /** `nextCursor` of the page before. */
   readonly cursor?: string | undefined;
 }
 
 /**
- * Darkroom from TypeScript, in browsers, Workers and Node. Every call repeats itself safely, within bounds, when the network
- * or the server fails for a moment; rejects with `DarkroomProblem`, `DarkroomUnreachable`, `DarkroomUnexpectedAnswer`, or the
- * signal's reason; and parses every answer, passing over fields that are newer than itself.
+ * Darkroom from TypeScript, in browsers, Workers and Node. Every call retries safely, within bounds, after a failure of the
+ * network or the server. It rejects with `DarkroomProblem`, `DarkroomUnreachable`, `DarkroomForbiddenOrigin`,
+ * `DarkroomUnexpectedAnswer`, or the signal's reason. Every answer is parsed; unknown fields are ignored.
  */
 export interface DarkroomClient {
-  /** Makes one job, however often the call had to be repeated. */
+  /** Makes one job, also when the call is retried. */
   submit<W extends Workflow>(workflow: W, request: RequestOf[W], options?: SubmitOptions): Promise<Job>;
-  /** `image-from-reference` with files, and with addresses among them where there are any; in the order given. */
+  /** `image-from-reference` with files, or files and addresses, in the given order. */
   submitFiles(
     request: FileSubmit,
     images: Iterable<ReferenceImage> | ArrayLike<ReferenceImage>,
     options?: SubmitOptions,
   ): Promise<Job>;
   get(id: string, options?: CallOptions): Promise<Job>;
-  /** Long-polls until the job is done, however long that takes. */
+  /** Long-polls until the job is done. It has no time limit of its own: pass a `signal`. */
   wait(id: string, options?: CallOptions): Promise<Job>;
   /** One page, newest first. */
   list(options?: ListOptions): Promise<JobList>;
-  /** How many jobs there are of each kind, each kind under all filters but its own. */
+  /** How many jobs have each status, model and metadata entry; each kind is counted under all filters but its own. */
   counts(options?: JobFilter): Promise<JobCounts>;
-  /** Every job of every page; pages are fetched as they are needed. */
+  /** Every job of every page. Pages are fetched as the loop reaches them. */
   listAll(options?: ListOptions): AsyncGenerator<JobList["jobs"][number], void, void>;
   /** A page of the job's log. */
   events(
     id: string,
     options?: CallOptions & { after?: number | undefined; limit?: number | undefined },
   ): Promise<EventPage>;
-  /** Idempotent; `job_finished` on a finished job. */
+  /** Idempotent. A finished job is refused with `job_finished`. */
   cancel(id: string, options?: CallOptions): Promise<Job>;
-  /** Sends a failed or canceled job back into the queue. */
+  /** Puts a failed or canceled job back into the queue. */
   retry(id: string, options?: CallOptions): Promise<Job>;
-  /** Cancels if needed and deletes; a job that is gone already counts as removed. */
+  /** Cancels the job if needed and deletes it with its images. A job that is gone already counts as removed. */
   remove(id: string, options?: CallOptions): Promise<void>;
   limits(options?: CallOptions): Promise<Limits>;
-  /** Answers also when the server says that it is misconfigured. */
+  /** Resolves also when the server says that it is misconfigured. */
   health(options?: CallOptions): Promise<Health>;
-  /** Who asks: the owner of the token, or of the browser's session. */
+  /** The client's name and role: of the token, or of the browser's session. */
   identity(options?: CallOptions): Promise<Identity>;
-  /** Swaps a token for a session cookie; for pages. */
+  /** Swaps a token for a session cookie. For pages that Darkroom serves. */
   signIn(token: string, options?: CallOptions): Promise<Session>;
   signOut(options?: CallOptions): Promise<void>;
-  /** Frames until the job is done, each event once and in order, across reconnects. Ends by itself, or by `break`. */
+  /** Frames until the job is done: each event once and in order, across reconnections. */
   watch(job: JobTarget, options?: WatchOptions): AsyncGenerator<JobFrame, void, void>;
-  /** The live feed of all jobs; goes on until `signal` or `break`. */
+  /** The live feed of all jobs. It ends by `signal` or `break` only. */
   watchAll(options?: FeedOptions): AsyncGenerator<FeedFrame, void, void>;
 }
 
@@ -122,9 +121,9 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
       try {
         return parseAnswer(await call({ method: "POST", path: jobPath(id, "/retry"), jobId: id, signal }), Job);
       } catch (error) {
-        // The first try was carried out and its answer lost: the second finds the job in the queue already.
-        const isEcho = error instanceof DarkroomProblem && error.code === "job_not_finished" && wasRepeated(error);
-        if (isEcho) return get(id, { signal });
+        // The first try succeeded but its answer was lost: the second try finds the job in the queue.
+        const isOwnRetry = error instanceof DarkroomProblem && error.code === "job_not_finished" && wasRepeated(error);
+        if (isOwnRetry) return get(id, { signal });
         throw error;
       }
     },

@@ -1,28 +1,28 @@
 import { z } from "zod";
 import { Problem, type ProblemCode } from "../schemas/problem.ts";
 
-/** What a call was about, as far as it is known; every error of this client carries it. */
+/** Which call failed. Every error of this client carries it. */
 export interface CallFacts {
   readonly method: string;
   readonly url: string;
   readonly jobId: string | null;
-  /** Give it to `submit` again to go on with the same submission safely. */
+  /** Pass it to `submit` again to repeat the same submission without making a second job. */
   readonly idempotencyKey: string | null;
 }
 
-/** A newer server may know codes that this client does not. */
+/** A newer server may send codes that this client does not know. */
 const AnyProblem = Problem.extend({ code: z.string() });
 
-/** A problem as it came: its code may be newer than this client. */
+/** A problem from the server. Its code may be newer than this client. */
 export type ReceivedProblem = Omit<Problem, "code"> & { readonly code: ProblemCode | (string & {}) };
 
-/** The server refused, and said why (RFC 9457). Decide on `code`; `message` is for people. */
+/** The server refused the call and gave the reason (RFC 9457). Decide on `code`; `message` is for people. */
 export class DarkroomProblem extends Error {
   override readonly name = "DarkroomProblem";
   readonly problem: ReceivedProblem;
   readonly status: number;
   readonly code: ReceivedProblem["code"];
-  /** What the server asked to wait before another try, in ms; `null` when it did not say. */
+  /** How long the server asks to wait before another try, in ms; `null` when it did not say. */
   readonly retryAfterMs: number | null;
   readonly call: CallFacts;
 
@@ -36,7 +36,7 @@ export class DarkroomProblem extends Error {
   }
 }
 
-/** No answer came: the network failed or the time ran out, after all tries. A submission may or may not have been taken. */
+/** No answer came after all tries: the network failed or the time ran out. A submission may have been accepted. */
 export class DarkroomUnreachable extends Error {
   override readonly name = "DarkroomUnreachable";
   readonly call: CallFacts;
@@ -47,28 +47,21 @@ export class DarkroomUnreachable extends Error {
   }
 }
 
-/**
- * The browser keeps the answers from this page: the server is there, and does not list the page's origin in `ALLOWED_ORIGINS`.
- * No repetition helps.
- */
+/** The browser withholds the answers (CORS): the server is up, but its `ALLOWED_ORIGINS` does not list the page's origin. */
 export class DarkroomForbiddenOrigin extends Error {
   override readonly name = "DarkroomForbiddenOrigin";
   readonly origin: string;
   readonly call: CallFacts;
 
   constructor(origin: string, call: CallFacts, cause: unknown) {
-    super(
-      `${call.method} ${call.url}: the server answers, but not to pages of ${origin}; ALLOWED_ORIGINS must list it`,
-      {
-        cause,
-      },
-    );
+    const reason = `CORS: the server answers, but not to pages of ${origin}; its ALLOWED_ORIGINS must list that origin`;
+    super(`${call.method} ${call.url}: ${reason}`, { cause });
     this.origin = origin;
     this.call = call;
   }
 }
 
-/** An answer came that this client does not understand: a proxy's page, or a server that is no Darkroom. */
+/** The answer is not Darkroom's: it comes from a proxy, or from another server. */
 export class DarkroomUnexpectedAnswer extends Error {
   override readonly name = "DarkroomUnexpectedAnswer";
   readonly status: number;
@@ -81,7 +74,7 @@ export class DarkroomUnexpectedAnswer extends Error {
   }
 }
 
-/** The problem in an answer's body; `null` when it holds none. */
+/** The problem in an answer's body; `null` when the body is not a problem. */
 export function parseProblem(body: unknown): ReceivedProblem | null {
   const parsed = AnyProblem.safeParse(body);
   if (!parsed.success) return null;
@@ -89,8 +82,8 @@ export function parseProblem(body: unknown): ReceivedProblem | null {
   return errors === undefined ? rest : { ...rest, errors };
 }
 
-/** Whether asking again later may help: no answer, or a failure on the server's side. False for a refusal of this request. */
-export function isPassing(error: unknown): boolean {
+/** Whether the same call may succeed later: there was no answer, or the server failed. False when it refused the call. */
+export function isTransient(error: unknown): boolean {
   if (error instanceof DarkroomUnreachable) return true;
   if (error instanceof DarkroomUnexpectedAnswer) return error.status >= 500;
   if (error instanceof DarkroomProblem) return error.status >= 500 || error.status === 429;

@@ -1,11 +1,11 @@
+import { createParser } from "eventsource-parser";
 import { authHeaders } from "./api-call.ts";
 import type { Settings } from "./client-options.ts";
-import { SseParser } from "./sse-parser.ts";
 
 /**
- * One event stream over `fetch` (which, other than `EventSource`, can send a token), as the data of its messages. Ends with the
- * stream, also when the network fails or the server refuses; throws the signal's reason on abort. A stream that stays silent
- * beyond the server's heartbeat is given up.
+ * Yields the data of each message of an event stream, read by `fetch`, which can send a token (`EventSource` cannot). Ends with
+ * the stream, and also when the network fails or the server refuses. Throws the signal's reason on abort. Gives up a stream that
+ * stays silent longer than the server's heartbeat allows.
  */
 export async function* readStream(
   path: string,
@@ -15,13 +15,13 @@ export async function* readStream(
   signal?.throwIfAborted();
   const silence = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const within = (delayMs: number) => {
+  const giveUpAfter = (delayMs: number) => {
     clearTimeout(timer);
     timer = setTimeout(() => silence.abort(), delayMs);
   };
   const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
   try {
-    within(settings.timing.connectTimeoutMs);
+    giveUpAfter(settings.timing.connectTimeoutMs);
     const response = await settings.fetch(new URL(path, settings.baseUrl).href, {
       headers: { Accept: "text/event-stream", ...authHeaders(settings) },
       signal: either,
@@ -31,19 +31,23 @@ export async function* readStream(
       await response.body?.cancel();
       return;
     }
-    within(settings.timing.streamSilenceMs);
-    const parser = new SseParser();
+    giveUpAfter(settings.timing.streamSilenceMs);
+    let messages: string[] = [];
+    const parser = createParser({ onEvent: ({ data }) => messages.push(data) });
     const decoder = new TextDecoder();
     const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader();
     try {
       for (;;) {
         const { done, value } = await reader.read();
         if (done) return;
-        within(settings.timing.streamSilenceMs);
-        for (const message of parser.push(decoder.decode(value, { stream: true }))) yield message.data;
+        giveUpAfter(settings.timing.streamSilenceMs);
+        parser.feed(decoder.decode(value, { stream: true }));
+        const complete = messages;
+        messages = [];
+        yield* complete;
       }
     } finally {
-      // Runs when the watcher stops too: the server must see the stream go.
+      // Also runs when the watcher stops: closes the connection to the server.
       await reader.cancel().catch(() => undefined);
     }
   } catch {

@@ -4,33 +4,33 @@ import type { ReferenceSubmit, TextSubmit } from "../schemas/submit.ts";
 import { type ApiCall, callApi, parseAnswer } from "./api-call.ts";
 import type { Settings } from "./client-options.ts";
 
-/** How a submission is made. */
+/** Options of a submission. */
 export interface SubmitOptions {
   /**
-   * 1 to 255 printable ASCII characters. Left out, each call gets its own, so that the client's own repetitions make one job.
-   * Give your own to make a submission safe across restarts of your program.
+   * 1 to 255 printable ASCII characters. Left out: each call gets a key of its own, so that its retries make one job. Pass your
+   * own key to make a submission safe across restarts of your program.
    */
   readonly idempotencyKey?: string | undefined;
-  /** Hold the answer until the job is done, at most so long (the server takes up to 60). The job may come back unfinished. */
+  /** How long the server holds the answer until the job is done, at most 60. The job may come back unfinished. */
   readonly waitSeconds?: number | undefined;
-  /** An operator's choice among the clients: for whom the job is made. */
+  /** With the operator's token: the client that the job belongs to. */
   readonly client?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What each workflow takes. */
+/** The request of each workflow. */
 export interface RequestOf {
   readonly "image-from-text": TextSubmit;
   readonly "image-from-reference": ReferenceSubmit;
 }
 
-/** All of a reference submission but its images. */
+/** A reference submission without its images. */
 export type FileSubmit = Omit<ReferenceSubmit, "images">;
 
-/** A reference image: its bytes (`File`s of an input element are `Blob`s), or an address as `submit` takes it. */
+/** A reference image: its bytes (the `File`s of an input element are `Blob`s), or an address as in `submit`. */
 export type ReferenceImage = Blob | string;
 
-/** Submits by JSON. See `DarkroomClient.submit`. */
+/** Submits as JSON. See `DarkroomClient.submit`. */
 export function submitJson<W extends Workflow>(
   settings: Settings,
   workflow: W,
@@ -42,7 +42,7 @@ export function submitJson<W extends Workflow>(
   return submitBody(settings, workflow, JSON.stringify(request), isUpload ? uploadTimeoutMs : callTimeoutMs, options);
 }
 
-/** Submits files, and addresses among them, by multipart. See `DarkroomClient.submitFiles`. */
+/** Submits as multipart. See `DarkroomClient.submitFiles`. */
 export function submitMultipart(
   settings: Settings,
   request: FileSubmit,
@@ -67,7 +67,7 @@ async function submitBody(
     method: "POST",
     path: `${paths.workflow(workflow)}${query}`,
     headers: {
-      // A Structured-Field String, as the draft asks: with quotes.
+      // The draft asks for a Structured-Field String, which has quotes.
       "Idempotency-Key": `"${key.replace(/["\\]/g, "\\$&")}"`,
       ...(waitSeconds === undefined ? {} : { Prefer: `wait=${Math.ceil(waitSeconds)}` }),
     },
@@ -79,7 +79,7 @@ async function submitBody(
   return parseAnswer(await callApi(settings, call), Job);
 }
 
-/** Fields by their JSON names, what is not text as JSON; files and addresses under `images`, in order. */
+/** Fields have their JSON names; values other than strings are JSON. Files and addresses go under `images`, in order. */
 function formOf(request: FileSubmit, images: readonly ReferenceImage[]): FormData {
   const form = new FormData();
   for (const [name, value] of Object.entries(request)) {
@@ -93,7 +93,7 @@ function formOf(request: FileSubmit, images: readonly ReferenceImage[]): FormDat
   return form;
 }
 
-/** `crypto.randomUUID` exists in secure contexts only; a page served over http on a local network has this. */
+/** Not `crypto.randomUUID`, which pages served over plain http lack. */
 function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,8 +1,7 @@
 import { PING, PONG } from "../schemas/event.ts";
 import type { ClientTiming } from "./client-options.ts";
-import { TextChannel } from "./text-channel.ts";
 
-/** The part of a WebSocket that the client uses; browsers, Workers, Node and `ws` all have it. */
+/** The part of a WebSocket that the client uses. Browsers, Workers, Node and the package `ws` all have it. */
 export interface SocketLike {
   send(text: string): void;
   close(code?: number, reason?: string): void;
@@ -10,25 +9,24 @@ export interface SocketLike {
   addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
   addEventListener(type: "close", listener: (event: { readonly code: number }) => void): void;
 }
-/** What `new` is called on with an address. */
+/** A WebSocket class. */
 export type SocketConstructor = new (url: string) => SocketLike;
 
-/** How a connection ended. `code` 1000: the server has said everything. */
+/** How a connection ended. `code` 1000: the server has sent everything. */
 export interface SocketEnd {
   readonly opened: boolean;
   readonly code: number;
 }
 
-/** Never sent over the wire by anyone: stands for a connection that this side gave up (RFC 6455, 7.1.5). */
+/** Never sent on the wire (RFC 6455, 7.1.5): marks a connection that this side gave up. */
 const NO_CLOSE_CODE = 1006;
 
-/** Above any honest backlog; a reader that slow reconnects and resumes from where it is. */
+/** A reader that falls further behind is disconnected, and resumes from its last frame. */
 const MAX_BACKLOG = 10_000;
 
 /**
- * One socket, as the texts that it brings; pongs are kept back. Returns how it ended and never throws for the network; throws
- * the signal's reason on abort. Pings when nothing came for a while, and gives up a socket that stays silent. Closes the
- * socket when the reader stops.
+ * Yields the texts of one socket, without pongs. Returns how it ended; network failures do not throw, and an abort throws the
+ * signal's reason. Pings a silent socket, and gives it up when it stays silent. Closes the socket when the reader stops.
  */
 export async function* readSocket(
   url: string,
@@ -84,16 +82,55 @@ export async function* readSocket(
     try {
       socket.close(1000);
     } catch {
-      // A socket that never opened may refuse to be closed; it is of no use either way.
+      // A socket that never opened may throw on close. Nothing else has to be done with it.
     }
   }
 }
 
-/** A page on https may not open `ws:` and is told so by a throw: to the watcher that is one more way of not connecting. */
+/** The constructor throws when a page on https opens `ws:`. To the watcher that is a failed connection like any other. */
 function openSocket(url: string, Socket: SocketConstructor): SocketLike | null {
   try {
     return new Socket(url);
   } catch {
     return null;
+  }
+}
+
+/**
+ * Passes texts from callbacks to an async reader, in order. After `end` the reader gets the texts pushed before it, then the
+ * given value; only the first `end` counts.
+ */
+class TextChannel<End> {
+  readonly #texts: string[] = [];
+  #ended: { readonly value: End } | null = null;
+  #wake: (() => void) | null = null;
+
+  /** How many texts wait for the reader. */
+  get backlog(): number {
+    return this.#texts.length;
+  }
+
+  push(text: string): void {
+    if (this.#ended !== null) return;
+    this.#texts.push(text);
+    this.#wake?.();
+  }
+
+  end(value: End): void {
+    this.#ended ??= { value };
+    this.#wake?.();
+  }
+
+  /** The next text, or the end. Call it again only after it resolved. */
+  async next(): Promise<{ readonly text: string } | { readonly end: End }> {
+    for (;;) {
+      const text = this.#texts.shift();
+      if (text !== undefined) return { text };
+      if (this.#ended !== null) return { end: this.#ended.value };
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = null;
+    }
   }
 }

@@ -1,25 +1,23 @@
 import { FeedFrame } from "../schemas/event.ts";
 import { paths } from "../schemas/paths.ts";
-import { callApi } from "./api-call.ts";
+import { callApi, parseFrame } from "./api-call.ts";
 import type { Settings } from "./client-options.ts";
 import { readStream } from "./event-stream.ts";
-import { judgeFeedFrame } from "./feed-position.ts";
 import { type FollowOptions, follow } from "./follow.ts";
-import { parseFrame } from "./parse-frame.ts";
 import { readSocket } from "./text-socket.ts";
 
-/** Which feed, from where on. */
+/** Which feed to watch, and where to start. */
 export interface FeedOptions extends FollowOptions {
-  /** The cursor of the last frame already known: every job that changed since is told first, once, as it is now. */
+  /** The cursor of the last frame that the caller has: every job that changed since comes first, once, as it is now. */
   readonly after?: number | undefined;
-  /** An operator's choice among the clients. */
+  /** With the operator's token: whose feed. */
   readonly client?: string | undefined;
 }
 
 /**
- * The live feed of all the client's jobs; ends only by the signal or a refusal. To show a list without a gap, wait for the
- * first `ready` frame, then `list`: whatever changes in between comes as a frame, and the higher `seq` of a job wins. A
- * `ready` comes again after each reconnection, when all that was missed has been told.
+ * The live feed of all the client's jobs; ends only on abort or when the server refuses. To show a list without a gap, wait
+ * for the first `ready` frame, then call `list`: changes in between come as frames, and of two states of a job the one with the
+ * higher `seq` is newer. After a reconnection, missed changes come first, then another `ready`.
  */
 export function watchFeed(settings: Settings, options: FeedOptions): AsyncGenerator<FeedFrame, void, void> {
   const feed = new FeedWatch(settings, options);
@@ -52,7 +50,7 @@ class FeedWatch {
   }
 
   async *connect(way: "socket" | "stream", onLive: () => void): AsyncGenerator<FeedFrame, "lost", void> {
-    // A browser's socket does not tell why it was refused; a plain call does, by throwing the problem.
+    // A browser's socket does not show why it was refused; a plain call does, by throwing the problem.
     if (this.#lastFailed) await this.#checkAccess();
     this.#lastFailed = true;
     for await (const frame of this.#frames(way)) {
@@ -65,7 +63,7 @@ class FeedWatch {
     return "lost";
   }
 
-  /** One connection that is left as soon as it has caught up. */
+  /** Connects, and leaves as soon as all missed changes have come. */
   async *poll(onAnswer: () => void): AsyncGenerator<FeedFrame, "later" | "lost", void> {
     await this.#checkAccess();
     for await (const frame of this.#frames("stream")) {
@@ -86,14 +84,13 @@ class FeedWatch {
         ? readSocket(url.href, Socket, timing, this.#signal, () => undefined)
         : readStream(path, this.#settings, this.#signal);
     const facts = { method: "GET", url: url.href, jobId: null, idempotencyKey: null };
-    let connectionCursor: number | null = null;
+    let lastCursor: number | null = null;
     for await (const text of texts) {
       const frame = parseFrame(text, FeedFrame, FRAME_TYPES, facts);
-      if (frame === null) continue;
-      const step = judgeFeedFrame(connectionCursor, frame);
-      if (step === null) continue;
-      connectionCursor = step.cursor;
-      this.#position = step.cursor;
+      // Within a connection cursors only rise. A new connection may start lower: a server whose state was wiped counts anew.
+      if (frame === null || (lastCursor !== null && frame.cursor < lastCursor)) continue;
+      lastCursor = frame.cursor;
+      this.#position = frame.cursor;
       yield frame;
     }
   }
@@ -105,7 +102,7 @@ class FeedWatch {
     return query.size === 0 ? paths.feed : `${paths.feed}?${query}`;
   }
 
-  /** Asked for JSON, the feed refuses whoever may not have it, and answers everyone else that it comes in no such form. */
+  /** Throws the problem if the caller may not have the feed. Otherwise the server answers 406: it has no feed as plain JSON. */
   async #checkAccess(): Promise<void> {
     await callApi(this.#settings, { method: "GET", path: this.#path(), takes: [406], signal: this.#signal });
   }

@@ -1,31 +1,63 @@
 import { EventPage, JobFrame } from "../schemas/event.ts";
 import { Job } from "../schemas/job.ts";
 import { paths } from "../schemas/paths.ts";
-import { type ApiAnswer, callApi, parseAnswer } from "./api-call.ts";
+import { type ApiAnswer, callApi, parseAnswer, parseFrame } from "./api-call.ts";
 import type { Settings } from "./client-options.ts";
+import { isTransient } from "./errors.ts";
 import { type FollowOptions, follow } from "./follow.ts";
-import { type JobPosition, judgeFrame } from "./job-position.ts";
-import { parseFrame } from "./parse-frame.ts";
+import { pause, retryAfterMs } from "./retry.ts";
 import { readSocket, type SocketConstructor } from "./text-socket.ts";
 
-/** From where on a job is watched. */
+/** Where watching a job starts. */
 export interface WatchOptions extends FollowOptions {
-  /** The seq of the last event already known: what came after it is told first. Left out: the state now, then what happens. */
+  /** The seq of the last event that the caller has: later events come first. Left out: the state now, then new events. */
   readonly after?: number | undefined;
 }
 
-/** A job's id, or the job itself, whose own link then saves a call. */
+/** A job's id, or the job itself. The job carries its own link to its events, which saves a call. */
 export type JobTarget = string | Pick<Job, "id" | "links">;
 
-/** The close code of a stream that is complete (spec, section 6). */
+/** The close code of a complete stream (spec, section 6). */
 const COMPLETE = 1000;
 
-/** How many events one page may hold; the server's own bound is no smaller. */
+/** Events a page; the server accepts at least as many. */
 const EVENT_PAGE_LIMIT = 100;
 
+/** The path of a job. The id is encoded, so that it stays one path segment whatever it contains. */
+export function jobPath(id: string, rest = ""): string {
+  return paths.job(encodeURIComponent(id)) + rest;
+}
+
+/** Resolves to the job once it is done. Continues through outages of any length; throws a refusal, or the signal's reason. */
+export async function waitForJob(settings: Settings, id: string, signal: AbortSignal | undefined): Promise<Job> {
+  const { pollWaitSeconds, pollEveryMs, callTimeoutMs } = settings.timing;
+  for (;;) {
+    const sentAtMs = Date.now();
+    try {
+      const answer = await callApi(settings, {
+        method: "GET",
+        path: jobPath(id),
+        headers: { Prefer: `wait=${pollWaitSeconds}` },
+        jobId: id,
+        timeoutMs: callTimeoutMs + pollWaitSeconds * 1000,
+        signal,
+      });
+      const job = parseAnswer(answer, Job);
+      if (job.done) return job;
+      const heldMs = Date.now() - sentAtMs;
+      const waitMs = retryAfterMs(answer.headers.get("retry-after"), Date.now()) ?? pollEveryMs;
+      // Poll again at once if the server held the answer; else wait as long as it asked.
+      if (heldMs < pollEveryMs) await pause(Math.min(waitMs, pollWaitSeconds * 1000), signal);
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      await pause(pollEveryMs * (1 + Math.random()), signal);
+    }
+  }
+}
+
 /**
- * A job's frames until it is done: each event once and in order, over whatever connections that takes. Ends after the frame
- * whose job is done; throws `DarkroomProblem` when the job may not be watched (unknown, gone), and the signal's reason.
+ * A job's frames until it is done: each event once and in order, across reconnections. Ends after the frame whose job is done.
+ * Throws `DarkroomProblem` when the job cannot be watched (unknown or gone), and the signal's reason on abort.
  */
 export function watchJob(
   settings: Settings,
@@ -41,6 +73,35 @@ export function watchJob(
   );
 }
 
+/** The seq of the last event that the watcher has; `null` before the first frame. */
+export type JobPosition = number | null;
+
+/**
+ * What to do with a frame. `gap`: an event before it is missing, so drop it and connect again after `position`.
+ * `finished`: no frame follows this one.
+ */
+export type FrameStep =
+  | { readonly kind: "take"; readonly position: number; readonly finished: boolean }
+  | { readonly kind: "skip" }
+  | { readonly kind: "gap" };
+
+/**
+ * Judges the next frame of a job, so that a watcher sees every event once and in order, over any connection. `resumed`: the
+ * frame is the first of a connection that was opened with `?after=position`. Then a jump in the numbers is not a gap, because
+ * the server has no event in between.
+ */
+export function judgeFrame(position: JobPosition, frame: JobFrame, resumed: boolean): FrameStep {
+  const finished = frame.job.done && frame.seq >= frame.job.seq;
+  if (position === null) return { kind: "take", position: frame.seq, finished };
+  if (frame.event === null) {
+    // A state newer than the position is skipped, because the events up to it follow one by one.
+    return frame.seq === position ? { kind: "take", position, finished } : { kind: "skip" };
+  }
+  if (frame.seq <= position) return { kind: "skip" };
+  if (frame.seq > position + 1 && !resumed) return { kind: "gap" };
+  return { kind: "take", position: frame.seq, finished };
+}
+
 interface Polled {
   readonly job: Job;
   readonly etag: string | null;
@@ -51,9 +112,9 @@ class JobWatch {
   readonly #id: string;
   readonly #signal: AbortSignal | undefined;
   #position: JobPosition;
-  /** Where to connect; null when it must be asked of the job first. */
+  /** The address to connect to; null when it has to be read from the job first. */
   #link: string | null;
-  /** What the last poll found; null when the next one is to be answered at once, whatever there is. */
+  /** The result of the last poll; null when the next poll must be answered at once. */
   #polled: Polled | null = null;
 
   constructor(settings: Settings, target: JobTarget, options: WatchOptions) {
@@ -61,20 +122,20 @@ class JobWatch {
     this.#signal = options.signal;
     this.#position = options.after ?? null;
     this.#id = typeof target === "string" ? target : target.id;
-    // With a token the plain address would need a header that sockets cannot send; the job's own link needs none.
+    // The plain address needs the token in a header, which sockets cannot send. The job's own link is signed.
     const plain = settings.token === null ? jobPath(this.#id, "/events") : null;
     this.#link = typeof target === "string" ? plain : target.links.events;
   }
 
   async *live(Socket: SocketConstructor, onLive: () => void): AsyncGenerator<JobFrame, "finished" | "lost", void> {
-    // Asking also tells why an earlier connection was refused, which a browser's socket does not.
+    // Reading the job also throws the reason of an earlier refusal, which a browser's socket does not show.
     this.#link ??= (await this.#fetchJob()).links.events;
     const resumedAfter = this.#position;
     const url = new URL(this.#link, this.#settings.baseUrl);
     url.protocol = url.protocol === "http:" ? "ws:" : "wss:";
     if (resumedAfter !== null) url.searchParams.set("after", String(resumedAfter));
     const texts = readSocket(url.href, Socket, this.#settings.timing, this.#signal, () => {
-      // What was polled before is behind what this connection tells.
+      // The last poll is older than what this connection brings.
       this.#polled = null;
       onLive();
     });
@@ -103,15 +164,15 @@ class JobWatch {
 
   async *poll(onAnswer: () => void): AsyncGenerator<JobFrame, "finished" | "again" | "later", void> {
     const before = this.#polled;
-    // Known again only when all that it brought is told: a round that fails midway must not wait for the next change.
+    // Set again only after all frames of this poll were yielded: after a failure the next poll must not wait for a change.
     this.#polled = null;
-    const askedAtMs = Date.now();
+    const sentAtMs = Date.now();
     const { answer, job } = await this.#pollJob(before);
     onAnswer();
     if (job === null || JSON.stringify(job) === JSON.stringify(before?.job)) {
       this.#polled = before;
-      // A server or a cache in between that does not hold the answer must not be asked in a tight loop.
-      const wasHeld = Date.now() - askedAtMs >= this.#settings.timing.pollEveryMs;
+      // A server or cache that does not hold the answer must not be polled in a tight loop.
+      const wasHeld = Date.now() - sentAtMs >= this.#settings.timing.pollEveryMs;
       return wasHeld ? "again" : "later";
     }
     if (this.#position !== null && job.seq > this.#position) {
@@ -123,11 +184,11 @@ class JobWatch {
     const etag = answer.headers.get("etag");
     this.#polled = { job, etag };
     if (job.done) return "finished";
-    // Only what has a tag can be held until it changes.
+    // The server holds a poll only if it has an ETag to compare with.
     return etag === null ? "later" : "again";
   }
 
-  /** One frame for each event up to the job's own seq; later ones wait for the state that belongs to them. */
+  /** One frame for each event up to the job's own seq. Later events wait for a newer state of the job. */
   async *#missedEvents(job: Job): AsyncGenerator<JobFrame, void, void> {
     for (let after = this.#position ?? 0; after < job.seq; ) {
       const answer = await callApi(this.#settings, {
@@ -148,7 +209,7 @@ class JobWatch {
     }
   }
 
-  /** The job now, or once anything in it differs from before; null when the wait for that ran out. */
+  /** The job now, or as soon as it differs from `before`; null when it stayed the same until the server answered. */
   async #pollJob(before: Polled | null): Promise<{ answer: ApiAnswer; job: Job | null }> {
     const { pollWaitSeconds, callTimeoutMs } = this.#settings.timing;
     const etag = before?.etag ?? null;
@@ -164,12 +225,8 @@ class JobWatch {
   }
 
   async #fetchJob(): Promise<Job> {
-    const answer = await callApi(this.#settings, {
-      method: "GET",
-      path: jobPath(this.#id),
-      jobId: this.#id,
-      signal: this.#signal,
-    });
+    const path = jobPath(this.#id);
+    const answer = await callApi(this.#settings, { method: "GET", path, jobId: this.#id, signal: this.#signal });
     return parseAnswer(answer, Job);
   }
 
@@ -177,9 +234,4 @@ class JobWatch {
     const facts = { method: "GET", url: this.#link ?? "", jobId: this.#id, idempotencyKey: null };
     return parseFrame(text, JobFrame, ["job"], facts);
   }
-}
-
-/** The id is encoded: whatever was given as one, it stays one part of the path. */
-export function jobPath(id: string, rest = ""): string {
-  return paths.job(encodeURIComponent(id)) + rest;
 }

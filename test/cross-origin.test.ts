@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Browser } from "playwright-core";
 import { build } from "vite";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type * as Client from "../client/darkroom-client.ts";
+import type * as Client from "../client/index.ts";
 import { launchBrowser } from "./support/browser.ts";
 import { type Product, startProduct } from "./support/product.ts";
 
@@ -20,7 +20,7 @@ async function clientBundle(): Promise<string> {
   const built = await build({
     configFile: false,
     logLevel: "error",
-    build: { write: false, minify: false, lib: { entry: "client/darkroom-client.ts", formats: ["es"] } },
+    build: { write: false, minify: false, lib: { entry: "client/index.ts", formats: ["es"] } },
   });
   const [output] = Array.isArray(built) ? built : [built];
   if (output === undefined || !("output" in output)) throw new Error("nothing was built");
@@ -84,7 +84,9 @@ it("tells a server that refuses the page's origin from one that is down", async 
   const refused = await failureOf(product.baseUrl);
   expect(refused.name).toBe("DarkroomForbiddenOrigin");
   expect(refused.message).toContain(siteOrigin);
+  expect(refused.message).toContain("CORS");
   expect(refused.message).toContain("ALLOWED_ORIGINS");
   const down = await failureOf("http://127.0.0.1:9");
   expect(down.name).toBe("DarkroomUnreachable");
+  expect(down.message).toContain(`if the server is up, check CORS: its ALLOWED_ORIGINS must list ${siteOrigin}`);
 });

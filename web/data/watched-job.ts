@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import { DarkroomProblem, isPassing } from "../../client/errors.ts";
+import { DarkroomProblem, isTransient } from "../../client/errors.ts";
 import type { ConnectionState } from "../../client/follow.ts";
 import type { Job } from "../../schemas/job.ts";
 import { isSignedOut } from "../state/failure-words.ts";
@@ -69,7 +69,7 @@ async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<v
         return;
       }
       // A job that is shown stays, and the lamp says that it is not fresh; an empty view shows the failure.
-      const ended = !isPassing(error) && !isSignedOut(error);
+      const ended = !isTransient(error) && !isSignedOut(error);
       const change = ended
         ? ({ connection: "closed", endedBy: error } as const)
         : ({ connection: "reconnecting" } as const);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { afterConnection, FRESH_LINK, reconnectDelayMs, wayNow } from "./reconnect-policy.ts";
+import { afterConnection, FRESH_LINK, reconnectDelayMs, wayNow } from "./follow.ts";
 
 const policy = {
   baseDelayMs: 1_000,

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cases } from "../test/support/properties.ts";
 import { eventFrame, stateFrame } from "./job.fixture.ts";
-import { type JobPosition, judgeFrame } from "./job-position.ts";
+import { type JobPosition, judgeFrame } from "./watch-job.ts";
 
 describe("judgeFrame", () => {
   it("takes the state that a stream begins with", () => {
