@@ -34,7 +34,10 @@ function json<Shape>(name: string): Shape {
 
 const { lockfileVersion, packages } = json<Lock>("package-lock.json");
 const manifest = json<Manifest>("package.json");
-const locked = Object.entries(packages).filter(([path]) => path !== "");
+const client = json<Manifest>("client/package.json");
+/** Entries without a registry behind them: this project, its workspace, and the link to that. */
+const OWN = ["", "client", "node_modules/@darkroom/client"];
+const locked = Object.entries(packages).filter(([path]) => !OWN.includes(path));
 
 /** Ask for a notice at most. */
 const PERMISSIVE = new Set([
@@ -54,6 +57,7 @@ const TOOLS: readonly (readonly [RegExp, string, string])[] = [
   [/^lightningcss(-|$)/, "MPL-2.0", "Vite's CSS compiler"],
   [/^(@axe-core\/playwright|axe-core)$/, "MPL-2.0", "the accessibility rules of the browser tests"],
   [/^@img\/sharp-/, "LGPL-3.0-or-later", "libvips, which draws the emulator's pictures"],
+  [/^lru-cache$/, "BlueOak-1.0.0", "a cache inside arethetypeswrong, which checks the client's package"],
   [/^argparse$/, "Python-2.0", "the command line of wawoff2, which unpacks fonts and is used as a library"],
   [/^@fontsource\/unifontex$/, "OFL-1.1", "the font of the emulator's pictures"],
   [
@@ -120,10 +124,11 @@ describe("what is installed", () => {
   });
 
   it("is asked for by version, never by address, branch or tag", () => {
-    const asked = { ...manifest.dependencies, ...manifest.devDependencies };
-    const odd = Object.entries(asked).filter(
-      ([, wanted]) => !/^(npm:@?[\w./-]+@)?\^?\d+(\.\d+){0,2}(-[\w.]+)?$/.test(wanted),
-    );
+    const asked = [manifest, client].flatMap(({ dependencies, devDependencies }) => [
+      ...Object.entries(dependencies),
+      ...Object.entries(devDependencies),
+    ]);
+    const odd = asked.filter(([, wanted]) => !/^(npm:@?[\w./-]+@)?\^?\d+(\.\d+){0,2}(-[\w.]+)?$/.test(wanted));
     expect(odd).toEqual([]);
   });
 
@@ -154,7 +159,8 @@ describe("what is installed", () => {
     const imported = new Set<string>();
     for (const room of ["worker", "client", "web", "schemas"]) {
       for (const file of globSync(`${room}/**/*.{ts,tsx}`, { cwd: ROOT })) {
-        if (/\.d\.ts$|\.(test|fixture|workers\.test)\.tsx?$|vite\.config\.ts$|test-[\w-]+\.ts$/.test(file)) continue;
+        if (/\.d\.ts$|\.(test|fixture|workers\.test)\.tsx?$|(vite|tsdown)\.config\.ts$|test-[\w-]+\.ts$/.test(file))
+          continue;
         const source = readFileSync(new URL(file, ROOT), "utf8");
         const stated = source.matchAll(/^(?:import|export) (?!type\b)[^;]*?from "([^".][^"]*)";/gm);
         const late = source.matchAll(/\bimport\("([^".][^"]*)"\)/g);

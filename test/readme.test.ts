@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import sharp from "sharp";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -43,54 +43,4 @@ it("has curl lines that work as pasted, one after the other", async () => {
   const wrong = told.filter((line) => !/^20[024] /.test(line));
   expect(wrong).toEqual(["409 curl -sS -X POST $JOB/cancel", "409 curl -sS -X POST $JOB/retry"]);
   expect(await sharp(join(folder, "image.png")).metadata()).toMatchObject({ format: "png", width: 1664, height: 928 });
-});
-
-/** The client's examples as one program: with what they take for granted, and an end to the watch that has none. */
-function clientExamples(): string {
-  const examples = [...readFileSync("client/README.md", "utf8").matchAll(/^```ts\n(.*?)^```/gms)].map(
-    ([, block]) => block,
-  );
-  const given = [
-    'import type { JobSummary } from "./schemas/job.ts";',
-    'const order = { id: "order 7" };',
-    'import { openAsBlob } from "node:fs";',
-    // Only a page has a list of files.
-    'const input = { files: [await openAsBlob("input.png", { type: "image/png" })] as unknown as FileList | null };',
-    "const { signal } = new AbortController();",
-  ];
-  return [...given, ...examples]
-    .join("\n")
-    .replace("https://darkroom.example.com", product.baseUrl)
-    .replace("jobs.delete(frame.id);", "$&\n  if (isListed) break;");
-}
-
-it("has examples of the client that a strict compiler takes, and that work as pasted, one after the other", async () => {
-  const run = promisify(execFile);
-  const isSource = (path: string) => !/\.(test|fixture)\.ts$/.test(path);
-  for (const name of ["client", "schemas"]) cpSync(name, join(folder, name), { recursive: true, filter: isSource });
-  symlinkSync(resolve("node_modules"), join(folder, "node_modules"));
-  writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
-  writeFileSync(join(folder, "examples.ts"), clientExamples());
-  const picture = sharp({ create: { width: 512, height: 512, channels: 3, background: "teal" } });
-  await picture.png().toFile(join(folder, "input.png"));
-  const compilerOptions = { lib: ["es2024", "esnext", "dom"], types: ["node"], noUnusedLocals: false };
-  const config = { extends: resolve("tsconfig.base.json"), compilerOptions, files: ["examples.ts"] };
-  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
-  const compiled = await run(resolve("node_modules/.bin/tsc"), ["-p", folder]).catch(
-    (error: { stdout: string }) => error,
-  );
-  expect(compiled.stdout).toBe("");
-
-  // Who pastes by hand cancels in time; a program would have to hurry.
-  await product.emulator.addFault({
-    match: { prompt: "a blue bicycle" },
-    times: null,
-    fault: { type: "hold", at: "arrival" },
-  });
-  const { stdout } = await run(process.execPath, ["examples.ts"], { cwd: folder });
-  const [image] = stdout.match(/^http.*$/m) ?? [];
-  expect((await fetch(image ?? "")).headers.get("content-type")).toMatch(/^image\//);
-  expect(stdout).toMatch(/^\d+ state succeeded$/m);
-  expect(stdout).toMatch(/^connecting\nlive\nclosed$/m);
-  expect(stdout).toContain("must say what to draw");
 });
