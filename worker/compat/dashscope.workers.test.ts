@@ -1,6 +1,9 @@
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
+import { createHash } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
 import { jobStub } from "../stubs.ts";
+import { compatApp } from "./app.ts";
 import { befall, billed, call, drawnImage, newPrompt, ORIGIN, post, SYNC_MODEL, upstream } from "./compat.fixture.ts";
 
 const BASE = "/api/v1";
@@ -77,10 +80,6 @@ describe("a synchronous submission", () => {
     expect(await (await call(`/api/jobs/${id}`)).json()).toMatchObject({ request: { prompt, size: "1024*1024" } });
   });
 
-  it("is the same with a trailing slash", async () => {
-    expect((await post(`${MULTIMODAL}/`, text(newPrompt()))).status).toBe(200);
-  });
-
   it("takes the older paths' input.prompt, input.negative_prompt and input.images", async () => {
     const prompt = newPrompt();
     const image = `data:image/png;base64,${new Uint8Array(await drawnImage()).toBase64()}`;
@@ -130,6 +129,19 @@ describe("a synchronous submission", () => {
     expect(body).toMatchObject({ code: "RequestTimeOut", message: expect.stringContaining("/api/v1/tasks/job_") });
     expect((await task(answer.headers.get("x-darkroom-job") ?? "")).output.task_status).toBe("RUNNING");
     await upstream.release(prompt);
+  });
+});
+
+describe("every path", () => {
+  it("is the same with a trailing slash", async () => {
+    for (const path of PATHS) {
+      expect((await json(await post(`${path}/`, text(newPrompt()), ASYNC))).output.task_status).toBe("PENDING");
+    }
+    const id = await submitted(text(newPrompt()));
+    expect((await task(id, "/")).output.task_id).toBe(id);
+    expect((await call(`${BASE}/tasks/?page_size=1`)).status).toBe(200);
+    expect((await call(`${BASE}/tasks/1111/cancel/`, { method: "POST" })).status).toBe(400);
+    expect((await call(`${BASE}/uploads/?action=getPolicy`)).status).toBe(200);
   });
 });
 
@@ -316,6 +328,36 @@ describe("an error", () => {
     expect(error.code).toBe(code);
     expect(error.message).not.toBe("");
     expect(Object.keys(error).sort()).toEqual(["code", "message", "request_id"]);
+  });
+
+  it("of a wrong key is 401 InvalidApiKey, and of a client at its limit 429, but never of a task that is read", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "arrival" });
+    const hash = createHash("sha256").update("dk_limited").digest("hex");
+    const vars = {
+      AUTH_MODE: "token",
+      CLIENT_TOKENS: JSON.stringify({ limited: hash }),
+      SIGNING_SECRET: "a secret of tests",
+    };
+    const context = createExecutionContext();
+    const ask = async (path: string, body: object | null, token = "dk_limited") => {
+      const headers = { ...ASYNC, "content-type": "application/json", authorization: `Bearer ${token}` };
+      const init = body === null ? { headers } : { method: "POST", headers, body: JSON.stringify(body) };
+      const request = new Request(`${ORIGIN}${path}`, init);
+      return await compatApp(request.url)?.fetch(request, { ...env, ...vars, MAX_PENDING_JOBS: "1" }, context);
+    };
+    const wrong = await ask(MULTIMODAL, text(prompt), "sk-wrong");
+    expect([wrong?.status, (await json(wrong as Response)).code]).toEqual([401, "InvalidApiKey"]);
+    const first = await json((await ask(MULTIMODAL, text(prompt))) as Response);
+    const second = await ask(MULTIMODAL, text(prompt));
+    expect([second?.status, (await json(second as Response)).code]).toEqual([429, "Throttling.RateQuota"]);
+    const reads = await Promise.all(
+      Array.from({ length: 100 }, () => ask(`${BASE}/tasks/${first.output.task_id}`, null)),
+    );
+    expect(new Set(reads.map((read) => read?.status))).toEqual(new Set([200]));
+    await ask(`${BASE}/tasks/${first.output.task_id}/cancel`, {});
+    await upstream.release(prompt);
+    await waitOnExecutionContext(context);
   });
 
   it("of a body that is no JSON, of an unknown path and of a wrong method has the same shape", async () => {

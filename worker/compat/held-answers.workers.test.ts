@@ -1,5 +1,6 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
+import { Context } from "hono";
 import { afterAll, describe, expect, it } from "vitest";
 import { namespaceWith } from "../http/http.fixture.ts";
 import { jobStub } from "../stubs.ts";
@@ -15,6 +16,7 @@ import {
   SYNC_MODEL,
   upstream,
 } from "./compat.fixture.ts";
+import { holdEndsAtMs } from "./hold.ts";
 
 const GENERATIONS = "/v1/images/generations";
 const DASHSCOPE = "/api/v1/services/aigc/multimodal-generation/generation";
@@ -41,6 +43,17 @@ async function taken(answer: Response): Promise<{ status: number; jobs: string[]
 }
 
 describe("a held answer", () => {
+  it("ends after 280 s at most, and sooner by Prefer: wait", () => {
+    const endsAfterMs = (prefer?: string) => {
+      const request = new Request(
+        `http://localhost${GENERATIONS}`,
+        prefer === undefined ? {} : { headers: { prefer } },
+      );
+      return holdEndsAtMs(new Context(request), 1_000) - 1_000;
+    };
+    expect([endsAfterMs(), endsAfterMs("wait=7"), endsAfterMs("wait=999")]).toEqual([280_000, 7_000, 60_000]);
+  });
+
   it("that ends before the job is done loses nothing: the same request takes the job", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "answer" }, 1);

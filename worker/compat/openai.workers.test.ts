@@ -79,6 +79,23 @@ describe("a generation", () => {
     expect(Uint8Array.fromBase64(image?.b64_json ?? "")).toEqual(new Uint8Array(stored));
   });
 
+  it("sends base64 in pieces as it is read from R2, never an image as a whole", async () => {
+    const ask = (key: string) =>
+      post(GENERATIONS, body({ prompt: "large", response_format: "b64_json" }), { "idempotency-key": key });
+    const key = crypto.randomUUID();
+    const first = await ask(key);
+    await first.arrayBuffer();
+    const image = await jobStub(env, jobsOf(first)[0] ?? "").image("local", 0);
+    const large = new Uint8Array(3_000_001);
+    await env.RESULTS.put(image.ok ? image.key : "", large);
+    const pieces: string[] = [];
+    const decoder = new TextDecoder();
+    for await (const bytes of (await ask(key)).body as ReadableStream<Uint8Array>) pieces.push(decoder.decode(bytes));
+    expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThanOrEqual(128 * 1024);
+    const { data } = JSON.parse(pieces.join("")) as Images;
+    expect(Uint8Array.fromBase64(data[0]?.b64_json ?? "")).toEqual(large);
+  });
+
   it("answers with both when no response_format is given, as some clients read one and some the other", async () => {
     const [image] = (await made(await post(GENERATIONS, body({ response_format: undefined })))).data;
     expect(Object.keys(image ?? {})).toEqual(["url", "b64_json"]);

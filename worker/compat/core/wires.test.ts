@@ -164,6 +164,11 @@ describe("OpenAI's wire", () => {
     });
   });
 
+  it("answers a job over its client's spend limit with 402", () => {
+    const error = { code: "budget_exceeded" as "attempts_exhausted", message: "m", hint: "", upstream: null };
+    expect(failedAnswer({ error })).toMatchObject({ status: 402, error: { type: "insufficient_quota" } });
+  });
+
   const image = (url: string) => ({ url, contentType: "image/png", width: 8, height: 4 });
 
   it.each([["url"], ["b64_json"], [null]] as const)("is JSON around the base64 of each image, for %s", (format) => {
