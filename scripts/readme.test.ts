@@ -1,15 +1,17 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { readConfig, VARIABLES } from "../worker/env.ts";
-import { LEGAL_EDGES } from "../worker/job/core/edges.ts";
+import { MACHINE, PLACES, type Place, statusEdges } from "../worker/job/core/machine.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+const architecture = readFileSync(new URL("../docs/architecture.md", import.meta.url), "utf8");
 const example = readFileSync(new URL("../.dev.vars.example", import.meta.url), "utf8");
 
 describe("README", () => {
-  it("draws exactly the edges of the state machine, with their causes", () => {
-    const drawn = [...readme.matchAll(/^ {4}(\w+) --> (\w+): (.+)$/gm)].map(([, from, to, why]) => [from, to, why]);
-    expect(drawn).toEqual(LEGAL_EDGES.map((edge) => [...edge]));
+  it("draws the state machine: every change of status, with its causes", () => {
+    const edges = statusEdges().map(({ from, to, texts }) => `    ${from} --> ${to}: ${texts.join(", ")}`);
+    const drawn = readme.match(/^ {4}\w+ --> \w+: .+$/gm);
+    expect(drawn).toEqual(edges);
   });
 
   it("maps paths that exist", () => {
@@ -45,5 +47,27 @@ describe("README", () => {
     const missing = readConfig({});
     expect(missing.ok).toBe(false);
     expect(missing.ok ? [] : missing.errors.map(({ path }) => path).sort()).toEqual([...asked].sort());
+  });
+});
+
+describe("docs/architecture.md", () => {
+  it("describes the places of a job as the state machine does", () => {
+    const rows = Object.entries(PLACES).map(([place, { status, is, left }]) => {
+      return `| \`${place}\` | ${status ?? "none: 410"} | ${is} | ${left} |`;
+    });
+    expect(rows.filter((row) => !architecture.includes(row))).toEqual([]);
+  });
+
+  it("lists in which places each fact is taken, and where it leads, as the state machine does", () => {
+    const all = Object.keys(PLACES) as Place[];
+    const rows = Object.entries(MACHINE).map(([fact, move]) => {
+      const cells = all.flatMap((place) => {
+        const targets: readonly string[] | undefined = move.in[place];
+        if (targets === undefined) return [];
+        return [targets.length === 0 ? place : `${place} → ${targets.join(", ")}`];
+      });
+      return `| \`${fact}\` | ${cells.join("; ")} |`;
+    });
+    expect(rows.filter((row) => !architecture.includes(row))).toEqual([]);
   });
 });

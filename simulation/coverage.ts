@@ -1,54 +1,13 @@
-import type { JobFact } from "../worker/job/core/job-fact.ts";
-import type { JobRecord } from "../worker/job/core/job-record.ts";
+import type { FactType } from "../worker/job/core/facts.ts";
+import { MACHINE, PLACES as MACHINE_PLACES, type Place, placeOf } from "../worker/job/core/machine.ts";
+import type { StoredRecord } from "../worker/job/core/record.ts";
 
-/** Where a job is, as its record says. */
-export const PLACES = [
-  "queued",
-  "queued, a call still open",
-  "generating",
-  "generating, with a task",
-  "waiting for open calls",
-  "storing",
-  "retrying",
-  "retrying, a call still open",
-  "retrying, with a task",
-  "succeeded",
-  "failed",
-  "canceled",
-] as const;
-export type Place = (typeof PLACES)[number];
-
-/** Every fact there is; one that is missing here does not compile. */
-const FACT_NAMES: Readonly<Record<JobFact["type"], true>> = {
-  enqueued: true,
-  ticket_missing: true,
-  attempt_began: true,
-  task_accepted: true,
-  delivered: true,
-  call_failed: true,
-  task_lost: true,
-  task_read: true,
-  task_found_canceled: true,
-  call_lost: true,
-  budget_ended: true,
-  late_window_ended: true,
-  image_stored: true,
-  store_failed: true,
-  backoff_ended: true,
-  deadline_passed: true,
-  cancel: true,
-  retry: true,
-  released: true,
-  observed: true,
-  left: true,
-  task_canceled: true,
-  cataloged: true,
-  catalog_missed: true,
-};
-export const FACTS = Object.keys(FACT_NAMES) as readonly JobFact["type"][];
+/** Where a job is, as its state machine says. */
+export const PLACES = Object.keys(MACHINE_PLACES) as readonly Place[];
+export const FACTS = Object.keys(MACHINE) as readonly FactType[];
 
 /** The state machine's one entry, where its facts are counted: the hooks wrap this function of this file. */
-export const COUNTED = { file: "worker/job/core/transition.ts", name: "transition" } as const;
+export const COUNTED = { file: "worker/job/core/machine.ts", name: "transition" } as const;
 
 export interface Cell {
   taken: number;
@@ -59,7 +18,7 @@ export interface Cell {
 export class Coverage {
   readonly cells = new Map<string, Cell>();
 
-  count(record: JobRecord, fact: JobFact["type"], isTaken: boolean): void {
+  count(record: StoredRecord, fact: FactType, isTaken: boolean): void {
     const key = `${placeOf(record)} × ${fact}`;
     const cell = this.cells.get(key) ?? { taken: 0, refused: 0 };
     if (isTaken) cell.taken += 1;
@@ -100,23 +59,4 @@ export class Coverage {
 
 function letter(index: number): string {
   return String.fromCharCode(97 + index);
-}
-
-function placeOf({ state, attempts, task }: JobRecord): Place {
-  const isOpen = attempts.some((attempt) => attempt.stillOpen);
-  switch (state.status) {
-    case "queued":
-      return isOpen ? "queued, a call still open" : "queued";
-    case "retrying":
-      if (task !== null) return "retrying, with a task";
-      return isOpen ? "retrying, a call still open" : "retrying";
-    case "running": {
-      if (state.phase === "storing") return "storing";
-      const isRunning = attempts.some(({ outcome }) => outcome === null);
-      if (!isRunning) return "waiting for open calls";
-      return task === null ? "generating" : "generating, with a task";
-    }
-    default:
-      return state.status;
-  }
 }

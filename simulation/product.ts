@@ -1,8 +1,8 @@
 /** Loads the product into this process: the objects once, the Worker as several isolates. Hooks and globals come first. */
 import type { createDarkroomClient } from "../client/darkroom-client.ts";
 import type { DarkroomProblem, DarkroomUnexpectedAnswer, DarkroomUnreachable } from "../client/errors.ts";
-import type { JobFact } from "../worker/job/core/job-fact.ts";
-import type { JobRecord } from "../worker/job/core/job-record.ts";
+import type { JobFact } from "../worker/job/core/facts.ts";
+import type { StoredRecord } from "../worker/job/core/record.ts";
 import { COUNTED, Coverage } from "./coverage.ts";
 import { installGlobals } from "./platform/globals.ts";
 import { type Patch, patchIsolate, productUrl, setHooks } from "./platform/hooks.ts";
@@ -27,6 +27,8 @@ export interface Product {
 }
 
 const ISOLATES = ["1", "2"];
+/** The objects are a copy too: modules of the product that this process has loaded before the hooks were set are not theirs. */
+const OBJECTS = "objects";
 
 const loaded = new Map<string | null, Promise<Product>>();
 
@@ -38,7 +40,7 @@ export function loadProduct(planted: { readonly name: string; readonly patch: Pa
   if (loaded.size === 0) prepare();
   if (planted !== null) patchIsolate(planted.name, planted.patch);
   // A planted fault's copy has one isolate, which its objects share: each copy takes its time to load.
-  const product = planted === null ? load(null, ISOLATES) : load(planted.name, [planted.name]);
+  const product = planted === null ? load(OBJECTS, ISOLATES) : load(planted.name, [planted.name]);
   loaded.set(name, product);
   return product;
 }
@@ -47,13 +49,13 @@ function prepare(): void {
   setHooks({
     ...COUNTED,
     seen: ([record, fact], result) => {
-      coverage.count(record as JobRecord, (fact as JobFact).type, (result as { readonly ok: boolean }).ok);
+      coverage.count(record as StoredRecord, (fact as JobFact).type, (result as { readonly ok: boolean }).ok);
     },
   });
   installGlobals();
 }
 
-async function load(copy: string | null, names: readonly string[]): Promise<Product> {
+async function load(copy: string, names: readonly string[]): Promise<Product> {
   const objects = (await import(productUrl("worker/index.ts", copy))) as Record<string, ObjectClass | undefined>;
   const classOf = (name: string): ObjectClass => {
     const found = objects[name];

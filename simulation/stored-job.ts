@@ -1,4 +1,6 @@
-import type { JobRecord, Tombstone } from "../worker/job/core/job-record.ts";
+import type { MessageKind } from "../worker/job/core/outbox.ts";
+import { isFinal, type StoredRecord } from "../worker/job/core/record.ts";
+import { readStored } from "../worker/job/core/stored-versions.ts";
 import type { SimStorage } from "./platform/storage.ts";
 
 /** What is read of a job's stored record here; everything else is checked from outside. The only reader of its shape. */
@@ -28,30 +30,28 @@ export function durableJob(storage: SimStorage): StoredJob | null {
   return read(storage.peekDurable(RECORD_KEY));
 }
 
+/** Messages without which something would be left behind. The catalog's entry is not among them: it is sent again at any time. */
+const UNSETTLED: readonly MessageKind[] = ["release", "leave", "forget", "cancel_task", "remove_files"];
+
 function read(value: unknown): StoredJob | null {
   if (value === undefined) return null;
-  const record = value as JobRecord | Tombstone;
+  // Written by `JobStore` alone.
+  const record = readStored(value as StoredRecord);
+  const isUnsettled = record.outbox.some(({ kind }) => UNSETTLED.includes(kind));
+  const { client } = record;
   if (record.kind === "tombstone") {
-    return {
-      isRemoved: true,
-      client: record.client,
-      status: "removed",
-      isFinal: true,
-      lastAttempt: 0,
-      hasTask: false,
-      hasLinks: false,
-      isUnsettled: record.filesRemain || record.catalogKnows || record.outbox.cancelTasks.length > 0,
-    };
+    const gone = { lastAttempt: 0, hasTask: false, hasLinks: false };
+    return { isRemoved: true, client, status: "removed", isFinal: true, ...gone, isUnsettled };
   }
-  const { state, outbox } = record;
+  const { state, lastAttempt, task, delivery } = record;
   return {
     isRemoved: false,
-    client: record.client,
+    client,
     status: state.status,
-    isFinal: ["succeeded", "failed", "canceled"].includes(state.status),
-    lastAttempt: record.lastAttempt,
-    hasTask: record.task !== null,
-    hasLinks: record.delivery?.images.some((image) => image !== "dead") === true,
-    isUnsettled: outbox.releases.length + outbox.cancelTasks.length > 0 || outbox.leave !== null,
+    isFinal: isFinal(state),
+    lastAttempt,
+    hasTask: task !== null,
+    hasLinks: delivery?.images.some((image) => image !== "dead") === true,
+    isUnsettled,
   };
 }

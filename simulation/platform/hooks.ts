@@ -117,7 +117,7 @@ export function setHooks(counted: Counted): void {
 }
 
 /** A file of the product, in the copy of an isolate. */
-export function productUrl(file: string, isolate: string | null = null): string {
+export function productUrl(file: string, isolate: string): string {
   const { href } = pathToFileURL(fileURLToPath(new URL(file, ROOT).href));
-  return isolate === null ? href : `${href}?isolate=${encodeURIComponent(isolate)}`;
+  return `${href}?isolate=${encodeURIComponent(isolate)}`;
 }

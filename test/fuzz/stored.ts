@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { deserialize } from "node:v8";
-import type { JobRecord, Tombstone } from "../../worker/job/core/job-record.ts";
+import type { JobRecord, StoredRecord } from "../../worker/job/core/record.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -38,18 +38,9 @@ function read<Result>(path: string, work: (stored: Stored) => Result): Result {
   }
 }
 
-type Kept = JobRecord | Tombstone;
+type Kept = StoredRecord;
 
 const FINAL: readonly string[] = ["succeeded", "failed", "canceled"];
-
-function toldAll({ outbox }: Kept): boolean {
-  return (
-    outbox.releases.length === 0 &&
-    outbox.observations.length === 0 &&
-    outbox.leave === null &&
-    outbox.cancelTasks.length === 0
-  );
-}
 
 /** What one job's object keeps, and what is wrong with it. */
 function readJob({ name: storedName, rows }: Stored): {
@@ -66,10 +57,9 @@ function readJob({ name: storedName, rows }: Stored): {
   const name = storedName ?? kept.id;
   const wrong: string[] = [];
   if (kept.id !== name) wrong.push(`${name} keeps the record of ${kept.id}`);
-  if (!toldAll(kept)) wrong.push(`${name} has not told all: ${JSON.stringify(kept.outbox)}`);
+  if (kept.outbox.length > 0) wrong.push(`${name} has not sent all: ${JSON.stringify(kept.outbox)}`);
   if (kept.kind === "tombstone") {
     if (entries.size > 1) wrong.push(`${name} is gone and keeps ${[...entries.keys()]}`);
-    if (kept.filesRemain) wrong.push(`${name} is gone and has files left`);
   } else if (!FINAL.includes(kept.state.status)) wrong.push(`${name} is still ${kept.state.status}`);
   return { kept, wrong };
 }

@@ -17,6 +17,8 @@ export interface Failure {
   readonly fault: "upstream" | "request" | "account" | "none";
   /** How many times at most this kind is worth repeating, beside `maxAttempts`; null for no bound of its own. */
   readonly maxRepeats: number | null;
+  /** False: upstream has no part in it, so it uses up none of the job's attempts. Absent: as the disposition says. */
+  readonly counted?: false;
   readonly retryAfterMs: number | null;
   readonly report: UpstreamReport;
 }

@@ -6,7 +6,7 @@ import type { ProblemCode } from "../../schemas/problem.ts";
 import { within } from "../bounds.ts";
 import { isLoopback } from "../env.ts";
 import type { JobView, Submission } from "../job/contract.ts";
-import { newCatalogEntry } from "../job/core/job-view.ts";
+import { newCatalogEntry } from "../job/core/view.ts";
 import { jobStub } from "../stubs.ts";
 import { submitterOf } from "./access.ts";
 import { ProblemError } from "./answers.ts";

@@ -2,7 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { JobFrame } from "../../schemas/event.ts";
 import { type WatchRequest, watchHeaders } from "../watch/watch-request.ts";
-import { newJobRecord } from "./core/job-record.ts";
+import { newJobRecord } from "./core/record.ts";
 import { type TestJob, testJob } from "./job.fixture.ts";
 import { JobStore } from "./job-store.ts";
 

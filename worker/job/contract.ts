@@ -3,7 +3,7 @@ import type { Job, JobRequest, Metadata, OutputImage, Warning } from "../../sche
 import type { Workflow } from "../../schemas/paths.ts";
 import type { Lease, Place } from "../lane/contract.ts";
 
-/** Who asks: a client's name; null for one who may see every client's jobs (the operator, a signed link). */
+/** Who asks: a client's name; null for the operator or the holder of a signed link, who may see any client's job. */
 export type Viewer = string | null;
 
 /** What a deployment's settings or its model table fill in where a client says nothing. */
@@ -21,6 +21,8 @@ export interface Submission {
   readonly metadata: Metadata;
   readonly warnings: readonly Warning[];
   readonly idempotencyKey: string | null;
+  /** The id that this submission gets next if the job of this id is gone; absent without an Idempotency-Key. */
+  readonly nextId?: string;
   /** Of a submission with uploads: until when they are kept without it. A later submission is refused: they may be gone. */
   readonly uploadsUntilMs?: number;
 }
@@ -67,20 +69,22 @@ export interface JobRpc {
   /**
    * Before the first upload of a submission is stored under this id. `new`: uploads under it are kept until `untilMs`, and
    * removed soon after when no submission came. `exists`, `gone`: there is, or was, a job of this id; nothing is expected.
-   * `holder` names the request, and no other.
+   * `holder` names the request, and no other. `nextId` as in a submission.
    */
-  expectUploads(holder: string, untilMs: number): Promise<"new" | "exists" | "gone">;
+  expectUploads(holder: string, untilMs: number, nextId?: string): Promise<"new" | "exists" | "gone">;
+  /** Until when the job or its tombstone is kept at least, epoch ms; null when there is neither. */
+  keptUntil(): Promise<number | null>;
   /** No submission of this holder follows: what it stored is removed, unless another one is expected. Idempotent. */
   dropUploads(holder: string): Promise<void>;
   /**
-   * Stored before it answers. Whoever says `tellsCatalog` tells the client's catalog of a new job. The same submission again answers the same job with `replayed`; a tombstone
-   * `job_gone`.
+   * Stored before it answers. With `notifiesCatalog` the caller notifies the client's catalog of a new job. The same submission again
+   * answers the same job with `replayed`; a tombstone `job_gone`.
    */
-  submit(submission: Submission, tellsCatalog?: boolean): Promise<JobAnswer<{ view: JobView; replayed: boolean }>>;
-  /** From whom said `tellsCatalog` and could not, of the job as it was at `seq`: the job does it then. Idempotent. */
+  submit(submission: Submission, notifiesCatalog?: boolean): Promise<JobAnswer<{ view: JobView; replayed: boolean }>>;
+  /** The submitter failed to notify the catalog of the job as it was at `seq`: the job does it. Idempotent. */
   catalogMissed(seq: number): Promise<void>;
   view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
-  /** As `view`, in words; its links start with `origin`. */
+  /** As `view`, as text; its links start with `origin`. */
   show(viewer: Viewer, origin: string): Promise<JobAnswer<ShownJob>>;
   /** Holds until the view's tag differs from `tag`, or with `tag: null` until the job is done; at most `timeoutMs`. */
   wait(viewer: Viewer, tag: string | null, timeoutMs: number): Promise<JobAnswer<{ view: JobView }>>;
@@ -89,7 +93,7 @@ export interface JobRpc {
     after: number,
     limit: number,
   ): Promise<JobAnswer<{ events: JobEvent[]; nextAfter: number; done: boolean }>>;
-  /** Where a stored image lies; the prompt names its file. */
+  /** The key of a stored image; the prompt names its file. */
   image(
     viewer: Viewer,
     index: number,
@@ -101,11 +105,11 @@ export interface JobRpc {
   /** Cancels if needed; afterwards everything answers `job_gone`, a second removal too. */
   remove(viewer: Viewer): Promise<JobAnswer<object>>;
   /**
-   * From the lane: start the attempt of this lease, at `lease.notBeforeMs` or now. Refused when the job no longer waits for it, or hears of it after
-   * `lease.beginByMs`: the quota was not used. Again for a lease that was begun: the same answer, with the same start, also
-   * when the attempt is over by then.
+   * From the lane: start the attempt of this lease, at `lease.notBeforeMs` or now. Refused when the job no longer waits for it, gets
+   * it after `lease.beginByMs`, or cannot read its uploads: the quota was not used. Again for a lease that was begun: the same
+   * answer, with the same start, also when the attempt is over by then.
    */
   begin(lease: Lease): Promise<{ accepted: true; startedAtMs: number } | { accepted: false }>;
   /** From the lane: a new place. Answers whether anyone still watches. */
-  placed(round: number, place: Place): Promise<boolean>;
+  placed(ticketNumber: number, place: Place): Promise<boolean>;
 }

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { until } from "../../test/support/until.ts";
 import { laneStub } from "../stubs.ts";
+import type { JobRecord } from "./core/record.ts";
 import { laneOf, SYNC_MODEL, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
 
 beforeEach(withoutJitter);
@@ -47,8 +48,12 @@ describe.concurrent("a crash, and the alarm alone goes on", () => {
     const job = await heldJob();
     const [attempt] = (await job.view()).attempts;
     const nowMs = Date.now();
+    const lease = await runInDurableObject(
+      job.object,
+      (_object, { storage }) => storage.kv.get<JobRecord>("record")?.attempts.at(0)?.lease,
+    );
     const again = {
-      leaseId: `${job.id}.1`,
+      leaseId: lease?.leaseId ?? "",
       lane: laneOf(SYNC_MODEL),
       jobId: job.id,
       round: 1,
@@ -62,7 +67,8 @@ describe.concurrent("a crash, and the alarm alone goes on", () => {
     await submissions(job, 2);
     expect((await job.done()).attempts).toMatchObject([{ outcome: "interrupted" }, { outcome: "succeeded" }]);
     expect(await job.rpc.begin(again)).toEqual(answer);
-    // Another lane of the same round, or a round that never came, is another thing.
+    // Another lease of the same ticket, a lease of another lane, and one of a ticket that never was are not used.
+    expect(await job.rpc.begin({ ...again, leaseId: `${again.leaseId}0` })).toEqual({ accepted: false });
     expect(await job.rpc.begin({ ...again, lane: "elsewhere.example|z-image-turbo" })).toEqual({ accepted: false });
     expect(await job.rpc.begin({ ...again, round: 9 })).toEqual({ accepted: false });
     await job.release();

@@ -1,31 +1,42 @@
 import { DurableObject } from "cloudflare:workers";
 import { MAX_DEADLINE_SECONDS } from "../../schemas/submit.ts";
+import { createLinks } from "../auth/links.ts";
+import { linkSettingsOf } from "../env.ts";
 import type { Lease, Place } from "../lane/contract.ts";
 import { AwaitedUploads } from "./awaited-uploads.ts";
 import type { JobAnswer, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
-import { isFinal, type JobRecord } from "./core/job-record.ts";
+import { presentJob, retryAfterSeconds } from "./core/present.ts";
+import { isFinal, type JobRecord } from "./core/record.ts";
 import { differingFields } from "./core/same-request.ts";
-import { JobDisplay } from "./job-display.ts";
+import { toJobView } from "./core/view.ts";
 import { JobEngine } from "./job-engine.ts";
+
+/** A retention that is not known while the Worker is misconfigured, in ms. */
+const RETENTION_FALLBACK_MS = 30 * 86_400_000;
+/** A lease is offered a little ahead of its start; whatever the clocks say, it is not waited for longer than this, in ms. */
+const LONGEST_AHEAD_MS = 10_000;
 
 /** One job, as http and its lane see it: every method finds it, asks the engine, and answers with the view. */
 export class GenerationJob extends DurableObject<Env> implements JobRpc {
   readonly #engine = new JobEngine(this.ctx, this.env);
-  readonly #display = new JobDisplay(this.env);
+  readonly #shown = new LastShown(this.env);
   readonly #uploads = new AwaitedUploads(this.ctx.storage, this.env.RESULTS, this.ctx.id.name ?? "");
 
-  async submit(submission: Submission, tellsCatalog = false): Promise<JobAnswer<{ view: JobView; replayed: boolean }>> {
+  async submit(
+    submission: Submission,
+    notifiesCatalog = false,
+  ): Promise<JobAnswer<{ view: JobView; replayed: boolean }>> {
     const known = this.#engine.store.load();
     if (known === null) {
       if (submission.uploadsUntilMs !== undefined) {
         if (Date.now() > submission.uploadsUntilMs) return { ok: false, code: "upload_timed_out" };
         this.#uploads.taken();
       }
-      return { ok: true, view: this.#viewOf(this.#engine.create(submission, tellsCatalog)), replayed: false };
+      return { ok: true, view: this.#viewOf(this.#engine.create(submission, notifiesCatalog)), replayed: false };
     }
     if (known.client !== submission.client) return { ok: false, code: "job_not_found" };
     if (known.kind === "tombstone") {
-      this.#engine.outlast(submission.request.deadlineSeconds);
+      this.#keyReused(submission.nextId, submission.request.deadlineSeconds);
       return { ok: false, code: "job_gone" };
     }
     const fields = differingFields(known, submission);
@@ -34,7 +45,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     return { ok: true, view: this.#viewOf(known), replayed: true };
   }
 
-  async expectUploads(holder: string, untilMs: number): Promise<"new" | "exists" | "gone"> {
+  async expectUploads(holder: string, untilMs: number, nextId?: string): Promise<"new" | "exists" | "gone"> {
     const known = this.#engine.store.load();
     if (known === null) {
       await this.#uploads.expect(holder, untilMs);
@@ -42,8 +53,21 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     }
     if (known.kind === "job") return "exists";
     // The deadline of the submission to come is not known yet.
-    this.#engine.outlast(MAX_DEADLINE_SECONDS);
+    this.#keyReused(nextId, MAX_DEADLINE_SECONDS);
     return "gone";
+  }
+
+  #keyReused(nextId: string | undefined, deadlineSeconds: number): void {
+    this.#engine.apply({ type: "key_reused", successorId: nextId ?? null, deadlineSeconds });
+    this.#engine.pump();
+  }
+
+  async keptUntil(): Promise<number | null> {
+    const known = this.#engine.record();
+    if (known === null) return null;
+    if (known.kind === "tombstone") return known.untilMs;
+    // At least: it may be retried, and its tombstone stays as long again.
+    return Date.now() + (this.#engine.config()?.retentionMs ?? RETENTION_FALLBACK_MS);
   }
 
   async dropUploads(holder: string): Promise<void> {
@@ -58,15 +82,15 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   async view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>> {
     const found = this.#find(viewer);
     if (!found.ok) return found;
-    const asked = this.#engine.courier.place.refreshForRead();
-    // Mostly the place is fresh, and each await costs a poll more than the rest of this.
+    const asked = this.#engine.place.refreshForRead();
+    // Usually the place is fresh, and one await costs a poll more than all the rest of this method.
     if (asked !== null) await asked;
     return this.#viewNow(viewer);
   }
 
   async show(viewer: Viewer, origin: string): Promise<JobAnswer<ShownJob>> {
     const answer = await this.view(viewer);
-    return answer.ok ? { ok: true, ...this.#display.show(answer.view, origin, Date.now()) } : answer;
+    return answer.ok ? { ok: true, ...this.#shown.show(answer.view, origin, Date.now()) } : answer;
   }
 
   async wait(viewer: Viewer, tag: string | null, timeoutMs: number): Promise<JobAnswer<{ view: JobView }>> {
@@ -76,8 +100,8 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
       const leftMs = endsAtMs - Date.now();
       if (!answer.ok || answer.view.done || leftMs <= 0 || (tag !== null && answer.view.tag !== tag)) return answer;
       const changed = this.#engine.stream.changed(leftMs);
-      // Now watched: the lane is asked to tell of new places from here on.
-      await this.#engine.courier.place.refreshForRead();
+      // Watched now: the lane is asked to send new places from here on.
+      await this.#engine.place.refreshForRead();
       await changed;
     }
   }
@@ -127,30 +151,36 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const mine = known !== null && (viewer === null || viewer === known.client);
     if (!mine) return { ok: false, code: "job_not_found" };
     if (known.kind === "tombstone") return { ok: false, code: "job_gone" };
-    this.#engine.bury(known, "deleted");
+    this.#engine.apply({ type: "remove", why: "deleted" });
+    this.#engine.pump();
     return { ok: true };
   }
 
   async begin(lease: Lease): Promise<{ accepted: true; startedAtMs: number } | { accepted: false }> {
-    const aheadMs = lease.notBeforeMs - Date.now();
-    if (aheadMs > 0 && this.#engine.mayBegin(lease)) await scheduler.wait(aheadMs);
-    const known = this.#engine.store.load();
+    const { attempts } = this.#engine;
+    const waiting = this.#engine.job();
+    const aheadMs = Math.min(lease.notBeforeMs - Date.now(), LONGEST_AHEAD_MS);
+    if (aheadMs > 0 && waiting !== null && attempts.mayBegin(waiting, lease)) await scheduler.wait(aheadMs);
+    const known = this.#engine.record();
     if (known === null) return { accepted: false };
     if (known.kind === "tombstone") {
-      // When it was used is forgotten, but not yet that it was; counted at the offer's own time it is counted too late.
-      const wasUsed = known.outbox.releases.some(({ leaseId }) => leaseId === lease.leaseId);
+      // A tombstone knows that the lease was used, not when; counted at the offer's own time it is counted too late, not too early.
+      const wasUsed = known.outbox.some(
+        (message) => message.kind === "release" && message.payload.leaseId === lease.leaseId,
+      );
       return wasUsed ? { accepted: true, startedAtMs: lease.notBeforeMs } : { accepted: false };
     }
-    const startedAtMs = await this.#engine.begin(lease);
+    const startedAtMs = await attempts.begin(lease, false);
     return startedAtMs === null ? { accepted: false } : { accepted: true, startedAtMs };
   }
 
-  async placed(round: number, place: Place): Promise<boolean> {
-    const record = this.#engine.job();
-    if (record === null || record.round !== round || record.state.status !== "queued") return false;
-    this.#engine.courier.place.remember(place, round, true);
-    if (!this.#engine.stream.isWatched) this.#engine.courier.place.unwatched();
-    return this.#engine.stream.isWatched;
+  async placed(ticketNumber: number, place: Place): Promise<boolean> {
+    const { place: known, isWatched } = this.#engine;
+    const job = this.#engine.job();
+    if (job?.ticketNumber !== ticketNumber || job.state.status !== "queued") return false;
+    known.remember(place, ticketNumber, true);
+    if (!isWatched) known.unwatched();
+    return isWatched;
   }
 
   /** A WebSocket upgrade or an SSE stream that http let in. */
@@ -181,7 +211,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   }
 
   #viewOf(record: JobRecord): JobView {
-    return this.#display.viewOf(record, this.#engine.courier.place.now);
+    return this.#shown.viewOf(record, this.#engine.place.now);
   }
 
   #find(viewer: Viewer): JobAnswer<{ record: JobRecord }> {
@@ -189,5 +219,36 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const known = this.#engine.store.load();
     if (known === null || (viewer !== null && viewer !== known.client)) return { ok: false, code: "job_not_found" };
     return known.kind === "tombstone" ? { ok: false, code: "job_gone" } : { ok: true, record: known };
+  }
+}
+
+/** The job as it was shown last. Most polls find nothing changed, and get what was made for the poll before. */
+class LastShown {
+  readonly #env: Env;
+  #view: { readonly record: JobRecord; readonly place: Place | null; readonly view: JobView } | null = null;
+  #text: { readonly view: JobView; readonly origin: string; readonly epoch: string; readonly json: string } | null =
+    null;
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  viewOf(record: JobRecord, place: Place | null): JobView {
+    const known = this.#view;
+    if (known !== null && known.record === record && known.place === place) return known.view;
+    const view = toJobView(record, place);
+    this.#view = { record, place, view };
+    return view;
+  }
+
+  /** The view as text, with links that start with `origin`. */
+  show(view: JobView, origin: string, nowMs: number): ShownJob {
+    const links = createLinks(linkSettingsOf(this.#env), origin, nowMs);
+    const { epoch } = links;
+    const known = this.#text;
+    const isKnown = known !== null && known.view === view && known.origin === origin && known.epoch === epoch;
+    const json = isKnown ? known.json : JSON.stringify(presentJob(view, links));
+    if (!isKnown) this.#text = { view, origin, epoch, json };
+    return { tag: view.tag, epoch, retryAfterSeconds: retryAfterSeconds(view, nowMs), json };
   }
 }

@@ -1,11 +1,12 @@
 import type { JobEvent } from "../../schemas/event.ts";
-import type { JobRecord, Tombstone } from "./core/job-record.ts";
+import type { JobRecord, StoredRecord } from "./core/record.ts";
+import { readStored } from "./core/stored-versions.ts";
 
-/** The record keeps this many events; what is older moves into pages, so that a long life stays cheap to write. */
+/** The record keeps this many events; older ones move into pages, so that a job with a long log stays cheap to write. */
 const LOG_TAIL = 64;
 const LOG_PAGE = 32;
 
-/** An alarm this much too early is left alone: looking once in vain costs a seventh of a row. */
+/** An alarm that comes this much too early is left as it is, in ms: looking once in vain costs less than a row. */
 const EARLY_ENOUGH_MS = 45_000;
 
 const RECORD_KEY = "record";
@@ -20,7 +21,7 @@ const pageKey = (lastSeq: number): string => `${PAGE_PREFIX}${String(lastSeq).pa
  */
 export class JobStore {
   readonly #storage: DurableObjectStorage;
-  #record: JobRecord | Tombstone | null | undefined;
+  #record: StoredRecord | null | undefined;
   #alarmAtMs: number | null | undefined;
 
   constructor(storage: DurableObjectStorage) {
@@ -28,9 +29,10 @@ export class JobStore {
   }
 
   /** Null when nothing was ever submitted under this id; asking stores nothing. */
-  load(): JobRecord | Tombstone | null {
+  load(): StoredRecord | null {
     if (this.#record === undefined) {
-      this.#record = this.#storage.kv.get<JobRecord | Tombstone>(RECORD_KEY) ?? null;
+      const stored = this.#storage.kv.get<Parameters<typeof readStored>[0]>(RECORD_KEY);
+      this.#record = stored === undefined ? null : readStored(stored);
     }
     return this.#record;
   }
@@ -41,35 +43,34 @@ export class JobStore {
     this.save(record);
   }
 
-  save(record: JobRecord): void {
-    let kept = record;
-    if (record.log.length > LOG_TAIL) {
-      const page = record.log.slice(0, LOG_PAGE);
-      const last = page.at(-1);
-      if (last !== undefined) this.#storage.kv.put(pageKey(last.seq), page);
-      kept = { ...record, log: record.log.slice(LOG_PAGE) };
+  save(record: StoredRecord): void {
+    const kept = record.kind === "job" ? this.#withPages(record) : record;
+    if (record.kind === "tombstone") {
+      for (const [key] of this.#storage.kv.list({ prefix: PAGE_PREFIX })) this.#storage.kv.delete(key);
     }
     this.#storage.kv.put(RECORD_KEY, kept);
     this.#record = kept;
   }
 
-  /** Keeps the record in memory only: for what is told again, harmlessly, if it is forgotten. */
-  keepInMemory(record: JobRecord): void {
-    this.#record = record;
+  /** Moves the oldest events into a page when the record has too many. */
+  #withPages(record: JobRecord): JobRecord {
+    if (record.log.length <= LOG_TAIL) return record;
+    const page = record.log.slice(0, LOG_PAGE);
+    const last = page.at(-1);
+    if (last !== undefined) this.#storage.kv.put(pageKey(last.seq), page);
+    return { ...record, log: record.log.slice(LOG_PAGE) };
   }
 
-  /** The tombstone takes the place of everything. */
-  bury(tombstone: Tombstone): void {
-    for (const [key] of this.#storage.kv.list({ prefix: PAGE_PREFIX })) this.#storage.kv.delete(key);
-    this.#storage.kv.put(RECORD_KEY, tombstone);
-    this.#record = tombstone;
+  /** Keeps the record in memory until the next write: for what is repeated, harmlessly, if it is lost. */
+  keepInMemory(record: StoredRecord): void {
+    this.#record = record;
   }
 
   /** Nothing is left, the alarm included. */
   async forget(): Promise<void> {
-    await this.#storage.deleteAll();
     this.#record = null;
     this.#alarmAtMs = null;
+    await this.#storage.deleteAll();
   }
 
   /** Events after `after`, oldest first, at most `limit`. */
@@ -92,8 +93,8 @@ export class JobStore {
   }
 
   /**
-   * Sets the alarm, unless it is known to go off then, or a little earlier. Not awaited, and never preceded by a wait: it must become
-   * durable together with the record it was derived from.
+   * Sets the alarm, unless it is set to that time or a little earlier. Not awaited, and nothing is awaited before it: it becomes
+   * durable together with the record that it was derived from.
    */
   arm(atMs: number | null): void {
     const known = this.#alarmAtMs;

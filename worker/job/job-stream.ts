@@ -5,11 +5,11 @@ import type { Frame } from "../watch/outlets.ts";
 import { type Audience, readWatch, refuseWatch } from "../watch/watch-request.ts";
 import { Watchers, type WatchItem, type WatchSource } from "../watch/watchers.ts";
 import type { Moment } from "./core/change.ts";
-import { isFinal, type JobRecord } from "./core/job-record.ts";
-import { toJobView } from "./core/job-view.ts";
 import { presentJob } from "./core/present.ts";
+import { isFinal, type JobRecord } from "./core/record.ts";
+import { toJobView } from "./core/view.ts";
 import type { JobStore } from "./job-store.ts";
-import type { OutboxCourier } from "./outbox-courier.ts";
+import type { QueuePlace } from "./queue-place.ts";
 
 /** An event, or none for the state now or a new place in the queue, with the job as it was then. */
 interface JobItem extends WatchItem {
@@ -22,15 +22,15 @@ interface JobItem extends WatchItem {
 export class JobStream implements WatchSource<JobItem> {
   readonly #ctx: DurableObjectState;
   readonly #env: Env;
-  readonly #courier: OutboxCourier;
+  readonly #place: QueuePlace;
   readonly #store: JobStore;
   readonly #watchers: Watchers<JobItem>;
   readonly #waiters = new Set<() => void>();
 
-  constructor(ctx: DurableObjectState, env: Env, courier: OutboxCourier, store: JobStore) {
+  constructor(ctx: DurableObjectState, env: Env, place: QueuePlace, store: JobStore) {
     this.#ctx = ctx;
     this.#env = env;
-    this.#courier = courier;
+    this.#place = place;
     this.#store = store;
     this.#watchers = new Watchers(ctx, this);
   }
@@ -48,7 +48,7 @@ export class JobStream implements WatchSource<JobItem> {
     if (known.kind === "tombstone") return refuseWatch("job_gone");
     const response = this.#watchers.open(watch);
     // Watched from now on: the lane is asked to notify the job of new places.
-    const asked = isFinal(known.state) ? null : this.#courier.place.refresh();
+    const asked = isFinal(known.state) ? null : this.#place.refresh();
     if (asked !== null) this.#ctx.waitUntil(asked);
     return response;
   }
@@ -136,7 +136,7 @@ export class JobStream implements WatchSource<JobItem> {
 
   /** The job with the links of one audience; made once for consecutive frames of the same audience. */
   #shown(record: JobRecord): JobItem["job"] {
-    const view = toJobView(record, this.#courier.place.now);
+    const view = toJobView(record, this.#place.now);
     const settings = linkSettingsOf(this.#env);
     let made: { readonly audience: Audience; readonly job: JobFrame["job"] } | null = null;
     return (audience) => {

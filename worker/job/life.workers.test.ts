@@ -84,7 +84,7 @@ describe("a job that goes well", () => {
     expect(await job.done()).toMatchObject({
       status: "failed",
       error: { code: "invalid_image", hint: "Submit the job again with its image." },
-      attempts: [{ mayBeBilled: false }],
+      attempts: [],
     });
     expect((await job.ledger()).submits).toEqual([]);
   });

@@ -4,7 +4,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import { alarmComes, storedState, timePasses } from "../lane/lane.fixture.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { laneStub } from "../stubs.ts";
-import { newJobRecord } from "./core/job-record.ts";
+import { messageOf } from "./core/outbox.ts";
+import { newJobRecord } from "./core/record.ts";
 import { SYNC_MODEL, type TestJob, testJob } from "./job.fixture.ts";
 
 /** The lane of the same model as it was under the settings of before: another host. */
@@ -49,13 +50,13 @@ describe("a job that waits in the lane of the settings before", () => {
     const old = laneStub(env, OLD_LANE);
     await runInDurableObject(job.object, (_job, { storage }) => {
       const record = newJobRecord(job.submission, Date.now());
-      const release = {
+      const release = messageOf("release", {
         lane: OLD_LANE,
         leaseId: `${job.id}.1`,
-        outcome: { kind: "throttled", retryAfterMs: null } as const,
-        requeueRound: 2,
-      };
-      storage.kv.put("record", { ...record, round: 2, outbox: { ...record.outbox, releases: [release] } });
+        outcome: { kind: "throttled", retryAfterMs: null },
+        requeue: 2,
+      });
+      storage.kv.put("record", { ...record, ticketNumber: 2, outbox: [release] });
     });
     await job.evict();
     expect(await job.done()).toMatchObject({ status: "succeeded" });

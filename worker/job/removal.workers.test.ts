@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { until } from "../../test/support/until.ts";
 import { laneStub } from "../stubs.ts";
-import type { JobRecord } from "./core/job-record.ts";
+import type { JobRecord } from "./core/record.ts";
 import type { GenerationJob } from "./generation-job.ts";
 import { laneOf, SYNC_MODEL, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
 
@@ -122,6 +122,35 @@ describe("a deletion", () => {
     expect(await job.rpc.submit(job.submission)).toEqual(GONE);
     await later(job, RETENTION_MS + 3 * DAY_MS);
     await until("empty storage", async () => ((await rows(job)).keys.length === 0 ? true : undefined));
+  });
+
+  it("stays as long as the job that its key names since, however often that is retried", async () => {
+    const job = await testJob().submit();
+    await job.done();
+    await job.rpc.remove(null);
+    const rejected = { type: "error", code: "DataInspectionFailed" } as const;
+    const next = await testJob().spoil({ fault: rejected, times: null });
+    expect(await job.rpc.submit({ ...job.submission, nextId: next.id })).toEqual(GONE);
+    await (await next.submit()).done();
+    // Its tombstone would be over now, but the next job was retried a day before its own end.
+    await later(next, RETENTION_MS - DAY_MS);
+    expect(await next.rpc.retry(null)).toMatchObject({ ok: true });
+    await next.done();
+    await later(job, 2 * DAY_MS);
+    await until(
+      "the answer of the next job",
+      async () => ((await rows(job)).alarmAtMs ?? 0) > Date.now() + DAY_MS || undefined,
+    );
+    expect(await job.rpc.view(null)).toEqual(GONE);
+    // Nor does it stay longer than that job's own tombstone.
+    await next.rpc.remove(null);
+    await later(next, RETENTION_MS + DAY_MS);
+    await until("no next job", async () => ((await rows(next)).keys.length === 0 ? true : undefined));
+    await later(job, RETENTION_MS);
+    await until("empty storage", async () => {
+      await runDurableObjectAlarm(job.object);
+      return (await rows(job)).keys.length === 0 ? true : undefined;
+    });
   });
 
   it("keeps nothing of what the job was about: no prompt, no link, no log", async () => {

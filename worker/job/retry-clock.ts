@@ -1,8 +1,8 @@
-/** Tries at telling another room are repeated from this delay, doubling, up to the cap. */
+/** Tries are repeated after this delay, doubling, up to the cap; in ms. */
 const FIRST_DELAY_MS = 500;
 const LAST_DELAY_MS = 60_000;
 
-/** One thing done at a time, tried again with growing delays when it throws. Lost with the object, like what it guards. */
+/** Work that is done one at a time, and tried again with growing delays when it throws. Lost with the object, like what it guards. */
 export class RetryClock {
   #busy = false;
   #failures = 0;
@@ -21,20 +21,18 @@ export class RetryClock {
     return !this.#busy && (this.#againAtMs === null || nowMs >= this.#againAtMs);
   }
 
-  /** Runs `work`; true when it did not throw. */
-  async run(work: () => Promise<void>, onError: (error: unknown) => void): Promise<boolean> {
+  /** Runs `work`; never rejects. */
+  async run(work: () => Promise<void>, onError: (error: unknown) => void): Promise<void> {
     this.#busy = true;
     try {
       await work();
       this.#failures = 0;
       this.#againAtMs = null;
-      return true;
     } catch (error) {
       const delayMs = Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#failures);
       this.#failures += 1;
       this.#againAtMs = Date.now() + delayMs;
       onError(error);
-      return false;
     } finally {
       this.#busy = false;
     }

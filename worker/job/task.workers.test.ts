@@ -217,6 +217,21 @@ describe.concurrent("a task of a job that is called off", () => {
     expect((await job.ledger()).billed).toHaveLength(1);
   });
 
+  it.each([
+    ["a cancel", (job: TestJob) => job.rpc.cancel(null)],
+    ["a deletion", (job: TestJob) => job.rpc.remove(null)],
+  ])("whose id is still on its way when %s comes is canceled once the id is there", async (_what, callOff) => {
+    const job = taskJob();
+    await job.spoil({ fault: { type: "hold", at: "answer" } });
+    await (await job.submit()).held();
+    await callOff(job);
+    await job.release();
+    await until("the cancellation", async () => ((await job.ledger()).cancels.length === 1 ? true : undefined));
+    const { submits, cancels } = await job.ledger();
+    expect(submits).toHaveLength(1);
+    expect(cancels[0]?.path).toContain(submits[0]?.end?.taskId);
+  });
+
   it("is canceled with the job's deletion too", async () => {
     const job = await (await taskJob().spoil({ fault: { type: "task-stuck", status: "PENDING" } })).submit();
     await taskIsKnown(job);

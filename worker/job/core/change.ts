@@ -1,18 +1,27 @@
 import type { EventData, EventType, JobEvent } from "../../../schemas/event.ts";
-import type { JobError } from "../../../schemas/job.ts";
+import type { JobError, Warning } from "../../../schemas/job.ts";
 import type { LeaseOutcome } from "../../lane/contract.ts";
-import { deliveryTrouble } from "./delivery-trouble.ts";
-import { isLegalEdge } from "./edges.ts";
-import type { JobContext } from "./job-fact.ts";
-import { type AttemptRecord, isFinal, type JobRecord, type JobState, type Outbox } from "./job-record.ts";
+import type { JobContext } from "./facts.ts";
+import { type Message, type MessageTo, messageOf, withMessage } from "./outbox.ts";
+import {
+  type AttemptRecord,
+  EMPTY_REPORT,
+  isFinal,
+  isOpen,
+  iso,
+  type JobRecord,
+  type JobState,
+  RECORD_VERSION,
+  type StoredRecord,
+  type Tombstone,
+} from "./record.ts";
+import { visible } from "./view.ts";
 
 /**
- * So many uncounted attempts (throttled, blocked), and so many of earlier lives, are kept: a lane may be blocked for days with a
- * probe a minute, a job may be retried by hand without end, and a record must stay far below the 2 MB that a stored value takes.
+ * So many uncounted attempts (throttled, blocked), and so many from before the last retry by hand, are kept: a lane may be
+ * blocked for days with a probe a minute, a job may be retried without end, and a stored value takes 2 MB at most.
  */
 const MOST_KEPT = 20;
-
-export const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** An event, and the job as it was when it happened. */
 export interface Moment {
@@ -20,14 +29,14 @@ export interface Moment {
   readonly record: JobRecord;
 }
 
-/** One change of a job being put together: the record as it becomes, step by step. The only writer of records. */
+/** One change of a record, put together step by step. The only writer of records. */
 export class Change {
-  record: JobRecord;
   readonly context: JobContext;
   readonly moments: Moment[] = [];
+  #record: StoredRecord;
 
-  constructor(record: JobRecord, context: JobContext) {
-    this.record = record;
+  constructor(record: StoredRecord, context: JobContext) {
+    this.#record = record;
     this.context = context;
   }
 
@@ -35,56 +44,98 @@ export class Change {
     return this.context.nowMs;
   }
 
-  set(patch: Partial<JobRecord>): void {
-    this.record = { ...this.record, ...patch };
+  get record(): StoredRecord {
+    return this.#record;
   }
 
-  /** Moves the job; throws on an edge that is not in the table, since that is a bug and must not be stored. */
+  /** The job; throws in the place `removed`, where no handler may ask for it. */
+  get job(): JobRecord {
+    if (this.#record.kind !== "job") throw new Error("the job is removed");
+    return this.#record;
+  }
+
+  set(patch: Partial<JobRecord>): void {
+    this.#record = { ...this.job, ...patch };
+  }
+
   goTo(state: JobState): void {
-    const from = this.record.state.status;
-    if (!isLegalEdge(from, state.status)) throw new Error(`illegal edge ${from} > ${state.status}`);
     this.set({ state });
   }
 
+  /** Adds an event to the log; the catalog gets the job's new entry. */
   emit(type: EventType, data: EventData = {}): void {
-    const seq = this.record.seq + 1;
+    const seq = this.job.seq + 1;
     const event: JobEvent = { seq, at: iso(this.nowMs), type, data };
-    this.set({ seq, updatedAtMs: this.nowMs, log: [...this.record.log, event] });
-    this.moments.push({ event, record: this.record });
+    this.set({ seq, updatedAtMs: this.nowMs, log: [...this.job.log, event] });
+    this.send(messageOf("record", { seq }));
+    this.moments.push({ event, record: this.job });
   }
 
-  outbox(patch: Partial<Outbox>): void {
-    this.set({ outbox: { ...this.record.outbox, ...patch } });
+  warn(warning: Warning): void {
+    this.set({ warnings: [...this.job.warnings, warning] });
   }
 
-  addAttempt(attempt: AttemptRecord): void {
-    const over = this.record.attempts.filter((known) => known.outcome !== null && !known.stillOpen);
+  send(message: Message): void {
+    this.#setOutbox(withMessage(this.#record.outbox, message));
+  }
+
+  /** Takes messages out of the outbox. */
+  drop(isDropped: (message: Message) => boolean): void {
+    this.#setOutbox(this.#record.outbox.filter((message) => !isDropped(message)));
+  }
+
+  #setOutbox(outbox: readonly Message[]): void {
+    if (outbox !== this.#record.outbox) this.#record = { ...this.#record, outbox };
+  }
+
+  /** An attempt that starts now, counted unless `patch` says otherwise. */
+  startAttempt(patch: Partial<AttemptRecord> & Pick<AttemptRecord, "ticketNumber" | "lane" | "lease">): AttemptRecord {
+    const { nowMs, budgetMs, lateAnswerMs } = this.context;
+    const { attempts, attemptsBefore, lastAttempt, startedAtMs } = this.job;
+    const attempt: AttemptRecord = {
+      number: lastAttempt + 1,
+      startedAtMs: nowMs,
+      finishedAtMs: null,
+      outcome: null,
+      counted: true,
+      mayBeBilled: false,
+      stillOpen: false,
+      budgetEndsAtMs: nowMs + budgetMs,
+      openUntilMs: nowMs + Math.max(budgetMs, lateAnswerMs),
+      report: EMPTY_REPORT,
+      retryAtMs: null,
+      cause: null,
+      ...patch,
+    };
+    const over = attempts.filter((known) => !isOpen(known));
     const uncounted = over.filter(({ counted }) => !counted);
-    const earlier = over.filter(({ number }) => number <= this.record.attemptsBefore);
+    const earlier = over.filter(({ number }) => number <= attemptsBefore);
     const tooOld = new Set([...uncounted.slice(0, 1 - MOST_KEPT), ...earlier.slice(0, -MOST_KEPT)]);
     this.set({
-      attempts: [...this.record.attempts.filter((known) => !tooOld.has(known)), attempt],
+      attempts: [...attempts.filter((known) => !tooOld.has(known)), attempt],
       lastAttempt: attempt.number,
-      startedAtMs: this.record.startedAtMs ?? attempt.startedAtMs,
+      startedAtMs: startedAtMs ?? nowMs,
     });
+    this.goTo({ status: "running", phase: "generating", attempt: attempt.number });
+    return attempt;
   }
 
   patchAttempt(number: number, patch: Partial<AttemptRecord>): void {
     this.set({
-      attempts: this.record.attempts.map((attempt) => (attempt.number === number ? { ...attempt, ...patch } : attempt)),
+      attempts: this.job.attempts.map((attempt) => (attempt.number === number ? { ...attempt, ...patch } : attempt)),
     });
   }
 
-  /** Ends the running attempt, tells the log, and gives back its lease with `lease` (null keeps the lease). */
+  /** Ends the running attempt, logs it, and releases its lease with `lease` (null keeps the lease). */
   finishAttempt(
     attempt: AttemptRecord,
     patch: Partial<AttemptRecord> & Pick<AttemptRecord, "outcome" | "counted" | "mayBeBilled">,
     lease: LeaseOutcome | null,
-    extra: { readonly requeueRound?: number; readonly reason?: string } = {},
+    extra: { readonly requeue?: number; readonly reason?: string } = {},
   ): void {
     const finished: AttemptRecord = { ...attempt, finishedAtMs: this.nowMs, ...patch };
     this.patchAttempt(attempt.number, finished);
-    if (lease !== null) this.release(attempt, lease, extra.requeueRound ?? null);
+    if (lease !== null) this.release(attempt, lease, extra.requeue ?? null);
     this.emit("attempt.finished", {
       attempt: attempt.number,
       ...(finished.outcome === null ? {} : { outcome: finished.outcome }),
@@ -97,17 +148,48 @@ export class Change {
     });
   }
 
-  /** Gives back the attempt's lease, once. */
-  release(attempt: AttemptRecord, outcome: LeaseOutcome, requeueRound: number | null): void {
-    if (attempt.lease === null) return;
-    const { lane, leaseId } = attempt.lease;
-    this.patchAttempt(attempt.number, { lease: null });
-    this.outbox({ releases: [...this.record.outbox.releases, { lane, leaseId, outcome, requeueRound }] });
+  /** Releases the attempt's lease, once. */
+  release({ number, lease }: AttemptRecord, outcome: LeaseOutcome, requeue: number | null): void {
+    if (lease === null) return;
+    this.patchAttempt(number, { lease: null });
+    this.send(messageOf("release", { ...lease, outcome, requeue }));
   }
 
-  /** Calls off all that is under way but attempt `except`: running and still open calls, the place in line. */
+  /** Tells the lane what became of a call whose lease it has back already. */
+  observe({ number, lane }: AttemptRecord, outcome: LeaseOutcome): void {
+    if (lane !== null) this.send(messageOf("observe", { lane, attempt: number, outcome }));
+  }
+
+  /** Waits for another attempt with a new ticket. `requeued`: a release puts the ticket into the line. */
+  queue(reason: string | null, requeued = false): void {
+    const ticketNumber = this.job.ticketNumber + 1;
+    this.set({ ticketNumber });
+    this.goTo({ status: "queued", lane: null });
+    if (!requeued) this.askForPlace();
+    if (reason !== null) this.emit("job.queued", { reason });
+  }
+
+  askForPlace(): void {
+    this.send(messageOf("enqueue", { ticketNumber: this.job.ticketNumber, tries: 0, reason: null }));
+  }
+
+  /**
+   * Gives up the place in line. Whether the lane has the ticket may be known to the receiver of a message alone, so it is told in
+   * any case: a ticket left behind would hold a place, and in a blocked lane a probe.
+   */
+  leaveLine(): void {
+    const { state, ticketNumber, outbox } = this.job;
+    if (outbox.some(isRequeue))
+      this.#setOutbox(outbox.map((message) => (isRequeue(message) ? withoutRequeue(message) : message)));
+    this.drop(({ kind }) => kind === "enqueue");
+    if (state.status !== "queued") return;
+    const lane = state.lane ?? this.context.lane;
+    if (lane !== null) this.send(messageOf("leave", { lane, ticketNumber }));
+  }
+
+  /** Calls off all that is under way except the attempt `except`: running and open calls, the place in line. */
   callOff(except: number | null): void {
-    for (const attempt of this.record.attempts) {
+    for (const attempt of this.job.attempts) {
       if (attempt.number === except) continue;
       if (attempt.outcome === null) {
         this.finishAttempt(
@@ -123,52 +205,67 @@ export class Change {
     this.leaveLine();
   }
 
-  /**
-   * Gives up the place in line. That the lane has the ticket is kept in memory only, so a lane that is not known to have it
-   * is told all the same: a ticket left behind would hold a place, and in a blocked lane a probe.
-   */
-  leaveLine(): void {
-    const { state, outbox } = this.record;
-    if (outbox.releases.some((release) => release.requeueRound !== null)) {
-      this.outbox({ releases: outbox.releases.map((release) => ({ ...release, requeueRound: null })) });
-    }
-    if (state.status !== "queued") return;
-    const leave = state.lane ?? this.context.lane;
-    if (leave !== null) this.outbox({ leave });
-  }
-
-  /** The lane learns what became of a call whose lease it has back already. */
-  observe(attempt: AttemptRecord, outcome: LeaseOutcome): void {
-    if (attempt.lane === null) return;
-    this.outbox({ observations: [...this.record.outbox.observations, { lane: attempt.lane, outcome }] });
-  }
-
-  /** Asks upstream to cancel the task that is still alive; it is kept, so that a retry can go on with it. */
+  /** Asks upstream to cancel the task that is still alive. The task is kept, so that a retry can resume it. */
   cancelTask(): void {
-    const { task, outbox } = this.record;
+    const { task } = this.job;
     if (task === null) return;
-    this.outbox({ cancelTasks: [...outbox.cancelTasks, task.taskId] });
+    this.send(messageOf("cancel_task", { taskId: task.taskId }));
     this.set({ task: { ...task, cancelAsked: true } });
   }
 
-  fail(error: JobError): void {
+  /** The job is over: nothing is under way any more, and its retention begins. */
+  finish(state: Extract<JobState, { finishedAtMs: number }>): void {
     this.callOff(null);
     this.cancelTask();
-    this.goTo({ status: "failed", finishedAtMs: this.nowMs, error });
+    this.goTo(state);
     this.set({ expiresAtMs: this.nowMs + this.context.retentionMs });
+  }
+
+  fail(error: JobError): void {
+    this.finish({ status: "failed", finishedAtMs: this.nowMs, error });
     this.emit("job.failed", { error });
   }
 
+  /** Leaves a tombstone in place of the job: all is called off, its files and its traces elsewhere are to be removed. */
+  remove(): void {
+    if (!isFinal(this.job.state)) this.finish({ status: "canceled", finishedAtMs: this.nowMs });
+    const { id, client } = this.job;
+    this.drop(({ kind }) => kind === "record");
+    this.send(messageOf("forget", null));
+    this.send(messageOf("remove_files", null));
+    this.#record = {
+      kind: "tombstone",
+      version: RECORD_VERSION,
+      id,
+      client,
+      removedAtMs: this.nowMs,
+      untilMs: this.nowMs + this.context.retentionMs,
+      successorId: null,
+      isSwept: false,
+      outbox: this.#record.outbox,
+    };
+  }
+
+  /** Changes the tombstone. */
+  setTombstone(patch: Partial<Pick<Tombstone, "untilMs" | "successorId" | "isSwept">>): void {
+    if (this.#record.kind !== "tombstone") throw new Error("the job is not removed");
+    this.#record = { ...this.#record, ...patch };
+  }
+
   /** The finished change, with its version and time moved on when a reader can see it. */
-  done(before: JobRecord): JobRecord {
-    if (this.record.seq === before.seq && seenAs(this.record) === seenAs(before)) return this.record;
-    if (isFinal(before.state) && isFinal(this.record.state)) throw new Error(`a ${before.state.status} job changed`);
-    return { ...this.record, revision: before.revision + 1, updatedAtMs: this.nowMs };
+  done(before: StoredRecord): StoredRecord {
+    const after = this.#record;
+    if (before.kind !== "job" || after.kind !== "job") return after;
+    if (after.seq === before.seq && visible(after) === visible(before)) return after;
+    if (isFinal(before.state) && isFinal(after.state)) throw new Error(`a ${before.state.status} job changed`);
+    return { ...after, revision: before.revision + 1, updatedAtMs: this.nowMs };
   }
 }
 
-/** What a reader sees of a change that writes no event. */
-function seenAs(record: JobRecord): string {
-  const attempts = record.attempts.map((attempt) => ({ ...attempt, lease: null }));
-  return JSON.stringify([record.state.status, attempts, deliveryTrouble(record)?.message]);
+type Release = MessageTo<"release">;
+
+function isRequeue(message: Message): message is Release {
+  return message.kind === "release" && message.payload.requeue !== null;
 }
+
+const withoutRequeue = (message: Release): Release => ({ ...message, payload: { ...message.payload, requeue: null } });

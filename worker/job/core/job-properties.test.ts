@@ -1,110 +1,154 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cases } from "../../../test/support/properties.ts";
-import { BACKOFF_CAP_MS, backoffMs } from "./backoff.ts";
 import type { Moment } from "./change.ts";
-import { isLegalEdge, LEGAL_EDGES } from "./edges.ts";
-import type { JobContext, JobFact } from "./job-fact.ts";
-import { countedAttempts, isFinal, type JobRecord } from "./job-record.ts";
-import { dueFact, type Live, nextAlarmAtMs } from "./schedule.ts";
-import { context, failure, image, LANE, lease, queued, report, T0 } from "./test-jobs.ts";
-import { transition } from "./transition.ts";
+import type { FactType, JobContext, JobFact } from "./facts.ts";
+import { statusEdges, transition } from "./machine.ts";
+import { type Message, messageOf } from "./outbox.ts";
+import { countedAttempts, isFinal, type JobRecord, type StoredRecord } from "./record.ts";
+import { BACKOFF_CAP_MS, backoffMs } from "./retry-decision.ts";
+import { dueFact, isForgettable, type Live, nextAlarmAtMs } from "./schedule.ts";
+import { context, FRESH, failure, image, LANE, lease, messages, queued, report, T0 } from "./test-jobs.ts";
 
 const attempt = fc.integer({ min: 1, max: 6 });
 const disposition = fc.constantFrom("retry", "give_up", "put_back", "block");
+const ofAttempt = (type: "call_lost" | "budget_ended" | "late_window_ended") =>
+  attempt.map((number) => (): JobFact => ({ type, attempt: number }));
+const plain = (
+  type: "ticket_check_due" | "backoff_ended" | "deadline_passed" | "cancel" | "retry" | "tombstone_ended",
+) => fc.constant((): JobFact => ({ type }));
 
-/** A fact of any kind, about any attempt, made for the record it meets where it must name a round. */
-const anyFact = fc.oneof(
-  fc.constant((record: JobRecord): JobFact => ({ type: "enqueued", lane: LANE, round: record.round })),
-  fc.constant((record: JobRecord): JobFact => ({ type: "attempt_began", lease: lease(record) })),
-  fc.record({ attempt, id: fc.integer({ min: 1, max: 3 }) }).map(
+/** A fact made for the record it meets, where it must name a ticket or a message. */
+type MakeFact = (job: JobRecord, outbox: readonly Message[]) => JobFact;
+
+/** Facts of every type, about any attempt. A type that is missing here does not compile. */
+const FACTS: Readonly<Record<FactType, fc.Arbitrary<MakeFact>>> = {
+  attempt_began: fc.constant((job) => ({ type: "attempt_began", lease: lease(job) })),
+  uploads_unreadable: fc.boolean().map(
+    (leased) =>
+      ({ ticketNumber }): JobFact => ({ type: "uploads_unreadable", ticketNumber, leased, reason: "R2" }),
+  ),
+  upload_missing: fc.constant(({ ticketNumber }) => ({ type: "upload_missing", ticketNumber, sha256: "ab" })),
+  ticket_missing: fc.constant(({ ticketNumber }) => ({ type: "ticket_missing", ticketNumber })),
+  ticket_check_due: plain("ticket_check_due"),
+  task_accepted: fc.record({ attempt, id: fc.integer({ min: 1, max: 3 }) }).map(
     ({ attempt: number, id }) =>
       (): JobFact => ({ type: "task_accepted", attempt: number, taskId: `task-${id}`, report }),
   ),
-  fc.record({ attempt, n: fc.integer({ min: 1, max: 3 }) }).map(
-    ({ attempt: number, n }) =>
-      (): JobFact => ({
-        type: "delivered",
-        attempt: number,
-        links: Array.from({ length: n }, (_, i) => `https://r.test/${i}`),
-        report,
-      }),
-  ),
-  fc
+  delivered: fc.record({ attempt, n: fc.integer({ min: 1, max: 3 }) }).map(({ attempt: number, n }) => {
+    const links = Array.from({ length: n }, (_, index) => `https://r.test/${index}`);
+    return (): JobFact => ({ type: "delivered", attempt: number, links, report });
+  }),
+  call_failed: fc
     .record({
       attempt,
       disposition,
       mayBeBilled: fc.boolean(),
       retryAfterMs: fc.option(fc.integer({ min: 0, max: 10_000 })),
+      maxRepeats: fc.constantFrom(null, 1),
     })
     .map(
       ({ attempt: number, ...rest }) =>
         (): JobFact => ({ type: "call_failed", attempt: number, failure: failure(rest) }),
     ),
-  attempt.map((number) => (): JobFact => ({ type: "task_lost", attempt: number, failure: failure() })),
-  attempt.map((number) => (): JobFact => ({ type: "call_lost", attempt: number })),
-  attempt.map((number) => (): JobFact => ({ type: "budget_ended", attempt: number })),
-  attempt.map((number) => (): JobFact => ({ type: "late_window_ended", attempt: number })),
-  fc.record({ attempt, index: fc.integer({ min: 0, max: 2 }) }).map(
+  task_lost: attempt.map((number) => (): JobFact => ({ type: "task_lost", attempt: number, failure: failure() })),
+  task_read: fc.record({ attempt, isRead: fc.boolean() }).map(
+    ({ attempt: number, isRead }) =>
+      (): JobFact => ({ type: "task_read", attempt: number, failure: isRead ? null : failure() }),
+  ),
+  task_found_canceled: attempt.map(
+    (number) => (): JobFact => ({ type: "task_found_canceled", attempt: number, failure: failure() }),
+  ),
+  call_lost: ofAttempt("call_lost"),
+  budget_ended: ofAttempt("budget_ended"),
+  late_window_ended: ofAttempt("late_window_ended"),
+  backoff_ended: plain("backoff_ended"),
+  deadline_passed: plain("deadline_passed"),
+  image_stored: fc.record({ attempt, index: fc.integer({ min: 0, max: 2 }) }).map(
     ({ attempt: number, index }) =>
       (): JobFact => ({ type: "image_stored", attempt: number, index, image: image(index) }),
   ),
-  fc.record({ attempt, index: fc.integer({ min: 0, max: 2 }), dead: fc.boolean() }).map(
+  store_failed: fc.record({ attempt, index: fc.integer({ min: 0, max: 2 }), dead: fc.boolean() }).map(
     ({ attempt: number, index, dead }) =>
       (): JobFact => ({ type: "store_failed", attempt: number, index, dead, reason: "503" }),
   ),
-  fc.record({ id: fc.integer({ min: 1, max: 3 }), canceled: fc.boolean() }).map(
-    ({ id, canceled }) =>
-      (): JobFact => ({ type: "task_canceled", taskId: `task-${id}`, canceled }),
-  ),
-  fc.constantFrom<JobFact["type"]>("backoff_ended", "cancel", "retry", "deadline_passed").map(
-    // The four that carry nothing else.
-    (type) => (): JobFact => ({ type }) as JobFact,
-  ),
-);
-
-const script = fc.array(
-  fc.record({
-    fact: anyFact,
-    waitMs: fc.integer({ min: 0, max: 3_000 }),
-    jitter: fc.double({ min: 0, max: 0.999, noNaN: true }),
+  cancel: plain("cancel"),
+  retry: plain("retry"),
+  remove: fc.constant(() => ({ type: "remove", why: "deleted" })),
+  key_reused: fc
+    .constantFrom(null, "job_b")
+    .map((successorId) => (): JobFact => ({ type: "key_reused", successorId, deadlineSeconds: 60 })),
+  tombstone_ended: plain("tombstone_ended"),
+  message_answered: fc.record({ index: fc.nat(9), isGood: fc.boolean() }).map(({ index, isGood }) => (job, outbox) => {
+    const none = messageOf("record", { seq: job.seq });
+    return answerTo(outbox[index % Math.max(1, outbox.length)] ?? none, isGood);
   }),
-  { maxLength: 60, size: "max" },
-);
+  catalog_missed: fc.constant(({ seq }) => ({ type: "catalog_missed", seq })),
+};
+
+/** What a receiver may answer. */
+function answerTo(message: Message, isGood: boolean): JobFact {
+  const type = "message_answered";
+  switch (message.kind) {
+    case "enqueue":
+      return { type, message, answer: { lane: LANE } };
+    case "release":
+      return { type, message, answer: { lane: message.payload.requeue === null ? null : LANE } };
+    case "cancel_task":
+      return { type, message, answer: { canceled: isGood } };
+    case "ask_successor":
+      return { type, message, answer: { keptUntilMs: isGood ? T0 + 90 * 86_400_000 : null } };
+    default:
+      return { type, message, answer: null } as JobFact;
+  }
+}
+
+const { remove, key_reused, tombstone_ended, ...OF_JOBS } = FACTS;
+/** Facts about a job that is not removed, and all of them. */
+const anyFact = fc.oneof(...Object.values(OF_JOBS));
+const reallyAnyFact = fc.oneof({ arbitrary: anyFact, weight: 20 }, remove, key_reused, tombstone_ended);
+
+const scriptOf = (fact: fc.Arbitrary<MakeFact>) =>
+  fc.array(
+    fc.record({
+      fact,
+      waitMs: fc.integer({ min: 0, max: 3_000 }),
+      jitter: fc.double({ min: 0, max: 0.999, noNaN: true }),
+    }),
+    { maxLength: 60, size: "max" },
+  );
+const script = scriptOf(anyFact);
 const settings = fc.record({
   maxAttempts: fc.integer({ min: 1, max: 5 }),
   onUncertain: fc.constantFrom("retry" as const, "fail" as const),
 });
 
-/** A live object that remembers nothing: every call is lost, everything is due now. */
-const FRESH: Live = {
-  openCalls: new Set(),
-  storing: false,
-  storeAgainAtMs: null,
-  telling: false,
-  reading: false,
-  pollAtMs: null,
-  laneCheckAtMs: null,
-  outboxAtMs: null,
-};
+type Steps = readonly { readonly fact: MakeFact; readonly waitMs: number; readonly jitter: number }[];
+type Look = (
+  before: JobRecord,
+  fact: JobFact,
+  after: JobRecord | null,
+  at: JobContext,
+  moments: readonly Moment[],
+) => void;
 
-function play(
-  start: JobRecord,
-  steps: readonly { fact: (record: JobRecord) => JobFact; waitMs: number; jitter: number }[],
-  look: (before: JobRecord, fact: JobFact, after: JobRecord | null, at: JobContext, moments: readonly Moment[]) => void,
-): JobRecord {
+/** The job after a script that does not remove it; `look` sees each fact, with null when it was refused. */
+function play(start: JobRecord, steps: Steps, look: Look): JobRecord {
   let record = start;
   let nowMs = T0;
   for (const { fact, waitMs, jitter } of steps) {
     nowMs += waitMs;
-    const made = fact(record);
+    const made = fact(record, record.outbox);
     const at = context({ nowMs, jitter });
     const result = transition(record, made, at);
-    look(record, made, result.ok ? result.record : null, at, result.ok ? result.moments : []);
-    if (result.ok) record = result.record;
+    const after = result.ok && result.record.kind === "job" ? result.record : null;
+    look(record, made, after, at, result.ok ? result.moments : []);
+    record = after ?? record;
   }
   return record;
 }
+
+const legalEdges = new Set(statusEdges().map(({ from, to }) => `${from} > ${to}`));
 
 describe("any sequence of facts", () => {
   it("only retry leaves a final status, edges are legal, seq and log only grow", () => {
@@ -117,7 +161,8 @@ describe("any sequence of facts", () => {
             (known) => known.state.status,
           );
           for (const [index, status] of statuses.entries()) {
-            expect(isLegalEdge(statuses[index - 1] ?? status, status)).toBe(true);
+            const before = statuses[index - 1] ?? status;
+            if (before !== status) expect(legalEdges).toContain(`${before} > ${status}`);
           }
           expect(after.seq).toBeGreaterThanOrEqual(before.seq);
           expect(after.seq).toBe(after.log.at(-1)?.seq);
@@ -161,12 +206,13 @@ describe("any sequence of facts", () => {
   });
 
   it("is not looked at in a loop while what is due is under way", () => {
-    const BUSY: Live = { ...FRESH, storing: true, telling: true, reading: true };
+    const BUSY: Live = { ...FRESH, storing: true, reading: true, isSending: () => true };
     fc.assert(
       fc.property(script, settings, (steps, patch) => {
         play(queued(patch), steps, (_before, _fact, after, { nowMs }) => {
           if (after === null) return;
-          const live = { ...BUSY, openCalls: new Set(after.attempts.map(({ number }) => number)) };
+          const openCalls = new Set(after.attempts.map(({ number }) => number));
+          const live = { ...BUSY, openCalls, ticketCheckAtMs: nowMs + 1 };
           if (dueFact(after, nowMs, live) !== null) return;
           const alarmAtMs = nextAlarmAtMs(after, nowMs, live);
           if (alarmAtMs !== null) expect(alarmAtMs).toBeGreaterThan(nowMs);
@@ -204,7 +250,7 @@ describe("any sequence of facts", () => {
             continue;
           }
           const result = transition(record, fact, context({ nowMs }));
-          if (!result.ok) throw new Error(`a due ${fact.type} was refused: ${result.refusal}`);
+          if (!result.ok || result.record.kind !== "job") throw new Error(`a due ${fact.type} was refused`);
           expect(result.record).not.toBe(record);
           record = result.record;
         }
@@ -224,9 +270,40 @@ describe("any sequence of facts", () => {
           () => {},
         );
         if (last.task !== null && last.state.status !== "canceled") return;
-        const leases = last.outbox.releases.map((release) => release.leaseId);
+        const leases = messages(last, "release").map(({ payload }) => payload.leaseId);
         expect(new Set(leases).size).toBe(leases.length);
         if (isFinal(last.state)) expect(last.attempts.filter((known) => known.lease !== null)).toEqual([]);
+      }),
+      cases(2_000),
+    );
+  });
+
+  it("a removed job is forgotten, once all its messages were answered and its time is over", () => {
+    fc.assert(
+      fc.property(settings, scriptOf(reallyAnyFact), fc.boolean(), (request, steps, isGood) => {
+        let record: StoredRecord = queued(request);
+        let nowMs = T0;
+        const put = (fact: JobFact) => {
+          const result = transition(record, fact, context({ nowMs }));
+          if (result.ok) record = result.record;
+          return result.ok;
+        };
+        let job: JobRecord = queued(request);
+        for (const { fact, waitMs } of steps) {
+          nowMs += waitMs;
+          put(fact(job, record.outbox));
+          if ((record as StoredRecord).kind === "job") job = record as JobRecord;
+        }
+        put({ type: "remove", why: "expired" });
+        expect(record.kind).toBe("tombstone");
+        for (let turn = 0; turn < 500 && !isForgettable(record); turn += 1) {
+          const [message] = record.outbox;
+          const due = dueFact(record, nowMs, FRESH);
+          if (message !== undefined) put(answerTo(message, isGood && nowMs < T0 + 60 * 86_400_000));
+          else if (due !== null) expect(put(due)).toBe(true);
+          else nowMs = nextAlarmAtMs(record, nowMs, FRESH) ?? Number.POSITIVE_INFINITY;
+        }
+        expect(isForgettable(record)).toBe(true);
       }),
       cases(2_000),
     );
@@ -260,8 +337,4 @@ describe("backoffMs", () => {
     expect(backoffMs(failures, 0.999_999_999)).toBe(ceilingMs - 1);
     expect(backoffMs(failures, 0)).toBe(0);
   });
-});
-
-it("no edge is named twice", () => {
-  expect(new Set(LEGAL_EDGES.map(([from, to]) => `${from}>${to}`)).size).toBe(LEGAL_EDGES.length);
 });

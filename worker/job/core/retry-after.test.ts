@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { NO_REASON } from "../../../schemas/job.ts";
-import { retryAfterSeconds } from "./retry-after.ts";
+import { retryAfterSeconds } from "./present.ts";
 
 const now = Date.parse("2026-11-23T12:00:00.000Z");
 const at = (seconds: number) => new Date(now + seconds * 1000).toISOString();

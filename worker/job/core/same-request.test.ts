@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { LeftOut } from "../contract.ts";
-import { newJobRecord } from "./job-record.ts";
+import { newJobRecord } from "./record.ts";
 import { differingFields } from "./same-request.ts";
 import { submission } from "./test-jobs.ts";
 

@@ -1,5 +1,5 @@
 import type { Submission } from "../contract.ts";
-import type { JobRecord } from "./job-record.ts";
+import type { JobRecord } from "./record.ts";
 
 /**
  * JSON Pointers of what differs between a job and a submission that came with the same Idempotency-Key; none if equal. What

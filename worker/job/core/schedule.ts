@@ -1,108 +1,113 @@
-import type { JobFact } from "./job-fact.ts";
-import { isFinal, type JobRecord, type Tombstone } from "./job-record.ts";
+import type { JobFact } from "./facts.ts";
+import { asksForPlace, type Message, type Receiver } from "./outbox.ts";
+import { isFinal, isOpen, isStoring, type JobRecord, type StoredRecord } from "./record.ts";
 
 /**
- * How soon an alarm looks again at something that is being told or copied right now: only needed when the process died
- * meanwhile and nobody asks for the job, so it may be longer than any such call should take. As long as an attempt, since
- * then one alarm covers a job from submit to its images, mostly, and each one less is a row less to write.
+ * The alarm that looks again at work which is under way: after a crash it is the only one to do so. As long as an attempt's default
+ * budget, so that one alarm usually covers a job from its submission to its images.
  */
-export const EFFECT_CHECK_MS = 45_000;
+export const SAFETY_NET_MS = 45_000;
 
-/** What the living object knows beside the record; all of it is lost with the object, and nothing depends on it. */
+/** What the living object knows beside the record. All of it is lost with the object, and nothing depends on it. */
 export interface Live {
   /** Attempts whose call is held open in this process. */
   readonly openCalls: ReadonlySet<number>;
   /** Images are being copied in this process. */
   readonly storing: boolean;
-  /** When copying may be tried again after it broke; null: as the record says. */
+  /** When copying may be tried again after it failed unexpectedly; null: as the record says. */
   readonly storeAgainAtMs: number | null;
-  /** Lane or catalog are being told something in this process. */
-  readonly telling: boolean;
   /** The upstream task is being read in this process. */
   readonly reading: boolean;
   /** When the upstream task is read again; null: now. */
   readonly pollAtMs: number | null;
-  /** When a queued job asks its lane again, in case the lane lost it; null: now. */
-  readonly laneCheckAtMs: number | null;
-  /** When what could not be told to another room is tried again; null: now. */
-  readonly outboxAtMs: number | null;
+  /** When a queued job asks whether its lane still has its ticket; null: now. */
+  readonly ticketCheckAtMs: number | null;
+  /** A message to this receiver is on its way. */
+  isSending(to: Receiver): boolean;
+  /** When a receiver that failed is tried again; null: now. */
+  sendAgainAtMs(to: Receiver): number | null;
 }
 
-/** The next fact that time or a crash has brought about, or null. Applying it must change the record. */
-export function dueFact(record: JobRecord, nowMs: number, live: Live): JobFact | null {
-  const { state, task } = record;
+/** The next fact that time or a crash has brought about, or null. Taking it changes the record. */
+export function dueFact(record: StoredRecord, nowMs: number, live: Live): JobFact | null {
+  if (record.kind === "tombstone") {
+    const isDue = nowMs >= record.untilMs && record.outbox.length === 0 && !record.isSwept;
+    return isDue ? { type: "tombstone_ended" } : null;
+  }
+  const { state, task, expiresAtMs, ticketNumber, outbox } = record;
+  if (expiresAtMs !== null && nowMs >= expiresAtMs) return { type: "remove", why: "expired" };
   if (isFinal(state)) return null;
   for (const attempt of record.attempts) {
-    const { number, outcome, stillOpen } = attempt;
-    const readsTask = task?.attempt === number;
-    const open = outcome === null || stillOpen;
-    if (open && !readsTask && !live.openCalls.has(number)) return { type: "call_lost", attempt: number };
-  }
-  const storing = state.status === "running" && state.phase === "storing";
-  if (!storing && nowMs >= record.deadlineAtMs) return { type: "deadline_passed" };
-  for (const attempt of record.attempts) {
     const { number } = attempt;
-    if (attempt.outcome === null && nowMs >= attempt.budgetEndsAtMs) return { type: "budget_ended", attempt: number };
-    const late = attempt.stillOpen && task?.attempt !== number;
-    if (late && nowMs >= attempt.openUntilMs) return { type: "late_window_ended", attempt: number };
+    const isCall = isOpen(attempt) && task?.attempt !== number;
+    if (isCall && !live.openCalls.has(number)) return { type: "call_lost", attempt: number };
+  }
+  if (!isStoring(record) && nowMs >= record.deadlineAtMs) return { type: "deadline_passed" };
+  for (const { number, outcome, stillOpen, budgetEndsAtMs, openUntilMs } of record.attempts) {
+    if (outcome === null && nowMs >= budgetEndsAtMs) return { type: "budget_ended", attempt: number };
+    const isLateCall = stillOpen && task?.attempt !== number;
+    if (isLateCall && nowMs >= openUntilMs) return { type: "late_window_ended", attempt: number };
   }
   if (state.status === "retrying" && nowMs >= state.retryAtMs) return { type: "backoff_ended" };
+  if (state.status === "queued" && !asksForPlace(outbox, ticketNumber) && nowMs >= (live.ticketCheckAtMs ?? nowMs)) {
+    return { type: "ticket_check_due" };
+  }
   return null;
 }
 
-/** Whether another room must still be told something. */
-export function outboxIsFull(record: JobRecord): boolean {
-  const { outbox } = record;
-  return (
-    outbox.releases.length > 0 ||
-    outbox.observations.length > 0 ||
-    outbox.leave !== null ||
-    outbox.cancelTasks.length > 0 ||
-    outbox.catalogSeq < record.seq
-  );
+/** Storing usually takes less than this, in ms, and the catalog is then notified once, of the end. */
+const QUICK_STORING_MS = 3_000;
+
+/** The oldest message to this receiver that may be sent now; null when there is none. */
+export function nextMessage(record: StoredRecord, to: Receiver, nowMs: number): Message | null {
+  return record.outbox.find((message) => message.to === to && sendableAtMs(message, record) <= nowMs) ?? null;
 }
 
-/** Waits for a lane that has not taken its ticket yet. */
-export function needsLane(record: JobRecord): boolean {
-  const requeued = record.outbox.releases.some((release) => release.requeueRound === record.round);
-  return record.state.status === "queued" && record.state.lane === null && !requeued;
+/** When the message may be sent at the earliest. */
+function sendableAtMs(message: Message, record: StoredRecord): number {
+  const { notBeforeMs = 0 } = message;
+  const waitsForEnd = message.kind === "record" && record.kind === "job" && isStoring(record);
+  return waitsForEnd ? Math.max(notBeforeMs, (record.delivery?.deliveredAtMs ?? 0) + QUICK_STORING_MS) : notBeforeMs;
 }
 
-/** When the object must look again: the earliest of everything that is left to do; null when nothing is, ever. */
-export function nextAlarmAtMs(record: JobRecord, nowMs: number, live: Live): number | null {
-  const { state, task } = record;
-  const times: number[] = [];
-  if (outboxIsFull(record) || needsLane(record)) times.push(live.outboxAtMs ?? nowMs + EFFECT_CHECK_MS);
-  if (record.expiresAtMs !== null) times.push(record.expiresAtMs);
-  if (!isFinal(state)) {
-    const storing = state.status === "running" && state.phase === "storing";
-    if (!storing) times.push(record.deadlineAtMs);
-    for (const attempt of record.attempts) {
-      if (attempt.outcome === null) times.push(attempt.budgetEndsAtMs);
-      if (attempt.stillOpen && task?.attempt !== attempt.number) times.push(attempt.openUntilMs);
-    }
-    if (task !== null) times.push(live.reading ? nowMs + EFFECT_CHECK_MS : (live.pollAtMs ?? nowMs));
-    if (state.status === "retrying") times.push(state.retryAtMs);
-    if (state.status === "queued" && state.lane !== null) {
-      const checkAtMs = Math.max(live.laneCheckAtMs ?? nowMs, live.outboxAtMs ?? 0);
-      times.push(live.telling ? Math.max(checkAtMs, nowMs + EFFECT_CHECK_MS) : checkAtMs);
-    }
-    if (storing) {
-      const storeAtMs = Math.max(state.storeAtMs, live.storeAgainAtMs ?? 0);
-      // Due now, it begins before an alarm could.
-      times.push(live.storing || storeAtMs <= nowMs ? nowMs + EFFECT_CHECK_MS : storeAtMs);
-    }
-  }
+/** Whether nothing is left of the record but the memory of it, and that is over too. */
+export function isForgettable(record: StoredRecord): boolean {
+  if (record.kind !== "tombstone") return false;
+  return record.isSwept && record.outbox.length === 0;
+}
+
+/** When the object must look again: the earliest time at which anything is left to do; null when nothing ever is. */
+export function nextAlarmAtMs(record: StoredRecord, nowMs: number, live: Live): number | null {
+  const times = record.outbox.map((message) => {
+    if (live.isSending(message.to)) return nowMs + SAFETY_NET_MS;
+    const atMs = Math.max(sendableAtMs(message, record), live.sendAgainAtMs(message.to) ?? 0);
+    // Due now, it is sent before an alarm could come.
+    return atMs <= nowMs ? nowMs + SAFETY_NET_MS : atMs;
+  });
+  if (record.kind === "tombstone") {
+    if (record.outbox.length === 0) times.push(record.untilMs);
+  } else times.push(...jobTimes(record, nowMs, live));
   return times.length === 0 ? null : Math.min(...times);
 }
 
-/** When a tombstone must be looked at again. It is forgotten at its end, once nothing is left to clean up. */
-export function tombstoneAlarmAtMs(tombstone: Tombstone, nowMs: number, live: Live): number {
-  const dirty =
-    tombstone.filesRemain ||
-    tombstone.catalogKnows ||
-    tombstone.outbox.releases.length > 0 ||
-    tombstone.outbox.leave !== null ||
-    tombstone.outbox.cancelTasks.length > 0;
-  return dirty ? (live.outboxAtMs ?? nowMs + EFFECT_CHECK_MS) : tombstone.untilMs;
+function jobTimes(record: JobRecord, nowMs: number, live: Live): number[] {
+  const { state, task, expiresAtMs } = record;
+  if (expiresAtMs !== null) return [expiresAtMs];
+  const times: number[] = [];
+  if (!isStoring(record)) times.push(record.deadlineAtMs);
+  for (const { number, outcome, stillOpen, budgetEndsAtMs, openUntilMs } of record.attempts) {
+    if (outcome === null) times.push(budgetEndsAtMs);
+    if (stillOpen && task?.attempt !== number) times.push(openUntilMs);
+  }
+  if (task !== null) times.push(live.reading ? nowMs + SAFETY_NET_MS : (live.pollAtMs ?? nowMs));
+  if (state.status === "retrying") times.push(state.retryAtMs);
+  if (state.status === "queued" && !asksForPlace(record.outbox, record.ticketNumber)) {
+    times.push(live.ticketCheckAtMs ?? nowMs);
+  }
+  if (state.status === "running" && state.phase === "storing") {
+    const storeAtMs = Math.max(state.storeAtMs, live.storeAgainAtMs ?? 0);
+    // Due now, it begins before an alarm could come.
+    times.push(live.storing || storeAtMs <= nowMs ? nowMs + SAFETY_NET_MS : storeAtMs);
+  }
+  return times;
 }

@@ -3,9 +3,11 @@ import type { Failure } from "../../dashscope/contract.ts";
 import type { Lease } from "../../lane/contract.ts";
 import type { StoredImage } from "../../results/contract.ts";
 import type { Submission } from "../contract.ts";
-import type { JobContext, JobFact } from "./job-fact.ts";
-import { EMPTY_REPORT, type JobRecord, newJobRecord } from "./job-record.ts";
-import { transition } from "./transition.ts";
+import type { JobContext, JobFact } from "./facts.ts";
+import { type Place, transition } from "./machine.ts";
+import { type Message, type MessageTo, messageOf } from "./outbox.ts";
+import { EMPTY_REPORT, type JobRecord, newJobRecord, type StoredRecord } from "./record.ts";
+import type { Live } from "./schedule.ts";
 
 /** Test support: jobs in any state, made by the machine itself from facts. */
 
@@ -81,10 +83,11 @@ export function image(index = 0): StoredImage {
 
 export function lease(record: JobRecord, patch: Partial<Lease> = {}): Lease {
   return {
-    leaseId: `lease-${record.round}`,
+    leaseId: `lease-${record.ticketNumber}`,
     lane: LANE,
     jobId: record.id,
-    round: record.round,
+    round: record.ticketNumber,
+    ticketNumber: record.ticketNumber,
     notBeforeMs: T0,
     beginByMs: T0 + 5_000,
     endsAtMs: T0 + 60_000,
@@ -94,24 +97,51 @@ export function lease(record: JobRecord, patch: Partial<Lease> = {}): Lease {
 
 export const report = { ...EMPTY_REPORT, httpStatus: 200, requestId: "req-ok" };
 
+type Step = JobFact | { readonly at: number } | ((record: JobRecord) => JobFact);
+
 /** The record after facts, each of which must be taken. A function makes a fact from the record it meets. */
-export function jobAfter(
-  start: JobRecord,
-  ...facts: readonly (JobFact | { readonly at: number } | ((record: JobRecord) => JobFact))[]
-): JobRecord {
+export function recordAfter(start: StoredRecord, ...steps: readonly Step[]): StoredRecord {
   let record = start;
   let nowMs = T0;
-  for (const item of facts) {
-    if (typeof item !== "function" && "at" in item) {
-      nowMs = item.at;
+  for (const step of steps) {
+    if (typeof step !== "function" && "at" in step) {
+      nowMs = step.at;
       continue;
     }
-    const fact = typeof item === "function" ? item(record) : item;
+    if (typeof step === "function" && record.kind !== "job") throw new Error("the job is removed");
+    const fact = typeof step === "function" ? step(record as JobRecord) : step;
     const result = transition(record, fact, context({ nowMs }));
-    if (!result.ok) throw new Error(`${fact.type} was refused in ${record.state.status}: ${result.refusal}`);
+    if (!result.ok) throw new Error(`${fact.type} was refused: ${result.refusal}`);
     record = result.record;
   }
   return record;
+}
+
+/** As `recordAfter`, of a job that is not removed. */
+export function jobAfter(start: JobRecord, ...steps: readonly Step[]): JobRecord {
+  const record = recordAfter(start, ...steps);
+  if (record.kind !== "job") throw new Error("the job is removed");
+  return record;
+}
+
+/** That a receiver has answered a message. */
+export const answered = {
+  enqueue: (ticketNumber: number): JobFact => {
+    const message = messageOf("enqueue", { ticketNumber, tries: 0, reason: null });
+    return { type: "message_answered", message, answer: { lane: LANE } };
+  },
+  record: (seq: number): JobFact => {
+    return { type: "message_answered", message: messageOf("record", { seq }), answer: null };
+  },
+  cancelTask: (taskId: string, canceled: boolean): JobFact => {
+    return { type: "message_answered", message: messageOf("cancel_task", { taskId }), answer: { canceled } };
+  },
+};
+
+/** The messages of one kind that the record has still to send. */
+export function messages<Kind extends Message["kind"]>(record: StoredRecord, kind: Kind): MessageTo<Kind>[] {
+  // The kind is what tells the members of the union apart.
+  return record.outbox.filter((message) => message.kind === kind) as MessageTo<Kind>[];
 }
 
 export const began = (record: JobRecord): JobFact => ({ type: "attempt_began", lease: lease(record) });
@@ -126,38 +156,46 @@ export function queued(request: Partial<JobRequest> = {}): JobRecord {
   return newJobRecord(submission(request), T0);
 }
 
-/** A job in each place of its life, by name. */
-export const LIVES: Readonly<Record<string, (request?: Partial<JobRequest>) => JobRecord>> = {
+type Life = (request?: Partial<JobRequest>) => JobRecord;
+
+const readingTask: Life = (request) =>
+  jobAfter(queued(request), began, { type: "task_accepted", attempt: 1, taskId: "task-1", report });
+const pastBudget: Life = (request) =>
+  jobAfter(queued(request), began, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 });
+const queuedAgain: Life = (request) => jobAfter(pastBudget(request), { at: T0 + 65_000 }, { type: "backoff_ended" });
+
+/** A job in each place of its life, and in places with more under way beside it. */
+export const LIVES = {
   queued: (request) => queued(request),
-  "queued in lane": (request) => jobAfter(queued(request), { type: "enqueued", lane: LANE, round: 1 }),
+  "queued in its lane": (request) => jobAfter(queued(request), answered.enqueue(1)),
+  "queued beside an open call": queuedAgain,
   generating: (request) => jobAfter(queued(request), began),
-  "generating a task": (request) =>
-    jobAfter(queued(request), began, { type: "task_accepted", attempt: 1, taskId: "task-1", report }),
+  "generating beside an open call": (request) => jobAfter(queuedAgain(request), { at: T0 + 65_000 }, began),
+  reading_task: readingTask,
+  awaiting_answer: (request) => pastBudget({ ...request, maxAttempts: 1 }),
   storing: (request) => jobAfter(queued(request), began, delivered(1)),
-  "retrying after a failure": (request) =>
-    jobAfter(queued(request), began, { type: "call_failed", attempt: 1, failure: failure() }),
-  "retrying with an open call": (request) =>
-    jobAfter(queued(request), began, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 }),
-  "running beside an open call": (request) =>
-    jobAfter(
-      queued(request),
-      began,
-      { at: T0 + BUDGET_MS },
-      { type: "budget_ended", attempt: 1 },
-      { at: T0 + 65_000 },
-      { type: "backoff_ended" },
-      began,
-    ),
-  "waiting for an open call": (request) =>
-    jobAfter(
-      queued({ ...request, maxAttempts: 1 }),
-      began,
-      { at: T0 + BUDGET_MS },
-      { type: "budget_ended", attempt: 1 },
-    ),
+  retrying: (request) => jobAfter(queued(request), began, { type: "call_failed", attempt: 1, failure: failure() }),
+  "retrying with an open call": pastBudget,
+  "retrying with a task": (request) =>
+    jobAfter(readingTask(request), { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 }),
   succeeded: (request) =>
     jobAfter(queued(request), began, delivered(1), { type: "image_stored", attempt: 1, index: 0, image: image() }),
   failed: (request) =>
     jobAfter(queued(request), began, { type: "call_failed", attempt: 1, failure: failure({ disposition: "give_up" }) }),
   canceled: (request) => jobAfter(queued(request), began, { type: "cancel" }),
+} satisfies Record<Exclude<Place, "removed">, Life> & Record<string, Life>;
+
+/** What is left of a removed job. */
+export const removed = (): StoredRecord => recordAfter(LIVES.succeeded({}), { type: "remove", why: "deleted" });
+
+/** A living object that remembers nothing: every call is lost, everything is due now. */
+export const FRESH: Live = {
+  openCalls: new Set(),
+  storing: false,
+  storeAgainAtMs: null,
+  reading: false,
+  pollAtMs: null,
+  ticketCheckAtMs: null,
+  isSending: () => false,
+  sendAgainAtMs: () => null,
 };

@@ -9,7 +9,8 @@ import { LaneDispatcher } from "../../lane/lane-dispatcher.ts";
 import { framedPng } from "../../results/test-image.ts";
 import { catalogStub, jobStub } from "../../stubs.ts";
 import type { JobView } from "../contract.ts";
-import type { JobRecord } from "../core/job-record.ts";
+import type { JobRecord } from "../core/record.ts";
+import { readStored } from "../core/stored-versions.ts";
 import { CLIENT, TASK_MODEL, testJob, withoutJitter } from "../job.fixture.ts";
 import { asOfNow, putStoredJob, type StoredFile, type StoredJob, upstreamOfThisRun } from "./stored.fixture.ts";
 
@@ -104,7 +105,7 @@ async function submittedUpstream({ kv }: StoredJob, prompt: string): Promise<Map
   // A tombstone keeps no request.
   const { model = TASK_MODEL, request = testJob({ model: TASK_MODEL }).submission.request } =
     kv.record as Partial<JobRecord>;
-  if (textsIn(kv, /"cancelTasks":\["/g).length > 0) {
+  if (textsIn(kv, /"cancelTasks":\["|"kind":"cancel_task"/g).length > 0) {
     await upstream.addFault({ match: { prompt }, fault: { type: "task-stuck", status: "PENDING" }, times: 1 });
   }
   const settings = { baseUrl: env.QWEN_BASE_URL, apiKey: "sk-test", region: "sg", models: new ModelTable() } as const;
@@ -183,10 +184,8 @@ async function done(id: string): Promise<JobView> {
 const sentAll = (id: string) =>
   until("an empty outbox", () =>
     runInDurableObject(env.JOBS.getByName(id), (_object, { storage }) => {
-      const { outbox } = storage.kv.get<JobRecord>("record") ?? { outbox: null };
-      if (outbox === null) return true;
-      const { releases, observations, leave, cancelTasks } = outbox;
-      return releases.length + observations.length + cancelTasks.length === 0 && leave === null ? true : undefined;
+      const stored = storage.kv.get<JobRecord>("record");
+      return stored === undefined || readStored(stored).outbox.length === 0 ? true : undefined;
     }),
   );
 

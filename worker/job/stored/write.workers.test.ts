@@ -3,8 +3,9 @@ import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
 import { until } from "../../../test/support/until.ts";
 import { catalogStub, laneStub } from "../../stubs.ts";
-import type { JobRecord, Tombstone } from "../core/job-record.ts";
-import { toJobView } from "../core/job-view.ts";
+import type { MessageKind } from "../core/outbox.ts";
+import { type JobRecord, type StoredRecord, type Tombstone, RECORD_VERSION as VERSION } from "../core/record.ts";
+import { toJobView } from "../core/view.ts";
 import { CLIENT, EDIT_MODEL, laneOf, TASK_MODEL, type TestJob, testJob, withoutJitter } from "../job.fixture.ts";
 import type { StoredJob } from "./stored.fixture.ts";
 
@@ -13,14 +14,14 @@ import type { StoredJob } from "./stored.fixture.ts";
  * and what their objects store is recorded. docs/architecture.md says when that is done.
  */
 
-const VERSION = 1;
-
 const written = import.meta.glob("./version-*.json");
 
 /** What the object of a job stored, in order. */
 type History = readonly Omit<StoredJob, "view">[];
 
-const recordOf = ({ kv }: Pick<StoredJob, "kv">) => kv.record as JobRecord | Tombstone;
+const recordOf = ({ kv }: Pick<StoredJob, "kv">) => kv.record as StoredRecord;
+
+const hasMessage = ({ outbox }: StoredRecord, wanted: MessageKind) => outbox.some(({ kind }) => kind === wanted);
 
 /** Records each state that the object of this job stores from now on. */
 async function historyOf(job: TestJob): Promise<History> {
@@ -126,7 +127,7 @@ async function twoOpenCalls(): Promise<void> {
   keepJob(
     "canceled with leases to give back",
     history,
-    (record) => status("canceled")(record) && record.outbox.releases.length > 0,
+    (record) => status("canceled")(record) && hasMessage(record, "release"),
   );
   await job.release();
 }
@@ -146,7 +147,7 @@ async function lateAnswer(): Promise<void> {
   keepJob(
     "storing with a late success to report",
     history,
-    (record) => storing(record) && record.outbox.observations.length > 0,
+    (record) => storing(record) && hasMessage(record, "observe"),
   );
 }
 
@@ -162,12 +163,8 @@ async function task(): Promise<void> {
   keepJob("storing the second image", history, (record) => storing(record) && record.delivery?.images[0] != null);
   keepJob("succeeded", history, status("succeeded"));
   await job.rpc.remove(null);
-  const isClean = ({ filesRemain, catalogKnows }: Tombstone) => !filesRemain && !catalogKnows;
-  keepTombstone(
-    "tombstone with all to clean up",
-    history,
-    ({ filesRemain, catalogKnows }) => filesRemain && catalogKnows,
-  );
+  const isClean = ({ outbox }: Tombstone) => outbox.length === 0;
+  keepTombstone("tombstone with all to clean up", history, (tombstone) => !isClean(tombstone));
   await until("a clean tombstone", () => {
     const last = history.map(recordOf).at(-1);
     return last?.kind === "tombstone" && isClean(last) ? true : undefined;
@@ -192,11 +189,11 @@ async function putBack(): Promise<void> {
   await job.spoil({ fault: { type: "error", code: "Throttling.RateQuota" } });
   const history = await historyOf(job);
   await job.submit();
-  const isPutBack = (record: JobRecord) => status("queued")(record) && record.round === 2;
+  const isPutBack = (record: JobRecord) => status("queued")(record) && record.ticketNumber === 2;
   await untilStored("put back", history, isPutBack);
   keepJob("put back by a 429", history, isPutBack);
   await job.rpc.cancel(null);
-  keepJob("canceled in line", history, (record) => status("canceled")(record) && record.outbox.leave !== null);
+  keepJob("canceled in line", history, (record) => status("canceled")(record) && hasMessage(record, "leave"));
 }
 
 async function blocked(): Promise<void> {
@@ -221,12 +218,12 @@ async function stuckTask(): Promise<void> {
   keepJob(
     "canceled with a task to cancel",
     history,
-    (record) => status("canceled")(record) && record.outbox.cancelTasks.length > 0,
+    (record) => status("canceled")(record) && hasMessage(record, "cancel_task"),
   );
   await job.rpc.retry(null);
   keepJob("retried with its task", history, (record) => generating(record) && record.attemptsBefore > 0);
   await job.rpc.remove(null);
-  keepTombstone("tombstone with a task to cancel", history, ({ outbox }) => outbox.cancelTasks.length > 0);
+  keepTombstone("tombstone with a task to cancel", history, (tombstone) => hasMessage(tombstone, "cancel_task"));
 }
 
 async function deadline(): Promise<void> {
@@ -238,7 +235,7 @@ async function deadline(): Promise<void> {
   keepJob(
     "failed at its deadline with a task to cancel",
     history,
-    (record) => status("failed")(record) && record.outbox.cancelTasks.length > 0,
+    (record) => status("failed")(record) && hasMessage(record, "cancel_task"),
   );
 }
 
@@ -252,7 +249,7 @@ async function secondLife(): Promise<void> {
   keepJob("retried", history, (record) => status("queued")(record) && record.attemptsBefore === 1);
   keepJob("generating after a retry", history, (record) => generating(record) && record.attemptsBefore === 1);
   await job.rpc.remove(null);
-  keepTombstone("tombstone with a lease to give back", history, ({ outbox }) => outbox.releases.length > 0);
+  keepTombstone("tombstone with a lease to give back", history, (tombstone) => hasMessage(tombstone, "release"));
   await job.release();
 }
 

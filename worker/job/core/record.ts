@@ -4,21 +4,28 @@ import type {
   JobError,
   JobErrorCode,
   JobRequest,
+  JobStatus,
   Metadata,
   UpstreamReport,
   Warning,
 } from "../../../schemas/job.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
-import type { LeaseOutcome } from "../../lane/contract.ts";
+import type { Lease } from "../../lane/contract.ts";
 import type { StoredImage } from "../../results/contract.ts";
 import type { LeftOut, Submission } from "../contract.ts";
+import type { Message } from "./outbox.ts";
 
-/** One try at the job, as stored. A try is over when `outcome` is set; its call may still be open then (`stillOpen`). */
+/** The version of the stored shape. `stored-versions.ts` reads the older ones; docs/architecture.md says how to change it. */
+export const RECORD_VERSION = 2;
+
+/** One attempt, as stored. It is over when `outcome` is set; its call may still be open then (`stillOpen`). */
 export interface AttemptRecord {
   readonly number: number;
-  /** The ticket it started by, and the lane that let it; null for a resumed task, which asks no lane. */
-  readonly round: number | null;
+  /** The ticket it began with and the lane that leased it; the ticket is null for a resumed task, which asks no lane. */
+  readonly ticketNumber: number | null;
   readonly lane: string | null;
+  /** Of the lease it began with; absent in attempts of version 1. */
+  readonly leaseId?: string | null;
   readonly startedAtMs: number;
   readonly finishedAtMs: number | null;
   readonly outcome: AttemptOutcome | null;
@@ -28,24 +35,24 @@ export interface AttemptRecord {
   readonly budgetEndsAtMs: number;
   /** Until when its call may still deliver; never before `budgetEndsAtMs`. */
   readonly openUntilMs: number;
-  /** The lease it runs under; null once released, and for a resumed task that needed none. */
+  /** The lease it runs under; null once released. */
   readonly lease: { readonly leaseId: string; readonly lane: string } | null;
   readonly report: UpstreamReport;
   readonly retryAtMs: number | null;
-  /** What the job fails with if this was the last word. */
+  /** The job's error, should this attempt be its last. */
   readonly cause: { readonly code: JobErrorCode; readonly message: string; readonly hint: string } | null;
 }
 
-/** An upstream task whose outcome is still to be read. */
+/** A task that upstream accepted and whose end is not known yet. */
 export interface TaskRecord {
   readonly taskId: string;
   readonly attempt: number;
   readonly acceptedAtMs: number;
-  /** Upstream was, or is to be, asked to cancel it; it may be found canceled, and that is our doing. */
+  /** We asked upstream to cancel it, so that finding it canceled is no failure. */
   readonly cancelAsked: boolean;
 }
 
-/** What upstream delivered: from here on only storing is repeated, never the generation. */
+/** What upstream delivered. From here on only storing is repeated, never the generation. */
 export interface DeliveryRecord {
   readonly attempt: number;
   readonly links: readonly string[];
@@ -56,11 +63,8 @@ export interface DeliveryRecord {
   readonly lastReason: string | null;
 }
 
-/**
- * Where the job is. A lane is known to have a queued job's ticket once `lane` names it; that is kept in memory only, so null
- * means that the lane may have it.
- */
 export type JobState =
+  /** `lane` is known to have the job's ticket; null until it has answered. */
   | { readonly status: "queued"; readonly lane: string | null }
   | { readonly status: "running"; readonly phase: "generating"; readonly attempt: number }
   | { readonly status: "running"; readonly phase: "storing"; readonly storeAtMs: number }
@@ -69,27 +73,10 @@ export type JobState =
   | { readonly status: "failed"; readonly finishedAtMs: number; readonly error: JobError }
   | { readonly status: "canceled"; readonly finishedAtMs: number };
 
-/** A lease that ended, to be told to its lane. `requeueRound`: the job waits again, in its old place. */
-export interface PendingRelease {
-  readonly lane: string;
-  readonly leaseId: string;
-  readonly outcome: LeaseOutcome;
-  readonly requeueRound: number | null;
-}
-
-/** What other rooms must still be told. Stored with the change that caused it, taken off when they have answered. */
-export interface Outbox {
-  readonly releases: readonly PendingRelease[];
-  readonly observations: readonly { readonly lane: string; readonly outcome: LeaseOutcome }[];
-  readonly leave: string | null;
-  readonly cancelTasks: readonly string[];
-  /** The newest seq that the catalog has. */
-  readonly catalogSeq: number;
-}
-
 /** Everything a job is. The object stores it whole, in one write, with every change. */
 export interface JobRecord {
   readonly kind: "job";
+  readonly version: typeof RECORD_VERSION;
   readonly id: string;
   readonly client: string;
   readonly workflow: Workflow;
@@ -107,34 +94,39 @@ export interface JobRecord {
   readonly seq: number;
   /** Grows with each change that a reader can see, also those without an event. */
   readonly revision: number;
-  /** How often the job has asked a lane for an attempt; names its ticket. */
-  readonly round: number;
-  /** Attempts up to this number belong to an earlier life, before a retry by hand. */
+  /** Grows each time the job asks a lane for another attempt. */
+  readonly ticketNumber: number;
+  /** Attempts up to this number were made before the last retry by hand. */
   readonly attemptsBefore: number;
-  /** All counted attempts, and the newest uncounted ones. */
+  /** All counted attempts since the last retry by hand, the newest of the others, and all that are open. */
   readonly attempts: readonly AttemptRecord[];
   readonly lastAttempt: number;
   readonly state: JobState;
   readonly task: TaskRecord | null;
   readonly delivery: DeliveryRecord | null;
-  readonly outbox: Outbox;
-  /** The tail of the log; the store moves what is older into pages of its own. */
+  readonly outbox: readonly Message[];
+  /** The newest events; the store moves older ones into pages of their own. */
   readonly log: readonly JobEvent[];
 }
 
-/** What is left of a removed job: enough to answer 410 to its client, and what must still be cleaned up. */
+/** What is left of a removed job: enough to answer 410 to its client, and what must still be sent. */
 export interface Tombstone {
   readonly kind: "tombstone";
+  readonly version: typeof RECORD_VERSION;
   readonly id: string;
   readonly client: string;
   readonly removedAtMs: number;
   readonly untilMs: number;
-  readonly filesRemain: boolean;
-  /** Its time is over, and its files were removed once more, or are about to be. */
-  readonly isSwept?: boolean;
-  readonly catalogKnows: boolean;
-  readonly outbox: Outbox;
+  /** The job that its Idempotency-Key names since the removal. The tombstone stays as long as that job, or its tombstone. */
+  readonly successorId: string | null;
+  /** Its time is over, and its files were looked for once more. */
+  readonly isSwept: boolean;
+  readonly outbox: readonly Message[];
 }
+
+export type StoredRecord = JobRecord | Tombstone;
+
+export const iso = (ms: number): string => new Date(ms).toISOString();
 
 export const EMPTY_REPORT: UpstreamReport = {
   httpStatus: null,
@@ -144,10 +136,11 @@ export const EMPTY_REPORT: UpstreamReport = {
   taskId: null,
 };
 
-/** The record of a job just submitted: queued, its first event written. */
+/** The record of a job just submitted: queued, its first event written, its lane and its catalog to be notified. */
 export function newJobRecord(submission: Submission, nowMs: number): JobRecord {
   return {
     kind: "job",
+    version: RECORD_VERSION,
     id: submission.id,
     client: submission.client,
     workflow: submission.workflow,
@@ -163,20 +156,32 @@ export function newJobRecord(submission: Submission, nowMs: number): JobRecord {
     expiresAtMs: null,
     seq: 1,
     revision: 1,
-    round: 1,
+    ticketNumber: 1,
     attemptsBefore: 0,
     attempts: [],
     lastAttempt: 0,
     state: { status: "queued", lane: null },
     task: null,
     delivery: null,
-    outbox: { releases: [], observations: [], leave: null, cancelTasks: [], catalogSeq: 0 },
+    outbox: [
+      { id: "enqueue/1", to: "lane", kind: "enqueue", payload: { ticketNumber: 1, tries: 0, reason: null } },
+      { id: "record/1", to: "catalog", kind: "record", payload: { seq: 1 } },
+    ],
     log: [{ seq: 1, at: new Date(nowMs).toISOString(), type: "job.queued", data: {} }],
   };
 }
 
+/** The statuses that a job leaves only by a retry or its removal. */
+export function isFinalStatus(status: JobStatus): status is "succeeded" | "failed" | "canceled" {
+  return status === "succeeded" || status === "failed" || status === "canceled";
+}
+
 export function isFinal(state: JobState): boolean {
-  return state.status === "succeeded" || state.status === "failed" || state.status === "canceled";
+  return isFinalStatus(state.status);
+}
+
+export function isStoring({ state }: JobRecord): boolean {
+  return state.status === "running" && state.phase === "storing";
 }
 
 /** The attempt of that number, while it is still kept. */
@@ -184,26 +189,37 @@ export function attemptOf(record: JobRecord, number: number): AttemptRecord | un
   return record.attempts.find((attempt) => attempt.number === number);
 }
 
-/** The attempt, if its call can still matter: running, or past its budget and open. */
+/** Whether the attempt's call can still matter: it runs, or is past its budget and open. */
+export function isOpen({ outcome, stillOpen }: AttemptRecord): boolean {
+  return outcome === null || stillOpen;
+}
+
 export function openAttempt(record: JobRecord, number: number): AttemptRecord | null {
   const attempt = attemptOf(record, number);
-  return attempt !== undefined && (attempt.outcome === null || attempt.stillOpen) ? attempt : null;
+  return attempt !== undefined && isOpen(attempt) ? attempt : null;
 }
 
-/** The attempt that was started by that ticket of that lane, over or not; its lease may be given back long since. */
-export function attemptOfTicket(
+/** The attempt that began with that lease, over or not. */
+export function attemptOfLease(
   record: JobRecord,
-  { lane, round }: { readonly lane: string; readonly round: number },
+  { lane, leaseId, ticketNumber, round }: Pick<Lease, "lane" | "leaseId" | "ticketNumber" | "round">,
 ): AttemptRecord | undefined {
-  return record.attempts.find((attempt) => attempt.round === round && attempt.lane === lane);
+  return record.attempts.find((attempt) => {
+    const isItsTicket = attempt.ticketNumber === (ticketNumber ?? round) && attempt.lane === lane;
+    return isItsTicket && (attempt.leaseId ?? leaseId) === leaseId;
+  });
 }
 
-/** The attempt that is running now: started, and without an outcome. */
+/** The attempt that runs within its budget. */
 export function runningAttempt(record: JobRecord): AttemptRecord | undefined {
   return record.attempts.find((attempt) => attempt.outcome === null);
 }
 
-/** Counted attempts of this life of the job. */
+/** The attempts since the last retry by hand. */
+export function currentAttempts({ attempts, attemptsBefore }: JobRecord): AttemptRecord[] {
+  return attempts.filter(({ number }) => number > attemptsBefore);
+}
+
 export function countedAttempts(record: JobRecord): number {
-  return record.attempts.filter((attempt) => attempt.counted && attempt.number > record.attemptsBefore).length;
+  return currentAttempts(record).filter(({ counted }) => counted).length;
 }

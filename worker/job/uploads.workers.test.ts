@@ -2,16 +2,17 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import { until } from "../../test/support/until.ts";
 import { DIRECT_BEGIN_MS } from "../lane/core/lane.ts";
+import { storedState } from "../lane/lane.fixture.ts";
 import { checkInputImage, putInputImage } from "../results/input-image.ts";
 import { laneStub } from "../stubs.ts";
-import { EDIT_MODEL, laneOf, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
+import { EDIT_MODEL, type GivenJob, laneOf, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
 
 afterEach(() => {
   Reflect.deleteProperty(env.RESULTS, "get");
 });
 
 /** A job with an upload that lies in the bucket; it is not submitted yet. */
-async function editJob(): Promise<TestJob> {
+async function editJob(given: GivenJob = {}): Promise<TestJob> {
   const source = await testJob().submit();
   await source.done();
   const [stored] = await source.images();
@@ -20,7 +21,7 @@ async function editJob(): Promise<TestJob> {
   const input = new Uint8Array(bytes);
   const checked = await checkInputImage(input);
   if (!checked.ok) throw new Error(checked.message);
-  const job = testJob({ images: [checked.image] });
+  const job = testJob({ ...given, images: [checked.image] });
   await putInputImage(env.RESULTS, job.id, checked.image, input);
   return job;
 }
@@ -71,5 +72,59 @@ describe("an upload that takes longer to open than a lease waits", () => {
     bucket.release();
     await expect.poll(async () => (await laneStub(env, laneOf(EDIT_MODEL)).report()).inProgress).toBe(0);
     expect((await job.ledger()).submits).toEqual([]);
+  });
+});
+
+/** Every read of an upload fails until `mend`. */
+function brokenBucket() {
+  const bucket = env.RESULTS;
+  const get = bucket.get.bind(bucket);
+  let reads = 0;
+  let isBroken = true;
+  Object.defineProperty(bucket, "get", {
+    configurable: true,
+    value: async (key: string) => {
+      if (!isBroken || !key.includes("/inputs/")) return get(key);
+      reads += 1;
+      throw new Error("R2 is not available (10043)");
+    },
+  });
+  return {
+    reads: () => reads,
+    mend: () => {
+      isBroken = false;
+    },
+  };
+}
+
+describe("a bucket that fails before the call", () => {
+  it("uses up no attempt and no start: the job says why it waits, and goes on by itself", async () => {
+    withoutJitter();
+    const starts = async () => (await storedState(laneOf(EDIT_MODEL))).starts.length;
+    const job = await editJob();
+    const bucket = brokenBucket();
+    await job.submit();
+    const view = await job.until("waiting for the bucket", ({ queue }) => queue?.waitingOn === "backoff");
+    expect(view).toMatchObject({ status: "queued", attempts: [], queue: { position: null } });
+    expect(view.queue?.reason.failure).toContain("R2 is not available");
+    expect(view.queue?.detail).toMatch(/^waits until .* UTC before the next try: an uploaded image cannot be read/);
+    await until("more reads than one lease allows", () => (bucket.reads() > 12 ? true : undefined));
+    // Between two tries the lane has its lease and its start back.
+    await expect.poll(async () => (await laneStub(env, laneOf(EDIT_MODEL)).report()).inProgress).toBe(0);
+    expect(await starts()).toBe(0);
+    bucket.mend();
+    const done = await job.done();
+    expect(done).toMatchObject({ status: "succeeded", attempts: [{ number: 1, counted: true }] });
+    expect((await job.ledger()).submits).toHaveLength(1);
+  });
+
+  it("does not keep the job beyond its deadline, which names the reason", async () => {
+    const job = await editJob({ deadlineSeconds: 2 });
+    brokenBucket();
+    await job.submit();
+    const view = await job.done();
+    expect(view).toMatchObject({ status: "failed", error: { code: "deadline_exceeded" }, attempts: [] });
+    expect(view.error?.message).toContain("an uploaded image cannot be read from storage");
+    await expect.poll(async () => (await laneStub(env, laneOf(EDIT_MODEL)).report()).inProgress).toBe(0);
   });
 });

@@ -3,16 +3,15 @@ import { foldText } from "../../../schemas/search-text.ts";
 import type { CatalogEntry } from "../../catalog/contract.ts";
 import { toQueuePlace } from "../../catalog/core/queue-place.ts";
 import type { Place } from "../../lane/contract.ts";
+import { linkEndMs } from "../../results/contract.ts";
 import type { JobView } from "../contract.ts";
-import { iso } from "./change.ts";
-import { deliveryTrouble } from "./delivery-trouble.ts";
-import { type AttemptRecord, isFinal, type JobRecord } from "./job-record.ts";
+import { type AttemptRecord, type DeliveryRecord, isFinal, iso, type JobRecord } from "./record.ts";
 
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
 
 const NEWER_FIELDS = { promptExtendMode: null, thinking: null };
 
-/** The public job, but for links. `place` is what the lane last said of it; only a queued job has one. */
+/** The public job without links. `place` is the last known place of a queued job. */
 export function toJobView(record: JobRecord, place: Place | null): JobView {
   const { state } = record;
   const queue = queueOf(record, place);
@@ -58,6 +57,48 @@ export function toJobView(record: JobRecord, place: Place | null): JobView {
   };
 }
 
+/** What a reader sees of a change that writes no event. */
+export function visible(record: JobRecord): string {
+  const attempts = record.attempts.map((attempt) => ({ ...attempt, lease: null }));
+  return JSON.stringify([record.state.status, attempts, deliveryTrouble(record)?.message, putOff(record)]);
+}
+
+/** When the last link of an image that is still missing ends, in ms; null when none is missing. */
+export function lastLinkEndMs({ links, images, deliveredAtMs }: DeliveryRecord): number | null {
+  const ends = links.filter((_, index) => images[index] === null).map((link) => linkEndMs(link, deliveredAtMs));
+  return ends.length === 0 ? null : Math.max(...ends);
+}
+
+/** Why a delivered job is not done yet, for people; null unless a copy has failed since upstream delivered. */
+function deliveryTrouble({ state, delivery }: JobRecord): { nextAtMs: number; message: string } | null {
+  if (state.status !== "running" || state.phase !== "storing" || delivery === null || delivery.tries === 0) return null;
+  const { tries, links, images, lastReason } = delivery;
+  const endMs = lastLinkEndMs(delivery) ?? state.storeAtMs;
+  const missing = images.filter((image) => image === null).length;
+  const failed = tries === 1 ? "one copy has failed" : `${tries} copies have failed`;
+  const minute = (ms: number) => `${iso(ms).slice(0, 16).replace("T", " ")} UTC`;
+  return {
+    nextAtMs: state.storeAtMs,
+    message: `Upstream has delivered, but ${missing} of ${links.length} images could not be copied yet: ${lastReason}. So far ${failed}, the next is tried at ${clock(iso(state.storeAtMs))}, and so on until the links end at ${minute(endMs)}. Only the copy is repeated: nothing is generated or paid for again.`,
+  };
+}
+
+const clock = (at: string): string => `${at.slice(11, 19)} UTC`;
+
+/** When and why a queued job asks its lane later than at once; null when it does not. */
+function putOff({ state, outbox }: JobRecord): { readonly untilMs: number; readonly reason: string } | null {
+  if (state.status !== "queued") return null;
+  const asked = outbox.find(({ kind }) => kind === "enqueue");
+  if (asked?.kind !== "enqueue" || asked.payload.reason === null) return null;
+  return { untilMs: asked.notBeforeMs ?? 0, reason: asked.payload.reason };
+}
+
+function backoffPlace(untilMs: number, failure: string): QueuePlace {
+  const estimatedStartAt = iso(untilMs);
+  const detail = `waits until ${clock(estimatedStartAt)} before the next try: ${failure}`;
+  return { position: null, estimatedStartAt, waitingOn: "backoff", reason: { ...NO_REASON, failure }, detail };
+}
+
 function toAttempt(attempt: AttemptRecord): Attempt {
   const { finishedAtMs, startedAtMs } = attempt;
   return {
@@ -76,12 +117,12 @@ function toAttempt(attempt: AttemptRecord): Attempt {
 
 const PLACE_FRESH_LEAST_MS = 2_500;
 const PLACE_FRESH_MOST_MS = 20_000;
-/** Of the wait that it foretells, a place is believed for so much. */
+/** A place is believed for this share of the wait that it estimates. */
 const PLACE_FRESH_SHARE = 1 / 20;
 
 /**
- * How long a place stays believable without asking the lane again, in ms: the longer the line, the less a moment changes
- * in it, and the more ask.
+ * How long a place is shown without asking the lane again, in ms. In a long line a place changes less, relatively, and more
+ * readers ask.
  */
 export function placeFreshMs(place: Place, nowMs: number): number {
   const waitMs = place.estimatedStartAtMs === null ? 0 : place.estimatedStartAtMs - nowMs;
@@ -90,13 +131,10 @@ export function placeFreshMs(place: Place, nowMs: number): number {
 
 function queueOf(record: JobRecord, place: Place | null): QueuePlace | null {
   const { state } = record;
-  if (state.status === "retrying") {
-    const retryAt = iso(state.retryAtMs);
-    const detail = `waits until ${retryAt.slice(11, 19)} UTC before the next try: ${state.reason}`;
-    const reason = { ...NO_REASON, failure: state.reason };
-    return { position: null, estimatedStartAt: retryAt, waitingOn: "backoff", reason, detail };
-  }
+  if (state.status === "retrying") return backoffPlace(state.retryAtMs, state.reason);
   if (state.status !== "queued") return null;
+  const later = putOff(record);
+  if (later !== null) return backoffPlace(later.untilMs, later.reason);
   if (place === null) {
     return {
       position: null,
@@ -109,7 +147,7 @@ function queueOf(record: JobRecord, place: Place | null): QueuePlace | null {
   return toQueuePlace(place);
 }
 
-/** FNV-1a, 32 bits: tells two places apart in a tag; nothing secret or durable hangs on it. */
+/** FNV-1a, 32 bits: makes two places differ in a tag; nothing secret or durable depends on it. */
 function hash(text: string): string {
   let value = 0x811c9dc5;
   for (let index = 0; index < text.length; index += 1) {
@@ -131,7 +169,7 @@ export function toCatalogEntry(record: JobRecord): CatalogEntry {
   return entryOf(view, record.lastAttempt, retryAt);
 }
 
-/** The first entry of a job, for whoever submitted it. */
+/** The first entry of a job, made by the submitter. */
 export function newCatalogEntry(view: JobView): CatalogEntry {
   return entryOf(view, 0, null);
 }

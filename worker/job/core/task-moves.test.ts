@@ -1,38 +1,35 @@
 import { describe, expect, it } from "vitest";
-import { EMPTY_REPORT, type JobRecord } from "./job-record.ts";
-import { toJobView } from "./job-view.ts";
+import { transition } from "./machine.ts";
+import { EMPTY_REPORT, type JobRecord } from "./record.ts";
 import { nextAlarmAtMs } from "./schedule.ts";
 import {
+  answered,
   BUDGET_MS,
   began,
   context,
   delivered,
+  FRESH,
   failure,
   image,
   jobAfter,
   LANE,
   LIVES,
+  messages,
   queued,
   report,
   T0,
 } from "./test-jobs.ts";
-import { transition } from "./transition.ts";
+import { toJobView } from "./view.ts";
 
 const accepted = (attempt: number, taskId: string) => ({ type: "task_accepted", attempt, taskId, report }) as const;
 const outcomes = (record: JobRecord) => record.attempts.map(({ outcome }) => outcome);
-const life = (name: string, ...request: Parameters<typeof queued>): JobRecord => {
-  const made = LIVES[name];
-  if (made === undefined) throw new Error(`no life ${name}`);
-  return made(...request);
-};
-
 /** The first attempt's submission outlived its budget, and the job waits in line for the second. */
 const inLineBesideAnOpenCall = () =>
   jobAfter(
-    life("retrying with an open call"),
+    LIVES["retrying with an open call"]({}),
     { at: T0 + 110_000 },
     { type: "backoff_ended" },
-    { type: "enqueued", lane: LANE, round: 2 },
+    answered.enqueue(2),
     { at: T0 + 120_000 },
   );
 
@@ -41,13 +38,18 @@ describe("a task that is accepted late", () => {
     const resumed = jobAfter(inLineBesideAnOpenCall(), { at: T0 + 120_000 }, accepted(1, "A"));
     expect(resumed.state).toMatchObject({ status: "running", phase: "generating", attempt: 2 });
     expect(resumed.task).toMatchObject({ taskId: "A", attempt: 2 });
-    expect(resumed.outbox.leave).toBe(LANE);
+    expect(messages(resumed, "leave")).toMatchObject([{ payload: { lane: LANE, ticketNumber: 2 } }]);
     expect(transition(resumed, began(resumed), context()).ok).toBe(false);
   });
 
   it("beside the next attempt's submission wins: the other task is canceled, and its attempt does not count", () => {
-    const both = jobAfter(life("running beside an open call"), { at: T0 + 70_000 }, accepted(1, "A"), accepted(2, "B"));
-    expect(both.outbox.cancelTasks).toEqual(["B"]);
+    const both = jobAfter(
+      LIVES["generating beside an open call"]({}),
+      { at: T0 + 70_000 },
+      accepted(1, "A"),
+      accepted(2, "B"),
+    );
+    expect(messages(both, "cancel_task")).toMatchObject([{ payload: { taskId: "B" } }]);
     expect(outcomes(both)).toEqual(["timed_out", "canceled", null]);
     expect(both.attempts[1]).toMatchObject({ counted: false, stillOpen: false, lease: null });
     expect(both.task).toMatchObject({ taskId: "A", attempt: 3 });
@@ -56,7 +58,7 @@ describe("a task that is accepted late", () => {
   });
 
   it.each(["put_back", "block"] as const)("is resumed after a %s of the next attempt, not queued behind it", (how) => {
-    const refused = jobAfter(life("running beside an open call"), { at: T0 + 70_000 }, accepted(1, "A"), {
+    const refused = jobAfter(LIVES["generating beside an open call"]({}), { at: T0 + 70_000 }, accepted(1, "A"), {
       type: "call_failed",
       attempt: 2,
       failure: failure({ disposition: how }),
@@ -68,7 +70,7 @@ describe("a task that is accepted late", () => {
 
   it("is resumed after a crash amid the next attempt's submission", () => {
     const crashed = jobAfter(
-      life("running beside an open call"),
+      LIVES["generating beside an open call"]({}),
       { at: T0 + 70_000 },
       accepted(1, "A"),
       { type: "call_lost", attempt: 2 },
@@ -81,7 +83,7 @@ describe("a task that is accepted late", () => {
 
   it("leaves the next attempt's budget and lease its own", () => {
     const ended = jobAfter(
-      life("running beside an open call"),
+      LIVES["generating beside an open call"]({}),
       { at: T0 + 70_000 },
       accepted(1, "A"),
       { at: T0 + 65_000 + BUDGET_MS },
@@ -95,7 +97,7 @@ describe("a task that is accepted late", () => {
 describe("the bill of a task", () => {
   const resumed = (request: Parameters<typeof queued>[0] = {}) =>
     jobAfter(
-      life("generating a task", request),
+      LIVES.reading_task(request),
       { at: T0 + BUDGET_MS },
       { type: "budget_ended", attempt: 1 },
       { at: T0 + BUDGET_MS + 2_000 },
@@ -128,11 +130,11 @@ describe("a task that cannot be read", () => {
   const unread = { type: "task_read", attempt: 1, failure: refusal } as const;
 
   it("says why, once, and its lane learns of what is the account's doing", () => {
-    const running = life("generating a task");
+    const running = LIVES.reading_task({});
     const told = jobAfter(running, unread);
     expect(told.attempts[0]?.report).toMatchObject({ httpStatus: 401, code: "InvalidApiKey", taskId: "task-1" });
-    expect(told.outbox.observations).toEqual([
-      { lane: LANE, outcome: { kind: "blocked", code: "InvalidApiKey", hint: "Mend the key." } },
+    expect(messages(told, "observe")).toMatchObject([
+      { payload: { lane: LANE, outcome: { kind: "blocked", code: "InvalidApiKey", hint: "Mend the key." } } },
     ]);
     expect(told.revision).toBeGreaterThan(running.revision);
     expect(jobAfter(told, unread)).toBe(told);
@@ -140,7 +142,7 @@ describe("a task that cannot be read", () => {
 
   it("tells so when its attempt's budget ends", () => {
     const ended = jobAfter(
-      life("generating a task"),
+      LIVES.reading_task({}),
       unread,
       { at: T0 + BUDGET_MS },
       { type: "budget_ended", attempt: 1 },
@@ -152,25 +154,16 @@ describe("a task that cannot be read", () => {
   });
 
   it("forgets it when the task is read again, and writes nothing while all is well", () => {
-    const running = life("generating a task");
+    const running = LIVES.reading_task({});
     const read = { type: "task_read", attempt: 1, failure: null } as const;
     expect(jobAfter(running, read)).toBe(running);
     expect(jobAfter(running, unread, read).attempts[0]).toMatchObject({ cause: null, report: { code: null } });
   });
 
   it("is not looked at in a loop while a read hangs", () => {
-    const live = {
-      openCalls: new Set<number>(),
-      storing: false,
-      storeAgainAtMs: null,
-      telling: false,
-      reading: true,
-      pollAtMs: T0 + 1_500,
-      laneCheckAtMs: null,
-      outboxAtMs: null,
-    };
+    const live = { ...FRESH, reading: true, pollAtMs: T0 + 1_500 };
     const nowMs = T0 + 5_000;
-    expect(nextAlarmAtMs(life("generating a task"), nowMs, live)).toBeGreaterThan(nowMs);
+    expect(nextAlarmAtMs(LIVES.reading_task({}), nowMs, live)).toBeGreaterThan(nowMs);
   });
 });
 
@@ -179,14 +172,14 @@ describe("a task that is found canceled", () => {
     ({ type: "task_found_canceled", attempt, failure: failure({ maxRepeats: 1, fault: "none" }) }) as const;
 
   it("by our own asking costs a job that was retried no attempt", () => {
-    const retried = jobAfter(life("generating a task", { maxAttempts: 1 }), { type: "cancel" }, { type: "retry" });
+    const retried = jobAfter(LIVES.reading_task({ maxAttempts: 1 }), { type: "cancel" }, { type: "retry" });
     const again = jobAfter(retried, found(2));
     expect(again).toMatchObject({ state: { status: "queued" }, task: null });
     expect(again.attempts.at(-1)).toMatchObject({ outcome: "canceled", counted: false, mayBeBilled: false });
   });
 
   it("by another hand is a failure", () => {
-    const failed = jobAfter(life("generating a task", { maxAttempts: 1 }), found(1));
+    const failed = jobAfter(LIVES.reading_task({ maxAttempts: 1 }), found(1));
     expect(failed.state).toMatchObject({ status: "failed" });
   });
 });
@@ -198,7 +191,7 @@ describe("a late refusal that is not the job's fault", () => {
   ] as const)("(%s) is taken off its count, and the lane learns of it", (disposition, outcome, kind) => {
     const refusal = failure({ disposition, fault: "account", mayBeBilled: false });
     const again = jobAfter(
-      life("waiting for an open call"),
+      LIVES.awaiting_answer({}),
       { at: T0 + 60_000 },
       {
         type: "call_failed",
@@ -208,14 +201,14 @@ describe("a late refusal that is not the job's fault", () => {
     );
     expect(again.state.status).toBe("retrying");
     expect(again.attempts[0]).toMatchObject({ counted: false, mayBeBilled: false });
-    expect(again.outbox.observations.map((observed) => observed.outcome.kind)).toEqual([kind]);
+    expect(messages(again, "observe").map(({ payload }) => payload.outcome.kind)).toEqual([kind]);
     expect(again.log.find(({ type }) => type === "attempt.late")?.data.outcome).toBe(outcome);
   });
 
   it("counts towards its kind's own bound when it is upstream's", () => {
     const once = failure({ maxRepeats: 1, report: { ...EMPTY_REPORT, httpStatus: 500, code: "RequestTimeOut" } });
     const late = jobAfter(
-      life("running beside an open call"),
+      LIVES["generating beside an open call"]({}),
       { at: T0 + 70_000 },
       {
         type: "call_failed",
@@ -233,12 +226,12 @@ describe("the place in line", () => {
     ["is canceled", { type: "cancel" }],
     ["passes its deadline", { type: "deadline_passed" }],
   ] as const)("is given up when a job %s, also when it is not known that the lane has its ticket", (_what, fact) => {
-    expect(jobAfter(queued(), fact).outbox.leave).toBe(LANE);
+    expect(messages(jobAfter(queued(), fact), "leave")).toMatchObject([{ payload: { lane: LANE, ticketNumber: 1 } }]);
   });
 
   it("of a job that may not be put anywhere is not given up", () => {
     const result = transition(queued(), { type: "cancel" }, context({ lane: null }));
-    expect(result.ok && result.record.outbox.leave).toBeNull();
+    expect(result.ok && messages(result.record, "leave")).toEqual([]);
   });
 });
 
@@ -257,7 +250,7 @@ describe("what a reader sees", () => {
   });
 
   it("names no attempt of an earlier life as the cause of a deadline", () => {
-    const failed = life("failed");
+    const failed = LIVES.failed({});
     const late = jobAfter(failed, { type: "retry" }, { type: "deadline_passed" });
     expect(late.state).toMatchObject({
       status: "failed",

@@ -1,0 +1,76 @@
+import type { UpstreamReport } from "../../../schemas/job.ts";
+import type { Failure } from "../../dashscope/contract.ts";
+import type { Lease } from "../../lane/contract.ts";
+import type { StoredImage } from "../../results/contract.ts";
+import type { Answers, MessageKind, MessageTo } from "./outbox.ts";
+
+/** What each fact carries. A fact that names an attempt or a ticket is refused once that no longer matters. */
+interface FactData {
+  /** A lane leased an attempt, its uploads are open, and the call is about to be made. */
+  attempt_began: { readonly lease: Lease };
+  /** Before the call: the bucket could not be read. `leased`: the lane's lease is out and must be given back. */
+  uploads_unreadable: { readonly ticketNumber: number; readonly leased: boolean; readonly reason: string };
+  /** Before the call: an uploaded image is gone for good. */
+  upload_missing: { readonly ticketNumber: number; readonly sha256: string };
+  /** The lane has no waiting ticket of that number: it was lost, or a lease for it is on its way. */
+  ticket_missing: { readonly ticketNumber: number };
+  /** It is time to ask whether the lane still has the ticket. */
+  ticket_check_due: object;
+  task_accepted: { readonly attempt: number; readonly taskId: string; readonly report: UpstreamReport };
+  delivered: { readonly attempt: number; readonly links: readonly string[]; readonly report: UpstreamReport };
+  call_failed: { readonly attempt: number; readonly failure: Failure };
+  /** Upstream does not know the task: whether it made an image may never be learned. */
+  task_lost: { readonly attempt: number; readonly failure: Failure };
+  /** The task was read and has not ended; with `failure` it could not be read. */
+  task_read: { readonly attempt: number; readonly failure: Failure | null };
+  /** Upstream says that the task was canceled. */
+  task_found_canceled: { readonly attempt: number; readonly failure: Failure };
+  /** The process that held the call is gone, and the call with it. */
+  call_lost: { readonly attempt: number };
+  budget_ended: { readonly attempt: number };
+  late_window_ended: { readonly attempt: number };
+  image_stored: { readonly attempt: number; readonly index: number; readonly image: StoredImage };
+  store_failed: {
+    readonly attempt: number;
+    readonly index: number;
+    readonly dead: boolean;
+    readonly reason: string;
+  };
+  backoff_ended: object;
+  deadline_passed: object;
+  cancel: object;
+  retry: object;
+  /** Deleted by its client, or its retention is over. */
+  remove: { readonly why: "deleted" | "expired" };
+  /** The Idempotency-Key of this tombstone was used again, for the job `successorId` (null: by a caller that does not say). */
+  key_reused: { readonly successorId: string | null; readonly deadlineSeconds: number };
+  tombstone_ended: object;
+  /** A receiver has answered a message of the outbox. */
+  message_answered: { [Kind in MessageKind]: AnsweredMessage<Kind> }[MessageKind];
+  /** The submitter had said that it notifies the catalog of the job as it was at `seq`, and could not. */
+  catalog_missed: { readonly seq: number };
+}
+
+interface AnsweredMessage<Kind extends MessageKind> {
+  readonly message: MessageTo<Kind>;
+  readonly answer: Answers[Kind];
+}
+
+export type FactType = keyof FactData;
+export type FactOf<Type extends FactType> = { readonly type: Type } & FactData[Type];
+/** What happened, or what was asked for. */
+export type JobFact = { [Type in FactType]: FactOf<Type> }[FactType];
+
+/** What the machine needs beside the record: the time, a random number in [0, 1), and today's settings. */
+export interface JobContext {
+  readonly nowMs: number;
+  readonly jitter: number;
+  readonly budgetMs: number;
+  readonly lateAnswerMs: number;
+  readonly retentionMs: number;
+  /** The lane that the job asks, or would ask; null while the Worker is misconfigured. */
+  readonly lane: string | null;
+}
+
+/** Why a fact changed nothing. `stale`: it names what no longer matters; the others: the job's place forbids it. */
+export type FactRefusal = "stale" | "finished" | "not_finished" | "removed";

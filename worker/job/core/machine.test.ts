@@ -1,0 +1,849 @@
+import { describe, expect, it } from "vitest";
+import type { JobRequest } from "../../../schemas/job.ts";
+import type { FactType, JobFact } from "./facts.ts";
+import { MACHINE, type Place, placeOf, transition } from "./machine.ts";
+import { messageOf } from "./outbox.ts";
+import { attemptOf, type JobRecord, type StoredRecord } from "./record.ts";
+import {
+  answered,
+  BUDGET_MS,
+  began,
+  context,
+  delivered,
+  failure,
+  image,
+  jobAfter,
+  LATE_MS,
+  LIVES,
+  lease,
+  messages,
+  queued,
+  recordAfter,
+  removed,
+  report,
+  T0,
+} from "./test-jobs.ts";
+import { toJobView } from "./view.ts";
+
+const HOUR = 3_600_000;
+
+/** Every fact, naming attempt 1 and the current ticket where it names one. A type that is missing here does not compile. */
+const FACTS = {
+  attempt_began: (record) => ({ type: "attempt_began", lease: lease(record) }),
+  uploads_unreadable: ({ ticketNumber }) => ({ type: "uploads_unreadable", ticketNumber, leased: true, reason: "R2" }),
+  upload_missing: ({ ticketNumber }) => ({ type: "upload_missing", ticketNumber, sha256: "ab" }),
+  ticket_missing: ({ ticketNumber }) => ({ type: "ticket_missing", ticketNumber }),
+  ticket_check_due: () => ({ type: "ticket_check_due" }),
+  task_accepted: () => ({ type: "task_accepted", attempt: 1, taskId: "task-9", report }),
+  delivered: () => delivered(1),
+  call_failed: () => failed("retry"),
+  task_lost: () => ({ type: "task_lost", attempt: 1, failure: failure() }),
+  task_read: () => ({ type: "task_read", attempt: 1, failure: failure() }),
+  task_found_canceled: () => ({ type: "task_found_canceled", attempt: 1, failure: failure() }),
+  call_lost: () => ({ type: "call_lost", attempt: 1 }),
+  budget_ended: () => ({ type: "budget_ended", attempt: 1 }),
+  late_window_ended: () => ({ type: "late_window_ended", attempt: 1 }),
+  backoff_ended: () => ({ type: "backoff_ended" }),
+  deadline_passed: () => ({ type: "deadline_passed" }),
+  image_stored: () => ({ type: "image_stored", attempt: 1, index: 0, image: image() }),
+  store_failed: () => ({ type: "store_failed", attempt: 1, index: 0, dead: false, reason: "503" }),
+  cancel: () => ({ type: "cancel" }),
+  retry: () => ({ type: "retry" }),
+  remove: () => ({ type: "remove", why: "deleted" }),
+  key_reused: () => ({ type: "key_reused", successorId: "job_b", deadlineSeconds: 60 }),
+  tombstone_ended: () => ({ type: "tombstone_ended" }),
+  message_answered: ({ seq }) => ({ type: "message_answered", message: messageOf("record", { seq }), answer: null }),
+  catalog_missed: ({ seq }) => ({ type: "catalog_missed", seq }),
+} as const satisfies Record<FactType, (record: JobRecord) => JobFact>;
+
+const failed = (disposition: "retry" | "give_up" | "put_back" | "block"): JobFact => ({
+  type: "call_failed",
+  attempt: 1,
+  failure: failure({ disposition }),
+});
+
+/** Facts of one type that lead to different places. */
+const VARIANTS = {
+  "call_failed for good": () => failed("give_up"),
+  "call_failed, throttled": () => failed("put_back"),
+  "call_failed, blocked": () => failed("block"),
+  "store_failed for good": () => ({ type: "store_failed", attempt: 1, index: 0, dead: true, reason: "403" }),
+} as const satisfies Record<string, () => JobFact>;
+
+type FactName = FactType | keyof typeof VARIANTS;
+type Life = keyof typeof LIVES | "removed";
+
+/** The record a good hour after its submission, once the fact was put to it. */
+function outcomeOf(life: Life, name: FactName): string {
+  const before: StoredRecord = life === "removed" ? removed() : LIVES[life]({});
+  const named: JobRecord = before.kind === "job" ? before : LIVES.succeeded({});
+  const make: (record: JobRecord) => JobFact = { ...FACTS, ...VARIANTS }[name];
+  const result = transition(before, make(named), context({ nowMs: T0 + HOUR }));
+  if (!result.ok) return `refused: ${result.refusal}`;
+  const { record } = result;
+  const isSeen =
+    record.kind !== before.kind ||
+    (record.kind === "job" && before.kind === "job" && record.revision !== before.revision);
+  return `${placeOf(record)}${isSeen ? "" : ", unseen"}`;
+}
+
+/** Where each fact leads from each life; a fact that is not named is refused. `unseen`: no reader can tell. */
+const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>> = {
+  queued: {
+    attempt_began: "generating",
+    uploads_unreadable: "queued",
+    upload_missing: "failed",
+    task_accepted: "queued, unseen",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    remove: "removed",
+    message_answered: "queued, unseen",
+    catalog_missed: "queued, unseen",
+  },
+  "queued in its lane": {
+    attempt_began: "generating",
+    uploads_unreadable: "queued",
+    upload_missing: "failed",
+    ticket_missing: "queued, unseen",
+    ticket_check_due: "queued, unseen",
+    task_accepted: "queued, unseen",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    remove: "removed",
+    message_answered: "queued, unseen",
+    catalog_missed: "queued, unseen",
+  },
+  "queued beside an open call": {
+    attempt_began: "generating",
+    uploads_unreadable: "queued",
+    upload_missing: "failed",
+    task_accepted: "reading_task",
+    delivered: "storing",
+    call_failed: "queued",
+    task_lost: "queued",
+    call_lost: "queued",
+    late_window_ended: "queued",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    remove: "removed",
+    message_answered: "queued, unseen",
+    catalog_missed: "queued, unseen",
+    "call_failed for good": "failed",
+    "call_failed, throttled": "queued",
+    "call_failed, blocked": "queued",
+  },
+  generating: {
+    task_accepted: "reading_task",
+    delivered: "storing",
+    call_failed: "retrying",
+    task_lost: "retrying",
+    call_lost: "retrying",
+    budget_ended: "retrying",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    remove: "removed",
+    message_answered: "generating, unseen",
+    catalog_missed: "generating, unseen",
+    "call_failed for good": "failed",
+    "call_failed, throttled": "queued",
+    "call_failed, blocked": "queued",
+  },
+  "generating beside an open call": {
+    task_accepted: "generating",
+    delivered: "storing",
+    call_failed: "generating",
+    task_lost: "generating",
+    call_lost: "generating",
+    late_window_ended: "generating",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    remove: "removed",
+    message_answered: "generating, unseen",
+    catalog_missed: "generating, unseen",
+    "call_failed for good": "failed",
+    "call_failed, throttled": "generating",
+    "call_failed, blocked": "generating",
+  },
+  reading_task: {
+    task_accepted: "reading_task, unseen",
+    delivered: "storing",
+    call_failed: "retrying",
+    task_lost: "retrying",
+    task_read: "reading_task",
+    task_found_canceled: "retrying",
+    budget_ended: "retrying",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    remove: "removed",
+    message_answered: "reading_task, unseen",
+    catalog_missed: "reading_task, unseen",
+    "call_failed for good": "failed",
+    "call_failed, throttled": "queued",
+    "call_failed, blocked": "queued",
+  },
+  awaiting_answer: {
+    task_accepted: "awaiting_answer",
+    delivered: "storing",
+    call_failed: "failed",
+    task_lost: "failed",
+    call_lost: "failed",
+    late_window_ended: "failed",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    remove: "removed",
+    message_answered: "awaiting_answer, unseen",
+    catalog_missed: "awaiting_answer, unseen",
+    "call_failed for good": "failed",
+    "call_failed, throttled": "retrying",
+    "call_failed, blocked": "retrying",
+  },
+  storing: {
+    task_accepted: "storing, unseen",
+    image_stored: "succeeded",
+    store_failed: "storing",
+    cancel: "canceled",
+    remove: "removed",
+    message_answered: "storing, unseen",
+    catalog_missed: "storing, unseen",
+    "store_failed for good": "failed",
+  },
+  retrying: {
+    task_accepted: "retrying, unseen",
+    backoff_ended: "queued",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    remove: "removed",
+    message_answered: "retrying, unseen",
+    catalog_missed: "retrying, unseen",
+  },
+  "retrying with an open call": {
+    task_accepted: "retrying",
+    delivered: "storing",
+    call_failed: "retrying",
+    task_lost: "retrying",
+    call_lost: "retrying",
+    late_window_ended: "retrying",
+    backoff_ended: "queued",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    remove: "removed",
+    message_answered: "retrying, unseen",
+    catalog_missed: "retrying, unseen",
+    "call_failed for good": "failed",
+    "call_failed, throttled": "retrying",
+    "call_failed, blocked": "retrying",
+  },
+  "retrying with a task": {
+    task_accepted: "retrying, unseen",
+    delivered: "storing",
+    call_failed: "retrying",
+    task_lost: "retrying",
+    task_read: "retrying",
+    task_found_canceled: "retrying",
+    backoff_ended: "reading_task",
+    deadline_passed: "failed",
+    cancel: "canceled",
+    remove: "removed",
+    message_answered: "retrying, unseen",
+    catalog_missed: "retrying, unseen",
+    "call_failed for good": "failed",
+    "call_failed, throttled": "retrying",
+    "call_failed, blocked": "retrying",
+  },
+  succeeded: {
+    task_accepted: "succeeded, unseen",
+    remove: "removed",
+    message_answered: "succeeded, unseen",
+    catalog_missed: "succeeded, unseen",
+  },
+  failed: {
+    task_accepted: "failed, unseen",
+    retry: "queued",
+    remove: "removed",
+    message_answered: "failed, unseen",
+    catalog_missed: "failed, unseen",
+  },
+  canceled: {
+    task_accepted: "canceled, unseen",
+    cancel: "canceled, unseen",
+    retry: "queued",
+    remove: "removed",
+    message_answered: "canceled, unseen",
+    catalog_missed: "canceled, unseen",
+  },
+  removed: {
+    task_accepted: "removed, unseen",
+    key_reused: "removed, unseen",
+    tombstone_ended: "removed, unseen",
+    message_answered: "removed, unseen",
+  },
+};
+
+function refusalIn(life: Life, name: FactName): string {
+  if (life === "removed") return "refused: removed";
+  if (name === "retry") return life === "succeeded" ? "refused: finished" : "refused: not_finished";
+  return ["succeeded", "failed", "canceled"].includes(life) ? "refused: finished" : "refused: stale";
+}
+
+const FACT_NAMES = [...Object.keys(FACTS), ...Object.keys(VARIANTS)] as FactName[];
+const LIFE_NAMES = [...Object.keys(LIVES), "removed"] as Life[];
+
+describe("every life × every fact", () => {
+  it.each(LIFE_NAMES)("%s", (life) => {
+    const expected = FACT_NAMES.map((name) => [name, TABLE[life][name] ?? refusalIn(life, name)]);
+    expect(FACT_NAMES.map((name) => [name, outcomeOf(life, name)])).toEqual(expected);
+  });
+});
+
+/** A first call that is still open, and a second attempt that generates, of two at most. */
+const second = (request: Partial<JobRequest> = {}) =>
+  LIVES["generating beside an open call"]({ maxAttempts: 2, ...request });
+const acceptedBy = (attempt: number): JobFact => ({ type: "task_accepted", attempt, taskId: "task-2", report });
+const spentFailure = failure({ maxRepeats: 0 });
+/** The second attempt failed in a way that is not worth repeating; the first call is still open. */
+const givenUp = () =>
+  jobAfter(second({ maxAttempts: 4 }), { at: T0 + 70_000 }, { type: "call_failed", attempt: 2, failure: spentFailure });
+const secondReadsTask = () => jobAfter(second(), { at: T0 + 70_000 }, acceptedBy(2));
+const secondRetriesTask = () =>
+  jobAfter(secondReadsTask(), { at: T0 + 65_000 + BUDGET_MS }, { type: "budget_ended", attempt: 2 });
+const lost = (attempt: number): JobFact => ({ type: "task_lost", attempt, failure: failure() });
+const foundCanceled = (attempt: number, disposition: "retry" | "give_up" = "retry"): JobFact => ({
+  type: "task_found_canceled",
+  attempt,
+  failure: failure({ disposition }),
+});
+const canceledWithTask = () => jobAfter(LIVES.reading_task({}), { type: "cancel" });
+
+/** Moves that take more than one open call, an upstream task or a retry to show. */
+const EXAMPLES: readonly (readonly [from: Place, fact: JobFact, to: Place, record: () => StoredRecord])[] = [
+  ["generating", { type: "call_failed", attempt: 2, failure: failure() }, "awaiting_answer", second],
+  ["reading_task", { type: "call_failed", attempt: 2, failure: failure() }, "awaiting_answer", secondReadsTask],
+  ["retrying", { type: "call_failed", attempt: 2, failure: failure() }, "awaiting_answer", secondRetriesTask],
+  ["generating", lost(2), "awaiting_answer", second],
+  ["generating", lost(1), "failed", () => LIVES.generating({ maxAttempts: 1 })],
+  ["reading_task", lost(2), "awaiting_answer", secondReadsTask],
+  ["reading_task", lost(1), "failed", () => LIVES.reading_task({ maxAttempts: 1 })],
+  ["awaiting_answer", lost(1), "retrying", givenUp],
+  ["retrying", lost(2), "awaiting_answer", secondRetriesTask],
+  ["retrying", lost(1), "failed", () => LIVES["retrying with a task"]({ maxAttempts: 1 })],
+  [
+    "generating",
+    { type: "task_read", attempt: 1, failure: null },
+    "generating",
+    () => jobAfter(second(), acceptedBy(1)),
+  ],
+  [
+    "awaiting_answer",
+    { type: "task_read", attempt: 1, failure: null },
+    "awaiting_answer",
+    () => jobAfter(givenUp(), acceptedBy(1)),
+  ],
+  ["generating", foundCanceled(1, "give_up"), "failed", () => jobAfter(second(), acceptedBy(1))],
+  ["reading_task", foundCanceled(2), "queued", () => jobAfter(canceledWithTask(), { type: "retry" })],
+  ["reading_task", foundCanceled(2), "awaiting_answer", secondReadsTask],
+  ["reading_task", foundCanceled(1, "give_up"), "failed", () => LIVES.reading_task({})],
+  ["awaiting_answer", foundCanceled(1), "retrying", () => jobAfter(givenUp(), acceptedBy(1))],
+  ["awaiting_answer", foundCanceled(1), "failed", () => jobAfter(LIVES.awaiting_answer({}), acceptedBy(1))],
+  ["retrying", foundCanceled(2), "awaiting_answer", secondRetriesTask],
+  ["retrying", foundCanceled(1, "give_up"), "failed", () => LIVES["retrying with a task"]({})],
+  ["generating", { type: "call_lost", attempt: 2 }, "awaiting_answer", second],
+  ["generating", { type: "call_lost", attempt: 1 }, "failed", () => LIVES.generating({ maxAttempts: 1 })],
+  ["reading_task", { type: "call_lost", attempt: 1 }, "reading_task", secondReadsTask],
+  ["awaiting_answer", { type: "call_lost", attempt: 1 }, "retrying", givenUp],
+  ["generating", { type: "budget_ended", attempt: 1 }, "awaiting_answer", () => LIVES.generating({ maxAttempts: 1 })],
+  [
+    "generating",
+    { type: "budget_ended", attempt: 1 },
+    "failed",
+    () => pastItsWindow(LIVES.generating({ maxAttempts: 1 })),
+  ],
+  ["reading_task", { type: "late_window_ended", attempt: 1 }, "reading_task", secondReadsTask],
+  ["awaiting_answer", { type: "late_window_ended", attempt: 1 }, "retrying", givenUp],
+  ["storing", { type: "store_failed", attempt: 1, index: 1, dead: true, reason: "403" }, "succeeded", halfStored],
+  ["failed", { type: "retry" }, "reading_task", () => jobAfter(LIVES.reading_task({}), { type: "deadline_passed" })],
+  ["canceled", { type: "retry" }, "reading_task", canceledWithTask],
+  ["canceled", { type: "retry" }, "storing", () => jobAfter(LIVES.storing({}), { type: "cancel" })],
+  [
+    "reading_task",
+    answered.cancelTask("task-1", true),
+    "queued",
+    () => jobAfter(canceledWithTask(), { type: "retry" }),
+  ],
+  ["awaiting_answer", answered.cancelTask("task-2", true), "retrying", () => jobAfter(givenUp(), acceptedBy(1))],
+  [
+    "awaiting_answer",
+    answered.cancelTask("task-2", true),
+    "failed",
+    () => jobAfter(LIVES.awaiting_answer({}), acceptedBy(1)),
+  ],
+  ["removed", { type: "tombstone_ended" }, "removed", () => recordAfter(removed(), FACTS.key_reused())],
+];
+
+function halfStored(): JobRecord {
+  const links = ["https://r.test/1.png", "https://r.test/2.png"];
+  const stored = { type: "image_stored", attempt: 1, index: 0, image: image() } as const;
+  return jobAfter(queued({ n: 2 }), began, delivered(1, links), stored);
+}
+
+/** As if late answers were not wanted. */
+function pastItsWindow(job: JobRecord): JobRecord {
+  return { ...job, attempts: job.attempts.map((attempt) => ({ ...attempt, openUntilMs: attempt.budgetEndsAtMs })) };
+}
+
+describe("the table of moves", () => {
+  it.each(
+    EXAMPLES.map(([from, fact, to, record]) => [`${from} × ${fact.type} → ${to}`, from, fact, to, record] as const),
+  )("has %s", (_name, from, fact, to, make) => {
+    const record = make();
+    expect(placeOf(record)).toBe(from);
+    const nowMs = fact.type === "budget_ended" ? T0 + BUDGET_MS : T0 + 2 * LATE_MS;
+    const result = transition(record, fact, context({ nowMs }));
+    expect(result.ok && placeOf(result.record)).toBe(to);
+  });
+
+  it("declares the moves that are shown here, and no others", () => {
+    const declared = new Set<string>();
+    for (const [type, move] of Object.entries(MACHINE)) {
+      for (const [from, targets] of Object.entries(move.in)) {
+        for (const to of targets.length === 0 ? [from] : targets) declared.add(`${from} × ${type} → ${to}`);
+      }
+    }
+    const shown = new Set(EXAMPLES.map(([from, { type }, to]) => `${from} × ${type} → ${to}`));
+    for (const life of LIFE_NAMES) {
+      const from = life === "removed" ? life : placeOf(LIVES[life]({}));
+      for (const [name, outcome] of Object.entries(TABLE[life])) {
+        const isTaken = !outcome.startsWith("refused");
+        if (isTaken) shown.add(`${from} × ${name.split(/[ ,]/)[0]} → ${outcome.split(",")[0]}`);
+      }
+    }
+    expect([...declared].filter((move) => !shown.has(move))).toEqual([]);
+    const places = Object.keys(MACHINE.message_answered.in);
+    const leaves = (move: string) =>
+      places.every((place) => !move.startsWith(`${place} ×`) || !move.endsWith(`→ ${place}`));
+    expect([...shown].filter((move) => leaves(move) && !declared.has(move))).toEqual([]);
+  });
+});
+
+describe("budget and late answers", () => {
+  it("asks for no second image before a model that needs two budgets has answered", () => {
+    const late = LIVES["retrying with an open call"]({});
+    expect(late.state.status === "retrying" && late.state.retryAtMs - T0).toBeGreaterThanOrEqual(2.2 * BUDGET_MS);
+  });
+
+  it.each([
+    ["a short window for late answers", BUDGET_MS * 1.5, BUDGET_MS * 1.5],
+    ["a window that ends with the budget, nearly", BUDGET_MS + 1, BUDGET_MS * (4 / 3)],
+  ])("waits with %s until it ends, and a third of the budget at least", (_name, lateAnswerMs, retryAtMs) => {
+    const settings = { lateAnswerMs, jitter: 0 };
+    const at = (record: JobRecord, nowMs: number, fact: JobFact): JobRecord => {
+      const result = transition(record, fact, context({ ...settings, nowMs }));
+      if (!result.ok || result.record.kind !== "job") throw new Error(`${fact.type} was refused`);
+      return result.record;
+    };
+    const running = at(queued(), T0, began(queued()));
+    const ended = at(running, T0 + BUDGET_MS, { type: "budget_ended", attempt: 1 });
+    expect(ended.state).toMatchObject({ status: "retrying", retryAtMs: T0 + retryAtMs });
+  });
+
+  it.each([
+    ["fails after all", { type: "call_failed", attempt: 1, failure: failure() }],
+    ["is lost with its process", { type: "call_lost", attempt: 1 }],
+  ] as const)("waits no longer for an open call that %s", (_name, fact) => {
+    const late = LIVES["retrying with an open call"]({});
+    const closed = jobAfter(late, { at: T0 + BUDGET_MS + 1_000 }, fact);
+    expect(closed.state).toMatchObject({ status: "retrying", retryAtMs: T0 + BUDGET_MS + 2_000 });
+  });
+
+  it("keeps a call past its budget open, and takes its late answer", () => {
+    const late = LIVES["retrying with an open call"]({});
+    expect(attemptOf(late, 1)).toMatchObject({
+      outcome: "timed_out",
+      stillOpen: true,
+      mayBeBilled: true,
+      counted: true,
+    });
+    expect(late.state).toMatchObject({ status: "retrying" });
+    const won = jobAfter(late, delivered(1), { type: "image_stored", attempt: 1, index: 0, image: image() });
+    expect(won.state.status).toBe("succeeded");
+    expect(attemptOf(won, 1)).toMatchObject({ outcome: "succeeded_late", stillOpen: false });
+    expect(won.log.map((event) => event.type)).toEqual([
+      "job.queued",
+      "attempt.started",
+      "attempt.finished",
+      "job.retrying",
+      "attempt.late",
+      "job.storing",
+      "job.succeeded",
+    ]);
+  });
+
+  it("calls the running attempt off when an earlier one delivers late, and gives back its lease", () => {
+    const both = LIVES["generating beside an open call"]({});
+    const won = jobAfter(both, delivered(1));
+    expect(attemptOf(won, 2)).toMatchObject({ outcome: "canceled", mayBeBilled: true });
+    expect(messages(won, "release").map(({ payload }) => [payload.leaseId, payload.outcome.kind])).toEqual([
+      ["lease-1", "failed"],
+      ["lease-2", "abandoned"],
+    ]);
+    expect(messages(won, "observe")).toHaveLength(1);
+  });
+
+  it("calls an open earlier call off when the next attempt delivers", () => {
+    const both = LIVES["generating beside an open call"]({});
+    const won = jobAfter(both, delivered(2));
+    expect(attemptOf(won, 1)).toMatchObject({ outcome: "timed_out", stillOpen: false });
+    expect(transition(won, delivered(1), context())).toEqual({ ok: false, refusal: "stale" });
+  });
+
+  it("hangs up at the budget when late answers are not wanted", () => {
+    const result = transition(
+      jobAfter(queued(), began),
+      { type: "budget_ended", attempt: 1 },
+      context({ nowMs: T0 + LATE_MS }),
+    );
+    expect(result.ok && result.record.kind === "job" && attemptOf(result.record, 1)).toMatchObject({
+      outcome: "timed_out",
+      stillOpen: false,
+    });
+  });
+
+  it("holds four calls open at most: the fifth attempt waits until one of them closes", () => {
+    const short = context({ budgetMs: 1_000 });
+    const at = (record: JobRecord, nowMs: number, fact: JobFact): JobRecord => {
+      const result = transition(record, fact, { ...short, nowMs });
+      if (!result.ok || result.record.kind !== "job") throw new Error(`${fact.type} was refused`);
+      return result.record;
+    };
+    const retryAtMs = ({ state }: JobRecord): number => (state.status === "retrying" ? state.retryAtMs : Number.NaN);
+    let job = queued({ maxAttempts: 9 });
+    let nowMs = T0;
+    for (const attempt of [1, 2, 3, 4]) {
+      job = at(job, nowMs, began(job));
+      nowMs += 1_000;
+      job = at(job, nowMs, { type: "budget_ended", attempt });
+      if (attempt === 4) break;
+      nowMs = retryAtMs(job);
+      job = at(job, nowMs, { type: "backoff_ended" });
+    }
+    expect(job.attempts.filter(({ stillOpen }) => stillOpen)).toHaveLength(4);
+    expect(retryAtMs(job)).toBe(attemptOf(job, 1)?.openUntilMs);
+    const closed = at(job, nowMs + 1, { type: "call_failed", attempt: 2, failure: failure() });
+    expect(retryAtMs(closed)).toBeLessThan(retryAtMs(job));
+  });
+
+  it("fails with the last attempt only once no call is open", () => {
+    const waiting = LIVES.awaiting_answer({});
+    expect(waiting.state).toMatchObject({ status: "running", phase: "generating" });
+    const ended = jobAfter(waiting, { at: T0 + LATE_MS }, { type: "late_window_ended", attempt: 1 });
+    expect(ended.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
+  });
+
+  it("with onUncertain: fail starts no second attempt, and says that it may have been billed", () => {
+    const waiting = jobAfter(
+      queued({ onUncertain: "fail" }),
+      began,
+      { at: T0 + BUDGET_MS },
+      { type: "budget_ended", attempt: 1 },
+    );
+    expect(waiting.state).toMatchObject({ status: "running", phase: "generating" });
+    const ended = jobAfter(waiting, { at: T0 + LATE_MS }, { type: "late_window_ended", attempt: 1 });
+    expect(ended.state).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
+  });
+
+  it("with onUncertain: fail retries after all when a late refusal proves that nothing was billed", () => {
+    const waiting = jobAfter(
+      queued({ onUncertain: "fail" }),
+      began,
+      { at: T0 + BUDGET_MS },
+      { type: "budget_ended", attempt: 1 },
+    );
+    expect(jobAfter(waiting, { type: "call_failed", attempt: 1, failure: failure() }).state.status).toBe("retrying");
+  });
+});
+
+describe("asynchronous tasks", () => {
+  it("resumes the task in the next attempt, uncounted and under the same lease", () => {
+    const running = LIVES.reading_task({});
+    const timedOut = jobAfter(running, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 });
+    expect(attemptOf(timedOut, 1)).toMatchObject({ outcome: "timed_out", counted: false });
+    expect(messages(timedOut, "release")).toEqual([]);
+    const resumed = jobAfter(timedOut, { at: T0 + 2 * BUDGET_MS }, { type: "backoff_ended" });
+    expect(resumed.state).toMatchObject({ status: "running", phase: "generating", attempt: 2 });
+    expect(resumed.task).toMatchObject({ taskId: "task-1", attempt: 2 });
+    expect(attemptOf(resumed, 2)).toMatchObject({ counted: false, lease: { leaseId: "lease-1" } });
+    expect(jobAfter(resumed, delivered(2)).state).toMatchObject({ status: "running", phase: "storing" });
+  });
+
+  it("does not call a running attempt lost while its task is known", () => {
+    const running = LIVES.reading_task({});
+    expect(transition(running, { type: "call_lost", attempt: 1 }, context())).toEqual({ ok: false, refusal: "stale" });
+  });
+
+  it("asks upstream to cancel the task of a canceled job, and a retry resumes it rather than pay again", () => {
+    const canceled = jobAfter(LIVES.reading_task({}), { type: "cancel" });
+    expect(messages(canceled, "cancel_task")).toMatchObject([{ payload: { taskId: "task-1" } }]);
+    const retried = jobAfter(canceled, { type: "retry" });
+    expect(retried.state).toMatchObject({ status: "running", phase: "generating" });
+    expect(retried.task?.taskId).toBe("task-1");
+  });
+
+  it("counts a task that failed between two looks at it, and never goes beyond maxAttempts", () => {
+    const lives = [LIVES.reading_task({ maxAttempts: 1 }), LIVES.reading_task({ maxAttempts: 2 })];
+    const [only, first] = lives.map((running) =>
+      jobAfter(
+        running ?? queued(),
+        { at: T0 + BUDGET_MS },
+        { type: "budget_ended", attempt: 1 },
+        { type: "call_failed", attempt: 1, failure: failure({ retryAfterMs: 90_000 }) },
+      ),
+    );
+    expect(only?.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
+    expect(first && attemptOf(first, 1)).toMatchObject({ outcome: "timed_out", counted: true, mayBeBilled: false });
+    expect(first?.state).toMatchObject({ status: "retrying", retryAtMs: T0 + BUDGET_MS + 90_000 });
+  });
+
+  it("does not cancel the task that a retry goes on with", () => {
+    const canceled = jobAfter(LIVES.reading_task({}), { type: "cancel" });
+    expect(messages(jobAfter(canceled, { type: "retry" }), "cancel_task")).toEqual([]);
+  });
+
+  it("does not go on with a task that upstream has canceled for us", () => {
+    const canceled = jobAfter(LIVES.reading_task({}), { type: "cancel" }, answered.cancelTask("task-1", true));
+    expect(canceled.task).toBeNull();
+    expect(messages(canceled, "cancel_task")).toEqual([]);
+    expect(jobAfter(canceled, { type: "retry" }).state.status).toBe("queued");
+  });
+
+  it("goes on with a task that upstream would not cancel", () => {
+    const canceled = jobAfter(LIVES.reading_task({}), { type: "cancel" }, answered.cancelTask("task-1", false));
+    expect(jobAfter(canceled, { type: "retry" }).task?.taskId).toBe("task-1");
+  });
+
+  it("submits anew, uncounted, when the task that a retry went on with was being canceled all the while", () => {
+    const resumed = jobAfter(LIVES.reading_task({ maxAttempts: 1 }), { type: "cancel" }, { type: "retry" });
+    const after = jobAfter(resumed, answered.cancelTask("task-1", true));
+    expect(after).toMatchObject({ state: { status: "queued" }, task: null });
+    expect(attemptOf(after, 2)).toMatchObject({ outcome: "canceled", counted: false, mayBeBilled: false });
+  });
+
+  it("treats a lost task as an uncertain outcome", () => {
+    const lost = { type: "task_lost", attempt: 1, failure: failure() } as const;
+    const running = jobAfter(queued({ onUncertain: "fail" }), began, {
+      type: "task_accepted",
+      attempt: 1,
+      taskId: "t",
+      report,
+    });
+    expect(jobAfter(running, { at: T0 + LATE_MS }, lost).state).toMatchObject({
+      status: "failed",
+      error: { code: "outcome_uncertain" },
+    });
+  });
+});
+
+describe("storing", () => {
+  it("goes on with the stored links when a job canceled while storing is retried", () => {
+    const canceled = jobAfter(LIVES.storing({}), { type: "cancel" });
+    const retried = jobAfter(canceled, { at: T0 + HOUR }, { type: "retry" });
+    expect(retried.state).toMatchObject({ status: "running", phase: "storing" });
+    expect(retried.attempts).toHaveLength(1);
+  });
+
+  it("makes a new image when the links died before the retry", () => {
+    const canceled = jobAfter(LIVES.storing({}), { type: "cancel" });
+    expect(jobAfter(canceled, { at: T0 + 25 * HOUR }, { type: "retry" }).state.status).toBe("queued");
+  });
+
+  it("repeats copying until a link is dead, then says that the result is lost", () => {
+    const storing = LIVES.storing({});
+    const failed = { type: "store_failed", attempt: 1, index: 0, dead: false, reason: "503" } as const;
+    const again = jobAfter(storing, failed, failed, failed);
+    expect(again.state).toMatchObject({ status: "running", phase: "storing" });
+    const lost = jobAfter(again, { at: T0 + 48 * HOUR }, { ...failed, dead: true });
+    expect(lost.state).toMatchObject({ status: "failed", error: { code: "result_lost" } });
+  });
+
+  it("says so when upstream delivered fewer images than were asked for", () => {
+    const refused = {
+      ...report,
+      code: "DataInspectionFailed",
+      message: "Output data may contain inappropriate content.",
+    };
+    const storing = jobAfter(queued({ n: 3 }), began, {
+      type: "delivered",
+      attempt: 1,
+      links: ["https://r.test/1.png"],
+      report: refused,
+    });
+    expect(storing.warnings).toEqual([
+      {
+        code: "fewer_images",
+        message:
+          "upstream delivered 1 of 3 images: DataInspectionFailed, Output data may contain inappropriate content.",
+      },
+    ]);
+  });
+
+  it("keeps the images that could be stored when another is lost", () => {
+    const storing = jobAfter(queued({ n: 2 }), began, delivered(1, ["https://r.test/1.png", "https://r.test/2.png"]));
+    const done = jobAfter(
+      storing,
+      { type: "store_failed", attempt: 1, index: 0, dead: true, reason: "403" },
+      { type: "image_stored", attempt: 1, index: 1, image: image(1) },
+    );
+    expect(done.state).toMatchObject({ status: "succeeded", images: [{ index: 1 }] });
+    expect(done.warnings).toMatchObject([{ code: "result_partly_lost" }]);
+  });
+});
+
+describe("a catalog that the submitter did not notify", () => {
+  it("is notified by the job, unless a later entry was sent", () => {
+    const believed = jobAfter(queued(), answered.record(1));
+    expect(messages(believed, "record")).toEqual([]);
+    const missed = { type: "catalog_missed", seq: 1 } as const;
+    expect(messages(jobAfter(believed, missed), "record")).toMatchObject([{ payload: { seq: 1 } }]);
+    const later = jobAfter(believed, { type: "cancel" }, answered.record(2));
+    expect(messages(jobAfter(later, missed), "record")).toEqual([]);
+  });
+
+  it("gets the newest entry only", () => {
+    const failed = jobAfter(queued(), began, { type: "call_failed", attempt: 1, failure: failure() });
+    expect(messages(failed, "record")).toMatchObject([{ payload: { seq: failed.seq } }]);
+    expect(jobAfter(failed, answered.record(1)).outbox).toEqual(failed.outbox);
+  });
+});
+
+describe("a task that upstream does not know", () => {
+  const unknown = { type: "task_lost", attempt: 1, failure: failure({ mayBeBilled: true }) } as const;
+
+  it("is read again while a late answer is awaited, and dropped after that", () => {
+    const running = LIVES.reading_task({});
+    const early = jobAfter(running, { at: T0 + 1_000 }, unknown);
+    expect(early.state).toMatchObject({ status: "running", phase: "generating" });
+    expect(early.task?.taskId).toBe("task-1");
+    expect(attemptOf(early, 1)?.cause?.message).toContain("its task cannot be read");
+    const late = jobAfter(running, { at: T0 + LATE_MS }, unknown);
+    expect(late.state.status).toBe("retrying");
+    expect(late.task).toBeNull();
+  });
+});
+
+describe("uploads that cannot be read", () => {
+  const unreadable = { type: "uploads_unreadable", ticketNumber: 1, leased: true, reason: "R2 is down" } as const;
+
+  it("give the lease back and ask again later, with growing delays, and count no attempt", () => {
+    const once = jobAfter(LIVES["queued in its lane"]({}), unreadable);
+    expect(once.attempts).toEqual([]);
+    expect(messages(once, "leave")).toMatchObject([{ payload: { ticketNumber: 1 } }]);
+    expect(messages(once, "enqueue")).toMatchObject([
+      { notBeforeMs: T0 + 1_000, payload: { ticketNumber: 1, tries: 1 } },
+    ]);
+    const twice = jobAfter(once, unreadable);
+    expect(messages(twice, "enqueue")).toMatchObject([{ notBeforeMs: T0 + 2_000, payload: { tries: 2 } }]);
+    expect(messages(jobAfter(twice, { type: "cancel" }), "enqueue")).toEqual([]);
+  });
+
+  it("while they are sent count no attempt either, and are tried again with growing delays", () => {
+    const broken = (attempt: number): JobFact => ({
+      type: "call_failed",
+      attempt,
+      failure: failure({ fault: "none", counted: false }),
+    });
+    let job = queued({ maxAttempts: 1 });
+    for (const [attempt, waitMs] of [
+      [1, 1_000],
+      [2, 2_000],
+      [3, 4_000],
+    ] as const) {
+      job = jobAfter(job, began, broken(attempt));
+      expect(job.state).toMatchObject({ status: "retrying", retryAtMs: T0 + waitMs });
+      job = jobAfter(job, { type: "backoff_ended" });
+    }
+    expect(job.attempts.map(({ outcome, counted }) => [outcome, counted])).toEqual(Array(3).fill(["failed", false]));
+  });
+
+  it("are shown as what the job waits for, until its lane has answered", () => {
+    const waiting = jobAfter(queued(), unreadable);
+    expect(toJobView(waiting, null).queue).toMatchObject({ waitingOn: "backoff", reason: { failure: "R2 is down" } });
+    expect(toJobView(jobAfter(waiting, answered.enqueue(1)), null).queue).toMatchObject({ waitingOn: "turn" });
+  });
+});
+
+describe("a job that is retried by hand again and again", () => {
+  /** One more life: begins, ends by these facts, is retried. Its lane has heard of it by then. */
+  const oneMoreLife = (job: JobRecord, nowMs: number, ...facts: readonly JobFact[]): JobRecord => {
+    const ended = jobAfter(job, { at: nowMs }, began, ...facts);
+    return { ...jobAfter({ ...ended, outbox: [] }, { type: "retry" }), log: [] };
+  };
+
+  it("stays small enough to be stored", () => {
+    let job = queued({ n: 2 });
+    for (let life = 0; life < 1_500; life += 1) {
+      const attempt = job.lastAttempt + 1;
+      job = oneMoreLife(job, T0 + life, { type: "call_failed", attempt, failure: failure({ disposition: "give_up" }) });
+      // Delivers one image of two, and its link is dead.
+      const dead = { type: "store_failed", attempt: attempt + 1, index: 0, dead: true, reason: "403" } as const;
+      job = oneMoreLife(job, T0 + life, delivered(attempt + 1), dead);
+    }
+    expect(job.attempts.map(({ number }) => number)).toEqual(Array.from({ length: 21 }, (_, index) => 2_980 + index));
+    expect(job.warnings).toEqual([]);
+    expect(JSON.stringify(job).length).toBeLessThan(30_000);
+  });
+});
+
+describe("retries", () => {
+  it("gives up on a failure that is worth one repetition only", () => {
+    const timeout = { type: "call_failed", failure: failure({ maxRepeats: 1 }) } as const;
+    const once = jobAfter(queued(), began, { ...timeout, attempt: 1 });
+    const twice = jobAfter(once, { at: T0 + 10_000 }, { type: "backoff_ended" }, began, { ...timeout, attempt: 2 });
+    expect(twice.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
+  });
+
+  it("holds only failures of one kind against a kind's own bound", () => {
+    const none = { ...report, httpStatus: null, requestId: null };
+    const cut = failure({ message: "the connection broke", report: none });
+    const unreadable = failure({ message: "the answer cannot be read", report: none, maxRepeats: 1 });
+    const mixed = jobAfter(
+      queued(),
+      began,
+      { type: "call_failed", attempt: 1, failure: cut },
+      { at: T0 + 10_000 },
+      { type: "backoff_ended" },
+      began,
+      { type: "call_failed", attempt: 2, failure: unreadable },
+    );
+    expect(mixed.state.status).toBe("retrying");
+  });
+
+  it("waits at least as long as upstream asked", () => {
+    const result = jobAfter(queued(), began, {
+      type: "call_failed",
+      attempt: 1,
+      failure: failure({ retryAfterMs: 90_000 }),
+    });
+    expect(result.state).toMatchObject({ status: "retrying", retryAtMs: T0 + 90_000 });
+  });
+
+  it("does not count an attempt that was throttled, and asks for the old place", () => {
+    const back = jobAfter(queued(), began, {
+      type: "call_failed",
+      attempt: 1,
+      failure: failure({ disposition: "put_back" }),
+    });
+    expect(attemptOf(back, 1)).toMatchObject({ outcome: "throttled", counted: false });
+    expect(messages(back, "release")).toMatchObject([{ payload: { requeue: 2, outcome: { kind: "throttled" } } }]);
+    expect(back.ticketNumber).toBe(2);
+  });
+
+  it("begins a new life by hand: attempts count anew, the log goes on", () => {
+    const failed = jobAfter(queued({ maxAttempts: 1 }), began, { type: "call_failed", attempt: 1, failure: failure() });
+    expect(failed.state.status).toBe("failed");
+    const retried = jobAfter(failed, { at: T0 + HOUR }, { type: "retry" });
+    expect(retried).toMatchObject({ state: { status: "queued" }, deadlineAtMs: T0 + 25 * HOUR, expiresAtMs: null });
+    const again = jobAfter(retried, began, { type: "call_failed", attempt: 2, failure: failure() });
+    expect(again.state).toMatchObject({
+      status: "failed",
+      error: { message: expect.stringContaining("only attempt") },
+    });
+  });
+});

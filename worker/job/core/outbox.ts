@@ -1,0 +1,149 @@
+import type { LeaseOutcome } from "../../lane/contract.ts";
+
+/** What each kind of message says. Everything else is read from the record when the message is sent. */
+interface Payloads {
+  /** Asks the lane of today's settings for an attempt. `reason`: why the try before was put off, for people. */
+  enqueue: { readonly ticketNumber: number; readonly tries: number; readonly reason: string | null };
+  /** A lease ended. `requeue`: the job waits again with this ticket, in its old place. */
+  release: {
+    readonly lane: string;
+    readonly leaseId: string;
+    readonly outcome: LeaseOutcome;
+    readonly requeue: number | null;
+  };
+  /** A resumed task goes on under the lease that it began with. */
+  renew: { readonly lane: string; readonly leaseId: string; readonly endsAtMs: number };
+  /** The job gives up its place, and any lease that it has not used, up to this ticket. */
+  leave: { readonly lane: string; readonly ticketNumber: number };
+  /** What became of a call whose lease was released before. */
+  observe: { readonly lane: string; readonly attempt: number; readonly outcome: LeaseOutcome };
+  /** The catalog takes the job's entry as it is when the message is sent. */
+  record: { readonly seq: number };
+  forget: null;
+  cancel_task: { readonly taskId: string };
+  remove_files: null;
+  /** Asks the job that took over this tombstone's key until when it is kept. */
+  ask_successor: { readonly jobId: string };
+}
+
+/** Who gets each kind. Messages to one receiver are sent in order, one at a time; no receiver waits for another. */
+const RECEIVERS = {
+  enqueue: "lane",
+  release: "lane",
+  renew: "lane",
+  leave: "lane",
+  observe: "lane",
+  record: "catalog",
+  forget: "catalog",
+  cancel_task: "upstream",
+  remove_files: "bucket",
+  ask_successor: "job",
+} as const satisfies Record<keyof Payloads, string>;
+
+export type MessageKind = keyof Payloads;
+export type Receiver = (typeof RECEIVERS)[MessageKind];
+
+interface MessageOf<Kind extends MessageKind> {
+  /** Unique among the job's messages; the same message again has the same id, and is kept once. */
+  readonly id: string;
+  readonly to: (typeof RECEIVERS)[Kind];
+  readonly kind: Kind;
+  readonly payload: Payloads[Kind];
+  /** Not sent earlier; absent: at once. */
+  readonly notBeforeMs?: number;
+}
+
+/**
+ * Something that another room must be told. Stored with the change that caused it, and taken off once the receiver has answered;
+ * sent again after a crash, which every receiver allows.
+ */
+export type Message = { [Kind in MessageKind]: MessageOf<Kind> }[MessageKind];
+export type MessageTo<Kind extends MessageKind> = Extract<Message, { readonly kind: Kind }>;
+
+/** What an answer tells the job, beside that the message arrived. */
+export interface Answers {
+  /** The lane has the ticket and queues it. A lease that comes instead is a fact of its own. */
+  enqueue: { readonly lane: string };
+  /** The lane that queues the ticket again; null when none was to be queued. */
+  release: { readonly lane: string | null };
+  renew: null;
+  leave: null;
+  observe: null;
+  record: null;
+  forget: null;
+  /** False: upstream would not cancel it, or could not be reached. It is not asked again. */
+  cancel_task: { readonly canceled: boolean };
+  remove_files: null;
+  /** Until when the successor or its tombstone is kept at least; null when there is neither. */
+  ask_successor: { readonly keptUntilMs: number | null };
+}
+
+export const receivers: readonly Receiver[] = [...new Set(Object.values(RECEIVERS))];
+
+type Identified = { [Kind in MessageKind]: { readonly kind: Kind; readonly payload: Payloads[Kind] } }[MessageKind];
+
+function idOf(message: Identified): string {
+  switch (message.kind) {
+    case "enqueue":
+    case "leave":
+      return `${message.kind}/${message.payload.ticketNumber}`;
+    case "release":
+      return `release/${message.payload.leaseId}`;
+    case "renew":
+      return `renew/${message.payload.leaseId}/${message.payload.endsAtMs}`;
+    case "observe":
+      return `observe/${message.payload.attempt}/${message.payload.outcome.kind}`;
+    case "record":
+      return `record/${message.payload.seq}`;
+    case "cancel_task":
+      return `cancel_task/${message.payload.taskId}`;
+    case "ask_successor":
+      return `ask_successor/${message.payload.jobId}`;
+    case "forget":
+    case "remove_files":
+      return message.kind;
+    default:
+      throw new Error(`no such message: ${JSON.stringify(message satisfies never)}`);
+  }
+}
+
+export function messageOf<Kind extends MessageKind>(
+  kind: Kind,
+  payload: Payloads[Kind],
+  notBeforeMs?: number,
+): MessageTo<Kind> {
+  // One object of a union whose members differ in nothing but the types of kind and payload.
+  const id = idOf({ kind, payload } as Identified);
+  const message = { id, to: RECEIVERS[kind], kind, payload, ...(notBeforeMs === undefined ? {} : { notBeforeMs }) };
+  return message as unknown as MessageTo<Kind>;
+}
+
+/** Whether `newer` says all that `older` would have. */
+function replaces(newer: Message, older: Message): boolean {
+  if (newer.kind !== older.kind) return false;
+  switch (newer.kind) {
+    case "enqueue":
+    case "renew":
+    case "record":
+      return true;
+    case "leave":
+      return older.kind === "leave" && newer.payload.lane === older.payload.lane;
+    default:
+      return false;
+  }
+}
+
+/** The outbox with `message` at its end, unless it holds the same already. What the message replaces is left out. */
+export function withMessage(outbox: readonly Message[], message: Message): readonly Message[] {
+  if (outbox.some(({ id }) => id === message.id) && message.kind !== "enqueue") return outbox;
+  return [...outbox.filter((older) => !replaces(message, older)), message];
+}
+
+/** Whether the job waits for its lane to take its ticket, be it new or put back. */
+export function asksForPlace(outbox: readonly Message[], ticketNumber: number): boolean {
+  return outbox.some(
+    ({ kind, payload }) =>
+      (kind === "enqueue" && payload.ticketNumber === ticketNumber) ||
+      (kind === "release" && payload.requeue === ticketNumber),
+  );
+}

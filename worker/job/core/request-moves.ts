@@ -1,0 +1,177 @@
+import type { Change } from "./change.ts";
+import type { FactOf, FactRefusal } from "./facts.ts";
+import { type Answers, asksForPlace, type MessageKind, type MessageTo, messageOf } from "./outbox.ts";
+import { currentAttempts } from "./record.ts";
+import { canStillStore, resumeStoring } from "./storing-moves.ts";
+import { forgetCancellation, resumeTask, taskCanceled } from "./task-moves.ts";
+
+/* What clients ask for, what time brings, and what other rooms answer. */
+
+/** Works at once in every unfinished place. Links and task are kept: a retry resumes them and pays nothing again. */
+export function cancel(change: Change): FactRefusal | null {
+  // Canceled again: the same answer.
+  if (change.job.state.status === "canceled") return null;
+  change.finish({ status: "canceled", finishedAtMs: change.nowMs });
+  change.emit("job.canceled");
+  return null;
+}
+
+/** Warnings about images of a delivery that a retry does not use. */
+const OF_A_DELIVERY: ReadonlySet<string> = new Set(["fewer_images", "result_partly_lost"]);
+
+/** A failed or canceled job is run again: attempts and deadline start anew, the log goes on. */
+export function retry(change: Change): FactRefusal | null {
+  const { ticketNumber, lastAttempt, request, delivery, task, warnings } = change.job;
+  change.goTo({ status: "queued", lane: null });
+  change.set({
+    ticketNumber: ticketNumber + 1,
+    attemptsBefore: lastAttempt,
+    deadlineAtMs: change.nowMs + request.deadlineSeconds * 1000,
+    expiresAtMs: null,
+  });
+  change.emit("job.retried");
+  if (canStillStore(delivery, change.nowMs)) {
+    resumeStoring(change);
+    return null;
+  }
+  change.set({ delivery: null, warnings: warnings.filter(({ code }) => !OF_A_DELIVERY.has(code)) });
+  if (task === null) change.askForPlace();
+  else {
+    forgetCancellation(change, task.taskId);
+    resumeTask(change);
+  }
+  return null;
+}
+
+/** The wait after a failure is over: the job asks for another attempt, or resumes the task that upstream still holds. */
+export function backoffEnded(change: Change): FactRefusal | null {
+  if (change.job.task === null) change.queue("the wait after the last failure is over");
+  else resumeTask(change);
+  return null;
+}
+
+/** The job gives up. */
+export function deadlinePassed(change: Change): FactRefusal | null {
+  const last = currentAttempts(change.job).at(-1);
+  const putOff = change.job.outbox.find(({ kind }) => kind === "enqueue");
+  const reason = putOff?.kind === "enqueue" ? putOff.payload.reason : null;
+  const why = reason ?? (last?.cause ? `the last attempt: ${last.cause.message}` : null);
+  change.fail({
+    code: "deadline_exceeded",
+    message: why === null ? "not done by its deadline" : `not done by its deadline; ${why}`,
+    hint: "Retry the job, or submit it with a larger deadlineSeconds.",
+    upstream: last === undefined ? null : { code: last.report.code, requestId: last.report.requestId },
+  });
+  return null;
+}
+
+/** Deleted, or its retention is over: a tombstone takes its place. */
+export function remove(change: Change): FactRefusal | null {
+  change.remove();
+  return null;
+}
+
+/** A job may end, and its retention begin, some time after its deadline: an open call may still deliver. */
+const PAST_DEADLINE_MS = 86_400_000;
+
+/**
+ * The tombstone stays as long as the job that its key names from now on: without it, the same key would make, and pay for, another
+ * job beside that one. With `successorId` that job is asked before the tombstone ends; without, its longest life is allowed for.
+ */
+export function keyReused(change: Change, fact: FactOf<"key_reused">): FactRefusal | null {
+  const { record, nowMs, context } = change;
+  if (record.kind !== "tombstone") return "stale";
+  if (fact.successorId !== null) {
+    change.setTombstone({ successorId: fact.successorId, isSwept: false });
+    return null;
+  }
+  const neededUntilMs = nowMs + fact.deadlineSeconds * 1000 + context.retentionMs;
+  if (record.untilMs < neededUntilMs)
+    change.setTombstone({ untilMs: neededUntilMs + PAST_DEADLINE_MS, isSwept: false });
+  return null;
+}
+
+/**
+ * Before a tombstone is forgotten, the job that took over its key is asked until when it is kept, and files are removed once more: a
+ * copy of a process that died may have landed after the first removal.
+ */
+export function tombstoneEnded(change: Change): FactRefusal | null {
+  const { record } = change;
+  if (record.kind !== "tombstone" || record.isSwept) return "stale";
+  if (record.successorId !== null) change.send(messageOf("ask_successor", { jobId: record.successorId }));
+  else {
+    change.setTombstone({ isSwept: true });
+    change.send(messageOf("remove_files", null));
+  }
+  return null;
+}
+
+/** The lane does not know the ticket: the job asks for a place again. */
+export function ticketMissing(change: Change, fact: FactOf<"ticket_missing">): FactRefusal | null {
+  const { ticketNumber, outbox } = change.job;
+  if (fact.ticketNumber !== ticketNumber || asksForPlace(outbox, ticketNumber)) return "stale";
+  change.goTo({ status: "queued", lane: null });
+  change.askForPlace();
+  return null;
+}
+
+/** Asks again for the place, in case the lane has lost the ticket, or the settings name another lane by now. */
+export function ticketCheckDue(change: Change): FactRefusal | null {
+  const { state, ticketNumber, outbox } = change.job;
+  if (state.status !== "queued" || asksForPlace(outbox, ticketNumber)) return "stale";
+  const isElsewhere = state.lane !== null && change.context.lane !== null && state.lane !== change.context.lane;
+  if (isElsewhere) {
+    change.send(messageOf("leave", { lane: state.lane, ticketNumber }));
+    change.goTo({ status: "queued", lane: null });
+  }
+  change.askForPlace();
+  return null;
+}
+
+/** The submitter failed to notify the catalog, so the job does it, unless it has sent a newer entry since. */
+export function catalogMissed(change: Change, { seq }: FactOf<"catalog_missed">): FactRefusal | null {
+  if (change.job.seq === seq) change.send(messageOf("record", { seq }));
+  return null;
+}
+
+type OnAnswer<Kind extends MessageKind> = (change: Change, message: MessageTo<Kind>, answer: Answers[Kind]) => void;
+
+const nothing = () => undefined;
+
+/** What an answer changes, beside that its message is done. */
+const ON_ANSWER: { readonly [Kind in MessageKind]: OnAnswer<Kind> } = {
+  enqueue: (change, { payload }, { lane }) => queuedIn(change, lane, payload.ticketNumber),
+  release: (change, { payload }, { lane }) => queuedIn(change, lane, payload.requeue),
+  renew: nothing,
+  leave: nothing,
+  observe: nothing,
+  record: nothing,
+  forget: nothing,
+  cancel_task: (change, { payload }, { canceled }) => {
+    if (canceled && change.record.kind === "job") taskCanceled(change, payload.taskId);
+  },
+  remove_files: nothing,
+  ask_successor: (change, _message, { keptUntilMs }) => {
+    const { record, nowMs } = change;
+    if (record.kind !== "tombstone") return;
+    if (keptUntilMs === null) change.setTombstone({ successorId: null });
+    else change.setTombstone({ untilMs: Math.max(keptUntilMs, nowMs + PAST_DEADLINE_MS) });
+  },
+};
+
+export function messageAnswered(change: Change, fact: FactOf<"message_answered">): FactRefusal | null {
+  const { message, answer } = fact;
+  change.drop(({ id }) => id === message.id);
+  // The table pairs each kind with the types of its message and answer; TypeScript cannot follow that through a union.
+  const onAnswer = ON_ANSWER[message.kind] as (change: Change, message: unknown, answer: unknown) => void;
+  // Also of a message that was taken back while it was on its way: what the receiver did is done.
+  onAnswer(change, message, answer);
+  return null;
+}
+
+/** The lane queues the ticket; the job may have been called off meanwhile, and then leaves with a message of its own. */
+function queuedIn(change: Change, lane: string | null, ticketNumber: number | null): void {
+  const { record } = change;
+  if (lane === null || record.kind !== "job" || record.state.status !== "queued") return;
+  if (record.ticketNumber === ticketNumber) change.goTo({ status: "queued", lane });
+}
