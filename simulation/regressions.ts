@@ -8,6 +8,8 @@ export interface Regression {
 }
 
 export const REGRESSIONS: readonly Regression[] = [
+  { seed: 245, story: "an upload that cannot be read uses up an attempt and a start" },
+  { seed: 35, story: "an upload that breaks off while it is sent uses up an attempt" },
   { seed: 550, story: "a put that outlived its object lands after the job's files were removed" },
   { seed: 67, story: "a put that was abandoned lands after the job's files were removed" },
   { seed: 204, story: "a repeated submission meets its own job and gives its place in the limit back" },

@@ -48,6 +48,7 @@ export function classify(
     mayBeBilled: rule.mayBeBilled ?? false,
     fault: rule.fault,
     maxRepeats: rule.maxRepeats ?? null,
+    ...(rule.counted === undefined ? {} : { counted: rule.counted }),
     retryAfterMs: waitMs === 0 ? null : waitMs,
     report,
   };

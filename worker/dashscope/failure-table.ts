@@ -20,6 +20,7 @@ export interface FailureRule extends Pick<Failure, "disposition" | "jobCode" | "
   /** Absent means not billed: the vendor's price page says that failed calls are free. */
   readonly mayBeBilled?: true;
   readonly maxRepeats?: number;
+  readonly counted?: false;
   /** Least wait before the next start, also when upstream names none. */
   readonly leastWaitMs?: number;
   /** Exact codes. `404 InvalidParameter` is that code with that status only. Case and underscores do not matter. */
@@ -323,6 +324,7 @@ export const RULES = {
     jobCode: "attempts_exhausted",
     fault: "none",
     message: "An uploaded image could not be read from storage while it was sent",
+    counted: false,
     hint: () => "Nothing was billed. Retry the job; if it fails again, submit it anew with its images.",
   },
   unstored: {
