@@ -112,7 +112,13 @@ export const Health = z
     time: Timestamp,
     upstream: z.object({ region: z.string().nullable(), host: z.string().nullable(), keyConfigured: z.boolean() }),
     lanes: z.array(
-      z.object({ model: z.string(), queued: z.int(), inProgress: z.int(), blocked: LaneBlock.nullable() }),
+      z.object({
+        model: z.string(),
+        queued: z.int(),
+        inProgress: z.int(),
+        blocked: LaneBlock.nullable(),
+        paused: OperatorWord.nullable().optional(),
+      }),
     ),
     authMode: z.enum(["token", "open"]).nullable(),
     problems: z.array(z.object({ path: z.string(), message: z.string() })).optional(),

@@ -14,6 +14,7 @@ export const PROBLEMS = {
   invalid_link: [403, "This link is not valid"],
   not_found: [404, "Not found"],
   job_not_found: [404, "No such job"],
+  model_not_found: [404, "No such model"],
   image_not_found: [404, "No such image"],
   method_not_allowed: [405, "Method not allowed"],
   not_acceptable: [406, "Not available in that form"],

@@ -203,6 +203,17 @@ it("answers as documented about the service", async () => {
   await ask("getDocs", "/api/docs");
   await ask("getDiagnosis", "/api/doctor", { headers: { authorization: `Bearer ${OPERATOR}` } });
   await ask("getDiagnosis", "/api/doctor");
+  const operator = { authorization: `Bearer ${OPERATOR}`, "content-type": "application/json" };
+  const asOperator = { method: "POST", headers: operator, body: JSON.stringify({ reason: "a test" }) };
+  await ask("pauseLane", "/api/lanes/wan2.7-image/pause", asOperator);
+  await ask("pauseLane", "/api/lanes/wan2.7-image/pause", { ...asOperator, body: "{}" });
+  await ask("pauseLane", "/api/lanes/no-such-model/pause", asOperator);
+  await ask("pauseLane", "/api/lanes/wan2.7-image/pause", { method: "POST" });
+  await ask("resumeLane", "/api/lanes/wan2.7-image/resume", asOperator);
+  await ask("limitLane", "/api/lanes/wan2.7-image", { ...asOperator, method: "PATCH" });
+  await ask("getMetrics", "/api/metrics", { headers: operator });
+  await ask("getMetrics", "/api/metrics");
+  await ask("getOperatorLog", "/api/operator/log?limit=1", { headers: operator });
   await ask("getIdentity", "/api/session");
   await ask("getIdentity", "/api/session", { headers: {} });
   const opened = await ask("openSession", "/api/session", { method: "POST" });

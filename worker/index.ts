@@ -4,6 +4,7 @@ import { app } from "./http/app.ts";
 export { ClientCatalog } from "./catalog/client-catalog.ts";
 export { GenerationJob } from "./job/generation-job.ts";
 export { LaneDispatcher } from "./lane/lane-dispatcher.ts";
+export { OperatorLog } from "./operator/operator-log.ts";
 
 /** Parts of the page, each named by its content. `wrangler.toml` sends these paths to the Worker first. */
 const ASSETS = "/assets/";

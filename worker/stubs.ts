@@ -3,6 +3,7 @@ import { configOf } from "./env.ts";
 import type { JobRpc } from "./job/contract.ts";
 import type { LaneRpc } from "./lane/contract.ts";
 import { laneLocation } from "./lane/lane-name.ts";
+import type { OperatorLogRpc } from "./operator/contract.ts";
 
 /** An object's stub as its contract says it: what it answers by RPC, and `fetch` for sockets and streams. */
 export type Stub<Rpc> = Rpc & { fetch(request: Request): Promise<Response> };
@@ -26,4 +27,9 @@ export function laneStub(env: Env, name: string): Stub<LaneRpc> {
 
 export function catalogStub(env: Env, client: string): Stub<CatalogRpc> {
   return env.CATALOGS.getByName(client) as unknown as Stub<CatalogRpc>;
+}
+
+/** There is one log, so one name. */
+export function operatorLogStub(env: Env): Stub<OperatorLogRpc> {
+  return env.OPERATOR_LOG.getByName("log") as unknown as Stub<OperatorLogRpc>;
 }

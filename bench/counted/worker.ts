@@ -44,6 +44,7 @@ function counted(name: string, Real: ObjectClass): ObjectClass {
 export const GenerationJob = counted("GenerationJob", product.GenerationJob);
 export const LaneDispatcher = counted("LaneDispatcher", product.LaneDispatcher);
 export const ClientCatalog = counted("ClientCatalog", product.ClientCatalog);
+export { OperatorLog } from "../../worker/operator/operator-log.ts";
 
 let bucketIsCounted = false;
 

@@ -1,3 +1,4 @@
+import { OPERATOR_NAME } from "../../schemas/limits.ts";
 import { type Asker, type AuthRefusal, authenticate, isTrustedOrigin } from "../auth/authenticate.ts";
 import { checkLink, type LinkTarget } from "../auth/links.ts";
 import { CLIENT_NAME, PUBLIC_OPEN_MODE_PHRASE } from "../env.ts";
@@ -60,10 +61,11 @@ export function requireAsker(c: HttpContext): Asker {
   return identified.asker;
 }
 
-/** Refuses everyone but the operator; in open mode, where there is none, nobody. */
-export function requireOperator(c: HttpContext): void {
+/** Refuses everyone but the operator; in open mode, where there is none, nobody. Answers the name for the operator's log. */
+export function requireOperator(c: HttpContext): string {
   const asker = requireAsker(c);
-  if (asker.role === "operator" || asker.via === "open") return;
+  if (asker.role === "operator") return OPERATOR_NAME;
+  if (asker.via === "open") return asker.client;
   throw new ProblemError("operator_only", "This is for the operator, whose token ADMIN_TOKEN_SHA256 is the hash of.");
 }
 

@@ -114,6 +114,12 @@ const ROWS: Row[] = [
   //                                                                                         -    wrong A    B    op   op:A sA   sA+  sA!  sA-  sB   link link!
   ["health", "GET", () => "/api/health", null, {},                                          [200, 200, 200, 200, 200, 400, 200, 200, 200, 200, 200, 200, 200]],
   ["doctor", "GET", () => "/api/doctor", null, {},                                          [401, 401, 403, 403, 200, 400, 403, 403, 403, 403, 403, 401, 401]],
+  ["metrics", "GET", () => "/api/metrics", null, {},                                        [401, 401, 403, 403, 200, 400, 403, 403, 403, 403, 403, 401, 401]],
+  ["operator's log", "GET", () => "/api/operator/log", null, {},                            [401, 401, 403, 403, 200, 400, 403, 403, 403, 403, 403, 401, 401]],
+  // Without a body: a pause and a limit need a reason.
+  ["pause a lane", "POST", () => "/api/lanes/qwen-image-max/pause", null, {},               [401, 401, 403, 403, 400, 400, 403, 403, 403, 403, 403, 401, 401]],
+  ["resume a lane", "POST", () => "/api/lanes/qwen-image-max/resume", null, {},             [401, 401, 403, 403, 200, 400, 403, 403, 403, 403, 403, 401, 401]],
+  ["limit a lane", "PATCH", () => "/api/lanes/qwen-image-max", null, {},                    [401, 401, 403, 403, 400, 400, 403, 403, 403, 403, 403, 401, 401]],
   ["openapi", "GET", () => "/api/openapi.json", null, {},                                   [200, 200, 200, 200, 200, 400, 200, 200, 200, 200, 200, 200, 200]],
   ["docs", "GET", () => "/api/docs", null, {},                                              [200, 200, 200, 200, 200, 400, 200, 200, 200, 200, 200, 200, 200]],
   ["limits", "GET", () => "/api/limits", null, {},                                          [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
@@ -139,7 +145,7 @@ const ROWS: Row[] = [
 ];
 
 const CODES: Readonly<Record<number, readonly string[]>> = {
-  400: ["invalid_query"],
+  400: ["invalid_query", "invalid_request"],
   401: ["unauthorized"],
   403: ["forbidden_origin", "invalid_link", "operator_only"],
   404: ["job_not_found", "image_not_found"],
@@ -166,7 +172,7 @@ describe.each(ROWS)("%s", (_name, method, path, signed, extra, statuses) => {
 
 it("asserts every cell for every route there is", () => {
   const rows = new Set(ROWS.map(([, method, path]) => `${method} ${path({ id: ":id" } as Job).split("?")[0]}`));
-  const routes = app.routes.filter((route) => route.method !== "ALL").map(({ method, path }) => `${method} ${path.replace(":index", "0")}`);
+  const routes = app.routes.filter((route) => route.method !== "ALL").map(({ method, path }) => `${method} ${path.replace(":index", "0").replace(":model", "qwen-image-max")}`);
   // Both workflows share their way in.
   const missing = routes.filter((route) => !rows.has(route) && route !== "POST /api/workflows/image-from-reference");
   expect(missing).toEqual([]);

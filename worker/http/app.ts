@@ -10,6 +10,7 @@ import { IMAGE_ROUTES } from "./images.ts";
 import { JOB_ROUTES } from "./jobs.ts";
 import { HEALTH_ROUTES, LIMITS_ROUTES } from "./lanes.ts";
 import { LIST_ROUTES } from "./list.ts";
+import { OPERATE_ROUTES } from "./operate.ts";
 import type { Route } from "./route.ts";
 import { SESSION_ROUTES } from "./session.ts";
 import { SUBMIT_ROUTES } from "./submit.ts";
@@ -25,6 +26,7 @@ const CONFIGURED: readonly Route[] = [
   ...IMAGE_ROUTES,
   ...LIMITS_ROUTES,
   ...SESSION_ROUTES,
+  ...OPERATE_ROUTES,
   ...docsRoutes(() => ROUTES),
 ];
 

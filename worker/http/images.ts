@@ -29,7 +29,7 @@ function indexOf(c: HttpContext): number {
 const VARIANT_QUERY = {
   w: choice(
     VARIANT_WIDTHS,
-    "Of a variant: its width in pixels. An image is never made larger, and none gets more than 3 000 000 pixels.",
+    "Of a variant: its width in pixels. An image is never made larger, and none gets more than 2 100 000 pixels.",
   ),
   format: choice(VARIANT_FORMATS, "Of a variant: `webp` when absent."),
   q: whole(

@@ -28,7 +28,7 @@ const reports = new Map<string, Kept>();
 const places = new Map<string, Readonly<Record<string, Place>>>();
 
 /** The models whose lanes every client may see: the defaults, and those that the operator set limits for. */
-function configuredModels(config: Pick<Config, "models" | "laneLimits">): string[] {
+export function configuredModels(config: Pick<Config, "models" | "laneLimits">): string[] {
   return [...new Set([...Object.values(config.models), ...Object.keys(config.laneLimits)])];
 }
 
@@ -48,6 +48,11 @@ async function reportOf(env: Env, lane: string): Promise<LaneReport | null> {
     console.error({ event: "lane_unavailable", lane, error: String(error) });
     return known?.report ?? null;
   }
+}
+
+/** Stores a newer report in the cache that health and limits read. */
+export function knowReport(lane: string, report: LaneReport): void {
+  reports.set(lane, { report, atMs: Date.now() });
 }
 
 /** The reports of these models' lanes, in the models' order; null for a lane of which none is known. */
@@ -110,7 +115,13 @@ async function configuredHealth(env: Env, config: Config): Promise<HealthFacts> 
   const reports = await laneReports(env, config, configuredModels(config));
   const lanes = reports
     .filter((report) => report !== null)
-    .map(({ model, queued, inProgress, blocked }) => ({ model, queued, inProgress, blocked }));
+    .map(({ model, queued, inProgress, blocked, paused }) => ({
+      model,
+      queued,
+      inProgress,
+      blocked,
+      paused: paused ?? null,
+    }));
   const isOk = lanes.length === reports.length && lanes.every((lane) => lane.blocked === null);
   const upstream = { region, host: upstreamHost, keyConfigured: true };
   return { status: isOk ? "ok" : "degraded", upstream, lanes, authMode };

@@ -5,7 +5,7 @@ import type { Asker } from "../auth/authenticate.ts";
 import type { LinkTarget } from "../auth/links.ts";
 import { SESSION_COOKIE } from "../auth/session.ts";
 import type { Viewer } from "../job/contract.ts";
-import { type LinkViewer, linkViewer, requireAsker, viewerOf } from "./access.ts";
+import { type LinkViewer, linkViewer, requireAsker, requireOperator, viewerOf } from "./access.ts";
 import { negotiate } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
 import { documented, type QueryOf, type QueryShape, queryReader } from "./query.ts";
@@ -142,6 +142,20 @@ export function clientRoute<Query extends QueryShape = Record<never, never>>(
   return routeOf(declared, null, ["unauthorized", "open_mode_refused", ...changes], query, (c) => {
     const asker = requireAsker(c);
     return handle(c, { asker, viewer: viewerOf(c, asker), query: read(c) });
+  });
+}
+
+/** A route for the operator, and in open mode for everyone. `who` is what the operator's log names. */
+export function operatorRoute<Query extends QueryShape = Record<never, never>>(
+  declared: Declaration<Query>,
+  handle: (c: HttpContext, asked: { readonly who: string; readonly query: QueryOf<Query> }) => Answer,
+): Route {
+  const query = declared.query ?? ({} as Query);
+  const read = queryReader(query);
+  const changes: readonly ProblemCode[] = declared.method === "GET" ? [] : ["forbidden_origin"];
+  return routeOf(declared, null, ["unauthorized", "open_mode_refused", "operator_only", ...changes], query, (c) => {
+    const who = requireOperator(c);
+    return handle(c, { who, query: read(c) });
   });
 }
 

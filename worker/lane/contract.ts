@@ -1,6 +1,7 @@
 import type { Priority, QueueReason } from "../../schemas/job.ts";
 import type { LaneReport } from "../../schemas/limits.ts";
 import type { LaneCommand } from "./core/control.ts";
+import type { Tally } from "./core/tally.ts";
 
 /** A job's request for one attempt. */
 export interface Ticket {
@@ -64,6 +65,11 @@ export interface Release {
   readonly requeue: Ticket | null;
 }
 
+export interface LaneMetrics {
+  readonly report: LaneReport;
+  readonly tally: Tally;
+}
+
 /** What the object of a lane answers. Every call but `observe` may be repeated, and may be executed late. */
 export interface LaneRpc {
   /**
@@ -91,6 +97,8 @@ export interface LaneRpc {
   /** The places of those of the jobs that wait. */
   places(jobIds: readonly string[]): Promise<Record<string, Place>>;
   report(): Promise<LaneReport>;
+  /** The report, with what was counted since the lane was first used. */
+  metrics(): Promise<LaneMetrics>;
   /**
    * Does what the operator says, and answers how the lane is then. After the answer to a pause no job begins: it is given once
    * every lease that was out has begun or can begin no more, some seconds at most. Repeated, it changes nothing.

@@ -4,7 +4,7 @@ import { within } from "../bounds.ts";
 import { ModelTable } from "../dashscope/models.ts";
 import { configOf } from "../env.ts";
 import { jobStub } from "../stubs.ts";
-import type { LaneRpc, Lease, LeaseOutcome, Place, Release, Ticket } from "./contract.ts";
+import type { LaneMetrics, LaneRpc, Lease, LeaseOutcome, Place, Release, Ticket } from "./contract.ts";
 import type { LaneCommand } from "./core/control.ts";
 import { type EnqueueAnswer, Lane, type LaneSettings, type Settled } from "./core/lane.ts";
 import type { Notice } from "./core/notifier.ts";
@@ -79,6 +79,10 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
 
   async report(): Promise<LaneReport> {
     return this.#decide((lane, now) => lane.report(this.#model, now));
+  }
+
+  async metrics(): Promise<LaneMetrics> {
+    return this.#decide((lane, now) => ({ report: lane.report(this.#model, now), tally: lane.tally }));
   }
 
   async control(command: LaneCommand): Promise<LaneReport> {

@@ -2,6 +2,7 @@ import type { Priority } from "../../schemas/job.ts";
 import { NO_CONTROL } from "./core/control.ts";
 import type { LaneState, LaneStorage, LeaseEntry } from "./core/lane-state.ts";
 import { PRIORITIES, type QueuedTicket, type Standing } from "./core/queue.ts";
+import { NO_TALLY } from "./core/tally.ts";
 
 /** Created with the first write, so that a lane that is only looked at stores nothing. */
 const TABLES = `
@@ -110,9 +111,9 @@ export class LaneStore implements LaneStorage {
     const row = this.#rows<{ state: string }>("SELECT state FROM lane WHERE id = 1")[0];
     if (row === undefined) return null;
     // Only `saveState` writes this row. A version that this code does not know is a newer form; a missing field is an older one.
-    const state = JSON.parse(row.state) as Omit<LaneState, "failedJobs" | "control"> & Partial<LaneState>;
+    const state = JSON.parse(row.state) as Omit<LaneState, "failedJobs" | "control" | "tally"> & Partial<LaneState>;
     if (state.version !== 1) throw new Error(`the stored lane has version ${state.version}, this code knows 1`);
-    return { failedJobs: [], control: NO_CONTROL, ...state };
+    return { failedJobs: [], control: NO_CONTROL, tally: NO_TALLY, ...state };
   }
 
   saveState(state: LaneState): void {

@@ -79,6 +79,7 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   invalid_link: "A signed link was changed, cut, or is over.",
   not_found: "No route has this path.",
   job_not_found: "No such job, or another client's.",
+  model_not_found: "No model has this name.",
   image_not_found: "The job has no image of this number.",
   method_not_allowed: "The path takes other methods; `Allow` lists them.",
   not_acceptable: "`Accept` takes none of the forms there are.",

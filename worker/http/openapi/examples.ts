@@ -2,6 +2,7 @@ import type { Diagnosis } from "../../../schemas/doctor.ts";
 import type { EventPage, FeedFrame, JobFrame } from "../../../schemas/event.ts";
 import { type Job, type JobCounts, type JobList, type JobSummary, NO_REASON } from "../../../schemas/job.ts";
 import type { Health, Identity, LaneReport, Limits, Session } from "../../../schemas/limits.ts";
+import type { OperatorEntries } from "../../../schemas/operator.ts";
 import { PROBLEMS, type Problem, type ProblemCode } from "../../../schemas/problem.ts";
 
 /** Where the examples live; the document's own server is told apart from it. */
@@ -176,6 +177,8 @@ const lane: LaneReport = {
   nextStartAt: "2026-11-23T12:00:30.000Z",
   typicalDurationMs: 17_500,
   blocked: null,
+  paused: null,
+  limit: null,
 };
 
 const limits: Limits = { lanes: [lane], models: [] };
@@ -234,6 +237,27 @@ const snakeReferenceSubmit = {
   prompt_extend: true,
 };
 
+const pausedLane: LaneReport = {
+  ...lane,
+  paused: { reason: "the account is being moved", since: "2026-11-23T12:00:00.000Z", until: null },
+};
+
+const operatorEntries: OperatorEntries = {
+  entries: [
+    {
+      seq: 7,
+      at: "2026-11-23T12:00:00.000Z",
+      who: "operator",
+      action: "lane.pause",
+      target: "qwen-image-max",
+      reason: "the account is being moved",
+      details: { untilMs: null },
+      failed: null,
+    },
+  ],
+  nextCursor: null,
+};
+
 /** Every example of the document, by its name there. A test holds each against the contract's schema. */
 export const EXAMPLES = {
   queuedJob,
@@ -250,6 +274,9 @@ export const EXAMPLES = {
   misconfiguredHealth,
   diagnosis,
   session,
+  lane,
+  pausedLane,
+  operatorEntries,
   textSubmit,
   vendorSubmit,
   referenceSubmit,

@@ -4,6 +4,7 @@ import { type Control, NO_CONTROL } from "./control.ts";
 import { FULL_PACE, type Pace, spreadFromMs } from "./pace.ts";
 import { FIRST_TURNS, type QueuedTicket, type QueueStorage, type Turns } from "./queue.ts";
 import { addStart, forgetOld, latestStartMs, paddedPeriodMs, type QuotaWindow, slotAtMs } from "./quota-window.ts";
+import { NO_TALLY, type Tally } from "./tally.ts";
 
 /** A lease that is out, with the place that its ticket had in the queue. */
 export interface LeaseEntry extends QueuedTicket {
@@ -62,6 +63,8 @@ export interface LaneState {
   readonly leaseCheckAtMs: number | null;
   /** Leases ever given; makes each lease id unique. */
   readonly grants: number;
+  /** Absent in what earlier releases stored. */
+  readonly tally: Tally;
   /** How long the latest attempts held their lease, oldest first. */
   readonly durationsMs: readonly number[];
   /** When watched jobs were last notified, and when they are next; `null` when nothing has changed since. */
@@ -86,6 +89,7 @@ export function newLaneState(quota: Quota): LaneState {
     inProgress: 0,
     leaseCheckAtMs: null,
     grants: 0,
+    tally: NO_TALLY,
     durationsMs: [],
     pushedAtMs: 0,
     pushDueAtMs: null,

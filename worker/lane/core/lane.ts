@@ -31,6 +31,7 @@ import { afterOutcome, PROBE_EVERY_MS, typicalDurationMs, withDuration } from ".
 import { FULL_PACE, learnedQuota, shareAt } from "./pace.ts";
 import { type LaneView, misconfiguredView, pausedView, placeOf, viewOf } from "./place.ts";
 import { afterArriving, afterGivingBack, afterServing, Queue, type QueuedTicket } from "./queue.ts";
+import { outcomeName, type TalliedOutcome, type Tally, tallied } from "./tally.ts";
 
 export interface LaneSettings {
   /** The lane's name. */
@@ -186,6 +187,7 @@ export class Lane {
       const ticket = requeue === null ? lease : { ...lease, ticketNumber: numberOf(requeue), unanswered: 0 };
       this.#endLease(ticket, requeue === null ? "released" : "putBack", now);
       if (lease.leaseId === leaseId) {
+        this.#count(outcomeName(outcome), "durationMs" in outcome ? outcome.durationMs : null);
         const attempt = { outcome, jobId, startedAtMs: lease.startsAtMs };
         const state = withDuration(this.#state, outcome, this.#settings.attemptBudgetMs);
         this.#state = afterOutcome(state, attempt, this.#learnedQuota(now), now);
@@ -209,6 +211,7 @@ export class Lane {
   }
 
   observe(outcome: LeaseOutcome, jobId: string | null, now: number): void {
+    if (outcome.kind === "succeeded") this.#count("succeeded_late", outcome.durationMs);
     this.#state = afterOutcome(this.#state, { outcome, jobId, startedAtMs: null }, this.#learnedQuota(now), now);
   }
 
@@ -255,6 +258,10 @@ export class Lane {
       paused: this.#reportOf(this.#state.control.pause),
       limit: this.#reportOf(this.#state.control.limit),
     };
+  }
+
+  get tally(): Tally {
+    return this.#state.tally;
   }
 
   #reportOf(said: Control["pause"]): LaneReport["paused"] {
@@ -512,7 +519,11 @@ export class Lane {
   #expireLeases(now: number): void {
     const { leaseCheckAtMs } = this.#state;
     if (leaseCheckAtMs === null || leaseCheckAtMs > now) return;
-    for (const lease of this.#storage.leasesEndedBy(now)) this.#endLease(lease, this.#howItExpires(lease), now);
+    for (const lease of this.#storage.leasesEndedBy(now)) {
+      const how = this.#howItExpires(lease);
+      if (how === "expired") this.#count("abandoned", null);
+      this.#endLease(lease, how, now);
+    }
     this.#set({ leaseCheckAtMs: this.#storage.soonestLeaseEndMs() });
   }
 
@@ -651,6 +662,10 @@ export class Lane {
       if (startMs !== null) dueAtMs.push(this.#offerAtMs(startMs));
     }
     return dueAtMs.length === 0 ? null : Math.min(...dueAtMs);
+  }
+
+  #count(outcome: TalliedOutcome, durationMs: number | null): void {
+    this.#set({ tally: tallied(this.#state.tally, outcome, durationMs) });
   }
 
   #set(patch: Partial<LaneState>): void {

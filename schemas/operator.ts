@@ -1,0 +1,51 @@
+import { z } from "zod";
+import { Timestamp } from "./job.ts";
+import { Quota } from "./limits.ts";
+
+/** Kept in the operator's log. */
+const Reason = z.string().trim().min(1).max(300).meta({ description: "Shown to everyone whose jobs wait for it." });
+const Until = Timestamp.nullable().optional().meta({
+  description: "When it ends, at most a year ahead; null or absent: it ends with a resume or the next limit.",
+});
+
+export const PauseBody = z.strictObject({ reason: Reason, until: Until });
+export type PauseBody = z.infer<typeof PauseBody>;
+
+/** A body that may be left out. */
+export const ResumeBody = z.strictObject({ reason: Reason.optional() });
+export type ResumeBody = z.infer<typeof ResumeBody>;
+
+/** Absent fields keep the deployment's values. A body with a reason alone restores the deployment's quota. */
+export const LimitBody = z.strictObject({
+  starts: Quota.shape.starts.max(1_000_000).optional(),
+  periodMs: Quota.shape.periodMs.min(100).max(86_400_000).optional(),
+  inProgress: Quota.shape.inProgress.optional(),
+  reason: Reason,
+  until: Until,
+});
+export type LimitBody = z.infer<typeof LimitBody>;
+
+export const OPERATOR_ACTIONS = ["lane.pause", "lane.resume", "lane.limit"] as const;
+
+/** One entry of the operator's log, written before the action. A failed action adds a second entry with `failed` set. */
+export const OperatorEntry = z
+  .object({
+    seq: z.int().min(1),
+    at: Timestamp,
+    who: z.string().meta({ description: "`operator`; `local` in open mode." }),
+    action: z.enum(OPERATOR_ACTIONS),
+    target: z.string().meta({ description: "The lane's model." }),
+    reason: z.string().nullable(),
+    details: z.record(z.string(), z.unknown()).meta({ description: "What was asked for." }),
+    failed: z
+      .string()
+      .nullable()
+      .meta({ description: "Set when the action did not succeed. It may have been carried out." }),
+  })
+  .meta({ id: "OperatorEntry" });
+export type OperatorEntry = z.infer<typeof OperatorEntry>;
+
+export const OperatorEntries = z
+  .object({ entries: z.array(OperatorEntry), nextCursor: z.string().nullable() })
+  .meta({ id: "OperatorEntries" });
+export type OperatorEntries = z.infer<typeof OperatorEntries>;

@@ -1,0 +1,91 @@
+import { readFileSync } from "node:fs";
+// @ts-expect-error The package comes without types.
+import parse from "parse-prometheus-text-format";
+import { describe, expect, it } from "vitest";
+import type { LaneMetrics } from "../../lane/contract.ts";
+import { NO_TALLY, tallied } from "../../lane/core/tally.ts";
+import { metricsText } from "./metrics-text.ts";
+
+const report: LaneMetrics["report"] = {
+  model: "qwen-image-max",
+  quota: { starts: 2, periodMs: 60_000, inProgress: null },
+  pace: 0.7,
+  startsPerMinute: 1.4,
+  mode: "open",
+  queued: 5,
+  inProgress: 2,
+  nextStartAt: null,
+  typicalDurationMs: null,
+  blocked: null,
+  paused: null,
+  limit: null,
+};
+const blocked = { code: 'Odd"code\\', hint: "", since: "2026-11-28T08:00:00Z", nextProbeAt: "2026-11-28T09:01:00Z" };
+const paused = { reason: "moving", since: "2026-11-28T08:00:00Z", until: null };
+
+const lanes: LaneMetrics[] = [
+  { report, tally: tallied(tallied(NO_TALLY, "succeeded", 20_000), "throttled", null) },
+  { report: { ...report, model: "wan2.6-t2i", blocked, paused }, tally: NO_TALLY },
+];
+
+interface Parsed {
+  readonly name: string;
+  readonly type: string;
+  readonly metrics: readonly {
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly value?: string;
+    readonly buckets?: Readonly<Record<string, string>>;
+  }[];
+}
+
+const parsed: readonly Parsed[] = parse(metricsText(lanes));
+const family = (name: string) => parsed.find((each) => each.name === name);
+
+describe("metrics", () => {
+  it("are read by a parser of Prometheus's format, as gauges, counters and a histogram", () => {
+    expect(parsed.map(({ name, type }) => [name, type])).toEqual([
+      ["darkroom_up", "GAUGE"],
+      ["darkroom_lane_jobs", "GAUGE"],
+      ["darkroom_lane_starts_per_minute", "GAUGE"],
+      ["darkroom_lane_blocked", "GAUGE"],
+      ["darkroom_lane_paused", "GAUGE"],
+      ["darkroom_attempts_total", "COUNTER"],
+      ["darkroom_attempt_seconds", "HISTOGRAM"],
+    ]);
+  });
+
+  it("say of each lane what waits and runs, its pace, and what holds it", () => {
+    expect(family("darkroom_lane_jobs")?.metrics).toContainEqual({
+      labels: { model: "qwen-image-max", state: "queued" },
+      value: "5",
+    });
+    const pace = family("darkroom_lane_starts_per_minute")?.metrics;
+    expect(pace).toContainEqual({ labels: { model: "qwen-image-max", kind: "quota" }, value: "2" });
+    expect(pace).toContainEqual({ labels: { model: "qwen-image-max", kind: "learned" }, value: "1.4" });
+    expect(family("darkroom_lane_blocked")?.metrics.map(({ value }) => value)).toEqual(["0", "1"]);
+    expect(family("darkroom_lane_paused")?.metrics.map(({ value }) => value)).toEqual(["0", "1"]);
+  });
+
+  it("count attempts by outcome and duration, in buckets that hold all below them", () => {
+    expect(family("darkroom_attempts_total")?.metrics).toEqual([
+      { labels: { model: "qwen-image-max", outcome: "succeeded" }, value: "1" },
+      { labels: { model: "qwen-image-max", outcome: "throttled" }, value: "1" },
+    ]);
+    const lines = metricsText(lanes).split("\n");
+    expect(lines).toContain('darkroom_attempt_seconds_sum{model="qwen-image-max"} 20');
+    expect(lines).toContain('darkroom_attempt_seconds_count{model="qwen-image-max"} 1');
+    // Of one lane: the parser keeps one histogram a name.
+    const alone: readonly Parsed[] = parse(metricsText(lanes.slice(0, 1)));
+    const [histogram] = alone.find(({ name }) => name === "darkroom_attempt_seconds")?.metrics ?? [];
+    expect(histogram?.buckets).toMatchObject({ "10": "0", "20": "1", "300": "1", "+Inf": "1" });
+  });
+
+  it("have every name that the alert rules of the operations page ask for", () => {
+    const page = readFileSync("docs/operations.md", "utf8");
+    const rules = page.slice(page.indexOf("```yaml\ngroups:"));
+    const named = [...rules.slice(0, rules.indexOf("```\n", 4)).matchAll(/darkroom_[a-z_]+/g)].map(([name]) => name);
+    expect(named.length).toBeGreaterThanOrEqual(3);
+    for (const name of named)
+      expect(parsed.map((each) => each.name)).toContain(name.replace(/_(bucket|sum|count)$/, ""));
+  });
+});

@@ -1,0 +1,214 @@
+import { z } from "zod";
+import { LaneReport } from "../../schemas/limits.ts";
+import { LimitBody, OperatorEntries, type OperatorEntry, PauseBody, ResumeBody } from "../../schemas/operator.ts";
+import { paths } from "../../schemas/paths.ts";
+import { within } from "../bounds.ts";
+import type { LaneMetrics } from "../lane/contract.ts";
+import type { LaneCommand } from "../lane/core/control.ts";
+import { laneName } from "../lane/lane-name.ts";
+import { laneStub, operatorLogStub } from "../stubs.ts";
+import { answer, faultsProblem, jsonAnswer, PRIVATE_VARY, ProblemError } from "./answers.ts";
+import type { HttpContext } from "./context.ts";
+import { METRICS_TYPE, metricsText } from "./core/metrics-text.ts";
+import { configuredModels, knowReport } from "./lanes.ts";
+import { headers, json, shown } from "./openapi/answers.ts";
+import { whole } from "./query.ts";
+import { operatorRoute, type Route } from "./route.ts";
+import { parseJson, smallBody } from "./submit-body.ts";
+
+const MAX_BODY_BYTES = 16 * 1024;
+/** The answer to a pause waits for the jobs that may still begin, ten seconds at most. */
+const LANE_WITHIN_MS = 20_000;
+const LOG_WITHIN_MS = 10_000;
+const MOST_ENTRIES = 100;
+/** An end that is further ahead is taken for a mistake. */
+const FARTHEST_UNTIL_MS = 366 * 86_400_000;
+
+const BODY_PROBLEMS = [
+  "invalid_request",
+  "malformed_json",
+  "malformed_body",
+  "unsupported_media_type",
+  "body_too_large",
+  "model_not_found",
+] as const;
+
+/** The JSON body; an absent one is an empty object. */
+async function bodyOf<Schema extends z.ZodType>(c: HttpContext, schema: Schema): Promise<z.output<Schema>> {
+  const text = new TextDecoder().decode(await smallBody(c, MAX_BODY_BYTES));
+  const type = (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+  if (text !== "" && type !== "application/json") {
+    throw new ProblemError("unsupported_media_type", "The body is JSON.", {
+      headers: { "Accept-Post": "application/json" },
+    });
+  }
+  const parsed = schema.safeParse(text === "" ? {} : parseJson(text));
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path, message, code, ...rest }) => ({
+    path: `/${path.join("/")}`,
+    message:
+      code === "unrecognized_keys" ? `${(rest as { keys: string[] }).keys.join(", ")} is not a field here` : message,
+  }));
+  throw faultsProblem("invalid_request", faults, (path) => path);
+}
+
+/** The requested end in ms; null when there is none. Refuses one that has passed or is more than a year ahead. */
+function endOf(until: string | null | undefined): number | null {
+  if (until === null || until === undefined) return null;
+  const atMs = Date.parse(until);
+  const nowMs = Date.now();
+  if (atMs > nowMs && atMs <= nowMs + FARTHEST_UNTIL_MS) return atMs;
+  throw faultsProblem(
+    "invalid_request",
+    [{ path: "/until", message: "must be in the future, within a year" }],
+    (path) => path,
+  );
+}
+
+function modelOf(c: HttpContext): string {
+  const model = c.req.param("model") ?? "";
+  if (c.get("config").modelTable.facts(model) !== null) return model;
+  throw new ProblemError("model_not_found", "No model has this name; GET /api/limits lists them.");
+}
+
+/**
+ * Writes the action into the operator's log, carries it out, and answers the lane's report after it. A failure is written into the
+ * log, too.
+ */
+async function command(
+  c: HttpContext,
+  entry: Pick<OperatorEntry, "who" | "action" | "reason">,
+  laneCommand: LaneCommand,
+): Promise<Response> {
+  const model = modelOf(c);
+  const { kind: _kind, ...details } = laneCommand;
+  const written = { ...entry, target: model, details, failed: null };
+  const log = operatorLogStub(c.env);
+  await within(LOG_WITHIN_MS, "the operator's log", log.append(written));
+  const lane = laneName(c.get("config"), model);
+  try {
+    const report = await within(LANE_WITHIN_MS, "the lane", laneStub(c.env, lane).control(laneCommand));
+    knowReport(lane, report);
+    return jsonAnswer(c, report);
+  } catch (error) {
+    const failed = { ...written, failed: String(error).slice(0, 200) };
+    await within(LOG_WITHIN_MS, "the operator's log", log.append(failed)).catch(() => undefined);
+    throw error;
+  }
+}
+
+const bodyDoc = (schema: z.ZodType, example: object) => ({ content: { "application/json": { schema, example } } });
+
+/** A scrape waits for a lane at most this long. */
+const METRICS_WITHIN_MS = 300;
+
+async function metricsOf(c: HttpContext): Promise<LaneMetrics[]> {
+  const config = c.get("config");
+  const asked = configuredModels(config).map(async (model) => {
+    const lane = laneStub(c.env, laneName(config, model));
+    return await within(METRICS_WITHIN_MS, "the lane", lane.metrics()).catch(() => null);
+  });
+  return (await Promise.all(asked)).filter((metrics) => metrics !== null);
+}
+
+/** Pausing lanes, their quotas, the operator's log and the metrics. */
+export const OPERATE_ROUTES: readonly Route[] = [
+  operatorRoute(
+    {
+      method: "POST",
+      path: paths.lanePause(":model"),
+      id: "pauseLane",
+      tag: "Operate",
+      summary: "Pauses a lane: nothing of this model starts",
+      description:
+        "Waiting jobs keep their places and show the reason. After the answer nothing starts; the answer waits for attempts that may still begin, ten seconds at most. Running attempts go on. The pause survives deploys; it ends at `until` or with a resume.",
+      json: true,
+      body: bodyDoc(PauseBody, { reason: "the account is being moved", until: null }),
+      answers: { "200": json("The lane after the change.", LaneReport, "pausedLane") },
+      problems: BODY_PROBLEMS,
+    },
+    async (c, { who }) => {
+      const { reason, until } = await bodyOf(c, PauseBody);
+      return command(c, { who, action: "lane.pause", reason }, { kind: "pause", reason, untilMs: endOf(until) });
+    },
+  ),
+  operatorRoute(
+    {
+      method: "POST",
+      path: paths.laneResume(":model"),
+      id: "resumeLane",
+      tag: "Operate",
+      summary: "Ends a lane's pause: its jobs go on in their old order",
+      json: true,
+      body: { required: false, ...bodyDoc(ResumeBody, {}) },
+      answers: { "200": json("The lane after the change.", LaneReport, "lane") },
+      problems: BODY_PROBLEMS,
+    },
+    async (c, { who }) => {
+      const { reason = null } = await bodyOf(c, ResumeBody);
+      return command(c, { who, action: "lane.resume", reason }, { kind: "resume" });
+    },
+  ),
+  operatorRoute(
+    {
+      method: "PATCH",
+      path: paths.lane(":model"),
+      id: "limitLane",
+      tag: "Operate",
+      summary: "Changes the quota of a lane",
+      description:
+        "The quota takes effect at once and survives deploys, and the pace is learned anew. A body with a reason alone restores the deployment's own quota.",
+      json: true,
+      body: bodyDoc(LimitBody, { starts: 4, periodMs: 60_000, reason: "the quota was raised" }),
+      answers: { "200": json("The lane after the change.", LaneReport, "lane") },
+      problems: BODY_PROBLEMS,
+    },
+    async (c, { who }) => {
+      const { reason, until, starts, periodMs, inProgress } = await bodyOf(c, LimitBody);
+      const change = {
+        ...(starts === undefined ? {} : { starts }),
+        ...(periodMs === undefined ? {} : { periodMs }),
+        ...(inProgress === undefined ? {} : { inProgress }),
+      };
+      const untilMs = endOf(until);
+      const isNone = Object.keys(change).length === 0;
+      const laneCommand: LaneCommand = isNone ? { kind: "unlimit" } : { kind: "limit", change, reason, untilMs };
+      return command(c, { who, action: "lane.limit", reason }, laneCommand);
+    },
+  ),
+  operatorRoute(
+    {
+      method: "GET",
+      path: paths.metrics,
+      id: "getMetrics",
+      tag: "Operate",
+      summary: "Metrics for Prometheus",
+      description:
+        "Prometheus text format 0.0.4. It covers the lanes of the default models and of those in `LANE_LIMITS`. A lane that does not answer within 300 ms is left out of the scrape.",
+      answers: {
+        "200": { description: "The metrics.", headers: headers(), content: { "text/plain": shown(z.string()) } },
+      },
+    },
+    async (c) => answer(c, metricsText(await metricsOf(c)), 200, { "Content-Type": METRICS_TYPE, Vary: PRIVATE_VARY }),
+  ),
+  operatorRoute(
+    {
+      method: "GET",
+      path: paths.operatorLog,
+      id: "getOperatorLog",
+      tag: "Operate",
+      summary: "What operators did, newest first",
+      description: "Each entry is written before its action; nothing changes or removes one.",
+      json: true,
+      query: {
+        cursor: whole({ min: 1, max: Number.MAX_SAFE_INTEGER, fallback: null }, "`nextCursor` of the page before."),
+        limit: whole({ min: 1, max: MOST_ENTRIES, fallback: 20 }, "20 when absent."),
+      },
+      answers: { "200": json("One page.", OperatorEntries, "operatorEntries") },
+    },
+    async (c, { query }) => {
+      const log = operatorLogStub(c.env);
+      return jsonAnswer(c, await within(LOG_WITHIN_MS, "the operator's log", log.list(query.cursor, query.limit)));
+    },
+  ),
+];

@@ -1,0 +1,169 @@
+import { createExecutionContext, evictDurableObject, reset, waitOnExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, describe, expect, it } from "vitest";
+import { Job } from "../../schemas/job.ts";
+import { Health, LaneReport } from "../../schemas/limits.ts";
+import { OperatorEntries } from "../../schemas/operator.ts";
+import { Problem } from "../../schemas/problem.ts";
+import { sha256Hex } from "../auth/tokens.ts";
+import { laneName } from "../lane/lane-name.ts";
+import { app } from "./app.ts";
+
+const ORIGIN = "https://darkroom.example";
+const OPERATOR = { authorization: "Bearer token-of-the-operator" };
+const ALICE = { authorization: "Bearer token-of-alice" };
+const MODEL = "qwen-image-max";
+
+const settings = {
+  ...env,
+  AUTH_MODE: "token",
+  SIGNING_SECRET: "a secret of many characters",
+  CLIENT_TOKENS: JSON.stringify({ alice: sha256Hex("token-of-alice") }),
+  ADMIN_TOKEN_SHA256: sha256Hex("token-of-the-operator"),
+};
+
+afterEach(() => reset());
+
+async function call(path: string, init: RequestInit = {}, vars: object = settings): Promise<Response> {
+  const context = createExecutionContext();
+  const answer = await app.fetch(new Request(`${ORIGIN}${path}`, { headers: OPERATOR, ...init }), vars as Env, context);
+  await waitOnExecutionContext(context);
+  return answer;
+}
+
+function send(method: string, path: string, body?: unknown, headers: Record<string, string> = OPERATOR) {
+  const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+  return call(path, { method, headers: { "content-type": "application/json", ...headers }, ...sent });
+}
+
+async function laneAfter(answer: Response): Promise<LaneReport> {
+  expect(answer.status).toBe(200);
+  return LaneReport.parse(await answer.json());
+}
+
+async function submitted(): Promise<Job> {
+  const init = { prompt: "a red bicycle", model: MODEL };
+  const answer = await send("POST", "/api/workflows/image-from-text", init, ALICE);
+  expect(answer.status).toBe(202);
+  return Job.parse(await answer.json());
+}
+
+const jobOf = async (id: string) => Job.parse(await (await call(`/api/jobs/${id}`)).json());
+const logOf = async (query = "") => OperatorEntries.parse(await (await call(`/api/operator/log${query}`)).json());
+const laneObject = () =>
+  env.LANES.getByName(laneName({ upstreamHost: new URL(String(env.QWEN_BASE_URL)).host }, MODEL));
+
+describe("pausing a lane", () => {
+  it("holds its jobs, tells them and everyone why, and lets them go on when it is resumed", async () => {
+    const paused = await laneAfter(
+      await send("POST", `/api/lanes/${MODEL}/pause`, { reason: "the account is being moved" }),
+    );
+    expect(paused.paused).toMatchObject({ reason: "the account is being moved", until: null });
+    const job = await submitted();
+    await expect.poll(async () => (await jobOf(job.id)).queue?.waitingOn).toBe("paused");
+    expect((await jobOf(job.id)).queue?.reason.pausedBecause).toBe("the account is being moved");
+    const health = Health.parse(await (await call("/api/health")).json());
+    expect(health.lanes.find(({ model }) => model === MODEL)?.paused).toMatchObject({
+      reason: "the account is being moved",
+    });
+    await evictDurableObject(laneObject());
+    expect((await jobOf(job.id)).attempts).toEqual([]);
+    const resumed = await laneAfter(await send("POST", `/api/lanes/${MODEL}/resume`));
+    expect(resumed.paused).toBeNull();
+    await expect.poll(async () => (await jobOf(job.id)).status).toBe("succeeded");
+  });
+
+  it("may have an end", async () => {
+    const until = new Date(Date.now() + 3_600_000).toISOString();
+    const paused = await laneAfter(await send("POST", `/api/lanes/${MODEL}/pause`, { reason: "lunch", until }));
+    expect(paused.paused?.until).toBe(until);
+  });
+});
+
+describe("another quota", () => {
+  it("holds at once, and is taken back with nothing but a reason", async () => {
+    const changed = await laneAfter(
+      await send("PATCH", `/api/lanes/${MODEL}`, { starts: 9, inProgress: 3, reason: "raised" }),
+    );
+    expect(changed).toMatchObject({ quota: { starts: 9, inProgress: 3 }, limit: { reason: "raised" } });
+    const back = await laneAfter(await send("PATCH", `/api/lanes/${MODEL}`, { reason: "as it was" }));
+    expect(back).toMatchObject({ quota: { starts: 2, inProgress: null }, limit: null });
+  });
+});
+
+describe("the operator's log", () => {
+  it("has who did what to which lane, when and why, newest first, in pages", async () => {
+    await send("POST", `/api/lanes/${MODEL}/pause`, { reason: "moving" });
+    await send("PATCH", `/api/lanes/${MODEL}`, { starts: 1, reason: "careful" });
+    await send("POST", `/api/lanes/${MODEL}/resume`, { reason: "moved" });
+    const { entries, nextCursor } = await logOf();
+    expect(nextCursor).toBeNull();
+    expect(entries.map(({ seq, who, action, target, reason }) => [seq, who, action, target, reason])).toEqual([
+      [3, "operator", "lane.resume", MODEL, "moved"],
+      [2, "operator", "lane.limit", MODEL, "careful"],
+      [1, "operator", "lane.pause", MODEL, "moving"],
+    ]);
+    expect(entries[1]?.details).toEqual({ change: { starts: 1 }, reason: "careful", untilMs: null });
+    const page = await logOf("?limit=2");
+    expect([page.entries.length, page.nextCursor]).toEqual([2, "2"]);
+    expect((await logOf(`?cursor=${page.nextCursor}`)).entries.map(({ seq }) => seq)).toEqual([1]);
+  });
+
+  it("has an action that failed, and nothing of one that was refused", async () => {
+    const LANES = { getByName: () => ({ control: async () => Promise.reject(new Error("the object is gone")) }) };
+    const init = {
+      method: "POST",
+      headers: { "content-type": "application/json", ...OPERATOR },
+      body: '{"reason":"x"}',
+    };
+    expect((await call(`/api/lanes/${MODEL}/pause`, init, { ...settings, LANES })).status).toBe(500);
+    expect((await send("POST", `/api/lanes/${MODEL}/pause`, { reason: "" })).status).toBe(400);
+    const { entries } = await logOf();
+    expect(entries.map(({ failed }) => failed)).toEqual([expect.stringContaining("the object is gone"), null]);
+  });
+});
+
+describe("what is refused", () => {
+  it.each<[string, string, unknown, number, string]>([
+    ["POST", `/api/lanes/${MODEL}/pause`, {}, 400, "invalid_request"],
+    ["POST", `/api/lanes/${MODEL}/pause`, { reason: "x", untl: 1 }, 400, "invalid_request"],
+    ["POST", `/api/lanes/${MODEL}/pause`, { reason: "x", until: "2020-01-01T00:00:00Z" }, 400, "invalid_request"],
+    ["POST", `/api/lanes/${MODEL}/pause`, { reason: "x", until: "2999-01-01T00:00:00Z" }, 400, "invalid_request"],
+    ["PATCH", `/api/lanes/${MODEL}`, { starts: 0, reason: "x" }, 400, "invalid_request"],
+    ["PATCH", `/api/lanes/${MODEL}`, { starts: 3 }, 400, "invalid_request"],
+    ["POST", "/api/lanes/no-such-model/pause", { reason: "x" }, 404, "model_not_found"],
+  ])("%s %s %o is %i %s", async (method, path, body, status, code) => {
+    const answer = await send(method, path, body);
+    expect(answer.status).toBe(status);
+    expect(Problem.parse(await answer.json()).code).toBe(code);
+    expect((await logOf()).entries).toEqual([]);
+  });
+
+  it("is everything to a client", async () => {
+    for (const [method, path] of [
+      ["POST", `/api/lanes/${MODEL}/pause`],
+      ["POST", `/api/lanes/${MODEL}/resume`],
+      ["PATCH", `/api/lanes/${MODEL}`],
+      ["GET", "/api/operator/log"],
+      ["GET", "/api/metrics"],
+    ] as const) {
+      const answer = await send(method, path, method === "GET" ? undefined : { reason: "x" }, ALICE);
+      expect([path, answer.status]).toEqual([path, 403]);
+    }
+  });
+});
+
+describe("metrics", () => {
+  it("count what the lanes did, through restarts of their objects", async () => {
+    const job = await submitted();
+    await expect.poll(async () => (await jobOf(job.id)).status).toBe("succeeded");
+    await evictDurableObject(laneObject());
+    const answer = await call("/api/metrics");
+    expect(answer.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
+    const lines = (await answer.text()).split("\n");
+    expect(lines).toContain(`darkroom_attempts_total{model="${MODEL}",outcome="succeeded"} 1`);
+    expect(lines).toContain(`darkroom_attempt_seconds_count{model="${MODEL}"} 1`);
+    expect(lines).toContain(`darkroom_lane_jobs{model="${MODEL}",state="queued"} 0`);
+    expect(lines).toContain(`darkroom_lane_starts_per_minute{model="${MODEL}",kind="quota"} 2`);
+  });
+});
