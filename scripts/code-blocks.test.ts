@@ -26,6 +26,7 @@ interface WranglerConfig {
 
 /** Blocks that another test runs, and which that is. */
 const RUN_ELSEWHERE: readonly { readonly file: RegExp; readonly info: RegExp; readonly by: string }[] = [
+  { file: /^docs\/operations\.md$/, info: /^yaml$/, by: "worker/http/core/metrics-text.test.ts" },
   { file: /^client\/README\.md$/, info: /^ts( worker)?$/, by: "test/client-package.test.ts" },
 ];
 

@@ -1,7 +1,10 @@
-import { readFileSync } from "node:fs";
+import { parser as promql } from "@prometheus-io/lezer-promql";
 // @ts-expect-error The package comes without types.
 import parse from "parse-prometheus-text-format";
 import { describe, expect, it } from "vitest";
+import { parse as parseYaml } from "yaml";
+import { paths } from "../../../schemas/paths.ts";
+import { codeBlocks } from "../../../test/support/code-blocks.ts";
 import type { LaneMetrics } from "../../lane/contract.ts";
 import { NO_TALLY, tallied } from "../../lane/core/tally.ts";
 import { metricsText } from "./metrics-text.ts";
@@ -27,6 +30,11 @@ const lanes: LaneMetrics[] = [
   { report, tally: tallied(tallied(NO_TALLY, "succeeded", 20_000), "throttled", null) },
   { report: { ...report, model: "wan2.6-t2i", blocked, paused }, tally: NO_TALLY },
 ];
+
+interface Rule {
+  readonly alert: string;
+  readonly expr: string;
+}
 
 interface Parsed {
   readonly name: string;
@@ -80,12 +88,25 @@ describe("metrics", () => {
     expect(histogram?.buckets).toMatchObject({ "10": "0", "20": "1", "300": "1", "+Inf": "1" });
   });
 
-  it("have every name that the alert rules of the operations page ask for", () => {
-    const page = readFileSync("docs/operations.md", "utf8");
-    const rules = page.slice(page.indexOf("```yaml\ngroups:"));
-    const named = [...rules.slice(0, rules.indexOf("```\n", 4)).matchAll(/darkroom_[a-z_]+/g)].map(([name]) => name);
-    expect(named.length).toBeGreaterThanOrEqual(3);
-    for (const name of named)
-      expect(parsed.map((each) => each.name)).toContain(name.replace(/_(bucket|sum|count)$/, ""));
+  it("have every name and label that the alert rules of the operations page use, and the rules are PromQL", () => {
+    const blocks = codeBlocks("docs/operations.md").filter(({ info }) => info === "yaml");
+    const documents = blocks.map(({ code }) => parseYaml(code) as { groups?: { rules: Rule[] }[] });
+    expect(documents).toContainEqual({ scrape_configs: [expect.objectContaining({ metrics_path: paths.metrics })] });
+    const rules = documents.flatMap(({ groups = [] }) => groups.flatMap((group) => group.rules));
+    expect(rules.map(({ alert }) => alert)).toHaveLength(3);
+    for (const { alert, expr } of rules) {
+      const asked: string[] = [];
+      promql.parse(expr).iterate({
+        enter: ({ type, from, to }) => {
+          expect(type.isError, `${alert} at ${from}`).toBe(false);
+          if (type.name === "VectorSelector") asked.push(expr.slice(from, to));
+        },
+      });
+      expect(asked.length).toBeGreaterThan(0);
+      for (const selector of asked) {
+        const [name = "", label] = selector.split(/[{=}~]+/);
+        expect(family(name)?.metrics[0]?.labels, selector).toHaveProperty(label ?? "model");
+      }
+    }
   });
 });
