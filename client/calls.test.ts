@@ -353,3 +353,31 @@ describe("createDarkroomClient", () => {
     expect(() => createDarkroomClient(options)).toThrow(message);
   });
 });
+
+describe("bulk", () => {
+  const result = (patch: object = {}) => ({
+    status: 200,
+    body: { matched: 2, done: 2, refused: [], nextCursor: null, ...patch },
+  });
+
+  it("goes on with a filter until the server has no more", async () => {
+    const { client, requests } = await start(inTurn(result({ nextCursor: "further" }), result()));
+    const results = await Array.fromAsync(
+      client.bulk("retry", { filter: { status: ["failed"] } }, { client: "studio" }),
+    );
+    expect(results.map(({ done }) => done)).toEqual([2, 2]);
+    expect(requests.map(({ url }) => url.pathname + url.search)).toEqual(Array(2).fill("/api/jobs/bulk?client=studio"));
+    expect(requests.map(({ body }) => JSON.parse(String(body)))).toEqual([
+      { action: "retry", filter: { status: ["failed"] } },
+      { action: "retry", filter: { status: ["failed"] }, cursor: "further" },
+    ]);
+  });
+
+  it("sends ids a hundred at a time, and no more once it is stopped", async () => {
+    const ids = Array.from({ length: 250 }, (_, at) => `job_${String(at).padStart(21, "0")}`);
+    const { client, requests } = await start(inTurn(result()));
+    for await (const _ of client.bulk("cancel", { ids }, { dryRun: true })) if (requests.length === 2) break;
+    expect(requests.map(({ body }) => JSON.parse(String(body)).ids.length)).toEqual([100, 100]);
+    expect(requests.every(({ body }) => JSON.parse(String(body)).dryRun === true)).toBe(true);
+  });
+});

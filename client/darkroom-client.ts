@@ -1,3 +1,4 @@
+import { type BulkAction, type BulkFilter, BulkResult, MOST_BULK_JOBS } from "../schemas/bulk.ts";
 import { EventPage, type FeedFrame, type JobFrame } from "../schemas/event.ts";
 import { Job, JobCounts, JobList, type JobStatus } from "../schemas/job.ts";
 import { Health, Identity, Limits, Session } from "../schemas/limits.ts";
@@ -43,6 +44,16 @@ export interface ListOptions extends JobFilter {
   readonly cursor?: string | undefined;
 }
 
+/** Jobs by their ids, or those that match every part of a filter. */
+export type BulkJobs = { readonly ids: readonly string[] } | { readonly filter: BulkFilter };
+
+export interface BulkOptions extends CallOptions {
+  /** Only counts; nothing is done. */
+  readonly dryRun?: boolean | undefined;
+  /** For the operator: acts on the jobs of this client only. */
+  readonly client?: string | undefined;
+}
+
 /**
  * Darkroom from TypeScript, in browsers, Workers and Node. Every call retries safely, within bounds, after a failure of the
  * network or the server. It rejects with `DarkroomProblem`, `DarkroomUnreachable`, `DarkroomForbiddenOrigin`,
@@ -73,6 +84,11 @@ export interface DarkroomClient {
   ): Promise<EventPage>;
   /** Idempotent. A finished job is refused with `job_finished`. */
   cancel(id: string, options?: CallOptions): Promise<Job>;
+  /**
+   * Acts on many jobs, at most 100 per call, and yields the result of each call. It is safe to repeat: a job that is already in
+   * the wanted state is listed as refused. Stopping early leaves the remaining jobs as they are.
+   */
+  bulk(action: BulkAction, jobs: BulkJobs, options?: BulkOptions): AsyncGenerator<BulkResult, void, void>;
   /** Puts a failed or canceled job back into the queue. */
   retry(id: string, options?: CallOptions): Promise<Job>;
   /** Cancels the job if needed and deletes it with its images. A job that is gone already counts as removed. */
@@ -117,6 +133,7 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
     async cancel(id, { signal } = {}) {
       return parseAnswer(await call({ method: "POST", path: jobPath(id, "/cancel"), jobId: id, signal }), Job);
     },
+    bulk: (action, jobs, bulkOptions = {}) => bulkResults(settings, action, jobs, bulkOptions),
     async retry(id, { signal } = {}) {
       try {
         return parseAnswer(await call({ method: "POST", path: jobPath(id, "/retry"), jobId: id, signal }), Job);
@@ -154,6 +171,32 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
     watch: (job, watchOptions = {}) => watchJob(settings, job, watchOptions),
     watchAll: (feedOptions = {}) => watchFeed(settings, feedOptions),
   };
+}
+
+async function* bulkResults(
+  settings: Settings,
+  action: BulkAction,
+  jobs: BulkJobs,
+  { dryRun, client, signal }: BulkOptions,
+): AsyncGenerator<BulkResult, void, void> {
+  const path = `${paths.jobsBulk}${queryOf({ client })}`;
+  const post = async (body: object): Promise<BulkResult> => {
+    const headers = { "Content-Type": "application/json" };
+    const call: ApiCall = { method: "POST", path, headers, body: JSON.stringify({ action, dryRun, ...body }), signal };
+    return parseAnswer(await callApi(settings, call), BulkResult);
+  };
+  if ("ids" in jobs) {
+    for (let at = 0; at < jobs.ids.length; at += MOST_BULK_JOBS) {
+      yield await post({ ids: jobs.ids.slice(at, at + MOST_BULK_JOBS) });
+    }
+    return;
+  }
+  let cursor: string | null = null;
+  do {
+    const result: BulkResult = await post({ filter: jobs.filter, ...(cursor === null ? {} : { cursor }) });
+    yield result;
+    cursor = result.nextCursor;
+  } while (cursor !== null);
 }
 
 async function listPage(settings: Settings, options: ListOptions): Promise<JobList> {

@@ -21,6 +21,7 @@ export const paths = {
   feed: "/api/events",
   jobs: "/api/jobs",
   jobCounts: "/api/jobs/counts",
+  jobsBulk: "/api/jobs/bulk",
   workflow: (workflow: Workflow) => `/api/workflows/${workflow}`,
   job: (id: string) => `/api/jobs/${id}`,
   jobEvents: (id: string) => `/api/jobs/${id}/events`,

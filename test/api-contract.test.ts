@@ -146,6 +146,10 @@ it("answers as documented all along a job's way", async () => {
   await ask("listJobs", "/api/jobs?before=yesterday");
   await ask("countJobs", "/api/jobs/counts?q=bicycle");
   await ask("countJobs", "/api/jobs/counts?limit=1");
+  const bulk = { method: "POST", headers: JSON_BODY };
+  const filter = { status: ["succeeded"], q: "bicycle" };
+  await ask("actOnJobs", "/api/jobs/bulk", { ...bulk, body: JSON.stringify({ action: "retry", filter }) });
+  await ask("actOnJobs", "/api/jobs/bulk", { ...bulk, body: JSON.stringify({ action: "retry", filter: {} }) });
   await ask("deleteJob", done.links.self, { method: "DELETE" });
   await ask("deleteJob", done.links.self, { method: "DELETE" });
   await ask("getJob", done.links.self);

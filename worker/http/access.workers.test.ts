@@ -138,6 +138,8 @@ const ROWS: Row[] = [
   ["delete", "DELETE", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 204, 404, 204, 204, 204, 204, 403, 403, 404, 401, 401]],
   ["feed by SSE", "GET", () => "/api/events", null, { accept: "text/event-stream" },         [401, 401, 200, 200, 400, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["feed by WebSocket", "GET", () => "/api/events", null, UPGRADE,                          [401, 401, 101, 101, 400, 101, 101, 101, 403, 403, 101, 401, 401]],
+  // The body is a submission's, which no bulk call takes.
+  ["bulk", "POST", () => "/api/jobs/bulk", null, JSON_BODY,                                 [401, 401, 400, 400, 400, 400, 400, 400, 403, 403, 400, 401, 401]],
   ["counts", "GET", () => "/api/jobs/counts", null, {},                                     [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["who asks", "GET", () => "/api/session", null, {},                                       [401, 401, 200, 200, 200, 400, 200, 200, 200, 200, 200, 401, 401]],
   ["sign in", "POST", () => "/api/session", null, {},                                       [401, 401, 200, 200, 200, 400, 401, 401, 403, 401, 401, 401, 403]],

@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import { commonAnswers, errorAnswer, problemAnswer } from "./answers.ts";
+import { BULK_ROUTES } from "./bulk.ts";
 import type { HttpContext, HttpEnv } from "./context.ts";
 import { crossOrigin } from "./cross-origin.ts";
 import { docsRoutes } from "./docs.ts";
@@ -21,6 +22,7 @@ const ALWAYS: readonly Route[] = [...HEALTH_ROUTES, ...DOCTOR_ROUTES];
 const CONFIGURED: readonly Route[] = [
   ...SUBMIT_ROUTES,
   ...LIST_ROUTES,
+  ...BULK_ROUTES,
   ...JOB_ROUTES,
   ...EVENT_ROUTES,
   ...IMAGE_ROUTES,

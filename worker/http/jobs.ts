@@ -14,7 +14,7 @@ import { clientRoute, PREFER, type Route } from "./route.ts";
 import { brakeSubmissions, returnPending, takePending, tooManyPending } from "./submit-limits.ts";
 
 /** The job of the path, and for whom. */
-interface AskedJob {
+export interface AskedJob {
   readonly id: string;
   readonly viewer: Viewer;
   readonly rpc: JobRpc;
@@ -25,7 +25,7 @@ function askedJob(c: HttpContext, viewer: Viewer): AskedJob {
   return { id, viewer, rpc: jobStub(c.env, id) };
 }
 
-function viewOf(answered: JobAnswer<{ view: JobView }>): JobView {
+export function viewOf(answered: JobAnswer<{ view: JobView }>): JobView {
   if (!answered.ok) throw jobProblem(answered);
   return answered.view;
 }
@@ -43,7 +43,7 @@ async function refuseOtherVersion(c: HttpContext, { rpc, viewer }: AskedJob): Pr
 }
 
 /** Retries within the client's limit on unfinished jobs, as a submission counts, whoever asks. */
-async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob): Promise<JobView> {
+export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob): Promise<JobView> {
   const { client, status } = viewOf(await rpc.view(viewer));
   // A job that cannot be retried is refused for that, at the limit too.
   if (status !== "failed" && status !== "canceled") return viewOf(await rpc.retry(viewer));

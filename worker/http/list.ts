@@ -20,7 +20,7 @@ import { choice, choices, documented, type QueryOf, type QueryParameter, queryPr
 import { clientRoute, type Route } from "./route.ts";
 
 /** Each word of a search and each entry of metadata is looked for in every job: so many are enough to tell jobs apart. */
-const MAX_WORDS = 8;
+export const MAX_WORDS = 8;
 const MAX_Q_CHARS = 200;
 const MAX_METADATA_FILTERS = 5;
 
@@ -93,7 +93,7 @@ function filterOf(c: HttpContext, query: QueryOf<typeof FILTERS>): JobFilter {
 }
 
 /** Whose jobs are listed: the client's own; the operator's list is everyone's, or that of `?client=`. */
-function clientsOf(c: HttpContext, viewer: Viewer): readonly string[] {
+export function clientsOf(c: HttpContext, viewer: Viewer): readonly string[] {
   return viewer === null ? Object.keys(c.get("config").clientTokens) : [viewer];
 }
 
@@ -105,7 +105,7 @@ function position({ entry }: Owned) {
  * One page over one client's jobs or several clients'. A cursor is a place in the one order that all catalogs share, so it
  * holds for each of them. A page goes no further than the catalog that has come least far.
  */
-async function pageOf(c: HttpContext, clients: readonly string[], query: ListQuery) {
+export async function pageOf(c: HttpContext, clients: readonly string[], query: ListQuery) {
   const answers = await Promise.all(
     clients.map(async (client) => ({ client, answer: await catalogStub(c.env, client).list(query) })),
   );

@@ -14,9 +14,8 @@ import { configuredModels, knowReport } from "./lanes.ts";
 import { headers, json, shown } from "./openapi/answers.ts";
 import { whole } from "./query.ts";
 import { operatorRoute, type Route } from "./route.ts";
-import { parseJson, smallBody } from "./submit-body.ts";
+import { JSON_BODY_PROBLEMS, jsonBody } from "./submit-body.ts";
 
-const MAX_BODY_BYTES = 16 * 1024;
 /** The answer to a pause waits for the jobs that may still begin, ten seconds at most. */
 const LANE_WITHIN_MS = 20_000;
 const LOG_WITHIN_MS = 10_000;
@@ -24,33 +23,7 @@ const MOST_ENTRIES = 100;
 /** An end that is further ahead is taken for a mistake. */
 const FARTHEST_UNTIL_MS = 366 * 86_400_000;
 
-const BODY_PROBLEMS = [
-  "invalid_request",
-  "malformed_json",
-  "malformed_body",
-  "unsupported_media_type",
-  "body_too_large",
-  "model_not_found",
-] as const;
-
-/** The JSON body; an absent one is an empty object. */
-async function bodyOf<Schema extends z.ZodType>(c: HttpContext, schema: Schema): Promise<z.output<Schema>> {
-  const text = new TextDecoder().decode(await smallBody(c, MAX_BODY_BYTES));
-  const type = (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
-  if (text !== "" && type !== "application/json") {
-    throw new ProblemError("unsupported_media_type", "The body is JSON.", {
-      headers: { "Accept-Post": "application/json" },
-    });
-  }
-  const parsed = schema.safeParse(text === "" ? {} : parseJson(text));
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map(({ path, message, code, ...rest }) => ({
-    path: `/${path.join("/")}`,
-    message:
-      code === "unrecognized_keys" ? `${(rest as { keys: string[] }).keys.join(", ")} is not a field here` : message,
-  }));
-  throw faultsProblem("invalid_request", faults, (path) => path);
-}
+const LANE_PROBLEMS = [...JSON_BODY_PROBLEMS, "model_not_found"] as const;
 
 /** The requested end in ms; null when there is none. Refuses one that has passed or is more than a year ahead. */
 function endOf(until: string | null | undefined): number | null {
@@ -125,10 +98,10 @@ export const OPERATE_ROUTES: readonly Route[] = [
       json: true,
       body: bodyDoc(PauseBody, { reason: "the account is being moved", until: null }),
       answers: { "200": json("The lane after the change.", LaneReport, "pausedLane") },
-      problems: BODY_PROBLEMS,
+      problems: LANE_PROBLEMS,
     },
     async (c, { who }) => {
-      const { reason, until } = await bodyOf(c, PauseBody);
+      const { reason, until } = await jsonBody(c, PauseBody);
       return command(c, { who, action: "lane.pause", reason }, { kind: "pause", reason, untilMs: endOf(until) });
     },
   ),
@@ -142,10 +115,10 @@ export const OPERATE_ROUTES: readonly Route[] = [
       json: true,
       body: { required: false, ...bodyDoc(ResumeBody, {}) },
       answers: { "200": json("The lane after the change.", LaneReport, "lane") },
-      problems: BODY_PROBLEMS,
+      problems: LANE_PROBLEMS,
     },
     async (c, { who }) => {
-      const { reason = null } = await bodyOf(c, ResumeBody);
+      const { reason = null } = await jsonBody(c, ResumeBody);
       return command(c, { who, action: "lane.resume", reason }, { kind: "resume" });
     },
   ),
@@ -161,10 +134,10 @@ export const OPERATE_ROUTES: readonly Route[] = [
       json: true,
       body: bodyDoc(LimitBody, { starts: 4, periodMs: 60_000, reason: "the quota was raised" }),
       answers: { "200": json("The lane after the change.", LaneReport, "lane") },
-      problems: BODY_PROBLEMS,
+      problems: LANE_PROBLEMS,
     },
     async (c, { who }) => {
-      const { reason, until, starts, periodMs, inProgress } = await bodyOf(c, LimitBody);
+      const { reason, until, starts, periodMs, inProgress } = await jsonBody(c, LimitBody);
       const change = {
         ...(starts === undefined ? {} : { starts }),
         ...(periodMs === undefined ? {} : { periodMs }),

@@ -6,11 +6,12 @@ import {
   MultipartParser,
   type MultipartPart,
 } from "@remix-run/multipart-parser";
+import type { z } from "zod";
 import type { Workflow } from "../../schemas/paths.ts";
 import { MAX_BODY_BYTES, MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
 import { byteChunks } from "../byte-chunks.ts";
 import { type InputCheck, notBase64, tooLarge } from "../results/input-image.ts";
-import { ProblemError } from "./answers.ts";
+import { faultsProblem, ProblemError } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
 import { type FormPart, type Found, formFields, type GivenImage, jsonFields } from "./core/given-fields.ts";
 import { JsonImages, type TakenImage } from "./core/json-images.ts";
@@ -315,4 +316,35 @@ export async function readSubmitFields(c: HttpContext, workflow: Workflow, uploa
   const maxJsonBytes = workflow === "image-from-text" ? MAX_TEXT_BYTES : MAX_BODY_BYTES;
   const body = await readBody(c, workflow, maxJsonBytes, uploads);
   return body.kind === "json" ? jsonFields(workflow, body.value) : formFields(workflow, body.parts);
+}
+
+/** The limit on a JSON body that is not a submission; a hundred job ids take 3 KB. */
+const MAX_JSON_BODY_BYTES = 16 * 1024;
+
+/** The problems that `jsonBody` throws. */
+export const JSON_BODY_PROBLEMS = [
+  "invalid_request",
+  "malformed_json",
+  "malformed_body",
+  "unsupported_media_type",
+  "body_too_large",
+] as const;
+
+/** The JSON body, checked; an absent body is an empty object. */
+export async function jsonBody<Schema extends z.ZodType>(c: HttpContext, schema: Schema): Promise<z.output<Schema>> {
+  const text = new TextDecoder().decode(await smallBody(c, MAX_JSON_BODY_BYTES));
+  const type = (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+  if (text !== "" && type !== "application/json") {
+    throw new ProblemError("unsupported_media_type", "The body is JSON.", {
+      headers: { "Accept-Post": "application/json" },
+    });
+  }
+  const parsed = schema.safeParse(text === "" ? {} : parseJson(text));
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path, message, code, ...rest }) => ({
+    path: `/${path.join("/")}`,
+    message:
+      code === "unrecognized_keys" ? `${(rest as { keys: string[] }).keys.join(", ")} is not a field here` : message,
+  }));
+  throw faultsProblem("invalid_request", faults, (path) => path);
 }

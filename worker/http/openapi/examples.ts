@@ -1,3 +1,4 @@
+import type { BulkResult } from "../../../schemas/bulk.ts";
 import type { Diagnosis } from "../../../schemas/doctor.ts";
 import type { EventPage, FeedFrame, JobFrame } from "../../../schemas/event.ts";
 import { type Job, type JobCounts, type JobList, type JobSummary, NO_REASON } from "../../../schemas/job.ts";
@@ -258,6 +259,13 @@ const operatorEntries: OperatorEntries = {
   nextCursor: null,
 };
 
+const bulkResult: BulkResult = {
+  matched: 3,
+  done: 2,
+  refused: [{ id: ID, code: "job_finished" }],
+  nextCursor: null,
+};
+
 /** Every example of the document, by its name there. A test holds each against the contract's schema. */
 export const EXAMPLES = {
   queuedJob,
@@ -277,6 +285,7 @@ export const EXAMPLES = {
   lane,
   pausedLane,
   operatorEntries,
+  bulkResult,
   textSubmit,
   vendorSubmit,
   referenceSubmit,
