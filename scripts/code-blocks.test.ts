@@ -28,6 +28,7 @@ interface WranglerConfig {
 const RUN_ELSEWHERE: readonly { readonly file: RegExp; readonly info: RegExp; readonly by: string }[] = [
   { file: /^docs\/operations\.md$/, info: /^yaml$/, by: "worker/http/core/metrics-text.test.ts" },
   { file: /^client\/README\.md$/, info: /^ts( worker)?$/, by: "test/client-package.test.ts" },
+  { file: /^examples\/addreams\/README\.md$/, info: /^ts$/, by: "test/compat/clients.test.ts" },
 ];
 
 const files = globSync("**/*.md", { exclude: (name) => /^(node_modules|dist|\..*)$/.test(name) }).toSorted();

@@ -15,6 +15,7 @@ import type { Job } from "../../schemas/job.ts";
 import { CURL_FORMS, curlLine } from "../../web/state/curl-line.ts";
 import { FRESH_DRAFT } from "../../web/state/draft.ts";
 import { REPEATED_AFTER_MS } from "../../worker/catalog/core/held-marks.ts";
+import { codeBlocks } from "../support/code-blocks.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { until } from "../support/until.ts";
 import { DashScopeError, dashScopeClient, type ImageRequest } from "./dashscope-client.ts";
@@ -516,5 +517,39 @@ describe("the page's curl line", () => {
     );
     expect(asked[0]).toMatchObject({ size: "1328*1328", seed: 7, negativePrompt: "fog" });
     expect(asked).toEqual([asked[0], asked[0], asked[0]]);
+  });
+});
+
+it.each(["openai", "dashscope"])("the curl line of docs/compat-%s.md works as pasted", async (api) => {
+  const [line] = codeBlocks(`docs/compat-${api}.md`).filter(({ info }) => info === "sh");
+  const code = line?.code.replace("https://darkroom.example.com", product.baseUrl) ?? "";
+  const env = { ...process.env, DARKROOM_TOKEN: TOKEN };
+  const { stdout } = await promisify(execFile)("sh", ["-c", code], { env });
+  const [url] = /http[^"]*/.exec(stdout) ?? [];
+  expect(await sizeAt(url)).toBe("1664x928");
+});
+
+describe("Addreams' back end", () => {
+  /** The call of its guide, with the names that it has there. */
+  async function call(generationId: string, body: object): Promise<Response> {
+    const code = codeBlocks("examples/addreams/README.md").find(({ info }) => info === "ts")?.code ?? "";
+    const args = { darkroom: { fetch }, origin: product.baseUrl, apiKey: TOKEN, generationId, body };
+    const run = new Function("args", "controller", `return (async () => { ${code}; return response; })()`);
+    return (await run(args, new AbortController())) as Response;
+  }
+
+  it("gets the same image for the same generation, by the lines of its guide", async () => {
+    const prompt = newPrompt();
+    const parameters = { n: 1, size: "1472*1104", prompt_extend: true, watermark: false };
+    const body = message(MODEL, prompt, [], parameters);
+    const answers = [await call("generation-1", body), await call("generation-1", body)];
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    for (const answer of answers) {
+      const { output } = (await answer.json()) as {
+        output: { choices: { message: { content: { image: string }[] } }[] };
+      };
+      expect(await sizeAt(output.choices[0]?.message.content[0]?.image)).toBe("1472x1104");
+    }
+    await expectJobs(prompt, 1);
   });
 });
