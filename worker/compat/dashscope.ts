@@ -2,7 +2,8 @@ import { Hono } from "hono";
 import type { Workflow } from "../../schemas/paths.ts";
 import { JOB_ID_PATTERN } from "../../schemas/paths.ts";
 import { MAX_BODY_BYTES } from "../../schemas/submit.ts";
-import type { CatalogEntry } from "../catalog/contract.ts";
+import { within } from "../bounds.ts";
+import type { CatalogEntry, ListQuery } from "../catalog/contract.ts";
 import type { ModelFacts } from "../dashscope/models.ts";
 import type { Region } from "../dashscope/wire.ts";
 import { clientOf, requireAsker, viewerOf } from "../http/access.ts";
@@ -43,6 +44,10 @@ const SUBMIT_PATHS = {
 
 type SubmitPath = keyof typeof SUBMIT_PATHS;
 
+/** A read from an object. The client gets 503 after that, and reads again. */
+const READ_BOUND_MS = 5_000;
+/** A cancel waits up to 2 s for upstream's task id. */
+const CANCEL_BOUND_MS = 10_000;
 const DAY_MS = 86_400_000;
 /** The newest jobs of a client that a list looks through. */
 const MAX_LISTED = 2_000;
@@ -134,7 +139,9 @@ async function readTask(c: HttpContext): Promise<Response> {
   const viewer = viewerOf(c, requireAsker(c));
   const requestId = c.get("requestId");
   const id = c.req.param("id") ?? "";
-  const found = JOB_ID_PATTERN.test(id) ? await jobStub(c.env, id).view(viewer) : null;
+  const found = JOB_ID_PATTERN.test(id)
+    ? await within(READ_BOUND_MS, "the job", jobStub(c.env, id).view(viewer))
+    : null;
   if (found === null || !found.ok) return wireJson(unknownTask(id, requestId));
   const links = linksFor(c);
   const body = taskAnswer(found.view, requestId, (index) => links.image(id, index));
@@ -145,7 +152,9 @@ async function cancelTask(c: HttpContext): Promise<Response> {
   const viewer = viewerOf(c, requireAsker(c));
   const requestId = c.get("requestId");
   const id = c.req.param("id") ?? "";
-  const canceled = JOB_ID_PATTERN.test(id) ? await jobStub(c.env, id).cancel(viewer) : null;
+  const canceled = JOB_ID_PATTERN.test(id)
+    ? await within(CANCEL_BOUND_MS, "the job", jobStub(c.env, id).cancel(viewer))
+    : null;
   if (canceled?.ok === true) return wireJson({ request_id: requestId }, 200, { "X-Darkroom-Job": id });
   const reason = canceled === null ? "there is no such task" : jobProblem(canceled).message;
   const message = `Failed to cancel the task: ${reason}`;
@@ -162,8 +171,9 @@ async function jobsBetween(c: HttpContext, client: string, startMs: number, endM
   const found: CatalogEntry[] = [];
   let cursor: string | null = null;
   do {
-    const query = { status: null, workflow: null, beforeMs: endMs + 1, limit: LISTED_AT_ONCE, cursor };
-    const page = await catalogStub(c.env, client).list(query);
+    const query: ListQuery = { status: null, workflow: null, beforeMs: endMs + 1, limit: LISTED_AT_ONCE, cursor };
+    const listing = catalogStub(c.env, client).list(query);
+    const page: Awaited<typeof listing> = await within(READ_BOUND_MS, "the catalog", listing);
     if (!page.ok) throw new Error("the catalog refused its own cursor");
     const inSpan: CatalogEntry[] = page.entries.filter(({ createdAt }) => Date.parse(createdAt) >= startMs);
     found.push(...inSpan);

@@ -2,6 +2,7 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env } from "cloudflare:workers";
 import { createHash } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
+import { namespaceWith, neverAnswers } from "../http/http.fixture.ts";
 import { jobStub } from "../stubs.ts";
 import { compatApp } from "./app.ts";
 import { befall, billed, call, drawnImage, newPrompt, ORIGIN, post, SYNC_MODEL, upstream } from "./compat.fixture.ts";
@@ -196,6 +197,23 @@ describe("a task", () => {
       expect(output[name]).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}$/);
     }
     expect(Date.parse(`${String(output.submit_time).replace(" ", "T")}+08:00`)).toBe(Date.parse(job.createdAt));
+  });
+
+  it("whose object does not answer is 503, as is the list: a client reads again", async () => {
+    const stopped = {
+      JOBS: namespaceWith(env.JOBS, "view", neverAnswers),
+      CATALOGS: namespaceWith(env.CATALOGS, "list", neverAnswers),
+    };
+    const ask = async (path: string) => {
+      const request = new Request(`${ORIGIN}${BASE}${path}`);
+      const answer = await compatApp(request.url)?.fetch(request, { ...env, ...stopped }, createExecutionContext());
+      return [answer?.status, (await json(answer as Response)).code];
+    };
+    const asked = await Promise.all([ask("/tasks/job_aaaaaaaaaaaaaaaaaaaaa"), ask("/tasks")]);
+    expect(asked).toEqual([
+      [503, "ModelUnavailable"],
+      [503, "ModelUnavailable"],
+    ]);
   });
 
   it("that failed is read with 200, FAILED and upstream's code", async () => {
