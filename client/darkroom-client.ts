@@ -1,6 +1,7 @@
 import { type BulkAction, type BulkFilter, BulkResult, MOST_BULK_JOBS } from "../schemas/bulk.ts";
 import { EventPage, type FeedFrame, type JobFrame } from "../schemas/event.ts";
-import { Job, JobCounts, JobList, type JobStatus } from "../schemas/job.ts";
+import { Job, JobCounts, JobList } from "../schemas/job.ts";
+import { type JobFilter as Filter, type JobPage, jobQuery, queryOf } from "../schemas/job-filter.ts";
 import { Health, Identity, Limits, Session } from "../schemas/limits.ts";
 import { paths, type Workflow } from "../schemas/paths.ts";
 import { type ApiCall, callApi, parseAnswer, wasRepeated } from "./api-call.ts";
@@ -22,27 +23,10 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Which jobs to list or count. A field that is left out does not filter. */
-export interface JobFilter extends CallOptions {
-  readonly status?: readonly JobStatus[] | undefined;
-  readonly workflow?: Workflow | undefined;
-  readonly model?: string | undefined;
-  /** Words that the prompt must contain, in any order and any script. */
-  readonly q?: string | undefined;
-  /** Entries that the job's metadata must have. Values are compared as text. */
-  readonly metadata?: Readonly<Record<string, string>> | undefined;
-  /** Only jobs submitted before this time, ISO 8601. */
-  readonly before?: string | undefined;
-  /** With the operator's token: whose jobs. */
-  readonly client?: string | undefined;
-}
+/** Which jobs to list or count, and when to stop. */
+export interface JobFilter extends Filter, CallOptions {}
 
-export interface ListOptions extends JobFilter {
-  /** The most jobs on one page. */
-  readonly limit?: number | undefined;
-  /** `nextCursor` of the page before. */
-  readonly cursor?: string | undefined;
-}
+export interface ListOptions extends JobFilter, JobPage {}
 
 /** Jobs by their ids, or those that match every part of a filter. */
 export type BulkJobs = { readonly ids: readonly string[] } | { readonly filter: BulkFilter };
@@ -122,7 +106,7 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
     wait: (id, { signal } = {}) => waitForJob(settings, id, signal),
     list: (listOptions = {}) => listPage(settings, listOptions),
     async counts({ signal, ...filter } = {}) {
-      const path = `${paths.jobCounts}${queryOf(filterEntries(filter))}`;
+      const path = `${paths.jobCounts}${jobQuery(filter)}`;
       return parseAnswer(await call({ method: "GET", path, signal }), JobCounts);
     },
     listAll: (listOptions = {}) => listPages(settings, listOptions),
@@ -200,9 +184,8 @@ async function* bulkResults(
 }
 
 async function listPage(settings: Settings, options: ListOptions): Promise<JobList> {
-  const { limit, cursor, signal, ...filter } = options;
-  const query = queryOf({ ...filterEntries(filter), limit, cursor });
-  return parseAnswer(await callApi(settings, { method: "GET", path: `${paths.jobs}${query}`, signal }), JobList);
+  const path = `${paths.jobs}${jobQuery(options)}`;
+  return parseAnswer(await callApi(settings, { method: "GET", path, signal: options.signal }), JobList);
 }
 
 async function* listPages(
@@ -215,17 +198,4 @@ async function* listPages(
     yield* page.jobs;
     cursor = page.nextCursor;
   } while (cursor !== null);
-}
-
-function filterEntries({ status, metadata = {}, workflow, model, q, before, client }: JobFilter) {
-  const entries = Object.entries(metadata).map(([key, value]) => [`metadata.${key}`, value] as const);
-  return { status: status?.join(","), workflow, model, q, before, client, ...Object.fromEntries(entries) };
-}
-
-function queryOf(entries: Readonly<Record<string, string | number | undefined>>): string {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(entries)) {
-    if (value !== undefined && value !== "") query.set(name, String(value));
-  }
-  return query.size === 0 ? "" : `?${query}`;
 }

@@ -82,6 +82,14 @@ export function parseProblem(body: unknown): ReceivedProblem | null {
   return errors === undefined ? rest : { ...rest, errors };
 }
 
+/**
+ * The problem behind an error of any kind: of a `DarkroomProblem` from this client, or of the error that a call over a service
+ * binding rejects with, which is not an instance of any class here. `null` when the error has another cause.
+ */
+export function problemOf(error: unknown): ReceivedProblem | null {
+  return error instanceof Error && "problem" in error ? parseProblem(error.problem) : null;
+}
+
 /** Whether the same call may succeed later: there was no answer, or the server failed. False when it refused the call. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof DarkroomUnreachable) return true;

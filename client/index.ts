@@ -6,6 +6,7 @@ export type * from "../schemas/limits.ts";
 export type { VariantAsk, VariantFormat, VariantWidth, Workflow } from "../schemas/paths.ts";
 export { variantUrl } from "../schemas/paths.ts";
 export type * from "../schemas/problem.ts";
+export type * from "../schemas/service.ts";
 export type * from "../schemas/submit.ts";
 export type * from "../schemas/webhook.ts";
 export type { ClientOptions, ClientTiming, Fetch } from "./client-options.ts";
@@ -22,6 +23,7 @@ export {
   DarkroomProblem,
   DarkroomUnexpectedAnswer,
   DarkroomUnreachable,
+  problemOf,
   type ReceivedProblem,
 } from "./errors.ts";
 export type { ConnectionState, FollowOptions, ReconnectPolicy } from "./follow.ts";

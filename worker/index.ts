@@ -5,6 +5,7 @@ export { ClientCatalog } from "./catalog/client-catalog.ts";
 export { GenerationJob } from "./job/generation-job.ts";
 export { LaneDispatcher } from "./lane/lane-dispatcher.ts";
 export { OperatorLog } from "./operator/operator-log.ts";
+export { DarkroomService } from "./service.ts";
 
 /** Parts of the page, each named by its content. `wrangler.toml` sends these paths to the Worker first. */
 const ASSETS = "/assets/";

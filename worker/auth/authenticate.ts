@@ -5,9 +5,9 @@ import { ownerOf } from "./tokens.ts";
 /** The one client of open mode. */
 export const OPEN_CLIENT = "local";
 
-/** Who asks. `via` a session or open mode the browser proves nothing by itself, so its `Origin` is looked at. */
+/** Who asks. A session or open mode alone proves nothing about the page that asks, so the `Origin` is checked then. */
 export type Asker =
-  | { readonly role: "client"; readonly client: string; readonly via: "token" | "session" | "open" }
+  | { readonly role: "client"; readonly client: string; readonly via: "token" | "session" | "open" | "binding" }
   | { readonly role: "operator"; readonly via: "token" | "session" };
 
 export type AuthRefusal =

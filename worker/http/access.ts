@@ -43,7 +43,19 @@ function refusalProblem(refusal: AuthRefusal): ProblemError {
   }
 }
 
+/** Requests that come over a service binding, or from inside the Worker, with the client for whom they are made. */
+const BOUND_CLIENTS = new WeakMap<Request, string>();
+
+/** Lets the request act for the client, without a token. For requests whose sender is known: no HTTP request can say this of itself. */
+export function actFor(client: string, request: Request): Request {
+  if (!CLIENT_NAME.test(client)) throw new TypeError(`not a client's name: ${JSON.stringify(client)}`);
+  BOUND_CLIENTS.set(request, client);
+  return request;
+}
+
 function identify(c: HttpContext) {
+  const bound = BOUND_CLIENTS.get(c.req.raw);
+  if (bound !== undefined) return { ok: true, asker: { role: "client", client: bound, via: "binding" } } as const;
   const request = {
     authorization: c.req.header("authorization"),
     cookie: c.req.header("cookie"),
