@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { unstable_readConfig as readWranglerConfig } from "wrangler";
+import { parse as parseYaml } from "yaml";
 import { startEmulator } from "../emulator/server.ts";
 import { type CodeBlock, codeBlocks } from "../test/support/code-blocks.ts";
 import { readConfig } from "../worker/env.ts";
@@ -49,7 +50,7 @@ it("finds the blocks of all documents", () => {
 
 it("knows how each block is checked, by its language", () => {
   const isChecked = ({ file, info }: CodeBlock) =>
-    ["sh", "json", "toml", "mermaid"].includes(info) ||
+    ["sh", "json", "toml", "yaml", "mermaid"].includes(info) ||
     RUN_ELSEWHERE.some((other) => other.file.test(file) && other.info.test(info));
   expect(blocks.filter((block) => !isChecked(block)).map((block) => `${where(block)} ${block.info}`)).toEqual([]);
   for (const { by } of RUN_ELSEWHERE) expect(readFileSync(by, "utf8")).toContain("codeBlocks(");
@@ -94,10 +95,16 @@ describe("JSON blocks", () => {
 
 describe("TOML blocks", () => {
   const shipped = readFileSync("wrangler.toml", "utf8");
+  /** wrangler.toml without the tables that the block has in their place. */
+  const without = (code: string) => {
+    const replaced = new Set(code.match(/^\[\w+\]$/gm));
+    const tables = shipped.split(/^(?=\[)/m);
+    return tables.filter((table) => !replaced.has(table.split("\n")[0] ?? "")).join("");
+  };
   /** The configuration with the block at the end of wrangler.toml, as the text above each block says. */
   const withBlock = ({ code }: CodeBlock, env?: string): WranglerConfig => {
     const config = join(scratch, "wrangler.toml");
-    writeFileSync(config, `${shipped}\n${code}`);
+    writeFileSync(config, `${without(code)}\n${code}`);
     return readWranglerConfig({ config, ...(env === undefined ? {} : { env }) }) as unknown as WranglerConfig;
   };
 
@@ -121,6 +128,18 @@ describe("TOML blocks", () => {
     expect(bindings(second)).toEqual(bindings(first));
     expect(second.r2_buckets[0]?.bucket_name).not.toBe(first.r2_buckets[0]?.bucket_name);
     expect(second.ratelimits[0]?.namespace_id).not.toBe(first.ratelimits[0]?.namespace_id);
+  });
+});
+
+describe("YAML blocks", () => {
+  it("are YAML, and name metrics that the Worker has", () => {
+    const sources = globSync("worker/**/*.ts").map((file) => readFileSync(file, "utf8"));
+    const metrics = new Set(sources.flatMap((source) => source.match(/darkroom_\w+/g) ?? []));
+    expect(of("yaml").length).toBeGreaterThan(0);
+    for (const { code } of of("yaml")) {
+      expect(parseYaml(code)).toBeTypeOf("object");
+      expect((code.match(/darkroom_\w+/g) ?? []).filter((name) => !metrics.has(name))).toEqual([]);
+    }
   });
 });
 
