@@ -24,6 +24,7 @@ export function job(given: Partial<Job> = {}): Job {
     finishedAt: null,
     deadlineAt: AT,
     expiresAt: null,
+    pinned: false,
     request: {
       prompt: "a red bicycle",
       negativePrompt: null,

@@ -220,7 +220,8 @@ const jobHead = {
   startedAt: Timestamp.nullable(),
   finishedAt: Timestamp.nullable(),
   deadlineAt: Timestamp,
-  expiresAt: Timestamp.nullable(),
+  expiresAt: Timestamp.nullable().meta({ description: "When a finished job is removed, unless it is pinned." }),
+  pinned: z.boolean().meta({ description: "Kept beyond `expiresAt`, until it is unpinned or deleted." }),
 };
 
 const jobState = {

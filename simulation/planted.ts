@@ -152,8 +152,8 @@ export const PLANTED: readonly PlantedFault[] = [
     story: "A catalog takes the late word of a job that was removed.",
     patch: {
       file: "worker/catalog/catalog-store.ts",
-      find: "known.status === GONE || known.seq >= entry.seq",
-      replace: "known.seq >= entry.seq",
+      find: "known.status === GONE || !isNewer(entry, known)",
+      replace: "!isNewer(entry, known)",
     },
     breaks: "a job that is gone stays gone in the feed",
     seed: 45,
@@ -200,8 +200,8 @@ export const PLANTED: readonly PlantedFault[] = [
     story: "A finished job sets no alarm for the end of its retention.",
     patch: {
       file: "worker/job/core/schedule.ts",
-      find: "if (expiresAtMs !== null) return [expiresAtMs];",
-      replace: "if (expiresAtMs !== null) return [];",
+      find: "return pinned === true ? [] : [expiresAtMs];",
+      replace: "return [];",
     },
     breaks: "nothing is left of a job that is gone",
     seed: 1,

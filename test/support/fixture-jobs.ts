@@ -34,6 +34,7 @@ export function sketchJob({
     finishedAt: null,
     deadlineAt: iso(86_400_000 - agoMs),
     expiresAt: null,
+    pinned: false,
     request: {
       prompt,
       negativePrompt: null,

@@ -17,6 +17,7 @@ export const LISTED: ListedJob = {
   finishedAt: null,
   deadlineAt: AT,
   expiresAt: null,
+  pinned: false,
   queue: null,
   phase: null,
   output: null,

@@ -24,6 +24,7 @@ export function catalogEntry(given: Partial<CatalogEntry> & { n: number; created
     finishedAt: null,
     deadlineAt: at,
     expiresAt: null,
+    pinned: false,
     queue: null,
     phase: null,
     output: null,

@@ -40,6 +40,13 @@ interface JobRow extends Record<string, SqlStorageValue> {
   search: string;
 }
 
+/** A change without an event, such as a pin, has the same `seq` and a larger `revision`. */
+function isNewer({ seq, revision = 0 }: CatalogEntry, known: JobRow): boolean {
+  if (seq !== known.seq) return seq > known.seq;
+  const stored: CatalogEntry = JSON.parse(known.entry);
+  return revision > (stored.revision ?? 0);
+}
+
 /** The only writer of the catalog's storage. Everything is synchronous: what it returns is what is stored. */
 export class CatalogStore {
   readonly #storage: DurableObjectStorage;
@@ -62,7 +69,7 @@ export class CatalogStore {
     const { searchText = "", ...entry } = given;
     this.#create();
     const known = this.#row(entry.id);
-    if (known !== null && (known.status === GONE || known.seq >= entry.seq)) return null;
+    if (known !== null && (known.status === GONE || !isNewer(entry, known))) return null;
     const pending = this.pending();
     const cursor = nextFeedNumber(this.lastCursor(), nowMs);
     this.#sql.exec(

@@ -35,6 +35,24 @@ describe("record", () => {
     expect(await ids(catalog, { status: ["succeeded"] })).toEqual([jobId(1)]);
   });
 
+  it("takes the same seq with a newer revision, as after a pin, and stores it once", async () => {
+    const { catalog } = newCatalog();
+    const listed = async () => {
+      const answer = await catalog.list({ status: null, workflow: null, limit: 10, cursor: null });
+      if (!answer.ok) throw new Error(answer.code);
+      return { pinned: answer.entries.map(({ pinned }) => pinned), feed: answer.feedCursor };
+    };
+    await catalog.record(catalogEntry({ n: 1, seq: 3 }));
+    const before = await listed();
+    await catalog.record({ ...catalogEntry({ n: 1, seq: 3 }), pinned: true, revision: 8 });
+    const after = await listed();
+    expect(after.pinned).toEqual([true]);
+    expect(after.feed).toBeGreaterThan(before.feed);
+    await catalog.record({ ...catalogEntry({ n: 1, seq: 3 }), pinned: false, revision: 7 });
+    await catalog.record({ ...catalogEntry({ n: 1, seq: 3 }), pinned: true, revision: 8 });
+    expect(await listed()).toEqual(after);
+  });
+
   it("does not bring back a job that is gone, not even after an eviction, nor one that it hears of later only", async () => {
     const { catalog, object } = newCatalog();
     await catalog.record(catalogEntry({ n: 1, seq: 1 }));

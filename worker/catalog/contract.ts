@@ -3,9 +3,11 @@ import type { Workflow } from "../../schemas/paths.ts";
 import type { JobView } from "../job/contract.ts";
 
 /** A job as the catalog keeps it: a summary without links. `queue` is null here: places are asked of the lane when needed. */
-export interface CatalogEntry extends Omit<JobSummary, "links" | "output" | "client" | "metadata"> {
+export interface CatalogEntry extends Omit<JobSummary, "links" | "output" | "client" | "metadata" | "pinned"> {
   readonly output: JobView["output"];
-  /** Absent in entries from before lists carried it. */
+  /** Of two entries with the same `seq` the newer has the larger one. These three are absent in entries from before they were sent. */
+  readonly revision?: number;
+  readonly pinned?: boolean;
   readonly metadata?: JobSummary["metadata"];
   /** The whole prompt as `foldText` makes it. Searched and not listed; absent in entries of jobs from before it was sent. */
   readonly searchText?: string;
@@ -44,7 +46,7 @@ export interface HeldClaim {
 
 /** What the object of a client's catalog can be asked. `fetch` takes the live feed: WebSocket or SSE. */
 export interface CatalogRpc {
-  /** Takes the entry unless it holds the same or a newer `seq`. */
+  /** Takes the entry unless it holds one with a newer `seq`, or with the same `seq` and no older `revision`. */
   record(entry: CatalogEntry): Promise<void>;
   /** As `record`, of many. */
   recordAll(entries: readonly CatalogEntry[]): Promise<void>;

@@ -96,6 +96,21 @@ describe.each(["ws", "sse"] as const)("one who was away for thousands of events,
     expect(seqs).toEqual(upTo(1, seq));
   });
 
+  it("gets the job after a patch, without an event", async () => {
+    const job = await (await testJob().spoil({ fault: { type: "hold", at: "answer" } })).submit();
+    await job.held();
+    const response = await open(job, mode, 0);
+    const patched = Promise.withResolvers<number>();
+    const watching = heard(response, ({ seq, event, job: shown }) => {
+      if (event === null && "note" in shown.metadata) patched.resolve(seq);
+    });
+    const { seq } = await job.view();
+    await job.rpc.patch(null, { metadata: { note: "seen" } });
+    expect(await patched.promise).toBe(seq);
+    await job.release();
+    await watching;
+  });
+
   it("hears all of a job that is long done, and is sent away", async () => {
     const job = await withLog(testJob(), 400);
     const { seq } = await job.done();

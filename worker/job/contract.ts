@@ -53,6 +53,14 @@ export interface ShownJob {
   readonly json: string;
 }
 
+/** What may be changed in every place of a job, finished or not. Absent parts stay as they are. */
+export interface JobPatch {
+  /** A pinned job is kept when its retention is over. */
+  readonly pinned?: boolean;
+  /** All of the job's metadata from now on. */
+  readonly metadata?: Metadata;
+}
+
 export type JobRefusal =
   | { readonly ok: false; readonly code: "job_not_found" }
   | { readonly ok: false; readonly code: "job_gone" }
@@ -102,6 +110,11 @@ export interface JobRpc {
   cancel(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
   /** Takes a failed or canceled job; else `job_finished` or `job_not_finished`. */
   retry(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
+  /**
+   * Pins, unpins, or replaces the metadata. Writes no event and leaves `seq`; the tag changes, watchers get the job, and the catalog its
+   * entry with a larger `revision`. A job that is unpinned after its `expiresAt` is removed right after the answer.
+   */
+  patch(viewer: Viewer, patch: JobPatch): Promise<JobAnswer<{ view: JobView }>>;
   /** Cancels if needed; afterwards everything answers `job_gone`, a second removal too. */
   remove(viewer: Viewer): Promise<JobAnswer<object>>;
   /**

@@ -4,7 +4,7 @@ import { createLinks } from "../auth/links.ts";
 import { linkSettingsOf } from "../env.ts";
 import type { Lease, Place } from "../lane/contract.ts";
 import { AwaitedUploads } from "./awaited-uploads.ts";
-import type { JobAnswer, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
+import type { JobAnswer, JobPatch, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
 import { presentJob, retryAfterSeconds } from "./core/present.ts";
 import { isFinal, type JobRecord } from "./core/record.ts";
 import { differingFields } from "./core/same-request.ts";
@@ -144,6 +144,15 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     }
     this.#engine.pump();
     return this.#viewNow(viewer);
+  }
+
+  async patch(viewer: Viewer, patch: JobPatch): Promise<JobAnswer<{ view: JobView }>> {
+    const found = this.#find(viewer);
+    if (!found.ok) return found;
+    this.#engine.apply({ type: "annotate", ...patch });
+    const answer = this.#viewNow(viewer);
+    this.#engine.pump();
+    return answer;
   }
 
   async remove(viewer: Viewer): Promise<JobAnswer<object>> {

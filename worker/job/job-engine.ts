@@ -133,6 +133,7 @@ export class JobEngine implements JobHost {
     if (after.kind === "job") {
       for (const { event } of result.moments) this.log(event.type, loggedOf(event));
       this.stream.notify(result.moments, after);
+      if (fact.type === "annotate") this.stream.notifyNow(after);
     } else if (fact.type === "remove") {
       this.log(`job_${fact.why}`);
       this.stream.dismiss(`the job was ${fact.why}`);
@@ -208,7 +209,7 @@ export class JobEngine implements JobHost {
 
   placeMoved(): void {
     const job = this.job();
-    if (job?.state.status === "queued") this.stream.notifyPlace(job);
+    if (job?.state.status === "queued") this.stream.notifyNow(job);
   }
 
   keepRunning(work: Promise<unknown> | null): void {

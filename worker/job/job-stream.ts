@@ -64,8 +64,8 @@ export class JobStream implements WatchSource<JobItem> {
     this.#wake();
   }
 
-  /** Sends a new place in the queue: no event, and an unchanged seq. */
-  notifyPlace(record: JobRecord): void {
+  /** Sends the job as it is now, with a new place or annotation: no event, and an unchanged seq. */
+  notifyNow(record: JobRecord): void {
     this.#watchers.notify([this.#item(null, record.seq, this.#shown(record))]);
     this.#wake();
   }

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
+import { until } from "../../test/support/until.ts";
 import { checkInputImage, putInputImage } from "../results/input-image.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
 import { CLIENT, EDIT_MODEL, laneOf, SYNC_MODEL, TASK_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
@@ -14,6 +15,38 @@ const goneImage = {
   width: 9,
   height: 9,
 } as const;
+
+describe("a patch", () => {
+  it("changes pin and metadata of a job in any place, without an event, and its client's list shows it", async () => {
+    const job = await testJob().submit();
+    const done = await job.done();
+    const metadata = { order: "B-2", paid: true };
+    const answer = await job.rpc.patch(CLIENT, { pinned: true, metadata });
+    expect(answer).toMatchObject({ ok: true, view: { pinned: true, metadata, seq: done.seq } });
+    const list = async () => {
+      const listed = await catalogStub(env, CLIENT).list({ status: null, workflow: null, limit: 100, cursor: null });
+      const entry = listed.ok ? listed.entries.find(({ id }) => id === job.id) : undefined;
+      return entry?.pinned === true ? entry : undefined;
+    };
+    expect(await until("its entry", list)).toMatchObject({ metadata, seq: done.seq, status: "succeeded" });
+    // The same again changes nothing, and a part that is left out stays.
+    const again = await job.rpc.patch(CLIENT, { pinned: true });
+    expect(again).toEqual(answer);
+    expect(await job.rpc.patch("other", { pinned: false })).toEqual({ ok: false, code: "job_not_found" });
+    await job.rpc.remove(null);
+    expect(await job.rpc.patch(CLIENT, { pinned: false })).toEqual({ ok: false, code: "job_gone" });
+  });
+
+  it("is seen at once by those who wait for a change", async () => {
+    const job = await (await testJob().spoil({ fault: { type: "hold", at: "answer" } })).submit();
+    await job.held();
+    const { tag } = await job.view();
+    const waiting = job.rpc.wait(null, tag, 20_000);
+    await job.rpc.patch(null, { metadata: { note: "seen" } });
+    expect(await waiting).toMatchObject({ ok: true, view: { metadata: { note: "seen" }, status: "running" } });
+    await job.rpc.remove(null);
+  });
+});
 
 describe("a job that goes well", () => {
   it("is queued, runs, stores and succeeds, with one call, one bill and the very bytes that upstream made", async () => {

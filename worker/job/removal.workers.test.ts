@@ -1,4 +1,4 @@
-import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { until } from "../../test/support/until.ts";
@@ -49,6 +49,22 @@ describe("retention", () => {
     await until("empty storage", async () => ((await rows(job)).keys.length === 0 ? true : undefined));
     expect((await rows(job)).alarmAtMs).toBeNull();
     expect(await job.rpc.view(null)).toEqual({ ok: false, code: "job_not_found" });
+  });
+
+  it("keeps a pinned job and its images, and removes them once it is unpinned", async () => {
+    const job = await testJob().submit();
+    const { seq, tag } = await job.done();
+    const pinned = await job.rpc.patch(null, { pinned: true });
+    expect(pinned).toMatchObject({ ok: true, view: { pinned: true, seq } });
+    expect(pinned.ok && pinned.view.tag).not.toBe(tag);
+    await until("no alarm", async () => ((await rows(job)).alarmAtMs === null ? true : undefined));
+    await later(job, 3 * RETENTION_MS);
+    await evictDurableObject(job.object);
+    expect(await job.view()).toMatchObject({ status: "succeeded", pinned: true });
+    expect(await job.images()).toHaveLength(1);
+    expect(await job.rpc.patch(null, { pinned: false })).toMatchObject({ ok: true, view: { pinned: false } });
+    await until("its removal", async () => ((await job.rpc.view(null)).ok ? undefined : true));
+    await emptyBucket(job);
   });
 
   it("removes at the tombstone's end a file that was put after the removal", async () => {

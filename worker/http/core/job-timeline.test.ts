@@ -23,6 +23,7 @@ function job(changes: Partial<Job> = {}, request: Partial<Job["request"]> = {}):
     finishedAt: null,
     deadlineAt: at(86_400),
     expiresAt: null,
+    pinned: false,
     request: {
       prompt: "a red bicycle in the rain",
       negativePrompt: null,

@@ -83,8 +83,9 @@ function nextRows(job: Job, told: Told): string[] {
     case "canceled": {
       const rows = job.error === null ? [] : [row("error", `${job.error.code}: ${inertText(job.error.message)}`)];
       if (job.error !== null) rows.push(row("hint", inertText(job.error.hint)));
-      const { expiresAt } = job;
-      if (expiresAt !== null)
+      const { expiresAt, pinned } = job;
+      if (pinned) rows.push(row("kept until", "it is unpinned or deleted"));
+      else if (expiresAt !== null)
         rows.push(row("kept until", `${clockText(expiresAt, day)} (${fromNowText(expiresAt, nowMs)})`));
       return rows;
     }

@@ -55,6 +55,7 @@ const queuedJob: Job = {
   startedAt: null,
   finishedAt: null,
   expiresAt: null,
+  pinned: false,
   request: REQUEST,
   queue: {
     position: 4,

@@ -256,8 +256,11 @@ export class Change {
   done(before: StoredRecord): StoredRecord {
     const after = this.#record;
     if (before.kind !== "job" || after.kind !== "job") return after;
-    if (after.seq === before.seq && visible(after) === visible(before)) return after;
-    if (isFinal(before.state) && isFinal(after.state)) throw new Error(`a ${before.state.status} job changed`);
+    const isMoved = after.seq !== before.seq || visible(after) !== visible(before);
+    const isAnnotated = after.pinned !== before.pinned || after.metadata !== before.metadata;
+    if (!isMoved && !isAnnotated) return after;
+    if (isMoved && isFinal(before.state) && isFinal(after.state))
+      throw new Error(`a ${before.state.status} job changed`);
     return { ...after, revision: before.revision + 1, updatedAtMs: this.nowMs };
   }
 }

@@ -2,6 +2,7 @@ import type { UpstreamReport } from "../../../schemas/job.ts";
 import type { Failure } from "../../dashscope/contract.ts";
 import type { Lease } from "../../lane/contract.ts";
 import type { StoredImage } from "../../results/contract.ts";
+import type { JobPatch } from "../contract.ts";
 import type { Answers, MessageKind, MessageTo } from "./outbox.ts";
 
 /** What each fact carries. A fact that names an attempt or a ticket is refused once that no longer matters. */
@@ -40,6 +41,8 @@ interface FactData {
   deadline_passed: object;
   cancel: object;
   retry: object;
+  /** What its client notes about the job. Absent: as it is. */
+  annotate: JobPatch;
   /** Deleted by its client, or its retention is over. */
   remove: { readonly why: "deleted" | "expired" };
   /** The Idempotency-Key of this tombstone was used again, for the job `successorId` (null: by a caller that does not say). */

@@ -13,6 +13,7 @@ import { Change, type Moment } from "./change.ts";
 import type { FactOf, FactRefusal, FactType, JobContext, JobFact } from "./facts.ts";
 import { attemptOf, type StoredRecord } from "./record.ts";
 import {
+  annotate,
   backoffEnded,
   cancel,
   catalogMissed,
@@ -76,17 +77,17 @@ export const PLACES = {
   succeeded: {
     status: "succeeded",
     is: "Every image that could be copied is stored.",
-    left: "The alarm, when retention is over. A deletion.",
+    left: "The alarm, when retention is over, unless it is pinned. A deletion.",
   },
   failed: {
     status: "failed",
     is: "Given up, with the reason as `error`.",
-    left: "A retry by hand. The alarm, when retention is over. A deletion.",
+    left: "A retry by hand. The alarm, when retention is over, unless it is pinned. A deletion.",
   },
   canceled: {
     status: "canceled",
     is: "Called off by its client. Links and an upstream task are kept for a retry.",
-    left: "A retry by hand. The alarm, when retention is over. A deletion.",
+    left: "A retry by hand. The alarm, when retention is over, unless it is pinned. A deletion.",
   },
   removed: {
     status: null,
@@ -226,6 +227,7 @@ export const MACHINE: { readonly [Type in FactType]: Move<Type> } = {
     do: retry,
     in: { failed: ["queued", "reading_task"], canceled: ["queued", "storing", "reading_task"] },
   },
+  annotate: { text: "pinned or unpinned", do: annotate, in: ALL_STAY },
   remove: {
     text: "deletion, or end of retention",
     do: remove,

@@ -17,8 +17,8 @@ interface Payloads {
   leave: { readonly lane: string; readonly ticketNumber: number };
   /** What became of a call whose lease was released before. */
   observe: { readonly lane: string; readonly attempt: number; readonly outcome: LeaseOutcome };
-  /** The catalog takes the job's entry as it is when the message is sent. */
-  record: { readonly seq: number };
+  /** The catalog takes the job's entry as it is when the message is sent. `revision`: of a change that has no event. */
+  record: { readonly seq: number; readonly revision?: number };
   forget: null;
   cancel_task: { readonly taskId: string };
   remove_files: null;
@@ -94,7 +94,7 @@ function idOf(message: Identified): string {
     case "observe":
       return `observe/${message.payload.attempt}/${message.payload.outcome.kind}`;
     case "record":
-      return `record/${message.payload.seq}`;
+      return ["record", message.payload.seq, message.payload.revision ?? []].flat().join("/");
     case "cancel_task":
       return `cancel_task/${message.payload.taskId}`;
     case "ask_successor":

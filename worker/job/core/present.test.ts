@@ -26,6 +26,7 @@ const head = {
   finishedAt: at,
   deadlineAt: at,
   expiresAt: at,
+  pinned: false,
   queue: null,
   phase: null,
   output: { images: [{ index: 0, contentType: "image/png", width: 8, height: 8, bytes: 9, sha256: "ab" }] },

@@ -39,7 +39,7 @@ function withReason(queue: CatalogEntry["queue"]): QueuePlace | null {
 
 /** A catalog's entry as lists and the live feed show it. `place` comes from the lane; null when the job is not in line. */
 export function presentSummary(
-  entry: CatalogEntry,
+  { revision: _revision, ...entry }: CatalogEntry,
   client: string,
   links: LinkMaker,
   place: QueuePlace | null,
@@ -49,6 +49,7 @@ export function presentSummary(
     client,
     queue: place ?? withReason(entry.queue),
     output: presentOutput(entry.id, entry.output, links),
+    pinned: entry.pinned ?? false,
     metadata: entry.metadata ?? {},
     links: links.job(entry.id),
   };

@@ -85,6 +85,8 @@ export interface JobRecord {
   /** As in the submission; absent in a job from before it was kept. */
   readonly leftOut?: readonly LeftOut[];
   readonly metadata: Metadata;
+  /** Kept when its retention is over; absent: no. */
+  readonly pinned?: boolean;
   readonly warnings: readonly Warning[];
   readonly createdAtMs: number;
   readonly updatedAtMs: number;

@@ -65,6 +65,17 @@ export function deadlinePassed(change: Change): FactRefusal | null {
   return null;
 }
 
+/** Pins or unpins the job, or replaces its metadata. The catalog gets the entry though no event says so. */
+export function annotate(change: Change, { pinned, metadata }: FactOf<"annotate">): FactRefusal | null {
+  const { job } = change;
+  const isPinned = pinned ?? job.pinned ?? false;
+  const noted = metadata ?? job.metadata;
+  if (isPinned === (job.pinned ?? false) && JSON.stringify(noted) === JSON.stringify(job.metadata)) return null;
+  change.set({ pinned: isPinned, metadata: noted });
+  change.send(messageOf("record", { seq: job.seq, revision: job.revision + 1 }));
+  return null;
+}
+
 /** Deleted, or its retention is over: a tombstone takes its place. */
 export function remove(change: Change): FactRefusal | null {
   change.remove();

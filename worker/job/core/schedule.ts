@@ -34,8 +34,8 @@ export function dueFact(record: StoredRecord, nowMs: number, live: Live): JobFac
     const isDue = nowMs >= record.untilMs && record.outbox.length === 0 && !record.isSwept;
     return isDue ? { type: "tombstone_ended" } : null;
   }
-  const { state, task, expiresAtMs, ticketNumber, outbox } = record;
-  if (expiresAtMs !== null && nowMs >= expiresAtMs) return { type: "remove", why: "expired" };
+  const { state, task, expiresAtMs, pinned, ticketNumber, outbox } = record;
+  if (expiresAtMs !== null && nowMs >= expiresAtMs && pinned !== true) return { type: "remove", why: "expired" };
   if (isFinal(state)) return null;
   for (const attempt of record.attempts) {
     const { number } = attempt;
@@ -91,8 +91,8 @@ export function nextAlarmAtMs(record: StoredRecord, nowMs: number, live: Live): 
 }
 
 function jobTimes(record: JobRecord, nowMs: number, live: Live): number[] {
-  const { state, task, expiresAtMs } = record;
-  if (expiresAtMs !== null) return [expiresAtMs];
+  const { state, task, expiresAtMs, pinned } = record;
+  if (expiresAtMs !== null) return pinned === true ? [] : [expiresAtMs];
   const times: number[] = [];
   if (!isStoring(record)) times.push(record.deadlineAtMs);
   for (const { number, outcome, stillOpen, budgetEndsAtMs, openUntilMs } of record.attempts) {

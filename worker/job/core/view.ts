@@ -30,6 +30,7 @@ export function toJobView(record: JobRecord, place: Place | null): JobView {
     finishedAt: "finishedAtMs" in state ? iso(state.finishedAtMs) : null,
     deadlineAt: iso(record.deadlineAtMs),
     expiresAt: isoOrNull(record.expiresAtMs),
+    pinned: record.pinned ?? false,
     // Null for fields that are newer than the job's record.
     request: { ...NEWER_FIELDS, ...record.request },
     queue,
@@ -166,12 +167,12 @@ const MAX_SEARCH_CHARS = 6_000;
 export function toCatalogEntry(record: JobRecord): CatalogEntry {
   const view = toJobView(record, null);
   const retryAt = record.state.status === "retrying" ? iso(record.state.retryAtMs) : view.copyAgainAt;
-  return entryOf(view, record.lastAttempt, retryAt);
+  return { ...entryOf(view, record.lastAttempt, retryAt), revision: record.revision };
 }
 
 /** The first entry of a job, made by the submitter. */
 export function newCatalogEntry(view: JobView): CatalogEntry {
-  return entryOf(view, 0, null);
+  return { ...entryOf(view, 0, null), revision: 1 };
 }
 
 function entryOf(view: JobView, attempts: number, retryAt: string | null): CatalogEntry {
@@ -189,6 +190,7 @@ function entryOf(view: JobView, attempts: number, retryAt: string | null): Catal
     finishedAt: view.finishedAt,
     deadlineAt: view.deadlineAt,
     expiresAt: view.expiresAt,
+    pinned: view.pinned,
     queue: view.status === "queued" ? null : view.queue,
     phase: view.phase,
     output: view.output,
