@@ -19,11 +19,11 @@ export const LaneBlock = z.object({
 });
 export type LaneBlock = z.infer<typeof LaneBlock>;
 
-/** What the operator has said about a lane. */
+/** A command of the operator that is in force. */
 export const OperatorWord = z.object({
   reason: z.string(),
   since: Timestamp,
-  until: Timestamp.nullable().meta({ description: "null: until the operator takes it back." }),
+  until: Timestamp.nullable().meta({ description: "null: until the operator ends it." }),
 });
 export type OperatorWord = z.infer<typeof OperatorWord>;
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Timestamp } from "./job.ts";
-import { Quota } from "./limits.ts";
+import { OperatorWord, Quota } from "./limits.ts";
 
 /** Kept in the operator's log. */
 const Reason = z.string().trim().min(1).max(300).meta({ description: "Shown to everyone whose jobs wait for it." });
@@ -25,7 +25,12 @@ export const LimitBody = z.strictObject({
 });
 export type LimitBody = z.infer<typeof LimitBody>;
 
-export const OPERATOR_ACTIONS = ["lane.pause", "lane.resume", "lane.limit"] as const;
+export const OPERATOR_ACTIONS = ["lane.pause", "lane.resume", "lane.limit", "client.pause", "client.resume"] as const;
+
+export const ClientState = z
+  .object({ client: z.string(), paused: OperatorWord.nullable() })
+  .meta({ id: "ClientState" });
+export type ClientState = z.infer<typeof ClientState>;
 
 /** One entry of the operator's log, written before the action. A failed action adds a second entry with `failed` set. */
 export const OperatorEntry = z
@@ -34,7 +39,7 @@ export const OperatorEntry = z
     at: Timestamp,
     who: z.string().meta({ description: "`operator`; `local` in open mode." }),
     action: z.enum(OPERATOR_ACTIONS),
-    target: z.string().meta({ description: "The lane's model." }),
+    target: z.string().meta({ description: "The lane's model, or the client." }),
     reason: z.string().nullable(),
     details: z.record(z.string(), z.unknown()).meta({ description: "What was asked for." }),
     failed: z

@@ -17,6 +17,8 @@ export const paths = {
   operatorLog: "/api/operator/log",
   lane: (model: string) => `/api/lanes/${model}`,
   lanePause: (model: string) => `/api/lanes/${model}/pause`,
+  clientPause: (client: string) => `/api/clients/${client}/pause`,
+  clientResume: (client: string) => `/api/clients/${client}/resume`,
   laneResume: (model: string) => `/api/lanes/${model}/resume`,
   feed: "/api/events",
   jobs: "/api/jobs",

@@ -215,6 +215,10 @@ it("answers as documented about the service", async () => {
   await ask("pauseLane", "/api/lanes/wan2.7-image/pause", { method: "POST" });
   await ask("resumeLane", "/api/lanes/wan2.7-image/resume", asOperator);
   await ask("limitLane", "/api/lanes/wan2.7-image", { ...asOperator, method: "PATCH" });
+  await ask("pauseClient", "/api/clients/alice/pause", asOperator);
+  await ask("pauseClient", "/api/clients/nobody/pause", asOperator);
+  expect((await submit({ prompt: "while paused" })).status).toBe(403);
+  await ask("resumeClient", "/api/clients/alice/resume", { method: "POST", headers: operator });
   await ask("getMetrics", "/api/metrics", { headers: operator });
   await ask("getMetrics", "/api/metrics");
   await ask("getOperatorLog", "/api/operator/log?limit=1", { headers: operator });

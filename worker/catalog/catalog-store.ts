@@ -1,7 +1,7 @@
 import { FINAL_STATUSES, type JobCounts, JobStatus } from "../../schemas/job.ts";
 import { WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
 import { ADD_SEARCH, GONE, SCHEMA, UNFINISHED_JOBS } from "./catalog-schema.ts";
-import type { CatalogEntry, JobFilter } from "./contract.ts";
+import type { CatalogEntry, ClientPause, JobFilter } from "./contract.ts";
 import { nextFeedNumber } from "./core/feed-clock.ts";
 import { countJobs, matchesFilter, readsJobs, type SearchedJob } from "./core/job-filter.ts";
 import { type ListPosition, newestFirst } from "./core/list-cursor.ts";
@@ -30,6 +30,7 @@ const SEARCHED_AT_ONCE = 100;
 const MAX_COUNTED = 2_000;
 
 const RESERVATIONS_KEY = "reservations";
+const PAUSE_KEY = "pause";
 
 interface JobRow extends Record<string, SqlStorageValue> {
   id: string;
@@ -55,6 +56,8 @@ export class CatalogStore {
   #lastCursor: number | null = null;
   #pending: number | null = null;
   #reservations: readonly Reservation[] | null = null;
+  /** Null before it was read. */
+  #pause: ClientPause | "none" | null = null;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -227,6 +230,19 @@ export class CatalogStore {
   keepReservations(reservations: readonly Reservation[], where: "stored" | "in memory"): void {
     this.#reservations = reservations;
     if (where === "stored") this.#storage.kv.put(RESERVATIONS_KEY, reservations);
+  }
+
+  /** The operator's pause of the client that is in force. */
+  pause(nowMs: number): ClientPause | null {
+    this.#pause ??= this.#storage.kv.get<ClientPause>(PAUSE_KEY) ?? "none";
+    if (this.#pause === "none") return null;
+    return this.#pause.untilMs === null || this.#pause.untilMs > nowMs ? this.#pause : null;
+  }
+
+  keepPause(pause: ClientPause | null): void {
+    this.#pause = pause ?? "none";
+    if (pause === null) this.#storage.kv.delete(PAUSE_KEY);
+    else this.#storage.kv.put(PAUSE_KEY, pause);
   }
 
   /** The places of up to `limit` jobs after `position`, newest first, by what the index knows: status, workflow and time. */

@@ -3,7 +3,7 @@ import type { JobCounts } from "../../schemas/job.ts";
 import { linkSettingsOf } from "../env.ts";
 import { readWatch } from "../watch/watch-request.ts";
 import { CatalogStore } from "./catalog-store.ts";
-import type { CatalogEntry, CatalogRpc, HeldClaim, JobFilter, ListQuery } from "./contract.ts";
+import type { CatalogEntry, CatalogRpc, ClientPause, HeldClaim, JobFilter, ListQuery } from "./contract.ts";
 import { decodeListCursor, encodeListCursor } from "./core/list-cursor.ts";
 import { GRANT_MS, redeem, reserve } from "./core/reservations.ts";
 import { Feed } from "./feed.ts";
@@ -91,9 +91,15 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   /** Stored before it answers, so that a crash forgets no promise; what was used of it is counted in memory and errs to the safe side. */
   async reserve(wanted: number, limit: number): ReturnType<CatalogRpc["reserve"]> {
     const nowMs = Date.now();
+    const paused = this.#store.pause(nowMs);
+    if (paused !== null) return { granted: 0, endsAtMs: nowMs, paused };
     const { granted, reservations } = reserve(this.#store.reservations(), this.#store.pending(), wanted, limit, nowMs);
     if (granted > 0) this.#store.keepReservations(reservations, "stored");
     return { granted, endsAtMs: nowMs + GRANT_MS };
+  }
+
+  async pause(pause: ClientPause | null): Promise<void> {
+    this.#store.keepPause(pause);
   }
 
   async claimHeld(claim: HeldClaim): Promise<string> {

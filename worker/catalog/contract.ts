@@ -32,6 +32,13 @@ export interface ListQuery extends JobFilter {
   readonly cursor: string | null;
 }
 
+/** The operator's pause of the client; `untilMs` null: until it is resumed. */
+export interface ClientPause {
+  readonly reason: string;
+  readonly sinceMs: number;
+  readonly untilMs: number | null;
+}
+
 /** A request that holds its answer until its job is done; see `core/held-marks.ts`. */
 export interface HeldClaim {
   /** The same for identical requests. */
@@ -66,9 +73,15 @@ export interface CatalogRpc {
   count(filter: JobFilter): Promise<JobCounts>;
   /**
    * Reserves up to `wanted` submissions for a short while, so that the limit on unfinished jobs holds without a call for
-   * each submit. Answers how many were granted; 0 at the limit.
+   * each submit. Answers how many were granted; 0 at the limit, and while the client is paused, which `paused` says then (absent
+   * from a catalog of an earlier version).
    */
-  reserve(wanted: number, limit: number): Promise<{ granted: number; endsAtMs: number }>;
+  reserve(
+    wanted: number,
+    limit: number,
+  ): Promise<{ granted: number; endsAtMs: number; paused?: ClientPause | null | undefined }>;
+  /** Pauses the client, or resumes it with null: `reserve` grants nothing meanwhile. What was granted before may be used up. */
+  pause(pause: ClientPause | null): Promise<void>;
   /**
    * The key of the job that the request waits for: its own, or that of an earlier identical request whose answer was not
    * delivered. Stored before it answers, so that no death of anything makes a second job of a repetition.

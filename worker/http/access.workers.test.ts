@@ -120,6 +120,8 @@ const ROWS: Row[] = [
   ["pause a lane", "POST", () => "/api/lanes/qwen-image-max/pause", null, {},               [401, 401, 403, 403, 400, 400, 403, 403, 403, 403, 403, 401, 401]],
   ["resume a lane", "POST", () => "/api/lanes/qwen-image-max/resume", null, {},             [401, 401, 403, 403, 200, 400, 403, 403, 403, 403, 403, 401, 401]],
   ["limit a lane", "PATCH", () => "/api/lanes/qwen-image-max", null, {},                    [401, 401, 403, 403, 400, 400, 403, 403, 403, 403, 403, 401, 401]],
+  ["pause a client", "POST", () => "/api/clients/alice/pause", null, {},                    [401, 401, 403, 403, 400, 400, 403, 403, 403, 403, 403, 401, 401]],
+  ["resume a client", "POST", () => "/api/clients/alice/resume", null, {},                  [401, 401, 403, 403, 200, 400, 403, 403, 403, 403, 403, 401, 401]],
   ["openapi", "GET", () => "/api/openapi.json", null, {},                                   [200, 200, 200, 200, 200, 400, 200, 200, 200, 200, 200, 200, 200]],
   ["docs", "GET", () => "/api/docs", null, {},                                              [200, 200, 200, 200, 200, 400, 200, 200, 200, 200, 200, 200, 200]],
   ["limits", "GET", () => "/api/limits", null, {},                                          [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
@@ -174,7 +176,7 @@ describe.each(ROWS)("%s", (_name, method, path, signed, extra, statuses) => {
 
 it("asserts every cell for every route there is", () => {
   const rows = new Set(ROWS.map(([, method, path]) => `${method} ${path({ id: ":id" } as Job).split("?")[0]}`));
-  const routes = app.routes.filter((route) => route.method !== "ALL").map(({ method, path }) => `${method} ${path.replace(":index", "0").replace(":model", "qwen-image-max")}`);
+  const routes = app.routes.filter((route) => route.method !== "ALL").map(({ method, path }) => `${method} ${path.replace(":index", "0").replace(":model", "qwen-image-max").replace(":client", "alice")}`);
   // Both workflows share their way in.
   const missing = routes.filter((route) => !rows.has(route) && route !== "POST /api/workflows/image-from-reference");
   expect(missing).toEqual([]);

@@ -11,7 +11,7 @@ import { preferredWaitSeconds, tagToWaitOn } from "./core/request-headers.ts";
 import { jobAnswer, jobIdOf, jobProblem, linksFor, shownAnswer } from "./job-answers.ts";
 import { headers, JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { clientRoute, PREFER, type Route } from "./route.ts";
-import { brakeSubmissions, returnPending, takePending, tooManyPending } from "./submit-limits.ts";
+import { brakeSubmissions, returnPending, takePending } from "./submit-limits.ts";
 
 /** The job of the path, and for whom. */
 export interface AskedJob {
@@ -48,7 +48,7 @@ export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob
   // A job that cannot be retried is refused for that, at the limit too.
   if (status !== "failed" && status !== "canceled") return viewOf(await rpc.retry(viewer));
   const taken = await takePending(c, client);
-  if (taken === null) throw tooManyPending(c.get("config").maxPendingJobs);
+  if (taken instanceof ProblemError) throw taken;
   let isRetried = false;
   try {
     const answered = await rpc.retry(viewer);
@@ -184,7 +184,14 @@ export const JOB_ROUTES: readonly Route[] = [
       summary: "Queues a failed or canceled job again",
       json: true,
       answers: { "200": json("The job as it now is.", Job, "queuedJob", JOB_HEADERS) },
-      problems: [...ONE_JOB, "job_finished", "job_not_finished", "too_many_pending_jobs", "rate_limited"],
+      problems: [
+        ...ONE_JOB,
+        "job_finished",
+        "job_not_finished",
+        "client_paused",
+        "too_many_pending_jobs",
+        "rate_limited",
+      ],
     },
     async (c, { viewer }) => {
       const asked = askedJob(c, viewer);

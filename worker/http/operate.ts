@@ -1,12 +1,19 @@
 import { z } from "zod";
 import { LaneReport } from "../../schemas/limits.ts";
-import { LimitBody, OperatorEntries, type OperatorEntry, PauseBody, ResumeBody } from "../../schemas/operator.ts";
+import {
+  ClientState,
+  LimitBody,
+  OperatorEntries,
+  type OperatorEntry,
+  PauseBody,
+  ResumeBody,
+} from "../../schemas/operator.ts";
 import { paths } from "../../schemas/paths.ts";
 import { within } from "../bounds.ts";
 import type { LaneMetrics } from "../lane/contract.ts";
 import type { LaneCommand } from "../lane/core/control.ts";
 import { laneName } from "../lane/lane-name.ts";
-import { laneStub, operatorLogStub } from "../stubs.ts";
+import { catalogStub, laneStub, operatorLogStub } from "../stubs.ts";
 import { answer, faultsProblem, jsonAnswer, PRIVATE_VARY, ProblemError } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
 import { METRICS_TYPE, metricsText } from "./core/metrics-text.ts";
@@ -15,15 +22,18 @@ import { headers, json, shown } from "./openapi/answers.ts";
 import { whole } from "./query.ts";
 import { operatorRoute, type Route } from "./route.ts";
 import { JSON_BODY_PROBLEMS, jsonBody } from "./submit-body.ts";
+import { forgetReserved } from "./submit-limits.ts";
 
 /** The answer to a pause waits for the jobs that may still begin, ten seconds at most. */
 const LANE_WITHIN_MS = 20_000;
 const LOG_WITHIN_MS = 10_000;
+const CATALOG_WITHIN_MS = 10_000;
 const MOST_ENTRIES = 100;
 /** An end that is further ahead is taken for a mistake. */
 const FARTHEST_UNTIL_MS = 366 * 86_400_000;
 
 const LANE_PROBLEMS = [...JSON_BODY_PROBLEMS, "model_not_found"] as const;
+const CLIENT_PROBLEMS = [...JSON_BODY_PROBLEMS, "client_not_found"] as const;
 
 /** The requested end in ms; null when there is none. Refuses one that has passed or is more than a year ahead. */
 function endOf(until: string | null | undefined): number | null {
@@ -44,25 +54,64 @@ function modelOf(c: HttpContext): string {
   throw new ProblemError("model_not_found", "No model has this name; GET /api/limits lists them.");
 }
 
-/**
- * Writes the action into the operator's log, carries it out, and answers the lane's report after it. A failure is written into the
- * log, too.
- */
-async function command(
-  c: HttpContext,
-  entry: Pick<OperatorEntry, "who" | "action" | "reason">,
-  laneCommand: LaneCommand,
-): Promise<Response> {
+function namedClient(c: HttpContext): string {
+  const client = c.req.param("client") ?? "";
+  if (Object.hasOwn(c.get("config").clientTokens, client)) return client;
+  throw new ProblemError("client_not_found", "No client of CLIENT_TOKENS has this name.");
+}
+
+type Action = Pick<OperatorEntry, "who" | "action" | "reason">;
+
+/** Gives a lane its command, and answers the report after it. */
+async function commandLane(c: HttpContext, action: Action, command: LaneCommand): Promise<Response> {
   const model = modelOf(c);
-  const { kind: _kind, ...details } = laneCommand;
-  const written = { ...entry, target: model, details, failed: null };
+  const { kind: _kind, ...details } = command;
+  const report = await logged(c, { ...action, target: model, details }, () => control(c, model, command));
+  return jsonAnswer(c, report);
+}
+
+async function control(c: HttpContext, model: string, command: LaneCommand): Promise<LaneReport> {
+  const lane = laneName(c.get("config"), model);
+  const report = await within(LANE_WITHIN_MS, "the lane", laneStub(c.env, lane).control(command));
+  knowReport(lane, report);
+  return report;
+}
+
+/**
+ * Pauses or resumes a client: its catalog grants or refuses submissions, and the lane of each model holds or serves its jobs. A
+ * request that breaks off in between leaves the client paused in part; repeating it completes it.
+ */
+async function commandClient(c: HttpContext, action: Action, pause: { untilMs: number | null } | null) {
+  const client = namedClient(c);
+  const catalog = catalogStub(c.env, client);
+  const { untilMs = null } = pause ?? {};
+  const reason = action.reason ?? "";
+  const sinceMs = Date.now();
+  const command: LaneCommand =
+    pause === null ? { kind: "resumeClient", client } : { kind: "pauseClient", client, reason, untilMs };
+  const details = pause === null ? {} : { untilMs };
+  await logged(c, { ...action, target: client, details }, async () => {
+    const kept = catalog.pause(pause === null ? null : { reason, sinceMs, untilMs });
+    await within(CATALOG_WITHIN_MS, "the catalog", kept);
+    forgetReserved(client);
+    await Promise.all(c.get("config").modelTable.names.map((model) => control(c, model, command)));
+  });
+  const until = untilMs === null ? null : new Date(untilMs).toISOString();
+  const paused = pause === null ? null : { reason, since: new Date(sinceMs).toISOString(), until };
+  return jsonAnswer(c, { client, paused } satisfies ClientState);
+}
+
+/** Writes the action into the operator's log and carries it out. A failure is written into the log, too. */
+async function logged<Result>(
+  c: HttpContext,
+  entry: Omit<OperatorEntry, "seq" | "at" | "failed">,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const written = { ...entry, failed: null };
   const log = operatorLogStub(c.env);
   await within(LOG_WITHIN_MS, "the operator's log", log.append(written));
-  const lane = laneName(c.get("config"), model);
   try {
-    const report = await within(LANE_WITHIN_MS, "the lane", laneStub(c.env, lane).control(laneCommand));
-    knowReport(lane, report);
-    return jsonAnswer(c, report);
+    return await work();
   } catch (error) {
     const failed = { ...written, failed: String(error).slice(0, 200) };
     await within(LOG_WITHIN_MS, "the operator's log", log.append(failed)).catch(() => undefined);
@@ -102,7 +151,7 @@ export const OPERATE_ROUTES: readonly Route[] = [
     },
     async (c, { who }) => {
       const { reason, until } = await jsonBody(c, PauseBody);
-      return command(c, { who, action: "lane.pause", reason }, { kind: "pause", reason, untilMs: endOf(until) });
+      return commandLane(c, { who, action: "lane.pause", reason }, { kind: "pause", reason, untilMs: endOf(until) });
     },
   ),
   operatorRoute(
@@ -119,7 +168,7 @@ export const OPERATE_ROUTES: readonly Route[] = [
     },
     async (c, { who }) => {
       const { reason = null } = await jsonBody(c, ResumeBody);
-      return command(c, { who, action: "lane.resume", reason }, { kind: "resume" });
+      return commandLane(c, { who, action: "lane.resume", reason }, { kind: "resume" });
     },
   ),
   operatorRoute(
@@ -146,7 +195,43 @@ export const OPERATE_ROUTES: readonly Route[] = [
       const untilMs = endOf(until);
       const isNone = Object.keys(change).length === 0;
       const laneCommand: LaneCommand = isNone ? { kind: "unlimit" } : { kind: "limit", change, reason, untilMs };
-      return command(c, { who, action: "lane.limit", reason }, laneCommand);
+      return commandLane(c, { who, action: "lane.limit", reason }, laneCommand);
+    },
+  ),
+  operatorRoute(
+    {
+      method: "POST",
+      path: paths.clientPause(":client"),
+      id: "pauseClient",
+      tag: "Operate",
+      summary: "Pauses a client: none of its jobs starts, and its submissions are refused",
+      description:
+        "Submissions and retries are refused with `client_paused`, by other instances of the service after ten seconds at most. Queued jobs wait and show the reason; running attempts go on. The pause survives deploys; it ends at `until` or with a resume. A failed call may be repeated.",
+      json: true,
+      body: bodyDoc(PauseBody, { reason: "an unpaid bill", until: null }),
+      answers: { "200": json("The client after the change.", ClientState, "pausedClient") },
+      problems: CLIENT_PROBLEMS,
+    },
+    async (c, { who }) => {
+      const { reason, until } = await jsonBody(c, PauseBody);
+      return commandClient(c, { who, action: "client.pause", reason }, { untilMs: endOf(until) });
+    },
+  ),
+  operatorRoute(
+    {
+      method: "POST",
+      path: paths.clientResume(":client"),
+      id: "resumeClient",
+      tag: "Operate",
+      summary: "Ends a client's pause: its jobs go on in their old order, in turn with other clients'",
+      json: true,
+      body: { required: false, ...bodyDoc(ResumeBody, {}) },
+      answers: { "200": json("The client after the change.", ClientState, "resumedClient") },
+      problems: CLIENT_PROBLEMS,
+    },
+    async (c, { who }) => {
+      const { reason = null } = await jsonBody(c, ResumeBody);
+      return commandClient(c, { who, action: "client.resume", reason }, null);
     },
   ),
   operatorRoute(

@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import { Job } from "../../schemas/job.ts";
 import { Health, LaneReport } from "../../schemas/limits.ts";
-import { OperatorEntries } from "../../schemas/operator.ts";
+import { ClientState, OperatorEntries } from "../../schemas/operator.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { sha256Hex } from "../auth/tokens.ts";
 import { laneName } from "../lane/lane-name.ts";
@@ -77,6 +77,53 @@ describe("pausing a lane", () => {
     const until = new Date(Date.now() + 3_600_000).toISOString();
     const paused = await laneAfter(await send("POST", `/api/lanes/${MODEL}/pause`, { reason: "lunch", until }));
     expect(paused.paused?.until).toBe(until);
+  });
+});
+
+describe("pausing a client", () => {
+  it("refuses its submissions and retries, holds its jobs, and lets them go on when it is resumed", async () => {
+    await send("POST", `/api/lanes/${MODEL}/pause`, { reason: "so that a job waits" });
+    const job = await submitted();
+    await expect.poll(async () => (await jobOf(job.id)).queue?.waitingOn).toBe("paused");
+    const pause = { reason: "an unpaid bill", until: new Date(Date.now() + 3_600_000).toISOString() };
+    const paused = await send("POST", "/api/clients/alice/pause", pause);
+    expect(ClientState.parse(await paused.json())).toMatchObject({ client: "alice", paused: pause });
+    await laneAfter(await send("POST", `/api/lanes/${MODEL}/resume`));
+    const refused = await send("POST", "/api/workflows/image-from-text", { prompt: "another" }, ALICE);
+    expect(Problem.parse(await refused.json())).toMatchObject({
+      status: 403,
+      code: "client_paused",
+      detail: `The operator has paused this client until ${pause.until}: an unpaid bill`,
+    });
+    await evictDurableObject(laneObject());
+    await evictDurableObject(env.CATALOGS.getByName("alice"));
+    const reason = async () => (await jobOf(job.id)).queue?.reason;
+    await expect.poll(reason).toMatchObject({ pausedBecause: "an unpaid bill", pausedUntil: pause.until });
+    expect((await send("POST", `/api/jobs/${job.id}/cancel`, undefined, ALICE)).status).toBe(200);
+    const retried = await send("POST", `/api/jobs/${job.id}/retry`, undefined, ALICE);
+    expect(Problem.parse(await retried.json()).code).toBe("client_paused");
+    const resumed = await send("POST", "/api/clients/alice/resume");
+    expect(ClientState.parse(await resumed.json())).toEqual({ client: "alice", paused: null });
+    expect((await send("POST", `/api/jobs/${job.id}/retry`, undefined, ALICE)).status).toBe(200);
+    await expect.poll(async () => (await jobOf(job.id)).status).toBe("succeeded");
+    expect((await logOf()).entries.map(({ action, target }) => `${action} ${target}`).slice(0, 3)).toEqual([
+      "client.resume alice",
+      `lane.resume ${MODEL}`,
+      "client.pause alice",
+    ]);
+  });
+
+  it("answers a repeated submission of a known key all the same", async () => {
+    const headers = { ...ALICE, "idempotency-key": "one" };
+    const submit = () => send("POST", "/api/workflows/image-from-text", { prompt: "a red bicycle" }, headers);
+    const first = Job.parse(await (await submit()).json());
+    await send("POST", "/api/clients/alice/pause", { reason: "an unpaid bill" });
+    expect(Job.parse(await (await submit()).json()).id).toBe(first.id);
+  });
+
+  it("is refused for a name that no client has", async () => {
+    const answer = await send("POST", "/api/clients/nobody/pause", { reason: "a test" });
+    expect(Problem.parse(await answer.json()).code).toBe("client_not_found");
   });
 });
 

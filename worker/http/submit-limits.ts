@@ -1,3 +1,4 @@
+import type { ClientPause } from "../catalog/contract.ts";
 import { catalogStub } from "../stubs.ts";
 import { ProblemError } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
@@ -32,23 +33,25 @@ function blockOf(client: string, nowMs: number): Block {
  * Asks for a block; while another call asks for one, for this one submission only: a burst that reserved a block for each of its
  * submissions would reserve all there is, and be refused until the reservations end.
  */
-async function refill(c: HttpContext, client: string, block: Block): Promise<void> {
+async function refill(c: HttpContext, client: string, block: Block): Promise<ClientPause | null> {
   const wanted = block.refills === 0 ? BLOCK : 1;
   block.refills += 1;
   try {
-    const { granted, endsAtMs } = await catalogStub(c.env, client).reserve(wanted, c.get("config").maxPendingJobs);
-    block.left += granted;
+    const answer = await catalogStub(c.env, client).reserve(wanted, c.get("config").maxPendingJobs);
+    const { granted, endsAtMs, paused = null } = answer;
+    block.left = paused === null ? block.left + granted : 0;
     block.endsAtMs = Math.min(block.endsAtMs, endsAtMs);
+    return paused;
   } finally {
     block.refills -= 1;
   }
 }
 
 /**
- * Takes room for one submission, or one retry, within the client's limit on unfinished jobs: the block that it is of; null at the
- * limit. Give it back with `returnPending` when no job came of it.
+ * Takes room for one submission, or one retry, within the client's limit on unfinished jobs: the block that it is of, to be given
+ * back with `returnPending` when no job came of it. At the limit, and while the client is paused, the refusal.
  */
-export async function takePending(c: HttpContext, client: string): Promise<Block | null> {
+export async function takePending(c: HttpContext, client: string): Promise<Block | ProblemError> {
   const block = blockOf(client, Date.now());
   if (block.left > 0) {
     block.left -= 1;
@@ -60,9 +63,10 @@ export async function takePending(c: HttpContext, client: string): Promise<Block
     }
     return block;
   }
-  await refill(c, client, block);
+  const paused = await refill(c, client, block);
+  if (paused !== null) return clientPaused(paused);
   // Others may have taken what was granted while we waited for it.
-  if (block.left <= 0) return null;
+  if (block.left <= 0) return tooManyPending(c.get("config").maxPendingJobs);
   block.left -= 1;
   return block;
 }
@@ -72,8 +76,18 @@ export function returnPending(block: Block): void {
   block.left += 1;
 }
 
+/** Forgets what this isolate has reserved for the client. Other isolates use theirs up, for ten seconds at most. */
+export function forgetReserved(client: string): void {
+  blocks.delete(client);
+}
+
+function clientPaused({ reason, untilMs }: ClientPause): ProblemError {
+  const end = untilMs === null ? "until the operator resumes it" : `until ${new Date(untilMs).toISOString()}`;
+  return new ProblemError("client_paused", `The operator has paused this client ${end}: ${reason}`);
+}
+
 /** The answer to a client at its limit. */
-export function tooManyPending(limit: number): ProblemError {
+function tooManyPending(limit: number): ProblemError {
   return new ProblemError(
     "too_many_pending_jobs",
     `At most ${limit} jobs may be unfinished at once; wait for some, or cancel them.`,

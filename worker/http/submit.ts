@@ -20,7 +20,7 @@ import { JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { ReferenceBody, ReferenceForm, TextBody } from "./openapi/submit-bodies.ts";
 import { clientRoute, PREFER, type Route } from "./route.ts";
 import { readSubmitFields } from "./submit-body.ts";
-import { brakeSubmissions, returnPending, takePending, tooManyPending } from "./submit-limits.ts";
+import { brakeSubmissions, returnPending, takePending } from "./submit-limits.ts";
 import { imageProblem, keyUsedUp, MAX_GENERATIONS, Upload, Uploads, uploadedImage } from "./uploads.ts";
 
 const SUBMIT_BOUND_MS = 10_000;
@@ -161,10 +161,9 @@ async function placeWithinLimit(
 ) {
   const inputs = await inputsOf(c, checked, uploads);
   const taken = await takePending(c, client);
-  // A repetition of a known key is answered at the limit too.
-  if (taken === null && (key === null || (await jobOfKey(c, client, key)) === null)) {
-    throw tooManyPending(c.get("config").maxPendingJobs);
-  }
+  const refusal = taken instanceof ProblemError ? taken : null;
+  // A repetition of a known key is answered at the limit, and while the client is paused, too.
+  if (refusal !== null && (key === null || (await jobOfKey(c, client, key)) === null)) throw refusal;
   let isUnused = false;
   try {
     const placed = await place(c, client, key, checked, inputs, uploads);
@@ -175,7 +174,7 @@ async function placeWithinLimit(
     isUnused = error instanceof ProblemError;
     throw error;
   } finally {
-    if (taken !== null && isUnused) returnPending(taken);
+    if (!(taken instanceof ProblemError) && isUnused) returnPending(taken);
   }
 }
 
@@ -285,6 +284,7 @@ function submitRoute({ workflow, id, summary, content, problems }: SubmitDeclara
         "body_too_large",
         "unsupported_media_type",
         "idempotency_key_reused",
+        "client_paused",
         "too_many_pending_jobs",
         "rate_limited",
         ...problems,

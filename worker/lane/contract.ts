@@ -100,8 +100,9 @@ export interface LaneRpc {
   /** The report, with what was counted since the lane was first used. */
   metrics(): Promise<LaneMetrics>;
   /**
-   * Does what the operator says, and answers how the lane is then. After the answer to a pause no job begins: it is given once
-   * every lease that was out has begun or can begin no more, some seconds at most. Repeated, it changes nothing.
+   * Carries out an operator's command and answers the lane's report after it. After the answer to a pause no job of the lane, or of
+   * the client, begins: the answer waits until every lease that is out has begun or can begin no more, ten seconds at most. A
+   * repeated command changes nothing.
    */
   control(command: LaneCommand): Promise<LaneReport>;
 }

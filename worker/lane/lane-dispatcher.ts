@@ -89,7 +89,8 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     this.#decide((lane, now) => lane.command(command, now));
     this.#log("lane_commanded", { command: command.kind });
     const endsAtMs = Date.now() + QUIET_WITHIN_MS;
-    while (command.kind === "pause" && Date.now() < endsAtMs) {
+    const isPause = command.kind === "pause" || command.kind === "pauseClient";
+    while (isPause && Date.now() < endsAtMs) {
       const quietAtMs = this.#lane?.quietAtMs() ?? 0;
       if (quietAtMs < Date.now()) break;
       await scheduler.wait(Math.min(QUIET_LOOK_MS, quietAtMs - Date.now() + 1));

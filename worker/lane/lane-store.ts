@@ -113,7 +113,7 @@ export class LaneStore implements LaneStorage {
     // Only `saveState` writes this row. A version that this code does not know is a newer form; a missing field is an older one.
     const state = JSON.parse(row.state) as Omit<LaneState, "failedJobs" | "control" | "tally"> & Partial<LaneState>;
     if (state.version !== 1) throw new Error(`the stored lane has version ${state.version}, this code knows 1`);
-    return { failedJobs: [], control: NO_CONTROL, tally: NO_TALLY, ...state };
+    return { failedJobs: [], tally: NO_TALLY, ...state, control: { ...NO_CONTROL, ...state.control } };
   }
 
   saveState(state: LaneState): void {
@@ -123,10 +123,19 @@ export class LaneStore implements LaneStorage {
     );
   }
 
-  head(priority: Priority): QueuedTicket | null {
-    const query = "SELECT * FROM waiting WHERE priority = ? ORDER BY turn, seq LIMIT 1";
-    const row = this.#rows<TicketRow>(query, PRIORITIES.indexOf(priority))[0];
+  /** Reads one row, and one more for each ticket of `exceptOf` before it. */
+  head(priority: Priority, exceptOf: readonly string[]): QueuedTicket | null {
+    const except = exceptOf.length === 0 ? "" : "AND client NOT IN (SELECT value FROM json_each(?))";
+    const query = `SELECT * FROM waiting WHERE priority = ? ${except} ORDER BY turn, seq LIMIT 1`;
+    const binds = exceptOf.length === 0 ? [] : [JSON.stringify(exceptOf)];
+    const row = this.#rows<TicketRow>(query, PRIORITIES.indexOf(priority), ...binds)[0];
     return row === undefined ? null : ticketOf(row);
+  }
+
+  /** Reads every row. */
+  ticketsOf(client: string): readonly QueuedTicket[] {
+    const query = "SELECT * FROM waiting WHERE client = ? ORDER BY priority, turn, seq";
+    return this.#rows<TicketRow>(query, client).map(ticketOf);
   }
 
   ticket(jobId: string): QueuedTicket | null {

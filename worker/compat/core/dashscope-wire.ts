@@ -207,6 +207,7 @@ const ERROR_CODES: Partial<Record<ProblemCode, string>> = {
   unauthorized: "InvalidApiKey",
   forbidden_origin: "AccessDenied",
   open_mode_refused: "AccessDenied",
+  client_paused: "AccessDenied",
   not_found: "NotFound",
   body_too_large: "BadRequest.TooLarge",
   image_too_large: "BadRequest.TooLarge",

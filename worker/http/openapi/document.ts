@@ -28,6 +28,7 @@ const TAGS: readonly { readonly name: Tag; readonly description: string }[] = [
 const PATH_PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   id: JobId,
   index: z.int().min(0).meta({ description: "From 0." }),
+  client: z.string().meta({ description: "A client's name in `CLIENT_TOKENS`." }),
   model: z.string().meta({ description: "Whose lane: a name that `GET /api/limits` has." }),
 };
 

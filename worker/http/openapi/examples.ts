@@ -3,7 +3,7 @@ import type { Diagnosis } from "../../../schemas/doctor.ts";
 import type { EventPage, FeedFrame, JobFrame } from "../../../schemas/event.ts";
 import { type Job, type JobCounts, type JobList, type JobSummary, NO_REASON } from "../../../schemas/job.ts";
 import type { Health, Identity, LaneReport, Limits, Session } from "../../../schemas/limits.ts";
-import type { OperatorEntries } from "../../../schemas/operator.ts";
+import type { ClientState, OperatorEntries } from "../../../schemas/operator.ts";
 import { PROBLEMS, type Problem, type ProblemCode } from "../../../schemas/problem.ts";
 
 /** Where the examples live; the document's own server is told apart from it. */
@@ -244,6 +244,13 @@ const pausedLane: LaneReport = {
   paused: { reason: "the account is being moved", since: "2026-11-23T12:00:00.000Z", until: null },
 };
 
+const pausedClient: ClientState = {
+  client: "shop",
+  paused: { reason: "an unpaid bill", since: "2026-11-23T12:00:00.000Z", until: null },
+};
+
+const resumedClient: ClientState = { client: "shop", paused: null };
+
 const operatorEntries: OperatorEntries = {
   entries: [
     {
@@ -285,6 +292,8 @@ export const EXAMPLES = {
   session,
   lane,
   pausedLane,
+  pausedClient,
+  resumedClient,
   operatorEntries,
   bulkResult,
   textSubmit,

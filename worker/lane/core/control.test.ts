@@ -11,6 +11,9 @@ const START_MS = Date.UTC(2026, 10, 23, 12);
 const MINUTE_MS = 60_000;
 const twoAMinute: Quota = { starts: 2, periodMs: MINUTE_MS, inProgress: null };
 const PAUSE: LaneCommand = { kind: "pause", reason: "the account is being moved", untilMs: null };
+const PAUSE_ANN: LaneCommand = { kind: "pauseClient", client: "ann", reason: "an unpaid bill", untilMs: null };
+const RESUME_ANN: LaneCommand = { kind: "resumeClient", client: "ann" };
+const COMMANDS = { pause: PAUSE, resume: { kind: "resume" }, pauseAnn: PAUSE_ANN, resumeAnn: RESUME_ANN } as const;
 
 function stage(quota: Quota = twoAMinute, world: Partial<World> = {}) {
   const events = new EventQueue(START_MS);
@@ -110,7 +113,7 @@ describe("a paused lane", () => {
   it("starts nothing after the moment that it names, whatever jobs and crashes do, and loses no job", () => {
     const step = fc.record({
       afterMs: fc.integer({ min: 0, max: 15_000 }),
-      kind: fc.constantFrom("join", "join", "join", "evict", "pause", "resume"),
+      kind: fc.constantFrom("join", "join", "join", "evict", "pause", "resume", "pauseAnn", "resumeAnn"),
       lagMs: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 7_000 })),
       isSilentAtFirst: fc.boolean(),
       repeatedAfterMs: fc.option(fc.integer({ min: 0, max: 60_000 })),
@@ -137,21 +140,24 @@ describe("a paused lane", () => {
           },
         );
         let joined = 0;
-        const held: { readonly fromMs: number; toMs: number }[] = [];
+        const owner = new Map<string, string>();
+        const held: { readonly client: string | null; readonly fromMs: number; toMs: number }[] = [];
         for (const each of story) {
           run(each.afterMs);
           if (each.kind === "join") {
             joined += 1;
             steps.set(`job-${joined}`, each);
-            join(["ann", "bob"][joined % 2]);
+            owner.set(`job-${joined}`, joined % 2 === 0 ? "ann" : "bob");
+            join(owner.get(`job-${joined}`));
           } else if (each.kind === "evict") lane.evict();
           else {
-            const quietAtMs = lane.command(each.kind === "pause" ? PAUSE : { kind: "resume" });
-            const last = held.at(-1);
+            const client = each.kind.endsWith("Ann") ? "ann" : null;
+            const quietAtMs = lane.command(COMMANDS[each.kind]);
+            const last = held.findLast((pause) => pause.client === client);
             const isPaused = last?.toMs === Number.POSITIVE_INFINITY;
-            if (each.kind === "resume" && isPaused) last.toMs = events.now;
-            if (each.kind === "pause" && !isPaused) {
-              held.push({ fromMs: Math.max(events.now, quietAtMs), toMs: Number.POSITIVE_INFINITY });
+            if (each.kind.startsWith("resume") && isPaused) last.toMs = events.now;
+            if (each.kind.startsWith("pause") && !isPaused) {
+              held.push({ client, fromMs: Math.max(events.now, quietAtMs), toMs: Number.POSITIVE_INFINITY });
             }
           }
         }
@@ -159,15 +165,96 @@ describe("a paused lane", () => {
         for (const pause of held) {
           if (pause.toMs === Number.POSITIVE_INFINITY) pause.toMs = events.now;
         }
-        lane.command({ kind: "resume" });
+        lane.command(COMMANDS.resume);
+        lane.command(COMMANDS.resumeAnn);
         run(60 * MINUTE_MS);
-        for (const { atMs } of starts) {
-          expect(held.some(({ fromMs, toMs }) => atMs > fromMs && atMs < toMs)).toBe(false);
+        for (const { atMs, jobId } of starts) {
+          const isOf = (client: string | null) => client === null || client === owner.get(jobId);
+          expect(held.some(({ client, fromMs, toMs }) => isOf(client) && atMs > fromMs && atMs < toMs)).toBe(false);
         }
         expect(new Set(idsOf(starts)).size).toBe(joined);
       }),
       cases(200),
     );
+  });
+});
+
+describe("a paused client", () => {
+  const clients = ["ann", "ann", "bob", "ann", "cy", "ann", "bob"];
+
+  it("has no job started, through evictions, while the jobs of others start as if it had none", () => {
+    const [twin, { lane, starts, join, run }] = [stage(), stage()];
+    lane.command(PAUSE_ANN);
+    for (const client of clients) join(client);
+    for (const client of clients.filter((each) => each !== "ann")) twin.join(client);
+    lane.evict();
+    run(10 * MINUTE_MS);
+    twin.run(10 * MINUTE_MS);
+    expect(starts.map(({ atMs }) => atMs)).toEqual(twin.starts.map(({ atMs }) => atMs));
+    expect(idsOf(starts)).toEqual(["job-3", "job-5", "job-7"]);
+    expect(lane.report().queued).toBe(4);
+    lane.command(RESUME_ANN);
+    run(10 * MINUTE_MS);
+    expect(idsOf(starts).slice(3)).toEqual(["job-1", "job-2", "job-4", "job-6"]);
+  });
+
+  it("goes on in the same order as ever after a pause in which nobody was served before it", () => {
+    const [twin, { lane, starts, join, run }] = [stage(), stage()];
+    for (const each of [lane, twin.lane]) each.command(PAUSE);
+    for (const client of clients) {
+      join(client);
+      twin.join(client);
+    }
+    lane.command(PAUSE_ANN);
+    run(MINUTE_MS);
+    twin.run(MINUTE_MS);
+    lane.command(RESUME_ANN);
+    for (const each of [lane, twin.lane]) each.command(COMMANDS.resume);
+    run(10 * MINUTE_MS);
+    twin.run(10 * MINUTE_MS);
+    expect(idsOf(starts)).toEqual(idsOf(twin.starts));
+  });
+
+  it("takes turns with the others after a long pause, and is not served all at once", () => {
+    const { lane, starts, join, run } = stage();
+    lane.command(PAUSE_ANN);
+    for (let job = 0; job < 6; job += 1) join("ann");
+    for (let job = 0; job < 40; job += 1) join("bob");
+    run(10 * MINUTE_MS);
+    const before = starts.length;
+    lane.command(RESUME_ANN);
+    run(3 * MINUTE_MS);
+    const after = idsOf(starts).slice(before);
+    const anns = after.filter((id) => Number(id.slice("job-".length)) <= 6);
+    expect(anns).toEqual(["job-1", "job-2", "job-3"]);
+    expect(after).toHaveLength(6);
+  });
+
+  it("has its jobs show why they wait, and counts in nobody's position", () => {
+    const { lane, join, run } = stage();
+    for (const client of ["cy", "cy", "ann", "bob"]) join(client);
+    lane.command({ ...PAUSE_ANN, untilMs: START_MS + 60 * MINUTE_MS });
+    run(1_000);
+    expect(lane.place("job-3")).toMatchObject({
+      position: 1,
+      waitingOn: "paused",
+      estimatedStartAtMs: null,
+      reason: { pausedBecause: "an unpaid bill", pausedUntil: "2026-11-23T13:00:00.000Z" },
+      detail: "Next in line; the operator has paused the client until 13:00:00 UTC: an unpaid bill",
+    });
+    expect(lane.place("job-4")).toMatchObject({ position: 1, waitingOn: "quota" });
+    expect(lane.report().paused).toBeNull();
+  });
+
+  it("is resumed at the end that was given, also when the lane was evicted meanwhile", () => {
+    const { lane, join, run, starts } = stage();
+    lane.command({ ...PAUSE_ANN, untilMs: START_MS + 5 * MINUTE_MS });
+    join("ann");
+    lane.evict();
+    run(5 * MINUTE_MS - 1);
+    expect(starts).toEqual([]);
+    run(1_000);
+    expect(idsOf(starts)).toEqual(["job-1"]);
   });
 });
 

@@ -1,8 +1,8 @@
-/** What the operator has said about a lane: stored with it, so deploys and crashes change nothing of it. Pure. */
+/** The operator's commands that are in force in a lane. They are stored with it and survive deploys and crashes. Pure. */
 import type { Quota } from "../../../schemas/limits.ts";
 
-/** What every word of the operator's has: why, since when, and until when (`null`: until it is taken back). */
-interface Said {
+/** Why a command was given, since when it holds, and until when (`null`: until another command ends it). */
+export interface Said {
   readonly reason: string;
   readonly sinceMs: number;
   readonly untilMs: number | null;
@@ -15,18 +15,22 @@ export interface Control {
   /** While set, nothing starts. */
   readonly pause: Said | null;
   readonly limit: (Said & { readonly change: QuotaChange }) | null;
+  /** The paused clients, by name: none of their jobs starts. Absent in what earlier releases stored. */
+  readonly clients: Readonly<Record<string, Said>>;
 }
 
-export const NO_CONTROL: Control = { pause: null, limit: null };
+export const NO_CONTROL: Control = { pause: null, limit: null, clients: {} };
 
 export type LaneCommand =
   | { readonly kind: "pause"; readonly reason: string; readonly untilMs: number | null }
   | { readonly kind: "resume" }
   | { readonly kind: "limit"; readonly change: QuotaChange; readonly reason: string; readonly untilMs: number | null }
   /** Back to the deployment's own quota. */
-  | { readonly kind: "unlimit" };
+  | { readonly kind: "unlimit" }
+  | { readonly kind: "pauseClient"; readonly client: string; readonly reason: string; readonly untilMs: number | null }
+  | { readonly kind: "resumeClient"; readonly client: string };
 
-/** What holds after the command. A pause that is said again keeps its beginning. */
+/** What is in force after the command. A pause that is repeated keeps its beginning. */
 export function commanded(control: Control, command: LaneCommand, now: number): Control {
   switch (command.kind) {
     case "pause": {
@@ -41,18 +45,29 @@ export function commanded(control: Control, command: LaneCommand, now: number): 
     }
     case "unlimit":
       return { ...control, limit: null };
+    case "pauseClient": {
+      const { client, reason, untilMs } = command;
+      const sinceMs = control.clients[client]?.sinceMs ?? now;
+      return { ...control, clients: { ...control.clients, [client]: { reason, untilMs, sinceMs } } };
+    }
+    case "resumeClient": {
+      if (control.clients[command.client] === undefined) return control;
+      const { [command.client]: _, ...clients } = control.clients;
+      return { ...control, clients };
+    }
     default:
       return command satisfies never;
   }
 }
 
-/** What still holds at `now`; the same object when nothing has ended. */
+/** What is still in force at `now`; the same object when nothing has ended. */
 export function inForce(control: Control, now: number): Control {
   const isOver = (said: Said | null) => said !== null && said.untilMs !== null && said.untilMs <= now;
-  if (!isOver(control.pause) && !isOver(control.limit)) return control;
+  if (!allOf(control).some(isOver)) return control;
   return {
     pause: isOver(control.pause) ? null : control.pause,
     limit: isOver(control.limit) ? null : control.limit,
+    clients: Object.fromEntries(Object.entries(control.clients).filter(([, said]) => !isOver(said))),
   };
 }
 
@@ -60,8 +75,12 @@ export function quotaUnder(control: Control, quota: Quota): Quota {
   return control.limit === null ? quota : { ...quota, ...control.limit.change };
 }
 
-/** When the next of them ends by itself; `null`: none does. */
-export function controlEndsAtMs({ pause, limit }: Control): number | null {
-  const ends = [pause?.untilMs, limit?.untilMs].filter((at) => at !== null && at !== undefined);
+function allOf({ pause, limit, clients }: Control): readonly (Said | null)[] {
+  return [pause, limit, ...Object.values(clients)];
+}
+
+/** The earliest end of a command; `null` when none has an end. */
+export function controlEndsAtMs(control: Control): number | null {
+  const ends = allOf(control).flatMap((said) => said?.untilMs ?? []);
   return ends.length === 0 ? null : Math.min(...ends);
 }

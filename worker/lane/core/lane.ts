@@ -9,6 +9,7 @@ import {
   modeOf,
   newLaneState,
   nextGrantAtMs,
+  type Offer,
   offerAheadMs,
   underQuota,
   withStart,
@@ -29,8 +30,8 @@ import {
 } from "./offers.ts";
 import { afterOutcome, PROBE_EVERY_MS, typicalDurationMs, withDuration } from "./outcome.ts";
 import { FULL_PACE, learnedQuota, shareAt } from "./pace.ts";
-import { type LaneView, misconfiguredView, pausedView, placeOf, viewOf } from "./place.ts";
-import { afterArriving, afterGivingBack, afterServing, Queue, type QueuedTicket } from "./queue.ts";
+import { clientPausedView, type LaneView, misconfiguredView, pausedView, placeOf, viewOf } from "./place.ts";
+import { afterArriving, afterGivingBack, afterServing, PRIORITIES, Queue, type QueuedTicket } from "./queue.ts";
 import { outcomeName, type TalliedOutcome, type Tally, tallied } from "./tally.ts";
 
 export interface LaneSettings {
@@ -111,10 +112,10 @@ export class Lane {
     this.#storage = storage;
     this.#ownSettings = settings;
     this.#settings = settings;
-    this.#queue = new Queue(storage);
     this.#grantedAtMs = now;
     const stored = storage.loadState();
     const state = stored ?? newLaneState(settings.quota);
+    this.#queue = new Queue(storage, Object.keys(state.control.clients));
     this.#settings = { ...settings, quota: quotaUnder(inForce(state.control, now), settings.quota) };
     this.#state = underQuota(state, this.#settings.quota, now);
     // A lane that is only looked at stores nothing.
@@ -130,7 +131,8 @@ export class Lane {
   }
 
   command(command: LaneCommand, now: number): void {
-    this.#control(commanded(this.#state.control, command, now), now);
+    const control = commanded(this.#state.control, command, now);
+    if (control !== this.#state.control) this.#control(control, now);
   }
 
   /**
@@ -147,10 +149,27 @@ export class Lane {
     const quota = quotaUnder(control, this.#ownSettings.quota);
     const isSame = JSON.stringify(quota) === JSON.stringify(this.#settings.quota);
     this.#settings = { ...this.#ownSettings, quota };
+    const held = Object.keys(control.clients);
+    const isSameHeld = held.join() === Object.keys(this.#state.control.clients).join();
     this.#set({ control });
+    if (!isSameHeld) this.#holdClients(held);
     if (isSame) return;
     this.#set({ pace: { ...FULL_PACE, heldUntilMs: this.#state.pace.heldUntilMs } });
     this.#state = underQuota(this.#state, quota, now);
+  }
+
+  /** A priority in which nothing could be served before gains no credit, as when a first ticket arrives in it. */
+  #holdClients(held: readonly string[]): void {
+    const idle = PRIORITIES.filter((priority) => this.#queue.isEmptyOf(priority));
+    this.#queue.hold(held, this.#state.turns);
+    for (const priority of idle) {
+      if (!this.#queue.isEmptyOf(priority)) this.#set({ turns: afterArriving(this.#state.turns, priority) });
+    }
+    this.#isQueueChanged = true;
+  }
+
+  #isClientHeld(client: string): boolean {
+    return this.#state.control.clients[client] !== undefined;
   }
 
   /** Nothing is offered or started, and no job loses anything: the operator paused the lane, or the settings are wrong. */
@@ -173,7 +192,8 @@ export class Lane {
     }
     const fresh = this.#newTicket(ticket, watched, now);
     const grantAtMs = this.#nextGrantAtMs(now);
-    if (grantAtMs !== null && grantAtMs <= now && this.#queue.isEmpty) {
+    const mayStart = grantAtMs !== null && grantAtMs <= now && !this.#isClientHeld(ticket.client);
+    if (mayStart && this.#queue.isEmpty) {
       return { lease: this.#grant(fresh, true, now, now), place: null };
     }
     this.#arrive(fresh);
@@ -233,7 +253,7 @@ export class Lane {
     const places: Record<string, Place> = {};
     for (const jobId of jobIds) {
       const waiting = this.#storage.ticket(jobId);
-      if (waiting !== null) places[jobId] = this.#placeIn(waiting, view);
+      if (waiting !== null) places[jobId] = this.#placeIn(waiting, view, now);
     }
     return places;
   }
@@ -456,8 +476,9 @@ export class Lane {
       return { lease: this.#leaseToSend(lease, notBeforeMs, lastBeginMs), place: null };
     }
     const startMs = mayStartAtMs(this.#state, lease, this.#settings.quota, now);
-    // A paused lane offers it once it is resumed.
-    const isNow = startMs <= now && this.#state.control.pause === null;
+    // A paused lane, or that of a paused client, offers it once it is resumed.
+    const isPaused = this.#state.control.pause !== null || this.#isClientHeld(lease.client);
+    const isNow = startMs <= now && !isPaused;
     const offered = this.#changed(lease, { countedAtMs: null, endsAtMs: isNow ? this.#leaseEndMs(now) : 0 });
     const beginByMs = isNow ? now + DIRECT_BEGIN_MS : lastBeginMs;
     const nextOfferAtMs = isNow ? beginByMs : this.#offerAtMs(startMs);
@@ -529,8 +550,8 @@ export class Lane {
 
   #howItExpires(lease: LeaseEntry): LeaseEnd {
     if (offerOf(this.#state, lease.leaseId) === undefined) return "expired";
-    // While the settings are wrong or the lane is paused nothing is offered again, so the job was hardly asked.
-    if (this.#isHeld) return "putBack";
+    // While the settings are wrong, or the lane or the client is paused, nothing is offered again, so the job was hardly asked.
+    if (this.#isHeld || this.#isClientHeld(lease.client)) return "putBack";
     return lease.unanswered + 1 < MOST_UNANSWERED ? "unanswered" : "expired";
   }
 
@@ -559,6 +580,7 @@ export class Lane {
         this.#countOffer(offer.leaseId, offer.beginByMs, now);
         continue;
       }
+      if (this.#isClientHeld(lease.client)) continue;
       const startMs = mayStartAtMs(this.#state, lease, this.#settings.quota, now);
       const nextOfferAtMs = this.#offerAtMs(startMs);
       if (nextOfferAtMs > now) {
@@ -571,6 +593,13 @@ export class Lane {
       offers.push(this.#leaseToSend(again, startMs, null));
     }
     return offers;
+  }
+
+  /** The offer is of a paused client's job: it is not made again before the client is resumed. */
+  #isOfferHeld({ jobId, leaseId }: Offer): boolean {
+    if (Object.keys(this.#state.control.clients).length === 0) return false;
+    const lease = this.#storage.lease(jobId);
+    return lease?.leaseId === leaseId && this.#isClientHeld(lease.client);
   }
 
   /** Offers leases to the next in the queue, as many as the quota allows within a moment. */
@@ -598,14 +627,16 @@ export class Lane {
     return viewOf(state, quota, foreseen, now);
   }
 
-  #placeIn(ticket: QueuedTicket, view: LaneView): Place {
-    return placeOf(view, this.#queue.before(ticket, this.#state.turns));
+  #placeIn(ticket: QueuedTicket, view: LaneView, now: number): Place {
+    const held = this.#isHeld ? undefined : this.#state.control.clients[ticket.client];
+    const shown = held === undefined ? view : clientPausedView(held, now);
+    return placeOf(shown, this.#queue.before(ticket, this.#state.turns));
   }
 
   /** The place of a ticket, for its job: a watched job is notified of later changes only. */
   #placeFor(ticket: QueuedTicket, now: number): Place {
     const view = this.#view(now);
-    const place = this.#placeIn(ticket, view);
+    const place = this.#placeIn(ticket, view, now);
     if (ticket.watched) this.#notifier.knows(ticket.jobId, place, view);
     return place;
   }
@@ -629,7 +660,7 @@ export class Lane {
       room,
       view,
       (after, limit) => this.#storage.watchedAfter(after, limit),
-      (ticket) => this.#placeIn(ticket, view),
+      (ticket) => this.#placeIn(ticket, view, now),
     );
     // Due until the pass has ended, so that after a crash it is made again.
     if (!notifier.isUnderWay) this.#set({ pushDueAtMs: notifier.sawAny ? this.#nextNotifyAtMs(view, now) : null });
@@ -657,7 +688,7 @@ export class Lane {
     if (this.#settings.misconfigured !== null) {
       if (offers.length > 0 || !this.#queue.isEmpty) dueAtMs.push(now + MISCONFIGURED_LOOK_MS);
     } else if (!this.#isHeld) {
-      for (const offer of offers) dueAtMs.push(offer.nextOfferAtMs);
+      for (const offer of offers) if (!this.#isOfferHeld(offer)) dueAtMs.push(offer.nextOfferAtMs);
       const startMs = !this.#queue.isEmpty && mayOffer(this.#state, now) ? this.#nextGrantAtMs(now) : null;
       if (startMs !== null) dueAtMs.push(this.#offerAtMs(startMs));
     }

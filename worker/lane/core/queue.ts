@@ -116,8 +116,10 @@ export interface QueuedTicket extends QueueKey {
 export type Standing = Pick<QueuedTicket, "priority" | "client" | "turn" | "order">;
 
 export interface QueueStorage {
-  /** The first ticket of a priority. */
-  head(priority: Priority): QueuedTicket | null;
+  /** The first ticket of a priority that is of none of these clients. */
+  head(priority: Priority, exceptOf: readonly string[]): QueuedTicket | null;
+  /** All tickets of a client in the queue, by priority and place. */
+  ticketsOf(client: string): readonly QueuedTicket[];
   insertTicket(ticket: QueuedTicket): void;
   deleteTicket(ticket: QueuedTicket): void;
   /** Every ticket in the queue, one at a time. */
@@ -126,24 +128,41 @@ export interface QueueStorage {
 
 /** The queue in memory: what ranks and a client's next turn are read from. */
 class Ranks {
+  /** The tickets that may be served, and those of held clients. */
   readonly order: PerPriority<RankIndex> = perPriority(() => new RankIndex());
+  readonly held: PerPriority<RankIndex> = perPriority(() => new RankIndex());
+  readonly #isHeld: (client: string) => boolean;
   /** The turns of each client's tickets, in order. Numbers and not a list of keys: there may be as many clients as tickets. */
   readonly #turnsOf: PerPriority<Map<string, number[]>> = perPriority(() => new Map());
 
-  add({ priority, client, turn, order }: Standing): void {
-    this.order[priority].add({ turn, order });
+  constructor(isHeld: (client: string) => boolean) {
+    this.#isHeld = isHeld;
+  }
+
+  #indexOf({ priority, client }: Standing): RankIndex {
+    return (this.#isHeld(client) ? this.held : this.order)[priority];
+  }
+
+  add(standing: Standing): void {
+    const { priority, client, turn, order } = standing;
+    this.#indexOf(standing).add({ turn, order });
     const turns = this.#turnsOf[priority].get(client);
     if (turns === undefined) this.#turnsOf[priority].set(client, [turn]);
     else turns.splice(placeIn(turns, turn), 0, turn);
   }
 
-  remove({ priority, client, turn, order }: Standing): void {
-    this.order[priority].remove({ turn, order });
+  remove(standing: Standing): void {
+    const { priority, client, turn, order } = standing;
+    this.#indexOf(standing).remove({ turn, order });
     const turns = this.#turnsOf[priority].get(client);
     if (turns === undefined) return;
     const at = placeIn(turns, turn);
     if (turns[at] === turn) turns.splice(at, 1);
     if (turns.length === 0) this.#turnsOf[priority].delete(client);
+  }
+
+  lastOrder(priority: Priority, turn: number): number {
+    return Math.max(this.order[priority].lastOrder(turn) ?? 0, this.held[priority].lastOrder(turn) ?? 0);
   }
 
   lastTurn(priority: Priority, client: string): number | null {
@@ -160,32 +179,58 @@ export class Queue {
   readonly #storage: QueueStorage;
   /** Built when a ticket first joins or asks for its rank, and kept from then on. A start does not need it. */
   #ranks: Ranks | null = null;
+  #held: readonly string[];
 
-  constructor(storage: QueueStorage) {
+  /** Tickets of `held` clients keep their places and are not served. */
+  constructor(storage: QueueStorage, held: readonly string[] = []) {
     this.#storage = storage;
+    this.#held = held;
+  }
+
+  /**
+   * Changes the held clients. The tickets of one that is held no longer are served in their old order. Those whose turn has passed
+   * meanwhile get the next turns, one each: a long hold must not put them all before everyone else's.
+   */
+  hold(held: readonly string[], turns: Turns): void {
+    const released = this.#held.filter((client) => !held.includes(client));
+    this.#held = held;
+    this.#ranks = null;
+    for (const client of released) {
+      const last = { ...turns.rounds };
+      for (const ticket of this.#storage.ticketsOf(client)) {
+        const turn = Math.max(ticket.turn, last[ticket.priority] + 1);
+        last[ticket.priority] = turn;
+        if (turn === ticket.turn) continue;
+        this.remove(ticket);
+        this.add({ ...ticket, ...this.#endOfTurn(ticket.priority, turn) });
+      }
+    }
   }
 
   /** The next ticket to be served; `null` when none waits. */
   next(turns: Turns): QueuedTicket | null {
     const heads: Partial<Record<Priority, QueuedTicket | null>> = {};
     const chosen = choosePriority(turns, (priority) => {
-      heads[priority] = this.#storage.head(priority);
+      heads[priority] = this.#storage.head(priority, this.#held);
       return heads[priority] !== null;
     });
     return chosen === null ? null : (heads[chosen] ?? null);
   }
 
+  /** No ticket waits that may be served. */
   get isEmpty(): boolean {
     return PRIORITIES.every((priority) => this.isEmptyOf(priority));
   }
 
   isEmptyOf(priority: Priority): boolean {
-    return this.#ranks === null ? this.#storage.head(priority) === null : this.#ranks.order[priority].size === 0;
+    if (this.#ranks !== null) return this.#ranks.order[priority].size === 0;
+    return this.#storage.head(priority, this.#held) === null;
   }
 
+  /** All tickets, those of held clients too. */
   get size(): number {
-    const { high, normal, low } = this.#loaded().order;
-    return high.size + normal.size + low.size;
+    const { order, held } = this.#loaded();
+    return PRIORITIES.reduce((sum, priority) => sum + order[priority].size + held[priority].size, 0);
   }
 
   /** The place after all tickets of the client. */
@@ -199,7 +244,7 @@ export class Queue {
   }
 
   #endOfTurn(priority: Priority, turn: number): QueueKey {
-    return { turn, order: (this.#loaded().order[priority].lastOrder(turn) ?? 0) + 1 };
+    return { turn, order: this.#loaded().lastOrder(priority, turn) + 1 };
   }
 
   add(ticket: QueuedTicket): void {
@@ -221,7 +266,7 @@ export class Queue {
 
   #loaded(): Ranks {
     if (this.#ranks === null) {
-      const ranks = new Ranks();
+      const ranks = new Ranks((client) => this.#held.includes(client));
       for (const standing of this.#storage.standings()) ranks.add(standing);
       this.#ranks = ranks;
     }

@@ -23,8 +23,14 @@ export class MemoryStorage implements LaneStorage {
     this.#state = state;
   }
 
-  head(priority: Priority): QueuedTicket | null {
-    return this.#order[priority].first();
+  head(priority: Priority, exceptOf: readonly string[]): QueuedTicket | null {
+    if (exceptOf.length === 0) return this.#order[priority].first();
+    const served = [...this.#tickets.values()].filter((ticket) => !exceptOf.includes(ticket.client));
+    return served.filter((ticket) => ticket.priority === priority).sort(byPlace)[0] ?? null;
+  }
+
+  ticketsOf(client: string): readonly QueuedTicket[] {
+    return [...this.#tickets.values()].filter((ticket) => ticket.client === client).sort(byPlace);
   }
 
   ticket(jobId: string): QueuedTicket | null {
