@@ -381,3 +381,17 @@ describe("bulk", () => {
     expect(requests.every(({ body }) => JSON.parse(String(body)).dryRun === true)).toBe(true);
   });
 });
+
+describe("share", () => {
+  it("asks for a link of so many hours, and answers with it", async () => {
+    const share = {
+      url: `https://d.example/shared/${JOB_ID}?end=1&signature=a`,
+      expiresAt: "2026-11-24T12:00:00.000Z",
+    };
+    const { client, requests } = await start(inTurn({ status: 200, body: share }));
+    expect(await client.share(JOB_ID, 24)).toEqual(share);
+    expect(requests.map(({ method, url, body }) => [method, url.pathname, body.toString()])).toEqual([
+      ["POST", `/api/jobs/${JOB_ID}/share`, '{"hours":24}'],
+    ]);
+  });
+});

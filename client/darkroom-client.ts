@@ -1,6 +1,6 @@
 import { type BulkAction, type BulkFilter, BulkResult, MOST_BULK_JOBS } from "../schemas/bulk.ts";
 import { EventPage, type FeedFrame, type JobFrame } from "../schemas/event.ts";
-import { Job, JobCounts, JobList } from "../schemas/job.ts";
+import { Job, JobCounts, JobList, Share } from "../schemas/job.ts";
 import { type JobFilter as Filter, type JobPage, jobQuery, queryOf } from "../schemas/job-filter.ts";
 import { Health, Identity, Limits, Session } from "../schemas/limits.ts";
 import { paths, type Workflow } from "../schemas/paths.ts";
@@ -75,6 +75,8 @@ export interface DarkroomClient {
   bulk(action: BulkAction, jobs: BulkJobs, options?: BulkOptions): AsyncGenerator<BulkResult, void, void>;
   /** Puts a failed or canceled job back into the queue. */
   retry(id: string, options?: CallOptions): Promise<Job>;
+  /** A link by which anyone may see the job for `hours` (1 to 720), without a token. */
+  share(id: string, hours: number, options?: CallOptions): Promise<Share>;
   /** Cancels the job if needed and deletes it with its images. A job that is gone already counts as removed. */
   remove(id: string, options?: CallOptions): Promise<void>;
   limits(options?: CallOptions): Promise<Limits>;
@@ -127,6 +129,12 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
         if (isOwnRetry) return get(id, { signal });
         throw error;
       }
+    },
+    async share(id, hours, { signal } = {}) {
+      const headers = { "Content-Type": "application/json" };
+      const body = JSON.stringify({ hours });
+      const request: ApiCall = { method: "POST", path: jobPath(id, "/share"), headers, body, jobId: id, signal };
+      return parseAnswer(await call(request), Share);
     },
     async remove(id, { signal } = {}) {
       try {

@@ -274,6 +274,22 @@ export type JobList = z.infer<typeof JobList>;
 
 const Count = z.int().min(0);
 
+/** A link by which anyone may read one job until its end. */
+export const Share = z
+  .object({
+    url: z.string().meta({ description: "A page of the job that only shows it; needs no token." }),
+    expiresAt: Timestamp,
+  })
+  .meta({ id: "Share" });
+export type Share = z.infer<typeof Share>;
+
+/** How long a shared link may live, in hours: as long as a job is kept by default. */
+export const MAX_SHARE_HOURS = 720;
+
+export const ShareOptions = z.strictObject({
+  hours: z.int().min(1).max(MAX_SHARE_HOURS).meta({ description: "How long the link opens the job." }),
+});
+
 /**
  * How many jobs there are of each kind, for a form that shows filters with counts. Each kind is counted under all filters
  * given but the one on itself.

@@ -29,10 +29,13 @@ export const paths = {
   jobEvents: (id: string) => `/api/jobs/${id}/events`,
   jobImage: (id: string, index: number) => `/api/jobs/${id}/images/${index}`,
   jobInput: (id: string, index: number) => `/api/jobs/${id}/inputs/${index}`,
+  jobShare: (id: string) => `/api/jobs/${id}/share`,
   jobCancel: (id: string) => `/api/jobs/${id}/cancel`,
   jobRetry: (id: string) => `/api/jobs/${id}/retry`,
   /** The page's own address of a job; not under /api. */
   jobPage: (id: string) => `/jobs/${id}`,
+  /** The page that shows a job to whoever has a share link; not under /api. */
+  sharedPage: (id: string) => `/shared/${id}`,
 } as const;
 
 /** Widths that image variants are made in: `srcset` lists them all. An image that is narrower keeps its own width. */

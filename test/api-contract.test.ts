@@ -191,6 +191,9 @@ it("answers as documented while jobs wait, and at the limit on them", async () =
   let status = 202;
   for (let n = 0; n < 13 && status === 202; n++) ({ status } = await submit({ prompt: "slow" }));
   expect(status).toBe(429);
+  await ask("shareJob", `${job.links.self}/share`, { method: "POST", headers: JSON_BODY, body: '{"hours": 1}' });
+  await ask("shareJob", `${job.links.self}/share`, { method: "POST", headers: JSON_BODY, body: '{"hours": 0}' });
+  await ask("getInput", `${job.links.self}/inputs/0`);
   await ask("cancelJob", job.links.cancel, { method: "POST" });
   await until("its place is taken by another", async () => {
     const another = await submit({ prompt: "slow" });

@@ -11,17 +11,38 @@ export const EVENTS_LINK_MS = 6 * 3_600_000;
 
 /** The one thing that a signed link opens. */
 export type LinkTarget =
-  | { readonly kind: "image"; readonly jobId: string; readonly index: number }
-  | { readonly kind: "events"; readonly jobId: string };
+  | { readonly kind: "image" | "input"; readonly jobId: string; readonly index: number }
+  | { readonly kind: "events"; readonly jobId: string }
+  /** The job itself, to read. */
+  | { readonly kind: "job"; readonly jobId: string };
 
-function purposeOf(target: LinkTarget) {
-  return target.kind === "image" ? "image link" : "events link";
-}
+const PURPOSES = { image: "image link", input: "image link", events: "events link", job: "share link" } as const;
 
 function textOf(target: LinkTarget, endsAtSeconds: number): string {
-  return target.kind === "image"
-    ? `${target.jobId}/images/${target.index}?${endsAtSeconds}`
-    : `${target.jobId}/events?${endsAtSeconds}`;
+  const { kind, jobId } = target;
+  switch (kind) {
+    case "image":
+      return `${jobId}/images/${target.index}?${endsAtSeconds}`;
+    case "input":
+      return `${jobId}/inputs/${target.index}?${endsAtSeconds}`;
+    case "events":
+      return `${jobId}/events?${endsAtSeconds}`;
+    case "job":
+      return `${jobId}?${endsAtSeconds}`;
+    default:
+      return kind satisfies never;
+  }
+}
+
+function signedQuery(secret: string, target: LinkTarget, endsAtSeconds: number): string {
+  return `?end=${endsAtSeconds}&signature=${sign(secret, PURPOSES[target.kind], textOf(target, endsAtSeconds))}`;
+}
+
+/** The address of a page that shows a job to whoever has it, until `endsAtMs`. Plain without a signing secret (open mode). */
+export function shareLink(config: LinkSettings, origin: string, jobId: string, endsAtMs: number): string {
+  const [secret] = config.signingSecrets;
+  const query = secret === undefined ? "" : signedQuery(secret, { kind: "job", jobId }, Math.floor(endsAtMs / 1000));
+  return `${origin}${paths.sharedPage(jobId)}${query}`;
 }
 
 /** When a link made now ends: one to two lives of its kind ahead. */
@@ -49,14 +70,14 @@ export function createLinks(
   const [secret] = config.signingSecrets;
   const query = (target: LinkTarget) => {
     if (secret === undefined) return "";
-    const lifeMs = target.kind === "image" ? config.imageLinkMs : EVENTS_LINK_MS;
+    const lifeMs = target.kind === "events" ? EVENTS_LINK_MS : config.imageLinkMs;
     const endsAtMs = Math.min(linkEndsAtMs(nowMs, lifeMs), notAfterMs ?? Number.POSITIVE_INFINITY);
-    const endsAtSeconds = Math.floor(endsAtMs / 1000);
-    return `?end=${endsAtSeconds}&signature=${sign(secret, purposeOf(target), textOf(target, endsAtSeconds))}`;
+    return signedQuery(secret, target, Math.floor(endsAtMs / 1000));
   };
   return {
     epoch: linkEpoch(config, nowMs),
     image: (jobId, index) => `${origin}${paths.jobImage(jobId, index)}${query({ kind: "image", jobId, index })}`,
+    input: (jobId, index) => `${origin}${paths.jobInput(jobId, index)}${query({ kind: "input", jobId, index })}`,
     job: (jobId) => ({
       self: `${origin}${paths.job(jobId)}`,
       events: `${origin}${paths.jobEvents(jobId)}${query({ kind: "events", jobId })}`,
@@ -81,7 +102,7 @@ export function checkLink(
   if (signature === null) return { state: "none" };
   const end = query.get("end") ?? "";
   if (!/^\d{1,12}$/.test(end)) return { state: "invalid" };
-  const genuine = verify(config.signingSecrets, purposeOf(target), textOf(target, Number(end)), signature);
+  const genuine = verify(config.signingSecrets, PURPOSES[target.kind], textOf(target, Number(end)), signature);
   const endsAtMs = Number(end) * 1000;
   return genuine && nowMs < endsAtMs ? { state: "valid", endsAtMs } : { state: "invalid" };
 }

@@ -1,7 +1,7 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from "node:crypto";
 
 /** What a key may sign; a signature for one purpose is worth nothing for another. */
-export type SigningPurpose = "image link" | "events link" | "session" | "upload policy";
+export type SigningPurpose = "image link" | "events link" | "share link" | "session" | "upload policy";
 
 interface SigningKey {
   readonly key: KeyObject;

@@ -2,10 +2,12 @@
 import { createExecutionContext, reset, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { Job, JobCounts, JobList } from "../../schemas/job.ts";
+import { Job, JobCounts, JobList, Share } from "../../schemas/job.ts";
 import { Identity, Session } from "../../schemas/limits.ts";
 import { Problem } from "../../schemas/problem.ts";
+import { shareLink } from "../auth/links.ts";
 import { sha256Hex } from "../auth/tokens.ts";
+import { linkSettingsOf } from "../env.ts";
 import { app } from "./app.ts";
 
 const ORIGIN = "https://darkroom.example";
@@ -103,6 +105,8 @@ async function asWho(who: Who, path: string, signed: string | null, method: stri
   return { path: address, init: { method, headers, ...(method === "POST" && extra["content-type"] ? { body: submission.body } : {}) } };
 }
 
+const sharedBy = (job: Job) => shareLink(linkSettingsOf(settings), ORIGIN, job.id, Date.now() + 3_600_000);
+
 /** What each of `WHO` gets, in that order. */
 type Row = [name: string, method: string, path: (job: Job) => string, signed: ((job: Job) => string) | null, extra: Record<string, string>, statuses: number[]];
 
@@ -128,13 +132,16 @@ const ROWS: Row[] = [
   ["submit", "POST", () => "/api/workflows/image-from-text", null, JSON_BODY,               [401, 401, 202, 202, 400, 202, 202, 202, 403, 403, 202, 401, 401]],
   ["list", "GET", () => "/api/jobs", null, {},                                              [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["list of alice", "GET", () => "/api/jobs?client=alice", null, {},                        [401, 401, 200, 400, 200, 200, 200, 200, 200, 200, 400, 401, 401]],
-  ["job", "GET", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 401, 401]],
+  ["job", "GET", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 403, 403]],
   ["job as text", "GET", (job) => `/api/jobs/${job.id}`, null, { accept: "text/plain" },     [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 401, 401]],
   ["events", "GET", (job) => `/api/jobs/${job.id}/events`, (job) => job.links.events, {},   [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 200, 200]],
   ["events by SSE", "GET", (job) => `/api/jobs/${job.id}/events`, (job) => job.links.events, { accept: "text/event-stream" }, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 200, 200]],
   ["events by WebSocket", "GET", (job) => `/api/jobs/${job.id}/events`, (job) => job.links.events, UPGRADE, [401, 401, 101, 404, 101, 101, 101, 101, 403, 403, 404, 101, 403]],
   // No image yet: who gets so far as to be told may see it.
   ["image", "GET", (job) => `/api/jobs/${job.id}/images/0`, (job) => `/api/jobs/${job.id}/images/0${query(job.links.events)}`, {}, [401, 401, 404, 404, 404, 404, 404, 404, 404, 404, 404, 403, 403]],
+  ["job by its share link", "GET", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(sharedBy(job))}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 200, 200]],
+  ["input", "GET", (job) => `/api/jobs/${job.id}/inputs/0`, (job) => `/api/jobs/${job.id}/inputs/0${query(job.links.events)}`, {}, [401, 401, 404, 404, 404, 404, 404, 404, 404, 404, 404, 403, 403]],
+  ["share", "POST", (job) => `/api/jobs/${job.id}/share`, (job) => `/api/jobs/${job.id}/share${query(job.links.events)}`, { "content-type": "application/json" }, [401, 401, 400, 404, 400, 400, 400, 400, 403, 403, 404, 401, 401]],
   ["cancel", "POST", (job) => `/api/jobs/${job.id}/cancel`, (job) => `/api/jobs/${job.id}/cancel${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 403, 403, 404, 401, 401]],
   ["retry", "POST", (job) => `/api/jobs/${job.id}/retry`, (job) => `/api/jobs/${job.id}/retry${query(job.links.events)}`, {}, [401, 401, 409, 404, 409, 409, 409, 409, 403, 403, 404, 401, 401]],
   ["delete", "DELETE", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 204, 404, 204, 204, 204, 204, 403, 403, 404, 401, 401]],
@@ -149,7 +156,7 @@ const ROWS: Row[] = [
 ];
 
 const CODES: Readonly<Record<number, readonly string[]>> = {
-  400: ["invalid_query", "invalid_request"],
+  400: ["invalid_query", "malformed_json", "invalid_request"],
   401: ["unauthorized"],
   403: ["forbidden_origin", "invalid_link", "operator_only"],
   404: ["job_not_found", "image_not_found"],
@@ -241,6 +248,36 @@ describe("the operator's submission", () => {
     });
     const problem = Problem.parse(await answer.json());
     expect([answer.status, problem.code, problem.errors?.[0]?.path]).toEqual([400, "invalid_query", "client"]);
+  });
+});
+
+describe("a shared job", () => {
+  const share = async (job: Job, body: unknown) => {
+    const init = { method: "POST", headers: { ...ALICE, "content-type": "application/json" }, body: JSON.stringify(body) };
+    return call(`/api/jobs/${job.id}/share`, init);
+  };
+
+  it("is read by whoever has its link, without its metadata and without a link to its events", async () => {
+    const job = await newJob();
+    const shared = Share.parse(await (await share(job, { hours: 1 })).json());
+    expect(new URL(shared.url).pathname).toBe(`/shared/${job.id}`);
+    const read = await call(`/api/jobs/${job.id}${query(shared.url)}`);
+    const seen = Job.parse(await read.json());
+    expect([read.status, seen.id, seen.metadata]).toEqual([200, job.id, {}]);
+    expect(seen.links.events).toBe(`${ORIGIN}/api/jobs/${job.id}/events`);
+    for (const action of ["cancel", "retry", "share"]) {
+      expect((await call(`/api/jobs/${job.id}/${action}${query(shared.url)}`, { method: "POST" })).status).toBe(401);
+    }
+    const other = await newJob();
+    expect((await call(`/api/jobs/${other.id}${query(shared.url)}`)).status).toBe(403);
+    const longer = query(shared.url).replace(/end=(\d+)/, (_, seconds) => `end=${Number(seconds) + 60}`);
+    expect((await call(`/api/jobs/${job.id}${longer}`)).status).toBe(403);
+  });
+
+  it.each([{}, { hours: 0 }, { hours: 721 }, { hours: 1, for: "ever" }])("is not shared with %j", async (body) => {
+    const answer = await share(await newJob(), body);
+    const problem = Problem.parse(await answer.json());
+    expect([answer.status, problem.code, problem.errors?.[0]?.path]).toEqual([400, "invalid_request", "/hours"]);
   });
 });
 

@@ -213,16 +213,29 @@ describe("the API's own description", () => {
     expect(documented.toSorted()).toEqual([...new Set(routed)].toSorted());
   });
 
-  it("is a page without scripts, with every problem's own place", async () => {
+  it("is a page with no script but its own, with every problem's own place", async () => {
     const answer = await call("/api/docs", { headers: { accept: "text/html" } });
     const policy = answer.headers.get("content-security-policy") ?? "";
-    expect(policy).toMatch(/^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; /);
+    expect(policy).toMatch(
+      /^default-src 'none'; script-src 'sha256-[A-Za-z0-9+/=]{44}'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; /,
+    );
     const html = await answer.text();
-    expect(html).not.toMatch(/<script|<link|<img|style="|onload|https?:\/\/(?!darkroom\.example|example\.com)/);
+    expect(html).not.toMatch(/<script[^>]|<link|<img|style="|onload|https?:\/\/(?!darkroom\.example|example\.com)/);
     for (const code of ProblemCode.options) expect(html).toContain(`id="problem-${code}"`);
-    const style = /<style>([\s\S]*?)<\/style>/.exec(html)?.[1] ?? "";
-    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(style))).toBase64();
-    expect(policy).toContain(hash);
+    for (const tag of ["style", "script"]) {
+      const text = new RegExp(`<${tag}>([\\s\\S]*?)</${tag}>`).exec(html)?.[1] ?? "";
+      const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))).toBase64();
+      expect(policy).toContain(hash);
+    }
+  });
+
+  it("shows each call for a shell, and by the typed client where it has one", async () => {
+    const html = await (await call("/api/docs")).text();
+    for (const id of ["listJobs", "shareJob", "submitImageFromText"]) {
+      const section = new RegExp(`id="${id}">[\\s\\S]*?</section>`).exec(html)?.[0] ?? "";
+      expect(section).toContain("curl -sS");
+      expect(section).toContain("await darkroom.");
+    }
   });
 
   it("has no link in the page that leads nowhere", async () => {

@@ -46,7 +46,7 @@ export function docsRoutes(routes: () => readonly Route[]): readonly Route[] {
         summary: "This document, for people",
         answers: {
           "200": {
-            description: "A page without scripts.",
+            description: "A page for people.",
             headers: headers(),
             content: { "text/html": shown(z.string()) },
           },

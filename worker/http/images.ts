@@ -2,6 +2,7 @@ import { VARIANT_FORMATS, VARIANT_WIDTHS } from "../../schemas/paths.ts";
 import { sharesWithOrigins } from "../auth/authenticate.ts";
 import type { StoredImage } from "../results/contract.ts";
 import { imageFileName } from "../results/image-file-name.ts";
+import { inputKey } from "../results/job-files.ts";
 import { type ServedImage, serveImage } from "../results/serve.ts";
 import { type Variant, variantOf } from "../results/variants/variant.ts";
 import { contentTypeOf, findOrMakeVariant, variantTag } from "../results/variants/variants.ts";
@@ -116,7 +117,29 @@ async function imageAnswer(
   }
 }
 
-/** The images of a job, for their signed links or for who may see the job. */
+const IMAGE_ANSWERS = {
+  "200": {
+    description: "The image.",
+    headers: headers("ETag", "Content-Disposition", "Accept-Ranges"),
+    content: { "image/*": {} },
+  },
+  "206": {
+    description: "A part of it.",
+    headers: headers("ETag", "Content-Disposition", "Accept-Ranges", "Content-Range"),
+    content: { "image/*": {} },
+  },
+  "304": { description: "Unchanged.", headers: headers("ETag") },
+} as const;
+
+const IMAGE_PROBLEMS = [
+  "job_not_found",
+  "job_gone",
+  "image_not_found",
+  "precondition_failed",
+  "range_not_satisfiable",
+] as const;
+
+/** The images of a job, those made and those given, for their signed links or for who may see the job. */
 export const IMAGE_ROUTES: readonly Route[] = [
   linkRoute(
     {
@@ -128,27 +151,8 @@ export const IMAGE_ROUTES: readonly Route[] = [
       description:
         "With ETag and ranges. The bytes never change. With `w`, `format` or `q` it is a variant: made of a PNG, JPEG or WebP when first asked for, kept beside the image and removed with it. A variant is upright whatever the original's Exif orientation, keeps its RGB colour profile and no other metadata; a JPEG's transparent parts are white. A signed link opens the variants too.",
       query: VARIANT_QUERY,
-      answers: {
-        "200": {
-          description: "The image.",
-          headers: headers("ETag", "Content-Disposition", "Accept-Ranges"),
-          content: { "image/*": {} },
-        },
-        "206": {
-          description: "A part of it.",
-          headers: headers("ETag", "Content-Disposition", "Accept-Ranges", "Content-Range"),
-          content: { "image/*": {} },
-        },
-        "304": { description: "Unchanged.", headers: headers("ETag") },
-      },
-      problems: [
-        "job_not_found",
-        "job_gone",
-        "image_not_found",
-        "precondition_failed",
-        "range_not_satisfiable",
-        "no_variant",
-      ],
+      answers: IMAGE_ANSWERS,
+      problems: [...IMAGE_PROBLEMS, "no_variant"],
     },
     (c) => ({ kind: "image", jobId: jobIdOf(c), index: indexOf(c) }),
     async (c, { viewer, linkEndsAtMs }, query) => {
@@ -158,6 +162,31 @@ export const IMAGE_ROUTES: readonly Route[] = [
       const found = await jobStub(c.env, jobId).image(viewer, index);
       if (!found.ok) throw jobProblem(found);
       return await imageAnswer(c, found, variant, { prompt: found.prompt, jobId, index }, linkEndsAtMs !== null);
+    },
+  ),
+  linkRoute(
+    {
+      method: "GET",
+      path: "/api/jobs/:id/inputs/:index",
+      id: "getInput",
+      tag: "Jobs",
+      summary: "One uploaded input image",
+      description: "The index is that of `request.images`. An image that was given by its address is not here.",
+      answers: IMAGE_ANSWERS,
+      problems: IMAGE_PROBLEMS,
+    },
+    (c) => ({ kind: "input", jobId: jobIdOf(c), index: indexOf(c) }),
+    async (c, { viewer, linkEndsAtMs }) => {
+      const jobId = jobIdOf(c);
+      const index = indexOf(c);
+      const found = await jobStub(c.env, jobId).view(viewer);
+      if (!found.ok) throw jobProblem(found);
+      const { request } = found.view;
+      const input = request.images[index];
+      if (input?.kind !== "upload") throw jobProblem({ ok: false, code: "image_not_found" });
+      const image = { ...input, key: inputKey(jobId, input.sha256) };
+      const name = { prompt: `input ${request.prompt}`, jobId, index };
+      return await imageAnswer(c, image, null, name, linkEndsAtMs !== null);
     },
   ),
 ];

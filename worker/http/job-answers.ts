@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { nanoid } from "nanoid";
 import type { JobEvent } from "../../schemas/event.ts";
-import { JOB_ID_PATTERN } from "../../schemas/paths.ts";
+import { JOB_ID_PATTERN, paths } from "../../schemas/paths.ts";
 import { createLinks } from "../auth/links.ts";
 import type { JobRefusal, JobView, ShownJob } from "../job/contract.ts";
 import { type LinkMaker, presentJob, retryAfterSeconds } from "../job/core/present.ts";
@@ -67,8 +67,9 @@ export function jobProblem(refusal: JobRefusal): ProblemError {
   }
 }
 
-export function linksFor(c: HttpContext): LinkMaker {
-  return createLinks(c.get("config"), originOf(c), Date.now());
+/** `notAfterMs`: when the link ends by which the asker came; null for a client or the operator. */
+export function linksFor(c: HttpContext, notAfterMs: number | null = null): LinkMaker {
+  return createLinks(c.get("config"), originOf(c), Date.now(), notAfterMs);
 }
 
 interface JobAnswerOptions {
@@ -96,6 +97,20 @@ export function shownAnswer(c: HttpContext, { tag, epoch, retryAfterSeconds, jso
   const etag = jobEtag(tag, epoch, "json");
   const headers = pollHeaders(etag, retryAfterSeconds);
   return isUnchanged(c, etag) ? answer(c, null, 304, headers) : jsonTextAnswer(c, json, 200, headers);
+}
+
+/**
+ * The job as a share link shows it: without the submitter's own metadata, also not by its events, and with no link that ends
+ * later than this one.
+ */
+export function sharedAnswer(c: HttpContext, view: JobView, linkEndsAtMs: number): Response {
+  const links = linksFor(c, linkEndsAtMs);
+  const etag = jobEtag(view.tag, `${links.epoch}-${linkEndsAtMs.toString(36)}`, "json");
+  const headers = pollHeaders(etag, retryAfterSeconds(view, Date.now()));
+  if (isUnchanged(c, etag)) return answer(c, null, 304, headers);
+  const job = presentJob(view, links);
+  const events = `${originOf(c)}${paths.jobEvents(view.id)}`;
+  return jsonAnswer(c, { ...job, metadata: {}, links: { ...job.links, events } }, 200, headers);
 }
 
 /** The job with its version, and when it is worth asking again. */

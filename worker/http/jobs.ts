@@ -1,16 +1,18 @@
 import { z } from "zod";
 import type { JobEvent } from "../../schemas/event.ts";
-import { Job } from "../../schemas/job.ts";
+import { Job, MAX_SHARE_HOURS, Share, ShareOptions } from "../../schemas/job.ts";
 import { paths } from "../../schemas/paths.ts";
 import type { ProblemCode } from "../../schemas/problem.ts";
+import { shareLink } from "../auth/links.ts";
 import type { JobAnswer, JobRpc, JobView, Viewer } from "../job/contract.ts";
 import { jobStub } from "../stubs.ts";
-import { answer, negotiate, ProblemError, PUBLIC_VARY } from "./answers.ts";
+import { answer, jsonAnswer, negotiate, ProblemError, PUBLIC_VARY } from "./answers.ts";
 import { type HttpContext, originOf } from "./context.ts";
 import { preferredWaitSeconds, tagToWaitOn } from "./core/request-headers.ts";
-import { jobAnswer, jobIdOf, jobProblem, linksFor, shownAnswer } from "./job-answers.ts";
+import { jobAnswer, jobIdOf, jobProblem, linksFor, sharedAnswer, shownAnswer } from "./job-answers.ts";
 import { headers, JOB_HEADERS, json, shown } from "./openapi/answers.ts";
-import { clientRoute, PREFER, type Route } from "./route.ts";
+import { clientRoute, linkRoute, PREFER, type Route } from "./route.ts";
+import { parseJson, smallBody } from "./submit-body.ts";
 import { brakeSubmissions, returnPending, takePending } from "./submit-limits.ts";
 
 /** The job of the path, and for whom. */
@@ -89,14 +91,15 @@ const readHeaders = z.object({
 
 const JOB_FORMS = ["application/json", "text/plain", "text/html"] as const;
 
-const get = clientRoute(
+const get = linkRoute(
   {
     method: "GET",
     path: paths.job(":id"),
     id: "getJob",
     tag: "Jobs",
     summary: "One job, now or once it changes",
-    description: "As JSON; as text/plain, a timeline for people; text/html leads to the page.",
+    description:
+      "As JSON; as text/plain, a timeline for people; text/html leads to the page. The query of a share link opens it without a token, as JSON.",
     headers: readHeaders,
     answers: {
       "200": {
@@ -108,9 +111,11 @@ const get = clientRoute(
     },
     problems: [...ONE_JOB, "not_acceptable"],
   },
-  async (c, { viewer }) => {
+  (c) => ({ kind: "job", jobId: jobIdOf(c) }),
+  async (c, { viewer, linkEndsAtMs }) => {
     const asked = askedJob(c, viewer);
     await refuseOtherVersion(c, asked);
+    if (linkEndsAtMs !== null) return sharedAnswer(c, viewOf(await asked.rpc.view(viewer)), linkEndsAtMs);
     if (negotiate(c, JOB_FORMS) === "text/plain") {
       const { view, headers: waited } = await readJob(c, asked, "text");
       return jobAnswer(c, view, { headers: waited, events: await newestEvents(asked, view) });
@@ -135,9 +140,49 @@ const getOrPage: Route = {
   },
 };
 
-/** One job: read it in any form, cancel it, retry it, remove it. */
+/** Many times what the options need. */
+const MAX_SHARE_BYTES = 1_024;
+
+async function shareOptionsOf(c: HttpContext): Promise<z.infer<typeof ShareOptions>> {
+  const text = new TextDecoder().decode(await smallBody(c, MAX_SHARE_BYTES));
+  const options = ShareOptions.safeParse(parseJson(text));
+  if (options.success) return options.data;
+  const message = `must be a whole number from 1 to ${MAX_SHARE_HOURS}, and all that the body holds`;
+  throw new ProblemError("invalid_request", `hours ${message}.`, { errors: [{ path: "/hours", message }] });
+}
+
+/** One job: read it in any form, share it, cancel it, retry it, remove it. */
 export const JOB_ROUTES: readonly Route[] = [
   getOrPage,
+  clientRoute(
+    {
+      method: "POST",
+      path: paths.jobShare(":id"),
+      id: "shareJob",
+      tag: "Jobs",
+      summary: "A link by which anyone may see the job until its end",
+      description:
+        "Leads to a page that only shows the job, without its metadata. Only deleting the job takes it back earlier.",
+      json: true,
+      body: {
+        required: true,
+        content: { "application/json": { schema: ShareOptions, example: { hours: 72 } } },
+      },
+      answers: { "200": json("The link.", Share, "share") },
+      problems: ["job_not_found", "job_gone", "invalid_request", "malformed_json", "malformed_body", "body_too_large"],
+    },
+    async (c, { viewer }) => {
+      const { id, rpc } = askedJob(c, viewer);
+      viewOf(await rpc.view(viewer));
+      const { hours } = await shareOptionsOf(c);
+      const endsAtMs = Math.floor(Date.now() / 1000 + hours * 3600) * 1000;
+      const share: Share = {
+        url: shareLink(c.get("config"), originOf(c), id, endsAtMs),
+        expiresAt: new Date(endsAtMs).toISOString(),
+      };
+      return jsonAnswer(c, share);
+    },
+  ),
   clientRoute(
     {
       method: "DELETE",

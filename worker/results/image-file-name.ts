@@ -9,20 +9,32 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
 
 const MAX_WORDS_CHARS = 48;
 
+/** A name in the letters of the prompt, and one in ASCII for clients that take no other (RFC 6266, 4.3). */
+export interface FileName {
+  readonly full: string;
+  readonly ascii: string;
+}
+
 /**
- * A file name a person would have given: the prompt's first words, the end of the job's id and the image's number from 1.
- * ASCII letters, digits, `-` and `.` only, so that it needs no quoting anywhere; a prompt in another script leaves the id.
+ * A file name a person would have given: the prompt's first words, the end of the job's id and the image's number from 1. Both
+ * forms hold letters, digits, `-` and `.` only, so that they need no quoting anywhere.
  */
-export function imageFileName(prompt: string, jobId: string, index: number, contentType: string): string {
-  const words = prompt
-    .slice(0, 400)
-    .normalize("NFKD")
-    .replace(/\p{M}/gu, "")
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, "-")
-    .replace(/^-+|-+$/g, "");
-  const short = words.length <= MAX_WORDS_CHARS ? words : words.slice(0, MAX_WORDS_CHARS + 1).replace(/-[^-]*$/, "");
+export function imageFileName(prompt: string, jobId: string, index: number, contentType: string): FileName {
+  const start = prompt.slice(0, 400).toLowerCase();
+  const full = wordsOf(start.normalize("NFC"), /[^\p{L}\p{M}\p{N}]+/gu);
+  const ascii = wordsOf(start.normalize("NFKD").replace(/\p{M}/gu, ""), /[^a-z0-9]+/g);
   const id = jobId.replace(/[^A-Za-z0-9]/g, "").slice(-6);
-  const name = [short.slice(0, MAX_WORDS_CHARS) || "image", id, index + 1].filter((part) => part !== "").join("-");
-  return `${name}.${EXTENSIONS[contentType] ?? "bin"}`;
+  const named = (words: string) =>
+    `${[words || "image", id, index + 1].filter((part) => part !== "").join("-")}.${EXTENSIONS[contentType] ?? "bin"}`;
+  return { full: named(full), ascii: named(ascii) };
+}
+
+/** The words of a text, cut at the end of one where they are many. */
+function wordsOf(text: string, between: RegExp): string {
+  const words = text.replace(between, "-").replace(/^-+|-+$/g, "");
+  const chars = [...words];
+  if (chars.length <= MAX_WORDS_CHARS) return words;
+  const cut = chars.slice(0, MAX_WORDS_CHARS + 1).join("");
+  const whole = cut.replace(/-[^-]*$/, "");
+  return [...whole].slice(0, MAX_WORDS_CHARS).join("");
 }

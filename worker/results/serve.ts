@@ -1,11 +1,11 @@
 /** Answers with a stored image, as HTTP says: conditions, ranges, HEAD; and as something that can only ever be looked at. */
 
 import { entityTag, holds, matches } from "./entity-tag.ts";
+import type { FileName } from "./image-file-name.ts";
 import { fromR2 } from "./job-files.ts";
 
 export interface ServeOptions {
-  /** ASCII only; see `imageFileName`. */
-  readonly fileName: string;
+  readonly fileName: FileName;
   /** How long a private cache may keep it: the bytes never change, but the right to see them ends. */
   readonly maxAgeSeconds: number;
 }
@@ -88,13 +88,19 @@ function imageHeaders(contentType: string, tag: string, options: ServeOptions): 
   const inline = INLINE_TYPES.includes(contentType);
   return new Headers({
     "content-type": inline ? contentType : "application/octet-stream",
-    "content-disposition": `${inline ? "inline" : "attachment"}; filename="${options.fileName}"`,
+    "content-disposition": `${inline ? "inline" : "attachment"}; ${fileNames(options.fileName)}`,
     "accept-ranges": "bytes",
     etag: tag,
     "cache-control": `private, max-age=${options.maxAgeSeconds}, immutable`,
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; sandbox",
   });
+}
+
+/** The name in ASCII, and in any script where that is another. */
+function fileNames({ full, ascii }: FileName): string {
+  const plain = `filename="${ascii}"`;
+  return full === ascii ? plain : `${plain}; filename*=UTF-8''${encodeURIComponent(full)}`;
 }
 
 /**

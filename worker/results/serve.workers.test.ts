@@ -15,7 +15,7 @@ afterEach(() => reset());
 
 function ask(headers: Record<string, string> = {}, method = "GET", given: Partial<typeof image> = {}) {
   const request = new Request("https://darkroom.example/image", { method, headers });
-  const options = { fileName: "a-red-bicycle-1.png", maxAgeSeconds: 3600 };
+  const options = { fileName: { full: "a-red-bicycle-1.png", ascii: "a-red-bicycle-1.png" }, maxAgeSeconds: 3600 };
   const { key, contentType, bytes, sha256 } = { ...image, ...given };
   const served = { contentType, version: sha256, locate: async () => ({ key, bytes }) };
   return serveImage(env.RESULTS, served, request, options);

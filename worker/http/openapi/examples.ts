@@ -1,7 +1,14 @@
 import type { BulkResult } from "../../../schemas/bulk.ts";
 import type { Diagnosis } from "../../../schemas/doctor.ts";
 import type { EventPage, FeedFrame, JobFrame } from "../../../schemas/event.ts";
-import { type Job, type JobCounts, type JobList, type JobSummary, NO_REASON } from "../../../schemas/job.ts";
+import {
+  type Job,
+  type JobCounts,
+  type JobList,
+  type JobSummary,
+  NO_REASON,
+  type Share,
+} from "../../../schemas/job.ts";
 import type { Health, Identity, LaneReport, Limits, Session } from "../../../schemas/limits.ts";
 import type { ClientState, OperatorEntries } from "../../../schemas/operator.ts";
 import { PROBLEMS, type Problem, type ProblemCode } from "../../../schemas/problem.ts";
@@ -142,6 +149,11 @@ const summary: JobSummary = {
 
 const identity: Identity = { client: "addreams", role: "client", clients: ["addreams"] };
 
+const share: Share = {
+  url: `${ORIGIN}/shared/${ID}?end=1795694400&signature=3bq9`,
+  expiresAt: "2026-11-26T12:00:00.000Z",
+};
+
 const jobCounts: JobCounts = {
   isAll: true,
   status: { queued: 2, running: 1, retrying: 0, succeeded: 118, failed: 3, canceled: 1 },
@@ -281,6 +293,7 @@ export const EXAMPLES = {
   canceledJob,
   identity,
   jobCounts,
+  share,
   jobList,
   eventPage,
   jobFrame,

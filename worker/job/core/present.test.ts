@@ -9,6 +9,7 @@ const at = "2026-11-23T12:03:30.000Z";
 
 const links: LinkMaker = {
   epoch: "1",
+  input: (jobId, index) => `https://d.example/${jobId}/in/${index}`,
   image: (jobId, index) => `https://d.example/${jobId}/${index}`,
   job: (jobId) => ({ self: `/${jobId}`, events: "/e", cancel: "/c", retry: "/r", page: "/p" }),
 };

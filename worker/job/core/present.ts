@@ -6,6 +6,7 @@ import type { JobView } from "../contract.ts";
 export interface LinkMaker {
   job(jobId: string): JobLinks;
   image(jobId: string, index: number): string;
+  input(jobId: string, index: number): string;
   /** Changes exactly when the same job would get other links. */
   readonly epoch: string;
 }
@@ -18,9 +19,13 @@ function presentOutput(id: string, output: JobView["output"], links: LinkMaker):
 /** The job as the API shows it, in the order of its fields in the spec. */
 export function presentJob(view: JobView, links: LinkMaker): Job {
   const { client: _client, tag: _tag, copyAgainAt: _copyAgainAt, ...shown } = view;
+  const images = view.request.images.map((image, index) =>
+    image.kind === "upload" ? { ...image, url: links.input(view.id, index) } : image,
+  );
   const { output, queue, phase, attempts, error, warnings, metadata, ...head } = shown;
   return {
     ...head,
+    request: { ...view.request, images },
     queue,
     phase,
     attempts,
