@@ -1,4 +1,6 @@
 import { useEffect } from "react";
+import { paths } from "../schemas/paths.ts";
+import { useLateView } from "./components/late-dialog.ts";
 import { LiveRegion, NoticeBoard } from "./components/notice-board.tsx";
 import { access, checkAccess } from "./data/access.ts";
 import { useStore } from "./data/store.ts";
@@ -8,13 +10,24 @@ import { Room } from "./views/room.tsx";
 
 /** The page: what is in the way of using it, else the room with all views. */
 export function App() {
+  const isShared = location.pathname.startsWith(SHARED_PATH);
   return (
     <Broken>
-      <Gate />
+      {isShared ? <LateShared /> : <Gate />}
       <NoticeBoard />
       <LiveRegion />
     </Broken>
   );
+}
+
+const SHARED_PATH = paths.sharedPage("");
+
+const loadShared = () => import("./views/shared.tsx");
+
+/** A job shown by its share link: no session is needed. */
+function LateShared() {
+  const Shared = useLateView(loadShared);
+  return Shared === null ? null : <Shared />;
 }
 
 function Gate() {

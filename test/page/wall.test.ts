@@ -1,9 +1,12 @@
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Page } from "playwright-core";
-import { beforeEach, describe, expect, it } from "vitest";
+import sharp from "sharp";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Share } from "../../schemas/job.ts";
 import { screenshot } from "../support/browser.ts";
-import { card, develop, expectAccessible, hold, lamp, ownProduct, visitorOf } from "../support/page.ts";
-import type { Product } from "../support/product.ts";
+import { card, choose, develop, expectAccessible, hold, lamp, ownProduct, visitorOf } from "../support/page.ts";
+import { type Product, startProduct } from "../support/product.ts";
 import { until } from "../support/until.ts";
 
 /** What people do with many prints: find them, choose them, look through them, and go on from one. */
@@ -217,6 +220,22 @@ describe("going on from a print", () => {
     await page.getByLabel("What to change").fill("made from the print before");
     await page.getByRole("button", { name: "Develop" }).click();
     await ready("made from the print before").waitFor();
+    await page.getByRole("link", { name: "made from the print before" }).first().click();
+    // Whoever may see the job sees its reference, on any device.
+    const elsewhere = await visitor.open();
+    await elsewhere.goto(page.url());
+    const reference = elsewhere.getByRole("img", { name: /^Reference, PNG/ });
+    await reference.waitFor();
+    expect(await reference.evaluate((image: HTMLImageElement) => image.decode().then(() => image.naturalWidth))).toBe(
+      1664,
+    );
+    await elsewhere.getByRole("button", { name: "Again with changes" }).click();
+    await elsewhere.getByRole("img", { name: "Image 1" }).waitFor();
+    await elsewhere.getByRole("button", { name: "Develop" }).click();
+    await until(
+      "the second one",
+      async () => (await card(elsewhere, "made from the print before").count()) === 2 || undefined,
+    );
   });
 
   it("makes the same again with a new seed, and keeps the draft", async () => {
@@ -277,5 +296,65 @@ describe("an image that fails to come", () => {
     await develop(page, "fails to come at first");
     await ready("fails to come at first").waitFor();
     expect(failures).toBeGreaterThan(1);
+  });
+});
+
+describe("a shared job", () => {
+  let guarded: Product;
+  const token = "dr_sharing";
+  const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+
+  beforeAll(async () => {
+    guarded = await startProduct({
+      env: {
+        AUTH_MODE: "token",
+        CLIENT_TOKENS: JSON.stringify({ studio: createHash("sha256").update(token).digest("hex") }),
+        SIGNING_SECRET: "a signing secret for the browser test",
+      },
+    });
+  });
+  afterAll(() => guarded?.stop());
+
+  it("is shown by its link without signing in, and by no other address", async () => {
+    const picture = await sharp({ create: { width: 400, height: 400, channels: 3, background: "#c46" } })
+      .png()
+      .toBuffer();
+    const images = [`data:image/png;base64,${picture.toString("base64")}`];
+    const init = { method: "POST", headers, body: JSON.stringify({ prompt: "shared with friends", images }) };
+    const submitted = await fetch(`${guarded.baseUrl}/api/workflows/image-from-reference`, init);
+    const { id } = (await submitted.json()) as Submitted;
+    await page.goto(`${guarded.baseUrl}/jobs/${id}`);
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.locator('header [title="studio"]').waitFor();
+    await page.getByRole("button", { name: "Share" }).click();
+    const dialog = page.getByRole("dialog");
+    await choose(page, "1 day");
+    await dialog.getByRole("button", { name: "Make a link" }).click();
+    await expectAccessible(page);
+    const url = await dialog.getByLabel(/^Until/).inputValue();
+
+    const stranger = await visitor.open();
+    await stranger.goto(url);
+    await stranger.getByText("shared with friends").first().waitFor();
+    const image = stranger.getByRole("img", { name: "shared with friends" });
+    await image.waitFor();
+    expect(await image.evaluate((shown: HTMLImageElement) => shown.decode().then(() => shown.naturalWidth > 0))).toBe(
+      true,
+    );
+    await stranger.getByRole("img", { name: /^Reference/ }).waitFor();
+    await expectAccessible(stranger);
+    await screenshot(stranger, "product-shared");
+    expect(await stranger.getByRole("button", { name: /Delete|Cancel|Again/ }).count()).toBe(0);
+    await stranger.goto(url.replace(/signature=./, "signature=-"));
+    await stranger.getByRole("heading", { name: "This link is over" }).waitFor();
+    await stranger.goto(`${guarded.baseUrl}/jobs/${id}`);
+    await stranger.getByRole("heading", { name: "Sign in" }).waitFor();
+    const share = await fetch(`${guarded.baseUrl}/api/jobs/${id}/share`, {
+      method: "POST",
+      headers,
+      body: '{"hours":1}',
+    });
+    expect(new URL(((await share.json()) as Share).url).pathname).toBe(`/shared/${id}`);
   });
 });

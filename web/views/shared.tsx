@@ -1,0 +1,136 @@
+import { useEffect, useState } from "react";
+import { Job } from "../../schemas/job.ts";
+import { paths } from "../../schemas/paths.ts";
+import { ButtonLink } from "../components/button.tsx";
+import { useArrival } from "../components/focus.ts";
+import { Icon, Mark } from "../components/icon.tsx";
+import { StandingLine } from "../components/standing-line.tsx";
+import { StoredImage } from "../components/stored-image.tsx";
+import { listedFromJob } from "../state/listed-job.ts";
+import { standingOf } from "../state/standing.ts";
+import { dateWords } from "../state/time-words.ts";
+import { JobFacts } from "./job/job-facts.tsx";
+import { PromptText } from "./job/prompt-text.tsx";
+import message from "./message.module.css";
+import styles from "./shared.module.css";
+
+type Shown =
+  | { readonly kind: "loading" }
+  | { readonly kind: "here"; readonly job: Job }
+  | { readonly kind: "none"; readonly title: string; readonly text: string };
+
+const OVER = { kind: "none", title: "This link is over", text: "Ask whoever sent it for a new one." } as const;
+const GONE = { kind: "none", title: "This job is gone", text: "It was deleted, or its time was up." } as const;
+const UNREACHABLE = {
+  kind: "none",
+  title: "The server cannot be reached",
+  text: "It is asked again every few seconds.",
+} as const;
+
+/** Between two looks at a job that is not done, and after a look that failed. */
+const AGAIN_MS = 5_000;
+
+/** A job as its share link shows it: to look at and to save, and nothing else. */
+export default function Shared() {
+  const shown = useSharedJob();
+  switch (shown.kind) {
+    case "loading":
+      return null;
+    case "none":
+      return <None title={shown.title} text={shown.text} />;
+    case "here":
+      return <Here job={shown.job} />;
+  }
+}
+
+function useSharedJob(): Shown {
+  const [shown, setShown] = useState<Shown>({ kind: "loading" });
+  useEffect(() => {
+    const leaving = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const look = async () => {
+      const next = await readShared(leaving.signal);
+      if (leaving.signal.aborted) return;
+      // What was shown is of use while the server is away.
+      setShown((now) => (next === UNREACHABLE && now.kind === "here" ? now : next));
+      const isOver = next === OVER || next === GONE || (next.kind === "here" && next.job.done);
+      if (!isOver) timer = setTimeout(look, AGAIN_MS);
+    };
+    void look();
+    return () => {
+      leaving.abort();
+      clearTimeout(timer);
+    };
+  }, []);
+  return shown;
+}
+
+/** Never rejects. The link's own query opens the job; a session of this browser is not used. */
+async function readShared(signal: AbortSignal): Promise<Shown> {
+  const id = location.pathname.slice(paths.sharedPage("").length);
+  try {
+    const headers = { Accept: "application/json" };
+    const response = await fetch(`${paths.job(id)}${location.search}`, { credentials: "omit", headers, signal });
+    if (response.status === 404 || response.status === 410) return GONE;
+    if (response.status === 401 || response.status === 403) return OVER;
+    if (!response.ok) return UNREACHABLE;
+    return { kind: "here", job: Job.parse(await response.json()) };
+  } catch {
+    return UNREACHABLE;
+  }
+}
+
+function None({ title, text }: { readonly title: string; readonly text: string }) {
+  const heading = useArrival(title);
+  return (
+    <main className={styles.page}>
+      <div className={message.message}>
+        <h1 tabIndex={-1} ref={heading}>
+          {title}
+        </h1>
+        <p>{text}</p>
+      </div>
+    </main>
+  );
+}
+
+function Here({ job }: { readonly job: Job }) {
+  const heading = useArrival(job.request.prompt.slice(0, 60));
+  const images = job.output?.images ?? [];
+  const end = Number(new URLSearchParams(location.search).get("end") ?? Number.NaN) * 1000;
+  return (
+    <main className={styles.page}>
+      <header className={styles.head}>
+        <p className={styles.name}>
+          <Mark /> Darkroom
+        </p>
+        <p className={styles.until}>Shared with you to look at{Number.isNaN(end) ? "" : `, until ${dateWords(end)}`}</p>
+      </header>
+      <h1 tabIndex={-1} ref={heading} className="unseen">
+        {job.request.prompt.slice(0, 60)}
+      </h1>
+      <div className={styles.images}>
+        {images.map((image) => (
+          <figure key={image.index}>
+            <StoredImage
+              jobId={job.id}
+              image={image}
+              address={image.url}
+              alt={job.request.prompt}
+              sizes="(max-width: 60rem) 92vw, 60rem"
+              eager
+            />
+            <figcaption>
+              <ButtonLink href={image.url} download="">
+                <Icon name="download" /> Download
+              </ButtonLink>
+            </figcaption>
+          </figure>
+        ))}
+      </div>
+      <PromptText text={job.request.prompt} />
+      {!job.done && <StandingLine standing={standingOf(listedFromJob(job), Date.now())} />}
+      <JobFacts job={job} />
+    </main>
+  );
+}
