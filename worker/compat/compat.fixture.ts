@@ -43,13 +43,13 @@ export function post(path: string, body: object, headers: Record<string, string>
 }
 
 /** A request whose client can hang up, as on the platform: `hangUp` ends its signal. */
-export function postWithHangUp(path: string, body: object, bindings: object = {}) {
+export function postWithHangUp(path: string, body: object, bindings: object = {}, headers: object = {}) {
   const client = new AbortController();
   const context = createExecutionContext();
   const request = new Request(`${ORIGIN}${path}`, {
     method: "POST",
     body: JSON.stringify(body),
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...headers },
     signal: client.signal,
   });
   const app = compatApp(request.url);

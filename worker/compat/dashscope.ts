@@ -117,7 +117,7 @@ async function submit(c: HttpContext, path: SubmitPath): Promise<Response> {
   try {
     const view = await onceDone(c, client, placed, holdEndsAtMs(c, receivedAtMs));
     if (!view.done) {
-      hold?.undelivered();
+      await hold?.undelivered();
       const message = `The job is still running. The same request again takes it, and GET ${BASE}/tasks/${view.id} reads it.`;
       const body = { code: "RequestTimeOut", message, request_id: requestId };
       return wireJson(body, 500, { ...headers, "Retry-After": "1" });
@@ -130,7 +130,7 @@ async function submit(c: HttpContext, path: SubmitPath): Promise<Response> {
     const urlOf = (index: number) => links.image(view.id, index);
     return heldJson(hold, syncAnswer(view, requestId, urlOf, SUBMIT_PATHS[path].withResults), 200, headers);
   } catch (error) {
-    hold?.undelivered();
+    await hold?.undelivered();
     throw error;
   }
 }

@@ -124,10 +124,11 @@ describe("a synchronous submission", () => {
   it("whose hold is over answers 500 RequestTimeOut, names the job and when to ask again", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "answer" }, 1);
-    const answer = await post(MULTIMODAL, text(prompt), { prefer: "wait=1" });
+    const answer = await post(MULTIMODAL, text(prompt), { prefer: "wait=0" });
     expect([answer.status, answer.headers.get("retry-after")]).toEqual([500, "1"]);
     const body = await json(answer);
     expect(body).toMatchObject({ code: "RequestTimeOut", message: expect.stringContaining("/api/v1/tasks/job_") });
+    await upstream.untilHeld(prompt);
     expect((await task(answer.headers.get("x-darkroom-job") ?? "")).output.task_status).toBe("RUNNING");
     await upstream.release(prompt);
   });

@@ -56,10 +56,8 @@ describe("a held answer", () => {
 
   it("that ends before the job is done loses nothing: the same request takes the job", async () => {
     const prompt = newPrompt();
-    await befall(prompt, { type: "hold", at: "answer" }, 1);
-    const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=1" }));
+    const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=0" }));
     expect(first).toMatchObject({ status: 504, body: { error: { code: "job_still_running" } } });
-    await upstream.release(prompt);
     const second = await taken(await post(GENERATIONS, openai(prompt)));
     expect(second).toMatchObject({ status: 200, jobs: first.jobs });
     expect(await billed(prompt)).toBe(1);
@@ -67,18 +65,28 @@ describe("a held answer", () => {
 
   it("asks a client to repeat when the hold is over: 504 with Retry-After and x-should-retry", async () => {
     const prompt = newPrompt();
-    await befall(prompt, { type: "hold", at: "answer" }, 1);
-    const { headers } = await post(GENERATIONS, openai(prompt), { prefer: "wait=1" });
+    const { headers } = await post(GENERATIONS, openai(prompt), { prefer: "wait=0" });
     expect([headers.get("retry-after"), headers.get("x-should-retry")]).toEqual(["1", "true"]);
     await upstream.release(prompt);
   });
 
+  it("ends for its client only once the same request would take the job", async () => {
+    const prompt = newPrompt();
+    const slow = namespaceWith(env.CATALOGS, "settleHeld", async (stub, ...given) => {
+      await scheduler.wait(300);
+      await stub.settleHeld?.(...given);
+    });
+    const { answer } = postWithHangUp(GENERATIONS, openai(prompt), { CATALOGS: slow }, { prefer: "wait=0" });
+    const first = await taken(await answer);
+    expect(first.status).toBe(504);
+    expect((await taken(await post(GENERATIONS, openai(prompt)))).jobs).toEqual(first.jobs);
+    expect(await billed(prompt)).toBe(1);
+  });
+
   it("is taken by the same request after a job that was done while nobody waited", async () => {
     const prompt = newPrompt();
-    await befall(prompt, { type: "hold", at: "answer" }, 1);
-    const first = await taken(await post(DASHSCOPE, dashscope(prompt), { prefer: "wait=1" }));
+    const first = await taken(await post(DASHSCOPE, dashscope(prompt), { prefer: "wait=0" }));
     expect(first).toMatchObject({ status: 500, body: { code: "RequestTimeOut" } });
-    await upstream.release(prompt);
     await untilDone(first.jobs[0] ?? "");
     expect(await taken(await post(DASHSCOPE, dashscope(prompt)))).toMatchObject({ status: 200, jobs: first.jobs });
     expect(await billed(prompt)).toBe(1);
@@ -150,7 +158,7 @@ describe("a held answer", () => {
     await befall(prompt, { type: "hold", at: "answer" }, 1);
     const first = post(GENERATIONS, openai(prompt));
     await upstream.untilHeld(prompt);
-    const repeated = { "x-stainless-retry-count": "1", prefer: "wait=1" };
+    const repeated = { "x-stainless-retry-count": "1", prefer: "wait=0" };
     const second = await taken(await post(GENERATIONS, openai(prompt), repeated));
     expect(second.status).toBe(504);
     await upstream.release(prompt);
@@ -162,16 +170,18 @@ describe("a held answer", () => {
   it("is undelivered at once when its client's object has lost its memory", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "answer" }, 1);
-    const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=1" }));
+    const first = post(GENERATIONS, openai(prompt));
+    await upstream.untilHeld(prompt);
     await evictDurableObject(env.CATALOGS.getByName("local"));
+    const second = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=0" }));
     await upstream.release(prompt);
-    expect(await taken(await post(GENERATIONS, openai(prompt)))).toMatchObject({ status: 200, jobs: first.jobs });
+    expect(await taken(await first)).toMatchObject({ status: 200, jobs: second.jobs });
+    expect(await billed(prompt)).toBe(1);
   });
 
   it("belongs to one route: the same prompt by the other API is another image", async () => {
     const prompt = newPrompt();
-    await befall(prompt, { type: "hold", at: "answer" }, 1);
-    const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=1" }));
+    const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=0" }));
     const second = await taken(await post(DASHSCOPE, dashscope(prompt)));
     expect(second.status).toBe(200);
     expect(second.jobs).not.toEqual(first.jobs);
@@ -191,11 +201,9 @@ describe("a held answer", () => {
 
   it("of several jobs is taken with all of them", async () => {
     const prompt = newPrompt();
-    await befall(prompt, { type: "hold", at: "answer" }, 2);
-    const first = await taken(await post(GENERATIONS, openai(prompt, { n: 2 }), { prefer: "wait=1" }));
+    const first = await taken(await post(GENERATIONS, openai(prompt, { n: 2 }), { prefer: "wait=0" }));
     expect(first).toMatchObject({ status: 504 });
     expect(first.jobs).toHaveLength(2);
-    await upstream.release(prompt);
     expect(await taken(await post(GENERATIONS, openai(prompt, { n: 2 })))).toMatchObject({
       status: 200,
       jobs: first.jobs,
@@ -231,8 +239,7 @@ describe("a held answer", () => {
 
   it("of a job that was removed is not owed: the same request is a new one", async () => {
     const prompt = newPrompt();
-    await befall(prompt, { type: "hold", at: "answer" }, 1);
-    const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=1" }));
+    const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=0" }));
     await jobStub(env, first.jobs[0] ?? "").remove("local");
     const second = await taken(await post(GENERATIONS, openai(prompt)));
     expect(second.status).toBe(200);
@@ -244,7 +251,6 @@ describe("a held answer", () => {
 describe("an image of an edit that is taken over", () => {
   it("is not stored a second time, and its job is the first one", async () => {
     const prompt = newPrompt();
-    await befall(prompt, { type: "hold", at: "answer" }, 1);
     const image = await drawnImage();
     const form = () => {
       const body = new FormData();
@@ -256,9 +262,8 @@ describe("an image of an edit that is taken over", () => {
     };
     const send = async (prefer: string) =>
       taken(await call("/v1/images/edits", { method: "POST", body: form(), headers: { prefer } }));
-    const first = await send("wait=1");
+    const first = await send("wait=0");
     expect(first.status).toBe(504);
-    await upstream.release(prompt);
     expect(await send("wait=60")).toMatchObject({ status: 200, jobs: first.jobs });
     expect(await billed(prompt)).toBe(1);
   });

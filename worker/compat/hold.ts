@@ -22,7 +22,7 @@ export class Hold {
   readonly #holder: string;
   /** Names the jobs to wait for. */
   readonly key: string;
-  #settled = false;
+  #settling: Promise<void> | null = null;
 
   private constructor(c: HttpContext, client: string, key: string, holder: string) {
     this.#c = c;
@@ -53,23 +53,28 @@ export class Hold {
   }
 
   /** The client has its answer: the same request again is a new one. To be awaited before the answer's last byte is sent. */
-  async delivered(): Promise<void> {
-    await this.#settle("delivered");
+  delivered(): Promise<void> {
+    return this.#settle("delivered");
   }
 
-  /** The client has no answer: the next identical request takes the jobs. */
-  undelivered(): void {
-    this.#c.executionCtx.waitUntil(this.#settle("undelivered"));
+  /**
+   * The client has no answer: the next identical request takes the jobs. To be awaited before the client hears of it, because it
+   * may ask again at once; carried out also when the request ends before.
+   */
+  undelivered(): Promise<void> {
+    const settled = this.#settle("undelivered");
+    this.#c.executionCtx.waitUntil(settled);
+    return settled;
   }
 
-  async #settle(how: "delivered" | "undelivered"): Promise<void> {
-    if (this.#settled) return;
-    this.#settled = true;
-    const settling = catalogStub(this.#c.env, this.#client).settleHeld(this.key, this.#holder, how);
-    // The mark stays then: the same request again takes the same jobs, and pays nothing.
-    await within(CATALOG_BOUND_MS, "the catalog", settling).catch((error: unknown) => {
+  /** The first one decides. */
+  #settle(how: "delivered" | "undelivered"): Promise<void> {
+    const settling = () => catalogStub(this.#c.env, this.#client).settleHeld(this.key, this.#holder, how);
+    this.#settling ??= within(CATALOG_BOUND_MS, "the catalog", settling()).catch((error: unknown) => {
+      // The mark stays then: the same request again takes the same jobs, and pays nothing.
       console.error({ event: "hold_not_settled", client: this.#client, how, error: String(error) });
     });
+    return this.#settling;
   }
 }
 
@@ -127,7 +132,7 @@ export function heldBody(
       else controller.enqueue(value);
     },
     async cancel() {
-      hold?.undelivered();
+      await hold?.undelivered();
       await held.return(undefined);
     },
   };
@@ -146,7 +151,7 @@ async function* untilDelivered(
     yield utf8.encode(end);
   } finally {
     // Nothing happens when it was delivered.
-    hold?.undelivered();
+    await hold?.undelivered();
   }
 }
 

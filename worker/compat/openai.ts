@@ -233,7 +233,7 @@ async function wholeAnswer(
   const { client, jobs, hold } = placed;
   const views = await Promise.all(jobs.map((job) => onceDone(c, client, job, endsAtMs)));
   if (views.some(({ done }) => !done)) {
-    hold?.undelivered();
+    await hold?.undelivered();
     return Response.json(errorBody(stillRunning(views)), {
       status: 504,
       headers: { ...headers, ...STILL_RUNNING_HEADERS },
@@ -261,7 +261,7 @@ async function* withHeartbeats<Result>(work: Promise<Result>): AsyncGenerator<Ui
 async function* streamChunks(
   c: HttpContext,
   workflow: Workflow,
-  { client, jobs }: PlacedRequest,
+  { client, jobs, hold }: PlacedRequest,
   options: AnswerOptions,
   endsAtMs: number,
 ): AsyncGenerator<Uint8Array> {
@@ -272,8 +272,9 @@ async function* streamChunks(
   for (const job of jobs) {
     const view = yield* withHeartbeats(onceDone(c, client, job, endsAtMs));
     if (!view.done) {
+      await hold?.undelivered();
       yield utf8.encode(errorEvent(stillRunning([view])));
-      throw new HoldOver();
+      return;
     }
     const images = yield* withHeartbeats(readyImages(c, client, [view], options));
     if (images.length === 0) failed.push(view);
@@ -289,16 +290,12 @@ async function* streamChunks(
   if (sent === 0 && first !== undefined) yield utf8.encode(errorEvent(failedAnswer(first).error));
 }
 
-/** Ends a stream whose job is not done: its answer is not delivered. */
-class HoldOver extends Error {}
-
 /** A stream that says in its last event what broke it. */
 async function* orErrorEvent(c: HttpContext, chunks: AsyncGenerator<Uint8Array>, hold: Hold | null) {
   try {
     yield* chunks;
   } catch (error) {
-    hold?.undelivered();
-    if (error instanceof HoldOver) return;
+    await hold?.undelivered();
     console.error({ event: "stream_failed", requestId: c.get("requestId"), error: String(error) });
     const problem = error instanceof ProblemError ? error : new ProblemError("internal", "The stream broke.");
     yield utf8.encode(errorEvent(openaiError(problem.code, statusOf(problem), problem.message, undefined)));
@@ -322,7 +319,7 @@ async function images(c: HttpContext, workflow: Workflow): Promise<Response> {
     const body = heldBody(placed.hold, orErrorEvent(c, chunks, placed.hold), END);
     return new Response(body, { headers: { ...headers, "Content-Type": "text/event-stream; charset=utf-8" } });
   } catch (error) {
-    placed.hold?.undelivered();
+    await placed.hold?.undelivered();
     throw error;
   }
 }

@@ -90,7 +90,7 @@ export async function placeRequest(
     uploads.drop();
     const isRefused = error instanceof ProblemError && jobs.length === 0 && hold?.key === ownKey;
     if (isRefused) await hold?.delivered();
-    else hold?.undelivered();
+    else await hold?.undelivered();
     throw error;
   }
 }
