@@ -28,27 +28,29 @@ export const OperatorWord = z.object({
 export type OperatorWord = z.infer<typeof OperatorWord>;
 
 /** What a lane believes and holds now. `pace` 1 is the whole quota; less after upstream throttled. */
-export const LaneReport = z.object({
-  model: z.string(),
-  quota: Quota,
-  pace: z.number().min(0).max(1),
-  startsPerMinute: z.number().meta({ description: "The quota at the believed pace." }),
-  mode: z.enum(["open", "one_at_a_time", "blocked"]),
-  queued: z.int().min(0),
-  inProgress: z.int().min(0),
-  nextStartAt: Timestamp.nullable().meta({
-    description: "When the quota allows the next start; null when it is now or blocked.",
-  }),
-  typicalDurationMs: z.int().nullable().meta({ description: "Median of recent attempts; null before the first." }),
-  blocked: LaneBlock.nullable(),
-  // Both are absent from a lane of an earlier version.
-  paused: OperatorWord.nullable()
-    .optional()
-    .meta({ description: "Nothing starts while the operator has the lane paused." }),
-  limit: OperatorWord.nullable()
-    .optional()
-    .meta({ description: "Set while `quota` is another than the deployment's." }),
-});
+export const LaneReport = z
+  .object({
+    model: z.string(),
+    quota: Quota,
+    pace: z.number().min(0).max(1),
+    startsPerMinute: z.number().meta({ description: "The quota at the believed pace." }),
+    mode: z.enum(["open", "one_at_a_time", "blocked"]),
+    queued: z.int().min(0),
+    inProgress: z.int().min(0),
+    nextStartAt: Timestamp.nullable().meta({
+      description: "When the quota allows the next start; null when it is now or blocked.",
+    }),
+    typicalDurationMs: z.int().nullable().meta({ description: "Median of recent attempts; null before the first." }),
+    blocked: LaneBlock.nullable(),
+    // Both are absent from a lane of an earlier version.
+    paused: OperatorWord.nullable()
+      .optional()
+      .meta({ description: "Nothing starts while the operator has the lane paused." }),
+    limit: OperatorWord.nullable()
+      .optional()
+      .meta({ description: "Set while `quota` is another than the deployment's." }),
+  })
+  .meta({ id: "LaneReport" });
 export type LaneReport = z.infer<typeof LaneReport>;
 
 /** Which sizes a model makes. `default` null: the model decides. `named`: words that stand for a size, like `2K`. */
