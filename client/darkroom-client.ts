@@ -1,4 +1,5 @@
 import { type BulkAction, type BulkFilter, BulkResult, MOST_BULK_JOBS } from "../schemas/bulk.ts";
+import { Diagnosis } from "../schemas/doctor.ts";
 import { EventPage, type FeedFrame, type JobFrame } from "../schemas/event.ts";
 import { Job, JobCounts, JobList, Share } from "../schemas/job.ts";
 import { type JobFilter as Filter, type JobPage, jobQuery, queryOf } from "../schemas/job-filter.ts";
@@ -82,6 +83,8 @@ export interface DarkroomClient {
   limits(options?: CallOptions): Promise<Limits>;
   /** Resolves also when the server says that it is misconfigured. */
   health(options?: CallOptions): Promise<Health>;
+  /** For the operator: what is wrong with the deployment, and how to mend it. Takes up to 20 s. */
+  diagnosis(options?: CallOptions): Promise<Diagnosis>;
   /** The client's name and role: of the token, or of the browser's session. */
   identity(options?: CallOptions): Promise<Identity>;
   /** Swaps a token for a session cookie. For pages that Darkroom serves. */
@@ -149,6 +152,9 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
     async health({ signal } = {}) {
       const path = paths.health;
       return parseAnswer(await call({ method: "GET", path, signal, takes: [503] }), Health);
+    },
+    async diagnosis({ signal } = {}) {
+      return parseAnswer(await call({ method: "GET", path: paths.doctor, signal }), Diagnosis);
     },
     async identity({ signal } = {}) {
       return parseAnswer(await call({ method: "GET", path: paths.session, signal }), Identity);

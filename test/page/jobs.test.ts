@@ -295,6 +295,34 @@ describe("the lanes", () => {
     await expectAccessible(page);
     await screenshot(page, "product-lanes");
   });
+
+  it("show a lane that the operator paused, and why", async () => {
+    await page.getByRole("link", { name: "Lanes" }).click();
+    const lane = page.getByRole("article").filter({ hasText: "qwen-image-edit-max" }).first();
+    const command = (name: string) =>
+      fetch(`${own.product.baseUrl}/api/lanes/qwen-image-edit-max/${name}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ reason: "the account is being moved" }),
+      });
+    expect((await command("pause")).status).toBe(200);
+    await lane.getByText("The operator has paused it: The account is being moved.").waitFor();
+    expect((await command("resume")).status).toBe(200);
+    await lane.getByText("Open", { exact: true }).waitFor();
+  });
+
+  it("let the doctor examine the deployment", async () => {
+    await page.getByRole("link", { name: "Lanes" }).click();
+    await page.getByRole("button", { name: "Examine the deployment" }).click();
+    const checks = page.getByRole("region", { name: "Doctor" }).getByRole("listitem");
+    for (const name of ["variables", "storage", "objects", "key"]) {
+      await checks
+        .filter({ has: page.getByRole("heading", { name, exact: true }) })
+        .getByText("fine")
+        .waitFor();
+    }
+    await expectAccessible(page);
+  });
 });
 
 describe("the built page", () => {

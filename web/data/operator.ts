@@ -13,6 +13,12 @@ export function useIsOperator(): boolean {
   return useIdentity()?.role === "operator";
 }
 
+/** Whether the page may ask what only the operator may ask: in open mode, where there is no operator, everyone may. */
+export function useMayOperate(): boolean {
+  const gate = useStore(access);
+  return gate.kind === "open" && (gate.identity.role === "operator" || gate.health.authMode === "open");
+}
+
 /** For whom the operator submits; empty before he chose. */
 const forClient = createStore(readStored(FOR_CLIENT_NAME) ?? "");
 

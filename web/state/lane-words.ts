@@ -1,5 +1,6 @@
 import type { LaneReport } from "../../schemas/limits.ts";
 import { periodWords } from "./model-words.ts";
+import { asSentence } from "./sentence.ts";
 import { countdownWords } from "./time-words.ts";
 
 /** The state of a lane, for its headline. */
@@ -9,7 +10,15 @@ export interface LaneMood {
   readonly explanation: string;
 }
 
-export function laneMood(lane: Pick<LaneReport, "mode" | "pace" | "blocked">): LaneMood {
+type Mooded = Pick<LaneReport, "mode" | "pace" | "blocked" | "paused">;
+
+export function laneMood(lane: Mooded): LaneMood {
+  const { paused = null } = lane;
+  if (paused !== null) {
+    const { reason, until } = paused;
+    const end = until === null ? "" : ` It ends at ${new Date(until).toLocaleString()}.`;
+    return { tone: "blocked", title: "Paused", explanation: `The operator has paused it: ${asSentence(reason)}${end}` };
+  }
   if (lane.mode === "blocked" || lane.blocked !== null) {
     return {
       tone: "blocked",
@@ -34,9 +43,15 @@ export function laneMood(lane: Pick<LaneReport, "mode" | "pace" | "blocked">): L
   return { tone: "open", title: "Open", explanation: "Starts as many as the quota allows." };
 }
 
+/** A lane of an earlier version does not say. */
+function isPaused({ paused = null }: Pick<LaneReport, "paused">): boolean {
+  return paused !== null;
+}
+
 /** When the next start is allowed; `nowMs` by the server's clock. */
-export function nextStartWords(lane: Pick<LaneReport, "nextStartAt" | "blocked">, nowMs: number): string {
+export function nextStartWords(lane: Pick<LaneReport, "nextStartAt" | "blocked" | "paused">, nowMs: number): string {
   if (lane.blocked !== null) return "on hold";
+  if (isPaused(lane)) return "paused";
   if (lane.nextStartAt === null) return "now";
   const leftMs = Date.parse(lane.nextStartAt) - nowMs;
   return leftMs <= 0 ? "now" : `in ${countdownWords(leftMs)}`;
@@ -47,8 +62,10 @@ export function paceWords({
   startsPerMinute,
   quota,
   blocked,
-}: Pick<LaneReport, "startsPerMinute" | "quota" | "blocked">): string {
+  paused,
+}: Pick<LaneReport, "startsPerMinute" | "quota" | "blocked" | "paused">): string {
   if (blocked !== null) return "none while on hold";
+  if (isPaused({ paused })) return "none while paused";
   const perPeriod = (startsPerMinute * quota.periodMs) / 60_000;
   const rounded = perPeriod >= 10 ? Math.round(perPeriod) : Math.round(perPeriod * 10) / 10;
   return `${rounded} ${periodWords(quota.periodMs)}`;
@@ -57,8 +74,6 @@ export function paceWords({
 const FIRST: Readonly<Record<LaneMood["tone"], number>> = { blocked: 0, careful: 1, open: 2 };
 
 /** What needs somebody first, then what is slow, then the rest; each as they were. */
-export function lanesByNeed<Lane extends Pick<LaneReport, "mode" | "pace" | "blocked">>(
-  lanes: readonly Lane[],
-): Lane[] {
+export function lanesByNeed<Lane extends Mooded>(lanes: readonly Lane[]): Lane[] {
   return [...lanes].sort((a, b) => FIRST[laneMood(a).tone] - FIRST[laneMood(b).tone]);
 }

@@ -1,6 +1,7 @@
 import { type LaneReport, type ModelInfo, type Quota, sizesFor } from "../../schemas/limits.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { Draft } from "./draft.ts";
+import { asSentence } from "./sentence.ts";
 import { ratioLabel, sidesOf } from "./sizes.ts";
 import { countdownWords, durationWords } from "./time-words.ts";
 
@@ -49,6 +50,8 @@ export function chosenModel(workflow: Workflow, name: string | null, models: rea
 export function laneOutlook(lane: LaneReport | undefined, nowMs: number): string {
   if (lane === undefined) return "Nothing in line: starts at once.";
   if (lane.mode === "blocked" || lane.blocked !== null) return "On hold: jobs wait until upstream takes calls again.";
+  const { paused = null } = lane;
+  if (paused !== null) return `Paused by the operator: ${asSentence(paused.reason)}`;
   const line = lane.queued === 0 ? "Nothing in line" : `${lane.queued} in line`;
   const freeAtMs = lane.nextStartAt === null ? nowMs : Date.parse(lane.nextStartAt);
   const perStartMs = lane.startsPerMinute > 0 ? 60_000 / lane.startsPerMinute : 0;

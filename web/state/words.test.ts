@@ -47,6 +47,10 @@ describe("quotas and lanes", () => {
     expect(laneMood({ ...lane, pace: 0.5 }).title).toBe("At 50 % of its pace");
     expect(laneMood({ ...lane, mode: "one_at_a_time" }).title).toBe("One at a time");
     expect(laneMood({ ...lane, mode: "blocked" }).title).toBe("On hold");
+    const paused = { reason: "moving", since: new Date(0).toISOString(), until: null };
+    expect(laneMood({ ...lane, paused })).toMatchObject({ title: "Paused", tone: "blocked" });
+    expect(paceWords({ ...lane, paused })).toBe("none while paused");
+    expect(laneOutlook({ ...lane, paused }, 0)).toBe("Paused by the operator: Moving.");
   });
   it("puts what needs somebody first", () => {
     const held = { ...lane, model: "held", mode: "blocked" as const };

@@ -2,8 +2,10 @@ import type { LaneReport } from "../../../schemas/limits.ts";
 import { useArrival } from "../../components/focus.ts";
 import { LoadFailure } from "../../components/load-failure.tsx";
 import { refreshLimits, useLimits, useLimitsFailure } from "../../data/limits.ts";
+import { useMayOperate } from "../../data/operator.ts";
 import { failureWords } from "../../state/failure-words.ts";
 import { laneMood, lanesByNeed } from "../../state/lane-words.ts";
+import { Doctor } from "./doctor.tsx";
 import { LaneCard } from "./lane-card.tsx";
 import styles from "./lanes.module.css";
 
@@ -12,6 +14,7 @@ export default function Lanes() {
   const heading = useArrival("Lanes");
   const limits = useLimits();
   const failure = useLimitsFailure();
+  const mayOperate = useMayOperate();
   return (
     <>
       <header className={styles.head}>
@@ -39,6 +42,7 @@ export default function Lanes() {
       ) : (
         <Groups lanes={limits.lanes} />
       )}
+      {mayOperate && <Doctor />}
     </>
   );
 }
