@@ -14,6 +14,11 @@ const MAX_RECENT = 2048;
 
 const keys = new Map<string, SigningKey>();
 
+/** 32 bytes from a secret (HKDF-SHA256), other ones for each purpose and holder: for a key that is shown to its holder. */
+export function derivedKey(secret: string, purpose: "webhook", holder: string): Buffer {
+  return Buffer.from(hkdfSync("sha256", secret, "darkroom", `darkroom v1 ${purpose} ${holder}`, 32));
+}
+
 /** One key per secret and purpose (HKDF-SHA256). Kept: a Worker has two secrets at most. */
 function keyOf(secret: string, purpose: SigningPurpose): SigningKey {
   const name = `${purpose}:${secret}`;

@@ -1,0 +1,98 @@
+import { withinSignal } from "../bounds.ts";
+import { retryAfterMs } from "../dashscope/read-answer.ts";
+import type { TryResult } from "./core/delivery.ts";
+import { webhookSignature } from "./signature.ts";
+
+/** A receiver answers within this, in ms, or the try has failed. */
+export const SEND_BOUND_MS = 10_000;
+/** The answer's status decides; its first bytes are waited for this long, in ms. */
+const READ_BOUND_MS = 2_000;
+/** Of a receiver's answer so many bytes are read and kept. */
+const KEPT_BYTES = 1024;
+
+/** Counts how many Darkrooms' webhooks led to a request. See `MOST_HOPS`. */
+export const HOPS_HEADER = "Darkroom-Hops";
+/** A request after more hops than this is refused: a receiver that submits for each webhook would never end. */
+export const MOST_HOPS = 3;
+
+export interface Outgoing {
+  readonly url: string;
+  readonly id: string;
+  readonly body: string;
+  readonly secrets: readonly string[];
+  /** Of the request that made the job. */
+  readonly hops: number;
+}
+
+const FAILED = { status: null, answer: null, retryAfterMs: null };
+
+/** Sends an event once. Never throws; settles within `SEND_BOUND_MS` and some seconds, whatever the receiver does. */
+export async function sendWebhook({ url, id, body, secrets, hops }: Outgoing): Promise<TryResult> {
+  const timestamp = Math.floor(Date.now() / 1000);
+  const headers = {
+    "Content-Type": "application/json",
+    "User-Agent": "Darkroom",
+    "webhook-id": id,
+    "webhook-timestamp": String(timestamp),
+    "webhook-signature": webhookSignature(secrets, id, timestamp, body),
+    [HOPS_HEADER]: String(hops + 1),
+  };
+  try {
+    return await withinSignal(SEND_BOUND_MS, "the receiver", async (signal) => {
+      const response = await fetch(url, { method: "POST", headers, body, redirect: "manual", signal });
+      return await resultOf(response);
+    });
+  } catch (error) {
+    return { ...FAILED, error: wordsOf(error) };
+  }
+}
+
+async function resultOf(response: Response): Promise<TryResult> {
+  const { status, headers } = response;
+  const answer = await firstBytes(response);
+  const waitMs = retryAfterMs(headers.get("retry-after"), Date.now());
+  return { status, error: errorOf(status), answer, retryAfterMs: waitMs };
+}
+
+/** Why a status is no success; null for one that is. */
+function errorOf(status: number): string | null {
+  if (status >= 200 && status < 300) return null;
+  if (status >= 300 && status < 400)
+    return `answered ${status}, and redirects are not followed: give the final address`;
+  return `answered ${status}`;
+}
+
+function wordsOf(error: unknown): string {
+  const name = error instanceof Error ? error.name : "";
+  if (name === "OutOfTime" || name === "AbortError" || name === "TimeoutError") {
+    return `no answer within ${SEND_BOUND_MS / 1000} s`;
+  }
+  // The platform's words name the trouble (refused, reset, unknown host) and may repeat the address, which its client knows.
+  const words = error instanceof Error ? error.message : String(error);
+  return `no answer: ${words.slice(0, 200)}`;
+}
+
+/** The start of the answer as text; what comes too late, or breaks off, is left out. */
+async function firstBytes({ body }: Response): Promise<string | null> {
+  if (body === null) return null;
+  const reader = body.getReader();
+  const kept = new Uint8Array(KEPT_BYTES);
+  let bytes = 0;
+  // Ends a read that waits for a silent receiver.
+  const timer = setTimeout(() => void reader.cancel().catch(() => undefined), READ_BOUND_MS);
+  try {
+    while (bytes < KEPT_BYTES) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const part = value.subarray(0, KEPT_BYTES - bytes);
+      kept.set(part, bytes);
+      bytes += part.byteLength;
+    }
+  } catch {
+    // It broke off: the status came all the same.
+  } finally {
+    clearTimeout(timer);
+    void reader.cancel().catch(() => undefined);
+  }
+  return new TextDecoder().decode(kept.subarray(0, bytes)).replaceAll("\0", "\u{fffd}");
+}
