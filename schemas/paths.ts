@@ -32,6 +32,10 @@ export const paths = {
   jobShare: (id: string) => `/api/jobs/${id}/share`,
   jobCancel: (id: string) => `/api/jobs/${id}/cancel`,
   jobRetry: (id: string) => `/api/jobs/${id}/retry`,
+  jobDeliveries: (id: string) => `/api/jobs/${id}/deliveries`,
+  jobResend: (id: string, number: number | string) => `/api/jobs/${id}/deliveries/${number}/resend`,
+  webhookTest: "/api/webhooks/test",
+  webhookSecret: "/api/webhooks/secret",
   /** The page's own address of a job; not under /api. */
   jobPage: (id: string) => `/jobs/${id}`,
   /** The page that shows a job to whoever has a share link; not under /api. */

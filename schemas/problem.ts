@@ -18,6 +18,7 @@ export const PROBLEMS = {
   model_not_found: [404, "No such model"],
   client_not_found: [404, "No such client"],
   image_not_found: [404, "No such image"],
+  delivery_not_found: [404, "No such delivery"],
   method_not_allowed: [405, "Method not allowed"],
   not_acceptable: [406, "Not available in that form"],
   upload_timed_out: [408, "The upload took too long"],
@@ -40,6 +41,7 @@ export const PROBLEMS = {
   internal: [500, "Something went wrong here"],
   misconfigured: [503, "The service is not configured"],
   overloaded: [503, "Busy, try again"],
+  loop_detected: [508, "The request goes round in circles"],
 } as const satisfies Record<string, readonly [number, string]>;
 
 export type ProblemCode = keyof typeof PROBLEMS;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Metadata, OnUncertain, Priority, PromptExtendMode } from "./job.ts";
+import { WebhookTarget } from "./webhook.ts";
 
 /** Widest bounds of any model; a model's own table narrows them. */
 export const MAX_SEED = 2_147_483_647;
@@ -34,6 +35,7 @@ const ours = {
   deadlineSeconds: z.int().min(10).max(MAX_DEADLINE_SECONDS).optional(),
   onUncertain: OnUncertain.optional(),
   metadata: Metadata.optional(),
+  webhook: WebhookTarget.optional(),
 };
 
 const common = {

@@ -3,7 +3,7 @@ import { Job, Timestamp } from "./job.ts";
 
 /** The events that can be sent to a webhook. */
 export const WEBHOOK_TYPES = ["job.succeeded", "job.failed", "job.canceled", "budget.alert"] as const;
-export const WebhookType = z.enum(WEBHOOK_TYPES);
+export const WebhookType = z.enum(WEBHOOK_TYPES).meta({ id: "WebhookType" });
 export type WebhookType = z.infer<typeof WebhookType>;
 
 const delivery = { timestamp: Timestamp.meta({ description: "When the event happened; the same over all tries." }) };
@@ -28,15 +28,17 @@ const WebhookUrl = z
   .meta({ description: "A public https address on port 443, by name.", example: "https://example.com/darkroom" });
 
 /** Where a job's webhooks go. */
-export const WebhookTarget = z.strictObject({
-  url: WebhookUrl,
-  events: z
-    .array(WebhookType)
-    .min(1)
-    .max(WEBHOOK_TYPES.length)
-    .optional()
-    .meta({ description: "The types to send; all of them when left out." }),
-});
+export const WebhookTarget = z
+  .strictObject({
+    url: WebhookUrl,
+    events: z
+      .array(WebhookType)
+      .min(1)
+      .max(WEBHOOK_TYPES.length)
+      .optional()
+      .meta({ description: "The types to send; all of them when left out." }),
+  })
+  .meta({ id: "WebhookTarget" });
 export type WebhookTarget = z.infer<typeof WebhookTarget>;
 
 /** One try to deliver an event. */

@@ -4,6 +4,7 @@ import addFormats from "ajv-formats";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { Job } from "../schemas/job.ts";
+import { DeliveryList } from "../schemas/webhook.ts";
 import { type AnswerEntry, contentSchema, documentedAnswer } from "./support/documented-answer.ts";
 import { type Product, startProduct } from "./support/product.ts";
 import { until } from "./support/until.ts";
@@ -154,6 +155,26 @@ it("answers as documented all along a job's way", async () => {
   await ask("deleteJob", done.links.self, { method: "DELETE" });
   await ask("getJob", done.links.self);
   await ask("getImage", image.url, { headers: {} });
+});
+
+it("answers as documented about webhooks", async () => {
+  // A name that nobody has: nothing leaves this machine, and each try fails.
+  const webhook = { url: "https://receiver.example.com/darkroom" };
+  const job = Job.parse(await (await submit({ prompt: "sent", webhook }, { prefer: "wait=30" })).json());
+  const first = await until("a delivery", async () => {
+    const list = DeliveryList.parse(await (await ask("listDeliveries", `${job.links.self}/deliveries`)).json());
+    return list.deliveries[0];
+  });
+  const post = { method: "POST", headers: JSON_BODY };
+  await ask("resendDelivery", `${job.links.self}/deliveries/${first.number}/resend`, post);
+  await ask("resendDelivery", `${job.links.self}/deliveries/99/resend`, post);
+  await ask("listDeliveries", "/api/jobs/job_000000000000000000000/deliveries");
+  await ask("testWebhook", "/api/webhooks/test", { ...post, body: JSON.stringify(webhook) });
+  await ask("testWebhook", "/api/webhooks/test", { ...post, body: JSON.stringify({ url: "http://localhost/" }) });
+  await ask("testWebhook", "/api/webhooks/test", { ...post, body: "{" });
+  await ask("getWebhookSecret", "/api/webhooks/secret");
+  await ask("getWebhookSecret", "/api/webhooks/secret", { headers: {} });
+  await submit({ prompt: "a" }, { "darkroom-hops": "3" });
 });
 
 it("answers as documented what is wrong with a submission", async () => {

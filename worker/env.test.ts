@@ -187,6 +187,12 @@ describe("readConfig", () => {
       "LANE_LIMITS",
       /entry 1: must be an object$/,
     ],
+    [
+      "a webhook's address that is not sent to",
+      { CLIENT_WEBHOOKS: '{"my-app":"https://a.example/","other-app":"http://b.example/hush-1"}' },
+      "CLIENT_WEBHOOKS",
+      /^entry 2: must begin with https/,
+    ],
     ["tokens in a list", { CLIENT_TOKENS: '["hush-1"]' }, "CLIENT_TOKENS", /: must be an object$/],
   ])("tells what is wrong, and never the value, of %s", (_name, env, path, message) => {
     const result = readConfig({ ...enough, ...env });

@@ -5,6 +5,7 @@ import { sha256Hex } from "./auth/tokens.ts";
 import { ModelOverrides, ModelTable, QuotaOverride } from "./dashscope/models.ts";
 import { REGION_HOSTS, type Region } from "./dashscope/wire.ts";
 import { jsonSetting } from "./json-setting.ts";
+import { targetFault } from "./webhooks/core/target.ts";
 
 const tokenHash = z.string().regex(/^[0-9a-f]{64}$/, "must be a sha-256 in hex");
 
@@ -140,6 +141,23 @@ const firstClientTokens = z
   .transform((text) => (PLAIN_TOKEN.test(text) ? JSON.stringify({ [FIRST_CLIENT]: sha256Hex(text) }) : text))
   .pipe(clientTokens);
 
+const clientWebhooks = jsonSetting(
+  z.record(
+    z.string().regex(CLIENT_NAME, "a client's name is 1 to 64 letters, digits, dots, dashes or underscores"),
+    z.string(),
+  ),
+  '{"client-name":"https://example.com/darkroom"}',
+);
+
+/** What is wrong with the addresses of `CLIENT_WEBHOOKS`, which may hold a secret and are not repeated. */
+function webhookErrors({ CLIENT_WEBHOOKS, AUTH_MODE, PUBLIC_ORIGIN }: Vars): FieldError[] {
+  const rules = { ownOrigins: PUBLIC_ORIGIN === undefined ? [] : [PUBLIC_ORIGIN], allowLoopback: AUTH_MODE === "open" };
+  return Object.values(CLIENT_WEBHOOKS).flatMap((url, index) => {
+    const fault = targetFault(url, rules);
+    return fault === null ? [] : [{ path: "CLIENT_WEBHOOKS", message: `entry ${index + 1}: ${fault}` }];
+  });
+}
+
 /** Every variable of the Worker's env but the bindings. Vars arrive as strings; an empty one counts as absent. */
 const Vars = z.object({
   QWEN_API_KEY: z
@@ -174,6 +192,7 @@ const Vars = z.object({
   ALLOWED_ORIGINS: origins.default([]),
   PUBLIC_ORIGIN: publicOrigin.optional(),
   IMAGE_LINK_HOURS: wholeNumber("IMAGE_LINK_HOURS", 1, 720, 24),
+  CLIENT_WEBHOOKS: clientWebhooks.default({}),
   ALLOW_PUBLIC_OPEN_MODE: z.string().optional(),
 });
 
@@ -241,6 +260,8 @@ export interface Config {
   readonly publicOrigin: string | null;
   /** A signed link to an image lives at least this long, and at most twice as long. */
   readonly imageLinkMs: number;
+  /** Client → where the ends of its jobs are sent when a submission does not say. */
+  readonly clientWebhooks: Readonly<Record<string, string>>;
   /** Set to `yes, anyone may spend my money` to serve open mode on a public host name. */
   readonly publicOpenModeAllowed: boolean;
 }
@@ -273,7 +294,7 @@ export function readConfig(env: StringEnv): ConfigResult {
   if (!parsed.success) return { ok: false, errors };
   const vars = parsed.data;
   const modelTable = new ModelTable(vars.MODELS);
-  errors.push(...modelErrors(vars, modelTable));
+  errors.push(...modelErrors(vars, modelTable), ...webhookErrors(vars));
   const clients = allClientTokens(vars);
   errors.push(...clients.errors);
   if (errors.length > 0) return { ok: false, errors };
@@ -301,6 +322,7 @@ export function readConfig(env: StringEnv): ConfigResult {
       allowedOrigins: vars.ALLOWED_ORIGINS,
       publicOrigin: vars.PUBLIC_ORIGIN ?? null,
       imageLinkMs: vars.IMAGE_LINK_HOURS * 3_600_000,
+      clientWebhooks: vars.CLIENT_WEBHOOKS,
       publicOpenModeAllowed: vars.ALLOW_PUBLIC_OPEN_MODE === PUBLIC_OPEN_MODE_PHRASE,
     },
   };

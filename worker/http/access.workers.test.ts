@@ -145,6 +145,12 @@ const ROWS: Row[] = [
   ["cancel", "POST", (job) => `/api/jobs/${job.id}/cancel`, (job) => `/api/jobs/${job.id}/cancel${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 403, 403, 404, 401, 401]],
   ["retry", "POST", (job) => `/api/jobs/${job.id}/retry`, (job) => `/api/jobs/${job.id}/retry${query(job.links.events)}`, {}, [401, 401, 409, 404, 409, 409, 409, 409, 403, 403, 404, 401, 401]],
   ["delete", "DELETE", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 204, 404, 204, 204, 204, 204, 403, 403, 404, 401, 401]],
+  ["deliveries", "GET", (job) => `/api/jobs/${job.id}/deliveries`, (job) => `/api/jobs/${job.id}/deliveries${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 401, 401]],
+  // The job has no webhook: who gets so far as to be told may resend.
+  ["resend", "POST", (job) => `/api/jobs/${job.id}/deliveries/1/resend`, (job) => `/api/jobs/${job.id}/deliveries/1/resend${query(job.links.events)}`, {}, [401, 401, 404, 404, 404, 404, 404, 404, 403, 403, 404, 401, 401]],
+  // Without an address: who gets so far as to be told may test.
+  ["webhook test", "POST", () => "/api/webhooks/test", null, {},                            [401, 401, 400, 400, 400, 400, 400, 400, 403, 403, 400, 401, 401]],
+  ["webhook secret", "GET", () => "/api/webhooks/secret", null, {},                         [401, 401, 200, 200, 400, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["feed by SSE", "GET", () => "/api/events", null, { accept: "text/event-stream" },         [401, 401, 200, 200, 400, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["feed by WebSocket", "GET", () => "/api/events", null, UPGRADE,                          [401, 401, 101, 101, 400, 101, 101, 101, 403, 403, 101, 401, 401]],
   // The body is a submission's, which no bulk call takes.
@@ -159,7 +165,7 @@ const CODES: Readonly<Record<number, readonly string[]>> = {
   400: ["invalid_query", "malformed_json", "invalid_request"],
   401: ["unauthorized"],
   403: ["forbidden_origin", "invalid_link", "operator_only"],
-  404: ["job_not_found", "image_not_found"],
+  404: ["job_not_found", "image_not_found", "delivery_not_found"],
   409: ["job_not_finished"],
 };
 
@@ -183,7 +189,7 @@ describe.each(ROWS)("%s", (_name, method, path, signed, extra, statuses) => {
 
 it("asserts every cell for every route there is", () => {
   const rows = new Set(ROWS.map(([, method, path]) => `${method} ${path({ id: ":id" } as Job).split("?")[0]}`));
-  const routes = app.routes.filter((route) => route.method !== "ALL").map(({ method, path }) => `${method} ${path.replace(":index", "0").replace(":model", "qwen-image-max").replace(":client", "alice")}`);
+  const routes = app.routes.filter((route) => route.method !== "ALL").map(({ method, path }) => `${method} ${path.replace(":index", "0").replace(":number", "1").replace(":model", "qwen-image-max").replace(":client", "alice")}`);
   // Both workflows share their way in.
   const missing = routes.filter((route) => !rows.has(route) && route !== "POST /api/workflows/image-from-reference");
   expect(missing).toEqual([]);

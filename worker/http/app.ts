@@ -15,6 +15,7 @@ import { OPERATE_ROUTES } from "./operate.ts";
 import type { Route } from "./route.ts";
 import { SESSION_ROUTES } from "./session.ts";
 import { SUBMIT_ROUTES } from "./submit.ts";
+import { WEBHOOK_ROUTES } from "./webhooks.ts";
 
 /** Answered without settings. */
 const ALWAYS: readonly Route[] = [...HEALTH_ROUTES, ...DOCTOR_ROUTES];
@@ -24,6 +25,7 @@ const CONFIGURED: readonly Route[] = [
   ...LIST_ROUTES,
   ...BULK_ROUTES,
   ...JOB_ROUTES,
+  ...WEBHOOK_ROUTES,
   ...EVENT_ROUTES,
   ...IMAGE_ROUTES,
   ...LIMITS_ROUTES,

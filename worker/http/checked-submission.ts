@@ -2,6 +2,7 @@ import type { JobRequest, Metadata, Warning } from "../../schemas/job.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { FieldError } from "../../schemas/problem.ts";
 import { MAX_SEED, type TextSubmit } from "../../schemas/submit.ts";
+import type { WebhookTarget } from "../../schemas/webhook.ts";
 import { checkAgainstModel, countRule, sizeRule } from "../dashscope/check-request.ts";
 import type { ModelFacts, ModelTable } from "../dashscope/models.ts";
 import type { Config } from "../env.ts";
@@ -20,12 +21,21 @@ export interface CheckedSubmission {
   readonly leftOut: readonly LeftOut[];
   readonly sources: readonly (string | GivenImage)[];
   readonly metadata: Metadata;
+  /** As the client gave it: its address is not judged yet. */
+  readonly webhook: WebhookTarget | null;
   readonly warnings: readonly Warning[];
   /** Where the client wrote a field, for what is found wrong with it later. */
   pointerOf(path: string): string;
 }
 
-const FILLED_IN = ["model", "n", "seed", "maxAttempts", "deadlineSeconds"] as const satisfies readonly LeftOut[];
+const FILLED_IN = [
+  "model",
+  "n",
+  "seed",
+  "maxAttempts",
+  "deadlineSeconds",
+  "webhook",
+] as const satisfies readonly LeftOut[];
 
 const invalid = (errors: readonly FieldError[]): ProblemError =>
   faultsProblem("invalid_request", errors, (path) => (path === "" ? "The body" : path));
@@ -108,6 +118,7 @@ export function checkSubmission(workflow: Workflow, found: Found, config: Config
     leftOut: FILLED_IN.filter((field) => submit[field] === undefined),
     sources: submit.images,
     metadata: submit.metadata ?? {},
+    webhook: submit.webhook ?? null,
     warnings: [...normal.warnings, ...checked.warnings],
     pointerOf,
   };

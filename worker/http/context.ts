@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import { type Config, configOf } from "../env.ts";
+import { HOPS_HEADER } from "../webhooks/send.ts";
 
 /** What middleware leaves for handlers. */
 export interface HttpEnv {
@@ -24,6 +25,12 @@ export function requestOrigin(c: HttpContext): string {
 export function originOf(c: HttpContext): string {
   const read = configOf(c.env);
   return (read.ok ? read.config.publicOrigin : null) ?? requestOrigin(c);
+}
+
+/** How many Darkrooms' webhooks led to the request. What is no such number counts for none. */
+export function hopsOf(c: Context<HttpEnv>): number {
+  const given = c.req.header(HOPS_HEADER) ?? "";
+  return /^\d{1,4}$/.test(given) ? Number(given) : 0;
 }
 
 /** Whether the request asks for a WebSocket. */

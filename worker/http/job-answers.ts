@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { nanoid } from "nanoid";
 import type { JobEvent } from "../../schemas/event.ts";
 import { JOB_ID_PATTERN, paths } from "../../schemas/paths.ts";
+import type { Delivery } from "../../schemas/webhook.ts";
 import { createLinks } from "../auth/links.ts";
 import type { JobRefusal, JobView, ShownJob } from "../job/contract.ts";
 import { type LinkMaker, presentJob, retryAfterSeconds } from "../job/core/present.ts";
@@ -60,6 +61,8 @@ export function jobProblem(refusal: JobRefusal): ProblemError {
       );
     case "image_not_found":
       return new ProblemError("image_not_found", "The job has no image of this number.");
+    case "delivery_not_found":
+      return new ProblemError("delivery_not_found", "The job has no delivery of this number; its list has them all.");
     case "upload_timed_out":
       return new ProblemError("upload_timed_out", "The images of the submission took too long; send it again.");
     default:
@@ -75,6 +78,8 @@ export function linksFor(c: HttpContext, notAfterMs: number | null = null): Link
 interface JobAnswerOptions {
   /** Present for the text form: the newest events of the job's log. */
   readonly events?: readonly JobEvent[];
+  /** For the text form: the job's webhooks. */
+  readonly deliveries?: readonly Delivery[];
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -113,11 +118,18 @@ export function sharedAnswer(c: HttpContext, view: JobView, linkEndsAtMs: number
   return jsonAnswer(c, { ...job, metadata: {}, links: { ...job.links, events } }, 200, headers);
 }
 
+/** Changes with every try: a delivery is no part of the job's own version. */
+function deliveriesTag(deliveries: readonly Delivery[]): string {
+  if (deliveries.length === 0) return "";
+  const tries = deliveries.map(({ state, tries }) => `${tries.at(-1)?.number ?? 0}${state[0]}`);
+  return `-${tries.join("-")}`;
+}
+
 /** The job with its version, and when it is worth asking again. */
 export function jobAnswer(c: HttpContext, view: JobView, options: JobAnswerOptions = {}): Response {
-  const { events, status = 200 } = options;
+  const { events, deliveries = [], status = 200 } = options;
   const links = linksFor(c);
-  const etag = jobEtag(view.tag, links.epoch, events === undefined ? "json" : "text");
+  const etag = jobEtag(`${view.tag}${deliveriesTag(deliveries)}`, links.epoch, events === undefined ? "json" : "text");
   const nowMs = Date.now();
   const headers = { ...pollHeaders(etag, retryAfterSeconds(view, nowMs)), ...options.headers };
   if (isUnchanged(c, etag)) return answer(c, null, 304, headers);
@@ -126,6 +138,6 @@ export function jobAnswer(c: HttpContext, view: JobView, options: JobAnswerOptio
   const { authMode, attemptBudgetMs: budgetMs, lateAnswerMs } = c.get("config");
   // The log may have grown since the job was read.
   const known = events.filter(({ seq }) => seq <= job.seq);
-  const text = jobTimeline(job, known, { nowMs, budgetMs, lateAnswerMs, withToken: authMode === "token" });
+  const text = jobTimeline(job, known, { nowMs, budgetMs, lateAnswerMs, withToken: authMode === "token", deliveries });
   return answer(c, text, status, { ...headers, "Content-Type": "text/plain; charset=utf-8" });
 }

@@ -3,6 +3,7 @@ import type { JobEvent } from "../../schemas/event.ts";
 import { Job, MAX_SHARE_HOURS, Share, ShareOptions } from "../../schemas/job.ts";
 import { paths } from "../../schemas/paths.ts";
 import type { ProblemCode } from "../../schemas/problem.ts";
+import type { Delivery } from "../../schemas/webhook.ts";
 import { shareLink } from "../auth/links.ts";
 import type { JobAnswer, JobRpc, JobView, Viewer } from "../job/contract.ts";
 import { jobStub } from "../stubs.ts";
@@ -82,6 +83,12 @@ async function newestEvents({ rpc, viewer }: AskedJob, view: JobView): Promise<r
   return answered.events;
 }
 
+async function deliveriesOf({ rpc, viewer }: AskedJob): Promise<readonly Delivery[]> {
+  const answered = await rpc.deliveries(viewer);
+  if (!answered.ok) throw jobProblem(answered);
+  return answered.list.deliveries;
+}
+
 const ONE_JOB: readonly ProblemCode[] = ["job_not_found", "job_gone", "precondition_failed"];
 
 const readHeaders = z.object({
@@ -118,7 +125,8 @@ const get = linkRoute(
     if (linkEndsAtMs !== null) return sharedAnswer(c, viewOf(await asked.rpc.view(viewer)), linkEndsAtMs);
     if (negotiate(c, JOB_FORMS) === "text/plain") {
       const { view, headers: waited } = await readJob(c, asked, "text");
-      return jobAnswer(c, view, { headers: waited, events: await newestEvents(asked, view) });
+      const [events, deliveries] = await Promise.all([newestEvents(asked, view), deliveriesOf(asked)]);
+      return jobAnswer(c, view, { headers: waited, events, deliveries });
     }
     if (preferredWaitSeconds(c.req.header("prefer")) === null) {
       // A program that polls: its object writes the job, and one text crosses over instead of a tree.

@@ -22,7 +22,7 @@ export const SECURITY_SCHEMES = {
   },
 } as const;
 
-export type Tag = "Submit" | "Jobs" | "Watch" | "Operate" | "Service";
+export type Tag = "Submit" | "Jobs" | "Watch" | "Webhooks" | "Operate" | "Service";
 
 type Security = NonNullable<ZodOpenApiOperationObject["security"]>;
 

@@ -5,7 +5,7 @@ import { paths, type Workflow } from "../../schemas/paths.ts";
 import type { ProblemCode } from "../../schemas/problem.ts";
 import { within } from "../bounds.ts";
 import { isLoopback } from "../env.ts";
-import type { JobView, Submission } from "../job/contract.ts";
+import type { JobView, JobWebhook, Submission } from "../job/contract.ts";
 import { newCatalogEntry } from "../job/core/view.ts";
 import { jobStub } from "../stubs.ts";
 import { submitterOf } from "./access.ts";
@@ -22,6 +22,7 @@ import { clientRoute, PREFER, type Route } from "./route.ts";
 import { readSubmitFields } from "./submit-body.ts";
 import { brakeSubmissions, returnPending, takePending } from "./submit-limits.ts";
 import { imageProblem, keyUsedUp, MAX_GENERATIONS, Upload, Uploads, uploadedImage } from "./uploads.ts";
+import { refuseLoop, webhookOf } from "./webhooks.ts";
 
 const SUBMIT_BOUND_MS = 10_000;
 /** After a submission that failed it is repeated after each of these. */
@@ -103,7 +104,7 @@ async function place(
   client: string,
   key: string | null,
   checked: CheckedSubmission,
-  { images, warnings }: Inputs,
+  { images, warnings, webhook }: Inputs & { readonly webhook: JobWebhook | null },
   uploads: Uploads,
 ): Promise<Placed> {
   const { workflow, model, leftOut, metadata } = checked;
@@ -118,6 +119,7 @@ async function place(
       leftOut,
       metadata,
       warnings: [...checked.warnings, ...warnings],
+      ...(webhook === null ? {} : { webhook }),
       idempotencyKey: key,
       ...(target === null ? {} : { uploadsUntilMs: target.untilMs }),
     };
@@ -159,6 +161,8 @@ async function placeWithinLimit(
   checked: CheckedSubmission,
   uploads: Uploads,
 ) {
+  // Before anything is counted: an address that is wrong is refused.
+  const webhook = webhookOf(c, client, checked);
   const inputs = await inputsOf(c, checked, uploads);
   const taken = await takePending(c, client);
   const refusal = taken instanceof ProblemError ? taken : null;
@@ -166,7 +170,7 @@ async function placeWithinLimit(
   if (refusal !== null && (key === null || (await jobOfKey(c, client, key)) === null)) throw refusal;
   let isUnused = false;
   try {
-    const placed = await place(c, client, key, checked, inputs, uploads);
+    const placed = await place(c, client, key, checked, { ...inputs, webhook }, uploads);
     isUnused = placed.replayed && !placed.isRepeated;
     return placed;
   } catch (error) {
@@ -186,6 +190,7 @@ export async function placeChecked(
   checked: CheckedSubmission,
   uploads: Uploads,
 ): Promise<Placed> {
+  refuseLoop(c);
   const placing = placeWithinLimit(c, client, key, checked, uploads);
   // A client that hangs up ends its request where it stands; its images are stored, so the submission is carried through.
   if (uploads.target !== null) c.executionCtx.waitUntil(placing.catch(() => undefined));
@@ -287,6 +292,7 @@ function submitRoute({ workflow, id, summary, content, problems }: SubmitDeclara
         "client_paused",
         "too_many_pending_jobs",
         "rate_limited",
+        "loop_detected",
         ...problems,
       ],
     },

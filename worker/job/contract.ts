@@ -1,13 +1,24 @@
 import type { JobEvent } from "../../schemas/event.ts";
 import type { Job, JobRequest, Metadata, OutputImage, Warning } from "../../schemas/job.ts";
 import type { Workflow } from "../../schemas/paths.ts";
+import type { Delivery, DeliveryList, WebhookType } from "../../schemas/webhook.ts";
 import type { Lease, Place } from "../lane/contract.ts";
 
 /** Who asks: a client's name; null for the operator or the holder of a signed link, who may see any client's job. */
 export type Viewer = string | null;
 
 /** What a deployment's settings or its model table fill in where a client says nothing. */
-export type LeftOut = "model" | "n" | "seed" | "maxAttempts" | "deadlineSeconds";
+export type LeftOut = "model" | "n" | "seed" | "maxAttempts" | "deadlineSeconds" | "webhook";
+
+/** Where the ends of a job are sent. */
+export interface JobWebhook {
+  readonly url: string;
+  readonly events: readonly WebhookType[];
+  /** What links in the events start with, unless the settings name an origin. */
+  readonly origin: string;
+  /** How many Darkrooms' webhooks led to the submission. */
+  readonly hops: number;
+}
 
 /** Everything a job is made of; checked before it comes here. Uploaded images are in R2 already. */
 export interface Submission {
@@ -20,6 +31,8 @@ export interface Submission {
   readonly leftOut: readonly LeftOut[];
   readonly metadata: Metadata;
   readonly warnings: readonly Warning[];
+  /** Absent: the job sends no webhooks. */
+  readonly webhook?: JobWebhook;
   readonly idempotencyKey: string | null;
   /** The id that this submission gets next if the job of this id is gone; absent without an Idempotency-Key. */
   readonly nextId?: string;
@@ -68,6 +81,7 @@ export type JobRefusal =
   | { readonly ok: false; readonly code: "job_not_finished"; readonly status: string }
   | { readonly ok: false; readonly code: "idempotency_key_reused"; readonly fields: readonly string[] }
   | { readonly ok: false; readonly code: "image_not_found" }
+  | { readonly ok: false; readonly code: "delivery_not_found" }
   | { readonly ok: false; readonly code: "upload_timed_out" };
 
 export type JobAnswer<T> = ({ readonly ok: true } & T) | JobRefusal;
@@ -115,6 +129,10 @@ export interface JobRpc {
    * entry with a larger `revision`. A job that is unpinned after its `expiresAt` is removed right after the answer.
    */
   patch(viewer: Viewer, patch: JobPatch): Promise<JobAnswer<{ view: JobView }>>;
+  /** The job's webhook and all deliveries that are kept: the newest 100. */
+  deliveries(viewer: Viewer): Promise<JobAnswer<{ list: DeliveryList }>>;
+  /** Sends an event again, at once and in a new round of tries, whatever became of it before. A try that runs counts for it. */
+  resend(viewer: Viewer, number: number): Promise<JobAnswer<{ delivery: Delivery }>>;
   /** Cancels if needed; afterwards everything answers `job_gone`, a second removal too. */
   remove(viewer: Viewer): Promise<JobAnswer<object>>;
   /**

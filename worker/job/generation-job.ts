@@ -155,6 +155,20 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     return answer;
   }
 
+  async deliveries(viewer: Viewer) {
+    const found = this.#find(viewer);
+    return found.ok ? { ok: true as const, list: this.#engine.deliveries.list(found.record) } : found;
+  }
+
+  async resend(viewer: Viewer, number: number) {
+    const found = this.#find(viewer);
+    if (!found.ok) return found;
+    const delivery = this.#engine.deliveries.resend(number);
+    return delivery === null
+      ? { ok: false as const, code: "delivery_not_found" as const }
+      : { ok: true as const, delivery };
+  }
+
   async remove(viewer: Viewer): Promise<JobAnswer<object>> {
     const known = this.#engine.store.load();
     const mine = known !== null && (viewer === null || viewer === known.client);

@@ -8,6 +8,7 @@ import { transition } from "./core/machine.ts";
 import { messageOf } from "./core/outbox.ts";
 import { isFinal, type JobRecord, newJobRecord, type StoredRecord } from "./core/record.ts";
 import { dueFact, isForgettable, type Live, nextAlarmAtMs } from "./core/schedule.ts";
+import { Deliveries } from "./deliveries.ts";
 import { ImageCopier } from "./image-copier.ts";
 import type { JobHost } from "./job-host.ts";
 import { JobStore } from "./job-store.ts";
@@ -29,6 +30,8 @@ const SOFT_FACTS: ReadonlySet<FactType> = new Set(["message_answered", "ticket_m
  */
 function isSoft(fact: JobFact, before: StoredRecord, after: StoredRecord): boolean {
   if (!SOFT_FACTS.has(fact.type)) return false;
+  // Nothing is sent after a 410, and no schedule begins anew.
+  if (fact.type === "message_answered" && fact.message.kind === "notify") return false;
   const isOver = after.kind === "tombstone" || isFinal(after.state);
   if (isOver && after.outbox.length === 0) return false;
   if (before.kind === "job" && after.kind === "job") return before.seq === after.seq && before.task === after.task;
@@ -47,6 +50,7 @@ export class JobEngine implements JobHost {
   readonly stream: JobStream;
   readonly place: QueuePlace;
   readonly attempts: AttemptRunner;
+  readonly deliveries: Deliveries;
   readonly #copier: ImageCopier;
   readonly #sender: OutboxSender;
   #isPumped = false;
@@ -59,10 +63,12 @@ export class JobEngine implements JobHost {
     this.stream = new JobStream(ctx, env, this.place, this.store);
     this.attempts = new AttemptRunner(env, this);
     this.#copier = new ImageCopier(env, this);
+    this.deliveries = new Deliveries(env, this, this.store);
     const begin = this.attempts.begin.bind(this.attempts);
     this.#sender = new OutboxSender(env, this, {
       place: this.place,
       copier: this.#copier,
+      deliveries: this.deliveries,
       begin: (lease) => begin(lease, true),
     });
   }
@@ -127,6 +133,7 @@ export class JobEngine implements JobHost {
     }
     const after = result.record;
     if (after === before) return true;
+    this.deliveries.add(result.moments);
     if (isSoft(fact, before, after)) this.store.keepInMemory(after);
     else this.store.save(after);
     this.#arm();

@@ -1,4 +1,5 @@
 import type { JobEvent } from "../../schemas/event.ts";
+import type { StoredDelivery } from "../webhooks/core/delivery.ts";
 import type { JobRecord, StoredRecord } from "./core/record.ts";
 import { readStored } from "./core/stored-versions.ts";
 
@@ -13,11 +14,17 @@ const RECORD_KEY = "record";
 const PAGE_PREFIX = "log/";
 
 /** A page is named by its last seq, padded so that names sort as numbers do. */
-const pageKey = (lastSeq: number): string => `${PAGE_PREFIX}${String(lastSeq).padStart(10, "0")}`;
+const pageKey = (lastSeq: number): string => `${PAGE_PREFIX}${padded(lastSeq)}`;
+
+const DELIVERY_PREFIX = "delivery/";
+
+const deliveryKey = (seq: number): string => `${DELIVERY_PREFIX}${padded(seq)}`;
+
+const padded = (seq: number): string => String(seq).padStart(10, "0");
 
 /**
- * A job's storage: one row for the record, rows for the older log. The only reader and writer of both; a change is one
- * write, atomic with the alarm set beside it.
+ * A job's storage: one row for the record, rows for the older log, one for each event on its way to a webhook. The only reader
+ * and writer of them; a change is one write, atomic with the alarm and the rows set beside it.
  */
 export class JobStore {
   readonly #storage: DurableObjectStorage;
@@ -64,6 +71,23 @@ export class JobStore {
   /** Keeps the record in memory until the next write: for what is repeated, harmlessly, if it is lost. */
   keepInMemory(record: StoredRecord): void {
     this.#record = record;
+  }
+
+  /** The deliveries that are kept, in the order of their events. */
+  deliveries(): StoredDelivery[] {
+    return [...this.#storage.kv.list<StoredDelivery>({ prefix: DELIVERY_PREFIX })].map(([, delivery]) => delivery);
+  }
+
+  delivery(seq: number): StoredDelivery | null {
+    return this.#storage.kv.get<StoredDelivery>(deliveryKey(seq)) ?? null;
+  }
+
+  putDelivery(delivery: StoredDelivery): void {
+    this.#storage.kv.put(deliveryKey(delivery.seq), delivery);
+  }
+
+  deleteDelivery(seq: number): void {
+    this.#storage.kv.delete(deliveryKey(seq));
   }
 
   /** Nothing is left, the alarm included. */

@@ -15,6 +15,7 @@ import {
 import type { JobRecord, StoredRecord } from "./core/record.ts";
 import { nextMessage } from "./core/schedule.ts";
 import { toCatalogEntry } from "./core/view.ts";
+import type { Deliveries } from "./deliveries.ts";
 import type { ImageCopier } from "./image-copier.ts";
 import type { JobHost } from "./job-host.ts";
 import type { QueuePlace } from "./queue-place.ts";
@@ -27,6 +28,7 @@ const CALL_BOUND_MS = 12_000;
 interface Parts {
   readonly place: QueuePlace;
   readonly copier: ImageCopier;
+  readonly deliveries: Deliveries;
   /** Begins the attempt of a lease that came as an answer; null when it was not begun. */
   begin(lease: Lease): Promise<number | null>;
 }
@@ -160,6 +162,7 @@ export class OutboxSender {
       const keptUntilMs = await within(CALL_BOUND_MS, "the job", jobStub(this.#env, jobId).keptUntil());
       return { answer: { keptUntilMs } };
     },
+    notify: (message, record) => this.#parts.deliveries.send(message, record),
   };
 
   #lane<Answer>(name: string, ask: (stub: LaneRpc) => Promise<Answer>): Promise<Answer> {

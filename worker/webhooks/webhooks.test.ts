@@ -93,7 +93,7 @@ describe("the signature", () => {
 describe("a delivery", () => {
   const T0 = Date.parse("2026-11-23T12:00:00.000Z");
   const fresh: StoredDelivery = {
-    ...{ seq: 5, type: "job.succeeded", url: "https://example.com/", createdAtMs: T0, body: "{}" },
+    ...{ seq: 5, type: "job.succeeded", url: "https://example.com/", origin: "", hops: 0, createdAtMs: T0, body: "{}" },
     ...{ state: "pending", reason: null, roundTries: 0, tries: [] },
   };
   const result = (patch: Partial<TryResult>): TryResult => ({

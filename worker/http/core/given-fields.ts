@@ -3,7 +3,16 @@ import type { Warning } from "../../../schemas/job.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
 import type { FieldError } from "../../../schemas/problem.ts";
 import { givenWords } from "../../allowed-words.ts";
-import { BOOLEANS, didYouMean, type Field, formFieldOf, IGNORED_OPTIONS, NUMBERS, SPELLINGS } from "./submit-fields.ts";
+import {
+  BOOLEANS,
+  didYouMean,
+  type Field,
+  formFieldOf,
+  IGNORED_OPTIONS,
+  NUMBERS,
+  OBJECTS,
+  SPELLINGS,
+} from "./submit-fields.ts";
 
 /** A field as the client gave it: `pointer` is the JSON Pointer of where. */
 export interface Given {
@@ -168,7 +177,7 @@ export function jsonFields(workflow: Workflow, body: unknown): Found {
 function typed(field: Field, text: string): unknown {
   if (NUMBERS.has(field) && /^-?\d{1,15}(\.\d{1,15})?$/.test(text.trim())) return Number(text);
   if (BOOLEANS.has(field) && /^(true|false)$/i.test(text.trim())) return text.trim().toLowerCase() === "true";
-  if (field !== "metadata") return text;
+  if (!OBJECTS.has(field)) return text;
   try {
     return JSON.parse(text);
   } catch {
@@ -185,7 +194,7 @@ export abstract class GivenImage {
 }
 
 /**
- * The fields of a form's parts, in their order: numbers and booleans are read from text, `metadata` from JSON. An empty part
+ * The fields of a form's parts, in their order: numbers and booleans are read from text, objects from JSON. An empty part
  * is one that was not filled in. All image parts are one list; the first part of each name has the pointer `/NAME/0`.
  */
 export function formFields(workflow: Workflow, parts: Iterable<FormPart>): Found {

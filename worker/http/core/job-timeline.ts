@@ -1,5 +1,6 @@
 import type { JobEvent } from "../../../schemas/event.ts";
 import type { Job } from "../../../schemas/job.ts";
+import type { Delivery } from "../../../schemas/webhook.ts";
 import { historyRows } from "./job-history.ts";
 import {
   bytesText,
@@ -20,9 +21,11 @@ export interface TimelineContext {
   readonly lateAnswerMs: number;
   /** Whether the commands need a token. */
   readonly withToken: boolean;
+  /** Of the job's events to its webhook; none when left out. */
+  readonly deliveries?: readonly Delivery[];
 }
 
-interface Told extends Omit<TimelineContext, "withToken"> {
+interface Told extends Pick<TimelineContext, "nowMs" | "budgetMs" | "lateAnswerMs"> {
   readonly last: JobEvent | undefined;
   /** `2026-11-23`: times of this day are shown without it. */
   readonly day: string;
@@ -125,6 +128,28 @@ function commandRows(job: Job, withToken: boolean): string[] {
   return rows;
 }
 
+/** Each event for the webhook, with its newest try and what comes next. */
+function webhookRows(job: Job, { deliveries = [], nowMs, withToken }: TimelineContext, day: string): string[] {
+  const token = withToken ? ' -H "Authorization: Bearer $DARKROOM_TOKEN"' : "";
+  return deliveries.flatMap(({ number, type, state, reason, url, tries, nextTryAt }) => {
+    const last = tries.at(-1);
+    const why = reason ?? (state === "delivered" ? null : (last?.error ?? null));
+    const next =
+      nextTryAt === null ? null : `next try at ${clockText(nextTryAt, day)} (${fromNowText(nextTryAt, nowMs)})`;
+    const facts = [
+      `${tries.length} ${tries.length === 1 ? "try" : "tries"}`,
+      why === null ? null : inertText(why),
+      next,
+    ];
+    const resend = `curl -X POST ${shellQuoted(`${job.links.self}/deliveries/${number}/resend`)}${token}`;
+    return [
+      row(`event ${number}`, `${type} ${state}: ${facts.filter((fact) => fact !== null).join("; ")}`),
+      row("", `to ${inertText(url)}`),
+      ...(state === "gone" || state === "failed" ? [row("resend", resend)] : []),
+    ];
+  });
+}
+
 function requestLine({ workflow, model, request }: Job): string {
   const facts = [workflow, model, request.size, request.n > 1 ? `${request.n} images` : null];
   const seed = request.seed === null ? null : `seed ${request.seed}`;
@@ -164,6 +189,7 @@ export function jobTimeline(job: Job, events: readonly JobEvent[], context: Time
       nextRows(job, { ...context, last: events.at(-1), day }),
     ),
     ...section("Images", imageRows(job)),
+    ...section("Webhook", webhookRows(job, context, day)),
     ...section(
       "Warnings",
       job.warnings

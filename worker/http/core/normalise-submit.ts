@@ -117,6 +117,9 @@ function pointerFinder(pointers: ReadonlyMap<string, string>) {
   };
 }
 
+/** A name that a client made up, cut when it is long. */
+const givenKey = (name: string): string => pointerStep(name).slice(1);
+
 const IMAGE_WORDS = "an http(s) address, a data URL or a form's file";
 const IMAGES_WORDS = `a list of 1 to ${MAX_INPUT_IMAGES} images`;
 
@@ -127,6 +130,8 @@ function messageOf(issue: z.core.$ZodIssue, given: Readonly<Record<string, unkno
   if (field === "images" && workflow === "image-from-text") {
     return "image-from-text takes no images; image-from-reference does";
   }
+  if (issue.code === "unrecognized_keys") return `has an unknown field, ${issue.keys.map(givenKey).join(", ")}`;
+  if (path.length > 1 && valueAt(given, path) === undefined) return "is required";
   // Those that the schemas themselves word; what else they check is worded here.
   if (issue.code === "custom") return message;
   const got = givenWords(valueAt(given, path), field === "images" ? 0 : undefined);

@@ -18,12 +18,14 @@ export const FIELDS = [
   "deadlineSeconds",
   "onUncertain",
   "metadata",
+  "webhook",
 ] as const;
 export type Field = (typeof FIELDS)[number];
 
 /** The fields that a form gives as the text of a number, of a boolean, or of JSON. */
 export const NUMBERS: ReadonlySet<Field> = new Set(["n", "seed", "maxAttempts", "deadlineSeconds"]);
 export const BOOLEANS: ReadonlySet<Field> = new Set(["promptExtend", "thinking", "watermark"]);
+export const OBJECTS: ReadonlySet<Field> = new Set(["metadata", "webhook"]);
 
 type Spellings = ReadonlyMap<string, Field>;
 

@@ -83,6 +83,7 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   client_not_found: "No client of `CLIENT_TOKENS` has this name.",
   model_not_found: "No model has this name.",
   image_not_found: "The job has no image of this number.",
+  delivery_not_found: "The job has no delivery of this number.",
   method_not_allowed: "The path takes other methods; `Allow` lists them.",
   not_acceptable: "`Accept` takes none of the forms there are.",
   upload_timed_out:
@@ -108,6 +109,8 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   internal: "Something unforeseen; the log has it under the request id.",
   misconfigured: "A variable is missing or wrong; `errors` names it, and never its value.",
   overloaded: "An object is busy or being replaced; repeat after `Retry-After`.",
+  loop_detected:
+    "Webhooks led to this submission over several Darkrooms, as its header `Darkroom-Hops` says: a receiver submits for each webhook.",
 };
 
 /** What any route may answer, whatever is asked. */

@@ -20,6 +20,7 @@ const TAGS: readonly { readonly name: Tag; readonly description: string }[] = [
   { name: "Submit", description: "Ask for an image." },
   { name: "Jobs", description: "Read, cancel, retry and remove what was submitted." },
   { name: "Watch", description: "Get every change as it happens." },
+  { name: "Webhooks", description: "Be notified when a job ends." },
   { name: "Operate", description: "For the operator: what is wrong, and what to do about it." },
   { name: "Service", description: "Limits, health, sessions, this document." },
 ];
@@ -30,6 +31,7 @@ const PATH_PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   index: z.int().min(0).meta({ description: "From 0." }),
   client: z.string().meta({ description: "A client's name in `CLIENT_TOKENS`." }),
   model: z.string().meta({ description: "Whose lane: a name that `GET /api/limits` has." }),
+  number: z.int().min(1).meta({ description: "The `number` of a delivery." }),
 };
 
 /** `:id` is Hono's way to write what OpenAPI writes as `{id}`. */

@@ -12,6 +12,7 @@ import {
 import type { Health, Identity, LaneReport, Limits, Session } from "../../../schemas/limits.ts";
 import type { ClientState, OperatorEntries } from "../../../schemas/operator.ts";
 import { PROBLEMS, type Problem, type ProblemCode } from "../../../schemas/problem.ts";
+import type { Delivery, DeliveryList, WebhookSecret, WebhookTestResult } from "../../../schemas/webhook.ts";
 
 /** Where the examples live; the document's own server is told apart from it. */
 const ORIGIN = "https://darkroom.example";
@@ -235,6 +236,53 @@ const misconfiguredHealth: Health = {
 
 const session: Session = { client: "addreams", expiresAt: "2026-11-30T12:00:00.000Z" };
 
+const WEBHOOK_URL = "https://example.com/darkroom";
+
+const delivery: Delivery = {
+  number: 5,
+  id: `${ID}.5`,
+  type: "job.succeeded",
+  url: WEBHOOK_URL,
+  state: "pending",
+  reason: null,
+  createdAt: "2026-11-23T12:01:48.300Z",
+  nextTryAt: "2026-11-23T12:01:53.612Z",
+  tries: [
+    {
+      number: 1,
+      startedAt: "2026-11-23T12:01:48.310Z",
+      finishedAt: "2026-11-23T12:01:48.402Z",
+      durationMs: 92,
+      status: 503,
+      error: "answered 503",
+      answer: "down for maintenance",
+    },
+  ],
+};
+
+const deliveryList: DeliveryList = {
+  webhook: { url: WEBHOOK_URL, events: ["job.succeeded", "job.failed", "job.canceled"] },
+  deliveries: [delivery],
+};
+
+const webhookTest = { url: WEBHOOK_URL };
+
+const webhookTestResult: WebhookTestResult = {
+  delivered: true,
+  id: "test_V1StGXR8_Z5jdHi6B-myT",
+  url: WEBHOOK_URL,
+  status: 204,
+  durationMs: 92,
+  error: null,
+  answer: null,
+};
+
+const webhookSecret: WebhookSecret = {
+  client: "addreams",
+  secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwd2Vs8mZ0fJk=",
+  previousSecret: null,
+};
+
 const textSubmit = { prompt: REQUEST.prompt, size: "1664*928", seed: 233, metadata: { order: "A-1017" } };
 const vendorSubmit = {
   model: "qwen-image-max",
@@ -309,6 +357,11 @@ export const EXAMPLES = {
   resumedClient,
   operatorEntries,
   bulkResult,
+  delivery,
+  deliveryList,
+  webhookTest,
+  webhookTestResult,
+  webhookSecret,
   textSubmit,
   vendorSubmit,
   referenceSubmit,

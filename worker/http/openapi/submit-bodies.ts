@@ -60,7 +60,7 @@ export const ReferenceBody = z.union([ReferenceSubmit, SnakeReferenceSubmit, Ven
 /** A part of a form is text, whatever it stands for. */
 const part = (what: string) => z.string().optional().meta({ description: what });
 
-/** A form: the fields of the JSON body as parts, numbers and booleans as text, `metadata` as JSON. */
+/** A form: the fields of the JSON body as parts, numbers and booleans as text, `metadata` and `webhook` as JSON. */
 export const ReferenceForm = z
   .strictObject({
     prompt,
@@ -86,6 +86,7 @@ export const ReferenceForm = z
     deadlineSeconds: part("A whole number, as text."),
     onUncertain,
     metadata: part("An object, as JSON."),
+    webhook: part("An object, as JSON."),
   })
   .meta({
     id: "ReferenceForm",

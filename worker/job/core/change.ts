@@ -62,12 +62,15 @@ export class Change {
     this.set({ state });
   }
 
-  /** Adds an event to the log; the catalog gets the job's new entry. */
+  /** Adds an event to the log; the catalog gets the job's new entry, and the webhook the event when it asks for it. */
   emit(type: EventType, data: EventData = {}): void {
     const seq = this.job.seq + 1;
     const event: JobEvent = { seq, at: iso(this.nowMs), type, data };
     this.set({ seq, updatedAtMs: this.nowMs, log: [...this.job.log, event] });
     this.send(messageOf("record", { seq }));
+    const { webhook } = this.job;
+    const isWanted = webhook?.goneAtMs === undefined && webhook?.events.some((wanted) => wanted === type);
+    if (isWanted === true) this.send(messageOf("notify", { seq }));
     this.moments.push({ event, record: this.job });
   }
 
@@ -228,7 +231,10 @@ export class Change {
 
   /** Leaves a tombstone in place of the job: all is called off, its files and its traces elsewhere are to be removed. */
   remove(): void {
-    if (!isFinal(this.job.state)) this.finish({ status: "canceled", finishedAtMs: this.nowMs });
+    if (!isFinal(this.job.state)) {
+      this.finish({ status: "canceled", finishedAtMs: this.nowMs });
+      this.emit("job.canceled");
+    }
     const { id, client } = this.job;
     this.drop(({ kind }) => kind === "record");
     this.send(messageOf("forget", null));
@@ -244,6 +250,14 @@ export class Change {
       isSwept: false,
       outbox: this.#record.outbox,
     };
+  }
+
+  /** A receiver that answered 410 gets nothing more of this job, until a resend reaches it. A tombstone has no more events. */
+  receiverAnswered(state: "gone" | "delivered"): void {
+    const { webhook } = this.#record.kind === "job" ? this.#record : {};
+    if (webhook === undefined || (state === "delivered" && webhook.goneAtMs === undefined)) return;
+    const { goneAtMs: _known, ...reached } = webhook;
+    this.set({ webhook: state === "gone" ? { ...webhook, goneAtMs: this.nowMs } : reached });
   }
 
   /** Changes the tombstone. */

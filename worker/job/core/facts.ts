@@ -43,6 +43,8 @@ interface FactData {
   retry: object;
   /** What its client notes about the job. Absent: as it is. */
   annotate: JobPatch;
+  /** A client asks that the event of this number is sent to the webhook again. */
+  resend: { readonly seq: number };
   /** Deleted by its client, or its retention is over. */
   remove: { readonly why: "deleted" | "expired" };
   /** The Idempotency-Key of this tombstone was used again, for the job `successorId` (null: by a caller that does not say). */

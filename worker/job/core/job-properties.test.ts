@@ -74,6 +74,7 @@ const FACTS: Readonly<Record<FactType, fc.Arbitrary<MakeFact>>> = {
   ),
   cancel: plain("cancel"),
   retry: plain("retry"),
+  resend: fc.integer({ min: 1, max: 9 }).map((seq) => (): JobFact => ({ type: "resend", seq })),
   remove: fc.constant(() => ({ type: "remove", why: "deleted" })),
   key_reused: fc
     .constantFrom(null, "job_b")
@@ -99,6 +100,8 @@ function answerTo(message: Message, isGood: boolean): JobFact {
       return { type, message, answer: { canceled: isGood } };
     case "ask_successor":
       return { type, message, answer: { keptUntilMs: isGood ? T0 + 90 * 86_400_000 : null } };
+    case "notify":
+      return { type, message, answer: { state: isGood ? "delivered" : "failed", nextAtMs: null } };
     default:
       return { type, message, answer: null } as JobFact;
   }

@@ -2,8 +2,9 @@ import { describe, expect, it } from "vitest";
 import type { JobRequest } from "../../../schemas/job.ts";
 import type { FactType, JobFact } from "./facts.ts";
 import { MACHINE, type Place, placeOf, transition } from "./machine.ts";
-import { messageOf } from "./outbox.ts";
-import { attemptOf, type JobRecord, type StoredRecord } from "./record.ts";
+import { type Answers, messageOf } from "./outbox.ts";
+import { attemptOf, type JobRecord, newJobRecord, type StoredRecord } from "./record.ts";
+import { nextMessage } from "./schedule.ts";
 import {
   answered,
   BUDGET_MS,
@@ -21,6 +22,7 @@ import {
   recordAfter,
   removed,
   report,
+  submission,
   T0,
 } from "./test-jobs.ts";
 import { toJobView } from "./view.ts";
@@ -50,6 +52,7 @@ const FACTS = {
   cancel: () => ({ type: "cancel" }),
   retry: () => ({ type: "retry" }),
   annotate: () => ({ type: "annotate", pinned: true }),
+  resend: () => ({ type: "resend", seq: 5 }),
   remove: () => ({ type: "remove", why: "deleted" }),
   key_reused: () => ({ type: "key_reused", successorId: "job_b", deadlineSeconds: 60 }),
   tombstone_ended: () => ({ type: "tombstone_ended" }),
@@ -98,6 +101,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     deadline_passed: "failed",
     cancel: "canceled",
     remove: "removed",
+    resend: "queued, unseen",
     message_answered: "queued, unseen",
     annotate: "queued",
     catalog_missed: "queued, unseen",
@@ -112,6 +116,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     deadline_passed: "failed",
     cancel: "canceled",
     remove: "removed",
+    resend: "queued, unseen",
     message_answered: "queued, unseen",
     annotate: "queued",
     catalog_missed: "queued, unseen",
@@ -129,6 +134,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     deadline_passed: "failed",
     cancel: "canceled",
     remove: "removed",
+    resend: "queued, unseen",
     message_answered: "queued, unseen",
     annotate: "queued",
     catalog_missed: "queued, unseen",
@@ -146,6 +152,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     deadline_passed: "failed",
     cancel: "canceled",
     remove: "removed",
+    resend: "generating, unseen",
     message_answered: "generating, unseen",
     annotate: "generating",
     catalog_missed: "generating, unseen",
@@ -163,6 +170,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     deadline_passed: "failed",
     cancel: "canceled",
     remove: "removed",
+    resend: "generating, unseen",
     message_answered: "generating, unseen",
     annotate: "generating",
     catalog_missed: "generating, unseen",
@@ -181,6 +189,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     deadline_passed: "failed",
     cancel: "canceled",
     remove: "removed",
+    resend: "reading_task, unseen",
     message_answered: "reading_task, unseen",
     annotate: "reading_task",
     catalog_missed: "reading_task, unseen",
@@ -198,6 +207,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     deadline_passed: "failed",
     cancel: "canceled",
     remove: "removed",
+    resend: "awaiting_answer, unseen",
     message_answered: "awaiting_answer, unseen",
     annotate: "awaiting_answer",
     catalog_missed: "awaiting_answer, unseen",
@@ -211,6 +221,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     store_failed: "storing",
     cancel: "canceled",
     remove: "removed",
+    resend: "storing, unseen",
     message_answered: "storing, unseen",
     annotate: "storing",
     catalog_missed: "storing, unseen",
@@ -222,6 +233,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     deadline_passed: "failed",
     cancel: "canceled",
     remove: "removed",
+    resend: "retrying, unseen",
     message_answered: "retrying, unseen",
     annotate: "retrying",
     catalog_missed: "retrying, unseen",
@@ -237,6 +249,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     deadline_passed: "failed",
     cancel: "canceled",
     remove: "removed",
+    resend: "retrying, unseen",
     message_answered: "retrying, unseen",
     annotate: "retrying",
     catalog_missed: "retrying, unseen",
@@ -255,6 +268,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     deadline_passed: "failed",
     cancel: "canceled",
     remove: "removed",
+    resend: "retrying, unseen",
     message_answered: "retrying, unseen",
     annotate: "retrying",
     catalog_missed: "retrying, unseen",
@@ -265,6 +279,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
   succeeded: {
     task_accepted: "succeeded, unseen",
     remove: "removed",
+    resend: "succeeded, unseen",
     message_answered: "succeeded, unseen",
     annotate: "succeeded",
     catalog_missed: "succeeded, unseen",
@@ -273,6 +288,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     task_accepted: "failed, unseen",
     retry: "queued",
     remove: "removed",
+    resend: "failed, unseen",
     message_answered: "failed, unseen",
     annotate: "failed",
     catalog_missed: "failed, unseen",
@@ -282,6 +298,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     cancel: "canceled, unseen",
     retry: "queued",
     remove: "removed",
+    resend: "canceled, unseen",
     message_answered: "canceled, unseen",
     annotate: "canceled",
     catalog_missed: "canceled, unseen",
@@ -860,5 +877,58 @@ describe("retries", () => {
       status: "failed",
       error: { message: expect.stringContaining("only attempt") },
     });
+  });
+});
+
+describe("webhooks", () => {
+  const webhook = { url: "https://example.com/", events: ["job.failed", "job.canceled"], origin: "", hops: 0 } as const;
+  const notified = ({ outbox }: StoredRecord) =>
+    outbox.flatMap((message) => (message.kind === "notify" ? [message.payload.seq] : []));
+  const put = (record: StoredRecord, fact: JobFact, nowMs = T0): StoredRecord => {
+    const result = transition(record, fact, context({ nowMs }));
+    if (!result.ok) throw new Error(result.refusal);
+    return result.record;
+  };
+  const job = newJobRecord(submission({}, { webhook }), T0);
+  const told = (record: StoredRecord, seq: number, answer: Answers["notify"], nowMs = T0) =>
+    put(record, { type: "message_answered", message: messageOf("notify", { seq }), answer }, nowMs);
+
+  it("are sent of the events that are asked for, each once, and of no others", () => {
+    const canceled = put(job, { type: "cancel" });
+    expect(notified(canceled)).toEqual([2]);
+    const again = put(put(canceled, { type: "retry" }), { type: "cancel" });
+    expect(notified(again)).toEqual([2, 4]);
+    const failedOnly = newJobRecord(submission({}, { webhook: { ...webhook, events: ["job.failed"] } }), T0);
+    expect(notified(put(failedOnly, { type: "cancel" }))).toEqual([]);
+    expect(notified(put(newJobRecord(submission(), T0), { type: "cancel" }))).toEqual([]);
+  });
+
+  it("are sent of a job that is removed unfinished, and what was pending of one that is removed later", () => {
+    const removedRecord = put(job, { type: "remove", why: "deleted" });
+    expect(removedRecord.kind).toBe("tombstone");
+    expect(notified(removedRecord)).toEqual([2]);
+    expect(notified(put(put(job, { type: "cancel" }), { type: "remove", why: "deleted" }))).toEqual([2]);
+  });
+
+  it("come one after the other: a later event waits for the next try of an earlier one", () => {
+    const two = put(put(put(job, { type: "cancel" }), { type: "retry" }), { type: "cancel" });
+    const waiting = told(two, 2, { state: "pending", nextAtMs: T0 + 5_000 });
+    expect(nextMessage(waiting, "webhook", T0 + 4_999)).toBeNull();
+    expect(nextMessage(waiting, "webhook", T0 + 5_000)).toMatchObject({ payload: { seq: 2 } });
+    const delivered = told(waiting, 2, { state: "delivered", nextAtMs: null });
+    expect(nextMessage(delivered, "webhook", T0)).toMatchObject({ payload: { seq: 4 } });
+    expect(notified(told(delivered, 4, { state: "failed", nextAtMs: null }))).toEqual([]);
+  });
+
+  it("end with a 410, for later events too, until a resend reaches the receiver", () => {
+    const two = put(put(put(job, { type: "cancel" }), { type: "retry" }), { type: "cancel" });
+    const gone = told(two, 2, { state: "gone", nextAtMs: null });
+    expect(notified(gone)).toEqual([]);
+    const later = put(put(gone, { type: "retry" }), { type: "cancel" });
+    expect(notified(later)).toEqual([]);
+    const resent = put(later, { type: "resend", seq: 2 });
+    expect(notified(resent)).toEqual([2]);
+    const reached = told(resent, 2, { state: "delivered", nextAtMs: null });
+    expect(notified(put(put(reached, { type: "retry" }), { type: "cancel" }))).toEqual([8]);
   });
 });

@@ -21,6 +21,7 @@ import {
   keyReused,
   messageAnswered,
   remove,
+  resend,
   retry,
   ticketCheckDue,
   ticketMissing,
@@ -228,6 +229,7 @@ export const MACHINE: { readonly [Type in FactType]: Move<Type> } = {
     in: { failed: ["queued", "reading_task"], canceled: ["queued", "storing", "reading_task"] },
   },
   annotate: { text: "pinned or unpinned", do: annotate, in: ALL_STAY },
+  resend: { text: "resend", do: resend, in: ALL_STAY },
   remove: {
     text: "deletion, or end of retention",
     do: remove,

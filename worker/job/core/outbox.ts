@@ -1,3 +1,4 @@
+import type { DeliveryState } from "../../../schemas/webhook.ts";
 import type { LeaseOutcome } from "../../lane/contract.ts";
 
 /** What each kind of message says. Everything else is read from the record when the message is sent. */
@@ -24,6 +25,8 @@ interface Payloads {
   remove_files: null;
   /** Asks the job that took over this tombstone's key until when it is kept. */
   ask_successor: { readonly jobId: string };
+  /** Sends an event to the job's webhook. What is sent, and what came of it, is the delivery of that number. */
+  notify: { readonly seq: number };
 }
 
 /** Who gets each kind. Messages to one receiver are sent in order, one at a time; no receiver waits for another. */
@@ -38,6 +41,7 @@ const RECEIVERS = {
   cancel_task: "upstream",
   remove_files: "bucket",
   ask_successor: "job",
+  notify: "webhook",
 } as const satisfies Record<keyof Payloads, string>;
 
 export type MessageKind = keyof Payloads;
@@ -76,6 +80,8 @@ export interface Answers {
   remove_files: null;
   /** Until when the successor or its tombstone is kept at least; null when there is neither. */
   ask_successor: { readonly keptUntilMs: number | null };
+  /** What the try came to, and when the next one is due. */
+  notify: { readonly state: DeliveryState; readonly nextAtMs: number | null };
 }
 
 export const receivers: readonly Receiver[] = [...new Set(Object.values(RECEIVERS))];
@@ -99,6 +105,8 @@ function idOf(message: Identified): string {
       return `cancel_task/${message.payload.taskId}`;
     case "ask_successor":
       return `ask_successor/${message.payload.jobId}`;
+    case "notify":
+      return `notify/${message.payload.seq}`;
     case "forget":
     case "remove_files":
       return message.kind;
@@ -128,6 +136,8 @@ function replaces(newer: Message, older: Message): boolean {
       return true;
     case "leave":
       return older.kind === "leave" && newer.payload.lane === older.payload.lane;
+    case "notify":
+      return older.kind === "notify" && newer.payload.seq === older.payload.seq;
     default:
       return false;
   }
@@ -135,7 +145,8 @@ function replaces(newer: Message, older: Message): boolean {
 
 /** The outbox with `message` at its end, unless it holds the same already. What the message replaces is left out. */
 export function withMessage(outbox: readonly Message[], message: Message): readonly Message[] {
-  if (outbox.some(({ id }) => id === message.id) && message.kind !== "enqueue") return outbox;
+  const isNewer = message.kind === "enqueue" || message.kind === "notify";
+  if (!isNewer && outbox.some(({ id }) => id === message.id)) return outbox;
   return [...outbox.filter((older) => !replaces(message, older)), message];
 }
 

@@ -12,7 +12,7 @@ import type {
 import type { Workflow } from "../../../schemas/paths.ts";
 import type { Lease } from "../../lane/contract.ts";
 import type { StoredImage } from "../../results/contract.ts";
-import type { LeftOut, Submission } from "../contract.ts";
+import type { JobWebhook, LeftOut, Submission } from "../contract.ts";
 import type { Message } from "./outbox.ts";
 
 /** The version of the stored shape. `stored-versions.ts` reads the older ones; docs/architecture.md says how to change it. */
@@ -88,6 +88,8 @@ export interface JobRecord {
   /** Kept when its retention is over; absent: no. */
   readonly pinned?: boolean;
   readonly warnings: readonly Warning[];
+  /** Absent: the job sends no webhooks. `goneAtMs`: when the receiver answered 410; nothing but a resend is sent to it since. */
+  readonly webhook?: JobWebhook & { readonly goneAtMs?: number };
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
   readonly startedAtMs: number | null;
@@ -151,6 +153,7 @@ export function newJobRecord(submission: Submission, nowMs: number): JobRecord {
     leftOut: submission.leftOut,
     metadata: submission.metadata,
     warnings: submission.warnings,
+    ...(submission.webhook === undefined ? {} : { webhook: submission.webhook }),
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
     startedAtMs: null,

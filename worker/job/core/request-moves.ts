@@ -43,6 +43,12 @@ export function retry(change: Change): FactRefusal | null {
   return null;
 }
 
+/** An event is sent to the webhook again, at once. */
+export function resend(change: Change, { seq }: FactOf<"resend">): FactRefusal | null {
+  change.send(messageOf("notify", { seq }));
+  return null;
+}
+
 /** The wait after a failure is over: the job asks for another attempt, or resumes the task that upstream still holds. */
 export function backoffEnded(change: Change): FactRefusal | null {
   if (change.job.task === null) change.queue("the wait after the last failure is over");
@@ -167,6 +173,11 @@ const ON_ANSWER: { readonly [Kind in MessageKind]: OnAnswer<Kind> } = {
     if (record.kind !== "tombstone") return;
     if (keptUntilMs === null) change.setTombstone({ successorId: null });
     else change.setTombstone({ untilMs: Math.max(keptUntilMs, nowMs + PAST_DEADLINE_MS) });
+  },
+  notify: (change, { payload }, { state, nextAtMs }) => {
+    if (nextAtMs !== null) change.send(messageOf("notify", payload, nextAtMs));
+    if (state === "gone") change.drop(({ kind }) => kind === "notify");
+    if (state === "gone" || state === "delivered") change.receiverAnswered(state);
   },
 };
 

@@ -11,6 +11,7 @@ export function differingFields(record: JobRecord, submission: Submission): stri
   if (record.workflow !== submission.workflow) fields.push("/workflow");
   if (record.model !== submission.model && !leftOut.has("model")) fields.push("/model");
   if (canonical(record.metadata) !== canonical(submission.metadata)) fields.push("/metadata");
+  if (canonical(givenWebhook(record)) !== canonical(givenWebhook(submission))) fields.push("/webhook");
   const before: Record<string, unknown> = record.request;
   const now: Record<string, unknown> = submission.request;
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
@@ -18,6 +19,12 @@ export function differingFields(record: JobRecord, submission: Submission): stri
     if (!leftOut.has(key) && canonical(before[key] ?? null) !== canonical(now[key] ?? null)) fields.push(`/${key}`);
   }
   return fields;
+}
+
+/** The webhook that a client gave, and not one of the settings. */
+function givenWebhook({ webhook, leftOut }: Pick<Submission, "webhook"> & Partial<Pick<Submission, "leftOut">>) {
+  if (webhook === undefined || leftOut?.includes("webhook")) return null;
+  return { url: webhook.url, events: [...webhook.events].sort() };
 }
 
 /** JSON with sorted keys, so that the order in which a client wrote them does not matter. */

@@ -60,7 +60,16 @@ const QUICK_STORING_MS = 3_000;
 
 /** The oldest message to this receiver that may be sent now; null when there is none. */
 export function nextMessage(record: StoredRecord, to: Receiver, nowMs: number): Message | null {
-  return record.outbox.find((message) => message.to === to && sendableAtMs(message, record) <= nowMs) ?? null;
+  const { outbox } = record;
+  const isDue = (message: Message) => sendableAtMs(message, record) <= nowMs && !isHeld(message, outbox);
+  return outbox.find((message) => message.to === to && isDue(message)) ?? null;
+}
+
+/** A webhook gets a job's events in their order: while one waits for its next try, the later ones wait too. */
+export function isHeld(message: Message, outbox: readonly Message[]): boolean {
+  if (message.kind !== "notify") return false;
+  const { seq } = message.payload;
+  return outbox.some(({ kind, payload }) => kind === "notify" && payload.seq < seq);
 }
 
 /** When the message may be sent at the earliest. */
@@ -78,7 +87,8 @@ export function isForgettable(record: StoredRecord): boolean {
 
 /** When the object must look again: the earliest time at which anything is left to do; null when nothing ever is. */
 export function nextAlarmAtMs(record: StoredRecord, nowMs: number, live: Live): number | null {
-  const times = record.outbox.map((message) => {
+  const sendable = record.outbox.filter((message) => !isHeld(message, record.outbox));
+  const times = sendable.map((message) => {
     if (live.isSending(message.to)) return nowMs + SAFETY_NET_MS;
     const atMs = Math.max(sendableAtMs(message, record), live.sendAgainAtMs(message.to) ?? 0);
     // Due now, it is sent before an alarm could come.

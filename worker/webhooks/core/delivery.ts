@@ -26,6 +26,10 @@ export interface StoredDelivery {
   readonly seq: number;
   readonly type: WebhookType;
   readonly url: string;
+  /** The service's own origin, to which nothing is sent. */
+  readonly origin: string;
+  /** As in `JobWebhook`. */
+  readonly hops: number;
   readonly createdAtMs: number;
   readonly body: string;
   readonly state: DeliveryState;

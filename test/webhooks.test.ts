@@ -1,0 +1,272 @@
+import { Webhook } from "standardwebhooks";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { verifyWebhook } from "../client/webhooks.ts";
+import type { Job } from "../schemas/job.ts";
+import type { Delivery, DeliveryList, WebhookSecret, WebhookTestResult } from "../schemas/webhook.ts";
+import { type Product, startProduct } from "./support/product.ts";
+import { type ScriptedAnswer, type ScriptedRequest, startScriptedServer } from "./support/scripted-server.ts";
+import { until } from "./support/until.ts";
+
+let product: Product;
+let receiver: Awaited<ReturnType<typeof startScriptedServer>>;
+
+/** What the receiver does with the deliveries to a path, by their number from 1; 204 where nothing is said. */
+const scripts = new Map<string, (number: number) => ScriptedAnswer | Promise<ScriptedAnswer>>();
+
+beforeAll(async () => {
+  receiver = await startScriptedServer({
+    answer: ({ url }) => scripts.get(url.pathname)?.(arrived(url.pathname).length) ?? { status: 204 },
+  });
+  product = await startProduct();
+});
+afterAll(async () => {
+  await product?.stop();
+  await receiver?.close();
+});
+
+const arrived = (path: string): ScriptedRequest[] => receiver.requests.filter(({ url }) => url.pathname === path);
+
+async function ask<Answer>(path: string, method = "GET", body?: unknown, headers: Record<string, string> = {}) {
+  const json = body === undefined ? {} : { body: JSON.stringify(body) };
+  const response = await fetch(`${product.baseUrl}${path}`, {
+    method,
+    ...json,
+    headers: { "content-type": "application/json", accept: "application/json", ...headers },
+  });
+  const text = await response.text();
+  return { status: response.status, body: (text === "" ? null : JSON.parse(text)) as Answer };
+}
+
+let prompts = 0;
+
+/** A job whose ends are sent to a path of the receiver. */
+async function submit(path: string, more: { prompt?: string; events?: readonly string[] } = {}): Promise<Job> {
+  prompts += 1;
+  const { prompt = `picture ${prompts}`, events } = more;
+  const webhook = { url: `${receiver.baseUrl}${path}`, ...(events === undefined ? {} : { events }) };
+  const { status, body } = await ask<Job>("/api/workflows/image-from-text", "POST", { prompt, webhook });
+  expect(status, JSON.stringify(body)).toBe(202);
+  return body;
+}
+
+/** The job's first delivery, once it is as `holds` wants it. */
+function delivery(id: string, what: string, holds: (delivery: Delivery) => boolean): Promise<Delivery> {
+  return until(what, async () => {
+    const { body } = await ask<DeliveryList>(`/api/jobs/${id}/deliveries`);
+    const [first] = body.deliveries;
+    return first !== undefined && holds(first) ? first : undefined;
+  });
+}
+
+const delivered = (id: string) => delivery(id, "delivered", ({ state }) => state === "delivered");
+
+/** Every request to the path is one event: the same id and the same bytes, each time signed anew. */
+async function expectOneEvent(path: string, times: number): Promise<void> {
+  const { body: secret } = await ask<WebhookSecret>("/api/webhooks/secret?client=local");
+  const requests = arrived(path);
+  expect(requests).toHaveLength(times);
+  expect(new Set(requests.map(({ headers }) => headers["webhook-id"])).size).toBe(1);
+  expect(new Set(requests.map(({ body }) => body.toString())).size).toBe(1);
+  for (const { headers, body } of requests) {
+    const text = body.toString();
+    expect(new Webhook(secret.secret).verify(text, headers as Record<string, string>)).toEqual(JSON.parse(text));
+    expect(await verifyWebhook({ headers, body }, secret.secret)).toMatchObject({ id: headers["webhook-id"] });
+  }
+}
+
+describe.concurrent("a webhook", () => {
+  it("brings the job as it ended, signed, once", async () => {
+    const { id } = await submit("/plain");
+    const log = await delivered(id);
+    await expectOneEvent("/plain", 1);
+    const { body: job } = await ask<Job>(`/api/jobs/${id}`);
+    const [sent] = arrived("/plain");
+    const event = JSON.parse(sent?.body.toString() ?? "");
+    expect(event).toEqual({ type: "job.succeeded", timestamp: expect.any(String), data: { job } });
+    expect(sent?.headers).toMatchObject({
+      "content-type": "application/json",
+      "webhook-id": `${id}.${job.seq}`,
+      "darkroom-hops": "1",
+    });
+    expect(log).toMatchObject({ number: job.seq, id: `${id}.${job.seq}`, type: "job.succeeded", reason: null });
+    expect(log.tries).toMatchObject([{ number: 1, status: 204, error: null }]);
+  });
+
+  it("is sent of the events that are asked for only", async () => {
+    const { id } = await submit("/failed-only", { events: ["job.failed"] });
+    await ask(`/api/jobs/${id}`, "GET", undefined, { prefer: "wait=30" });
+    const { body } = await ask<DeliveryList>(`/api/jobs/${id}/deliveries`);
+    expect(body).toEqual({
+      webhook: { url: `${receiver.baseUrl}/failed-only`, events: ["job.failed"] },
+      deliveries: [],
+    });
+  });
+
+  it("comes again when the receiver answers an error, in the log with what it said", async () => {
+    scripts.set("/down", (number) => (number === 1 ? { status: 503, body: "x".repeat(5000) } : { status: 200 }));
+    const log = await delivered((await submit("/down")).id);
+    expect(log.tries).toMatchObject([
+      { number: 1, status: 503, error: "answered 503", answer: "x".repeat(1024) },
+      { number: 2, status: 200, error: null },
+    ]);
+    await expectOneEvent("/down", 2);
+  });
+
+  it("comes again when the connection is cut after the event was read", async () => {
+    scripts.set("/cut", (number) => (number === 1 ? "cut" : { status: 200 }));
+    const log = await delivered((await submit("/cut")).id);
+    expect(log.tries).toMatchObject([{ status: null, error: expect.stringContaining("no answer") }, { status: 200 }]);
+    await expectOneEvent("/cut", 2);
+  });
+
+  it("comes again when the receiver does not answer in time, and holds up nothing else", async () => {
+    scripts.set("/slow", (number) => (number === 1 ? "hang" : { status: 200 }));
+    const { id } = await submit("/slow");
+    const { body: job } = await ask<Job>(`/api/jobs/${id}`, "GET", undefined, { prefer: "wait=30" });
+    expect(job.status).toBe("succeeded");
+    const log = await delivered(id);
+    expect(log.tries).toMatchObject([{ status: null, error: "no answer within 10 s" }, { status: 200 }]);
+    await expectOneEvent("/slow", 2);
+  });
+
+  it("does not follow a redirect, and says so", async () => {
+    scripts.set("/moved", (number) =>
+      number === 1 ? { status: 307, headers: { location: `${receiver.baseUrl}/elsewhere` } } : { status: 200 },
+    );
+    const log = await delivered((await submit("/moved")).id);
+    expect(log.tries[0]).toMatchObject({ status: 307, error: expect.stringContaining("redirects are not followed") });
+    expect(arrived("/elsewhere")).toEqual([]);
+  });
+
+  it("waits for as long as Retry-After says", async () => {
+    scripts.set("/busy", (number) =>
+      number === 1 ? { status: 429, headers: { "retry-after": "8" } } : { status: 200 },
+    );
+    const { tries } = await delivered((await submit("/busy")).id);
+    const [first, second] = tries;
+    expect(first).toMatchObject({ status: 429, error: "answered 429" });
+    expect(Date.parse(second?.startedAt ?? "") - Date.parse(first?.finishedAt ?? "")).toBeGreaterThanOrEqual(8_000);
+  });
+
+  it("ends with a 410: nothing more of the job is sent but what is asked for by hand", async () => {
+    scripts.set("/gone", (number) => (number === 1 ? { status: 410 } : { status: 200 }));
+    const prompt = `canceled ${crypto.randomUUID()}`;
+    await product.emulator.addFault({ match: { prompt }, fault: { type: "hold", at: "answer" }, times: 1, skip: 0 });
+    const { id } = await submit("/gone", { prompt });
+    expect((await ask(`/api/jobs/${id}/cancel`, "POST")).status).toBe(200);
+    const gone = await delivery(id, "gone", ({ state }) => state === "gone");
+    expect(gone).toMatchObject({ type: "job.canceled", nextTryAt: null, reason: expect.stringContaining("410") });
+    await ask(`/api/jobs/${id}/retry`, "POST");
+    await ask(`/api/jobs/${id}`, "GET", undefined, { prefer: "wait=30" });
+    const { body } = await ask<DeliveryList>(`/api/jobs/${id}/deliveries`);
+    expect(body.deliveries).toMatchObject([
+      { state: "gone", tries: [{ status: 410 }] },
+      { state: "gone", tries: [], reason: expect.stringContaining("410 to another event") },
+    ]);
+    expect(arrived("/gone")).toHaveLength(1);
+    const resent = await ask<Delivery>(`/api/jobs/${id}/deliveries/${gone.number}/resend`, "POST");
+    expect(resent).toMatchObject({ status: 202, body: { state: "pending" } });
+    await delivered(id);
+    await expectOneEvent("/gone", 2);
+  });
+
+  it("comes of a job that is deleted before its end, and is no resend away afterwards", async () => {
+    const prompt = `deleted early ${crypto.randomUUID()}`;
+    await product.emulator.addFault({ match: { prompt }, fault: { type: "hold", at: "answer" }, times: 1, skip: 0 });
+    const { id } = await submit("/deleted", { prompt });
+    expect((await ask(`/api/jobs/${id}`, "DELETE")).status).toBe(204);
+    await until("the event", () => arrived("/deleted")[0]);
+    await expectOneEvent("/deleted", 1);
+    const event = JSON.parse(arrived("/deleted")[0]?.body.toString() ?? "");
+    expect(event).toMatchObject({ type: "job.canceled", data: { job: { id, status: "canceled" } } });
+    expect((await ask(`/api/jobs/${id}/deliveries`)).status).toBe(410);
+  });
+});
+
+describe("the routes", () => {
+  it("refuse addresses that webhooks are not sent to, at the place where they were given", async () => {
+    const own = new URL(product.baseUrl).host;
+    for (const url of [
+      "http://example.com/",
+      "https://10.0.0.1/",
+      "https://a.internal/",
+      `http://${own}/api`,
+      "what",
+    ]) {
+      for (const [path, given] of [
+        ["/api/workflows/image-from-text", { prompt: "a", webhook: { url } }],
+        ["/api/webhooks/test", { url }],
+      ] as const) {
+        const { status, body } = await ask<{ errors: unknown }>(path, "POST", given);
+        const pointer = path.endsWith("test") ? "/url" : "/webhook/url";
+        expect(body, url).toMatchObject({ status: 400, errors: [{ path: pointer, message: expect.any(String) }] });
+        expect(status).toBe(400);
+      }
+    }
+    for (const webhook of [
+      {},
+      { url: "https://a.example/", event: ["job.failed"] },
+      { url: "https://a.example/", events: ["x"] },
+    ]) {
+      const { body } = await ask("/api/workflows/image-from-text", "POST", { prompt: "a", webhook });
+      expect(body, JSON.stringify(webhook)).toMatchObject({ status: 400, code: "invalid_request" });
+    }
+  });
+
+  it("compare the webhook of a repeated submission", async () => {
+    const of = (path: string) => ({ prompt: "the same", webhook: { url: `${receiver.baseUrl}${path}` } });
+    const key = { "idempotency-key": crypto.randomUUID() };
+    const send = (path: string) => ask("/api/workflows/image-from-text", "POST", of(path), key);
+    expect((await send("/one")).status).toBe(202);
+    expect([200, 202]).toContain((await send("/one")).status);
+    expect((await send("/two")).body).toMatchObject({ status: 422, errors: [{ path: "/webhook" }] });
+  });
+
+  it("send a signed test and show what the receiver answered", async () => {
+    scripts.set("/test", () => ({ status: 418, body: "teapot" }));
+    const url = `${receiver.baseUrl}/test`;
+    const { status, body } = await ask<WebhookTestResult>("/api/webhooks/test?client=local", "POST", { url });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ delivered: false, url, status: 418, error: "answered 418", answer: "teapot" });
+    const { body: secret } = await ask<WebhookSecret>("/api/webhooks/secret?client=local");
+    const [sent] = arrived("/test");
+    const text = sent?.body.toString() ?? "";
+    expect(new Webhook(secret.secret).verify(text, sent?.headers as Record<string, string>)).toMatchObject({
+      type: "webhook.test",
+    });
+    // Newer than the client's package: to be acknowledged and ignored.
+    expect(await verifyWebhook({ headers: sent?.headers ?? {}, body: text }, secret.secret)).toBeNull();
+  });
+
+  it("refuse requests to which webhooks led over too many services", async () => {
+    const hops = (count: string) =>
+      ask<Job>("/api/workflows/image-from-text", "POST", { prompt: "a" }, { "darkroom-hops": count });
+    expect((await hops("2")).status).toBe(202);
+    expect(await hops("3")).toMatchObject({ status: 508, body: { code: "loop_detected" } });
+  });
+
+  it("know no delivery that there is none of", async () => {
+    const { id } = await submit("/known");
+    await delivered(id);
+    for (const number of ["1", "999", "0", "x"]) {
+      const { body } = await ask(`/api/jobs/${id}/deliveries/${number}/resend`, "POST");
+      expect(body, number).toMatchObject({ status: 404, code: "delivery_not_found" });
+    }
+  });
+});
+
+describe("our process", () => {
+  it("may be killed between an event and its answer: the event comes again, the same, and the log says why", async () => {
+    scripts.set("/killed", (number) => (number === 1 ? "hang" : { status: 200 }));
+    const { id } = await submit("/killed");
+    await until("the first try", () => arrived("/killed")[0]);
+    await product.kill("worker");
+    await product.restart();
+    const log = await delivery(id, "delivered after the kill", ({ state }) => state === "delivered");
+    expect(log.tries).toMatchObject([
+      { number: 1, finishedAt: null, status: null, error: expect.stringContaining("stopped before") },
+      { number: 2, status: 200, error: null },
+    ]);
+    await expectOneEvent("/killed", 2);
+  });
+});
