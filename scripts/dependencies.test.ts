@@ -145,6 +145,7 @@ describe("what is installed", () => {
       "@floating-ui/dom",
       "@floating-ui/react-dom",
       "@floating-ui/utils",
+      "@modelcontextprotocol/core",
       "@remix-run/headers",
       "content-type",
       "regexparam",

@@ -1,5 +1,6 @@
 import { compatApp } from "./compat/app.ts";
 import { app } from "./http/app.ts";
+import { mcpApp } from "./mcp/app.ts";
 
 export { ClientCatalog } from "./catalog/client-catalog.ts";
 export { GenerationJob } from "./job/generation-job.ts";
@@ -25,5 +26,6 @@ async function pageAsset(request: Request, env: Env): Promise<Response | null> {
 
 export default {
   fetch: async (request: Request, env: Env, context: ExecutionContext) =>
-    (await pageAsset(request, env)) ?? (compatApp(request.url) ?? app).fetch(request, env, context),
+    (await pageAsset(request, env)) ??
+    (compatApp(request.url) ?? mcpApp(request.url) ?? app).fetch(request, env, context),
 } satisfies ExportedHandler<Env>;

@@ -1,0 +1,146 @@
+import { createHash } from "node:crypto";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import sharp from "sharp";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Product, startProduct } from "./support/product.ts";
+
+/** The tools at `/mcp`, used by the protocol's own client. */
+
+const TOKENS = { alice: "token-of-alice", bob: "token-of-bob" };
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+let product: Product;
+const clients: Client[] = [];
+
+beforeAll(async () => {
+  product = await startProduct({
+    emulator: { images: "drawn" },
+    env: {
+      AUTH_MODE: "token",
+      SIGNING_SECRET: "a secret of many characters",
+      CLIENT_TOKENS: JSON.stringify({ alice: sha256(TOKENS.alice), bob: sha256(TOKENS.bob) }),
+    },
+  });
+});
+afterAll(async () => {
+  for (const client of clients) await client.close();
+  await product?.stop();
+});
+
+async function connected(token: string): Promise<Client> {
+  const client = new Client({ name: "test", version: "1.0.0" });
+  const requestInit = { headers: { Authorization: `Bearer ${token}` } };
+  await client.connect(new StreamableHTTPClientTransport(new URL("/mcp", product.baseUrl), { requestInit }));
+  clients.push(client);
+  return client;
+}
+
+interface Answer {
+  readonly isError?: boolean;
+  readonly content: readonly {
+    readonly type: string;
+    readonly text?: string;
+    readonly data?: string;
+    readonly mimeType?: string;
+  }[];
+  readonly structuredContent?: {
+    readonly id: string;
+    readonly status: string;
+    readonly images: readonly { readonly url: string; readonly width: number }[];
+    readonly jobs: readonly { readonly id: string }[];
+  };
+}
+const call = async (client: Client, name: string, args: Record<string, unknown>) =>
+  (await client.callTool({ name, arguments: args })) as Answer;
+
+describe("the tools at /mcp", () => {
+  it("are four, each with a description and a schema of its input", async () => {
+    const { tools } = await (await connected(TOKENS.alice)).listTools();
+    expect(tools.map(({ name }) => name).toSorted()).toEqual(["cancel_job", "generate_image", "get_job", "list_jobs"]);
+    for (const { description, inputSchema } of tools) {
+      expect(description).not.toBe("");
+      expect(inputSchema.type).toBe("object");
+    }
+  });
+
+  it("take a prompt to an image: its link, and one small picture", async () => {
+    const alice = await connected(TOKENS.alice);
+    const made = await call(alice, "generate_image", { prompt: "a lighthouse" });
+    expect(made.structuredContent).toMatchObject({ status: "succeeded", images: [{ width: 1664 }] });
+    const [link] = made.structuredContent?.images ?? [];
+    expect(made.content[0]?.text).toContain(link?.url);
+    expect((await fetch(link?.url ?? "")).headers.get("content-type")).toBe("image/png");
+    expect(made.content.filter(({ type }) => type === "image")).toHaveLength(1);
+    const picture = Buffer.from(made.content[1]?.data ?? "", "base64");
+    expect(await sharp(picture).metadata()).toMatchObject({ format: "jpeg", width: 320 });
+    // Nothing else is inline: the whole answer stays small.
+    expect(JSON.stringify(made).length).toBeLessThan(picture.length * 1.5 + 4_000);
+    expect((await product.emulator.ledger()).summary.billedImages).toBe(1);
+  });
+
+  it("hand over the job's id when the image takes longer than the wait, and go on from there", async () => {
+    const alice = await connected(TOKENS.alice);
+    await product.emulator.addFault({ match: { prompt: "slow" }, times: 1, fault: { type: "hold", at: "arrival" } });
+    const started = await call(alice, "generate_image", { prompt: "slow", waitSeconds: 1 });
+    const id = started.structuredContent?.id ?? "";
+    expect(started.structuredContent).toMatchObject({ done: false, images: [] });
+    expect(started.content[0]?.text).toContain(`Call get_job with this id`);
+    await product.emulator.release("slow");
+    const done = await call(alice, "get_job", { id, waitSeconds: 45 });
+    expect(done.structuredContent).toMatchObject({ id, status: "succeeded" });
+  });
+
+  it("list and cancel the jobs of the token's client, and of nobody else", async () => {
+    const [alice, bob] = [await connected(TOKENS.alice), await connected(TOKENS.bob)];
+    await product.emulator.addFault({ match: { prompt: "held" }, times: null, fault: { type: "hold", at: "arrival" } });
+    const { structuredContent } = await call(alice, "generate_image", { prompt: "held", waitSeconds: 0 });
+    const id = structuredContent?.id ?? "";
+    await expect
+      .poll(async () => (await call(alice, "list_jobs", { q: "held" })).structuredContent?.jobs.map((job) => job.id))
+      .toEqual([id]);
+    expect((await call(bob, "list_jobs", {})).structuredContent?.jobs).toEqual([]);
+    for (const name of ["get_job", "cancel_job"]) {
+      const refused = await call(bob, name, { id });
+      expect([refused.isError, refused.content[0]?.text]).toEqual([true, expect.stringContaining("(job_not_found)")]);
+    }
+    expect((await call(alice, "cancel_job", { id })).structuredContent).toMatchObject({ status: "canceled" });
+    expect((await call(alice, "cancel_job", { id })).structuredContent).toMatchObject({ status: "canceled" });
+  });
+
+  it("say what is wrong with which field", async () => {
+    const refused = await call(await connected(TOKENS.alice), "generate_image", { prompt: "x", size: "7*7" });
+    expect(refused.isError).toBe(true);
+    expect(refused.content[0]?.text).toMatch(/\(invalid_request\)\n\/size /);
+  });
+});
+
+describe("/mcp", () => {
+  const post = (body: unknown, headers: Record<string, string> = {}) =>
+    fetch(`${product.baseUrl}/mcp`, {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "application/json, text/event-stream", ...headers },
+      body: JSON.stringify(body),
+    });
+  const initialize = {
+    jsonrpc: "2.0",
+    id: 1,
+    method: "initialize",
+    params: { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "old", version: "1" } },
+  };
+
+  it("refuses who has no token, and a method that it does not have, as the rest of the API does", async () => {
+    const refused = await post(initialize);
+    expect([refused.status, refused.headers.get("www-authenticate")]).toEqual([401, 'Bearer realm="darkroom"']);
+    expect(await refused.json()).toMatchObject({ code: "unauthorized" });
+    expect((await post(initialize, { authorization: "Bearer nobody" })).status).toBe(401);
+    const put = await fetch(`${product.baseUrl}/mcp`, { method: "PUT" });
+    expect([put.status, put.headers.get("allow")]).toEqual([405, expect.stringContaining("POST")]);
+  });
+
+  it("serves clients of the protocol's revision of 2025", async () => {
+    const answer = await post(initialize, { authorization: `Bearer ${TOKENS.alice}` });
+    expect(answer.status).toBe(200);
+    expect(await answer.text()).toContain('"serverInfo":{"name":"darkroom"');
+    expect(answer.headers.get("x-request-id")).not.toBeNull();
+  });
+});

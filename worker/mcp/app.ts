@@ -1,0 +1,28 @@
+import { Hono } from "hono";
+import { protocolApp } from "../compat/protocol.ts";
+import { clientOf, requireAsker, viewerOf } from "../http/access.ts";
+import { errorAnswer } from "../http/answers.ts";
+import { type HttpContext, type HttpEnv, requestOrigin } from "../http/context.ts";
+import { LocalApi } from "../local-api.ts";
+
+/** After scheme and host: the path `/mcp`. */
+const MCP = /^[^/]*\/\/[^/?#]*\/mcp\/?(?:[?#]|$)/;
+
+async function serve(c: HttpContext): Promise<Response> {
+  const client = clientOf(viewerOf(c, requireAsker(c)));
+  const api = new LocalApi(c.env, c.executionCtx as ExecutionContext, client, requestOrigin(c));
+  // The SDK weighs more than the rest of the Worker: it is evaluated by the first request that needs it.
+  const { serveTools } = await import("./tools.ts");
+  const answer = await serveTools(api, c.req.raw);
+  // The headers of every answer are added to it, so it must be one whose headers can be changed.
+  return new Response(answer.body, answer);
+}
+
+const routes = new Hono<HttpEnv>().post("/mcp", serve).get("/mcp", serve).delete("/mcp", serve);
+
+const app = protocolApp({ routes, refuse: (c, problem) => errorAnswer(c, problem) });
+
+/** Tools for assistants over MCP's streamable HTTP, at `/mcp`; null for any other address. */
+export function mcpApp(url: string): Hono<HttpEnv> | null {
+  return MCP.test(url) ? app : null;
+}

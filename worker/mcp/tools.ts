@@ -1,0 +1,202 @@
+import { type CallToolResult, createMcpHandler, McpServer } from "@modelcontextprotocol/server";
+import { z } from "zod";
+import { type Job, type JobList, JobStatus, type JobSummary } from "../../schemas/job.ts";
+import { jobQuery } from "../../schemas/job-filter.ts";
+import { paths, variantUrl } from "../../schemas/paths.ts";
+import type { DarkroomProblem, LocalApi } from "../local-api.ts";
+
+/** Assistants' own time limit for a tool is 60 s by default; an answer also needs time for its picture. */
+const MAX_WAIT_SECONDS = 45;
+
+/** The one picture in an answer: about 20 KB, so that it does not fill an assistant's context. */
+const PREVIEW = { w: 320, format: "jpeg", q: 75 } as const;
+
+const id = z.string().describe("The job's id, like job_V1StGXR8_Z5jdHi6B-myT.");
+
+const GENERATE = z.object({
+  prompt: z.string().describe("What to draw, in any language."),
+  images: z
+    .array(z.string())
+    .optional()
+    .describe("Addresses of 1 to 3 reference images to edit or combine. Leave out to draw from text."),
+  negativePrompt: z.string().optional().describe("What the image must not show."),
+  size: z.string().optional().describe("Width*height in pixels, like 1664*928. Each model has its own sizes."),
+  n: z.int().min(1).max(6).optional().describe("How many images. Most models make one."),
+  seed: z.int().min(0).optional().describe("The same seed and prompt give the same image."),
+  model: z.string().optional().describe("Leave out for the default model."),
+  waitSeconds: z
+    .number()
+    .min(0)
+    .max(MAX_WAIT_SECONDS)
+    .optional()
+    .describe(`How long to wait for the image; ${MAX_WAIT_SECONDS} when left out.`),
+});
+
+const LIST = z.object({
+  status: z.array(JobStatus).optional().describe("Only jobs with one of these statuses."),
+  q: z.string().optional().describe("Words that the prompt contains."),
+  limit: z.int().min(1).max(50).optional().describe("How many jobs; 10 when left out."),
+  cursor: z.string().optional().describe("`nextCursor` of the page before."),
+});
+
+/** Answers one MCP request with tools that act as the API's client. Nothing is kept between requests. */
+export function serveTools(api: LocalApi, request: Request): Promise<Response> {
+  return createMcpHandler(() => toolServer(api)).fetch(request);
+}
+
+function toolServer(api: LocalApi): McpServer {
+  const server = new McpServer({ name: "darkroom", version: "1.0.0" });
+
+  server.registerTool(
+    "generate_image",
+    {
+      title: "Generate an image",
+      description: `Makes images from a prompt, or from reference images. Each image costs money. Waits up to ${MAX_WAIT_SECONDS} s; when the image is not done by then, the answer has the job's id: call get_job with it, and do not generate again.`,
+      inputSchema: GENERATE,
+      annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
+    },
+    ({ waitSeconds = MAX_WAIT_SECONDS, ...request }) => {
+      const workflow = request.images === undefined ? "image-from-text" : "image-from-reference";
+      return answered(api, () =>
+        api.json<Job>(paths.workflow(workflow), {
+          method: "POST",
+          headers: { "Content-Type": "application/json", ...waitHeader(waitSeconds) },
+          body: JSON.stringify(request),
+        }),
+      );
+    },
+  );
+
+  server.registerTool(
+    "get_job",
+    {
+      title: "Get a job",
+      description: "The state of a job: its place in line, or its images, or why it failed. Can wait until it is done.",
+      inputSchema: z.object({
+        id,
+        waitSeconds: z
+          .number()
+          .min(0)
+          .max(MAX_WAIT_SECONDS)
+          .optional()
+          .describe("How long to wait until it is done; 0 when left out."),
+      }),
+      annotations: { readOnlyHint: true },
+    },
+    ({ id, waitSeconds = 0 }) => answered(api, () => api.json<Job>(jobPath(id), { headers: waitHeader(waitSeconds) })),
+  );
+
+  server.registerTool(
+    "list_jobs",
+    {
+      title: "List jobs",
+      description: "Jobs, newest first, with the start of their prompts.",
+      inputSchema: LIST,
+      annotations: { readOnlyHint: true },
+    },
+    ({ limit = 10, ...filter }) =>
+      refusable(async () => {
+        const { jobs, nextCursor } = await api.json<JobList>(`${paths.jobs}${jobQuery({ ...filter, limit })}`);
+        const lines = jobs.map((job) => `${job.id} ${job.status} ${JSON.stringify(job.prompt)}`);
+        return {
+          content: [{ type: "text", text: lines.join("\n") || "No jobs." }],
+          structuredContent: { jobs: jobs.map(brief), nextCursor },
+        };
+      }),
+  );
+
+  server.registerTool(
+    "cancel_job",
+    {
+      title: "Cancel a job",
+      description: "Stops a job that is not done. An attempt that already runs may still be billed.",
+      inputSchema: z.object({ id }),
+      annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true },
+    },
+    ({ id }) => answered(api, () => api.json<Job>(jobPath(id, "/cancel"), { method: "POST" })),
+  );
+
+  return server;
+}
+
+function waitHeader(seconds: number): Record<string, string> {
+  return seconds > 0 ? { Prefer: `wait=${Math.ceil(seconds)}` } : {};
+}
+
+/** The id is encoded, so that it stays one path segment whatever it contains. */
+function jobPath(id: string, rest = ""): string {
+  return paths.job(encodeURIComponent(id)) + rest;
+}
+
+/** A job as an answer: words, its fields, and a small picture of its first image. */
+function answered(api: LocalApi, call: () => Promise<Job>): Promise<CallToolResult> {
+  return refusable(async () => {
+    const job = await call();
+    const preview = await previewOf(api, job);
+    return {
+      content: [{ type: "text", text: wordsOf(job) }, ...(preview === null ? [] : [preview])],
+      structuredContent: { ...brief(job), warnings: job.warnings },
+      ...(job.status === "failed" ? { isError: true } : {}),
+    };
+  });
+}
+
+/** A refusal of the API is an answer that the assistant can act on, with what is wrong with which field. */
+async function refusable(call: () => Promise<CallToolResult>): Promise<CallToolResult> {
+  try {
+    return await call();
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    const fields = (error.problem.errors ?? []).map(({ path, message }) => `${path} ${message}`);
+    return { content: [{ type: "text", text: [error.message, ...fields].join("\n") }], isError: true };
+  }
+}
+
+/** By its name: importing the class would make this file, which is evaluated late, a part of the API that is needed early. */
+function isRefusal(error: unknown): error is DarkroomProblem {
+  return error instanceof Error && error.name === "DarkroomProblem";
+}
+
+/** What of a job a program needs to go on, without its log and its request. */
+function brief(job: Job | JobSummary): Record<string, unknown> {
+  const { id, status, done, model, createdAt, queue, error, links } = job;
+  const images = (job.output?.images ?? []).map(({ url, width, height, contentType }) => ({
+    url,
+    width,
+    height,
+    contentType,
+  }));
+  const place = queue && {
+    position: queue.position,
+    estimatedStartAt: queue.estimatedStartAt,
+    waitingOn: queue.waitingOn,
+  };
+  return { id, status, done, model, createdAt, queue: place, images, error, page: links.page };
+}
+
+function wordsOf(job: Job): string {
+  const { id, status, queue, error, output } = job;
+  switch (status) {
+    case "succeeded":
+      return [`Job ${id} succeeded. Full size:`, ...(output?.images ?? []).map(({ url }) => url)].join("\n");
+    case "failed":
+      return `Job ${id} failed: ${error?.message ?? "for an unknown reason"} ${error?.hint ?? ""}`.trim();
+    case "canceled":
+      return `Job ${id} is canceled.`;
+    default:
+      return `Job ${id} is ${status}${queue === null ? "" : `: ${queue.detail}`}. Call get_job with this id to go on.`;
+  }
+}
+
+async function previewOf(api: LocalApi, job: Job) {
+  if (job.status !== "succeeded" || job.output?.images[0] === undefined) return null;
+  const answer = await api.call(variantUrl(paths.jobImage(job.id, 0), PREVIEW));
+  // An image of which no variant can be made now has its link all the same.
+  if (!answer.ok) {
+    await answer.body?.cancel();
+    return null;
+  }
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  const data = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  return { type: "image", data, mimeType: answer.headers.get("content-type") ?? "image/jpeg" } as const;
+}
