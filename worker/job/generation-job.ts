@@ -198,10 +198,12 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   }
 
   async placed(ticketNumber: number, place: Place): Promise<boolean> {
-    const { place: known, isWatched } = this.#engine;
+    const { place: known } = this.#engine;
     const job = this.#engine.job();
     if (job?.ticketNumber !== ticketNumber || job.state.status !== "queued") return false;
     known.remember(place, ticketNumber, true);
+    // Asked afterwards: a request that waited for a change has it now, and watches no more.
+    const { isWatched } = this.#engine;
     if (!isWatched) known.unwatched();
     return isWatched;
   }
