@@ -56,8 +56,8 @@ export const PLANTED: readonly PlantedFault[] = [
     story: "A lease that ended is not given back to its lane.",
     patch: {
       file: "worker/job/core/change.ts",
-      find: 'this.send(messageOf("release", { ...lease, outcome, requeue }));',
-      replace: "void [outcome, requeue];",
+      find: 'this.send(messageOf("release", { ...lease, ...ticket, outcome, requeue }));',
+      replace: "void [ticket, outcome, requeue];",
     },
     breaks: "a lease is given back when its attempt is over",
     seed: 2,

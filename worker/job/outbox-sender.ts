@@ -117,10 +117,10 @@ export class OutboxSender {
       this.#parts.place.remember(place, ticketNumber, isWatched);
       return { answer: { lane } };
     },
-    release: async ({ payload: { lane, leaseId, outcome, requeue } }, record) => {
+    release: async ({ payload: { lane, requeue, ...ended } }, record) => {
       const isWanted = record.kind === "job" && record.state.status === "queued" && record.ticketNumber === requeue;
       const ticket = isWanted ? ticketOf(record, requeue) : null;
-      const release = { leaseId, jobId: record.id, outcome, requeue: ticket };
+      const release = { ...ended, jobId: record.id, requeue: ticket };
       const { place } = await this.#lane(lane, (stub) => stub.release(release));
       if (ticket === null) return { answer: { lane: null } };
       this.#parts.place.remember(place, ticket.ticketNumber, false);

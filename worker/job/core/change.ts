@@ -152,10 +152,11 @@ export class Change {
   }
 
   /** Releases the attempt's lease, once. */
-  release({ number, lease }: AttemptRecord, outcome: LeaseOutcome, requeue: number | null): void {
+  release({ number, lease, ticketNumber }: AttemptRecord, outcome: LeaseOutcome, requeue: number | null): void {
     if (lease === null) return;
     this.patchAttempt(number, { lease: null });
-    this.send(messageOf("release", { ...lease, outcome, requeue }));
+    const ticket = ticketNumber === null ? {} : { ticketNumber };
+    this.send(messageOf("release", { ...lease, ...ticket, outcome, requeue }));
   }
 
   /** Tells the lane what became of a call whose lease it has back already. */

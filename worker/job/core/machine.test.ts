@@ -863,7 +863,9 @@ describe("retries", () => {
       failure: failure({ disposition: "put_back" }),
     });
     expect(attemptOf(back, 1)).toMatchObject({ outcome: "throttled", counted: false });
-    expect(messages(back, "release")).toMatchObject([{ payload: { requeue: 2, outcome: { kind: "throttled" } } }]);
+    expect(messages(back, "release")).toMatchObject([
+      { payload: { ticketNumber: 1, requeue: 2, outcome: { kind: "throttled" } } },
+    ]);
     expect(back.ticketNumber).toBe(2);
   });
 

@@ -9,6 +9,8 @@ interface Payloads {
   release: {
     readonly lane: string;
     readonly leaseId: string;
+    /** The ticket that the attempt began with: the lane ends what else it has of it. Absent: a resumed task, or a message from before. */
+    readonly ticketNumber?: number;
     readonly outcome: LeaseOutcome;
     readonly requeue: number | null;
   };
