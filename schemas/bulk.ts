@@ -6,7 +6,7 @@ import { ProblemCode } from "./problem.ts";
 /** One call acts on this many jobs at most. */
 export const MOST_BULK_JOBS = 100;
 
-export const BULK_ACTIONS = ["cancel", "retry", "delete"] as const;
+export const BULK_ACTIONS = ["cancel", "retry", "delete", "pin", "unpin"] as const;
 export type BulkAction = (typeof BULK_ACTIONS)[number];
 
 /** The same as the keys of a list's query. A job must match all parts; a filter without any is refused. */

@@ -244,6 +244,16 @@ export const Job = z
   .meta({ id: "Job" });
 export type Job = z.infer<typeof Job>;
 
+/** What can be changed of a job at any time. A part that is left out stays as it is. */
+export const JobPatchBody = z
+  .strictObject({
+    pinned: z.boolean().optional(),
+    metadata: Metadata.optional().meta({ description: "Replaces all of the job's metadata." }),
+  })
+  .refine(({ pinned, metadata }) => pinned !== undefined || metadata !== undefined, "must have pinned or metadata")
+  .meta({ id: "JobPatch" });
+export type JobPatchBody = z.infer<typeof JobPatchBody>;
+
 /** A job as lists and the live feed show it: no attempts, and the start of the prompt only. */
 export const JobSummary = z
   .object({

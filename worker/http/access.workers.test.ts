@@ -144,6 +144,8 @@ const ROWS: Row[] = [
   ["share", "POST", (job) => `/api/jobs/${job.id}/share`, (job) => `/api/jobs/${job.id}/share${query(job.links.events)}`, { "content-type": "application/json" }, [401, 401, 400, 404, 400, 400, 400, 400, 403, 403, 404, 401, 401]],
   ["cancel", "POST", (job) => `/api/jobs/${job.id}/cancel`, (job) => `/api/jobs/${job.id}/cancel${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 403, 403, 404, 401, 401]],
   ["retry", "POST", (job) => `/api/jobs/${job.id}/retry`, (job) => `/api/jobs/${job.id}/retry${query(job.links.events)}`, {}, [401, 401, 409, 404, 409, 409, 409, 409, 403, 403, 404, 401, 401]],
+  // Without a body: a patch needs something to change.
+  ["patch", "PATCH", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 400, 400, 400, 400, 400, 400, 403, 403, 400, 401, 401]],
   ["delete", "DELETE", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 204, 404, 204, 204, 204, 204, 403, 403, 404, 401, 401]],
   ["deliveries", "GET", (job) => `/api/jobs/${job.id}/deliveries`, (job) => `/api/jobs/${job.id}/deliveries${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 401, 401]],
   // The job has no webhook: who gets so far as to be told may resend.

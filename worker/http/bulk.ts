@@ -65,6 +65,10 @@ async function act(c: HttpContext, action: BulkBody["action"], asked: AskedJob):
       if (!answered.ok) throw jobProblem(answered);
       return;
     }
+    case "pin":
+    case "unpin":
+      viewOf(await asked.rpc.patch(asked.viewer, { pinned: action === "pin" }));
+      return;
     default:
       throw new Error(`no such action: ${JSON.stringify(action satisfies never)}`);
   }
@@ -78,7 +82,7 @@ export const BULK_ROUTES: readonly Route[] = [
       path: paths.jobsBulk,
       id: "actOnJobs",
       tag: "Jobs",
-      summary: "Cancels, retries or deletes many jobs",
+      summary: "Cancels, retries, deletes, pins or unpins many jobs",
       description:
         "The jobs are given by `ids` or by a `filter`, at most 100 a call; `nextCursor` leads to the next ones. Each job is acted on as by its own route, and one that refuses stops no other. A call that was cut can be repeated. `dryRun` only counts. A client acts on its own jobs, the operator on everyone's or on those of `?client=`.",
       json: true,

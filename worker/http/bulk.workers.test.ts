@@ -89,6 +89,18 @@ describe("acting on many jobs", () => {
     expect(await Promise.all(ids.map((id) => statusOf(id)))).toEqual([410, 410, 410]);
   });
 
+  it("pins and unpins", async () => {
+    const ids = await waiting(2);
+    const pinned = async () => {
+      const answer = await call("/api/jobs?limit=100", { headers: ALICE });
+      return JobList.parse(await answer.json()).jobs.filter((job) => ids.includes(job.id) && job.pinned).length;
+    };
+    expect(await bulk({ action: "pin", ids })).toMatchObject({ done: 2, refused: [] });
+    await expect.poll(pinned).toBe(2);
+    expect(await bulk({ action: "unpin", ids })).toMatchObject({ done: 2, refused: [] });
+    await expect.poll(pinned).toBe(0);
+  });
+
   it("says of which job it was refused and why, and does the others", async () => {
     const [mine = "", gone = ""] = await waiting(2);
     const [bobs = ""] = await waiting(1, BOB);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { JobEvent } from "../../schemas/event.ts";
-import { Job, MAX_SHARE_HOURS, Share, ShareOptions } from "../../schemas/job.ts";
+import { Job, JobPatchBody, MAX_SHARE_HOURS, Share, ShareOptions } from "../../schemas/job.ts";
 import { paths } from "../../schemas/paths.ts";
 import type { ProblemCode } from "../../schemas/problem.ts";
 import type { Delivery } from "../../schemas/webhook.ts";
@@ -13,7 +13,7 @@ import { preferredWaitSeconds, tagToWaitOn } from "./core/request-headers.ts";
 import { jobAnswer, jobIdOf, jobProblem, linksFor, sharedAnswer, shownAnswer } from "./job-answers.ts";
 import { headers, JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { clientRoute, linkRoute, PREFER, type Route } from "./route.ts";
-import { parseJson, smallBody } from "./submit-body.ts";
+import { JSON_BODY_PROBLEMS, jsonBody, parseJson, smallBody } from "./submit-body.ts";
 import { brakeSubmissions, returnPending, takePending } from "./submit-limits.ts";
 
 /** The job of the path, and for whom. */
@@ -189,6 +189,28 @@ export const JOB_ROUTES: readonly Route[] = [
         expiresAt: new Date(endsAtMs).toISOString(),
       };
       return jsonAnswer(c, share);
+    },
+  ),
+  clientRoute(
+    {
+      method: "PATCH",
+      path: paths.job(":id"),
+      id: "patchJob",
+      tag: "Jobs",
+      summary: "Pins or unpins the job, or replaces its metadata",
+      description:
+        "Works in every state, also when the job is done. A pinned job and its images are kept beyond `expiresAt`. Unpinned after that time, the job is removed at once.",
+      json: true,
+      body: { content: { "application/json": { schema: JobPatchBody, example: { pinned: true } } } },
+      answers: { "200": json("The job as it now is.", Job, "succeededJob", JOB_HEADERS) },
+      problems: [...ONE_JOB, ...JSON_BODY_PROBLEMS],
+    },
+    async (c, { viewer }) => {
+      const asked = askedJob(c, viewer);
+      await refuseOtherVersion(c, asked);
+      const { pinned, metadata } = await jsonBody(c, JobPatchBody);
+      const patch = { ...(pinned === undefined ? {} : { pinned }), ...(metadata === undefined ? {} : { metadata }) };
+      return jobAnswer(c, viewOf(await asked.rpc.patch(viewer, patch)));
     },
   ),
   clientRoute(

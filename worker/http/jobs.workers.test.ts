@@ -253,6 +253,44 @@ describe("the forms of a job", () => {
   });
 });
 
+describe("a patch", () => {
+  const patch = (id: string, body: unknown) =>
+    call(`/api/jobs/${id}`, {
+      method: "PATCH",
+      body: JSON.stringify(body),
+      headers: { "content-type": "application/json" },
+    });
+
+  it("pins a job and replaces its metadata; the version changes, the number of events does not", async () => {
+    const job = await waitingJob();
+    expect(job.pinned).toBe(false);
+    const metadata = { order: "B-2" };
+    const answer = await patch(job.id, { pinned: true, metadata });
+    expect(answer.headers.get("etag")).toMatch(/^W\/"/);
+    expect(await jobOf(answer, 200)).toMatchObject({ id: job.id, pinned: true, metadata });
+    expect(await jobOf(await patch(job.id, { pinned: false }), 200)).toMatchObject({ pinned: false, metadata });
+    expect(await jobOf(await call(`/api/jobs/${job.id}`), 200)).toMatchObject({ pinned: false, metadata });
+  });
+
+  it.each([
+    ["nothing", {}],
+    ["a field that cannot be changed", { prompt: "another" }],
+    ["a value of the wrong kind", { pinned: "yes" }],
+    ["metadata of metadata", { metadata: { a: { b: 1 } } }],
+  ])("of %s is refused, and changes nothing", async (_what, body) => {
+    const job = await waitingJob();
+    expect((await codeOf(await patch(job.id, body), 400)).code).toBe("invalid_request");
+    expect(await jobOf(await call(`/api/jobs/${job.id}`), 200)).toMatchObject({ pinned: false, metadata: {} });
+  });
+
+  it("of a job that is not there, or gone, says so", async () => {
+    expect((await codeOf(await patch(UNKNOWN, { pinned: true }), 404)).code).toBe("job_not_found");
+    const { id } = await waitingJob();
+    await call(`/api/jobs/${id}`, { method: "DELETE" });
+    expect((await codeOf(await patch(id, { pinned: true }), 410)).code).toBe("job_gone");
+  });
+});
+
 describe("a precondition", () => {
   it("that names a version lets nothing happen, for a job's versions are weak", async () => {
     const { id } = await waitingJob();
