@@ -162,7 +162,7 @@ describe.concurrent("a crash, and the alarm alone goes on", () => {
 });
 
 describe.concurrent("an eviction of an object at rest, and it goes on", () => {
-  it("in line: at its turn, told by its lane", async () => {
+  it("in line: at its turn, which its lane tells", async () => {
     // A lane of its own, blocked.
     const model = "wan2.2-t2i-plus";
     const lane = laneStub(env, laneOf(model));

@@ -122,7 +122,7 @@ describe("a job that goes well", () => {
     expect((await job.ledger()).submits).toEqual([]);
   });
 
-  it("with its uploaded image gone tells the lane nothing of upstream, which it never called", async () => {
+  it("with its uploaded image gone reports no upstream failure to the lane, since it never called upstream", async () => {
     const lane = laneStub(env, laneOf(EDIT_MODEL));
     const breaks = { kind: "failed", fault: "upstream", durationMs: 50 } as const;
     for (let i = 0; i < 5; i += 1) await lane.observe(breaks);
@@ -132,7 +132,7 @@ describe("a job that goes well", () => {
     await lane.observe({ kind: "succeeded", durationMs: 50 });
   });
 
-  it("is told to the catalog, and gives its lease back", async () => {
+  it("notifies the catalog, and gives its lease back", async () => {
     const job = await testJob().submit();
     const view = await job.done();
     const lane = laneStub(env, laneOf(SYNC_MODEL));

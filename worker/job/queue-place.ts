@@ -62,7 +62,7 @@ export class QueuePlace {
     return this.#known?.ticketNumber === this.#host.job()?.ticketNumber ? this.#known : null;
   }
 
-  /** Keeps a place that the lane has told. Watchers are notified when it is another. */
+  /** Keeps a place that the lane has sent. Watchers are notified when it is another. */
   remember(place: Place | null, ticketNumber: number, watched: boolean): void {
     const nowMs = Date.now();
     const before = JSON.stringify(this.now);

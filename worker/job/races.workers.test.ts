@@ -133,7 +133,7 @@ describe.each(Object.entries(MOMENTS))("%s", (_moment, brinkOf) => {
       expect((await job.ledger()).submits).toHaveLength(1);
     });
 
-    it.concurrent("cancel and retry at once: a new life, in which what is stored is not made again", async () => {
+    it.concurrent("cancel and retry at once: what is stored is not made again", async () => {
       const brink = await brinkOf();
       const { job } = brink;
       const both = () => Promise.all([job.rpc.cancel(null), job.rpc.retry(null)]);

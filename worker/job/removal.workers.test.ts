@@ -78,7 +78,7 @@ describe("retention", () => {
     await until("empty storage", async () => ((await rows(job)).keys.length === 0 ? true : undefined));
   });
 
-  it("ends at the moment itself, whoever asks first, alarm or not", async () => {
+  it("ends on time when a reader comes before the alarm", async () => {
     const job = await testJob().submit();
     await job.done();
     await job.evict();
@@ -127,7 +127,7 @@ describe("a deletion", () => {
     await until("empty storage", async () => ((await rows(job)).keys.length === 0 ? true : undefined));
   });
 
-  it("is told of for as long as the job is kept that took its place under the same key", async () => {
+  it("answers 410 for as long as the job is kept that took over its key", async () => {
     const job = await testJob().submit();
     await job.done();
     await job.rpc.remove(null);

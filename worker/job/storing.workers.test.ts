@@ -36,7 +36,7 @@ describe.concurrent("a result that cannot be copied yet", () => {
     await isWhole(job);
   });
 
-  it("is told by its bytes, not by its type", async () => {
+  it("is recognized by its bytes, not by its type", async () => {
     const job = await (await testJob().spoil({ fault: { type: "result", how: "wrong-type" }, times: null })).submit();
     expect((await job.done()).output?.images).toMatchObject([{ contentType: "image/png" }]);
     await isWhole(job);
@@ -162,7 +162,7 @@ describe.concurrent("a result whose host does not know it yet", () => {
 });
 
 describe.concurrent("storing that is broken off", () => {
-  it("by a crash amid a copy goes on with the stored links, by its alarm alone", async () => {
+  it("by a crash during a copy continues with the stored links, by its alarm alone", async () => {
     const job = testJob();
     await (await job.spoil({ fault: { type: "result", how: "slow", delayMs: 4_000, times: 1 }, times: null })).submit();
     await storing(job);

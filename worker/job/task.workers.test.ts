@@ -51,7 +51,7 @@ describe.concurrent("a task", () => {
     expect(view.attempts[0]).toMatchObject({
       outcome: "timed_out",
       counted: false,
-      // The bill is told by the attempt that learned how the task ended.
+      // Only the attempt that saw the task end keeps `mayBeBilled`.
       mayBeBilled: false,
       stillOpen: false,
     });
@@ -193,7 +193,7 @@ describe.concurrent("a task of a job that is called off", () => {
     expect([submits.length, billed.length]).toEqual([2, 1]);
   });
 
-  it("that runs already cannot be canceled; a retry goes on with it and pays nothing again", async () => {
+  it("that runs already cannot be canceled; a retry resumes it and pays nothing again", async () => {
     const job = await (await taskJob().spoil({ fault: LONG_TASK })).submit();
     await taskIsKnown(job);
     await job.rpc.cancel(null);
@@ -243,7 +243,7 @@ describe.concurrent("a task of a job that is called off", () => {
     expect(await job.rpc.view(null)).toEqual({ ok: false, code: "job_gone" });
   });
 
-  it("that is stuck is gone on with until the deadline, then canceled", async () => {
+  it("that is stuck is read until the deadline, then canceled", async () => {
     const job = taskJob({ deadlineSeconds: 5 });
     await (await job.spoil({ fault: { type: "task-stuck", status: "PENDING" } })).submit();
     const view = await job.done();

@@ -10,7 +10,7 @@ afterEach(() => {
 
 const SIZE = { model: "qwen-image-max", size: "1328*1328" };
 
-it("is told to a socket after a retry, without anyone asking for it", async () => {
+it("is sent to a socket after a retry, without a request for it", async () => {
   vi.spyOn(Math, "random").mockReturnValue(0.99);
   const other = await testJob(SIZE).spoil({ fault: { type: "hold", at: "arrival" } });
   await other.submit();

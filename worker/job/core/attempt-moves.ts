@@ -201,7 +201,7 @@ export function budgetEnded(change: Change, { attempt: number }: FactOf<"budget_
 
 /**
  * A call past its budget failed after all, so it is known now what was not billed. A refusal for good ends the job; one that is
- * not the job's fault (throttled, blocked) is taken off its count, and its lane is told.
+ * not the job's fault (throttled, blocked) is taken off its count, and its lane is notified.
  */
 function failedLate(
   change: Change,

@@ -20,7 +20,7 @@ interface FactData {
   task_accepted: { readonly attempt: number; readonly taskId: string; readonly report: UpstreamReport };
   delivered: { readonly attempt: number; readonly links: readonly string[]; readonly report: UpstreamReport };
   call_failed: { readonly attempt: number; readonly failure: Failure };
-  /** Upstream does not know the task: whether it made an image may never be learned. */
+  /** Upstream does not know the task: whether it made an image may never be known. */
   task_lost: { readonly attempt: number; readonly failure: Failure };
   /** The task was read and has not ended; with `failure` it could not be read. */
   task_read: { readonly attempt: number; readonly failure: Failure | null };

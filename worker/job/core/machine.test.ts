@@ -634,7 +634,7 @@ describe("asynchronous tasks", () => {
     expect(first?.state).toMatchObject({ status: "retrying", retryAtMs: T0 + BUDGET_MS + 90_000 });
   });
 
-  it("does not cancel the task that a retry goes on with", () => {
+  it("does not cancel the task that a retry resumes", () => {
     const canceled = jobAfter(LIVES.reading_task({}), { type: "cancel" });
     expect(messages(jobAfter(canceled, { type: "retry" }), "cancel_task")).toEqual([]);
   });
@@ -646,7 +646,7 @@ describe("asynchronous tasks", () => {
     expect(jobAfter(canceled, { type: "retry" }).state.status).toBe("queued");
   });
 
-  it("goes on with a task that upstream would not cancel", () => {
+  it("resumes a task that upstream would not cancel", () => {
     const canceled = jobAfter(LIVES.reading_task({}), { type: "cancel" }, answered.cancelTask("task-1", false));
     expect(jobAfter(canceled, { type: "retry" }).task?.taskId).toBe("task-1");
   });
@@ -674,7 +674,7 @@ describe("asynchronous tasks", () => {
 });
 
 describe("storing", () => {
-  it("goes on with the stored links when a job canceled while storing is retried", () => {
+  it("uses the stored links when a job canceled while storing is retried", () => {
     const canceled = jobAfter(LIVES.storing({}), { type: "cancel" });
     const retried = jobAfter(canceled, { at: T0 + HOUR }, { type: "retry" });
     expect(retried.state).toMatchObject({ status: "running", phase: "storing" });
@@ -802,7 +802,7 @@ describe("uploads that cannot be read", () => {
 });
 
 describe("a job that is retried by hand again and again", () => {
-  /** One more life: begins, ends by these facts, is retried. Its lane has heard of it by then. */
+  /** The job begins, ends by these facts, and is retried. Its lane has answered by then. */
   const oneMoreLife = (job: JobRecord, nowMs: number, ...facts: readonly JobFact[]): JobRecord => {
     const ended = jobAfter(job, { at: nowMs }, began, ...facts);
     return { ...jobAfter({ ...ended, outbox: [] }, { type: "retry" }), log: [] };
@@ -869,7 +869,7 @@ describe("retries", () => {
     expect(back.ticketNumber).toBe(2);
   });
 
-  it("begins a new life by hand: attempts count anew, the log goes on", () => {
+  it("starts anew by hand: attempts count from zero, the log continues", () => {
     const failed = jobAfter(queued({ maxAttempts: 1 }), began, { type: "call_failed", attempt: 1, failure: failure() });
     expect(failed.state.status).toBe("failed");
     const retried = jobAfter(failed, { at: T0 + HOUR }, { type: "retry" });

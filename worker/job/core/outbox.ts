@@ -60,13 +60,13 @@ interface MessageOf<Kind extends MessageKind> {
 }
 
 /**
- * Something that another room must be told. Stored with the change that caused it, and taken off once the receiver has answered;
+ * Something that another room must be notified of. Stored with the change that caused it, and taken off once the receiver has answered;
  * sent again after a crash, which every receiver allows.
  */
 export type Message = { [Kind in MessageKind]: MessageOf<Kind> }[MessageKind];
 export type MessageTo<Kind extends MessageKind> = Extract<Message, { readonly kind: Kind }>;
 
-/** What an answer tells the job, beside that the message arrived. */
+/** What an answer says to the job, beside that the message arrived. */
 export interface Answers {
   /** The lane has the ticket and queues it. A lease that comes instead is a fact of its own. */
   enqueue: { readonly lane: string };

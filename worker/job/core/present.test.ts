@@ -72,7 +72,7 @@ describe("presentJob", () => {
 });
 
 describe("presentSummary", () => {
-  it("is a summary of the contract, with the place its lane told", () => {
+  it("is a summary of the contract, with the place that its lane sent", () => {
     const place = {
       position: 4,
       estimatedStartAt: at,

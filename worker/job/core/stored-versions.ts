@@ -5,7 +5,7 @@ import { leaseEndMs } from "./task-moves.ts";
 
 /*
  * The only place that knows how records looked before. `worker/job/stored/version-N.json` holds records of each version, and a test
- * goes on with every one of them.
+ * resumes each of them.
  */
 
 /** Version 1 had no number, five fields for what was to be sent, and called a ticket's number a round. */
@@ -50,7 +50,7 @@ export function readStored(stored: StoredRecord | Job1 | Tombstone1): StoredReco
 function fromJob1({ round, attempts, outbox, ...rest }: Job1): JobRecord {
   const messages = messages1(outbox, round);
   const running = attempts.find(({ outcome, lease }) => outcome === null && lease !== null);
-  // Of a resumed attempt the lane was told after each start of the object.
+  // Version 1 renewed the lease of a resumed attempt after each start of the object.
   if (running?.lease && running.round === null) {
     messages.push(messageOf("renew", { ...running.lease, endsAtMs: leaseEndMs(running) }));
   }

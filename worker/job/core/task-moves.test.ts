@@ -105,7 +105,7 @@ describe("the bill of a task", () => {
       { at: T0 + 60_000 },
     );
 
-  it("is told once, by the attempt that learned how it ended", () => {
+  it("is billed once: only the attempt that saw the task end keeps mayBeBilled", () => {
     expect(resumed().attempts[0]?.mayBeBilled).toBe(true);
     const done = jobAfter(resumed(), { at: T0 + 60_000 }, delivered(2));
     expect(done.attempts.map(({ mayBeBilled }) => mayBeBilled)).toEqual([false, true]);
@@ -140,7 +140,7 @@ describe("a task that cannot be read", () => {
     expect(jobAfter(told, unread)).toBe(told);
   });
 
-  it("tells so when its attempt's budget ends", () => {
+  it("names the reason when its attempt's budget ends", () => {
     const ended = jobAfter(
       LIVES.reading_task({}),
       unread,
@@ -249,7 +249,7 @@ describe("what a reader sees", () => {
     expect(toJobView(stored, null).tag).not.toBe(toJobView(delayed, null).tag);
   });
 
-  it("names no attempt of an earlier life as the cause of a deadline", () => {
+  it("names no attempt from before a retry by hand as the cause of a deadline", () => {
     const failed = LIVES.failed({});
     const late = jobAfter(failed, { type: "retry" }, { type: "deadline_passed" });
     expect(late.state).toMatchObject({

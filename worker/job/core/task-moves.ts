@@ -66,7 +66,7 @@ export function taskAccepted(change: Change, fact: FactOf<"task_accepted">): Fac
   return null;
 }
 
-/** The attempt's task is one too many: the job goes on with the earlier one. */
+/** The attempt's task is one too many: the job keeps the earlier one. */
 function giveWay(change: Change, attempt: AttemptRecord, report: UpstreamReport): void {
   const reason = "an earlier attempt's task was accepted meanwhile and goes on; this one's is canceled upstream";
   if (attempt.outcome === null) {
@@ -96,7 +96,7 @@ export function taskLost(change: Change, fact: FactOf<"task_lost">): FactRefusal
 
 /**
  * The task was read, or could not be: it is as it was. The attempt shows why it cannot be read; when the account is at fault (a
- * key that was revoked), the lane is told.
+ * key that was revoked), the lane is notified.
  */
 export function taskRead(change: Change, fact: FactOf<"task_read">): FactRefusal | null {
   const { attempt: number, failure } = fact;

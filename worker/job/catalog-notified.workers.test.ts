@@ -25,19 +25,19 @@ async function waiting(client: string, count: number, tellsCatalog: boolean): Pr
   return last;
 }
 
-it("a job whose submitter tells the catalog leaves it to that", async () => {
+it("a job leaves the catalog to its submitter when that notifies it", async () => {
   const last = await waiting("told", 4, true);
   expect(await listed("told")).not.toContain(last);
 });
 
-it("a job whose submitter died before it told the catalog tells it when it wakes", async () => {
+it("a job notifies the catalog when it wakes, if its submitter died before it did", async () => {
   const last = await waiting("died", 4, true);
   await evictDurableObject(env.JOBS.getByName(last));
   await jobStub(env, last).view("died");
   await expect.poll(() => listed("died")).toContain(last);
 });
 
-it("a job that nobody speaks for tells the catalog itself", async () => {
+it("a job notifies the catalog itself when its submitter does not", async () => {
   const last = await waiting("self", 4, false);
   await expect.poll(() => listed("self")).toContain(last);
 });
