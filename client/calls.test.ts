@@ -275,6 +275,7 @@ describe("list", () => {
       q: "雨 red",
       model: "qwen-image-max",
       before: "2026-11-23T12:00:00.000Z",
+      pinned: true,
       metadata: { "a b": "1&2" },
     };
     await client.list(filter);
@@ -285,6 +286,7 @@ describe("list", () => {
         q: filter.q,
         model: filter.model,
         before: filter.before,
+        pinned: "true",
         "metadata.a b": "1&2",
       });
       expect(url.search).toContain(asked);

@@ -10,6 +10,8 @@ export interface JobFilter {
   readonly q?: string | undefined;
   /** Entries that the job's metadata must have. Values are compared as text. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** Only pinned jobs, or only those that are not. */
+  readonly pinned?: boolean | undefined;
   /** Only jobs submitted before this time, ISO 8601. */
   readonly before?: string | undefined;
   /** With the operator's token: whose jobs. */
@@ -31,13 +33,24 @@ export function jobQuery({
   workflow,
   model,
   q,
+  pinned,
   before,
   client,
   limit,
   cursor,
 }: JobFilter & JobPage) {
   const entries = Object.entries(metadata).map(([key, value]) => [`metadata.${key}`, value] as const);
-  const given = { status: status?.join(","), workflow, model, q, before, client, limit, cursor };
+  const given = {
+    status: status?.join(","),
+    workflow,
+    model,
+    q,
+    before,
+    pinned: pinned?.toString(),
+    client,
+    limit,
+    cursor,
+  };
   return queryOf({ ...given, ...Object.fromEntries(entries) });
 }
 

@@ -142,9 +142,10 @@ it("answers as documented all along a job's way", async () => {
   await ask("listJobs", "/api/jobs?limit=0");
   await ask(
     "listJobs",
-    "/api/jobs?q=bicycle&model=qwen-image-max&metadata.campaign=autumn&before=2099-01-01T00:00:00Z",
+    "/api/jobs?q=bicycle&model=qwen-image-max&metadata.campaign=autumn&before=2099-01-01T00:00:00Z&pinned=false",
   );
   await ask("listJobs", "/api/jobs?before=yesterday");
+  await ask("listJobs", "/api/jobs?pinned=perhaps");
   await ask("countJobs", "/api/jobs/counts?q=bicycle");
   await ask("countJobs", "/api/jobs/counts?limit=1");
   const bulk = { method: "POST", headers: JSON_BODY };

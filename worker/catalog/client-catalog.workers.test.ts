@@ -308,6 +308,16 @@ describe("filters and counts", () => {
     return { catalog, at };
   }
 
+  it("narrow the list to pinned jobs, or to those that are not pinned", async () => {
+    const { catalog, at } = await filled();
+    const old = catalogEntry({ n: 5, createdAtMs: at + 5 });
+    const { pinned: _absent, ...ofAnEarlierVersion } = old;
+    await catalog.recordAll([ofAnEarlierVersion, { ...catalogEntry({ n: 6, createdAtMs: at + 6 }), pinned: true }]);
+    expect(await ids(catalog, { pinned: true })).toEqual([jobId(6)]);
+    expect(await ids(catalog, { pinned: false })).toEqual([5, 4, 3, 2, 1].map(jobId));
+    expect(await ids(catalog, { pinned: null })).toEqual([6, 5, 4, 3, 2, 1].map(jobId));
+  });
+
   it("narrow the list by model, time and metadata, of which all must hold", async () => {
     const { catalog, at } = await filled();
     expect(await ids(catalog, { model: "wan2.6-t2i" })).toEqual([4, 3].map(jobId));

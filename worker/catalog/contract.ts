@@ -22,6 +22,8 @@ export interface JobFilter {
   readonly words?: readonly string[];
   /** Entries that the job's metadata must have, values as text. */
   readonly metadata?: readonly { readonly key: string; readonly value: string }[];
+  /** Only pinned jobs, or only those that are not. */
+  readonly pinned?: boolean | null;
   /** Only jobs submitted before this moment. */
   readonly beforeMs?: number | null;
 }

@@ -62,6 +62,7 @@ const FILTERS = {
   workflow: choice(WORKFLOWS, "Only jobs of this workflow."),
   model: text(100, "Only jobs of this model."),
   q: words("Words that the prompt must contain, in any order and script; case, accents and full width do not matter."),
+  pinned: choice(["true", "false"], "Only pinned jobs, or only those that are not."),
   before: moment("Only jobs submitted before this moment."),
   "metadata.KEY": documented(
     z.string(),
@@ -88,8 +89,9 @@ function metadataOf(c: HttpContext): { key: string; value: string }[] {
 }
 
 function filterOf(c: HttpContext, query: QueryOf<typeof FILTERS>): JobFilter {
-  const { status, workflow, model, q, before } = query;
-  return { status, workflow, model, words: q, metadata: metadataOf(c), beforeMs: before };
+  const { status, workflow, model, q, before, pinned } = query;
+  const isPinned = pinned === null ? null : pinned === "true";
+  return { status, workflow, model, words: q, metadata: metadataOf(c), pinned: isPinned, beforeMs: before };
 }
 
 /** Whose jobs are listed: the client's own; the operator's list is everyone's, or that of `?client=`. */

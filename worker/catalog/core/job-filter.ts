@@ -9,13 +9,17 @@ export interface SearchedJob {
 }
 
 /** Whether a filter asks for more than the catalog's index knows, so that each job must be read. */
-export function readsJobs({ model = null, words = [], metadata = [] }: JobFilter): boolean {
-  return model !== null || words.length > 0 || metadata.length > 0;
+export function readsJobs({ model = null, words = [], metadata = [], pinned = null }: JobFilter): boolean {
+  return model !== null || pinned !== null || words.length > 0 || metadata.length > 0;
 }
 
 /** Whether the job has all that the filter asks for, but for what the index knows: status, workflow and time. */
-export function matchesFilter(job: SearchedJob, { model = null, words = [], metadata = [] }: JobFilter): boolean {
+export function matchesFilter(
+  job: SearchedJob,
+  { model = null, words = [], metadata = [], pinned = null }: JobFilter,
+): boolean {
   if (model !== null && job.entry.model !== model) return false;
+  if (pinned !== null && (job.entry.pinned ?? false) !== pinned) return false;
   return hasWords(job, words) && hasMetadata(job.entry, metadata);
 }
 
