@@ -1,4 +1,5 @@
 import { PROBLEMS, type Problem } from "../schemas/problem.ts";
+import { compatApp } from "./compat/app.ts";
 import { configOf } from "./env.ts";
 import { actFor } from "./http/access.ts";
 import { app } from "./http/app.ts";
@@ -27,7 +28,7 @@ export class DarkroomProblem extends Error {
 /** Where links start when neither `PUBLIC_ORIGIN` nor a request says so. The top-level domain is reserved and never resolves. */
 const NO_ORIGIN = "https://set-public-origin.invalid";
 
-/** The HTTP API, called as a client from inside the Worker: every limit, check and problem is that of the API. */
+/** The HTTP API, the compatible ones too, called as a client from inside the Worker: every limit, check and problem is that of the API. */
 export class LocalApi {
   readonly #env: Env;
   readonly #context: ExecutionContext;
@@ -44,7 +45,7 @@ export class LocalApi {
   }
 
   async fetch(request: Request): Promise<Response> {
-    return app.fetch(actFor(this.#client, request), this.#env, this.#context);
+    return (compatApp(request.url) ?? app).fetch(actFor(this.#client, request), this.#env, this.#context);
   }
 
   /** The answer to a call, whatever its status. */

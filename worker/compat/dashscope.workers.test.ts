@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { createHash } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
 import { namespaceWith, neverAnswers } from "../http/http.fixture.ts";
+import { LocalApi } from "../local-api.ts";
 import { jobStub } from "../stubs.ts";
 import { compatApp } from "./app.ts";
 import { befall, billed, call, drawnImage, newPrompt, ORIGIN, post, SYNC_MODEL, upstream } from "./compat.fixture.ts";
@@ -169,6 +170,17 @@ describe("an asynchronous submission", () => {
     const [first, second] = [await post(MULTIMODAL, body, headers), await post(MULTIMODAL, body, headers)];
     expect((await json(second)).output.task_id).toBe((await json(first)).output.task_id);
   });
+});
+
+it("a submission over a service binding needs no key, and is the binding's client's", async () => {
+  const api = new LocalApi(env, createExecutionContext(), "bound-client");
+  const headers = { ...ASYNC, "content-type": "application/json" };
+  const accepted = await json(
+    await api.call(MULTIMODAL, { method: "POST", headers, body: JSON.stringify(text(newPrompt())) }),
+  );
+  const { task_id } = accepted.output;
+  expect((await json(await api.call(`${BASE}/tasks/${task_id}`))).output.task_status).not.toBe("UNKNOWN");
+  expect((await task(task_id)).output.task_status).toBe("UNKNOWN");
 });
 
 describe("a task", () => {
