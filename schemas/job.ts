@@ -58,13 +58,15 @@ export const NO_REASON: QueueReason = {
 };
 
 /** Where an unfinished job stands. `position` 1 is next; it is null while the job waits out a backoff and so is not in line. */
-export const QueuePlace = z.object({
-  position: z.int().min(1).nullable(),
-  estimatedStartAt: Timestamp.nullable(),
-  waitingOn: WaitingOn,
-  reason: QueueReason,
-  detail: z.string().meta({ example: "4th in line; the next start is allowed at 12:03:30 (2 a minute)" }),
-});
+export const QueuePlace = z
+  .object({
+    position: z.int().min(1).nullable(),
+    estimatedStartAt: Timestamp.nullable(),
+    waitingOn: WaitingOn,
+    reason: QueueReason,
+    detail: z.string().meta({ example: "4th in line; the next start is allowed at 12:03:30 (2 a minute)" }),
+  })
+  .meta({ id: "QueuePlace" });
 export type QueuePlace = z.infer<typeof QueuePlace>;
 
 export const AttemptOutcome = z.enum([
@@ -105,15 +107,17 @@ export const Attempt = z.object({
 });
 export type Attempt = z.infer<typeof Attempt>;
 
-export const OutputImage = z.object({
-  index: z.int().min(0),
-  url: z.string().meta({ description: "A signed link with an end; works in `<img>` with no token." }),
-  contentType: z.string(),
-  width: z.int(),
-  height: z.int(),
-  bytes: z.int(),
-  sha256: z.string(),
-});
+export const OutputImage = z
+  .object({
+    index: z.int().min(0),
+    url: z.string().meta({ description: "A signed link with an end; works in `<img>` with no token." }),
+    contentType: z.string(),
+    width: z.int(),
+    height: z.int(),
+    bytes: z.int(),
+    sha256: z.string(),
+  })
+  .meta({ id: "OutputImage" });
 export type OutputImage = z.infer<typeof OutputImage>;
 
 export const JobErrorCode = z.enum([
@@ -130,12 +134,14 @@ export const JobErrorCode = z.enum([
 ]);
 export type JobErrorCode = z.infer<typeof JobErrorCode>;
 
-export const JobError = z.object({
-  code: JobErrorCode,
-  message: z.string(),
-  hint: z.string().meta({ description: "What a person can do about it." }),
-  upstream: z.object({ code: z.string().nullable(), requestId: z.string().nullable() }).nullable(),
-});
+export const JobError = z
+  .object({
+    code: JobErrorCode,
+    message: z.string(),
+    hint: z.string().meta({ description: "What a person can do about it." }),
+    upstream: z.object({ code: z.string().nullable(), requestId: z.string().nullable() }).nullable(),
+  })
+  .meta({ id: "JobError" });
 export type JobError = z.infer<typeof JobError>;
 
 /** What a person should know of a job that has not failed. The codes are for programs, and may become more. */
@@ -199,13 +205,15 @@ export const JobRequest = z.object({
 });
 export type JobRequest = z.infer<typeof JobRequest>;
 
-export const JobLinks = z.object({
-  self: z.string(),
-  events: z.string().meta({ description: "A signed link with an end; works in `new WebSocket()` with no token." }),
-  cancel: z.string(),
-  retry: z.string(),
-  page: z.string(),
-});
+export const JobLinks = z
+  .object({
+    self: z.string(),
+    events: z.string().meta({ description: "A signed link with an end; works in `new WebSocket()` with no token." }),
+    cancel: z.string(),
+    retry: z.string(),
+    page: z.string(),
+  })
+  .meta({ id: "JobLinks" });
 export type JobLinks = z.infer<typeof JobLinks>;
 
 const jobHead = {
