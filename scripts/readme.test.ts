@@ -21,6 +21,15 @@ describe("README", () => {
     expect(paths.filter((path) => !existsSync(new URL(`../${path}`, import.meta.url)))).toEqual([]);
   });
 
+  it("shows pictures that exist, each with words for who cannot see it", () => {
+    const pictures = [...readme.matchAll(/!\[([^\]]*)\]\((?!https:)([^)]+)\)/g)];
+    expect(pictures.length).toBeGreaterThan(1);
+    for (const [, words = "", path = ""] of pictures) {
+      expect(words).not.toBe("");
+      expect(existsSync(new URL(`../${path}`, import.meta.url))).toBe(true);
+    }
+  });
+
   it("calls the token by the one name that the commands of the text view and of the page have", () => {
     const named = [...readme.matchAll(/Bearer \$(\w+)/g)].map(([, name]) => name);
     expect(new Set(named)).toEqual(new Set(["DARKROOM_TOKEN"]));
