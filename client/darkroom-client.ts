@@ -5,6 +5,7 @@ import { Job, JobCounts, JobList, Share } from "../schemas/job.ts";
 import { type JobFilter as Filter, type JobPage, jobQuery, queryOf } from "../schemas/job-filter.ts";
 import { Health, Identity, Limits, Session } from "../schemas/limits.ts";
 import { paths, type Workflow } from "../schemas/paths.ts";
+import { Delivery, DeliveryList } from "../schemas/webhook.ts";
 import { type ApiCall, callApi, parseAnswer, wasRepeated } from "./api-call.ts";
 import { type ClientOptions, type Settings, settingsOf } from "./client-options.ts";
 import { DarkroomProblem } from "./errors.ts";
@@ -78,6 +79,10 @@ export interface DarkroomClient {
   retry(id: string, options?: CallOptions): Promise<Job>;
   /** A link by which anyone may see the job for `hours` (1 to 720), without a token. */
   share(id: string, hours: number, options?: CallOptions): Promise<Share>;
+  /** The job's webhooks: each event with every try to deliver it. */
+  deliveries(id: string, options?: CallOptions): Promise<DeliveryList>;
+  /** Sends an event of the job to its webhook again, at once; `number` is that of the delivery. */
+  resend(id: string, number: number, options?: CallOptions): Promise<Delivery>;
   /** Cancels the job if needed and deletes it with its images. A job that is gone already counts as removed. */
   remove(id: string, options?: CallOptions): Promise<void>;
   limits(options?: CallOptions): Promise<Limits>;
@@ -123,6 +128,16 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
       return parseAnswer(await call({ method: "POST", path: jobPath(id, "/cancel"), jobId: id, signal }), Job);
     },
     bulk: (action, jobs, bulkOptions = {}) => bulkResults(settings, action, jobs, bulkOptions),
+    async deliveries(id, { signal } = {}) {
+      return parseAnswer(
+        await call({ method: "GET", path: jobPath(id, "/deliveries"), jobId: id, signal }),
+        DeliveryList,
+      );
+    },
+    async resend(id, number, { signal } = {}) {
+      const path = jobPath(id, `/deliveries/${number}/resend`);
+      return parseAnswer(await call({ method: "POST", path, jobId: id, signal }), Delivery);
+    },
     async retry(id, { signal } = {}) {
       try {
         return parseAnswer(await call({ method: "POST", path: jobPath(id, "/retry"), jobId: id, signal }), Job);

@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { overflowOf, screenshot } from "../support/browser.ts";
 import { card, choose, develop, expectAccessible, hold, lamp, ownProduct, visitorOf } from "../support/page.ts";
 import type { Product } from "../support/product.ts";
+import { startScriptedServer } from "../support/scripted-server.ts";
 
 /** Short, so that an attempt which died with the Worker is found soon; long beside what the emulator takes. */
 const BUDGET = { QWEN_TIMEOUT_MS: "10000" };
@@ -68,6 +69,29 @@ describe("a job that does not go well", () => {
     expect(await card(page, "called off").count()).toBe(0);
     await page.goto(address);
     await page.getByRole("heading", { name: "This job is gone" }).waitFor();
+  });
+});
+
+describe("a job with a webhook", () => {
+  it("shows what became of each event, and sends one again", async () => {
+    const receiver = await startScriptedServer({
+      answer: (_request, n) => ({ status: n === 1 ? 410 : 200, body: "no more" }),
+    });
+    try {
+      const body = JSON.stringify({ prompt: "told elsewhere", webhook: { url: `${receiver.baseUrl}/hook` } });
+      const headers = { "content-type": "application/json", prefer: "wait=30" };
+      const answer = await fetch(`${product.baseUrl}/api/workflows/image-from-text`, { method: "POST", headers, body });
+      const { id } = (await answer.json()) as { id: string };
+      await page.goto(`${product.baseUrl}/jobs/${id}`);
+      await page.getByText("job.succeeded not wanted").waitFor();
+      await page.getByText("1 try, the last answered 410").waitFor();
+      await expectAccessible(page);
+      await page.getByRole("button", { name: "Send again" }).click();
+      await page.getByText("job.succeeded delivered").waitFor();
+      expect(receiver.requests).toHaveLength(2);
+    } finally {
+      await receiver.close();
+    }
   });
 });
 

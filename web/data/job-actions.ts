@@ -103,7 +103,8 @@ async function acted(id: string, act: () => Promise<Job>, done: string): Promise
   }
 }
 
-async function notifyFailure(error: unknown): Promise<void> {
+/** Says on the page why something failed, unless the person is signed out by now. */
+export async function notifyFailure(error: unknown): Promise<void> {
   if (await isShutOut(error)) return;
   const { title, detail } = failureWords(error);
   notify("failed", `${title}. ${detail}`);

@@ -20,6 +20,7 @@ import styles from "./job-view.module.css";
 import { PromptText } from "./prompt-text.tsx";
 import { RawJson } from "./raw-json.tsx";
 import { Timeline } from "./timeline.tsx";
+import { Webhook } from "./webhook.tsx";
 
 /** One job at its own address. */
 export default function JobView({ id }: { readonly id: string }) {
@@ -82,6 +83,7 @@ function Here({ job, endedBy, onChange }: HereProps) {
           </ul>
         )}
         <Timeline job={job} />
+        <Webhook job={job} />
       </div>
       <div className={styles.below}>
         <JobFacts job={job} />

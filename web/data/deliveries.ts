@@ -1,0 +1,53 @@
+import { useEffect, useState } from "react";
+import type { Job } from "../../schemas/job.ts";
+import type { Delivery } from "../../schemas/webhook.ts";
+import { darkroom } from "./darkroom.ts";
+import { notifyFailure } from "./job-actions.ts";
+
+/** Between two looks while a delivery is on its way, in ms. The next try may be a day ahead, so not much more often. */
+const LOOK_AGAIN_MS = 10_000;
+/** A try under way ends within this, in ms, usually. */
+const SOON_MS = 1_000;
+
+interface Deliveries {
+  readonly known: readonly Delivery[];
+  readonly resend: (number: number) => Promise<void>;
+}
+
+/**
+ * The deliveries of the job's webhook, read when the job has ended and while one is pending. What cannot be read is not shown: the job
+ * itself has what matters most.
+ */
+export function useDeliveries({ id, seq, done }: Pick<Job, "id" | "seq" | "done">): Deliveries {
+  const [known, setKnown] = useState<readonly Delivery[]>([]);
+  const [asked, setAsked] = useState(0);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new event, and a resend, are what there is to read.
+  useEffect(() => {
+    if (!done) return;
+    const leaving = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const look = async () => {
+      const { deliveries } = await darkroom.deliveries(id, { signal: leaving.signal });
+      if (leaving.signal.aborted) return;
+      setKnown(deliveries);
+      const pending = deliveries.filter(({ state }) => state === "pending");
+      if (pending.length === 0) return;
+      const isRunning = pending.some(({ nextTryAt }) => nextTryAt === null);
+      timer = setTimeout(() => void look().catch(() => undefined), isRunning ? SOON_MS : LOOK_AGAIN_MS);
+    };
+    look().catch(() => undefined);
+    return () => {
+      clearTimeout(timer);
+      leaving.abort(new DOMException("the deliveries are read anew", "AbortError"));
+    };
+  }, [id, seq, done, asked]);
+  const resend = async (number: number) => {
+    try {
+      await darkroom.resend(id, number);
+      setAsked((count) => count + 1);
+    } catch (error) {
+      await notifyFailure(error);
+    }
+  };
+  return { known, resend };
+}
