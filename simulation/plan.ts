@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { between, chance, type Draws, pick, type Random, spread } from "./engine/random.ts";
+import { RECEIVER_HOST } from "./receiver.ts";
 
 const MODELS = {
   text: ["qwen-image-max", "z-image-turbo", "wan2.6-t2i"],
@@ -100,7 +101,10 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>): Plan {
       { starts: between(random, 1, 4), periodMs: pick(random, [1_000, 10_000, 60_000]) },
     ]),
   );
-  const vars = varsOf(clients, budgetMs, lateMs, quotas, random);
+  const vars = {
+    ...varsOf(clients, budgetMs, lateMs, quotas, random),
+    ...webhooksOf(clients, draws.of("webhooks")),
+  };
   const count = between(random, 3, 14);
   const withinMs = spread(random, 1_000, 240_000);
   const models = chance(random, 0.5) ? [pick(random, MODELS.text)] : MODELS.text;
@@ -166,6 +170,14 @@ function varsOf(
     SIGNING_SECRET,
     LANE_LIMITS: JSON.stringify(Object.fromEntries(Object.entries(quotas).map(([model, quota]) => [model, quota]))),
   };
+}
+
+/** In a third of the worlds some clients have a webhook. */
+function webhooksOf(clients: readonly string[], random: Random): Vars {
+  if (!chance(random, 0.33)) return {};
+  const chosen = clients.filter(() => chance(random, 0.7));
+  const urls = chosen.map((client) => [client, `https://${RECEIVER_HOST}/${client}`]);
+  return { CLIENT_WEBHOOKS: JSON.stringify(Object.fromEntries(urls)) };
 }
 
 function jobOf(

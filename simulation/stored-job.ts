@@ -1,6 +1,7 @@
 import type { MessageKind } from "../worker/job/core/outbox.ts";
 import { isFinal, type StoredRecord } from "../worker/job/core/record.ts";
 import { readStored } from "../worker/job/core/stored-versions.ts";
+import type { StoredDelivery } from "../worker/webhooks/core/delivery.ts";
 import type { SimStorage } from "./platform/storage.ts";
 
 /** What is read of a job's stored record here; everything else is checked from outside. The only reader of its shape. */
@@ -28,6 +29,19 @@ export function storedJob(storage: SimStorage): StoredJob | null {
 /** The job as it would be after a crash. */
 export function durableJob(storage: SimStorage): StoredJob | null {
   return read(storage.peekDurable(RECORD_KEY));
+}
+
+const DELIVERY_PREFIX = "delivery/";
+
+/** The job's events for its webhook as its object sees them now. */
+export function storedDeliveries(storage: SimStorage): readonly StoredDelivery[] {
+  // Written by `JobStore` alone.
+  return storage.peekAll(DELIVERY_PREFIX) as StoredDelivery[];
+}
+
+/** The same as they would be after a crash. */
+export function durableDeliveries(storage: SimStorage): readonly StoredDelivery[] {
+  return storage.peekAllDurable(DELIVERY_PREFIX) as StoredDelivery[];
 }
 
 /** Messages without which something would be left behind. The catalog's entry is not among them: it is sent again at any time. */

@@ -20,6 +20,7 @@ import { between, spread } from "./engine/random.ts";
 import type { Sim } from "./engine/sim.ts";
 import { type BrokenBody, byteStream, bytesOf, SimResponse } from "./platform/bodies.ts";
 import { Instance } from "./platform/objects.ts";
+import { RECEIVER_HOST } from "./receiver.ts";
 
 export interface UpstreamQuota {
   readonly starts: number;
@@ -104,6 +105,8 @@ export class Upstream {
   onDelivered: (call: SubmitCall, instance: Instance) => void = () => undefined;
   onLeft: (call: SubmitCall) => void = () => undefined;
   onSubmit: (instance: Instance) => void = () => undefined;
+  /** The status that a webhook's receiver answers. */
+  onWebhook: (instance: Instance, headers: Headers, body: string) => number = () => 200;
 
   constructor(sim: Sim, settings: UpstreamSettings) {
     this.#sim = sim;
@@ -120,7 +123,14 @@ export class Upstream {
     const jobId = actor.object.name;
     const isSubmit = pathname.startsWith(`${API_PREFIX}/services/`);
     const call = isSubmit ? this.#noteCall(jobId, host, init, actor) : null;
-    const what = isSubmit ? "submit" : host === RESULTS_HOST ? "result" : pathname.replace(API_PREFIX, "");
+    const isWebhook = host === RECEIVER_HOST;
+    const what = isSubmit
+      ? "submit"
+      : isWebhook
+        ? "webhook"
+        : host === RESULTS_HOST
+          ? "result"
+          : pathname.replace(API_PREFIX, "");
     const label = `${jobId} ${what}`;
     const ended = actor.object.host.pending(actor);
     return new Promise<Response>((resolve, reject) => {
@@ -153,7 +163,7 @@ export class Upstream {
             if (fault === "fetch lost before") fail(sim.delayMs(`lost ${label}`, 5, 3_000));
             if (fault === "fetch lost before" || fault === "fetch hangs before") return;
             sim.clock.after(sim.delayMs(`fetch ${label}`, 5, 120), () => {
-              this.#handle(url, init, text, jobId, call, (answer, delayMs) => {
+              const back = (answer: Answer, delayMs: number) => {
                 if (fault === "fetch lost after") fail(delayMs);
                 if (fault === "fetch lost after" || fault === "fetch hangs after") return;
                 sim.clock.after(delayMs + sim.delayMs(`fetch back ${label}`, 5, 120), () => {
@@ -166,7 +176,9 @@ export class Upstream {
                     }
                   });
                 });
-              });
+              };
+              if (isWebhook) back({ status: this.onWebhook(actor, new Headers(init.headers), text), body: "noted" }, 0);
+              else this.#handle(url, init, text, jobId, call, back);
             });
           }),
         () => fail(5),

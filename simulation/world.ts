@@ -9,6 +9,7 @@ import { setOutgoing, setPendingCounter } from "./platform/globals.ts";
 import { type HostedObject, ObjectHost } from "./platform/objects.ts";
 import { WorkerHost } from "./platform/worker.ts";
 import type { Product } from "./product.ts";
+import { Receiver } from "./receiver.ts";
 import { storedJob } from "./stored-job.ts";
 import { Upstream } from "./upstream.ts";
 import { Witness } from "./witness.ts";
@@ -89,6 +90,7 @@ class World {
   readonly #worker: WorkerHost;
   readonly #upstream: Upstream;
   readonly #bucket: SimBucket;
+  readonly #receiver: Receiver;
   readonly #witness: Witness;
   readonly #clients: Clients;
   readonly #audit: Audit;
@@ -98,6 +100,7 @@ class World {
     this.#sim = sim;
     this.#plan = plan;
     this.#witness = new Witness(sim);
+    this.#receiver = new Receiver(sim);
     this.#bucket = new SimBucket(sim, () => this.#host);
     const { budgetMs, lateMs, quotas, taskSlots } = plan;
     this.#upstream = new Upstream(sim, {
@@ -111,6 +114,8 @@ class World {
     this.#host = new ObjectHost(sim, product.classes, () => this.#env, this.#audit);
     this.#env = this.#envOf(plan.vars);
     this.#upstream.attemptOf = (jobId) => storedJob(this.#host.object("JOBS", jobId).storage)?.lastAttempt ?? null;
+    this.#upstream.onWebhook = ({ object }, headers, body) =>
+      this.#receiver.receive(object.name, object.storage, headers, body);
     this.#upstream.onDelivered = (call, instance) => this.#audit.delivered(call, instance);
     this.#upstream.onLeft = (call) => this.#audit.left(call);
     this.#upstream.onSubmit = (instance) => this.#audit.submitted(instance);
@@ -152,10 +157,12 @@ class World {
     await clock.run(clock.nowMs + LINGER_MS);
     this.#clients.stop();
     await this.#asAuditor(() => this.#audit.afterSettling(this.#host, this.#worker));
+    for (const { name, storage } of this.#host.all("JOBS")) this.#receiver.owes(name, storage);
     if (sim.violations.length > 0) return;
     const wakesBefore = this.#audit.alarms;
     await clock.run(clock.nowMs + FORGET_MS);
     this.#audit.afterForgetting(this.#host, this.#audit.alarms - wakesBefore);
+    this.#receiver.afterForgetting();
   }
 
   close(): void {

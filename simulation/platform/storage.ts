@@ -64,6 +64,14 @@ export class SimStorage {
     return this.#kv.get(key);
   }
 
+  peekAll(prefix: string): unknown[] {
+    return [...this.#kv].filter(([key]) => key.startsWith(prefix)).map(([, value]) => value);
+  }
+
+  peekAllDurable(prefix: string): unknown[] {
+    return [...this.#durableKv].filter(([key]) => key.startsWith(prefix)).map(([, value]) => value);
+  }
+
   peekDurable(key: string): unknown {
     return this.#durableKv.get(key);
   }

@@ -1,0 +1,83 @@
+import { pick } from "./engine/random.ts";
+import type { Sim } from "./engine/sim.ts";
+import type { SimStorage } from "./platform/storage.ts";
+import { durableDeliveries, storedDeliveries } from "./stored-job.ts";
+
+/** Where clients with a webhook want the ends of their jobs. Upstream's `fetch` leads here too. */
+export const RECEIVER_HOST = "receiver.example.net";
+
+/** More tries of one event than a schedule has are not made; nobody here asks for a resend. */
+const MOST_TRIES = 10;
+
+interface Event {
+  readonly body: string;
+  tries: number;
+  isTaken: boolean;
+}
+
+interface JobEvents {
+  readonly events: Map<number, Event>;
+  isGone: boolean;
+}
+
+/** A receiver of webhooks with bad days, and what must hold for all that it gets. */
+export class Receiver {
+  readonly #sim: Sim;
+  readonly #jobs = new Map<string, JobEvents>();
+  /** Events that must arrive, or have a reason why not: `jobId.seq`. */
+  readonly #owed = new Map<string, { readonly jobId: string; readonly seq: number }>();
+
+  constructor(sim: Sim) {
+    this.#sim = sim;
+  }
+
+  /** One delivery from the object of `jobId`: the status that the receiver answers. */
+  receive(jobId: string, storage: SimStorage, headers: Headers, body: string): number {
+    const sim = this.#sim;
+    const name = sim.named(jobId);
+    const [sentOf = "", number = ""] = (headers.get("webhook-id") ?? "").split(".");
+    const seq = Number(number);
+    const job = this.#jobs.get(jobId) ?? { events: new Map(), isGone: false };
+    this.#jobs.set(jobId, job);
+    const known = job.events.get(seq);
+    if (sentOf !== jobId || known?.body !== (known === undefined ? undefined : body)) {
+      sim.violate("an event is the same over all its tries", `${name}: event ${number} changed`);
+    }
+    const later = [...job.events.keys()].filter((other) => other > seq);
+    if (known === undefined && later.length > 0) {
+      sim.violate("events of a job arrive in order", `${name}: event ${seq} comes after ${later.join(", ")}`);
+    }
+    if (storedDeliveries(storage).some(({ state }) => state === "gone")) {
+      sim.violate("nothing is sent after a 410", `${name}: event ${seq} is sent`);
+    }
+    const event = known ?? { body, tries: 0, isTaken: false };
+    job.events.set(seq, event);
+    event.tries += 1;
+    const status = sim.faults.isQuiet ? 200 : pick(sim.draws.next(`receiver ${jobId}`), STATUSES);
+    sim.tell(() => `the receiver answers ${status} to event ${seq} of ${name}`);
+    if (status < 300) event.isTaken = true;
+    if (status === 410) job.isGone = true;
+    return status;
+  }
+
+  /** Once all has settled: whatever is stored to be sent must arrive. */
+  owes(jobId: string, storage: SimStorage): void {
+    for (const { seq } of durableDeliveries(storage)) this.#owed.set(`${jobId}.${seq}`, { jobId, seq });
+  }
+
+  /** Days later. */
+  afterForgetting(): void {
+    for (const { jobId, seq } of this.#owed.values()) {
+      const job = this.#jobs.get(jobId);
+      const event = job?.events.get(seq);
+      if (event?.isTaken || job?.isGone || (event?.tries ?? 0) >= MOST_TRIES) continue;
+      this.#sim.violate(
+        "every event arrives, or its log says why not",
+        `${this.#sim.named(jobId)}: event ${seq} was sent ${event?.tries ?? 0} times and never taken`,
+      );
+    }
+  }
+}
+
+/** More good days than bad ones; a 410 is rare, as nothing follows it. */
+const STATUSES = [200, 200, 200, 202, 302, 429, 500, 503, 404, 200, 200, 410] as const;
