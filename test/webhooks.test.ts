@@ -3,12 +3,20 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { verifyWebhook } from "../client/webhooks.ts";
 import type { Job } from "../schemas/job.ts";
 import type { Delivery, DeliveryList, WebhookSecret, WebhookTestResult } from "../schemas/webhook.ts";
+import { markedSecrets } from "./canary/marked-secrets.ts";
+import { needlesOf } from "./canary/marks.ts";
+import { searcherFor } from "./canary/search.ts";
 import { type Product, startProduct } from "./support/product.ts";
 import { type ScriptedAnswer, type ScriptedRequest, startScriptedServer } from "./support/scripted-server.ts";
 import { until } from "./support/until.ts";
 
+/** In open mode, for a receiver on this machine; the secrets are those of token mode, and two of them sign. */
+const marked = markedSecrets();
 let product: Product;
 let receiver: Awaited<ReturnType<typeof startScriptedServer>>;
+
+/** Every delivery log that was read. */
+const logs: string[] = [];
 
 /** What the receiver does with the deliveries to a path, by their number from 1; 204 where nothing is said. */
 const scripts = new Map<string, (number: number) => ScriptedAnswer | Promise<ScriptedAnswer>>();
@@ -17,7 +25,7 @@ beforeAll(async () => {
   receiver = await startScriptedServer({
     answer: ({ url }) => scripts.get(url.pathname)?.(arrived(url.pathname).length) ?? { status: 204 },
   });
-  product = await startProduct();
+  product = await startProduct({ env: { ...marked.vars, AUTH_MODE: "open" } });
 });
 afterAll(async () => {
   await product?.stop();
@@ -34,6 +42,7 @@ async function ask<Answer>(path: string, method = "GET", body?: unknown, headers
     headers: { "content-type": "application/json", accept: "application/json", ...headers },
   });
   const text = await response.text();
+  if (path.endsWith("/deliveries")) logs.push(text);
   return { status: response.status, body: (text === "" ? null : JSON.parse(text)) as Answer };
 }
 
@@ -69,7 +78,10 @@ async function expectOneEvent(path: string, times: number): Promise<void> {
   expect(new Set(requests.map(({ body }) => body.toString())).size).toBe(1);
   for (const { headers, body } of requests) {
     const text = body.toString();
-    expect(new Webhook(secret.secret).verify(text, headers as Record<string, string>)).toEqual(JSON.parse(text));
+    // Both secrets sign while SIGNING_SECRET_OLD is set.
+    for (const key of [secret.secret, secret.previousSecret ?? ""]) {
+      expect(new Webhook(key).verify(text, headers as Record<string, string>)).toEqual(JSON.parse(text));
+    }
     expect(await verifyWebhook({ headers, body }, secret.secret)).toMatchObject({ id: headers["webhook-id"] });
   }
 }
@@ -268,5 +280,28 @@ describe("our process", () => {
       { number: 2, status: 200, error: null },
     ]);
     await expectOneEvent("/killed", 2);
+  });
+});
+
+describe("no secret", () => {
+  it("is in the body or a header of any delivery, or in any delivery log, in any form", async () => {
+    const { body: own } = await ask<WebhookSecret>("/api/webhooks/secret?client=local");
+    const whole = [own.secret, own.previousSecret ?? ""].map((text) => ({ name: "a webhook's secret", text }));
+    const search = searcherFor(needlesOf([...marked.secrets, ...whole]));
+    const sent = receiver.requests.map(
+      ({ url, headers, body }) => `${url}\n${JSON.stringify(headers)}\n${body.toString()}`,
+    );
+    expect(sent.length).toBeGreaterThan(15);
+    expect(logs.length).toBeGreaterThan(15);
+    const places = [...sent, ...logs].map((text) => ({
+      kind: "answer" as const,
+      name: text.slice(0, 80),
+      bytes: Buffer.from(text),
+    }));
+    expect(places.flatMap(search)).toEqual([]);
+    // The search finds what is there.
+    const [first] = places;
+    const planted = Buffer.concat([first?.bytes ?? Buffer.alloc(0), Buffer.from(marked.signing)]);
+    expect(search({ kind: "answer", name: "planted", bytes: planted })).not.toEqual([]);
   });
 });
