@@ -93,8 +93,9 @@ export class AttemptRunner {
       const answer = await withinSignal(boundMs, "upstream", ask, controller.signal);
       // Answered, in time or late. `delivered` stores the links, and `pump` below copies the images (image-copier.ts); `accepted`
       // stores the task, which is read from then on; a failure is repeated or not (core/retry-decision.ts).
-      this.#host.apply(factOf(number, answer));
+      // When the task is read is known before the fact sets the alarm: an alarm for now that is moved at once may come late.
       if (answer.kind === "accepted") this.tasks.readSoon();
+      this.#host.apply(factOf(number, answer));
     } catch (error) {
       this.#host.log("call_abandoned", { attempt: number, reason: String(error) });
       this.#host.apply({ type: "call_lost", attempt: number });
