@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { Job } from "../schemas/job.ts";
 import { DeliveryList } from "../schemas/webhook.ts";
-import { type AnswerEntry, contentSchema, documentedAnswer } from "./support/documented-answer.ts";
+import { type AnswerEntry, contentSchema, documentedAnswer, documentedHeaders } from "./support/documented-answer.ts";
 import { type Product, startProduct } from "./support/product.ts";
 import { until } from "./support/until.ts";
 
@@ -80,7 +80,7 @@ async function holds(operationId: string, answer: Response): Promise<Response> {
   const found = documentedAnswer(document, path, method, status);
   if (found === null) throw new Error(`${operationId} is not documented to answer ${status}: ${await answer.text()}`);
   const { answer: documented, pointer } = found;
-  for (const [name, header] of Object.entries(documented.headers ?? {})) {
+  for (const [name, header] of documentedHeaders(document, documented)) {
     if (header.required === true) expect(answer.headers.has(name), `${operationId} ${status}: ${name}`).toBe(true);
   }
   const named = new Set(Object.keys(documented.headers ?? {}).map((name) => name.toLowerCase()));
@@ -136,6 +136,10 @@ it("answers as documented all along a job's way", async () => {
   const stream = await ask("watchJob", done.links.events, { headers: { accept: "text/event-stream" } });
   expect(await stream.text()).toContain("event: job");
   await ask("watchJob", `${done.links.events}&after=${done.seq}`, { headers: { accept: "text/event-stream" } });
+  const pinned = { method: "PATCH", headers: JSON_BODY, body: '{"pinned": true, "metadata": {"kept": "yes"}}' };
+  expect((await ask("patchJob", done.links.self, pinned)).status).toBe(200);
+  await ask("patchJob", done.links.self, { ...pinned, body: '{"pinned": "perhaps"}' });
+  await ask("patchJob", "/api/jobs/job_000000000000000000000", pinned);
   await ask("cancelJob", done.links.cancel, { method: "POST" });
   await ask("retryJob", done.links.retry, { method: "POST" });
   await ask("listJobs", "/api/jobs?limit=1");

@@ -1,5 +1,9 @@
+interface DocumentedHeader {
+  readonly required?: boolean;
+}
+
 interface DocumentedAnswer {
-  readonly headers?: Readonly<Record<string, { readonly required?: boolean }>>;
+  readonly headers?: Readonly<Record<string, DocumentedHeader | { readonly $ref: string }>>;
   readonly content?: Readonly<Record<string, object>>;
 }
 
@@ -10,7 +14,10 @@ interface Holder {
   readonly paths: Readonly<
     Record<string, Readonly<Record<string, { readonly responses: Readonly<Record<string, AnswerEntry>> }>>>
   >;
-  readonly components: { readonly responses?: Readonly<Record<string, DocumentedAnswer>> };
+  readonly components: {
+    readonly responses?: Readonly<Record<string, DocumentedAnswer>>;
+    readonly headers?: Readonly<Record<string, DocumentedHeader>>;
+  };
 }
 
 const step = (text: string) => text.replaceAll("~", "~0").replaceAll("/", "~1");
@@ -25,6 +32,16 @@ export function documentedAnswer(document: Holder, path: string, method: string,
   const answer = document.components.responses?.[entry.$ref.slice("#/components/responses/".length)];
   if (answer === undefined) throw new Error(`${entry.$ref} is not in the document`);
   return { answer, pointer: entry.$ref };
+}
+
+/** The headers of an answer, each as it is described, wherever that stands. */
+export function documentedHeaders(document: Holder, answer: DocumentedAnswer): [string, DocumentedHeader][] {
+  return Object.entries(answer.headers ?? {}).map(([name, entry]) => {
+    if (!("$ref" in entry)) return [name, entry];
+    const header = document.components.headers?.[entry.$ref.slice("#/components/headers/".length)];
+    if (header === undefined) throw new Error(`${entry.$ref} is not in the document`);
+    return [name, header];
+  });
 }
 
 /** The pointer to the schema of an answer's content of a media type. */

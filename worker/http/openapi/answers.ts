@@ -38,6 +38,11 @@ const HEADERS = {
 
 export type AnswerHeader = keyof typeof HEADERS;
 
+// Each is one component of the document: most answers carry several.
+for (const [name, schema] of Object.entries(HEADERS)) {
+  z.globalRegistry.add(schema, { ...schema.meta(), header: { id: name } });
+}
+
 /** The documented headers of an answer; `X-Request-Id` is on every one. */
 export function headers(...names: readonly AnswerHeader[]) {
   return z.object(Object.fromEntries((["X-Request-Id", ...names] as const).map((name) => [name, HEADERS[name]])));

@@ -128,7 +128,7 @@ describe("the OpenAPI document", () => {
           const { headers } = resolved(answer) as { headers?: object };
           for (const [name, header] of Object.entries(headers ?? {})) {
             expect(
-              (header as { description?: string }).description,
+              (resolved(header) as { description?: string }).description,
               `${operation.operationId} ${status} ${name}`,
             ).toMatch(/./);
           }
