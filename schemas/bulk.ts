@@ -15,6 +15,7 @@ export const BulkFilter = z.strictObject({
   workflow: z.enum(WORKFLOWS).optional(),
   model: z.string().min(1).max(100).optional(),
   q: z.string().min(1).max(200).optional(),
+  pinned: z.boolean().optional(),
   before: Timestamp.optional(),
   metadata: z
     .record(z.string().min(1).max(MAX_METADATA_KEY_CHARS), z.union([z.string(), z.number(), z.boolean()]))

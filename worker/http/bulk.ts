@@ -35,6 +35,7 @@ function jobFilter(filter: BulkFilter): JobFilter {
     model: filter.model ?? null,
     words,
     metadata: Object.entries(filter.metadata ?? {}).map(([key, value]) => ({ key, value: String(value) })),
+    pinned: filter.pinned ?? null,
     beforeMs: filter.before === undefined ? null : Date.parse(filter.before),
   };
 }

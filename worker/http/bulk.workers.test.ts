@@ -97,6 +97,12 @@ describe("acting on many jobs", () => {
     };
     expect(await bulk({ action: "pin", ids })).toMatchObject({ done: 2, refused: [] });
     await expect.poll(pinned).toBe(2);
+    const [other = ""] = await waiting(1);
+    expect(await bulk({ action: "delete", filter: { pinned: false } })).toMatchObject({ matched: 1, done: 1 });
+    expect(await statusOf(other)).toBe(410);
+    expect(await bulk({ action: "unpin", filter: { pinned: true } })).toMatchObject({ matched: 2, done: 2 });
+    await expect.poll(pinned).toBe(0);
+    expect(await bulk({ action: "pin", ids })).toMatchObject({ done: 2, refused: [] });
     expect(await bulk({ action: "unpin", ids })).toMatchObject({ done: 2, refused: [] });
     await expect.poll(pinned).toBe(0);
   });
