@@ -362,7 +362,7 @@ describe("bulk", () => {
     body: { matched: 2, done: 2, refused: [], nextCursor: null, ...patch },
   });
 
-  it("goes on with a filter until the server has no more", async () => {
+  it("repeats the call with the server's cursor until there is none", async () => {
     const { client, requests } = await start(inTurn(result({ nextCursor: "further" }), result()));
     const results = await Array.fromAsync(
       client.bulk("retry", { filter: { status: ["failed"] } }, { client: "studio" }),

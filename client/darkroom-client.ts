@@ -55,7 +55,7 @@ export interface DarkroomClient {
     options?: SubmitOptions,
   ): Promise<Job>;
   get(id: string, options?: CallOptions): Promise<Job>;
-  /** Long-polls until the job is done. It has no time limit of its own: pass a `signal`. */
+  /** Long-polls until the job is done. It has no time limit: pass a `signal` to end it. */
   wait(id: string, options?: CallOptions): Promise<Job>;
   /** One page, newest first. */
   list(options?: ListOptions): Promise<JobList>;

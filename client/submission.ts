@@ -7,7 +7,7 @@ import type { Settings } from "./client-options.ts";
 /** Options of a submission. */
 export interface SubmitOptions {
   /**
-   * 1 to 255 printable ASCII characters. Left out: each call gets a key of its own, so that its retries make one job. Pass your
+   * 1 to 255 printable ASCII characters. Without one, each call gets its own key, so that its retries make one job. Pass your
    * own key to make a submission safe across restarts of your program.
    */
   readonly idempotencyKey?: string | undefined;

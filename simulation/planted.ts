@@ -209,7 +209,7 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: "event left out",
-    story: "Whoever catches up misses the first event after the one it has.",
+    story: "A watcher that catches up misses the first event after the one it has.",
     patch: {
       file: "worker/job/job-store.ts",
       find: "if (event.seq > after) events.push(event);",

@@ -20,7 +20,7 @@ interface JobEvents {
   isGone: boolean;
 }
 
-/** A receiver of webhooks with bad days, and what must hold for all that it gets. */
+/** A webhook receiver that fails at random, and what must hold for every event. */
 export class Receiver {
   readonly #sim: Sim;
   readonly #jobs = new Map<string, JobEvents>();

@@ -67,7 +67,7 @@ export class Sim {
     return this.part?.isPrompt === true ? min : spread(this.draws.next(label), min, max);
   }
 
-  /** Something is away as a whole: whoever calls it is told so at once. */
+  /** A whole part of the platform is away: calls to it fail at once. */
   readonly away = new Set<string>();
 
   strike(site: Site, label: string): Strike | null {

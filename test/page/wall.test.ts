@@ -221,7 +221,7 @@ describe("going on from a print", () => {
     await page.getByRole("button", { name: "Develop" }).click();
     await ready("made from the print before").waitFor();
     await page.getByRole("link", { name: "made from the print before" }).first().click();
-    // Whoever may see the job sees its reference, on any device.
+    // Everyone who may see the job sees its reference, on any device.
     const elsewhere = await visitor.open();
     await elsewhere.goto(page.url());
     const reference = elsewhere.getByRole("img", { name: /^Reference, PNG/ });

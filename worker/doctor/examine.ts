@@ -10,7 +10,7 @@ import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, jobStub, laneStub } from "../stubs.ts";
 import type { Observations, Probe, RegionAnswer } from "./core/diagnose.ts";
 
-/** Each call takes milliseconds when all is well; whoever asks a doctor waits for this. */
+/** Each call takes milliseconds when all is well; the doctor's answer waits for them. */
 const CALL_WITHIN_MS = 8_000;
 
 function reasonOf(error: unknown): string {

@@ -18,7 +18,7 @@ interface Watchable {
 
 const after = whole(
   { min: 0, max: Number.MAX_SAFE_INTEGER, fallback: null },
-  "The last number seen; what came since follows. `Last-Event-ID` says the same.",
+  "The last number seen; later events follow. `Last-Event-ID` says the same.",
 );
 
 /** The last number that the watcher has seen: `?after=`, or what EventSource sends when it reconnects. */

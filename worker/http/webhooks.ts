@@ -147,7 +147,7 @@ export const WEBHOOK_ROUTES: readonly Route[] = [
       description: "It is sent once. A receiver acknowledges types that it does not know.",
       json: true,
       body: { required: false, content: { "application/json": shown(WebhookTest, "webhookTest") } },
-      answers: { "200": json("What came of it.", WebhookTestResult, "webhookTestResult") },
+      answers: { "200": json("The result of the call.", WebhookTestResult, "webhookTestResult") },
       problems: ["invalid_request", "malformed_json", "malformed_body", "body_too_large", "rate_limited"],
     },
     async (c, { viewer }) => {
