@@ -173,6 +173,7 @@ describe("the query of every route", () => {
       status: "queued",
       workflow: "image-from-text",
       before: "2026-11-23T12:00:00Z",
+      pinned: "true",
       end: "1",
       signature: "x",
       w: "320",
