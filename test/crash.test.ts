@@ -61,6 +61,8 @@ describe(`${jobs} jobs of every kind while the process is killed ${kills} times`
     expect(Math.max(...run.inFlight)).toBeGreaterThan(0);
     expect(figures.interrupted).toBeGreaterThan(0);
     expect(run.evidence).toHaveLength(jobs);
+    // The Worker's log was read: it says which calls of a deleted job were on their way.
+    expect(run.evidence.reduce((sum, [{ logged }]) => sum + logged.startsBefore, 0)).toBeGreaterThan(0);
   });
 
   const none = (kind: Finding["kind"]) => expect(findings.filter((finding) => finding.kind === kind)).toEqual([]);

@@ -15,6 +15,8 @@ export interface JobEvidence {
   readonly id: string;
   /** When its deletion was answered; null: never deleted. */
   readonly deletedAtMs: number | null;
+  /** Of a deleted job, whose own log is gone: the attempts that the Worker logged before it logged the deletion, and after it. */
+  readonly logged: { readonly startsBefore: number; readonly startsAfter: number };
   /** What `GET /api/jobs/:id` says. */
   readonly httpStatus: number;
   readonly job: Job | null;

@@ -54,6 +54,30 @@ class Turnstile {
   }
 }
 
+/** The lines of the Worker's log that tell when an attempt began and when a job was deleted. */
+class WorkerLog {
+  #rest = "";
+  readonly #events = new Map<string, string[]>();
+
+  add(text: string): void {
+    const lines = (this.#rest + text).split("\n");
+    this.#rest = lines.pop() ?? "";
+    for (const line of lines) {
+      const found = /"event":"(attempt\.started|job_deleted)","jobId":"(job_[\w-]+)"/.exec(line);
+      if (found?.[1] === undefined || found[2] === undefined) continue;
+      this.#events.set(found[2], [...(this.#events.get(found[2]) ?? []), found[1]]);
+    }
+  }
+
+  of(id: string): JobEvidence["logged"] {
+    const events = this.#events.get(id) ?? [];
+    const deletedAt = events.indexOf("job_deleted");
+    const starts = (part: readonly string[]) => part.filter((event) => event === "attempt.started").length;
+    if (deletedAt < 0) return { startsBefore: starts(events), startsAfter: 0 };
+    return { startsBefore: starts(events.slice(0, deletedAt)), startsAfter: starts(events.slice(deletedAt)) };
+  }
+}
+
 interface Life {
   readonly planned: PlannedJob;
   id: string | null;
@@ -88,11 +112,12 @@ async function live(life: Life, client: PatientClient): Promise<void> {
 
 /** Runs a plan: jobs are submitted and meddled with while the server is killed and started again; then all is read. */
 export async function runCrash(plan: CrashPlan, script?: string): Promise<CrashRun> {
-  const options = { env: WORKER, emulator: EMULATOR };
+  const log = new WorkerLog();
+  const options = { env: WORKER, emulator: EMULATOR, onWorkerOutput: (text: string) => log.add(text) };
   const product = await startProduct(script === undefined ? options : { ...options, script });
   try {
     for (const rule of UPSTREAM_FAULTS) await product.emulator.addFault(rule);
-    return await drive(plan, product);
+    return await drive(plan, product, log);
   } catch (error) {
     console.error(`the last words of Worker and emulator:\n${product.log().slice(-8_000)}`);
     throw error;
@@ -101,7 +126,7 @@ export async function runCrash(plan: CrashPlan, script?: string): Promise<CrashR
   }
 }
 
-async function drive(plan: CrashPlan, product: Product): Promise<CrashRun> {
+async function drive(plan: CrashPlan, product: Product, log: WorkerLog): Promise<CrashRun> {
   const picture = await sharp({ create: { width: 512, height: 512, channels: 3, background: "#7a5" } })
     .png()
     .toBuffer();
@@ -139,7 +164,7 @@ async function drive(plan: CrashPlan, product: Product): Promise<CrashRun> {
   for (const life of lives) {
     const mine = (entry: { readonly prompt: string | null }) => entry.prompt?.startsWith(life.planned.name) ?? false;
     const submits = calls.filter((call) => call.kind === "submit" && mine(call));
-    evidence.push([await examine(life, client, rows), { submits, images: images.filter(mine) }]);
+    evidence.push([await examine(life, client, rows, log), { submits, images: images.filter(mine) }]);
   }
   return { evidence, killedAtMs, inFlight, restartsMs, leftInLanes, ledger: summary };
 }
@@ -174,6 +199,7 @@ async function examine(
   life: Life,
   client: PatientClient,
   rows: readonly { readonly id: string; readonly status: string }[],
+  log: WorkerLog,
 ): Promise<JobEvidence> {
   const { planned, deletedAtMs, id } = life;
   if (id === null) throw new Error(`${planned.name} was never taken`);
@@ -181,5 +207,5 @@ async function examine(
   const events = job === null ? [] : await client.events(id);
   const images = await Promise.all((job?.output?.images ?? []).map(({ index, url }) => client.image(index, url)));
   const listedAs = rows.filter((row) => row.id === id).map((row) => row.status);
-  return { planned, id, deletedAtMs, httpStatus, job, events, images, listedAs };
+  return { planned, id, deletedAtMs, logged: log.of(id), httpStatus, job, events, images, listedAs };
 }

@@ -62,6 +62,7 @@ function evidence(patch: Partial<JobEvidence> = {}, job: Partial<Job> = {}): Job
     planned,
     id: "job_1",
     deletedAtMs: null,
+    logged: { startsBefore: 0, startsAfter: 0 },
     httpStatus: 200,
     job: seen as unknown as Job,
     events,
@@ -185,6 +186,11 @@ describe("the judge of a crash run", () => {
     expect(kinds(evidence({ ...gone, httpStatus: 200 }))).toEqual(["wrong end"]);
     expect(kinds(evidence({ ...gone, listedAs: ["running"] }))).toEqual(["wrong end"]);
     expect(kinds(evidence(gone), seenUpstream({ atMs: AT + 6_000 }))).toEqual(["paid again"]);
+    const begun = { ...gone, logged: { startsBefore: 1, startsAfter: 0 } };
+    expect(kinds(evidence(begun), seenUpstream({ atMs: AT + 6_000 }))).toEqual([]);
+    expect(kinds(evidence(begun), seenUpstream({ atMs: AT + 1_000 }, { atMs: AT + 6_000 }))).toEqual(["paid again"]);
+    const begunAfter = { ...gone, logged: { startsBefore: 1, startsAfter: 1 } };
+    expect(kinds(evidence(begunAfter), seenUpstream({ atMs: AT + 1_000 }))).toEqual(["paid again"]);
   });
 
   it("notices an end that nobody asked for", () => {

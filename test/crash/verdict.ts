@@ -33,8 +33,7 @@ export function judgeJob(evidence: JobEvidence, upstream: UpstreamEvidence): Fin
   if (deletedAtMs !== null) {
     if (httpStatus !== 410) find("wrong end", `deleted, and still answers ${httpStatus}`);
     if (listedAs.length > 0) find("wrong end", "deleted, and still listed");
-    const late = upstream.submits.filter((call) => call.atMs > deletedAtMs);
-    if (late.length > 0) find("paid again", `${late.length} calls after its deletion was answered`);
+    for (const detail of calledAfterDeletion(deletedAtMs, evidence, upstream)) find("paid again", detail);
     return findings;
   }
   if (job === null) {
@@ -50,6 +49,23 @@ export function judgeJob(evidence: JobEvidence, upstream: UpstreamEvidence): Fin
   for (const detail of paidAgain(job, evidence.events, upstream)) find("paid again", detail);
   for (const detail of wrongBytes(evidence, upstream)) find("wrong bytes", detail);
   return findings;
+}
+
+/**
+ * A call that was on its way when the deletion was answered reaches upstream after the answer. It belongs to an attempt that
+ * was logged before the deletion; any other late call is a fault.
+ */
+function calledAfterDeletion(deletedAtMs: number, { logged }: JobEvidence, { submits }: UpstreamEvidence): string[] {
+  const found: string[] = [];
+  if (logged.startsAfter > 0) found.push(`${logged.startsAfter} attempts began after its deletion`);
+  const late = submits.filter((call) => call.atMs > deletedAtMs);
+  if (late.length > 0 && submits.length > logged.startsBefore) {
+    const lateByMs = late.map((call) => call.atMs - deletedAtMs);
+    found.push(
+      `${submits.length} calls for ${logged.startsBefore} attempts before its deletion; after the answer by ms: ${lateByMs}`,
+    );
+  }
+  return found;
 }
 
 function endsRight(job: Job, deed: string): boolean {

@@ -41,11 +41,15 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Starts a Node program in a process group of its own; of what it prints the last `logCharacters` are kept. */
+/**
+ * Starts a Node program in a process group of its own; of what it prints the last `logCharacters` are kept. `onOutput` gets
+ * each piece of it, also what was printed before the end and is read after it.
+ */
 export function startGroup(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
   logCharacters = LOG_CHARACTERS,
+  onOutput: (text: string) => void = () => {},
 ): ProcessGroup {
   const child: ChildProcess = spawn(process.execPath, args, { detached: true, env, stdio: ["ignore", "pipe", "pipe"] });
   const { pid } = child;
@@ -56,6 +60,7 @@ export function startGroup(
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (text: string) => {
       log = (log + text).slice(-logCharacters);
+      onOutput(text);
     });
   }
   child.on("exit", (code, signal) => {

@@ -35,6 +35,8 @@ export interface ProductOptions {
   readonly script?: string;
   /** Another project to run, by its wrangler file: a benchmark's floor or peer. */
   readonly config?: string;
+  /** Gets all that the Worker prints, over every restart. */
+  readonly onWorkerOutput?: (text: string) => void;
 }
 
 /** What can be killed: the emulator with its journal, the Worker with wrangler and workerd, or both at once. */
@@ -144,10 +146,13 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     ];
     args.push(...(config === undefined ? [] : ["--config", config]));
     args.push("--port", String(port), "--ip", "localhost", "--inspector-port", "0", "--persist-to", stateDir);
-    args.push("--env-file", envFile, "--log-level", "warn", "--show-interactive-dev-session=false");
+    // A Worker's `console.log` is printed from level `log` on.
+    const level = options.onWorkerOutput === undefined ? "warn" : "log";
+    args.push("--env-file", envFile, "--log-level", level, "--show-interactive-dev-session=false");
     // As `npm start` does.
     const quiet = { WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", X_LOCAL_OBSERVABILITY: "false" };
-    worker = startGroup(args, { ...process.env, ...quiet, NO_COLOR: "1", CI: "1" });
+    const environment = { ...process.env, ...quiet, NO_COLOR: "1", CI: "1" };
+    worker = startGroup(args, environment, undefined, options.onWorkerOutput);
     await answers("the Worker", `${baseUrl}/api/health`, worker);
   }
 
