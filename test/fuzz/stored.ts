@@ -134,6 +134,8 @@ export interface StoredVerdict {
   readonly jobs: number;
   readonly removed: number;
   readonly files: number;
+  /** Jobs whose outbox is not empty; each is in `wrong` too. */
+  readonly unsent: number;
   readonly wrong: readonly string[];
 }
 
@@ -150,5 +152,6 @@ export function judgeStored(stateDir: string): StoredVerdict {
   const { files, wrong: wrongFiles } = checkFiles(folder, jobs);
   wrong.push(...wrongFiles, ...checkLists(folder, jobs), ...checkLanes(folder));
   const removed = [...jobs.values()].filter(({ kind }) => kind === "tombstone").length;
-  return { jobs: jobs.size - removed, removed, files, wrong };
+  const unsent = [...jobs.values()].filter(({ outbox }) => outbox.length > 0).length;
+  return { jobs: jobs.size - removed, removed, files, unsent, wrong };
 }
