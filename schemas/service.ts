@@ -17,6 +17,8 @@ export interface ServiceSubmitOptions {
   readonly idempotencyKey?: string | undefined;
   /** How long to wait for the job to be done, at most 60. The job may come back unfinished. */
   readonly waitSeconds?: number | undefined;
+  /** W3C Trace Context: kept with the job, in its log lines and webhooks. An invalid one is ignored. */
+  readonly traceparent?: string | undefined;
 }
 
 export interface ServiceWaitOptions {

@@ -6,6 +6,7 @@ import type { Delivery, DeliveryList, WebhookSecret, WebhookTestResult } from ".
 import { markedSecrets } from "./canary/marked-secrets.ts";
 import { needlesOf } from "./canary/marks.ts";
 import { searcherFor } from "./canary/search.ts";
+import { freePort } from "./support/free-port.ts";
 import { type Product, startProduct } from "./support/product.ts";
 import { type ScriptedAnswer, type ScriptedRequest, startScriptedServer } from "./support/scripted-server.ts";
 import { until } from "./support/until.ts";
@@ -48,12 +49,19 @@ async function ask<Answer>(path: string, method = "GET", body?: unknown, headers
 
 let prompts = 0;
 
-/** A job whose ends are sent to a path of the receiver. */
-async function submit(path: string, more: { prompt?: string; events?: readonly string[] } = {}): Promise<Job> {
+interface More {
+  readonly prompt?: string;
+  readonly events?: readonly string[];
+  readonly headers?: Record<string, string>;
+}
+
+/** A job whose ends are sent to a path of the receiver, or to another address. */
+async function submit(path: string, more: More = {}): Promise<Job> {
   prompts += 1;
-  const { prompt = `picture ${prompts}`, events } = more;
-  const webhook = { url: `${receiver.baseUrl}${path}`, ...(events === undefined ? {} : { events }) };
-  const { status, body } = await ask<Job>("/api/workflows/image-from-text", "POST", { prompt, webhook });
+  const { prompt = `picture ${prompts}`, events, headers } = more;
+  const url = new URL(path, receiver.baseUrl).href;
+  const webhook = { url, ...(events === undefined ? {} : { events }) };
+  const { status, body } = await ask<Job>("/api/workflows/image-from-text", "POST", { prompt, webhook }, headers);
   expect(status, JSON.stringify(body)).toBe(202);
   return body;
 }
@@ -129,6 +137,31 @@ describe.concurrent("a webhook", () => {
     const log = await delivered((await submit("/cut")).id);
     expect(log.tries).toMatchObject([{ status: null, error: expect.stringContaining("no answer") }, { status: 200 }]);
     await expectOneEvent("/cut", 2);
+  });
+
+  it("comes again when nothing listens at the address, and the log says that the connection failed", async () => {
+    const nobody = `http://127.0.0.1:${await freePort()}/`;
+    const { id } = await submit(nobody);
+    const log = await delivery(id, "two tries", ({ tries }) => tries.filter(({ error }) => error !== null).length > 1);
+    expect(log).toMatchObject({ state: "pending", url: nobody, nextTryAt: expect.any(String), reason: null });
+    const refused = {
+      status: null,
+      answer: null,
+      finishedAt: expect.any(String),
+      error: expect.stringContaining("no answer: no connection could be made"),
+    };
+    expect(log.tries).toMatchObject([refused, refused]);
+  });
+
+  it("brings the submission's traceparent as it came, and none that is invalid", async () => {
+    const traceId = crypto.randomUUID().replaceAll("-", "");
+    const traceparent = `00-${traceId}-00f067aa0ba902b7-01`;
+    const { id } = await submit("/traced", { headers: { traceparent } });
+    await delivered(id);
+    const invalid = `00-${traceId}-0000000000000000-01`;
+    await delivered((await submit("/untraced", { headers: { traceparent: invalid } })).id);
+    expect(arrived("/traced").map(({ headers }) => headers.traceparent)).toEqual([traceparent]);
+    expect(arrived("/untraced").map(({ headers }) => headers.traceparent)).toEqual([undefined]);
   });
 
   it("comes again when the receiver does not answer in time, and holds up nothing else", async () => {

@@ -34,14 +34,21 @@ export class LocalApi {
   readonly #context: ExecutionContext;
   readonly #client: string;
   readonly #origin: string;
+  readonly #traceparent: string | null;
 
-  /** `origin` starts the links of answers where `PUBLIC_ORIGIN` is not set. */
-  constructor(env: Env, context: ExecutionContext, client: string, origin: string = NO_ORIGIN) {
+  /** `origin` starts the links of answers where `PUBLIC_ORIGIN` is not set; `traceparent` is sent with every call. */
+  constructor(
+    env: Env,
+    context: ExecutionContext,
+    client: string,
+    { origin = NO_ORIGIN, traceparent = null }: { origin?: string; traceparent?: string | null | undefined } = {},
+  ) {
     const read = configOf(env);
     this.#env = env;
     this.#context = context;
     this.#client = client;
     this.#origin = (read.ok ? read.config.publicOrigin : null) ?? origin;
+    this.#traceparent = traceparent;
   }
 
   async fetch(request: Request): Promise<Response> {
@@ -50,7 +57,9 @@ export class LocalApi {
 
   /** The answer to a call, whatever its status. */
   call(path: string, init: RequestInit = {}): Promise<Response> {
-    return this.fetch(new Request(`${this.#origin}${path}`, init));
+    const request = new Request(`${this.#origin}${path}`, init);
+    if (this.#traceparent !== null) request.headers.set("traceparent", this.#traceparent);
+    return this.fetch(request);
   }
 
   /** The answer to a call that succeeds; a refusal throws `DarkroomProblem`. */

@@ -5,7 +5,7 @@ import { type HttpEnv, requestOrigin } from "./context.ts";
 
 /** What a browser's script may send, beside what it always may. */
 const ALLOW_HEADERS =
-  "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Last-Event-ID, Prefer, Range, X-Request-Id";
+  "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Last-Event-ID, Prefer, Range, Traceparent, Tracestate, X-Request-Id";
 /** And those that clients of the compatible APIs add on their own, by the start of their names. */
 const ALLOW_PREFIXED = /^(x-stainless|x-dashscope|openai)-[a-z0-9-]{1,40}$/i;
 /** What it may read, beside what it always may. */

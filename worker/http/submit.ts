@@ -13,7 +13,7 @@ import { ProblemError } from "./answers.ts";
 import { type CheckedSubmission, checkSubmission } from "./checked-submission.ts";
 import { type HttpContext, originOf, requestOrigin } from "./context.ts";
 import { parseImageAddress } from "./core/image-address.ts";
-import { preferredWaitSeconds, readIdempotencyKey } from "./core/request-headers.ts";
+import { preferredWaitSeconds, readIdempotencyKey, readTraceparent } from "./core/request-headers.ts";
 import { jobAnswer, jobProblem, newJobId } from "./job-answers.ts";
 import { showNewJob } from "./new-jobs.ts";
 import { JOB_HEADERS, json, shown } from "./openapi/answers.ts";
@@ -109,6 +109,7 @@ async function place(
 ): Promise<Placed> {
   const { workflow, model, leftOut, metadata } = checked;
   const { target } = uploads;
+  const traceparent = readTraceparent(c.req.header("traceparent"));
   for (let generation = target?.generation ?? 0; generation < MAX_GENERATIONS; generation++) {
     const submission: Submission = {
       id: target?.id ?? newJobId(client, key, generation),
@@ -120,6 +121,7 @@ async function place(
       metadata,
       warnings: [...checked.warnings, ...warnings],
       ...(webhook === null ? {} : { webhook }),
+      ...(traceparent === null ? {} : { traceparent }),
       idempotencyKey: key,
       ...(target === null ? {} : { uploadsUntilMs: target.untilMs }),
     };
@@ -245,6 +247,9 @@ const submitHeaders = z.object({
       "One, with or without quotes (with, when a comma is in it), of 255 printable ASCII characters at most. The same submission again answers the same job.",
   }),
   Prefer: PREFER,
+  traceparent: z.string().optional().meta({
+    description: "W3C Trace Context. Kept with the job: its webhooks send it on, and log lines hold its trace id.",
+  }),
 });
 
 /** From the 202 on: where its id leads. */

@@ -17,6 +17,7 @@ import { clientOf } from "./access.ts";
 import { faultsProblem, jsonAnswer, ProblemError } from "./answers.ts";
 import type { CheckedSubmission } from "./checked-submission.ts";
 import { type HttpContext, hopsOf, originOf, requestOrigin } from "./context.ts";
+import { readTraceparent } from "./core/request-headers.ts";
 import { jobIdOf, jobProblem } from "./job-answers.ts";
 import { json, shown } from "./openapi/answers.ts";
 import { clientRoute, type Route } from "./route.ts";
@@ -84,7 +85,10 @@ async function test(c: HttpContext, client: string): Promise<Response> {
   const timestamp = new Date(startedAtMs).toISOString();
   const body = JSON.stringify({ type: "webhook.test", timestamp, data: { client } });
   const secrets = webhookSecrets(c.get("config"), client);
-  const { status, error, answer } = await sendWebhook({ url, id, body, secrets, hops: hopsOf(c) });
+  const { status, error, answer } = await sendWebhook({
+    ...{ url, id, body, secrets, hops: hopsOf(c) },
+    traceparent: readTraceparent(c.req.header("traceparent")),
+  });
   const durationMs = Math.max(0, Date.now() - startedAtMs);
   const result: WebhookTestResult = { delivered: error === null, id, url, status, durationMs, error, answer };
   return jsonAnswer(c, result);

@@ -33,6 +33,8 @@ export interface Submission {
   readonly warnings: readonly Warning[];
   /** Absent: the job sends no webhooks. */
   readonly webhook?: JobWebhook;
+  /** Of the request (W3C Trace Context, version 00): its trace id is in the job's log lines, and its webhooks send it on. */
+  readonly traceparent?: string;
   readonly idempotencyKey: string | null;
   /** The id that this submission gets next if the job of this id is gone; absent without an Idempotency-Key. */
   readonly nextId?: string;

@@ -16,7 +16,7 @@ import { webhookSecrets } from "../webhooks/signature.ts";
 import type { Moment } from "./core/change.ts";
 import type { MessageTo } from "./core/outbox.ts";
 import { presentJob } from "./core/present.ts";
-import type { JobRecord, StoredRecord } from "./core/record.ts";
+import { type JobRecord, type StoredRecord, traceIdOf } from "./core/record.ts";
 import { isHeld } from "./core/schedule.ts";
 import { toJobView } from "./core/view.ts";
 import type { JobHost } from "./job-host.ts";
@@ -52,6 +52,7 @@ export class Deliveries {
         url: webhook.url,
         origin: webhook.origin,
         hops: webhook.hops,
+        ...(record.traceparent === undefined ? {} : { traceparent: record.traceparent }),
         createdAtMs: Date.parse(event.at),
         body: this.#bodyOf(type, event.at, record, webhook.origin),
         state: "pending",
@@ -81,7 +82,7 @@ export class Deliveries {
     const { seq } = message.payload;
     const stored = this.#store.delivery(seq);
     if (stored === null) return this.#answered(message, null);
-    const { url, origin, hops, body } = stored;
+    const { url, origin, hops, traceparent = null, body } = stored;
     this.#store.putDelivery(beginTry(stored, Date.now()));
     const ownOrigins = [origin, config.publicOrigin ?? ""];
     const fault = targetFault(url, { ownOrigins, allowLoopback: config.authMode === "open" });
@@ -91,6 +92,7 @@ export class Deliveries {
       body,
       secrets: webhookSecrets(config, client),
       hops,
+      traceparent,
     };
     const result = fault === null ? await sendWebhook(outgoing) : notSent(fault);
     return this.#answered(message, result);
@@ -110,7 +112,9 @@ export class Deliveries {
     if (delivery.state === "gone") this.#giveUpOthers(seq);
     this.#host.apply({ type: "message_answered", message, answer: { state: delivery.state, nextAtMs } });
     const { type, state, tries } = delivery;
-    this.#host.log("webhook_tried", { seq, type, state, status: result.status, try: tries.at(-1)?.number });
+    // Of the delivery: the record of a job that is removed has none.
+    const traceId = traceIdOf(delivery);
+    this.#host.log("webhook_tried", { traceId, seq, type, state, status: result.status, try: tries.at(-1)?.number });
     return null;
   }
 

@@ -6,7 +6,7 @@ import type { Submission } from "./contract.ts";
 import type { FactType, JobContext, JobFact } from "./core/facts.ts";
 import { transition } from "./core/machine.ts";
 import { messageOf } from "./core/outbox.ts";
-import { isFinal, type JobRecord, newJobRecord, type StoredRecord } from "./core/record.ts";
+import { isFinal, type JobRecord, newJobRecord, type StoredRecord, traceIdOf } from "./core/record.ts";
 import { dueFact, isForgettable, type Live, nextAlarmAtMs } from "./core/schedule.ts";
 import { Deliveries } from "./deliveries.ts";
 import { ImageCopier } from "./image-copier.ts";
@@ -224,7 +224,10 @@ export class JobEngine implements JobHost {
   }
 
   log(event: string, data: Record<string, unknown> = {}): void {
-    console.log(JSON.stringify({ event, jobId: this.#ctx.id.name, ...data }));
+    // Not read from storage: a line about a record that cannot be read must be written.
+    const { inMemory } = this.store;
+    const traceId = inMemory?.kind === "job" ? traceIdOf(inMemory) : undefined;
+    console.log(JSON.stringify({ event, jobId: this.#ctx.id.name, traceId, ...data }));
   }
 }
 

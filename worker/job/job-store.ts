@@ -44,6 +44,11 @@ export class JobStore {
     return this.#record;
   }
 
+  /** The record as far as it was read; null when it was not. */
+  get inMemory(): StoredRecord | null {
+    return this.#record ?? null;
+  }
+
   /** The first write under this id. */
   create(record: JobRecord): void {
     this.#alarmAtMs = null;

@@ -1,5 +1,5 @@
 import { env } from "cloudflare:workers";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { until } from "../../test/support/until.ts";
 import { checkInputImage, putInputImage } from "../results/input-image.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
@@ -188,5 +188,28 @@ describe("submitting again", () => {
     ]) {
       expect(answer).toEqual({ ok: false, code: "job_not_found" });
     }
+  });
+});
+
+describe("the log lines of a job", () => {
+  it("have the trace id of its submission, those of its attempts and webhooks included", async () => {
+    const written = vi.spyOn(console, "log");
+    onTestFinished(() => written.mockRestore());
+    const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+    // Its webhook is refused as one of this service's own addresses: a try, with no call.
+    const origin = "https://darkroom.example";
+    const webhook = { url: `${origin}/`, events: ["job.succeeded"], origin, hops: 0 } as const;
+    const job = testJob();
+    await job.rpc.submit({ ...job.submission, webhook, traceparent: `00-${traceId}-00f067aa0ba902b7-01` });
+    const lines = () =>
+      written.mock.calls
+        .map(([line]) => JSON.parse(String(line)) as { event: string; jobId?: string; traceId?: string })
+        .filter(({ jobId }) => jobId === job.id);
+    await until("the webhook's line", () => lines().find(({ event }) => event === "webhook_tried"));
+    const events = ["attempt.started", "attempt.finished", "job.storing", "job.succeeded", "webhook_tried"];
+    expect(lines().map(({ event }) => event)).toEqual(expect.arrayContaining(events));
+    expect(new Set(lines().map((line) => line.traceId))).toEqual(new Set([traceId]));
+    await job.rpc.remove(null);
+    await until("the line of its removal", () => lines().find(({ event }) => event === "job_deleted"));
   });
 });

@@ -10,7 +10,8 @@ const MCP = /^[^/]*\/\/[^/?#]*\/mcp\/?(?:[?#]|$)/;
 
 async function serve(c: HttpContext): Promise<Response> {
   const client = clientOf(viewerOf(c, requireAsker(c)));
-  const api = new LocalApi(c.env, c.executionCtx as ExecutionContext, client, requestOrigin(c));
+  const asked = { origin: requestOrigin(c), traceparent: c.req.header("traceparent") };
+  const api = new LocalApi(c.env, c.executionCtx as ExecutionContext, client, asked);
   // The SDK weighs more than the rest of the Worker: it is evaluated by the first request that needs it.
   const { serveTools } = await import("./tools.ts");
   const answer = await serveTools(api, c.req.raw);

@@ -22,12 +22,14 @@ export interface Outgoing {
   readonly secrets: readonly string[];
   /** Of the request that made the job. */
   readonly hops: number;
+  /** Of the request that made the job. It is sent as it came: Darkroom reports no spans of its own. */
+  readonly traceparent: string | null;
 }
 
 const FAILED = { status: null, answer: null, retryAfterMs: null };
 
 /** Sends an event once. Never throws; settles within `SEND_BOUND_MS` and some seconds, whatever the receiver does. */
-export async function sendWebhook({ url, id, body, secrets, hops }: Outgoing): Promise<TryResult> {
+export async function sendWebhook({ url, id, body, secrets, hops, traceparent }: Outgoing): Promise<TryResult> {
   const timestamp = Math.floor(Date.now() / 1000);
   const headers = {
     "Content-Type": "application/json",
@@ -36,6 +38,7 @@ export async function sendWebhook({ url, id, body, secrets, hops }: Outgoing): P
     "webhook-timestamp": String(timestamp),
     "webhook-signature": webhookSignature(secrets, id, timestamp, body),
     [HOPS_HEADER]: String(hops + 1),
+    ...(traceparent === null ? {} : { traceparent }),
   };
   try {
     return await withinSignal(SEND_BOUND_MS, "the receiver", async (signal) => {
@@ -67,9 +70,9 @@ function wordsOf(error: unknown): string {
   if (name === "OutOfTime" || name === "AbortError" || name === "TimeoutError") {
     return `no answer within ${SEND_BOUND_MS / 1000} s`;
   }
-  // The platform's words name the trouble (refused, reset, unknown host) and may repeat the address, which its client knows.
+  // The platform has the same words for a connection that is refused and one that is cut. They may repeat the address.
   const words = error instanceof Error ? error.message : String(error);
-  return `no answer: ${words.slice(0, 200)}`;
+  return `no answer: no connection could be made, or it broke off (${words.slice(0, 200)})`;
 }
 
 /** The start of the answer as text; what comes too late, or breaks off, is left out. */

@@ -6,6 +6,7 @@ import {
   matchesEtag,
   preferredWaitSeconds,
   readIdempotencyKey,
+  readTraceparent,
   tagToWaitOn,
 } from "./request-headers.ts";
 
@@ -71,6 +72,36 @@ describe("readIdempotencyKey", () => {
 
 it.each(["one, two", '"one", "two"', '"one", two', "one,one", ","])("%s are several keys", (header) => {
   expect(readIdempotencyKey(header)).toMatchObject({ ok: false, message: expect.stringContaining("one key") });
+});
+
+describe("readTraceparent", () => {
+  const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const valid = `00-${traceId}-00f067aa0ba902b7-01`;
+
+  it("takes a valid one as it is, and of a newer version the parts that version 00 has", () => {
+    expect(readTraceparent(valid)).toBe(valid);
+    expect(readTraceparent(` ${valid} `)).toBe(valid);
+    expect(readTraceparent(`00-${traceId}-00f067aa0ba902b7-00`)).toBe(`00-${traceId}-00f067aa0ba902b7-00`);
+    expect(readTraceparent(`cc-${traceId}-00f067aa0ba902b7-01-what-the-future-holds`)).toBe(valid);
+    expect(readTraceparent(`cc-${traceId}-00f067aa0ba902b7-01`)).toBe(valid);
+  });
+
+  it.each([
+    ["none", undefined],
+    ["an empty one", ""],
+    ["version ff", `ff-${traceId}-00f067aa0ba902b7-01`],
+    ["version 00 with more parts", `${valid}-more`],
+    ["a newer version whose next part is not parted", `cc-${traceId}-00f067aa0ba902b7-01x`],
+    ["a trace id of zeros", `00-${"0".repeat(32)}-00f067aa0ba902b7-01`],
+    ["a parent id of zeros", `00-${traceId}-${"0".repeat(16)}-01`],
+    ["capital letters", `00-${traceId.toUpperCase()}-00f067aa0ba902b7-01`],
+    ["a short trace id", `00-${traceId.slice(1)}-00f067aa0ba902b7-01`],
+    ["no flags", `00-${traceId}-00f067aa0ba902b7`],
+    ["two headers", `${valid}, ${valid}`],
+    ["line breaks", `${valid}\nx`],
+  ])("ignores %s", (_what, header) => {
+    expect(readTraceparent(header)).toBeNull();
+  });
 });
 
 describe("preferredWaitSeconds", () => {

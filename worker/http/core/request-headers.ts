@@ -76,6 +76,20 @@ export function readIdempotencyKey(header: string | undefined): IdempotencyKey {
   return { ok: true, key };
 }
 
+/** `version-traceid-parentid-flags`; a newer version may append parts. */
+const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+
+/**
+ * The `traceparent` of a request (W3C Trace Context), as version 00 writes it; null when there is none. An invalid one is ignored,
+ * as the standard says: tracing is never a reason to refuse a request.
+ */
+export function readTraceparent(header: string | undefined): string | null {
+  const [, version, traceId = "", parentId = "", flags, more] = TRACEPARENT.exec(header?.trim() ?? "") ?? [];
+  const isKnown = version === "00" ? more === undefined : version !== undefined && version !== "ff";
+  if (!isKnown || /^0+$/.test(traceId) || /^0+$/.test(parentId)) return null;
+  return `00-${traceId}-${parentId}-${flags}`;
+}
+
 /**
  * The version of one form of a job. Weak: the same job indented for people has other bytes and the same meaning. `epoch` is
  * that of the signed links in it.

@@ -90,6 +90,8 @@ export interface JobRecord {
   readonly warnings: readonly Warning[];
   /** Absent: the job sends no webhooks. `goneAtMs`: when the receiver answered 410; nothing but a resend is sent to it since. */
   readonly webhook?: JobWebhook & { readonly goneAtMs?: number };
+  /** As in the submission. */
+  readonly traceparent?: string;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
   readonly startedAtMs: number | null;
@@ -140,6 +142,10 @@ export const EMPTY_REPORT: UpstreamReport = {
   taskId: null,
 };
 
+/** The trace id in a `traceparent` of version 00. */
+export const traceIdOf = ({ traceparent }: { readonly traceparent?: string }): string | undefined =>
+  traceparent?.slice(3, 35);
+
 /** The record of a job just submitted: queued, its first event written, its lane and its catalog to be notified. */
 export function newJobRecord(submission: Submission, nowMs: number): JobRecord {
   return {
@@ -154,6 +160,7 @@ export function newJobRecord(submission: Submission, nowMs: number): JobRecord {
     metadata: submission.metadata,
     warnings: submission.warnings,
     ...(submission.webhook === undefined ? {} : { webhook: submission.webhook }),
+    ...(submission.traceparent === undefined ? {} : { traceparent: submission.traceparent }),
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
     startedAtMs: null,

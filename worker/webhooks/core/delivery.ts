@@ -30,6 +30,8 @@ export interface StoredDelivery {
   readonly origin: string;
   /** As in `JobWebhook`. */
   readonly hops: number;
+  /** As in the job's submission. */
+  readonly traceparent?: string;
   readonly createdAtMs: number;
   readonly body: string;
   readonly state: DeliveryState;
