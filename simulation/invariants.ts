@@ -77,6 +77,10 @@ export class Audit implements ObjectWatch {
       if (accepted && startedAtMs >= this.#sim.nowMs - ms) this.#leases.set(leaseId, jobId);
     }
     if (name === "LANES.release") this.#leases.delete((args[0] as Release).leaseId);
+    // A job that lost the record of its attempt by a reset, before anyone learned of it, gives back by `leave` what it may hold.
+    if (name === "LANES.leave") {
+      for (const [leaseId, jobId] of this.#leases) if (jobId === args[0]) this.#leases.delete(leaseId);
+    }
     // A read shows what is known rather than wait for another object.
     if (!READS.has(name) || ms <= READ_BOUND_MS) return;
     this.#sim.violate(
