@@ -13,7 +13,7 @@ import { type FailedTry, pause, retryAfterMs, retryDelayMs } from "./retry.ts";
 
 /** One call of the API. Every call is safe to repeat. */
 export interface ApiCall {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** Path and query. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;

@@ -397,3 +397,12 @@ describe("share", () => {
     ]);
   });
 });
+
+describe("update", () => {
+  it("sends only what changes, and answers with the job", async () => {
+    const { client, requests } = await start(inTurn("cut", { status: 200, body: job({ pinned: true }) }));
+    expect((await client.update(JOB_ID, { pinned: true })).pinned).toBe(true);
+    const sent = ["PATCH", `/api/jobs/${JOB_ID}`, '{"pinned":true}'];
+    expect(requests.map(({ method, url, body }) => [method, url.pathname, body.toString()])).toEqual([sent, sent]);
+  });
+});

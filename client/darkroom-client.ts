@@ -1,7 +1,7 @@
 import { type BulkAction, type BulkFilter, BulkResult, MOST_BULK_JOBS } from "../schemas/bulk.ts";
 import { Diagnosis } from "../schemas/doctor.ts";
 import { EventPage, type FeedFrame, type JobFrame } from "../schemas/event.ts";
-import { Job, JobCounts, JobList, Share } from "../schemas/job.ts";
+import { Job, JobCounts, JobList, type JobPatchBody, Share } from "../schemas/job.ts";
 import { type JobFilter as Filter, type JobPage, jobQuery, queryOf } from "../schemas/job-filter.ts";
 import { Health, Identity, Limits, Session } from "../schemas/limits.ts";
 import { paths, type Workflow } from "../schemas/paths.ts";
@@ -77,6 +77,8 @@ export interface DarkroomClient {
   bulk(action: BulkAction, jobs: BulkJobs, options?: BulkOptions): AsyncGenerator<BulkResult, void, void>;
   /** Puts a failed or canceled job back into the queue. */
   retry(id: string, options?: CallOptions): Promise<Job>;
+  /** Pins or unpins the job, or replaces its metadata. A job that is unpinned after its `expiresAt` is removed at once. */
+  update(id: string, change: JobPatchBody, options?: CallOptions): Promise<Job>;
   /** A link by which anyone may see the job for `hours` (1 to 720), without a token. */
   share(id: string, hours: number, options?: CallOptions): Promise<Share>;
   /** The job's webhooks: each event with every try to deliver it. */
@@ -148,11 +150,14 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
         throw error;
       }
     },
+    async update(id, change, { signal } = {}) {
+      return parseAnswer(await call({ ...jsonCall("PATCH", jobPath(id), change, signal), jobId: id }), Job);
+    },
     async share(id, hours, { signal } = {}) {
-      const headers = { "Content-Type": "application/json" };
-      const body = JSON.stringify({ hours });
-      const request: ApiCall = { method: "POST", path: jobPath(id, "/share"), headers, body, jobId: id, signal };
-      return parseAnswer(await call(request), Share);
+      return parseAnswer(
+        await call({ ...jsonCall("POST", jobPath(id, "/share"), { hours }, signal), jobId: id }),
+        Share,
+      );
     },
     async remove(id, { signal } = {}) {
       try {
@@ -186,6 +191,10 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
   };
 }
 
+function jsonCall(method: "POST" | "PATCH", path: string, body: object, signal: AbortSignal | undefined): ApiCall {
+  return { method, path, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal };
+}
+
 async function* bulkResults(
   settings: Settings,
   action: BulkAction,
@@ -194,8 +203,7 @@ async function* bulkResults(
 ): AsyncGenerator<BulkResult, void, void> {
   const path = `${paths.jobsBulk}${queryOf({ client })}`;
   const post = async (body: object): Promise<BulkResult> => {
-    const headers = { "Content-Type": "application/json" };
-    const call: ApiCall = { method: "POST", path, headers, body: JSON.stringify({ action, dryRun, ...body }), signal };
+    const call = jsonCall("POST", path, { action, dryRun, ...body }, signal);
     return parseAnswer(await callApi(settings, call), BulkResult);
   };
   if ("ids" in jobs) {
