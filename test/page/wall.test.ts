@@ -147,6 +147,119 @@ describe("choosing", () => {
   });
 });
 
+describe("many selected jobs", () => {
+  it("are pinned, unpinned and deleted by one call each; the focus stays in reach", async () => {
+    for (const name of ["one", "two", "three"]) await submit(`together ${name}`);
+    await page.goto(`${product.baseUrl}/?q=together`);
+    for (const name of ["one", "two", "three"]) await ready(`together ${name}`).waitFor();
+    const changes: string[] = [];
+    page.on("request", (request) => {
+      if (request.method() !== "GET") changes.push(`${request.method()} ${new URL(request.url()).pathname}`);
+    });
+    await page.getByRole("button", { name: "Select", exact: true }).press("Enter");
+    await page.keyboard.press("Control+A");
+    const bar = page.getByRole("region", { name: "Selected jobs" });
+    const press = async (name: string) => {
+      await bar.getByRole("button", { name, exact: true }).press("Enter");
+      await bar.getByText("3 jobs selected").waitFor();
+    };
+    await press("Pin 3");
+    expect(await focusedText()).toMatch(/^3 jobs selected/);
+    expect(await page.locator("article").getByText("Pinned", { exact: true }).count()).toBe(3);
+    await page.getByText("3 jobs pinned").first().waitFor();
+    await expectAccessible(page);
+    await press("Unpin 3");
+    await press("Pin 3");
+    await press("Delete");
+    const question = page.getByRole("alertdialog");
+    await question.getByText("All of them are pinned.").waitFor();
+    await question.getByRole("button", { name: "Delete" }).press("Enter");
+    await page.getByText("No job matches").waitFor();
+    await bar.waitFor({ state: "detached" });
+    await expect.poll(focusedText).toBe("Prints");
+    expect(changes).toEqual(Array.from({ length: 4 }, () => "POST /api/jobs/bulk"));
+  });
+
+  it("are retried where they can be, and the reason is shown for those that refuse", async () => {
+    // What upstream refuses as it is cannot be retried.
+    await submit("refusing always [fault:moderation]");
+    const jobs = await Promise.all(["first", "second"].map((name) => submit(`refusing ${name} [fault:hang]`)));
+    for (const { id } of jobs) await fetch(`${product.baseUrl}/api/jobs/${id}/cancel`, { method: "POST" });
+    await page.goto(`${product.baseUrl}/?q=refusing`);
+    await card(page, "refusing always").getByText("Refused by").waitFor();
+    for (const name of ["first", "second"]) await card(page, `refusing ${name}`).getByText("Canceled").waitFor();
+    await page.route("**/api/jobs/bulk", (route) => {
+      const refused = [{ id: jobs[0]?.id, code: "too_many_pending_jobs" }];
+      return route.fulfill({ json: { matched: 2, done: 1, refused, nextCursor: null } });
+    });
+    await page.getByRole("button", { name: "Select", exact: true }).click();
+    await page.keyboard.press("Control+A");
+    await page.getByRole("button", { name: "Try again 2" }).click();
+    await page.getByText("1 job in line again").first().waitFor();
+    await page.getByText("Try again failed for 1 job: Too many unfinished jobs (1)").first().waitFor();
+    await expectAccessible(page);
+  });
+});
+
+describe("a pinned job", () => {
+  it("is pinned by keyboard on its card, shown by the filter alone, and unpinned on its page", async () => {
+    await submit("worth keeping");
+    await submit("not worth it");
+    await page.goto(`${product.baseUrl}/?q=worth`);
+    await ready("worth keeping").waitFor();
+    await page.getByRole("link", { name: "worth keeping", exact: true }).focus();
+    while ((await focusedText()) !== "Pin: worth keeping") await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await card(page, "worth keeping").getByText("Pinned", { exact: true }).waitFor();
+    expect(await focusedText()).toBe("Unpin: worth keeping");
+    await page.getByRole("button", { name: "Pinned", exact: true }).press("Enter");
+    await card(page, "not worth it").waitFor({ state: "detached" });
+    await page.reload();
+    await card(page, "worth keeping").waitFor();
+    expect(await card(page, "not worth it").count()).toBe(0);
+    expect(await page.getByRole("button", { name: "Pinned", exact: true }).getAttribute("aria-pressed")).toBe("true");
+    await expectAccessible(page);
+    await screenshot(page, "product-pinned");
+
+    const elsewhere = await visitor.open();
+    await elsewhere.goto(`${product.baseUrl}/?q=worth`);
+    await page.getByRole("link", { name: "worth keeping", exact: true }).press("Enter");
+    await page.getByText("pinned: until it is unpinned").waitFor();
+    await page.getByRole("button", { name: "Unpin" }).press("Enter");
+    await page.getByRole("button", { name: "Pin", exact: true }).waitFor();
+    await expectAccessible(page);
+    // A pin set elsewhere is seen here, and the other way round.
+    const badge = card(elsewhere, "worth keeping").getByText("Pinned", { exact: true });
+    await badge.waitFor({ state: "detached" });
+    await elsewhere.getByRole("button", { name: "Pin: worth keeping" }).press("Enter");
+    await page.getByRole("button", { name: "Unpin" }).waitFor();
+  });
+
+  it("is unpinned only after a question once its time is up, because that removes it", async () => {
+    await page.route("**/api/health", async (route) => {
+      const answer = await route.fetch();
+      const later = new Date(Date.now() + 400 * 86_400_000).toISOString();
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), time: later } });
+    });
+    const { id } = await submit("kept by its pin alone");
+    await ready("kept by its pin alone").waitFor();
+    const pinned = await fetch(`${product.baseUrl}/api/jobs/${id}`, {
+      method: "PATCH",
+      headers: { "content-type": "application/json" },
+      body: '{"pinned":true}',
+    });
+    expect(pinned.status).toBe(200);
+    await page.reload();
+    await page.getByRole("button", { name: "Unpin: kept by its pin alone" }).press("Enter");
+    const question = page.getByRole("alertdialog");
+    await question.getByText("Unpin and delete this job?").waitFor();
+    await expectAccessible(page);
+    await question.getByRole("button", { name: "Keep" }).press("Enter");
+    await question.waitFor({ state: "hidden" });
+    await card(page, "kept by its pin alone").getByText("Pinned", { exact: true }).waitFor();
+  });
+});
+
 describe("looking through prints", () => {
   it("goes from job to job and from image to image by key and button; Back closes the viewer and leads to the wall", async () => {
     for (const name of ["oldest", "middle", "newest"]) {

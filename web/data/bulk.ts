@@ -1,82 +1,91 @@
+import type { BulkAction } from "../../schemas/bulk.ts";
 import { paths } from "../../schemas/paths.ts";
+import { PROBLEMS, type ProblemCode } from "../../schemas/problem.ts";
 import { failureWords } from "../state/failure-words.ts";
 import type { ListedJob } from "../state/listed-job.ts";
+import { wantsChanges } from "../state/standing.ts";
 import { dateWords } from "../state/time-words.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
-import { forgetJob, learnJob } from "./live-jobs.ts";
+import { forgetJob, jobList, learnJobs } from "./live-jobs.ts";
 import { notify } from "./notices.ts";
 import { createStore } from "./store.ts";
 
-/** Something that is done with many jobs: which of them take it, and what the person is told. */
-export interface BulkAction {
+/** An action on many jobs: which of them take it, and what the person reads. */
+interface ManyWords {
   readonly verb: string;
   readonly done: (count: number) => string;
   readonly takes: (job: ListedJob) => boolean;
-  readonly act: (id: string) => Promise<void>;
+  /** A job that is refused with this is already as it was to become, by an earlier call or by someone else. */
+  readonly already?: ProblemCode;
 }
 
-export const BULK_ACTIONS = {
-  cancel: {
-    verb: "Cancel",
-    done: (count) => `${jobsWords(count)} canceled`,
-    takes: ({ done }) => !done,
-    act: async (id) => learnJob(await darkroom.cancel(id)),
-  },
+export const MANY: Readonly<Record<BulkAction, ManyWords>> = {
   retry: {
     verb: "Try again",
     done: (count) => `${jobsWords(count)} in line again`,
-    takes: ({ status }) => status === "failed" || status === "canceled",
-    act: async (id) => learnJob(await darkroom.retry(id)),
+    takes: (job) => (job.status === "failed" && !wantsChanges(job)) || job.status === "canceled",
+    already: "job_not_finished",
   },
+  cancel: { verb: "Cancel", done: (count) => `${jobsWords(count)} canceled`, takes: ({ done }) => !done },
+  pin: { verb: "Pin", done: (count) => `${jobsWords(count)} pinned`, takes: ({ pinned }) => !pinned },
+  unpin: { verb: "Unpin", done: (count) => `${jobsWords(count)} unpinned`, takes: ({ pinned }) => pinned },
   delete: {
     verb: "Delete",
     done: (count) => `${jobsWords(count)} deleted`,
     takes: () => true,
-    act: async (id) => {
-      await darkroom.remove(id);
-      forgetJob(id);
-    },
+    already: "job_gone",
   },
-} as const satisfies Record<string, BulkAction>;
+};
 
 export function jobsWords(count: number): string {
   return count === 1 ? "1 job" : `${count} jobs`;
 }
 
-/** Calls on their way at once: a browser opens six connections, and the page needs some itself. */
-const AT_ONCE = 4;
-
 /** What is being done with many jobs, in words; null while nothing is. */
 export const bulkProgress = createStore<string | null>(null);
 
-/** Does one thing with each of the jobs that take it. Never rejects: the person is notified of the outcome. */
+/** Does one thing with each of the jobs that take it, up to 100 per call. Never rejects: the person is notified of the outcome. */
 export async function actOnMany(action: BulkAction, jobs: readonly ListedJob[]): Promise<void> {
-  const left = jobs.filter(action.takes).map(({ id }) => id);
-  const total = left.length;
-  const failures: unknown[] = [];
-  let done = 0;
-  const work = async () => {
-    for (let id = left.shift(); id !== undefined; id = left.shift()) {
-      try {
-        await action.act(id);
-        done += 1;
-      } catch (error) {
-        failures.push(error);
-        // Whoever is signed out need not be refused for each of the others too.
-        if (await isShutOut(error)) left.length = 0;
-      }
-      bulkProgress.set(`${action.verb}: ${done + failures.length} of ${total}`);
+  const { verb, done: doneWords, takes, already } = MANY[action];
+  const ids = jobs.filter(takes).map(({ id }) => id);
+  const refused = new Map<string, ProblemCode>();
+  let reached = 0;
+  const showProgress = () => bulkProgress.set(`${verb}: ${reached} of ${ids.length}`);
+  showProgress();
+  let failure: unknown = null;
+  try {
+    for await (const result of darkroom.bulk(action, { ids })) {
+      for (const { id, code } of result.refused) if (code !== already) refused.set(id, code);
+      const acted = ids.slice(reached, reached + result.matched).filter((id) => !refused.has(id));
+      reached += result.matched;
+      learnOutcome(action, acted);
+      showProgress();
     }
-  };
-  bulkProgress.set(`${action.verb}: 0 of ${total}`);
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  } catch (error) {
+    failure = error;
+  }
   bulkProgress.set(null);
-  if (done > 0) notify("done", action.done(done));
-  const [first] = failures;
-  if (first === undefined) return;
-  const { title, detail } = failureWords(first);
-  notify("failed", `${action.verb} failed for ${jobsWords(failures.length)}. ${title}. ${detail}`);
+  const count = reached - refused.size;
+  if (count > 0) notify("done", doneWords(count));
+  if (refused.size > 0) notify("failed", `${verb} failed for ${jobsWords(refused.size)}: ${reasonsOf(refused)}`);
+  if (failure === null || (await isShutOut(failure))) return;
+  const { title, detail } = failureWords(failure);
+  notify("failed", `${verb} failed for ${jobsWords(ids.length - reached)}. ${title}. ${detail}`);
+}
+
+/** Shows at once what the action alone decides; all else comes with the live feed. */
+function learnOutcome(action: BulkAction, ids: readonly string[]): void {
+  if (action === "delete") for (const id of ids) forgetJob(id);
+  if (action !== "pin" && action !== "unpin") return;
+  const known = ids.flatMap((id) => jobList.get().jobs.get(id) ?? []);
+  learnJobs(known.map((job) => ({ ...job, pinned: action === "pin" })));
+}
+
+/** `The job is gone (2), Too many unfinished jobs (1)`. */
+function reasonsOf(refused: ReadonlyMap<string, ProblemCode>): string {
+  const byCode = [...Map.groupBy(refused.values(), (code) => code)];
+  return byCode.map(([code, all]) => `${PROBLEMS[code][1]} (${all.length})`).join(", ");
 }
 
 /** Not in TypeScript's own library yet; Chromium has it. */

@@ -22,6 +22,11 @@ export function retryJob(id: string): Promise<Job | null> {
   return acted(id, () => darkroom.retry(id), "In line again");
 }
 
+/** Pins or unpins a job. Null when that failed; the person is notified why. */
+export function pinJob(id: string, pinned: boolean): Promise<Job | null> {
+  return acted(id, () => darkroom.update(id, { pinned }), pinned ? "Pinned: kept until it is unpinned" : "Unpinned");
+}
+
 /** Deletes the job and its images. False when that failed; the person is notified why. */
 export async function deleteJob(id: string): Promise<boolean> {
   try {

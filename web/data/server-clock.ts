@@ -10,7 +10,8 @@ export function learnServerTime(serverTime: string, askedAtMs: number, cameAtMs:
   offsetMs = serverMs - (askedAtMs + cameAtMs) / 2;
 }
 
-function serverNowMs(): number {
+/** The server's time now, epoch ms. */
+export function serverNowMs(): number {
   return Date.now() + offsetMs;
 }
 

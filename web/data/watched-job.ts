@@ -97,15 +97,18 @@ async function followOnce(id: string, signal: AbortSignal, tell: Tell): Promise<
     for await (const frame of darkroom.watch(job, { signal, onState })) show(frame.job);
   }
   tell((before) => (before.kind === "here" ? { ...before, connection: "live" } : before));
-  await newsOf(id, job.seq, signal);
+  await changeOf(job, signal);
 }
 
-/** Resolves once the feed has a state of the job after `seq`, or says that it is gone; rejects with the signal's reason. */
-function newsOf(id: string, seq: number, signal: AbortSignal): Promise<void> {
+/** Resolves once the feed has another state of the job, or says that it is gone; rejects with the signal's reason. */
+function changeOf({ id, seq, pinned }: Job, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const check = () => {
       const { jobs, gone } = jobList.get();
-      if (!gone.has(id) && (jobs.get(id)?.seq ?? 0) <= seq) return;
+      const known = jobs.get(id);
+      // A pin leaves `seq` as it is.
+      const isSame = known === undefined || known.seq < seq || (known.seq === seq && known.pinned === pinned);
+      if (isSame && !gone.has(id)) return;
       unsubscribe();
       resolve();
     };

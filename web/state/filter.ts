@@ -27,6 +27,8 @@ export interface Filter {
   readonly until: string | null;
   /** An entry of the job's metadata. */
   readonly metadata: { readonly key: string; readonly value: string } | null;
+  /** Only pinned jobs. */
+  readonly pinned: boolean;
 }
 
 export const EVERYTHING: Filter = {
@@ -36,6 +38,7 @@ export const EVERYTHING: Filter = {
   q: "",
   until: null,
   metadata: null,
+  pinned: false,
 };
 
 /** Equal for equal filters. */
@@ -44,7 +47,7 @@ export function filterKey(filter: Filter): string {
 }
 
 /** The filter as the client's list and counts take it. */
-export function queryOf({ show, workflow, model, q, metadata, until }: Filter): JobFilter {
+export function queryOf({ show, workflow, model, q, metadata, until, pinned }: Filter): JobFilter {
   return {
     status: STATUSES_OF[show] ?? undefined,
     workflow: workflow ?? undefined,
@@ -52,6 +55,7 @@ export function queryOf({ show, workflow, model, q, metadata, until }: Filter): 
     q: searchWords(q).join(" ") || undefined,
     before: beforeOf({ until }) ?? undefined,
     metadata: metadata === null ? undefined : { [metadata.key]: metadata.value },
+    pinned: pinned || undefined,
   };
 }
 
@@ -73,6 +77,7 @@ export function filterFromSearch(search: string): Filter {
     q: query.get("q") ?? "",
     until: until !== null && /^\d{4}-\d\d-\d\d$/.test(until) ? until : null,
     metadata: key === undefined || key === "" || value === undefined ? null : { key, value },
+    pinned: query.get("pinned") === "true",
   };
 }
 
@@ -85,6 +90,7 @@ export function searchFromFilter(filter: Filter): string {
   if (filter.q !== "") query.set("q", filter.q);
   if (filter.until !== null) query.set("until", filter.until);
   if (filter.metadata !== null) query.set("metadata", `${filter.metadata.key}=${filter.metadata.value}`);
+  if (filter.pinned) query.set("pinned", "true");
   return query.size === 0 ? "" : `?${query}`;
 }
 
@@ -106,6 +112,7 @@ export function matcherOf(filter: Filter): (job: ListedJob) => boolean {
   const before = beforeOf(filter);
   return (job) => {
     if (statuses !== null && !statuses.includes(job.status)) return false;
+    if (filter.pinned && !job.pinned) return false;
     if (filter.workflow !== null && job.workflow !== filter.workflow) return false;
     if (filter.model !== null && job.model !== filter.model) return false;
     if (before !== null && job.createdAt >= before) return false;

@@ -25,6 +25,11 @@ export function listedFromJob(job: Job): ListedJob {
   };
 }
 
+/** Whether the job is removed once it is unpinned: its time is up at `nowMs` (the server's clock, epoch ms). */
+export function endsUnpinned({ pinned, expiresAt }: Pick<ListedJob, "pinned" | "expiresAt">, nowMs: number): boolean {
+  return pinned && expiresAt !== null && Date.parse(expiresAt) <= nowMs;
+}
+
 /** Width and height in pixels. */
 export interface Sides {
   readonly width: number;

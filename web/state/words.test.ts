@@ -149,7 +149,7 @@ describe("the filter in the address", () => {
     "",
     "?show=canceled",
     "?show=ready&workflow=image-from-reference",
-    "?model=qwen-image-max&q=%E9%9B%A8+red&until=2026-11-23&metadata=campaign%3Dautumn%3D1",
+    "?model=qwen-image-max&q=%E9%9B%A8+red&until=2026-11-23&metadata=campaign%3Dautumn%3D1&pinned=true",
   ])("%j comes back as it was", (search) => {
     expect(searchFromFilter(filterFromSearch(search))).toBe(search);
   });
@@ -170,6 +170,7 @@ describe("what a filter shows", () => {
     [{ model: "another" }, false],
     [{ metadata: { key: "take", value: "2" } }, true],
     [{ metadata: { key: "take", value: "3" } }, false],
+    [{ pinned: true }, false],
     [{ until: "2026-11-22" }, false],
     [{ until: "2026-11-24" }, true],
   ])("%j: %j", (narrowed, shown) => {

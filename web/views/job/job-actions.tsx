@@ -6,6 +6,7 @@ import { CancelOrRetry } from "../../components/cancel-or-retry.tsx";
 import { DownloadLink } from "../../components/download-link.tsx";
 import { Icon, type IconName } from "../../components/icon.tsx";
 import { useLateDialog } from "../../components/late-dialog.ts";
+import { usePin } from "../../components/pin.tsx";
 import { saveZip } from "../../data/bulk.ts";
 import { addAsReference, composeAgain, deleteJob, submitAgain } from "../../data/job-actions.ts";
 import { lastWallPlace } from "../../data/wall.ts";
@@ -28,6 +29,7 @@ export function JobActions({ job, chosen, onChange }: JobActionsProps) {
   const images = job.output?.images ?? [];
   const image = images[chosen] ?? images[0];
   const which = images.length > 1 ? ` ${images.findIndex(({ index }) => index === image?.index) + 1}` : "";
+  const pin = usePin(job, onChange);
   const wall = `/${lastWallPlace().search}`;
   const change = async () => {
     if (await composeAgain(job.id)) focusPrompt(navigate);
@@ -77,6 +79,10 @@ export function JobActions({ job, chosen, onChange }: JobActionsProps) {
           Again
         </Press>
       )}
+      <Button busy={pin.busy} onClick={pin.press}>
+        <Icon name="pin" /> {pin.verb}
+      </Button>
+      {pin.question}
       <CopyLink job={job} />
       <DeleteJob job={job} onDeleted={() => navigate(wall, { replace: true })} />
     </div>

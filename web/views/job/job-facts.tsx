@@ -58,7 +58,11 @@ export function JobFacts({ job }: { readonly job: Job }) {
           </Fact>
         ))}
         {!job.done && <Fact term="Gives up">{whenWords(job.deadlineAt)}</Fact>}
-        {job.expiresAt !== null && <Fact term="Kept until">{dateWords(Date.parse(job.expiresAt))}</Fact>}
+        {job.pinned ? (
+          <Fact term="Kept until">pinned: until it is unpinned</Fact>
+        ) : (
+          job.expiresAt !== null && <Fact term="Kept until">{dateWords(Date.parse(job.expiresAt))}</Fact>
+        )}
         <Fact term="Id">
           <code>{job.id}</code>
         </Fact>

@@ -1,5 +1,5 @@
 import { Button } from "../../components/button.tsx";
-import type { Filter } from "../../state/filter.ts";
+import { type Filter, isNarrowed } from "../../state/filter.ts";
 import styles from "./empty-wall.module.css";
 
 interface Words {
@@ -18,6 +18,11 @@ const WORDS: Readonly<Record<Filter["show"], Words>> = {
   canceled: { title: "Nothing canceled", text: "Jobs that were canceled appear here, and can be tried again." },
 };
 
+const NOTHING_PINNED: Words = {
+  title: "Nothing pinned",
+  text: "Pin a job to keep it and its images for as long as you like; it then appears here.",
+};
+
 const NO_MATCH: Words = {
   title: "No job matches",
   text: "No prompt, model, day or metadata fits all that is asked for.",
@@ -30,7 +35,8 @@ interface EmptyWallProps {
 }
 
 export function EmptyWall({ filter, onClear }: EmptyWallProps) {
-  const { title, text } = onClear === null ? WORDS[filter.show] : NO_MATCH;
+  const onlyPinned = filter.pinned && filter.show === "all" && !isNarrowed({ ...filter, pinned: false });
+  const { title, text } = onlyPinned ? NOTHING_PINNED : onClear === null ? WORDS[filter.show] : NO_MATCH;
   return (
     <div className={styles.empty}>
       <div className={styles.line} aria-hidden="true">

@@ -4,12 +4,14 @@ import { paths } from "../../../schemas/paths.ts";
 import { CancelOrRetry } from "../../components/cancel-or-retry.tsx";
 import { DownloadLink } from "../../components/download-link.tsx";
 import { Icon, type IconName } from "../../components/icon.tsx";
+import { MISSING_PART } from "../../components/late-dialog.ts";
+import { usePin } from "../../components/pin.tsx";
 import { PrintSheet } from "../../components/print-sheet.tsx";
 import { ProgressLine, StandingLine } from "../../components/standing-line.tsx";
-import { saveZip } from "../../data/bulk.ts";
 import { PRINT_DATA } from "../../data/incoming-images.ts";
 import { addAsReference, composeAgain, submitAgain } from "../../data/job-actions.ts";
 import { useJobSides, useLaneBlock } from "../../data/limits.ts";
+import { notify } from "../../data/notices.ts";
 import { useIsOperator } from "../../data/operator.ts";
 import { useRunProgress } from "../../data/run-progress.ts";
 import { useServerMinute, useServerNow, useServerNowWhile } from "../../data/server-clock.ts";
@@ -72,6 +74,11 @@ export const JobCard = memo(function JobCard({ job, density, order }: JobCardPro
         />
         <Icon name="ready" />
       </label>
+      {job.pinned && (
+        <span className={styles.pinned} title="Pinned: kept until it is unpinned">
+          <Icon name="pin" /> <span>Pinned</span>
+        </span>
+      )}
       <div className={styles.progress}>
         {progress !== null && (
           <ProgressLine fraction={progress.fraction} label={`Estimated progress of ${job.prompt}`} />
@@ -137,6 +144,7 @@ function Actions({ job }: { readonly job: ListedJob }) {
   const [, navigate] = useLocation();
   const images = job.output?.images ?? [];
   const [only] = images;
+  const pin = usePin(job);
   const change = async () => {
     if (await composeAgain(job.id)) focusPrompt(navigate);
   };
@@ -158,10 +166,22 @@ function Actions({ job }: { readonly job: ListedJob }) {
         </DownloadLink>
       )}
       {images.length > 1 && (
-        <Action icon="download" label="Download all" about={job.prompt} onPress={() => saveZip([job])} />
+        <Action icon="download" label="Download all" about={job.prompt} onPress={() => saveAll(job)} />
       )}
+      <Action icon="pin" label={pin.verb} about={job.prompt} onPress={pin.press} />
+      {pin.question}
     </div>
   );
+}
+
+/** Never rejects: the person is notified of the outcome. */
+async function saveAll(job: ListedJob): Promise<void> {
+  try {
+    const { saveZip } = await import("../../data/bulk.ts");
+    await saveZip([job]);
+  } catch {
+    notify("failed", MISSING_PART);
+  }
 }
 
 /** Goes to the form, where the draft was just replaced. */

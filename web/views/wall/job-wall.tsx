@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { useLocation, useSearch } from "wouter";
+import { useLateView } from "../../components/late-dialog.ts";
 import { LoadFailure } from "../../components/load-failure.tsx";
 import { isShutOut } from "../../data/access.ts";
 import { listsMissed } from "../../data/live-feed.ts";
@@ -15,9 +16,9 @@ import {
 } from "../../data/wall.ts";
 import { type Filter, filterFromSearch, filterKey, isNarrowed, searchFromFilter } from "../../state/filter.ts";
 import { listingOf } from "../../state/job-list.ts";
+import type { ListedJob } from "../../state/listed-job.ts";
 import { EmptyWall } from "./empty-wall.tsx";
 import styles from "./job-wall.module.css";
-import { SelectionBar } from "./selection-bar.tsx";
 import { WallEnd } from "./wall-end.tsx";
 import { WallGrid } from "./wall-grid.tsx";
 import { WallHead } from "./wall-head.tsx";
@@ -62,9 +63,17 @@ export function JobWall() {
           <WallEnd listing={listing} key={key} onReach={() => loadNextPage(filter)} />
         </>
       )}
-      {selecting && <SelectionBar shown={jobs} />}
+      {selecting && <LateBar shown={jobs} />}
     </section>
   );
+}
+
+const loadBar = () => import("./selection-bar.tsx");
+
+/** The code of the bar comes when jobs are first selected. */
+function LateBar({ shown }: { readonly shown: readonly ListedJob[] }) {
+  const Bar = useLateView(loadBar);
+  return Bar === null ? null : <Bar shown={shown} />;
 }
 
 /** After a first page that could not be fetched, before it is asked for again. */

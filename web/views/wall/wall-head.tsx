@@ -1,12 +1,13 @@
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { JobCounts, JobStatus } from "../../../schemas/job.ts";
 import { ChoiceGroup } from "../../components/choice-group.tsx";
-import field from "../../components/field.module.css";
 import { Icon } from "../../components/icon.tsx";
+import { useLateView } from "../../components/late-dialog.ts";
 import { useCounts } from "../../data/counts.ts";
 import { useStore } from "../../data/store.ts";
 import { chooseDensity, density as densityStore, endSelecting, isSelecting } from "../../data/wall.ts";
 import { type Filter, isNarrowed, type Show, STATUSES_OF } from "../../state/filter.ts";
+import type { FiltersProps } from "./filters.tsx";
 import styles from "./wall-head.module.css";
 
 const SHOWS: readonly { readonly value: Show; readonly label: string }[] = [
@@ -33,7 +34,7 @@ export function WallHead({ filter, onChange }: WallHeadProps) {
   const counts = useCounts(filter);
   const selecting = useStore(isSelecting);
   const density = useStore(densityStore);
-  const [open, setOpen] = useState(isNarrowed({ ...filter, q: "" }));
+  const [open, setOpen] = useState(isNarrowedInside(filter));
   return (
     <header className={styles.head}>
       <div className={styles.row}>
@@ -70,19 +71,32 @@ export function WallHead({ filter, onChange }: WallHeadProps) {
         <button
           type="button"
           className={styles.tool}
+          aria-pressed={filter.pinned}
+          onClick={() => onChange({ ...filter, pinned: !filter.pinned })}
+        >
+          <Icon name={filter.pinned ? "ready" : "pin"} /> Pinned
+        </button>
+        <button
+          type="button"
+          className={styles.tool}
           aria-expanded={open}
           aria-controls="wall-filters"
-          data-active={isNarrowed({ ...filter, q: "" }) || undefined}
+          data-active={isNarrowedInside(filter) || undefined}
           onClick={() => setOpen(!open)}
         >
           <Icon name="filter" /> Filter
         </button>
       </div>
       <div id="wall-filters" className={styles.filters} hidden={!open}>
-        {open && <Filters filter={filter} counts={counts} onChange={onChange} />}
+        {open && <LateFilters filter={filter} counts={counts} onChange={onChange} />}
       </div>
     </header>
   );
+}
+
+/** Whether one of the filters narrows the wall that are folded away. */
+function isNarrowedInside(filter: Filter): boolean {
+  return isNarrowed({ ...filter, q: "", pinned: false });
 }
 
 /** How many jobs a choice shows, as text; "" where that is not known. */
@@ -91,6 +105,14 @@ function countOf(counts: JobCounts | null, show: Show): string {
   const statuses = STATUSES_OF[show] ?? (Object.keys(counts.status) as JobStatus[]);
   const sum = statuses.reduce((all, status) => all + (counts.status[status] ?? 0), 0);
   return `${sum}${counts.isAll || sum === 0 ? "" : "+"}`;
+}
+
+const loadFilters = () => import("./filters.tsx");
+
+/** The code of the filters comes when they are first unfolded. */
+function LateFilters(props: FiltersProps) {
+  const Filters = useLateView(loadFilters);
+  return Filters === null ? null : <Filters {...props} />;
 }
 
 /** While somebody types, before it is searched for, in ms. */
@@ -138,114 +160,5 @@ function Search({ q, onChange }: { readonly q: string; readonly onChange: (q: st
         }}
       />
     </label>
-  );
-}
-
-interface FiltersProps extends WallHeadProps {
-  readonly counts: JobCounts | null;
-}
-
-function Filters({ filter, counts, onChange }: FiltersProps) {
-  const models = withChosen(
-    (counts?.models ?? []).map(({ model, jobs }) => ({ value: model, label: `${model} (${jobs})` })),
-    filter.model,
-  );
-  const entries = withChosen(
-    (counts?.metadata ?? []).map(({ key, value, jobs }) => ({
-      value: `${key}=${value}`,
-      label: `${key}: ${value} (${jobs})`,
-    })),
-    filter.metadata === null ? null : `${filter.metadata.key}=${filter.metadata.value}`,
-  );
-  return (
-    <>
-      <Choice label="Model" id="filter-model">
-        <select
-          id="filter-model"
-          className={field.control}
-          value={filter.model ?? ""}
-          onChange={({ target }) => onChange({ ...filter, model: target.value || null })}
-        >
-          <option value="">Any model</option>
-          {models.map(({ value, label }) => (
-            <option key={value} value={value}>
-              {label}
-            </option>
-          ))}
-        </select>
-      </Choice>
-      <Choice label="Made from" id="filter-workflow">
-        <select
-          id="filter-workflow"
-          className={field.control}
-          value={filter.workflow ?? ""}
-          onChange={({ target: { value } }) => {
-            const workflow = value === "image-from-text" || value === "image-from-reference" ? value : null;
-            onChange({ ...filter, workflow });
-          }}
-        >
-          <option value="">Text and reference</option>
-          <option value="image-from-text">Text</option>
-          <option value="image-from-reference">Reference</option>
-        </select>
-      </Choice>
-      <Choice label="Up to" id="filter-until">
-        <input
-          id="filter-until"
-          type="date"
-          className={field.control}
-          value={filter.until ?? ""}
-          onChange={({ target }) => onChange({ ...filter, until: target.value || null })}
-        />
-      </Choice>
-      {entries.length > 0 && (
-        <Choice label="Metadata" id="filter-metadata">
-          <select
-            id="filter-metadata"
-            className={field.control}
-            value={filter.metadata === null ? "" : `${filter.metadata.key}=${filter.metadata.value}`}
-            onChange={({ target }) => {
-              const [key = "", value = ""] = target.value.split(/=(.*)/s);
-              onChange({ ...filter, metadata: key === "" ? null : { key, value } });
-            }}
-          >
-            <option value="">Any</option>
-            {entries.map(({ value, label }) => (
-              <option key={value} value={value}>
-                {label}
-              </option>
-            ))}
-          </select>
-        </Choice>
-      )}
-    </>
-  );
-}
-
-interface Option {
-  readonly value: string;
-  readonly label: string;
-}
-
-/** The options with the chosen one, which no job may have at the moment. */
-function withChosen(options: readonly Option[], chosen: string | null): readonly Option[] {
-  const isThere = chosen === null || options.some(({ value }) => value === chosen);
-  return isThere ? options : [...options, { value: chosen, label: chosen.replace("=", ": ") }];
-}
-
-interface ChoiceProps {
-  readonly label: string;
-  readonly id: string;
-  readonly children: ReactNode;
-}
-
-function Choice({ label, id, children }: ChoiceProps) {
-  return (
-    <div>
-      <label htmlFor={id} className={field.label}>
-        {label}
-      </label>
-      {children}
-    </div>
   );
 }
