@@ -210,6 +210,8 @@ describe("metrics", () => {
     const lines = (await answer.text()).split("\n");
     expect(lines).toContain(`darkroom_attempts_total{model="${MODEL}",outcome="succeeded"} 1`);
     expect(lines).toContain(`darkroom_attempt_seconds_count{model="${MODEL}"} 1`);
+    expect(lines).toContain(`darkroom_queue_wait_seconds_count{model="${MODEL}"} 1`);
+    expect(lines).toContain(`darkroom_lane_oldest_wait_seconds{model="${MODEL}"} 0`);
     expect(lines).toContain(`darkroom_lane_jobs{model="${MODEL}",state="queued"} 0`);
     expect(lines).toContain(`darkroom_lane_starts_per_minute{model="${MODEL}",kind="quota"} 2`);
   });

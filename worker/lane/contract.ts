@@ -68,6 +68,8 @@ export interface Release {
 export interface LaneMetrics {
   readonly report: LaneReport;
   readonly tally: Tally;
+  /** How long the ticket waits that waits longest; 0 when none does. */
+  readonly oldestWaitMs: number;
 }
 
 /** What the object of a lane answers. Every call but `observe` may be repeated, and may be executed late. */

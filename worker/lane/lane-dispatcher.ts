@@ -82,7 +82,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   }
 
   async metrics(): Promise<LaneMetrics> {
-    return this.#decide((lane, now) => ({ report: lane.report(this.#model, now), tally: lane.tally }));
+    return this.#decide((lane, now) => lane.metrics(this.#model, now));
   }
 
   async control(command: LaneCommand): Promise<LaneReport> {

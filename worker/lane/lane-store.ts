@@ -10,7 +10,7 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS waiting (
     priority INTEGER NOT NULL, turn INTEGER NOT NULL, seq INTEGER NOT NULL,
     job_id TEXT NOT NULL, client TEXT NOT NULL, round INTEGER NOT NULL, watched INTEGER NOT NULL,
-    unanswered INTEGER NOT NULL DEFAULT 0,
+    unanswered INTEGER NOT NULL DEFAULT 0, queued_at_ms INTEGER,
     PRIMARY KEY (priority, turn, seq)
   ) WITHOUT ROWID;
   CREATE UNIQUE INDEX IF NOT EXISTS waiting_by_job ON waiting (job_id);
@@ -19,15 +19,12 @@ const TABLES = `
     job_id TEXT PRIMARY KEY, lease_id TEXT NOT NULL, client TEXT NOT NULL, priority INTEGER NOT NULL,
     turn INTEGER NOT NULL, seq INTEGER NOT NULL, round INTEGER NOT NULL, watched INTEGER NOT NULL,
     starts_at_ms INTEGER NOT NULL, ends_at_ms INTEGER NOT NULL, counted_at_ms INTEGER,
-    unanswered INTEGER NOT NULL DEFAULT 0
+    unanswered INTEGER NOT NULL DEFAULT 0, queued_at_ms INTEGER
   ) WITHOUT ROWID;
 `;
 
-/** What the first version of the tables lacks. Its rows read as never having been left unanswered. */
-const NEWER_COLUMNS = `
-  ALTER TABLE waiting ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0;
-  ALTER TABLE leases ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0;
-`;
+/** The columns that earlier versions of `waiting` and `leases` lack. Their rows were never left unanswered, as far as is known. */
+const NEWER_COLUMNS = { unanswered: "INTEGER NOT NULL DEFAULT 0", queued_at_ms: "INTEGER" } as const;
 
 /** A stored ticket: `seq` is its `order`, `round` its `ticketNumber`. */
 interface TicketRow extends Record<string, SqlStorageValue> {
@@ -38,6 +35,7 @@ interface TicketRow extends Record<string, SqlStorageValue> {
   client: string;
   round: number;
   watched: number;
+  queued_at_ms: number | null;
 }
 
 interface LeaseRow extends TicketRow {
@@ -65,6 +63,7 @@ function ticketOf(row: TicketRow): QueuedTicket {
     ticketNumber,
     watched: row.watched === 1,
     unanswered,
+    queuedAtMs: row.queued_at_ms ?? null,
   };
 }
 
@@ -78,32 +77,36 @@ function leaseOf(row: LeaseRow): LeaseEntry {
   };
 }
 
-type Tables = "none" | "first version" | "current";
-
 /**
  * `LaneStorage` in the object's SQLite. A read of one ticket or lease reads one row, but the first question about a lease reads
  * the ids of all that are out. What is in memory must be dropped with a transaction that is rolled back.
  */
 export class LaneStore implements LaneStorage {
   readonly #sql: SqlStorage;
-  #tables: Tables;
+  /** Null while there are no tables. */
+  #missingColumns: readonly (keyof typeof NEWER_COLUMNS)[] | null;
   /** The jobs with a lease, once asked: most jobs that enqueue have just been submitted and hold none. */
   #leased: Set<string> | null = null;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     const made = sql.exec<{ sql: string }>("SELECT sql FROM sqlite_master WHERE name = 'leases'").toArray()[0]?.sql;
-    this.#tables = made === undefined ? "none" : made.includes("unanswered") ? "current" : "first version";
+    const newer = Object.keys(NEWER_COLUMNS) as (keyof typeof NEWER_COLUMNS)[];
+    this.#missingColumns = made === undefined ? null : newer.filter((column) => !made.includes(column));
   }
 
   #rows<Row extends Record<string, SqlStorageValue>>(query: string, ...binds: SqlStorageValue[]): Row[] {
-    return this.#tables === "none" ? [] : this.#sql.exec<Row>(query, ...binds).toArray();
+    return this.#missingColumns === null ? [] : this.#sql.exec<Row>(query, ...binds).toArray();
   }
 
   #write(query: string, ...binds: SqlStorageValue[]): void {
-    if (this.#tables === "none") this.#sql.exec(TABLES);
-    if (this.#tables === "first version") this.#sql.exec(NEWER_COLUMNS);
-    this.#tables = "current";
+    if (this.#missingColumns === null) this.#sql.exec(TABLES);
+    for (const column of this.#missingColumns ?? []) {
+      for (const table of ["waiting", "leases"]) {
+        this.#sql.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${NEWER_COLUMNS[column]}`);
+      }
+    }
+    this.#missingColumns = [];
     this.#sql.exec(query, ...binds);
   }
 
@@ -113,7 +116,8 @@ export class LaneStore implements LaneStorage {
     // Only `saveState` writes this row. A version that this code does not know is a newer form; a missing field is an older one.
     const state = JSON.parse(row.state) as Omit<LaneState, "failedJobs" | "control" | "tally"> & Partial<LaneState>;
     if (state.version !== 1) throw new Error(`the stored lane has version ${state.version}, this code knows 1`);
-    return { failedJobs: [], tally: NO_TALLY, ...state, control: { ...NO_CONTROL, ...state.control } };
+    const tally = { ...NO_TALLY, ...state.tally };
+    return { failedJobs: [], ...state, tally, control: { ...NO_CONTROL, ...state.control } };
   }
 
   saveState(state: LaneState): void {
@@ -145,8 +149,8 @@ export class LaneStore implements LaneStorage {
 
   insertTicket(ticket: QueuedTicket): void {
     this.#write(
-      `INSERT INTO waiting (priority, turn, seq, job_id, client, round, watched, unanswered)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO waiting (priority, turn, seq, job_id, client, round, watched, unanswered, queued_at_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       PRIORITIES.indexOf(ticket.priority),
       ticket.turn,
       ticket.order,
@@ -155,6 +159,7 @@ export class LaneStore implements LaneStorage {
       ticket.ticketNumber,
       ticket.watched ? 1 : 0,
       ticket.unanswered,
+      ticket.queuedAtMs,
     );
   }
 
@@ -166,6 +171,11 @@ export class LaneStore implements LaneStorage {
   deleteTicket(ticket: QueuedTicket): void {
     const query = "DELETE FROM waiting WHERE priority = ? AND turn = ? AND seq = ?";
     this.#write(query, PRIORITIES.indexOf(ticket.priority), ticket.turn, ticket.order);
+  }
+
+  oldestQueuedAtMs(): number | null {
+    if (this.#missingColumns?.includes("queued_at_ms") === true) return null;
+    return this.#rows<{ at: number | null }>("SELECT min(queued_at_ms) AS at FROM waiting")[0]?.at ?? null;
   }
 
   anyWatched(): boolean {
@@ -180,7 +190,7 @@ export class LaneStore implements LaneStorage {
   }
 
   *standings(): Iterable<Standing> {
-    if (this.#tables === "none") return;
+    if (this.#missingColumns === null) return;
     type Row = { priority: number; client: string; turn: number; order: number };
     // Row by row: all at once are a hundred thousand objects that nobody needs.
     const query = 'SELECT priority, client, turn, seq AS "order" FROM waiting ORDER BY priority, turn, seq';
@@ -197,8 +207,8 @@ export class LaneStore implements LaneStorage {
   insertLease(lease: LeaseEntry): void {
     this.#write(
       `INSERT INTO leases (job_id, lease_id, client, priority, turn, seq, round, watched, starts_at_ms, ends_at_ms,
-         counted_at_ms, unanswered)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         counted_at_ms, unanswered, queued_at_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       lease.jobId,
       lease.leaseId,
       lease.client,
@@ -211,6 +221,7 @@ export class LaneStore implements LaneStorage {
       lease.endsAtMs,
       lease.countedAtMs,
       lease.unanswered,
+      lease.queuedAtMs,
     );
     this.#leased?.add(lease.jobId);
   }

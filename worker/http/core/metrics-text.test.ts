@@ -6,7 +6,7 @@ import { parse as parseYaml } from "yaml";
 import { paths } from "../../../schemas/paths.ts";
 import { codeBlocks } from "../../../test/support/code-blocks.ts";
 import type { LaneMetrics } from "../../lane/contract.ts";
-import { NO_TALLY, tallied } from "../../lane/core/tally.ts";
+import { NO_TALLY, tallied, withWait } from "../../lane/core/tally.ts";
 import { metricsText } from "./metrics-text.ts";
 
 const report: LaneMetrics["report"] = {
@@ -27,8 +27,12 @@ const blocked = { code: 'Odd"code\\', hint: "", since: "2026-11-28T08:00:00Z", n
 const paused = { reason: "moving", since: "2026-11-28T08:00:00Z", until: null };
 
 const lanes: LaneMetrics[] = [
-  { report, tally: tallied(tallied(NO_TALLY, "succeeded", 20_000), "throttled", null) },
-  { report: { ...report, model: "wan2.6-t2i", blocked, paused }, tally: NO_TALLY },
+  {
+    report,
+    tally: withWait(tallied(tallied(NO_TALLY, "succeeded", 20_000), "throttled", null), 400_000),
+    oldestWaitMs: 90_500,
+  },
+  { report: { ...report, model: "wan2.6-t2i", blocked, paused }, tally: NO_TALLY, oldestWaitMs: 0 },
 ];
 
 interface Rule {
@@ -54,11 +58,13 @@ describe("metrics", () => {
     expect(parsed.map(({ name, type }) => [name, type])).toEqual([
       ["darkroom_up", "GAUGE"],
       ["darkroom_lane_jobs", "GAUGE"],
+      ["darkroom_lane_oldest_wait_seconds", "GAUGE"],
       ["darkroom_lane_starts_per_minute", "GAUGE"],
       ["darkroom_lane_blocked", "GAUGE"],
       ["darkroom_lane_paused", "GAUGE"],
       ["darkroom_attempts_total", "COUNTER"],
       ["darkroom_attempt_seconds", "HISTOGRAM"],
+      ["darkroom_queue_wait_seconds", "HISTOGRAM"],
     ]);
   });
 
@@ -67,6 +73,7 @@ describe("metrics", () => {
       labels: { model: "qwen-image-max", state: "queued" },
       value: "5",
     });
+    expect(family("darkroom_lane_oldest_wait_seconds")?.metrics.map(({ value }) => value)).toEqual(["90.5", "0"]);
     const pace = family("darkroom_lane_starts_per_minute")?.metrics;
     expect(pace).toContainEqual({ labels: { model: "qwen-image-max", kind: "quota" }, value: "2" });
     expect(pace).toContainEqual({ labels: { model: "qwen-image-max", kind: "learned" }, value: "1.4" });
@@ -84,8 +91,15 @@ describe("metrics", () => {
     expect(lines).toContain('darkroom_attempt_seconds_count{model="qwen-image-max"} 1');
     // Of one lane: the parser keeps one histogram a name.
     const alone: readonly Parsed[] = parse(metricsText(lanes.slice(0, 1)));
-    const [histogram] = alone.find(({ name }) => name === "darkroom_attempt_seconds")?.metrics ?? [];
-    expect(histogram?.buckets).toMatchObject({ "10": "0", "20": "1", "300": "1", "+Inf": "1" });
+    const bucketsOf = (wanted: string) => alone.find(({ name }) => name === wanted)?.metrics[0]?.buckets;
+    expect(bucketsOf("darkroom_attempt_seconds")).toMatchObject({ "10": "0", "20": "1", "300": "1", "+Inf": "1" });
+    expect(bucketsOf("darkroom_queue_wait_seconds")).toMatchObject({
+      "300": "0",
+      "900": "1",
+      "86400": "1",
+      "+Inf": "1",
+    });
+    expect(lines).toContain('darkroom_queue_wait_seconds_sum{model="qwen-image-max"} 400');
   });
 
   it("have every name and label that the alert rules of the operations page use, and the rules are PromQL", () => {

@@ -1,6 +1,6 @@
 /** Metrics as Prometheus reads them (text format 0.0.4). Pure. */
 import type { LaneMetrics } from "../../lane/contract.ts";
-import { ATTEMPT_BUCKETS_SECONDS } from "../../lane/core/tally.ts";
+import { ATTEMPT_BUCKETS_SECONDS, type Durations, WAIT_BUCKETS_SECONDS } from "../../lane/core/tally.ts";
 
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -33,7 +33,7 @@ function familyText({ name, type, help, samples }: Family): string {
   return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...lines, ""].join("\n");
 }
 
-function histogram(labels: Labels, ends: readonly number[], buckets: readonly number[], sum: number): Sample[] {
+function histogram(labels: Labels, ends: readonly number[], { buckets, seconds: sum }: Durations): Sample[] {
   let count = 0;
   const samples = [...ends.map(String), "+Inf"].map((le, at) => {
     count += buckets[at] ?? 0;
@@ -59,6 +59,12 @@ export function metricsText(lanes: readonly LaneMetrics[]): string {
         { labels: { model, state: "queued" }, value: queued },
         { labels: { model, state: "running" }, value: inProgress },
       ]),
+    },
+    {
+      name: "darkroom_lane_oldest_wait_seconds",
+      type: "gauge",
+      help: "How long the job of a lane waits that waits longest; 0 when none does.",
+      samples: lanes.map(({ report: { model }, oldestWaitMs }) => ({ labels: { model }, value: oldestWaitMs / 1000 })),
     },
     {
       name: "darkroom_lane_starts_per_minute",
@@ -99,9 +105,13 @@ export function metricsText(lanes: readonly LaneMetrics[]): string {
       name: "darkroom_attempt_seconds",
       type: "histogram",
       help: "Seconds that an attempt held its lease.",
-      samples: lanes.flatMap(({ report: { model }, tally }) =>
-        histogram({ model }, ATTEMPT_BUCKETS_SECONDS, tally.buckets, tally.seconds),
-      ),
+      samples: lanes.flatMap(({ report: { model }, tally }) => histogram({ model }, ATTEMPT_BUCKETS_SECONDS, tally)),
+    },
+    {
+      name: "darkroom_queue_wait_seconds",
+      type: "histogram",
+      help: "Seconds from joining the queue to the start of an attempt, counted when the attempt is over.",
+      samples: lanes.flatMap(({ report: { model }, tally }) => histogram({ model }, WAIT_BUCKETS_SECONDS, tally.waits)),
     },
   ];
   return families.map(familyText).join("");

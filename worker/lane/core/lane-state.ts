@@ -108,6 +108,8 @@ export interface LaneStorage extends QueueStorage {
   ticket(jobId: string): QueuedTicket | null;
   /** Changes `ticketNumber` and `watched` only. */
   updateTicket(ticket: QueuedTicket): void;
+  /** Since when the ticket waits that waits longest; `null` when none does, or it is not known. Reads every row. */
+  oldestQueuedAtMs(): number | null;
   anyWatched(): boolean;
   /** At most `limit` watched tickets after `after`, in the order of priority, turn and order. */
   watchedAfter(after: QueuedTicket | null, limit: number): readonly QueuedTicket[];

@@ -1,5 +1,5 @@
 import type { LaneReport, Quota } from "../../../schemas/limits.ts";
-import type { Lease, LeaseOutcome, Place, Release, Ticket } from "../contract.ts";
+import type { LaneMetrics, Lease, LeaseOutcome, Place, Release, Ticket } from "../contract.ts";
 import { type Control, commanded, controlEndsAtMs, inForce, type LaneCommand, quotaUnder } from "./control.ts";
 import { forecast, needsLeases } from "./forecast.ts";
 import {
@@ -32,7 +32,7 @@ import { afterOutcome, PROBE_EVERY_MS, typicalDurationMs, withDuration } from ".
 import { FULL_PACE, learnedQuota, shareAt } from "./pace.ts";
 import { clientPausedView, type LaneView, misconfiguredView, pausedView, placeOf, viewOf } from "./place.ts";
 import { afterArriving, afterGivingBack, afterServing, PRIORITIES, Queue, type QueuedTicket } from "./queue.ts";
-import { outcomeName, type TalliedOutcome, type Tally, tallied } from "./tally.ts";
+import { outcomeName, type TalliedOutcome, tallied, withWait } from "./tally.ts";
 
 export interface LaneSettings {
   /** The lane's name. */
@@ -280,8 +280,10 @@ export class Lane {
     };
   }
 
-  get tally(): Tally {
-    return this.#state.tally;
+  /** The report, with what was counted since the lane was first used. */
+  metrics(model: string, now: number): LaneMetrics {
+    const sinceMs = this.#storage.oldestQueuedAtMs() ?? now;
+    return { report: this.report(model, now), tally: this.#state.tally, oldestWaitMs: Math.max(0, now - sinceMs) };
   }
 
   #reportOf(said: Control["pause"]): LaneReport["paused"] {
@@ -383,7 +385,7 @@ export class Lane {
       return { ...declined.ticket, watched };
     }
     const key = this.#queue.afterOthersOf(client, priority, this.#state.turns);
-    return { jobId, client, priority, ticketNumber, watched, unanswered: 0, ...key };
+    return { jobId, client, priority, ticketNumber, watched, unanswered: 0, queuedAtMs: now, ...key };
   }
 
   #keepDeclined(ticket: QueuedTicket, now: number): void {
@@ -524,6 +526,9 @@ export class Lane {
     if (start === "made") {
       const offer = offerOf(this.#state, leaseId);
       if (offer !== undefined) this.#countOffer(leaseId, Math.min(offer.beginByMs, now), now);
+      // A lease that nobody answered was most likely no start.
+      const isAttempt = how !== "unanswered" && lease.queuedAtMs !== null;
+      if (isAttempt) this.#set({ tally: withWait(this.#state.tally, lease.startsAtMs - lease.queuedAtMs) });
     } else if (start === "not made") {
       this.#state = withUnusedProbe(withoutStartOf(this.#state, lease, this.#settings.quota), leaseId);
       this.#set({ turns: afterGivingBack(this.#state.turns, priority) });
@@ -711,8 +716,8 @@ function numberOf({ ticketNumber, round }: Ticket): number {
 
 /** The ticket that a lease was given for. */
 function ticketOf(lease: LeaseEntry): QueuedTicket {
-  const { jobId, client, priority, ticketNumber, watched, unanswered, turn, order } = lease;
-  return { jobId, client, priority, ticketNumber, watched, unanswered, turn, order };
+  const { jobId, client, priority, ticketNumber, watched, unanswered, queuedAtMs, turn, order } = lease;
+  return { jobId, client, priority, ticketNumber, watched, unanswered, queuedAtMs, turn, order };
 }
 
 /** Whether a release ends this lease: it names it, or a later ticket than the lease was given for. */

@@ -4,6 +4,7 @@ import type { Lease, LeaseOutcome, Release, Ticket } from "../contract.ts";
 import { MemoryStorage } from "../simulation/memory-storage.ts";
 import { Lane, type LaneSettings } from "./lane.ts";
 import { LEASE_ENDS } from "./offers.ts";
+import { WAIT_BUCKETS_SECONDS } from "./tally.ts";
 
 const T0 = Date.UTC(2026, 10, 23, 12);
 const twoAMinute = { starts: 2, periodMs: 60_000, inProgress: null };
@@ -78,6 +79,7 @@ function laneOf(patch: Partial<LaneSettings> = {}) {
     leave: (now: number, jobId: string, ticketNumber: number | null = null) =>
       then(now, (each) => each.leave(jobId, ticketNumber, now)),
     place: (now: number, jobId: string) => lane.place(jobId, false, now),
+    metrics: (now: number) => lane.metrics("model", now),
   };
 }
 
@@ -480,5 +482,48 @@ describe("a lease from before a block", () => {
     lane.release(T0, lease as Lease, blocked);
     lane.leave(T0, "job-2");
     expect(lane.state().block?.nextProbeAtMs).toBe(T0 + 60_000);
+  });
+});
+
+describe("the wait in the queue", () => {
+  /** How many attempts waited up to each number of seconds and no less. */
+  const waitsOf = (lane: ReturnType<typeof laneOf>, now: number) => {
+    const { buckets } = lane.metrics(now).tally.waits;
+    return Object.fromEntries(
+      buckets.flatMap((count, at) => (count === 0 ? [] : [[WAIT_BUCKETS_SECONDS[at] ?? "more", count]])),
+    );
+  };
+
+  it("is shown of the ticket that waits longest, and is counted once for each attempt when it is over", () => {
+    const lane = fullLane(2);
+    expect(waitsOf(lane, T0 + 21_000)).toEqual({ 1: 2 });
+    expect(lane.metrics(T0 + 31_000).oldestWaitMs).toBe(10_000);
+    const [first, second] = lane.offers(NEXT_MS);
+    if (first === undefined || second === undefined) throw new Error("two leases are offered");
+    expect(lane.metrics(NEXT_MS).oldestWaitMs).toBe(0);
+    for (const lease of [first, second]) lane.answer(NEXT_MS + 5, lease, NEXT_MS);
+    lane.release(NEXT_MS + 20_000, first);
+    lane.release(NEXT_MS + 20_000, first);
+    expect(waitsOf(lane, NEXT_MS + 20_000)).toEqual({ 1: 2, 60: 1 });
+    expect(lane.metrics(NEXT_MS + 20_000).tally.waits.seconds).toBeCloseTo(40.6, 1);
+  });
+
+  it("goes on for a ticket that is put back, through a restart of the lane", () => {
+    const lane = fullLane(1);
+    const lease = lane.offer(NEXT_MS);
+    lane.answer(NEXT_MS + 5, lease, NEXT_MS);
+    const throttled = { kind: "throttled", retryAfterMs: null } as const;
+    lane.release(NEXT_MS + 1_000, lease, throttled, { requeue: ticketOf(1, { round: 2 }) });
+    lane.restart(NEXT_MS + 2_000);
+    expect(lane.metrics(T0 + 121_000).oldestWaitMs).toBe(100_000);
+  });
+
+  it("is not counted for a lease that was not used, nor for one that nobody answered", () => {
+    const lane = fullLane(2);
+    const [declined, silent] = lane.offers(NEXT_MS);
+    if (declined === undefined || silent === undefined) throw new Error("two leases are offered");
+    lane.answer(NEXT_MS + 5, declined, null);
+    lane.offers(silent.endsAtMs + 120_000);
+    expect(waitsOf(lane, silent.endsAtMs + 120_000)).toEqual({ 1: 2 });
   });
 });

@@ -110,6 +110,8 @@ export interface QueuedTicket extends QueueKey {
   readonly watched: boolean;
   /** Leases in a row that ended without any answer to their offers. */
   readonly unanswered: number;
+  /** Since when it waits, through leases that it gets its place back from; `null` in what earlier releases stored. */
+  readonly queuedAtMs: number | null;
 }
 
 /** What the rank of a ticket depends on. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ATTEMPT_BUCKETS_SECONDS, NO_TALLY, outcomeName, tallied } from "./tally.ts";
+import { ATTEMPT_BUCKETS_SECONDS, NO_TALLY, outcomeName, tallied, WAIT_BUCKETS_SECONDS, withWait } from "./tally.ts";
 
 describe("a tally", () => {
   it("counts attempts by outcome, and durations by bucket and in sum", () => {
@@ -18,6 +18,12 @@ describe("a tally", () => {
       [30, 1],
       [undefined, 1],
     ]);
+  });
+
+  it("counts waits beside them", () => {
+    const tally = [0, 1_000, 1_001, 100_000_000].reduce(withWait, NO_TALLY);
+    expect(tally).toMatchObject({ attempts: {}, buckets: [], seconds: 0, waits: { seconds: 100_002.001 } });
+    expect(tally.waits.buckets).toEqual(WAIT_BUCKETS_SECONDS.map((_, at) => [2, 1][at] ?? 0).concat(1));
   });
 
   it.each([

@@ -63,6 +63,11 @@ export class MemoryStorage implements LaneStorage {
     this.#order[ticket.priority].remove(ticket);
   }
 
+  oldestQueuedAtMs(): number | null {
+    const known = [...this.#tickets.values()].flatMap(({ queuedAtMs }) => queuedAtMs ?? []);
+    return known.length === 0 ? null : Math.min(...known);
+  }
+
   anyWatched(): boolean {
     return this.#watched.size > 0;
   }

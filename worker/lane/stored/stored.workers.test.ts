@@ -75,6 +75,11 @@ describe.each([
         pace: 1,
         typicalDurationMs: 21_300,
       });
+      // Since when its tickets wait was not stored yet; of a new one it is.
+      expect(at(soon, (lane) => lane.metrics("", soon))).toMatchObject({
+        oldestWaitMs: 0,
+        tally: { waits: { seconds: 0 } },
+      });
       const places = at(soon, (lane) => lane.places([4, 5, 7, 8].map(jobId), soon));
       expect([4, 5, 7, 8].map((job) => places[jobId(job)]?.position)).toEqual([1, 4, 2, 3]);
       // Job 3 had not answered: it is offered the same lease again.
@@ -103,6 +108,12 @@ describe.each([
         });
       });
       expect(order).toEqual([4, 7, 8, 5]);
+      const late = T0 + 260_000;
+      at(late, (lane) => {
+        for (const job of [9, 10, 11].map(jobId))
+          lane.enqueue({ jobId: job, client: "ann", priority: "normal", round: 1 }, false, late);
+      });
+      expect(at(late + 1_000, (lane) => lane.metrics("", late + 1_000).oldestWaitMs)).toBe(1_000);
     });
   });
 
