@@ -47,8 +47,13 @@ const common = {
   n: z.int().min(1).max(6).optional(),
   seed: z.int().min(0).max(MAX_SEED).optional(),
   promptExtend: z.boolean().optional(),
-  promptExtendMode: PromptExtendMode.optional().meta({ description: "How the prompt is extended; 3.0 only." }),
-  thinking: z.boolean().optional().meta({ description: "Whether the model plans before it draws; 3.0 only." }),
+  promptExtendMode: PromptExtendMode.optional().meta({
+    description: "How the prompt is extended; models of 3.0 and 2.1.",
+  }),
+  thinking: z
+    .boolean()
+    .optional()
+    .meta({ description: "Whether the model plans before it draws; models of 3.0, 2.1 and wan2.7." }),
   watermark: z.boolean().optional(),
   model: z.string().min(1).max(100).optional(),
   ...ours,

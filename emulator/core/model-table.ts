@@ -153,7 +153,7 @@ const MODELS: readonly ModelRow[] = [
     name: "wan2.6-image",
     ...wan26,
     images: { min: 0, max: 4 },
-    size: area(768, 2048, 4),
+    size: { ...area(768, 2048, 4), named: { "1K": 1280, "2K": 2048 } },
     defaultSize: "1280*1280",
     quota: perSecond(5, 5),
   },

@@ -71,6 +71,10 @@ describe("checkAgainstModel", () => {
     ["wan2.7-image", "768*768", true],
     ["wan2.7-image", "4096*4096", true],
     ["wan2.7-image", "4096*4097", false],
+    ["wan2.6-image", "1K", true],
+    ["wan2.6-image", "2048*2048", true],
+    ["wan2.6-image", "2048*2049", false],
+    ["wan2.6-image", "4K", false],
     ["wan2.2-t2i-plus", "1440*1440", true],
   ])("%s with size %s: taken is %s", (name, size, taken) => {
     const workflow = known(name).workflows.includes("image-from-text") ? "image-from-text" : "image-from-reference";
@@ -133,6 +137,16 @@ describe("checkAgainstModel", () => {
       const edit = check(name, { promptExtendMode: "agent" }, "image-from-reference");
       expect(edit.errors).toMatchObject([{ path: "/promptExtendMode" }]);
       expect(check(name, { promptExtendMode: "direct" }, "image-from-reference").errors).toEqual([]);
+    }
+  });
+
+  it("takes thinking of wan2.7 without extending, and warns where upstream ignores it", () => {
+    for (const name of ["wan2.7-image", "wan2.7-image-pro"]) {
+      expect(check(name, { thinking: true })).toEqual({ errors: [], warnings: [] });
+      const edit = check(name, { thinking: true }, "image-from-reference");
+      expect(edit).toMatchObject({ errors: [], warnings: [{ code: "option_ignored" }] });
+      expect(check(name, { thinking: true, promptExtend: false }).errors).toEqual([]);
+      expect(check(name, { thinking: false }, "image-from-reference")).toEqual({ errors: [], warnings: [] });
     }
   });
 

@@ -138,7 +138,8 @@ function optionRefusals(model: ModelFacts, request: ModelRequest): FieldError[] 
     .filter((name) => !isOff(request, name))
     .map((name) => ({ path: `/${name}`, message: `${model.model} has no ${name}; leave it out` }));
   if (errors.length > 0) return errors;
-  if (request.thinking === true && request.promptExtend === false) {
+  const needsExtending = model.thinkingParameter === "enable_thinking";
+  if (needsExtending && request.thinking === true && request.promptExtend === false) {
     errors.push({ path: "/thinking", message: "thinking is a part of extending the prompt: it needs promptExtend" });
   }
   if (request.promptExtendMode === "agent" && request.images.length > 0) {
@@ -151,6 +152,10 @@ function warningsOf(model: ModelFacts, request: ModelRequest, region: Region): W
   const warnings: Warning[] = unsupported(model, request)
     .filter((name) => isOff(request, name))
     .map((name) => ({ code: "option_ignored", message: `${model.model} has no ${name}; it was left out` }));
+  if (model.thinkingParameter === "thinking_mode" && request.thinking === true && request.images.length > 0) {
+    const message = `${model.model} thinks only without input images; upstream ignores thinking here`;
+    warnings.push({ code: "option_ignored", message });
+  }
   const prompt = cutOff(request.prompt, model.promptMaxChars);
   if (prompt !== null) {
     warnings.push({ code: "prompt_too_long", message: cutMessage("prompt", model.promptMaxChars, prompt) });

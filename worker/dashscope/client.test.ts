@@ -146,10 +146,14 @@ describe("generate", () => {
     await client.generate(input("qwen-image-2.1-pro", asked), never());
     await client.generate(input("z-image-turbo", asked), never());
     await client.generate(input("qwen-image-2.1-pro", { promptExtend: false }), never());
+    await client.generate(input("wan2.7-image", { size: "2K", promptExtend: false, thinking: true }), never());
+    await client.generate(input("wan2.7-image", { size: "2K" }), never());
     expect(seen.map(({ body }) => (body as { parameters: object }).parameters)).toEqual([
       { n: 1, prompt_extend: true, prompt_extend_mode: "direct", enable_thinking: true, watermark: false },
       { prompt_extend: true },
       { n: 1, prompt_extend: false, enable_thinking: false },
+      { n: 1, size: "2K", thinking_mode: true },
+      { n: 1, size: "2K" },
     ]);
   });
 

@@ -71,6 +71,7 @@ const qwenText: ModelRow = {
   promptMaxChars: 800,
   negativePromptMaxChars: 500,
   supports: ALL_OPTIONS,
+  thinkingParameter: "enable_thinking",
   priceClass: "high",
   prices: prices(0.5, 0.075),
   asyncPath: null,
@@ -129,7 +130,8 @@ const wanText: ModelRow = {
 const wan2: ModelRow = {
   ...wanText,
   sizes: { kind: "sides", min: 512, max: 1440, default: "1024*1024" },
-  promptMaxChars: 800,
+  // The vendor's pages say 500 and 800: the warning comes at the smaller.
+  promptMaxChars: 500,
   prices: {},
   asyncPath: "text2image",
   quota: quota(2, PER_SECOND, 2),
@@ -143,11 +145,12 @@ const wan27: ModelRow = {
   images: { min: 1, max: 9 },
   inputSides: { min: 240, max: 8000, refuses: true },
   promptMaxChars: 5000,
-  supports: { ...ALL_OPTIONS, negativePrompt: false, promptExtend: false },
+  supports: { ...ALL_OPTIONS, negativePrompt: false, promptExtend: false, thinking: true },
+  thinkingParameter: "thinking_mode",
   promptExtendDefault: null,
   quota: quota(5, PER_SECOND, 5),
   source:
-    "vendor's page of 2026-10-11 and a live message (589824 to 16777216 pixels). Up to 2K with images documented; 4K documented for -pro, and in the same live message for the other. Sides of inputs: reported",
+    "vendor's page of 2026-10-11 and a live message (589824 to 16777216 pixels). Up to 2K with images, and thinking, documented; 4K documented for -pro, and in the same live message for the other. Sides of inputs: documented. Quota: as of wan2.6, assumed",
 };
 
 const FIVE_TASKS = quota(5, PER_SECOND, 5);
@@ -224,13 +227,13 @@ export const MODEL_TABLE: Readonly<Record<string, ModelRow>> = {
   "wan2.6-image": {
     ...wanText,
     workflows: ["image-from-reference"],
-    sizes: areaOf(768, 1280, 4, null),
+    sizes: areaOf(768, 2048, 4, null, ["1K", "2K"]),
     images: { min: 1, max: 4 },
     inputSides: { min: 240, max: 8000, refuses: true },
     promptMaxChars: 2000,
     regions: ["sg", "bj", "us"],
     quota: FIVE_TASKS,
-    source: `${PAGE}; number and sides of inputs: reported`,
+    source: `${PAGE}; sizes, number and sides of inputs from its page for this model`,
   },
   "wan2.5-t2i-preview": { ...wanText, promptMaxChars: 2000, asyncPath: "text2image", quota: FIVE_TASKS },
   "wan2.5-i2i-preview": {

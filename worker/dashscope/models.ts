@@ -16,6 +16,11 @@ export interface ModelFacts extends Omit<ModelInfo, "default" | "asynchronous" |
   readonly asyncPath: AsyncPath | null;
   /** Where the vendor's price list has it. */
   readonly regions: readonly Region[];
+  /**
+   * Upstream's name of the option `thinking`, for models that have it. `enable_thinking` is a part of extending the prompt;
+   * `thinking_mode` stands by itself and has no effect with input images.
+   */
+  readonly thinkingParameter: "enable_thinking" | "thinking_mode";
   /** What upstream does when `prompt_extend` is left out; null where the model has no such option. */
   readonly promptExtendDefault: boolean | null;
   readonly quota: Quota;

@@ -77,7 +77,7 @@ function parametersOf(facts: ModelFacts | null, request: GenerateInput["request"
   const given = <Value>(option: keyof ModelFacts["supports"], value: Value | null | undefined): Value | null =>
     value == null || facts?.supports[option] === false ? null : value;
   const extend = given("promptExtend", request.promptExtend);
-  // Thinking is on by default where a model has it, and a part of extending: who switches that off means both.
+  // `enable_thinking` is on by default, and a part of extending: who switches that off means both.
   const thinking = given("thinking", request.thinking) ?? given("thinking", extend === false ? false : null);
   return withoutNulls({
     size: request.size,
@@ -85,7 +85,7 @@ function parametersOf(facts: ModelFacts | null, request: GenerateInput["request"
     seed: given("seed", request.seed),
     prompt_extend: extend,
     prompt_extend_mode: given("promptExtendMode", request.promptExtendMode),
-    enable_thinking: thinking,
+    [facts?.thinkingParameter ?? "enable_thinking"]: thinking,
     watermark: given("watermark", request.watermark),
   });
 }

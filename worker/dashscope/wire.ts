@@ -69,6 +69,8 @@ export const WireParameters = z.looseObject({
   prompt_extend_mode: z.string().optional(),
   /** 3.0 and 2.1; on by default, and needs `prompt_extend`. */
   enable_thinking: z.boolean().optional(),
+  /** wan2.7; on by default, without effect with input images. */
+  thinking_mode: z.boolean().optional(),
   watermark: z.boolean().optional(),
 });
 export type WireParameters = z.infer<typeof WireParameters>;

@@ -112,6 +112,19 @@ const ROWS: Row[] = [
     warnings: ["option_ignored"],
   },
   {
+    client: "Addreams, the reference panel of its first release",
+    workflow: "image-from-reference",
+    body: {
+      prompt: PROMPT,
+      referenceImageUrl: A,
+      model: "qwen-image-edit-max-latest",
+      input: user({ type: "image", image: A }, { type: "text", text: PROMPT }),
+      parameters: { n: 1, size: "900*1200", prompt_extend: true, watermark: false, seed: 7 },
+    },
+    model: "qwen-image-edit-max",
+    request: { size: "900*1200", seed: 7, images: [url(A)] },
+  },
+  {
     client: "DashScope's curl line of qwen-image-max",
     body: {
       model: "qwen-image-max",
@@ -192,6 +205,13 @@ const ROWS: Row[] = [
     request: { seed: 7, size: "1024*1024" },
   },
   {
+    client: "LobeChat, qwen-image as a task, in a size that its list misspells",
+    body: { input: { prompt: PROMPT }, model: "qwen-image", parameters: { n: 1, size: "1472*1140" } },
+    model: "qwen-image",
+    request: { size: "1472*1104" },
+    warnings: ["size_corrected"],
+  },
+  {
     client: "LobeChat, a synchronous model",
     body: {
       input: { messages: [{ content: [{ text: PROMPT }], role: "user" }] },
@@ -244,6 +264,27 @@ const ROWS: Row[] = [
     request: { promptExtend: false, size: "720*1280" },
   },
   {
+    client: "n8n, an older model of tasks",
+    body: {
+      model: "wan2.5-t2i-preview",
+      input: { prompt: PROMPT },
+      parameters: { prompt_extend: false, n: 1, size: "1280*1280" },
+    },
+    model: "wan2.5-t2i-preview",
+    request: { promptExtend: false, size: "1280*1280" },
+  },
+  {
+    client: "n8n, editing",
+    workflow: "image-from-reference",
+    body: {
+      model: "wan2.6-image",
+      input: user({ text: PROMPT }, { image: PHOTO_URL }, { image: PHOTO_URL }),
+      parameters: { prompt_extend: false, n: 1, size: "1696*960" },
+    },
+    model: "wan2.6-image",
+    request: { size: "1696*960", images: [upload, upload] },
+  },
+  {
     client: "the vendor's recommended portrait of wan2.6-t2i",
     body: {
       model: "wan2.6-t2i",
@@ -254,7 +295,51 @@ const ROWS: Row[] = [
     request: { size: "960*1696" },
   },
   {
+    client: "the vendor's curl line of wan2.6-image",
+    workflow: "image-from-reference",
+    body: {
+      model: "wan2.6-image",
+      input: user({ text: PROMPT }, { image: A }, { image: B }),
+      parameters: { prompt_extend: true, watermark: false, n: 1, enable_interleave: false, size: "1K" },
+    },
+    model: "wan2.6-image",
+    request: { size: "1K", images: [url(A), url(B)] },
+    warnings: ["option_ignored"],
+  },
+  {
+    client: "the vendor's curl line of wan2.5-i2i-preview",
+    workflow: "image-from-reference",
+    body: {
+      model: "wan2.5-i2i-preview",
+      input: { prompt: PROMPT, images: [A] },
+      parameters: { prompt_extend: true, n: 1 },
+    },
+    model: "wan2.5-i2i-preview",
+    request: { promptExtend: true, images: [url(A)] },
+  },
+  {
     client: "the vendor's curl line of wan2.7-image-pro",
+    body: {
+      model: "wan2.7-image-pro",
+      input: user({ text: PROMPT }),
+      parameters: { size: "2K", n: 1, watermark: false, thinking_mode: true },
+    },
+    model: "wan2.7-image-pro",
+    request: { size: "2K", thinking: true },
+  },
+  {
+    client: "the vendor's curl line of editing by wan2.7-image-pro",
+    workflow: "image-from-reference",
+    body: {
+      model: "wan2.7-image-pro",
+      input: user({ image: A }, { image: B }, { text: PROMPT }),
+      parameters: { size: "2K", n: 1, watermark: false },
+    },
+    model: "wan2.7-image-pro",
+    request: { size: "2K", images: [url(A), url(B)] },
+  },
+  {
+    client: "wan2.7-image-pro, with an option of other models switched off",
     body: {
       model: "wan2.7-image-pro",
       input: user({ text: PROMPT }),
@@ -263,6 +348,16 @@ const ROWS: Row[] = [
     model: "wan2.7-image-pro",
     request: { size: "2K", promptExtend: false },
     warnings: ["option_ignored"],
+  },
+  {
+    client: "the vendor's curl line of qwen-image-2.0-pro",
+    body: {
+      model: "qwen-image-2.0-pro",
+      input: user({ text: PROMPT }),
+      parameters: { negative_prompt: "", prompt_extend: true, watermark: false, size: "2048*2048" },
+    },
+    model: "qwen-image-2.0-pro",
+    request: { negativePrompt: null, size: "2048*2048" },
   },
   {
     client: "the vendor's curl line of qwen-image-3.0-pro",
@@ -284,6 +379,18 @@ const ROWS: Row[] = [
     },
     model: "qwen-image-max",
     request: { size: "1328*1328", watermark: false },
+    warnings: ["option_ignored"],
+  },
+  {
+    client: "new-api, a model of tasks",
+    body: {
+      model: "wanx2.1-t2i-plus",
+      input: { prompt: PROMPT },
+      parameters: { size: "1024*1024", n: 1 },
+      response_format: "url",
+    },
+    model: "wanx2.1-t2i-plus",
+    request: { size: "1024*1024" },
     warnings: ["option_ignored"],
   },
   {
