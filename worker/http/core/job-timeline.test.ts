@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { JobEvent } from "../../../schemas/event.ts";
 import { type Attempt, type Job, NO_REASON } from "../../../schemas/job.ts";
+import type { Delivery, DeliveryTry } from "../../../schemas/webhook.ts";
 import { jobTimeline } from "./job-timeline.ts";
 import { bytesText, durationText, inertText, ordinalText, quotedLines, shellQuoted } from "./terminal-text.ts";
 
@@ -379,6 +380,57 @@ describe("jobTimeline", () => {
         delete      curl -X DELETE 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT'
       "
     `);
+  });
+
+  it("shows each event for the webhook: its newest try, what comes next, and how to send it again by hand", () => {
+    const failed = job({ status: "failed", done: true, finishedAt: at(20) });
+    const tried = (number: number, error: string | null): DeliveryTry => ({
+      number,
+      startedAt: at(20 + number),
+      finishedAt: at(21 + number),
+      durationMs: 1_000,
+      status: error === null ? 204 : 503,
+      error,
+      answer: null,
+    });
+    const event = (number: number, changes: Partial<Delivery>): Delivery => ({
+      number,
+      id: `${id}.${number}`,
+      type: "job.failed",
+      url: "https://app.example.com/hook",
+      state: "pending",
+      reason: null,
+      createdAt: at(20),
+      nextTryAt: null,
+      tries: [],
+      ...changes,
+    });
+    const deliveries = [
+      event(4, { state: "delivered", tries: [tried(1, null)] }),
+      event(7, { nextTryAt: at(325), tries: [tried(1, "HTTP 503"), tried(2, "HTTP 503\u001b[2J")] }),
+      event(9, { state: "gone", reason: "the receiver answered 410", tries: [tried(1, "HTTP 410")] }),
+    ];
+    const text = jobTimeline(failed, [], {
+      nowMs: start + 25_000,
+      budgetMs: 45_000,
+      lateAnswerMs: 300_000,
+      withToken: true,
+      deliveries,
+    });
+    expect(text.slice(text.indexOf("Webhook"), text.indexOf("\nCommands"))).toMatchInlineSnapshot(`
+      "Webhook
+        event 4     job.failed delivered: 1 try
+                    to https://app.example.com/hook
+        event 7     job.failed pending: 2 tries; HTTP 503\\u{1b}[2J; next try at 12:05:25 (in 5 min)
+                    to https://app.example.com/hook
+        event 9     job.failed gone: 1 try; the receiver answered 410
+                    to https://app.example.com/hook
+        resend      curl -X POST 'https://d.example/api/jobs/job_V1StGXR8_Z5jdHi6B-myT/deliveries/9/resend' -H "Authorization: Bearer $DARKROOM_TOKEN"
+      "
+    `);
+    expect(jobTimeline(failed, [], { nowMs: start, budgetMs: 1, lateAnswerMs: 1, withToken: false })).not.toContain(
+      "Webhook",
+    );
   });
 
   it("tells why a job failed, what to do, and how to retry", () => {
