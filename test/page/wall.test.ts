@@ -351,6 +351,20 @@ describe("going on from a print", () => {
     );
   });
 
+  it("uses it from the viewer by keyboard, and goes to the form", async () => {
+    await submit("seen in the viewer");
+    await ready("seen in the viewer").waitFor();
+    await page.getByRole("link", { name: "seen in the viewer", exact: true }).press("Enter");
+    await page.getByRole("button", { name: "Enlarge the image" }).press("Enter");
+    const viewer = page.getByRole("dialog");
+    await viewer.locator(":focus").waitFor();
+    await viewer.getByRole("button", { name: "Use as reference" }).press("Enter");
+    await page.getByText(/^1 of \d+$/).waitFor();
+    await viewer.waitFor({ state: "hidden" });
+    await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe("prompt");
+    await expectAccessible(page);
+  });
+
   it("makes the same again with a new seed, and keeps the draft", async () => {
     await submit("once and again", { seed: 7, size: "1328*1328" });
     await ready("once and again").waitFor();

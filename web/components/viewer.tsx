@@ -16,6 +16,8 @@ interface ViewerProps {
   readonly onClose: () => void;
   /** Goes to the image before or after, of this job or of the next one on the wall. */
   readonly onStep: (direction: 1 | -1) => void;
+  /** Goes on from the shown image: it becomes a reference. */
+  readonly onRefer: () => void;
   readonly hasBefore: boolean;
   readonly hasAfter: boolean;
 }
@@ -27,7 +29,7 @@ const SWIPE_PX = 60;
  * One image over the whole window: fitted, at its true size, or larger. `+`, `-`, `0` and `1` do what the buttons do; the
  * arrow keys and a swipe go on to the next image.
  */
-export default function Viewer({ job, place, open, onClose, onStep, hasBefore, hasAfter }: ViewerProps) {
+export default function Viewer({ job, place, open, onClose, onStep, onRefer, hasBefore, hasAfter }: ViewerProps) {
   const image = job.output?.images[place];
   const [scale, setScale] = useState<number>(FIT);
   const [fit, setFit] = useState(1);
@@ -118,7 +120,16 @@ export default function Viewer({ job, place, open, onClose, onStep, hasBefore, h
             <Button look="quiet" onClick={() => setScale(1)}>
               True size
             </Button>
-            <ButtonLink look="quiet" href={paths.jobImage(job.id, image.index)} download="" aria-label="Download">
+            <Button look="quiet" onClick={onRefer} aria-label="Use as reference" title="Use as reference">
+              <Icon name="image" />
+            </Button>
+            <ButtonLink
+              look="quiet"
+              href={paths.jobImage(job.id, image.index)}
+              download=""
+              aria-label="Download"
+              title="Download"
+            >
               <Icon name="download" />
             </ButtonLink>
             <Dialog.Close render={<Button look="quiet" />}>

@@ -4,11 +4,13 @@ import { navigate as go } from "wouter/use-browser-location";
 import { paths } from "../../schemas/paths.ts";
 import { MISSING_PART } from "../components/late-dialog.ts";
 import type Viewer from "../components/viewer.tsx";
+import { addAsReference } from "../data/job-actions.ts";
 import { jobList } from "../data/live-jobs.ts";
 import { useNeighbours } from "../data/neighbours.ts";
 import { notify } from "../data/notices.ts";
 import { createStore, useStore } from "../data/store.ts";
 import { lookAt } from "../data/wall.ts";
+import { focusPrompt } from "./wall/job-card.tsx";
 
 type ViewerPart = ComponentType<ComponentProps<typeof Viewer>>;
 
@@ -94,6 +96,11 @@ export function ViewerHost() {
       show(next, direction === 1 ? 0 : count - 1);
     }
   };
+  const refer = () => {
+    if (job === undefined || image === undefined) return;
+    addAsReference(job, image);
+    focusPrompt(navigate);
+  };
   const hasStep = (direction: 1 | -1) =>
     images[place + direction] !== undefined || (direction === 1 ? after.exists : before.exists);
   return (
@@ -103,6 +110,7 @@ export function ViewerHost() {
       open={isAsked && image !== undefined}
       onClose={close}
       onStep={step}
+      onRefer={refer}
       hasBefore={hasStep(-1)}
       hasAfter={hasStep(1)}
     />
