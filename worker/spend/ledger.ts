@@ -1,0 +1,141 @@
+import { monthOf } from "./money.ts";
+import { type DaySpend, NOTHING_SPENT, type SpendPosition } from "./position.ts";
+
+/** One day's sums of one model. `jobs`: how many jobs spent something in attempts that started on that day. */
+export interface LedgerRow extends DaySpend {
+  readonly model: string;
+  readonly jobs: number;
+}
+
+/** Money promised to a job whose position does not show it yet. */
+export interface Grant {
+  readonly jobId: string;
+  /** 1 for the job's first reservation; the job's position names the newest that it has. */
+  readonly number: number;
+  readonly micros: number;
+  /** The job's `seq` when it asked; 0 when it is not made yet. */
+  readonly seq: number;
+  /** Until when the job may be made with it; null for a repetition, whose job exists. */
+  readonly untilMs: number | null;
+}
+
+/** What the ledger knows of a job that its client's list holds; null for a job never heard of. */
+export interface LedgerJob {
+  readonly seq: number;
+  readonly isDone: boolean;
+  readonly position: SpendPosition;
+}
+
+/** Where the ledger keeps its books. Synchronous; what it returns is what is stored. */
+export interface LedgerStorage {
+  /** Charged and at risk in a month, over all models. */
+  monthSum(month: string): { readonly chargedMicros: number; readonly atRiskMicros: number };
+  /** Adds to the row of this day and model, which begins at zero. */
+  add(row: LedgerRow): void;
+  grants(): readonly Grant[];
+  putGrants(grants: readonly Grant[]): void;
+  /** What unfinished jobs of the list have reserved, in all. */
+  reservedByJobs(): number;
+  job(jobId: string): LedgerJob | "gone" | null;
+}
+
+export interface LedgerTotals {
+  readonly chargedMicros: number;
+  readonly reservedMicros: number;
+  readonly atRiskMicros: number;
+}
+
+/**
+ * One client's money. Charged, reserved and at risk in a month never exceed the limit together: they grow only by a grant that
+ * leaves room, and every other change moves an amount from one to another or lets it go. Positions are absolute and grants are
+ * numbered, so that each may come twice, late or not at all.
+ */
+export class Ledger {
+  readonly #storage: LedgerStorage;
+
+  constructor(storage: LedgerStorage) {
+    this.#storage = storage;
+  }
+
+  totals(nowMs: number): LedgerTotals {
+    const grantedMicros = this.#storage.grants().reduce((sum, { micros }) => sum + micros, 0);
+    return {
+      ...this.#storage.monthSum(monthOf(nowMs)),
+      reservedMicros: this.#storage.reservedByJobs() + grantedMicros,
+    };
+  }
+
+  /**
+   * Reserves money for one more attempt. `refused`: the limit has no room for it, or the job has ended since it asked. `gone`:
+   * the job was removed. A grant that the job already has, or that is already promised, is granted again and counted once.
+   */
+  reserve(wanted: Grant, limitMicros: number, nowMs: number): "granted" | "refused" | "gone" {
+    const job = this.#storage.job(wanted.jobId);
+    if (job === "gone") return "gone";
+    if (job !== null) {
+      // `seq` 0: the job is made already, and its position shows what it has; it was submitted again by its key.
+      if (wanted.seq === 0 || job.position.grants >= wanted.number) return "granted";
+      if (job.isDone && job.seq > wanted.seq) return "refused";
+    }
+    const grants = this.#storage.grants();
+    if (grants.some(({ jobId, number }) => jobId === wanted.jobId && number === wanted.number)) return "granted";
+    const { chargedMicros, reservedMicros, atRiskMicros } = this.totals(nowMs);
+    if (chargedMicros + reservedMicros + atRiskMicros + wanted.micros > limitMicros) return "refused";
+    this.#storage.putGrants([...grants, wanted]);
+    return "granted";
+  }
+
+  /** No job came of these first grants. */
+  release(jobIds: readonly string[]): void {
+    const released = new Set(jobIds);
+    this.#keepGrants(({ jobId, seq }) => !(seq === 0 && released.has(jobId)));
+  }
+
+  /**
+   * First grants whose time is over: their jobs were never made, or the list has not heard of them. They count until it is
+   * known which; then `release` or `settle` ends them.
+   */
+  overdue(nowMs: number): readonly Grant[] {
+    return this.#storage.grants().filter(({ untilMs }) => untilMs !== null && untilMs <= nowMs);
+  }
+
+  /**
+   * Books the difference between a job's last known position and its new one, and ends the grants that the new one shows.
+   * Call it before the list stores the new entry; `after.seq` must be newer than what the list holds.
+   */
+  settle(jobId: string, model: string, after: LedgerJob): void {
+    const known = this.#storage.job(jobId);
+    const before = known === null || known === "gone" ? NOTHING_SPENT : known.position;
+    for (const row of differences(model, before.days, after.position.days)) this.#storage.add(row);
+    this.#keepGrants(
+      (grant) =>
+        grant.jobId !== jobId || (grant.number > after.position.grants && !(after.isDone && grant.seq < after.seq)),
+    );
+  }
+
+  #keepGrants(isKept: (grant: Grant) => boolean): void {
+    const grants = this.#storage.grants();
+    const kept = grants.filter(isKept);
+    if (kept.length < grants.length) this.#storage.putGrants(kept);
+  }
+}
+
+/** What must be added to the rows of these days so that they hold `after` instead of `before`. */
+function differences(model: string, before: readonly DaySpend[], after: readonly DaySpend[]): LedgerRow[] {
+  const beforeOf = new Map(before.map((day) => [day.day, day]));
+  const afterOf = new Map(after.map((day) => [day.day, day]));
+  const rows: LedgerRow[] = [];
+  for (const day of new Set([...beforeOf.keys(), ...afterOf.keys()])) {
+    const [was, is] = [beforeOf.get(day), afterOf.get(day)];
+    const row = {
+      day,
+      model,
+      jobs: (is === undefined ? 0 : 1) - (was === undefined ? 0 : 1),
+      images: (is?.images ?? 0) - (was?.images ?? 0),
+      chargedMicros: (is?.chargedMicros ?? 0) - (was?.chargedMicros ?? 0),
+      atRiskMicros: (is?.atRiskMicros ?? 0) - (was?.atRiskMicros ?? 0),
+    };
+    if (row.jobs !== 0 || row.images !== 0 || row.chargedMicros !== 0 || row.atRiskMicros !== 0) rows.push(row);
+  }
+  return rows;
+}
