@@ -44,6 +44,15 @@ export default defineConfig(async () => {
                   // Budgets scaled down: two seconds for an attempt, six until its late answer is given up.
                   QWEN_TIMEOUT_MS: "2000",
                   LATE_ANSWER_MS: "6000",
+                  // Clients of `worker/spend`'s tests; an image of z-image-turbo costs 0.015, one of wan2.6-t2i 0.03.
+                  CLIENT_BUDGETS: JSON.stringify({
+                    "spends-100": { monthly: 1.5 },
+                    "spends-1": { monthly: 0.015 },
+                    "spends-2": { monthly: 0.03 },
+                    "spends-once": { monthly: 0.015 },
+                    "spends-some": { monthly: 3, alertAt: 1 },
+                    "spends-all": { monthly: 0.15, alertAt: 0.5 },
+                  }),
                   // Quotas that tests of anything but quotas need not wait for.
                   LANE_LIMITS: JSON.stringify({
                     "z-image-turbo": { starts: 50, periodMs: 1000 },

@@ -43,6 +43,7 @@ export function job(given: Partial<Job> = {}): Job {
     phase: null,
     attempts: [],
     output: null,
+    cost: null,
     error: null,
     warnings: [],
     metadata: {},

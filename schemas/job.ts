@@ -131,6 +131,7 @@ export const JobErrorCode = z.enum([
   "image_unreachable",
   "model_unavailable",
   "upstream_rejected",
+  "budget_exceeded",
 ]);
 export type JobErrorCode = z.infer<typeof JobErrorCode>;
 
@@ -148,7 +149,7 @@ export type JobError = z.infer<typeof JobError>;
 export const Warning = z.object({
   code: z.string().meta({
     description:
-      "`prompt_too_long`, `negative_prompt_too_long`: upstream cuts it. `option_ignored`: an option changes nothing here. `size_corrected`: a known misspelling of a size. `input_image_size`, `input_image_turned`: what upstream makes of an input image. `fewer_images`: upstream delivered fewer than asked for. `storing_delayed`: delivered, but not copied yet; says why, and when it is tried again. `result_partly_lost`: some of the delivered images could not be copied.",
+      "`prompt_too_long`, `negative_prompt_too_long`: upstream cuts it. `option_ignored`: an option changes nothing here. `size_corrected`: a known misspelling of a size. `input_image_size`, `input_image_turned`: what upstream makes of an input image. `fewer_images`: upstream delivered fewer than asked for. `storing_delayed`: delivered, but not copied yet; says why, and when it is tried again. `result_partly_lost`: some of the delivered images could not be copied. `budget_alert`: most of the client's monthly spend limit is used.",
     example: "prompt_too_long",
   }),
   message: z.string(),
@@ -205,6 +206,22 @@ export const JobRequest = z.object({
 });
 export type JobRequest = z.infer<typeof JobRequest>;
 
+/** Money is a number with at most 6 decimals. */
+const Money = z.number().min(0);
+
+/** What upstream billed for a job lies within [charged, charged + atRisk]. */
+export const JobCost = z
+  .object({
+    currency: z.string().meta({ description: "An ISO 4217 code.", example: "USD" }),
+    estimated: Money.meta({ description: "What one attempt costs when all goes well: `n` images.", example: 0.075 }),
+    charged: Money.meta({ description: "The images that upstream is known to have delivered." }),
+    atRisk: Money.meta({
+      description: "Attempts that ended without an answer: upstream may have made, and billed, their images.",
+    }),
+  })
+  .meta({ id: "JobCost" });
+export type JobCost = z.infer<typeof JobCost>;
+
 export const JobLinks = z
   .object({
     self: z.string(),
@@ -246,6 +263,10 @@ export const Job = z
     request: JobRequest,
     ...jobState,
     attempts: z.array(Attempt),
+    // Left out by servers that are older than prices.
+    cost: JobCost.nullable().default(null).meta({
+      description: "By the price at the submission. Null: the price was not known, or the job is from before prices.",
+    }),
     warnings: z.array(Warning),
     metadata: Metadata,
   })

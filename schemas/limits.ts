@@ -94,6 +94,18 @@ export const ModelInfo = z.object({
   }),
   asynchronous: z.boolean(),
   priceClass: z.enum(["low", "medium", "high"]),
+  price: z
+    .object({
+      currency: z.string().meta({ description: "An ISO 4217 code.", example: "USD" }),
+      perImage: z.number().meta({ description: "When `promptExtend` is left out.", example: 0.075 }),
+      perImageExtended: z
+        .number()
+        .nullable()
+        .meta({ description: "With `promptExtend: true`, where that costs something else." }),
+    })
+    .nullable()
+    .default(null)
+    .meta({ description: "Null: not known; `PRICES` can say it." }),
   quota: Quota,
 });
 export type ModelInfo = z.infer<typeof ModelInfo>;

@@ -9,6 +9,7 @@ export type Workflow = (typeof WORKFLOWS)[number];
 export const paths = {
   health: "/api/health",
   limits: "/api/limits",
+  usage: "/api/usage",
   session: "/api/session",
   openapi: "/api/openapi.json",
   docs: "/api/docs",

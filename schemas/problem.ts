@@ -7,6 +7,8 @@ export const PROBLEMS = {
   malformed_body: [400, "The body cannot be read"],
   invalid_query: [400, "The query is not valid"],
   invalid_idempotency_key: [400, "The Idempotency-Key is not valid"],
+  budget_exceeded: [402, "The spend limit of this month is reached"],
+  price_unknown: [402, "The price of this model is not known"],
   unauthorized: [401, "Authentication is needed"],
   forbidden_origin: [403, "This origin may not do that"],
   client_paused: [403, "This client is paused"],
@@ -61,6 +63,13 @@ export const Problem = z
     code: ProblemCode,
     requestId: z.string(),
     errors: z.array(FieldError).optional(),
+    // Of `budget_exceeded`.
+    currency: z.string().optional(),
+    limit: z.number().optional().meta({ description: "The client's spend limit for a calendar month, UTC." }),
+    charged: z.number().optional(),
+    reserved: z.number().optional().meta({ description: "For attempts that run or may still start." }),
+    atRisk: z.number().optional(),
+    resetsAt: z.iso.datetime().optional(),
   })
   .meta({ id: "Problem" });
 export type Problem = z.infer<typeof Problem>;

@@ -232,6 +232,9 @@ it("answers as documented about the service", async () => {
   await ask("getHealth", "/api/health");
   await ask("getLimits", "/api/limits");
   await ask("getLimits", "/api/limits", { headers: {} });
+  await ask("getUsage", "/api/usage?bucket=month");
+  await ask("getUsage", "/api/usage", { headers: { ...AUTH, accept: "text/csv" } });
+  await ask("getUsage", "/api/usage?from=never");
   await ask("getOpenApi", "/api/openapi.json");
   await ask("getDocs", "/api/docs");
   await ask("getDiagnosis", "/api/doctor", { headers: { authorization: `Bearer ${OPERATOR}` } });

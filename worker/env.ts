@@ -5,6 +5,7 @@ import { sha256Hex } from "./auth/tokens.ts";
 import { ModelOverrides, ModelTable, QuotaOverride } from "./dashscope/models.ts";
 import { REGION_HOSTS, type Region } from "./dashscope/wire.ts";
 import { jsonSetting } from "./json-setting.ts";
+import { type Budget, listCurrency } from "./spend/prices.ts";
 import { targetFault } from "./webhooks/core/target.ts";
 
 const tokenHash = z.string().regex(/^[0-9a-f]{64}$/, "must be a sha-256 in hex");
@@ -86,10 +87,16 @@ function modelErrors(vars: Pick<z.output<typeof Vars>, ModelVariable>, table: Mo
       message: `names an unknown model; known are ${table.names.join(", ")}, and MODELS adds others`,
     });
   }
+  if (Object.keys(vars.PRICES).some((name) => table.facts(name) === null)) {
+    errors.push({
+      path: "PRICES",
+      message: `names an unknown model; known are ${table.names.join(", ")}, and MODELS adds others`,
+    });
+  }
   return errors;
 }
 
-type ModelVariable = (typeof DEFAULT_MODELS)[Workflow] | "LANE_LIMITS";
+type ModelVariable = (typeof DEFAULT_MODELS)[Workflow] | "LANE_LIMITS" | "PRICES";
 
 /** The origin that `text` is, without a path; null when it is none. */
 function originOf(text: string): string | null {
@@ -135,6 +142,22 @@ export const FIRST_CLIENT = "app";
 /** A token is base64, plain or for addresses. 64 hex digits are not taken for one: they are a hash that lost its client's name. */
 const PLAIN_TOKEN = /^(?![0-9a-f]{64}$)[A-Za-z0-9_+/.-]{16,512}={0,2}$/;
 
+const prices = jsonSetting(
+  z.record(z.string().min(1).max(100), z.number().min(0).max(1_000_000)),
+  '{"qwen-image-max":0.075}',
+);
+
+const budgets = jsonSetting(
+  z.record(
+    z.string().refine((name) => name === "*" || CLIENT_NAME.test(name), "must be a client's name, or * for the others"),
+    z.strictObject({
+      monthly: z.number().min(0).max(1_000_000_000),
+      alertAt: z.number().min(0).max(1).default(0.8),
+    }),
+  ),
+  '{"my-app":{"monthly":50,"alertAt":0.8},"*":{"monthly":10}}',
+);
+
 /** A first deployment may put a plain token here instead of JSON: that of `FIRST_CLIENT`. Only its hash gets into the settings. */
 const firstClientTokens = z
   .string()
@@ -175,6 +198,12 @@ const Vars = z.object({
   RETENTION_DAYS: wholeNumber("RETENTION_DAYS", 1, 3650, 30),
   MAX_PENDING_JOBS: wholeNumber("MAX_PENDING_JOBS", 1, 1_000_000, 200),
   LANE_LIMITS: laneLimits.default({}),
+  PRICES: prices.default({}),
+  CURRENCY: z
+    .string()
+    .regex(/^[A-Z]{3}$/, "must be a currency's code of three capital letters, like USD")
+    .optional(),
+  CLIENT_BUDGETS: budgets.default({}),
   AUTH_MODE: z.enum(["token", "open"], "must be token or open").default("token"),
   CLIENT_TOKENS: firstClientTokens.optional(),
   // A variable holds 5 KB at most, which is about 60 clients.
@@ -250,6 +279,12 @@ export interface Config {
   readonly retentionMs: number;
   readonly maxPendingJobs: number;
   readonly laneLimits: Readonly<Record<string, QuotaOverride>>;
+  /** One for the whole deployment: an ISO 4217 code. */
+  readonly currency: string;
+  /** Model → price per image in `currency`; wins over the model table. */
+  readonly prices: Readonly<Record<string, number>>;
+  /** Client, or `*` → its limit for a calendar month. */
+  readonly budgets: Readonly<Record<string, Budget>>;
   readonly authMode: "token" | "open";
   /** Client name → sha-256 hex of its tokens, two at most while one is rotated. */
   readonly clientTokens: ClientTokens;
@@ -315,6 +350,9 @@ export function readConfig(env: StringEnv): ConfigResult {
       retentionMs: vars.RETENTION_DAYS * 86_400_000,
       maxPendingJobs: vars.MAX_PENDING_JOBS,
       laneLimits: vars.LANE_LIMITS,
+      currency: vars.CURRENCY ?? listCurrency(vars.QWEN_REGION),
+      prices: vars.PRICES,
+      budgets: vars.CLIENT_BUDGETS,
       authMode: vars.AUTH_MODE,
       clientTokens: clients.tokens,
       adminTokenSha256: vars.ADMIN_TOKEN_SHA256 ?? null,

@@ -2,5 +2,6 @@
 declare namespace Cloudflare {
   interface Env {
     readonly QWEN_BASE_URL: string;
+    readonly CLIENT_BUDGETS: string;
   }
 }

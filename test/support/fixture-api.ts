@@ -242,6 +242,7 @@ function common(priceClass: "low" | "medium" | "high", quota: Limits["models"][n
     },
     asynchronous: false,
     priceClass,
+    price: { currency: "USD", perImage: priceClass === "high" ? 0.075 : 0.03, perImageExtended: null },
     quota,
   };
 }

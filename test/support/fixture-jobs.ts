@@ -53,6 +53,7 @@ export function sketchJob({
     phase: null,
     attempts: [],
     output: null,
+    cost: { currency: "USD", estimated: 0.075, charged: 0, atRisk: 0 },
     error: null,
     warnings: [],
     metadata: {},

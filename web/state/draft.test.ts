@@ -28,6 +28,7 @@ function model(change: Partial<ModelInfo> = {}): ModelInfo {
     },
     asynchronous: false,
     priceClass: "high",
+    price: { currency: "USD", perImage: 0.075, perImageExtended: null },
     quota: { starts: 2, periodMs: 60_000, inProgress: null },
     ...change,
   };

@@ -26,9 +26,17 @@ const PRICE_WORDS: Readonly<Record<ModelInfo["priceClass"], string>> = {
   high: "highest price",
 };
 
-/** What a model costs compared to the others: a class, because upstream's prices move and are not ours to quote. */
-export function priceWords(priceClass: ModelInfo["priceClass"]): string {
-  return PRICE_WORDS[priceClass];
+/** What an image of a model costs: `about $0.08 an image`; compared to the others where the price is not known. */
+export function priceWords({ price, priceClass }: Pick<ModelInfo, "price" | "priceClass">): string {
+  return price === null
+    ? `${PRICE_WORDS[priceClass]} per image`
+    : `about ${moneyWords(price.perImage, price.currency)} an image`;
+}
+
+/** An amount in its currency, with cents, or two digits where it is below a cent: `$0.08`, `CN¥12.50`, `$0.0025`. */
+export function moneyWords(amount: number, currency: string): string {
+  const digits = amount > 0 && amount < 0.01 ? { maximumSignificantDigits: 2 } : {};
+  return new Intl.NumberFormat("en-US", { style: "currency", currency, ...digits }).format(amount);
 }
 
 /** The models that do a workflow, its default first. */

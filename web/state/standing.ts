@@ -158,6 +158,7 @@ export const BRIEF_FAILURES: Readonly<Record<JobErrorCode, string>> = {
   image_unreachable: "An image cannot be fetched",
   model_unavailable: "The model is not to be had",
   upstream_rejected: "Refused by upstream",
+  budget_exceeded: "The spend limit is reached",
 };
 
 /** Failures that the same request meets again: the request must change first. */

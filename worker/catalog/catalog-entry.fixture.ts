@@ -37,3 +37,36 @@ export function catalogEntry(given: Partial<CatalogEntry> & { n: number; created
     n: 1,
   };
 }
+
+/** The object's own storage, with its statements' rows added up. */
+export function countingStorage(storage: DurableObjectStorage) {
+  let [written, read] = [0, 0];
+  const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+  const settle = () => {
+    for (const cursor of cursors.splice(0)) {
+      written += cursor.rowsWritten;
+      read += cursor.rowsRead;
+    }
+  };
+  const sql = {
+    exec: (query: string, ...bindings: SqlStorageValue[]) => {
+      settle();
+      const cursor = storage.sql.exec(query, ...bindings);
+      cursors.push(cursor);
+      return cursor;
+    },
+  };
+  // Only these parts of the storage are used by the store.
+  const counted = { sql, kv: storage.kv } as unknown as DurableObjectStorage;
+  return {
+    storage: counted,
+    rowsWritten: () => {
+      settle();
+      return written;
+    },
+    rowsRead: () => {
+      settle();
+      return read;
+    },
+  };
+}

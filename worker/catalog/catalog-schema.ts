@@ -31,6 +31,17 @@ function quoted(words: readonly string[]): string {
   return words.map((word) => `'${word}'`).join(", ");
 }
 
+/** What was spent, by UTC day and model; sums over all jobs, also removed ones. Made with the first amount. */
+export const SPEND_SCHEMA = `CREATE TABLE IF NOT EXISTS spend (
+   day TEXT NOT NULL,
+   model TEXT NOT NULL,
+   jobs INTEGER NOT NULL,
+   images INTEGER NOT NULL,
+   charged_micros INTEGER NOT NULL,
+   at_risk_micros INTEGER NOT NULL,
+   PRIMARY KEY (day, model)
+ ) WITHOUT ROWID`;
+
 const unfinished = JobStatus.options.filter((status) => !FINAL_STATUSES.includes(status));
 
 /** The condition of jobs that are not done, in the words of the index that finds them. */

@@ -1,5 +1,7 @@
 import { FINAL_STATUSES, type JobCounts, JobStatus } from "../../schemas/job.ts";
 import { WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
+import type { LedgerJob } from "../spend/ledger.ts";
+import { NOTHING_SPENT } from "../spend/position.ts";
 import { ADD_SEARCH, GONE, SCHEMA, UNFINISHED_JOBS } from "./catalog-schema.ts";
 import type { CatalogEntry, ClientPause, JobFilter } from "./contract.ts";
 import { nextFeedNumber } from "./core/feed-clock.ts";
@@ -55,6 +57,7 @@ export class CatalogStore {
   #created: boolean | null = null;
   #lastCursor: number | null = null;
   #pending: number | null = null;
+  #reserved: number | null = null;
   #reservations: readonly Reservation[] | null = null;
   /** Null before it was read. */
   #pause: ClientPause | "none" | null = null;
@@ -66,14 +69,20 @@ export class CatalogStore {
 
   /**
    * Stores the entry; `null` when it is no newer than what is known, or the job is gone. `isAsked`: a client asked for it, as a
-   * job never heard of before or by a retry of a finished one.
+   * job never heard of before or by a retry of a finished one. `beforeStored` is called when it will be stored.
    */
-  record(given: CatalogEntry, nowMs: number): { readonly change: Change; readonly isAsked: boolean } | null {
+  record(
+    given: CatalogEntry,
+    nowMs: number,
+    beforeStored: (entry: CatalogEntry) => void = () => undefined,
+  ): { readonly change: Change; readonly isAsked: boolean } | null {
     const { searchText = "", ...entry } = given;
     this.#create();
     const known = this.#row(entry.id);
     if (known !== null && (known.status === GONE || !isNewer(entry, known))) return null;
     const pending = this.pending();
+    const reserved = this.reservedMicros();
+    beforeStored(entry);
     const cursor = nextFeedNumber(this.lastCursor(), nowMs);
     this.#sql.exec(
       `INSERT INTO jobs (id, workflow, status, listed_at_ms, done, seq, cursor, entry, search)
@@ -91,6 +100,7 @@ export class CatalogStore {
       JSON.stringify(entry),
       searchText,
     );
+    this.#reserved = reserved + (entry.done ? 0 : (entry.spend?.reservedMicros ?? 0)) - reservedOf(known);
     const wasPending = known !== null && !isDone(known);
     this.#pending = pending + (entry.done ? 0 : 1) - (wasPending ? 1 : 0);
     this.#lastCursor = cursor;
@@ -98,11 +108,17 @@ export class CatalogStore {
   }
 
   /** Leaves a tombstone, also of a job never heard of (then `isAsked`); `null` when there is one already. */
-  forget(id: string, nowMs: number): { readonly change: Change; readonly isAsked: boolean } | null {
+  forget(
+    id: string,
+    nowMs: number,
+    beforeStored: () => void = () => undefined,
+  ): { readonly change: Change; readonly isAsked: boolean } | null {
     this.#create();
     const known = this.#row(id);
     if (known?.status === GONE) return null;
     const pending = this.pending();
+    const reserved = this.reservedMicros();
+    beforeStored();
     const cursor = nextFeedNumber(this.lastCursor(), nowMs);
     this.#sql.exec(
       `INSERT INTO jobs (id, workflow, status, listed_at_ms, done, seq, cursor, entry) VALUES (?, '', ?, ?, 1, 0, ?, '')
@@ -121,6 +137,7 @@ export class CatalogStore {
       nowMs - TOMBSTONE_MS,
       PRUNED_AT_ONCE,
     );
+    this.#reserved = reserved - reservedOf(known);
     if (known !== null && !isDone(known)) this.#pending = pending - 1;
     this.#lastCursor = cursor;
     return { change: { kind: "gone", cursor, id }, isAsked: known === null };
@@ -208,6 +225,23 @@ export class CatalogStore {
       this.#pending = this.#exists() ? this.#sql.exec<{ n: number }>(count).one().n : 0;
     }
     return this.#pending;
+  }
+
+  /** What unfinished jobs hold reserved, in millionths. */
+  reservedMicros(): number {
+    if (this.#reserved === null) {
+      const sum = `SELECT coalesce(sum(json_extract(entry, '$.spend.reservedMicros')), 0) AS n FROM jobs WHERE ${UNFINISHED_JOBS}`;
+      this.#reserved = this.#exists() ? this.#sql.exec<{ n: number }>(sum).one().n : 0;
+    }
+    return this.#reserved;
+  }
+
+  /** The job as its client's ledger knows it; null for one never heard of. */
+  ledgerJob(id: string): LedgerJob | "gone" | null {
+    const row = this.#exists() ? this.#row(id) : null;
+    if (row === null) return null;
+    if (row.status === GONE) return "gone";
+    return { seq: row.seq, isDone: isDone(row), position: parseEntry(row).spend ?? NOTHING_SPENT };
   }
 
   /** The number of the newest change; 0 before the first. */
@@ -305,6 +339,11 @@ export class CatalogStore {
 
 function isDone(row: JobRow): boolean {
   return row.status === GONE || FINAL_STATUSES.some((status) => status === row.status);
+}
+
+/** A finished job holds nothing reserved, whatever its entry says. */
+function reservedOf(row: JobRow | null): number {
+  return row === null || isDone(row) ? 0 : (parseEntry(row).spend?.reservedMicros ?? 0);
 }
 
 function parseEntry(row: JobRow): CatalogEntry {

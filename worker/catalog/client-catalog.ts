@@ -1,14 +1,31 @@
 import { DurableObject } from "cloudflare:workers";
 import type { JobCounts } from "../../schemas/job.ts";
+import { within } from "../bounds.ts";
 import { linkSettingsOf } from "../env.ts";
+import { type Grant, Ledger } from "../spend/ledger.ts";
+import { monthEndsAtMs, monthOf, toMicros } from "../spend/money.ts";
+import type { ClientBudget } from "../spend/prices.ts";
+import { jobStub } from "../stubs.ts";
 import { readWatch } from "../watch/watch-request.ts";
 import { CatalogStore } from "./catalog-store.ts";
-import type { CatalogEntry, CatalogRpc, ClientPause, HeldClaim, JobFilter, ListQuery } from "./contract.ts";
+import type {
+  CatalogEntry,
+  CatalogRpc,
+  ClientPause,
+  ClientSpend,
+  FirstAnswer,
+  FirstReservation,
+  HeldClaim,
+  JobFilter,
+  LastSpend,
+  ListQuery,
+} from "./contract.ts";
 import { decodeListCursor, encodeListCursor } from "./core/list-cursor.ts";
-import { GRANT_MS, redeem, reserve } from "./core/reservations.ts";
+import { GRANT_MS, outstanding, redeem, reserve } from "./core/reservations.ts";
 import { Feed } from "./feed.ts";
 import { HeldAnswers } from "./held-answers.ts";
 import { PlaceWatch } from "./place-watch.ts";
+import { SpendBooks } from "./spend-books.ts";
 
 /** How often lanes are asked for places while somebody watches and jobs wait, in ms. */
 const PLACES_EVERY_MS = 4_000;
@@ -19,12 +36,21 @@ const PLACES_SOON_MS = 500;
 /** So many waiting jobs get their places told; a list shows fewer. */
 const MAX_PLACES = 1_000;
 
-/** One client's jobs: the list, the live feed, and the bound on unfinished ones. Named by the client. */
+/** How often jobs are asked of which the list has not heard although a reservation was made for them, in ms. */
+const UNKNOWN_JOBS_EVERY_MS = 65_000;
+/** Clocks of two objects differ less than this, in ms. */
+const CLOCK_SLACK_MS = 3_000;
+const MAX_ASKED_JOBS = 50;
+const ASK_BOUND_MS = 5_000;
+
+/** One client's jobs: the list, the live feed, the bound on unfinished ones, and what they cost. Named by the client. */
 export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   readonly #store: CatalogStore;
   readonly #feed: Feed;
   readonly #places: PlaceWatch;
   readonly #held: HeldAnswers;
+  readonly #books: SpendBooks;
+  readonly #ledger: Ledger;
   /** What the alarm is known to be set to; null when that is not known, or it is not set. */
   #alarmAtMs: number | null = null;
 
@@ -33,6 +59,8 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     this.#store = new CatalogStore(ctx.storage);
     this.#places = new PlaceWatch(env);
     this.#held = new HeldAnswers(ctx.storage);
+    this.#books = new SpendBooks(ctx.storage, this.#store);
+    this.#ledger = new Ledger(this.#books);
     this.#feed = new Feed(ctx, this.#store, {
       client: ctx.id.name ?? "",
       ...linkSettingsOf(env),
@@ -52,20 +80,33 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
 
   #record(entry: CatalogEntry): void {
     const nowMs = Date.now();
-    const recorded = this.#store.record(entry, nowMs);
+    let hasGrant = false;
+    const recorded = this.#store.record(entry, nowMs, ({ id, model, seq, done, spend }) => {
+      if (spend === undefined) return;
+      hasGrant = this.#books.grants().some((grant) => grant.jobId === id && grant.seq === 0);
+      this.#ledger.settle(id, model, { seq, isDone: done, position: spend });
+    });
     if (recorded === null) return;
-    if (recorded.isAsked) this.#redeem(nowMs);
+    // A job with a grant of its own is not of a block.
+    if (recorded.isAsked && !hasGrant) this.#redeem(nowMs);
     if (entry.status !== "queued") this.#places.forget(entry.id);
     this.#feed.notify(recorded.change);
     if (entry.status === "queued" && !this.#places.knows(entry.id)) this.#askPlaces(PLACES_SOON_MS);
   }
 
   /** The job is gone; a later `record` of it is ignored. Idempotent. */
-  async forget(jobId: string): Promise<void> {
+  async forget(jobId: string, last: LastSpend | null = null): Promise<void> {
     const nowMs = Date.now();
-    const forgotten = this.#store.forget(jobId, nowMs);
+    let hasGrant = false;
+    const forgotten = this.#store.forget(jobId, nowMs, () => {
+      hasGrant = this.#books.grants().some((grant) => grant.jobId === jobId);
+      const known = this.#store.ledgerJob(jobId);
+      if (last !== null && !(known !== null && known !== "gone" && known.seq >= last.seq)) {
+        this.#ledger.settle(jobId, last.model, { seq: last.seq, isDone: true, position: last.spend });
+      }
+    });
     if (forgotten === null) return;
-    if (forgotten.isAsked) this.#redeem(nowMs);
+    if (forgotten.isAsked && !hasGrant) this.#redeem(nowMs);
     this.#places.forget(jobId);
     this.#feed.notify(forgotten.change);
   }
@@ -93,13 +134,87 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     const nowMs = Date.now();
     const paused = this.#store.pause(nowMs);
     if (paused !== null) return { granted: 0, endsAtMs: nowMs, paused };
-    const { granted, reservations } = reserve(this.#store.reservations(), this.#store.pending(), wanted, limit, nowMs);
+    const { granted, reservations } = reserve(this.#store.reservations(), this.#pending(), wanted, limit, nowMs);
     if (granted > 0) this.#store.keepReservations(reservations, "stored");
     return { granted, endsAtMs: nowMs + GRANT_MS };
   }
 
   async pause(pause: ClientPause | null): Promise<void> {
     this.#store.keepPause(pause);
+  }
+
+  async reserveFirst(
+    { jobId, micros, untilMs }: FirstReservation,
+    budget: ClientBudget,
+    pendingLimit: number,
+  ): Promise<FirstAnswer> {
+    const nowMs = Date.now();
+    const isNew = this.#store.ledgerJob(jobId) === null && !this.#books.grants().some((grant) => grant.jobId === jobId);
+    const paused = this.#store.pause(nowMs);
+    if (isNew && paused !== null) return { result: "paused", paused };
+    const unfinished = this.#pending() + outstanding(this.#store.reservations(), nowMs);
+    if (isNew && unfinished >= pendingLimit) return { result: "too_many_pending" };
+    const grant = { jobId, number: 1, micros, seq: 0, untilMs };
+    const result = this.#ledger.reserve(grant, toMicros(budget.monthly), nowMs);
+    if (result === "gone") return { result };
+    if (result === "refused") return { result: "budget_exceeded", spend: this.#spend(budget, nowMs) };
+    // Places that are watched are asked for sooner, and an alarm that was set before this process may not be put off.
+    this.#askPlaces(PLACES_EVERY_MS);
+    this.#arm(nowMs + UNKNOWN_JOBS_EVERY_MS);
+    return { result, alert: this.#alert(budget, nowMs) };
+  }
+
+  async reserveAgain(grant: Grant, budget: ClientBudget): ReturnType<CatalogRpc["reserveAgain"]> {
+    const nowMs = Date.now();
+    const result = this.#ledger.reserve(grant, toMicros(budget.monthly), nowMs);
+    if (result !== "granted") return { granted: false, spend: this.#spend(budget, nowMs) };
+    this.#alert(budget, nowMs);
+    return { granted: true };
+  }
+
+  async usage(fromDay: string, toDay: string): ReturnType<CatalogRpc["usage"]> {
+    return { rows: this.#books.rows(fromDay, toDay), totals: this.#ledger.totals(Date.now()) };
+  }
+
+  /** Unfinished jobs, and those that are promised one by one and not listed yet. */
+  #pending(): number {
+    return this.#store.pending() + this.#books.grants().filter(({ seq }) => seq === 0).length;
+  }
+
+  #spend({ currency, monthly }: ClientBudget, nowMs: number): ClientSpend {
+    const totals = this.#ledger.totals(nowMs);
+    return { ...totals, currency, limitMicros: toMicros(monthly), resetsAtMs: monthEndsAtMs(nowMs) };
+  }
+
+  /** The client's money where it is used to `alertAt`, else null. Logged once a month. */
+  #alert(budget: ClientBudget, nowMs: number): ClientSpend | null {
+    const spend = this.#spend(budget, nowMs);
+    const { chargedMicros, reservedMicros, atRiskMicros, limitMicros } = spend;
+    if (chargedMicros + reservedMicros + atRiskMicros < limitMicros * budget.alertAt) return null;
+    if (this.#books.isFirstAlert(monthOf(nowMs))) {
+      console.log(JSON.stringify({ event: "budget_alert", client: this.ctx.id.name, ...spend }));
+    }
+    return spend;
+  }
+
+  /**
+   * Asks the jobs of first grants that are over whether they exist. One that does notifies the list now; one that does not is
+   * never made, and its money is free again.
+   */
+  async #askUnknownJobs(): Promise<void> {
+    const overdue = this.#ledger.overdue(Date.now() - CLOCK_SLACK_MS).slice(0, MAX_ASKED_JOBS);
+    const never: string[] = [];
+    const asked = overdue.map(async ({ jobId }) => {
+      const job = jobStub(this.env, jobId);
+      if ((await within(ASK_BOUND_MS, "the job", job.keptUntil())) === null) never.push(jobId);
+      else await within(ASK_BOUND_MS, "the job", job.catalogMissed(1));
+    });
+    for (const { status } of await Promise.allSettled(asked)) {
+      if (status === "rejected") console.error({ event: "job_not_asked", client: this.ctx.id.name });
+    }
+    // Recorded meanwhile, a grant is settled and gone.
+    if (never.length > 0) this.#ledger.release(never);
+    if (this.#books.grants().some(({ untilMs }) => untilMs !== null)) this.#arm(Date.now() + UNKNOWN_JOBS_EVERY_MS);
   }
 
   async claimHeld(claim: HeldClaim): Promise<string> {
@@ -138,6 +253,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   /** Asks for places and comes back, while somebody watches and jobs wait; never throws, for the next one mends what this one could not. */
   override async alarm(): Promise<void> {
     this.#alarmAtMs = null;
+    await this.#askUnknownJobs();
     this.#feed.watchers.catchUp();
     if (!this.#feed.watchers.isWatched) {
       this.#places.clear();
@@ -159,6 +275,11 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     const atMs = Date.now() + delayMs;
     if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
     if (!this.#feed.watchers.isWatched || this.#store.queued(1).length === 0) return;
+    this.#arm(atMs);
+  }
+
+  #arm(atMs: number): void {
+    if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
     this.#alarmAtMs = atMs;
     void this.ctx.storage.setAlarm(atMs);
   }

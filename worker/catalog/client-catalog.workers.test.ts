@@ -7,7 +7,7 @@ import { WORKFLOWS } from "../../schemas/paths.ts";
 import { foldText, searchWords } from "../../schemas/search-text.ts";
 import { cases } from "../../test/support/properties.ts";
 import { catalogStub } from "../stubs.ts";
-import { catalogEntry, jobId } from "./catalog-entry.fixture.ts";
+import { catalogEntry, countingStorage, jobId } from "./catalog-entry.fixture.ts";
 import { CatalogStore } from "./catalog-store.ts";
 import type { CatalogEntry } from "./contract.ts";
 
@@ -413,36 +413,3 @@ describe("a retry by hand", () => {
     expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 0 });
   });
 });
-
-/** The object's own storage, with its statements' rows added up. */
-function countingStorage(storage: DurableObjectStorage) {
-  let [written, read] = [0, 0];
-  const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
-  const settle = () => {
-    for (const cursor of cursors.splice(0)) {
-      written += cursor.rowsWritten;
-      read += cursor.rowsRead;
-    }
-  };
-  const sql = {
-    exec: (query: string, ...bindings: SqlStorageValue[]) => {
-      settle();
-      const cursor = storage.sql.exec(query, ...bindings);
-      cursors.push(cursor);
-      return cursor;
-    },
-  };
-  // Only these parts of the storage are used by the store.
-  const counted = { sql, kv: storage.kv } as unknown as DurableObjectStorage;
-  return {
-    storage: counted,
-    rowsWritten: () => {
-      settle();
-      return written;
-    },
-    rowsRead: () => {
-      settle();
-      return read;
-    },
-  };
-}

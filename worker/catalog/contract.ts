@@ -1,6 +1,9 @@
 import type { JobCounts, JobStatus, JobSummary } from "../../schemas/job.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { JobView } from "../job/contract.ts";
+import type { Grant, LedgerRow, LedgerTotals } from "../spend/ledger.ts";
+import type { SpendPosition } from "../spend/position.ts";
+import type { ClientBudget } from "../spend/prices.ts";
 
 /** A job as the catalog keeps it: a summary without links. `queue` is null here: places are asked of the lane when needed. */
 export interface CatalogEntry extends Omit<JobSummary, "links" | "output" | "client" | "metadata" | "pinned"> {
@@ -11,6 +14,22 @@ export interface CatalogEntry extends Omit<JobSummary, "links" | "output" | "cli
   readonly metadata?: JobSummary["metadata"];
   /** The whole prompt as `foldText` makes it. Searched and not listed; absent in entries of jobs from before it was sent. */
   readonly searchText?: string;
+  /** Absent in entries of jobs from before prices. */
+  readonly spend?: SpendPosition;
+}
+
+/** A removed job's last word on its money. */
+export interface LastSpend {
+  readonly seq: number;
+  readonly model: string;
+  readonly spend: SpendPosition;
+}
+
+/** A client's money of this month, in millionths, and its limit. */
+export interface ClientSpend extends LedgerTotals {
+  readonly currency: string;
+  readonly limitMicros: number;
+  readonly resetsAtMs: number;
 }
 
 /** Which jobs are meant. Null, empty and absent parts mean any; the optional ones are younger than the call. */
@@ -53,6 +72,21 @@ export interface HeldClaim {
   readonly isRepeat: boolean;
 }
 
+export interface FirstReservation {
+  readonly jobId: string;
+  readonly micros: number;
+  /** Until when the job may be made. */
+  readonly untilMs: number;
+}
+
+/** `gone`: the job of this id was removed. `alert`: the money is used to the budget's `alertAt` and beyond. */
+export type FirstAnswer =
+  | { readonly result: "granted"; readonly alert: ClientSpend | null }
+  | { readonly result: "budget_exceeded"; readonly spend: ClientSpend }
+  | { readonly result: "too_many_pending" }
+  | { readonly result: "paused"; readonly paused: ClientPause }
+  | { readonly result: "gone" };
+
 /** What the object of a client's catalog can be asked. `fetch` takes the live feed: WebSocket or SSE. */
 export interface CatalogRpc {
   /** Takes the entry unless it holds one with a newer `seq`, or with the same `seq` and no older `revision`. */
@@ -60,7 +94,16 @@ export interface CatalogRpc {
   /** As `record`, of many. */
   recordAll(entries: readonly CatalogEntry[]): Promise<void>;
   /** The job is gone; a later `record` of it is ignored. */
-  forget(jobId: string): Promise<void>;
+  forget(jobId: string, last?: LastSpend | null): Promise<void>;
+  /**
+   * For a client with a spend limit: reserves the first attempt of a submission, and its place among at most `pendingLimit`
+   * unfinished jobs. Stored before it answers; again for the same job, it counts once.
+   */
+  reserveFirst(asked: FirstReservation, budget: ClientBudget, pendingLimit: number): Promise<FirstAnswer>;
+  /** Reserves one more attempt of a job that exists. Again, it gives the same answer and counts once. */
+  reserveAgain(grant: Grant, budget: ClientBudget): Promise<{ granted: true } | { granted: false; spend: ClientSpend }>;
+  /** What was spent on these UTC days, both included, by day and model; and the money of this month. */
+  usage(fromDay: string, toDay: string): Promise<{ rows: readonly LedgerRow[]; totals: LedgerTotals }>;
   /**
    * Newest first. A search may come back with fewer than `limit`, and with a cursor from where on to search further.
    * `invalid_cursor` when the cursor is not one of ours.

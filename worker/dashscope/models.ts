@@ -11,7 +11,7 @@ const ASYNC_PATHS = ["text2image", "image2image", "imageGeneration"] as const;
 export type AsyncPath = (typeof ASYNC_PATHS)[number];
 
 /** What is known of a model, the same for every deployment; `modelInfo` adds what a deployment decides. */
-export interface ModelFacts extends Omit<ModelInfo, "default" | "asynchronous" | "quota"> {
+export interface ModelFacts extends Omit<ModelInfo, "default" | "asynchronous" | "quota" | "price"> {
   /** Null: synchronous only. Where both exist the task is used: its id survives us. */
   readonly asyncPath: AsyncPath | null;
   /** Where the vendor's price list has it. */

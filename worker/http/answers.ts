@@ -88,6 +88,8 @@ export function negotiate<Offer extends string>(c: HttpContext, offers: readonly
 }
 
 interface ProblemExtras {
+  /** Of `budget_exceeded`. */
+  readonly spend?: Pick<Problem, "currency" | "limit" | "charged" | "reserved" | "atRisk" | "resetsAt">;
   readonly errors?: readonly FieldError[];
   readonly headers?: Headers;
 }
@@ -116,6 +118,7 @@ export function problemAnswer(c: HttpContext, code: ProblemCode, detail: string,
     code,
     requestId: c.get("requestId"),
     ...(extras.errors === undefined ? {} : { errors: [...extras.errors] }),
+    ...extras.spend,
   };
   const accept = c.req.header("accept");
   const compact = asksFor(accept, "application/json") || asksFor(accept, "application/problem+json");

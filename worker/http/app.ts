@@ -15,6 +15,7 @@ import { OPERATE_ROUTES } from "./operate.ts";
 import type { Route } from "./route.ts";
 import { SESSION_ROUTES } from "./session.ts";
 import { SUBMIT_ROUTES } from "./submit.ts";
+import { USAGE_ROUTES } from "./usage.ts";
 import { WEBHOOK_ROUTES } from "./webhooks.ts";
 
 /** Answered without settings. */
@@ -29,6 +30,7 @@ const CONFIGURED: readonly Route[] = [
   ...EVENT_ROUTES,
   ...IMAGE_ROUTES,
   ...LIMITS_ROUTES,
+  ...USAGE_ROUTES,
   ...SESSION_ROUTES,
   ...OPERATE_ROUTES,
   ...docsRoutes(() => ROUTES),

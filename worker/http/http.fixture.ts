@@ -10,10 +10,10 @@ export interface Sent {
   settled(): Promise<void>;
 }
 
-/** Sends one request to the app, on bindings that may fail as the platform's do. */
-export function send(request: Request, bindings: object = {}): Sent {
+/** Sends one request to the app (or to a compatible API's), on bindings that may fail as the platform's do. */
+export function send(request: Request, bindings: object = {}, to: Pick<typeof app, "fetch"> = app): Sent {
   const context = createExecutionContext();
-  const answer = Promise.resolve(app.fetch(request, { ...env, ...bindings }, context));
+  const answer = Promise.resolve(to.fetch(request, { ...env, ...bindings }, context));
   return { answer, settled: async () => void (await waitOnExecutionContext(context)) };
 }
 

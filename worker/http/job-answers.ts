@@ -4,8 +4,10 @@ import type { JobEvent } from "../../schemas/event.ts";
 import { JOB_ID_PATTERN, paths } from "../../schemas/paths.ts";
 import type { Delivery } from "../../schemas/webhook.ts";
 import { createLinks } from "../auth/links.ts";
+import type { ClientSpend } from "../catalog/contract.ts";
 import type { JobRefusal, JobView, ShownJob } from "../job/contract.ts";
 import { type LinkMaker, presentJob, retryAfterSeconds } from "../job/core/present.ts";
+import { fromMicros } from "../spend/money.ts";
 import { answer, jsonAnswer, jsonTextAnswer, PRIVATE_VARY, ProblemError } from "./answers.ts";
 import { type HttpContext, originOf } from "./context.ts";
 import { jobTimeline } from "./core/job-timeline.ts";
@@ -30,6 +32,31 @@ export function jobIdOf(c: HttpContext): string {
   const id = c.req.param("id") ?? "";
   if (!JOB_ID_PATTERN.test(id)) throw jobProblem({ ok: false, code: "job_not_found" });
   return id;
+}
+
+/** What a client has used of its spend limit, as the API shows it. */
+export function spendShown({
+  currency,
+  limitMicros,
+  chargedMicros,
+  reservedMicros,
+  atRiskMicros,
+  resetsAtMs,
+}: ClientSpend) {
+  return {
+    currency,
+    limit: fromMicros(limitMicros),
+    charged: fromMicros(chargedMicros),
+    reserved: fromMicros(reservedMicros),
+    atRisk: fromMicros(atRiskMicros),
+    resetsAt: new Date(resetsAtMs).toISOString(),
+  };
+}
+
+/** The same in words, without the limit. */
+export function usedWords(spend: ClientSpend): string {
+  const { charged, reserved, atRisk } = spendShown(spend);
+  return `${charged} charged, ${reserved} reserved for jobs under way, ${atRisk} at risk`;
 }
 
 /** Why an object refused, as a problem. */
@@ -65,6 +92,18 @@ export function jobProblem(refusal: JobRefusal): ProblemError {
       return new ProblemError("delivery_not_found", "The job has no delivery of this number; its list has them all.");
     case "upload_timed_out":
       return new ProblemError("upload_timed_out", "The images of the submission took too long; send it again.");
+    case "grant_expired":
+      return new ProblemError("overloaded", "Storing the job took too long; send the request again.", {
+        headers: { "Retry-After": "1" },
+      });
+    case "budget_exceeded": {
+      const shown = spendShown(refusal.spend);
+      return new ProblemError(
+        "budget_exceeded",
+        `The client's spend limit of ${shown.limit} ${shown.currency} a month has no room for this: ${usedWords(refusal.spend)}. It starts anew at ${shown.resetsAt}; the operator can raise it in CLIENT_BUDGETS.`,
+        { spend: shown },
+      );
+    }
     default:
       throw new Error(`no such refusal: ${JSON.stringify(refusal satisfies never)}`);
   }

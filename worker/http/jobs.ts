@@ -264,6 +264,7 @@ export const JOB_ROUTES: readonly Route[] = [
         "job_finished",
         "job_not_finished",
         "client_paused",
+        "budget_exceeded",
         "too_many_pending_jobs",
         "rate_limited",
       ],

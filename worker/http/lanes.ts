@@ -1,11 +1,13 @@
 import type { JobStatus } from "../../schemas/job.ts";
-import { Health, type LaneReport, Limits } from "../../schemas/limits.ts";
+import { Health, type LaneReport, Limits, type ModelInfo } from "../../schemas/limits.ts";
 import { paths } from "../../schemas/paths.ts";
 import type { FieldError } from "../../schemas/problem.ts";
 import { within } from "../bounds.ts";
 import { type Config, configOf } from "../env.ts";
 import type { Place } from "../lane/contract.ts";
 import { laneName } from "../lane/lane-name.ts";
+import { fromMicros } from "../spend/money.ts";
+import { unitMicrosOf } from "../spend/prices.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
 import { jsonAnswer, PUBLIC_VARY } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
@@ -157,6 +159,18 @@ export const HEALTH_ROUTES: readonly Route[] = [
   ),
 ];
 
+/** What an image of the model costs; null when that is not known. */
+function priceShown(config: Config, model: string): ModelInfo["price"] {
+  const perImage = unitMicrosOf(config, model, null);
+  if (perImage === null) return null;
+  const extended = unitMicrosOf(config, model, true);
+  return {
+    currency: config.currency,
+    perImage: fromMicros(perImage),
+    perImageExtended: extended === null || extended === perImage ? null : fromMicros(extended),
+  };
+}
+
 export const LIMITS_ROUTES: readonly Route[] = [
   clientRoute(
     {
@@ -175,7 +189,10 @@ export const LIMITS_ROUTES: readonly Route[] = [
       const waiting = await waitedFor(c, viewer);
       const found = await laneReports(c.env, config, [...new Set([...configuredModels(config), ...waiting])]);
       const lanes = found.filter((report) => report !== null);
-      return jsonAnswer(c, { lanes, models: config.modelTable.infos(config) } satisfies Limits);
+      return jsonAnswer(c, {
+        lanes,
+        models: config.modelTable.infos(config).map((info) => ({ ...info, price: priceShown(config, info.model) })),
+      } satisfies Limits);
     },
   ),
 ];

@@ -56,7 +56,7 @@ function chosen<Option extends string | number>(options: readonly Option[], give
 }
 
 /** One of some words or numbers; null when it is absent. */
-export function choice<Option extends string | number>(
+export function choice<const Option extends string | number>(
   options: readonly [Option, ...Option[]],
   description: string,
 ): QueryParameter<Option | null> {

@@ -1,7 +1,13 @@
-import type { ClientPause } from "../catalog/contract.ts";
+import type { Warning } from "../../schemas/job.ts";
+import { within } from "../bounds.ts";
+import type { ClientPause, ClientSpend, FirstAnswer } from "../catalog/contract.ts";
+import type { Config } from "../env.ts";
+import { estimateMicros } from "../spend/position.ts";
+import { budgetOf, unitMicrosOf } from "../spend/prices.ts";
 import { catalogStub } from "../stubs.ts";
 import { ProblemError } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
+import { jobProblem, spendShown, usedWords } from "./job-answers.ts";
 
 /** Submissions reserved at once: one call for each such block, so that a submit waits for none of its own. */
 const BLOCK = 32;
@@ -99,6 +105,65 @@ function tooManyPending(limit: number): ProblemError {
       },
     },
   );
+}
+
+/** A submission that was granted is stored within this, in ms: three calls to its object, and the waits between them. */
+const GRANT_MS = 60_000;
+const RESERVE_BOUND_MS = 10_000;
+
+type Priced = Pick<Config, "modelTable" | "region" | "currency" | "prices" | "budgets">;
+
+function priceUnknown(model: string): ProblemError {
+  return new ProblemError(
+    "price_unknown",
+    `This client has a spend limit, and what ${model} costs is not known. The operator can say it in PRICES, e.g. {"${model}":0.075}.`,
+  );
+}
+
+/** The price of a job's images; whether it must be reserved is `reserveFirst`'s to say. */
+export function priceOfJob(config: Priced, model: string, request: { readonly promptExtend: boolean | null }) {
+  return { currency: config.currency, unitMicros: unitMicrosOf(config, model, request.promptExtend) };
+}
+
+/**
+ * Reserves the money of a job's first attempt, and its place among the client's unfinished jobs, in one call. Null for a client
+ * without a limit. `untilMs`: the job must be made by then. A job that was removed gets nothing, and its `untilMs` is over.
+ */
+export async function reserveFirst(
+  c: HttpContext,
+  client: string,
+  job: { readonly id: string; readonly model: string; readonly n: number; readonly unitMicros: number | null },
+): Promise<{ readonly untilMs: number; readonly warnings: readonly Warning[] } | null> {
+  const config = c.get("config");
+  const budget = budgetOf(config, client);
+  if (budget === null) return null;
+  if (job.unitMicros === null) throw priceUnknown(job.model);
+  const untilMs = Date.now() + GRANT_MS;
+  const asked = { jobId: job.id, micros: estimateMicros(job.n, job.unitMicros), untilMs };
+  const call = catalogStub(c.env, client).reserveFirst(asked, budget, config.maxPendingJobs);
+  const answer: FirstAnswer = await within(RESERVE_BOUND_MS, "the catalog", call);
+  switch (answer.result) {
+    case "granted":
+      return { untilMs, warnings: answer.alert === null ? [] : [alertWarning(answer.alert)] };
+    case "gone":
+      return { untilMs: 0, warnings: [] };
+    case "paused":
+      throw clientPaused(answer.paused);
+    case "too_many_pending":
+      throw tooManyPending(config.maxPendingJobs);
+    case "budget_exceeded":
+      throw jobProblem({ ok: false, code: "budget_exceeded", spend: answer.spend });
+    default:
+      throw new Error(`no such answer: ${JSON.stringify(answer satisfies never)}`);
+  }
+}
+
+function alertWarning(spend: ClientSpend): Warning {
+  const { currency, limit, resetsAt } = spendShown(spend);
+  return {
+    code: "budget_alert",
+    message: `the client's spend limit of ${limit} ${currency} a month is nearly used: ${usedWords(spend)}; it starts anew at ${resetsAt}`,
+  };
 }
 
 /** The limiter is called once for so many submissions of a client. */

@@ -7,6 +7,7 @@ import { within } from "../bounds.ts";
 import { isLoopback } from "../env.ts";
 import type { JobView, JobWebhook, Submission } from "../job/contract.ts";
 import { newCatalogEntry } from "../job/core/view.ts";
+import { budgetOf } from "../spend/prices.ts";
 import { jobStub } from "../stubs.ts";
 import { submitterOf } from "./access.ts";
 import { ProblemError } from "./answers.ts";
@@ -20,7 +21,7 @@ import { JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { ReferenceBody, ReferenceForm, TextBody } from "./openapi/submit-bodies.ts";
 import { clientRoute, PREFER, type Route } from "./route.ts";
 import { readSubmitFields } from "./submit-body.ts";
-import { brakeSubmissions, returnPending, takePending } from "./submit-limits.ts";
+import { brakeSubmissions, priceOfJob, reserveFirst, returnPending, takePending } from "./submit-limits.ts";
 import { imageProblem, keyUsedUp, MAX_GENERATIONS, Upload, Uploads, uploadedImage } from "./uploads.ts";
 import { refuseLoop, webhookOf } from "./webhooks.ts";
 
@@ -110,19 +111,24 @@ async function place(
   const { workflow, model, leftOut, metadata } = checked;
   const { target } = uploads;
   const traceparent = readTraceparent(c.req.header("traceparent"));
+  const price = priceOfJob(c.get("config"), model, checked.request);
   for (let generation = target?.generation ?? 0; generation < MAX_GENERATIONS; generation++) {
+    const id = target?.id ?? newJobId(client, key, generation);
+    const reserved = await reserveFirst(c, client, { id, model, n: checked.request.n, unitMicros: price.unitMicros });
     const submission: Submission = {
-      id: target?.id ?? newJobId(client, key, generation),
+      id,
       client,
       workflow,
       model,
       request: { ...checked.request, images: [...images] },
       leftOut,
       metadata,
-      warnings: [...checked.warnings, ...warnings],
+      warnings: [...checked.warnings, ...warnings, ...(reserved?.warnings ?? [])],
       ...(webhook === null ? {} : { webhook }),
       ...(traceparent === null ? {} : { traceparent }),
       idempotencyKey: key,
+      price,
+      ...(reserved === null ? {} : { grantUntilMs: reserved.untilMs }),
       ...(target === null ? {} : { uploadsUntilMs: target.untilMs }),
     };
     const answer = await submitTo(c, submission);
@@ -132,7 +138,9 @@ async function place(
       if (isOurs) showNewJob(c, client, newCatalogEntry(answer.view));
       return answer;
     }
-    if (answer.code !== "job_gone") throw jobProblem(answer);
+    // The catalog knows that the job was removed, and its object has forgotten it.
+    const isForgotten = answer.code === "grant_expired" && reserved?.untilMs === 0;
+    if (answer.code !== "job_gone" && !isForgotten) throw jobProblem(answer);
     // Its images were not stored again, or went with it.
     if (target !== null) throw deletedMeanwhile();
   }
@@ -166,6 +174,9 @@ async function placeWithinLimit(
   // Before anything is counted: an address that is wrong is refused.
   const webhook = webhookOf(c, client, checked);
   const inputs = await inputsOf(c, checked, uploads);
+  // Its catalog counts each of its submissions when it reserves the money.
+  if (budgetOf(c.get("config"), client) !== null)
+    return await place(c, client, key, checked, { ...inputs, webhook }, uploads);
   const taken = await takePending(c, client);
   const refusal = taken instanceof ProblemError ? taken : null;
   // A repetition of a known key is answered at the limit, and while the client is paused, too.
@@ -295,6 +306,8 @@ function submitRoute({ workflow, id, summary, content, problems }: SubmitDeclara
         "unsupported_media_type",
         "idempotency_key_reused",
         "client_paused",
+        "budget_exceeded",
+        "price_unknown",
         "too_many_pending_jobs",
         "rate_limited",
         "loop_detected",

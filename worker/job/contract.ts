@@ -2,7 +2,10 @@ import type { JobEvent } from "../../schemas/event.ts";
 import type { Job, JobRequest, Metadata, OutputImage, Warning } from "../../schemas/job.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { Delivery, DeliveryList, WebhookType } from "../../schemas/webhook.ts";
+import type { ClientSpend } from "../catalog/contract.ts";
 import type { Lease, Place } from "../lane/contract.ts";
+import type { SpendPosition } from "../spend/position.ts";
+import type { JobPrice } from "./core/spend.ts";
 
 /** Who asks: a client's name; null for the operator or the holder of a signed link, who may see any client's job. */
 export type Viewer = string | null;
@@ -36,6 +39,10 @@ export interface Submission {
   /** Of the request (W3C Trace Context, version 00): its trace id is in the job's log lines, and its webhooks send it on. */
   readonly traceparent?: string;
   readonly idempotencyKey: string | null;
+  /** Absent from a submitter of the version before. */
+  readonly price?: JobPrice;
+  /** Of a client with a spend limit: its catalog has reserved the first attempt. Later than this the job is not made any more. */
+  readonly grantUntilMs?: number;
   /** The id that this submission gets next if the job of this id is gone; absent without an Idempotency-Key. */
   readonly nextId?: string;
   /** Of a submission with uploads: until when they are kept without it. A later submission is refused: they may be gone. */
@@ -44,6 +51,8 @@ export interface Submission {
 
 /** The public job without what depends on who asks and from where: links and image addresses. */
 export interface JobView extends Omit<Job, "links" | "output" | "warnings"> {
+  /** For its client's ledger; null of a job from before prices. */
+  readonly spend: SpendPosition | null;
   readonly client: string;
   readonly warnings: readonly Warning[];
   readonly output: { readonly images: readonly Omit<OutputImage, "url">[] } | null;
@@ -84,7 +93,10 @@ export type JobRefusal =
   | { readonly ok: false; readonly code: "idempotency_key_reused"; readonly fields: readonly string[] }
   | { readonly ok: false; readonly code: "image_not_found" }
   | { readonly ok: false; readonly code: "delivery_not_found" }
-  | { readonly ok: false; readonly code: "upload_timed_out" };
+  | { readonly ok: false; readonly code: "upload_timed_out" }
+  /** A submission whose first attempt is reserved no longer. */
+  | { readonly ok: false; readonly code: "grant_expired" }
+  | { readonly ok: false; readonly code: "budget_exceeded"; readonly spend: ClientSpend };
 
 export type JobAnswer<T> = ({ readonly ok: true } & T) | JobRefusal;
 

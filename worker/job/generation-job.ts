@@ -1,13 +1,18 @@
 import { DurableObject } from "cloudflare:workers";
 import { MAX_DEADLINE_SECONDS } from "../../schemas/submit.ts";
 import { createLinks } from "../auth/links.ts";
+import { within } from "../bounds.ts";
 import { linkSettingsOf } from "../env.ts";
 import type { Lease, Place } from "../lane/contract.ts";
+import { budgetOf } from "../spend/prices.ts";
+import { catalogStub } from "../stubs.ts";
 import { AwaitedUploads } from "./awaited-uploads.ts";
-import type { JobAnswer, JobPatch, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
+import type { JobAnswer, JobPatch, JobRefusal, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
 import { presentJob, retryAfterSeconds } from "./core/present.ts";
 import { isFinal, type JobRecord } from "./core/record.ts";
 import { differingFields } from "./core/same-request.ts";
+import { attemptMicros } from "./core/spend.ts";
+import { canStillStore } from "./core/storing-moves.ts";
 import { toJobView } from "./core/view.ts";
 import { JobEngine } from "./job-engine.ts";
 
@@ -15,6 +20,8 @@ import { JobEngine } from "./job-engine.ts";
 const RETENTION_FALLBACK_MS = 30 * 86_400_000;
 /** A lease is offered a little ahead of its start; whatever the clocks say, it is not waited for longer than this, in ms. */
 const LONGEST_AHEAD_MS = 10_000;
+/** The catalog answers a retry by hand within this, in ms. */
+const RESERVE_BOUND_MS = 10_000;
 
 /** One job, as http and its lane see it: every method finds it, asks the engine, and answers with the view. */
 export class GenerationJob extends DurableObject<Env> implements JobRpc {
@@ -32,6 +39,9 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
         if (Date.now() > submission.uploadsUntilMs) return { ok: false, code: "upload_timed_out" };
         this.#uploads.taken();
       }
+      // The catalog may have found by now that no job came of its reservation.
+      const { grantUntilMs } = submission;
+      if (grantUntilMs !== undefined && Date.now() > grantUntilMs) return { ok: false, code: "grant_expired" };
       return { ok: true, view: this.#viewOf(this.#engine.create(submission, notifiesCatalog)), replayed: false };
     }
     if (known.client !== submission.client) return { ok: false, code: "job_not_found" };
@@ -138,8 +148,10 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   async retry(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>> {
     const found = this.#find(viewer);
     if (!found.ok) return found;
-    if (!this.#engine.apply({ type: "retry" })) {
-      const { status } = found.record.state;
+    const reserved = await this.#reserveRetry(found.record);
+    if (!reserved.ok) return reserved;
+    if (!this.#engine.apply({ type: "retry", ...reserved.fact })) {
+      const { status } = this.#engine.job()?.state ?? found.record.state;
       return { ok: false, code: status === "succeeded" ? "job_finished" : "job_not_finished", status };
     }
     this.#engine.pump();
@@ -167,6 +179,26 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     return delivery === null
       ? { ok: false as const, code: "delivery_not_found" as const }
       : { ok: true as const, delivery };
+  }
+
+  /** Asks the catalog of a client with a spend limit for the money of an attempt, unless the retry needs none. */
+  async #reserveRetry(
+    job: JobRecord,
+  ): Promise<{ ok: true; fact: { grant?: number } } | Extract<JobRefusal, { code: "budget_exceeded" }>> {
+    const { spend, state, task, delivery, client, seq } = job;
+    const config = this.#engine.config();
+    const budget = config === null ? null : budgetOf(config, client);
+    const isRetried = state.status === "failed" || state.status === "canceled";
+    const isFree = task !== null || canStillStore(delivery, Date.now());
+    if (budget === null || spend === undefined || !isRetried || isFree) return { ok: true, fact: {} };
+    const number = spend.grants + 1;
+    const grant = { jobId: job.id, number, micros: attemptMicros(job), seq, untilMs: null };
+    const asked = catalogStub(this.env, client).reserveAgain(grant, budget);
+    const answer = await within(RESERVE_BOUND_MS, "the catalog", asked);
+    if (!answer.granted) return { ok: false, code: "budget_exceeded", spend: answer.spend };
+    // Retried by another request meanwhile, the job has a reservation of its own.
+    const isAsItWas = this.#engine.job()?.seq === seq;
+    return { ok: true, fact: isAsItWas ? { grant: number } : {} };
   }
 
   async remove(viewer: Viewer): Promise<JobAnswer<object>> {

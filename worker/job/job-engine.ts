@@ -1,6 +1,7 @@
 import type { JobEvent } from "../../schemas/event.ts";
 import { type Config, configOf } from "../env.ts";
 import { laneName } from "../lane/lane-name.ts";
+import { budgetOf } from "../spend/prices.ts";
 import { AttemptRunner } from "./attempt.ts";
 import type { Submission } from "./contract.ts";
 import type { FactType, JobContext, JobFact } from "./core/facts.ts";
@@ -120,6 +121,7 @@ export class JobEngine implements JobHost {
       lateAnswerMs: config?.lateAnswerMs ?? FALLBACK.lateAnswerMs,
       retentionMs: config?.retentionMs ?? FALLBACK.retentionMs,
       lane: record.kind === "job" ? this.laneOf(record) : null,
+      isLimited: config === null || budgetOf(config, record.client) !== null,
     };
   }
 

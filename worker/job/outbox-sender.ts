@@ -1,6 +1,7 @@
 import { within } from "../bounds.ts";
 import type { CatalogRpc } from "../catalog/contract.ts";
 import type { LaneRpc, Lease, Ticket } from "../lane/contract.ts";
+import { budgetOf } from "../spend/prices.ts";
 import { catalogStub, jobStub, laneStub } from "../stubs.ts";
 import { cancelTask } from "./attempt.ts";
 import type { FactOf } from "./core/facts.ts";
@@ -143,8 +144,20 @@ export class OutboxSender {
       await this.#catalog(record, (stub) => stub.record(toCatalogEntry(record)));
       return ANSWERED;
     },
-    forget: async (_message, record) => {
-      await this.#catalog(record, (stub) => stub.forget(record.id));
+    reserve: async ({ payload: { ticketNumber, number, seq, micros } }, record) => {
+      const config = this.#host.config();
+      if (config === null) throw new Error("the Worker is misconfigured: see GET /api/health");
+      const budget = budgetOf(config, record.client);
+      // The limit was lifted meanwhile.
+      if (budget === null) return ANSWERED;
+      const grant = { jobId: record.id, number, micros, seq, untilMs: null };
+      const answer = await this.#catalog(record, (stub) => stub.reserveAgain(grant, budget));
+      if (answer.granted) return ANSWERED;
+      this.#host.apply({ type: "budget_exceeded", ticketNumber, spend: answer.spend });
+      return null;
+    },
+    forget: async ({ payload }, record) => {
+      await this.#catalog(record, (stub) => stub.forget(record.id, payload));
       return ANSWERED;
     },
     cancel_task: async ({ payload: { taskId } }) => {

@@ -60,6 +60,13 @@ export function runningBills(attempts: readonly BilledAttempt[]): number {
 const isRunning = (bill: readonly BilledAttempt[]): boolean => bill.some(({ outcome }) => outcome === null);
 const imagesOf = (bill: readonly BilledAttempt[]): number => Math.max(0, ...bill.map(({ images }) => images));
 
+/** How many bills stand for images that were paid for or may be, or that run. Each uses up one grant. */
+export function paidBills(attempts: readonly BilledAttempt[]): number {
+  return bills(attempts).filter(
+    (bill) => imagesOf(bill) > 0 || isRunning(bill) || bill.some(({ mayBeBilled }) => mayBeBilled),
+  ).length;
+}
+
 /**
  * What attempts spent, by the day on which each bill's first attempt started: delivered images are charged; a bill that ended
  * without them and may have been paid is at risk, in full. One that runs is neither: its money is reserved.

@@ -27,12 +27,12 @@ export function ModelChoice({ draft, model, models }: ModelChoiceProps) {
       >
         {modelsFor(draft.workflow, models).map((known) => (
           <option key={known.model} value={known.model}>
-            {known.model} ({priceWords(known.priceClass)})
+            {known.model} ({priceWords(known)})
           </option>
         ))}
       </select>
       <p id="model-words" className={field.hint}>
-        {capitalised(quotaWords(model.quota))} for the whole account, {priceWords(model.priceClass)} per image
+        {capitalised(quotaWords(model.quota))} for the whole account, {priceWords(model)}
         {model.maxN === 1 && ", one image a job"}.
       </p>
     </div>

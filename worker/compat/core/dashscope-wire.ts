@@ -103,6 +103,7 @@ const FAILURE_CODES: Readonly<Record<NonNullable<JobView["error"]>["code"], read
     image_unreachable: ["InvalidURL", 400],
     model_unavailable: ["ModelNotFound", 404],
     upstream_rejected: ["AccessDenied", 403],
+    budget_exceeded: ["budget_exceeded", 402],
   };
 
 export interface WireFailure {

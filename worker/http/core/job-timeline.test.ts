@@ -44,6 +44,7 @@ function job(changes: Partial<Job> = {}, request: Partial<Job["request"]> = {}):
     phase: null,
     attempts: [],
     output: null,
+    cost: null,
     error: null,
     warnings: [],
     metadata: {},

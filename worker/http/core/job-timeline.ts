@@ -157,6 +157,15 @@ function requestLine({ workflow, model, request }: Job): string {
   return [...facts, seed, priority].filter((fact) => fact !== null).join(" · ");
 }
 
+/** What the job costs its client. */
+function costRows({ cost }: Job): string[] {
+  if (cost === null) return [];
+  const { currency, estimated, charged, atRisk } = cost;
+  const rows = [row("charged", `${charged} ${currency} (${estimated} for each attempt that delivers)`)];
+  if (atRisk > 0) rows.push(row("at risk", `${atRisk} ${currency}: attempts without an answer may have been billed`));
+  return rows;
+}
+
 function section(title: string, rows: readonly string[]): string[] {
   return rows.length === 0 ? [] : ["", title, ...rows];
 }
@@ -190,6 +199,7 @@ export function jobTimeline(job: Job, events: readonly JobEvent[], context: Time
     ),
     ...section("Images", imageRows(job)),
     ...section("Webhook", webhookRows(job, context, day)),
+    ...section("Cost", costRows(job)),
     ...section(
       "Warnings",
       job.warnings

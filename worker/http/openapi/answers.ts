@@ -77,6 +77,9 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   invalid_query: "A key of the query is unknown, given twice or cannot be read; `errors` names it.",
   invalid_idempotency_key:
     "The Idempotency-Key is empty, longer than 255 characters, not printable ASCII, or there are several.",
+  budget_exceeded:
+    "The client's monthly spend limit (CLIENT_BUDGETS) has no room for another attempt. `limit`, `charged`, `reserved`, `atRisk` say how it is used, `resetsAt` when it starts anew.",
+  price_unknown: "The client has a spend limit, and the price of the model is not known: PRICES can say it.",
   unauthorized: "There is no token or session, or it is nobody's.",
   forbidden_origin: "A page of another origin tried to change something or to open a socket.",
   client_paused: "The operator has paused the client; the detail has the reason.",

@@ -12,6 +12,7 @@ import {
 import type { Health, Identity, LaneReport, Limits, Session } from "../../../schemas/limits.ts";
 import type { ClientState, OperatorEntries } from "../../../schemas/operator.ts";
 import { PROBLEMS, type Problem, type ProblemCode } from "../../../schemas/problem.ts";
+import type { Usage } from "../../../schemas/usage.ts";
 import type { Delivery, DeliveryList, WebhookSecret, WebhookTestResult } from "../../../schemas/webhook.ts";
 
 /** Where the examples live; the document's own server is told apart from it. */
@@ -75,6 +76,7 @@ const queuedJob: Job = {
   phase: null,
   attempts: [],
   output: null,
+  cost: { currency: "USD", estimated: 0.075, charged: 0, atRisk: 0 },
   error: null,
   warnings: [],
   metadata: { order: "A-1017" },
@@ -111,6 +113,7 @@ const succeededJob: Job = {
       retryAt: null,
     },
   ],
+  cost: { currency: "USD", estimated: 0.075, charged: 0.075, atRisk: 0 },
   output: {
     images: [
       {
@@ -137,7 +140,7 @@ const canceledJob: Job = {
   queue: null,
 };
 
-const { request: _request, attempts: _attempts, warnings: _warnings, ...shared } = queuedJob;
+const { request: _request, attempts: _attempts, warnings: _warnings, cost: _cost, ...shared } = queuedJob;
 const summary: JobSummary = {
   ...shared,
   client: "addreams",
@@ -194,6 +197,27 @@ const lane: LaneReport = {
   blocked: null,
   paused: null,
   limit: null,
+};
+
+const usage: Usage = {
+  currency: "USD",
+  buckets: [
+    {
+      start: "2026-11-23T00:00:00.000Z",
+      end: "2026-11-24T00:00:00.000Z",
+      results: [{ client: "addreams", model: "qwen-image-max", jobs: 12, images: 12, charged: 0.9, atRisk: 0.075 }],
+    },
+  ],
+  budget: {
+    client: "addreams",
+    limit: 50,
+    alertAt: 0.8,
+    charged: 0.9,
+    reserved: 0.3,
+    atRisk: 0.075,
+    resetsAt: "2026-12-01T00:00:00.000Z",
+  },
+  budgets: [],
 };
 
 const limits: Limits = { lanes: [lane], models: [] };
@@ -351,6 +375,7 @@ export const EXAMPLES = {
   misconfiguredHealth,
   diagnosis,
   session,
+  usage,
   lane,
   pausedLane,
   pausedClient,

@@ -14,19 +14,24 @@ import {
   isSpent,
   putBackOutcome,
 } from "./retry-decision.ts";
+import { unusedGrants } from "./spend.ts";
 import { beginStoring } from "./storing-moves.ts";
 
 /* One attempt, in the order in which things happen to it: it begins, is answered, runs out of time, is answered late. */
 
 /** The attempt and its lease are recorded; only then may upstream be called. */
 export function attemptBegan(change: Change, { lease }: FactOf<"attempt_began">): FactRefusal | null {
-  const { ticketNumber, task } = change.job;
+  const { ticketNumber, task, spend } = change.job;
   // A task that upstream holds is resumed; another call would be paid for too.
   if ((lease.ticketNumber ?? lease.round) !== ticketNumber || task !== null) return "stale";
+  // Its money is being asked for: the answer, or its loss in a crash, is followed by another request for a place.
+  if (change.job.outbox.some(({ kind }) => kind === "reserve")) return "stale";
   const { leaseId, lane } = lease;
   // The settings changed since the job asked: its call would not count in the lane that gave this lease.
   if (lane !== change.context.lane) return "stale";
   change.drop(({ kind }) => kind === "enqueue");
+  // Without a limit, or queued before there was one: no grant was asked for.
+  if (spend !== undefined && unusedGrants(spend, change.job.attempts) === 0) change.granted(spend.grants + 1);
   const { number } = change.startAttempt({ ticketNumber, lane, leaseId, lease: { leaseId, lane } });
   change.emit("attempt.started", { attempt: number });
   return null;
@@ -67,17 +72,19 @@ export function delivered(change: Change, fact: FactOf<"delivered">): FactRefusa
   const attempt = openAttempt(change.job, number);
   if (attempt === null || change.job.delivery !== null) return "stale";
   const durationMs = Math.max(0, change.nowMs - attempt.startedAtMs);
+  const images = links.length;
   const full = { ...report, taskId: report.taskId ?? attempt.report.taskId };
   if (attempt.outcome === null) {
     change.finishAttempt(
       attempt,
-      { outcome: "succeeded", counted: attempt.counted, mayBeBilled: true, stillOpen: false, report: full },
+      { outcome: "succeeded", counted: attempt.counted, mayBeBilled: true, stillOpen: false, report: full, images },
       { kind: "succeeded", durationMs },
     );
   } else {
     const late = { outcome: "succeeded_late", mayBeBilled: true } as const;
     change.patchAttempt(number, {
       ...late,
+      images,
       stillOpen: false,
       report: full,
       finishedAtMs: change.nowMs,
@@ -90,6 +97,7 @@ export function delivered(change: Change, fact: FactOf<"delivered">): FactRefusa
   change.callOff(number);
   billTaskOnce(change, number, full.taskId);
   change.set({ task: null });
+  change.returnGrants();
   warnOfFewer(change, links.length, full);
   beginStoring(change, number, links);
   return null;
@@ -162,12 +170,17 @@ function putBack(change: Change, attempt: AttemptRecord, failure: Failure, learn
     decideNext(change, { atLeastMs: 0, isSpent: false, reason: failure.message });
     return;
   }
+  const reason = blocked ? "the lane is blocked; waits in its old place" : "upstream throttled; waits in its old place";
+  change.patchAttempt(attempt.number, ended);
+  if (change.needsGrant) {
+    // It may be billed, so the next attempt's money is asked for before its place.
+    change.finishAttempt(attempt, ended, outcome, { reason: failure.hint });
+    change.queue(reason);
+    return;
+  }
   const requeue = change.job.ticketNumber + 1;
   change.finishAttempt(attempt, ended, outcome, { requeue, reason: failure.hint });
-  change.queue(
-    blocked ? "the lane is blocked; waits in its old place" : "upstream throttled; waits in its old place",
-    attempt.lease !== null,
-  );
+  change.queue(reason, attempt.lease !== null);
 }
 
 /** Reads a budget of 45 000 ms as `45 s`. */

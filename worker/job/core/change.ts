@@ -15,6 +15,7 @@ import {
   type StoredRecord,
   type Tombstone,
 } from "./record.ts";
+import { attemptMicros, spendPosition, unusedGrants, withoutAttempts } from "./spend.ts";
 import { visible } from "./view.ts";
 
 /**
@@ -114,8 +115,9 @@ export class Change {
     const uncounted = over.filter(({ counted }) => !counted);
     const earlier = over.filter(({ number }) => number <= attemptsBefore);
     const tooOld = new Set([...uncounted.slice(0, 1 - MOST_KEPT), ...earlier.slice(0, -MOST_KEPT)]);
+    this.set(withoutAttempts(this.job, tooOld));
     this.set({
-      attempts: [...attempts.filter((known) => !tooOld.has(known)), attempt],
+      attempts: [...this.job.attempts, attempt],
       lastAttempt: attempt.number,
       startedAtMs: startedAtMs ?? nowMs,
     });
@@ -173,7 +175,35 @@ export class Change {
     if (reason !== null) this.emit("job.queued", { reason });
   }
 
+  /** Asks the lane for an attempt, and before that the catalog for its money, where the client has a limit. */
   askForPlace(): void {
+    const { spend, ticketNumber, seq } = this.job;
+    if (spend !== undefined && this.needsGrant) {
+      const micros = attemptMicros(this.job);
+      this.send(messageOf("reserve", { ticketNumber, number: spend.grants + 1, seq, micros }));
+    } else this.enqueue();
+  }
+
+  /** Whether another attempt may not start before its money is reserved. */
+  get needsGrant(): boolean {
+    const { spend, attempts } = this.job;
+    return this.context.isLimited && spend !== undefined && unusedGrants(spend, attempts) === 0;
+  }
+
+  /** The catalog has reserved the money of another attempt. */
+  granted(number: number): void {
+    const { spend } = this.job;
+    if (spend !== undefined && number > spend.grants) this.set({ spend: { ...spend, grants: number } });
+  }
+
+  /** No attempt follows: what is still reserved for one is free again. */
+  returnGrants(): void {
+    const { spend, attempts } = this.job;
+    const unused = spend === undefined ? 0 : unusedGrants(spend, attempts);
+    if (spend !== undefined && unused > 0) this.set({ spend: { ...spend, returned: spend.returned + unused } });
+  }
+
+  enqueue(): void {
     this.send(messageOf("enqueue", { ticketNumber: this.job.ticketNumber, tries: 0, reason: null }));
   }
 
@@ -185,7 +215,7 @@ export class Change {
     const { state, ticketNumber, outbox } = this.job;
     if (outbox.some(isRequeue))
       this.#setOutbox(outbox.map((message) => (isRequeue(message) ? withoutRequeue(message) : message)));
-    this.drop(({ kind }) => kind === "enqueue");
+    this.drop(({ kind }) => kind === "enqueue" || kind === "reserve");
     if (state.status !== "queued") return;
     const lane = state.lane ?? this.context.lane;
     if (lane !== null) this.send(messageOf("leave", { lane, ticketNumber }));
@@ -221,6 +251,7 @@ export class Change {
   finish(state: Extract<JobState, { finishedAtMs: number }>): void {
     this.callOff(null);
     this.cancelTask();
+    this.returnGrants();
     this.goTo(state);
     this.set({ expiresAtMs: this.nowMs + this.context.retentionMs });
   }
@@ -236,9 +267,11 @@ export class Change {
       this.finish({ status: "canceled", finishedAtMs: this.nowMs });
       this.emit("job.canceled");
     }
-    const { id, client } = this.job;
+    const { id, client, seq, model } = this.job;
+    const spend = spendPosition(this.job);
     this.drop(({ kind }) => kind === "record");
-    this.send(messageOf("forget", null));
+    // Newer than any entry that the catalog has.
+    this.send(messageOf("forget", spend === null ? null : { seq: seq + 1, model, spend }));
     this.send(messageOf("remove_files", null));
     this.#record = {
       kind: "tombstone",

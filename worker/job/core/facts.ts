@@ -1,4 +1,5 @@
 import type { UpstreamReport } from "../../../schemas/job.ts";
+import type { ClientSpend } from "../../catalog/contract.ts";
 import type { Failure } from "../../dashscope/contract.ts";
 import type { Lease } from "../../lane/contract.ts";
 import type { StoredImage } from "../../results/contract.ts";
@@ -17,6 +18,8 @@ interface FactData {
   ticket_missing: { readonly ticketNumber: number };
   /** It is time to ask whether the lane still has the ticket. */
   ticket_check_due: object;
+  /** The client's limit has no room for the attempt of this ticket. */
+  budget_exceeded: { readonly ticketNumber: number; readonly spend: ClientSpend };
   task_accepted: { readonly attempt: number; readonly taskId: string; readonly report: UpstreamReport };
   delivered: { readonly attempt: number; readonly links: readonly string[]; readonly report: UpstreamReport };
   call_failed: { readonly attempt: number; readonly failure: Failure };
@@ -40,7 +43,8 @@ interface FactData {
   backoff_ended: object;
   deadline_passed: object;
   cancel: object;
-  retry: object;
+  /** `grant`: the number of the reservation that its client's catalog gave for it. */
+  retry: { readonly grant?: number };
   /** What its client notes about the job. Absent: as it is. */
   annotate: JobPatch;
   /** A client asks that the event of this number is sent to the webhook again. */
@@ -75,6 +79,8 @@ export interface JobContext {
   readonly retentionMs: number;
   /** The lane that the job asks, or would ask; null while the Worker is misconfigured. */
   readonly lane: string | null;
+  /** The client has a spend limit, or may have one while the Worker is misconfigured: an attempt needs a grant. */
+  readonly isLimited: boolean;
 }
 
 /** Why a fact changed nothing. `stale`: it names what no longer matters; the others: the job's place forbids it. */

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cases } from "../../../test/support/properties.ts";
+import { totalOf } from "../../spend/position.ts";
 import type { Moment } from "./change.ts";
 import type { FactType, JobContext, JobFact } from "./facts.ts";
 import { statusEdges, transition } from "./machine.ts";
@@ -8,7 +9,21 @@ import { type Message, messageOf } from "./outbox.ts";
 import { countedAttempts, isFinal, type JobRecord, type StoredRecord } from "./record.ts";
 import { BACKOFF_CAP_MS, backoffMs } from "./retry-decision.ts";
 import { dueFact, isForgettable, type Live, nextAlarmAtMs } from "./schedule.ts";
-import { context, FRESH, failure, image, LANE, lease, messages, queued, report, T0 } from "./test-jobs.ts";
+import { spendPosition } from "./spend.ts";
+import {
+  context,
+  FRESH,
+  failure,
+  image,
+  LANE,
+  lease,
+  messages,
+  pricedJob,
+  queued,
+  report,
+  SPENT,
+  T0,
+} from "./test-jobs.ts";
 
 const attempt = fc.integer({ min: 1, max: 6 });
 const disposition = fc.constantFrom("retry", "give_up", "put_back", "block");
@@ -85,6 +100,7 @@ const FACTS: Readonly<Record<FactType, fc.Arbitrary<MakeFact>>> = {
     return answerTo(outbox[index % Math.max(1, outbox.length)] ?? none, isGood);
   }),
   annotate: fc.boolean().map((pinned) => (): JobFact => ({ type: "annotate", pinned })),
+  budget_exceeded: fc.constant(({ ticketNumber }) => ({ type: "budget_exceeded", ticketNumber, spend: SPENT })),
   catalog_missed: fc.constant(({ seq }) => ({ type: "catalog_missed", seq })),
 };
 
@@ -137,13 +153,13 @@ type Look = (
 ) => void;
 
 /** The job after a script that does not remove it; `look` sees each fact, with null when it was refused. */
-function play(start: JobRecord, steps: Steps, look: Look): JobRecord {
+function play(start: JobRecord, steps: Steps, look: Look, patch: Partial<JobContext> = {}): JobRecord {
   let record = start;
   let nowMs = T0;
   for (const { fact, waitMs, jitter } of steps) {
     nowMs += waitMs;
     const made = fact(record, record.outbox);
-    const at = context({ nowMs, jitter });
+    const at = context({ nowMs, jitter, ...patch });
     const result = transition(record, made, at);
     const after = result.ok && result.record.kind === "job" ? result.record : null;
     look(record, made, after, at, result.ok ? result.moments : []);
@@ -173,6 +189,30 @@ describe("any sequence of facts", () => {
           expect(after.log.slice(0, before.log.length)).toEqual(before.log);
           expect(after.log.map((event) => event.seq)).toEqual(after.log.map((_, index) => index + 1));
         });
+      }),
+      cases(3_000),
+    );
+  });
+
+  it("spends no more than was granted, and asks for each attempt that may be paid beside another", () => {
+    const micros = 3 * 75_000;
+    const moneyOf = (job: JobRecord) => {
+      const position = spendPosition(job);
+      if (position === null) throw new Error("the job has a price");
+      const { chargedMicros, atRiskMicros } = totalOf(position.days);
+      return { grants: position.grants, total: chargedMicros + atRiskMicros + position.reservedMicros };
+    };
+    fc.assert(
+      fc.property(settings, script, (request, steps) => {
+        const look: Look = (before, fact, after) => {
+          if (after === null) return;
+          const [was, is] = [moneyOf(before), moneyOf(after)];
+          expect(is.total - was.total).toBeLessThanOrEqual((is.grants - was.grants) * micros);
+          const isGranted = fact.type === "message_answered" && fact.message.kind === "reserve";
+          expect(is.grants - was.grants).toBeLessThanOrEqual(isGranted ? 1 : 0);
+        };
+        const end = play(pricedJob({ ...request, n: 3 }), steps, look, { isLimited: true });
+        expect(moneyOf(end).total).toBeLessThanOrEqual(moneyOf(end).grants * micros);
       }),
       cases(3_000),
     );

@@ -17,11 +17,14 @@ import {
   LATE_MS,
   LIVES,
   lease,
+  limitedAfter,
   messages,
+  pricedJob,
   queued,
   recordAfter,
   removed,
   report,
+  SPENT,
   submission,
   T0,
 } from "./test-jobs.ts";
@@ -57,6 +60,7 @@ const FACTS = {
   key_reused: () => ({ type: "key_reused", successorId: "job_b", deadlineSeconds: 60 }),
   tombstone_ended: () => ({ type: "tombstone_ended" }),
   message_answered: ({ seq }) => ({ type: "message_answered", message: messageOf("record", { seq }), answer: null }),
+  budget_exceeded: ({ ticketNumber }) => ({ type: "budget_exceeded", ticketNumber, spend: SPENT }),
   catalog_missed: ({ seq }) => ({ type: "catalog_missed", seq }),
 } as const satisfies Record<FactType, (record: JobRecord) => JobFact>;
 
@@ -408,8 +412,26 @@ const EXAMPLES: readonly (readonly [from: Place, fact: JobFact, to: Place, recor
     "failed",
     () => jobAfter(LIVES.awaiting_answer({}), acceptedBy(1)),
   ],
+  ["queued", outOfMoney(2), "awaiting_answer", asksForMoneyBesideACall],
+  ["queued", outOfMoney(2), "failed", asksForMoney],
   ["removed", { type: "tombstone_ended" }, "removed", () => recordAfter(removed(), FACTS.key_reused())],
 ];
+
+/** After an attempt that may be billed the next one's money is asked for. */
+function asksForMoney(): JobRecord {
+  const lost = { type: "call_lost", attempt: 1 } as const;
+  return limitedAfter(pricedJob(), began, lost, { at: T0 + BUDGET_MS }, { type: "backoff_ended" });
+}
+
+function asksForMoneyBesideACall(): JobRecord {
+  const ended = { type: "budget_ended", attempt: 1 } as const;
+  const ends = [{ at: T0 + BUDGET_MS }, ended, { at: T0 + 3 * BUDGET_MS }, { type: "backoff_ended" }] as const;
+  return limitedAfter(pricedJob(), began, ...ends);
+}
+
+function outOfMoney(ticketNumber: number): JobFact {
+  return { type: "budget_exceeded", ticketNumber, spend: SPENT };
+}
 
 function halfStored(): JobRecord {
   const links = ["https://r.test/1.png", "https://r.test/2.png"];

@@ -15,6 +15,7 @@ import { attemptOf, type StoredRecord } from "./record.ts";
 import {
   annotate,
   backoffEnded,
+  budgetExceeded,
   cancel,
   catalogMissed,
   deadlinePassed,
@@ -147,6 +148,9 @@ export const MACHINE: { readonly [Type in FactType]: Move<Type> } = {
   ticket_missing: { text: "ticket lost", do: ticketMissing, in: { queued: [] } },
   ticket_check_due: { text: "time to ask the lane", do: ticketCheckDue, in: { queued: [] } },
 
+  // From its client's catalog.
+  budget_exceeded: { text: "spend limit reached", do: budgetExceeded, in: { queued: ["failed", "awaiting_answer"] } },
+
   // From upstream: what a call or a task came to.
   task_accepted: {
     text: "task accepted",
@@ -249,7 +253,12 @@ export const MACHINE: { readonly [Type in FactType]: Move<Type> } = {
     // The one answer that moves a job.
     text: "task canceled",
     do: messageAnswered,
-    in: { ...ALL_STAY, removed: [], reading_task: ["queued"], awaiting_answer: ["retrying", "failed"] },
+    in: {
+      ...ALL_STAY,
+      removed: [],
+      reading_task: ["queued"],
+      awaiting_answer: ["retrying", "failed"],
+    },
   },
   catalog_missed: { text: "catalog not notified", do: catalogMissed, in: ALL_STAY },
 };

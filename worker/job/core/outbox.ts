@@ -1,4 +1,5 @@
 import type { DeliveryState } from "../../../schemas/webhook.ts";
+import type { LastSpend } from "../../catalog/contract.ts";
 import type { LeaseOutcome } from "../../lane/contract.ts";
 
 /** What each kind of message says. Everything else is read from the record when the message is sent. */
@@ -22,7 +23,10 @@ interface Payloads {
   observe: { readonly lane: string; readonly attempt: number; readonly outcome: LeaseOutcome };
   /** The catalog takes the job's entry as it is when the message is sent. `revision`: of a change that has no event. */
   record: { readonly seq: number; readonly revision?: number };
-  forget: null;
+  /** Asks for the money of another attempt, before the lane is asked for it. The rest is `Grant`'s. */
+  reserve: { readonly ticketNumber: number; readonly number: number; readonly seq: number; readonly micros: number };
+  /** With what the job has spent; null of a job from before prices. */
+  forget: LastSpend | null;
   cancel_task: { readonly taskId: string };
   remove_files: null;
   /** Asks the job that took over this tombstone's key until when it is kept. */
@@ -39,6 +43,7 @@ const RECEIVERS = {
   leave: "lane",
   observe: "lane",
   record: "catalog",
+  reserve: "catalog",
   forget: "catalog",
   cancel_task: "upstream",
   remove_files: "bucket",
@@ -76,6 +81,8 @@ export interface Answers {
   leave: null;
   observe: null;
   record: null;
+  /** Granted. A refusal is a fact of its own. */
+  reserve: null;
   forget: null;
   /** False: upstream would not cancel it, or could not be reached. It is not asked again. */
   cancel_task: { readonly canceled: boolean };
@@ -94,6 +101,7 @@ function idOf(message: Identified): string {
   switch (message.kind) {
     case "enqueue":
     case "leave":
+    case "reserve":
       return `${message.kind}/${message.payload.ticketNumber}`;
     case "release":
       return `release/${message.payload.leaseId}`;
@@ -135,6 +143,7 @@ function replaces(newer: Message, older: Message): boolean {
     case "enqueue":
     case "renew":
     case "record":
+    case "reserve":
       return true;
     case "leave":
       return older.kind === "leave" && newer.payload.lane === older.payload.lane;
@@ -156,7 +165,7 @@ export function withMessage(outbox: readonly Message[], message: Message): reado
 export function asksForPlace(outbox: readonly Message[], ticketNumber: number): boolean {
   return outbox.some(
     ({ kind, payload }) =>
-      (kind === "enqueue" && payload.ticketNumber === ticketNumber) ||
+      ((kind === "enqueue" || kind === "reserve") && payload.ticketNumber === ticketNumber) ||
       (kind === "release" && payload.requeue === ticketNumber),
   );
 }

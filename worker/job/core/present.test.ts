@@ -55,6 +55,8 @@ const view: JobView = {
   metadata: {},
   client: "app",
   copyAgainAt: null,
+  cost: { currency: "USD", estimated: 0.075, charged: 0.075, atRisk: 0 },
+  spend: { grants: 1, reservedMicros: 0, days: [] },
   tag: "t1",
 };
 

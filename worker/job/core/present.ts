@@ -18,11 +18,11 @@ function presentOutput(id: string, output: JobView["output"], links: LinkMaker):
 
 /** The job as the API shows it, in the order of its fields in the spec. */
 export function presentJob(view: JobView, links: LinkMaker): Job {
-  const { client: _client, tag: _tag, copyAgainAt: _copyAgainAt, ...shown } = view;
+  const { client: _client, tag: _tag, copyAgainAt: _copyAgainAt, spend: _spend, ...shown } = view;
   const images = view.request.images.map((image, index) =>
     image.kind === "upload" ? { ...image, url: links.input(view.id, index) } : image,
   );
-  const { output, queue, phase, attempts, error, warnings, metadata, ...head } = shown;
+  const { output, queue, phase, attempts, cost, error, warnings, metadata, ...head } = shown;
   return {
     ...head,
     request: { ...view.request, images },
@@ -30,6 +30,7 @@ export function presentJob(view: JobView, links: LinkMaker): Job {
     phase,
     attempts,
     output: presentOutput(view.id, output, links),
+    cost,
     error,
     warnings: [...warnings],
     metadata,
@@ -49,8 +50,9 @@ export function presentSummary(
   links: LinkMaker,
   place: QueuePlace | null,
 ): JobSummary {
+  const { spend: _spend, ...shown } = entry;
   return {
-    ...entry,
+    ...shown,
     client,
     queue: place ?? withReason(entry.queue),
     output: presentOutput(entry.id, entry.output, links),

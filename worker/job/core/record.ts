@@ -14,6 +14,7 @@ import type { Lease } from "../../lane/contract.ts";
 import type { StoredImage } from "../../results/contract.ts";
 import type { JobWebhook, LeftOut, Submission } from "../contract.ts";
 import type { Message } from "./outbox.ts";
+import { type JobSpend, newSpend } from "./spend.ts";
 
 /** The version of the stored shape. `stored-versions.ts` reads the older ones; docs/architecture.md says how to change it. */
 export const RECORD_VERSION = 2;
@@ -31,6 +32,10 @@ export interface AttemptRecord {
   readonly outcome: AttemptOutcome | null;
   readonly counted: boolean;
   readonly mayBeBilled: boolean;
+  /** How many upstream delivered in it; absent: none. */
+  readonly images?: number;
+  /** When an earlier attempt of its upstream task began that is not kept any more. */
+  readonly billStartedAtMs?: number;
   readonly stillOpen: boolean;
   readonly budgetEndsAtMs: number;
   /** Until when its call may still deliver; never before `budgetEndsAtMs`. */
@@ -110,6 +115,8 @@ export interface JobRecord {
   readonly state: JobState;
   readonly task: TaskRecord | null;
   readonly delivery: DeliveryRecord | null;
+  /** Absent in a job from before prices: nothing is counted for it. */
+  readonly spend?: JobSpend;
   readonly outbox: readonly Message[];
   /** The newest events; the store moves older ones into pages of their own. */
   readonly log: readonly JobEvent[];
@@ -175,6 +182,9 @@ export function newJobRecord(submission: Submission, nowMs: number): JobRecord {
     state: { status: "queued", lane: null },
     task: null,
     delivery: null,
+    ...(submission.price === undefined
+      ? {}
+      : { spend: newSpend(submission.price, submission.grantUntilMs === undefined ? 0 : 1) }),
     outbox: [
       { id: "enqueue/1", to: "lane", kind: "enqueue", payload: { ticketNumber: 1, tries: 0, reason: null } },
       { id: "record/1", to: "catalog", kind: "record", payload: { seq: 1 } },

@@ -1,7 +1,12 @@
+import type { JobError } from "../../../schemas/job.ts";
+import type { ClientSpend } from "../../catalog/contract.ts";
+import { fromMicros } from "../../spend/money.ts";
 import type { Change } from "./change.ts";
 import type { FactOf, FactRefusal } from "./facts.ts";
 import { type Answers, asksForPlace, type MessageKind, type MessageTo, messageOf } from "./outbox.ts";
-import { currentAttempts } from "./record.ts";
+import { currentAttempts, iso, type JobRecord, type StoredRecord } from "./record.ts";
+import { awaitOpenCalls, somethingIsOpen } from "./retry-decision.ts";
+import { costOf, spendPosition } from "./spend.ts";
 import { canStillStore, resumeStoring } from "./storing-moves.ts";
 import { forgetCancellation, resumeTask, taskCanceled } from "./task-moves.ts";
 
@@ -20,7 +25,7 @@ export function cancel(change: Change): FactRefusal | null {
 const OF_A_DELIVERY: ReadonlySet<string> = new Set(["fewer_images", "result_partly_lost"]);
 
 /** A failed or canceled job is run again: attempts and deadline start anew, the log goes on. */
-export function retry(change: Change): FactRefusal | null {
+export function retry(change: Change, { grant }: FactOf<"retry">): FactRefusal | null {
   const { ticketNumber, lastAttempt, request, delivery, task, warnings } = change.job;
   change.goTo({ status: "queued", lane: null });
   change.set({
@@ -29,6 +34,7 @@ export function retry(change: Change): FactRefusal | null {
     deadlineAtMs: change.nowMs + request.deadlineSeconds * 1000,
     expiresAtMs: null,
   });
+  if (grant !== undefined) change.granted(grant);
   change.emit("job.retried");
   if (canStillStore(delivery, change.nowMs)) {
     resumeStoring(change);
@@ -163,6 +169,7 @@ const ON_ANSWER: { readonly [Kind in MessageKind]: OnAnswer<Kind> } = {
   leave: nothing,
   observe: nothing,
   record: nothing,
+  reserve: reserved,
   forget: nothing,
   cancel_task: (change, { payload }, { canceled }) => {
     if (canceled && change.record.kind === "job") taskCanceled(change, payload.taskId);
@@ -189,6 +196,42 @@ export function messageAnswered(change: Change, fact: FactOf<"message_answered">
   // Also of a message that was taken back while it was on its way: what the receiver did is done.
   onAnswer(change, message, answer);
   return null;
+}
+
+/** Whether the job still waits for the money of the attempt of that ticket. */
+function waitsForMoney(record: StoredRecord, ticketNumber: number): record is JobRecord {
+  return record.kind === "job" && record.state.status === "queued" && record.ticketNumber === ticketNumber;
+}
+
+/** The money of the next attempt is reserved: its place is asked for. */
+function reserved(change: Change, { payload }: MessageTo<"reserve">): void {
+  if (!waitsForMoney(change.record, payload.ticketNumber)) return;
+  change.granted(payload.number);
+  change.enqueue();
+}
+
+/** There is no money for another attempt: the job fails, once no call of it is open any more. */
+export function budgetExceeded(change: Change, fact: FactOf<"budget_exceeded">): FactRefusal | null {
+  const { record } = change;
+  const isAsked = record.outbox.some(({ kind }) => kind === "reserve");
+  if (!isAsked || !waitsForMoney(record, fact.ticketNumber)) return "stale";
+  change.drop(({ kind }) => kind === "reserve");
+  if (somethingIsOpen(record)) awaitOpenCalls(change);
+  else change.fail(budgetError(record, fact.spend));
+  return null;
+}
+
+function budgetError(record: JobRecord, { currency, limitMicros, resetsAtMs }: ClientSpend): JobError {
+  const cost = costOf(record, spendPosition(record));
+  const money = (amount: number) => `${amount} ${currency}`;
+  const paid = (cost?.charged ?? 0) + (cost?.atRisk ?? 0);
+  const soFar = paid === 0 ? "" : ` Earlier attempts may have been paid for, up to ${money(paid)}.`;
+  return {
+    code: "budget_exceeded",
+    message: `the client's spend limit of ${money(fromMicros(limitMicros))} a month has no room for another attempt.${soFar}`,
+    hint: `Look for the image in the upstream console before you retry. The limit starts anew at ${iso(resetsAtMs)}; the operator can raise it in CLIENT_BUDGETS.`,
+    upstream: null,
+  };
 }
 
 /** The lane queues the ticket; the job may have been called off meanwhile, and then leaves with a message of its own. */

@@ -102,7 +102,7 @@ export function isSpent(job: JobRecord, failure: Failure): boolean {
 }
 
 /** Calls that may still deliver, and an upstream task that is still alive. */
-function somethingIsOpen(job: JobRecord): boolean {
+export function somethingIsOpen(job: JobRecord): boolean {
   return job.task !== null || job.attempts.some(isOpen);
 }
 
@@ -141,7 +141,7 @@ function backsOffForCall(job: JobRecord, closed: AttemptRecord): boolean {
 }
 
 /** No attempt may start any more, but an open call may still deliver: the job stays running until all are closed. */
-function awaitOpenCalls(change: Change): void {
+export function awaitOpenCalls(change: Change): void {
   const { state, lastAttempt } = change.job;
   if (state.status === "running" && state.phase === "generating") return;
   change.goTo({ status: "running", phase: "generating", attempt: lastAttempt });

@@ -1,4 +1,5 @@
 import type { JobRequest } from "../../../schemas/job.ts";
+import type { ClientSpend } from "../../catalog/contract.ts";
 import type { Failure } from "../../dashscope/contract.ts";
 import type { Lease } from "../../lane/contract.ts";
 import type { StoredImage } from "../../results/contract.ts";
@@ -17,7 +18,13 @@ export const BUDGET_MS = 45_000;
 export const LATE_MS = 300_000;
 
 export function context(patch: Partial<JobContext> = {}): JobContext {
-  const settings = { budgetMs: BUDGET_MS, lateAnswerMs: LATE_MS, retentionMs: 30 * 86_400_000, lane: LANE };
+  const settings = {
+    budgetMs: BUDGET_MS,
+    lateAnswerMs: LATE_MS,
+    retentionMs: 30 * 86_400_000,
+    lane: LANE,
+    isLimited: false,
+  };
   return { nowMs: T0, jitter: 0.5, ...settings, ...patch };
 }
 
@@ -99,8 +106,19 @@ export const report = { ...EMPTY_REPORT, httpStatus: 200, requestId: "req-ok" };
 
 type Step = JobFact | { readonly at: number } | ((record: JobRecord) => JobFact);
 
+/** As `jobAfter`, of a client with a spend limit. */
+export function limitedAfter(start: JobRecord, ...steps: readonly Step[]): JobRecord {
+  const record = played(start, steps, { isLimited: true });
+  if (record.kind !== "job") throw new Error("the job is removed");
+  return record;
+}
+
 /** The record after facts, each of which must be taken. A function makes a fact from the record it meets. */
 export function recordAfter(start: StoredRecord, ...steps: readonly Step[]): StoredRecord {
+  return played(start, steps, {});
+}
+
+function played(start: StoredRecord, steps: readonly Step[], patch: Partial<JobContext>): StoredRecord {
   let record = start;
   let nowMs = T0;
   for (const step of steps) {
@@ -110,7 +128,7 @@ export function recordAfter(start: StoredRecord, ...steps: readonly Step[]): Sto
     }
     if (typeof step === "function" && record.kind !== "job") throw new Error("the job is removed");
     const fact = typeof step === "function" ? step(record as JobRecord) : step;
-    const result = transition(record, fact, context({ nowMs }));
+    const result = transition(record, fact, context({ nowMs, ...patch }));
     if (!result.ok) throw new Error(`${fact.type} was refused: ${result.refusal}`);
     record = result.record;
   }
@@ -151,6 +169,22 @@ export const delivered = (attempt: number, links = ["https://r.test/1.png"]): Jo
   links,
   report,
 });
+
+/** Of a client with a spend limit, whose catalog has reserved the first attempt. 75 000 millionths an image. */
+export function pricedJob(request: Partial<JobRequest> = {}): JobRecord {
+  const price = { currency: "USD", unitMicros: 75_000 };
+  return newJobRecord(submission(request, { price, grantUntilMs: T0 + 60_000 }), T0);
+}
+
+/** What a catalog says whose client's limit is used up. */
+export const SPENT: ClientSpend = {
+  currency: "USD",
+  limitMicros: 150_000,
+  chargedMicros: 150_000,
+  reservedMicros: 0,
+  atRiskMicros: 0,
+  resetsAtMs: T0 + 7 * 86_400_000,
+};
 
 export function queued(request: Partial<JobRequest> = {}): JobRecord {
   return newJobRecord(submission(request), T0);

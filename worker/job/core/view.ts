@@ -6,6 +6,7 @@ import type { Place } from "../../lane/contract.ts";
 import { linkEndMs } from "../../results/contract.ts";
 import type { JobView } from "../contract.ts";
 import { type AttemptRecord, type DeliveryRecord, isFinal, iso, type JobRecord } from "./record.ts";
+import { costOf, spendPosition } from "./spend.ts";
 
 const isoOrNull = (ms: number | null): string | null => (ms === null ? null : iso(ms));
 
@@ -16,6 +17,7 @@ export function toJobView(record: JobRecord, place: Place | null): JobView {
   const { state } = record;
   const queue = queueOf(record, place);
   const trouble = deliveryTrouble(record);
+  const spend = spendPosition(record);
   return {
     id: record.id,
     client: record.client,
@@ -36,6 +38,8 @@ export function toJobView(record: JobRecord, place: Place | null): JobView {
     queue,
     phase: state.status === "running" ? state.phase : null,
     attempts: record.attempts.map(toAttempt),
+    cost: costOf(record, spend),
+    spend,
     output:
       state.status === "succeeded"
         ? {
@@ -60,7 +64,7 @@ export function toJobView(record: JobRecord, place: Place | null): JobView {
 
 /** What a reader sees of a change that writes no event. */
 export function visible(record: JobRecord): string {
-  const attempts = record.attempts.map((attempt) => ({ ...attempt, lease: null }));
+  const attempts = record.attempts.map((attempt) => ({ ...attempt, lease: null, billStartedAtMs: null }));
   return JSON.stringify([record.state.status, attempts, deliveryTrouble(record)?.message, putOff(record)]);
 }
 
@@ -201,6 +205,7 @@ function entryOf(view: JobView, attempts: number, retryAt: string | null): Catal
     attempts,
     retryAt,
     metadata: view.metadata,
+    ...(view.spend === null ? {} : { spend: view.spend }),
     searchText: foldText(request.prompt).slice(0, MAX_SEARCH_CHARS),
   };
 }

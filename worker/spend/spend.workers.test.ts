@@ -1,0 +1,306 @@
+import { runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Job } from "../../schemas/job.ts";
+import { Limits } from "../../schemas/limits.ts";
+import { Problem } from "../../schemas/problem.ts";
+import { Usage } from "../../schemas/usage.ts";
+import { until } from "../../test/support/until.ts";
+import { sha256Hex } from "../auth/tokens.ts";
+import { countingStorage } from "../catalog/catalog-entry.fixture.ts";
+import { CatalogStore } from "../catalog/catalog-store.ts";
+import { SpendBooks } from "../catalog/spend-books.ts";
+import { compatApp } from "../compat/app.ts";
+import { send } from "../http/http.fixture.ts";
+import { SYNC_MODEL, TASK_MODEL, type TestJob, testJob, withoutJitter } from "../job/job.fixture.ts";
+import { catalogStub } from "../stubs.ts";
+import { dayOf } from "./money.ts";
+
+const ORIGIN = "http://localhost:8787";
+/** Per image of `SYNC_MODEL` and of `TASK_MODEL` in Singapore, in millionths. */
+const UNIT = 15_000;
+const TASK_UNIT = 30_000;
+const PRICE = { currency: "USD", unitMicros: UNIT };
+
+beforeEach(withoutJitter);
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+let clients = 0;
+
+/** A job of a client of its own without a limit, or of one with a limit whose catalog has reserved its first attempt. */
+async function pricedJob(given: Parameters<typeof testJob>[0] = {}, limited: string | null = null): Promise<TestJob> {
+  clients += 1;
+  const job = testJob(given);
+  const unitMicros = job.submission.model === TASK_MODEL ? TASK_UNIT : UNIT;
+  const client = limited ?? `free-${clients}`;
+  const price = { ...PRICE, unitMicros };
+  Object.assign(job.submission, { client, price });
+  if (limited !== null) {
+    const untilMs = Date.now() + 60_000;
+    const micros = job.submission.request.n * unitMicros;
+    const budget = JSON.parse(env.CLIENT_BUDGETS)[limited];
+    const asked = { jobId: job.id, micros, untilMs };
+    const answer = await catalogStub(env, limited).reserveFirst(asked, { alertAt: 1, ...budget, currency: "USD" }, 200);
+    expect(answer.result).toBe("granted");
+    Object.assign(job.submission, { grantUntilMs: untilMs });
+  }
+  return job;
+}
+
+const TODAY = () => dayOf(Date.now());
+/** Also for a test that begins before midnight. */
+const SINCE = "2026-01-01";
+const UNTIL = "2999-12-31";
+
+/** What the job's client spent, once its list has heard of everything. */
+async function books(job: TestJob) {
+  const { client } = job.submission;
+  const { rows, totals } = await catalogStub(env, client).usage(SINCE, UNTIL);
+  return { rows, totals };
+}
+
+async function settled(job: TestJob, expected: object) {
+  await expect.poll(async () => (await books(job)).rows).toEqual([expect.objectContaining(expected)]);
+  return await books(job);
+}
+
+describe("a job's cost", () => {
+  it("is what upstream delivered, also when that is fewer images than asked for", async () => {
+    const job = await pricedJob({ model: TASK_MODEL, n: 3 });
+    await job.spoil({ fault: { type: "task-partial", failed: 1 } });
+    await job.submit();
+    const { cost } = await job.done();
+    const { billed } = await job.ledger();
+    expect(cost).toEqual({ currency: "USD", estimated: 0.09, charged: (billed.length * TASK_UNIT) / 1e6, atRisk: 0 });
+    await settled(job, { jobs: 1, images: billed.length, chargedMicros: billed.length * TASK_UNIT, atRiskMicros: 0 });
+  });
+
+  it("holds an attempt without an answer at risk, and charges its late answer", async () => {
+    const job = await pricedJob({ maxAttempts: 1 });
+    await job.spoil({ fault: { type: "hold", at: "answer" } });
+    await job.submit();
+    await job.held();
+    const late = await job.until("past its budget", ({ attempts }) => attempts[0]?.outcome === "timed_out");
+    expect(late.cost).toMatchObject({ charged: 0, atRisk: 0.015 });
+    await settled(job, { chargedMicros: 0, atRiskMicros: UNIT });
+    await job.release();
+    expect((await job.done()).cost).toMatchObject({ charged: 0.015, atRisk: 0 });
+    await settled(job, { images: 1, chargedMicros: UNIT, atRiskMicros: 0 });
+  });
+
+  it("holds a call that was canceled in flight at risk", async () => {
+    const job = await pricedJob();
+    await job.spoil({ fault: { type: "hold", at: "answer" } });
+    await job.submit();
+    await job.held();
+    await job.rpc.cancel(null);
+    expect((await job.view()).cost).toMatchObject({ charged: 0, atRisk: 0.015 });
+    await settled(job, { chargedMicros: 0, atRiskMicros: UNIT });
+    await job.release();
+  });
+
+  it("is booked once for a task that later attempts resume", async () => {
+    const job = await pricedJob({ model: TASK_MODEL });
+    await job.spoil({ fault: { type: "slow", extraMs: 3_000 } });
+    await job.submit();
+    const { attempts, cost } = await job.done();
+    expect(attempts.length).toBeGreaterThan(1);
+    expect(cost).toMatchObject({ charged: 0.03, atRisk: 0 });
+    await settled(job, { jobs: 1, images: 1, chargedMicros: TASK_UNIT, atRiskMicros: 0 });
+    expect((await job.ledger()).billed).toHaveLength(1);
+  });
+
+  it("stays in the books when the job is deleted, once", async () => {
+    const job = await pricedJob();
+    await job.submit();
+    await job.done();
+    await job.rpc.remove(null);
+    await settled(job, { jobs: 1, images: 1, chargedMicros: UNIT });
+    await expect
+      .poll(async () => catalogStub(env, job.submission.client).count({ status: null, workflow: null }))
+      .toMatchObject({ models: [] });
+    await settled(job, { jobs: 1, images: 1, chargedMicros: UNIT });
+  });
+
+  it("writes one row of its client's catalog at most, and stores no reservation without a limit", async () => {
+    const job = await pricedJob();
+    await job.submit();
+    await job.done();
+    await settled(job, { jobs: 1 });
+    const { client } = job.submission;
+    const stored = await runInDurableObject(env.CATALOGS.getByName(client), (_catalog, { storage }) => {
+      const { rowsWritten, storage: counted } = countingStorage(storage);
+      const books = new SpendBooks(counted, new CatalogStore(storage));
+      const row = { day: TODAY(), model: SYNC_MODEL, jobs: 1, images: 1, chargedMicros: UNIT, atRiskMicros: 0 };
+      books.add(row);
+      return { rows: rowsWritten(), grants: books.grants() };
+    });
+    expect(stored).toEqual({ rows: 1, grants: [] });
+  });
+});
+
+describe("a spend limit", () => {
+  it("ends a job that cannot pay for another attempt, and says what may have been paid", async () => {
+    const job = await pricedJob({}, "spends-1");
+    await job.spoil({ fault: { type: "cut-after-billing" }, times: null });
+    await job.submit();
+    const { error, cost, attempts } = await job.done();
+    expect(attempts).toHaveLength(1);
+    expect(error).toMatchObject({ code: "budget_exceeded", message: expect.stringContaining("0.015 USD") });
+    expect(cost).toMatchObject({ charged: 0, atRisk: 0.015 });
+    const { totals } = await settled(job, { atRiskMicros: UNIT });
+    expect(totals).toEqual({ chargedMicros: 0, reservedMicros: 0, atRiskMicros: UNIT });
+    const retried = await job.rpc.retry(null);
+    expect(retried).toMatchObject({
+      ok: false,
+      code: "budget_exceeded",
+      spend: { limitMicros: UNIT, atRiskMicros: UNIT },
+    });
+    expect((await job.ledger()).submits).toHaveLength(1);
+  });
+
+  it("lets a job repeat while there is room, and settles what it had reserved", async () => {
+    const job = await pricedJob({}, "spends-2");
+    await job.spoil({ fault: { type: "cut-after-billing" } });
+    await job.submit();
+    const { status, cost } = await job.done();
+    expect({ status, cost }).toEqual({
+      status: "succeeded",
+      cost: { currency: "USD", estimated: 0.015, charged: 0.015, atRisk: 0.015 },
+    });
+    const { totals } = await settled(job, { chargedMicros: UNIT, atRiskMicros: UNIT });
+    expect(totals.reservedMicros).toBe(0);
+  });
+
+  it("lets a retry by hand begin with a reservation of its own", async () => {
+    const job = await pricedJob({}, "spends-some");
+    await job.spoil({ fault: { type: "hold", at: "answer" } });
+    await job.submit();
+    await job.held();
+    await job.rpc.cancel(null);
+    await job.release();
+    const retried = await job.rpc.retry(null);
+    expect(retried.ok).toBe(true);
+    expect(await job.done()).toMatchObject({ status: "succeeded", cost: { charged: 0.015, atRisk: 0.015 } });
+    const { totals } = await settled(job, { chargedMicros: UNIT, atRiskMicros: UNIT });
+    expect(totals.reservedMicros).toBe(0);
+  });
+
+  it("makes no job after its reservation has ended", async () => {
+    const job = testJob();
+    Object.assign(job.submission, { client: "spends-some", price: PRICE, grantUntilMs: Date.now() - 1 });
+    expect(await job.rpc.submit(job.submission)).toEqual({ ok: false, code: "grant_expired" });
+    expect(await job.rpc.view(null)).toMatchObject({ ok: false, code: "job_not_found" });
+  });
+});
+
+const TOKEN = "a-token-for-the-tests-of-spend";
+
+/** The API for one client, by a token. */
+function api(client: string, path: string, init: RequestInit & { readonly headers?: Record<string, string> } = {}) {
+  const headers = { authorization: `Bearer ${TOKEN}`, ...init.headers };
+  const bindings = {
+    AUTH_MODE: "token",
+    CLIENT_TOKENS: JSON.stringify({ [client]: sha256Hex(TOKEN) }),
+    SIGNING_SECRET: "a secret of the tests of spend",
+    MAX_PENDING_JOBS: "1000",
+  };
+  const url = `${ORIGIN}${path}`;
+  return send(new Request(url, { ...init, headers }), bindings, compatApp(url) ?? undefined);
+}
+
+function submit(client: string, body: object = {}, path = "/api/workflows/image-from-text", headers = {}) {
+  return api(client, path, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify({ prompt: "a red bicycle", model: SYNC_MODEL, ...body }),
+  });
+}
+
+describe("the API", () => {
+  it("reserves exactly what the limit has room for, of 500 submissions at once", async () => {
+    const sent = Array.from({ length: 500 }, (_, n) => submit("spends-100", { prompt: `burst ${n}` }));
+    const answers = await Promise.all(sent.map(({ answer }) => answer));
+    const accepted = answers.filter(({ status }) => status === 202);
+    const refused = answers.filter(({ status }) => status === 402);
+    expect({ accepted: accepted.length, refused: refused.length }).toEqual({ accepted: 100, refused: 400 });
+    const problem = Problem.parse(await refused[0]?.json());
+    expect(problem).toMatchObject({ code: "budget_exceeded", currency: "USD", limit: 1.5 });
+    expect((problem.charged ?? 0) + (problem.reserved ?? 0) + (problem.atRisk ?? 0)).toBeLessThanOrEqual(1.5);
+    expect(Date.parse(problem.resetsAt ?? "")).toBeGreaterThan(Date.now());
+    await Promise.all(sent.map(({ settled }) => settled()));
+    await expect
+      .poll(async () => {
+        const usage = Usage.parse(await (await api("spends-100", "/api/usage").answer).json());
+        return (usage.budget?.charged ?? 0) + (usage.budget?.reserved ?? 0) + (usage.budget?.atRisk ?? 0);
+      })
+      .toBe(1.5);
+  }, 120_000);
+
+  it("warns from alertAt on, and shows each day in JSON and CSV", async () => {
+    const first = await submit("spends-all").answer;
+    expect(Job.parse(await first.json()).warnings).toEqual([]);
+    const seen: string[] = [];
+    for (let n = 0; n < 5; n++) {
+      const answer = await submit("spends-all", { prompt: `alert ${n}` }).answer;
+      seen.push(...Job.parse(await answer.json()).warnings.map(({ code }) => code));
+    }
+    expect(seen).toContain("budget_alert");
+    const read = async () => Usage.parse(await (await api("spends-all", "/api/usage").answer).json());
+    // How many attempts get their answer in time depends on the machine; what is booked must add up in any case.
+    const settled = await until("settled books", async () => {
+      const usage = await read();
+      return usage.budget?.reserved === 0 ? usage : undefined;
+    });
+    const { buckets, currency, budget } = settled;
+    expect(currency).toBe("USD");
+    const results = buckets.flatMap((bucket) => bucket.results);
+    expect(results).toEqual([{ ...results[0], client: "spends-all", model: SYNC_MODEL, jobs: 6 }]);
+    expect(results[0]).toMatchObject({ charged: budget?.charged, atRisk: budget?.atRisk });
+    expect((results[0]?.charged ?? 0) + (results[0]?.atRisk ?? 0)).toBeGreaterThanOrEqual(0.09);
+    const monthly = Usage.parse(await (await api("spends-all", "/api/usage?bucket=month").answer).json());
+    expect(monthly.buckets).toHaveLength(1);
+    const csv = await api("spends-all", "/api/usage", { headers: { accept: "text/csv" } }).answer;
+    expect(csv.headers.get("content-type")).toBe("text/csv; charset=utf-8");
+    const lines = (await csv.text()).trim().split("\r\n");
+    expect(lines[0]).toBe("start,end,client,model,jobs,images,charged,atRisk,currency");
+    expect(lines.at(-1)).toContain(
+      `spends-all,${SYNC_MODEL},6,${results[0]?.images},${results[0]?.charged},${results[0]?.atRisk},USD`,
+    );
+  });
+
+  it("refuses a model without a price to a client with a limit, and names PRICES", async () => {
+    const answer = await submit("spends-some", { model: "qwen-image-3.0-pro" }).answer;
+    expect(answer.status).toBe(402);
+    expect(Problem.parse(await answer.json())).toMatchObject({
+      code: "price_unknown",
+      detail: expect.stringContaining("PRICES"),
+    });
+  });
+
+  it("answers a repeated key at the limit with its job", async () => {
+    const withKey = (key: string) => submit("spends-once", {}, undefined, { "idempotency-key": key }).answer;
+    const first = await withKey("a");
+    expect(first.status).toBe(202);
+    const again = await withKey("a");
+    expect(again.headers.get("idempotency-replayed")).toBe("true");
+    expect(Job.parse(await again.json()).id).toBe(Job.parse(await first.json()).id);
+    expect((await withKey("b")).status).toBe(402);
+  });
+
+  it("says at the compatible APIs that the limit is reached, in their own shapes", async () => {
+    const openai = await submit("spends-1", { model: SYNC_MODEL }, "/v1/images/generations").answer;
+    expect(openai.status).toBe(402);
+    expect(await openai.json()).toMatchObject({ error: { type: "insufficient_quota", code: "budget_exceeded" } });
+  });
+
+  it("shows what an image of each model costs", async () => {
+    const { models } = Limits.parse(await (await api("spends-some", "/api/limits").answer).json());
+    const priceOf = (name: string) => models.find(({ model }) => model === name)?.price;
+    expect(priceOf("qwen-image-max")).toEqual({ currency: "USD", perImage: 0.075, perImageExtended: null });
+    expect(priceOf(SYNC_MODEL)).toEqual({ currency: "USD", perImage: 0.015, perImageExtended: 0.03 });
+    expect(priceOf("qwen-image-3.0-pro")).toBeNull();
+  });
+});
