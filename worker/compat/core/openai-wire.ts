@@ -220,8 +220,7 @@ export function failedAnswer({ error }: Pick<JobView, "error">): FailedAnswer {
     const moderated = { message, type: "image_generation_user_error", param: null, code: "moderation_blocked" };
     return { status: 400, error: moderated };
   }
-  // Not among the codes of a job yet that has no limit.
-  const isOverLimit = (error.code as string) === "budget_exceeded";
+  const isOverLimit = error.code === "budget_exceeded";
   const type = isOverLimit ? typeOf(402) : "image_generation_error";
   return { status: isOverLimit ? 402 : 424, error: { message, type, param: null, code: error.code } };
 }

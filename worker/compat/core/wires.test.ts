@@ -17,7 +17,7 @@ const attempt = (httpStatus: number | null) => ({
 });
 
 const failed = (
-  code: "attempts_exhausted" | "content_rejected",
+  code: "attempts_exhausted" | "content_rejected" | "budget_exceeded",
   upstream: string | null,
   httpStatus: number | null,
 ) => ({
@@ -87,6 +87,7 @@ describe("DashScope's wire", () => {
       code: "Throttling",
     });
     expect(failureOf(failed("attempts_exhausted", null, 400))).toMatchObject({ status: 500, code: "InternalError" });
+    expect(failureOf(failed("budget_exceeded", null, 500))).toMatchObject({ status: 402, code: "budget_exceeded" });
   });
 
   it("has a code and a fitting status for every refusal", () => {
@@ -165,8 +166,10 @@ describe("OpenAI's wire", () => {
   });
 
   it("answers a job over its client's spend limit with 402", () => {
-    const error = { code: "budget_exceeded" as "attempts_exhausted", message: "m", hint: "", upstream: null };
-    expect(failedAnswer({ error })).toMatchObject({ status: 402, error: { type: "insufficient_quota" } });
+    expect(failedAnswer(failed("budget_exceeded", null, null))).toMatchObject({
+      status: 402,
+      error: { type: "insufficient_quota" },
+    });
   });
 
   const image = (url: string) => ({ url, contentType: "image/png", width: 8, height: 4 });
