@@ -132,6 +132,8 @@ const ROWS: Row[] = [
   ["submit", "POST", () => "/api/workflows/image-from-text", null, JSON_BODY,               [401, 401, 202, 202, 400, 202, 202, 202, 403, 403, 202, 401, 401]],
   ["list", "GET", () => "/api/jobs", null, {},                                              [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["list of alice", "GET", () => "/api/jobs?client=alice", null, {},                        [401, 401, 200, 400, 200, 200, 200, 200, 200, 200, 400, 401, 401]],
+  ["usage", "GET", () => "/api/usage", null, {},                                            [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
+  ["usage of alice", "GET", () => "/api/usage?client=alice", null, {},                      [401, 401, 200, 400, 200, 200, 200, 200, 200, 200, 400, 401, 401]],
   ["job", "GET", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 403, 403]],
   ["job as text", "GET", (job) => `/api/jobs/${job.id}`, null, { accept: "text/plain" },     [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 401, 401]],
   ["events", "GET", (job) => `/api/jobs/${job.id}/events`, (job) => job.links.events, {},   [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 200, 200]],

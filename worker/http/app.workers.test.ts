@@ -178,6 +178,9 @@ describe("the query of every route", () => {
       signature: "x",
       w: "320",
       format: "webp",
+      from: "2026-11-01",
+      to: "2026-11-30",
+      bucket: "month",
     };
     for (const { method, path, known } of await operations()) {
       for (const name of known.filter((key) => key !== "client" && key !== "cursor")) {
