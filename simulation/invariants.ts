@@ -1,11 +1,12 @@
 import type { JobEvent } from "../schemas/event.ts";
 import type { Job, JobSummary } from "../schemas/job.ts";
 import { paths } from "../schemas/paths.ts";
+import type { Usage } from "../schemas/usage.ts";
 import type { Lease, Release } from "../worker/lane/contract.ts";
 import { bearer, ORIGIN, promptOf } from "./clients.ts";
 import type { Actor } from "./engine/actor.ts";
 import type { Sim } from "./engine/sim.ts";
-import type { Plan } from "./plan.ts";
+import { type Plan, PRICES } from "./plan.ts";
 import type { SimBucket } from "./platform/bucket.ts";
 import type { HostedObject, Instance, ObjectHost, ObjectWatch } from "./platform/objects.ts";
 import type { WorkerHost } from "./platform/worker.ts";
@@ -20,6 +21,19 @@ const DAY_SECONDS = 86_400;
 /** 300 ms by the specification, and what a timer is late. */
 const READ_BOUND_MS = 310;
 const READS: ReadonlySet<string> = new Set(["JOBS.view", "JOBS.show", "JOBS.events", "CATALOGS.list", "LANES.report"]);
+
+const LIMIT_HELD = "no client passes its spend limit";
+
+/** Amounts of the API have 6 decimals at most. */
+const micros = (amount: number): number => Math.round(amount * 1_000_000);
+
+/** What upstream charged for a call, in millionths. */
+function billOf({ readModel, billed }: SubmitCall): number {
+  if (billed === 0) return 0;
+  const price = PRICES[readModel];
+  if (price === undefined) throw new Error(`${readModel} has no price in the simulation`);
+  return billed * micros(price);
+}
 
 /** What is checked at every step, when all has settled, and when all is forgotten. */
 export class Audit implements ObjectWatch {
@@ -36,6 +50,8 @@ export class Audit implements ObjectWatch {
   /** Prompt → jobs that are there in the end. */
   readonly #prompts = new Map<string, readonly string[]>();
   readonly #kept = new Map<string, SubmitCall>();
+  /** Job that called upstream → its client. */
+  readonly #clientOf = new Map<string, string>();
   alarms = 0;
 
   constructor(sim: Sim, plan: Plan, witness: Witness, upstream: Upstream, bucket: SimBucket) {
@@ -125,6 +141,7 @@ export class Audit implements ObjectWatch {
         `${name} calls again, though ${kept.taskId ?? "links"} had come to attempt ${kept.attempt}`,
       );
     }
+    if (job !== null) this.#clientOf.set(object.name, job.client);
     if (job === null || job.isRemoved) {
       this.#sim.violate("only a stored job calls upstream", `${name} has no record`);
       return;
@@ -135,6 +152,23 @@ export class Audit implements ObjectWatch {
     if (job.hasTask) {
       this.#sim.violate("no image is made again once a task is stored", `${name} calls for attempt ${job.lastAttempt}`);
     }
+  }
+
+  /** Upstream's own sum of a client, in millionths. */
+  #billedOf(client: string): number {
+    const calls = this.#upstream.calls.filter(({ jobId }) => this.#clientOf.get(jobId) === client);
+    return calls.reduce((sum, call) => sum + billOf(call), 0);
+  }
+
+  /** Upstream has charged for images: never more than the client's limit. */
+  charged({ jobId }: SubmitCall): void {
+    const client = this.#clientOf.get(jobId) ?? "";
+    const limit = this.#plan.limits[client];
+    if (limit === undefined || this.#billedOf(client) <= micros(limit)) return;
+    this.#sim.violate(
+      LIMIT_HELD,
+      `upstream has charged ${this.#billedOf(client)} millionths for ${client}, whose limit is ${micros(limit)}`,
+    );
   }
 
   /** A call has left its object: no more starts in any window than the lane's limit, as the objects made them. */
@@ -203,7 +237,10 @@ export class Audit implements ObjectWatch {
         this.#sim.violate("one submission makes one job", `${name} (${style}) made ${ids}`);
       }
     }
-    for (const client of this.#plan.clients) await this.#checkList(host, client, ask);
+    for (const client of this.#plan.clients) {
+      await this.#checkList(host, client, ask);
+      await this.#checkBooks(client, ask);
+    }
     this.#checkFiles(host);
     for (const [leaseId, jobId] of this.#leases) {
       this.#sim.violate("a lease is given back when its attempt is over", this.#sim.named(`${jobId} keeps ${leaseId}`));
@@ -307,6 +344,15 @@ export class Audit implements ObjectWatch {
         );
       }
     }
+    const billed = calls.reduce((sum, call) => sum + billOf(call), 0);
+    const charged = micros(job.cost?.charged ?? 0);
+    const atRisk = micros(job.cost?.atRisk ?? 0);
+    if (job.cost === null || billed < charged || billed > charged + atRisk) {
+      this.#sim.violate(
+        "upstream's bill of a job lies within its cost",
+        `${name}: upstream charged ${billed} millionths; the job says ${charged} charged and ${atRisk} at risk`,
+      );
+    }
     for (const attempt of job.attempts) {
       const { taskId } = attempt.upstream;
       const isCalled = calls.some(
@@ -375,6 +421,38 @@ export class Audit implements ObjectWatch {
     }
     for (const id of listed.keys()) {
       this.#sim.violate("the list agrees with the jobs", `${this.#sim.named(id)} is listed and does not exist`);
+    }
+  }
+
+  /** The client's books, which remember removed jobs too, hold what upstream charged; its limit is not passed; nothing is reserved. */
+  async #checkBooks(
+    client: string,
+    ask: (client: string, path: string) => Promise<{ status: number; text: string }>,
+  ): Promise<void> {
+    const { status, text } = await ask(client, paths.usage);
+    if (status !== 200) {
+      this.#sim.violate("the Worker answers", `the usage of ${client} is answered ${status}`);
+      return;
+    }
+    const { buckets, budget } = JSON.parse(text) as Usage;
+    const results = buckets.flatMap((bucket) => bucket.results);
+    const charged = results.reduce((sum, result) => sum + micros(result.charged), 0);
+    const atRisk = results.reduce((sum, result) => sum + micros(result.atRisk), 0);
+    const billed = this.#billedOf(client);
+    if (billed < charged || billed > charged + atRisk) {
+      this.#sim.violate(
+        "upstream's bill of a client lies within its books",
+        `upstream charged ${billed} millionths for ${client}; its books say ${charged} charged and ${atRisk} at risk`,
+      );
+    }
+    if (budget === null) return;
+    const reserved = micros(budget.reserved);
+    if (reserved !== 0) {
+      this.#sim.violate("nothing is reserved once every job is over", `${reserved} millionths of ${client} are`);
+    }
+    const used = micros(budget.charged) + reserved + micros(budget.atRisk);
+    if (used > micros(budget.limit)) {
+      this.#sim.violate(LIMIT_HELD, `${used} millionths of ${client} are used, its limit is ${micros(budget.limit)}`);
     }
   }
 

@@ -7,6 +7,14 @@ const MODELS = {
   reference: ["qwen-image-edit-max"],
 } as const;
 
+/** Of one image: `PRICES` of every world. */
+export const PRICES: Readonly<Record<string, number>> = {
+  "qwen-image-max": 0.075,
+  "qwen-image-edit-max": 0.06,
+  "z-image-turbo": 0.015,
+  "wan2.6-t2i": 0.03,
+};
+
 /** How a job is submitted. */
 export type SubmitStyle =
   /** By the client library, which gives each call a key of its own and repeats it. */
@@ -79,6 +87,8 @@ export interface Plan {
   readonly budgetMs: number;
   readonly lateMs: number;
   readonly quotas: Readonly<Record<string, { readonly starts: number; readonly periodMs: number }>>;
+  /** Client → its spend limit; absent: none. */
+  readonly limits: Readonly<Record<string, number>>;
   /** Faults strike until then. */
   readonly quietAtMs: number;
   readonly wallMs: number | null;
@@ -101,9 +111,14 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>): Plan {
       { starts: between(random, 1, 4), periodMs: pick(random, [1_000, 10_000, 60_000]) },
     ]),
   );
+  const limits = limitsOf(clients, draws.of("spend limits"));
   const vars = {
     ...varsOf(clients, budgetMs, lateMs, quotas, random),
     ...webhooksOf(clients, draws.of("webhooks")),
+    PRICES: JSON.stringify(PRICES),
+    CLIENT_BUDGETS: JSON.stringify(
+      Object.fromEntries(Object.entries(limits).map(([client, monthly]) => [client, { monthly }])),
+    ),
   };
   const count = between(random, 3, 14);
   const withinMs = spread(random, 1_000, 240_000);
@@ -136,6 +151,7 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>): Plan {
     budgetMs,
     lateMs,
     quotas,
+    limits,
     quietAtMs,
     wallMs: chance(random, 0.3) ? 30_000 : null,
   };
@@ -178,6 +194,13 @@ function webhooksOf(clients: readonly string[], random: Random): Vars {
   const chosen = clients.filter(() => chance(random, 0.7));
   const urls = chosen.map((client) => [client, `https://${RECEIVER_HOST}/${client}`]);
   return { CLIENT_WEBHOOKS: JSON.stringify(Object.fromEntries(urls)) };
+}
+
+/** In half of the worlds most clients have a spend limit: from one that a few images reach to one that nothing does. */
+function limitsOf(clients: readonly string[], random: Random): Plan["limits"] {
+  if (!chance(random, 0.5)) return {};
+  const limited = clients.filter(() => chance(random, 0.8));
+  return Object.fromEntries(limited.map((client) => [client, between(random, 10, 100) / 100]));
 }
 
 function jobOf(

@@ -304,6 +304,66 @@ export const PLANTED: readonly PlantedFault[] = [
     seed: 15,
     withinSeeds: 300,
   },
+  {
+    name: "at risk not counted",
+    story: "A reservation leaves out what may have been paid already.",
+    patch: {
+      file: "worker/spend/ledger.ts",
+      find: "chargedMicros + reservedMicros + atRiskMicros + wanted.micros > limitMicros",
+      replace: "chargedMicros + reservedMicros + 0 * atRiskMicros + wanted.micros > limitMicros",
+    },
+    breaks: "no client passes its spend limit",
+    seed: 2,
+    withinSeeds: 300,
+  },
+  {
+    name: "repeat not reserved",
+    story: "An attempt beside one that may have been billed starts without a reservation.",
+    patch: {
+      file: "worker/job/core/change.ts",
+      find: "return this.context.isLimited && spend !== undefined && unusedGrants(spend, attempts) === 0;",
+      replace: "return this.context.isLimited && spend !== undefined && unusedGrants(spend, attempts) < 0;",
+    },
+    breaks: "no client passes its spend limit",
+    seed: 18,
+    withinSeeds: 300,
+  },
+  {
+    name: "risk forgotten",
+    story: "An attempt that ended without an answer costs its job nothing.",
+    patch: {
+      file: "worker/spend/position.ts",
+      find: "atRiskMicros: isAtRisk ? estimateMicros(n, unitMicros) : 0,",
+      replace: "atRiskMicros: isAtRisk && n < 0 ? estimateMicros(n, unitMicros) : 0,",
+    },
+    breaks: "upstream's bill of a job lies within its cost",
+    seed: 1,
+    withinSeeds: 100,
+  },
+  {
+    name: "booked again",
+    story: "A client's books add a job's whole cost with each of its entries.",
+    patch: {
+      file: "worker/spend/ledger.ts",
+      find: 'const before = known === null || known === "gone" ? NOTHING_SPENT : known.position;',
+      replace: "const before = NOTHING_SPENT;\n    void known;",
+    },
+    breaks: "upstream's bill of a client lies within its books",
+    seed: 3,
+    withinSeeds: 100,
+  },
+  {
+    name: "grant kept",
+    story: "A client's books never end a reservation whose job was not made.",
+    patch: {
+      file: "worker/catalog/client-catalog.ts",
+      find: "if (never.length > 0) this.#ledger.release(never);",
+      replace: "void never;",
+    },
+    breaks: "nothing is reserved once every job is over",
+    seed: 46,
+    withinSeeds: 300,
+  },
 ];
 
 export function plantedFault(name: string): PlantedFault {

@@ -45,6 +45,8 @@ export interface SubmitCall {
   /** It left its object: what was written before it is durable. */
   hasLeft: boolean;
   taskId: string | null;
+  /** The model as upstream read it; empty before. */
+  readModel: string;
   /** Images made and charged. */
   billed: number;
 }
@@ -105,6 +107,8 @@ export class Upstream {
   onDelivered: (call: SubmitCall, instance: Instance) => void = () => undefined;
   onLeft: (call: SubmitCall) => void = () => undefined;
   onSubmit: (instance: Instance) => void = () => undefined;
+  /** Images were made and charged. */
+  onCharged: (call: SubmitCall) => void = () => undefined;
   /** The status that a webhook's receiver answers. */
   onWebhook: (instance: Instance, headers: Headers, body: string) => number = () => 200;
 
@@ -214,6 +218,7 @@ export class Upstream {
       calledAtMs: this.#sim.nowMs,
       hasLeft: false,
       taskId: null,
+      readModel: "",
       billed: 0,
     };
     this.calls.push(call);
@@ -275,6 +280,7 @@ export class Upstream {
       return;
     }
     const model = front.value;
+    call.readModel = model.name;
     const strike = sim.strike("submit", jobId);
     const quota = this.#settings.quotaOf(model.name);
     const lane = `${model.name}`;
@@ -338,6 +344,7 @@ export class Upstream {
     const { nowMs } = this.#sim;
     call.billed += count;
     this.#sim.tell(() => `upstream makes and charges ${count} for ${this.#sim.named(call.jobId)}`);
+    this.onCharged(call);
     return Array.from({ length: count }, (_none, index) => {
       const seed = (order.seed ?? 0) + this.results.size;
       const source = { prompt: order.prompt, model: call.model, width: 16, height: 16, seed, index };

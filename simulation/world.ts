@@ -119,6 +119,7 @@ class World {
     this.#upstream.onDelivered = (call, instance) => this.#audit.delivered(call, instance);
     this.#upstream.onLeft = (call) => this.#audit.left(call);
     this.#upstream.onSubmit = (instance) => this.#audit.submitted(instance);
+    this.#upstream.onCharged = (call) => this.#audit.charged(call);
     this.#worker = new WorkerHost(sim, product.isolates, this.#env, plan.wallMs);
     this.#worker.onAnswer = (from, path, status) => this.#audit.responded(from, path, status);
     this.#clients = new Clients(sim, this.#worker, this.#witness, product.library);
