@@ -10,7 +10,7 @@ import { quantile } from "./statistics.ts";
 
 /** How long upstream takes: its best models take from 15 to 60 s. */
 const UPSTREAM_SECONDS = 30;
-/** What is told after the last frame (lane, catalog) is told by then. */
+/** Messages that are sent after the last frame (lane, catalog) have arrived by then. */
 const SETTLE_MS = 2_000;
 
 /** Some jobs, how fast they may start, and how they are followed. */

@@ -90,6 +90,6 @@ async function main(): Promise<void> {
   process.exit(missed.length + failed.length > 0 ? 1 : 0);
 }
 
-// Ends what it started, and removes what that stored, when it is told to stop.
+// Ends what it started, and removes what that stored, when it gets a signal to stop.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 await main();

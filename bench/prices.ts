@@ -18,7 +18,7 @@ const WORKFLOW_STEP = 8;
 const STATE_GIGABYTE_MONTH = 0.2;
 const R2_GIGABYTE_MONTH = 0.015;
 
-/** What is the same for whoever keeps the image: 1.5 MB for a month, for a million jobs. */
+/** What every product that keeps the image pays: 1.5 MB for a month, for a million jobs. */
 const IMAGES_A_MONTH = 1500 * R2_GIGABYTE_MONTH;
 
 /** What one job used, on average over a scene: all counted or measured but `awakeSeconds`. */

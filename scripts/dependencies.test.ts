@@ -52,7 +52,7 @@ const PERMISSIVE = new Set([
   "Zlib",
 ]);
 
-/** Weak copyleft and the like: tools of the build and the tests, used as they are, in nothing that is deployed. */
+/** Weak copyleft: tools of the build and the tests, used as they are, in nothing that is deployed. */
 const TOOLS: readonly (readonly [RegExp, string, string])[] = [
   [/^lightningcss(-|$)/, "MPL-2.0", "Vite's CSS compiler"],
   [/^(@axe-core\/playwright|axe-core)$/, "MPL-2.0", "the accessibility rules of the browser tests"],
@@ -156,7 +156,7 @@ describe("what is installed", () => {
     ]);
   });
 
-  it("lists as a dependency whatever the Worker, the client or the page imports", () => {
+  it("lists as a dependency everything that the Worker, the client or the page imports", () => {
     const imported = new Set<string>();
     for (const room of ["worker", "client", "web", "schemas"]) {
       for (const file of globSync(`${room}/**/*.{ts,tsx}`, { cwd: ROOT })) {

@@ -30,7 +30,7 @@ function wordsFor(url: URL, status: number, body: unknown, hasToken: boolean): s
   switch (code) {
     case "unauthorized":
       return hasToken
-        ? "The token in DARKROOM_TOKEN is nobody's here: ADMIN_TOKEN_SHA256 must hold its SHA-256 (npm run token -- admin makes both)."
+        ? "The token in DARKROOM_TOKEN belongs to no client here: ADMIN_TOKEN_SHA256 must hold its SHA-256 (npm run token -- admin makes both)."
         : "The doctor speaks to the operator only: DARKROOM_TOKEN=… npm run doctor -- URL. npm run token -- admin makes such a token.";
     case "operator_only":
       return "The token in DARKROOM_TOKEN is a client's; the doctor speaks to the operator only. npm run token -- admin makes the operator's.";

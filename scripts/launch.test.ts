@@ -72,7 +72,7 @@ const cloud = () => cloudIn(folder);
 const tokenIn = (text: string, whose: string) => new RegExp(`${whose}: {2}(dr_\\S+)`).exec(text)?.[1] ?? "";
 
 describe("npm run launch", () => {
-  it("makes the bucket, deploys, puts the secrets, asks the doctor, and tells what to keep", async () => {
+  it("makes the bucket, deploys, puts the secrets, asks the doctor, and prints what to keep", async () => {
     const { code, text } = await launch(["--name", "prints", "--region", "bj", "--client", "shop"]);
     expect(code, text).toBe(0);
     const { buckets, secrets, deploys } = cloud();
@@ -144,7 +144,7 @@ describe("npm run launch", () => {
     ]);
   });
 
-  it("stopped by what the doctor finds has told the tokens all the same", async () => {
+  it("prints the tokens also when the doctor finds something", async () => {
     isWell = false;
     const stopped = await launch();
     expect(stopped.code).toBe(1);

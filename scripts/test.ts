@@ -52,7 +52,7 @@ async function allTests(args: readonly string[]): Promise<Totals[]> {
   ]);
 }
 
-/** The runtime that the dev dependency `node` brings must be the one in use, whatever the machine has. */
+/** The runtime that the dev dependency `node` brings must be the one in use, on every machine. */
 function runtime(): Totals {
   const isNew = Number(process.versions.node.split(".")[0]) >= 24;
   console.log(`── runtime: node ${process.versions.node}`);

@@ -31,7 +31,7 @@ const places: Place[] = [];
 let emulator: ProcessGroup;
 
 /** The first leaks, one a place and secret: enough to mend them. */
-function told(leaks: readonly Leak[]): string[] {
+function described(leaks: readonly Leak[]): string[] {
   return [...new Set(leaks.map(({ kind, place, secret, form }) => `${secret} (${form}) in ${kind}: ${place}`))].slice(
     0,
     40,
@@ -82,7 +82,7 @@ function pageBuild(): Place[] {
   return made("page", out, args);
 }
 
-/** What is told to whom when every setting is wrong. */
+/** The answers when every setting is wrong. */
 async function misconfigured(): Promise<Place[]> {
   const darkroom = await startDarkroom(misplaced(secrets));
   try {
@@ -210,6 +210,6 @@ describe("the secrets", () => {
   it("are in no answer, frame, stored byte, log, page or bundle, in any form", () => {
     const leaks = places.flatMap(search);
     console.log(`${secrets.secrets.length} secrets in ${needles.length} pieces and forms\n${counted(places)}`);
-    expect(told(leaks)).toEqual([]);
+    expect(described(leaks)).toEqual([]);
   });
 });

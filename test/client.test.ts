@@ -125,7 +125,7 @@ describe("the client against the running product", () => {
     expect(await newClient().wait(job.id)).toMatchObject({ status: "succeeded" });
   });
 
-  it("cancels, retries and removes, and the feed tells each", async () => {
+  it("cancels, retries and removes, and the feed has each", async () => {
     const client = newClient();
     const feed = followFeed(client);
     await until("the feed", () => feed.frames.find(({ type }) => type === "ready"));
@@ -141,9 +141,9 @@ describe("the client against the running product", () => {
     await client.remove(id);
     await expect(client.get(id)).rejects.toMatchObject({ code: "job_gone", status: 410 });
     await until("the removal", () => feed.frames.find((frame) => frame.type === "deleted" && frame.id === id));
-    const told = feed.frames.flatMap((frame) => (frame.type === "job" && frame.job.id === id ? [frame] : []));
-    expect(told.map(({ job }) => job.status)).toEqual(expect.arrayContaining(["canceled", "succeeded"]));
-    expect(told.map(({ seq }) => seq)).toEqual(told.map(({ seq }) => seq).toSorted((a, b) => a - b));
+    const framed = feed.frames.flatMap((frame) => (frame.type === "job" && frame.job.id === id ? [frame] : []));
+    expect(framed.map(({ job }) => job.status)).toEqual(expect.arrayContaining(["canceled", "succeeded"]));
+    expect(framed.map(({ seq }) => seq)).toEqual(framed.map(({ seq }) => seq).toSorted((a, b) => a - b));
     await feed.leave();
   });
 
@@ -194,14 +194,14 @@ describe("the client against the running product", () => {
     await until("the end in the feed", () =>
       feed.frames.find((frame) => frame.type === "job" && frame.job.id === job.id && frame.job.done),
     );
-    const told = feed.frames.flatMap((frame) => (frame.type === "job" && frame.job.id === job.id ? [frame.seq] : []));
-    expect(told).toEqual(told.toSorted((a, b) => a - b));
-    expect(told.at(-1)).toBe(seqs.at(-1));
+    const framed = feed.frames.flatMap((frame) => (frame.type === "job" && frame.job.id === job.id ? [frame.seq] : []));
+    expect(framed).toEqual(framed.toSorted((a, b) => a - b));
+    expect(framed.at(-1)).toBe(seqs.at(-1));
     expect(feed.states).toContain("reconnecting");
     await feed.leave();
   });
 
-  it("keeps a feed over a kill in which every job's end is told once", async () => {
+  it("keeps a feed over a kill in which every job's end comes once", async () => {
     const client = newClient();
     const feed = followFeed(client);
     await until("the feed", () => feed.frames.find(({ type }) => type === "ready"));
@@ -289,7 +289,7 @@ describe("with tokens", () => {
   });
 
   it.each(["ws", "sse"] as const)(
-    "sends no link by %s that outlives the link by which the watcher came",
+    "sends no link by %s that lives longer than the link by which the watcher came",
     async (mode) => {
       const client = newClient({ token: tokens.app });
       const job = await client.submit("image-from-text", { prompt: `bounded ${mode}` });
@@ -320,7 +320,7 @@ describe("with tokens", () => {
     },
   );
 
-  it("tells nobody of another client's jobs", async () => {
+  it("shows no client another client's jobs", async () => {
     const [client, other] = [newClient({ token: tokens.app }), newClient({ token: tokens.other })];
     const feed = followFeed(other);
     await until("the feed", () => feed.frames.find(({ type }) => type === "ready"));
@@ -333,12 +333,12 @@ describe("with tokens", () => {
     await until("the own job's end", () =>
       feed.frames.find((frame) => frame.type === "job" && frame.job.id === own.id && frame.job.done),
     );
-    const told = new Set(feed.frames.flatMap((frame) => (frame.type === "job" ? [frame.job.id] : [])));
-    expect([...told]).toEqual([own.id]);
+    const framed = new Set(feed.frames.flatMap((frame) => (frame.type === "job" ? [frame.job.id] : [])));
+    expect([...framed]).toEqual([own.id]);
     await feed.leave();
   });
 
-  it("says that a token is nobody's, to a call and to a watcher", async () => {
+  it("says that a token belongs to no client, to a call and to a watcher", async () => {
     const stranger = newClient({ token: "nobody" });
     await expect(stranger.list()).rejects.toMatchObject({ code: "unauthorized", status: 401 });
     await expect(collect(stranger.watchAll())).rejects.toMatchObject({ code: "unauthorized" });

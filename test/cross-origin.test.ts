@@ -80,7 +80,7 @@ async function failureOf(baseUrl: string): Promise<{ name: string; message: stri
   }
 }
 
-it("tells a server that refuses the page's origin from one that is down", async () => {
+it("distinguishes a server that refuses the page's origin from one that is down", async () => {
   const refused = await failureOf(product.baseUrl);
   expect(refused.name).toBe("DarkroomForbiddenOrigin");
   expect(refused.message).toContain(siteOrigin);

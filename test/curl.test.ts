@@ -31,19 +31,19 @@ function ask(method: string, path: string, headers: Record<string, string> = {},
   return new Promise((resolve, reject) => {
     const asked = request(`${product.baseUrl}${path}`, { method, headers, agent: false }, (answer) => {
       const chunks: Buffer[] = [];
-      const told = () =>
+      const finish = () =>
         resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(chunks) });
       if (headOnly) {
-        told();
+        finish();
         asked.destroy();
-      } else answer.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", told);
+      } else answer.on("data", (chunk: Buffer) => chunks.push(chunk)).on("end", finish);
     });
     asked.on("error", reject);
     asked.end();
   });
 }
 
-/** What differs from answer to answer, whatever is asked. */
+/** What differs from answer to answer for every request. */
 function lasting({ headers }: Answer): IncomingHttpHeaders {
   const { date, "x-request-id": _id, "content-length": _length, "transfer-encoding": _chunked, ...rest } = headers;
   expect(Number.isNaN(Date.parse(date ?? "")), `Date: ${date}`).toBe(false);
@@ -88,7 +88,7 @@ describe("every answer to GET", () => {
       const { etag = "" } = (await ask("HEAD", SELF(job))).headers;
       const before = await ask("GET", path(job), headers(etag));
       const head = await ask("HEAD", path(job), headers(etag));
-      // A text tells how long ago things were, and may be a letter longer by now: HEAD says the one or the other.
+      // A text says how long ago things were, and may be a letter longer by now: HEAD says the one or the other.
       const after = await ask("GET", path(job), headers(etag));
       expect(before.status).toBe(status);
       expect(head.status).toBe(status);
@@ -100,7 +100,7 @@ describe("every answer to GET", () => {
     },
   );
 
-  it.each(["/api/health", "/api/limits"])("%s tells HEAD a length too, though it moves", async (path) => {
+  it.each(["/api/health", "/api/limits"])("%s answers HEAD with a length too, though it changes", async (path) => {
     const head = await ask("HEAD", path);
     expect(Number(head.headers["content-length"])).toBeGreaterThan(100);
     expect(head.body.byteLength).toBe(0);
@@ -147,7 +147,7 @@ describe("a query", () => {
     expect((await ask("GET", `/api/jobs/${job.id}/events?after=&limit=`)).status).toBe(200);
   });
 
-  it("is told what it may say, and what it said", async () => {
+  it("is answered what it may send, and what it sent", async () => {
     for (const [query, path, given] of [
       ["status=queued,Done", "status", '"Done"'],
       ["workflow=text", "workflow", '"text"'],

@@ -44,7 +44,7 @@ describe("npm run doctor", () => {
 
   it.each([
     ["no token", null, "The doctor speaks to the operator only: DARKROOM_TOKEN=…"],
-    ["nobody's token", "x", "is nobody's here"],
+    ["a token of no client", "x", "belongs to no client here"],
     ["a client's token", "token-of-alice", "is a client's"],
   ])("with %s says which token it wants", async (_what, token, words) => {
     const { code, text } = await doctor([product.baseUrl], token);

@@ -74,7 +74,7 @@ function memory(): Memory | null {
 
 const MB = 2 ** 20;
 
-/** A job that upstream never answers, for sockets to watch: ten attempts outlast any run. */
+/** A job that upstream never answers, for sockets to watch: ten attempts take longer than any run. */
 async function heldJob(): Promise<Job> {
   const answer = await fetch(`${product.baseUrl}/api/workflows/image-from-text`, {
     method: "POST",
@@ -150,11 +150,11 @@ function report(tookMs: number, doors: number): string {
   return [
     `fuzz: ${run.requests.total} requests (${run.requests}), ${run.sockets.total} sockets (${run.sockets}) with ${run.messages} messages, at ${doors} doors in ${Math.round(tookMs / 1000)} s, FUZZ_SEED=${seed} FUZZ_SCALE=${scale}`,
     `fuzz: answers ${run.answers}; the runtime's own 5xx: ${run.runtimeFailures.total === 0 ? "none" : run.runtimeFailures}`,
-    `fuzz: ${settled.listed} jobs at the end (${JSON.stringify(settled.byStatus)}, ${settled.calledOff} called off, ${settled.late.length} late in a list), ${stored.removed} removed, ${stored.files} files; ${neighbour.succeeded} jobs of the neighbour; workerd's RSS after each part and at the end, in MB: ${rss}`,
+    `fuzz: ${settled.listed} jobs at the end (${JSON.stringify(settled.byStatus)}, ${settled.canceled} canceled, ${settled.late.length} late in a list), ${stored.removed} removed, ${stored.files} files; ${neighbour.succeeded} jobs of the neighbour; workerd's RSS after each part and at the end, in MB: ${rss}`,
   ].join("\n");
 }
 
-const told = (findings: readonly Finding[]) =>
+const described = (findings: readonly Finding[]) =>
   findings.slice(0, 20).map(({ what, attack }) => `${what}\n    ${attack}`);
 
 describe("hostile requests, bytes and sockets", () => {
@@ -168,7 +168,7 @@ describe("hostile requests, bytes and sockets", () => {
   });
 
   it("are all answered in time, never with a 5xx of ours, and refused by a problem that names the request", () => {
-    expect(told(run.findings)).toEqual([]);
+    expect(described(run.findings)).toEqual([]);
   });
 
   it("log nothing that was not foreseen", () => {
@@ -194,7 +194,7 @@ describe("hostile requests, bytes and sockets", () => {
     expect(settled.wrong.slice(0, 20)).toEqual([]);
   });
 
-  it("leave nothing that is half stored, or nobody's", () => {
+  it("leave nothing that is half stored, or belongs to no job", () => {
     expect(stored.wrong.slice(0, 20)).toEqual([]);
     // And it would be seen.
     const planted = plant(stateDir);

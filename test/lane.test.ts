@@ -84,7 +84,7 @@ describe.concurrent("the documented quota of two a minute, six times as fast", (
     for (const turn of [byPlace.slice(0, 3), byPlace.slice(3, 6)]) {
       expect(new Set(turn.map(({ id }) => starts.find((start) => start.id === id)?.client)).size).toBe(3);
     }
-    // Two start within a moment; which of them is told first is up to their objects.
+    // Two start within a moment; which of them is notified first is up to their objects.
     for (let at = 0; at < byPlace.length; at += 2) {
       const started = starts.slice(at + 2, at + 4).map(({ id }) => id);
       expect(started.toSorted()).toEqual(

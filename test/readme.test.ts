@@ -33,14 +33,14 @@ function commands(): string[] {
 it("has curl lines that work as pasted, one after the other", async () => {
   const lines = commands();
   expect(lines.length).toBeGreaterThan(15);
-  // Each tells its status, and goes on whatever it was.
+  // Each prints its status, and the script continues after any status.
   const script = lines.map((line) => line.replace("curl", "curl -w '%{stderr}%{http_code}\\n'")).join("\n");
   const { stderr } = await promisify(execFile)("sh", ["-c", `${script} || true`], { cwd: folder });
   const statuses = stderr.match(/^\d{3}$/gm) ?? [];
-  const told = lines.map((line, index) => `${statuses[index]} ${line.split("\n")[0]}`);
+  const answered = lines.map((line, index) => `${statuses[index]} ${line.split("\n")[0]}`);
   expect(statuses).toHaveLength(lines.length);
   // A job that succeeded is neither canceled nor retried, and nothing else goes wrong.
-  const wrong = told.filter((line) => !/^20[024] /.test(line));
+  const wrong = answered.filter((line) => !/^20[024] /.test(line));
   expect(wrong).toEqual(["409 curl -sS -X POST $JOB/cancel", "409 curl -sS -X POST $JOB/retry"]);
   expect(await sharp(join(folder, "image.png")).metadata()).toMatchObject({ format: "png", width: 1664, height: 928 });
 });

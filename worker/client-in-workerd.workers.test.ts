@@ -41,7 +41,7 @@ describe("the client inside a Worker", () => {
     await expect(client.get(job.id)).rejects.toMatchObject({ name: "DarkroomProblem", code: "job_gone" });
   });
 
-  it("tells what is wrong with a request, by field", async () => {
+  it("says what is wrong with a request, by field", async () => {
     const wrong = client.submit("image-from-text", { ...request, size: "7*7" }, { idempotencyKey: "k2" });
     await expect(wrong).rejects.toMatchObject({
       code: "invalid_request",

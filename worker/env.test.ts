@@ -133,7 +133,7 @@ describe("readConfig", () => {
       expect(result).toEqual({ ok: false, errors: [{ path: "CLIENT_TOKENS_3", message }] });
     });
 
-    it("are told by the variable that is wrong", () => {
+    it("name the variable that is wrong", () => {
       const result = readConfig({ ...tokenMode, CLIENT_TOKENS: tokens("a"), CLIENT_TOKENS_2: '{"b":"x"}' });
       expect(result.ok ? [] : result.errors.map(({ path }) => path)).toEqual(["CLIENT_TOKENS_2"]);
     });
@@ -194,7 +194,7 @@ describe("readConfig", () => {
       /^entry 2: must begin with https/,
     ],
     ["tokens in a list", { CLIENT_TOKENS: '["hush-1"]' }, "CLIENT_TOKENS", /: must be an object$/],
-  ])("tells what is wrong, and never the value, of %s", (_name, env, path, message) => {
+  ])("says what is wrong with %s, and never its value", (_name, env, path, message) => {
     const result = readConfig({ ...enough, ...env });
     expect(result.ok ? [] : result.errors).toEqual([{ path, message: expect.stringMatching(message) }]);
     expect(JSON.stringify(result)).not.toContain("hush-1");

@@ -254,7 +254,7 @@ function allClientTokens(vars: Vars): { readonly tokens: ClientTokens; readonly 
   return { tokens, errors };
 }
 
-/** What token mode needs beside: told together with all else that is wrong, so that a first deploy is mended in one go. */
+/** What token mode needs beside. Reported together with all else that is wrong, so that a first deploy is mended in one go. */
 const TOKEN_MODE_NEEDS = {
   CLIENT_TOKENS: "is not set, and AUTH_MODE=token needs it: `npm run token -- NAME` makes one",
   SIGNING_SECRET: "is not set, and AUTH_MODE=token needs it: e.g. from `openssl rand -base64 32`",

@@ -21,7 +21,7 @@ function entryProblem(schema: z.ZodType, value: unknown, issue: z.core.$ZodIssue
   }
 }
 
-/** A variable whose text is JSON of this shape; what is wrong with it is told without its value. */
+/** A variable whose text is JSON of this shape; an error says what is wrong without the value. */
 export function jsonSetting<Schema extends z.ZodType>(schema: Schema, example: string) {
   return z.string().transform((text, context): z.output<Schema> => {
     let value: unknown;

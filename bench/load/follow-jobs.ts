@@ -2,7 +2,7 @@ import { type Contestant, readRequest } from "../sides/contestants.ts";
 import type { Side } from "../sides/side.ts";
 import { watchJob } from "./watch-job.ts";
 
-/** How whoever submitted jobs comes to know of their end. Resolves once all have succeeded; throws when one did not. */
+/** How a client that submitted jobs learns of their end. Resolves once all have succeeded; throws when one did not. */
 export type Follow = (side: Side, name: Contestant, ids: readonly string[]) => Promise<void>;
 
 /** A socket on each job. */

@@ -7,7 +7,7 @@ export interface Frame {
   readonly job: { readonly id: string; readonly status: string; readonly done: boolean };
 }
 
-/** Whoever waits longer than this waits for something that will not come. */
+/** What takes longer than this never comes. */
 const DONE_WITHIN_MS = 120_000;
 
 /** A socket on one job. */

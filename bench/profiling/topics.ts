@@ -2,7 +2,7 @@ import type { Profile } from "./hottest.ts";
 
 /**
  * What a sample was taken in, by the names of the functions on its stack: the first topic of which one is there. The names
- * are the sources' own; what none of them is in, is told as the rest.
+ * are the sources' own; time in none of them is reported as the rest.
  */
 const TOPICS: readonly (readonly [topic: string, functions: readonly string[]])[] = [
   ["nothing: waiting", ["(idle)"]],
@@ -13,7 +13,7 @@ const TOPICS: readonly (readonly [topic: string, functions: readonly string[]])[
   ["the list: telling it, and its own rows", ["#tellCatalog", "recordAll", "record", "reserve"]],
   ["the lane's own decisions and rows", ["#decide", "#written", "enqueue", "release", "#offer", "#rows"]],
   ["storing the job's record", ["save"]],
-  ["telling watchers", ["tell", "toldAll", "frameText", "#tell"]],
+  ["notifying watchers", ["tell", "toldAll", "frameText", "#tell"]],
   ["taking the submission", ["storeAndSubmit", "submitTo", "placeWithinLimit", "submit"]],
   ["calling the lane", ["#release", "#enqueue"]],
   ["calling upstream and reading its answer", ["#take", "readJob", "readJson", "open"]],

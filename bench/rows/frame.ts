@@ -31,9 +31,9 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
     }
     const lags: number[] = [];
     for (const { prompt, end } of await emulator.calls()) {
-      const told = doneAtMs.get(prompt ?? "");
-      if (told === undefined || end === null) throw new Error(`nothing is known of ${prompt}`);
-      lags.push(told - end.endedAtMs);
+      const framedAtMs = doneAtMs.get(prompt ?? "");
+      if (framedAtMs === undefined || end === null) throw new Error(`nothing is known of ${prompt}`);
+      lags.push(framedAtMs - end.endedAtMs);
     }
     const counted = lags.slice(WARM_UP);
     say(
@@ -59,7 +59,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   }
 }
 
-/** From upstream's answer to the frame that tells a watcher, an image stored in between. */
+/** From upstream's answer to the frame that a watcher gets, an image stored in between. */
 export const frameRow: Row = {
   name: "frame",
   kind: "speed",

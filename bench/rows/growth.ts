@@ -43,7 +43,7 @@ async function removeNewest({ side }: Level, count: number): Promise<void> {
       const removed = await fetch(`${side.url}/api/jobs/${id}`, { method: "DELETE", headers });
       if (removed.status !== 204) throw new Error(`${id} could not be removed: ${removed.status}`);
     }
-    // The list learns of it a moment later; who asked too early would be told of the same jobs again.
+    // The list learns of it a moment later; a list read too early has the same jobs again.
     await untilGone(side, jobs[0]?.id ?? "", headers);
   }
 }

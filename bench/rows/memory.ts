@@ -12,7 +12,7 @@ const SAMPLE_EVERY_MS = 100;
 const MEGABYTE = 1_000_000;
 /**
  * Jobs under way at once, submit to image stored: the next is submitted when one is done. Without a bound a slow machine would
- * have a hundred copies open, and the peak would tell how slow it is.
+ * have a hundred copies open, and the peak would measure how slow it is.
  */
 const AT_ONCE = 8;
 const LANE_LIMITS = JSON.stringify({ "qwen-image-max": { starts: 1000, periodMs: 1000, inProgress: null } });

@@ -16,7 +16,7 @@ async function cancel(url: string, id: string): Promise<void> {
   if (!canceled.ok) throw new Error(`cancel answered ${canceled.status}`);
 }
 
-/** A socket on each of as many jobs: how long after its cancellation was sent each one hears of the end. */
+/** A socket on each of as many jobs: how long after its cancellation was sent each one gets the end. */
 async function oneEach(url: string): Promise<number[]> {
   const ids = await submitJobs("darkroom", url, SOCKETS);
   const watched: { readonly id: string; readonly watch: JobWatch }[] = [];
@@ -59,7 +59,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
       await cancel(side.url, id);
       await Promise.all(watches.map(({ doneAtMs }) => doneAtMs));
       gapsMs.push(Math.max(...toldAtMs) - Math.min(...toldAtMs));
-      say(`${toldAtMs.length} told within ${gapsMs.at(-1)?.toFixed(0)} ms`);
+      say(`${toldAtMs.length} notified within ${gapsMs.at(-1)?.toFixed(0)} ms`);
     }
     lagsMs = await oneEach(side.url);
     say(
@@ -70,7 +70,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   }
   return [
     {
-      what: `${SOCKETS} sockets on one job: last told after first`,
+      what: `${SOCKETS} sockets on one job: last notified after first`,
       unit: "ms",
       value: spreadOf(gapsMs),
       bar: { kind: "at most", value: 1_000 },
@@ -84,7 +84,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   ];
 }
 
-/** A thousand sockets on one job: how long after the first the last one hears of its end. And a thousand jobs with one each. */
+/** A thousand sockets on one job: how long after the first the last one gets its end. And a thousand jobs with one each. */
 export const socketsRow: Row = {
   name: "sockets",
   kind: "speed",

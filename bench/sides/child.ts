@@ -7,7 +7,7 @@ const UP_WITHIN_MS = 60_000;
 /** After this it is not asked any more. */
 const END_WITHIN_MS = 5_000;
 
-/** Every child of the bench, so that none outlives it. */
+/** Every child of the bench, so that none runs after it. */
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Linux counts CPU time in these, whatever the kernel was built with. */
+/** Linux counts CPU time in these units on every kernel. */
 const TICKS_PER_SECOND = 100;
 
 /** What a process and all that it started have used so far. */

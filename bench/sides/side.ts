@@ -33,7 +33,7 @@ export function stateRoot(): string {
   return process.env.BENCH_STATE_DIR ?? (existsSync("/dev/shm") ? "/dev/shm" : tmpdir());
 }
 
-/** What sides store, so that none of it outlives a bench that ended half-way: it lies in memory. */
+/** What sides store, kept in memory, so that a bench that was interrupted leaves nothing. */
 const stateDirs = new Set<string>();
 process.on("exit", () => {
   for (const folder of stateDirs) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });

@@ -18,7 +18,7 @@ function killGroup(child: ChildProcess): void {
 }
 
 /**
- * The processes of one `npm start`: when one ends, all end. Each leads a process group of its own, so that whatever it
+ * The processes of one `npm start`: when one ends, all end. Each leads a process group of its own, so that what it
  * started goes with it; should we ourselves be killed, the guard does that.
  */
 export class Children {
@@ -36,19 +36,19 @@ export class Children {
     this.#guard.stdin?.on("error", () => {});
   }
 
-  #tell(line: string): void {
+  #tellGuard(line: string): void {
     this.#guard.stdin?.write(`${line}\n`);
   }
 
-  /** A folder that must not outlive us, however we end. */
+  /** A folder that is removed when we end, in any way. */
   removeAtEnd(folder: string): void {
-    this.#tell(`remove ${folder}`);
+    this.#tellGuard(`remove ${folder}`);
   }
 
   /** Starts a process; `onLine` gets each line it prints. Its end before `endAll` ends everything with exit code 1. */
   start(name: string, args: readonly string[], env: NodeJS.ProcessEnv, onLine: (line: string) => void): void {
     const child = spawn(process.execPath, args, { detached: HAS_GROUPS, env, stdio: ["ignore", "pipe", "pipe"] });
-    if (HAS_GROUPS && child.pid !== undefined) this.#tell(`started ${child.pid}`);
+    if (HAS_GROUPS && child.pid !== undefined) this.#tellGuard(`started ${child.pid}`);
     this.#running.set(child, name);
     for (const stream of [child.stdout, child.stderr]) {
       let rest = "";
@@ -71,7 +71,7 @@ export class Children {
     this.#running.delete(child);
     killGroup(child);
     // Its number may go to somebody else's process some day.
-    if (HAS_GROUPS && child.pid !== undefined) this.#tell(`ended ${child.pid}`);
+    if (HAS_GROUPS && child.pid !== undefined) this.#tellGuard(`ended ${child.pid}`);
     if (name === undefined || this.#ending) return;
     console.error(`\n${name} ended (${how}); see above for its last words.`);
     void this.endAll().then(() => process.exit(1));

@@ -1,6 +1,6 @@
 /**
- * Outlives `npm start` by a moment: when its standard input closes, however our starter died, every process group that it
- * was told of and that has not ended is killed, and the folder with the secrets removed. Nothing of a Worker or an
+ * Ends a moment after `npm start`: when its standard input closes, however our starter died, every process group that it
+ * knows of and that has not ended is killed, and the folder with the secrets removed. Nothing of a Worker or an
  * emulator stays behind to hold a port.
  */
 import { rmSync } from "node:fs";

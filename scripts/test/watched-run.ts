@@ -76,7 +76,7 @@ async function oneProcess(
   return code === 0 ? null : (signal ?? `exit code ${code}`);
 }
 
-/** Kills the process, its group, and whatever they started in groups of their own, as the product's tests do. */
+/** Kills the process, its group, and what they started in groups of their own, as the product's tests do. */
 function killTree(pid: number | undefined): void {
   if (pid === undefined) return;
   // Where there is no `ps` the group alone is killed.

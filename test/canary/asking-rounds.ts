@@ -101,7 +101,7 @@ export async function askAsBrowser(lab: Lab, job: Job): Promise<void> {
   }
 }
 
-/** What belongs to nobody's job: lists, documents, the page, refused submissions, unknown and odd addresses. */
+/** What belongs to no job: lists, documents, the page, refused submissions, unknown and odd addresses. */
 export async function askTheRest({ recorder, secrets }: Lab): Promise<void> {
   const token = secrets.tokens.app;
   const paths = [

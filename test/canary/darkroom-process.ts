@@ -91,7 +91,7 @@ export async function startDarkroom(vars: Readonly<Record<string, string>>) {
     /** Ends it, as Ctrl-C does. All that it leaves on the disk, and all it has said. */
     async end(): Promise<Place[]> {
       await group.kill("SIGINT");
-      // Whoever looks after the secrets file outlives the rest by a moment. A file that stays is found after all.
+      // The process that removes the secrets file ends a moment after the rest. A file that stays is found after all.
       const hasSecretsFile = () => readdirSync(temporary).some((name) => name.startsWith("darkroom-"));
       await until("the secrets file to be gone", () => !hasSecretsFile() || undefined).catch(() => undefined);
       const log: Place = { kind: "log", name: "npm start", bytes: Buffer.from(group.log()) };

@@ -3,7 +3,7 @@ import sharp from "sharp";
 import { type ScriptedAnswer, type ScriptedRequest, startScriptedServer } from "../support/scripted-server.ts";
 import type { Place } from "./search.ts";
 
-interface Told {
+interface Known {
   readonly key: string;
   readonly baseUrl: string;
 }
@@ -26,7 +26,7 @@ const delivered = (link: string): ScriptedAnswer => ({
 });
 
 /** Ways in which an upstream, or a gateway before it, hands our own key back to us. By the word after `echo:` in a prompt. */
-export const ECHOES: Readonly<Record<string, (told: Told) => ScriptedAnswer>> = {
+export const ECHOES: Readonly<Record<string, (known: Known) => ScriptedAnswer>> = {
   message: ({ key }) => refusal(400, { code: "InvalidParameter", message: `Not a key: ${key}.`, request_id: "echo" }),
   code: ({ key }) => refusal(400, { code: `Bad.${key}`, message: "see code", request_id: "echo" }),
   "request-id": ({ key }) => ({
@@ -73,7 +73,7 @@ export const ECHOES: Readonly<Record<string, (told: Told) => ScriptedAnswer>> = 
 };
 
 /** The same for models that work by tasks. */
-export const TASK_ECHOES: Readonly<Record<string, (told: Told) => object>> = {
+export const TASK_ECHOES: Readonly<Record<string, (known: Known) => object>> = {
   "task-id": ({ key }) => ({ task_id: key, task_status: "PENDING" }),
   "task-message": () => ({ task_id: "echo-task-message", task_status: "PENDING" }),
 };
@@ -150,11 +150,11 @@ export async function startEchoingUpstream(emulatorUrl: string, control: string)
         };
       }
       const word = /echo:([\w-]+)/.exec(body.toString("latin1"))?.[1] ?? "";
-      const told = { key: lastKey, baseUrl: server.baseUrl };
+      const known = { key: lastKey, baseUrl: server.baseUrl };
       if (word === "control") return refusal(400, { code: codeWith(control), message: control, request_id: "echo" });
       const task = TASK_ECHOES[word];
-      if (task !== undefined) return { body: { output: task(told), request_id: "echo" } };
-      return ECHOES[word]?.(told) ?? (await passOn(request));
+      if (task !== undefined) return { body: { output: task(known), request_id: "echo" } };
+      return ECHOES[word]?.(known) ?? (await passOn(request));
     },
   });
   return { ...server, places };

@@ -15,7 +15,7 @@ export interface Lab {
 
 /** Block a whole lane, so each gets one of its own. */
 const BLOCKING = ["wrong-key", "arrears", "unpurchased", "redirect", "echo:redirect", "echo:unauthorized"];
-/** Go on for as long as they are told to; all others strike once, and the job then gets over it. */
+/** Strike until they are removed; all others strike once, and the job succeeds after it. */
 const LASTING = ["hang", "task-stuck", "task-pending", "result-not-found", "result-forbidden"];
 /** Words that stand for a family, or would take minutes: a second of the same kind does. */
 const SHORTER: Readonly<Record<string, string>> = {
@@ -44,7 +44,7 @@ async function submit({ recorder, secrets }: Lab, body: object, workflow = "imag
   return JSON.parse(answer.body.toString()) as Job;
 }
 
-/** The job as it ended. What is still being stored when every deadline has passed is called off. */
+/** The job as it ended. What is still being stored when every deadline has passed is canceled. */
 async function finished({ recorder, secrets }: Lab, id: string): Promise<Job> {
   const token = secrets.tokens.app;
   const read = await recorder.ask(`/api/jobs/${id}`, { token, headers: { prefer: "wait=12" } });

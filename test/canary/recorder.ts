@@ -11,7 +11,7 @@ export interface Asked {
   readonly token?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array<ArrayBuffer> | FormData;
-  /** Leaves an answer that has no end of its own; what came until then is kept. */
+  /** Leaves an answer that has no end of its own; the part until then is kept. */
   readonly signal?: AbortSignal;
 }
 
@@ -44,7 +44,7 @@ export function recorderOf(baseUrl: string) {
     try {
       for await (const chunk of response.body ?? []) chunks.push(Buffer.from(chunk));
     } finally {
-      // A stream that is cut has told what it told.
+      // Of a stream that is cut, the part until then is kept.
       keep("answer", `${method} ${path.slice(0, 80)} → ${response.status}`, Buffer.concat(chunks));
     }
     return { status: response.status, headers: response.headers, body: Buffer.concat(chunks.slice(1)) };
@@ -72,7 +72,7 @@ export function recorderOf(baseUrl: string) {
       keep("answer", `refused upgrade ${path} → ${response.statusCode}`, Buffer.concat(chunks));
       socket.terminate();
     });
-    // A refusal is also told as an error; it is kept above.
+    // A refusal is also reported as an error; it is kept above.
     socket.on("error", () => undefined);
     const opened = Promise.withResolvers<boolean>();
     const closed = Promise.withResolvers<number>();
@@ -85,7 +85,7 @@ export function recorderOf(baseUrl: string) {
     return { socket, opened: opened.promise, closed: closed.promise };
   }
 
-  /** Sends bytes that no client would, and keeps whatever comes back until the connection ends. */
+  /** Sends bytes that no client would, and keeps what comes back until the connection ends. */
   async function raw(bytes: string | Buffer): Promise<Buffer> {
     const { port } = new URL(baseUrl);
     const connection = connect(Number(port), "localhost");

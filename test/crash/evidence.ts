@@ -26,7 +26,7 @@ export interface JobEvidence {
   readonly listedAs: readonly string[];
 }
 
-/** What upstream knows of one job, told by its prompt. */
+/** What upstream knows of one job, found by its prompt. */
 export interface UpstreamEvidence {
   readonly submits: readonly LedgerCall[];
   readonly images: readonly LedgerImage[];

@@ -23,7 +23,7 @@ export interface PlannedJob {
 export interface PlannedKill {
   /** From the moment the Worker answers again. */
   readonly afterMs: number;
-  /** The emulator lives on as a rule, as upstream does when we die; now and then it dies too. */
+  /** The emulator usually lives on, as upstream does when we die; at some kills it dies too. */
   readonly part: "worker" | "all";
   /** How many jobs are submitted by then. */
   readonly submitted: number;

@@ -7,7 +7,7 @@ import type { JobEvidence, UpstreamEvidence } from "./evidence.ts";
 import { type PatientClient, patientClient } from "./patient-client.ts";
 import { type CrashPlan, type PlannedJob, UPSTREAM_FAULTS } from "./plan.ts";
 
-/** Scaled down: a generation takes half a second as a rule, an attempt two, a late answer six. */
+/** Scaled down: a generation usually takes half a second, an attempt at most two, a late answer six. */
 const WORKER = {
   QWEN_TIMEOUT_MS: "2000",
   LATE_ANSWER_MS: "6000",
@@ -54,7 +54,7 @@ class Turnstile {
   }
 }
 
-/** The lines of the Worker's log that tell when an attempt began and when a job was deleted. */
+/** The lines of the Worker's log that say when an attempt began and when a job was deleted. */
 class WorkerLog {
   #rest = "";
   readonly #events = new Map<string, string[]>();

@@ -105,7 +105,7 @@ function finishedTwice(events: readonly JobEvent[]): string[] {
  * Whether an image was made again although its links, or its task, were stored. The log says when: every call is recorded
  * before it is made, so (1) upstream saw no more submissions than attempts were started afresh, (2) none is started after
  * `job.storing` (its links are stored then) unless they died, (3) none after an attempt whose task id is stored and whose
- * task came to images. What was billed beyond the delivery is owned up to by an attempt that says `mayBeBilled`.
+ * task came to images. What was billed beyond the delivery is covered by an attempt that says `mayBeBilled`.
  */
 function paidAgain(job: Job, events: readonly JobEvent[], upstream: UpstreamEvidence): string[] {
   const found: string[] = [];
@@ -138,7 +138,7 @@ function paidAgain(job: Job, events: readonly JobEvent[], upstream: UpstreamEvid
 
 const isDelivery = ({ outcome }: Attempt): boolean => outcome === "succeeded" || outcome === "succeeded_late";
 
-/** By which event the attempt's task was stored; null when that cannot be told. */
+/** By which event the attempt's task was stored; null when no event says it. */
 function taskKnownSeq(events: readonly JobEvent[], attempt: Attempt): number | null {
   const ended = events.find((event) => event.type === "attempt.finished" && event.data.attempt === attempt.number);
   if (ended === undefined) return null;
@@ -231,7 +231,7 @@ function killsWithin(spans: readonly Span[], killedAtMs: readonly number[]): num
   return spans.reduce((sum, span) => sum + within(span), 0);
 }
 
-/** From each `job.storing` to what came next. */
+/** From each `job.storing` to the next event. */
 function storingSpans(events: readonly JobEvent[]): Span[] {
   return events.flatMap((event, index): Span[] => {
     const next = events[index + 1];

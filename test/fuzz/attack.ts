@@ -67,7 +67,7 @@ export function shown(text: string, characters = 400): string {
 }
 
 /** An attack in words. */
-export function told(attack: HttpAttack | RawAttack): string {
+export function textOf(attack: HttpAttack | RawAttack): string {
   if ("text" in attack) return `${attack.kind}, ${attack.name}, ends by ${attack.end}: ${shown(attack.text)}`;
   const { kind, method, path, headers, credential, body } = attack;
   const sent = body === null ? "no body" : shown(Buffer.from(body).toString("latin1"));

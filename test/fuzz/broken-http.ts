@@ -3,14 +3,14 @@ import type { NoHttp } from "./attack.ts";
 import { BODY, chunk, chunked, get, HEAD, post } from "./raw-requests.ts";
 
 /** Bytes, and what is to be expected of them. */
-export interface Told {
+export interface RawRequest {
   readonly name: string;
   readonly text: string;
   readonly noHttp: NoHttp;
   readonly answers: number | null;
 }
 
-function broken(name: string, noHttp: NoHttp, ...texts: readonly string[]): fc.Arbitrary<Told> {
+function broken(name: string, noHttp: NoHttp, ...texts: readonly string[]): fc.Arbitrary<RawRequest> {
   return fc.constantFrom(...texts).map((text) => ({ name, text, noHttp, answers: null }));
 }
 
@@ -89,7 +89,7 @@ const headers = broken(
   ].map((line) => get("/api/health", `${line}\r\n`)),
 );
 
-const oversized: fc.Arbitrary<Told> = fc.constantFrom(33_000, 100_000, 1_000_000).chain((characters) =>
+const oversized: fc.Arbitrary<RawRequest> = fc.constantFrom(33_000, 100_000, 1_000_000).chain((characters) =>
   fc
     .constantFrom(
       { name: "long header", text: get("/api/health", `X-Filler: ${"f".repeat(characters)}\r\n`) },
@@ -98,7 +98,7 @@ const oversized: fc.Arbitrary<Told> = fc.constantFrom(33_000, 100_000, 1_000_000
       { name: "cookie flood", text: get("/api/jobs", "Cookie: a=b\r\n".repeat(characters / 13)) },
     )
     .map(
-      ({ name, text }): Told => ({
+      ({ name, text }): RawRequest => ({
         name,
         text, // An address of 64 KB is the runtime's limit, before ours is asked.
         noHttp: characters > 60_000 ? "syntax" : null,
@@ -150,7 +150,7 @@ const chunks = broken(
     `2\n{}\n0\n\n`,
     `3\r\n{}\r\n0\r\n\r\n`,
     "\0\0\0",
-    // A thousand such pieces wait inside the runtime until it has little else to do, whoever reads them and however.
+    // A thousand such pieces wait inside the runtime until it has little else to do, for every reader.
     `1\r\n{\r\n`.repeat(100),
   ].map(chunked),
 );

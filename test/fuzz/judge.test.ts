@@ -33,7 +33,7 @@ describe("an answer is found to be wrong", () => {
     ["when a refusal says another status", answer(400, problem), {}],
     ["when a refusal names another request", answer(404, { ...problem, requestId: "two" }), {}],
     ["when a refusal has the title of another", answer(404, { ...problem, title: "No" }), {}],
-    ["when it is nobody's, for a request that is HTTP", foreign(404, "no"), {}],
+    ["when it is not ours, for a request that is HTTP", foreign(404, "no"), {}],
     ["when the runtime fails for a request that is HTTP", foreign(500, "Internal Server Error"), {}],
     [
       "when the runtime fails for no reason that is known",
@@ -67,7 +67,7 @@ describe("an answer is found to be wrong", () => {
 
 describe("answers are read out of bytes", () => {
   const head = "HTTP/1.1 200 OK\r\n";
-  it("one after the other, however their ends are told", () => {
+  it("one after the other, with any way of marking their ends", () => {
     const bytes = `HTTP/1.1 100 Continue\r\n\r\n${head}Content-Length: 2\r\n\r\nab${head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n${head}\r\nto the end`;
     const { answers, rest } = readAnswers(Buffer.from(bytes));
     expect(answers.map(({ status, body }) => [status, body.toString()])).toEqual([

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import type { RawAttack } from "./attack.ts";
-import { brokenHttp, type Told } from "./broken-http.ts";
+import { brokenHttp, type RawRequest } from "./broken-http.ts";
 import { BODY, cuts, good, post } from "./raw-requests.ts";
 
 /** Any bytes, as the letters of Latin-1. */
@@ -9,10 +9,10 @@ const bytes = (maxLength: number) =>
 
 const junk = fc
   .oneof({ weight: 3, arbitrary: bytes(300) }, { weight: 1, arbitrary: bytes(9_000) })
-  .map((text): Told => ({ name: "junk", text, noHttp: "syntax", answers: null }));
+  .map((text): RawRequest => ({ name: "junk", text, noHttp: "syntax", answers: null }));
 
 /** A good request of which some bytes were changed, taken out or put in. */
-const mutated: fc.Arbitrary<Told> = fc
+const mutated: fc.Arbitrary<RawRequest> = fc
   .tuple(
     good,
     fc.array(fc.tuple(fc.nat(10_000), fc.constantFrom("change", "remove", "insert"), bytes(3)), {
@@ -30,7 +30,7 @@ const mutated: fc.Arbitrary<Told> = fc
   });
 
 /** Requests one behind the other; the last may be broken. */
-const pipelined: fc.Arbitrary<Told> = fc
+const pipelined: fc.Arbitrary<RawRequest> = fc
   .tuple(fc.array(good, { minLength: 2, maxLength: 20 }), fc.option(junk, { freq: 2 }))
   .map(([requests, end]) =>
     end === null
@@ -38,8 +38,8 @@ const pipelined: fc.Arbitrary<Told> = fc
       : { name: "pipelined, then junk", text: requests.join("") + end.text, noHttp: "syntax", answers: null },
   );
 
-const alone = good.map((text): Told => ({ name: "good, in pieces", text, noHttp: null, answers: 1 }));
-const expecting: fc.Arbitrary<Told> = fc.constantFrom("100-continue", "200-ok", "").map((value) => ({
+const alone = good.map((text): RawRequest => ({ name: "good, in pieces", text, noHttp: null, answers: 1 }));
+const expecting: fc.Arbitrary<RawRequest> = fc.constantFrom("100-continue", "200-ok", "").map((value) => ({
   name: "expect",
   text: post(`Expect: ${value}\r\nContent-Length: ${BODY.length}\r\n`, BODY),
   noHttp: "framing",

@@ -1,6 +1,6 @@
 import { readAnswers } from "./answer-bytes.ts";
 import type { HttpAttack, RawAttack } from "./attack.ts";
-import { type Finding, shown, told } from "./attack.ts";
+import { type Finding, shown, textOf } from "./attack.ts";
 import { DocumentedAnswers } from "./documented.ts";
 import { drawn, mingled } from "./drawn.ts";
 import { formAttacks } from "./form-attacks.ts";
@@ -49,10 +49,10 @@ export class Tally {
   }
 }
 
-/** At once, of each: more than the machine has cores, few enough that a hang is told from a queue. */
+/** At once, of each: more than the machine has cores, few enough that a hang differs from a queue. */
 const WIDTH = { http: 24, raw: 8, sockets: 8 } as const;
 
-/** All that is thrown at one product, and what came of it. */
+/** All attacks on one product, and their outcome. */
 export class FuzzRun {
   readonly findings: Finding[] = [];
   readonly requests = new Tally();
@@ -127,7 +127,7 @@ export class FuzzRun {
     this.requests.add(attack.kind);
     if ("failure" in answer) {
       this.answers.add("none");
-      return this.#found(answer.failure, told(attack));
+      return this.#found(answer.failure, textOf(attack));
     }
     this.answers.add(`${Math.floor(answer.status / 100)}xx`);
     const { pathname } = new URL(sent.path, "http://a");
@@ -142,7 +142,7 @@ export class FuzzRun {
     };
     const wrong =
       finding(answer, asked) ?? (asked.operation && this.#documented.finding(asked.operation.operationId, answer));
-    if (wrong !== null) this.#found(wrong, told(attack));
+    if (wrong !== null) this.#found(wrong, textOf(attack));
     if (attack.path.startsWith("/api/workflows/") && attack.method === "POST") this.#targets.learn(answer, client);
   }
 
@@ -151,7 +151,7 @@ export class FuzzRun {
     const client = this.#targets.clientOf(attack);
     const outcome = await sendRaw(port, { ...attack, text: this.#targets.rawText(attack) });
     this.requests.add(attack.kind);
-    if (outcome.ended === "hung") return this.#found(`hung at the door of the ${door}`, told(attack));
+    if (outcome.ended === "hung") return this.#found(`hung at the door of the ${door}`, textOf(attack));
     const { answers, rest } = readAnswers(outcome.received);
     for (const answer of answers) {
       this.answers.add(
@@ -161,13 +161,13 @@ export class FuzzRun {
         this.runtimeFailures.add(`${answer.status} for ${attack.name} at the ${door}'s door`);
       const asked: Asked = { method: "GET", isApi: true, noHttp: attack.noHttp, operation: null, door };
       const wrong = finding(answer, asked);
-      if (wrong !== null) this.#found(wrong, told(attack));
+      if (wrong !== null) this.#found(wrong, textOf(attack));
       this.#targets.learn(answer, client);
     }
     if (attack.end === "reset") return;
-    if (rest.length > 0) this.#found(`an answer that is none: ${shown(rest.toString("latin1"))}`, told(attack));
+    if (rest.length > 0) this.#found(`an answer that is none: ${shown(rest.toString("latin1"))}`, textOf(attack));
     if (attack.answers !== null && attack.answers !== answers.length) {
-      this.#found(`${answers.length} answers instead of ${attack.answers} at the door of the ${door}`, told(attack));
+      this.#found(`${answers.length} answers instead of ${attack.answers} at the door of the ${door}`, textOf(attack));
     }
   }
 

@@ -3,17 +3,17 @@ import { JobList, type JobSummary } from "../../schemas/job.ts";
 import { inPool } from "../support/pool.ts";
 import { OPERATOR_TOKEN } from "./targets.ts";
 
-/** What is not done by itself by then is called off. */
+/** What is not done by itself by then is canceled. */
 const FINISH_MS = 60_000;
-/** And what is called off must be over soon. */
-const CALLED_OFF_MS = 30_000;
-/** A list that has not heard of a job by then never will. */
+/** And what is canceled must end soon. */
+const CANCELED_MS = 30_000;
+/** A job that is in no list by then never will be. */
 const LISTED_MS = 60_000;
 const WIDTH = 16;
 
 export interface Settled {
   readonly listed: number;
-  readonly calledOff: number;
+  readonly canceled: number;
   /** Jobs that were not in their list yet when all else was done, as they were then. */
   readonly late: readonly string[];
   readonly byStatus: Readonly<Record<string, number>>;
@@ -51,7 +51,7 @@ class Operator {
     return this.list("&status=queued,running,retrying");
   }
 
-  /** A list hears of a job soon after its submission was answered, and not before; one that was deleted is answered 410. */
+  /** A list has a job soon after its submission was answered, not before it; one that was deleted is answered 410. */
   async untilListed(promised: ReadonlyMap<string, string>) {
     const endsAtMs = Date.now() + LISTED_MS;
     const gone = new Set<string>();
@@ -84,7 +84,7 @@ class Operator {
 }
 
 /**
- * Waits until every job is done, calls off those that never are, and reads each one as anyone could: whatever was promised is
+ * Waits until every job is done, cancels those that never are, and reads each one as anyone could: whatever was promised is
  * there, done, or was removed by its client.
  */
 export async function settle(baseUrl: string, promised: ReadonlyMap<string, string>): Promise<Settled> {
@@ -94,9 +94,9 @@ export async function settle(baseUrl: string, promised: ReadonlyMap<string, stri
   await inPool(WIDTH, slow, async ({ id }) => {
     const { status } = await operator.ask(`/api/jobs/${id}/cancel`, "POST");
     // Done meanwhile, or gone.
-    if (![200, 409, 410].includes(status)) wrong.push(`calling ${id} off was answered ${status}`);
+    if (![200, 409, 410].includes(status)) wrong.push(`canceling ${id} was answered ${status}`);
   });
-  for (const { id, status } of await operator.untilFinished(CALLED_OFF_MS)) wrong.push(`${id} stays ${status}`);
+  for (const { id, status } of await operator.untilFinished(CANCELED_MS)) wrong.push(`${id} stays ${status}`);
   const { listed, unlisted, late } = await operator.untilListed(promised);
   for (const id of unlisted) wrong.push(`${id} was promised to ${promised.get(id)} and is in no list`);
   const byStatus: Record<string, number> = {};
@@ -110,5 +110,5 @@ export async function settle(baseUrl: string, promised: ReadonlyMap<string, stri
       wrong.push(`${id}, listed as ${status}, is read as ${answer.status} ${String(job.status)}`);
     }
   });
-  return { listed: listed.length, calledOff: slow.length, late, byStatus, wrong };
+  return { listed: listed.length, canceled: slow.length, late, byStatus, wrong };
 }

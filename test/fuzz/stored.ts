@@ -139,7 +139,7 @@ export interface StoredVerdict {
   readonly wrong: readonly string[];
 }
 
-/** Reads all that a stopped product has left on the disk, with every job done: what is half of something, or nobody's? */
+/** Reads all that a stopped product has left on the disk, with every job done: what is stored in part, or belongs to no job? */
 export function judgeStored(stateDir: string): StoredVerdict {
   const folder = join(stateDir, "v3");
   const jobs = new Map<string, Kept>();

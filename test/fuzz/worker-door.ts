@@ -35,7 +35,7 @@ async function isDarkroom(port: number): Promise<boolean> {
 
 /**
  * The port at which the Worker's own workerd listens, behind wrangler's proxy: what is sent there is parsed by the process
- * that runs our code. Null where `/proc` does not tell.
+ * that runs our code. Null where `/proc` does not say.
  */
 export async function findWorkerDoor(workerdPids: readonly number[], publicPort: number): Promise<number | null> {
   let ports: number[];

@@ -97,7 +97,7 @@ describe("a session", () => {
     ],
     ["empty", () => "__Host-darkroom="],
     ["of the name that http uses", (cookie) => cookie.replace("__Host-", "")],
-  ])("is nobody's when it is %s", (_name, change) => {
+  ])("belongs to no client when it is %s", (_name, change) => {
     expect(ask({ cookie: change(sessionCookie("app-new")) })).toEqual(unauthorized("nothing"));
   });
 

@@ -38,7 +38,7 @@ function signedQuery(secret: string, target: LinkTarget, endsAtSeconds: number):
   return `?end=${endsAtSeconds}&signature=${sign(secret, PURPOSES[target.kind], textOf(target, endsAtSeconds))}`;
 }
 
-/** The address of a page that shows a job to whoever has it, until `endsAtMs`. Plain without a signing secret (open mode). */
+/** The address of a page that shows a job to everyone who has it, until `endsAtMs`. Plain without a signing secret (open mode). */
 export function shareLink(config: LinkSettings, origin: string, jobId: string, endsAtMs: number): string {
   const [secret] = config.signingSecrets;
   const query = secret === undefined ? "" : signedQuery(secret, { kind: "job", jobId }, Math.floor(endsAtMs / 1000));

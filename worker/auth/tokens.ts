@@ -36,7 +36,7 @@ function ownersOf(config: TokenConfig): readonly KnownOwner[] {
   return read;
 }
 
-/** The owner of a token, null when nobody's. Looks at every hash, whichever it is, in the same time. */
+/** The owner of a token, null when no client has it. Compares every hash, so the time does not depend on the token. */
 export function ownerOf(config: TokenConfig, token: string): TokenOwner | null {
   // In JavaScript: node:crypto builds a stream for it, which was 6 % of a poll (docs/performance.md).
   const given = sha256(utf8.encode(token));

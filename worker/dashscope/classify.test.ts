@@ -100,7 +100,7 @@ const ROWS: Row[] = [
     [status, "InternalError.DataInspectionFailed", give_up, "content_rejected", "request", null, false],
     [status, "InternalError.Algo.Arrearage", block, "upstream_rejected", "account", null, false],
   ]),
-  // A 4xx is never upstream's own failure, whatever its code.
+  // A 4xx is never upstream's own failure, with any code.
   [400, "InternalError", give_up, "invalid_request", "request", null, false],
   [400, "InternalError.Algo", give_up, "invalid_request", "request", null, false],
   [400, "InternalError.Algo.SomethingNew", give_up, "invalid_request", "request", null, false],

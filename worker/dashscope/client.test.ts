@@ -304,7 +304,7 @@ describe("readTask", () => {
     expect(seen[0]?.headers).not.toHaveProperty("x-dashscope-async");
   });
 
-  it("leaves the task be when the connection breaks or the wait is called off", async () => {
+  it("leaves the task alone when the connection breaks or the wait is aborted", async () => {
     const { client } = await upstream((request) => request.socket.destroy());
     const broken = await client.readTask("t-1", never());
     expect(broken).toMatchObject({ kind: "unreadable", failure: { fault: "upstream", report: { taskId: "t-1" } } });

@@ -130,7 +130,7 @@ interface Words {
   readonly message: string | null;
 }
 
-/** Code and message, in whatever envelope they came. */
+/** Code and message, from any of the envelopes. */
 export function wordsIn(json: unknown): Words {
   if (!isRecord(json)) return { code: null, message: null };
   const error = isRecord(json.error) ? json.error : {};

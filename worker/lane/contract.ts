@@ -52,7 +52,7 @@ export type LeaseOutcome =
   | { readonly kind: "failed"; readonly fault: "upstream" | "request" | "none"; readonly durationMs: number }
   | { readonly kind: "throttled"; readonly retryAfterMs: number | null }
   | { readonly kind: "blocked"; readonly code: string; readonly hint: string }
-  /** The call was made and then called off (cancel, delete), or a crash interrupted it. */
+  /** The call was made and then aborted (cancel, delete), or a crash interrupted it. */
   | { readonly kind: "abandoned" };
 
 export interface Release {

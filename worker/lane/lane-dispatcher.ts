@@ -110,7 +110,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   }
 
   /**
-   * One decision: what was asked, then whatever is due. All its writes, the alarm too, are one batch, durable before any answer,
+   * One decision: the request, then everything that is due. All its writes, the alarm too, are one batch, durable before any answer,
    * offer or notice leaves the object.
    */
   #decide<T>(ask: (lane: Lane, now: number) => T): T {
@@ -213,7 +213,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     }
   }
 
-  /** Goes on with the pass of notices, once other callers have had their turn and as soon as there is room. */
+  /** Continues the pass of notices once other callers have had their turn and as soon as there is room. */
   #notifyMore(): void {
     if (this.#isMoreScheduled || this.#notifying.size >= NOTICES_AT_ONCE) return;
     this.#isMoreScheduled = true;
@@ -223,7 +223,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
         try {
           this.#decide(() => undefined);
         } catch (error) {
-          // The alarm goes on with the pass.
+          // The alarm continues the pass.
           this.#log("notices_failed", { error: String(error) });
         }
       }),

@@ -237,7 +237,7 @@ describe("after an eviction", () => {
 });
 
 describe("a watched job", () => {
-  it("hears of its new place until nobody watches it", async () => {
+  it("is notified of its new place until nobody watches it", async () => {
     await useUpQuota();
     const ahead = [ghost(), ghost(), ghost()];
     for (const ticket of ahead) await lane().enqueue(ticket, false);
@@ -250,11 +250,11 @@ describe("a watched job", () => {
     const answer = await changed;
     if (!answer.ok) throw new Error(answer.code);
     expect(answer.view.queue?.position).toBe(1);
-    // Told that, it said that nobody watches any more.
+    // Its answer to the notification says that nobody watches it any more.
     await expect.poll(watchedRows).toBe(0);
   });
 
-  it("hears of a change also when more are watched than are notified at once", async () => {
+  it("is notified of a change also when more jobs are watched than are notified at once", async () => {
     await useUpQuota();
     const ahead = ghost({ priority: "high" });
     await lane().enqueue(ahead, false);
@@ -284,7 +284,7 @@ describe("a watched job", () => {
 describe("what the operator says", () => {
   const PAUSE = { kind: "pause", reason: "the account is being moved", untilMs: null } as const;
 
-  it("pauses the lane through restarts of its object: nothing starts after the answer, jobs are told why, and go on when it is resumed", async () => {
+  it("pauses the lane through restarts of its object: nothing starts after the answer, jobs show why, and they start again when it is resumed", async () => {
     const report = await lane().control(PAUSE);
     expect(report.paused).toMatchObject({ reason: "the account is being moved", until: null });
     const { job } = await submitJob();

@@ -38,7 +38,7 @@ describe("watchHeaders", () => {
 });
 
 describe("refuseWatch", () => {
-  it("is told apart from an answer that lets in", () => {
+  it("differs from an answer that lets in", () => {
     expect(readRefusal(refuseWatch("too_many_watchers"))).toBe("too_many_watchers");
     expect(refuseWatch("job_gone").status).toBe(410);
     expect(readRefusal(new Response(null, { status: 204 }))).toBeNull();

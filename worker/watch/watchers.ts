@@ -96,7 +96,7 @@ export class Watchers<Item extends WatchItem> {
     this.catchUp();
   }
 
-  /** Catches up whoever is behind, if anybody is and it is not under way. After an eviction the next call goes on. */
+  /** Catches up the watchers that are behind, unless that is under way. After an eviction the next call continues. */
   catchUp(): void {
     if (this.#catchingUp || !this.#someoneIsBehind) return;
     this.#catchingUp = true;

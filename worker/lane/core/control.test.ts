@@ -66,7 +66,7 @@ describe("a paused lane", () => {
     expect(idsOf(starts)).toEqual(idsOf(twin.starts));
   });
 
-  it("tells each job that waits why, and readers since when", () => {
+  it("shows each waiting job why it waits, and readers since when", () => {
     const { lane, join, run } = stage();
     for (let i = 0; i < 3; i += 1) join();
     lane.command({ ...PAUSE, untilMs: START_MS + 60 * MINUTE_MS });
@@ -110,7 +110,7 @@ describe("a paused lane", () => {
     expect(lane.report().paused).toEqual({ reason: "still", since: "2026-11-23T12:00:00.000Z", until: null });
   });
 
-  it("starts nothing after the moment that it names, whatever jobs and crashes do, and loses no job", () => {
+  it("starts nothing after the time that it names, under any jobs and crashes, and loses no job", () => {
     const step = fc.record({
       afterMs: fc.integer({ min: 0, max: 15_000 }),
       kind: fc.constantFrom("join", "join", "join", "evict", "pause", "resume", "pauseAnn", "resumeAnn"),
@@ -230,7 +230,7 @@ describe("a paused client", () => {
     expect(after).toHaveLength(6);
   });
 
-  it("has its jobs show why they wait, and counts in nobody's position", () => {
+  it("has its jobs show why they wait, and counts in no other job's position", () => {
     const { lane, join, run } = stage();
     for (const client of ["cy", "cy", "ann", "bob"]) join(client);
     lane.command({ ...PAUSE_ANN, untilMs: START_MS + 60 * MINUTE_MS });

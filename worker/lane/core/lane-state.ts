@@ -187,7 +187,7 @@ export function allowedAtMs(state: LaneState, window: QuotaWindow, quota: Quota,
   return latestMs === null ? slotMs : spreadFromMs(state.pace, quota, latestMs, slotMs);
 }
 
-/** When the next start may be made, whatever the offers out turn into; `null`: not before a lease ends. */
+/** When the next start may be made, however the open offers end; `null`: not before a lease ends. */
 export function nextGrantAtMs(state: LaneState, quota: Quota, now: number): number | null {
   const limit = mayBeOut(state, quota);
   if (limit !== null && state.inProgress >= limit) return null;

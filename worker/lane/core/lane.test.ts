@@ -293,7 +293,7 @@ describe("clients", () => {
     }
   });
 
-  it("with equal demand get equal shares, in whatever order they came", () => {
+  it("with equal demand get equal shares, in any order of arrival", () => {
     const { events, starts, lane, ticket } = stage(twoAMinute);
     for (const client of ["ann", "bob", "cy"]) for (let i = 0; i < 10; i += 1) lane.enqueue(ticket(client));
     events.runUntil(Number.POSITIVE_INFINITY);

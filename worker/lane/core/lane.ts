@@ -81,7 +81,7 @@ const MOST_DECLINED_KEPT = 1_000;
 const NOTIFY_EVERY_MS = 2_000;
 /** While a place depends on a running attempt that does not end, its estimate is looked at again this often. */
 const LOOK_AGAIN_MS = 4_000;
-/** Should the object die while it notifies, the alarm goes on with it. */
+/** When the object dies while it notifies, the alarm continues. */
 const NOTIFY_SAFETY_MS = 10_000;
 /** While the settings are wrong the lane looks again this often, since a deploy wakes no object. */
 const MISCONFIGURED_LOOK_MS = 60_000;

@@ -140,7 +140,7 @@ describe("a lease that was offered", () => {
     const lane = fullLane(1);
     const offered = [0, 5, 15, 35].map((seconds) => lane.offer(NEXT_MS + seconds * 1_000));
     const last = offered.at(-1) as Lease;
-    // The attempt has its whole budget, and the lane some time to hear of its end.
+    // The attempt has its whole budget, and the lane some time to be notified of its end.
     expect(last.endsAtMs).toBe(last.notBeforeMs + 75_000);
     lane.answer(NEXT_MS + 39_000, last, NEXT_MS + 38_000);
     lane.settle(NEXT_MS + 76_000);

@@ -31,7 +31,7 @@ function laneWith(quota: Quota = { starts: 2, periodMs: 60_000, inProgress: null
 }
 
 describe("watched jobs", () => {
-  it("hear of a new place once, and unwatched jobs do not", () => {
+  it("are notified of a new place once, and unwatched jobs are not", () => {
     const { join, leave, at } = laneWith();
     join("a");
     join("b", true);
@@ -40,7 +40,7 @@ describe("watched jobs", () => {
     expect(at(T0 + 10_000)).toEqual([]);
   });
 
-  it("hear of many changes at most every two seconds, the last one included", () => {
+  it("are notified of many changes at most every two seconds, the last one included", () => {
     const { join, leave, at, alarmAt, storage } = laneWith();
     for (const jobId of ["a", "b", "c", "d"]) join(jobId);
     join("w", true);

@@ -29,10 +29,10 @@ export function placeOf(view: LaneView, before: number): Place {
   };
 }
 
-/** What of a place decides whether it is news. */
+/** The parts of a place whose change is worth a notification. */
 export type PlaceBrief = Pick<Place, "position" | "estimatedStartAtMs" | "waitingOn" | "detail">;
 
-/** Whether a watcher should hear of the new place. */
+/** Whether a watcher is notified of the new place. */
 export function hasMoved(known: PlaceBrief | undefined, place: PlaceBrief): boolean {
   if (known === undefined || known.position !== place.position || known.waitingOn !== place.waitingOn) return true;
   if (known.estimatedStartAtMs === null || place.estimatedStartAtMs === null) {

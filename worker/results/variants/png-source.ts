@@ -120,7 +120,7 @@ class Inflater {
         return null;
       },
     );
-    // A read that filled its buffer left more behind, as a rule: it comes without another piece.
+    // A read that filled its buffer usually left more behind, which comes without another piece.
     if (this.#wasFull) await Promise.race([reading, scheduler.wait(1)]);
     while (!settled && !this.#ended) {
       const { value, done } = await this.#pieces.next();

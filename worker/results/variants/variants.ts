@@ -9,7 +9,7 @@ import { ImageRefusal, type Variant, variantKey, variantName } from "./variant.t
 const MAKE_WITHIN_MS = 20_000;
 const IMAGES_WITHIN_MS = 8_000;
 const BUCKET_WITHIN_MS = 10_000;
-/** A page's sixty first views of variants take this long one after another; whoever waits longer is to ask again. */
+/** A page's sixty first views of variants take this long one after another; a request that waits longer is answered 503. */
 const WAIT_AT_MOST_MS = 25_000;
 /** Requests that wait for their turn; more are to ask again. */
 const MOST_WAITING = 200;
@@ -92,7 +92,7 @@ function remember(key: string, reason: string): VariantAnswer {
 }
 
 /**
- * Finds the variant, or makes it once its turn has come: whoever asked for the same one meanwhile finds it made. Two isolates may
+ * Finds the variant, or makes it once its turn has come: requests for the same one share it. Two isolates may
  * both make it; the first to put it wins.
  */
 export async function findOrMakeVariant(maker: VariantMaker, image: Source, variant: Variant): Promise<VariantAnswer> {
