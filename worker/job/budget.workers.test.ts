@@ -145,6 +145,14 @@ describe.concurrent("onUncertain: fail", () => {
     expect([submits.length, billed.length]).toEqual([1, 1]);
   });
 
+  it.each([522, 524])("fails at once after a %i, which may follow a sent request", async (status) => {
+    const job = await (await testJob({ onUncertain: "fail" }).spoil({ fault: { type: "html", status } })).submit();
+    const view = await job.done();
+    expect(view).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
+    expect(view.attempts).toMatchObject([{ mayBeBilled: true, upstream: { httpStatus: status } }]);
+    expect((await job.ledger()).submits).toHaveLength(1);
+  });
+
   it("still takes a late answer", async () => {
     const job = testJob({ onUncertain: "fail" });
     await (await job.spoil({ fault: { type: "hold", at: "answer" } })).submit();

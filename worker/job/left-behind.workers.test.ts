@@ -1,3 +1,4 @@
+import { runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { until } from "../../test/support/until.ts";
@@ -5,6 +6,7 @@ import { laneStub } from "../stubs.ts";
 import { laneOf, TASK_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
 
 afterEach(() => {
+  vi.useRealTimers();
   vi.restoreAllMocks();
 });
 
@@ -47,6 +49,25 @@ describe("a place in line", () => {
 });
 
 describe("a ticket that its lane has lost", () => {
+  it("is found missing by the job's own alarm a minute later, though nobody reads the job", async () => {
+    const model = "wan2.2-t2i-flash";
+    const lane = laneStub(env, laneOf(model));
+    // A paused lane estimates no start, and probes nothing.
+    await lane.control({ kind: "pause", reason: "a test", untilMs: null });
+    const job = await testJob({ model, size: "1024*1024" }).submit();
+    await job.until("in line", ({ queue }) => queue?.position === 1);
+    await lane.leave(job.id);
+    expect((await lane.report()).queued).toBe(0);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 61_000 });
+    await until("in line again", async () => {
+      await runDurableObjectAlarm(job.object);
+      return (await lane.report()).queued === 1 ? true : undefined;
+    });
+    vi.useRealTimers();
+    await job.rpc.remove(null);
+    await lane.control({ kind: "resume" });
+  });
+
   it("is found missing by the next reader, and the job waits in line again", async () => {
     const model = "wan2.2-t2i-plus";
     const lane = laneStub(env, laneOf(model));

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { laneStub } from "../stubs.ts";
 import { laneLocation, laneModel, laneName } from "./lane-name.ts";
 
 describe("laneName", () => {
@@ -29,4 +30,17 @@ describe("laneLocation", () => {
     expect(laneLocation(lane("ws-1.example.com"), "sg")).toBe("apac-se");
     expect(laneLocation(lane("ws-1.example.com"), null)).toBeNull();
   });
+});
+
+it("is asked for near upstream, so that its first use puts it there", () => {
+  const asked: unknown[][] = [];
+  const LANES = { getByName: (...given: unknown[]) => void asked.push(given) };
+  const name = laneName({ upstreamHost: "ws-1.example.com" }, "qwen-image-max");
+  const vars = { QWEN_API_KEY: "sk-test", AUTH_MODE: "open", QWEN_BASE_URL: "https://ws-1.example.com" };
+  laneStub({ ...vars, QWEN_REGION: "us", LANES } as unknown as Env, name);
+  laneStub({ QWEN_REGION: "nowhere", LANES } as unknown as Env, name);
+  expect(asked).toEqual([
+    [name, { locationHint: "enam" }],
+    [name, {}],
+  ]);
 });
