@@ -54,6 +54,23 @@ describe("readAnswerBody", () => {
     }
   });
 
+  it.each<[string, (json: string) => string]>([
+    ["line breaks", (json) => json.replace(/[A-Za-z0-9+/]{76}/g, "$&\\r\\n")],
+    ["code points for what some encoders escape", (json) => json.replaceAll("+", "\\u002B").replaceAll("=", "\\u003d")],
+    [
+      "the letters of addresses",
+      (json) => json.replaceAll("+", "-").replace(/(?<=[A-Za-z0-9])\/(?=[A-Za-z0-9])/g, "_"),
+    ],
+  ])("takes an image out of the text that is written with %s, whatever the pieces", async (_what, written) => {
+    const { base64, bytes } = image(40_000);
+    const text = written(JSON.stringify([base64]));
+    for (const size of [1000, 1001, 1003, 65_536]) {
+      const body = await read(text, size);
+      expect(body.text).toBe('["embedded:0"]');
+      expect(Buffer.compare(body.embedded[0] ?? Buffer.alloc(0), bytes)).toBe(0);
+    }
+  });
+
   it("reads images of more than a text may have, up to 32 MB in all", async () => {
     const { base64 } = image(8_000_000);
     expect((await read(JSON.stringify([base64, base64, base64]), 65_536)).embedded).toHaveLength(3);

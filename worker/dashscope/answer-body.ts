@@ -6,7 +6,7 @@ const MAX_TEXT_BYTES = 1024 * 1024;
 const MAX_IMAGE_BYTES = 32 * 1024 * 1024;
 /** A string this long that is base64 throughout is an image; anything shorter is text. */
 const IMAGE_FROM_CHARS = 8192;
-const IMAGE_TEXT = /^(?:data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,)?[A-Za-z0-9+/]+={0,2}$/;
+const IMAGE_TEXT = /^(?:data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,)?[A-Za-z0-9+/_-]+={0,2}$/;
 
 export interface AnswerBody {
   /** With `embedded:0`, `embedded:1`… in the place of images; null when the body is larger than any answer can be. */
@@ -110,8 +110,8 @@ class BodyScanner {
     this.#candidate.push(bytes.slice());
     this.#candidateChars += bytes.length;
     if (this.#candidateChars < IMAGE_FROM_CHARS) return;
-    const start = unescaped(this.#candidate.map((part) => this.#latin1.decode(part)).join(""));
-    if (!IMAGE_TEXT.test(start)) {
+    const start = this.#candidate.map((part) => this.#latin1.decode(part)).join("");
+    if (!IMAGE_TEXT.test(unescaped(start.replace(OPEN_ESCAPE, "")))) {
       this.#giveUpCandidate();
       return;
     }
@@ -136,19 +136,30 @@ class BodyScanner {
   }
 }
 
-/** In base64 only the slash is ever escaped. */
+/** An escape that goes on in the next piece. */
+const OPEN_ESCAPE = /\\(?:u[0-9a-fA-F]{0,3})?$/;
+const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|(.))/g;
+
+/** The characters of a JSON string's text; line breaks, which some encoders put into base64, are left out. */
 function unescaped(text: string): string {
-  return text.replaceAll("\\", "");
+  if (!text.includes("\\")) return text;
+  return text.replace(ESCAPE, (_, code: string | undefined, char: string) => {
+    if (code !== undefined) return String.fromCharCode(Number.parseInt(code, 16));
+    return "nrt".includes(char) ? "" : char;
+  });
 }
 
 /** Base64 text that arrives in pieces, decoded as it comes. Characters that are not base64 are ignored. */
 class Base64Image {
   readonly #parts: Uint8Array[] = [];
   #rest = "";
+  #escape = "";
 
   /** Answers how many bytes were added. */
   add(text: string): number {
-    const all = this.#rest + unescaped(text);
+    const given = this.#escape + text;
+    this.#escape = OPEN_ESCAPE.exec(given)?.[0] ?? "";
+    const all = this.#rest + unescaped(given.slice(0, given.length - this.#escape.length));
     const whole = all.length - (all.length % 4);
     this.#rest = all.slice(whole);
     return this.#decode(all.slice(0, whole));
