@@ -461,6 +461,24 @@ describe("the whole body is accepted of", () => {
   });
 });
 
+describe("a body with a file as a data URL is accepted as it is written by", () => {
+  const row = ROWS.find(
+    ({ client }) => client === "Addreams, reference panel with a file, as a data URL in two places",
+  );
+
+  it.each([
+    ["PHP, which escapes slashes", (text: string) => text.replaceAll("/", "\\/")],
+    [".NET, which escapes signs", (text: string) => text.replaceAll("+", "\\u002B")],
+    ["Gson, which escapes what HTML knows", (text: string) => text.replaceAll("=", "\\u003d")],
+    ["Python's indented dumps", (text: string) => JSON.stringify(JSON.parse(text), null, 4)],
+  ])("%s", async (_name, written) => {
+    const body = written(JSON.stringify(row?.body));
+    const answer = await submit("image-from-reference", body, { "content-type": "application/json" });
+    const job = await acceptedJob(answer);
+    expect(job).toMatchObject({ model: row?.model, request: row?.request });
+  });
+});
+
 describe("a form is accepted with images called", () => {
   it.each([
     ["image", ["image", "image"]],

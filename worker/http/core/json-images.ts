@@ -3,8 +3,12 @@
  * strings once it is decoded and parsed; taken out one by one, each image is 10 MB of bytes, and the rest a few KB. Pure.
  */
 
-/** `data:image/png;base64,`, with any parameters; a longer head is none. */
-const DATA_URL_HEAD = /^data:[^,"\\]{0,200};base64,/i;
+/**
+ * `data:image/png;base64,`, with any parameters and with escapes: PHP writes `data:image\/png;base64,`. A longer head is none.
+ * Neither an escaped quote nor an escaped backslash is in a head, so that a backslash at its end begins an escape.
+ */
+const DATA_URL_HEAD = /^data:(?:[^,"\\]|\\\/|\\u[0-9a-f]{4}){0,200};base64,/i;
+const HEAD_SO_FAR = /^(?:d(?:a(?:t(?:a(?::(?:[^,"\\]|\\\/|\\u[0-9a-f]{4})*(?:\\(?:u[0-9a-f]{0,3})?)?)?)?)?)?)?$/i;
 const MAX_HEAD_BYTES = 220;
 
 const QUOTE = 0x22;
@@ -217,14 +221,14 @@ export class JsonImages {
       this.#state = { at: "image", image, escape: null };
       return { next: from + match[0].length - state.head.length };
     }
-    const mayBecome = head.length < MAX_HEAD_BYTES && /^(d(a(t(a(:[^,"\\]*)?)?)?)?)?$/i.test(head);
-    if (mayBecome) {
+    if (head.length < MAX_HEAD_BYTES && HEAD_SO_FAR.test(head)) {
       state.head = head;
       return { next: from + wanted.byteLength };
     }
     // No image: what was held back is text, and the rest of the string is read as such from here on.
     this.#keepText(state.head);
     this.#state = { at: "string" };
+    this.#escaped = state.head.endsWith("\\");
     return { next: from };
   }
 

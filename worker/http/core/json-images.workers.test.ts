@@ -44,18 +44,29 @@ describe("JsonImages", () => {
     ["signs as .NET writes them", (url: string) => url.replaceAll("+", "\\u002B").replaceAll("=", "\\u003d")],
     ["line breaks", (url: string) => url.replace(/(.{40})/g, "$1\\r\\n")],
   ])("takes a data URL with %s", (_name, escaped) => {
-    // The head stays as it is: it is what tells the string apart.
-    const head = "data:image/png;base64,";
+    const head = "data:image/png;name=a+b;base64,";
     const base64 = Uint8Array.from({ length: 301 }, (_, index) => 255 - (index % 70)).toBase64();
-    const taken = take(`{"image":"${head}${escaped(base64)}"}`);
-    expect(taken.images.map(bytesOf)).toEqual([[...Uint8Array.fromBase64(base64)]]);
-    expect(JSON.parse(taken.text ?? "")).toEqual({ image: "<0>" });
+    // Line breaks stand in the base64 only.
+    const url = _name === "line breaks" ? head + escaped(base64) : escaped(head + base64);
+    for (const chunkBytes of [1, 2, 3, 7, 64, 10_000]) {
+      const taken = take(`{"image":"${url}"}`, chunkBytes);
+      expect(taken.images.map(bytesOf)).toEqual([[...Uint8Array.fromBase64(base64)]]);
+      expect(JSON.parse(taken.text ?? "")).toEqual({ image: "<0>" });
+    }
   });
 
   it("leaves every text as it is that is no data URL in base64", () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.integer({ min: 1, max: 40 }), (value, chunkBytes) => {
-        const body = { value, prompt: "data: a chart", key: "data:image/svg+xml,<svg/>", "data:x": "dat", empty: "" };
+        const odd = ["data:\\", 'data:\\"base64,', 'data:"', "data:a\\/b", "data:\u0001;base64;"];
+        const body = {
+          value,
+          odd,
+          prompt: "data: a chart",
+          key: "data:image/svg+xml,<svg/>",
+          "data:x": "dat",
+          empty: "",
+        };
         const taken = take(JSON.stringify(body), chunkBytes, { maxTextBytes: 1e6 });
         expect(taken).toEqual({ images: [], text: JSON.stringify(body) });
       }),
