@@ -84,7 +84,7 @@ export const PLANTED: readonly PlantedFault[] = [
       replace: 'if (fact.type === "delivered") return true;\n  if (!SOFT_FACTS.has(fact.type)) return false;',
     },
     breaks: "no image is made again once upstream's answer was kept",
-    seed: 18,
+    seed: 22,
     withinSeeds: 300,
   },
   {
@@ -253,7 +253,7 @@ export const PLANTED: readonly PlantedFault[] = [
       replace: "const READ_WAIT_MS = 30_000;",
     },
     breaks: "a read never waits for another object longer than 300 ms",
-    seed: 10,
+    seed: 16,
     withinSeeds: 200,
   },
   {
@@ -265,7 +265,7 @@ export const PLANTED: readonly PlantedFault[] = [
       replace: "mayBeBilled: false,\n    message: \"DashScope's connection timed out",
     },
     breaks: "mayBeBilled wherever something may have been billed",
-    seed: 22,
+    seed: 51,
     withinSeeds: 600,
   },
   {
@@ -277,7 +277,7 @@ export const PLANTED: readonly PlantedFault[] = [
       replace: "change.nowMs < task.acceptedAtMs",
     },
     breaks: "no image is made again once upstream's answer was kept",
-    seed: 18,
+    seed: 99,
     withinSeeds: 300,
   },
   {
@@ -289,7 +289,7 @@ export const PLANTED: readonly PlantedFault[] = [
       replace: "    change.setTombstone({ isSwept: true });",
     },
     breaks: "nothing is left in R2 of a job that is gone",
-    seed: 67,
+    seed: 550,
     withinSeeds: 2_000,
   },
   {
