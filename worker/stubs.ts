@@ -1,3 +1,4 @@
+import { within } from "./bounds.ts";
 import type { CatalogRpc } from "./catalog/contract.ts";
 import { configOf } from "./env.ts";
 import type { JobRpc } from "./job/contract.ts";
@@ -5,16 +6,59 @@ import type { LaneRpc } from "./lane/contract.ts";
 import { laneLocation } from "./lane/lane-name.ts";
 import type { OperatorLogRpc } from "./operator/contract.ts";
 
-/** An object's stub as its contract says it: what it answers by RPC, and `fetch` for sockets and streams. */
+/**
+ * An object's stub as its contract says it: what it answers by RPC, and `fetch` for sockets and streams, which resolves when the
+ * stream begins. Every call throws `OutOfTime` at a bound of its own; a caller that cannot wait so long adds a shorter one.
+ */
 export type Stub<Rpc> = Rpc & { fetch(request: Request): Promise<Response> };
 
+/** An object answers within this, in ms, or the call is given up: the platform repeats a call for 10 s at most. */
+const ANSWER_WITHIN_MS = 12_000;
+
+type Call = (...given: never[]) => Promise<unknown>;
+
+/** The bounds of calls that may take longer by what they are; some say by their arguments how long. */
+type LongCalls<Rpc> = {
+  readonly [Name in keyof Rpc]?: Rpc[Name] extends (...given: infer Given) => unknown
+    ? number | ((...given: Given) => number)
+    : never;
+};
+
+function bounded<Rpc>(what: string, stub: unknown, longCalls: LongCalls<Rpc>): Stub<Rpc> {
+  const calls = stub as Readonly<Record<string, Call>>;
+  const bounds = longCalls as Readonly<Record<string, number | ((...given: never[]) => number) | undefined>>;
+  return new Proxy(calls, {
+    get: (_calls, name) => {
+      // Nothing that resolves to a stub takes it for a promise.
+      if (typeof name === "symbol" || name === "then") return undefined;
+      const bound = bounds[name] ?? ANSWER_WITHIN_MS;
+      return async (...given: never[]) => {
+        const boundMs = typeof bound === "number" ? bound : bound(...given);
+        // A stub has every method that it is asked for.
+        return within(boundMs, what, Reflect.apply(calls[name] as Call, calls, given));
+      };
+    },
+  }) as unknown as Stub<Rpc>;
+}
+
+const LONG_CALLS_OF_JOBS: LongCalls<JobRpc> = {
+  wait: (_viewer, _tag, timeoutMs) => timeoutMs + ANSWER_WITHIN_MS,
+  // A lease is offered a little before it may begin, and uploads are opened meanwhile. By then it was offered again already.
+  begin: 15_000,
+};
+
+const LONG_CALLS_OF_LANES: LongCalls<LaneRpc> = {
+  // The answer to a pause waits for the jobs that may still begin, ten seconds at most.
+  control: 20_000,
+};
+
 /*
- * The casts: the runtime's own stub types wrap every answer in a type of their own, which plain data does not need; that
- * each object implements its contract is checked at its class.
+ * The casts in `bounded`: the runtime's own stub types wrap every answer in a type of their own, which plain data does not need;
+ * that each object implements its contract is checked at its class.
  */
 
 export function jobStub(env: Env, jobId: string): Stub<JobRpc> {
-  return env.JOBS.getByName(jobId) as unknown as Stub<JobRpc>;
+  return bounded("the job", env.JOBS.getByName(jobId), LONG_CALLS_OF_JOBS);
 }
 
 /** `name` as `laneName` makes it. The first use of a name makes its object near upstream. */
@@ -22,14 +66,14 @@ export function laneStub(env: Env, name: string): Stub<LaneRpc> {
   const settings = configOf(env);
   const locationHint = laneLocation(name, settings.ok ? settings.config.region : null);
   const options = locationHint === null ? {} : { locationHint };
-  return env.LANES.getByName(name, options) as unknown as Stub<LaneRpc>;
+  return bounded("the lane", env.LANES.getByName(name, options), LONG_CALLS_OF_LANES);
 }
 
 export function catalogStub(env: Env, client: string): Stub<CatalogRpc> {
-  return env.CATALOGS.getByName(client) as unknown as Stub<CatalogRpc>;
+  return bounded<CatalogRpc>("the catalog", env.CATALOGS.getByName(client), {});
 }
 
 /** There is one log, so one name. */
 export function operatorLogStub(env: Env): Stub<OperatorLogRpc> {
-  return env.OPERATOR_LOG.getByName("log") as unknown as Stub<OperatorLogRpc>;
+  return bounded<OperatorLogRpc>("the operator's log", env.OPERATOR_LOG.getByName("log"), {});
 }

@@ -2,7 +2,6 @@ import { Hono } from "hono";
 import { sizesFor } from "../../schemas/limits.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import { MAX_BODY_BYTES, MAX_SEED } from "../../schemas/submit.ts";
-import { within } from "../bounds.ts";
 import { byteChunks } from "../byte-chunks.ts";
 import type { ModelFacts } from "../dashscope/models.ts";
 import { requireAsker } from "../http/access.ts";
@@ -46,7 +45,6 @@ const HEARTBEAT_MS = 10_000;
 /** A job of many images waits for its variants to be made one by one; so often, with a pause in between. */
 const VARIANT_TRIES = 3;
 const VARIANT_AGAIN_MS = 1_000;
-const OBJECT_BOUND_MS = 10_000;
 
 function errorBody(error: OpenaiError) {
   return { error };
@@ -135,7 +133,7 @@ async function readyImage(
   index: number,
   options: AnswerOptions,
 ): Promise<ReadyImage | null> {
-  const found = await within(OBJECT_BOUND_MS, "the job", jobStub(c.env, view.id).image(client, index));
+  const found = await jobStub(c.env, view.id).image(client, index);
   if (!found.ok) return null;
   const shown = view.output?.images.find((image) => image.index === index);
   const { width = 0, height = 0 } = shown ?? {};

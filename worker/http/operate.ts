@@ -24,10 +24,6 @@ import { operatorRoute, type Route } from "./route.ts";
 import { JSON_BODY_PROBLEMS, jsonBody } from "./submit-body.ts";
 import { forgetReserved } from "./submit-limits.ts";
 
-/** The answer to a pause waits for the jobs that may still begin, ten seconds at most. */
-const LANE_WITHIN_MS = 20_000;
-const LOG_WITHIN_MS = 10_000;
-const CATALOG_WITHIN_MS = 10_000;
 const MOST_ENTRIES = 100;
 /** An end that is further ahead is taken for a mistake. */
 const FARTHEST_UNTIL_MS = 366 * 86_400_000;
@@ -72,7 +68,7 @@ async function commandLane(c: HttpContext, action: Action, command: LaneCommand)
 
 async function control(c: HttpContext, model: string, command: LaneCommand): Promise<LaneReport> {
   const lane = laneName(c.get("config"), model);
-  const report = await within(LANE_WITHIN_MS, "the lane", laneStub(c.env, lane).control(command));
+  const report = await laneStub(c.env, lane).control(command);
   knowReport(lane, report);
   return report;
 }
@@ -91,8 +87,7 @@ async function commandClient(c: HttpContext, action: Action, pause: { untilMs: n
     pause === null ? { kind: "resumeClient", client } : { kind: "pauseClient", client, reason, untilMs };
   const details = pause === null ? {} : { untilMs };
   await logged(c, { ...action, target: client, details }, async () => {
-    const kept = catalog.pause(pause === null ? null : { reason, sinceMs, untilMs });
-    await within(CATALOG_WITHIN_MS, "the catalog", kept);
+    await catalog.pause(pause === null ? null : { reason, sinceMs, untilMs });
     forgetReserved(client);
     await Promise.all(c.get("config").modelTable.names.map((model) => control(c, model, command)));
   });
@@ -109,12 +104,12 @@ async function logged<Result>(
 ): Promise<Result> {
   const written = { ...entry, failed: null };
   const log = operatorLogStub(c.env);
-  await within(LOG_WITHIN_MS, "the operator's log", log.append(written));
+  await log.append(written);
   try {
     return await work();
   } catch (error) {
     const failed = { ...written, failed: String(error).slice(0, 200) };
-    await within(LOG_WITHIN_MS, "the operator's log", log.append(failed)).catch(() => undefined);
+    await log.append(failed).catch(() => undefined);
     throw error;
   }
 }
@@ -266,7 +261,7 @@ export const OPERATE_ROUTES: readonly Route[] = [
     },
     async (c, { query }) => {
       const log = operatorLogStub(c.env);
-      return jsonAnswer(c, await within(LOG_WITHIN_MS, "the operator's log", log.list(query.cursor, query.limit)));
+      return jsonAnswer(c, await log.list(query.cursor, query.limit));
     },
   ),
 ];

@@ -25,7 +25,6 @@ import { brakeSubmissions, priceOfJob, reserveFirst, returnPending, takePending 
 import { imageProblem, keyUsedUp, MAX_GENERATIONS, Upload, Uploads, uploadedImage } from "./uploads.ts";
 import { refuseLoop, webhookOf } from "./webhooks.ts";
 
-const SUBMIT_BOUND_MS = 10_000;
 /** After a submission that failed it is repeated after each of these. */
 const SUBMIT_AGAIN_MS = [200, 800] as const;
 /** What a wait may take longer than it was asked for: its answer's way back. */
@@ -85,7 +84,7 @@ async function inputsOf(
 async function submitTo(c: HttpContext, submission: Submission) {
   for (let failures = 0; ; failures++) {
     try {
-      const answer = await within(SUBMIT_BOUND_MS, "the job", jobStub(c.env, submission.id).submit(submission, true));
+      const answer = await jobStub(c.env, submission.id).submit(submission, true);
       if (!answer.ok) return answer;
       const isRepeated = failures > 0;
       // A replay of our own first call is no replay.
@@ -156,7 +155,7 @@ function deletedMeanwhile(): ProblemError {
 export async function jobOfKey(c: HttpContext, client: string, key: string): Promise<JobView | null> {
   for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
     const job = jobStub(c.env, newJobId(client, key, generation));
-    const known = await within(SUBMIT_BOUND_MS, "the job", job.view(client));
+    const known = await job.view(client);
     if (known.ok) return known.view;
     if (known.code !== "job_gone") return null;
   }

@@ -24,7 +24,6 @@ export const MAX_GENERATIONS = 100;
 const UPLOAD_MS = 10 * 60_000;
 /** One image of 10 MB, when the bucket is slow. */
 const PUT_BOUND_MS = 30_000;
-const OBJECT_BOUND_MS = 10_000;
 
 /** An image whose bytes came with the body, and what was found in them. */
 export class Upload extends GivenImage {
@@ -107,7 +106,7 @@ export class Uploads {
 
   /** A stored image of one of the client's own jobs, as if it had been uploaded again; null when there is none. */
   async takeOwn({ jobId, kind, index }: OwnImage): Promise<Upload | null> {
-    const key = await within(OBJECT_BOUND_MS, "the job", this.#keyOf(jobId, kind, index));
+    const key = await this.#keyOf(jobId, kind, index);
     const object = key === null ? null : await within(PUT_BOUND_MS, "the bucket", this.#c.env.RESULTS.get(key));
     if (object === null) return null;
     if (object.size > MAX_IMAGE_BYTES) {
@@ -133,8 +132,7 @@ export class Uploads {
     this.#untilMs = Date.now() + UPLOAD_MS;
     for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
       const id = newJobId(this.#client, this.#idempotencyKey, generation);
-      const expecting = jobStub(this.#c.env, id).expectUploads(this.#holder, this.#untilMs);
-      const state = await within(OBJECT_BOUND_MS, "the job", expecting);
+      const state = await jobStub(this.#c.env, id).expectUploads(this.#holder, this.#untilMs);
       if (state !== "gone") return { id, generation, exists: state === "exists" };
     }
     throw keyUsedUp();

@@ -1,4 +1,3 @@
-import { within } from "../bounds.ts";
 import type { CatalogRpc } from "../catalog/contract.ts";
 import type { LaneRpc, Lease, Ticket } from "../lane/contract.ts";
 import { budgetOf } from "../spend/prices.ts";
@@ -21,9 +20,6 @@ import type { ImageCopier } from "./image-copier.ts";
 import type { JobHost } from "./job-host.ts";
 import type { QueuePlace } from "./queue-place.ts";
 import { RetryClock } from "./retry-clock.ts";
-
-/** Another object answers within this, in ms, or is called again later; the platform's own retries take 10 s at most. */
-const CALL_BOUND_MS = 12_000;
 
 /** The other parts of the object that messages are sent by. */
 interface Parts {
@@ -172,18 +168,18 @@ export class OutboxSender {
       return ANSWERED;
     },
     ask_successor: async ({ payload: { jobId } }) => {
-      const keptUntilMs = await within(CALL_BOUND_MS, "the job", jobStub(this.#env, jobId).keptUntil());
+      const keptUntilMs = await jobStub(this.#env, jobId).keptUntil();
       return { answer: { keptUntilMs } };
     },
     notify: (message, record) => this.#parts.deliveries.send(message, record),
   };
 
   #lane<Answer>(name: string, ask: (stub: LaneRpc) => Promise<Answer>): Promise<Answer> {
-    return within(CALL_BOUND_MS, "the lane", ask(laneStub(this.#env, name)));
+    return ask(laneStub(this.#env, name));
   }
 
   #catalog<Answer>({ client }: StoredRecord, ask: (stub: CatalogRpc) => Promise<Answer>): Promise<Answer> {
-    return within(CALL_BOUND_MS, "the catalog", ask(catalogStub(this.#env, client)));
+    return ask(catalogStub(this.#env, client));
   }
 }
 

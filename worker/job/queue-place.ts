@@ -1,4 +1,4 @@
-import { orAfter, within } from "../bounds.ts";
+import { orAfter } from "../bounds.ts";
 import type { Place } from "../lane/contract.ts";
 import { laneStub } from "../stubs.ts";
 import { placeFreshMs } from "./core/view.ts";
@@ -6,8 +6,6 @@ import type { JobHost } from "./job-host.ts";
 
 /** A read waits so long for the lane, in ms (spec section 6), and then shows the last known place. */
 const READ_WAIT_MS = 300;
-/** A lane that has not answered after so long, in ms, is asked again by the next reader. */
-const ASK_BOUND_MS = 10_000;
 /**
  * In case the lane lost the ticket, a queued job asks again so long after its turn should have come, in ms. Usually its attempt is
  * over by then, so no alarm is wasted.
@@ -121,7 +119,7 @@ export class QueuePlace {
     if (lane === null) return;
     const { id, ticketNumber } = job;
     try {
-      const place = await within(ASK_BOUND_MS, "the lane", laneStub(this.#env, lane).place(id, watched));
+      const place = await laneStub(this.#env, lane).place(id, watched);
       if (place !== null) this.remember(place, ticketNumber, watched);
       else if (this.#host.apply({ type: "ticket_missing", ticketNumber })) this.#host.pump();
     } catch (error) {

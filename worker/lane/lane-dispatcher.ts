@@ -17,8 +17,6 @@ const ALARM_AGAIN_MS = 5_000;
 const ALARM_OVERDUE_MS = 1_000;
 /** An alarm within this that has nothing to do is moved: the row costs less than the wake. */
 const ALARM_SOON_MS = 10_000;
-/** A job begins at most five seconds after its start is due. One that has not answered by then was offered the lease again already. */
-const OFFER_BOUND_MS = 15_000;
 /** A job that has not taken a notice by then gets its next place with the next pass. */
 const NOTICE_BOUND_MS = 5_000;
 /** A job may begin for five seconds after its start was due, so this is enough for a paused lane to be quiet. */
@@ -181,7 +179,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   /** Offers a job its lease. A job that fails or never answers blocks nothing: the lease is offered again, then ends. */
   async #offer(lease: Lease): Promise<void> {
     try {
-      const answer = await within(OFFER_BOUND_MS, "the job", jobStub(this.env, lease.jobId).begin(lease));
+      const answer = await jobStub(this.env, lease.jobId).begin(lease);
       this.#decide((lane, now) => lane.answered(lease, answer, now));
     } catch (error) {
       this.#log("lease_offer_failed", { jobId: lease.jobId, leaseId: lease.leaseId, error: String(error) });

@@ -41,6 +41,38 @@ export interface ServedImage {
   readonly locate: () => Promise<{ readonly key: string; readonly bytes: number } | null>;
 }
 
+/** A reader waits so long, in ms, for the bucket's answer, and then for the first bytes. */
+const READ_WITHIN_MS = 12_000;
+
+/** The body, once its first bytes are there: an answer that has begun cannot become a refusal any more. */
+async function begun(body: ReadableStream<Uint8Array>, bytes: number): Promise<ReadableStream<Uint8Array>> {
+  const reader = body.getReader();
+  const first = await fromR2(reader.read(), READ_WITHIN_MS).catch((error: unknown) => {
+    void reader.cancel().catch(() => undefined);
+    throw error;
+  });
+  reader.releaseLock();
+  const { readable, writable } = new FixedLengthStream(bytes);
+  void passOn(first.value ?? new Uint8Array(0), body, writable);
+  return readable;
+}
+
+/** Ends with the reader of what is passed on, or with the body: either shows the other that it ended too early. */
+async function passOn(
+  first: Uint8Array,
+  body: ReadableStream<Uint8Array>,
+  to: WritableStream<Uint8Array>,
+): Promise<void> {
+  const writer = to.getWriter();
+  try {
+    await writer.write(first);
+    writer.releaseLock();
+    await body.pipeTo(to);
+  } catch (error) {
+    await Promise.allSettled([body.cancel(error), to.abort(error)]);
+  }
+}
+
 /** Serves GET and HEAD of a stored image. A matching `If-None-Match` is answered without asking the bucket. */
 export async function serveImage(
   bucket: R2Bucket,
@@ -61,7 +93,7 @@ export async function serveImage(
   if (located === null) return { kind: "gone" };
   const { key, bytes } = located;
   if (request.method === "HEAD") {
-    if ((await fromR2(bucket.head(key))) === null) return { kind: "gone" };
+    if ((await fromR2(bucket.head(key), READ_WITHIN_MS)) === null) return { kind: "gone" };
     headers.set("content-length", String(bytes));
     return { kind: "response", response: new Response(null, { headers }) };
   }
@@ -72,16 +104,17 @@ export async function serveImage(
   if (range === "not_satisfiable") {
     return { kind: "range_not_satisfiable", bytes, headers: { "content-range": `bytes */${bytes}` } };
   }
-  const object = await fromR2(bucket.get(key, range === null ? {} : { range }));
+  const object = await fromR2(bucket.get(key, range === null ? {} : { range }), READ_WITHIN_MS);
   if (object === null) return { kind: "gone" };
   if (range === null) {
     headers.set("content-length", String(bytes));
-    return { kind: "response", response: new Response(object.body, { headers }) };
+    return { kind: "response", response: new Response(await begun(object.body, bytes), { headers }) };
   }
   const last = range.offset + range.length - 1;
   headers.set("content-range", `bytes ${range.offset}-${last}/${bytes}`);
   headers.set("content-length", String(range.length));
-  return { kind: "response", response: new Response(object.body, { status: 206, headers }) };
+  const body = await begun(object.body, range.length);
+  return { kind: "response", response: new Response(body, { status: 206, headers }) };
 }
 
 function imageHeaders(contentType: string, tag: string, options: ServeOptions): Headers {
