@@ -398,6 +398,17 @@ describe("share", () => {
   });
 });
 
+describe("usage", () => {
+  it("asks for the period it is given, and answers with what was spent", async () => {
+    const usage = { currency: "USD", buckets: [], budget: null, budgets: [] };
+    const { client, requests } = await start(inTurn({ status: 200, body: usage }));
+    expect(await client.usage({ from: "2026-11-01", bucket: "month", client: "studio" })).toEqual(usage);
+    expect(requests.map(({ url }) => url.pathname + url.search)).toEqual([
+      "/api/usage?from=2026-11-01&bucket=month&client=studio",
+    ]);
+  });
+});
+
 describe("update", () => {
   it("sends only what changes, and answers with the job", async () => {
     const { client, requests } = await start(inTurn("cut", { status: 200, body: job({ pinned: true }) }));

@@ -5,6 +5,7 @@ import { Job, JobCounts, JobList, type JobPatchBody, Share } from "../schemas/jo
 import { type JobFilter as Filter, type JobPage, jobQuery, queryOf } from "../schemas/job-filter.ts";
 import { Health, Identity, Limits, Session } from "../schemas/limits.ts";
 import { paths, type Workflow } from "../schemas/paths.ts";
+import { Usage } from "../schemas/usage.ts";
 import { Delivery, DeliveryList } from "../schemas/webhook.ts";
 import { type ApiCall, callApi, parseAnswer, wasRepeated } from "./api-call.ts";
 import { type ClientOptions, type Settings, settingsOf } from "./client-options.ts";
@@ -37,6 +38,16 @@ export interface BulkOptions extends CallOptions {
   /** Only counts; nothing is done. */
   readonly dryRun?: boolean | undefined;
   /** For the operator: acts on the jobs of this client only. */
+  readonly client?: string | undefined;
+}
+
+export interface UsageOptions extends CallOptions {
+  /** The first and the last UTC day, `2026-11-01`; left out: this month so far. */
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  /** `day` when left out. */
+  readonly bucket?: "day" | "month" | undefined;
+  /** With the operator's token: whose spend; left out: of all clients. */
   readonly client?: string | undefined;
 }
 
@@ -88,6 +99,8 @@ export interface DarkroomClient {
   /** Cancels the job if needed and deletes it with its images. A job that is gone already counts as removed. */
   remove(id: string, options?: CallOptions): Promise<void>;
   limits(options?: CallOptions): Promise<Limits>;
+  /** What was spent, by day or month, client and model, and how much of the month's limit is used. Kept for 13 months. */
+  usage(options?: UsageOptions): Promise<Usage>;
   /** Resolves also when the server says that it is misconfigured. */
   health(options?: CallOptions): Promise<Health>;
   /** For the operator: what is wrong with the deployment, and how to mend it. Takes up to 20 s. */
@@ -168,6 +181,10 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
     },
     async limits({ signal } = {}) {
       return parseAnswer(await call({ method: "GET", path: paths.limits, signal }), Limits);
+    },
+    async usage({ signal, ...period } = {}) {
+      const path = `${paths.usage}${queryOf({ ...period })}`;
+      return parseAnswer(await call({ method: "GET", path, signal }), Usage);
     },
     async health({ signal } = {}) {
       const path = paths.health;

@@ -8,6 +8,7 @@ export { variantUrl } from "../schemas/paths.ts";
 export type * from "../schemas/problem.ts";
 export type * from "../schemas/service.ts";
 export type * from "../schemas/submit.ts";
+export type * from "../schemas/usage.ts";
 export type * from "../schemas/webhook.ts";
 export type { ClientOptions, ClientTiming, Fetch } from "./client-options.ts";
 export {
@@ -16,6 +17,7 @@ export {
   type DarkroomClient,
   type JobFilter,
   type ListOptions,
+  type UsageOptions,
 } from "./darkroom-client.ts";
 export {
   type CallFacts,

@@ -1,11 +1,12 @@
-import { useEffect } from "react";
+import { type ComponentProps, useEffect } from "react";
 import { paths } from "../schemas/paths.ts";
 import { useLateView } from "./components/late-dialog.ts";
 import { LiveRegion, NoticeBoard } from "./components/notice-board.tsx";
 import { access, checkAccess } from "./data/access.ts";
 import { useStore } from "./data/store.ts";
 import { Broken } from "./views/broken.tsx";
-import { Misconfigured, SignIn, Unreachable } from "./views/gate.tsx";
+import type Shut from "./views/gate.tsx";
+import { Unreachable } from "./views/gate-card.tsx";
 import { Room } from "./views/room.tsx";
 
 /** The page: what is in the way of using it, else the room with all views. */
@@ -30,6 +31,14 @@ function LateShared() {
   return Shared === null ? null : <Shared />;
 }
 
+const loadShut = () => import("./views/gate.tsx");
+
+/** The code of a shut gate comes when the gate is shut. */
+function LateShut(props: ComponentProps<typeof Shut>) {
+  const View = useLateView(loadShut);
+  return View === null ? null : <View {...props} />;
+}
+
 function Gate() {
   useEffect(() => void checkAccess(), []);
   const gate = useStore(access);
@@ -39,9 +48,8 @@ function Gate() {
     case "unreachable":
       return <Unreachable />;
     case "misconfigured":
-      return <Misconfigured health={gate.health} />;
     case "signed_out":
-      return <SignIn />;
+      return <LateShut kind={gate.kind} health={gate.health} />;
     case "open":
       return <Room withSession={gate.health.authMode === "token"} />;
   }

@@ -9,6 +9,7 @@ import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { forgetJob, jobList, learnJobs } from "./live-jobs.ts";
 import { notify } from "./notices.ts";
+import { saveBlob } from "./save-file.ts";
 import { createStore } from "./store.ts";
 
 /** An action on many jobs: which of them take it, and what the person reads. */
@@ -93,9 +94,6 @@ interface SaveWindow {
   showSaveFilePicker?(options: { suggestedName: string }): Promise<FileSystemFileHandle>;
 }
 
-/** How long the bytes of a saved file are kept: by then any browser has begun to save them. */
-const KEEP_MS = 60_000;
-
 /**
  * Saves the originals of all images of the jobs as one zip, image by image as they come, so that it may be larger than the
  * memory where the browser lets the page write a file. Never rejects: the person is notified of the outcome.
@@ -148,13 +146,4 @@ function fileNameOf(response: Response, index: number): string {
   if (encoded !== undefined) return decodeURIComponent(encoded);
   const [, plain] = /filename="([^"]+)"/i.exec(disposition) ?? [];
   return plain ?? `image-${index + 1}`;
-}
-
-function saveBlob(blob: Blob, name: string): void {
-  const address = URL.createObjectURL(blob);
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), KEEP_MS);
 }

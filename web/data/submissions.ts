@@ -1,4 +1,5 @@
 import { wasRepeated } from "../../client/api-call.ts";
+import { DarkroomProblem } from "../../client/errors.ts";
 import type { ReferenceImage, SubmitOptions } from "../../client/submission.ts";
 import type { Job } from "../../schemas/job.ts";
 import type { ModelInfo } from "../../schemas/limits.ts";
@@ -7,6 +8,7 @@ import { type RequestFields, requestFields } from "../state/draft-request.ts";
 import { MissingReference } from "../state/failure-words.ts";
 import { mayForgetKey, parseSent, type Sent, submissionFor, withSent } from "../state/submission-key.ts";
 import { readStored, SENT_NAME, writeStored } from "./browser-storage.ts";
+import { refreshBudget } from "./budget.ts";
 import { darkroom } from "./darkroom.ts";
 import { randomKey, readFile } from "./file-store.ts";
 import { learnJob } from "./live-jobs.ts";
@@ -63,8 +65,10 @@ async function submitOnce(submission: Submission, fingerprint: string): Promise<
         : await submitReferences(fields, images, options);
     keepSent(withSent(readSent(), { ...sent, takenAtMs: Date.now() }));
     learnJob(job, client);
+    if (job.warnings.some(({ code }) => code === "budget_alert")) void refreshBudget();
     return job;
   } catch (error) {
+    if (error instanceof DarkroomProblem && error.code === "budget_exceeded") void refreshBudget();
     // A kept key makes pressing again safe.
     const sentBefore = earlier.includes(sent) || (error instanceof Error && wasRepeated(error));
     if (mayForgetKey(error, sentBefore)) keepSent(readSent().filter(({ key }) => key !== sent.key));

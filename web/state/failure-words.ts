@@ -1,5 +1,11 @@
-import { DarkroomProblem, DarkroomUnexpectedAnswer, DarkroomUnreachable } from "../../client/errors.ts";
+import {
+  DarkroomProblem,
+  DarkroomUnexpectedAnswer,
+  DarkroomUnreachable,
+  type ReceivedProblem,
+} from "../../client/errors.ts";
 import type { DraftField } from "./draft-check.ts";
+import { resetWords, usedWords } from "./money-words.ts";
 import { countdownWords } from "./time-words.ts";
 
 /** A failed call as the page shows it. */
@@ -19,6 +25,8 @@ export class MissingReference extends Error {}
 export function failureWords(error: unknown): FailureWords {
   if (error instanceof DarkroomProblem) {
     const { title, detail, errors, requestId } = error.problem;
+    const spent = spentWords(error.problem);
+    if (spent !== null) return { title, detail: spent, fields: [], requestId };
     const wait = error.retryAfterMs === null ? "" : ` Try again in ${countdownWords(error.retryAfterMs)}.`;
     return { title, detail: `${detail}${wait}`, fields: errors ?? [], requestId };
   }
@@ -37,6 +45,14 @@ export function failureWords(error: unknown): FailureWords {
     return { title: "A reference image is missing", detail: error.message, fields: [], requestId: null };
   }
   return { title: "Something went wrong here", detail: String(error), fields: [], requestId: null };
+}
+
+/** Why a submission has no room in the spend limit, and what to do; null for other problems. */
+function spentWords({ code, currency, limit, charged, reserved, atRisk, resetsAt }: ReceivedProblem): string | null {
+  if (code !== "budget_exceeded" || currency === undefined || limit === undefined) return null;
+  const used = usedWords({ currency, limit, charged: charged ?? 0, reserved: reserved ?? 0, atRisk: atRisk ?? 0 });
+  const anew = resetsAt === undefined ? "" : ` It starts anew on ${resetWords(resetsAt)} (UTC).`;
+  return `${used}.${anew} Until then: ask for fewer images or a cheaper model, cancel jobs that wait, or have the operator raise the limit.`;
 }
 
 /** Whether the call failed because nobody is signed in. */

@@ -1,6 +1,7 @@
 import { type LaneReport, type ModelInfo, type Quota, sizesFor } from "../../schemas/limits.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { Draft } from "./draft.ts";
+import { moneyWords } from "./money-words.ts";
 import { asSentence } from "./sentence.ts";
 import { ratioLabel, sidesOf } from "./sizes.ts";
 import { countdownWords, durationWords } from "./time-words.ts";
@@ -31,12 +32,6 @@ export function priceWords({ price, priceClass }: Pick<ModelInfo, "price" | "pri
   return price === null
     ? `${PRICE_WORDS[priceClass]} per image`
     : `about ${moneyWords(price.perImage, price.currency)} an image`;
-}
-
-/** An amount in its currency, with cents, or two digits where it is below a cent: `$0.08`, `CN¥12.50`, `$0.0025`. */
-export function moneyWords(amount: number, currency: string): string {
-  const digits = amount > 0 && amount < 0.01 ? { maximumSignificantDigits: 2 } : {};
-  return new Intl.NumberFormat("en-US", { style: "currency", currency, ...digits }).format(amount);
 }
 
 /** The models that do a workflow, its default first. */

@@ -1,58 +1,25 @@
-import { type FormEvent, type ReactNode, useEffect, useRef, useState } from "react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
 import type { Health } from "../../schemas/limits.ts";
 import { Button } from "../components/button.tsx";
 import { Coded } from "../components/coded.tsx";
 import field from "../components/field.module.css";
-import { useArrival } from "../components/focus.ts";
-import { Mark } from "../components/icon.tsx";
 import { checkAccess, signIn } from "../data/access.ts";
 import { failureWords, isSignedOut } from "../state/failure-words.ts";
 import styles from "./gate.module.css";
+import { GateCard, useGateAgain } from "./gate-card.tsx";
 
-/** One card in the middle of the window, in place of the page. */
-function GateCard({ title, children }: { readonly title: string; readonly children: ReactNode }) {
-  const heading = useArrival(title);
-  return (
-    <main className={styles.gate}>
-      <div className={styles.card}>
-        <p className={styles.name}>
-          <Mark /> Darkroom
-        </p>
-        <h1 tabIndex={-1} ref={heading}>
-          {title}
-        </h1>
-        {children}
-      </div>
-    </main>
-  );
+interface ShutProps {
+  readonly kind: "misconfigured" | "signed_out";
+  readonly health: Health;
 }
 
-/** While the gate is shut, how often it is tried. */
-const AGAIN_MS = 5_000;
-
-/** Tries the gate now and then, so that the page opens by itself once the trouble is over. */
-function useGateAgain(): void {
-  useEffect(() => {
-    const timer = setInterval(() => void checkAccess(), AGAIN_MS);
-    return () => clearInterval(timer);
-  }, []);
-}
-
-export function Unreachable() {
-  useGateAgain();
-  return (
-    <GateCard title="The server cannot be reached">
-      <p>
-        The page is here, but its server does not answer. It is asked again every few seconds; jobs lose nothing
-        meanwhile.
-      </p>
-      <Button onClick={() => void checkAccess()}>Ask now</Button>
-    </GateCard>
-  );
+/** What an operator or a client must do before the page opens. */
+export default function Shut({ kind, health }: ShutProps) {
+  return kind === "signed_out" ? <SignIn /> : <Misconfigured health={health} />;
 }
 
 /** Names each variable that is missing or wrong, and how to set it. */
-export function Misconfigured({ health }: { readonly health: Health }) {
+function Misconfigured({ health }: { readonly health: Health }) {
   useGateAgain();
   return (
     <GateCard title="Not set up yet">
@@ -74,7 +41,7 @@ export function Misconfigured({ health }: { readonly health: Health }) {
 }
 
 /** Swaps a token for a session; the token itself is kept nowhere. */
-export function SignIn() {
+function SignIn() {
   const [token, setToken] = useState("");
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => input.current?.focus(), []);

@@ -32,6 +32,9 @@ export function Room({ withSession }: { readonly withSession: boolean }) {
           <Route path="/lanes">
             <LateLanes />
           </Route>
+          <Route path="/spend">
+            <LateSpend />
+          </Route>
           <Route>
             <NotFound />
           </Route>
@@ -43,6 +46,7 @@ export function Room({ withSession }: { readonly withSession: boolean }) {
 }
 
 const loadJob = () => import("./job/job-view.tsx");
+const loadSpend = () => import("./spend/spend.tsx");
 const loadLanes = () => import("./lanes/lanes.tsx");
 
 /** The code of one job's page comes when it is first looked at: the wall needs none of it. */
@@ -54,6 +58,11 @@ function LateJob({ id }: { readonly id: string }) {
 function LateLanes() {
   const Lanes = useLateView(loadLanes);
   return Lanes === null ? <LateHint /> : <Lanes />;
+}
+
+function LateSpend() {
+  const Spend = useLateView(loadSpend);
+  return Spend === null ? <LateHint /> : <Spend />;
 }
 
 function LateHint() {

@@ -31,6 +31,9 @@ export function TopBar({ withSession }: { readonly withSession: boolean }) {
         <Link href="/lanes" aria-current={current("/lanes")}>
           Lanes
         </Link>
+        <Link href="/spend" aria-current={current("/spend")}>
+          Spend
+        </Link>
         <a href={paths.docs}>API</a>
       </nav>
       <ConnectionLamp state={state} />
@@ -38,7 +41,7 @@ export function TopBar({ withSession }: { readonly withSession: boolean }) {
       {withSession && <Who />}
       {withSession && (
         <Button look="quiet" onClick={leave}>
-          Sign out
+          <Icon name="leave" /> <span className={styles.words}>Sign out</span>
         </Button>
       )}
     </header>

@@ -154,7 +154,7 @@ export function sharedAnswer(c: HttpContext, view: JobView, linkEndsAtMs: number
   if (isUnchanged(c, etag)) return answer(c, null, 304, headers);
   const job = presentJob(view, links);
   const events = `${originOf(c)}${paths.jobEvents(view.id)}`;
-  return jsonAnswer(c, { ...job, metadata: {}, links: { ...job.links, events } }, 200, headers);
+  return jsonAnswer(c, { ...job, cost: null, metadata: {}, links: { ...job.links, events } }, 200, headers);
 }
 
 /** Changes with every try: a delivery is no part of the job's own version. */

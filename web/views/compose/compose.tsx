@@ -1,10 +1,12 @@
 import { useEffect, useState } from "react";
+import { Link } from "wouter";
 import type { Limits, ModelInfo } from "../../../schemas/limits.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
 import { Button } from "../../components/button.tsx";
 import { ChoiceGroup } from "../../components/choice-group.tsx";
 import { focusField, passFocusOn } from "../../components/focus.ts";
 import { Icon } from "../../components/icon.tsx";
+import { budget, refreshBudget } from "../../data/budget.ts";
 import {
   bringBackDraft,
   changeDraft,
@@ -19,6 +21,7 @@ import { useStore } from "../../data/store.ts";
 import { checkDraft, type DraftField, type Finding } from "../../state/draft-check.ts";
 import { type FailureWords, fieldOfPath } from "../../state/failure-words.ts";
 import { CUT_OFF_OUTLOOK, laneOutlook, settingsWords } from "../../state/model-words.ts";
+import { usedOf, usedSumWords } from "../../state/money-words.ts";
 import { ClientField } from "./client-field.tsx";
 import styles from "./compose.module.css";
 import { CurlBox } from "./curl-box.tsx";
@@ -100,6 +103,7 @@ export function Compose({ limits, model }: ComposeProps) {
       </div>
       <footer className={styles.foot}>
         {failure !== null && <Failure failure={failure} />}
+        <BudgetNote />
         <Button type="submit" look="main" busy={busy}>
           {busy ? "Sending…" : taken ? "In line" : "Develop"}
           {!busy && !taken && <kbd className={styles.keys}>{SEND_KEYS}</kbd>}
@@ -176,6 +180,22 @@ function Failure({ failure }: { readonly failure: FailureWords }) {
       ))}
       {failure.requestId !== null && <p className={styles.request}>Request {failure.requestId}</p>}
     </div>
+  );
+}
+
+/** While most of the spend limit is used. */
+function BudgetNote() {
+  const known = useStore(budget);
+  useEffect(() => void refreshBudget(), []);
+  if (known === null || usedOf(known) < known.alertAt * known.limit) return null;
+  return (
+    <p className={styles.budget} role="status">
+      <Icon name="failed" />
+      <span>
+        {`${usedSumWords(known)} of this month's spend limit. `}
+        <Link href="/spend">See Spend</Link>
+      </span>
+    </p>
   );
 }
 

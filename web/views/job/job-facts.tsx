@@ -2,6 +2,7 @@ import { type ReactNode, useState } from "react";
 import type { InputImage, Job } from "../../../schemas/job.ts";
 import { useKeptFileUrl } from "../../data/file-store.ts";
 import { bytesWords } from "../../state/draft-check.ts";
+import { costWords } from "../../state/money-words.ts";
 import { shownSize } from "../../state/sizes.ts";
 import { clockWords, dateWords } from "../../state/time-words.ts";
 import styles from "./job-facts.module.css";
@@ -47,6 +48,7 @@ export function JobFacts({ job }: { readonly job: Job }) {
             ? "try again, though it may be paid twice"
             : "fail, so that nothing is paid twice"}
         </Fact>
+        {job.cost !== null && <Fact term="Cost">{costWords(job.cost, job.done)}</Fact>}
         {images.map((image) => (
           <Fact key={image.index} term={images.length > 1 ? `Result ${image.index + 1}` : "Result"}>
             {`${image.width}×${image.height}, ${bytesWords(image.bytes)}, ${kindWords(image.contentType)}`}

@@ -1,0 +1,89 @@
+import { useCallback, useEffect, useState } from "react";
+import { paths } from "../../schemas/paths.ts";
+import type { Usage } from "../../schemas/usage.ts";
+import { isShutOut } from "./access.ts";
+import { darkroom } from "./darkroom.ts";
+import { jobList } from "./live-jobs.ts";
+import { notify } from "./notices.ts";
+import { saveBlob } from "./save-file.ts";
+import { serverNowMs } from "./server-clock.ts";
+
+/** A month of spend: `2026-11`, UTC; `client`: whose, for the operator; null for all that one may see. */
+export interface SpendQuery {
+  readonly month: string;
+  readonly client: string | null;
+}
+
+/** The month that runs, by the server's clock. */
+export function thisMonth(): string {
+  return new Date(serverNowMs()).toISOString().slice(0, 7);
+}
+
+function periodOf({ month, client }: SpendQuery) {
+  const [year = 0, number = 1] = month.split("-").map(Number);
+  const last = new Date(Date.UTC(year, number, 0)).toISOString().slice(0, 10);
+  return { from: `${month}-01`, to: last, client: client ?? undefined };
+}
+
+/** After a change of the jobs, before the spend is asked for again: changes come in bursts. */
+const SETTLE_MS = 2_000;
+
+/** A month's spend by day, kept up to date while jobs change. What was shown stays while the next answer is on its way. */
+export function useUsage(query: SpendQuery): {
+  readonly usage: Usage | null;
+  readonly failure: unknown;
+  readonly again: () => Promise<void>;
+} {
+  const { month, client } = query;
+  const [state, setState] = useState<{ readonly key: string; readonly usage: Usage | null; readonly failure: unknown }>(
+    {
+      key: "",
+      usage: null,
+      failure: null,
+    },
+  );
+  const key = `${month} ${client ?? ""}`;
+  const load = useCallback(
+    async (signal?: AbortSignal) => {
+      try {
+        const usage = await darkroom.usage({ ...periodOf({ month, client }), signal });
+        setState({ key: `${month} ${client ?? ""}`, usage, failure: null });
+      } catch (failure) {
+        if (signal?.aborted || (await isShutOut(failure))) return;
+        setState((now) => ({ ...now, failure }));
+      }
+    },
+    [month, client],
+  );
+  useEffect(() => {
+    const leaving = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = () => {
+      timer = undefined;
+      void load(leaving.signal);
+    };
+    ask();
+    const unsubscribe = jobList.subscribe(() => {
+      timer ??= setTimeout(ask, SETTLE_MS);
+    });
+    return () => {
+      leaving.abort(new DOMException("the view was left", "AbortError"));
+      clearTimeout(timer);
+      unsubscribe();
+    };
+  }, [load]);
+  return { usage: state.key === key ? state.usage : null, failure: state.failure, again: load };
+}
+
+/** Saves a month's spend by day as CSV, with the rows that the API gives. Never rejects: the person is notified of a failure. */
+export async function saveUsage(query: SpendQuery): Promise<void> {
+  const { from, to, client } = periodOf(query);
+  const asked = new URLSearchParams({ from, to, ...(client === undefined ? {} : { client }) });
+  try {
+    const response = await fetch(`${paths.usage}?${asked}`, { headers: { Accept: "text/csv" } });
+    if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+    saveBlob(await response.blob(), `darkroom-spend-${query.month}.csv`);
+  } catch (error) {
+    notify("failed", `The CSV could not be saved. ${error instanceof Error ? error.message : "Try again."}`);
+  }
+}
