@@ -500,6 +500,18 @@ describe("a form is accepted with images called", () => {
   });
 });
 
+it("takes a data URL as the text of a form's part, as low-code tools send files", async () => {
+  const form = new FormData();
+  form.append("image", PHOTO_URL);
+  form.append("prompt", PROMPT);
+  const job = await acceptedJob(await submit("image-from-reference", form));
+  expect(job.request.images).toMatchObject([upload]);
+  form.set("image", "data:image/png;base64,***");
+  const refused = await submit("image-from-reference", form);
+  expect(refused.status).toBe(400);
+  expect(Problem.parse(await refused.json()).errors).toEqual([{ path: "/image/0", message: "is not base64" }]);
+});
+
 describe("two values of one thing are refused", () => {
   const panel = { prompt: PROMPT, input: user({ type: "text", text: `${PROMPT}!` }) };
 

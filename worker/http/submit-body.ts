@@ -14,7 +14,8 @@ import { type InputCheck, notBase64, tooLarge } from "../results/input-image.ts"
 import { faultsProblem, ProblemError } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
 import { type FormPart, type Found, formFields, type GivenImage, jsonFields } from "./core/given-fields.ts";
-import { JsonImages, type TakenImage } from "./core/json-images.ts";
+import { DATA_URL_HEAD, JsonImages, type TakenImage } from "./core/json-images.ts";
+import { formFieldOf } from "./core/submit-fields.ts";
 import type { Uploads } from "./uploads.ts";
 
 /** The longest prompts, twice, in the widest characters, with room for metadata. */
@@ -253,9 +254,23 @@ async function formPart(
 ): Promise<FormPart> {
   const name = part.name ?? "";
   // Some clients send a file without a name for it; no text has the type of an image.
-  if (!part.isFile && !/^image\//i.test(part.mediaType ?? "")) return [name, part.text];
+  if (!part.isFile && !/^image\//i.test(part.mediaType ?? "")) {
+    const { text } = part;
+    const head = formFieldOf(name) === "images" ? DATA_URL_HEAD.exec(text)?.[0] : undefined;
+    return [name, head === undefined ? text : await dataUrlPart(text.slice(head.length), sink)];
+  }
   if (part.size > MAX_IMAGE_BYTES) return [name, sink.refused(tooLarge(part.size))];
   return [name, await sink.take(bytesOf(part))];
+}
+
+async function dataUrlPart(base64: string, sink: ImageSink): Promise<GivenImage> {
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = Uint8Array.fromBase64(base64);
+  } catch {
+    return sink.refused(notBase64());
+  }
+  return bytes.byteLength > MAX_IMAGE_BYTES ? sink.refused(tooLarge(bytes.byteLength)) : await sink.take(bytes);
 }
 
 function formProblem(error: unknown): Error {

@@ -7,7 +7,7 @@
  * `data:image/png;base64,`, with any parameters and with escapes: PHP writes `data:image\/png;base64,`. A longer head is none.
  * Neither an escaped quote nor an escaped backslash is in a head, so that a backslash at its end begins an escape.
  */
-const DATA_URL_HEAD = /^data:(?:[^,"\\]|\\\/|\\u[0-9a-f]{4}){0,200};base64,/i;
+export const DATA_URL_HEAD = /^data:(?:[^,"\\]|\\\/|\\u[0-9a-f]{4}){0,200};base64,/i;
 const HEAD_SO_FAR = /^(?:d(?:a(?:t(?:a(?::(?:[^,"\\]|\\\/|\\u[0-9a-f]{4})*(?:\\(?:u[0-9a-f]{0,3})?)?)?)?)?)?)?$/i;
 const MAX_HEAD_BYTES = 220;
 
