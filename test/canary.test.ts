@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { webhookSecrets } from "../worker/webhooks/signature.ts";
 import { askAsBrowser, askTheRest, askWithWrongCredentials, readJobs } from "./canary/asking-rounds.ts";
 import { filesOf, startDarkroom } from "./canary/darkroom-process.ts";
 import { startEchoingUpstream } from "./canary/echoing-upstream.ts";
@@ -11,6 +12,7 @@ import { markedSecrets, misplaced, QUICK_VARS } from "./canary/marked-secrets.ts
 import { formsOf, needlesOf } from "./canary/marks.ts";
 import { recorderOf } from "./canary/recorder.ts";
 import { counted, type Leak, type Place, type PlaceKind, searcherFor } from "./canary/search.ts";
+import { runWebhooks } from "./canary/webhook-rounds.ts";
 import { freePort } from "./support/free-port.ts";
 import { type ProcessGroup, startGroup } from "./support/process-group.ts";
 import { buildPageOnce } from "./support/product.ts";
@@ -20,8 +22,13 @@ import { until } from "./support/until.ts";
 const ROUNDS_MS = 480_000;
 
 const secrets = markedSecrets();
+/** Of the client of open mode. No answer that is searched is meant to show them. */
+const webhookKeys = webhookSecrets({ signingSecrets: [secrets.signing, secrets.signingOld] }, "local").map((key) => ({
+  name: "a webhook's secret",
+  text: key.slice("whsec_".length),
+}));
 const control = `control-${crypto.randomUUID()}`;
-const needles = needlesOf(secrets.secrets);
+const needles = needlesOf([...secrets.secrets, ...webhookKeys]);
 const search = searcherFor(needles);
 const searchControl = searcherFor(needlesOf([{ name: "control", text: control }]));
 const folder = mkdtempSync(join(tmpdir(), "darkroom-canary-test-"));
@@ -100,7 +107,8 @@ async function misconfigured(): Promise<Place[]> {
 beforeAll(async () => {
   buildPageOnce();
   const upstream = await startEchoingUpstream(await startEmulator(), control);
-  const darkroom = await startDarkroom({ ...QUICK_VARS, ...secrets.vars, QWEN_BASE_URL: upstream.baseUrl });
+  const upstreamed = { ...QUICK_VARS, ...secrets.vars, QWEN_BASE_URL: upstream.baseUrl };
+  const darkroom = await startDarkroom(upstreamed);
   try {
     const recorder = recorderOf(darkroom.baseUrl);
     const lab: Lab = { recorder, secrets, control };
@@ -120,6 +128,7 @@ beforeAll(async () => {
       ...pageBuild(),
       ...filesOf(temporary, () => "left behind"),
       ...(await misconfigured()),
+      ...(await runWebhooks({ secrets, control }, { ...upstreamed, AUTH_MODE: "open" })),
     );
   } finally {
     await darkroom.end();
@@ -139,6 +148,7 @@ const KINDS: readonly PlaceKind[] = [
   // Read where the system shows them as files.
   ...(existsSync("/proc/self/stat") ? (["command line"] as const) : []),
   "sent upstream",
+  "sent to a webhook",
   "left behind",
   "page",
   "bundle",
@@ -192,7 +202,7 @@ describe("the search", () => {
     }
   });
 
-  it.each<PlaceKind>(["answer", "frame", "stored row", "stored blob", "log", "sent upstream"])(
+  it.each<PlaceKind>(["answer", "frame", "stored row", "stored blob", "log", "sent upstream", "sent to a webhook"])(
     "finds what went through the whole product to a %s",
     (kind) => {
       const found = places.filter((place) => place.kind === kind).flatMap(searchControl);

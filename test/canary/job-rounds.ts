@@ -33,7 +33,7 @@ function text(body: object): string {
   return JSON.stringify(body);
 }
 
-async function submit({ recorder, secrets }: Lab, body: object, workflow = "image-from-text"): Promise<Job> {
+export async function submit({ recorder, secrets }: Lab, body: object, workflow = "image-from-text"): Promise<Job> {
   const answer = await recorder.ask(`/api/workflows/${workflow}`, {
     method: "POST",
     token: secrets.tokens.app,
@@ -45,7 +45,7 @@ async function submit({ recorder, secrets }: Lab, body: object, workflow = "imag
 }
 
 /** The job as it ended. What is still being stored when every deadline has passed is canceled. */
-async function finished({ recorder, secrets }: Lab, id: string): Promise<Job> {
+export async function finished({ recorder, secrets }: Lab, id: string): Promise<Job> {
   const token = secrets.tokens.app;
   const read = await recorder.ask(`/api/jobs/${id}`, { token, headers: { prefer: "wait=12" } });
   const job = JSON.parse(read.body.toString()) as Job;

@@ -8,6 +8,7 @@ export type PlaceKind =
   | "stored blob"
   | "log"
   | "sent upstream"
+  | "sent to a webhook"
   | "command line"
   | "left behind"
   | "page"
