@@ -1,8 +1,8 @@
 /**
- * `npm test`: everything that must hold, in one run: format, lint, types, the page's build, every test, the dry-run
- * deploy. Each step runs even when an earlier one failed. The last lines name what failed and why, and count all of it.
+ * `npm test`: everything that must hold, in one run: format, lint, types, the page's build, the dry-run deploy, every
+ * test. Each step runs even when an earlier one failed. The last lines name what failed and why, and count all of it.
  */
-import { spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import type { Totals } from "./test/progress.ts";
 import { watchedRun } from "./test/watched-run.ts";
 
@@ -21,20 +21,39 @@ function closed(title: string, startedAtMs: number, totals: Totals): Totals {
   return totals;
 }
 
-function step(title: string, command: string, ...args: string[]): Totals {
-  console.log(`\n── ${title}: ${command} ${args.join(" ")}`);
+/** Prints what the step printed once it has ended, because steps run side by side. */
+async function step(title: string, command: string, ...args: string[]): Promise<Totals> {
   const startedAtMs = Date.now();
-  const ran = spawnSync(command, args, {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-    maxBuffer: 64 * 1024 * 1024,
-    timeout: STEP_BOUND_MS,
-    killSignal: "SIGKILL",
+  const { failed, output } = await new Promise<{ failed: boolean; output: string }>((resolve) => {
+    const options = { maxBuffer: 64 * 1024 * 1024, timeout: STEP_BOUND_MS, killSignal: "SIGKILL" } as const;
+    const child = execFile(command, args, options, (error, stdout, stderr) => {
+      process.off("exit", kill);
+      const why = error !== null && stdout + stderr === "" ? error.message : "";
+      resolve({ failed: error !== null, output: `${stdout}${stderr}${why}`.trimEnd() });
+    });
+    const kill = () => child.kill("SIGKILL");
+    process.on("exit", kill);
+    child.stdin?.end();
   });
-  const output = [ran.stdout, ran.stderr, ran.error?.message].join("").trimEnd();
+  console.log(`\n── ${title}: ${command} ${args.join(" ")}`);
   if (output !== "") console.log(output);
   const failure = `${title}\n${output.split("\n").slice(-STEP_LINES).join("\n")}`;
-  return closed(title, startedAtMs, totalsOf(ran.status === 0 ? [] : [failure]));
+  return closed(title, startedAtMs, totalsOf(failed ? [failure] : []));
+}
+
+/** What is known without running the product. Two steps run at once. A step that needs the result of another runs after it. */
+async function checks(): Promise<Totals[]> {
+  const types = async () => [
+    await step("binding types", "npm", "run", "--silent", "types"),
+    await step("types", "npm", "run", "--silent", "typecheck"),
+  ];
+  const others = async () => [
+    await step("page", "npm", "run", "--silent", "build"),
+    await step("dry-run deploy", "npm", "run", "--silent", "check:deploy"),
+    await step("format and lint", "biome", "ci", "."),
+    await step("known holes", "npm", "run", "--silent", "audit"),
+  ];
+  return (await Promise.all([types(), others()])).flat();
 }
 
 async function tests(title: string, ...args: string[]): Promise<Totals> {
@@ -63,16 +82,7 @@ process.env.NO_COLOR = "1";
 // An interrupted run ends by `exit`, which ends what it started.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(1));
 
-const parts = [
-  runtime(),
-  step("format and lint", "biome", "ci", "."),
-  step("binding types", "npm", "run", "--silent", "types"),
-  step("types", "npm", "run", "--silent", "typecheck"),
-  step("known holes", "npm", "run", "--silent", "audit"),
-  step("page", "npm", "run", "--silent", "build"),
-  ...(await allTests(process.argv.slice(2))),
-  step("dry-run deploy", "npm", "run", "--silent", "check:deploy"),
-];
+const parts = [runtime(), ...(await checks()), ...(await allTests(process.argv.slice(2)))];
 const sum = (pick: (totals: Totals) => number) => parts.reduce((total, part) => total + pick(part), 0);
 const failures = parts.flatMap((part) => part.failures);
 const skipped = sum((part) => part.skipped);
