@@ -99,6 +99,7 @@ export class LaneDispatcher extends DurableObject<Env> {
 
 export class GenerationJob extends DurableObject<Env> {}
 export class ClientCatalog extends DurableObject<Env> {}
+export class OperatorLog extends DurableObject<Env> {}
 
 interface Aimed {
   enqueue(jobId: string): Promise<void>;
