@@ -81,7 +81,7 @@ describe("spend", () => {
     await page.getByRole("link", { name: "See Spend" }).press("Enter");
     await page.getByRole("heading", { name: "Spend", level: 1 }).waitFor();
     await page.getByText("Its bill lies between $0.075 and $0.15.").waitFor();
-    await page.getByText("At least 50 % of the limit are used.").waitFor();
+    await page.getByText("At least 50 % of the limit is used.").waitFor();
     await page.getByText("$0.15 of $0.30 are used: $0.075 charged, $0.075 at risk.").waitFor();
     expect(await cells("Spent by client and model")).toEqual([
       "studio",

@@ -22,6 +22,7 @@ interface View {
 }
 
 const full = (): FixtureWorld => ({ jobs: everyState(), limits: fixtureLimits(), logs: { [lostId]: logOfLost() } });
+const spending = (): FixtureWorld => ({ ...full(), spent: true });
 const empty = (): FixtureWorld => ({ jobs: [], limits: { ...fixtureLimits(), lanes: [] } });
 const misconfigured = (): FixtureWorld => ({
   ...empty(),
@@ -59,6 +60,9 @@ const VIEWS: readonly View[] = [
   { name: "job-canceled", path: jobPath("canceled"), world: full, words: "Canceled" },
   { name: "job-missing", path: "/jobs/job_AAAAAAAAAAAAAAAAAAAAA", world: full, words: "No such job" },
   { name: "lanes", path: "/lanes", world: full, words: "AccessDenied.Unpurchased", phone: true },
+  { name: "spend", path: "/spend", world: spending, words: "price not known", phone: true },
+  { name: "nothing-spent", path: "/spend", world: full, words: "No spend limit is set" },
+  { name: "limit-near", path: "/", world: spending, words: "$21.45 of $25.00 are used", phone: true },
   { name: "not-found", path: "/nowhere", world: full, words: "Nothing hangs here" },
   {
     name: "sign-in",

@@ -299,6 +299,43 @@ describe("looking through prints", () => {
     expect(await focusedText()).toBe("looked at middle");
   });
 
+  it("goes on by a swipe, on the job's page and in the viewer", async () => {
+    for (const name of ["below", "above"]) {
+      await submit(`swiped to ${name}`);
+      await ready(`swiped to ${name}`).waitFor();
+    }
+    const phone = await visitor.open({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+    await phone.goto(`${product.baseUrl}/?q=swiped`);
+    await ready("swiped to above", phone).waitFor();
+    await phone.getByRole("link", { name: "swiped to above", exact: true }).click();
+    await phone.getByRole("link", { name: "Download" }).waitFor();
+    const heading = (name: string) => phone.getByRole("heading", { level: 1, name: `Job: swiped to ${name}` });
+    const session = await phone.context().newCDPSession(phone);
+    const swipe = async (from: number, to: number, y: number) => {
+      const touch = (type: "touchStart" | "touchMove" | "touchEnd", x: number | null) =>
+        session.send("Input.dispatchTouchEvent", { type, touchPoints: x === null ? [] : [{ x, y }] });
+      await touch("touchStart", from);
+      for (const part of [0.25, 0.5, 0.75, 1]) await touch("touchMove", from + (to - from) * part);
+      await touch("touchEnd", null);
+    };
+    const middleOf = async (name: string) => {
+      const box = await phone
+        .getByRole("img", { name: `swiped to ${name}` })
+        .last()
+        .boundingBox();
+      if (box === null) throw new Error("the image is not drawn");
+      return box.y + box.height / 2;
+    };
+    await swipe(300, 60, await middleOf("above"));
+    await heading("below").waitFor({ state: "attached" });
+    await phone.getByRole("button", { name: "Enlarge the image" }).press("Enter");
+    const viewer = phone.getByRole("dialog");
+    await viewer.getByRole("img", { name: "swiped to below" }).waitFor();
+    await swipe(60, 300, await middleOf("below"));
+    await viewer.getByRole("img", { name: "swiped to above" }).waitFor();
+    await expectAccessible(phone);
+  });
+
   it("keeps the chosen density: cards, small cards or prints alone", async () => {
     await submit("drawn in every density");
     await ready("drawn in every density").waitFor();
@@ -409,6 +446,54 @@ describe("while one looks elsewhere", () => {
       window.dispatchEvent(new Event("focus"));
     });
     await expect.poll(() => page.title()).toBe("Darkroom");
+  });
+
+  it("is notified of a job that ended, once it asked for that; the notification leads to the job", async () => {
+    await page.context().grantPermissions(["notifications"], { origin: product.baseUrl });
+    // The packed browser shows no notifications: what the page asks it to show is kept.
+    await page.addInitScript(() => {
+      const shown: { title: string; body: string; notification: Notification }[] = [];
+      class Shown extends EventTarget {
+        static readonly permission = "granted";
+        static readonly requestPermission = async () => "granted";
+        onclick: (() => void) | null = null;
+        constructor(title: string, { body = "" }: NotificationOptions) {
+          super();
+          shown.push({ title, body, notification: this as unknown as Notification });
+        }
+        close() {}
+      }
+      Object.assign(window, { Notification: Shown, shown });
+    });
+    await page.reload();
+    await lamp(page, "live").waitFor();
+    const bell = page.getByRole("button", { name: "Notify me when a job ends" });
+    expect(await bell.getAttribute("aria-pressed")).toBe("false");
+    await bell.press("Enter");
+    await expect.poll(() => bell.getAttribute("aria-pressed")).toBe("true");
+    await expectAccessible(page);
+    await product.emulator.addFault(hold("ends elsewhere"));
+    await develop(page, "ends elsewhere");
+    await product.emulator.untilHeld("ends elsewhere");
+    await page.evaluate(() => {
+      Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
+    });
+    await product.emulator.release("ends elsewhere");
+    const shown = () =>
+      page.evaluate(() =>
+        (window as unknown as { shown: { title: string; body: string }[] }).shown.map(({ title, body }) => [
+          title,
+          body,
+        ]),
+      );
+    await expect.poll(shown, { timeout: 60_000 }).toEqual([["Darkroom: Ready", "“ends elsewhere” is ready"]]);
+    await page.evaluate(() => {
+      Reflect.deleteProperty(document, "visibilityState");
+      (window as unknown as { shown: { notification: { onclick(): void } }[] }).shown[0]?.notification.onclick();
+    });
+    await page.getByRole("heading", { level: 1, name: "Job: ends elsewhere" }).waitFor({ state: "attached" });
+    await page.getByRole("button", { name: "Notify me when a job ends" }).press("Enter");
+    await expect.poll(() => bell.getAttribute("aria-pressed")).toBe("false");
   });
 });
 

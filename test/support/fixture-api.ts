@@ -4,6 +4,7 @@ import { EventPage, FeedFrame, type JobEvent } from "../../schemas/event.ts";
 import { type Job, JobCounts, JobList, JobStatus, type JobSummary } from "../../schemas/job.ts";
 import { Health, Identity, Limits } from "../../schemas/limits.ts";
 import { foldText, searchWords } from "../../schemas/search-text.ts";
+import { Usage } from "../../schemas/usage.ts";
 import { listedFromJob } from "../../web/state/listed-job.ts";
 import { iso } from "./fixture-jobs.ts";
 
@@ -15,6 +16,8 @@ export interface FixtureWorld {
   readonly logs?: Readonly<Record<string, readonly JobEvent[]>>;
   readonly health?: Partial<Health>;
   readonly identity?: Identity;
+  /** Something was spent on most days of the month, and most of a limit is used. */
+  readonly spent?: boolean;
   /** Answers 401 to everything but health. */
   readonly signedOut?: boolean;
   /** No socket opens. */
@@ -47,6 +50,7 @@ async function answer(route: Route, world: FixtureWorld): Promise<void> {
   if (world.signedOut) return problem(route, 401, "unauthorized", "Authentication is needed", "Send a token.");
   if (pathname === "/api/session") return fulfil(route, 200, identityOf(world));
   if (pathname === "/api/jobs/counts") return fulfil(route, 200, countsOf(world));
+  if (pathname === "/api/usage") return fulfil(route, 200, usageOf(world, searchParams));
   if (pathname === "/api/limits") return fulfil(route, 200, Limits.parse(world.limits));
   if (pathname === "/api/jobs") return fulfil(route, 200, listOf(world, searchParams));
   const [, id = "", , index] = /^\/api\/jobs\/([^/]+)(\/images\/(\d+))?/.exec(pathname) ?? [];
@@ -81,6 +85,40 @@ function healthOf(world: FixtureWorld): Health {
 function identityOf({ identity }: FixtureWorld): Identity {
   return Identity.parse(identity ?? { client: "local", role: "client", clients: ["local"] });
 }
+
+/** Every day of the query; a bucket of a month is left out, as nothing draws it. */
+function usageOf({ spent = false }: FixtureWorld, query: URLSearchParams): Usage {
+  const [from, to] = ["from", "to"].map((key) => Date.parse(query.get(key) ?? iso(0).slice(0, 10)));
+  const days = Array.from({ length: ((to ?? 0) - (from ?? 0)) / DAY_MS + 1 }, (_, at) => (from ?? 0) + at * DAY_MS);
+  const results = (at: number) => {
+    const images = spent ? (at * 7) % 23 : 0;
+    if (images === 0) return [];
+    const shared = { client: "studio", jobs: images, images };
+    const max = { ...shared, model: "qwen-image-max", charged: images * 0.075, atRisk: at % 6 === 0 ? 0.15 : 0 };
+    return [max, { ...shared, model: "qwen-image-3.0-pro", charged: 0, atRisk: 0 }];
+  };
+  const budget = {
+    client: "studio",
+    limit: 25,
+    alertAt: 0.8,
+    charged: 20.4,
+    reserved: 0.45,
+    atRisk: 0.6,
+    resetsAt: new Date((to ?? 0) + DAY_MS).toISOString(),
+  };
+  return Usage.parse({
+    currency: "USD",
+    buckets: days.map((day, at) => ({
+      start: new Date(day).toISOString(),
+      end: new Date(day + DAY_MS).toISOString(),
+      results: results(at),
+    })),
+    budget: spent ? budget : null,
+    budgets: spent ? [budget] : [],
+  });
+}
+
+const DAY_MS = 86_400_000;
 
 function countsOf({ jobs }: FixtureWorld): JobCounts {
   const count = (is: (job: Job) => boolean) => jobs.filter(is).length;

@@ -207,7 +207,7 @@ function Limit({ budget, currency, named }: LimitProps) {
       {isNear && (
         <p className={styles.near} role="status">
           <Icon name="failed" />
-          {used >= limit ? "The limit is reached." : `At least ${Math.round(alertAt * 100)} % of the limit are used.`}
+          {used >= limit ? "The limit is reached." : `At least ${Math.round(alertAt * 100)} % of the limit is used.`}
         </p>
       )}
       <p>{`${usedWords({ ...budget, currency })}. It starts anew on ${resetWords(resetsAt)}.`}</p>
