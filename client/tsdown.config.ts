@@ -1,4 +1,5 @@
 import { defineConfig } from "tsdown";
+import { withoutDescriptions } from "../scripts/without-descriptions.ts";
 
 /** The package `@darkroom/client`: ES modules with types. */
 export default defineConfig(({ outDir }) => {
@@ -11,6 +12,7 @@ export default defineConfig(({ outDir }) => {
     target: "es2022",
     fixedExtension: false,
     dts: true,
+    plugins: [withoutDescriptions()],
     // zod is the package's only dependency; whatever else is imported must be listed here and becomes part of the bundle.
     deps: { onlyBundle: ["eventsource-parser"] },
     publint: isPublished && { strict: true },

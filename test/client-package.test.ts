@@ -127,6 +127,7 @@ describe("the package", () => {
     if (output === undefined || !("output" in output)) throw new Error("nothing was built");
     const code = output.output.map((chunk) => ("code" in chunk ? chunk.code : "")).join("");
     expect(code).toContain("DarkroomForbiddenOrigin");
+    expect(code).not.toContain(".meta(");
     expect(gzipSync(code).length).toBeLessThanOrEqual(16_000);
     expect(readFileSync(tarball).length).toBeLessThanOrEqual(64_000);
   });

@@ -1,5 +1,6 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
+import { withoutDescriptions } from "../scripts/without-descriptions.ts";
 
 /**
  * The page, built into `dist/web`, which the Worker serves as static assets. `npm run build`; for work on the page alone
@@ -7,7 +8,7 @@ import { defineConfig } from "vite";
  */
 export default defineConfig({
   root: import.meta.dirname,
-  plugins: [react()],
+  plugins: [withoutDescriptions(), react()],
   // The other transformer warns at every build of what it makes itself of `composes … from`.
   css: { transformer: "lightningcss" },
   build: {
