@@ -77,7 +77,17 @@ describe("a synchronous submission", () => {
         choices: [{ finish_reason: "stop", message: { role: "assistant", content: [{ image: imageUrl(id) }] } }],
         task_metric: { TOTAL: 1, SUCCEEDED: 1, FAILED: 0 },
       },
-      usage: { image_count: 1, width: 1024, height: 1024 },
+      usage: {
+        image_count: 1,
+        width: 1024,
+        height: 1024,
+        output_image_count: 1,
+        output_width: 1024,
+        output_height: 1024,
+        output_image_type: "qima_output_1k",
+        input_image_count: 0,
+        input_image_type: "qima_input",
+      },
     });
     expect(await (await call(`/api/jobs/${id}`)).json()).toMatchObject({ request: { prompt, size: "1024*1024" } });
   });

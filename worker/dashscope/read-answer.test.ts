@@ -128,6 +128,19 @@ describe("readAnswer to generate", () => {
     expect(read({ output: { choices: [choice({ image })] } })).toMatchObject({ links: [link] });
   });
 
+  it("takes base64 without a type for an image where an address would be, by what it begins with", () => {
+    for (const bytes of [
+      [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13],
+      [0xff, 0xd8, 0xff, 0xe0, 0, 16],
+      [...Buffer.from("RIFF0000WEBP")],
+    ]) {
+      const base64 = Buffer.from(bytes).toString("base64");
+      const answer = read({ output: { choices: [choice({ image: base64 })] } });
+      expect(answer).toMatchObject({ kind: "delivered", links: [`data:image/png;base64,${base64}`] });
+    }
+    expect(read({ output: { choices: [choice({ image: "aGVsbG8gd29ybGQh" })] } })).toMatchObject({ kind: "failed" });
+  });
+
   it("takes base64 without a type for an image", () => {
     expect(read({ data: [{ b64_json: "AAAA" }] })).toMatchObject({ links: ["data:image/png;base64,AAAA"] });
   });

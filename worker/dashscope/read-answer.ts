@@ -187,10 +187,13 @@ function linksIn(json: unknown, roots: readonly string[]): string[] {
   return [...links];
 }
 
+/** How the base64 of a PNG, a JPEG or a WebP begins. */
+const BASE64_IMAGE = /^(?:iVBORw0KGgo|\/9j\/|UklGR)[A-Za-z0-9+/]*={0,2}$/;
+
 function linkOf(text: string, key: string): string | null {
   if (/^https?:\/\//i.test(text) || /^data:image\//i.test(text) || embeddedIndex(text) !== null) return text;
   if (text.startsWith("//")) return `https:${text}`;
-  return key.startsWith("b64_") ? `data:image/png;base64,${text}` : null;
+  return key.startsWith("b64_") || BASE64_IMAGE.test(text) ? `data:image/png;base64,${text}` : null;
 }
 
 function withWords(

@@ -124,10 +124,24 @@ export function failureOf(view: Pick<JobView, "status" | "error" | "attempts">):
 
 type UrlOf = (index: number) => string;
 
-function usageOf({ output }: JobView) {
+/** From this many pixels on upstream counts an image of 3.0 as 2K. */
+const LARGE_PIXELS = 2_250_000;
+
+/** In the words of both families: clients of 3.0 require those of theirs. */
+function usageOf({ request, output }: JobView) {
   const images = output?.images ?? [];
-  const [first] = images;
-  return { image_count: images.length, width: first?.width ?? 0, height: first?.height ?? 0 };
+  const { width = 0, height = 0 } = images[0] ?? {};
+  return {
+    image_count: images.length,
+    width,
+    height,
+    output_image_count: images.length,
+    output_width: width,
+    output_height: height,
+    output_image_type: width * height < LARGE_PIXELS ? "qima_output_1k" : "qima_output_2k",
+    input_image_count: request.images.length,
+    input_image_type: "qima_input",
+  };
 }
 
 function metricsOf({ request, output, done }: JobView) {
