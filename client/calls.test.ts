@@ -82,7 +82,7 @@ describe("submit", () => {
     ]);
   });
 
-  it("does not repeat what the server refused, and tells why, with what and under which key", async () => {
+  it("does not repeat a refused call, and says why, with its request and its key", async () => {
     const { client, requests } = await start(inTurn({ status: 422, body: problem(422, "idempotency_key_reused") }));
     const error = await failure(client.submit("image-from-text", request, { idempotencyKey: "k" }));
     expect(error).toBeInstanceOf(DarkroomProblem);
@@ -94,7 +94,7 @@ describe("submit", () => {
     expect(requests).toHaveLength(1);
   });
 
-  it("does not wait longer than is worth it, and tells how long the server asked for", async () => {
+  it("does not wait longer than its bound, and says how long the server asked for", async () => {
     const full = { status: 429, headers: { "retry-after": "60" }, body: problem(429, "too_many_pending_jobs") };
     const { client, requests } = await start(inTurn(full));
     const error = await failure(client.submit("image-from-text", request));
@@ -107,7 +107,7 @@ describe("submit", () => {
     expect(await failure(client.submit("image-from-text", request))).toMatchObject({ code: "tea_time" });
   });
 
-  it("gives up on a network that stays down, naming the key to go on with", async () => {
+  it("gives up on a network that stays down, and names the key for another try", async () => {
     const { client, requests } = await start(inTurn("cut"));
     const error = await failure(client.submit("image-from-text", request, { idempotencyKey: "k" }));
     expect(error).toBeInstanceOf(DarkroomUnreachable);
@@ -226,7 +226,7 @@ describe("answers", () => {
     }
   });
 
-  it("keep whatever was given as an id one part of the path", async () => {
+  it("keep an id one part of the path, whatever characters it has", async () => {
     const { client, requests } = await start(inTurn({ status: 404, body: problem(404, "job_not_found") }));
     expect(await failure(client.get("../limits?x=1"))).toMatchObject({ code: "job_not_found" });
     expect(requests[0]?.url.pathname).toBe("/api/jobs/..%2Flimits%3Fx%3D1");

@@ -153,7 +153,7 @@ describe("watch, without sockets", () => {
     ]);
   });
 
-  it("tells the end of a job whose log could not be had when the state came", async () => {
+  it("yields the end of a job whose log could not be read when the state arrived", async () => {
     let cuts = 0;
     const { client } = await start(
       {
@@ -214,7 +214,7 @@ describe("watchAll, while live connections fail", () => {
           for (const frame of [ready(1), changed(2)]) socket.send(text(frame));
         },
       },
-      // A pause between polls would outlast the test.
+      // A pause between polls would be longer than the test.
       { timing: { ...pollSoon, pollEveryMs: 3_600_000 } },
     );
     let state: ConnectionState | null = null;

@@ -35,7 +35,7 @@ describe("retryDelayMs", () => {
     expect(retryDelayMs({ kind: "unreachable" }, 4, policy, 0.5)).toBeNull();
   });
 
-  it("waits between what the server asked for and the cap above it, whatever the jitter", () => {
+  it("waits between what the server asked for and the cap above it, with any jitter", () => {
     const jitter = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
     const asked = fc.option(fc.integer({ min: 0, max: 20_000 }));
     fc.assert(

@@ -13,7 +13,7 @@ export default defineConfig(({ outDir }) => {
     fixedExtension: false,
     dts: true,
     plugins: [withoutDescriptions()],
-    // zod is the package's only dependency; whatever else is imported must be listed here and becomes part of the bundle.
+    // zod is the package's only dependency; every other imported package must be listed here and becomes part of the bundle.
     deps: { onlyBundle: ["eventsource-parser"] },
     publint: isPublished && { strict: true },
     attw: isPublished && { profile: "esm-only", level: "error" },

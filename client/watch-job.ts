@@ -23,7 +23,7 @@ const COMPLETE = 1000;
 /** Events a page; the server accepts at least as many. */
 const EVENT_PAGE_LIMIT = 100;
 
-/** The path of a job. The id is encoded, so that it stays one path segment whatever it contains. */
+/** The path of a job. The id is encoded, so that it stays one path segment with any content. */
 export function jobPath(id: string, rest = ""): string {
   return paths.job(encodeURIComponent(id)) + rest;
 }

@@ -17,7 +17,7 @@ import {
 } from "./watching.fixture.ts";
 
 describe("watch", () => {
-  it("tells the state now, then every event, and ends with the job", async () => {
+  it("yields the state now, then every event, and ends with the job", async () => {
     const { client, upgrades, openSockets } = await start({
       socket: (socket) => {
         socket.send(text(stateFrame(1, 3)));
@@ -64,7 +64,7 @@ describe("watch", () => {
     expect(upgrades.map(afterOf)).toEqual(["1", "2"]);
   });
 
-  it("tells a new place in line, which has no event", async () => {
+  it("yields a new place in line, which has no event", async () => {
     const moved: JobFrame = { type: "job", seq: 1, event: null, job: job({ queue: null, model: "qwen-image-plus" }) };
     const { client } = await start({
       socket: (socket) => {

@@ -201,7 +201,7 @@ describe("refusals, in upstream's order", () => {
     expect(await response.json()).toMatchObject({ code: "BadRequest.IllegalInput" });
   });
 
-  it("a refusal is application/json, whatever its status", async () => {
+  it("a refusal is application/json with every status", async () => {
     for (const [body, headers, status] of [
       [messages("a"), anonymous, 401],
       [messages("a", {}, "dall-e"), jsonHeaders, 404],

@@ -183,7 +183,7 @@ export class EmulatorState {
     this.#write({ type: "upload-grant", grant });
   }
 
-  /** Who may put a file at this key, and for which model; null for nobody. */
+  /** Which account may put a file at this key, and for which model. Null: none. */
   uploadGrant(key: string): UploadGrant | null {
     return this.#grants.get(key.slice(0, key.lastIndexOf("/"))) ?? null;
   }

@@ -90,7 +90,7 @@ function openUpload({ c, emulator }: Call, keyHash: string, model: string, addre
   return emulator.clock.now() - upload.atMs > UPLOAD_KEPT_MS ? null : emulator.uploads.read(upload.sha256);
 }
 
-/** Works while the caller waits. Whoever hangs up is billed all the same. */
+/** Works while the caller waits. A caller that hangs up is billed too. */
 async function generate(call: Call, work: Work): Promise<Outcome> {
   const { emulator, arrival, fault } = call;
   const { clock, state, stopping } = emulator;

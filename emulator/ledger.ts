@@ -98,7 +98,7 @@ export class Ledger {
     }
   }
 
-  /** After a restart: whatever is open was cut off by the kill. */
+  /** After a restart, the calls that were still open count as cut off. */
   interruptOpenCalls(): void {
     for (const call of this.#calls) if (call.end === null) call.interrupted = true;
   }

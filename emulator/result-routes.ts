@@ -85,7 +85,7 @@ async function spoilt(emulator: Emulator, c: EmulatorContext, image: LedgerImage
   }
 }
 
-/** `status: null`: the connection is cut, whatever the head said. */
+/** `status: null`: the connection is cut, independent of the head. */
 function statusOf(image: LedgerImage, goesWrong: boolean, response: Response): number | null {
   const cutOff = goesWrong && (image.linkFault?.how === "cut" || image.linkFault?.how === "hang");
   return cutOff ? null : response.status;

@@ -1,4 +1,4 @@
-/** One process of a simulation: runs the seeds that it is given, and answers what came of them. Started by `main.ts`. */
+/** One process of a simulation: runs the given seeds and answers their results. Started by `main.ts`. */
 import type { Cell } from "./coverage.ts";
 import type { FaultName } from "./engine/faults.ts";
 import { plantedFault } from "./planted.ts";

@@ -40,7 +40,7 @@ export class Clients {
     for (const { name, client, atMs } of plan.lists) this.#at(atMs, name, () => this.#list(client));
   }
 
-  /** Whoever watches everything stops: there is nothing more to see, and heartbeats cost time. */
+  /** Ends the watchers of feeds: there is nothing more to see, and heartbeats cost time. */
   stopFeeds(): void {
     this.#stopFeeds.abort(new Error("the run is over"));
   }
@@ -228,7 +228,7 @@ export class Clients {
   }
 
   async #act({ what, name }: Act, job: Job, client: string): Promise<void> {
-    // Whatever begins anew must begin while there is time for it to end.
+    // A job that starts again must start while there is time for it to end.
     if (this.#sim.faults.isQuiet) return;
     const library = this.#library(client);
     const { signal } = this.#stop;
@@ -316,7 +316,7 @@ function sleep(ms: number): Promise<void> {
   });
 }
 
-/** The prompt of a planned job, by which what came of it is found. */
+/** The prompt of a planned job. The run's results are found by it. */
 export function promptOf(name: string): string {
   return `a picture for ${name}`;
 }

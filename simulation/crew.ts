@@ -8,7 +8,7 @@ import type { FaultName } from "./engine/faults.ts";
 const BATCH = 25;
 const STOPPING_BATCH = 4;
 
-/** What many runs came to, whatever process ran them. */
+/** The sum of many runs, over all processes that ran them. */
 export interface Total {
   seeds: number;
   lives: number;

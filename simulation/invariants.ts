@@ -14,7 +14,7 @@ import { durableJob, storedJob } from "./stored-job.ts";
 import type { SubmitCall, Upstream } from "./upstream.ts";
 import type { Witness } from "./witness.ts";
 
-/** Of a job that is over: a day's retention, the tombstone's, and what is still told; alarms beyond that wake it for nothing. */
+/** Alarms of a job that is over: for a day's retention, the tombstone, and messages that are still sent. More would wake it for nothing. */
 const ALARMS_TO_FORGET = 40;
 const EVENT_PAGE = 100;
 const DAY_SECONDS = 86_400;
@@ -121,7 +121,7 @@ export class Audit implements ObjectWatch {
 
   /**
    * A good answer has come to an object that waited for it: once what it wrote then is durable, its links or its task are never
-   * asked for again. Known from outside, whatever the record says.
+   * asked for again. Known from outside, independent of the record.
    */
   delivered(call: SubmitCall, instance: Instance): void {
     const job = storedJob(instance.object.storage);
@@ -202,7 +202,7 @@ export class Audit implements ObjectWatch {
     }).length;
   }
 
-  /** Every job is over and has told everyone who must know. */
+  /** Every job is over and has sent all of its messages. */
   isSettled(host: ObjectHost): boolean {
     return host.all("JOBS").every(({ storage }) => {
       const job = durableJob(storage);
@@ -278,7 +278,7 @@ export class Audit implements ObjectWatch {
     if (job.error?.code === "deadline_exceeded" && job.request.deadlineSeconds >= DAY_SECONDS) {
       this.#sim.violate("every job ends", `${name} fails by its deadline of a day`);
     }
-    // No link of a simulated upstream dies within a day, whatever it answers for a while.
+    // No link of a simulated upstream ends within a day, although it may fail for a while.
     const isGivenUp =
       job.error?.code === "result_lost" || job.warnings.some(({ code }) => code === "result_partly_lost");
     if (isGivenUp)
@@ -324,7 +324,7 @@ export class Audit implements ObjectWatch {
     }
   }
 
-  /** Whatever upstream charged is told by an attempt, and an attempt that cannot have been called is not counted. */
+  /** An attempt names each charge of upstream, and an attempt that cannot have been called is not counted. */
   #checkLedger(job: Job): void {
     const name = this.#sim.named(job.id);
     const calls = this.#upstream.calls.filter(({ jobId }) => jobId === job.id);
@@ -332,11 +332,11 @@ export class Audit implements ObjectWatch {
     const isPruned = job.attempts.length < lastAttempt;
     for (const call of calls) {
       if (call.billed === 0) continue;
-      const told = job.attempts.filter(
+      const chargedAttempts = job.attempts.filter(
         ({ number, upstream, mayBeBilled }) =>
           mayBeBilled && (number === call.attempt || (call.taskId !== null && upstream.taskId === call.taskId)),
       );
-      if (told.length === 0 && !isPruned) {
+      if (chargedAttempts.length === 0 && !isPruned) {
         const attempt = job.attempts.find(({ number }) => number === call.attempt);
         this.#sim.violate(
           "mayBeBilled wherever something may have been billed",

@@ -50,18 +50,18 @@ function printTotal({ seeds, lives, events, faults, cells, findings }: Total, to
 const crew = new Crew(wholeNumber("cores", values.cores, 1));
 const planted = values.planted ?? null;
 try {
-  const told = values.tell ?? values.explain;
-  if (told !== undefined) {
+  const seed = values.tell ?? values.explain;
+  if (seed !== undefined) {
     const { lines, summary } = await crew.explain(
-      wholeNumber("explain", told, 0),
+      wholeNumber("explain", seed, 0),
       values.tell !== undefined,
       null,
       planted,
     );
-    console.log(`${lines.join("\n")}\n\nseed ${told}: ${summary}`);
+    console.log(`${lines.join("\n")}\n\nseed ${seed}: ${summary}`);
   } else {
     const startedAtMs = performance.now();
-    // The processes go on with what they have in hand, and what was run until then is printed.
+    // The processes finish their current runs, and the results so far are printed.
     process.once("SIGINT", () => crew.stop());
     const total = await crew.run({
       from: wholeNumber("from", values.from, 0),

@@ -23,7 +23,7 @@ export type SubmitStyle =
   | "twice"
   /** By a plain call without a key; nothing is repeated. */
   | "bare"
-  /** By the library, which is told to hold the answer. */
+  /** By the library, which asks the server to hold the answer. */
   | "waiting"
   /** By a client that hangs up amid the call, and tries again with the same key. */
   | "hangs up";

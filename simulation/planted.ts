@@ -8,7 +8,7 @@ export interface PlantedFault {
   readonly breaks: string;
   /** The first seed from 1 on that finds it. */
   readonly seed: number;
-  /** No more seeds than this are needed, whatever else changes. */
+  /** The fault is found within so many seeds, also after other changes. */
   readonly withinSeeds: number;
 }
 
@@ -17,7 +17,7 @@ const ENDS = "every job ends";
 export const PLANTED: readonly PlantedFault[] = [
   {
     name: "change not stored",
-    story: "A change of a job stays in memory, as a write that nobody awaits and that fails.",
+    story: "A change of a job stays in memory, like a write that is not awaited and fails.",
     patch: {
       file: "worker/job/job-engine.ts",
       find: "else this.store.save(after);",
@@ -40,7 +40,7 @@ export const PLANTED: readonly PlantedFault[] = [
     withinSeeds: 100,
   },
   {
-    name: "others not called off",
+    name: "others not canceled",
     story: "When one attempt delivers, the one beside it goes on.",
     patch: {
       file: "worker/job/core/attempt-moves.ts",
@@ -137,7 +137,7 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: "lost lease kept",
-    story: "A lane never ends a lease that nobody gives back.",
+    story: "A lane never ends a lease that is not given back.",
     patch: {
       file: "worker/lane/core/lane.ts",
       find: "const LEASE_SLACK_MS = 30_000;",
@@ -160,7 +160,7 @@ export const PLANTED: readonly PlantedFault[] = [
     withinSeeds: 300,
   },
   {
-    name: "catalog not told",
+    name: "catalog not notified",
     story: "A job does not tell its catalog of its changes.",
     patch: {
       file: "worker/job/core/change.ts",

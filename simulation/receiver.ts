@@ -6,7 +6,7 @@ import { durableDeliveries, storedDeliveries } from "./stored-job.ts";
 /** Where clients with a webhook want the ends of their jobs. Upstream's `fetch` leads here too. */
 export const RECEIVER_HOST = "receiver.example.net";
 
-/** More tries of one event than a schedule has are not made; nobody here asks for a resend. */
+/** An event has no more tries than its schedule, because no client in a run asks for a resend. */
 const MOST_TRIES = 10;
 
 interface Event {
@@ -60,7 +60,7 @@ export class Receiver {
     return status;
   }
 
-  /** Once all has settled: whatever is stored to be sent must arrive. */
+  /** Once all has settled, every stored delivery must have arrived. */
   owes(jobId: string, storage: SimStorage): void {
     for (const { seq } of durableDeliveries(storage)) this.#owed.set(`${jobId}.${seq}`, { jobId, seq });
   }

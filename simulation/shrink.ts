@@ -7,7 +7,7 @@ const MOST_RUNS = 400;
 
 export interface Shrunk {
   readonly part: Part;
-  /** The same violation with as little as possible, its story told. */
+  /** The same violation in the smallest run that was found, with its story. */
   readonly result: RunResult;
   readonly runs: number;
 }

@@ -88,7 +88,7 @@ const NOT_FOUND_CACHED_MS = 180_000;
 const GATEWAY_TIMEOUT_MS = 298_000;
 const KEY = "sk-simulated";
 
-/** DashScope in virtual time: the emulator's own checks, answers and tasks, and whatever strikes on the way. */
+/** DashScope in virtual time: the emulator's own checks, answers and tasks, with the run's faults. */
 export class Upstream {
   readonly calls: SubmitCall[] = [];
   readonly results = new Map<string, Result>();

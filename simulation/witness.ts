@@ -6,7 +6,7 @@ import type { Sim } from "./engine/sim.ts";
 export interface JobFacts {
   readonly id: string;
   client: string;
-  /** A client was told that it is stored. */
+  /** A client got the answer that it is stored. */
   isAccepted: boolean;
   /** A client asked for its removal: from then on it may be gone. */
   isRemovalAsked: boolean;
@@ -112,7 +112,7 @@ export class Witness {
     };
   }
 
-  /** A job that was accepted, and that nobody asked to remove, is answered 404 or 410. */
+  /** A job that was accepted, and whose removal no client asked for, is answered 404 or 410. */
   missed(jobId: string, status: number, by: string): void {
     const facts = this.of(jobId);
     if (!facts.isAccepted || facts.isRemovalAsked) return;
@@ -120,7 +120,7 @@ export class Witness {
   }
 }
 
-/** Two texts of the same event are equal, whatever the order of its fields. */
+/** Two texts of the same event are equal, in any order of its fields. */
 function sortedKeys(_key: string, value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));

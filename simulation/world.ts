@@ -152,7 +152,7 @@ class World {
     await clock.run(clock.nowMs + FEEDS_STOP_MS);
     this.#clients.stopFeeds();
     do {
-      // Beyond the end of a job: others are still told of it, watchers read its end, a submission that was lost is repeated.
+      // After the end of a job its messages are still sent, watchers read its end, and a lost submission is repeated.
       await clock.run(clock.nowMs + LINGER_MS);
     } while (clock.nowMs < settledByMs && !this.#audit.isSettled(this.#host));
     await clock.run(clock.nowMs + LINGER_MS);
@@ -179,7 +179,7 @@ class World {
     return SETTLE_MS + linesMs + (isStuck ? STUCK_TASK_MS : 0);
   }
 
-  /** Faults stop; whoever runs on broken settings gets the first ones back. */
+  /** Faults stop. Processes with broken settings get the first ones back. */
   #mend(): void {
     const sim = this.#sim;
     sim.tell(() => "from here on no fault strikes");

@@ -33,7 +33,7 @@ describe("parseDurationMs", () => {
 });
 
 describe("faults in a prompt", () => {
-  it("keep the case of upstream's code, whatever the case of the word", () => {
+  it("keep the case of upstream's code in words of any case", () => {
     for (const prompt of ["a [fault:error:InvalidParameter]", "a [Fault:Error:InvalidParameter]"]) {
       expect(promptMarkers(prompt)).toMatchObject([{ fault: { type: "error", code: "InvalidParameter" } }]);
     }

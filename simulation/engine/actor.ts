@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
-/** Whoever runs code and can die: an object's instance, a request in the Worker, a client. */
+/** Runs code and can die: an object's instance, a request in the Worker, or a client. */
 export class Actor {
   readonly name: string;
   isAlive = true;
@@ -16,7 +16,7 @@ export class Actor {
     return running.run(this, work);
   }
 
-  /** Goes on as this actor with what came from outside; nothing happens once it is dead. */
+  /** Runs work for an event from outside as this actor. Does nothing once the actor is dead. */
   enter(work: () => void): void {
     if (this.isAlive) running.run(this, work);
   }

@@ -137,7 +137,11 @@ export const FAULTS = {
   "network hangs": { site: "network", likely: 0.01, story: "the client's request is carried out, and no answer comes" },
   // Sockets and streams.
   "socket drops": { site: "socket", likely: 0.02, story: "the connection of a watcher drops" },
-  "socket half open": { site: "socket", likely: 0.01, story: "a watcher's connection dies and the server is not told" },
+  "socket half open": {
+    site: "socket",
+    likely: 0.01,
+    story: "a watcher's connection dies and the server is not notified",
+  },
 } as const satisfies Record<string, FaultKind>;
 export type FaultName = keyof typeof FAULTS;
 

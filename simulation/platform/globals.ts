@@ -185,7 +185,7 @@ export function installGlobals(): void {
   Object.assign(console, { log, error: log, warn: log, info: log, debug: log });
   Object.assign(ReadableStreamBYOBReader.prototype, { readAtLeast });
   polyfillBase64();
-  // The platform logs a promise that nobody handles, and goes on; so does an instance that has lost its storage.
+  // The platform logs an unhandled rejection and continues. So does an instance that has lost its storage.
   process.on("unhandledRejection", (error) => {
     if (!isSimulating()) throw error;
     if (isPlatformError(error)) return;

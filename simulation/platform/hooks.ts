@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = new URL("../../", import.meta.url);
 const WORKER = new URL("worker/", ROOT).href;
-/** What can be loaded several times: each copy is told by its `?isolate=`. */
+/** What can be loaded several times: `?isolate=` in the address names the copy. */
 const COPIED = [WORKER, new URL("client/", ROOT).href];
 
 /** One line of the product, changed. */

@@ -51,7 +51,7 @@ export class Instance extends Actor {
     this.object = object;
   }
 
-  /** Between any two steps the object may be reset: then what came in is lost with it. */
+  /** The object may be reset between any two steps. Then the incoming event is lost with it. */
   override enter(work: () => void): void {
     if (!this.isAlive) return;
     if (this.#locks > 0) {
@@ -273,7 +273,7 @@ export class HostedObject {
       this.#evict(instance);
       return;
     }
-    // Whatever holds it says so when it lets go.
+    // The work that keeps the object in memory reports its end.
     if (isHeld) return;
     this.#idleTimer = this.sim.clock.after(Math.max(1, afterMs - idleMs), () => this.#lookIdle(instance));
   }
@@ -294,7 +294,7 @@ export class HostedObject {
         return;
       }
       if (strike?.fault === "reset after write") {
-        // Whatever waited for the write must not leave: the instance that wrote is gone by then.
+        // Nothing that waited for the write may leave, because the instance that wrote is gone by then.
         instance?.end();
         durable();
         this.wasEverStored = true;
@@ -460,7 +460,7 @@ export class ObjectHost {
     }
   }
 
-  /** A binding: stubs by name. Each call is made by whoever runs at that moment. */
+  /** A binding: stubs by name. Each call is made by the actor that runs at that moment. */
   namespace(kind: string): object {
     const stubOf = (name: string) =>
       new Proxy(

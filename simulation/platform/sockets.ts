@@ -73,7 +73,7 @@ export class SocketLink {
     clock.after(this.#upAtMs - clock.nowMs, () => what(this.server));
   }
 
-  /** The connection breaks. Half open: the server hears of it minutes later, the client when it pings. */
+  /** The connection breaks. Half open: the server notices it minutes later, and the client when it pings. */
   drop(isServerTold: boolean): void {
     if (this.isCut) return;
     this.isCut = true;

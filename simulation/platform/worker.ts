@@ -11,7 +11,7 @@ export interface WorkerModule {
   readonly default: { fetch(request: Request, env: object, context: object): Promise<Response> };
 }
 
-/** How long an answered, or left, request may go on with what it gave to `waitUntil`. */
+/** How long `waitUntil` work may continue after the request was answered or its client hung up. */
 const AFTER_ANSWER_MS = 30_000;
 
 /** One request in the Worker. */

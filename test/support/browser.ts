@@ -60,7 +60,7 @@ async function launchPacked(): Promise<Browser> {
 const FONT_PACKAGES = ["noto-sans-sc", "noto-sans-arabic"];
 
 /**
- * Where the browser finds fonts: its own and those of packages, so that a page looks the same whatever the machine has. It takes
+ * Where the browser finds fonts: its own and those of packages, so that a page looks the same on every machine. It takes
  * fonts of a system only as they are, and packages hold them compressed for the web: so they are unpacked once.
  */
 async function fontSettings(): Promise<string> {
@@ -98,7 +98,7 @@ export async function screenshot(page: Page, name: string, options: { fullPage?:
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), ...options });
 }
 
-/** Collects what a page complains of: errors, and whatever the content security policy refused. Empty is good. */
+/** Collects what a page complains of: errors, and what the content security policy refused. Empty is good. */
 export function complaintsOf(page: Page): string[] {
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(`${error.name}: ${error.message}`));

@@ -16,7 +16,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     throw new Error("the emulator ended before it was up");
   })();
   await up;
-  // Whatever it prints later must not fill the pipe.
+  // Later output must not fill the pipe.
   child.stdout.resume();
   return async () => {
     if (child.exitCode !== null) return;

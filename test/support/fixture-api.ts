@@ -12,7 +12,7 @@ import { iso } from "./fixture-jobs.ts";
 export interface FixtureWorld {
   readonly jobs: readonly Job[];
   readonly limits: Limits;
-  /** The logs that are told, by job. */
+  /** The logs that it answers, by job. */
   readonly logs?: Readonly<Record<string, readonly JobEvent[]>>;
   readonly health?: Partial<Health>;
   readonly identity?: Identity;

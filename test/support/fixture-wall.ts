@@ -283,7 +283,7 @@ export function everyState(): Job[] {
   ];
 }
 
-/** The log of the job whose images were lost; of the others none is told. */
+/** The log of the job whose images were lost. The other jobs have no log here. */
 export function logOfLost(): JobEvent[] {
   const event = (seq: number, at: string, type: JobEvent["type"], data: JobEvent["data"]) => ({ seq, at, type, data });
   return [

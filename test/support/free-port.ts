@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
-/** Above what browsers refuse to open, below what systems give to whoever asks for any port. */
+/** Above what browsers refuse to open, below the ports that systems assign by themselves. */
 const LEAST_PORT = 11_000;
 const MOST_PORT = 32_000;
 

@@ -191,7 +191,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
       await startBoth();
     },
     async stop() {
-      // What is stored must outlive this anyway, and nobody waits for a polite end.
+      // Stored state must survive this anyway, so there is no reason to wait for a polite end.
       await kill("all", "SIGKILL");
       if (ownState) rmSync(stateDir, { recursive: true, force: true, maxRetries: 3 });
     },

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
-/** A stand-in for Cloudflare's command: keeps buckets and secrets in a file, notes each call, and fails where it is told to. */
+/** A stand-in for Cloudflare's command: keeps buckets and secrets in a file, notes each call, and fails where a test asks for it. */
 const STAND_IN = `#!${process.execPath}
 const fs = require("node:fs");
 const args = process.argv.slice(2);
