@@ -70,8 +70,8 @@ export default defineConfig(async () => {
             env: { EMULATOR_PORT: String(emulatorPort), PROPERTIES },
             testTimeout: TEST_TIMEOUT_MS,
             expect: PATIENT,
-            // In `npm test` the product's tests run beside these and take longer, so that a second file at once would end
-            // nothing sooner. It would take a core from the one that the budgets above are scaled for.
+            // In `npm test` the product's tests run beside these and take longer, so a second file at once would end nothing
+            // sooner. It would take time from the one core that the budgets above are scaled for.
             maxWorkers: 1,
             sequence: { groupOrder: 1 },
           },
@@ -84,8 +84,9 @@ export default defineConfig(async () => {
             testTimeout: 180_000,
             expect: PATIENT,
             hookTimeout: 240_000,
-            // Mostly waiting: two at once, each with processes, ports and state of its own.
-            maxWorkers: 2,
+            // Three at once, each with processes, ports and state of its own. A file uses a third to a half of a core: the rest
+            // of its time it waits for processes that start, budgets that end and receivers that are tried again.
+            maxWorkers: 3,
             sequence: { groupOrder: 2 },
           },
         },

@@ -62,12 +62,12 @@ async function tests(title: string, ...args: string[]): Promise<Totals> {
   return closed(title, startedAtMs, await watchedRun({ args, print: (line) => console.log(line) }));
 }
 
-/** Everything, or what the arguments choose. The product's tests mostly wait, so unit and workers tests run beside them. */
+/** Everything, or what the arguments choose. The product's tests mostly wait, so all others run beside them. */
 async function allTests(args: readonly string[]): Promise<Totals[]> {
   if (args.length > 0) return [await tests("tests", ...args)];
   return Promise.all([
-    tests("product and simulation tests", "--project", "product", "--project", "simulation"),
-    tests("unit and workers tests", "--project", "unit", "--project", "workers"),
+    tests("product tests", "--project", "product"),
+    tests("unit, workers and simulation tests", "--project", "unit", "--project", "workers", "--project", "simulation"),
   ]);
 }
 
