@@ -23,6 +23,11 @@ interface View {
 
 const full = (): FixtureWorld => ({ jobs: everyState(), limits: fixtureLimits(), logs: { [lostId]: logOfLost() } });
 const spending = (): FixtureWorld => ({ ...full(), spent: true });
+const operating = (): FixtureWorld => ({
+  ...spending(),
+  identity: { client: "operator", role: "operator", clients: ["studio", "atelier"] },
+  health: { authMode: "token" },
+});
 const empty = (): FixtureWorld => ({ jobs: [], limits: { ...fixtureLimits(), lanes: [] } });
 const misconfigured = (): FixtureWorld => ({
   ...empty(),
@@ -62,6 +67,7 @@ const VIEWS: readonly View[] = [
   { name: "lanes", path: "/lanes", world: full, words: "AccessDenied.Unpurchased", phone: true },
   { name: "spend", path: "/spend", world: spending, words: "price not known", phone: true },
   { name: "nothing-spent", path: "/spend", world: full, words: "No spend limit is set" },
+  { name: "operator", path: "/spend", world: operating, words: "price not known", phone: true },
   { name: "limit-near", path: "/", world: spending, words: "$21.45 of $25.00 are used", phone: true },
   { name: "not-found", path: "/nowhere", world: full, words: "Nothing hangs here" },
   {
