@@ -290,6 +290,26 @@ describe("the routes", () => {
     expect(await hops("3")).toMatchObject({ status: 508, body: { code: "loop_detected" } });
   });
 
+  it("count the tries of all webhooks by what they came to, for metrics", async () => {
+    const counted = async () => {
+      const text = await (await fetch(`${product.baseUrl}/api/metrics`)).text();
+      const lines = [...text.matchAll(/^darkroom_webhook_deliveries_total\{result="(\w+)"\} (\d+)$/gm)];
+      return Object.fromEntries(lines.map(([, result, count]) => [result, Number(count)]));
+    };
+    const before = await until("the counts", async () => {
+      const now = await counted();
+      return now.delivered === undefined ? undefined : now;
+    });
+    scripts.set("/counted", (number) => (number === 1 ? { status: 503 } : { status: 200 }));
+    await delivered((await submit("/counted")).id);
+    // Jobs of the tests before may still send theirs.
+    await until("two more tries", async () => {
+      const { delivered: sent = 0, retried = 0 } = await counted();
+      return sent > (before.delivered ?? 0) && retried > (before.retried ?? 0) ? true : undefined;
+    });
+    expect(before.gone).toBeGreaterThan(0);
+  });
+
   it("know no delivery that there is none of", async () => {
     const { id } = await submit("/known");
     await delivered(id);

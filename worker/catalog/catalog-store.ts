@@ -3,7 +3,7 @@ import { WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
 import type { LedgerJob } from "../spend/ledger.ts";
 import { NOTHING_SPENT } from "../spend/position.ts";
 import { ADD_SEARCH, GONE, SCHEMA, UNFINISHED_JOBS } from "./catalog-schema.ts";
-import type { CatalogEntry, ClientPause, JobFilter } from "./contract.ts";
+import type { CatalogEntry, ClientMetrics, ClientPause, JobFilter } from "./contract.ts";
 import { nextFeedNumber } from "./core/feed-clock.ts";
 import { countJobs, matchesFilter, readsJobs, type SearchedJob } from "./core/job-filter.ts";
 import { type ListPosition, newestFirst } from "./core/list-cursor.ts";
@@ -33,6 +33,7 @@ const MAX_COUNTED = 2_000;
 
 const RESERVATIONS_KEY = "reservations";
 const PAUSE_KEY = "pause";
+const DELIVERIES_KEY = "deliveries";
 
 interface JobRow extends Record<string, SqlStorageValue> {
   id: string;
@@ -61,6 +62,7 @@ export class CatalogStore {
   #reservations: readonly Reservation[] | null = null;
   /** Null before it was read. */
   #pause: ClientPause | "none" | null = null;
+  #deliveries: ClientMetrics["deliveries"] | null = null;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -277,6 +279,17 @@ export class CatalogStore {
     this.#pause = pause ?? "none";
     if (pause === null) this.#storage.kv.delete(PAUSE_KEY);
     else this.#storage.kv.put(PAUSE_KEY, pause);
+  }
+
+  /** How many tries of webhooks came to what: one row for all. */
+  deliveries(): ClientMetrics["deliveries"] {
+    this.#deliveries ??= this.#storage.kv.get<ClientMetrics["deliveries"]>(DELIVERIES_KEY) ?? {};
+    return this.#deliveries;
+  }
+
+  keepDeliveries(counts: ClientMetrics["deliveries"]): void {
+    this.#deliveries = counts;
+    this.#storage.kv.put(DELIVERIES_KEY, counts);
   }
 
   /** The places of up to `limit` jobs after `position`, newest first, by what the index knows: status, workflow and time. */

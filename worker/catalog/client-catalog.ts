@@ -7,10 +7,12 @@ import { monthEndsAtMs, monthOf, toMicros } from "../spend/money.ts";
 import type { ClientBudget } from "../spend/prices.ts";
 import { jobStub } from "../stubs.ts";
 import { readWatch } from "../watch/watch-request.ts";
+import type { CountedResult } from "../webhooks/core/delivery.ts";
 import { CatalogStore } from "./catalog-store.ts";
 import type {
   CatalogEntry,
   CatalogRpc,
+  ClientMetrics,
   ClientPause,
   ClientSpend,
   FirstAnswer,
@@ -174,6 +176,15 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
 
   async usage(fromDay: string, toDay: string): ReturnType<CatalogRpc["usage"]> {
     return { rows: this.#books.rows(fromDay, toDay), totals: this.#ledger.totals(Date.now()) };
+  }
+
+  async metrics(): Promise<ClientMetrics> {
+    return { spend: this.#ledger.totals(Date.now()), deliveries: this.#store.deliveries() };
+  }
+
+  async countDelivery(result: CountedResult): Promise<void> {
+    const known = this.#store.deliveries();
+    this.#store.keepDeliveries({ ...known, [result]: (known[result] ?? 0) + 1 });
   }
 
   /** Unfinished jobs, and those that are promised one by one and not listed yet. */

@@ -4,6 +4,7 @@ import type { JobView } from "../job/contract.ts";
 import type { Grant, LedgerRow, LedgerTotals } from "../spend/ledger.ts";
 import type { SpendPosition } from "../spend/position.ts";
 import type { ClientBudget } from "../spend/prices.ts";
+import type { CountedResult } from "../webhooks/core/delivery.ts";
 
 /** A job as the catalog keeps it: a summary without links. `queue` is null here: places are asked of the lane when needed. */
 export interface CatalogEntry extends Omit<JobSummary, "links" | "output" | "client" | "metadata" | "pinned"> {
@@ -87,6 +88,14 @@ export type FirstAnswer =
   | { readonly result: "paused"; readonly paused: ClientPause }
   | { readonly result: "gone" };
 
+/** What metrics show of a client. */
+export interface ClientMetrics {
+  /** The money of this UTC month. */
+  readonly spend: LedgerTotals;
+  /** Tries of webhooks by what they came to, since the first one. */
+  readonly deliveries: Readonly<Partial<Record<CountedResult, number>>>;
+}
+
 /** What the object of a client's catalog can be asked. `fetch` takes the live feed: WebSocket or SSE. */
 export interface CatalogRpc {
   /** Takes the entry unless it holds one with a newer `seq`, or with the same `seq` and no older `revision`. */
@@ -104,6 +113,9 @@ export interface CatalogRpc {
   reserveAgain(grant: Grant, budget: ClientBudget): Promise<{ granted: true } | { granted: false; spend: ClientSpend }>;
   /** What was spent on these UTC days, both included, by day and model; and the money of this month. */
   usage(fromDay: string, toDay: string): Promise<{ rows: readonly LedgerRow[]; totals: LedgerTotals }>;
+  metrics(): Promise<ClientMetrics>;
+  /** Counts one try of a webhook. Repeated, it counts again: a call that may have been carried out is not made again. */
+  countDelivery(result: CountedResult): Promise<void>;
   /**
    * Newest first. A search may come back with fewer than `limit`, and with a cursor from where on to search further.
    * `invalid_cursor` when the cursor is not one of ours.

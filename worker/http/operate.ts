@@ -9,8 +9,8 @@ import {
   ResumeBody,
 } from "../../schemas/operator.ts";
 import { paths } from "../../schemas/paths.ts";
+import { OPEN_CLIENT } from "../auth/authenticate.ts";
 import { within } from "../bounds.ts";
-import type { LaneMetrics } from "../lane/contract.ts";
 import type { LaneCommand } from "../lane/core/control.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, laneStub, operatorLogStub } from "../stubs.ts";
@@ -116,16 +116,23 @@ async function logged<Result>(
 
 const bodyDoc = (schema: z.ZodType, example: object) => ({ content: { "application/json": { schema, example } } });
 
-/** A scrape waits for a lane at most this long. */
-const METRICS_WITHIN_MS = 300;
+/** A scrape waits at most so long, in ms: the object of a lane or a client that nobody asked for a while has to wake. */
+const METRICS_WITHIN_MS = 2_000;
 
-async function metricsOf(c: HttpContext): Promise<LaneMetrics[]> {
+async function metricsAnswer(c: HttpContext): Promise<Response> {
   const config = c.get("config");
-  const asked = configuredModels(config).map(async (model) => {
-    const lane = laneStub(c.env, laneName(config, model));
-    return await within(METRICS_WITHIN_MS, "the lane", lane.metrics()).catch(() => null);
+  const asked = configuredModels(config).map((model) => {
+    const metrics = laneStub(c.env, laneName(config, model)).metrics();
+    return within(METRICS_WITHIN_MS, "the lane", metrics).catch(() => null);
   });
-  return (await Promise.all(asked)).filter((metrics) => metrics !== null);
+  const known = config.authMode === "open" ? [OPEN_CLIENT] : Object.keys(config.clientTokens);
+  const clients = known.map(async (client) => {
+    const metrics = within(METRICS_WITHIN_MS, "the catalog", catalogStub(c.env, client).metrics());
+    return { client, metrics: await metrics.catch(() => null) };
+  });
+  const lanes = (await Promise.all(asked)).filter((metrics) => metrics !== null);
+  const text = metricsText(lanes, await Promise.all(clients));
+  return answer(c, text, 200, { "Content-Type": METRICS_TYPE, Vary: PRIVATE_VARY });
 }
 
 /** Pausing lanes, their quotas, the operator's log and the metrics. */
@@ -237,12 +244,12 @@ export const OPERATE_ROUTES: readonly Route[] = [
       tag: "Operate",
       summary: "Metrics for Prometheus",
       description:
-        "Prometheus text format 0.0.4. It covers the lanes of the default models and of those in `LANE_LIMITS`. A lane that does not answer within 300 ms is left out of the scrape.",
+        "Prometheus text format 0.0.4. It covers the lanes of the default models and of those in `LANE_LIMITS`, and the clients of `CLIENT_TOKENS`. What does not answer within 2 s is left out of the scrape.",
       answers: {
         "200": { description: "The metrics.", headers: headers(), content: { "text/plain": shown(z.string()) } },
       },
     },
-    async (c) => answer(c, metricsText(await metricsOf(c)), 200, { "Content-Type": METRICS_TYPE, Vary: PRIVATE_VARY }),
+    metricsAnswer,
   ),
   operatorRoute(
     {

@@ -1,8 +1,11 @@
 import type { Delivery, DeliveryList, WebhookType } from "../../schemas/webhook.ts";
 import { createLinks } from "../auth/links.ts";
 import { linkSettingsOf } from "../env.ts";
+import { catalogStub } from "../stubs.ts";
 import {
   beginTry,
+  type CountedResult,
+  countedResult,
   endTry,
   presentDelivery,
   type StoredDelivery,
@@ -81,7 +84,7 @@ export class Deliveries {
     if (config === null) throw new Error("the Worker is misconfigured: see GET /api/health");
     const { seq } = message.payload;
     const stored = this.#store.delivery(seq);
-    if (stored === null) return this.#answered(message, null);
+    if (stored === null) return this.#answered(message, client, null);
     const { url, origin, hops, traceparent = null, body } = stored;
     this.#store.putDelivery(beginTry(stored, Date.now()));
     const ownOrigins = [origin, config.publicOrigin ?? ""];
@@ -95,11 +98,11 @@ export class Deliveries {
       traceparent,
     };
     const result = fault === null ? await sendWebhook(outgoing) : notSent(fault);
-    return this.#answered(message, result);
+    return this.#answered(message, client, result);
   }
 
   /** `result` is null for an event that is not kept any more. */
-  #answered(message: MessageTo<"notify">, result: TryResult | null): null {
+  #answered(message: MessageTo<"notify">, client: string, result: TryResult | null): null {
     const { seq } = message.payload;
     // Read anew: a resend may have begun another round during the try.
     const stored = this.#store.delivery(seq);
@@ -112,10 +115,20 @@ export class Deliveries {
     if (delivery.state === "gone") this.#giveUpOthers(seq);
     this.#host.apply({ type: "message_answered", message, answer: { state: delivery.state, nextAtMs } });
     const { type, state, tries } = delivery;
+    this.#host.keepRunning(this.#count(client, countedResult(delivery)));
     // Of the delivery: the record of a job that is removed has none.
     const traceId = traceIdOf(delivery);
     this.#host.log("webhook_tried", { traceId, seq, type, state, status: result.status, try: tries.at(-1)?.number });
     return null;
+  }
+
+  /** A count that does not arrive is lost: a message of the outbox would cost more than it is worth. Never rejects. */
+  async #count(client: string, result: CountedResult): Promise<void> {
+    try {
+      await catalogStub(this.#env, client).countDelivery(result);
+    } catch (error) {
+      this.#host.log("delivery_not_counted", { result, reason: String(error) });
+    }
   }
 
   #giveUpOthers(goneSeq: number): void {

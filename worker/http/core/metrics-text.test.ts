@@ -7,7 +7,7 @@ import { paths } from "../../../schemas/paths.ts";
 import { codeBlocks } from "../../../test/support/code-blocks.ts";
 import type { LaneMetrics } from "../../lane/contract.ts";
 import { NO_TALLY, tallied, withWait } from "../../lane/core/tally.ts";
-import { metricsText } from "./metrics-text.ts";
+import { type ClientSamples, metricsText } from "./metrics-text.ts";
 
 const report: LaneMetrics["report"] = {
   model: "qwen-image-max",
@@ -35,6 +35,12 @@ const lanes: LaneMetrics[] = [
   { report: { ...report, model: "wan2.6-t2i", blocked, paused }, tally: NO_TALLY, oldestWaitMs: 0 },
 ];
 
+const spend = { chargedMicros: 1_275_000, reservedMicros: 75_000, atRiskMicros: 0 };
+const clients: ClientSamples[] = [
+  { client: "my-app", metrics: { spend, deliveries: { delivered: 3, retried: 2 } } },
+  { client: "other", metrics: { spend: { ...spend, chargedMicros: 0 }, deliveries: { delivered: 1, gone: 1 } } },
+];
+
 interface Rule {
   readonly alert: string;
   readonly expr: string;
@@ -50,7 +56,7 @@ interface Parsed {
   }[];
 }
 
-const parsed: readonly Parsed[] = parse(metricsText(lanes));
+const parsed: readonly Parsed[] = parse(metricsText(lanes, clients));
 const family = (name: string) => parsed.find((each) => each.name === name);
 
 describe("metrics", () => {
@@ -65,6 +71,8 @@ describe("metrics", () => {
       ["darkroom_attempts_total", "COUNTER"],
       ["darkroom_attempt_seconds", "HISTOGRAM"],
       ["darkroom_queue_wait_seconds", "HISTOGRAM"],
+      ["darkroom_spend_total", "GAUGE"],
+      ["darkroom_webhook_deliveries_total", "COUNTER"],
     ]);
   });
 
@@ -86,11 +94,11 @@ describe("metrics", () => {
       { labels: { model: "qwen-image-max", outcome: "succeeded" }, value: "1" },
       { labels: { model: "qwen-image-max", outcome: "throttled" }, value: "1" },
     ]);
-    const lines = metricsText(lanes).split("\n");
+    const lines = metricsText(lanes, clients).split("\n");
     expect(lines).toContain('darkroom_attempt_seconds_sum{model="qwen-image-max"} 20');
     expect(lines).toContain('darkroom_attempt_seconds_count{model="qwen-image-max"} 1');
     // Of one lane: the parser keeps one histogram a name.
-    const alone: readonly Parsed[] = parse(metricsText(lanes.slice(0, 1)));
+    const alone: readonly Parsed[] = parse(metricsText(lanes.slice(0, 1), []));
     const bucketsOf = (wanted: string) => alone.find(({ name }) => name === wanted)?.metrics[0]?.buckets;
     expect(bucketsOf("darkroom_attempt_seconds")).toMatchObject({ "10": "0", "20": "1", "300": "1", "+Inf": "1" });
     expect(bucketsOf("darkroom_queue_wait_seconds")).toMatchObject({
@@ -100,6 +108,30 @@ describe("metrics", () => {
       "+Inf": "1",
     });
     expect(lines).toContain('darkroom_queue_wait_seconds_sum{model="qwen-image-max"} 400');
+  });
+
+  it("show the money of each client, and the tries of all webhooks by what they came to", () => {
+    expect(family("darkroom_spend_total")?.metrics).toEqual([
+      { labels: { client: "my-app", kind: "charged" }, value: "1.275" },
+      { labels: { client: "my-app", kind: "reserved" }, value: "0.075" },
+      { labels: { client: "my-app", kind: "at_risk" }, value: "0" },
+      { labels: { client: "other", kind: "charged" }, value: "0" },
+      { labels: { client: "other", kind: "reserved" }, value: "0.075" },
+      { labels: { client: "other", kind: "at_risk" }, value: "0" },
+    ]);
+    expect(family("darkroom_webhook_deliveries_total")?.metrics).toEqual([
+      { labels: { result: "delivered" }, value: "4" },
+      { labels: { result: "retried" }, value: "2" },
+      { labels: { result: "failed" }, value: "0" },
+      { labels: { result: "gone" }, value: "1" },
+    ]);
+  });
+
+  it("show no sum of all clients while one of them does not answer", () => {
+    const silent: ClientSamples[] = [...clients, { client: "silent", metrics: null }];
+    const lines = metricsText(lanes, silent).split("\n");
+    expect(lines.filter((line) => line.startsWith("darkroom_webhook_deliveries_total"))).toEqual([]);
+    expect(lines.filter((line) => line.startsWith("darkroom_spend_total"))).toHaveLength(6);
   });
 
   it("have every name and label that the alert rules of the operations page use, and the rules are PromQL", () => {

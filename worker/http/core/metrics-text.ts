@@ -1,6 +1,9 @@
 /** Metrics as Prometheus reads them (text format 0.0.4). Pure. */
+import type { ClientMetrics } from "../../catalog/contract.ts";
 import type { LaneMetrics } from "../../lane/contract.ts";
 import { ATTEMPT_BUCKETS_SECONDS, type Durations, WAIT_BUCKETS_SECONDS } from "../../lane/core/tally.ts";
+import { fromMicros } from "../../spend/money.ts";
+import { TRY_RESULTS } from "../../webhooks/core/delivery.ts";
 
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -42,8 +45,24 @@ function histogram(labels: Labels, ends: readonly number[], { buckets, seconds: 
   return [...samples, { suffix: "_sum", labels, value: sum }, { suffix: "_count", labels, value: count }];
 }
 
-/** The metrics of these lanes. A lane that did not answer is absent. */
-export function metricsText(lanes: readonly LaneMetrics[]): string {
+/** A client's; null when its catalog did not answer. */
+export interface ClientSamples {
+  readonly client: string;
+  readonly metrics: ClientMetrics | null;
+}
+
+/** Sums over all clients. A sum without one of them would look as if the counter had begun anew, so there is none then. */
+function deliverySamples(clients: readonly ClientSamples[]): Sample[] {
+  const counts = clients.flatMap(({ metrics }) => metrics?.deliveries ?? []);
+  if (counts.length < clients.length) return [];
+  return TRY_RESULTS.map((result) => ({
+    labels: { result },
+    value: counts.reduce((sum, each) => sum + (each[result] ?? 0), 0),
+  }));
+}
+
+/** The metrics of these lanes and clients. A lane that did not answer is absent. */
+export function metricsText(lanes: readonly LaneMetrics[], clients: readonly ClientSamples[]): string {
   const families: Family[] = [
     {
       name: "darkroom_up",
@@ -112,6 +131,24 @@ export function metricsText(lanes: readonly LaneMetrics[]): string {
       type: "histogram",
       help: "Seconds from joining the queue to the start of an attempt, counted when the attempt is over.",
       samples: lanes.flatMap(({ report: { model }, tally }) => histogram({ model }, WAIT_BUCKETS_SECONDS, tally.waits)),
+    },
+    {
+      name: "darkroom_spend_total",
+      // Falls at the end of a month, and when an attempt at risk turns out not to be billed.
+      type: "gauge",
+      help: "Money of a client in this UTC month, in the deployment's currency: charged, reserved and at_risk.",
+      samples: clients.flatMap(({ client, metrics }) => {
+        if (metrics === null) return [];
+        const { chargedMicros, reservedMicros, atRiskMicros } = metrics.spend;
+        const kinds = { charged: chargedMicros, reserved: reservedMicros, at_risk: atRiskMicros };
+        return Object.entries(kinds).map(([kind, micros]) => ({ labels: { client, kind }, value: fromMicros(micros) }));
+      }),
+    },
+    {
+      name: "darkroom_webhook_deliveries_total",
+      type: "counter",
+      help: "Tries to deliver a webhook: delivered, retried (failed, another one follows), failed (none does) and gone (410).",
+      samples: deliverySamples(clients),
     },
   ];
   return families.map(familyText).join("");

@@ -50,6 +50,15 @@ export interface TryResult {
   readonly retryAfterMs: number | null;
 }
 
+/** What tries came to, as metrics count them. `retried`: it failed and another one follows; `failed`: none does. */
+export const TRY_RESULTS = ["delivered", "retried", "failed", "gone"] as const;
+export type CountedResult = (typeof TRY_RESULTS)[number];
+
+/** Of a delivery whose try has just ended. */
+export function countedResult({ state }: StoredDelivery): CountedResult {
+  return state === "pending" ? "retried" : state;
+}
+
 export const webhookId = (jobId: string, seq: number): string => `${jobId}.${seq}`;
 
 const INTERRUPTED = "this service stopped before the receiver's answer came; the event is sent again with the same id";
