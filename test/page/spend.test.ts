@@ -4,7 +4,7 @@ import type { Page } from "playwright-core";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Job } from "../../schemas/job.ts";
 import { overflowOf, screenshot } from "../support/browser.ts";
-import { develop, expectAccessible, lamp, ownProduct, visitorOf } from "../support/page.ts";
+import { develop, expectAccessible, lamp, ownProduct, refuse, visitorOf } from "../support/page.ts";
 import { until } from "../support/until.ts";
 
 /** What images cost, and what a client with a spend limit sees. */
@@ -152,6 +152,17 @@ describe("spend", () => {
     await expect.poll(() => rows.allInnerTexts()).toEqual(["atelier"]);
     await page.getByText("No spend limit is set.").waitFor();
     await page.getByText("Nothing is at risk").waitFor();
+  });
+
+  it("says why it cannot be shown, and shows it once it can", async () => {
+    await page.route("**/api/usage?*", (route) => refuse(route, "internal"));
+    await signIn(TOKENS.atelier);
+    await page.goto(`${own.product.baseUrl}/spend`);
+    await page.getByRole("alert").filter({ hasText: "The spend could not be loaded." }).waitFor();
+    await expectAccessible(page);
+    await page.unroute("**/api/usage?*");
+    await page.getByText("No spend limit is set.").waitFor();
+    expect(await page.getByRole("alert").count()).toBe(0);
   });
 
   it("says what to do when a submission has no room in the limit", async () => {

@@ -28,6 +28,9 @@ function periodOf({ month, client }: SpendQuery) {
 /** After a change of the jobs, before the spend is asked for again: changes come in bursts. */
 const SETTLE_MS = 2_000;
 
+/** After a failure, before it is asked for again. */
+const AGAIN_MS = 5_000;
+
 /** A month's spend by day, kept up to date while jobs change. What was shown stays while the next answer is on its way. */
 export function useUsage(query: SpendQuery): {
   readonly usage: Usage | null;
@@ -72,6 +75,11 @@ export function useUsage(query: SpendQuery): {
       unsubscribe();
     };
   }, [load]);
+  useEffect(() => {
+    if (state.failure === null) return;
+    const timer = setTimeout(() => void load(), AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [state, load]);
   return { usage: state.key === key ? state.usage : null, failure: state.failure, again: load };
 }
 

@@ -245,7 +245,7 @@ function Models({ usage, words }: TableProps & { readonly usage: Usage }) {
     <Table heads={["Client", "Model", "Jobs", "Images", "Charged", "At risk"]} label="Spent by client and model">
       {rows.map(({ client, model, jobs, images, charged, atRisk }) => {
         const price = models.find((known) => known.model === model)?.price ?? null;
-        const isUnknown = charged === 0 && images > 0;
+        const isUnknown = charged === 0 && images > 0 && price === null;
         return (
           <tr key={`${client} ${model}`}>
             <th scope="row">{client}</th>
