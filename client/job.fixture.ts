@@ -59,7 +59,7 @@ export function job(given: Partial<Job> = {}): Job {
 }
 
 export function summary(given: Partial<JobSummary> = {}): JobSummary {
-  const { request: _request, warnings: _warnings, attempts: _attempts, ...rest } = job();
+  const { request: _request, warnings: _warnings, attempts: _attempts, cost: _cost, ...rest } = job();
   return { ...rest, client: "app", prompt: "a red bicycle", size: null, n: 1, attempts: 0, retryAt: null, ...given };
 }
 

@@ -88,7 +88,7 @@ export const PLACES = {
   },
   canceled: {
     status: "canceled",
-    is: "Called off by its client. Links and an upstream task are kept for a retry.",
+    is: "Canceled by its client. Links and an upstream task are kept for a retry.",
     left: "A retry by hand. The alarm, when retention is over, unless it is pinned. A deletion.",
   },
   removed: {
