@@ -34,7 +34,11 @@ describe("laneLocation", () => {
 
 it("is asked for near upstream, so that its first use puts it there", () => {
   const asked: unknown[][] = [];
-  const LANES = { getByName: (...given: unknown[]) => void asked.push(given) };
+  const getByName = (...given: unknown[]) => {
+    asked.push(given);
+    return {};
+  };
+  const LANES = { getByName };
   const name = laneName({ upstreamHost: "ws-1.example.com" }, "qwen-image-max");
   const vars = { QWEN_API_KEY: "sk-test", AUTH_MODE: "open", QWEN_BASE_URL: "https://ws-1.example.com" };
   laneStub({ ...vars, QWEN_REGION: "us", LANES } as unknown as Env, name);
