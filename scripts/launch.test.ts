@@ -123,7 +123,7 @@ describe("npm run launch", () => {
   });
 
   it.each([
-    ["whoami", "npx wrangler login"],
+    ["whoami", "npx wrangler login  (or set CLOUDFLARE_API_TOKEN). What wrangler said: the cloud says no"],
     ["secret list", "the secrets of darkroom could not be listed: the cloud says no"],
     ["r2 bucket create", "the bucket darkroom-results could not be made: the cloud says no"],
     ["deploy", "the deploy failed"],

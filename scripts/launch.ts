@@ -137,7 +137,10 @@ async function mustDo(
 async function signedIn(): Promise<void> {
   const { ok, text } = await wrangler(["whoami"]);
   if (ok && !/not (authenticated|logged in)/i.test(text)) return;
-  throw new Trouble("wrangler is not signed in to Cloudflare: run  npx wrangler login  (or set CLOUDFLARE_API_TOKEN).");
+  const said = ok ? "" : ` What wrangler said: ${text}`;
+  throw new Trouble(
+    `wrangler is not signed in to Cloudflare: run  npx wrangler login  (or set CLOUDFLARE_API_TOKEN).${said}`,
+  );
 }
 
 /** The names of the Worker's secrets; none while there is no Worker. Any other failure stops: what exists must not be put anew. */

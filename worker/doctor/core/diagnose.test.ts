@@ -85,7 +85,7 @@ describe("what goes wrong in a first deployment", () => {
     expect(others).toEqual([]);
     expect(check?.name).toBe("key");
     expect(check?.seen).toBe(
-      "refused by dashscope-intl.aliyuncs.com: 401 InvalidApiKey: Invalid API-key provided.. Beijing (bj) accepts it",
+      "refused by dashscope-intl.aliyuncs.com: 401 InvalidApiKey: Invalid API-key provided. Beijing (bj) accepts it",
     );
     expect(check?.fix).toContain('set QWEN_REGION="bj"');
   });

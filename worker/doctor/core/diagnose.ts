@@ -146,7 +146,8 @@ function upstreamCheck({ upstreamHost, hasOwnBaseUrl, region }: ConfiguredFacts,
 function keyCheck(facts: ConfiguredFacts, key: KeyAnswer, elsewhere: readonly RegionAnswer[]): DoctorCheck {
   if (key.kind !== "answered") return unknown("key", "not judged: the host does not answer as DashScope does");
   const words = [key.code, key.message].filter((word) => word !== null).join(": ");
-  const said = `${key.httpStatus} ${words}`.trimEnd();
+  // The sentence that it becomes a part of has an end of its own.
+  const said = `${key.httpStatus} ${words}`.trimEnd().replace(/[.]+$/, "");
   if (key.accepted === null) return unknown("key", `not judged: ${facts.upstreamHost} answers ${said}`);
   if (key.accepted) return fine("key", `accepted by ${facts.upstreamHost}, by a call that costs nothing`);
   const seen = `refused by ${facts.upstreamHost}: ${said}`;
