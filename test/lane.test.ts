@@ -1,25 +1,9 @@
-import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Job } from "../schemas/job.ts";
-import type { LaneReport, Limits } from "../schemas/limits.ts";
+import type { Limits } from "../schemas/limits.ts";
 import { type Product, startProduct } from "./support/product.ts";
+import { api, CLIENTS, submit, TOKEN_VARS } from "./support/token-clients.ts";
 import { until } from "./support/until.ts";
-
-const CLIENTS = ["ann", "bob", "cy"];
-const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
-
-async function api<Answer>(product: Product, path: string, client: string, body?: object): Promise<Answer> {
-  const response = await fetch(`${product.baseUrl}${path}`, {
-    headers: { authorization: `Bearer token-of-${client}`, "content-type": "application/json" },
-    ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
-  });
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-  return (await response.json()) as Answer;
-}
-
-function submit(product: Product, client: string, prompt: string): Promise<Job> {
-  return api<Job>(product, "/api/workflows/image-from-text", client, { prompt });
-}
 
 describe.concurrent("the documented quota of two a minute, six times as fast", () => {
   const PERIOD_MS = 10_000;
@@ -30,9 +14,7 @@ describe.concurrent("the documented quota of two a minute, six times as fast", (
       // Upstream sees starts a little after they are made, on a loaded machine seconds. It allows for that; the starts do not.
       emulator: { quota: "sliding", quotaScale: PERIOD_MS / 2 / 60_000, latencyMs: 300 },
       env: {
-        AUTH_MODE: "token",
-        SIGNING_SECRET: "a secret for tests only",
-        CLIENT_TOKENS: JSON.stringify(Object.fromEntries(CLIENTS.map((name) => [name, sha256(`token-of-${name}`)]))),
+        ...TOKEN_VARS,
         LANE_LIMITS: JSON.stringify({ "qwen-image-max": { starts: 2, periodMs: PERIOD_MS, inProgress: 2 } }),
       },
     });
@@ -94,88 +76,6 @@ describe.concurrent("the documented quota of two a minute, six times as fast", (
           .toSorted(),
       );
     }
-  });
-});
-
-describe.concurrent("a lane that is paused under load", () => {
-  const MODEL = "qwen-image-max";
-  const OPERATOR = "operator";
-  let product: Product;
-
-  beforeAll(async () => {
-    product = await startProduct({
-      emulator: { latencyMs: 300 },
-      env: {
-        AUTH_MODE: "token",
-        SIGNING_SECRET: "a secret for tests only",
-        ADMIN_TOKEN_SHA256: sha256(`token-of-${OPERATOR}`),
-        CLIENT_TOKENS: JSON.stringify(Object.fromEntries(CLIENTS.map((name) => [name, sha256(`token-of-${name}`)]))),
-        // One at a time, so that the order of starts is the order of the queue.
-        LANE_LIMITS: JSON.stringify({ [MODEL]: { starts: 1, periodMs: 500, inProgress: 1 } }),
-      },
-    });
-  });
-  afterAll(() => product?.stop());
-
-  it("starts nothing after the answer, through kills, and goes on in the old order once it is resumed", {
-    timeout: 240_000,
-  }, async () => {
-    // The fourth call of upstream waits until the lane is paused: an attempt that runs goes on.
-    await product.emulator.addFault({ times: 1, skip: 3, fault: { type: "hold", at: "arrival" } });
-    const submitted: { client: string; job: Job }[] = [];
-    const submitOne = async (client: string, name: string) => {
-      submitted.push({ client, job: await submit(product, client, `${client} ${name}`) });
-    };
-    for (let i = 0; i < 5; i += 1) for (const client of CLIENTS) await submitOne(client, String(i));
-    const look = () =>
-      Promise.all(submitted.map(({ client, job }) => api<Job>(product, `/api/jobs/${job.id}`, client)));
-    const inLine = (what: string, count: number) =>
-      until(what, async () => {
-        const waiting = (await look()).filter(({ queue }) => queue?.waitingOn === "paused");
-        const sorted = waiting.toSorted((a, b) => (a.queue?.position ?? 0) - (b.queue?.position ?? 0));
-        const areKnown = sorted.every(({ queue }, index) => queue?.position === index + 1);
-        return areKnown && sorted.length === count ? sorted.map(({ id }) => id) : undefined;
-      });
-    const starts = async () => (await product.emulator.ledger()).calls.filter(({ kind }) => kind === "submit");
-    await until("the held call", async () => (await product.emulator.held())[0]);
-
-    const reason = "the account is being moved";
-    const paused = await api<LaneReport>(product, `/api/lanes/${MODEL}/pause`, OPERATOR, { reason });
-    const pausedAtMs = Date.now();
-    expect(paused).toMatchObject({ queued: 11, inProgress: 1, paused: { reason } });
-    const order = await inLine("eleven jobs that know that they are paused", 11);
-    await product.emulator.release();
-    await until("the end of the running attempt", async () => {
-      return (await look()).filter(({ status }) => status === "succeeded").length === 4 ? true : undefined;
-    });
-    await product.kill("worker");
-    await product.restart();
-    expect(await inLine("the same places after a kill", 11)).toEqual(order);
-    await submitOne("ann", "submitted while paused");
-    await product.kill("all");
-    await product.restart();
-    const places = await inLine("the same places, and a new one, after another kill", 12);
-    expect(places.filter((id) => order.includes(id))).toEqual(order);
-    expect(await starts()).toHaveLength(4);
-
-    const resumedAtMs = Date.now();
-    const resumed = await api<LaneReport>(product, `/api/lanes/${MODEL}/resume`, OPERATOR, {});
-    expect(resumed.paused).toBeNull();
-    const done = await until(
-      "all jobs done",
-      async () => {
-        const now = await look();
-        return now.every((job) => job.done) ? now : undefined;
-      },
-      120_000,
-    );
-    expect(done.map((job) => [job.status, job.attempts.length])).toEqual(done.map(() => ["succeeded", 1]));
-    const calls = await starts();
-    expect(calls.filter(({ atMs }) => atMs > pausedAtMs && atMs < resumedAtMs)).toEqual([]);
-    expect(calls).toHaveLength(16);
-    expect((await product.emulator.summary()).billedImages).toBe(16);
-    const promptOf = new Map(submitted.map(({ job }) => [job.id, job.request.prompt]));
-    expect(calls.slice(4).map(({ prompt }) => prompt)).toEqual(places.map((id) => promptOf.get(id)));
   });
 });
 
