@@ -156,9 +156,11 @@ describe("many selected jobs", () => {
     page.on("request", (request) => {
       if (request.method() !== "GET") changes.push(`${request.method()} ${new URL(request.url()).pathname}`);
     });
-    await page.getByRole("button", { name: "Select", exact: true }).press("Enter");
-    await page.keyboard.press("Control+A");
+    await page.getByRole("checkbox", { name: "Select: together two" }).press("Space");
     const bar = page.getByRole("region", { name: "Selected jobs" });
+    await bar.getByText("1 job selected").waitFor();
+    await bar.getByRole("button", { name: "All 3" }).press("Enter");
+    await bar.getByText("3 jobs selected").waitFor();
     const press = async (name: string) => {
       await bar.getByRole("button", { name, exact: true }).press("Enter");
       await bar.getByText("3 jobs selected").waitFor();
@@ -170,7 +172,8 @@ describe("many selected jobs", () => {
     await expectAccessible(page);
     await press("Unpin 3");
     await press("Pin 3");
-    await press("Delete");
+    // Its question takes the bar out of the reach of assistive technology.
+    await bar.getByRole("button", { name: "Delete" }).press("Enter");
     const question = page.getByRole("alertdialog");
     await question.getByText("All of them are pinned.").waitFor();
     await question.getByRole("button", { name: "Delete" }).press("Enter");
