@@ -364,6 +364,18 @@ export const PLANTED: readonly PlantedFault[] = [
     seed: 46,
     withinSeeds: 300,
   },
+  {
+    name: "alert not sent again",
+    story: "A client's alert whose try failed, or was cut off, is not sent again.",
+    patch: {
+      file: "worker/catalog/budget-alert.ts",
+      find: "if (alert.nextAtMs !== null) this.#host.arm(alert.nextAtMs);",
+      replace: "if (alert.delivery?.tries.length === 0) this.#host.arm(alert.nextAtMs ?? 0);",
+    },
+    breaks: "every event arrives, or its log says why not",
+    seed: 251,
+    withinSeeds: 300,
+  },
 ];
 
 export function plantedFault(name: string): PlantedFault {

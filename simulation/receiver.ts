@@ -20,15 +20,45 @@ interface JobEvents {
   isGone: boolean;
 }
 
-/** A webhook receiver that fails at random, and what must hold for every event. */
+/** A webhook receiver that fails at random, and what must hold for every event: ends of jobs, and alerts of clients. */
 export class Receiver {
   readonly #sim: Sim;
   readonly #jobs = new Map<string, JobEvents>();
   /** Events that must arrive, or have a reason why not: `jobId.seq`. */
   readonly #owed = new Map<string, { readonly jobId: string; readonly seq: number }>();
 
+  /** Client → its alert of this month. */
+  readonly #alerts = new Map<string, Event & { readonly id: string }>();
+
   constructor(sim: Sim) {
     this.#sim = sim;
+  }
+
+  /** One try to deliver a client's `budget.alert`. No run calls for a second one: all of its spending is in one month. */
+  receiveAlert(client: string, headers: Headers, body: string): number {
+    const sim = this.#sim;
+    const id = headers.get("webhook-id") ?? "";
+    const known = this.#alerts.get(client);
+    if (known !== undefined && (known.id !== id || known.body !== body)) {
+      sim.violate("a client has one alert a month", `${client}: ${id} comes after ${known.id}, or its body changed`);
+    }
+    const event = known ?? { id, body, tries: 0, isTaken: false };
+    this.#alerts.set(client, event);
+    event.tries += 1;
+    const status = sim.faults.isQuiet ? 200 : pick(sim.draws.next(`receiver of ${client}'s alert`), STATUSES);
+    sim.tell(() => `the receiver answers ${status} to the alert of ${client}`);
+    if (status < 300 || status === 410) event.isTaken = true;
+    return status;
+  }
+
+  /** Days later, of a client whose catalog stores that its alert was raised. */
+  afterAlert(client: string): void {
+    const alert = this.#alerts.get(client);
+    if (alert?.isTaken || (alert?.tries ?? 0) >= MOST_TRIES) return;
+    this.#sim.violate(
+      "every event arrives, or its log says why not",
+      `the alert of ${client} was sent ${alert?.tries ?? 0} times and never taken`,
+    );
   }
 
   /** One delivery from the object of `jobId`: the status that the receiver answers. */

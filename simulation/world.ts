@@ -7,6 +7,7 @@ import { type Plan, planOf, type Vars } from "./plan.ts";
 import { SimBucket } from "./platform/bucket.ts";
 import { setOutgoing, setPendingCounter } from "./platform/globals.ts";
 import { type HostedObject, ObjectHost } from "./platform/objects.ts";
+import type { SimStorage } from "./platform/storage.ts";
 import { WorkerHost } from "./platform/worker.ts";
 import type { Product } from "./product.ts";
 import { Receiver } from "./receiver.ts";
@@ -83,6 +84,11 @@ export async function runWorld(product: Product, options: RunOptions): Promise<R
   }
 }
 
+/** The client's alert was raised, and it has an address for it. */
+function wantsAlert(storage: SimStorage, { CLIENT_WEBHOOKS = "{}" }: Vars, client: string): boolean {
+  return storage.peekDurable("budget-alert") !== undefined && Object.hasOwn(JSON.parse(CLIENT_WEBHOOKS), client);
+}
+
 class World {
   readonly #sim: Sim;
   readonly #plan: Plan;
@@ -115,7 +121,9 @@ class World {
     this.#env = this.#envOf(plan.vars);
     this.#upstream.attemptOf = (jobId) => storedJob(this.#host.object("JOBS", jobId).storage)?.lastAttempt ?? null;
     this.#upstream.onWebhook = ({ object }, headers, body) =>
-      this.#receiver.receive(object.name, object.storage, headers, body);
+      object.kind === "CATALOGS"
+        ? this.#receiver.receiveAlert(object.name, headers, body)
+        : this.#receiver.receive(object.name, object.storage, headers, body);
     this.#upstream.onDelivered = (call, instance) => this.#audit.delivered(call, instance);
     this.#upstream.onLeft = (call) => this.#audit.left(call);
     this.#upstream.onSubmit = (instance) => this.#audit.submitted(instance);
@@ -164,6 +172,9 @@ class World {
     await clock.run(clock.nowMs + FORGET_MS);
     this.#audit.afterForgetting(this.#host, this.#audit.alarms - wakesBefore);
     this.#receiver.afterForgetting();
+    for (const { name, storage } of this.#host.all("CATALOGS")) {
+      if (wantsAlert(storage, this.#plan.vars, name)) this.#receiver.afterAlert(name);
+    }
   }
 
   close(): void {

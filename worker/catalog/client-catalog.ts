@@ -3,11 +3,12 @@ import type { JobCounts } from "../../schemas/job.ts";
 import { within } from "../bounds.ts";
 import { linkSettingsOf } from "../env.ts";
 import { type Grant, Ledger } from "../spend/ledger.ts";
-import { monthEndsAtMs, monthOf, toMicros } from "../spend/money.ts";
-import type { ClientBudget } from "../spend/prices.ts";
+import { monthEndsAtMs, toMicros } from "../spend/money.ts";
+import { budgetReport, type ClientBudget } from "../spend/prices.ts";
 import { jobStub } from "../stubs.ts";
 import { readWatch } from "../watch/watch-request.ts";
 import type { CountedResult } from "../webhooks/core/delivery.ts";
+import { BudgetAlert } from "./budget-alert.ts";
 import { CatalogStore } from "./catalog-store.ts";
 import type {
   CatalogEntry,
@@ -53,6 +54,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   readonly #held: HeldAnswers;
   readonly #books: SpendBooks;
   readonly #ledger: Ledger;
+  readonly #budgetAlert: BudgetAlert;
   /** What the alarm is known to be set to; null when that is not known, or it is not set. */
   #alarmAtMs: number | null = null;
 
@@ -63,6 +65,11 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     this.#held = new HeldAnswers(ctx.storage);
     this.#books = new SpendBooks(ctx.storage, this.#store);
     this.#ledger = new Ledger(this.#books);
+    this.#budgetAlert = new BudgetAlert(env, ctx.storage, {
+      client: ctx.id.name ?? "",
+      arm: (atMs) => this.#arm(atMs),
+      count: (result) => this.#count(result),
+    });
     this.#feed = new Feed(ctx, this.#store, {
       client: ctx.id.name ?? "",
       ...linkSettingsOf(env),
@@ -183,6 +190,10 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async countDelivery(result: CountedResult): Promise<void> {
+    this.#count(result);
+  }
+
+  #count(result: CountedResult): void {
     const known = this.#store.deliveries();
     this.#store.keepDeliveries({ ...known, [result]: (known[result] ?? 0) + 1 });
   }
@@ -197,14 +208,12 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     return { ...totals, currency, limitMicros: toMicros(monthly), resetsAtMs: monthEndsAtMs(nowMs) };
   }
 
-  /** The client's money where it is used to `alertAt`, else null. Logged once a month. */
+  /** The client's money where it is used to `alertAt`, else null. */
   #alert(budget: ClientBudget, nowMs: number): ClientSpend | null {
     const spend = this.#spend(budget, nowMs);
     const { chargedMicros, reservedMicros, atRiskMicros, limitMicros } = spend;
     if (chargedMicros + reservedMicros + atRiskMicros < limitMicros * budget.alertAt) return null;
-    if (this.#books.isFirstAlert(monthOf(nowMs))) {
-      console.log(JSON.stringify({ event: "budget_alert", client: this.ctx.id.name, ...spend }));
-    }
+    this.#budgetAlert.raise(budgetReport(this.ctx.id.name ?? "", budget, spend, nowMs), budget.currency, nowMs);
     return spend;
   }
 
@@ -264,6 +273,8 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   /** Asks for places and comes back, while somebody watches and jobs wait; never throws, for the next one mends what this one could not. */
   override async alarm(): Promise<void> {
     this.#alarmAtMs = null;
+    // Beside the alarm: a receiver may take its time, and a try that is cut off has an alarm of its own.
+    this.ctx.waitUntil(this.#budgetAlert.pump(Date.now()));
     await this.#askUnknownJobs();
     this.#feed.watchers.catchUp();
     if (!this.#feed.watchers.isWatched) {

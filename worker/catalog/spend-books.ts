@@ -4,7 +4,6 @@ import { SPEND_SCHEMA } from "./catalog-schema.ts";
 import type { CatalogStore } from "./catalog-store.ts";
 
 const GRANTS_KEY = "grants";
-const ALERTED_KEY = "spend-alerted";
 
 /** Spec section 12: 13 months. The month that is not over yet is one more. */
 const KEPT_MONTHS = 13;
@@ -84,13 +83,6 @@ export class SpendBooks implements LedgerStorage {
 
   job(jobId: string): LedgerJob | "gone" | null {
     return this.#store.ledgerJob(jobId);
-  }
-
-  /** Whether this is the first alert of the month, and remembers it. */
-  isFirstAlert(month: string): boolean {
-    if (this.#storage.kv.get<string>(ALERTED_KEY) === month) return false;
-    this.#storage.kv.put(ALERTED_KEY, month);
-    return true;
   }
 
   /** Once a day at most; a row is not written where nothing is too old. */

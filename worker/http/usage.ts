@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { paths } from "../../schemas/paths.ts";
-import { type BudgetReport, Usage } from "../../schemas/usage.ts";
+import { Usage } from "../../schemas/usage.ts";
 import { within } from "../bounds.ts";
-import { dayOf, fromMicros, monthEndsAtMs, monthOf } from "../spend/money.ts";
-import { budgetOf } from "../spend/prices.ts";
+import { dayOf, monthOf } from "../spend/money.ts";
+import { budgetOf, budgetReport } from "../spend/prices.ts";
 import { catalogStub } from "../stubs.ts";
 import { answer, jsonAnswer, negotiate, PRIVATE_VARY } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
@@ -60,20 +60,9 @@ async function usageOf(c: HttpContext, clients: readonly string[], { fromDay, to
       return { client, ...(await within(CATALOG_BOUND_MS, "the catalog", usage)) };
     }),
   );
-  const budgets = found.flatMap(({ client, totals }): BudgetReport[] => {
+  const budgets = found.flatMap(({ client, totals }) => {
     const budget = budgetOf(config, client);
-    if (budget === null) return [];
-    return [
-      {
-        client,
-        limit: budget.monthly,
-        alertAt: budget.alertAt,
-        charged: fromMicros(totals.chargedMicros),
-        reserved: fromMicros(totals.reservedMicros),
-        atRisk: fromMicros(totals.atRiskMicros),
-        resetsAt: new Date(monthEndsAtMs(nowMs)).toISOString(),
-      },
-    ];
+    return budget === null ? [] : [budgetReport(client, budget, totals, nowMs)];
   });
   return {
     currency: config.currency,

@@ -14,7 +14,7 @@ import {
   withGoneReceiver,
 } from "../webhooks/core/delivery.ts";
 import { targetFault } from "../webhooks/core/target.ts";
-import { sendWebhook } from "../webhooks/send.ts";
+import { notSent, sendWebhook } from "../webhooks/send.ts";
 import { webhookSecrets } from "../webhooks/signature.ts";
 import type { Moment } from "./core/change.ts";
 import type { MessageTo } from "./core/outbox.ts";
@@ -166,10 +166,3 @@ export class Deliveries {
     return presentDelivery(id, delivery, waits ? (message.notBeforeMs ?? Date.now()) : null);
   }
 }
-
-const notSent = (fault: string): TryResult => ({
-  status: null,
-  error: `not sent: the address ${fault}`,
-  answer: null,
-  retryAfterMs: null,
-});

@@ -1,7 +1,9 @@
+import type { BudgetReport } from "../../schemas/usage.ts";
 import type { ModelTable } from "../dashscope/models.ts";
 import { priceOf } from "../dashscope/models.ts";
 import type { Region } from "../dashscope/wire.ts";
-import { toMicros } from "./money.ts";
+import type { LedgerTotals } from "./ledger.ts";
+import { fromMicros, monthEndsAtMs, toMicros } from "./money.ts";
 
 /** What a deployment decides about money: a part of `Config`. */
 export interface SpendSettings {
@@ -35,6 +37,19 @@ export function budgetOf(
 ): ClientBudget | null {
   const budget = Object.hasOwn(budgets, client) ? budgets[client] : budgets["*"];
   return budget === undefined ? null : { ...budget, currency };
+}
+
+/** How a client's limit is used, as the API shows it. */
+export function budgetReport(client: string, budget: Budget, totals: LedgerTotals, nowMs: number): BudgetReport {
+  return {
+    client,
+    limit: budget.monthly,
+    alertAt: budget.alertAt,
+    charged: fromMicros(totals.chargedMicros),
+    reserved: fromMicros(totals.reservedMicros),
+    atRisk: fromMicros(totals.atRiskMicros),
+    resetsAt: new Date(monthEndsAtMs(nowMs)).toISOString(),
+  };
 }
 
 /**

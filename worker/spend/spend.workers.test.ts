@@ -7,6 +7,7 @@ import { Problem } from "../../schemas/problem.ts";
 import { Usage } from "../../schemas/usage.ts";
 import { until } from "../../test/support/until.ts";
 import { sha256Hex } from "../auth/tokens.ts";
+import { BudgetAlert } from "../catalog/budget-alert.ts";
 import { countingStorage } from "../catalog/catalog-entry.fixture.ts";
 import { CatalogStore } from "../catalog/catalog-store.ts";
 import { SpendBooks } from "../catalog/spend-books.ts";
@@ -15,6 +16,7 @@ import { send } from "../http/http.fixture.ts";
 import { SYNC_MODEL, TASK_MODEL, type TestJob, testJob, withoutJitter } from "../job/job.fixture.ts";
 import { catalogStub } from "../stubs.ts";
 import { dayOf } from "./money.ts";
+import { budgetReport } from "./prices.ts";
 
 const ORIGIN = "http://localhost:8787";
 /** Per image of `SYNC_MODEL` and of `TASK_MODEL` in Singapore, in millionths. */
@@ -219,6 +221,53 @@ function submit(client: string, body: object = {}, path = "/api/workflows/image-
   });
 }
 
+describe("a client's alert", () => {
+  const BUDGET = { monthly: 10 * (UNIT / 1_000_000), alertAt: 0.5, currency: "USD" };
+
+  it("is logged once a month, when what is used first reaches alertAt", async () => {
+    const log = vi.spyOn(console, "log").mockImplementation(() => undefined);
+    const lines = () =>
+      log.mock.calls
+        .map(([line]) => String(line))
+        .filter((line) => line.includes("budget_alert") && line.includes("alerts-once"));
+    const catalog = catalogStub(env, "alerts-once");
+    const untilMs = Date.now() + 60_000;
+    for (let n = 1; n <= 10; n++) {
+      const asked = { jobId: `job_of-an-alert-${n}-${"x".repeat(10)}`, micros: UNIT, untilMs };
+      const answer = await catalog.reserveFirst(asked, BUDGET, 200);
+      expect(answer).toMatchObject({ result: "granted", alert: n < 5 ? null : { limitMicros: 10 * UNIT } });
+      expect(lines()).toHaveLength(n < 5 ? 0 : 1);
+    }
+    expect(JSON.parse(lines()[0] ?? "")).toMatchObject({
+      event: "budget_alert",
+      client: "alerts-once",
+      currency: "USD",
+      limit: BUDGET.monthly,
+      alertAt: 0.5,
+      reserved: 5 * (UNIT / 1_000_000),
+    });
+  });
+
+  it("is raised again in the next month, and not after a restart", async () => {
+    const log = vi.spyOn(console, "log").mockImplementation(() => undefined);
+    const lines = () => log.mock.calls.filter(([line]) => String(line).includes("budget_alert")).length;
+    const report = (month: number) => {
+      const atMs = Date.UTC(2026, month, 15);
+      const totals = { chargedMicros: 5 * UNIT, reservedMicros: 0, atRiskMicros: 0 };
+      return [budgetReport("alerts-monthly", BUDGET, totals, atMs), "USD", atMs] as const;
+    };
+    const raised = await runInDurableObject(env.CATALOGS.getByName("alerts-monthly"), (_, { storage }) =>
+      [10, 10, 11, 11].map((month) => {
+        // A new one each time knows what is stored only.
+        const host = { client: "alerts-monthly", arm: () => undefined, count: () => undefined };
+        new BudgetAlert(env, storage, host).raise(...report(month));
+        return lines();
+      }),
+    );
+    expect(raised).toEqual([1, 1, 2, 2]);
+  });
+});
+
 describe("the API", () => {
   it("reserves exactly what the limit has room for, of 500 submissions at once", async () => {
     const sent = Array.from({ length: 500 }, (_, n) => submit("spends-100", { prompt: `burst ${n}` }));
@@ -294,6 +343,17 @@ describe("the API", () => {
     const openai = await submit("spends-1", { model: SYNC_MODEL }, "/v1/images/generations").answer;
     expect(openai.status).toBe(402);
     expect(await openai.json()).toMatchObject({ error: { type: "insufficient_quota", code: "budget_exceeded" } });
+    const body = { input: { messages: [{ role: "user", content: [{ text: "a red bicycle" }] }] }, parameters: {} };
+    for (const headers of [{}, { "x-dashscope-async": "enable" }]) {
+      const path = "/api/v1/services/aigc/multimodal-generation/generation";
+      const answer = await submit("spends-1", body, path, headers).answer;
+      expect(answer.status).toBe(402);
+      expect(await answer.json()).toMatchObject({
+        code: "budget_exceeded",
+        message: expect.stringContaining("spend limit"),
+        request_id: expect.any(String),
+      });
+    }
   });
 
   it("shows what an image of each model costs", async () => {

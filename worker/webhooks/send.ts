@@ -28,6 +28,9 @@ export interface Outgoing {
 
 const FAILED = { status: null, answer: null, retryAfterMs: null };
 
+/** A try that was not made. `fault` as `targetFault` words it. */
+export const notSent = (fault: string): TryResult => ({ ...FAILED, error: `not sent: the address ${fault}` });
+
 /** Sends an event once. Never throws; settles within `SEND_BOUND_MS` and some seconds, whatever the receiver does. */
 export async function sendWebhook({ url, id, body, secrets, hops, traceparent }: Outgoing): Promise<TryResult> {
   const timestamp = Math.floor(Date.now() / 1000);
