@@ -309,8 +309,8 @@ export const PLANTED: readonly PlantedFault[] = [
     story: "A reservation leaves out what may have been paid already.",
     patch: {
       file: "worker/spend/ledger.ts",
-      find: "chargedMicros + reservedMicros + atRiskMicros + wanted.micros > limitMicros",
-      replace: "chargedMicros + reservedMicros + 0 * atRiskMicros + wanted.micros > limitMicros",
+      find: "chargedMicros + reservedMicros + atRiskMicros + moreMicros > limitMicros",
+      replace: "chargedMicros + reservedMicros + 0 * atRiskMicros + moreMicros > limitMicros",
     },
     breaks: "no client passes its spend limit",
     seed: 2,
@@ -357,7 +357,7 @@ export const PLANTED: readonly PlantedFault[] = [
     story: "A client's books never end a reservation whose job was not made.",
     patch: {
       file: "worker/catalog/client-catalog.ts",
-      find: "if (never.length > 0) this.#ledger.release(never);",
+      find: "if (never.length > 0) this.#ledger.release(never, askedAtMs);",
       replace: "void never;",
     },
     breaks: "nothing is reserved once every job is over",

@@ -222,7 +222,8 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
    * never made, and its money is free again.
    */
   async #askUnknownJobs(): Promise<void> {
-    const overdue = this.#ledger.overdue(Date.now() - CLOCK_SLACK_MS).slice(0, MAX_ASKED_JOBS);
+    const askedAtMs = Date.now() - CLOCK_SLACK_MS;
+    const overdue = this.#ledger.overdue(askedAtMs).slice(0, MAX_ASKED_JOBS);
     const never: string[] = [];
     const asked = overdue.map(async ({ jobId }) => {
       const job = jobStub(this.env, jobId);
@@ -233,7 +234,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
       if (status === "rejected") console.error({ event: "job_not_asked", client: this.ctx.id.name });
     }
     // Recorded meanwhile, a grant is settled and gone.
-    if (never.length > 0) this.#ledger.release(never);
+    if (never.length > 0) this.#ledger.release(never, askedAtMs);
     if (this.#books.grants().some(({ untilMs }) => untilMs !== null)) this.#arm(Date.now() + UNKNOWN_JOBS_EVERY_MS);
   }
 

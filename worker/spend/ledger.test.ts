@@ -90,6 +90,8 @@ class Life {
 const OPS = [
   "submit",
   "submit, then crash",
+  "submit, and be slow",
+  "store the slow submission",
   "start",
   "fail unbilled",
   "end without an answer",
@@ -102,6 +104,8 @@ const OPS = [
   "notify the list",
   "remove",
   "wait for the next month",
+  "wait 8 s",
+  "ask jobs of overdue grants",
   "give up grants of jobs that were never made",
 ] as const;
 type Op = (typeof OPS)[number];
@@ -112,21 +116,33 @@ class World {
   readonly ledger = new Ledger(this.books);
   readonly lives = new Map<string, Life>();
   readonly requests: Grant[] = [];
+  /** Submissions on their way to their object, which refuses them after this moment. */
+  readonly #slow = new Map<string, number>();
+  /** Jobs whose objects have answered that there is none. */
+  #never: readonly string[] = [];
+  #askedAtMs = START_MS;
   nowMs = START_MS;
 
   play(op: Op, jobId: string): void {
     const job = this.lives.get(jobId);
     if (op === "wait for the next month") {
       this.nowMs = monthEndsAtMs(this.nowMs);
+    } else if (op === "wait 8 s") {
+      this.nowMs += 8_000;
     } else if (op === "repeat the oldest request") {
       const request = this.requests.shift();
       if (request !== undefined) this.ledger.reserve(request, LIMIT, this.nowMs);
     } else if (op === "give up grants of jobs that were never made") {
-      this.ledger.release(
-        this.ledger.overdue(this.nowMs + 20_000).flatMap((grant) => (this.lives.has(grant.jobId) ? [] : [grant.jobId])),
-      );
+      this.ledger.release(this.#never, this.#askedAtMs);
+    } else if (op === "ask jobs of overdue grants") {
+      this.#askedAtMs = this.nowMs;
+      const overdue = this.ledger.overdue(this.nowMs).map((grant) => grant.jobId);
+      this.#never = overdue.filter((id) => !this.lives.has(id));
     } else if (job === undefined) {
       if (op === "submit" || op === "submit, then crash") this.submit(jobId, op === "submit");
+      if (op === "submit, and be slow") this.submit(jobId, false);
+      if (op === "store the slow submission" && this.nowMs <= (this.#slow.get(jobId) ?? 0))
+        this.lives.set(jobId, new Life(jobId));
     } else {
       this.move(op, job);
     }
@@ -134,8 +150,10 @@ class World {
 
   submit(jobId: string, isMade: boolean): void {
     const micros = estimateMicros(IMAGES, UNIT);
-    const grant = { jobId, number: 1, micros, seq: 0, untilMs: this.nowMs + 10_000 };
-    if (this.ledger.reserve(grant, LIMIT, this.nowMs) === "granted" && isMade) this.lives.set(jobId, new Life(jobId));
+    const untilMs = this.nowMs + 10_000;
+    if (this.ledger.reserve({ jobId, number: 1, micros, seq: 0, untilMs }, LIMIT, this.nowMs) !== "granted") return;
+    this.#slow.set(jobId, untilMs);
+    if (isMade) this.lives.set(jobId, new Life(jobId));
   }
 
   move(op: Op, job: Life): void {
@@ -269,7 +287,8 @@ describe("Ledger", () => {
           world.notify(job);
         }
         for (const request of world.requests) world.ledger.reserve(request, LIMIT, world.nowMs);
-        world.play("give up grants of jobs that were never made", "a");
+        const atTheEnd = ["wait 8 s", "wait 8 s", "ask jobs of overdue grants"] as const;
+        for (const op of [...atTheEnd, "give up grants of jobs that were never made"] as const) world.play(op, "a");
         const days = [...world.lives.values()].flatMap((job) => job.position().days);
         expect(totalOf([...world.books.rows.values()])).toEqual(totalOf(days));
         const jobDays = [...world.books.rows.values()].reduce((sum, { jobs }) => sum + jobs, 0);
@@ -294,6 +313,30 @@ describe("Ledger", () => {
     );
     expect(answers.filter((answer) => answer === "granted")).toHaveLength(100);
     expect(world.ledger.totals(START_MS).reservedMicros).toBe(100 * UNIT);
+  });
+
+  it("keeps a grant for as long as the newest request for it may make its job", () => {
+    const { ledger } = new World();
+    const grant = { jobId: "a", number: 1, micros: UNIT, seq: 0, untilMs: START_MS + 10_000 };
+    ledger.reserve(grant, UNIT, START_MS);
+    ledger.reserve({ ...grant, untilMs: START_MS + 19_000 }, UNIT, START_MS + 9_000);
+    ledger.reserve({ ...grant, untilMs: START_MS + 12_000 }, UNIT, START_MS + 9_000);
+    expect(ledger.overdue(START_MS + 18_000)).toEqual([]);
+    // Its job was asked before the newest request.
+    ledger.release(["a"], START_MS + 18_000);
+    expect(ledger.totals(START_MS).reservedMicros).toBe(UNIT);
+    ledger.release(["a"], START_MS + 19_000);
+    expect(ledger.totals(START_MS).reservedMicros).toBe(0);
+  });
+
+  it("reserves the larger amount when a request for the same job is repeated with another", () => {
+    const { ledger } = new World();
+    const grant = { jobId: "a", number: 1, micros: UNIT, seq: 0, untilMs: START_MS + 10_000 };
+    expect(ledger.reserve(grant, 3 * UNIT, START_MS)).toBe("granted");
+    expect(ledger.reserve({ ...grant, micros: 4 * UNIT }, 3 * UNIT, START_MS)).toBe("refused");
+    expect(ledger.reserve({ ...grant, micros: 3 * UNIT }, 3 * UNIT, START_MS)).toBe("granted");
+    expect(ledger.reserve(grant, 3 * UNIT, START_MS)).toBe("granted");
+    expect(ledger.totals(START_MS).reservedMicros).toBe(3 * UNIT);
   });
 
   it("grants a repeated request once, and none for a removed job", () => {

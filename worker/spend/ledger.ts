@@ -67,7 +67,8 @@ export class Ledger {
 
   /**
    * Reserves money for one more attempt. `refused`: the limit has no room for it, or the job has ended since it asked. `gone`:
-   * the job was removed. A grant that the job already has, or that is already promised, is granted again and counted once.
+   * the job was removed. A grant that the job already has, or that is already promised, is granted again and counted once: the
+   * larger amount, until the later end.
    */
   reserve(wanted: Grant, limitMicros: number, nowMs: number): "granted" | "refused" | "gone" {
     const job = this.#storage.job(wanted.jobId);
@@ -78,17 +79,19 @@ export class Ledger {
       if (job.isDone && job.seq > wanted.seq) return "refused";
     }
     const grants = this.#storage.grants();
-    if (grants.some(({ jobId, number }) => jobId === wanted.jobId && number === wanted.number)) return "granted";
+    const promised = grants.find(({ jobId, number }) => jobId === wanted.jobId && number === wanted.number);
+    const grant = promised === undefined ? wanted : widest(promised, wanted);
     const { chargedMicros, reservedMicros, atRiskMicros } = this.totals(nowMs);
-    if (chargedMicros + reservedMicros + atRiskMicros + wanted.micros > limitMicros) return "refused";
-    this.#storage.putGrants([...grants, wanted]);
+    const moreMicros = grant.micros - (promised?.micros ?? 0);
+    if (moreMicros > 0 && chargedMicros + reservedMicros + atRiskMicros + moreMicros > limitMicros) return "refused";
+    if (grant !== promised) this.#storage.putGrants([...grants.filter((known) => known !== promised), grant]);
     return "granted";
   }
 
-  /** No job came of these first grants. */
-  release(jobIds: readonly string[]): void {
+  /** At `askedAtMs` there was no job of these first grants. A grant that was asked for again since then stays. */
+  release(jobIds: readonly string[], askedAtMs: number): void {
     const released = new Set(jobIds);
-    this.#keepGrants(({ jobId, seq }) => !(seq === 0 && released.has(jobId)));
+    this.#keepGrants((grant) => !(grant.seq === 0 && released.has(grant.jobId) && isOverdue(grant, askedAtMs)));
   }
 
   /**
@@ -96,7 +99,7 @@ export class Ledger {
    * known which; then `release` or `settle` ends them.
    */
   overdue(nowMs: number): readonly Grant[] {
-    return this.#storage.grants().filter(({ untilMs }) => untilMs !== null && untilMs <= nowMs);
+    return this.#storage.grants().filter((grant) => isOverdue(grant, nowMs));
   }
 
   /**
@@ -118,6 +121,15 @@ export class Ledger {
     const kept = grants.filter(isKept);
     if (kept.length < grants.length) this.#storage.putGrants(kept);
   }
+}
+
+const isOverdue = ({ untilMs }: Grant, nowMs: number): boolean => untilMs !== null && untilMs <= nowMs;
+
+/** The grant of two requests for one job, of which either may make it: the larger amount, until the later end. */
+function widest(known: Grant, asked: Grant): Grant {
+  const micros = Math.max(known.micros, asked.micros);
+  const untilMs = known.untilMs === null || asked.untilMs === null ? null : Math.max(known.untilMs, asked.untilMs);
+  return micros === known.micros && untilMs === known.untilMs ? known : { ...known, micros, untilMs };
 }
 
 /** What must be added to the rows of these days so that they hold `after` instead of `before`. */
