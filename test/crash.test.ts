@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { planCrash } from "./crash/plan.ts";
 import { type CrashRun, runCrash } from "./crash/run.ts";
-import { type CrashFigures, type Finding, figuresOf, judgeJob } from "./crash/verdict.ts";
+import { type CrashFigures, type Finding, figuresOf, judgeBooks, judgeJob } from "./crash/verdict.ts";
 
 /**
  * `npm run test:crash`: a short run. `CRASH=long npm run test:crash`: 100 kills over 300 jobs. Or in numbers: CRASH_KILLS,
@@ -36,6 +36,7 @@ beforeAll(async () => {
   const startedAtMs = Date.now();
   run = await runCrash(planCrash(seed, jobs, kills, CROWD), `${BUNDLE}/index.js`);
   findings = run.evidence.flatMap(([job, upstream]) => judgeJob(job, upstream));
+  findings.push(...judgeBooks(run.usage, run.billed));
   figures = figuresOf(run.evidence, findings, run.killedAtMs);
   const { inFlight, restartsMs, leftInLanes, ledger } = run;
   const restarts = restartsMs.toSorted((a, b) => a - b);
@@ -47,6 +48,7 @@ beforeAll(async () => {
     restartMs: { median: restarts[Math.floor(restarts.length / 2)], longest: restarts.at(-1) },
     ...figures,
     leftInLanes,
+    books: { ...run.usage.budget, billed: run.billed },
     upstream: { calls: ledger.calls, answers: ledger.submitStatuses, interrupted: ledger.interrupted },
   };
   console.log(JSON.stringify(report, null, 2));
@@ -77,6 +79,11 @@ describe(`${jobs} jobs of every kind while the process is killed ${kills} times`
   it("keeps every image as upstream made it", () => {
     none("wrong bytes");
     expect(figures.images).toBeGreaterThan(0);
+  });
+  it("charges what upstream billed, but for what it says is at risk, and reserves nothing in the end", () => {
+    none("wrong bill");
+    expect(figures.money.charged).toBeGreaterThan(0);
+    expect(figures.money.billed).toBeLessThanOrEqual(figures.money.charged + figures.money.atRisk);
   });
   it("ends each as it was asked to: succeeded, canceled or deleted", () => none("wrong end"));
   it("leaves no lease behind", () => expect(run.leftInLanes).toBe(0));

@@ -4,6 +4,7 @@ import { EventPage, type JobEvent } from "../../schemas/event.ts";
 import { Job, JobList } from "../../schemas/job.ts";
 import { Limits } from "../../schemas/limits.ts";
 import { paths } from "../../schemas/paths.ts";
+import { Usage } from "../../schemas/usage.ts";
 import type { FetchedImage } from "./evidence.ts";
 import type { PlannedJob } from "./plan.ts";
 
@@ -119,6 +120,11 @@ export function patientClient(baseUrl: string, upload: Uint8Array<ArrayBuffer>) 
         cursor = page.nextCursor;
       } while (cursor !== null);
       return rows;
+    },
+
+    /** What the client spent this month, and what it used of its limit. */
+    async usage(): Promise<Usage> {
+      return Usage.parse(await (await call(paths.usage, () => ({ headers: json }))).json());
     },
 
     /** How many of the client's jobs are not done, up to 100. */

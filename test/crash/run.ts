@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import sharp from "sharp";
+import type { Usage } from "../../schemas/usage.ts";
 import type { LedgerView } from "../support/control.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { until } from "../support/until.ts";
@@ -7,11 +8,22 @@ import type { JobEvidence, UpstreamEvidence } from "./evidence.ts";
 import { type PatientClient, patientClient } from "./patient-client.ts";
 import { type CrashPlan, type PlannedJob, UPSTREAM_FAULTS } from "./plan.ts";
 
+/** Per image, in dollars: the model table's. */
+const PRICES: Readonly<Record<string, number>> = {
+  "qwen-image-max": 0.075,
+  "qwen-image-edit-max": 0.075,
+  "qwen-image-plus": 0.03,
+  "wan2.6-t2i": 0.03,
+};
+
 /** Scaled down: a generation usually takes half a second, an attempt at most two, a late answer six. */
 const WORKER = {
   QWEN_TIMEOUT_MS: "2000",
   LATE_ANSWER_MS: "6000",
   MAX_PENDING_JOBS: "100000",
+  PRICES: JSON.stringify(PRICES),
+  // Far away, so that each attempt is reserved before it is made and none is refused.
+  CLIENT_BUDGETS: JSON.stringify({ "*": { monthly: 10_000 } }),
   LANE_LIMITS: JSON.stringify({
     "qwen-image-max": { starts: 8, periodMs: 1000 },
     "qwen-image-edit-max": { starts: 8, periodMs: 1000 },
@@ -37,6 +49,10 @@ export interface CrashRun {
   /** Jobs that lanes still believed to hold when all were done and every lease had had its time. */
   readonly leftInLanes: number;
   readonly ledger: LedgerView["summary"];
+  /** The client's books in the end. */
+  readonly usage: Usage;
+  /** What upstream billed in the whole run, at the prices of `PRICES`. */
+  readonly billed: number;
 }
 
 /** A gate that opens for more and more jobs. */
@@ -166,7 +182,15 @@ async function drive(plan: CrashPlan, product: Product, log: WorkerLog): Promise
     const submits = calls.filter((call) => call.kind === "submit" && mine(call));
     evidence.push([await examine(life, client, rows, log), { submits, images: images.filter(mine) }]);
   }
-  return { evidence, killedAtMs, inFlight, restartsMs, leftInLanes, ledger: summary };
+  const usage = await client.usage();
+  const billed = images.reduce((sum, { model }) => sum + priceOf(model), 0);
+  return { evidence, killedAtMs, inFlight, restartsMs, leftInLanes, ledger: summary, usage, billed };
+}
+
+function priceOf(model: string): number {
+  const price = PRICES[model];
+  if (price === undefined) throw new Error(`${model} has no price in this run`);
+  return price;
 }
 
 /** Until every job that is still there is done. One that never is, is found to be stuck afterwards. */

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { JobEvent } from "../../schemas/event.ts";
 import type { Attempt, Job } from "../../schemas/job.ts";
+import type { Usage } from "../../schemas/usage.ts";
 import type { JobEvidence, UpstreamEvidence } from "./evidence.ts";
 import type { PlannedJob } from "./plan.ts";
 import { planCrash } from "./plan.ts";
-import { judgeJob } from "./verdict.ts";
+import { judgeBooks, judgeJob } from "./verdict.ts";
 
 const AT = Date.parse("2026-11-23T12:00:00.000Z");
 const at = (seconds: number) => new Date(AT + seconds * 1000).toISOString();
@@ -44,6 +45,14 @@ function log(...types: readonly (JobEvent["type"] | [JobEvent["type"], JobEvent[
 
 const GOOD_LOG = log("job.queued", "attempt.started", "attempt.finished", "job.storing", "job.succeeded");
 
+/** What a job of one image at 0.075 cost: so many images delivered, so many attempts at risk. */
+const cost = (images: number, risks = 0) => ({
+  currency: "USD",
+  estimated: 0.075,
+  charged: images * 0.075,
+  atRisk: risks * 0.075,
+});
+
 /** A job as the judge reads it: only what it looks at is filled in with care. */
 function evidence(patch: Partial<JobEvidence> = {}, job: Partial<Job> = {}): JobEvidence {
   const events = patch.events ?? GOOD_LOG;
@@ -53,7 +62,8 @@ function evidence(patch: Partial<JobEvidence> = {}, job: Partial<Job> = {}): Job
     done: true,
     seq: events.at(-1)?.seq,
     attempts: [attempt()],
-    request: { maxAttempts: 10 },
+    request: { maxAttempts: 10, n: 1 },
+    cost: cost(1),
     output,
     error: null,
     ...job,
@@ -135,7 +145,8 @@ describe("the judge of a crash run", () => {
       "job.succeeded",
     );
     const attempts = [attempt(), attempt({ number: 2 })];
-    expect(kinds(evidence({ events }, { attempts }), seenUpstream({ sha256: "bb" }, { sha256: "aa" }))).toEqual([]);
+    const twice = evidence({ events }, { attempts, cost: cost(2) });
+    expect(kinds(twice, seenUpstream({ sha256: "bb" }, { sha256: "aa" }))).toEqual([]);
   });
 
   it("notices a new attempt although the task that came to images was stored", () => {
@@ -168,9 +179,9 @@ describe("the judge of a crash run", () => {
     const events = log("job.queued", "attempt.started", "attempt.started", "job.storing", "job.succeeded");
     const attempts = [attempt({ outcome: "failed", mayBeBilled: false }), attempt({ number: 2 })];
     const paidTwice = seenUpstream({ sha256: "bb" }, { sha256: "aa" });
-    expect(kinds(evidence({ events }, { attempts }), paidTwice)).toEqual(["paid again"]);
+    expect(kinds(evidence({ events }, { attempts }), paidTwice)).toEqual(["paid again", "wrong bill"]);
     const owned = [attempt({ outcome: "interrupted" }), attempt({ number: 2 })];
-    expect(kinds(evidence({ events }, { attempts: owned }), paidTwice)).toEqual([]);
+    expect(kinds(evidence({ events }, { attempts: owned, cost: cost(1, 1) }), paidTwice)).toEqual([]);
   });
 
   it("notices wrong bytes: fetched ones that differ, and ones that upstream never made", () => {
@@ -178,6 +189,33 @@ describe("the judge of a crash run", () => {
     expect(kinds(evidence({ images: [{ index: 0, sha256: null }] }))).toEqual(["wrong bytes"]);
     expect(kinds(evidence(), seenUpstream({ sha256: "bb" }))).toEqual(["wrong bytes"]);
     expect(kinds(evidence({}, { output: null }))).toEqual(["wrong bytes"]);
+  });
+
+  it.each([
+    ["less is charged than billed, and nothing at risk", cost(0), ["wrong bill"]],
+    ["more is charged than billed", cost(2), ["wrong bill"]],
+    ["the job has no cost", null, ["wrong bill"]],
+    ["all of it is at risk", cost(0, 1), []],
+    ["more is at risk than billed", cost(1, 3), []],
+  ])("compares a job's cost with upstream's bill: %s", (_name, given, found) => {
+    expect(kinds(evidence({}, { cost: given }))).toEqual(found);
+  });
+
+  it("compares the client's books with upstream's bill, and the limit with what is used", () => {
+    const books = (change: object = {}, budget: object = {}) =>
+      ({
+        currency: "USD",
+        buckets: [
+          { start: at(0), end: at(1), results: [{ jobs: 3, images: 2, charged: 0.15, atRisk: 0.075, ...change }] },
+        ],
+        budget: { client: "a", limit: 0.3, alertAt: 0.8, charged: 0.15, reserved: 0, atRisk: 0.075, ...budget },
+      }) as unknown as Usage;
+    const details = (usage: Usage, billed: number) => judgeBooks(usage, billed).map(({ detail }) => detail);
+    for (const billed of [0.15, 0.18, 0.225]) expect(details(books(), billed)).toEqual([]);
+    for (const billed of [0.149, 0.226]) expect(details(books(), billed)).toEqual([expect.stringContaining("billed")]);
+    expect(details(books({}, { reserved: 0.075 }), 0.15)).toEqual([expect.stringContaining("reserved")]);
+    expect(details(books({}, { limit: 0.2 }), 0.15)).toEqual([expect.stringContaining("limit")]);
+    expect(details({ ...books(), budget: null }, 0.15)).toEqual(["there is no limit"]);
   });
 
   it("notices a deleted job that answers, is listed, or is worked on", () => {

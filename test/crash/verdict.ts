@@ -1,6 +1,7 @@
 /** Judges a crash run from what the API and upstream's ledger say. Pure. */
 import type { JobEvent } from "../../schemas/event.ts";
 import type { Attempt, Job } from "../../schemas/job.ts";
+import type { Usage } from "../../schemas/usage.ts";
 import type { JobEvidence, UpstreamEvidence } from "./evidence.ts";
 
 export type FindingKind =
@@ -10,6 +11,7 @@ export type FindingKind =
   | "log broken"
   | "paid again"
   | "wrong bytes"
+  | "wrong bill"
   | "wrong end";
 
 /** A promise that was broken, with enough to look it up. */
@@ -48,6 +50,7 @@ export function judgeJob(evidence: JobEvidence, upstream: UpstreamEvidence): Fin
   for (const detail of finishedTwice(evidence.events)) find("finished twice", detail);
   for (const detail of paidAgain(job, evidence.events, upstream)) find("paid again", detail);
   for (const detail of wrongBytes(evidence, upstream)) find("wrong bytes", detail);
+  for (const detail of wrongBill(job, upstream)) find("wrong bill", detail);
   return findings;
 }
 
@@ -157,6 +160,44 @@ function wrongBytes({ job, images }: JobEvidence, upstream: UpstreamEvidence): s
   });
 }
 
+/** Amounts have 6 decimals at most; sums of them are compared as integers. */
+const micros = (amount: number): number => Math.round(amount * 1_000_000);
+
+/** What upstream billed lies within [charged, charged + atRisk]. */
+function isWithin(billed: number, charged: number, atRisk: number): boolean {
+  return micros(billed) >= micros(charged) && micros(billed) <= micros(charged) + micros(atRisk);
+}
+
+/** What upstream billed for the job, at the price that the job itself says. */
+function billedFor({ cost, request }: Job, { images }: UpstreamEvidence): number {
+  return images.length * ((cost?.estimated ?? 0) / request.n);
+}
+
+function wrongBill(job: Job, upstream: UpstreamEvidence): string[] {
+  if (job.cost === null) return ["has no cost"];
+  const { charged, atRisk } = job.cost;
+  const billed = billedFor(job, upstream);
+  return isWithin(billed, charged, atRisk) ? [] : [`upstream billed ${billed}, charged ${charged}, at risk ${atRisk}`];
+}
+
+/** What is wrong with the client's books once all is over: `billed` is upstream's own sum, of deleted jobs too. */
+export function judgeBooks({ buckets, budget }: Usage, billed: number): Finding[] {
+  const find = (detail: string): Finding => ({ kind: "wrong bill", id: "the client's books", detail });
+  const results = buckets.flatMap((bucket) => bucket.results);
+  const charged = results.reduce((sum, result) => sum + result.charged, 0);
+  const atRisk = results.reduce((sum, result) => sum + result.atRisk, 0);
+  const findings: Finding[] = [];
+  if (!isWithin(billed, charged, atRisk)) {
+    findings.push(find(`upstream billed ${billed}, charged ${charged}, at risk ${atRisk}`));
+  }
+  if (budget === null) return [...findings, find("there is no limit")];
+  const { limit, reserved } = budget;
+  if (reserved !== 0) findings.push(find(`${reserved} is reserved, and every job is over`));
+  const used = micros(budget.charged) + micros(reserved) + micros(budget.atRisk);
+  if (used > micros(limit)) findings.push(find(`${used} millionths are used of a limit of ${limit}`));
+  return findings;
+}
+
 /** Counts that say how hard the run was. */
 export interface CrashFigures {
   readonly jobs: number;
@@ -174,6 +215,8 @@ export interface CrashFigures {
   /** Billed, and never seen: the answer was lost with a process or a connection. What no client can avoid. */
   readonly billedUnseen: number;
   readonly images: number;
+  /** Millionths: what upstream billed for jobs that were not deleted, and what these say that it cost them. */
+  readonly money: { readonly billed: number; readonly charged: number; readonly atRisk: number };
   readonly findings: Readonly<Record<FindingKind, number>>;
 }
 
@@ -212,6 +255,7 @@ export function figuresOf(
     billedCalls,
     billedUnseen: billedCalls - delivered,
     images: all.reduce((sum, [{ images }]) => sum + images.length, 0),
+    money: moneyOf(kept),
     findings: {
       lost: count("lost"),
       stuck: count("stuck"),
@@ -219,8 +263,18 @@ export function figuresOf(
       "log broken": count("log broken"),
       "paid again": count("paid again"),
       "wrong bytes": count("wrong bytes"),
+      "wrong bill": count("wrong bill"),
       "wrong end": count("wrong end"),
     },
+  };
+}
+
+function moneyOf(all: readonly (readonly [JobEvidence, UpstreamEvidence])[]): CrashFigures["money"] {
+  const sum = (amounts: readonly number[]) => amounts.reduce((total, amount) => total + micros(amount), 0);
+  return {
+    billed: sum(all.map(([{ job }, upstream]) => (job === null ? 0 : billedFor(job, upstream)))),
+    charged: sum(all.map(([{ job }]) => job?.cost?.charged ?? 0)),
+    atRisk: sum(all.map(([{ job }]) => job?.cost?.atRisk ?? 0)),
   };
 }
 
