@@ -16,6 +16,8 @@ describe.concurrent("the documented quota of two a minute, six times as fast", (
       env: {
         ...TOKEN_VARS,
         LANE_LIMITS: JSON.stringify({ "qwen-image-max": { starts: 2, periodMs: PERIOD_MS, inProgress: 2 } }),
+        // The first two calls are held until all jobs are in line, which a loaded machine needs long for. No budget ends them.
+        QWEN_TIMEOUT_MS: "280000",
       },
     });
   });
@@ -49,7 +51,7 @@ describe.concurrent("the documented quota of two a minute, six times as fast", (
       150_000,
     );
     expect(done.map((job) => job.status)).toEqual(done.map(() => "succeeded"));
-    expect(done.every((job) => job.attempts.length === 1)).toBe(true);
+    expect(done.map((job) => job.attempts.map(({ outcome }) => outcome))).toEqual(done.map(() => ["succeeded"]));
     const { calls } = await product.emulator.ledger();
     expect(calls).toHaveLength(12);
 
