@@ -226,7 +226,7 @@ describe("answers", () => {
     }
   });
 
-  it("keep an id one part of the path, whatever characters it has", async () => {
+  it("keep an id one part of the path, with any characters", async () => {
     const { client, requests } = await start(inTurn({ status: 404, body: problem(404, "job_not_found") }));
     expect(await failure(client.get("../limits?x=1"))).toMatchObject({ code: "job_not_found" });
     expect(requests[0]?.url.pathname).toBe("/api/jobs/..%2Flimits%3Fx%3D1");

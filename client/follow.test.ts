@@ -26,7 +26,7 @@ describe("the way to a feed", () => {
     expect(wayNow(link, 60_003)).toBe("live");
   });
 
-  it("goes on polling at once when the live way fails again", () => {
+  it("continues to poll at once when the live connection fails again", () => {
     const polled = { failures: 3, pollUntilMs: 100 };
     expect(wayNow(afterConnection(polled, 0, 100, policy), 100)).toBe("poll");
   });

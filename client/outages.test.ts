@@ -51,7 +51,7 @@ describe("watch, while live connections fail", () => {
     },
   );
 
-  it("goes on by poll exactly where a socket left off", async () => {
+  it("continues by poll exactly where a socket stopped", async () => {
     const poll = pollable(6);
     const { client } = await start(
       {

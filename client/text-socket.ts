@@ -47,7 +47,7 @@ export async function* readSocket(
 
   const socket = openSocket(url, Socket);
   if (socket === null) return { opened: false, code: NO_CLOSE_CODE };
-  const heard = () => {
+  const restartPing = () => {
     within(timing.pingAfterMs, () => {
       socket.send(PING);
       within(timing.pongTimeoutMs, giveUp);
@@ -56,11 +56,11 @@ export async function* readSocket(
   within(timing.connectTimeoutMs, giveUp);
   socket.addEventListener("open", () => {
     opened = true;
-    heard();
+    restartPing();
     onOpen();
   });
   socket.addEventListener("message", ({ data }) => {
-    heard();
+    restartPing();
     if (typeof data !== "string" || data === PONG) return;
     channel.push(data);
     if (channel.backlog > MAX_BACKLOG) giveUp();

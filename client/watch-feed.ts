@@ -87,7 +87,7 @@ class FeedWatch {
     let lastCursor: number | null = null;
     for await (const text of texts) {
       const frame = parseFrame(text, FeedFrame, FRAME_TYPES, facts);
-      // Within a connection cursors only rise. A new connection may start lower: a server whose state was wiped counts anew.
+      // Within a connection cursors only rise. A new connection may start lower: a server whose state was wiped counts from the start.
       if (frame === null || (lastCursor !== null && frame.cursor < lastCursor)) continue;
       lastCursor = frame.cursor;
       this.#position = frame.cursor;

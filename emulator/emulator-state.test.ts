@@ -129,7 +129,7 @@ describe("after a kill", () => {
     expect(open().takeStart("k", model)).toBe(true);
   });
 
-  it("tasks go on by the clock, and each is billed once at its end", () => {
+  it("tasks advance by the clock, and each is billed once at its end", () => {
     const before = open();
     before.takeTask(task("a"));
     before.takeTask(task("b"));

@@ -55,7 +55,7 @@ export const BilledImage = z.object({
   height: z.int(),
   bytes: z.int(),
   sha256: z.string(),
-  /** The painter's name for its pixels; null: a plain file, made anew at each download. */
+  /** The painter's name for its pixels; null: a plain file, made again at each download. */
   picture: z.string().nullable(),
   /** The size that the file is padded to. */
   paddedTo: z.int().nullable(),
@@ -160,7 +160,7 @@ function readLines(file: string): { entries: JournalEntry[]; goodBytes: number }
         return JournalEntry.parse(JSON.parse(line));
       } catch (error) {
         throw new Error(
-          `${file}, line ${index + 1}: not a fact of this emulator (${String(error)}); delete the file to start anew`,
+          `${file}, line ${index + 1}: not a fact of this emulator (${String(error)}); delete the file to start again`,
         );
       }
     }),

@@ -286,7 +286,7 @@ export class Audit implements ObjectWatch {
     this.#prompts.set(job.request.prompt, [...(this.#prompts.get(job.request.prompt) ?? []), job.id]);
     const isOpen = job.attempts.some(({ outcome, stillOpen }) => outcome === null || stillOpen);
     if (isOpen)
-      this.#sim.violate("no attempt outlasts its job", `${name} is ${job.status} and an attempt is still open`);
+      this.#sim.violate("no attempt runs after its job", `${name} is ${job.status} and an attempt is still open`);
     await this.#checkEvents(job, client, ask);
     this.#checkLedger(job);
     if (job.status === "succeeded") await this.#checkImages(job, client, ask);

@@ -25,7 +25,7 @@ export type SubmitStyle =
   | "bare"
   /** By the library, which asks the server to hold the answer. */
   | "waiting"
-  /** By a client that hangs up amid the call, and tries again with the same key. */
+  /** By a client that hangs up during the call, and tries again with the same key. */
   | "hangs up";
 
 export type FollowStyle = "polls" | "waits" | "socket" | "stream";

@@ -41,7 +41,7 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: "others not canceled",
-    story: "When one attempt delivers, the one beside it goes on.",
+    story: "When one attempt delivers, the one beside it continues.",
     patch: {
       file: "worker/job/core/attempt-moves.ts",
       find: "  change.callOff(number);\n  billTaskOnce(change, number, full.taskId);",

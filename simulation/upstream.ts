@@ -519,7 +519,7 @@ function spoilt(fault: FaultName | null, body: object, requestId: string): Answe
   }
 }
 
-/** The connection is cut amid the body, or nothing more comes of it. */
+/** The connection is cut during the body, or no more bytes arrive. */
 function brokenBody(
   fault: FaultName | undefined,
   { body }: Answer,

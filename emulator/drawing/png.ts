@@ -87,7 +87,7 @@ export function imprint(png: Buffer, { prompt, model, seed, index }: PlainSource
   });
 }
 
-/** A picture of one colour in a file of `bytes`, or as small as it comes: made anew each time, and always the same. */
+/** A picture of one colour in a file of `bytes`, or as small as it comes: made again each time, and always the same. */
 export function plainFile(source: PlainSource, bytes: number | null): Buffer {
   const { prompt, seed, index, width, height } = source;
   const hash = hashText(`${prompt}\n${seed}\n${index}`);

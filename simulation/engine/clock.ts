@@ -9,7 +9,7 @@ export interface Timer {
 }
 
 /**
- * Virtual time. Nothing happens but what was put here; between two events every promise that can go on has gone on, so that
+ * Virtual time. Nothing happens but what was put here; between two events every promise that can continue has continued, so that
  * the order of all that happens is decided by time and, within a moment, by who came first.
  */
 export class Clock {
@@ -94,7 +94,7 @@ function isBefore(a: Timer, b: Timer): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }
 
-/** Resolves when no promise can go on by itself. */
+/** Resolves when no promise can continue by itself. */
 function settled(): Promise<void> {
   return new Promise((resolve) => {
     nextTurn(resolve);

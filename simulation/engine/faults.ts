@@ -82,8 +82,8 @@ export const FAULTS = {
     story: "the request never reaches upstream, and nothing says so",
   },
   "fetch hangs after": { site: "fetch", likely: 0.01, story: "upstream carries it out, and its answer never comes" },
-  "fetch cut": { site: "fetch", likely: 0.01, story: "upstream's answer is cut off amid its body" },
-  "fetch body hangs": { site: "fetch", likely: 0.005, story: "upstream's answer stops amid its body" },
+  "fetch cut": { site: "fetch", likely: 0.01, story: "upstream's answer is cut off during its body" },
+  "fetch body hangs": { site: "fetch", likely: 0.005, story: "upstream's answer stops during its body" },
   // Submissions upstream.
   "upstream slow": { site: "submit", likely: 0.08, story: "upstream takes longer than an attempt's budget" },
   "upstream very slow": {
@@ -125,7 +125,7 @@ export const FAULTS = {
   "result 403": { site: "result", likely: 0.02, story: "the result's host answers 403" },
   "result 503": { site: "result", likely: 0.03, story: "the result's host answers 503" },
   "result truncated": { site: "result", likely: 0.02, story: "the result comes without its end" },
-  "result cut": { site: "result", likely: 0.02, story: "the connection is cut amid the result" },
+  "result cut": { site: "result", likely: 0.02, story: "the connection is cut during the result" },
   "result html": { site: "result", likely: 0.01, story: "a page comes in the place of the result" },
   "result hangs": { site: "result", likely: 0.01, story: "the result never comes" },
   "result slow": { site: "result", likely: 0.02, story: "the result is slow" },

@@ -313,7 +313,7 @@ export class HostedObject {
     this.#alarmTimer = null;
     if (this.#isAlarmRunning) return;
     const setAtMs = this.storage.durableAlarmAtMs;
-    // An alarm that is set anew takes the place of a retry.
+    // An alarm that is set again takes the place of a retry.
     if (setAtMs !== null) this.#alarmRetry = null;
     const dueAtMs = setAtMs ?? this.#alarmRetry?.atMs ?? null;
     if (dueAtMs === null) return;

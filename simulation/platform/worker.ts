@@ -53,7 +53,7 @@ export class WorkerHost {
 
   /**
    * A client's request, over the network: rejects as `fetch` does when the connection fails; the signal hangs up. A streamed
-   * answer goes on after that.
+   * answer continues after that.
    */
   fetch(url: string, init: RequestInit = {}): Promise<Response> {
     const sim = this.#sim;
@@ -186,7 +186,7 @@ export class WorkerHost {
     };
   }
 
-  /** A stream goes on as one; anything else crosses as a whole. */
+  /** A stream is passed on in pieces; any other body as a whole. */
   async #whole(response: Response, actor: Actor, client: Actor, onStreamEnd: () => void): Promise<Response> {
     if (responseSocket(response) !== null) return response;
     if (isStream(response)) return bridgedResponse(this.#sim, response, actor, client, onStreamEnd);
