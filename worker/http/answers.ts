@@ -1,8 +1,9 @@
 import type { MiddlewareHandler } from "hono";
 import { type FieldError, PROBLEMS, type Problem, type ProblemCode } from "../../schemas/problem.ts";
 import { OutOfTime } from "../bounds.ts";
+import { traceIdOf } from "../job/core/record.ts";
 import { type HttpContext, type HttpEnv, originOf } from "./context.ts";
-import { asksFor, chooseType } from "./core/request-headers.ts";
+import { asksFor, chooseType, readTraceparent } from "./core/request-headers.ts";
 
 /** What an answer depends on beside its address: its form on `Accept`, and who may see it on who asks. */
 export const PRIVATE_VARY = "Accept, Authorization, Cookie";
@@ -150,6 +151,8 @@ export function problemOf(c: HttpContext, error: Error): ProblemError {
   console.error({
     event: passing ? "object_unavailable" : "unexpected_error",
     requestId: c.get("requestId"),
+    // Also of a submission of which no job came, whose own lines would have it.
+    traceId: traceIdOf({ traceparent: readTraceparent(c.req.header("traceparent")) ?? undefined }),
     method: c.req.method,
     route: c.req.path,
     error: error.stack ?? String(error),

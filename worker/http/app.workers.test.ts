@@ -1,9 +1,10 @@
 import { createExecutionContext } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { Health } from "../../schemas/limits.ts";
 import { Problem, ProblemCode } from "../../schemas/problem.ts";
 import { app } from "./app.ts";
+import { namespaceWith, send } from "./http.fixture.ts";
 
 const ORIGIN = "http://localhost:8787";
 
@@ -248,5 +249,22 @@ describe("the API's own description", () => {
     const targets = [...html.matchAll(/href="#([^"]+)"/g)].map((match) => match[1]);
     expect(targets.length).toBeGreaterThan(20);
     expect(targets.filter((target) => !ids.has(target))).toEqual([]);
+  });
+});
+
+describe("the log line of a request that failed", () => {
+  it("has its id and the trace id of its traceparent", async () => {
+    const written = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    onTestFinished(() => written.mockRestore());
+    const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, "x-request-id": "the-request" };
+    const JOBS = namespaceWith(env.JOBS, "show", async () => {
+      throw new Error("a bug");
+    });
+    const { answer } = send(new Request(`${ORIGIN}/api/jobs/job_V1StGXR8_Z5jdHi6B-myT`, { headers }), { JOBS });
+    expect((await answer).status).toBe(500);
+    expect(written).toHaveBeenCalledWith(
+      expect.objectContaining({ event: "unexpected_error", requestId: "the-request", traceId }),
+    );
   });
 });

@@ -150,7 +150,7 @@ export const EMPTY_REPORT: UpstreamReport = {
 };
 
 /** The trace id in a `traceparent` of version 00. */
-export const traceIdOf = ({ traceparent }: { readonly traceparent?: string }): string | undefined =>
+export const traceIdOf = ({ traceparent }: { readonly traceparent?: string | undefined }): string | undefined =>
   traceparent?.slice(3, 35);
 
 /** The record of a job just submitted: queued, its first event written, its lane and its catalog to be notified. */
