@@ -79,14 +79,12 @@ describe("a spend limit of 100 images, and 500 submissions on sockets of their o
     });
 
   /** Repeats a submission until it is decided: taken, or refused because of the limit. */
-  async function decided(name: string, onAnswer: () => void): Promise<Answer> {
+  async function decided(name: string, onTaken: () => void): Promise<Answer> {
     const endsAtMs = Date.now() + PATIENCE_MS;
     for (;;) {
       const answer = await submit("burst", name).catch((error: unknown) => ({ status: 0, text: String(error) }));
-      if ([200, 202, 402].includes(answer.status)) {
-        onAnswer();
-        return answer;
-      }
+      if (answer.status === 200 || answer.status === 202) onTaken();
+      if ([200, 202, 402].includes(answer.status)) return answer;
       // No answer, or one of a server in trouble, is repeated; so is the brake on submissions.
       const isRepeated = answer.status === 0 || answer.status >= 500 || answer.status === 429;
       if (!isRepeated || Date.now() > endsAtMs) throw new Error(`${name}: ${answer.status} ${answer.text}`);
@@ -100,7 +98,7 @@ describe("a spend limit of 100 images, and 500 submissions on sockets of their o
   it(
     "takes exactly 100, and upstream never bills more than the limit",
     async () => {
-      let answers = 0;
+      let taken = 0;
       let killed: Promise<void> | null = null;
       const kill = async () => {
         await product.kill("worker");
@@ -109,16 +107,16 @@ describe("a spend limit of 100 images, and 500 submissions on sockets of their o
       const all = await Promise.all(
         Array.from({ length: SUBMISSIONS }, (_none, n) =>
           decided(`burst ${n}`, () => {
-            answers += 1;
-            if (answers === ROOM / 2) killed ??= kill();
+            taken += 1;
+            if (taken === ROOM / 2) killed ??= kill();
           }),
         ),
       );
       await killed;
       expect(killed).not.toBeNull();
-      const taken = all.filter(({ status }) => status !== 402).map(({ text }) => Job.parse(JSON.parse(text)).id);
-      expect(new Set(taken).size).toBe(ROOM);
-      expect(taken).toHaveLength(ROOM);
+      const ids = all.filter(({ status }) => status !== 402).map(({ text }) => Job.parse(JSON.parse(text)).id);
+      expect(new Set(ids).size).toBe(ROOM);
+      expect(ids).toHaveLength(ROOM);
       const refused = all.find(({ status }) => status === 402);
       expect(Problem.parse(JSON.parse(refused?.text ?? ""))).toMatchObject({
         code: "budget_exceeded",
@@ -139,7 +137,7 @@ describe("a spend limit of 100 images, and 500 submissions on sockets of their o
       console.log(
         `spend: ${images.length} images billed, ${charged} charged, ${atRisk} at risk, of ${ROOM * micros(PRICE)}`,
       );
-      expect(charged).toBeGreaterThan(0);
+      expect(charged + atRisk).toBeGreaterThan(0);
       expect(charged + atRisk).toBeLessThanOrEqual(ROOM * micros(PRICE));
       expect(billed).toBeLessThanOrEqual(ROOM * micros(PRICE));
       expect(billed).toBeGreaterThanOrEqual(charged);

@@ -434,6 +434,16 @@ describe("jobTimeline", () => {
     );
   });
 
+  it("shows what the job costs, and what may have been paid besides", () => {
+    const cost = { currency: "USD", estimated: 0.15, charged: 0.075, atRisk: 0.15 };
+    const shown = (given: Job["cost"]) => timeline(job({ cost: given }), [], 5);
+    expect(shown(cost)).toMatch(
+      /Cost\n +charged +0\.075 USD \(0\.15 for each attempt that delivers\)\n +at risk +0\.15 USD: attempts without an answer may have been billed\n/,
+    );
+    expect(shown({ ...cost, atRisk: 0 })).not.toContain("at risk");
+    expect(shown(null)).not.toContain("charged");
+  });
+
   it("tells why a job failed, what to do, and how to retry", () => {
     const error = {
       code: "content_rejected",
