@@ -15,6 +15,7 @@ import { compatApp } from "../compat/app.ts";
 import { send } from "../http/http.fixture.ts";
 import { SYNC_MODEL, TASK_MODEL, type TestJob, testJob, withoutJitter } from "../job/job.fixture.ts";
 import { catalogStub } from "../stubs.ts";
+import { Ledger } from "./ledger.ts";
 import { dayOf } from "./money.ts";
 import { budgetReport } from "./prices.ts";
 
@@ -126,7 +127,7 @@ describe("a job's cost", () => {
     await settled(job, { jobs: 1, images: 1, chargedMicros: UNIT });
   });
 
-  it("writes one row of its client's catalog at most, and stores no reservation without a limit", async () => {
+  it("writes one row of its client's catalog, or three with a limit, and stores no reservation without one", async () => {
     const job = await pricedJob();
     await job.submit();
     await job.done();
@@ -137,9 +138,18 @@ describe("a job's cost", () => {
       const books = new SpendBooks(counted, new CatalogStore(storage));
       const row = { day: TODAY(), model: SYNC_MODEL, jobs: 1, images: 1, chargedMicros: UNIT, atRiskMicros: 0 };
       books.add(row);
-      return { rows: rowsWritten(), grants: books.grants() };
+      const { rows, grants } = { rows: rowsWritten(), grants: books.grants() };
+      // With a limit: the grant, its end, and the row. Each write of the grants is a row of the object's keys.
+      const grantsStored = vi.spyOn(books, "putGrants");
+      const ledger = new Ledger(books);
+      const grant = { jobId: "job_limited", number: 1, micros: UNIT, seq: 0, untilMs: Date.now() + 60_000 };
+      ledger.reserve(grant, UNIT * 100, Date.now());
+      const { day, ...spent } = row;
+      const position = { grants: 1, reservedMicros: 0, days: [{ ...spent, day }] };
+      ledger.settle("job_limited", SYNC_MODEL, { seq: 1, isDone: true, position });
+      return { rows, grants, limited: rowsWritten() - rows + grantsStored.mock.calls.length };
     });
-    expect(stored).toEqual({ rows: 1, grants: [] });
+    expect(stored).toEqual({ rows: 1, grants: [], limited: 3 });
   });
 });
 
