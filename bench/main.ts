@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: everything that section 11 of the specification bars, measured in one run. `--quick` for a look,
+ * `npm run bench`: everything that section 18 of the specification sets a bar for, measured in one run. `--quick` for a look,
  * `--only ROW` (repeatable) for one row, `--list` for their names. Every figure is a ratio or a latency within this run.
  */
 import { parseArgs } from "node:util";

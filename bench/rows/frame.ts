@@ -44,13 +44,13 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
         what: "upstream's answer → finished frame, 1.5 MB stored, p50",
         unit: "ms",
         value: spreadOf(counted),
-        bar: { kind: "at most", value: 60 },
+        bar: { kind: "at most", value: 40 },
       },
       {
         what: "upstream's answer → finished frame, 1.5 MB stored, p99",
         unit: "ms",
         value: { ...spreadOf([quantile(counted, 0.99)]) },
-        bar: { kind: "at most", value: 250 },
+        bar: { kind: "at most", value: 150 },
       },
     ];
   } finally {

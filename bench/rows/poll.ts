@@ -67,7 +67,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
       what: "poll throughput / floor's read",
       unit: "",
       value: pairedRatio(rates.darkroom, rates.floor),
-      bar: { kind: "at least", value: 0.8 },
+      bar: { kind: "at least", value: 0.85 },
     },
     {
       what: "poll of an unchanged job (304) / floor's read",

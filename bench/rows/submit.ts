@@ -64,7 +64,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
       what: "submit throughput / floor",
       unit: "",
       value: pairedRatio(rate("darkroom"), rate("floor")),
-      bar: { kind: "at least", value: 0.6 },
+      bar: { kind: "at least", value: 0.7 },
     },
     {
       what: "submit throughput / Workflow",
