@@ -13,5 +13,6 @@ export const REGRESSIONS: readonly Regression[] = [
   { seed: 550, story: "a put that outlived its object lands after the job's files were removed" },
   { seed: 67, story: "a put that was abandoned lands after the job's files were removed" },
   { seed: 204, story: "a repeated submission meets its own job and gives its place in the limit back" },
+  { seed: 303, story: "a task that is accepted after its call was hung up is not resumed, and another is paid for" },
   { seed: 114, story: "a repeated submission meets its own job and does not notify the catalog" },
 ];

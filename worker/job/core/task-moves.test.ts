@@ -13,6 +13,7 @@ import {
   image,
   jobAfter,
   LANE,
+  LATE_MS,
   LIVES,
   messages,
   queued,
@@ -40,6 +41,27 @@ describe("a task that is accepted late", () => {
     expect(resumed.task).toMatchObject({ taskId: "A", attempt: 2 });
     expect(messages(resumed, "leave")).toMatchObject([{ payload: { lane: LANE, ticketNumber: 2 } }]);
     expect(transition(resumed, began(resumed), context()).ok).toBe(false);
+  });
+
+  it("after its attempt's call was hung up is resumed, and no second task is asked for", () => {
+    const waiting = jobAfter(queued(), began, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 });
+    const hungUp = jobAfter(waiting, { at: T0 + LATE_MS }, { type: "late_window_ended", attempt: 1 });
+    expect(hungUp.attempts[0]?.stillOpen).toBe(false);
+    const late = jobAfter(hungUp, { at: T0 + LATE_MS + 100 }, accepted(1, "A"));
+    expect(messages(late, "cancel_task")).toEqual([]);
+    const resumed = jobAfter(late, { at: T0 + LATE_MS + 120_000 }, { type: "backoff_ended" });
+    expect(resumed.task).toMatchObject({ taskId: "A", attempt: 2 });
+    expect(resumed.attempts.map(({ counted }) => counted)).toEqual([true, false]);
+  });
+
+  it("after its job was canceled is canceled, and resumed by a retry when upstream would not cancel it", () => {
+    const canceled = jobAfter(queued(), began, { type: "cancel" }, accepted(1, "A"));
+    expect(canceled.state.status).toBe("canceled");
+    expect(messages(canceled, "cancel_task")).toMatchObject([{ payload: { taskId: "A" } }]);
+    const refused = jobAfter(canceled, answered.cancelTask("A", false), { type: "retry" });
+    expect(refused.task).toMatchObject({ taskId: "A", attempt: 2 });
+    const gone = jobAfter(canceled, answered.cancelTask("A", true), { type: "retry" });
+    expect(gone).toMatchObject({ task: null, state: { status: "queued" } });
   });
 
   it("beside the next attempt's submission wins: the other task is canceled, and its attempt does not count", () => {

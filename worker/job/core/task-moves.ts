@@ -3,7 +3,7 @@ import { callFailed } from "./attempt-moves.ts";
 import type { Change } from "./change.ts";
 import type { FactOf, FactRefusal } from "./facts.ts";
 import { messageOf } from "./outbox.ts";
-import { type AttemptRecord, attemptOf, EMPTY_REPORT, isFinal, openAttempt } from "./record.ts";
+import { type AttemptRecord, attemptOf, EMPTY_REPORT, isFinal, isOpen, openAttempt } from "./record.ts";
 import { awaitsOpenCalls, decideNext, putBackOutcome } from "./retry-decision.ts";
 
 /** A renewed lease ends so long after its attempt's budget: the backoff and the next renewal come before that. */
@@ -20,7 +20,11 @@ export function resumeTask(change: Change): void {
   if (task === null) throw new Error("no task to resume");
   const earlier = attemptOf(change.job, task.attempt);
   const lease = earlier?.lease ?? null;
-  if (earlier !== undefined) change.patchAttempt(earlier.number, { lease: null, stillOpen: false });
+  if (earlier !== undefined) {
+    // Both show the task: they share its bill.
+    const report = { ...earlier.report, taskId: task.taskId };
+    change.patchAttempt(earlier.number, { lease: null, stillOpen: false, report });
+  }
   const attempt = change.startAttempt({
     ticketNumber: null,
     lane: earlier?.lane ?? null,
@@ -37,7 +41,7 @@ export function resumeTask(change: Change): void {
 
 /**
  * From now on this task is read, and no other is submitted, until its end is known. A task that is accepted late, when the job
- * already waits for another attempt, takes the place of that attempt.
+ * already waits for another attempt, takes the place of that attempt; also when its attempt's call was hung up meanwhile.
  */
 export function taskAccepted(change: Change, fact: FactOf<"task_accepted">): FactRefusal | null {
   const { attempt: number, taskId } = fact;
@@ -48,17 +52,26 @@ export function taskAccepted(change: Change, fact: FactOf<"task_accepted">): Fac
   }
   const { task, delivery, state } = change.job;
   if (task?.taskId === taskId) return "stale";
-  const attempt = openAttempt(change.job, number);
-  if (attempt === null || task !== null || delivery !== null) {
-    // The task is not wanted: its attempt was called off, or an earlier attempt's task was accepted first.
+  const attempt = attemptOf(change.job, number);
+  // An attempt that ended by an answer of upstream has none to come.
+  const isAwaited = attempt !== undefined && (isOpen(attempt) || attempt.mayBeBilled);
+  const isFirst = isAwaited && task === null && delivery === null && state.status !== "succeeded";
+  const report = { ...fact.report, taskId };
+  if (!isFirst) {
+    // The task is not wanted: its job is over, or an earlier attempt's task was accepted first.
     change.send(cancelTask);
-    if (attempt !== null && task !== null && task.attempt !== number) {
-      giveWay(change, attempt, { ...fact.report, taskId });
+    if (attempt !== undefined && isOpen(attempt) && task !== null && task.attempt !== number) {
+      giveWay(change, attempt, report);
     }
     return null;
   }
-  change.patchAttempt(number, { report: { ...fact.report, taskId } });
-  change.set({ task: { taskId, attempt: number, acceptedAtMs: change.nowMs, cancelAsked: false } });
+  change.set({ task: { taskId, attempt: number, acceptedAtMs: change.nowMs, cancelAsked: isFinal(state) } });
+  if (isFinal(state)) {
+    // Upstream may refuse to cancel it. A retry by hand then resumes it rather than pay for another.
+    change.send(cancelTask);
+    return null;
+  }
+  change.patchAttempt(number, { report, stillOpen: attempt.outcome !== null });
   if (state.status === "queued") {
     change.leaveLine();
     resumeTask(change);
