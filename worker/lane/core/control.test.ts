@@ -5,7 +5,7 @@ import { cases } from "../../../test/support/properties.ts";
 import type { Ticket } from "../contract.ts";
 import { EventQueue } from "../simulation/event-queue.ts";
 import { VirtualLane, type World } from "../simulation/virtual-lane.ts";
-import type { LaneCommand } from "./control.ts";
+import { commanded, type LaneCommand, pauseOf } from "./control.ts";
 
 const START_MS = Date.UTC(2026, 10, 23, 12);
 const MINUTE_MS = 60_000;
@@ -43,6 +43,22 @@ function stage(quota: Quota = twoAMinute, world: Partial<World> = {}) {
 }
 
 const idsOf = (starts: readonly { readonly jobId: string }[]) => starts.map(({ jobId }) => jobId);
+
+describe("a client with the name of what every object has", () => {
+  it.each(["constructor", "toString"])("%s is not paused, and can be paused and resumed", (client) => {
+    const none = { pause: null, limit: null, clients: {} };
+    expect(pauseOf(none, client)).toBeNull();
+    const paused = commanded(none, { ...PAUSE_ANN, client } as LaneCommand, START_MS);
+    expect(pauseOf(paused, client)).toEqual({ reason: "an unpaid bill", untilMs: null, sinceMs: START_MS });
+    expect(commanded(none, { kind: "resumeClient", client }, START_MS)).toBe(none);
+  });
+
+  it("waits for the quota like any other", () => {
+    const { lane, join } = stage();
+    const [, , third] = [join("constructor"), join("constructor"), join("constructor")];
+    expect(lane.place(third?.jobId ?? "")?.waitingOn).toBe("quota");
+  });
+});
 
 describe("a paused lane", () => {
   it("starts nothing, through evictions, and goes on in the old order when it is resumed", () => {

@@ -30,6 +30,11 @@ export type LaneCommand =
   | { readonly kind: "pauseClient"; readonly client: string; readonly reason: string; readonly untilMs: number | null }
   | { readonly kind: "resumeClient"; readonly client: string };
 
+/** The pause of that client; null when it has none. A client may be called `constructor`, which every object has. */
+export function pauseOf({ clients }: Control, client: string): Said | null {
+  return Object.hasOwn(clients, client) ? (clients[client] ?? null) : null;
+}
+
 /** What is in force after the command. A pause that is repeated keeps its beginning. */
 export function commanded(control: Control, command: LaneCommand, now: number): Control {
   switch (command.kind) {
@@ -47,11 +52,11 @@ export function commanded(control: Control, command: LaneCommand, now: number): 
       return { ...control, limit: null };
     case "pauseClient": {
       const { client, reason, untilMs } = command;
-      const sinceMs = control.clients[client]?.sinceMs ?? now;
+      const sinceMs = pauseOf(control, client)?.sinceMs ?? now;
       return { ...control, clients: { ...control.clients, [client]: { reason, untilMs, sinceMs } } };
     }
     case "resumeClient": {
-      if (control.clients[command.client] === undefined) return control;
+      if (pauseOf(control, command.client) === null) return control;
       const { [command.client]: _, ...clients } = control.clients;
       return { ...control, clients };
     }

@@ -1,6 +1,6 @@
 import type { LaneReport, Quota } from "../../../schemas/limits.ts";
 import type { LaneMetrics, Lease, LeaseOutcome, Place, Release, Ticket } from "../contract.ts";
-import { type Control, commanded, controlEndsAtMs, inForce, type LaneCommand, quotaUnder } from "./control.ts";
+import { type Control, commanded, controlEndsAtMs, inForce, type LaneCommand, pauseOf, quotaUnder } from "./control.ts";
 import { forecast, needsLeases } from "./forecast.ts";
 import {
   type LaneState,
@@ -169,7 +169,7 @@ export class Lane {
   }
 
   #isClientHeld(client: string): boolean {
-    return this.#state.control.clients[client] !== undefined;
+    return pauseOf(this.#state.control, client) !== null;
   }
 
   /** Nothing is offered or started, and no job loses anything: the operator paused the lane, or the settings are wrong. */
@@ -633,8 +633,8 @@ export class Lane {
   }
 
   #placeIn(ticket: QueuedTicket, view: LaneView, now: number): Place {
-    const held = this.#isHeld ? undefined : this.#state.control.clients[ticket.client];
-    const shown = held === undefined ? view : clientPausedView(held, now);
+    const held = this.#isHeld ? null : pauseOf(this.#state.control, ticket.client);
+    const shown = held === null ? view : clientPausedView(held, now);
     return placeOf(shown, this.#queue.before(ticket, this.#state.turns));
   }
 
