@@ -113,6 +113,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
       if (last !== null && !(known !== null && known !== "gone" && known.seq >= last.seq)) {
         this.#ledger.settle(jobId, last.model, { seq: last.seq, isDone: true, position: last.spend });
       }
+      this.#ledger.end(jobId);
     });
     if (forgotten === null) return;
     if (forgotten.isAsked && !hasGrant) this.#redeem(nowMs);
@@ -165,17 +166,17 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     if (isNew && unfinished >= pendingLimit) return { result: "too_many_pending" };
     const grant = { jobId, number: 1, micros, seq: 0, untilMs };
     const result = this.#ledger.reserve(grant, toMicros(budget.monthly), nowMs);
+    // Also after a refusal: what fills the limit may be overdue, and its alarm lost.
+    this.#askLater(nowMs);
     if (result === "gone") return { result };
     if (result === "refused") return { result: "budget_exceeded", spend: this.#spend(budget, nowMs) };
-    // Places that are watched are asked for sooner, and an alarm that was set before this process may not be put off.
-    this.#askPlaces(PLACES_EVERY_MS);
-    this.#arm(nowMs + UNKNOWN_JOBS_EVERY_MS);
     return { result, alert: this.#alert(budget, nowMs) };
   }
 
   async reserveAgain(grant: Grant, budget: ClientBudget): ReturnType<CatalogRpc["reserveAgain"]> {
     const nowMs = Date.now();
     const result = this.#ledger.reserve(grant, toMicros(budget.monthly), nowMs);
+    this.#askLater(nowMs);
     if (result !== "granted") return { granted: false, spend: this.#spend(budget, nowMs) };
     this.#alert(budget, nowMs);
     return { granted: true };
@@ -217,25 +218,37 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     return spend;
   }
 
+  /** Sets the alarm for grants whose time will be over. */
+  #askLater(nowMs: number): void {
+    if (!this.#books.grants().some(({ untilMs }) => untilMs !== null)) return;
+    // Places that are watched are asked for sooner, and an alarm that was set before this process may not be put off.
+    this.#askPlaces(PLACES_EVERY_MS);
+    this.#arm(nowMs + UNKNOWN_JOBS_EVERY_MS);
+  }
+
   /**
-   * Asks the jobs of first grants that are over whether they exist. One that does notifies the list now; one that does not is
-   * never made, and its money is free again.
+   * Asks the jobs of grants that are over whether they have taken them. One that has, or was removed, notifies the list now; the
+   * money of one that was never made, or never retried, is free again.
    */
   async #askUnknownJobs(): Promise<void> {
     const askedAtMs = Date.now() - CLOCK_SLACK_MS;
     const overdue = this.#ledger.overdue(askedAtMs).slice(0, MAX_ASKED_JOBS);
-    const never: string[] = [];
-    const asked = overdue.map(async ({ jobId }) => {
-      const job = jobStub(this.env, jobId);
-      if ((await within(ASK_BOUND_MS, "the job", job.keptUntil())) === null) never.push(jobId);
-      else await within(ASK_BOUND_MS, "the job", job.catalogMissed(1));
+    const unused: Grant[] = [];
+    const asked = overdue.map(async (grant) => {
+      const job = jobStub(this.env, grant.jobId);
+      const answer = await within(ASK_BOUND_MS, "the job", job.view(null));
+      const grants = answer.ok ? (answer.view.spend?.grants ?? 0) : 0;
+      const isUnused = answer.ok ? grants < grant.number : answer.code === "job_not_found";
+      if (isUnused) unused.push(grant);
+      const isThere = answer.ok || answer.code === "job_gone";
+      if (isThere && grant.seq === 0) await within(ASK_BOUND_MS, "the job", job.catalogMissed(1));
     });
     for (const { status } of await Promise.allSettled(asked)) {
       if (status === "rejected") console.error({ event: "job_not_asked", client: this.ctx.id.name });
     }
     // Recorded meanwhile, a grant is settled and gone.
-    if (never.length > 0) this.#ledger.release(never, askedAtMs);
-    if (this.#books.grants().some(({ untilMs }) => untilMs !== null)) this.#arm(Date.now() + UNKNOWN_JOBS_EVERY_MS);
+    if (unused.length > 0) this.#ledger.release(unused, askedAtMs);
+    this.#askLater(Date.now());
   }
 
   async claimHeld(claim: HeldClaim): Promise<string> {

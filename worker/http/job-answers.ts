@@ -104,6 +104,11 @@ export function jobProblem(refusal: JobRefusal): ProblemError {
         { spend: shown },
       );
     }
+    case "price_unknown":
+      return new ProblemError(
+        "price_unknown",
+        `This client has a spend limit, and what ${refusal.model} costs was not known when the job was submitted. Submit it again; if the price is not known now either, the operator can say it in PRICES.`,
+      );
     default:
       throw new Error(`no such refusal: ${JSON.stringify(refusal satisfies never)}`);
   }

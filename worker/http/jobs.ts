@@ -265,6 +265,7 @@ export const JOB_ROUTES: readonly Route[] = [
         "job_not_finished",
         "client_paused",
         "budget_exceeded",
+        "price_unknown",
         "too_many_pending_jobs",
         "rate_limited",
       ],

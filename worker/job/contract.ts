@@ -96,7 +96,9 @@ export type JobRefusal =
   | { readonly ok: false; readonly code: "upload_timed_out" }
   /** A submission whose first attempt is reserved no longer. */
   | { readonly ok: false; readonly code: "grant_expired" }
-  | { readonly ok: false; readonly code: "budget_exceeded"; readonly spend: ClientSpend };
+  | { readonly ok: false; readonly code: "budget_exceeded"; readonly spend: ClientSpend }
+  /** A retry, under a spend limit, of a job whose price was not known when it was submitted. */
+  | { readonly ok: false; readonly code: "price_unknown"; readonly model: string };
 
 export type JobAnswer<T> = ({ readonly ok: true } & T) | JobRefusal;
 

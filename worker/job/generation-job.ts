@@ -22,6 +22,8 @@ const RETENTION_FALLBACK_MS = 30 * 86_400_000;
 const LONGEST_AHEAD_MS = 10_000;
 /** The catalog answers a retry by hand within this, in ms. */
 const RESERVE_BOUND_MS = 10_000;
+/** The reservation of a retry by hand is used within this, in ms: longer than the catalog is waited for, whatever the clocks say. */
+const RETRY_GRANT_MS = 60_000;
 
 /** One job, as http and its lane see it: every method finds it, asks the engine, and answers with the view. */
 export class GenerationJob extends DurableObject<Env> implements JobRpc {
@@ -184,15 +186,20 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   /** Asks the catalog of a client with a spend limit for the money of an attempt, unless the retry needs none. */
   async #reserveRetry(
     job: JobRecord,
-  ): Promise<{ ok: true; fact: { grant?: number } } | Extract<JobRefusal, { code: "budget_exceeded" }>> {
-    const { spend, state, task, delivery, client, seq } = job;
+  ): Promise<
+    { ok: true; fact: { grant?: number } } | Extract<JobRefusal, { code: "budget_exceeded" | "price_unknown" }>
+  > {
+    const { spend, state, task, delivery, client, seq, model } = job;
     const config = this.#engine.config();
     const budget = config === null ? null : budgetOf(config, client);
     const isRetried = state.status === "failed" || state.status === "canceled";
     const isFree = task !== null || canStillStore(delivery, Date.now());
-    if (budget === null || spend === undefined || !isRetried || isFree) return { ok: true, fact: {} };
+    if (budget === null || !isRetried || isFree) return { ok: true, fact: {} };
+    // Submitted before its price was known, it would spend what no limit counts.
+    if (spend === undefined || spend.unitMicros === null) return { ok: false, code: "price_unknown", model };
     const number = spend.grants + 1;
-    const grant = { jobId: job.id, number, micros: attemptMicros(job), seq, untilMs: null };
+    const untilMs = Date.now() + RETRY_GRANT_MS;
+    const grant = { jobId: job.id, number, micros: attemptMicros(job), seq, untilMs };
     const asked = catalogStub(this.env, client).reserveAgain(grant, budget);
     const answer = await within(RESERVE_BOUND_MS, "the catalog", asked);
     if (!answer.granted) return { ok: false, code: "budget_exceeded", spend: answer.spend };

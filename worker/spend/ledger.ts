@@ -15,7 +15,7 @@ export interface Grant {
   readonly micros: number;
   /** The job's `seq` when it asked; 0 when it is not made yet. */
   readonly seq: number;
-  /** Until when the job may be made with it; null for a repetition, whose job exists. */
+  /** Until when the job may be made, or retried by hand, with it; null for a repetition, which its job asks for until it is answered. */
   readonly untilMs: number | null;
 }
 
@@ -88,15 +88,21 @@ export class Ledger {
     return "granted";
   }
 
-  /** At `askedAtMs` there was no job of these first grants. A grant that was asked for again since then stays. */
-  release(jobIds: readonly string[], askedAtMs: number): void {
-    const released = new Set(jobIds);
-    this.#keepGrants((grant) => !(grant.seq === 0 && released.has(grant.jobId) && isOverdue(grant, askedAtMs)));
+  /** At `askedAtMs` no job had taken these grants. A grant that was asked for again since then stays. */
+  release(unused: readonly Pick<Grant, "jobId" | "number">[], askedAtMs: number): void {
+    const isReleased = (grant: Grant) =>
+      unused.some(({ jobId, number }) => jobId === grant.jobId && number === grant.number);
+    this.#keepGrants((grant) => !(isReleased(grant) && isOverdue(grant, askedAtMs)));
+  }
+
+  /** The job is removed, and its money is booked. */
+  end(jobId: string): void {
+    this.#keepGrants((grant) => grant.jobId !== jobId);
   }
 
   /**
-   * First grants whose time is over: their jobs were never made, or the list has not heard of them. They count until it is
-   * known which; then `release` or `settle` ends them.
+   * Grants whose time is over: their jobs were never made or retried, or the list has not heard of it. They count until it is
+   * known which; then `release`, `settle` or `end` ends them.
    */
   overdue(nowMs: number): readonly Grant[] {
     return this.#storage.grants().filter((grant) => isOverdue(grant, nowMs));
@@ -125,9 +131,14 @@ export class Ledger {
 
 const isOverdue = ({ untilMs }: Grant, nowMs: number): boolean => untilMs !== null && untilMs <= nowMs;
 
-/** The grant of two requests for one job, of which either may make it: the larger amount, until the later end. */
+/**
+ * The grant of two requests for one attempt, of which either may be used: the larger amount, until the later end. Of requests from
+ * different times of the job only the later one can be used.
+ */
 function widest(known: Grant, asked: Grant): Grant {
   const micros = Math.max(known.micros, asked.micros);
+  if (asked.seq > known.seq) return { ...asked, micros };
+  if (asked.seq < known.seq) return micros === known.micros ? known : { ...known, micros };
   const untilMs = known.untilMs === null || asked.untilMs === null ? null : Math.max(known.untilMs, asked.untilMs);
   return micros === known.micros && untilMs === known.untilMs ? known : { ...known, micros, untilMs };
 }

@@ -1,4 +1,4 @@
-import { runInDurableObject } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Job } from "../../schemas/job.ts";
@@ -62,6 +62,11 @@ async function books(job: TestJob) {
   const { client } = job.submission;
   const { rows, totals } = await catalogStub(env, client).usage(SINCE, UNTIL);
   return { rows, totals };
+}
+
+/** Whether the list holds the job's tombstone. */
+function isGone(storage: DurableObjectStorage, jobId: string): boolean {
+  return storage.sql.exec("SELECT 1 FROM jobs WHERE id = ? AND status = 'gone'", jobId).toArray().length > 0;
 }
 
 async function settled(job: TestJob, expected: object) {
@@ -198,6 +203,49 @@ describe("a spend limit", () => {
     expect(await job.done()).toMatchObject({ status: "succeeded", cost: { charged: 0.015, atRisk: 0.015 } });
     const { totals } = await settled(job, { chargedMicros: UNIT, atRiskMicros: UNIT });
     expect(totals.reservedMicros).toBe(0);
+  });
+
+  it("frees the money of a retry by hand that was never carried out, and of a key whose job is removed", async () => {
+    const job = await pricedJob({}, "spends-some");
+    await job.spoil({ fault: { type: "hold", at: "arrival" } });
+    await job.submit();
+    await job.held();
+    await job.rpc.cancel(null);
+    await job.release();
+    const { seq } = await job.view();
+    const { client } = job.submission;
+    const reserved = async () => (await catalogStub(env, client).usage(SINCE, UNTIL)).totals.reservedMicros;
+    await expect.poll(reserved).toBe(0);
+    const budget = { monthly: 1_000, alertAt: 1, currency: "USD" };
+    const overdue = Date.now() - 10_000;
+    const catalog = catalogStub(env, client);
+    // The catalog's answer was lost, and the client did not ask again.
+    await catalog.reserveAgain({ jobId: job.id, number: 2, micros: UNIT, seq, untilMs: overdue }, budget);
+    // A job that its client's list has forgotten by now, and whose object answers 410.
+    const removed = testJob();
+    Object.assign(removed.submission, { client, price: PRICE });
+    await removed.spoil({ fault: { type: "hold", at: "arrival" } });
+    await removed.submit();
+    await removed.rpc.remove(null);
+    await removed.release();
+    const object = env.CATALOGS.getByName(client);
+    await expect.poll(() => runInDurableObject(object, (_, { storage }) => isGone(storage, removed.id))).toBe(true);
+    await runInDurableObject(object, (_, { storage }) => {
+      storage.sql.exec("DELETE FROM jobs WHERE id = ?", removed.id);
+    });
+    await catalog.reserveFirst({ jobId: removed.id, micros: UNIT, untilMs: overdue }, budget, 200);
+    expect(await reserved()).toBe(2 * UNIT);
+    await runInDurableObject(object, (_, { storage }) => storage.setAlarm(Date.now() + 60_000));
+    await runDurableObjectAlarm(object);
+    await expect.poll(reserved).toBe(0);
+  });
+
+  it("refuses the retry of a job whose price is not known", async () => {
+    const job = testJob();
+    Object.assign(job.submission, { client: "spends-some" });
+    await job.submit();
+    await job.rpc.cancel(null);
+    expect(await job.rpc.retry(null)).toEqual({ ok: false, code: "price_unknown", model: SYNC_MODEL });
   });
 
   it("makes no job after its reservation has ended", async () => {

@@ -312,6 +312,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     key_reused: "removed, unseen",
     tombstone_ended: "removed, unseen",
     message_answered: "removed, unseen",
+    catalog_missed: "removed, unseen",
   },
 };
 

@@ -260,7 +260,7 @@ export const MACHINE: { readonly [Type in FactType]: Move<Type> } = {
       awaiting_answer: ["retrying", "failed"],
     },
   },
-  catalog_missed: { text: "catalog not notified", do: catalogMissed, in: ALL_STAY },
+  catalog_missed: { text: "catalog not notified", do: catalogMissed, in: { ...ALL_STAY, removed: [] } },
 };
 
 export type TransitionResult =

@@ -151,9 +151,11 @@ export function ticketCheckDue(change: Change): FactRefusal | null {
   return null;
 }
 
-/** The submitter failed to notify the catalog, so the job does it, unless it has sent a newer entry since. */
+/** The catalog has not heard of the job, so the job notifies it, unless it has sent a newer entry since. */
 export function catalogMissed(change: Change, { seq }: FactOf<"catalog_missed">): FactRefusal | null {
-  if (change.job.seq === seq) change.send(messageOf("record", { seq }));
+  // Its money is in the message that is still to be sent, else it is booked.
+  if (change.record.kind === "tombstone") change.send(messageOf("forget", null));
+  else if (change.job.seq === seq) change.send(messageOf("record", { seq }));
   return null;
 }
 
