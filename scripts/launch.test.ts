@@ -47,10 +47,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-async function launch(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
+async function launch(
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+  host: readonly string[] = ["--base-url", emulator.url],
+) {
   const { DARKROOM_TOKEN: _, QWEN_API_KEY: __, ...inherited } = process.env;
   const script = resolve("scripts/launch.ts");
-  const child = spawn(process.execPath, [script, "--base-url", emulator.url, ...args], {
+  const child = spawn(process.execPath, [script, ...host, ...args], {
     cwd: folder,
     stdio: ["ignore", "pipe", "pipe"],
     env: {
@@ -142,6 +146,13 @@ describe("npm run launch", () => {
       "QWEN_API_KEY",
       "SIGNING_SECRET",
     ]);
+  });
+
+  it("asks the host that it wrote into wrangler.toml when it is run again without naming it", async () => {
+    expect((await launch([], { FAIL_AT: "deploy" })).code).toBe(1);
+    const again = await launch([], {}, []);
+    expect(again.code, again.text).toBe(0);
+    expect(again.text).not.toContain("could not be tried from here");
   });
 
   it("prints the tokens also when the doctor finds something", async () => {

@@ -16,7 +16,7 @@ import { REGION_HOSTS, REGION_NAMES, type Region } from "../worker/dashscope/wir
 const USAGE = `usage: npm run launch -- [options]
   --name NAME        of the Worker; its bucket is NAME-results (default: what wrangler.toml says)
   --region REGION    ${Object.keys(REGION_HOSTS).join(", ")}: where the key was made (default: what wrangler.toml says)
-  --base-url URL     a workspace's own DashScope host; ends before /api/v1
+  --base-url URL     a workspace's own DashScope host; ends before /api/v1 (default: what wrangler.toml says)
   --client NAME      the first client, who gets a token (default: my-app)
   --yes              asks nothing
 The DashScope key is read from QWEN_API_KEY in the environment, or asked for: arguments are seen by everyone on a machine.`;
@@ -292,7 +292,7 @@ async function settingsFrom(
   );
   const found = known.find((candidate) => candidate === region);
   if (found === undefined) throw new Trouble(`${region} is no region: ${known.join(", ")}.`);
-  return { name, region: found, baseUrl: values["base-url"] ?? null };
+  return { name, region: found, baseUrl: values["base-url"] ?? settingIn(toml, "QWEN_BASE_URL") };
 }
 
 async function keyFor(existing: ReadonlySet<string>, silent: boolean): Promise<string | null> {
