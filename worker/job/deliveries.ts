@@ -17,16 +17,13 @@ import { targetFault } from "../webhooks/core/target.ts";
 import { notSent, sendWebhook } from "../webhooks/send.ts";
 import { webhookSecrets } from "../webhooks/signature.ts";
 import type { Moment } from "./core/change.ts";
-import type { MessageTo } from "./core/outbox.ts";
+import { type MessageTo, MOST_DELIVERIES } from "./core/outbox.ts";
 import { presentJob } from "./core/present.ts";
 import { type JobRecord, type StoredRecord, traceIdOf } from "./core/record.ts";
 import { isHeld } from "./core/schedule.ts";
 import { toJobView } from "./core/view.ts";
 import type { JobHost } from "./job-host.ts";
 import type { JobStore } from "./job-store.ts";
-
-/** A job that is retried by hand without end keeps so many deliveries. */
-const MOST_DELIVERIES = 100;
 
 /**
  * The job's webhooks. Each event is stored once, in a row of its own, with the change that caused it; the outbox holds a message

@@ -2,7 +2,7 @@ import type { EventData, EventType, JobEvent } from "../../../schemas/event.ts";
 import type { JobError, Warning } from "../../../schemas/job.ts";
 import type { LeaseOutcome } from "../../lane/contract.ts";
 import type { JobContext } from "./facts.ts";
-import { type Message, type MessageTo, messageOf, withMessage } from "./outbox.ts";
+import { type Message, type MessageTo, messageOf, withMessage, withNewestNotices } from "./outbox.ts";
 import {
   type AttemptRecord,
   EMPTY_REPORT,
@@ -71,7 +71,10 @@ export class Change {
     this.send(messageOf("record", { seq }));
     const { webhook } = this.job;
     const isWanted = webhook?.goneAtMs === undefined && webhook?.events.some((wanted) => wanted === type);
-    if (isWanted === true) this.send(messageOf("notify", { seq }));
+    if (isWanted === true) {
+      this.send(messageOf("notify", { seq }));
+      this.#setOutbox(withNewestNotices(this.job.outbox));
+    }
     this.moments.push({ event, record: this.job });
   }
 

@@ -945,6 +945,16 @@ describe("webhooks", () => {
     expect(notified(told(delivered, 4, { state: "failed", nextAtMs: null }))).toEqual([]);
   });
 
+  it("wait for at most a hundred events, the newest, however often a job is retried while its receiver is down", () => {
+    let record = put(job, { type: "cancel" });
+    record = told(record, 2, { state: "pending", nextAtMs: T0 + 86_400_000 });
+    for (let n = 0; n < 150; n++) record = put(put(record, { type: "retry" }), { type: "cancel" });
+    const waiting = notified(record);
+    expect(waiting).toHaveLength(100);
+    expect(waiting.at(-1)).toBe(record.kind === "job" ? record.seq : 0);
+    expect(waiting[0]).toBeGreaterThan(2);
+  });
+
   it("end with a 410, for later events too, until a resend reaches the receiver", () => {
     const two = put(put(put(job, { type: "cancel" }), { type: "retry" }), { type: "cancel" });
     const gone = told(two, 2, { state: "gone", nextAtMs: null });

@@ -161,6 +161,17 @@ export function withMessage(outbox: readonly Message[], message: Message): reado
   return [...outbox.filter((older) => !replaces(message, older)), message];
 }
 
+/** A job that is retried by hand without end keeps so many deliveries, and so many messages about them. */
+export const MOST_DELIVERIES = 100;
+
+/** The outbox with the messages about the newest deliveries only: while a receiver is down, they must not grow without end. */
+export function withNewestNotices(outbox: readonly Message[]): readonly Message[] {
+  const seqs = outbox.flatMap(({ kind, payload }) => (kind === "notify" ? [payload.seq] : []));
+  if (seqs.length <= MOST_DELIVERIES) return outbox;
+  const kept = new Set(seqs.toSorted((a, b) => a - b).slice(-MOST_DELIVERIES));
+  return outbox.filter(({ kind, payload }) => kind !== "notify" || kept.has(payload.seq));
+}
+
 /** Whether the job waits for its lane to take its ticket, be it new or put back. */
 export function asksForPlace(outbox: readonly Message[], ticketNumber: number): boolean {
   return outbox.some(
