@@ -110,6 +110,12 @@ describe("MODELS", () => {
     expect(known("qwen-image-3.1", table({ "qwen-image-3.1": { like: "qwen-image-max" } })).prices).toEqual({});
   });
 
+  it("knows no price of a new model, also where an extended prompt costs extra in the model that it is like", () => {
+    const facts = known("z-image-2", table({ "z-image-2": { like: "z-image-turbo" } }));
+    expect([true, false, null].map((extended) => priceOf(facts, "sg", extended))).toEqual([null, null, null]);
+    expect(priceOf(known("z-image-turbo", table({ "z-image-turbo": { maxN: 2 } })), "sg", true)).toBe(0.03);
+  });
+
   it("changes a known model and leaves the others alone", () => {
     const sizes = { kind: "sides", min: 512, max: 2048 };
     const changed = table({ "qwen-image-max": { sizes, supports: { watermark: false }, asyncPath: "text2image" } });

@@ -137,10 +137,12 @@ export class ModelTable {
 
 function factsOf(model: string, base: Omit<ModelFacts, "model">, override: ModelOverride): ModelFacts {
   const { like, supports, quota, ...facts } = override;
+  const { pricesExtended, ...unpriced } = base;
+  const isNew = like !== undefined && like !== model;
   return {
-    ...base,
-    // The price of another model is not that of a new one.
-    ...(like === undefined || like === model ? {} : { prices: {} }),
+    ...unpriced,
+    // The prices of another model are not those of a new one.
+    ...(isNew ? { prices: {} } : given({ pricesExtended })),
     ...given(facts),
     ...(quota === undefined ? {} : { quota: overlaid(base.quota, quota), quotaIn: {} }),
     supports: { ...base.supports, ...given(supports ?? {}) },
