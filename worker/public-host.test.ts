@@ -60,6 +60,10 @@ describe("hostKind", () => {
         "printer.lan",
         "x.home.arpa",
         "a.invalid",
+        "db.internal..",
+        "localhost..",
+        "127.0.0.1..",
+        "a..example.com",
       ],
     ],
   ])("%s", (kind, hosts) => {

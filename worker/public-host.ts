@@ -41,8 +41,11 @@ export function hostKind(hostname: string): HostKind {
   const name = hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
   if (ipaddr.isValid(name)) return addressKind(ipaddr.parse(name));
   if (name === "localhost" || name.endsWith(".localhost")) return "loopback";
+  // Labels of public names are not empty: `a.local..` would pass for one although it ends like none of the suffixes.
   const isLocal =
-    !name.includes(".") || LOCAL_SUFFIXES.some((suffix) => name === suffix || name.endsWith(`.${suffix}`));
+    name.split(".").includes("") ||
+    !name.includes(".") ||
+    LOCAL_SUFFIXES.some((suffix) => name === suffix || name.endsWith(`.${suffix}`));
   return isLocal ? "local name" : "public";
 }
 
