@@ -27,10 +27,14 @@ export function originOf(c: HttpContext): string {
   return (read.ok ? read.config.publicOrigin : null) ?? requestOrigin(c);
 }
 
-/** How many Darkrooms' webhooks led to the request. What is no such number counts for none. */
+/** Far above what is refused; a larger count is taken for this one. */
+const MOST_COUNTED_HOPS = 9999;
+
+/** How many Darkrooms' webhooks led to the request: of several headers the largest count. What is no such number counts for none. */
 export function hopsOf(c: Context<HttpEnv>): number {
   const given = c.req.header(HOPS_HEADER) ?? "";
-  return /^\d{1,4}$/.test(given) ? Number(given) : 0;
+  const counts = given.split(",").map((part) => part.trim());
+  return Math.max(0, ...counts.map((count) => (/^\d+$/.test(count) ? Math.min(Number(count), MOST_COUNTED_HOPS) : 0)));
 }
 
 /** Whether the request asks for a WebSocket. */
