@@ -289,7 +289,15 @@ describe("looking through prints", () => {
     await viewer.locator(":focus").waitFor();
     await page.keyboard.press("ArrowRight");
     await viewer.getByRole("img", { name: "looked at middle" }).waitFor();
+    // The job's page behind the viewer changes too, and must not take the focus, and with it the keys.
+    const behind = (name: string) => page.locator("h1", { hasText: `Job: looked at ${name}` });
+    await behind("middle").waitFor({ state: "attached" });
+    await page.keyboard.press("ArrowLeft");
+    await viewer.getByRole("img", { name: "looked at newest" }).waitFor();
     await viewer.getByRole("button", { name: "Next image" }).click();
+    await viewer.getByRole("img", { name: "looked at middle" }).waitFor();
+    await behind("middle").waitFor({ state: "attached" });
+    await page.keyboard.press("ArrowRight");
     await viewer.getByRole("img", { name: "looked at oldest" }).waitFor();
     await expectAccessible(page);
     await page.goBack();

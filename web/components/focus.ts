@@ -11,7 +11,10 @@ export function onViewTitle(listener: () => void): void {
   titleListeners.add(listener);
 }
 
-/** For a view's heading: the tab's title, and the focus when one came here from another view, so that screen readers follow. */
+/**
+ * For a view's heading: the tab's title, and the focus when one came here from another view, so that screen readers follow. Below
+ * an open dialog it leaves the focus alone: the keys of the viewer would go to the page behind it.
+ */
 export function useArrival(title: string) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
@@ -19,7 +22,8 @@ export function useArrival(title: string) {
     for (const listener of titleListeners) listener();
   }, [title]);
   useEffect(() => {
-    if (!firstView) heading.current?.focus({ preventScroll: true });
+    const isCovered = document.querySelector("[role=dialog][data-open]") !== null;
+    if (!firstView && !isCovered) heading.current?.focus({ preventScroll: true });
     firstView = false;
   }, []);
   return heading;
