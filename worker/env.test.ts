@@ -193,6 +193,18 @@ describe("readConfig", () => {
       "CLIENT_WEBHOOKS",
       /^entry 2: must begin with https/,
     ],
+    [
+      "a price that would be rounded to nothing",
+      { PRICES: '{"qwen-image-max":0.0000001}' },
+      "PRICES",
+      /entry 1: must have at most 6 decimals$/,
+    ],
+    [
+      "a limit that would be rounded up",
+      { CLIENT_BUDGETS: '{"my-app":{"monthly":0.0749999}}' },
+      "CLIENT_BUDGETS",
+      /entry 1, monthly: must have at most 6 decimals$/,
+    ],
     ["tokens in a list", { CLIENT_TOKENS: '["hush-1"]' }, "CLIENT_TOKENS", /: must be an object$/],
   ])("says what is wrong with %s, and never its value", (_name, env, path, message) => {
     const result = readConfig({ ...enough, ...env });

@@ -5,6 +5,7 @@ import { sha256Hex } from "./auth/tokens.ts";
 import { ModelOverrides, ModelTable, QuotaOverride } from "./dashscope/models.ts";
 import { REGION_HOSTS, type Region } from "./dashscope/wire.ts";
 import { jsonSetting } from "./json-setting.ts";
+import { fromMicros, toMicros } from "./spend/money.ts";
 import { type Budget, listCurrency } from "./spend/prices.ts";
 import { targetFault } from "./webhooks/core/target.ts";
 
@@ -142,16 +143,21 @@ export const FIRST_CLIENT = "app";
 /** A token is base64, plain or for addresses. 64 hex digits are not taken for one: they are a hash that lost its client's name. */
 const PLAIN_TOKEN = /^(?![0-9a-f]{64}$)[A-Za-z0-9_+/.-]{16,512}={0,2}$/;
 
-const prices = jsonSetting(
-  z.record(z.string().min(1).max(100), z.number().min(0).max(1_000_000)),
-  '{"qwen-image-max":0.075}',
-);
+/** Money is counted in millionths. A smaller part would be rounded away, and a limit with it. */
+const amount = (max: number) =>
+  z
+    .number()
+    .min(0)
+    .max(max)
+    .refine((value) => fromMicros(toMicros(value)) === value, "must have at most 6 decimals");
+
+const prices = jsonSetting(z.record(z.string().min(1).max(100), amount(1_000_000)), '{"qwen-image-max":0.075}');
 
 const budgets = jsonSetting(
   z.record(
     z.string().refine((name) => name === "*" || CLIENT_NAME.test(name), "must be a client's name, or * for the others"),
     z.strictObject({
-      monthly: z.number().min(0).max(1_000_000_000),
+      monthly: amount(1_000_000_000),
       alertAt: z.number().min(0).max(1).default(0.8),
     }),
   ),
