@@ -3,8 +3,9 @@ import { requireAsker, submitterOf } from "../http/access.ts";
 import { ProblemError } from "../http/answers.ts";
 import type { CheckedSubmission } from "../http/checked-submission.ts";
 import type { HttpContext } from "../http/context.ts";
+import { newJobId } from "../http/job-answers.ts";
 import { idempotencyKeyOf, jobOfKey, placeChecked } from "../http/submit.ts";
-import { brakeSubmissions } from "../http/submit-limits.ts";
+import { brakeSubmissions, priceOfJob, reserveFirst } from "../http/submit-limits.ts";
 import { Upload, Uploads } from "../http/uploads.ts";
 import type { JobView } from "../job/contract.ts";
 import { fromR2, inputKey } from "../results/job-files.ts";
@@ -54,6 +55,18 @@ async function placeCopy(c: HttpContext, client: string, key: string, from: Uplo
 }
 
 /**
+ * Reserves the money of every part before the first one is placed, so that a request for which the limit has no room makes no image.
+ * Placing a part reserves under the same id again, which counts once. What is reserved for parts that are not placed is freed when
+ * the reservation ends.
+ */
+async function reserveAll(c: HttpContext, client: string, key: string, parts: readonly CheckedSubmission[]) {
+  for (const [index, { model, request }] of parts.entries()) {
+    const { unitMicros } = priceOfJob(c.get("config"), model, request);
+    await reserveFirst(c, client, { id: newJobId(client, keyOfPart(key, index), 0), model, n: request.n, unitMicros });
+  }
+}
+
+/**
  * Places a request of a compatible API: the jobs that `read` finds in it, or those of an earlier identical request whose answer
  * was not delivered. `route` names what is asked for; the same request to another route is another one.
  */
@@ -75,6 +88,7 @@ export async function placeRequest(
       hold = await Hold.begin(c, client, fingerprintText(route.name, parts), ownKey);
     }
     const key = hold?.key ?? ownKey;
+    if (parts.length > 1) await reserveAll(c, client, key, parts);
     for (const [index, checked] of parts.entries()) {
       const partKey = keyOfPart(key, index);
       if (partKey === ownKey) jobs.push((await placeChecked(c, client, partKey, checked, uploads)).view);

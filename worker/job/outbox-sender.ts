@@ -146,7 +146,10 @@ export class OutboxSender {
       const budget = budgetOf(config, record.client);
       // The limit was lifted meanwhile.
       if (budget === null) return ANSWERED;
-      const grant = { jobId: record.id, number, micros, seq, untilMs: null };
+      // A price that is not known has no room in any limit.
+      const isPriced = record.kind === "job" && (record.spend?.unitMicros ?? null) !== null;
+      const wanted = isPriced ? micros : Number.MAX_SAFE_INTEGER;
+      const grant = { jobId: record.id, number, micros: wanted, seq, untilMs: null };
       const answer = await this.#catalog(record, (stub) => stub.reserveAgain(grant, budget));
       if (answer.granted) return ANSWERED;
       this.#host.apply({ type: "budget_exceeded", ticketNumber, spend: answer.spend });

@@ -1,7 +1,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Job } from "../../schemas/job.ts";
+import { Job, JobList } from "../../schemas/job.ts";
 import { Limits } from "../../schemas/limits.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { Usage } from "../../schemas/usage.ts";
@@ -248,6 +248,16 @@ describe("a spend limit", () => {
     expect(await job.rpc.retry(null)).toEqual({ ok: false, code: "price_unknown", model: SYNC_MODEL });
   });
 
+  it("ends a job whose price is not known rather than repeat it", async () => {
+    const job = testJob();
+    Object.assign(job.submission, { client: "spends-some", price: { ...PRICE, unitMicros: null } });
+    await job.spoil({ fault: { type: "cut-after-billing" }, times: null });
+    await job.submit();
+    const { error } = await job.done();
+    expect(error).toMatchObject({ code: "budget_exceeded", message: expect.stringContaining("PRICES") });
+    expect((await job.ledger()).submits).toHaveLength(1);
+  });
+
   it("makes no job after its reservation has ended", async () => {
     const job = testJob();
     Object.assign(job.submission, { client: "spends-some", price: PRICE, grantUntilMs: Date.now() - 1 });
@@ -412,6 +422,15 @@ describe("the API", () => {
         request_id: expect.any(String),
       });
     }
+  });
+
+  it("makes no image of a request of several jobs for which there is no room", async () => {
+    const prompt = `several jobs ${crypto.randomUUID()}`;
+    const body = { prompt, model: SYNC_MODEL, n: 5 };
+    const refused = await submit("spends-several", body, "/v1/images/generations").answer;
+    expect(refused.status).toBe(402);
+    const jobs = JobList.parse(await (await api("spends-several", "/api/jobs").answer).json());
+    expect(jobs.jobs).toEqual([]);
   });
 
   it("shows what an image of each model costs", async () => {

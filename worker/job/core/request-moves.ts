@@ -228,9 +228,11 @@ function budgetError(record: JobRecord, { currency, limitMicros, resetsAtMs }: C
   const money = (amount: number) => `${amount} ${currency}`;
   const paid = (cost?.charged ?? 0) + (cost?.atRisk ?? 0);
   const soFar = paid === 0 ? "" : ` Earlier attempts may have been paid for, up to ${money(paid)}.`;
+  const limit = `the client's spend limit of ${money(fromMicros(limitMicros))} a month`;
+  const unpriced = `what ${record.model} costs is not known, so ${limit} allows no other attempt; the operator can say the price in PRICES.`;
   return {
     code: "budget_exceeded",
-    message: `the client's spend limit of ${money(fromMicros(limitMicros))} a month has no room for another attempt.${soFar}`,
+    message: cost === null ? unpriced : `${limit} has no room for another attempt.${soFar}`,
     hint: `Look for the image in the upstream console before you retry. The limit starts anew at ${iso(resetsAtMs)}; the operator can raise it in CLIENT_BUDGETS.`,
     upstream: null,
   };
