@@ -7,6 +7,7 @@ import type { KeyAnswer } from "../dashscope/contract.ts";
 import { REGION_HOSTS, REGION_NAMES, type Region } from "../dashscope/wire.ts";
 import { type Config, type ConfigResult, isLoopback, VARIABLES } from "../env.ts";
 import { laneName } from "../lane/lane-name.ts";
+import { unitMicrosOf } from "../spend/prices.ts";
 import { catalogStub, jobStub, laneStub } from "../stubs.ts";
 import type { Observations, Probe, RegionAnswer } from "./core/diagnose.ts";
 
@@ -108,6 +109,10 @@ export async function examine(env: Env, read: ConfigResult): Promise<Observation
         regionName: REGION_NAMES[config.region],
         upstreamHost: config.upstreamHost,
         hasOwnBaseUrl: config.baseUrl !== REGION_HOSTS[config.region],
+        limited: Object.keys(config.budgets),
+        unpriced: [...new Set(Object.values(config.models))].filter(
+          (model) => unitMicrosOf(config, model, null) === null,
+        ),
       },
     },
     found: { storage, objects: { job, lane, list }, ...upstream, lanes },

@@ -72,7 +72,10 @@ async function testedUrl(c: HttpContext, client: string): Promise<string> {
   }
   const { clientWebhooks } = c.get("config");
   const own = Object.hasOwn(clientWebhooks, client) ? clientWebhooks[client] : undefined;
-  if (own !== undefined) return own;
+  if (own !== undefined) {
+    checkTarget(c, own, "/url");
+    return own;
+  }
   throw new ProblemError("invalid_request", "Give a url: CLIENT_WEBHOOKS has no address of this client.", {
     errors: [{ path: "/url", message: "is required: CLIENT_WEBHOOKS has no address of this client" }],
   });

@@ -132,7 +132,7 @@ function Month({ usage, month, isNow }: MonthProps) {
       <p className={styles.explanation}>
         {all.atRisk === 0
           ? "Nothing is at risk: no attempt of this month ended without an answer that upstream may have billed."
-          : `At risk are attempts that ended without an answer: upstream may have made and billed their images. Its bill lies between ${words(all.charged)} and ${words(all.charged + all.atRisk)}.`}
+          : `At risk are attempts that ended without an answer: upstream may have made and billed their images. Its bill lies between ${words(all.charged)} and ${words(all.charged + all.atRisk)}. Images of models whose price is not known are not in it.`}
       </p>
       {isNow && <Limits budgets={budgets} currency={currency} />}
       <section aria-labelledby="by-day" className={styles.panel}>

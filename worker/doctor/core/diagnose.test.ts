@@ -14,6 +14,8 @@ const facts: ConfiguredFacts = {
   regionName: "Singapore",
   upstreamHost: "dashscope-intl.aliyuncs.com",
   hasOwnBaseUrl: false,
+  limited: [],
+  unpriced: [],
 };
 
 function answered(httpStatus: number, code: string | null = null, message: string | null = null): KeyAnswer {
@@ -112,6 +114,22 @@ describe("what goes wrong in a first deployment", () => {
     expect(others).toEqual([]);
     expect(check).toMatchObject({ name: "variables", ok: false });
     expect(check?.fix).toMatch(/npx wrangler secret put QWEN_API_KEY.*in your shell says nothing/);
+  });
+
+  it("is named: a spend limit together with a default model without a price", () => {
+    const limited = { limited: ["my-app", "*"], unpriced: ["qwen-image-3.0-pro"] };
+    const [check, ...others] = failing(checked({}, limited));
+    expect(others).toEqual([]);
+    expect(check?.name).toBe("spend limits");
+    expect(check?.seen).toContain("my-app, every other client: refused with 402");
+    expect(check?.fix).toContain("PRICES='{\"qwen-image-3.0-pro\":0.075}'");
+    expect(failing(checked({}, { limited: ["my-app"] }))).toEqual([]);
+  });
+
+  it("is shown: a spend limit of a client that has no token", () => {
+    const checks = checked({}, { limited: ["my-ap"] });
+    expect(checks.find(({ ok }) => ok === null)?.seen).toContain("CLIENT_BUDGETS names my-ap, which has no token");
+    expect(checked({}, { limited: ["my-ap"], authMode: "open" }).every(({ ok }) => ok === true)).toBe(true);
   });
 
   it("is named: each wrong variable by itself, and whether it is a secret", () => {

@@ -24,6 +24,10 @@ export interface ConfiguredFacts {
   readonly upstreamHost: string;
   /** `QWEN_BASE_URL` names the host, not the region. */
   readonly hasOwnBaseUrl: boolean;
+  /** Names in `CLIENT_BUDGETS`; `*` is every other client. */
+  readonly limited: readonly string[];
+  /** Default models whose price is not known. */
+  readonly unpriced: readonly string[];
 }
 
 export interface Observations {
@@ -84,6 +88,29 @@ function tokenCheck({ authMode, clients, hasOperator }: ConfiguredFacts): Doctor
     "tokens",
     `tokens for ${names}, ${operator}. CLIENT_TOKENS holds their hashes; calls send the token itself`,
   );
+}
+
+/** A client with a limit is refused a model whose price is not known; a limit of a name that nobody has limits nobody. */
+function limitChecks({ authMode, clients, limited, unpriced }: ConfiguredFacts): DoctorCheck[] {
+  const checks: DoctorCheck[] = [];
+  if (limited.length === 0) return checks;
+  const names = limited.map((name) => (name === "*" ? "every other client" : name)).join(", ");
+  const price = unpriced.map((model) => `"${model}":0.075`).join(",");
+  checks.push(
+    unpriced.length === 0
+      ? fine("spend limits", `for ${names}; the default models have a price`)
+      : wrong(
+          "spend limits",
+          `${names}: refused with 402, because the price of ${unpriced.join(" and ")} is not known`,
+          `Say what an image costs: PRICES='{${price}}' with the prices of your account, in wrangler.toml ([vars]).`,
+        ),
+  );
+  const unknownNames = limited.filter((name) => name !== "*" && !clients.includes(name));
+  if (authMode === "token" && unknownNames.length > 0) {
+    const seen = `CLIENT_BUDGETS names ${unknownNames.join(", ")}, which has no token: right only for an app that calls over a service binding`;
+    checks.push(unknown("spend limits", seen));
+  }
+  return checks;
 }
 
 const TOOK = (tookMs: number) => `in ${Math.round(tookMs)} ms`;
@@ -190,6 +217,7 @@ export function diagnose({ nowMs, config, found }: Observations): DoctorCheck[] 
   return [
     ...checks,
     tokenCheck(facts),
+    ...limitChecks(facts),
     storageCheck(found.storage),
     objectsCheck(found.objects),
     clockCheck(nowMs, found.key),
