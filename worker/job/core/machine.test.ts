@@ -905,6 +905,33 @@ describe("retries", () => {
   });
 });
 
+describe("a job that waits when its client gets a first limit", () => {
+  const price = { currency: "USD", unitMicros: 75_000 };
+  const waiting = () => jobAfter(newJobRecord(submission({}, { price }), T0), answered.enqueue(1));
+
+  it.each(["ticket_check_due", "ticket_missing"] as const)("asks for no money for its first attempt: %s", (name) => {
+    const asked = limitedAfter(waiting(), FACTS[name]);
+    expect(messages(asked, "reserve")).toEqual([]);
+    expect(messages(asked, "enqueue")).toMatchObject([{ payload: { ticketNumber: 1 } }]);
+    const lost = limitedAfter(asked, began, { type: "call_lost", attempt: 1 }, { type: "backoff_ended" });
+    expect(messages(lost, "reserve")).toMatchObject([{ payload: { number: 2 } }]);
+  });
+
+  it("asks for it once it is retried by hand, and names no console while nothing was called", () => {
+    const canceled = jobAfter(waiting(), { type: "cancel" });
+    const retried = limitedAfter(canceled, { type: "retry" });
+    expect(messages(retried, "reserve")).toMatchObject([{ payload: { ticketNumber: 2, number: 1 } }]);
+    expect(transition(retried, FACTS.ticket_check_due(), context({ isLimited: true })).ok).toBe(false);
+    const { state } = limitedAfter(retried, outOfMoney(2));
+    expect(state).toMatchObject({ error: { hint: expect.stringMatching(/^The limit starts anew/) } });
+  });
+
+  it("is pointed to the console when an attempt may have been paid for", () => {
+    const { state } = limitedAfter(asksForMoney(), outOfMoney(2));
+    expect(state).toMatchObject({ error: { hint: expect.stringContaining("upstream console") } });
+  });
+});
+
 describe("webhooks", () => {
   const webhook = { url: "https://example.com/", events: ["job.failed", "job.canceled"], origin: "", hops: 0 } as const;
   const notified = ({ outbox }: StoredRecord) =>

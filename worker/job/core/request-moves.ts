@@ -134,7 +134,7 @@ export function ticketMissing(change: Change, fact: FactOf<"ticket_missing">): F
   const { ticketNumber, outbox } = change.job;
   if (fact.ticketNumber !== ticketNumber || asksForPlace(outbox, ticketNumber)) return "stale";
   change.goTo({ status: "queued", lane: null });
-  change.askForPlace();
+  askAgain(change);
   return null;
 }
 
@@ -147,8 +147,18 @@ export function ticketCheckDue(change: Change): FactRefusal | null {
     change.send(messageOf("leave", { lane: state.lane, ticketNumber }));
     change.goTo({ status: "queued", lane: null });
   }
-  change.askForPlace();
+  askAgain(change);
   return null;
+}
+
+/**
+ * Asks again for a place that was asked for before. A job without a grant was accepted before its client had a limit, so its first
+ * attempt needs none. A retry is not exempt: while it is queued its grant is in the record, or its `reserve` is in the outbox.
+ */
+function askAgain(change: Change): void {
+  const { spend, lastAttempt } = change.job;
+  if (spend?.grants === 0 && lastAttempt === 0) change.enqueue();
+  else change.askForPlace();
 }
 
 /** The catalog has not heard of the job, so the job notifies it, unless it has sent a newer entry since. */
@@ -230,10 +240,12 @@ function budgetError(record: JobRecord, { currency, limitMicros, resetsAtMs }: C
   const soFar = paid === 0 ? "" : ` Earlier attempts may have been paid for, up to ${money(paid)}.`;
   const limit = `the client's spend limit of ${money(fromMicros(limitMicros))} a month`;
   const unpriced = `what ${record.model} costs is not known, so ${limit} allows no other attempt; the operator can say the price in PRICES.`;
+  // Without a price, `paid` says nothing.
+  const look = cost !== null && paid === 0 ? "" : "Look for the image in the upstream console before you retry. ";
   return {
     code: "budget_exceeded",
     message: cost === null ? unpriced : `${limit} has no room for another attempt.${soFar}`,
-    hint: `Look for the image in the upstream console before you retry. The limit starts anew at ${iso(resetsAtMs)}; the operator can raise it in CLIENT_BUDGETS.`,
+    hint: `${look}The limit starts again at ${iso(resetsAtMs)}; the operator can raise it in CLIENT_BUDGETS.`,
     upstream: null,
   };
 }
