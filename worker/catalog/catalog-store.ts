@@ -69,6 +69,17 @@ export class CatalogStore {
     this.#sql = storage.sql;
   }
 
+  /** Drops what is kept in memory, after a write that was rolled back. */
+  readAgain(): void {
+    this.#created = null;
+    this.#lastCursor = null;
+    this.#pending = null;
+    this.#reserved = null;
+    this.#reservations = null;
+    this.#pause = null;
+    this.#deliveries = null;
+  }
+
   /**
    * Stores the entry; `null` when it is no newer than what is known, or the job is gone. `isAsked`: a client asked for it, as a
    * job never heard of before or by a retry of a finished one. `beforeStored` is called when it will be stored.

@@ -90,11 +90,13 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   #record(entry: CatalogEntry): void {
     const nowMs = Date.now();
     let hasGrant = false;
-    const recorded = this.#store.record(entry, nowMs, ({ id, model, seq, done, spend }) => {
-      if (spend === undefined) return;
-      hasGrant = this.#books.grants().some((grant) => grant.jobId === id && grant.seq === 0);
-      this.#ledger.settle(id, model, { seq, isDone: done, position: spend });
-    });
+    const recorded = this.#stored(() =>
+      this.#store.record(entry, nowMs, ({ id, model, seq, done, spend }) => {
+        if (spend === undefined) return;
+        hasGrant = this.#books.grants().some((grant) => grant.jobId === id && grant.seq === 0);
+        this.#ledger.settle(id, model, { seq, isDone: done, position: spend });
+      }),
+    );
     if (recorded === null) return;
     // A job with a grant of its own is not of a block.
     if (recorded.isAsked && !hasGrant) this.#redeem(nowMs);
@@ -107,18 +109,32 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   async forget(jobId: string, last: LastSpend | null = null): Promise<void> {
     const nowMs = Date.now();
     let hasGrant = false;
-    const forgotten = this.#store.forget(jobId, nowMs, () => {
-      hasGrant = this.#books.grants().some((grant) => grant.jobId === jobId);
-      const known = this.#store.ledgerJob(jobId);
-      if (last !== null && !(known !== null && known !== "gone" && known.seq >= last.seq)) {
-        this.#ledger.settle(jobId, last.model, { seq: last.seq, isDone: true, position: last.spend });
-      }
-      this.#ledger.end(jobId);
-    });
+    const forgotten = this.#stored(() =>
+      this.#store.forget(jobId, nowMs, () => {
+        hasGrant = this.#books.grants().some((grant) => grant.jobId === jobId);
+        const known = this.#store.ledgerJob(jobId);
+        if (last !== null && !(known !== null && known !== "gone" && known.seq >= last.seq)) {
+          this.#ledger.settle(jobId, last.model, { seq: last.seq, isDone: true, position: last.spend });
+        }
+        this.#ledger.end(jobId);
+      }),
+    );
     if (forgotten === null) return;
     if (forgotten.isAsked && !hasGrant) this.#redeem(nowMs);
     this.#places.forget(jobId);
     this.#feed.notify(forgotten.change);
+  }
+
+  /** Stores what `work` writes all or nothing: what is booked for a job and its row in the list belong together. */
+  #stored<T>(work: () => T): T {
+    try {
+      return this.ctx.storage.transactionSync(work);
+    } catch (error) {
+      // What is in memory may be ahead of what was rolled back.
+      this.#store.readAgain();
+      this.#books.readAgain();
+      throw error;
+    }
   }
 
   /** Newest first. A job keeps its place in the order for ever, so pages neither repeat nor leave out jobs that move. */

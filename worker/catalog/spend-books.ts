@@ -21,6 +21,13 @@ export class SpendBooks implements LedgerStorage {
     this.#store = store;
   }
 
+  /** Drops what is kept in memory, after a write that was rolled back. */
+  readAgain(): void {
+    this.#created = null;
+    this.#grants = null;
+    this.#prunedOn = null;
+  }
+
   monthSum(month: string): { chargedMicros: number; atRiskMicros: number } {
     if (!this.#exists()) return { chargedMicros: 0, atRiskMicros: 0 };
     return this.#storage.sql

@@ -8,7 +8,7 @@ import { Usage } from "../../schemas/usage.ts";
 import { until } from "../../test/support/until.ts";
 import { sha256Hex } from "../auth/tokens.ts";
 import { BudgetAlert } from "../catalog/budget-alert.ts";
-import { countingStorage } from "../catalog/catalog-entry.fixture.ts";
+import { catalogEntry, countingStorage, jobId } from "../catalog/catalog-entry.fixture.ts";
 import { CatalogStore } from "../catalog/catalog-store.ts";
 import { SpendBooks } from "../catalog/spend-books.ts";
 import { compatApp } from "../compat/app.ts";
@@ -155,6 +155,48 @@ describe("a job's cost", () => {
       return { rows, grants, limited: rowsWritten() - rows + grantsStored.mock.calls.length };
     });
     expect(stored).toEqual({ rows: 1, grants: [], limited: 3 });
+  });
+});
+
+describe("a write of the catalog that fails", () => {
+  it("books nothing, so that its repetition books once", async () => {
+    const client = "rolled-back";
+    const [catalog, object] = [catalogStub(env, client), env.CATALOGS.getByName(client)];
+    const day = { day: TODAY(), images: 1, chargedMicros: UNIT, atRiskMicros: 0 };
+    const spent = { model: SYNC_MODEL, spend: { grants: 1, reservedMicros: 0, days: [day] } };
+    const asked = { jobId: jobId(1), micros: UNIT, untilMs: Date.now() + 60_000 };
+    await catalog.reserveFirst(asked, { monthly: 1, alertAt: 1, currency: "USD" }, 200);
+    const used = async () => await catalog.usage(SINCE, UNTIL);
+    const before = await used();
+    // As when the disk is full: the row of the list cannot be written, the row of the books can.
+    const whileFull = async (write: () => Promise<void>) => {
+      await runInDurableObject(object, (_, { storage }) => {
+        storage.sql.exec(
+          "CREATE TRIGGER full BEFORE INSERT ON jobs WHEN NEW.seq <> 1 BEGIN SELECT RAISE(ABORT, 'full'); END",
+        );
+      });
+      const failed = await write().catch(String);
+      expect(failed).toContain("full");
+      await runInDurableObject(object, (_, { storage }) => {
+        storage.sql.exec("DROP TRIGGER full");
+      });
+    };
+    await catalog.record(catalogEntry({ n: 2 }));
+    const done = { ...catalogEntry({ n: 1, seq: 3, status: "succeeded" }), ...spent };
+    await whileFull(() => catalog.record(done));
+    expect(await used()).toEqual(before);
+    await catalog.record(done);
+    const booked = await used();
+    expect(booked).toMatchObject({ rows: [{ jobs: 1, chargedMicros: UNIT }], totals: { reservedMicros: 0 } });
+    const last = {
+      seq: 4,
+      ...spent,
+      spend: { ...spent.spend, days: [{ ...day, images: 2, chargedMicros: 2 * UNIT }] },
+    };
+    await whileFull(() => catalog.forget(jobId(1), last));
+    expect(await used()).toEqual(booked);
+    await catalog.forget(jobId(1), last);
+    expect((await used()).rows).toMatchObject([{ jobs: 1, images: 2, chargedMicros: 2 * UNIT }]);
   });
 });
 
