@@ -151,9 +151,12 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const found = this.#find(viewer);
     if (!found.ok) return found;
     const reserved = await this.#reserveRetry(found.record);
+    // Removed while the catalog was asked, it is gone, whatever the catalog says of its money.
+    const still = this.#find(viewer);
+    if (!still.ok) return still;
     if (!reserved.ok) return reserved;
     if (!this.#engine.apply({ type: "retry", ...reserved.fact })) {
-      const { status } = this.#engine.job()?.state ?? found.record.state;
+      const { status } = still.record.state;
       return { ok: false, code: status === "succeeded" ? "job_finished" : "job_not_finished", status };
     }
     this.#engine.pump();

@@ -282,6 +282,17 @@ describe("a spend limit", () => {
     await expect.poll(reserved).toBe(0);
   });
 
+  it("is not what a retry hears of whose job is removed while the catalog is asked", async () => {
+    const job = await pricedJob({}, "spends-some");
+    await job.submit();
+    await job.rpc.cancel(null);
+    const [retried, removed] = await runInDurableObject(job.object, (object) =>
+      // The retry waits for the catalog when the removal begins.
+      Promise.all([object.retry(null), object.remove(null)]),
+    );
+    expect({ retried, removed }).toEqual({ retried: { ok: false, code: "job_gone" }, removed: { ok: true } });
+  });
+
   it("refuses the retry of a job whose price is not known", async () => {
     const job = testJob();
     Object.assign(job.submission, { client: "spends-some" });
