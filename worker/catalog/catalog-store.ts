@@ -89,10 +89,13 @@ export class CatalogStore {
     nowMs: number,
     beforeStored: (entry: CatalogEntry) => void = () => undefined,
   ): { readonly change: Change; readonly isAsked: boolean } | null {
-    const { searchText = "", ...entry } = given;
+    const { searchText = "", ...newer } = given;
     this.#create();
-    const known = this.#row(entry.id);
-    if (known !== null && (known.status === GONE || !isNewer(entry, known))) return null;
+    const known = this.#row(newer.id);
+    if (known !== null && (known.status === GONE || !isNewer(newer, known))) return null;
+    // A job's object of a version before prices, after a rollback, says nothing of what is booked.
+    const spend = newer.spend ?? (known === null ? undefined : parseEntry(known).spend);
+    const entry: CatalogEntry = spend === undefined ? newer : { ...newer, spend };
     const pending = this.pending();
     const reserved = this.reservedMicros();
     beforeStored(entry);

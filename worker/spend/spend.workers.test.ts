@@ -158,6 +158,26 @@ describe("a job's cost", () => {
   });
 });
 
+describe("an entry that says nothing of money, as of an older version after a rollback", () => {
+  it("leaves what is booked and reserved, and the next one with money books only the difference", async () => {
+    const catalog = catalogStub(env, "rolled-back-version");
+    const spend = (images: number) => {
+      const day = { day: TODAY(), images, chargedMicros: images * UNIT, atRiskMicros: 0 };
+      return { model: SYNC_MODEL, spend: { grants: 2, reservedMicros: UNIT, days: [day] } };
+    };
+    const used = async () => await catalog.usage(SINCE, UNTIL);
+    await catalog.record({ ...catalogEntry({ n: 1, seq: 2, status: "running" }), ...spend(1) });
+    const before = await used();
+    expect(before).toMatchObject({ rows: [{ images: 1 }], totals: { reservedMicros: UNIT } });
+    await catalog.record({ ...catalogEntry({ n: 1, seq: 3, status: "running" }), model: SYNC_MODEL });
+    expect(await used()).toEqual(before);
+    await catalog.record({ ...catalogEntry({ n: 1, seq: 4, status: "succeeded" }), ...spend(2) });
+    const { rows, totals } = await used();
+    expect(rows).toMatchObject([{ jobs: 1, images: 2, chargedMicros: 2 * UNIT }]);
+    expect(totals.reservedMicros).toBe(0);
+  });
+});
+
 describe("a write of the catalog that fails", () => {
   it("books nothing, so that its repetition books once", async () => {
     const client = "rolled-back";
