@@ -12,13 +12,19 @@ const KEY = "budget-alert";
 const AFTER_A_CRASH_MS = 30_000;
 const MISCONFIGURED_CHECK_MS = 30_000;
 
-interface StoredAlert {
-  /** `2026-11`: the newest month that had an alert. */
+/** The alert of one month. */
+interface Alert {
+  /** As `2026-11`. */
   readonly month: string;
   /** Null once the event was delivered or given up, and for a client without an address. */
   readonly delivery: StoredDelivery | null;
   /** When the next try is due; null without a delivery. */
   readonly nextAtMs: number | null;
+}
+
+/** The alert of the newest month that had one, and those of earlier months that are still to be delivered. */
+interface StoredAlerts extends Alert {
+  readonly earlier?: readonly Alert[];
 }
 
 /** What the object of a client's catalog offers. */
@@ -39,7 +45,8 @@ export class BudgetAlert {
   readonly #storage: DurableObjectStorage;
   readonly #client: string;
   readonly #host: AlertHost;
-  #known: StoredAlert | null = null;
+  /** Newest month first. */
+  #known: readonly Alert[] | null = null;
   #isSending = false;
 
   constructor(env: Env, storage: DurableObjectStorage, host: AlertHost) {
@@ -49,24 +56,37 @@ export class BudgetAlert {
     this.#host = host;
   }
 
-  #stored(): StoredAlert | null {
-    this.#known ??= this.#storage.kv.get<StoredAlert>(KEY) ?? null;
+  #stored(): readonly Alert[] {
+    if (this.#known === null) {
+      const stored = this.#storage.kv.get<StoredAlerts>(KEY);
+      this.#known = stored === undefined ? [] : [stored, ...(stored.earlier ?? [])];
+    }
     return this.#known;
   }
 
-  #put(alert: StoredAlert): void {
-    this.#known = alert;
-    this.#storage.kv.put(KEY, alert);
-    if (alert.nextAtMs !== null) this.#host.arm(alert.nextAtMs);
+  /** Stores the alert in place of the one of its month, or as the newest. */
+  #put({ month, delivery, nextAtMs }: Alert): void {
+    const alert = { month, delivery, nextAtMs };
+    const known = this.#stored();
+    const isKnown = known.some((other) => other.month === month);
+    const all = isKnown ? known.map((other) => (other.month === month ? alert : other)) : [alert, ...known];
+    const [newest = alert, ...others] = all;
+    const earlier = others.filter((other) => other.nextAtMs !== null);
+    this.#storage.kv.put<StoredAlerts>(KEY, { ...newest, earlier });
+    this.#known = [newest, ...earlier];
+    this.#armAll();
+  }
+
+  #armAll(): void {
+    for (const { nextAtMs } of this.#stored()) if (nextAtMs !== null) this.#host.arm(nextAtMs);
   }
 
   /** The client's money is used to `alertAt`. Only the first call of a month counts. */
   raise(report: BudgetReport, currency: string, nowMs: number): void {
     const month = monthOf(nowMs);
-    const known = this.#stored();
-    if (known?.month === month) {
+    if (this.#stored()[0]?.month === month) {
       // Should the alarm be lost, or set later for something else after a restart, the next submission mends it.
-      if (known.nextAtMs !== null) this.#host.arm(known.nextAtMs);
+      this.#armAll();
       return;
     }
     console.log(JSON.stringify({ event: "budget_alert", currency, ...report }));
@@ -92,10 +112,10 @@ export class BudgetAlert {
 
   /** Makes the try that is due, if one is, and arms the next one. Never throws. */
   async pump(nowMs: number): Promise<void> {
-    const stored = this.#stored();
-    if (stored === null || stored.delivery === null || stored.nextAtMs === null || this.#isSending) return;
-    if (stored.nextAtMs > nowMs) {
-      this.#host.arm(stored.nextAtMs);
+    if (this.#isSending) return;
+    const stored = this.#stored().findLast(({ nextAtMs }) => nextAtMs !== null && nextAtMs <= nowMs);
+    if (stored === undefined || stored.delivery === null) {
+      this.#armAll();
       return;
     }
     const read = configOf(this.#env);
@@ -132,8 +152,6 @@ export class BudgetAlert {
       }),
     );
     this.#host.count(countedResult(delivery));
-    // Another month may have begun during the try.
-    if (this.#stored()?.month !== stored.month) return;
     this.#put({ ...stored, delivery: nextAtMs === null ? null : delivery, nextAtMs });
   }
 }

@@ -409,6 +409,39 @@ describe("a client's alert", () => {
   });
 });
 
+describe("a client's alert that is not delivered when the next month's comes", () => {
+  const BUDGET = { monthly: 1, alertAt: 0.5, currency: "USD" };
+
+  it("is tried on beside that one, also after a restart", async () => {
+    const client = "alerts-of-two-months";
+    // The emulator takes no webhooks: each try fails, and is repeated.
+    const settings = { ...env, CLIENT_WEBHOOKS: JSON.stringify({ [client]: `${env.QWEN_BASE_URL}/no-receiver` }) };
+    const log = vi.spyOn(console, "log").mockImplementation(() => undefined);
+    const tries = () =>
+      log.mock.calls.map(([line]) => JSON.parse(String(line))).filter(({ event }) => event === "webhook_tried").length;
+    const totals = { chargedMicros: UNIT, reservedMicros: 0, atRiskMicros: 0 };
+    await runInDurableObject(env.CATALOGS.getByName(client), async (_, { storage }) => {
+      const armed: number[] = [];
+      // A new one each time knows what is stored only.
+      const alert = () =>
+        new BudgetAlert(settings, storage, { client, arm: (atMs) => armed.push(atMs), count: () => undefined });
+      // Long ago, so that a try that fails now is repeated later than that.
+      const [november, december] = [Date.UTC(2020, 10, 30), Date.UTC(2020, 11, 1)];
+      for (const atMs of [november, december]) alert().raise(budgetReport(client, BUDGET, totals, atMs), "USD", atMs);
+      await alert().pump(december);
+      expect(tries()).toBe(1);
+      expect(armed).toContain(december);
+      await alert().pump(december);
+      expect(tries()).toBe(2);
+      armed.length = 0;
+      await alert().pump(december);
+      expect(tries()).toBe(2);
+      // Both have another try to come.
+      expect(armed.filter((atMs) => atMs > december)).toHaveLength(2);
+    });
+  });
+});
+
 describe("the API", () => {
   it("reserves exactly what the limit has room for, of 500 submissions at once", async () => {
     const sent = Array.from({ length: 500 }, (_, n) => submit("spends-100", { prompt: `burst ${n}` }));
