@@ -3,7 +3,7 @@ import type { WebhookEvent } from "../../schemas/webhook.ts";
 import { configOf } from "../env.ts";
 import { monthOf } from "../spend/money.ts";
 import { beginTry, type CountedResult, countedResult, endTry, type StoredDelivery } from "../webhooks/core/delivery.ts";
-import { targetFault } from "../webhooks/core/target.ts";
+import { targetFault, webhookUrlOf } from "../webhooks/core/target.ts";
 import { notSent, sendWebhook } from "../webhooks/send.ts";
 import { webhookSecrets } from "../webhooks/signature.ts";
 
@@ -106,7 +106,7 @@ export class BudgetAlert {
       tries: [],
     };
     const config = configOf(this.#env);
-    const isWanted = !config.ok || Object.hasOwn(config.config.clientWebhooks, this.#client);
+    const isWanted = !config.ok || webhookUrlOf(config.config, this.#client) !== undefined;
     this.#put(isWanted ? { month, delivery, nextAtMs: nowMs } : { month, delivery: null, nextAtMs: null });
   }
 
@@ -123,8 +123,8 @@ export class BudgetAlert {
       this.#put({ ...stored, nextAtMs: nowMs + MISCONFIGURED_CHECK_MS });
       return;
     }
-    const { clientWebhooks, publicOrigin, authMode } = read.config;
-    const url = Object.hasOwn(clientWebhooks, this.#client) ? clientWebhooks[this.#client] : undefined;
+    const { publicOrigin, authMode } = read.config;
+    const url = webhookUrlOf(read.config, this.#client);
     if (url === undefined) {
       this.#put({ ...stored, delivery: null, nextAtMs: null });
       return;

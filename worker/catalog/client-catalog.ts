@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { JobCounts } from "../../schemas/job.ts";
 import { within } from "../bounds.ts";
 import { linkSettingsOf } from "../env.ts";
-import { type Grant, Ledger } from "../spend/ledger.ts";
+import { type Grant, Ledger, usedMicros } from "../spend/ledger.ts";
 import { monthEndsAtMs, toMicros } from "../spend/money.ts";
 import { budgetReport, type ClientBudget } from "../spend/prices.ts";
 import { jobStub } from "../stubs.ts";
@@ -228,8 +228,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   /** The client's money where it is used to `alertAt`, else null. */
   #alert(budget: ClientBudget, nowMs: number): ClientSpend | null {
     const spend = this.#spend(budget, nowMs);
-    const { chargedMicros, reservedMicros, atRiskMicros, limitMicros } = spend;
-    if (chargedMicros + reservedMicros + atRiskMicros < limitMicros * budget.alertAt) return null;
+    if (usedMicros(spend) < spend.limitMicros * budget.alertAt) return null;
     this.#budgetAlert.raise(budgetReport(this.ctx.id.name ?? "", budget, spend, nowMs), budget.currency, nowMs);
     return spend;
   }

@@ -10,7 +10,7 @@ import {
 } from "../../schemas/webhook.ts";
 import type { JobWebhook } from "../job/contract.ts";
 import { jobStub } from "../stubs.ts";
-import { targetFault } from "../webhooks/core/target.ts";
+import { targetFault, webhookUrlOf } from "../webhooks/core/target.ts";
 import { HOPS_HEADER, MOST_HOPS, sendWebhook } from "../webhooks/send.ts";
 import { webhookSecrets } from "../webhooks/signature.ts";
 import { clientOf } from "./access.ts";
@@ -40,8 +40,7 @@ export function webhookOf(
   client: string,
   { webhook, pointerOf }: CheckedSubmission,
 ): JobWebhook | null {
-  const { clientWebhooks } = c.get("config");
-  const url = webhook?.url ?? (Object.hasOwn(clientWebhooks, client) ? clientWebhooks[client] : undefined);
+  const url = webhook?.url ?? webhookUrlOf(c.get("config"), client);
   if (url === undefined) return null;
   if (webhook !== null) checkTarget(c, url, pointerOf("/webhook/url"));
   const events = [...new Set(webhook?.events ?? WEBHOOK_TYPES)];
@@ -70,8 +69,7 @@ async function testedUrl(c: HttpContext, client: string): Promise<string> {
     checkTarget(c, url, "/url");
     return url;
   }
-  const { clientWebhooks } = c.get("config");
-  const own = Object.hasOwn(clientWebhooks, client) ? clientWebhooks[client] : undefined;
+  const own = webhookUrlOf(c.get("config"), client);
   if (own !== undefined) {
     checkTarget(c, own, "/url");
     return own;

@@ -45,6 +45,11 @@ export interface LedgerTotals {
   readonly atRiskMicros: number;
 }
 
+/** What of the limit is used. */
+export function usedMicros({ chargedMicros, reservedMicros, atRiskMicros }: LedgerTotals): number {
+  return chargedMicros + reservedMicros + atRiskMicros;
+}
+
 /**
  * One client's money. Charged, reserved and at risk in a month never exceed the limit together: they grow only by a grant that
  * leaves room, and every other change moves an amount from one to another or lets it go. Positions are absolute and grants are
@@ -81,9 +86,8 @@ export class Ledger {
     const grants = this.#storage.grants();
     const promised = grants.find(({ jobId, number }) => jobId === wanted.jobId && number === wanted.number);
     const grant = promised === undefined ? wanted : widest(promised, wanted);
-    const { chargedMicros, reservedMicros, atRiskMicros } = this.totals(nowMs);
     const moreMicros = grant.micros - (promised?.micros ?? 0);
-    if (moreMicros > 0 && chargedMicros + reservedMicros + atRiskMicros + moreMicros > limitMicros) return "refused";
+    if (moreMicros > 0 && usedMicros(this.totals(nowMs)) + moreMicros > limitMicros) return "refused";
     if (grant !== promised) this.#storage.putGrants([...grants.filter((known) => known !== promised), grant]);
     return "granted";
   }

@@ -245,7 +245,7 @@ function budgetError(record: JobRecord, { currency, limitMicros, resetsAtMs }: C
   return {
     code: "budget_exceeded",
     message: cost === null ? unpriced : `${limit} has no room for another attempt.${soFar}`,
-    hint: `${look}The limit starts again at ${iso(resetsAtMs)}; the operator can raise it in CLIENT_BUDGETS.`,
+    hint: `${look}The limit starts anew at ${iso(resetsAtMs)}; the operator can raise it in CLIENT_BUDGETS.`,
     upstream: null,
   };
 }

@@ -2,6 +2,14 @@
 import { MAX_WEBHOOK_URL_CHARS } from "../../../schemas/webhook.ts";
 import { hostKind, isAddress } from "../../public-host.ts";
 
+/** The client's address in CLIENT_WEBHOOKS; undefined without one. A client may be called like a property of every object. */
+export function webhookUrlOf(
+  { clientWebhooks }: { readonly clientWebhooks: Readonly<Record<string, string>> },
+  client: string,
+): string | undefined {
+  return Object.hasOwn(clientWebhooks, client) ? clientWebhooks[client] : undefined;
+}
+
 export interface TargetRules {
   /** Origins of this service, which receives no webhooks. */
   readonly ownOrigins: readonly string[];
