@@ -7,6 +7,7 @@ import {
   type CountedResult,
   countedResult,
   endTry,
+  isRunning,
   presentDelivery,
   type StoredDelivery,
   type TryResult,
@@ -158,8 +159,8 @@ export class Deliveries {
   #present(delivery: StoredDelivery, { id, outbox }: JobRecord): Delivery {
     const message = outbox.find(({ kind, payload }) => kind === "notify" && payload.seq === delivery.seq);
     const last = delivery.tries.at(-1);
-    const isRunning = last !== undefined && last.finishedAtMs === null && last.error === null;
-    const waits = message !== undefined && !isRunning && !isHeld(message, outbox);
+    const isBeingTried = last !== undefined && isRunning(last);
+    const waits = message !== undefined && !isBeingTried && !isHeld(message, outbox);
     return presentDelivery(id, delivery, waits ? (message.notBeforeMs ?? Date.now()) : null);
   }
 }

@@ -139,15 +139,33 @@ describe("a delivery", () => {
     expect(next(900_000_000)).toBe(T0 + 86_400_000);
   });
 
-  it("says of a try whose process died that it was cut off, and counts it", () => {
+  it("shows a try that was cut by the end of our own process, and does not count it towards the ten", () => {
     const delivery = beginTry(beginTry(fresh, T0), T0 + 45_000);
-    expect(delivery.roundTries).toBe(2);
     const shown = presentDelivery("job_V1StGXR8_Z5jdHi6B-myT", delivery, null);
     expect(shown.tries).toMatchObject([
       { number: 1, finishedAt: null, status: null, error: expect.stringContaining("stopped before") },
       { number: 2, finishedAt: null, status: null, error: null },
     ]);
     expect(shown).toMatchObject({ number: 5, id: "job_V1StGXR8_Z5jdHi6B-myT.5", state: "pending" });
+  });
+
+  it("is tried for the whole schedule after ten tries that were cut by the end of our own process", () => {
+    let cut = fresh;
+    for (let n = 0; n < 10; n++) cut = beginTry(cut, T0 + n * 45_000);
+    const waits: number[] = [];
+    let { delivery, nextAtMs } = endTry(cut, result({ status: 503 }), T0, 0);
+    for (; nextAtMs !== null; ) {
+      waits.push(nextAtMs - T0);
+      ({ delivery, nextAtMs } = endTry(beginTry(delivery, T0), result({ status: 503 }), T0, 0));
+    }
+    expect(waits).toEqual(WAITS_MS.slice(1));
+    expect(delivery).toMatchObject({ state: "failed", reason: expect.stringContaining("not delivered in 10 tries") });
+    expect(delivery.tries.map(({ number }) => number)).toEqual(Array.from({ length: 19 }, (_, at) => at + 1));
+  });
+
+  it("counts the first try of a resend also when the try before it was cut", () => {
+    const resent = beginTry({ ...beginTry(fresh, T0), roundTries: 0 }, T0);
+    expect(endTry(resent, result({}), T0, 0).nextAtMs).toBe(T0 + 5_000);
   });
 
   it("keeps the newest thirty tries over any number of resends", () => {

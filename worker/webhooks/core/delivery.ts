@@ -36,7 +36,7 @@ export interface StoredDelivery {
   readonly body: string;
   readonly state: DeliveryState;
   readonly reason: string | null;
-  /** Tries of this round: a resend begins another one. */
+  /** Tries of this round, without those that were cut by the end of our own process: a resend begins another round. */
   readonly roundTries: number;
   /** The newest, oldest first. The last one has neither status nor error while it runs. */
   readonly tries: readonly StoredTry[];
@@ -63,11 +63,18 @@ export const webhookId = (jobId: string, seq: number): string => `${jobId}.${seq
 
 const INTERRUPTED = "this service stopped before the receiver's answer came; the event is sent again with the same id";
 
-/** A try begins. One that was still running was cut off by the end of its process. */
+/** Whether the try has neither ended nor been found cut. */
+export function isRunning({ finishedAtMs, error }: StoredTry): boolean {
+  return finishedAtMs === null && error === null;
+}
+
+/**
+ * A try begins. One that was still running was cut by the end of its process: the new try takes its place in the schedule, since
+ * the receiver did not fail.
+ */
 export function beginTry(delivery: StoredDelivery, nowMs: number): StoredDelivery {
-  const known = delivery.tries.map((last) =>
-    last.finishedAtMs === null && last.error === null ? { ...last, error: INTERRUPTED } : last,
-  );
+  const known = delivery.tries.map((last) => (isRunning(last) ? { ...last, error: INTERRUPTED } : last));
+  const isRepeated = delivery.roundTries > 0 && delivery.tries.some(isRunning);
   const begun: StoredTry = {
     number: (known.at(-1)?.number ?? 0) + 1,
     startedAtMs: nowMs,
@@ -77,7 +84,7 @@ export function beginTry(delivery: StoredDelivery, nowMs: number): StoredDeliver
     answer: null,
   };
   const tries = [...known, begun].slice(-MOST_KEPT_TRIES);
-  return { ...delivery, state: "pending", reason: null, roundTries: delivery.roundTries + 1, tries };
+  return { ...delivery, state: "pending", reason: null, roundTries: delivery.roundTries + (isRepeated ? 0 : 1), tries };
 }
 
 /** The running try ends. `nextAtMs`: when the next one is due; null when none follows. */
