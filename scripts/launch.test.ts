@@ -166,12 +166,34 @@ describe("npm run launch", () => {
     expect((await launch([], { DARKROOM_TOKEN: operator })).code).toBe(0);
   });
 
-  it("never puts secrets over those of a Worker whose secrets cannot be listed", async () => {
-    const first = await launch();
-    const { secrets } = cloud();
-    expect((await launch([], { FAIL_AT: "secret list" })).code).toBe(1);
-    expect(cloud().secrets).toEqual(secrets);
-    expect(first.code).toBe(0);
+  it("prints the tokens also when they were stored but wrangler reports a failure", async () => {
+    const stopped = await launch([], { LOSE_ANSWER_OF: "secret bulk" });
+    expect(stopped.code).toBe(1);
+    expect(stopped.text).toContain("The tokens above may have been stored");
+    const operator = tokenIn(stopped.text, "operator's token");
+    expect(cloud().secrets).toMatchObject({
+      CLIENT_TOKENS: JSON.stringify({ "my-app": hashOf(tokenIn(stopped.text, "token of my-app")) }),
+      ADMIN_TOKEN_SHA256: hashOf(operator),
+    });
+    const again = await launch([], { DARKROOM_TOKEN: operator });
+    expect(again.code, again.text).toBe(0);
+  });
+
+  it.each(["the cloud says no", "request 7f10007a of account 10007 timed out"])(
+    "never puts secrets over those of a Worker whose secrets cannot be listed: %s",
+    async (words) => {
+      const first = await launch();
+      const { secrets } = cloud();
+      expect((await launch([], { FAIL_AT: "secret list", FAIL_WORDS: words })).code).toBe(1);
+      expect(cloud().secrets).toEqual(secrets);
+      expect(first.code).toBe(0);
+    },
+  );
+
+  it("takes code 10007 for a Worker that does not exist yet", async () => {
+    const words = "A request to the Cloudflare API failed.\nThis Worker does not exist on your account. [code: 10007]";
+    const { text } = await launch([], { FAIL_AT: "secret list", FAIL_WORDS: words });
+    expect(text).toContain("All is well.");
   });
 
   it("keeps a Worker's own tokens and adds what is missing", async () => {

@@ -146,7 +146,7 @@ async function signedIn(): Promise<void> {
 /** The names of the Worker's secrets; none while there is no Worker. Any other failure stops: what exists must not be put anew. */
 async function secretsOf(name: string): Promise<ReadonlySet<string>> {
   const { ok, stdout, text } = await wrangler(["secret", "list", "--name", name, "--format", "json"]);
-  if (!ok && /Worker "[^"]*"[^\n]* not found|10007/.test(text)) return new Set();
+  if (!ok && /Worker "[^"]*"[^\n]* not found|code: 10007\b/.test(text)) return new Set();
   if (!ok) throw new Trouble(`the secrets of ${name} could not be listed: ${text}`);
   try {
     // As wrangler prints it: [{"name": …, "type": …}].
@@ -184,8 +184,8 @@ async function makeBucket(bucket: string): Promise<"made" | "exists"> {
   if ((await wrangler(["r2", "bucket", "info", bucket])).ok) return "exists";
   const made = await wrangler(["r2", "bucket", "create", bucket]);
   if (made.ok) return "made";
-  if (/already exists|10004/.test(made.text)) return "exists";
-  const hint = /10042|enable R2/i.test(made.text) ? " R2 has to be switched on once in Cloudflare's dashboard." : "";
+  if (/already exists|code: 10004\b/.test(made.text)) return "exists";
+  const hint = /code: 10042\b|enable R2/i.test(made.text) ? " R2 has to be switched on once in Cloudflare's dashboard." : "";
   throw new Trouble(`the bucket ${bucket} could not be made: ${made.text}${hint}`);
 }
 
@@ -209,26 +209,36 @@ interface Tokens {
   readonly operator: string | null;
 }
 
-/** Puts what is missing. Resolves to the tokens that were made: nobody can read them again. */
+function newTokens(existing: ReadonlySet<string>): Tokens {
+  return {
+    client: existing.has("CLIENT_TOKENS") ? null : newToken(),
+    operator: existing.has("ADMIN_TOKEN_SHA256") ? null : newToken(),
+  };
+}
+
+/** Stores the secrets that are missing. A failure may hide that they were stored: wrangler's answer can be lost. */
 async function putSecrets(
   name: string,
   client: string,
   apiKey: string | null,
+  tokens: Tokens,
   existing: ReadonlySet<string>,
-): Promise<Tokens> {
-  const tokens = {
-    client: existing.has("CLIENT_TOKENS") ? null : newToken(),
-    operator: existing.has("ADMIN_TOKEN_SHA256") ? null : newToken(),
-  };
+): Promise<void> {
   const missing = {
     ...(apiKey === null ? {} : { QWEN_API_KEY: apiKey }),
     ...(existing.has("SIGNING_SECRET") ? {} : { SIGNING_SECRET: randomBytes(32).toString("base64") }),
     ...(tokens.client === null ? {} : { CLIENT_TOKENS: JSON.stringify({ [client]: hashOf(tokens.client) }) }),
     ...(tokens.operator === null ? {} : { ADMIN_TOKEN_SHA256: hashOf(tokens.operator) }),
   };
-  if (Object.keys(missing).length === 0) return tokens;
-  await mustDo("putting the secrets", ["secret", "bulk", "--name", name], JSON.stringify(missing));
-  return tokens;
+  if (Object.keys(missing).length === 0) return;
+  const args = ["secret", "bulk", "--name", name];
+  const { ok, text } = await wrangler(args, JSON.stringify(missing));
+  if (ok) return;
+  const isNew = tokens.client !== null || tokens.operator !== null;
+  const hint = isNew
+    ? "\nThe tokens above may have been stored all the same: keep them. The next run prints new ones if they were not."
+    : "";
+  throw new Trouble(`putting the secrets failed (wrangler ${args.join(" ")}): ${text}${hint}`);
 }
 
 /** Waits until the service answers and has its settings. */
@@ -255,7 +265,7 @@ function callDoctor(url: string, operatorToken: string): boolean {
   return spawnSync(process.execPath, [doctor, url], { stdio: "inherit", env }).status === 0;
 }
 
-function tellTokens({ client, operator }: Tokens, clientName: string): void {
+function printTokens({ client, operator }: Tokens, clientName: string): void {
   if (client !== null || operator !== null) {
     console.log("\nKeep these in a password manager. They are shown this once: the Worker has their hashes only.\n");
     if (client !== null) console.log(`  token of ${clientName}:  ${client}`);
@@ -352,8 +362,10 @@ async function main(): Promise<void> {
   const url = addressIn((await mustDo("the deploy", ["deploy"], null, true)).stdout);
 
   begin("The secrets");
-  const tokens = await putSecrets(name, values.client, apiKey, existing);
-  tellTokens(tokens, values.client);
+  const tokens = newTokens(existing);
+  // Before they are stored: a run that dies in between would leave a Worker whose tokens nobody has.
+  printTokens(tokens, values.client);
+  await putSecrets(name, values.client, apiKey, tokens, existing);
 
   begin("The doctor");
   if (url === null) {

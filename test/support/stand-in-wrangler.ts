@@ -13,7 +13,7 @@ const input = args[0] === "secret" && args[1] === "bulk" ? fs.readFileSync(0, "u
 cloud.calls.push({ args, input, key: process.env.QWEN_API_KEY ?? null });
 const fail = process.env.FAIL_AT && call.startsWith(process.env.FAIL_AT);
 let code = fail ? 1 : 0;
-if (fail) console.error("the cloud says no");
+if (fail) console.error(process.env.FAIL_WORDS ?? "the cloud says no");
 else if (args[0] === "whoami") console.log("You are logged in");
 else if (call.startsWith("r2 bucket info")) code = cloud.buckets.includes(args[3]) ? 0 : 1;
 else if (call.startsWith("r2 bucket create")) cloud.buckets.push(args[3]);
@@ -25,6 +25,7 @@ else if (call.startsWith("secret list")) {
   console.log("Uploaded darkroom (1.00 sec)\\nDeployed darkroom triggers (0.50 sec)\\n  " + process.env.STAND_IN_URL + "\\nCurrent Version ID: 1");
 } else if (call.startsWith("secret bulk")) Object.assign(cloud.secrets, JSON.parse(input));
 else { console.error("the stand-in does not know: " + call); code = 1; }
+if (process.env.LOSE_ANSWER_OF && call.startsWith(process.env.LOSE_ANSWER_OF)) { console.error("fetch failed"); code = 1; }
 // Renamed, so that a test that looks meanwhile never reads half of it.
 fs.writeFileSync(file + ".new", JSON.stringify(cloud));
 fs.renameSync(file + ".new", file);
