@@ -161,6 +161,21 @@ describe("acting on many jobs", () => {
   });
 });
 
+describe("a bulk retry", () => {
+  it("is braked as single retries are, once a client retries too fast", async () => {
+    // Of a client of its own: the limiter counts in tens.
+    const vars = {
+      ...settings,
+      SUBMIT_LIMITER: { limit: async () => ({ success: false }) },
+      CLIENT_TOKENS: JSON.stringify({ dave: sha256Hex("token-of-dave") }),
+    };
+    const ids = Array.from({ length: 15 }, (_, at) => `job_${String(at).padStart(21, "0")}`);
+    const { refused } = await bulk({ action: "retry", ids }, bearer("token-of-dave"), "", vars);
+    const codes = [...Array<string>(10).fill("job_not_found"), ...Array<string>(5).fill("rate_limited")];
+    expect(refused).toEqual(ids.map((id, at) => ({ id, code: codes[at] })));
+  });
+});
+
 describe("a bulk call that is refused", () => {
   it.each<[unknown, string]>([
     [{ action: "cancel" }, "/ids"],

@@ -45,8 +45,9 @@ async function refuseOtherVersion(c: HttpContext, { rpc, viewer }: AskedJob): Pr
   throw new ProblemError("precondition_failed", detail);
 }
 
-/** Retries within the client's limit on unfinished jobs, as a submission counts, whoever asks. */
+/** Retries within the client's limits on the rate of submissions and on unfinished jobs: a retry counts as a submission. */
 export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob): Promise<JobView> {
+  if (viewer !== null) brakeSubmissions(c, viewer);
   const { client, status } = viewOf(await rpc.view(viewer));
   // A job that cannot be retried is refused for that, at the limit too.
   if (status !== "failed" && status !== "canceled") return viewOf(await rpc.retry(viewer));
@@ -272,7 +273,6 @@ export const JOB_ROUTES: readonly Route[] = [
     },
     async (c, { viewer }) => {
       const asked = askedJob(c, viewer);
-      if (viewer !== null) brakeSubmissions(c, viewer);
       await refuseOtherVersion(c, asked);
       return jobAnswer(c, await retryWithinLimit(c, asked));
     },
