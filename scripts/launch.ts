@@ -185,7 +185,9 @@ async function makeBucket(bucket: string): Promise<"made" | "exists"> {
   const made = await wrangler(["r2", "bucket", "create", bucket]);
   if (made.ok) return "made";
   if (/already exists|code: 10004\b/.test(made.text)) return "exists";
-  const hint = /code: 10042\b|enable R2/i.test(made.text) ? " R2 has to be switched on once in Cloudflare's dashboard." : "";
+  const hint = /code: 10042\b|enable R2/i.test(made.text)
+    ? " R2 has to be switched on once in Cloudflare's dashboard."
+    : "";
   throw new Trouble(`the bucket ${bucket} could not be made: ${made.text}${hint}`);
 }
 
