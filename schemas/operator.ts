@@ -25,7 +25,20 @@ export const LimitBody = z.strictObject({
 });
 export type LimitBody = z.infer<typeof LimitBody>;
 
-export const OPERATOR_ACTIONS = ["lane.pause", "lane.resume", "lane.limit", "client.pause", "client.resume"] as const;
+export const OPERATOR_ACTIONS = [
+  "lane.pause",
+  "lane.resume",
+  "lane.limit",
+  "client.pause",
+  "client.resume",
+  "job.cancel",
+  "job.retry",
+  "job.delete",
+  "job.patch",
+  "job.share",
+  "job.resend",
+  "jobs.bulk",
+] as const;
 
 export const ClientState = z
   .object({ client: z.string(), paused: OperatorWord.nullable() })
@@ -39,7 +52,11 @@ export const OperatorEntry = z
     at: Timestamp,
     who: z.string().meta({ description: "`operator`; `local` in open mode." }),
     action: z.enum(OPERATOR_ACTIONS),
-    target: z.string().meta({ description: "The lane's model, or the client." }),
+    target: z
+      .string()
+      .meta({
+        description: "The lane's model, the client or the job. Of `jobs.bulk` the client whose jobs they are, or `*`.",
+      }),
     reason: z.string().nullable(),
     details: z.record(z.string(), z.unknown()).meta({ description: "What was asked for." }),
     failed: z

@@ -9,6 +9,7 @@ import type { HttpContext } from "./context.ts";
 import { jobProblem } from "./job-answers.ts";
 import { type AskedJob, retryWithinLimit, viewOf } from "./jobs.ts";
 import { clientsOf, MAX_WORDS, pageOf } from "./list.ts";
+import { loggedOfOperator } from "./logged.ts";
 import { json } from "./openapi/answers.ts";
 import { clientRoute, type Route } from "./route.ts";
 import { JSON_BODY_PROBLEMS, jsonBody } from "./submit-body.ts";
@@ -95,7 +96,7 @@ export const BULK_ROUTES: readonly Route[] = [
       answers: { "200": json("The jobs that were acted on, and why others were not.", BulkResult, "bulkResult") },
       problems: JSON_BODY_PROBLEMS,
     },
-    async (c, { viewer }) => {
+    async (c, { asker, viewer }) => {
       const body = await jsonBody(c, BulkBody);
       const { ids, nextCursor } = await matchedJobs(c, viewer, body);
       const result: BulkResult = { matched: ids.length, done: 0, refused: [], nextCursor };
@@ -112,7 +113,9 @@ export const BULK_ROUTES: readonly Route[] = [
           }
         }
       };
-      await Promise.all(Array.from({ length: AT_ONCE }, one));
+      const { action, filter = null } = body;
+      const entry = { action: "jobs.bulk", target: viewer ?? "*", details: { action, filter, ids } } as const;
+      await loggedOfOperator(c, asker, entry, () => Promise.all(Array.from({ length: AT_ONCE }, one)));
       result.refused.sort((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id));
       return jsonAnswer(c, result);
     },

@@ -11,6 +11,7 @@ import { answer, jsonAnswer, negotiate, ProblemError, PUBLIC_VARY } from "./answ
 import { type HttpContext, originOf } from "./context.ts";
 import { preferredWaitSeconds, tagToWaitOn } from "./core/request-headers.ts";
 import { jobAnswer, jobIdOf, jobProblem, linksFor, sharedAnswer, shownAnswer } from "./job-answers.ts";
+import { loggedOfOperator } from "./logged.ts";
 import { headers, JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { clientRoute, linkRoute, PREFER, type Route } from "./route.ts";
 import { JSON_BODY_PROBLEMS, jsonBody, parseJson, smallBody } from "./submit-body.ts";
@@ -180,16 +181,19 @@ export const JOB_ROUTES: readonly Route[] = [
       answers: { "200": json("The link.", Share, "share") },
       problems: ["job_not_found", "job_gone", "invalid_request", "malformed_json", "malformed_body", "body_too_large"],
     },
-    async (c, { viewer }) => {
+    async (c, { asker, viewer }) => {
       const { id, rpc } = askedJob(c, viewer);
       viewOf(await rpc.view(viewer));
       const { hours } = await shareOptionsOf(c);
-      const endsAtMs = Math.floor(Date.now() / 1000 + hours * 3600) * 1000;
-      const share: Share = {
-        url: shareLink(c.get("config"), originOf(c), id, endsAtMs),
-        expiresAt: new Date(endsAtMs).toISOString(),
-      };
-      return jsonAnswer(c, share);
+      const action = { action: "job.share", target: id, details: { hours } } as const;
+      return loggedOfOperator(c, asker, action, async () => {
+        const endsAtMs = Math.floor(Date.now() / 1000 + hours * 3600) * 1000;
+        const share: Share = {
+          url: shareLink(c.get("config"), originOf(c), id, endsAtMs),
+          expiresAt: new Date(endsAtMs).toISOString(),
+        };
+        return jsonAnswer(c, share);
+      });
     },
   ),
   clientRoute(
@@ -206,12 +210,14 @@ export const JOB_ROUTES: readonly Route[] = [
       answers: { "200": json("The job as it now is.", Job, "succeededJob", JOB_HEADERS) },
       problems: [...ONE_JOB, ...JSON_BODY_PROBLEMS],
     },
-    async (c, { viewer }) => {
+    async (c, { asker, viewer }) => {
       const asked = askedJob(c, viewer);
       await refuseOtherVersion(c, asked);
       const { pinned, metadata } = await jsonBody(c, JobPatchBody);
       const patch = { ...(pinned === undefined ? {} : { pinned }), ...(metadata === undefined ? {} : { metadata }) };
-      return jobAnswer(c, viewOf(await asked.rpc.patch(viewer, patch)));
+      const action = { action: "job.patch", target: asked.id, details: patch } as const;
+      const patched = () => asked.rpc.patch(viewer, patch).then(viewOf);
+      return jobAnswer(c, await loggedOfOperator(c, asker, action, patched));
     },
   ),
   clientRoute(
@@ -225,11 +231,14 @@ export const JOB_ROUTES: readonly Route[] = [
       answers: { "204": { description: "Removed.", headers: headers() } },
       problems: ONE_JOB,
     },
-    async (c, { viewer }) => {
+    async (c, { asker, viewer }) => {
       const asked = askedJob(c, viewer);
       await refuseOtherVersion(c, asked);
-      const answered = await asked.rpc.remove(viewer);
-      if (!answered.ok) throw jobProblem(answered);
+      const action = { action: "job.delete", target: asked.id, details: {} } as const;
+      await loggedOfOperator(c, asker, action, async () => {
+        const answered = await asked.rpc.remove(viewer);
+        if (!answered.ok) throw jobProblem(answered);
+      });
       return answer(c, null, 204, {});
     },
   ),
@@ -245,10 +254,12 @@ export const JOB_ROUTES: readonly Route[] = [
       answers: { "200": json("The job as it now is.", Job, "canceledJob", JOB_HEADERS) },
       problems: [...ONE_JOB, "job_finished"],
     },
-    async (c, { viewer }) => {
+    async (c, { asker, viewer }) => {
       const asked = askedJob(c, viewer);
       await refuseOtherVersion(c, asked);
-      return jobAnswer(c, viewOf(await asked.rpc.cancel(viewer)));
+      const action = { action: "job.cancel", target: asked.id, details: {} } as const;
+      const canceled = () => asked.rpc.cancel(viewer).then(viewOf);
+      return jobAnswer(c, await loggedOfOperator(c, asker, action, canceled));
     },
   ),
   clientRoute(
@@ -271,10 +282,11 @@ export const JOB_ROUTES: readonly Route[] = [
         "rate_limited",
       ],
     },
-    async (c, { viewer }) => {
+    async (c, { asker, viewer }) => {
       const asked = askedJob(c, viewer);
       await refuseOtherVersion(c, asked);
-      return jobAnswer(c, await retryWithinLimit(c, asked));
+      const action = { action: "job.retry", target: asked.id, details: {} } as const;
+      return jobAnswer(c, await loggedOfOperator(c, asker, action, () => retryWithinLimit(c, asked)));
     },
   ),
 ];

@@ -18,6 +18,7 @@ import { answer, faultsProblem, jsonAnswer, PRIVATE_VARY, ProblemError } from ".
 import type { HttpContext } from "./context.ts";
 import { METRICS_TYPE, metricsText } from "./core/metrics-text.ts";
 import { configuredModels, knowReport } from "./lanes.ts";
+import { logged } from "./logged.ts";
 import { headers, json, shown } from "./openapi/answers.ts";
 import { whole } from "./query.ts";
 import { operatorRoute, type Route } from "./route.ts";
@@ -94,24 +95,6 @@ async function commandClient(c: HttpContext, action: Action, pause: { untilMs: n
   const until = untilMs === null ? null : new Date(untilMs).toISOString();
   const paused = pause === null ? null : { reason, since: new Date(sinceMs).toISOString(), until };
   return jsonAnswer(c, { client, paused } satisfies ClientState);
-}
-
-/** Writes the action into the operator's log and carries it out. A failure is written into the log, too. */
-async function logged<Result>(
-  c: HttpContext,
-  entry: Omit<OperatorEntry, "seq" | "at" | "failed">,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  const written = { ...entry, failed: null };
-  const log = operatorLogStub(c.env);
-  await log.append(written);
-  try {
-    return await work();
-  } catch (error) {
-    const failed = { ...written, failed: String(error).slice(0, 200) };
-    await log.append(failed).catch(() => undefined);
-    throw error;
-  }
 }
 
 const bodyDoc = (schema: z.ZodType, example: object) => ({ content: { "application/json": { schema, example } } });

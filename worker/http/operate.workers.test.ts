@@ -170,6 +170,49 @@ describe("the operator's log", () => {
   });
 });
 
+describe("what clients do, too", () => {
+  it("is in the operator's log when the operator does it, and not when a client does", async () => {
+    const { id } = await submitted();
+    const job = `/api/jobs/${id}`;
+    for (const [method, path, body, status] of [
+      ["PATCH", job, { metadata: { shop: "north" } }, 200],
+      ["POST", `${job}/share`, { hours: 1 }, 200],
+      ["POST", `${job}/cancel`, undefined, 200],
+      ["POST", `${job}/retry`, undefined, 200],
+      ["POST", `${job}/retry`, undefined, 409],
+      ["POST", `${job}/deliveries/9/resend`, undefined, 404],
+      ["POST", "/api/jobs/bulk?client=alice", { action: "pin", ids: [id] }, 200],
+      ["POST", "/api/jobs/bulk", { action: "cancel", ids: [id] }, 200],
+      ["POST", "/api/jobs/bulk", { action: "cancel", ids: [id], dryRun: true }, 200],
+      ["DELETE", job, undefined, 204],
+    ] as const) {
+      const { status: answered } = await send(method, path, body);
+      expect([path, answered]).toEqual([path, status]);
+    }
+    const { entries } = await logOf();
+    expect(
+      entries.toReversed().map(({ action, target, details, failed }) => [action, target, details, failed]),
+    ).toEqual([
+      ["job.patch", id, { metadata: { shop: "north" } }, null],
+      ["job.share", id, { hours: 1 }, null],
+      ["job.cancel", id, {}, null],
+      ["job.retry", id, {}, null],
+      ["job.retry", id, {}, null],
+      ["job.retry", id, {}, expect.any(String)],
+      ["job.resend", id, { number: 9 }, null],
+      ["job.resend", id, { number: 9 }, expect.any(String)],
+      ["jobs.bulk", "alice", { action: "pin", filter: null, ids: [id] }, null],
+      ["jobs.bulk", "*", { action: "cancel", filter: null, ids: [id] }, null],
+      ["job.delete", id, {}, null],
+    ]);
+    expect(new Set(entries.map(({ who, reason }) => `${who} ${reason}`))).toEqual(new Set(["operator null"]));
+    const { id: own } = await submitted();
+    expect((await send("POST", `/api/jobs/${own}/cancel`, undefined, ALICE)).status).toBe(200);
+    expect((await send("POST", "/api/jobs/bulk", { action: "delete", ids: [own] }, ALICE)).status).toBe(200);
+    expect((await logOf()).entries).toHaveLength(entries.length);
+  });
+});
+
 describe("what is refused", () => {
   it.each<[string, string, unknown, number, string]>([
     ["POST", `/api/lanes/${MODEL}/pause`, {}, 400, "invalid_request"],

@@ -19,6 +19,7 @@ import type { CheckedSubmission } from "./checked-submission.ts";
 import { type HttpContext, hopsOf, originOf, requestOrigin } from "./context.ts";
 import { readTraceparent } from "./core/request-headers.ts";
 import { jobIdOf, jobProblem } from "./job-answers.ts";
+import { loggedOfOperator } from "./logged.ts";
 import { json, shown } from "./openapi/answers.ts";
 import { clientRoute, type Route } from "./route.ts";
 import { parseJson, smallBody } from "./submit-body.ts";
@@ -133,13 +134,16 @@ export const WEBHOOK_ROUTES: readonly Route[] = [
       answers: { "202": json("It is being sent.", Delivery, "delivery") },
       problems: ["job_not_found", "job_gone", "delivery_not_found"],
     },
-    async (c, { viewer }) => {
+    async (c, { asker, viewer }) => {
       const id = jobIdOf(c);
       const number = deliveryNumberOf(c);
       if (viewer !== null) brakeSubmissions(c, viewer);
-      const answered = await jobStub(c.env, id).resend(viewer, number);
-      if (!answered.ok) throw jobProblem(answered);
-      return jsonAnswer(c, answered.delivery, 202);
+      const action = { action: "job.resend", target: id, details: { number } } as const;
+      return loggedOfOperator(c, asker, action, async () => {
+        const answered = await jobStub(c.env, id).resend(viewer, number);
+        if (!answered.ok) throw jobProblem(answered);
+        return jsonAnswer(c, answered.delivery, 202);
+      });
     },
   ),
   clientRoute(

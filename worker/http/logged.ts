@@ -1,0 +1,33 @@
+import { OPERATOR_NAME } from "../../schemas/limits.ts";
+import type { OperatorEntry } from "../../schemas/operator.ts";
+import type { Asker } from "../auth/authenticate.ts";
+import { operatorLogStub } from "../stubs.ts";
+import type { HttpContext } from "./context.ts";
+
+/** Writes the action into the operator's log and carries it out. A failure is written into the log, too. */
+export async function logged<Result>(
+  c: HttpContext,
+  entry: Omit<OperatorEntry, "seq" | "at" | "failed">,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const written = { ...entry, failed: null };
+  const log = operatorLogStub(c.env);
+  await log.append(written);
+  try {
+    return await work();
+  } catch (error) {
+    const failed = { ...written, failed: String(error).slice(0, 200) };
+    await log.append(failed).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Carries out what a client may do, too: it is in the log when the operator does it. These routes take no reason. */
+export function loggedOfOperator<Result>(
+  c: HttpContext,
+  asker: Asker,
+  entry: Pick<OperatorEntry, "action" | "target" | "details">,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  return asker.role === "operator" ? logged(c, { ...entry, who: OPERATOR_NAME, reason: null }, work) : work();
+}
