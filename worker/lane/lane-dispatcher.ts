@@ -84,12 +84,16 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   }
 
   async control(command: LaneCommand): Promise<LaneReport> {
-    this.#decide((lane, now) => lane.command(command, now));
+    let quietAtMs = this.#decide((lane, now) => {
+      lane.command(command, now);
+      return lane.quietAtMs();
+    });
     this.#log("lane_commanded", { command: command.kind });
     const endsAtMs = Date.now() + QUIET_WITHIN_MS;
     const isPause = command.kind === "pause" || command.kind === "pauseClient";
     while (isPause && Date.now() < endsAtMs) {
-      const quietAtMs = this.#lane?.quietAtMs() ?? 0;
+      // A decision that threw has dropped the lane from memory: what was known before holds until another one reads it again.
+      quietAtMs = this.#lane?.quietAtMs() ?? quietAtMs;
       if (quietAtMs < Date.now()) break;
       await scheduler.wait(Math.min(QUIET_LOOK_MS, quietAtMs - Date.now() + 1));
     }

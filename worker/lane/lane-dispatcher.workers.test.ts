@@ -1,7 +1,7 @@
 import { evictDurableObject, reset, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { LeaseOutcome } from "./contract.ts";
+import type { LeaseOutcome, Ticket } from "./contract.ts";
 import { Lane } from "./core/lane.ts";
 import {
   alarmComes,
@@ -305,6 +305,16 @@ describe("what the operator says", () => {
   it("answers a pause only when no lease that is out can begin any more", async () => {
     const { lease } = await lane().enqueue(ghost(), false);
     await lane().control(PAUSE);
+    expect(Date.now()).toBeGreaterThanOrEqual(lease?.beginByMs ?? Number.POSITIVE_INFINITY);
+  });
+
+  it("answers a pause no earlier when a decision throws meanwhile", async () => {
+    const { lease } = await lane().enqueue(ghost(), false);
+    const pausing = lane().control(PAUSE);
+    await expect.poll(async () => (await lane().report()).paused).not.toBeNull();
+    // What no caller sends: the decision throws, and the object drops what it has in memory.
+    await expect(lane().enqueue(null as unknown as Ticket, false)).rejects.toThrow();
+    await pausing;
     expect(Date.now()).toBeGreaterThanOrEqual(lease?.beginByMs ?? Number.POSITIVE_INFINITY);
   });
 
