@@ -165,6 +165,34 @@ describe("spend", () => {
     expect(await page.getByRole("alert").count()).toBe(0);
   });
 
+  it("ignores the late answer of a month that was left", async () => {
+    await signIn(TOKENS.atelier);
+    let asked = 0;
+    const held = Promise.withResolvers<void>();
+    const month = new Date().toISOString().slice(0, 7);
+    await page.route(`**/api/usage?from=${month}*`, async (route) => {
+      asked += 1;
+      if (asked === 1) return refuse(route, "internal");
+      await held.promise;
+      return route.continue();
+    });
+    await page.goto(`${own.product.baseUrl}/spend`);
+    await page.getByRole("alert").filter({ hasText: "The spend could not be loaded." }).waitFor();
+    await until("it is asked for again", () => (asked > 1 ? true : undefined), 60_000);
+    await page.getByRole("button", { name: "Month before" }).press("Enter");
+    await page.getByText("Nothing was spent in this month.").last().waitFor();
+    const late = page.waitForResponse((response) => response.url().includes(`from=${month}`));
+    held.resolve();
+    await (await late).finished();
+    // Drawn twice since the answer came.
+    await page.evaluate(
+      () => new Promise<void>((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))),
+    );
+    expect(await page.getByText("Loading the spend").count()).toBe(0);
+    expect(await page.getByText("Nothing was spent in this month.").count()).toBeGreaterThan(0);
+    await page.unroute(`**/api/usage?from=${month}*`);
+  });
+
   it("says what to do when a submission has no room in the limit", async () => {
     await submit("studio", "the third");
     await submit("studio", "the fourth");

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { paths } from "../../schemas/paths.ts";
 import type { Usage } from "../../schemas/usage.ts";
 import { isShutOut } from "./access.ts";
@@ -25,6 +25,8 @@ function periodOf({ month, client }: SpendQuery) {
   return { from: `${month}-01`, to: last, client: client ?? undefined };
 }
 
+const keyOf = ({ month, client }: SpendQuery) => `${month} ${client ?? ""}`;
+
 /** After a change of the jobs, before the spend is asked for again: changes come in bursts. */
 const SETTLE_MS = 2_000;
 
@@ -38,26 +40,28 @@ export function useUsage(query: SpendQuery): {
   readonly again: () => Promise<void>;
 } {
   const { month, client } = query;
+  const key = keyOf(query);
+  /** Of `state.key`: what is kept of another month or client is not shown. */
   const [state, setState] = useState<{ readonly key: string; readonly usage: Usage | null; readonly failure: unknown }>(
-    {
-      key: "",
-      usage: null,
-      failure: null,
-    },
+    { key, usage: null, failure: null },
   );
-  const key = `${month} ${client ?? ""}`;
+  const wantedKey = useRef(key);
   const load = useCallback(
     async (signal?: AbortSignal) => {
+      const asked = keyOf({ month, client });
       try {
         const usage = await darkroom.usage({ ...periodOf({ month, client }), signal });
-        setState({ key: `${month} ${client ?? ""}`, usage, failure: null });
+        if (wantedKey.current === asked) setState({ key: asked, usage, failure: null });
       } catch (failure) {
-        if (signal?.aborted || (await isShutOut(failure))) return;
-        setState((now) => ({ ...now, failure }));
+        if (signal?.aborted || (await isShutOut(failure)) || wantedKey.current !== asked) return;
+        setState((now) => ({ key: asked, usage: now.key === asked ? now.usage : null, failure }));
       }
     },
     [month, client],
   );
+  useEffect(() => {
+    wantedKey.current = key;
+  }, [key]);
   useEffect(() => {
     const leaving = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -76,11 +80,12 @@ export function useUsage(query: SpendQuery): {
     };
   }, [load]);
   useEffect(() => {
-    if (state.failure === null) return;
+    if (state.failure === null || state.key !== key) return;
     const timer = setTimeout(() => void load(), AGAIN_MS);
     return () => clearTimeout(timer);
-  }, [state, load]);
-  return { usage: state.key === key ? state.usage : null, failure: state.failure, again: load };
+  }, [state, key, load]);
+  const { usage, failure } = state.key === key ? state : { usage: null, failure: null };
+  return { usage, failure, again: load };
 }
 
 /** Saves a month's spend by day as CSV, with the rows that the API gives. Never rejects: the person is notified of a failure. */
