@@ -193,6 +193,19 @@ describe("spend", () => {
     await page.unroute(`**/api/usage?from=${month}*`);
   });
 
+  it("leads back through the 13 months that are kept before this one", async () => {
+    await signIn(TOKENS.atelier);
+    await page.goto(`${own.product.baseUrl}/spend`);
+    const before = page.getByRole("button", { name: "Month before" });
+    const heading = page.getByRole("heading", { level: 2 }).first();
+    const seen = new Set([await heading.innerText()]);
+    while ((await before.getAttribute("aria-disabled")) !== "true" && seen.size < 20) {
+      await before.press("Enter");
+      seen.add(await heading.innerText());
+    }
+    expect(seen.size).toBe(1 + 13);
+  });
+
   it("says what to do when a submission has no room in the limit", async () => {
     await submit("studio", "the third");
     await submit("studio", "the fourth");

@@ -16,7 +16,7 @@ import { DayChart } from "./day-chart.tsx";
 import styles from "./spend.module.css";
 
 /** Months before this one that the service keeps. */
-const MONTHS_KEPT = 12;
+const MONTHS_KEPT = 13;
 
 /** What images cost: a month by day, by client and model, against the limit. */
 export default function Spend() {
