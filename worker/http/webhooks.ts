@@ -129,9 +129,9 @@ export const WEBHOOK_ROUTES: readonly Route[] = [
       tag: "Webhooks",
       summary: "Sends an event again",
       description:
-        "At once, with the same body and `webhook-id`, whatever became of it before; failures are repeated as ever.",
+        "With the same body and `webhook-id`, whatever became of it before: at once, or as soon as no earlier event of the job waits. A failed try is repeated after the waits of the schedule.",
       json: true,
-      answers: { "202": json("It is being sent.", Delivery, "delivery") },
+      answers: { "202": json("It is sent, or waits for an earlier event.", Delivery, "delivery") },
       problems: ["job_not_found", "job_gone", "delivery_not_found"],
     },
     async (c, { asker, viewer }) => {
