@@ -93,6 +93,40 @@ describe("a job with a webhook", () => {
       await receiver.close();
     }
   });
+
+  it("is not asked about each second for an event that waits for an earlier one", async () => {
+    const atMs = Date.now();
+    const at = new Date(atMs).toISOString();
+    const event = {
+      ...{ type: "job.succeeded", url: "https://example.com/hook", state: "pending", reason: null, createdAt: at },
+      ...{ tries: [], nextTryAt: null },
+    };
+    const failed = { number: 1, startedAt: at, finishedAt: at, durationMs: 7, status: 503, error: "answered 503" };
+    const earlier = { ...event, type: "job.failed", tries: [{ ...failed, answer: "" }] };
+    const deliveries = [
+      { ...earlier, number: 5, id: "job.5", nextTryAt: new Date(atMs + 86_400_000).toISOString() },
+      { ...event, number: 9, id: "job.9" },
+    ];
+    let asked = 0;
+    await page.route("**/deliveries", (route) => {
+      asked += 1;
+      return route.fulfill({ json: { webhook: null, deliveries } });
+    });
+    await page.clock.install();
+    const headers = { "content-type": "application/json", prefer: "wait=30" };
+    const body = JSON.stringify({ prompt: "one event waits" });
+    const answer = await fetch(`${product.baseUrl}/api/workflows/image-from-text`, { method: "POST", headers, body });
+    const { id } = (await answer.json()) as { id: string };
+    await page.goto(`${product.baseUrl}/jobs/${id}`);
+    await page.getByText("job.succeeded is being sent").waitFor();
+    const before = asked;
+    await page.clock.fastForward(5_000);
+    // A request that the page had sent by now would be seen before this one.
+    await page.evaluate(() => fetch("/api/health").then((response) => response.text()));
+    expect(asked).toBe(before);
+    await page.clock.fastForward(10_000);
+    await expect.poll(() => asked, { timeout: 60_000 }).toBeGreaterThan(before);
+  });
 });
 
 /** What has the focus, by the words that name it. */

@@ -32,8 +32,12 @@ export function useDeliveries({ id, seq, done }: Pick<Job, "id" | "seq" | "done"
       setKnown(deliveries);
       const pending = deliveries.filter(({ state }) => state === "pending");
       if (pending.length === 0) return;
-      const isRunning = pending.some(({ nextTryAt }) => nextTryAt === null);
-      timer = setTimeout(() => void look().catch(() => undefined), isRunning ? SOON_MS : LOOK_AGAIN_MS);
+      // One that waits for an earlier event of the job has no next try either, so that this alone does not say that one runs.
+      const isTrying = pending.some(({ tries }) => {
+        const last = tries.at(-1);
+        return last !== undefined && last.finishedAt === null && last.error === null;
+      });
+      timer = setTimeout(() => void look().catch(() => undefined), isTrying ? SOON_MS : LOOK_AGAIN_MS);
     };
     look().catch(() => undefined);
     return () => {
