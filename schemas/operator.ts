@@ -52,11 +52,9 @@ export const OperatorEntry = z
     at: Timestamp,
     who: z.string().meta({ description: "`operator`; `local` in open mode." }),
     action: z.enum(OPERATOR_ACTIONS),
-    target: z
-      .string()
-      .meta({
-        description: "The lane's model, the client or the job. Of `jobs.bulk` the client whose jobs they are, or `*`.",
-      }),
+    target: z.string().meta({
+      description: "The lane's model, the client or the job. Of `jobs.bulk` the client whose jobs they are, or `*`.",
+    }),
     reason: z.string().nullable(),
     details: z.record(z.string(), z.unknown()).meta({ description: "What was asked for." }),
     failed: z
