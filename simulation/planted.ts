@@ -152,8 +152,8 @@ export const PLANTED: readonly PlantedFault[] = [
     story: "A catalog takes the late word of a job that was removed.",
     patch: {
       file: "worker/catalog/catalog-store.ts",
-      find: "known.status === GONE || !isNewer(entry, known)",
-      replace: "!isNewer(entry, known)",
+      find: "known.status === GONE || !isNewer(newer, known)",
+      replace: "!isNewer(newer, known)",
     },
     breaks: "a job that is gone stays gone in the feed",
     seed: 45,
@@ -309,8 +309,8 @@ export const PLANTED: readonly PlantedFault[] = [
     story: "A reservation leaves out what may have been paid already.",
     patch: {
       file: "worker/spend/ledger.ts",
-      find: "chargedMicros + reservedMicros + atRiskMicros + moreMicros > limitMicros",
-      replace: "chargedMicros + reservedMicros + 0 * atRiskMicros + moreMicros > limitMicros",
+      find: "usedMicros(this.totals(nowMs)) + moreMicros > limitMicros",
+      replace: "usedMicros({ ...this.totals(nowMs), atRiskMicros: 0 }) + moreMicros > limitMicros",
     },
     breaks: "no client passes its spend limit",
     seed: 2,
@@ -357,8 +357,8 @@ export const PLANTED: readonly PlantedFault[] = [
     story: "A client's books never end a reservation whose job was not made.",
     patch: {
       file: "worker/catalog/client-catalog.ts",
-      find: "if (never.length > 0) this.#ledger.release(never, askedAtMs);",
-      replace: "void never;",
+      find: "if (unused.length > 0) this.#ledger.release(unused, askedAtMs);",
+      replace: "void unused;",
     },
     breaks: "nothing is reserved once every job is over",
     seed: 46,
@@ -369,8 +369,9 @@ export const PLANTED: readonly PlantedFault[] = [
     story: "A client's alert whose try failed, or was cut off, is not sent again.",
     patch: {
       file: "worker/catalog/budget-alert.ts",
-      find: "if (alert.nextAtMs !== null) this.#host.arm(alert.nextAtMs);",
-      replace: "if (alert.delivery?.tries.length === 0) this.#host.arm(alert.nextAtMs ?? 0);",
+      find: "for (const { nextAtMs } of this.#stored()) if (nextAtMs !== null) this.#host.arm(nextAtMs);",
+      replace:
+        "for (const { nextAtMs, delivery } of this.#stored()) if (delivery?.tries.length === 0) this.#host.arm(nextAtMs ?? 0);",
     },
     breaks: "every event arrives, or its log says why not",
     seed: 251,
