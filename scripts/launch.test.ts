@@ -112,7 +112,7 @@ describe("npm run launch", () => {
       expect(readFileSync(join(folder, "wrangler.toml"), "utf8")).not.toContain(secret);
   });
 
-  it("changes nothing of what is there when it is run again, but deploys anew", async () => {
+  it("changes nothing of what is there when it is run again, but deploys again", async () => {
     const first = await launch();
     const before = cloud();
     const toml = readFileSync(join(folder, "wrangler.toml"), "utf8");
@@ -132,11 +132,11 @@ describe("npm run launch", () => {
     ["r2 bucket create", "the bucket darkroom-results could not be made: the cloud says no"],
     ["deploy", "the deploy failed"],
     ["secret bulk", "putting the secrets failed (wrangler secret bulk --name darkroom): the cloud says no"],
-  ])("stopped at %s says why, and goes on from there when it is run again", async (step, words) => {
+  ])("stopped at %s says why, and continues from there when it is run again", async (step, words) => {
     const stopped = await launch([], { FAIL_AT: step });
     expect(stopped.code).toBe(1);
     expect(stopped.text).toContain(words);
-    expect(stopped.text).toContain("it goes on from there");
+    expect(stopped.text).toContain("it continues from there");
     const again = await launch();
     expect(again.code, again.text).toBe(0);
     expect(cloud().buckets).toEqual(["darkroom-results"]);
@@ -218,7 +218,7 @@ describe("npm run launch", () => {
   });
 
   it.each([
-    [["--name", "My Shop"], 1, "is no name for a Worker"],
+    [["--name", "My Shop"], 1, "is not a valid name for a Worker"],
     [["--region", "mars"], 1, "mars is no region: sg, bj, us, hk"],
     [["--client", "a b"], 1, "is no client's name"],
     [["--key", "sk-x"], 2, "usage: npm run launch"],

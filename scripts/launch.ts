@@ -1,5 +1,5 @@
 /**
- * `npm run launch`: a first deployment, from nothing to a service that the doctor finds well. Run again, it goes on where it
+ * `npm run launch`: a first deployment, from nothing to a service that the doctor finds well. Run again, it continues where it
  * stopped and leaves alone what exists. Secrets go to wrangler by its standard input: never into arguments or files.
  */
 import { spawn, spawnSync } from "node:child_process";
@@ -143,7 +143,7 @@ async function signedIn(): Promise<void> {
   );
 }
 
-/** The names of the Worker's secrets; none while there is no Worker. Any other failure stops: what exists must not be put anew. */
+/** The names of the Worker's secrets; none while there is no Worker. Any other failure stops: what exists must not be put again. */
 async function secretsOf(name: string): Promise<ReadonlySet<string>> {
   const { ok, stdout, text } = await wrangler(["secret", "list", "--name", name, "--format", "json"]);
   if (!ok && /Worker "[^"]*"[^\n]* not found|code: 10007\b/.test(text)) return new Set();
@@ -293,7 +293,9 @@ async function settingsFrom(
   const toml = readFileSync(CONFIG_FILE, "utf8");
   const name = await chosen(values.name, "Name of the Worker", settingIn(toml, "name") ?? "darkroom", silent);
   if (!/^[a-z0-9][a-z0-9-]{0,53}$/.test(name)) {
-    throw new Trouble(`${name} is no name for a Worker and its bucket: small letters, digits and dashes, 54 at most.`);
+    throw new Trouble(
+      `${name} is not a valid name for a Worker and its bucket: small letters, digits and dashes, 54 at most.`,
+    );
   }
   const known = Object.keys(REGION_HOSTS) as Region[];
   const region = await chosen(
@@ -392,6 +394,6 @@ try {
   if (!isUsage && !(error instanceof Trouble)) throw error;
   console.error(isUsage ? `${(error as Error).message}\n\n${USAGE}` : `\n${(error as Error).message}`);
   if (!isUsage && step > 0)
-    console.error("\nWhat was done stays. Mend it and run  npm run launch  again: it goes on from there.");
+    console.error("\nWhat was done stays. Fix it and run  npm run launch  again: it continues from there.");
   process.exitCode = isUsage ? 2 : 1;
 }

@@ -215,7 +215,7 @@ describe.concurrent("a webhook", () => {
     await expectOneEvent("/gone", 2);
   });
 
-  it("comes of a job that is deleted before its end, and is no resend away afterwards", async () => {
+  it("is sent for a job that is deleted before its end; its deliveries answer 410 afterwards", async () => {
     const prompt = `deleted early ${crypto.randomUUID()}`;
     await product.emulator.addFault({ match: { prompt }, fault: { type: "hold", at: "answer" }, times: 1, skip: 0 });
     const { id } = await submit("/deleted", { prompt });
@@ -312,7 +312,7 @@ describe("the routes", () => {
     expect(before.gone).toBeGreaterThan(0);
   });
 
-  it("know no delivery that there is none of", async () => {
+  it("answer 404 to a resend of a delivery that does not exist", async () => {
     const { id } = await submit("/known");
     await delivered(id);
     for (const number of ["1", "999", "0", "x"]) {

@@ -29,7 +29,7 @@ function bounded<Rpc>(what: string, stub: unknown, longCalls: LongCalls<Rpc>): S
   const bounds = longCalls as Readonly<Record<string, number | ((...given: never[]) => number) | undefined>>;
   return new Proxy(calls, {
     get: (_calls, name) => {
-      // Nothing that resolves to a stub takes it for a promise.
+      // `then` is undefined, so that `await` does not take the stub for a promise.
       if (typeof name === "symbol" || name === "then") return undefined;
       const bound = bounds[name] ?? ANSWER_WITHIN_MS;
       return async (...given: never[]) => {

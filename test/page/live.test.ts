@@ -143,9 +143,9 @@ describe("being live", () => {
     isMended.limits = true;
     await page.getByRole("article").first().waitFor();
     isMended.limits = false;
-    await page.getByText("These numbers are of before").waitFor();
+    await page.getByText("These numbers are old").waitFor();
     isMended.limits = true;
-    await page.getByText("These numbers are of before").waitFor({ state: "detached" });
+    await page.getByText("These numbers are old").waitFor({ state: "detached" });
     await page.getByRole("link", { name: "Prints", exact: true }).click();
     await page.getByRole("button", { name: "Develop" }).waitFor();
   });

@@ -214,7 +214,7 @@ describe("spend", () => {
     await develop(page, "the fifth");
     const alert = page.getByRole("alert").filter({ hasText: "The spend limit of this month is reached." });
     await alert
-      .getByText(/\$0\.30 of \$0\.30 are used: \$0\.225 charged, \$0\.075 at risk\. It starts anew on 1 \w+/)
+      .getByText(/\$0\.30 of \$0\.30 are used: \$0\.225 charged, \$0\.075 at risk\. It starts again on 1 \w+/)
       .waitFor();
     await alert.getByText(/ask for fewer images or a cheaper model, cancel jobs that wait/).waitFor();
     await expectAccessible(page);

@@ -51,8 +51,8 @@ export function failureWords(error: unknown): FailureWords {
 function spentWords({ code, currency, limit, charged, reserved, atRisk, resetsAt }: ReceivedProblem): string | null {
   if (code !== "budget_exceeded" || currency === undefined || limit === undefined) return null;
   const used = usedWords({ currency, limit, charged: charged ?? 0, reserved: reserved ?? 0, atRisk: atRisk ?? 0 });
-  const anew = resetsAt === undefined ? "" : ` It starts anew on ${resetWords(resetsAt)} (UTC).`;
-  return `${used}.${anew} Until then: ask for fewer images or a cheaper model, cancel jobs that wait, or have the operator raise the limit.`;
+  const reset = resetsAt === undefined ? "" : ` It starts again on ${resetWords(resetsAt)} (UTC).`;
+  return `${used}.${reset} Until then: ask for fewer images or a cheaper model, cancel jobs that wait, or have the operator raise the limit.`;
 }
 
 /** Whether the call failed because nobody is signed in. */

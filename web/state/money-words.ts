@@ -51,7 +51,7 @@ export function usedWords(used: Used): string {
   return words === "" ? usedSumWords(used) : `${usedSumWords(used)}: ${words}`;
 }
 
-/** `1 December`: the day on which a limit starts anew. Months are of UTC. */
+/** `1 December`: the day on which a limit starts again. Months are of UTC. */
 export function resetWords(resetsAt: string): string {
   return new Date(resetsAt).toLocaleDateString("en-GB", { day: "numeric", month: "long", timeZone: "UTC" });
 }

@@ -100,7 +100,7 @@ export function jobProblem(refusal: JobRefusal): ProblemError {
       const shown = spendShown(refusal.spend);
       return new ProblemError(
         "budget_exceeded",
-        `The client's spend limit of ${shown.limit} ${shown.currency} a month has no room for this: ${usedWords(refusal.spend)}. It starts anew at ${shown.resetsAt}; the operator can raise it in CLIENT_BUDGETS.`,
+        `The client's spend limit of ${shown.limit} ${shown.currency} a month has no room for this: ${usedWords(refusal.spend)}. It starts again at ${shown.resetsAt}; the operator can raise it in CLIENT_BUDGETS.`,
         { spend: shown },
       );
     }

@@ -139,7 +139,7 @@ describe("another quota", () => {
 });
 
 describe("the operator's log", () => {
-  it("has who did what to which lane, when and why, newest first, in pages", async () => {
+  it("lists who did what to which lane, when and why, newest first, in pages", async () => {
     await send("POST", `/api/lanes/${MODEL}/pause`, { reason: "moving" });
     await send("PATCH", `/api/lanes/${MODEL}`, { starts: 1, reason: "careful" });
     await send("POST", `/api/lanes/${MODEL}/resume`, { reason: "moved" });
@@ -156,7 +156,7 @@ describe("the operator's log", () => {
     expect((await logOf(`?cursor=${page.nextCursor}`)).entries.map(({ seq }) => seq)).toEqual([1]);
   });
 
-  it("has an action that failed, and nothing of one that was refused", async () => {
+  it("lists an action that failed, and not one that was refused", async () => {
     const LANES = { getByName: () => ({ control: async () => Promise.reject(new Error("the object is gone")) }) };
     const init = {
       method: "POST",

@@ -162,7 +162,7 @@ function alertWarning(spend: ClientSpend): Warning {
   const { currency, limit, resetsAt } = spendShown(spend);
   return {
     code: "budget_alert",
-    message: `the client's spend limit of ${limit} ${currency} a month is nearly used: ${usedWords(spend)}; it starts anew at ${resetsAt}`,
+    message: `the client's spend limit of ${limit} ${currency} a month is nearly used: ${usedWords(spend)}; it starts again at ${resetsAt}`,
   };
 }
 

@@ -28,7 +28,7 @@ export default function Lanes() {
       </header>
       {limits !== null && failure !== null && (
         <p role="status" className={styles.old}>
-          These numbers are of before: they cannot be had now. {failureWords(failure).title}.
+          These numbers are old: new ones could not be loaded. {failureWords(failure).title}.
         </p>
       )}
       {limits === null && failure !== null ? (

@@ -74,7 +74,7 @@ export default function Spend() {
         <>
           {failure !== null && (
             <p role="status" className={styles.old}>
-              {`These numbers are of before: they cannot be had now. ${failureWords(failure).title}.`}
+              {`These numbers are old: new ones could not be loaded. ${failureWords(failure).title}.`}
             </p>
           )}
           <Month usage={usage} month={month} isNow={month === now} />
@@ -210,7 +210,7 @@ function Limit({ budget, currency, named }: LimitProps) {
           {used >= limit ? "The limit is reached." : `At least ${Math.round(alertAt * 100)} % of the limit is used.`}
         </p>
       )}
-      <p>{`${usedWords({ ...budget, currency })}. It starts anew on ${resetWords(resetsAt)}.`}</p>
+      <p>{`${usedWords({ ...budget, currency })}. It starts again on ${resetWords(resetsAt)}.`}</p>
     </div>
   );
 }

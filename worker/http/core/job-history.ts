@@ -69,7 +69,7 @@ function sentence(event: JobEvent, day: string): string[] {
     case "job.canceled":
       return [at("canceled")];
     case "job.retried":
-      return [at("retried by hand: attempts and deadline start anew")];
+      return [at("retried by hand: attempts and deadline start again")];
     default:
       throw new Error(`no such event: ${JSON.stringify(event.type satisfies never)}`);
   }

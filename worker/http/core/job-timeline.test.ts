@@ -312,7 +312,7 @@ describe("jobTimeline", () => {
         12:00:03    attempt 1 failed (after 1.0 s, not billed)
                     upstream: HTTP 400 DataInspectionFailed
         12:00:03    failed, content_rejected: moderation refused it
-        12:01:00    retried by hand: attempts and deadline start anew"
+        12:01:00    retried by hand: attempts and deadline start again"
     `);
   });
 

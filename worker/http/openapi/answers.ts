@@ -78,7 +78,7 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   invalid_idempotency_key:
     "The Idempotency-Key is empty, longer than 255 characters, not printable ASCII, or there are several.",
   budget_exceeded:
-    "The client's monthly spend limit (CLIENT_BUDGETS) has no room for another attempt. `limit`, `charged`, `reserved`, `atRisk` say how it is used, `resetsAt` when it starts anew.",
+    "The client's monthly spend limit (CLIENT_BUDGETS) has no room for another attempt. `limit`, `charged`, `reserved`, `atRisk` say how it is used, `resetsAt` when it starts again.",
   price_unknown: "The client has a spend limit, and the price of the model is not known: PRICES can say it.",
   unauthorized: "There is no token or session, or it is nobody's.",
   forbidden_origin: "A page of another origin tried to change something or to open a socket.",

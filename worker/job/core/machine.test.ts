@@ -892,7 +892,7 @@ describe("retries", () => {
     expect(back.ticketNumber).toBe(2);
   });
 
-  it("starts anew by hand: attempts count from zero, the log continues", () => {
+  it("starts again by hand: attempts count from zero, the log continues", () => {
     const failed = jobAfter(queued({ maxAttempts: 1 }), began, { type: "call_failed", attempt: 1, failure: failure() });
     expect(failed.state.status).toBe("failed");
     const retried = jobAfter(failed, { at: T0 + HOUR }, { type: "retry" });
@@ -923,7 +923,7 @@ describe("a job that waits when its client gets a first limit", () => {
     expect(messages(retried, "reserve")).toMatchObject([{ payload: { ticketNumber: 2, number: 1 } }]);
     expect(transition(retried, FACTS.ticket_check_due(), context({ isLimited: true })).ok).toBe(false);
     const { state } = limitedAfter(retried, outOfMoney(2));
-    expect(state).toMatchObject({ error: { hint: expect.stringMatching(/^The limit starts anew/) } });
+    expect(state).toMatchObject({ error: { hint: expect.stringMatching(/^The limit starts again/) } });
   });
 
   it("is pointed to the console when an attempt may have been paid for", () => {

@@ -24,7 +24,7 @@ export function cancel(change: Change): FactRefusal | null {
 /** Warnings about images of a delivery that a retry does not use. */
 const OF_A_DELIVERY: ReadonlySet<string> = new Set(["fewer_images", "result_partly_lost"]);
 
-/** A failed or canceled job is run again: attempts and deadline start anew, the log goes on. */
+/** A failed or canceled job is run again: attempts and deadline start again, the log continues. */
 export function retry(change: Change, { grant }: FactOf<"retry">): FactRefusal | null {
   const { ticketNumber, lastAttempt, request, delivery, task, warnings } = change.job;
   change.goTo({ status: "queued", lane: null });
@@ -245,7 +245,7 @@ function budgetError(record: JobRecord, { currency, limitMicros, resetsAtMs }: C
   return {
     code: "budget_exceeded",
     message: cost === null ? unpriced : `${limit} has no room for another attempt.${soFar}`,
-    hint: `${look}The limit starts anew at ${iso(resetsAtMs)}; the operator can raise it in CLIENT_BUDGETS.`,
+    hint: `${look}The limit starts again at ${iso(resetsAtMs)}; the operator can raise it in CLIENT_BUDGETS.`,
     upstream: null,
   };
 }

@@ -61,7 +61,7 @@ describe("a client with the name of what every object has", () => {
 });
 
 describe("a paused lane", () => {
-  it("starts nothing, through evictions, and goes on in the old order when it is resumed", () => {
+  it("starts nothing, through evictions, and continues in the old order when it is resumed", () => {
     const twin = stage();
     const { lane, starts, join, run } = stage();
     for (const each of [lane, twin.lane]) expect(each.report().paused).toBeNull();
@@ -317,7 +317,7 @@ describe("a lane whose limit the operator changed", () => {
     expect(lane.report()).toMatchObject({ quota: twoAMinute, limit: null });
   });
 
-  it("learns its pace anew under the new quota", () => {
+  it("learns its pace again under the new quota", () => {
     let throttles = true;
     const { lane, join, run } = stage(twoAMinute, {
       call: () => ({

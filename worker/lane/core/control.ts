@@ -2,7 +2,7 @@
 import type { Quota } from "../../../schemas/limits.ts";
 
 /** Why a command was given, since when it holds, and until when (`null`: until another command ends it). */
-export interface Said {
+export interface Order {
   readonly reason: string;
   readonly sinceMs: number;
   readonly untilMs: number | null;
@@ -13,10 +13,10 @@ export type QuotaChange = Partial<Quota>;
 
 export interface Control {
   /** While set, nothing starts. */
-  readonly pause: Said | null;
-  readonly limit: (Said & { readonly change: QuotaChange }) | null;
+  readonly pause: Order | null;
+  readonly limit: (Order & { readonly change: QuotaChange }) | null;
   /** The paused clients, by name: none of their jobs starts. Absent in what earlier releases stored. */
-  readonly clients: Readonly<Record<string, Said>>;
+  readonly clients: Readonly<Record<string, Order>>;
 }
 
 export const NO_CONTROL: Control = { pause: null, limit: null, clients: {} };
@@ -31,7 +31,7 @@ export type LaneCommand =
   | { readonly kind: "resumeClient"; readonly client: string };
 
 /** The pause of that client; null when it has none. A client may be called `constructor`, which every object has. */
-export function pauseOf({ clients }: Control, client: string): Said | null {
+export function pauseOf({ clients }: Control, client: string): Order | null {
   return Object.hasOwn(clients, client) ? (clients[client] ?? null) : null;
 }
 
@@ -67,12 +67,12 @@ export function commanded(control: Control, command: LaneCommand, now: number): 
 
 /** What is still in force at `now`; the same object when nothing has ended. */
 export function inForce(control: Control, now: number): Control {
-  const isOver = (said: Said | null) => said !== null && said.untilMs !== null && said.untilMs <= now;
+  const isOver = (order: Order | null) => order !== null && order.untilMs !== null && order.untilMs <= now;
   if (!allOf(control).some(isOver)) return control;
   return {
     pause: isOver(control.pause) ? null : control.pause,
     limit: isOver(control.limit) ? null : control.limit,
-    clients: Object.fromEntries(Object.entries(control.clients).filter(([, said]) => !isOver(said))),
+    clients: Object.fromEntries(Object.entries(control.clients).filter(([, order]) => !isOver(order))),
   };
 }
 
@@ -80,12 +80,12 @@ export function quotaUnder(control: Control, quota: Quota): Quota {
   return control.limit === null ? quota : { ...quota, ...control.limit.change };
 }
 
-function allOf({ pause, limit, clients }: Control): readonly (Said | null)[] {
+function allOf({ pause, limit, clients }: Control): readonly (Order | null)[] {
   return [pause, limit, ...Object.values(clients)];
 }
 
 /** The earliest end of a command; `null` when none has an end. */
 export function controlEndsAtMs(control: Control): number | null {
-  const ends = allOf(control).flatMap((said) => said?.untilMs ?? []);
+  const ends = allOf(control).flatMap((order) => order?.untilMs ?? []);
   return ends.length === 0 ? null : Math.min(...ends);
 }

@@ -144,7 +144,7 @@ export class Lane {
     return Math.max(direct, ...this.#state.offers.map(({ beginByMs }) => beginByMs));
   }
 
-  /** Another quota is learned anew: what upstream refused under the old one says nothing about it. */
+  /** Another quota is learned again: what upstream refused under the old one says nothing about it. */
   #control(control: Control, now: number): void {
     const quota = quotaUnder(control, this.#ownSettings.quota);
     const isSame = JSON.stringify(quota) === JSON.stringify(this.#settings.quota);

@@ -275,7 +275,7 @@ describe("a lease ends", () => {
     expect(lane.enqueue(nowMs, ticketOf(1)).lease).not.toBeNull();
   });
 
-  it("unanswered twice and then taken: the count starts anew", () => {
+  it("unanswered twice and then taken: the count starts again", () => {
     const lane = fullLane(1);
     let nowMs = NEXT_MS;
     const silentUntil = (grants: number) => {

@@ -1,7 +1,7 @@
 import { NO_REASON, type QueueReason } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
 import type { Place } from "../contract.ts";
-import type { Said } from "./control.ts";
+import type { Order } from "./control.ts";
 import type { Forecast } from "./forecast.ts";
 import { allowedAtMs, expectedWindow, type LaneState, modeOf } from "./lane-state.ts";
 import { learnedQuota, shareAt } from "./pace.ts";
@@ -52,16 +52,16 @@ export function misconfiguredView(fault: { readonly code: string; readonly hint:
 }
 
 /** A lane that the operator has paused. */
-export function pausedView(pause: Said, now: number): LaneView {
+export function pausedView(pause: Order, now: number): LaneView {
   return heldView(pause, "lane", now);
 }
 
 /** For the jobs of a client that the operator has paused. */
-export function clientPausedView(pause: Said, now: number): LaneView {
+export function clientPausedView(pause: Order, now: number): LaneView {
   return heldView(pause, "client", now);
 }
 
-function heldView({ reason, untilMs }: Said, what: "lane" | "client", now: number): LaneView {
+function heldView({ reason, untilMs }: Order, what: "lane" | "client", now: number): LaneView {
   const end = untilMs === null ? "until the operator resumes it" : `until ${clockTime(untilMs, now)}`;
   return {
     forecast: () => null,
