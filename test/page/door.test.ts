@@ -259,10 +259,12 @@ describe("more clients than an operator's page opens feeds for", () => {
     await page.getByRole("button", { name: "Sign in" }).click();
     await lamp(page, "polling").waitFor();
     const old = card(page, "older than a page");
-    for (let pages = 0; pages < 20 && !(await old.isVisible()); pages++) {
+    // Each page of the list is fetched when its end comes into sight.
+    await until("the old job's card", async () => {
       await page.mouse.wheel(0, 4_000);
       await page.evaluate(() => new Promise(requestAnimationFrame));
-    }
+      return (await old.isVisible()) || undefined;
+    });
     await crowded.emulator.release("older than a page");
     // An image far out of sight is not loaded, and jobs above may still be learnt of.
     await rounds("the old job's image", async () => {
