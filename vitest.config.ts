@@ -85,9 +85,9 @@ export default defineConfig(async () => {
             testTimeout: 180_000,
             expect: PATIENT,
             hookTimeout: 240_000,
-            // Three at once, each with processes, ports and state of its own. A file uses a third to a half of a core: the rest
-            // of its time it waits for processes that start, budgets that end and receivers that are tried again.
-            maxWorkers: 3,
+            // Two at once, each with processes, ports and state of its own. Three end sooner on a quiet machine, and starve each
+            // other's browsers on a busy one: a page test took three times as long.
+            maxWorkers: 2,
             sequence: { groupOrder: 2 },
           },
         },
