@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import type { Page } from "playwright-core";
+import type { Page, Request } from "playwright-core";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Job } from "../../schemas/job.ts";
 import { overflowOf, screenshot } from "../support/browser.ts";
@@ -181,9 +181,14 @@ describe("spend", () => {
     await until("it is asked for again", () => (asked > 1 ? true : undefined), 60_000);
     await page.getByRole("button", { name: "Month before" }).press("Enter");
     await page.getByText("Nothing was spent in this month.").last().waitFor();
-    const late = page.waitForResponse((response) => response.url().includes(`from=${month}`));
+    const isLate = (request: Request) => request.url().includes(`from=${month}`);
+    // The page may hang up when the month is left.
+    const ended = Promise.race([
+      page.waitForEvent("requestfinished", { predicate: isLate, timeout: 60_000 }),
+      page.waitForEvent("requestfailed", { predicate: isLate, timeout: 60_000 }),
+    ]);
     held.resolve();
-    await (await late).finished();
+    await ended;
     // Drawn twice since the answer came.
     await page.evaluate(
       () => new Promise<void>((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))),
