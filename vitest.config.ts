@@ -85,8 +85,8 @@ export default defineConfig(async () => {
             testTimeout: 180_000,
             expect: PATIENT,
             hookTimeout: 240_000,
-            // Two at once, each with processes, ports and state of its own. Three end sooner on a quiet machine, and starve each
-            // other's browsers on a busy one: a page test took three times as long.
+            // Two files run at once; each has its own processes, ports and state. Three take too much from the browsers' tests
+            // on a busy machine.
             maxWorkers: 2,
             sequence: { groupOrder: 2 },
           },

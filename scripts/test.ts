@@ -62,7 +62,7 @@ async function tests(title: string, ...args: string[]): Promise<Totals> {
   return closed(title, startedAtMs, await watchedRun({ args, print: (line) => console.log(line) }));
 }
 
-/** Everything, or what the arguments choose. The product's tests mostly wait, so all others run beside them. */
+/** Runs all tests, or those that the arguments choose. Product tests mostly wait, so the other projects run beside them. */
 async function allTests(args: readonly string[]): Promise<Totals[]> {
   if (args.length > 0) return [await tests("tests", ...args)];
   return Promise.all([

@@ -11,7 +11,7 @@ export interface Asked {
   readonly token?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array<ArrayBuffer> | FormData;
-  /** Leaves an answer that has no end of its own; the part until then is kept. */
+  /** Aborts an answer that does not end by itself, and keeps the part received until then. */
   readonly signal?: AbortSignal;
 }
 

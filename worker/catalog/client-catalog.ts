@@ -98,7 +98,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
       }),
     );
     if (recorded === null) return;
-    // A job with a grant of its own is not of a block.
+    // A job with its own grant uses no place of a block.
     if (recorded.isAsked && !hasGrant) this.#redeem(nowMs);
     if (entry.status !== "queued") this.#places.forget(entry.id);
     this.#feed.notify(recorded.change);

@@ -7,7 +7,7 @@ export interface LedgerRow extends DaySpend {
   readonly jobs: number;
 }
 
-/** Money promised to a job whose position does not show it yet. */
+/** Money reserved for a job; the entry of the job does not include it yet. */
 export interface Grant {
   readonly jobId: string;
   /** 1 for the job's first reservation; the job's position names the newest that it has. */
@@ -19,7 +19,7 @@ export interface Grant {
   readonly untilMs: number | null;
 }
 
-/** What the ledger knows of a job that its client's list holds; null for a job never heard of. */
+/** What the ledger knows of a job that its client's list holds; null for an unknown job. */
 export interface LedgerJob {
   readonly seq: number;
   readonly isDone: boolean;
@@ -45,7 +45,7 @@ export interface LedgerTotals {
   readonly atRiskMicros: number;
 }
 
-/** What of the limit is used. */
+/** The used part of the limit. */
 export function usedMicros({ chargedMicros, reservedMicros, atRiskMicros }: LedgerTotals): number {
   return chargedMicros + reservedMicros + atRiskMicros;
 }
