@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { paths } from "../schemas/paths.ts";
 import type { Settings } from "./client-options.ts";
 import {
   type CallFacts,
@@ -9,6 +8,7 @@ import {
   DarkroomUnreachable,
   parseProblem,
 } from "./errors.ts";
+import { browserHint, noteReadable, refusedOrigin } from "./page-origin.ts";
 import { type FailedTry, pause, retryAfterMs, retryDelayMs } from "./retry.ts";
 
 /** One call of the API. Every call is safe to repeat. */
@@ -49,8 +49,13 @@ export async function callApi(settings: Settings, call: ApiCall): Promise<ApiAns
     jobId: call.jobId ?? null,
     idempotencyKey: call.idempotencyKey ?? null,
   };
+  let origin: Promise<string | null> | undefined;
+  const checkOrigin = () => {
+    origin ??= refusedOrigin(settings, url);
+    return origin;
+  };
   for (let tries = 1; ; tries++) {
-    const outcome = await tryOnce(settings, call, facts);
+    const outcome = await tryOnce(settings, call, facts, checkOrigin);
     if (outcome.kind === "answered") return { ...outcome, tries, facts };
     const delayMs = retryDelayMs(outcome.failed, tries, settings.timing.retry, Math.random());
     if (delayMs === null) throw withTries(outcome.error, tries);
@@ -75,7 +80,13 @@ type TryOutcome =
   | { readonly kind: "answered"; readonly status: number; readonly headers: Headers; readonly text: string }
   | { readonly kind: "failed"; readonly failed: FailedTry; readonly error: Error };
 
-async function tryOnce(settings: Settings, call: ApiCall, facts: CallFacts): Promise<TryOutcome> {
+/** `checkOrigin` tells why there is no answer. However often the call is tried, it looks only once. */
+async function tryOnce(
+  settings: Settings,
+  call: ApiCall,
+  facts: CallFacts,
+  checkOrigin: () => Promise<string | null>,
+): Promise<TryOutcome> {
   const timeoutMs = call.timeoutMs ?? settings.timing.callTimeoutMs;
   const timeout = AbortSignal.timeout(timeoutMs);
   let response: Response;
@@ -87,10 +98,11 @@ async function tryOnce(settings: Settings, call: ApiCall, facts: CallFacts): Pro
       signal: call.signal ? AbortSignal.any([call.signal, timeout]) : timeout,
       ...(call.body === undefined ? {} : { body: call.body }),
     });
+    noteReadable(settings);
     text = await response.text();
   } catch (cause) {
     call.signal?.throwIfAborted();
-    const origin = timeout.aborted ? null : await refusedOrigin(settings, facts.url);
+    const origin = timeout.aborted ? null : await unlessAborted(checkOrigin(), call.signal);
     if (origin !== null) {
       return {
         kind: "failed",
@@ -98,7 +110,9 @@ async function tryOnce(settings: Settings, call: ApiCall, facts: CallFacts): Pro
         error: new DarkroomForbiddenOrigin(origin, facts, cause),
       };
     }
-    const reason = timeout.aborted ? `no answer within ${timeoutMs} ms` : `no answer${browserHint(facts.url)}`;
+    const reason = timeout.aborted
+      ? `no answer within ${timeoutMs} ms`
+      : `no answer${browserHint(settings, facts.url)}`;
     return { kind: "failed", failed: { kind: "unreachable" }, error: new DarkroomUnreachable(reason, facts, cause) };
   }
   const { status, headers } = response;
@@ -115,42 +129,15 @@ async function tryOnce(settings: Settings, call: ApiCall, facts: CallFacts): Pro
   };
 }
 
-const PROBE_MS = 5_000;
-
-/** The origin of the page that makes a call to another origin; null outside a page, and on the server's own origin. */
-function otherPageOrigin(url: string): string | null {
-  const { location } = globalThis as { readonly location?: { readonly origin?: string } };
-  const origin = location?.origin;
-  return origin === undefined || new URL(url).origin === origin ? null : origin;
-}
-
-/** What a person can check when a call from a page to another origin has no answer. Empty outside such a page. */
-function browserHint(url: string): string {
-  const origin = otherPageOrigin(url);
-  if (origin === null) return "";
-  if (origin.startsWith("https:") && url.startsWith("http:")) {
-    return "; browsers let no page on https call an http address: use https in baseUrl";
-  }
-  return `; if the server is up, check CORS: its ALLOWED_ORIGINS must list ${origin}`;
-}
-
-/**
- * The page's origin when the server answers but the browser withholds the answer (CORS). To a script that looks the same as a
- * server that is down. Null outside a page, on the server's own origin, and when the server does not answer.
- */
-async function refusedOrigin(settings: Settings, url: string): Promise<string | null> {
-  const origin = otherPageOrigin(url);
-  if (origin === null) return null;
-  try {
-    // `no-cors` hides the answer from this script, but not that there was one.
-    const signal = AbortSignal.timeout(PROBE_MS);
-    const init = { mode: "no-cors", signal } as RequestInit;
-    const answer = await settings.fetch(new URL(paths.health, settings.baseUrl).href, init);
-    // The types of Workers lack `mode` and this value of `type`.
-    return (answer.type as string) === "opaque" ? origin : null;
-  } catch {
-    return null;
-  }
+/** Rejects with the signal's reason as soon as it is aborted. */
+function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }
 
 function headersOf(settings: Settings, call: ApiCall): Record<string, string> {

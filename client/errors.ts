@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { paths } from "../schemas/paths.ts";
 import { Problem, type ProblemCode } from "../schemas/problem.ts";
 
 /** Which call failed. Every error of this client carries it. */
@@ -47,14 +48,18 @@ export class DarkroomUnreachable extends Error {
   }
 }
 
-/** The browser withholds the answers (CORS): the server is up, but its `ALLOWED_ORIGINS` does not list the page's origin. */
+/**
+ * The browser withholds the answers (CORS): the server is up, but its `ALLOWED_ORIGINS` does not list the page's origin, or its
+ * settings are wrong and it allows no origin.
+ */
 export class DarkroomForbiddenOrigin extends Error {
   override readonly name = "DarkroomForbiddenOrigin";
   readonly origin: string;
   readonly call: CallFacts;
 
   constructor(origin: string, call: CallFacts, cause: unknown) {
-    const reason = `CORS: the server answers, but not to pages of ${origin}; its ALLOWED_ORIGINS must list that origin`;
+    const { origin: server } = new URL(call.url);
+    const reason = `CORS: the server answers, but not to pages of ${origin}. Set ALLOWED_ORIGINS="${origin}" on it and deploy (origins are separated by commas). If it is set, open ${server}${paths.health}: while a setting is wrong, no origin is allowed`;
     super(`${call.method} ${call.url}: ${reason}`, { cause });
     this.origin = origin;
     this.call = call;

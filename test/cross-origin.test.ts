@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import type * as Client from "../client/index.ts";
 import { launchBrowser } from "./support/browser.ts";
 import { type Product, startProduct } from "./support/product.ts";
+import { type ScriptedRequest, startScriptedServer } from "./support/scripted-server.ts";
 
 /** The client library in a real browser, on a page of another origin than the service's. */
 
@@ -55,38 +56,97 @@ afterAll(async () => {
   site?.close();
 });
 
-/** What a call from a page of the other site rejects with. */
-async function failureOf(baseUrl: string): Promise<{ name: string; message: string }> {
+/** What calls from a page of the other site, made one after the other by one client, reject with; "none" for a success. */
+async function outcomesOf(baseUrl: string, calls = 1): Promise<{ name: string; message: string }[]> {
   const page = await browser.newPage();
   try {
     await page.goto(siteOrigin);
     await page.waitForFunction(() => "darkroom" in window);
     return await page.evaluate(
-      async ({ baseUrl, token }) => {
+      async ({ baseUrl, token, calls }) => {
         const { createDarkroomClient } = (window as unknown as { darkroom: typeof Client }).darkroom;
-        const retry = { maxTries: 2, baseDelayMs: 1, maxDelayMs: 1, maxRetryAfterMs: 1 };
+        const retry = { maxTries: 3, baseDelayMs: 1, maxDelayMs: 1, maxRetryAfterMs: 1 };
         const client = createDarkroomClient({ baseUrl, token, timing: { retry } });
-        try {
-          await client.limits();
-          return { name: "none", message: "" };
-        } catch (error) {
-          return { name: (error as Error).name, message: (error as Error).message };
+        const outcomes: { name: string; message: string }[] = [];
+        for (let call = 0; call < calls; call++) {
+          try {
+            await client.signOut();
+            outcomes.push({ name: "none", message: "" });
+          } catch (error) {
+            outcomes.push({ name: (error as Error).name, message: (error as Error).message });
+          }
         }
+        return outcomes;
       },
-      { baseUrl, token: TOKEN },
+      { baseUrl, token: TOKEN, calls },
     );
   } finally {
     await page.close();
   }
 }
 
+/** The first outcome. */
+async function failureOf(baseUrl: string): Promise<{ name: string; message: string } | undefined> {
+  return (await outcomesOf(baseUrl))[0];
+}
+
 it("distinguishes a server that refuses the page's origin from one that is down", async () => {
   const refused = await failureOf(product.baseUrl);
-  expect(refused.name).toBe("DarkroomForbiddenOrigin");
-  expect(refused.message).toContain(siteOrigin);
-  expect(refused.message).toContain("CORS");
-  expect(refused.message).toContain("ALLOWED_ORIGINS");
+  expect(refused?.name).toBe("DarkroomForbiddenOrigin");
+  expect(refused?.message).toContain(`CORS: the server answers, but not to pages of ${siteOrigin}`);
+  expect(refused?.message).toContain(`Set ALLOWED_ORIGINS="${siteOrigin}"`);
+  expect(refused?.message).toContain(`${product.baseUrl}/api/health`);
   const down = await failureOf("http://127.0.0.1:9");
-  expect(down.name).toBe("DarkroomUnreachable");
-  expect(down.message).toContain(`if the server is up, check CORS: its ALLOWED_ORIGINS must list ${siteOrigin}`);
+  expect(down?.name).toBe("DarkroomUnreachable");
+  expect(down?.message).toContain(`if the server is up, check CORS: its ALLOWED_ORIGINS must list ${siteOrigin}`);
+});
+
+const CORS = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-headers": "*, authorization",
+  "access-control-allow-methods": "*",
+};
+const isHealth = ({ url }: ScriptedRequest) => url.pathname === "/api/health";
+
+it("takes no failure for CORS at a server whose health the page may read, and asks for it once", async () => {
+  let cuts = 0;
+  const server = await startScriptedServer({
+    answer: (request) => {
+      if (request.method === "OPTIONS") return { status: 204, headers: CORS };
+      if (isHealth(request)) return { headers: CORS, body: {} };
+      // A browser repeats a call by itself when a connection that it used before is cut.
+      return server.requests.filter(isHealth).length < 2 || cuts++ < 2 ? "cut" : { status: 204, headers: CORS };
+    },
+  });
+  try {
+    expect((await outcomesOf(server.baseUrl, 3)).at(-1)).toEqual({ name: "none", message: "" });
+    // One that the page may not read, and one that it may.
+    expect(server.requests.filter(isHealth)).toHaveLength(2);
+  } finally {
+    await server.close();
+  }
+});
+
+it("does not repeat a call that CORS forbids, and looks once for each call", async () => {
+  const server = await startScriptedServer({ answer: () => ({ status: 200, body: {} }) });
+  try {
+    const outcomes = await outcomesOf(server.baseUrl, 2);
+    expect(outcomes.map(({ name }) => name)).toEqual(["DarkroomForbiddenOrigin", "DarkroomForbiddenOrigin"]);
+    expect(server.requests.filter(isHealth)).toHaveLength(4);
+    expect(server.requests.filter((request) => !isHealth(request))).toHaveLength(2);
+  } finally {
+    await server.close();
+  }
+});
+
+it("looks once for a call that is tried several times while the server is down", async () => {
+  const server = await startScriptedServer({ answer: () => "cut" });
+  try {
+    const [outcome] = await outcomesOf(server.baseUrl);
+    expect(outcome?.name).toBe("DarkroomUnreachable");
+    expect(server.requests.filter((request) => !isHealth(request)).length).toBeGreaterThanOrEqual(3);
+    expect(server.requests.filter(isHealth)).toHaveLength(1);
+  } finally {
+    await server.close();
+  }
 });
