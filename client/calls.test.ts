@@ -58,6 +58,13 @@ describe("submit", () => {
     expect(keys[2]).toBe('"order \\"7\\""');
   });
 
+  it("says how many webhooks led to it, and nothing when none did", async () => {
+    const { client, requests } = await start(inTurn(accepted));
+    await client.submit("image-from-text", request, { hops: "2" });
+    await client.submit("image-from-text", request, { hops: null });
+    expect(requests.map(({ headers }) => headers["darkroom-hops"])).toEqual(["2", undefined]);
+  });
+
   it("sends the request as JSON with the token, and says how long it waits", async () => {
     const { client, requests } = await start(inTurn(accepted), { token: "secret-token" });
     await client.submit("image-from-text", request, { waitSeconds: 20 });

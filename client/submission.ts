@@ -15,6 +15,8 @@ export interface SubmitOptions {
   readonly waitSeconds?: number | undefined;
   /** With the operator's token: the client that the job belongs to. */
   readonly client?: string | undefined;
+  /** The header `darkroom-hops` of the webhook that led to this submission: a circle of webhooks and submissions then ends. */
+  readonly hops?: string | null | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -61,7 +63,7 @@ async function submitBody(
   options: SubmitOptions,
 ): Promise<Job> {
   const key = checkKey(options.idempotencyKey ?? newKey());
-  const { waitSeconds, client } = options;
+  const { waitSeconds, client, hops } = options;
   const query = client === undefined ? "" : `?${new URLSearchParams({ client })}`;
   const call: ApiCall = {
     method: "POST",
@@ -69,6 +71,7 @@ async function submitBody(
     headers: {
       // The draft asks for a Structured-Field String, which has quotes.
       "Idempotency-Key": `"${key.replace(/["\\]/g, "\\$&")}"`,
+      ...(hops ? { "Darkroom-Hops": hops } : {}),
       ...(waitSeconds === undefined ? {} : { Prefer: `wait=${Math.ceil(waitSeconds)}` }),
     },
     body,

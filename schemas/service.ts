@@ -19,6 +19,8 @@ export interface ServiceSubmitOptions {
   readonly waitSeconds?: number | undefined;
   /** W3C Trace Context: kept with the job, in its log lines and webhooks. An invalid one is ignored. */
   readonly traceparent?: string | undefined;
+  /** The header `darkroom-hops` of the webhook that led to this submission: a circle of webhooks and submissions then ends. */
+  readonly hops?: string | null | undefined;
 }
 
 export interface ServiceWaitOptions {

@@ -202,6 +202,8 @@ describe("apps in other Workers", () => {
       expect(await error({ method: "cancel", args: [job.id] })).toMatchObject({ code: "job_finished", status: 409 });
       expect(await error({ method: "image", args: [job.id, 9] })).toMatchObject({ code: "image_not_found" });
       expect(await error({ method: "get", args: ["../../limits"] })).toMatchObject({ code: "job_not_found" });
+      const circle = { method: "submit", args: ["image-from-text", { prompt: "a circle" }, { hops: "3" }] } as const;
+      expect(await error(circle)).toMatchObject({ code: "loop_detected", status: 508 });
       hold("crowd");
       const crowd = [await submit("crowd"), await submit("crowd"), await submit("crowd")];
       const full = await error({ method: "submit", args: ["image-from-text", { prompt: "crowd" }] });

@@ -6,7 +6,7 @@ import { type Product, startProduct } from "./support/product.ts";
 
 /** The tools at `/mcp`, used by the protocol's own client. */
 
-const TOKENS = { alice: "token-of-alice", bob: "token-of-bob" };
+const TOKENS = { alice: "token-of-alice", bob: "token-of-bob", operator: "token-of-the-operator" };
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
 let product: Product;
@@ -18,6 +18,7 @@ beforeAll(async () => {
     env: {
       AUTH_MODE: "token",
       SIGNING_SECRET: "a secret of many characters",
+      ADMIN_TOKEN_SHA256: sha256(TOKENS.operator),
       CLIENT_TOKENS: JSON.stringify({ alice: sha256(TOKENS.alice), bob: sha256(TOKENS.bob) }),
     },
   });
@@ -27,10 +28,10 @@ afterAll(async () => {
   await product?.stop();
 });
 
-async function connected(token: string): Promise<Client> {
+async function connected(token: string, path = "/mcp", headers: Record<string, string> = {}): Promise<Client> {
   const client = new Client({ name: "test", version: "1.0.0" });
-  const requestInit = { headers: { Authorization: `Bearer ${token}` } };
-  await client.connect(new StreamableHTTPClientTransport(new URL("/mcp", product.baseUrl), { requestInit }));
+  const requestInit = { headers: { Authorization: `Bearer ${token}`, ...headers } };
+  await client.connect(new StreamableHTTPClientTransport(new URL(path, product.baseUrl), { requestInit }));
   clients.push(client);
   return client;
 }
@@ -105,6 +106,48 @@ describe("the tools at /mcp", () => {
     }
     expect((await call(alice, "cancel_job", { id })).structuredContent).toMatchObject({ status: "canceled" });
     expect((await call(alice, "cancel_job", { id })).structuredContent).toMatchObject({ status: "canceled" });
+  });
+
+  it("give the same job to a call that is repeated with its key, and pay once", async () => {
+    const alice = await connected(TOKENS.alice);
+    const billed = async () => (await product.emulator.ledger()).summary.billedImages;
+    const before = await billed();
+    const asked = { prompt: "a pier", idempotencyKey: 'the "first" pier, \\ 1' };
+    const first = await call(alice, "generate_image", asked);
+    const again = await call(alice, "generate_image", { ...asked, waitSeconds: 5 });
+    expect(first.structuredContent?.status).toBe("succeeded");
+    expect(again.structuredContent?.id).toBe(first.structuredContent?.id);
+    expect(await billed()).toBe(before + 1);
+    const other = await call(alice, "generate_image", { ...asked, prompt: "another pier" });
+    expect([other.isError, other.content[0]?.text]).toEqual([
+      true,
+      expect.stringContaining("(idempotency_key_reused)"),
+    ]);
+    const wrong = await call(alice, "generate_image", { ...asked, idempotencyKey: "é" });
+    expect([wrong.isError, wrong.content[0]?.text]).toEqual([true, expect.stringContaining("printable ASCII")]);
+  });
+
+  it("end a circle of webhooks and calls, as a submission does", async () => {
+    const circling = await connected(TOKENS.alice, "/mcp", { "Darkroom-Hops": "3" });
+    const refused = await call(circling, "generate_image", { prompt: "a circle" });
+    expect([refused.isError, refused.content[0]?.text]).toEqual([true, expect.stringContaining("(loop_detected)")]);
+  });
+
+  it("write into the operator's log what the operator does to a client's job", async () => {
+    await product.emulator.addFault({
+      match: { prompt: "logged" },
+      times: null,
+      fault: { type: "hold", at: "arrival" },
+    });
+    const operator = await connected(TOKENS.operator, "/mcp?client=alice");
+    const { structuredContent } = await call(operator, "generate_image", { prompt: "logged", waitSeconds: 0 });
+    const id = structuredContent?.id ?? "";
+    const alice = await connected(TOKENS.alice);
+    expect((await call(alice, "get_job", { id })).structuredContent).toMatchObject({ id });
+    expect((await call(operator, "cancel_job", { id })).structuredContent).toMatchObject({ status: "canceled" });
+    const headers = { authorization: `Bearer ${TOKENS.operator}`, accept: "application/json" };
+    const log = await (await fetch(`${product.baseUrl}/api/operator/log`, { headers })).json();
+    expect(log).toMatchObject({ entries: [{ who: "operator", action: "job.cancel", target: id, failed: null }] });
   });
 
   it("say what is wrong with which field", async () => {

@@ -3,6 +3,7 @@ import { compatApp } from "./compat/app.ts";
 import { configOf } from "./env.ts";
 import { actFor } from "./http/access.ts";
 import { app } from "./http/app.ts";
+import { HOPS_HEADER } from "./webhooks/send.ts";
 
 /**
  * A refusal of the API, thrown to a caller inside the Worker or over a service binding. Over a binding the class is lost and the
@@ -28,37 +29,46 @@ export class DarkroomProblem extends Error {
 /** Where links start when neither `PUBLIC_ORIGIN` nor a request says so. The top-level domain is reserved and never resolves. */
 const NO_ORIGIN = "https://set-public-origin.invalid";
 
+/** Who calls, beside the client's name. */
+interface LocalCaller {
+  readonly origin?: string;
+  /** The operator acts for the client: its actions are written into the operator's log. */
+  readonly byOperator?: boolean;
+  readonly traceparent?: string | undefined;
+  /** How many webhooks led to the call, as the header `Darkroom-Hops` has it. */
+  readonly hops?: string | null | undefined;
+}
+
 /** The HTTP API, the compatible ones too, called as a client from inside the Worker: every limit, check and problem is that of the API. */
 export class LocalApi {
   readonly #env: Env;
   readonly #context: ExecutionContext;
   readonly #client: string;
   readonly #origin: string;
-  readonly #traceparent: string | null;
+  readonly #byOperator: boolean;
+  readonly #sent: Readonly<Record<string, string>>;
 
-  /** `origin` starts the links of answers where `PUBLIC_ORIGIN` is not set; `traceparent` is sent with every call. */
-  constructor(
-    env: Env,
-    context: ExecutionContext,
-    client: string,
-    { origin = NO_ORIGIN, traceparent = null }: { origin?: string; traceparent?: string | null | undefined } = {},
-  ) {
+  /** `origin` starts the links of answers where `PUBLIC_ORIGIN` is not set; `traceparent` and `hops` are sent with every call. */
+  constructor(env: Env, context: ExecutionContext, client: string, caller: LocalCaller = {}) {
+    const { origin = NO_ORIGIN, byOperator = false, traceparent, hops } = caller;
     const read = configOf(env);
     this.#env = env;
     this.#context = context;
     this.#client = client;
     this.#origin = (read.ok ? read.config.publicOrigin : null) ?? origin;
-    this.#traceparent = traceparent;
+    this.#byOperator = byOperator;
+    this.#sent = { ...(traceparent ? { traceparent } : {}), ...(hops ? { [HOPS_HEADER]: hops } : {}) };
   }
 
   async fetch(request: Request): Promise<Response> {
-    return (compatApp(request.url) ?? app).fetch(actFor(this.#client, request), this.#env, this.#context);
+    const acting = actFor(this.#client, request, { byOperator: this.#byOperator });
+    return (compatApp(request.url) ?? app).fetch(acting, this.#env, this.#context);
   }
 
   /** The answer to a call, whatever its status. */
   call(path: string, init: RequestInit = {}): Promise<Response> {
     const request = new Request(`${this.#origin}${path}`, init);
-    if (this.#traceparent !== null) request.headers.set("traceparent", this.#traceparent);
+    for (const [name, value] of Object.entries(this.#sent)) request.headers.set(name, value);
     return this.fetch(request);
   }
 

@@ -21,10 +21,10 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Darkroom for apps in other Workers, over a service binding. The guarantees are those of `schemas/service.ts`. */
 export class DarkroomService extends WorkerEntrypoint<Env, ServiceProps> implements Contract {
-  #api(traceparent?: string): LocalApi {
+  #api(caller: Pick<ServiceSubmitOptions, "traceparent" | "hops"> = {}): LocalApi {
     // The deployment of the app writes the props: they may be absent or wrong.
     const { client } = (this.ctx.props ?? {}) as Partial<ServiceProps>;
-    if (typeof client === "string") return new LocalApi(this.env, this.ctx, client, { traceparent });
+    if (typeof client === "string") return new LocalApi(this.env, this.ctx, client, caller);
     throw new TypeError(
       'the service binding of DarkroomService needs props that name its client: { client = "my-app" }',
     );
@@ -37,12 +37,12 @@ export class DarkroomService extends WorkerEntrypoint<Env, ServiceProps> impleme
   async submit(workflow: Workflow, request: object, options: ServiceSubmitOptions = {}): Promise<Job> {
     if (!WORKFLOWS.includes(workflow)) throw new TypeError(`no such workflow: ${JSON.stringify(workflow)}`);
     const headers = new Headers();
-    const { idempotencyKey, waitSeconds, traceparent } = options;
+    const { idempotencyKey, waitSeconds, traceparent, hops } = options;
     if (idempotencyKey !== undefined) headers.set("Idempotency-Key", JSON.stringify(idempotencyKey));
     if (waitSeconds !== undefined) headers.set("Prefer", `wait=${Math.ceil(waitSeconds)}`);
     const body = bodyOf(request as Fields);
     if (typeof body === "string") headers.set("Content-Type", "application/json");
-    return this.#api(traceparent).json<Job>(paths.workflow(workflow), { method: "POST", headers, body });
+    return this.#api({ traceparent, hops }).json<Job>(paths.workflow(workflow), { method: "POST", headers, body });
   }
 
   get(id: string): Promise<Job> {

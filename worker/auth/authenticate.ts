@@ -7,7 +7,9 @@ export const OPEN_CLIENT = "local";
 
 /** Who asks. A session or open mode alone proves nothing about the page that asks, so the `Origin` is checked then. */
 export type Asker =
-  | { readonly role: "client"; readonly client: string; readonly via: "token" | "session" | "open" | "binding" }
+  | { readonly role: "client"; readonly client: string; readonly via: "token" | "session" | "open" }
+  /** From inside the Worker, or over a service binding. `byOperator`: the operator acts for this client, and it is logged. */
+  | { readonly role: "client"; readonly client: string; readonly via: "binding"; readonly byOperator: boolean }
   | { readonly role: "operator"; readonly via: "token" | "session" };
 
 export type AuthRefusal =

@@ -12,6 +12,7 @@ import { type CheckedSubmission, checkSubmission } from "../http/checked-submiss
 import type { HttpContext, HttpEnv } from "../http/context.ts";
 import { type Found, jsonFields } from "../http/core/given-fields.ts";
 import { jobProblem, linksFor } from "../http/job-answers.ts";
+import { loggedOfOperator } from "../http/logged.ts";
 import { readBody } from "../http/submit-body.ts";
 import type { Uploads } from "../http/uploads.ts";
 import { catalogStub, jobStub } from "../stubs.ts";
@@ -147,14 +148,26 @@ async function readTask(c: HttpContext): Promise<Response> {
 }
 
 async function cancelTask(c: HttpContext): Promise<Response> {
-  const viewer = viewerOf(c, requireAsker(c));
+  const asker = requireAsker(c);
+  const viewer = viewerOf(c, asker);
   const requestId = c.get("requestId");
   const id = c.req.param("id") ?? "";
-  const canceled = JOB_ID_PATTERN.test(id) ? await jobStub(c.env, id).cancel(viewer) : null;
-  if (canceled?.ok === true) return wireJson({ request_id: requestId }, 200, { "X-Darkroom-Job": id });
-  const reason = canceled === null ? "there is no such task" : jobProblem(canceled).message;
-  const message = `Failed to cancel the task: ${reason}`;
-  return wireJson({ request_id: requestId, code: "UnsupportedOperation", message }, 400);
+  const refused = (reason: string) => {
+    const message = `Failed to cancel the task: ${reason}`;
+    return wireJson({ request_id: requestId, code: "UnsupportedOperation", message }, 400);
+  };
+  if (!JOB_ID_PATTERN.test(id)) return refused("there is no such task");
+  const action = { action: "job.cancel", target: id, details: {} } as const;
+  try {
+    await loggedOfOperator(c, asker, action, async () => {
+      const canceled = await jobStub(c.env, id).cancel(viewer);
+      if (!canceled.ok) throw jobProblem(canceled);
+    });
+  } catch (error) {
+    if (error instanceof ProblemError) return refused(error.message);
+    throw error;
+  }
+  return wireJson({ request_id: requestId }, 200, { "X-Darkroom-Job": id });
 }
 
 function positive(c: HttpContext, name: string, fallback: number): number {

@@ -44,18 +44,26 @@ function refusalProblem(refusal: AuthRefusal): ProblemError {
 }
 
 /** Requests that come over a service binding, or from inside the Worker, with the client for whom they are made. */
-const BOUND_CLIENTS = new WeakMap<Request, string>();
+const BOUND_ASKERS = new WeakMap<Request, Asker>();
 
-/** Lets the request act for the client, without a token. For requests whose sender is known: no HTTP request can say this of itself. */
-export function actFor(client: string, request: Request): Request {
+/**
+ * Lets the request act for the client, without a token. For requests whose sender is known: no HTTP request can say this of
+ * itself. `byOperator`: what it does is written into the operator's log.
+ */
+export function actFor(client: string, request: Request, { byOperator }: { readonly byOperator: boolean }): Request {
   if (!CLIENT_NAME.test(client)) throw new TypeError(`not a client's name: ${JSON.stringify(client)}`);
-  BOUND_CLIENTS.set(request, client);
+  BOUND_ASKERS.set(request, { role: "client", client, via: "binding", byOperator });
   return request;
 }
 
+/** Whether the operator asks, for itself or for a client. */
+export function isByOperator(asker: Asker): boolean {
+  return asker.role === "operator" || (asker.via === "binding" && asker.byOperator);
+}
+
 function identify(c: HttpContext) {
-  const bound = BOUND_CLIENTS.get(c.req.raw);
-  if (bound !== undefined) return { ok: true, asker: { role: "client", client: bound, via: "binding" } } as const;
+  const bound = BOUND_ASKERS.get(c.req.raw);
+  if (bound !== undefined) return { ok: true, asker: bound } as const;
   const request = {
     authorization: c.req.header("authorization"),
     cookie: c.req.header("cookie"),

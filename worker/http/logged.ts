@@ -2,6 +2,7 @@ import { OPERATOR_NAME } from "../../schemas/limits.ts";
 import type { OperatorEntry } from "../../schemas/operator.ts";
 import type { Asker } from "../auth/authenticate.ts";
 import { operatorLogStub } from "../stubs.ts";
+import { isByOperator } from "./access.ts";
 import type { HttpContext } from "./context.ts";
 
 /** Writes the action into the operator's log and carries it out. A failure is written into the log, too. */
@@ -29,5 +30,5 @@ export function loggedOfOperator<Result>(
   entry: Pick<OperatorEntry, "action" | "target" | "details">,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  return asker.role === "operator" ? logged(c, { ...entry, who: OPERATOR_NAME, reason: null }, work) : work();
+  return isByOperator(asker) ? logged(c, { ...entry, who: OPERATOR_NAME, reason: null }, work) : work();
 }

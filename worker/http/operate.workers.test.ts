@@ -6,6 +6,7 @@ import { Health, LaneReport } from "../../schemas/limits.ts";
 import { ClientState, OperatorEntries } from "../../schemas/operator.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { sha256Hex } from "../auth/tokens.ts";
+import { compatApp } from "../compat/app.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { app } from "./app.ts";
 
@@ -208,10 +209,27 @@ describe("what clients do, too", () => {
       ["job.delete", id, {}, null],
     ]);
     expect(new Set(entries.map(({ who, reason }) => `${who} ${reason}`))).toEqual(new Set(["operator null"]));
+    const { id: task } = await submitted(endless);
+    for (const [path, status] of [
+      [`/api/v1/tasks/${task}/cancel`, 200],
+      [`/api/v1/tasks/${id}/cancel`, 400],
+    ] as const) {
+      const init = { method: "POST", headers: OPERATOR };
+      const context = createExecutionContext();
+      const answer = await compatApp(ORIGIN + path)?.fetch(new Request(ORIGIN + path, init), settings as Env, context);
+      await waitOnExecutionContext(context);
+      expect([path, answer?.status]).toEqual([path, status]);
+    }
+    expect((await logOf()).entries.slice(0, 3).map(({ target, failed }) => [target, failed])).toEqual([
+      [id, expect.any(String)],
+      [id, null],
+      [task, null],
+    ]);
+    const { entries: known } = await logOf();
     const { id: own } = await submitted(endless);
     expect((await send("POST", `/api/jobs/${own}/cancel`, undefined, ALICE)).status).toBe(200);
     expect((await send("POST", "/api/jobs/bulk", { action: "delete", ids: [own] }, ALICE)).status).toBe(200);
-    expect((await logOf()).entries).toHaveLength(entries.length);
+    expect((await logOf()).entries).toHaveLength(known.length);
   });
 });
 

@@ -1,16 +1,23 @@
 import { Hono } from "hono";
 import { protocolApp } from "../compat/protocol.ts";
-import { clientOf, requireAsker, viewerOf } from "../http/access.ts";
+import { clientOf, isByOperator, requireAsker, viewerOf } from "../http/access.ts";
 import { errorAnswer } from "../http/answers.ts";
 import { type HttpContext, type HttpEnv, requestOrigin } from "../http/context.ts";
 import { LocalApi } from "../local-api.ts";
+import { HOPS_HEADER } from "../webhooks/send.ts";
 
 /** After scheme and host: the path `/mcp`. */
 const MCP = /^[^/]*\/\/[^/?#]*\/mcp\/?(?:[?#]|$)/;
 
 async function serve(c: HttpContext): Promise<Response> {
-  const client = clientOf(viewerOf(c, requireAsker(c)));
-  const asked = { origin: requestOrigin(c), traceparent: c.req.header("traceparent") };
+  const asker = requireAsker(c);
+  const client = clientOf(viewerOf(c, asker));
+  const asked = {
+    origin: requestOrigin(c),
+    byOperator: isByOperator(asker),
+    traceparent: c.req.header("traceparent"),
+    hops: c.req.header(HOPS_HEADER),
+  };
   const api = new LocalApi(c.env, c.executionCtx as ExecutionContext, client, asked);
   // The SDK weighs more than the rest of the Worker: it is evaluated by the first request that needs it.
   const { serveTools } = await import("./tools.ts");

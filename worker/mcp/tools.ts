@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type Job, type JobList, JobStatus, type JobSummary } from "../../schemas/job.ts";
 import { jobQuery } from "../../schemas/job-filter.ts";
 import { paths, variantUrl } from "../../schemas/paths.ts";
+import { within } from "../bounds.ts";
 import type { DarkroomProblem, LocalApi } from "../local-api.ts";
 
 /** Assistants' own time limit for a tool is 60 s by default; an answer also needs time for its picture. */
@@ -10,6 +11,12 @@ const MAX_WAIT_SECONDS = 45;
 
 /** The one picture in an answer: about 20 KB, so that it does not fill an assistant's context. */
 const PREVIEW = { w: 320, format: "jpeg", q: 75 } as const;
+/** A tall or noisy image makes a larger picture. The answer then has links alone. */
+const MOST_PREVIEW_BYTES = 100_000;
+/** Making a picture takes up to 3 s. With the longest wait the answer stays below the assistants' 60 s. */
+const PREVIEW_WITHIN_MS = 8_000;
+
+const NO_PREVIEW = "There is no small picture of it: it would be too large, or could not be made in time.";
 
 const id = z.string().describe("The job's id, like job_V1StGXR8_Z5jdHi6B-myT.");
 
@@ -24,6 +31,13 @@ const GENERATE = z.object({
   n: z.int().min(1).max(6).optional().describe("How many images. Most models make one."),
   seed: z.int().min(0).optional().describe("The same seed and prompt give the same image."),
   model: z.string().optional().describe("Leave out for the default model."),
+  idempotencyKey: z
+    .string()
+    .regex(/^(?=.*\S)[\x20-\x7e]{1,255}$/, "must be 1 to 255 printable ASCII characters")
+    .optional()
+    .describe(
+      "A random text that you choose for each image. Repeat the call with the same key when it failed or had no answer: it then gives the same job and costs nothing more.",
+    ),
   waitSeconds: z
     .number()
     .min(0)
@@ -51,16 +65,17 @@ function toolServer(api: LocalApi): McpServer {
     "generate_image",
     {
       title: "Generate an image",
-      description: `Makes images from a prompt, or from reference images. Each image costs money. Waits up to ${MAX_WAIT_SECONDS} s; when the image is not done by then, the answer has the job's id: call get_job with it, and do not generate again.`,
+      description: `Makes images from a prompt, or from reference images. Each image costs money: set idempotencyKey, so that repeating a call that failed pays once. Waits up to ${MAX_WAIT_SECONDS} s; when the image is not done by then, the answer has the job's id: call get_job with it, and do not generate again.`,
       inputSchema: GENERATE,
       annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
     },
-    ({ waitSeconds = MAX_WAIT_SECONDS, ...request }) => {
+    ({ waitSeconds = MAX_WAIT_SECONDS, idempotencyKey, ...request }) => {
+      const key = idempotencyKey === undefined ? {} : { "Idempotency-Key": JSON.stringify(idempotencyKey) };
       const workflow = request.images === undefined ? "image-from-text" : "image-from-reference";
       return answered(api, () =>
         api.json<Job>(paths.workflow(workflow), {
           method: "POST",
-          headers: { "Content-Type": "application/json", ...waitHeader(waitSeconds) },
+          headers: { "Content-Type": "application/json", ...key, ...waitHeader(waitSeconds) },
           body: JSON.stringify(request),
         }),
       );
@@ -133,8 +148,9 @@ function answered(api: LocalApi, call: () => Promise<Job>): Promise<CallToolResu
   return refusable(async () => {
     const job = await call();
     const preview = await previewOf(api, job);
+    const words = job.status === "succeeded" && preview === null ? `${wordsOf(job)}\n${NO_PREVIEW}` : wordsOf(job);
     return {
-      content: [{ type: "text", text: wordsOf(job) }, ...(preview === null ? [] : [preview])],
+      content: [{ type: "text", text: words }, ...(preview === null ? [] : [preview])],
       structuredContent: { ...brief(job), warnings: job.warnings },
       ...(job.status === "failed" ? { isError: true } : {}),
     };
@@ -188,11 +204,22 @@ function wordsOf(job: Job): string {
   }
 }
 
+/** A small picture of the job's first image; null when there is none, or it is too large or too slow to make. */
 async function previewOf(api: LocalApi, job: Job) {
   if (job.status !== "succeeded" || job.output?.images[0] === undefined) return null;
-  const answer = await api.call(variantUrl(paths.jobImage(job.id, 0), PREVIEW));
-  // An image of which no variant can be made now has its link all the same.
-  if (!answer.ok) {
+  try {
+    return await within(PREVIEW_WITHIN_MS, "the preview", smallPicture(api, job.id));
+  } catch (error) {
+    // The job is done and paid for: no failure of its picture may hide its links.
+    console.error({ event: "preview_failed", jobId: job.id, error: String(error) });
+    return null;
+  }
+}
+
+async function smallPicture(api: LocalApi, jobId: string) {
+  const answer = await api.call(variantUrl(paths.jobImage(jobId, 0), PREVIEW));
+  const length = Number(answer.headers.get("content-length") ?? Number.POSITIVE_INFINITY);
+  if (!answer.ok || length > MOST_PREVIEW_BYTES) {
     await answer.body?.cancel();
     return null;
   }
