@@ -37,6 +37,10 @@ describe("standingOf", () => {
       detail: "starts in about 1:05 min",
     });
   });
+  it("says about of a place further back, which may be 30 s old", () => {
+    const titles = [5, 6, 21].map((position) => standingOf(job({ queue: place({ position }) }), NOW_MS).title);
+    expect(titles).toEqual(["5th in line", "About 6th in line", "About 21st in line"]);
+  });
   it("does not count below zero", () => {
     const queue = place({ position: 1, estimatedStartAt: "2026-11-23T11:59:00.000Z" });
     expect(standingOf(job({ queue }), NOW_MS)).toMatchObject({ title: "Next in line", detail: "starts any moment" });

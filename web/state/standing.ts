@@ -72,10 +72,14 @@ export function standingWith(standing: Standing, progressWords: string | null): 
   return { ...standing, detail: standing.detail === null ? progressWords : `${standing.detail}, ${progressWords}` };
 }
 
+/** The server notifies of each change of these places; a place further back may be 30 s old. */
+const EXACT_PLACES = 5;
+
 function placeWords(job: Standable): string {
   const position = job.queue?.position ?? null;
   if (position === null) return "Waiting in line";
-  return position === 1 ? "Next in line" : `${ordinal(position)} in line`;
+  if (position === 1) return "Next in line";
+  return `${position > EXACT_PLACES ? "About " : ""}${ordinal(position)} in line`;
 }
 
 function startWords(job: Standable, nowMs: number): string | null {

@@ -1,40 +1,40 @@
 import type { QueuePlace } from "../../schemas/job.ts";
 import { type Config, configOf } from "../env.ts";
 import type { Place } from "../lane/contract.ts";
-import { hasMoved } from "../lane/core/place.ts";
+import { notifyAtMs } from "../lane/core/place.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { laneStub } from "../stubs.ts";
 import type { CatalogEntry } from "./contract.ts";
 import { toQueuePlace } from "./core/queue-place.ts";
 
-/** Where waiting jobs stand, as last heard of their lanes and told to watchers. In memory: asked again after an eviction. */
+/** Where waiting jobs stand, as watchers were last notified. In memory: the lanes are asked again after an eviction. */
 export class PlaceWatch {
   readonly #env: Env;
-  readonly #told = new Map<string, Place>();
+  readonly #known = new Map<string, Place & { readonly atMs: number }>();
 
   constructor(env: Env) {
     this.#env = env;
   }
 
   placeOf(jobId: string): QueuePlace | null {
-    const place = this.#told.get(jobId);
+    const place = this.#known.get(jobId);
     return place === undefined ? null : toQueuePlace(place);
   }
 
   knows(jobId: string): boolean {
-    return this.#told.has(jobId);
+    return this.#known.has(jobId);
   }
 
   /** The job waits no more. */
   forget(jobId: string): void {
-    this.#told.delete(jobId);
+    this.#known.delete(jobId);
   }
 
   clear(): void {
-    this.#told.clear();
+    this.#known.clear();
   }
 
-  /** Asks the lanes, one call each, and answers with the jobs whose place differs from what was told. A lane that fails is left out. */
+  /** Asks the lanes, one call each, and answers with the jobs whose watchers are to be notified. A lane that fails is left out. */
   async moved(queued: readonly Pick<CatalogEntry, "id" | "model">[]): Promise<string[]> {
     const config = configOf(this.#env);
     if (!config.ok) return [];
@@ -48,8 +48,9 @@ export class PlaceWatch {
         continue;
       }
       for (const [jobId, place] of Object.entries(answer.value)) {
-        if (!hasMoved(this.#told.get(jobId), place)) continue;
-        this.#told.set(jobId, place);
+        const now = Date.now();
+        if ((notifyAtMs(this.#known.get(jobId), place, now) ?? Number.POSITIVE_INFINITY) > now) continue;
+        this.#known.set(jobId, { ...place, atMs: now });
         moved.push(jobId);
       }
     }

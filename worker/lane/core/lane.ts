@@ -642,7 +642,7 @@ export class Lane {
   #placeFor(ticket: QueuedTicket, now: number): Place {
     const view = this.#view(now);
     const place = this.#placeIn(ticket, view, now);
-    if (ticket.watched) this.#notifier.knows(ticket.jobId, place, view);
+    if (ticket.watched) this.#notifier.knows(ticket.jobId, place, view, now);
     return place;
   }
 
@@ -651,8 +651,9 @@ export class Lane {
     const notifier = this.#notifier;
     const isChanged = this.#state !== this.#saved || this.#isQueueChanged;
     if (isChanged && notifier.isUnderWay) this.#changedWhileNotifying = true;
-    else if (isChanged && this.#state.pushDueAtMs === null && this.#storage.anyWatched()) {
-      this.#set({ pushDueAtMs: Math.max(now, this.#state.pushedAtMs + NOTIFY_EVERY_MS) });
+    else if (isChanged && this.#storage.anyWatched()) {
+      const dueAtMs = Math.max(now, this.#state.pushedAtMs + NOTIFY_EVERY_MS);
+      if (dueAtMs < (this.#state.pushDueAtMs ?? Number.POSITIVE_INFINITY)) this.#set({ pushDueAtMs: dueAtMs });
     }
     if (!notifier.isUnderWay) {
       if (this.#state.pushDueAtMs === null || this.#state.pushDueAtMs > now) return [];
@@ -664,6 +665,7 @@ export class Lane {
     const notices = notifier.next(
       room,
       view,
+      now,
       (after, limit) => this.#storage.watchedAfter(after, limit),
       (ticket) => this.#placeIn(ticket, view, now),
     );
@@ -672,12 +674,14 @@ export class Lane {
     return notices;
   }
 
-  /** `null` where the clock alone moves no place: the next start, or the end of a lease, does. */
+  /** `null` where every watcher knows its place and the clock alone moves none: the next start, or the end of a lease, does. */
   #nextNotifyAtMs(view: LaneView, now: number): number | null {
     if (this.#changedWhileNotifying) return Math.max(now, this.#state.pushedAtMs + NOTIFY_EVERY_MS);
-    if (this.#isHeld || this.#nextGrantAtMs(now) !== null) return null;
+    const { laterMs } = this.#notifier;
+    if (this.#isHeld || this.#nextGrantAtMs(now) !== null) return laterMs;
     const expectedMs = view.forecast(0);
-    return expectedMs === null ? null : Math.max(expectedMs, now) + LOOK_AGAIN_MS;
+    if (expectedMs === null) return laterMs;
+    return Math.min(Math.max(expectedMs, now) + LOOK_AGAIN_MS, laterMs ?? Number.POSITIVE_INFINITY);
   }
 
   /* ── The alarm and the state ───────────────────────────────────────────────────────────────────────────── */

@@ -87,12 +87,32 @@ describe("watched jobs", () => {
     join("w", true);
     join("x");
     // Both places are taken; an attempt is expected to last 30 s.
-    expect(at(T0 + 1)).toEqual([]);
-    const lookMs = alarmAt(T0 + 1);
+    expect(at(T0 + 2_000)).toEqual([]);
+    const lookMs = alarmAt(T0 + 2_000);
     expect(lookMs).toBeGreaterThan(T0 + 30_000);
     expect(lookMs).toBeLessThan(T0 + 36_000);
     expect(at(lookMs)).toEqual(["w 1"]);
     expect(alarmAt(lookMs)).toBeLessThanOrEqual(lookMs + 10_000);
+  });
+
+  it("far back in the queue hear of a new place once in thirty seconds, while their estimate hardly moves", () => {
+    const { join, leave, at, alarmAt } = laneWith();
+    for (let i = 1; i <= 60; i += 1) join(`j${i}`);
+    join("w", true);
+    expect(leave("j1", T0 + 5_000)).toEqual([]);
+    expect(alarmAt(T0 + 5_000)).toBeLessThanOrEqual(T0 + 30_000);
+    expect(at(T0 + 29_999)).toEqual([]);
+    expect(at(T0 + 30_000)).toEqual(["w 60"]);
+    expect(leave("j2", T0 + 35_000)).toEqual([]);
+  });
+
+  it("hear of a change within two seconds though a later look is due", () => {
+    const { join, leave, at, alarmAt } = laneWith({ starts: 100, periodMs: 60_000, inProgress: 2 });
+    join("a");
+    join("w", true);
+    expect(at(T0 + 2_000)).toEqual([]);
+    expect(alarmAt(T0 + 2_000)).toBeGreaterThan(T0 + 30_000);
+    expect(leave("a", T0 + 5_000)).toEqual(["w 1"]);
   });
 
   it("are forgotten when nobody watches, but not when the job asked with a newer ticket meanwhile", () => {
@@ -126,32 +146,32 @@ describe("a pass over many watched jobs", () => {
   it("is made in pages that fit the room, and reaches every job once", () => {
     const { leave, lane, at } = crowd(250);
     leave("ahead", T0 + 10_000);
-    lane.leave("w1", null, T0 + 20_000);
-    const pages: string[][] = [at(T0 + 20_000, 64)];
+    lane.leave("w1", null, T0 + 50_000);
+    const pages: string[][] = [at(T0 + 50_000, 64)];
     expect(lane.isNotifying).toBe(true);
-    expect(at(T0 + 20_000, 0)).toEqual([]);
-    while (lane.isNotifying) pages.push(at(T0 + 20_001, 64));
+    expect(at(T0 + 50_000, 0)).toEqual([]);
+    while (lane.isNotifying) pages.push(at(T0 + 50_001, 64));
     expect(pages.map((page) => page.length)).toEqual([64, 64, 64, 57]);
     expect(new Set(pages.flat()).size).toBe(249);
-    expect(at(T0 + 30_000)).toEqual([]);
+    expect(at(T0 + 60_000)).toEqual([]);
   });
 
   it("is followed by another when places have changed meanwhile, two seconds after it began", () => {
     const { lane, at, alarmAt } = crowd(100);
-    lane.leave("w1", null, T0 + 20_000);
-    expect(at(T0 + 20_000, 60)).toHaveLength(60);
-    lane.leave("w2", null, T0 + 20_100);
-    expect(at(T0 + 20_100, 60)).toHaveLength(39 - 1 + 1);
+    lane.leave("w1", null, T0 + 50_000);
+    expect(at(T0 + 50_000, 60)).toHaveLength(60);
+    lane.leave("w2", null, T0 + 50_100);
+    expect(at(T0 + 50_100, 60)).toHaveLength(39 - 1 + 1);
     expect(lane.isNotifying).toBe(false);
-    expect(alarmAt(T0 + 20_200)).toBe(T0 + 22_000);
-    expect(at(T0 + 22_000)).toContain("w3 2");
+    expect(alarmAt(T0 + 50_200)).toBe(T0 + 52_000);
+    expect(at(T0 + 52_000)).toContain("w3 2");
   });
 
   it("is made again from its start after a crash in between", () => {
     const { lane, at, restarted } = crowd(100);
-    lane.leave("w1", null, T0 + 20_000);
-    expect(at(T0 + 20_000, 60)).toHaveLength(60);
-    const again = restarted(T0 + 21_000).settle(T0 + 21_000);
+    lane.leave("w1", null, T0 + 50_000);
+    expect(at(T0 + 50_000, 60)).toHaveLength(60);
+    const again = restarted(T0 + 51_000).settle(T0 + 51_000);
     expect(again.notices).toHaveLength(99);
   });
 });

@@ -1,5 +1,5 @@
 import type { Place } from "../contract.ts";
-import { hasMoved, type LaneView, type PlaceBrief } from "./place.ts";
+import { type KnownPlace, type LaneView, notifyAtMs } from "./place.ts";
 import type { QueuedTicket } from "./queue.ts";
 
 /** The new place of a watched job, to be sent to it. */
@@ -17,13 +17,13 @@ const MOST_LOOKED_AT = 1_000;
  * What a job was last notified of. A hundred thousand are in memory, so `detail` is the lane's part of the text only, which is
  * one text for all.
  */
-interface Known extends PlaceBrief {
+type Known = KnownPlace & {
   /** The pass that saw the job last. */
   pass: number;
-}
+};
 
 /**
- * Finds the watched jobs whose place has changed, in passes over all watched tickets. A pass is cut into pages, so that the
+ * Finds the watched jobs that are notified of a changed place, in passes over all watched tickets. A pass is cut into pages, so that the
  * object sends a bounded number of notices at once and serves other calls in between. What each job was last notified of is in
  * memory only: after an eviction each job hears its place once more.
  */
@@ -32,6 +32,8 @@ export class Notifier {
   /** The last ticket that the pass has looked at; `undefined` while no pass is under way, `null` at its start. */
   #after: QueuedTicket | null | undefined;
   #pass = 0;
+  /** The earliest moment at which a job that this pass left out is notified of the place that it has now. */
+  #laterMs = Number.POSITIVE_INFINITY;
 
   /** A pass has begun and not ended: the next page is due as soon as there is room for it. */
   get isUnderWay(): boolean {
@@ -43,9 +45,14 @@ export class Notifier {
     return this.#known.size > 0;
   }
 
+  /** When a job is notified of a change that the last pass left out, in ms; `null`: of none. */
+  get laterMs(): number | null {
+    return Number.isFinite(this.#laterMs) ? this.#laterMs : null;
+  }
+
   /** The job knows its place, because it asked for it. */
-  knows(jobId: string, place: Place, view: LaneView): void {
-    this.#known.set(jobId, this.#knownOf(place, view));
+  knows(jobId: string, place: Place, view: LaneView, now: number): void {
+    this.#known.set(jobId, this.#knownOf(place, view, now));
   }
 
   /** The job was not reached, or nobody watches it any more. The next pass notifies it again if it is watched. */
@@ -53,16 +60,18 @@ export class Notifier {
     this.#known.delete(jobId);
   }
 
-  /** The next page of a pass, which it begins if none is under way: at most `room` jobs whose place has changed. */
+  /** The next page of a pass, which it begins if none is under way: at most `room` jobs of which `notifyAtMs` says now. */
   next(
     room: number,
     view: LaneView,
+    now: number,
     watchedAfter: (after: QueuedTicket | null, limit: number) => readonly QueuedTicket[],
     placeOf: (ticket: QueuedTicket) => Place,
   ): readonly Notice[] {
     if (this.#after === undefined) {
       this.#after = null;
       this.#pass += 1;
+      this.#laterMs = Number.POSITIVE_INFINITY;
     }
     const notices: Notice[] = [];
     for (let lookedAt = 0; lookedAt < MOST_LOOKED_AT && notices.length < room; ) {
@@ -71,11 +80,14 @@ export class Notifier {
       for (const ticket of page) {
         const { jobId, ticketNumber } = ticket;
         const place = placeOf(ticket);
-        const now = this.#knownOf(place, view);
+        const current = this.#knownOf(place, view, now);
         const known = this.#known.get(jobId);
-        if (known !== undefined && !hasMoved(known, now)) known.pass = this.#pass;
-        else {
-          this.#known.set(jobId, now);
+        const atMs = notifyAtMs(known, current, now) ?? Number.POSITIVE_INFINITY;
+        if (known !== undefined && atMs > now) {
+          known.pass = this.#pass;
+          this.#laterMs = Math.min(this.#laterMs, atMs);
+        } else {
+          this.#known.set(jobId, current);
           notices.push({ jobId, ticketNumber, place });
         }
       }
@@ -89,8 +101,8 @@ export class Notifier {
     return notices;
   }
 
-  #knownOf({ position, estimatedStartAtMs, waitingOn }: Place, view: LaneView): Known {
-    return { position, estimatedStartAtMs, waitingOn, detail: view.because, pass: this.#pass };
+  #knownOf({ position, estimatedStartAtMs, waitingOn }: Place, view: LaneView, atMs: number): Known {
+    return { position, estimatedStartAtMs, waitingOn, detail: view.because, atMs, pass: this.#pass };
   }
 
   /** Ends the pass, and forgets the jobs that it did not see. */

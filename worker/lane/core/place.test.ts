@@ -4,7 +4,7 @@ import type { Quota } from "../../../schemas/limits.ts";
 import { forecast } from "./forecast.ts";
 import { type LaneState, newLaneState, withStart } from "./lane-state.ts";
 import { afterOutcome } from "./outcome.ts";
-import { clockTime, hasMoved, misconfiguredView, ordinal, placeOf, viewOf } from "./place.ts";
+import { clockTime, misconfiguredView, notifyAtMs, ordinal, placeOf, viewOf } from "./place.ts";
 
 const NOW = Date.UTC(2026, 10, 23, 12, 2, 30);
 const quota: Quota = { starts: 2, periodMs: 60_000, inProgress: null };
@@ -143,24 +143,38 @@ describe("a place", () => {
   });
 });
 
-describe("hasMoved", () => {
-  const known = place(usedUp(600), 3);
+describe("when a watcher is notified", () => {
+  const known = { ...place(usedUp(600), 3), estimatedStartAtMs: NOW + 30_000, atMs: NOW - 10_000 };
+  const startMs = NOW + 600_000;
+  const far = { ...place(usedUp(600), 40), estimatedStartAtMs: startMs, atMs: NOW - 10_000 };
+  const later = far.atMs + 30_000;
 
   it.each([
-    ["nothing", {}, false],
-    ["the position", { position: 3 }, true],
-    ["the reason", { waitingOn: "blocked" as const }, true],
-    ["the estimate, by two seconds", { estimatedStartAtMs: (known.estimatedStartAtMs ?? 0) + 2_000 }, false],
-    ["the estimate, by more", { estimatedStartAtMs: (known.estimatedStartAtMs ?? 0) - 2_001 }, true],
-    ["the estimate, to none", { estimatedStartAtMs: null }, true],
-  ])("%s", (_name, change, moved) => {
-    expect(hasMoved(known, { ...known, ...change })).toBe(moved);
+    ["nothing", known, {}, null],
+    ["a place among the first five", known, { position: 3 }, NOW],
+    ["a place that is among the first five by now", { ...known, position: 6 }, { position: 5 }, NOW],
+    ["what it waits for", known, { waitingOn: "blocked" as const }, NOW],
+    ["the estimate of one of the first, by two seconds", known, movedBy(known, 2_000), null],
+    ["the estimate of one of the first, by more", known, movedBy(known, -2_001), NOW],
+    ["the estimate, to none", known, { estimatedStartAtMs: null }, NOW],
+    ["a place further back", far, { position: 39 }, later],
+    ["a place further back, known for 30 s", { ...far, atMs: NOW - 30_000 }, { position: 39 }, NOW],
+    ["an estimate of ten minutes, by a twentieth", far, movedBy(far, 31_000), later],
+    ["an estimate of ten minutes, by more", far, movedBy(far, 32_000), NOW],
+    ["an estimate of ten minutes, by two seconds", far, movedBy(far, 2_000), null],
+  ])("%s", (_name, before, change, atMs) => {
+    expect(notifyAtMs(before, { ...before, ...change }, NOW)).toBe(atMs);
   });
+
+  function movedBy({ estimatedStartAtMs }: { estimatedStartAtMs: number | null }, byMs: number) {
+    return { estimatedStartAtMs: (estimatedStartAtMs ?? Number.NaN) + byMs };
+  }
 
   it("compares the text where there is no estimate", () => {
     const blocked = { ...known, estimatedStartAtMs: null };
-    expect(hasMoved(blocked, { ...blocked, detail: "something else" })).toBe(true);
-    expect(hasMoved(undefined, blocked)).toBe(true);
+    expect(notifyAtMs(blocked, { ...blocked, detail: "something else" }, NOW)).toBe(NOW);
+    expect(notifyAtMs({ ...blocked, position: 40 }, { ...blocked, position: 39 }, NOW)).toBe(blocked.atMs + 30_000);
+    expect(notifyAtMs(undefined, blocked, NOW)).toBe(NOW);
   });
 });
 

@@ -14,8 +14,12 @@ export interface LaneView {
   readonly because: string;
 }
 
-/** How far an estimate may move before a watcher is notified of that alone. */
+/** A watcher is notified of each change of a place among the first of the queue, and of others at most every `LATER_MS`. */
+export const FIRST_PLACES = 5;
+const LATER_MS = 30_000;
+/** How far an estimate may move before a watcher is notified of that alone: by this, in ms, and by this part of the wait. */
 const ESTIMATE_SLACK_MS = 2_000;
+const ESTIMATE_SLACK_SHARE = 1 / 20;
 
 /** The place of a job that `before` others are served before. */
 export function placeOf(view: LaneView, before: number): Place {
@@ -32,13 +36,26 @@ export function placeOf(view: LaneView, before: number): Place {
 /** The parts of a place whose change is worth a notification. */
 export type PlaceBrief = Pick<Place, "position" | "estimatedStartAtMs" | "waitingOn" | "detail">;
 
-/** Whether a watcher is notified of the new place. */
-export function hasMoved(known: PlaceBrief | undefined, place: PlaceBrief): boolean {
-  if (known === undefined || known.position !== place.position || known.waitingOn !== place.waitingOn) return true;
+/** What a watcher was last notified of, and when. */
+export type KnownPlace = PlaceBrief & { readonly atMs: number };
+
+/**
+ * When a watcher is notified of the new place: at `now`, later, or not before something else changes (`null`). So what a watcher
+ * knows is wrong by at most a twentieth of the wait (2 s at least), its place among the first five is exact, and any other place is
+ * at most 30 s old.
+ */
+export function notifyAtMs(known: KnownPlace | undefined, place: PlaceBrief, now: number): number | null {
+  if (known === undefined || known.waitingOn !== place.waitingOn) return now;
+  const isMoved = known.position !== place.position;
+  if (isMoved && Math.min(known.position, place.position) <= FIRST_PLACES) return now;
+  const laterMs = Math.max(now, known.atMs + LATER_MS);
   if (known.estimatedStartAtMs === null || place.estimatedStartAtMs === null) {
-    return known.estimatedStartAtMs !== place.estimatedStartAtMs || known.detail !== place.detail;
+    if (known.estimatedStartAtMs !== place.estimatedStartAtMs || known.detail !== place.detail) return now;
+    return isMoved ? laterMs : null;
   }
-  return Math.abs(known.estimatedStartAtMs - place.estimatedStartAtMs) > ESTIMATE_SLACK_MS;
+  const movedByMs = Math.abs(known.estimatedStartAtMs - place.estimatedStartAtMs);
+  if (movedByMs > Math.max(ESTIMATE_SLACK_MS, (place.estimatedStartAtMs - now) * ESTIMATE_SLACK_SHARE)) return now;
+  return isMoved || movedByMs > ESTIMATE_SLACK_MS ? laterMs : null;
 }
 
 /** A lane that starts nothing because the deployment's settings are wrong. */
