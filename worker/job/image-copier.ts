@@ -4,6 +4,7 @@ import type { CopyAnswer, CopyImage } from "../results/contract.ts";
 import { createImageCopier } from "../results/copy-image.ts";
 import { imageKey, removeJobFiles } from "../results/job-files.ts";
 import { isStoring, type JobRecord, type StoredRecord } from "./core/record.ts";
+import { QUICK_STORING_MS } from "./core/schedule.ts";
 import type { JobHost } from "./job-host.ts";
 import { RetryClock } from "./retry-clock.ts";
 
@@ -48,7 +49,13 @@ export class ImageCopier {
       () => this.#copyAll(copyImage, stop.signal),
       (error) => this.#host.log("storing_failed", { reason: String(error) }),
     );
-    return copying.then(() => this.#host.pump());
+    // Slow, it is a state of its own, of which the client's list is then notified.
+    const deliveredAtMs = record.delivery?.deliveredAtMs ?? nowMs;
+    const slow = setTimeout(() => this.#host.pump(), deliveredAtMs + QUICK_STORING_MS - nowMs);
+    return copying.then(() => {
+      clearTimeout(slow);
+      this.#host.pump();
+    });
   }
 
   async #copyAll(copyImage: CopyImage, stop: AbortSignal): Promise<void> {

@@ -3,7 +3,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { until } from "../../test/support/until.ts";
 import { imageKey } from "../results/job-files.ts";
 import { framedPng, sha256Hex } from "../results/test-image.ts";
-import { TASK_MODEL, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
+import { catalogStub } from "../stubs.ts";
+import { CLIENT, TASK_MODEL, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
 
 beforeEach(withoutJitter);
 
@@ -55,6 +56,21 @@ describe.concurrent("a result that cannot be copied yet", () => {
     const job = await (await testJob().spoil({ fault, times: null })).submit();
     const view = await storing(job);
     expect(view).toMatchObject({ status: "running", phase: "storing", attempts: [{ outcome: "succeeded" }] });
+    expect((await job.done()).status).toBe("succeeded");
+  });
+
+  it("that takes long is in its client's list as storing, while the copy still runs", async () => {
+    const fault = { type: "result", how: "slow", delayMs: 8_000 } as const;
+    const job = await (await testJob().spoil({ fault, times: null })).submit();
+    const listed = () =>
+      catalogStub(env, CLIENT).list({ status: ["running"], workflow: null, limit: 100, cursor: null });
+    await until("the list says storing", async () => {
+      const answer = await listed();
+      return answer.ok && answer.entries.some(({ id, phase }) => id === job.id && phase === "storing")
+        ? true
+        : undefined;
+    });
+    expect((await job.view()).phase).toBe("storing");
     expect((await job.done()).status).toBe("succeeded");
   });
 });

@@ -56,7 +56,7 @@ export function dueFact(record: StoredRecord, nowMs: number, live: Live): JobFac
 }
 
 /** Storing usually takes less than this, in ms, and the catalog is then notified once, of the end. */
-const QUICK_STORING_MS = 3_000;
+export const QUICK_STORING_MS = 3_000;
 
 /** The oldest message to this receiver that may be sent now; null when there is none. */
 export function nextMessage(record: StoredRecord, to: Receiver, nowMs: number): Message | null {
@@ -75,8 +75,12 @@ export function isHeld(message: Message, outbox: readonly Message[]): boolean {
 /** When the message may be sent at the earliest. */
 function sendableAtMs(message: Message, record: StoredRecord): number {
   const { notBeforeMs = 0 } = message;
-  const waitsForEnd = message.kind === "record" && record.kind === "job" && isStoring(record);
-  return waitsForEnd ? Math.max(notBeforeMs, (record.delivery?.deliveredAtMs ?? 0) + QUICK_STORING_MS) : notBeforeMs;
+  if (!waitsForEnd(message, record)) return notBeforeMs;
+  return Math.max(notBeforeMs, (record.delivery?.deliveredAtMs ?? 0) + QUICK_STORING_MS);
+}
+
+function waitsForEnd(message: Message, record: StoredRecord): record is JobRecord {
+  return message.kind === "record" && record.kind === "job" && isStoring(record);
 }
 
 /** Whether nothing is left of the record but the memory of it, and that is over too. */
@@ -91,8 +95,9 @@ export function nextAlarmAtMs(record: StoredRecord, nowMs: number, live: Live): 
   const times = sendable.map((message) => {
     if (live.isSending(message.to)) return nowMs + SAFETY_NET_MS;
     const atMs = Math.max(sendableAtMs(message, record), live.sendAgainAtMs(message.to) ?? 0);
-    // Due now, it is sent before an alarm could come.
-    return atMs <= nowMs ? nowMs + SAFETY_NET_MS : atMs;
+    // Due now, it is sent before an alarm could come; and the image copier looks again once storing is no longer quick.
+    const isLookedAt = atMs <= nowMs || (waitsForEnd(message, record) && live.storing);
+    return isLookedAt ? nowMs + SAFETY_NET_MS : atMs;
   });
   if (record.kind === "tombstone") {
     if (record.outbox.length === 0) times.push(record.untilMs);
