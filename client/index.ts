@@ -1,8 +1,10 @@
 /** The package's main entry: the client, its errors, and the types of everything that goes in and out. */
+export type * from "../schemas/bulk.ts";
 export type * from "../schemas/doctor.ts";
 export type * from "../schemas/event.ts";
 export type * from "../schemas/job.ts";
 export type * from "../schemas/limits.ts";
+export type * from "../schemas/operator.ts";
 export type { VariantAsk, VariantFormat, VariantWidth, Workflow } from "../schemas/paths.ts";
 export { variantUrl } from "../schemas/paths.ts";
 export type * from "../schemas/problem.ts";
@@ -12,6 +14,8 @@ export type * from "../schemas/usage.ts";
 export type * from "../schemas/webhook.ts";
 export type { ClientOptions, ClientTiming, Fetch } from "./client-options.ts";
 export {
+  type BulkJobs,
+  type BulkOptions,
   type CallOptions,
   createDarkroomClient,
   type DarkroomClient,

@@ -260,6 +260,9 @@ async function runs(command: string, args: readonly string[], cwd: string): Prom
 /** What `test/client-package/node.ts` prints in every Node. */
 const SEEN = {
   statuses: expect.arrayContaining(["succeeded"]),
+  matched: [1],
+  spent: true,
+  schemas: true,
   listed: true,
   path: true,
   problem: true,

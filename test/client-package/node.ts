@@ -1,4 +1,8 @@
 import {
+  type BulkAction,
+  type BulkJobs,
+  type BulkOptions,
+  type BulkResult,
   type ConnectionState,
   createDarkroomClient,
   DarkroomProblem,
@@ -6,7 +10,7 @@ import {
   type Job,
   type JobSummary,
 } from "@darkroom/client";
-import { JobFrame, PROBLEMS, paths } from "@darkroom/client/schemas";
+import { BulkBody, JobFrame, OperatorEntries, PROBLEMS, paths, Usage } from "@darkroom/client/schemas";
 import { type VerifiedWebhook, verifyWebhook, WebhookVerificationError } from "@darkroom/client/webhooks";
 
 /** A program in Node that watches one job, and prints what it sees as JSON. */
@@ -21,6 +25,13 @@ for await (const frame of client.watch(job, { after: 0, onState: (state) => stat
 }
 const jobs: JobSummary[] = [];
 for await (const listed of client.listAll({ status: ["succeeded"] })) jobs.push(listed);
+const action: BulkAction = "pin";
+const pinned: BulkJobs = { ids: [job.id] };
+const bulkOptions: BulkOptions = { dryRun: true };
+const bulk: BulkResult[] = [];
+for await (const result of client.bulk(action, pinned, bulkOptions)) bulk.push(result);
+const usage = Usage.parse(await client.usage());
+const schemas = BulkBody.safeParse({ action, ...pinned }).success && OperatorEntries.safeParse({}).success === false;
 const problem = await client.get("job_unknown").catch((error: unknown) => error);
 const down = createDarkroomClient({
   baseUrl: "http://127.0.0.1:9",
@@ -37,6 +48,9 @@ console.log(
     node: process.versions.node,
     statuses,
     states,
+    matched: bulk.map(({ matched }) => matched),
+    spent: usage.buckets.length > 0,
+    schemas,
     listed: jobs.some(({ id }) => id === job.id),
     path: job.links.self.endsWith(paths.job(job.id)),
     problem:
