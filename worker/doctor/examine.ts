@@ -6,7 +6,7 @@ import { askAboutKey } from "../dashscope/ask-about-key.ts";
 import type { KeyAnswer } from "../dashscope/contract.ts";
 import { REGION_HOSTS, REGION_NAMES, type Region } from "../dashscope/wire.ts";
 import { type Config, type ConfigResult, isLoopback, VARIABLES } from "../env.ts";
-import { laneName } from "../lane/lane-name.ts";
+import { configuredModels, isInUse, laneName } from "../lane/lane-name.ts";
 import { unitMicrosOf } from "../spend/prices.ts";
 import { catalogStub, jobStub, laneStub } from "../stubs.ts";
 import type { Observations, Probe, RegionAnswer } from "./core/diagnose.ts";
@@ -74,11 +74,13 @@ function someClient({ clientTokens }: Config): string {
 }
 
 async function lanesOf(env: Env, config: Config) {
-  const models = [...new Set(Object.values(config.models))];
-  const asked = models.map((model) =>
+  const asked = config.modelTable.names.map((model) =>
     within(CALL_WITHIN_MS, "the lane", laneStub(env, laneName(config, model)).report()).catch(() => null),
   );
-  return (await Promise.all(asked)).filter((report) => report !== null);
+  const shown = configuredModels(config);
+  return (await Promise.all(asked))
+    .filter((report) => report !== null)
+    .filter((report) => shown.includes(report.model) || isInUse(report));
 }
 
 /** Observes everything at once. Never throws; takes some seconds at most. */

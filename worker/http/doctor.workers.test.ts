@@ -62,6 +62,9 @@ describe("the doctor", () => {
       "key",
       "lane qwen-image-max",
       "lane qwen-image-edit-max",
+      "lane qwen-image-edit-plus",
+      "lane z-image-turbo",
+      "lane wan2.6-t2i",
     ]);
     expect((await env.RESULTS.list()).objects).toEqual([]);
   });
@@ -139,6 +142,6 @@ describe("the doctor", () => {
     expect(lines[0]).toMatch(/^Darkroom \d+\.\d+\.\d+, \d{4}-/);
     const at = lines.findIndex((line) => /^ {2}WRONG +key +refused by/.test(line));
     expect(lines[at + 1]).toMatch(/^ +→ Make a key in the Model Studio console of Singapore/);
-    expect(lines.at(-2)).toBe("1 of 9 checks failed.");
+    expect(lines.at(-2)).toBe("1 of 12 checks failed.");
   });
 });

@@ -5,7 +5,7 @@ import type { FieldError } from "../../schemas/problem.ts";
 import { within } from "../bounds.ts";
 import { type Config, configOf } from "../env.ts";
 import type { Place } from "../lane/contract.ts";
-import { laneName } from "../lane/lane-name.ts";
+import { configuredModels, isInUse, laneName } from "../lane/lane-name.ts";
 import { fromMicros } from "../spend/money.ts";
 import { unitMicrosOf } from "../spend/prices.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
@@ -19,6 +19,8 @@ import { clientRoute, publicRoute, type Route } from "./route.ts";
 const READ_WAIT_MS = 300;
 /** A report this old is shown without asking: health is read by many, and a lane has jobs to serve. */
 const FRESH_MS = 1500;
+/** Of a lane that is not configured and had nothing to show: there are twenty such models, and most are never used. */
+const QUIET_FRESH_MS = 15_000;
 
 interface Kept {
   readonly report: LaneReport;
@@ -29,15 +31,11 @@ interface Kept {
 const reports = new Map<string, Kept>();
 const places = new Map<string, Readonly<Record<string, Place>>>();
 
-/** The models whose lanes every client may see: the defaults, and those that the operator set limits for. */
-export function configuredModels(config: Pick<Config, "models" | "laneLimits">): string[] {
-  return [...new Set([...Object.values(config.models), ...Object.keys(config.laneLimits)])];
-}
-
 /** The report of a lane; the last known one when the lane does not answer within `READ_WAIT_MS`, and null when none is known. */
-async function reportOf(env: Env, lane: string): Promise<LaneReport | null> {
+async function reportOf(env: Env, lane: string, quietFreshMs = FRESH_MS): Promise<LaneReport | null> {
   const known = reports.get(lane);
-  if (known !== undefined && Date.now() - known.atMs < FRESH_MS) return known.report;
+  const freshMs = known !== undefined && !isInUse(known.report) ? quietFreshMs : FRESH_MS;
+  if (known !== undefined && Date.now() - known.atMs < freshMs) return known.report;
   const asked = laneStub(env, lane)
     .report()
     .then((report) => {
@@ -57,9 +55,17 @@ export function knowReport(lane: string, report: LaneReport): void {
   reports.set(lane, { report, atMs: Date.now() });
 }
 
-/** The reports of these models' lanes, in the models' order; null for a lane of which none is known. */
+/**
+ * The reports of these models' lanes, in the models' order, null for a lane of which none is known; and then of all others that
+ * are in use. One that comes into use is shown within `QUIET_FRESH_MS`.
+ */
 async function laneReports(env: Env, config: Config, models: readonly string[]): Promise<(LaneReport | null)[]> {
-  return await Promise.all(models.map((model) => reportOf(env, laneName(config, model))));
+  const others = config.modelTable.names.filter((model) => !models.includes(model));
+  const [asked, found] = await Promise.all([
+    Promise.all(models.map((model) => reportOf(env, laneName(config, model)))),
+    Promise.all(others.map((model) => reportOf(env, laneName(config, model), QUIET_FRESH_MS))),
+  ]);
+  return [...asked, ...found.filter((report) => report !== null && isInUse(report))];
 }
 
 /** The places of waiting jobs in their lane: one call. As above, the last known ones when the lane does not answer in time. */
@@ -180,7 +186,7 @@ export const LIMITS_ROUTES: readonly Route[] = [
       tag: "Service",
       summary: "The lanes now, and what every model takes",
       description:
-        "Of the lanes: those of the default models, of models with a limit, and those that the client's jobs wait for.",
+        "Of the lanes: those of the default models, of models with a limit, and all others that have jobs or that the operator paused or limited. One that comes into use is there after 15 s at most, and at once when the client's own jobs wait for it.",
       json: true,
       answers: { "200": json("The limits.", Limits, "limits") },
     },

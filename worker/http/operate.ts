@@ -11,13 +11,14 @@ import {
 import { paths } from "../../schemas/paths.ts";
 import { OPEN_CLIENT } from "../auth/authenticate.ts";
 import { within } from "../bounds.ts";
+import type { LaneMetrics } from "../lane/contract.ts";
 import type { LaneCommand } from "../lane/core/control.ts";
-import { laneName } from "../lane/lane-name.ts";
+import { configuredModels, isInUse, laneName } from "../lane/lane-name.ts";
 import { catalogStub, laneStub, operatorLogStub } from "../stubs.ts";
 import { answer, faultsProblem, jsonAnswer, PRIVATE_VARY, ProblemError } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
 import { METRICS_TYPE, metricsText } from "./core/metrics-text.ts";
-import { configuredModels, knowReport } from "./lanes.ts";
+import { knowReport } from "./lanes.ts";
 import { logged } from "./logged.ts";
 import { headers, json, shown } from "./openapi/answers.ts";
 import { whole } from "./query.ts";
@@ -104,7 +105,7 @@ const METRICS_WITHIN_MS = 2_000;
 
 async function metricsAnswer(c: HttpContext): Promise<Response> {
   const config = c.get("config");
-  const asked = configuredModels(config).map((model) => {
+  const asked = config.modelTable.names.map((model) => {
     const metrics = laneStub(c.env, laneName(config, model)).metrics();
     return within(METRICS_WITHIN_MS, "the lane", metrics).catch(() => null);
   });
@@ -113,7 +114,11 @@ async function metricsAnswer(c: HttpContext): Promise<Response> {
     const metrics = within(METRICS_WITHIN_MS, "the catalog", catalogStub(c.env, client).metrics());
     return { client, metrics: await metrics.catch(() => null) };
   });
-  const lanes = (await Promise.all(asked)).filter((metrics) => metrics !== null);
+  const shown = configuredModels(config);
+  const wasUsed = ({ report, tally }: LaneMetrics) => isInUse(report) || Object.keys(tally.attempts).length > 0;
+  const lanes = (await Promise.all(asked))
+    .filter((metrics) => metrics !== null)
+    .filter((metrics) => shown.includes(metrics.report.model) || wasUsed(metrics));
   const text = metricsText(lanes, await Promise.all(clients));
   return answer(c, text, 200, { "Content-Type": METRICS_TYPE, Vary: PRIVATE_VARY });
 }
@@ -227,7 +232,7 @@ export const OPERATE_ROUTES: readonly Route[] = [
       tag: "Operate",
       summary: "Metrics for Prometheus",
       description:
-        "Prometheus text format 0.0.4. It covers the lanes of the default models and of those in `LANE_LIMITS`, and the clients of `CLIENT_TOKENS`. What does not answer within 2 s is left out of the scrape.",
+        "Prometheus text format 0.0.4. It covers the lanes of the default models, of those in `LANE_LIMITS` and of every model that was ever used, and the clients of `CLIENT_TOKENS`. What does not answer within 2 s is left out of the scrape.",
       answers: {
         "200": { description: "The metrics.", headers: headers(), content: { "text/plain": shown(z.string()) } },
       },

@@ -1,8 +1,9 @@
 import { createExecutionContext, evictDurableObject, reset, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
+import { Diagnosis } from "../../schemas/doctor.ts";
 import { Job } from "../../schemas/job.ts";
-import { Health, LaneReport } from "../../schemas/limits.ts";
+import { Health, LaneReport, Limits } from "../../schemas/limits.ts";
 import { ClientState, OperatorEntries } from "../../schemas/operator.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { sha256Hex } from "../auth/tokens.ts";
@@ -78,6 +79,25 @@ describe("pausing a lane", () => {
     const until = new Date(Date.now() + 3_600_000).toISOString();
     const paused = await laneAfter(await send("POST", `/api/lanes/${MODEL}/pause`, { reason: "lunch", until }));
     expect(paused.paused?.until).toBe(until);
+  });
+});
+
+describe("the lane of a model that no setting names", () => {
+  it("is in health, limits, the doctor's answer and the metrics while it is in use, and not before", async () => {
+    const model = "wan2.5-t2i-preview";
+    const limitsOf = async () => Limits.parse(await (await send("GET", "/api/limits", undefined, ALICE)).json()).lanes;
+    const healthOf = async () => Health.parse(await (await call("/api/health")).json()).lanes;
+    expect((await healthOf()).map((lane) => lane.model)).not.toContain(model);
+    expect((await limitsOf()).map((lane) => lane.model)).not.toContain(model);
+    const pause = { reason: "its price is looked at" };
+    await laneAfter(await send("POST", `/api/lanes/${model}/pause`, pause));
+    expect((await healthOf()).find((lane) => lane.model === model)?.paused).toMatchObject(pause);
+    expect((await limitsOf()).find((lane) => lane.model === model)?.paused).toMatchObject(pause);
+    const doctor = Diagnosis.parse(await (await call("/api/doctor")).json());
+    expect(doctor.checks.find(({ name }) => name === `lane ${model}`)?.seen).toContain(pause.reason);
+    expect(await (await call("/api/metrics")).text()).toContain(
+      `darkroom_lane_jobs{model="${model}",state="queued"} 0`,
+    );
   });
 });
 

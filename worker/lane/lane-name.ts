@@ -1,4 +1,6 @@
+import type { LaneReport } from "../../schemas/limits.ts";
 import { REGION_HOSTS, type Region } from "../dashscope/wire.ts";
+import type { Config } from "../env.ts";
 
 /** A model's name may hold anything but this; a host never does. */
 const SEPARATOR = "|";
@@ -12,6 +14,16 @@ export function laneName(config: { readonly upstreamHost: string }, model: strin
 export function laneModel(name: string): string | null {
   const at = name.indexOf(SEPARATOR);
   return at <= 0 || at === name.length - 1 ? null : name.slice(at + 1);
+}
+
+/** The models whose lanes are always shown: the defaults, and those of `LANE_LIMITS`. */
+export function configuredModels(config: Pick<Config, "models" | "laneLimits">): string[] {
+  return [...new Set([...Object.values(config.models), ...Object.keys(config.laneLimits)])];
+}
+
+/** Whether there is something to see of a lane: jobs, or an operator's word. */
+export function isInUse({ queued, inProgress, paused, limit }: LaneReport): boolean {
+  return queued > 0 || inProgress > 0 || (paused ?? null) !== null || (limit ?? null) !== null;
 }
 
 /** The platform's location hints that are nearest to upstream's regions. */

@@ -42,7 +42,7 @@ export interface Observations {
     readonly key: KeyAnswer;
     /** Of the other regions; empty unless the key was refused. */
     readonly elsewhere: readonly RegionAnswer[];
-    /** Of the default models; a lane that does not answer is left out. */
+    /** Of the default models, of those with limits and of all others in use; a lane that does not answer is left out. */
     readonly lanes: readonly LaneReport[];
   } | null;
 }
