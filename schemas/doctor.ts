@@ -5,7 +5,10 @@ import { Timestamp } from "./job.ts";
 export const DoctorCheck = z.object({
   name: z
     .string()
-    .meta({ description: "`variables`, `tokens`, `storage`, `objects`, `clock`, `upstream`, `key`, or `lane …`." }),
+    .meta({
+      description:
+        "`variables`, `tokens`, `spend limits`, `region`, `models`, `deadline`, `links`, `origins`, `webhooks`, `storage`, `objects`, `clock`, `upstream`, `key`, or `lane …`.",
+    }),
   ok: z
     .boolean()
     .nullable()

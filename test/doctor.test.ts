@@ -92,9 +92,12 @@ describe("npm run doctor", () => {
     expect(code).toBe(1);
   });
 
-  it("names a missing entitlement once a job has met it", async () => {
+  it("follows a link to PUBLIC_ORIGIN, and names a missing entitlement once a job has met it", async () => {
+    const { port } = new URL(product.baseUrl);
     await product.kill("worker");
-    await product.restart({ QWEN_API_KEY: "sk-emulator" });
+    await product.restart({ QWEN_API_KEY: "sk-emulator", PUBLIC_ORIGIN: `http://localhost:${port}` });
+    const byAddress = await doctor([`http://127.0.0.1:${port}`]);
+    expect(byAddress.text).toMatch(/ok +links +start with http:\/\/localhost:\d+ \(PUBLIC_ORIGIN\), and open here/);
     const submitted = await fetch(`${product.baseUrl}/api/workflows/image-from-text`, {
       method: "POST",
       headers: { authorization: "Bearer token-of-alice", "content-type": "application/json" },

@@ -41,7 +41,7 @@ describe("readConfig", () => {
       '{"a":{"like":"qwen-image-max"},"b":{"like":"x"}}',
       "entry 2, like: names no known model",
     ],
-    ["an unknown field", '{"qwen-image-max":{"sises":[]}}', "entry 1: has an unknown field"],
+    ["an unknown field", '{"qwen-image-max":{"sises":[]}}', "entry 1 (qwen-image-max): has an unknown field"],
   ])("names what is wrong with MODELS: %s", (_what, text, message) => {
     const problem = problemOf({ MODELS: text });
     expect(problem?.path).toBe("MODELS");
@@ -49,9 +49,9 @@ describe("readConfig", () => {
   });
 
   it("refuses lane limits of an unknown model", () => {
-    const problem = problemOf({ LANE_LIMITS: '{"qwen-image-mx":{"starts":3}}' });
+    const problem = problemOf({ LANE_LIMITS: '{"qwen-image-max":{"starts":3},"qwen-image-mx":{"starts":3}}' });
     expect(problem?.path).toBe("LANE_LIMITS");
-    expect(problem?.message).toContain("qwen-image-max");
+    expect(problem?.message).toMatch(/^entry 2: names an unknown model; known are .*qwen-image-max/);
   });
 
   it("takes lane limits of a known model, in part", () => {
@@ -119,7 +119,9 @@ describe("readConfig", () => {
 
   describe("CLIENT_TOKENS in several variables", () => {
     const hash = (digit: number) => String(digit).repeat(64);
-    const tokens = (...names: string[]) => JSON.stringify(Object.fromEntries(names.map((name) => [name, hash(1)])));
+    const digits: Readonly<Record<string, number>> = { a: 1, b: 2, c: 3, d: 4 };
+    const tokens = (...names: string[]) =>
+      JSON.stringify(Object.fromEntries(names.map((name) => [name, hash(digits[name] ?? 0)])));
     const tokenMode = { QWEN_API_KEY: "sk-test", SIGNING_SECRET: "a secret of many characters" };
 
     it("are the clients of all of them", () => {
@@ -131,6 +133,19 @@ describe("readConfig", () => {
       const result = readConfig({ ...tokenMode, CLIENT_TOKENS: tokens("a"), CLIENT_TOKENS_3: tokens("b", "a") });
       const message = "entry 2: names a client that CLIENT_TOKENS names already";
       expect(result).toEqual({ ok: false, errors: [{ path: "CLIENT_TOKENS_3", message }] });
+    });
+
+    it("are refused when two clients, or a client and the operator, have the same token", () => {
+      const twice = JSON.stringify({ a: hash(1), b: [hash(2), hash(1)] });
+      expect(readConfig({ ...tokenMode, CLIENT_TOKENS: twice })).toEqual({
+        ok: false,
+        errors: [{ path: "CLIENT_TOKENS", message: "entry 2: has the token of another client" }],
+      });
+      const ofOperator = { CLIENT_TOKENS: tokens("a"), ADMIN_TOKEN_SHA256: hash(1) };
+      expect(readConfig({ ...tokenMode, ...ofOperator })).toMatchObject({
+        ok: false,
+        errors: [{ path: "ADMIN_TOKEN_SHA256", message: expect.stringContaining("a client's token, too") }],
+      });
     });
 
     it("name the variable that is wrong", () => {
@@ -167,25 +182,25 @@ describe("readConfig", () => {
       "a quota's unknown field",
       { LANE_LIMITS: '{"qwen-image-max":{"hush-1":3}}' },
       "LANE_LIMITS",
-      /entry 1: has an unknown field/,
+      /entry 1 \(qwen-image-max\): has an unknown field/,
     ],
     [
       "a quota of the wrong type",
       { LANE_LIMITS: '{"qwen-image-max":{"starts":"hush-1"}}' },
       "LANE_LIMITS",
-      /entry 1, starts: must be a whole number from 1 up$/,
+      /entry 1 \(qwen-image-max\), starts: must be a whole number from 1 up$/,
     ],
     [
       "a bound of the wrong type",
       { LANE_LIMITS: '{"qwen-image-max":{"inProgress":"hush-1"}}' },
       "LANE_LIMITS",
-      /entry 1, inProgress: must be a whole number from 1 up or null$/,
+      /entry 1 \(qwen-image-max\), inProgress: must be a whole number from 1 up or null$/,
     ],
     [
       "a quota that is none",
       { LANE_LIMITS: '{"qwen-image-max":"hush-1"}' },
       "LANE_LIMITS",
-      /entry 1: must be an object$/,
+      /entry 1 \(qwen-image-max\): must be an object$/,
     ],
     [
       "a webhook's address that is not sent to",
@@ -197,7 +212,7 @@ describe("readConfig", () => {
       "a price that would be rounded to nothing",
       { PRICES: '{"qwen-image-max":0.0000001}' },
       "PRICES",
-      /entry 1: must have at most 6 decimals$/,
+      /entry 1 \(qwen-image-max\): must have at most 6 decimals$/,
     ],
     [
       "a limit that would be rounded up",

@@ -4,7 +4,7 @@ import type { FieldError } from "../schemas/problem.ts";
 import { sha256Hex } from "./auth/tokens.ts";
 import { ModelOverrides, ModelTable, QuotaOverride } from "./dashscope/models.ts";
 import { REGION_HOSTS, type Region } from "./dashscope/wire.ts";
-import { jsonSetting } from "./json-setting.ts";
+import { entryPlace, jsonSetting } from "./json-setting.ts";
 import { fromMicros, toMicros } from "./spend/money.ts";
 import { type Budget, listCurrency } from "./spend/prices.ts";
 import { targetFault } from "./webhooks/core/target.ts";
@@ -59,11 +59,20 @@ const upstreamUrl = z.string().transform((text, context) => {
   return url.href.replace(/\/+$/, "");
 });
 
-const modelOverrides = jsonSetting(ModelOverrides, '{"qwen-image-3.1":{"like":"qwen-image-3.0-pro","maxN":4}}');
+/** The names of the built-in models are no secret, so an error may show which of them it is about. */
+const builtInModels = new ModelTable();
+const isBuiltIn = (name: string) => builtInModels.facts(name) !== null;
+
+const modelOverrides = jsonSetting(
+  ModelOverrides,
+  '{"qwen-image-3.1":{"like":"qwen-image-3.0-pro","maxN":4}}',
+  isBuiltIn,
+);
 
 const laneLimits = jsonSetting(
   z.record(z.string(), QuotaOverride),
   '{"qwen-image-max":{"starts":2,"periodMs":60000,"inProgress":null}}',
+  isBuiltIn,
 );
 
 /** The variable that holds the default model of a workflow. */
@@ -82,17 +91,12 @@ function modelErrors(vars: Pick<z.output<typeof Vars>, ModelVariable>, table: Mo
     const what = facts === null ? "names no known model" : "names a model of another workflow";
     errors.push({ path, message: `${what}; ${workflow} is done by ${table.doing(workflow).join(", ")}` });
   }
-  if (Object.keys(vars.LANE_LIMITS).some((name) => table.facts(name) === null)) {
-    errors.push({
-      path: "LANE_LIMITS",
-      message: `names an unknown model; known are ${table.names.join(", ")}, and MODELS adds others`,
-    });
-  }
-  if (Object.keys(vars.PRICES).some((name) => table.facts(name) === null)) {
-    errors.push({
-      path: "PRICES",
-      message: `names an unknown model; known are ${table.names.join(", ")}, and MODELS adds others`,
-    });
+  for (const path of ["LANE_LIMITS", "PRICES"] as const) {
+    for (const name of Object.keys(vars[path]).filter((name) => table.facts(name) === null)) {
+      const place = entryPlace(vars[path], name, isBuiltIn);
+      const known = `known are ${table.names.join(", ")}, and MODELS adds others`;
+      errors.push({ path, message: `${place}: names an unknown model; ${known}` });
+    }
   }
   return errors;
 }
@@ -151,7 +155,11 @@ const amount = (max: number) =>
     .max(max)
     .refine((value) => fromMicros(toMicros(value)) === value, "must have at most 6 decimals");
 
-const prices = jsonSetting(z.record(z.string().min(1).max(100), amount(1_000_000)), '{"qwen-image-max":0.075}');
+const prices = jsonSetting(
+  z.record(z.string().min(1).max(100), amount(1_000_000)),
+  '{"qwen-image-max":0.075}',
+  isBuiltIn,
+);
 
 const budgets = jsonSetting(
   z.record(
@@ -186,6 +194,8 @@ function webhookErrors({ CLIENT_WEBHOOKS, AUTH_MODE, PUBLIC_ORIGIN }: Vars): Fie
     return fault === null ? [] : [{ path: "CLIENT_WEBHOOKS", message: `entry ${index + 1}: ${fault}` }];
   });
 }
+
+export const PUBLIC_OPEN_MODE_PHRASE = "yes, anyone may spend my money";
 
 /** Every variable of the Worker's env but the bindings. Vars arrive as strings; an empty one counts as absent. */
 const Vars = z.object({
@@ -228,7 +238,9 @@ const Vars = z.object({
   PUBLIC_ORIGIN: publicOrigin.optional(),
   IMAGE_LINK_HOURS: wholeNumber("IMAGE_LINK_HOURS", 1, 720, 24),
   CLIENT_WEBHOOKS: clientWebhooks.default({}),
-  ALLOW_PUBLIC_OPEN_MODE: z.string().optional(),
+  ALLOW_PUBLIC_OPEN_MODE: z
+    .literal(PUBLIC_OPEN_MODE_PHRASE, `must be "${PUBLIC_OPEN_MODE_PHRASE}", or not be set`)
+    .optional(),
 });
 
 type Vars = z.output<typeof Vars>;
@@ -242,11 +254,15 @@ const CLIENT_TOKEN_VARIABLES = (Object.keys(Vars.shape) as (keyof Vars)[]).filte
 
 type ClientTokens = Readonly<Record<string, readonly string[]>>;
 
-/** The clients of all `CLIENT_TOKENS…` variables; a client that two of them name is an error of the later one. */
+/**
+ * The clients of all `CLIENT_TOKENS…` variables. A client that two of them name, and a token that two clients have, is an error of
+ * the later one: nobody could say whose call it is.
+ */
 function allClientTokens(vars: Vars): { readonly tokens: ClientTokens; readonly errors: readonly FieldError[] } {
   const tokens: Record<string, readonly string[]> = {};
   const errors: FieldError[] = [];
   const variableOf = new Map<string, string>();
+  const ownerOf = new Map<string, string>();
   for (const variable of CLIENT_TOKEN_VARIABLES) {
     for (const [entry, [client, hash]] of Object.entries(vars[variable] ?? {}).entries()) {
       const first = variableOf.get(client);
@@ -255,7 +271,19 @@ function allClientTokens(vars: Vars): { readonly tokens: ClientTokens; readonly 
       }
       variableOf.set(client, variable);
       tokens[client] = typeof hash === "string" ? [hash] : hash;
+      for (const each of tokens[client]) {
+        if ((ownerOf.get(each) ?? client) !== client) {
+          errors.push({ path: variable, message: `entry ${entry + 1}: has the token of another client` });
+        }
+        ownerOf.set(each, client);
+      }
     }
+  }
+  if (vars.ADMIN_TOKEN_SHA256 !== undefined && ownerOf.has(vars.ADMIN_TOKEN_SHA256)) {
+    errors.push({
+      path: "ADMIN_TOKEN_SHA256",
+      message: "is the hash of a client's token, too: the operator needs another",
+    });
   }
   return { tokens, errors };
 }
@@ -306,8 +334,6 @@ export interface Config {
   /** Set to `yes, anyone may spend my money` to serve open mode on a public host name. */
   readonly publicOpenModeAllowed: boolean;
 }
-
-export const PUBLIC_OPEN_MODE_PHRASE = "yes, anyone may spend my money";
 
 /** `errors` name the variable and what is wrong with it, never its value. */
 export type ConfigResult =
@@ -367,7 +393,7 @@ export function readConfig(env: StringEnv): ConfigResult {
       publicOrigin: vars.PUBLIC_ORIGIN ?? null,
       imageLinkMs: vars.IMAGE_LINK_HOURS * 3_600_000,
       clientWebhooks: vars.CLIENT_WEBHOOKS,
-      publicOpenModeAllowed: vars.ALLOW_PUBLIC_OPEN_MODE === PUBLIC_OPEN_MODE_PHRASE,
+      publicOpenModeAllowed: vars.ALLOW_PUBLIC_OPEN_MODE !== undefined,
     },
   };
 }

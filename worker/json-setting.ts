@@ -1,11 +1,19 @@
 import { z } from "zod";
 import { allowedWords, schemaAt } from "./allowed-words.ts";
 
-/** What is wrong with which entry of a JSON object. Entries are counted: a name of one may itself be what nobody shall read. */
-function entryProblem(schema: z.ZodType, value: unknown, issue: z.core.$ZodIssue): string {
+/** Whether the name of an entry may be shown. Any other may itself be what nobody shall read. */
+export type IsShown = (name: string) => boolean;
+
+/** Which entry of a JSON object, counted from 1, with its name where it may be shown. */
+export function entryPlace(value: object, name: string, isShown: IsShown): string {
+  const position = Object.keys(value).indexOf(name) + 1;
+  return `entry ${position}${isShown(name) ? ` (${name})` : ""}`;
+}
+
+/** What is wrong with which entry of a JSON object. */
+function entryProblem(schema: z.ZodType, value: unknown, issue: z.core.$ZodIssue, isShown: IsShown): string {
   const [name, ...rest] = issue.path.map(String);
-  const position = Object.keys(Object(value)).indexOf(name ?? "") + 1;
-  const place = name === undefined ? "" : `entry ${[position, ...rest].join(", ")}: `;
+  const place = name === undefined ? "" : `${[entryPlace(Object(value), name, isShown), ...rest].join(", ")}: `;
   switch (issue.code) {
     case "invalid_key":
       return `${place}${issue.issues[0]?.message ?? issue.message}`;
@@ -22,7 +30,7 @@ function entryProblem(schema: z.ZodType, value: unknown, issue: z.core.$ZodIssue
 }
 
 /** A variable whose text is JSON of this shape; an error says what is wrong without the value. */
-export function jsonSetting<Schema extends z.ZodType>(schema: Schema, example: string) {
+export function jsonSetting<Schema extends z.ZodType>(schema: Schema, example: string, isShown: IsShown = () => false) {
   return z.string().transform((text, context): z.output<Schema> => {
     let value: unknown;
     try {
@@ -34,7 +42,7 @@ export function jsonSetting<Schema extends z.ZodType>(schema: Schema, example: s
     const parsed = schema.safeParse(value);
     if (parsed.success) return parsed.data;
     for (const issue of parsed.error.issues) {
-      context.addIssue(`must be JSON like ${example}: ${entryProblem(schema, value, issue)}`);
+      context.addIssue(`must be JSON like ${example}: ${entryProblem(schema, value, issue, isShown)}`);
     }
     return z.NEVER;
   });

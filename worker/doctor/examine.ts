@@ -1,6 +1,8 @@
 /** Looks at a deployment from within: storage, objects, upstream and the key. Changes nothing that stays. */
 import { nanoid } from "nanoid";
+import { Problem } from "../../schemas/problem.ts";
 import { OPEN_CLIENT } from "../auth/authenticate.ts";
+import { createLinks } from "../auth/links.ts";
 import { within, withinSignal } from "../bounds.ts";
 import { askAboutKey } from "../dashscope/ask-about-key.ts";
 import type { KeyAnswer } from "../dashscope/contract.ts";
@@ -8,8 +10,9 @@ import { REGION_HOSTS, REGION_NAMES, type Region } from "../dashscope/wire.ts";
 import { type Config, type ConfigResult, isLoopback, VARIABLES } from "../env.ts";
 import { configuredModels, isInUse, laneName } from "../lane/lane-name.ts";
 import { unitMicrosOf } from "../spend/prices.ts";
-import { catalogStub, jobStub, laneStub } from "../stubs.ts";
-import type { Observations, Probe, RegionAnswer } from "./core/diagnose.ts";
+import { catalogStub, jobStub, laneStub, operatorLogStub } from "../stubs.ts";
+import { targetFault } from "../webhooks/core/target.ts";
+import type { Observations, Probe, PublicOriginAnswer, RegionAnswer } from "./core/diagnose.ts";
 
 /** Each call takes milliseconds when all is well; the doctor's answer waits for them. */
 const CALL_WITHIN_MS = 8_000;
@@ -83,20 +86,63 @@ async function lanesOf(env: Env, config: Config) {
     .filter((report) => shown.includes(report.model) || isInUse(report));
 }
 
-/** Observes everything at once. Never throws; takes some seconds at most. */
-export async function examine(env: Env, read: ConfigResult): Promise<Observations> {
+/** How an answer to a link that was signed here shows that it came to this service: the job of the link does not exist. */
+const OPENED = "job_not_found";
+
+/** Follows a link as this service makes them, of a job that does not exist, to `PUBLIC_ORIGIN`. */
+async function askPublicOrigin(config: Config, askedOrigin: string): Promise<PublicOriginAnswer> {
+  const { publicOrigin } = config;
+  if (publicOrigin === null || publicOrigin === askedOrigin) return { kind: "this service" };
+  try {
+    const link = createLinks(config, publicOrigin, Date.now()).image(`job_${nanoid()}`, 0);
+    return await withinSignal(CALL_WITHIN_MS, "it", async (signal) => {
+      const answer = await fetch(link, { redirect: "manual", signal });
+      const { status } = answer;
+      if (status < 400) {
+        await answer.body?.cancel();
+        return { kind: status < 300 ? "wrong" : "unjudged", seen: `it answers ${status}, not as this service does` };
+      }
+      const problem = Problem.safeParse(await answer.json().catch(() => null));
+      if (problem.data?.code === OPENED) return { kind: "this service" };
+      if (problem.success) return { kind: "wrong", seen: `another Darkroom answers there (${problem.data.code})` };
+      // What stands before the service may let only browsers pass.
+      const isDoor = status === 401 || status === 403;
+      return { kind: isDoor ? "unjudged" : "wrong", seen: `it answers ${status}, not as this service does` };
+    });
+  } catch (error) {
+    return { kind: "wrong", seen: `it was not reached: ${reasonOf(error)}` };
+  }
+}
+
+/** Names of text in the env that no setting has. A binding is no text, and what begins with `_` is of the platform. */
+function unreadNames(set: Readonly<Record<string, unknown>>): string[] {
+  return Object.keys(set).filter(
+    (name) => typeof set[name] === "string" && /^[A-Za-z]/.test(name) && !VARIABLES.includes(name),
+  );
+}
+
+function regionOf(baseUrl: string): Region | null {
+  const regions = Object.keys(REGION_HOSTS) as Region[];
+  return regions.find((region) => REGION_HOSTS[region] === baseUrl) ?? null;
+}
+
+/** Observes everything at once, as asked at `askedOrigin`. Never throws; takes some seconds at most. */
+export async function examine(env: Env, read: ConfigResult, askedOrigin: string): Promise<Observations> {
   if (!read.ok) return { nowMs: Date.now(), config: read, found: null };
   const { config } = read;
-  const [storage, job, lane, list, upstream, lanes] = await Promise.all([
+  const [storage, job, lane, list, log, upstream, lanes, publicOrigin] = await Promise.all([
     probeStorage(env.RESULTS),
     probe("a job", () => jobStub(env, `job_${nanoid()}`).view(null)),
     probe("a lane", () => laneStub(env, laneName(config, config.models["image-from-text"])).report()),
     probe("a list", () =>
       catalogStub(env, someClient(config)).list({ status: null, workflow: null, limit: 1, cursor: null }),
     ),
+    probe("the operator's log", () => operatorLogStub(env).list(null, 1)),
     askUpstream(config),
     lanesOf(env, config),
+    askPublicOrigin(config, askedOrigin),
   ]);
+  const defaults = [...new Set(Object.values(config.models))];
   const set = env as unknown as Readonly<Record<string, unknown>>;
   return {
     nowMs: Date.now(),
@@ -112,11 +158,23 @@ export async function examine(env: Env, read: ConfigResult): Promise<Observation
         upstreamHost: config.upstreamHost,
         hasOwnBaseUrl: config.baseUrl !== REGION_HOSTS[config.region],
         limited: Object.keys(config.budgets),
-        unpriced: [...new Set(Object.values(config.models))].filter(
-          (model) => unitMicrosOf(config, model, null) === null,
+        unpriced: defaults.filter((model) => unitMicrosOf(config, model, null) === null),
+        hostRegion: regionOf(config.baseUrl),
+        notOffered: defaults.filter(
+          (model) => config.modelTable.facts(model)?.regions.includes(config.region) === false,
         ),
+        attemptBudgetMs: config.attemptBudgetMs,
+        jobDeadlineMs: config.jobDeadlineSeconds * 1000,
+        allowedOrigins: config.allowedOrigins,
+        webhooks: Object.entries(config.clientWebhooks).map(([client, url]) => ({
+          client,
+          fault: targetFault(url, { ownOrigins: [askedOrigin], allowLoopback: config.authMode === "open" }),
+        })),
+        askedOrigin,
+        publicOrigin: config.publicOrigin,
+        unread: unreadNames(set),
       },
     },
-    found: { storage, objects: { job, lane, list }, ...upstream, lanes },
+    found: { storage, objects: { job, lane, list, log }, ...upstream, lanes, publicOrigin },
   };
 }

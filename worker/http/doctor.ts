@@ -6,6 +6,7 @@ import { examine } from "../doctor/examine.ts";
 import { configOf } from "../env.ts";
 import { requireOperator } from "./access.ts";
 import { answer, jsonAnswer, negotiate, PRIVATE_VARY } from "./answers.ts";
+import { requestOrigin } from "./context.ts";
 import { diagnosisText } from "./core/diagnosis-text.ts";
 import { headers, shown } from "./openapi/answers.ts";
 import { VERSION } from "./openapi/document.ts";
@@ -24,7 +25,7 @@ export const DOCTOR_ROUTES: readonly Route[] = [
       tag: "Operate",
       summary: "What is wrong with the deployment, and how to mend it",
       description:
-        "For the operator; as JSON or text/plain. Writes, reads and deletes an object in R2, calls an object of each kind, and asks upstream for a task that does not exist, which costs nothing. A key that is refused is shown to the other regions, to name the one it belongs to. While settings are wrong it answers anyone, with what health says.",
+        "For the operator; as JSON or text/plain. Writes, reads and deletes an object in R2, calls an object of each kind, and asks upstream for a task that does not exist, which costs nothing. A key that is refused is shown to the other regions, to name the one it belongs to. Where `PUBLIC_ORIGIN` is another address than the one that was asked, a link to a job that does not exist is followed there. While settings are wrong it answers anyone, with what health says.",
       security: [{ bearer: [] }, { session: [] }],
       answers: {
         "200": {
@@ -42,7 +43,7 @@ export const DOCTOR_ROUTES: readonly Route[] = [
         c.set("config", read.config);
         requireOperator(c);
       }
-      const observed = await examine(c.env, read);
+      const observed = await examine(c.env, read, requestOrigin(c));
       const checks = diagnose(observed);
       const ok = checks.every((check) => check.ok !== false);
       const time = new Date(observed.nowMs).toISOString();

@@ -55,6 +55,8 @@ describe("the doctor", () => {
     expect(diagnosis.checks.map(({ name }) => name)).toEqual([
       "variables",
       "tokens",
+      "links",
+      "origins",
       "storage",
       "objects",
       "clock",
@@ -103,6 +105,17 @@ describe("the doctor", () => {
     expect(failing(foreign).map(({ name }) => name)).toEqual(["upstream"]);
   });
 
+  it("names a PUBLIC_ORIGIN where another server answers, and a webhook's address that is this service's own", async () => {
+    const elsewhere = await diagnosisOf({ PUBLIC_ORIGIN: emulatorUrl });
+    expect(failing(elsewhere).map(({ name, seen }) => [name, seen])).toEqual([
+      ["links", expect.stringContaining(`PUBLIC_ORIGIN is ${emulatorUrl}: it answers 404, not as this service does`)],
+    ]);
+    const own = await diagnosisOf({ CLIENT_WEBHOOKS: JSON.stringify({ alice: `${ORIGIN}/hook` }) });
+    expect(failing(own).map(({ name, seen }) => [name, seen])).toEqual([
+      ["webhooks", expect.stringContaining("CLIENT_WEBHOOKS entry 1 (alice) must not be an address of this service")],
+    ]);
+  });
+
   it("names storage that fails, with what it said", async () => {
     const RESULTS = {
       put: async () => {
@@ -142,6 +155,6 @@ describe("the doctor", () => {
     expect(lines[0]).toMatch(/^Darkroom \d+\.\d+\.\d+, \d{4}-/);
     const at = lines.findIndex((line) => /^ {2}WRONG +key +refused by/.test(line));
     expect(lines[at + 1]).toMatch(/^ +→ Make a key in the Model Studio console of Singapore/);
-    expect(lines.at(-2)).toBe("1 of 12 checks failed.");
+    expect(lines.at(-2)).toBe("1 of 14 checks failed.");
   });
 });

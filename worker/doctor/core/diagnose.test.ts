@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { LaneReport } from "../../../schemas/limits.ts";
 import type { KeyAnswer } from "../../dashscope/contract.ts";
+import { readConfig, VARIABLES } from "../../env.ts";
 import { type ConfiguredFacts, diagnose, type Observations } from "./diagnose.ts";
 
 const NOW_MS = Date.parse("2026-11-28T09:00:00Z");
@@ -16,6 +17,15 @@ const facts: ConfiguredFacts = {
   hasOwnBaseUrl: false,
   limited: [],
   unpriced: [],
+  hostRegion: null,
+  notOffered: [],
+  attemptBudgetMs: 45_000,
+  jobDeadlineMs: 86_400_000,
+  allowedOrigins: [],
+  webhooks: [],
+  askedOrigin: "https://images.example.com",
+  publicOrigin: null,
+  unread: [],
 };
 
 function answered(httpStatus: number, code: string | null = null, message: string | null = null): KeyAnswer {
@@ -40,7 +50,13 @@ const lane: LaneReport = {
 
 const found: NonNullable<Observations["found"]> = {
   storage: { ok: true, tookMs: 12 },
-  objects: { job: { ok: true, tookMs: 3 }, lane: { ok: true, tookMs: 4 }, list: { ok: true, tookMs: 5 } },
+  objects: {
+    job: { ok: true, tookMs: 3 },
+    lane: { ok: true, tookMs: 4 },
+    list: { ok: true, tookMs: 5 },
+    log: { ok: true, tookMs: 5 },
+  },
+  publicOrigin: { kind: "this service" },
   key: answered(200),
   elsewhere: [],
   lanes: [lane],
@@ -61,6 +77,8 @@ describe("a deployment that works", () => {
     expect(checks.map(({ name }) => name)).toEqual([
       "variables",
       "tokens",
+      "links",
+      "origins",
       "storage",
       "objects",
       "clock",
@@ -170,6 +188,119 @@ describe("what goes wrong in a first deployment", () => {
     const [check] = failing(checked({}, { clients: [], hasOperator: false }));
     expect(check?.seen).toMatch(/every call is answered 401/);
     expect(check?.fix).toContain("npm run token -- NAME");
+  });
+});
+
+/** One value of each variable that is wrong, and what it is wrong with. */
+const BROKEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  QWEN_API_KEY: { QWEN_API_KEY: "sk with spaces" },
+  QWEN_REGION: { QWEN_REGION: "eu" },
+  QWEN_BASE_URL: { QWEN_BASE_URL: "https://dashscope.aliyuncs.com/compatible-mode/v1" },
+  MODELS: { MODELS: '{"new":{}}' },
+  QWEN_IMAGE_MODEL: { QWEN_IMAGE_MODEL: "no-such-model" },
+  QWEN_IMAGE_EDIT_MODEL: { QWEN_IMAGE_EDIT_MODEL: "qwen-image-max" },
+  QWEN_TIMEOUT_MS: { QWEN_TIMEOUT_MS: "45s" },
+  LATE_ANSWER_MS: { LATE_ANSWER_MS: "-1" },
+  MAX_ATTEMPTS: { MAX_ATTEMPTS: "0" },
+  JOB_DEADLINE_SECONDS: { JOB_DEADLINE_SECONDS: "1" },
+  RETENTION_DAYS: { RETENTION_DAYS: "0" },
+  MAX_PENDING_JOBS: { MAX_PENDING_JOBS: "many" },
+  LANE_LIMITS: { LANE_LIMITS: '{"qwen-image-max":{"starts":0}}' },
+  PRICES: { PRICES: '{"no-such-model":1}' },
+  CURRENCY: { CURRENCY: "dollars" },
+  CLIENT_BUDGETS: { CLIENT_BUDGETS: '{"my-app":50}' },
+  AUTH_MODE: { AUTH_MODE: "none" },
+  CLIENT_TOKENS: { CLIENT_TOKENS: "my-app=token" },
+  ...Object.fromEntries(
+    [2, 3, 4, 5, 6, 7, 8, 9].map((number) => [`CLIENT_TOKENS_${number}`, { [`CLIENT_TOKENS_${number}`]: "[]" }]),
+  ),
+  ADMIN_TOKEN_SHA256: { ADMIN_TOKEN_SHA256: "the token itself" },
+  SIGNING_SECRET: { SIGNING_SECRET: "short" },
+  SIGNING_SECRET_OLD: { SIGNING_SECRET_OLD: "short" },
+  ALLOWED_ORIGINS: { ALLOWED_ORIGINS: "app.example.com" },
+  PUBLIC_ORIGIN: { PUBLIC_ORIGIN: "images.example.com" },
+  IMAGE_LINK_HOURS: { IMAGE_LINK_HOURS: "0" },
+  CLIENT_WEBHOOKS: { CLIENT_WEBHOOKS: '{"my-app":"http://example.com/"}' },
+  ALLOW_PUBLIC_OPEN_MODE: { ALLOW_PUBLIC_OPEN_MODE: "yes" },
+};
+
+describe("each broken setting", () => {
+  it("is in the table", () => {
+    expect(Object.keys(BROKEN).toSorted()).toEqual([...VARIABLES].toSorted());
+  });
+
+  it.each(Object.keys(BROKEN))("is named, with what to do: %s", (name) => {
+    const good = {
+      QWEN_API_KEY: "sk-test",
+      SIGNING_SECRET: "a secret of many characters",
+      CLIENT_TOKENS: JSON.stringify({ "my-app": "0".repeat(64) }),
+    };
+    expect(readConfig(good).ok).toBe(true);
+    const config = readConfig({ ...good, ...BROKEN[name] });
+    if (config.ok) throw new Error(`${name} was taken`);
+    const checks = diagnose({ nowMs: NOW_MS, config, found: null });
+    expect(checks.map(({ name, ok }) => [name, ok])).toEqual([["variables", false]]);
+    expect(checks[0]?.seen).toMatch(new RegExp(`^${name} \\S`));
+    expect(checks[0]?.fix).toContain(name);
+    expect(checks[0]?.fix).toMatch(/wrangler\.toml|wrangler secret put/);
+  });
+
+  it.each<[string, Partial<ConfiguredFacts>, Partial<typeof found>, RegExp, RegExp]>([
+    [
+      "region",
+      { hostRegion: "bj", upstreamHost: "dashscope.aliyuncs.com", hasOwnBaseUrl: true },
+      {},
+      /^QWEN_BASE_URL names dashscope.aliyuncs.com, the host of bj, and QWEN_REGION is sg/,
+      /QWEN_REGION="bj"/,
+    ],
+    [
+      "deadline",
+      { jobDeadlineMs: 10_000 },
+      {},
+      /^JOB_DEADLINE_SECONDS ends a job after 10 s, and QWEN_TIMEOUT_MS gives one attempt 45 s$/,
+      /JOB_DEADLINE_SECONDS/,
+    ],
+    [
+      "links",
+      { publicOrigin: "https://old.example.com" },
+      { publicOrigin: { kind: "wrong", seen: "it answers 404, not as this service does" } },
+      /^PUBLIC_ORIGIN is https:\/\/old.example.com: it answers 404/,
+      /PUBLIC_ORIGIN .* like https:\/\/images.example.com/,
+    ],
+    [
+      "webhooks",
+      { webhooks: [{ client: "my-app", fault: "must not be an address of this service" }] },
+      {},
+      /^CLIENT_WEBHOOKS entry 1 \(my-app\) must not be an address of this service/,
+      /the client's own receiver/,
+    ],
+  ])("is named where it does not fit the others or the world: %s", (name, changedFacts, changed, seen, fix) => {
+    const [check, ...others] = failing(checked(changed, changedFacts));
+    expect([check?.name, others]).toEqual([name, []]);
+    expect(check?.seen).toMatch(seen);
+    expect(check?.fix).toMatch(fix);
+  });
+
+  it("is shown where it may be meant: a model of another region, a name that no setting has, a webhook of nobody", () => {
+    const shown = checked(
+      {},
+      {
+        notOffered: ["wan2.6-t2i"],
+        unread: ["QWEN_REGON"],
+        webhooks: [{ client: "my-ap", fault: null }],
+      },
+    ).filter(({ ok }) => ok === null);
+    expect(shown.map(({ name, seen }) => `${name}: ${seen}`)).toEqual([
+      expect.stringMatching(/^variables: QWEN_REGON: set, but no setting has this name/),
+      expect.stringMatching(/^models: wan2.6-t2i: not offered in Singapore/),
+      expect.stringMatching(/^webhooks: CLIENT_WEBHOOKS names my-ap, which has no token/),
+    ]);
+  });
+
+  it("is shown when it is missing: the origins of other pages, and the origin of links", () => {
+    const seen = (name: string) => checked({}).find((check) => check.name === name)?.seen;
+    expect(seen("origins")).toMatch(/^ALLOWED_ORIGINS is not set/);
+    expect(seen("links")).toMatch(/^PUBLIC_ORIGIN is not set: .* https:\/\/images.example.com/);
   });
 });
 

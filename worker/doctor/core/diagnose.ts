@@ -28,7 +28,26 @@ export interface ConfiguredFacts {
   readonly limited: readonly string[];
   /** Default models whose price is not known. */
   readonly unpriced: readonly string[];
+  /** The region that the host of `QWEN_BASE_URL` belongs to; null for a host of no region. */
+  readonly hostRegion: string | null;
+  /** Default models that the vendor does not offer in the region. */
+  readonly notOffered: readonly string[];
+  readonly attemptBudgetMs: number;
+  readonly jobDeadlineMs: number;
+  readonly allowedOrigins: readonly string[];
+  /** Names in `CLIENT_WEBHOOKS`, in its order, and what is wrong with an address in view of where the service was asked. */
+  readonly webhooks: readonly { readonly client: string; readonly fault: string | null }[];
+  /** Where the service was asked. */
+  readonly askedOrigin: string;
+  readonly publicOrigin: string | null;
+  /** Variables that are set and that no setting is called. */
+  readonly unread: readonly string[];
 }
+
+/** What is at `PUBLIC_ORIGIN`: this service, another one, or nothing that could be judged. */
+export type PublicOriginAnswer =
+  | { readonly kind: "this service" }
+  | { readonly kind: "wrong" | "unjudged"; readonly seen: string };
 
 export interface Observations {
   readonly nowMs: number;
@@ -38,7 +57,8 @@ export interface Observations {
   /** Null: not looked at, because settings are wrong. */
   readonly found: {
     readonly storage: Probe;
-    readonly objects: Readonly<Record<"job" | "lane" | "list", Probe>>;
+    readonly objects: Readonly<Record<"job" | "lane" | "list" | "log", Probe>>;
+    readonly publicOrigin: PublicOriginAnswer;
     readonly key: KeyAnswer;
     /** Of the other regions; empty unless the key was refused. */
     readonly elsewhere: readonly RegionAnswer[];
@@ -76,6 +96,12 @@ function variableChecks(config: Observations["config"]): DoctorCheck[] {
   return config.errors.map(({ path, message }) => wrong("variables", `${path} ${message}`, variableFix(path)));
 }
 
+function unreadChecks({ unread }: ConfiguredFacts): DoctorCheck[] {
+  if (unread.length === 0) return [];
+  const seen = `${unread.join(", ")}: set, but no setting has this name. "Configuration" in README.md lists them`;
+  return [unknown("variables", seen)];
+}
+
 function tokenCheck({ authMode, clients, hasOperator }: ConfiguredFacts): DoctorCheck {
   if (authMode === "open") return fine("tokens", "open mode: whoever reaches this service may use it, with no token");
   const operator = hasOperator ? "and the operator's token" : "and no operator's token";
@@ -111,6 +137,76 @@ function limitChecks({ authMode, clients, limited, unpriced }: ConfiguredFacts):
     checks.push(unknown("spend limits", seen));
   }
   return checks;
+}
+
+/** Settings that are right one by one, and do not fit each other. */
+function modelChecks(facts: ConfiguredFacts): DoctorCheck[] {
+  const { region, regionName, hostRegion, upstreamHost, notOffered, attemptBudgetMs, jobDeadlineMs } = facts;
+  const checks: DoctorCheck[] = [];
+  if (hostRegion !== null && hostRegion !== region) {
+    const seen = `QWEN_BASE_URL names ${upstreamHost}, the host of ${hostRegion}, and QWEN_REGION is ${region}: quotas, prices and currency are those of ${region}`;
+    const fix = `Set QWEN_REGION="${hostRegion}", or take QWEN_BASE_URL away, in wrangler.toml ([vars]).`;
+    checks.push(wrong("region", seen, fix));
+  }
+  if (notOffered.length > 0) {
+    const seen = `${notOffered.join(" and ")}: not offered in ${regionName} (${region}), as far as is known`;
+    const fix = "Set QWEN_IMAGE_MODEL and QWEN_IMAGE_EDIT_MODEL to models of this region: GET /api/limits lists them.";
+    checks.push({ name: "models", ok: null, seen, fix });
+  }
+  if (jobDeadlineMs < attemptBudgetMs) {
+    const seen = `JOB_DEADLINE_SECONDS ends a job after ${jobDeadlineMs / 1000} s, and QWEN_TIMEOUT_MS gives one attempt ${attemptBudgetMs / 1000} s`;
+    const fix = "Set JOB_DEADLINE_SECONDS far above the time of one attempt: a job waits for its turn, too.";
+    checks.push(wrong("deadline", seen, fix));
+  }
+  return checks;
+}
+
+/** Where links lead, which pages may call, and where webhooks go. */
+function addressChecks(facts: ConfiguredFacts, answer: PublicOriginAnswer): DoctorCheck[] {
+  const { publicOrigin, askedOrigin, allowedOrigins, webhooks, authMode, clients } = facts;
+  return [linkCheck(publicOrigin, askedOrigin, answer), originCheck(allowedOrigins), ...webhookChecks()];
+
+  function webhookChecks(): DoctorCheck[] {
+    if (webhooks.length === 0) return [];
+    const checks: DoctorCheck[] = webhooks.flatMap(({ client, fault }, index) =>
+      fault === null
+        ? []
+        : [
+            wrong(
+              "webhooks",
+              `CLIENT_WEBHOOKS entry ${index + 1} (${client}) ${fault}: nothing is sent there`,
+              "Set the address of the client's own receiver, in wrangler.toml ([vars]).",
+            ),
+          ],
+    );
+    const names = webhooks.map(({ client }) => client);
+    const unknownNames = authMode === "token" ? names.filter((name) => !clients.includes(name)) : [];
+    if (unknownNames.length > 0) {
+      const seen = `CLIENT_WEBHOOKS names ${unknownNames.join(", ")}, which has no token: right only for an app that calls over a service binding`;
+      checks.push(unknown("webhooks", seen));
+    }
+    return checks.length > 0 ? checks : [fine("webhooks", `CLIENT_WEBHOOKS has an address for ${names.join(", ")}`)];
+  }
+}
+
+function linkCheck(publicOrigin: string | null, askedOrigin: string, answer: PublicOriginAnswer): DoctorCheck {
+  if (publicOrigin === null) {
+    const seen = `PUBLIC_ORIGIN is not set: links start with the address of each request, now ${askedOrigin}. An app that calls over a service binding needs it`;
+    return fine("links", seen);
+  }
+  if (answer.kind === "this service") return fine("links", `start with ${publicOrigin} (PUBLIC_ORIGIN), and open here`);
+  if (answer.kind === "unjudged") return unknown("links", `PUBLIC_ORIGIN is ${publicOrigin}: ${answer.seen}`);
+  const fix = `Set PUBLIC_ORIGIN to the address under which browsers reach this service, like ${askedOrigin}, in wrangler.toml ([vars]); or take it away.`;
+  return wrong("links", `PUBLIC_ORIGIN is ${publicOrigin}: ${answer.seen}, so no link of a job opens`, fix);
+}
+
+function originCheck(allowedOrigins: readonly string[]): DoctorCheck {
+  if (allowedOrigins.length > 0) {
+    return fine("origins", `pages of ${allowedOrigins.join(", ")} may call this service (ALLOWED_ORIGINS)`);
+  }
+  const seen =
+    "ALLOWED_ORIGINS is not set: a browser lets only this service's own page call it. Name the origin of a web app that calls it by itself";
+  return fine("origins", seen);
 }
 
 const TOOK = (tookMs: number) => `in ${Math.round(tookMs)} ms`;
@@ -216,8 +312,11 @@ export function diagnose({ nowMs, config, found }: Observations): DoctorCheck[] 
   const { facts } = config;
   return [
     ...checks,
+    ...unreadChecks(facts),
     tokenCheck(facts),
     ...limitChecks(facts),
+    ...modelChecks(facts),
+    ...addressChecks(facts, found.publicOrigin),
     storageCheck(found.storage),
     objectsCheck(found.objects),
     clockCheck(nowMs, found.key),
