@@ -3,12 +3,10 @@ import { Timestamp } from "./job.ts";
 
 /** One thing that was looked at. */
 export const DoctorCheck = z.object({
-  name: z
-    .string()
-    .meta({
-      description:
-        "`variables`, `tokens`, `spend limits`, `region`, `models`, `deadline`, `links`, `origins`, `webhooks`, `storage`, `objects`, `clock`, `upstream`, `key`, or `lane …`.",
-    }),
+  name: z.string().meta({
+    description:
+      "`variables`, `tokens`, `spend limits`, `region`, `models`, `deadline`, `links`, `origins`, `webhooks`, `storage`, `objects`, `clock`, `upstream`, `key`, or `lane …`.",
+  }),
   ok: z
     .boolean()
     .nullable()
