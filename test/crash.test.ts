@@ -1,6 +1,4 @@
-import { spawnSync } from "node:child_process";
-import { rmSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { planCrash } from "./crash/plan.ts";
 import { type CrashRun, runCrash } from "./crash/run.ts";
 import { type CrashFigures, type Finding, figuresOf, judgeBooks, judgeJob } from "./crash/verdict.ts";
@@ -21,20 +19,11 @@ const TIMEOUT_MS = kills * 60_000 + 600_000;
 let run: CrashRun;
 let findings: Finding[];
 let figures: CrashFigures;
-/** Inside the project: wrangler looks for its settings from here upwards. */
-const BUNDLE = ".artifacts/crash-bundle";
 
 beforeAll(async () => {
-  // Bundled once: each start is then as short as wrangler can be.
-  const bundled = spawnSync(
-    process.execPath,
-    ["node_modules/wrangler/bin/wrangler.js", "deploy", "--dry-run", "--outdir", BUNDLE],
-    { encoding: "utf8", env: { ...process.env, WRANGLER_SEND_METRICS: "false" } },
-  );
-  if (bundled.status !== 0) throw new Error(`the Worker could not be bundled:\n${bundled.stdout}${bundled.stderr}`);
   console.log(`crash: ${kills} kills over ${jobs} jobs, CRASH_SEED=${seed}`);
   const startedAtMs = Date.now();
-  run = await runCrash(planCrash(seed, jobs, kills, CROWD), `${BUNDLE}/index.js`);
+  run = await runCrash(planCrash(seed, jobs, kills, CROWD));
   findings = run.evidence.flatMap(([job, upstream]) => judgeJob(job, upstream));
   findings.push(...judgeBooks(run.usage, run.billed));
   figures = figuresOf(run.evidence, findings, run.killedAtMs);
@@ -54,8 +43,6 @@ beforeAll(async () => {
   console.log(JSON.stringify(report, null, 2));
   for (const { kind, id, detail } of findings) console.log(`${kind}: ${id}: ${detail}`);
 }, TIMEOUT_MS);
-
-afterAll(() => rmSync(BUNDLE, { recursive: true, force: true }));
 
 describe(`${jobs} jobs of every kind while the process is killed ${kills} times`, () => {
   it("was hard: jobs were in flight when it was killed, and attempts were interrupted", () => {

@@ -127,10 +127,9 @@ async function live(life: Life, client: PatientClient): Promise<void> {
 }
 
 /** Runs a plan: jobs are submitted and meddled with while the server is killed and started again; then all is read. */
-export async function runCrash(plan: CrashPlan, script?: string): Promise<CrashRun> {
+export async function runCrash(plan: CrashPlan): Promise<CrashRun> {
   const log = new WorkerLog();
-  const options = { env: WORKER, emulator: EMULATOR, onWorkerOutput: (text: string) => log.add(text) };
-  const product = await startProduct(script === undefined ? options : { ...options, script });
+  const product = await startProduct({ env: WORKER, emulator: EMULATOR, onWorkerOutput: (text) => log.add(text) });
   try {
     for (const rule of UPSTREAM_FAULTS) await product.emulator.addFault(rule);
     return await drive(plan, product, log);

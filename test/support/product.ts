@@ -31,7 +31,7 @@ export interface ProductOptions {
   readonly stateDir?: string;
   /** Of the Worker; left out: a free one. */
   readonly port?: number;
-  /** A bundle to run instead of the sources, e.g. a production build. */
+  /** A bundle to run, e.g. a production build; left out: the one in `WORKER_BUNDLE`, or the sources when that is not set. */
   readonly script?: string;
   /** Another project to run, by its wrangler file: a benchmark's floor or peer. */
   readonly config?: string;
@@ -73,6 +73,24 @@ export function buildPageOnce(): void {
   if (status !== 0) throw new Error(`the page could not be built:\n${stderr}`);
 }
 
+/** Inside the project: wrangler looks for its settings from here upwards. */
+const BUNDLES = ".artifacts/worker-bundles";
+
+/**
+ * Bundles the Worker as a deployment does, for every product that is started by this process and its children. They start
+ * sooner so, and no change of a source starts one anew. Returns what removes the bundle. `npm start` bundles for itself.
+ */
+export function bundleWorker(): () => void {
+  mkdirSync(BUNDLES, { recursive: true });
+  const folder = mkdtempSync(join(BUNDLES, "bundle-"));
+  const args = ["node_modules/wrangler/bin/wrangler.js", "deploy", "--dry-run", "--outdir", folder];
+  const env = { ...process.env, WRANGLER_SEND_METRICS: "false" };
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
+  if (status !== 0) throw new Error(`the Worker could not be bundled:\n${stdout}${stderr}`);
+  process.env.WORKER_BUNDLE = join(folder, "index.js");
+  return () => rmSync(folder, { recursive: true, force: true });
+}
+
 /** On two cores that others use too, a start can take many times its usual three seconds. */
 const UP_WITHIN_MS = 120_000;
 
@@ -107,7 +125,8 @@ function envLine(name: string, value: string): string {
  * when both answer; rejects with their last words when one dies.
  */
 export async function startProduct(options: ProductOptions = {}): Promise<Product> {
-  const { config, script } = options;
+  const { config } = options;
+  const script = options.script ?? (config === undefined ? process.env.WORKER_BUNDLE : undefined);
   if (config === undefined) buildPageOnce();
   const ownState = options.stateDir === undefined;
   const stateDir = resolve(options.stateDir ?? mkdtempSync(join(tmpdir(), "darkroom-test-")));
