@@ -236,6 +236,31 @@ describe("a variant that is refused", () => {
   });
 });
 
+describe("a variant of an input image", () => {
+  it("is made as of a result, opened by the input's signed link too, and removed with the job", async () => {
+    const images = [`data:image/png;base64,${pictures["rgb.png"]}`];
+    const answer = await call("/api/workflows/image-from-reference", {
+      method: "POST",
+      body: JSON.stringify({ prompt: "in oil", images }),
+      headers: { "content-type": "application/json", ...ALICE },
+    });
+    const job = Job.parse(await answer.json());
+    const [input] = job.request.images;
+    const link = input?.kind === "upload" ? input.url : undefined;
+    const path = `/api/jobs/${job.id}/inputs/0`;
+    for (const [address, init] of [[path, asAlice()] as const, [link ?? "", {}] as const]) {
+      const variant = await call(variantUrl(address, { w: 320 }), init);
+      expect([variant.status, variant.headers.get("content-type")]).toEqual([200, "image/webp"]);
+      expect(readImageHead(await variant.bytes())).toMatchObject({ width: 240, height: 160 });
+    }
+    expect((await call(`${path}?w=320`, { headers: bearer("token-of-bob") })).status).toBe(404);
+    expect((await call(`${path}?w=321`, asAlice())).status).toBe(400);
+    expect((await keysOf(job)).filter((key) => key.endsWith(".webp"))).toHaveLength(1);
+    expect((await call(`/api/jobs/${job.id}`, { method: "DELETE", ...asAlice() })).status).toBe(204);
+    await expect.poll(() => keysOf(job)).toEqual([]);
+  });
+});
+
 describe("the variants of a job that is removed", () => {
   it("are removed with it", async () => {
     const { job } = await madeJob();

@@ -171,14 +171,17 @@ export const IMAGE_ROUTES: readonly Route[] = [
       id: "getInput",
       tag: "Jobs",
       summary: "One uploaded input image",
-      description: "The index is that of `request.images`. An image that was given by its address is not here.",
+      description:
+        "The index is that of `request.images`. An image that was given by its address is not here. Variants as of `images`.",
+      query: VARIANT_QUERY,
       answers: IMAGE_ANSWERS,
-      problems: IMAGE_PROBLEMS,
+      problems: [...IMAGE_PROBLEMS, "no_variant"],
     },
     (c) => ({ kind: "input", jobId: jobIdOf(c), index: indexOf(c) }),
-    async (c, { viewer, linkEndsAtMs }) => {
+    async (c, { viewer, linkEndsAtMs }, query) => {
       const jobId = jobIdOf(c);
       const index = indexOf(c);
+      const variant = askedVariant(query);
       const found = await jobStub(c.env, jobId).view(viewer);
       if (!found.ok) throw jobProblem(found);
       const { request } = found.view;
@@ -186,7 +189,7 @@ export const IMAGE_ROUTES: readonly Route[] = [
       if (input?.kind !== "upload") throw jobProblem({ ok: false, code: "image_not_found" });
       const image = { ...input, key: inputKey(jobId, input.sha256) };
       const name = { prompt: `input ${request.prompt}`, jobId, index };
-      return await imageAnswer(c, image, null, name, linkEndsAtMs !== null);
+      return await imageAnswer(c, image, variant, name, linkEndsAtMs !== null);
     },
   ),
 ];
