@@ -211,6 +211,38 @@ describe("signing in", () => {
     await page.getByLabel("Prompt", { exact: true }).waitFor();
     expect(await client.inputValue()).toBe("studio");
   });
+
+  it("keeps each draft of an operator with the client that it is for, and takes no print of another client", async () => {
+    await fetch(`${guarded.baseUrl}/api/workflows/image-from-text`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+      body: JSON.stringify({ prompt: "made for studio" }),
+    });
+    await page.goto(guarded.baseUrl);
+    await page.getByLabel("Token").fill(OPERATOR_TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    const client = page.getByLabel("For client");
+    const prompt = page.getByLabel("Prompt", { exact: true });
+    await client.selectOption("atelier");
+    await prompt.fill("a secret of atelier");
+    await card(page, "made for studio").locator("img[data-developed]").waitFor();
+    await card(page, "made for studio").hover();
+    await card(page, "made for studio").getByRole("button", { name: "Use as reference" }).click();
+    await page.getByText("This print belongs to studio, and the form is for atelier").first().waitFor();
+    expect(await page.getByRole("radio", { name: "From text" }).isChecked()).toBe(true);
+
+    await card(page, "made for studio").getByRole("button", { name: "Again with changes" }).click();
+    await expect.poll(() => prompt.inputValue()).toBe("made for studio");
+    expect(await client.inputValue()).toBe("studio");
+    await page.reload();
+    await page.getByText("Put aside: “a secret of atelier” for atelier").waitFor();
+    expect(await client.inputValue()).toBe("studio");
+    await page.getByRole("button", { name: "Bring back" }).click();
+    await expect.poll(() => prompt.inputValue()).toBe("a secret of atelier");
+    expect(await client.inputValue()).toBe("atelier");
+    await page.getByRole("button", { name: "Develop" }).click();
+    await card(page, "a secret of atelier").getByText("atelier · qwen-image-max").waitFor();
+  });
 });
 
 describe("more clients than an operator's page opens feeds for", () => {
@@ -302,5 +334,5 @@ describe("more clients than an operator's page opens feeds for", () => {
         return false;
       });
     }
-  }, 120_000);
+  }, 300_000);
 });

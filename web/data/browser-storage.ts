@@ -22,13 +22,10 @@ export function writeStored(name: string, value: string | null): void {
 /** Whose data this browser holds. */
 export const CLIENT_NAME = "darkroom.client";
 
-/** Where the draft, the one put aside for it, and the last submissions are kept. */
+/** Where the draft, those put aside for it, and the last submissions are kept. */
 export const DRAFT_NAME = "darkroom.draft";
-export const ASIDE_NAME = "darkroom.draft-aside";
+export const ASIDE_NAME = "darkroom.drafts-aside";
 export const SENT_NAME = "darkroom.sent";
-
-/** For whom the operator submitted last. */
-export const FOR_CLIENT_NAME = "darkroom.for-client";
 
 /** How the wall is shown, and whether this browser notifies: a person's habits, which outlast a session. */
 export const DENSITY_NAME = "darkroom.density";
@@ -66,6 +63,5 @@ export async function forgetPrivate(): Promise<void> {
   forgetTab();
   writeStored(DRAFT_NAME, null);
   writeStored(SENT_NAME, null);
-  writeStored(FOR_CLIENT_NAME, null);
   await forgetFiles();
 }

@@ -1,22 +1,26 @@
-import { type Draft, type DraftAction, isUntouched, parseDraft, reduceDraft } from "../state/draft.ts";
+import { type Draft, type DraftAction, isUntouched, parseDraft, parseDrafts, reduceDraft } from "../state/draft.ts";
 import { ASIDE_NAME, DRAFT_NAME, readStored, readTab, writeStored, writeTab } from "./browser-storage.ts";
 import { createStore } from "./store.ts";
 
 /** Each tab keeps its own draft; a new tab begins with the one that was changed last in any. */
 export const draft = createStore<Draft>(parseDraft(readTab(DRAFT_NAME) ?? readStored(DRAFT_NAME)));
 
-/** The draft whose place another has taken; null when there is none, or it was of no use. */
-export const draftAside = createStore<Draft | null>(asideOf(readTab(ASIDE_NAME)));
+/** Drafts put aside at once: the oldest is dropped for one more. */
+const MAX_ASIDE = 5;
 
-function asideOf(stored: string | null): Draft | null {
-  return stored === null ? null : parseDraft(stored);
-}
+/** The drafts that were replaced, the latest first. Each keeps the client that it is for. */
+export const draftsAside = createStore<readonly Draft[]>(parseDrafts(readTab(ASIDE_NAME)));
+
+/** The draft of a job as it was put into the form: unchanged, it need not be put aside, because the job still has it. */
+let copied: Draft | null = null;
 
 /** Changes the draft, keeps it for the next visit, and returns it as it now is. A draft that is replaced is put aside. */
 export function changeDraft(action: DraftAction): Draft {
   const before = draft.get();
   const changed = reduceDraft(before, action);
-  if (action.type === "replace" && !isUntouched(before)) putAside(before);
+  if (action.type === "replace" && !isUntouched(before) && before !== copied) {
+    keepAside([before, ...draftsAside.get()].slice(0, MAX_ASIDE));
+  }
   draft.set(changed);
   const text = JSON.stringify(changed);
   writeTab(DRAFT_NAME, text);
@@ -24,19 +28,24 @@ export function changeDraft(action: DraftAction): Draft {
   return changed;
 }
 
-/** Swaps the draft with the one that was put aside, so that this too can be taken back. */
-export function bringBackDraft(): void {
-  const aside = draftAside.get();
-  if (aside === null) return;
-  putAside(null);
+/** Puts the draft of a job into the form. */
+export function copyIntoDraft(ofJob: Draft): void {
+  changeDraft({ type: "replace", draft: ofJob });
+  copied = ofJob;
+}
+
+/** Puts a draft that was put aside back into the form; the one there is put aside in turn. */
+export function bringBackDraft(aside: Draft): void {
+  forgetDraftAside(aside);
+  copied = null;
   changeDraft({ type: "replace", draft: aside });
 }
 
-export function forgetDraftAside(): void {
-  putAside(null);
+export function forgetDraftAside(aside: Draft): void {
+  keepAside(draftsAside.get().filter((other) => other !== aside));
 }
 
-function putAside(next: Draft | null): void {
-  draftAside.set(next);
-  writeTab(ASIDE_NAME, next === null ? null : JSON.stringify(next));
+function keepAside(drafts: readonly Draft[]): void {
+  draftsAside.set(drafts);
+  writeTab(ASIDE_NAME, drafts.length === 0 ? null : JSON.stringify(drafts));
 }

@@ -1,8 +1,10 @@
-import { DraftImage, imageIdentity } from "../state/draft.ts";
+import { DraftImage, imageIdentity, jobOfPath } from "../state/draft.ts";
 import { imageProblem } from "../state/draft-check.ts";
 import { changeDraft, draft } from "./draft-store.ts";
 import { keepFile } from "./file-store.ts";
+import { clientOf } from "./live-jobs.ts";
 import { notify } from "./notices.ts";
+import { isOperator } from "./operator.ts";
 import { createStore } from "./store.ts";
 
 /** Why images of the last paste, drop or choice were left out. Shown beside the field. */
@@ -30,7 +32,8 @@ export function takeImages(images: readonly DraftImage[], max: number): boolean 
   return take(images, [], max);
 }
 
-function take(images: readonly DraftImage[], problems: readonly string[], max: number): boolean {
+function take(given: readonly DraftImage[], found: readonly string[], max: number): boolean {
+  const { images, problems } = withoutForeign(given, found);
   const kept = images.length === 0 ? [] : changeDraft({ type: "add_images", images, max }).images.map(imageIdentity);
   const all = images.every((image) => kept.includes(imageIdentity(image)));
   const tooMany = `At most ${max} reference ${max === 1 ? "image fits" : "images fit"}; the others were left out.`;
@@ -39,6 +42,25 @@ function take(images: readonly DraftImage[], problems: readonly string[], max: n
   if (draft.get().workflow === "image-from-reference") leftOut.set(said);
   else for (const problem of said) notify("failed", problem);
   return said.length === 0;
+}
+
+/** The images that may go into the operator's draft: the server gives no client an image of another one's job. */
+function withoutForeign(images: readonly DraftImage[], problems: readonly string[]) {
+  if (!isOperator()) return { images, problems };
+  const owners = images.map((image) => (image.kind === "stored" ? clientOf(jobOfPath(image.path)) : null));
+  const [owner] = owners.filter((name) => name !== null);
+  if (owner !== undefined && draft.get().client === "") changeDraft({ type: "set", change: { client: owner } });
+  const { client } = draft.get();
+  const isOurs = (_: DraftImage, index: number) => owners[index] === null || owners[index] === client;
+  const kept = images.filter(isOurs);
+  if (kept.length === images.length) return { images, problems };
+  return {
+    images: kept,
+    problems: [
+      ...problems,
+      `This print belongs to ${owner}, and the form is for ${client}: choose ${owner} there first.`,
+    ],
+  };
 }
 
 /** Every browser that the page runs in draws these; the other kinds that upstream takes are not known by all. */

@@ -1,16 +1,17 @@
 import type { Job } from "../../schemas/job.ts";
 import { draftFromJob, type PrintFacts, printAsInput } from "../state/draft.ts";
+import { repeatFields } from "../state/draft-request.ts";
 import { failureWords } from "../state/failure-words.ts";
 import { chosenModel } from "../state/model-words.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
-import { changeDraft, draft } from "./draft-store.ts";
+import { copyIntoDraft, draft } from "./draft-store.ts";
 import { takeImages } from "./incoming-images.ts";
 import { limits } from "./limits.ts";
-import { forgetJob, jobList, learnJob } from "./live-jobs.ts";
+import { clientOf, forgetJob, jobList, learnJob } from "./live-jobs.ts";
 import { notify } from "./notices.ts";
-import { chooseClient, isOperator } from "./operator.ts";
-import { submitDraft } from "./submissions.ts";
+import { isOperator } from "./operator.ts";
+import { submitOnce } from "./submissions.ts";
 
 /** Cancels a job. Null when that failed; the person is notified why. */
 export function cancelJob(id: string): Promise<Job | null> {
@@ -41,33 +42,37 @@ export async function deleteJob(id: string): Promise<boolean> {
 }
 
 /**
- * Puts a job's request into the form, in place of the draft there, which is put aside. False when the job could not be read;
- * the person is notified why.
+ * Puts all that a job asked for into the form, for the client that the job belongs to, in place of the draft there, which is put
+ * aside. False when the job could not be read; the person is notified why.
  */
 export async function composeAgain(id: string): Promise<boolean> {
-  const again = await draftOf(id);
-  if (again === null) return false;
-  // The operator is asked for whom, where the job's client is not known: another may have been chosen before.
-  if (isOperator()) chooseClient(clientOf(id) ?? "");
-  changeDraft({ type: "replace", draft: again });
+  const job = await readJob(id);
+  if (job === null) return false;
+  // The operator is asked for whom, where the job's client is not known.
+  copyIntoDraft(draftFromJob(job, isOperator() ? (clientOf(id) ?? "") : ""));
+  const models = limits.get()?.models ?? [];
+  const offered = chosenModel(job.workflow, job.model, models);
+  if (offered !== null && offered.model !== job.model) {
+    notify("failed", `${job.model} is no longer offered here. The form uses ${offered.model}: check its settings.`);
+  }
   return true;
 }
 
 /**
- * Submits what a job asked for once more, as a new job with a seed of its own; the draft in the form stays. The person is
+ * Submits all that a job asked for once more, as a new job with a seed of its own; the draft in the form stays. The person is
  * notified of the outcome.
  */
 export async function submitAgain(id: string): Promise<void> {
-  const again = await draftOf(id);
-  if (again === null) return;
-  const model = chosenModel(again.workflow, again.model, limits.get()?.models ?? []);
+  const job = await readJob(id);
+  if (job === null) return;
   const client = isOperator() ? clientOf(id) : null;
-  if (model === null || (isOperator() && client === null)) {
-    notify("failed", "This job cannot be repeated from here yet. Open it and choose “Again with changes”.");
+  if (isOperator() && client === null) {
+    notify("failed", "Whose job this is, is not known here. Choose “Again with changes”, and the client in the form.");
     return;
   }
   try {
-    await submitDraft({ ...again, seed: "" }, model, client);
+    const { images } = draftFromJob(job);
+    await submitOnce({ workflow: job.workflow, fields: repeatFields(job), images, client });
     notify("done", "In line: the same once more, with a new seed");
   } catch (error) {
     await notifyFailure(error);
@@ -81,18 +86,14 @@ export function addAsReference(job: { readonly id: string; readonly prompt: stri
   if (takeImages([input], model?.images.max ?? 1)) notify("done", "Added to the references");
 }
 
-/** A draft that asks for what a job asked for; null when the job could not be read, of which the person is notified. */
-async function draftOf(id: string) {
+/** The job as it is now; null when it could not be read, of which the person is notified. */
+async function readJob(id: string): Promise<Job | null> {
   try {
-    return draftFromJob(await darkroom.get(id));
+    return await darkroom.get(id);
   } catch (error) {
     await notifyFailure(error);
     return null;
   }
-}
-
-function clientOf(id: string): string | null {
-  return jobList.get().jobs.get(id)?.client ?? null;
 }
 
 async function acted(id: string, act: () => Promise<Job>, done: string): Promise<Job | null> {

@@ -1,6 +1,14 @@
+import { DarkroomProblem } from "../../client/errors.ts";
 import type { Job, JobSummary } from "../../schemas/job.ts";
-import { type Filter, filterKey, queryOf } from "../state/filter.ts";
-import { EMPTY_LIST, type JobListAction, type JobListState, listingOf, reduceJobList } from "../state/job-list.ts";
+import { type Filter, filterKey, matcherOf, queryOf } from "../state/filter.ts";
+import {
+  EMPTY_LIST,
+  type JobListAction,
+  type JobListState,
+  listingOf,
+  missingFrom,
+  reduceJobList,
+} from "../state/job-list.ts";
 import { type ListedJob, listedFromJob } from "../state/listed-job.ts";
 import { announcementOf } from "../state/standing.ts";
 import { noteEnd } from "./attention.ts";
@@ -34,19 +42,45 @@ export function learnJob(job: Job, client: string | null = null): void {
   learnJobs([{ ...listedFromJob(job), client }]);
 }
 
+/** Whose job it is; null where that is not known. */
+export function clientOf(id: string): string | null {
+  return jobList.get().jobs.get(id)?.client ?? null;
+}
+
 export function forgetJob(id: string): void {
   dispatch({ type: "gone", id });
 }
 
+/** Asks for one job by itself, and forgets it if it is gone. Rejects with the client's error, or the signal's reason. */
+export async function lookUp(id: string, signal?: AbortSignal): Promise<void> {
+  try {
+    learnJob(await darkroom.get(id, { signal }));
+  } catch (error) {
+    if (!(error instanceof DarkroomProblem) || (error.status !== 404 && error.status !== 410)) throw error;
+    forgetJob(id);
+  }
+}
+
 /** The first pages that are being fetched, by filter: a second request for one joins the first. */
 const loading = new Map<string, Promise<number | null>>();
+
+/** Moves when changes were missed: a first page that was asked for before then may hold what is no longer true. */
+let age = 0;
+
+/** Changes were missed until now: no request joins a first page that is being fetched, and what it brings is not taken. */
+export function outdateLoading(): void {
+  age += 1;
+  loading.clear();
+}
 
 /** Fetches a filter's first page; answers where the live feed stood then, null over several clients. Rejects with the client's error. */
 export function loadFirstPage(filter: Filter): Promise<number | null> {
   const key = filterKey(filter);
   const joined = loading.get(key);
   if (joined !== undefined) return joined;
-  const asked = loadPage(filter, null, "first").finally(() => loading.delete(key));
+  const asked = loadPage(filter, null, "first").finally(() => {
+    if (loading.get(key) === asked) loading.delete(key);
+  });
   loading.set(key, asked);
   return asked;
 }
@@ -67,8 +101,18 @@ async function loadPage(
   cursor: string | null,
   part: "first" | "anew" | "next",
 ): Promise<number | null> {
+  // As known before asking: what is learned meanwhile may be too new for the answer.
+  const known = [...jobList.get().jobs.values()].filter(matcherOf(filter));
+  const askedAt = age;
   const page = await darkroom.list({ ...queryOf(filter), limit: PAGE_JOBS, cursor: cursor ?? undefined });
+  // The page that was asked for in its place brings the list.
+  if (part === "first" && askedAt !== age) return page.feedCursor;
   dispatch({ type: "page", filter, jobs: page.jobs, nextCursor: page.nextCursor, part, cursor });
+  if (part === "first") {
+    // Each was deleted or no longer matches. Nothing waits for these look-ups: the next first page repeats one that fails.
+    const missing = missingFrom({ jobs: page.jobs, ended: page.nextCursor === null }, known);
+    for (const { id } of missing.slice(0, PAGE_JOBS)) lookUp(id).catch(() => undefined);
+  }
   return page.feedCursor;
 }
 

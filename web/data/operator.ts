@@ -1,6 +1,6 @@
 import { access, useIdentity } from "./access.ts";
-import { FOR_CLIENT_NAME, readStored, writeStored } from "./browser-storage.ts";
-import { createStore, useStore } from "./store.ts";
+import { draft } from "./draft-store.ts";
+import { useStore } from "./store.ts";
 
 /** Whether the operator uses the page, who sees everyone's jobs and submits for a client of his choice. */
 export function isOperator(): boolean {
@@ -19,17 +19,10 @@ export function useMayOperate(): boolean {
   return gate.kind === "open" && (gate.identity.role === "operator" || gate.health.authMode === "open");
 }
 
-/** For whom the operator submits; empty before he chose. */
-const forClient = createStore(readStored(FOR_CLIENT_NAME) ?? "");
-
-/** Chooses for whom the operator submits, and keeps it for the next visit. */
-export function chooseClient(client: string): void {
-  forClient.set(client);
-  writeStored(FOR_CLIENT_NAME, client);
-}
-
-/** For whom a job is to be made: the operator's choice, empty for none; null for a client, who submits for itself. */
+/** For whom the draft is: the operator's choice, empty for none that exists; null for a client, who submits for itself. */
 export function useForClient(): string | null {
-  const client = useStore(forClient);
-  return useIsOperator() ? client : null;
+  const { client } = useStore(draft);
+  const identity = useIdentity();
+  if (identity?.role !== "operator") return null;
+  return identity.clients.includes(client) ? client : "";
 }

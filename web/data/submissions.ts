@@ -14,8 +14,8 @@ import { randomKey, readFile } from "./file-store.ts";
 import { learnJob } from "./live-jobs.ts";
 import { createStore, useStore } from "./store.ts";
 
-/** What is sent of a draft. */
-interface Submission {
+/** What is sent of a draft, or of a job that is repeated. */
+export interface Submission {
   readonly workflow: Draft["workflow"];
   readonly fields: RequestFields;
   readonly images: readonly DraftImage[];
@@ -36,23 +36,24 @@ export function useIsSending(draft: Draft, model: ModelInfo, client: string | nu
   return useStore(underWay).has(JSON.stringify(submissionOf(draft, model, client)));
 }
 
-/**
- * Sends a draft: one job however often it is pressed. `client`: for whom, where the operator submits. Rejects with the client
- * library's error, or `MissingReference`.
- */
+/** Sends a draft. `client`: for whom, where the operator submits. Rejects like `submitOnce`. */
 export function submitDraft(draft: Draft, model: ModelInfo, client: string | null): Promise<Job> {
-  const submission = submissionOf(draft, model, client);
+  return submitOnce(submissionOf(draft, model, client));
+}
+
+/** Makes one job, however often it is pressed meanwhile. Rejects with the client library's error, or `MissingReference`. */
+export function submitOnce(submission: Submission): Promise<Job> {
   const fingerprint = JSON.stringify(submission);
   const joined = underWay.get().get(fingerprint);
   if (joined !== undefined) return joined;
-  const sending = submitOnce(submission, fingerprint).finally(() => {
+  const sending = send(submission, fingerprint).finally(() => {
     underWay.set(new Map([...underWay.get()].filter(([other]) => other !== fingerprint)));
   });
   underWay.set(new Map(underWay.get()).set(fingerprint, sending));
   return sending;
 }
 
-async function submitOnce(submission: Submission, fingerprint: string): Promise<Job> {
+async function send(submission: Submission, fingerprint: string): Promise<Job> {
   const earlier = readSent();
   const sent = submissionFor(earlier, fingerprint, Date.now(), randomKey);
   keepSent(withSent(earlier, sent));

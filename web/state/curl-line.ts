@@ -67,7 +67,9 @@ function jsonOrForm(draft: Draft, fields: object, imageName: string): string[] {
   if (urls.length === images.length) {
     return json(JSON.stringify(urls.length === 0 ? fields : { ...fields, images: urls }));
   }
-  const plain = Object.entries(fields).map(([name, value]) => `--form-string ${shellQuote(`${name}=${value}`)}`);
+  const plain = Object.entries(fields).map(
+    ([name, value]) => `--form-string ${shellQuote(`${name}=${asField(value)}`)}`,
+  );
   const files = images.map((image) =>
     image.kind === "url"
       ? `--form-string ${shellQuote(`${imageName}=${image.url}`)}`
@@ -76,14 +78,32 @@ function jsonOrForm(draft: Draft, fields: object, imageName: string): string[] {
   return [...plain, ...files];
 }
 
+/** A form's field: text as it is, all else as JSON. */
+function asField(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
 /** The fields that are no parameter of DashScope's are options of ours, which it takes at the top. */
-const OUR_OPTIONS: ReadonlySet<string> = new Set(["priority", "onUncertain"]);
+const OUR_OPTIONS: ReadonlySet<string> = new Set([
+  "priority",
+  "onUncertain",
+  "maxAttempts",
+  "deadlineSeconds",
+  "metadata",
+]);
+
+/** Parameters that DashScope calls by another word. */
+const DASHSCOPE_NAMES: Readonly<Record<string, string>> = { thinking: "enable_thinking" };
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
 
 function dashscopeBody({ prompt, model, ...fields }: RequestFields, images: readonly DraftImage[]): object {
   const entries = Object.entries(fields);
   const parameters = entries
     .filter(([name]) => !OUR_OPTIONS.has(name))
-    .map(([name, value]) => [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]);
+    .map(([name, value]) => [DASHSCOPE_NAMES[name] ?? snakeCase(name), value]);
   const content = [...images.map((image, index) => ({ image: dashscopeImage(image, index) })), { text: prompt }];
   return {
     model,

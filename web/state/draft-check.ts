@@ -1,10 +1,19 @@
 import { type ModelInfo, sizesFor } from "../../schemas/limits.ts";
-import { MAX_IMAGE_BYTES, MAX_SEED } from "../../schemas/submit.ts";
+import { MAX_DEADLINE_SECONDS, MAX_IMAGE_BYTES, MAX_SEED } from "../../schemas/submit.ts";
 import type { Draft, DraftImage } from "./draft.ts";
-import { parseSeed } from "./draft-request.ts";
+import { MOST_ATTEMPTS, parseDeadline, parseMaxAttempts, parseSeed } from "./draft-request.ts";
 import { sizeProblem } from "./sizes.ts";
 
-export type DraftField = "client" | "prompt" | "negativePrompt" | "size" | "n" | "seed" | "images";
+export type DraftField =
+  | "client"
+  | "prompt"
+  | "negativePrompt"
+  | "size"
+  | "n"
+  | "seed"
+  | "images"
+  | "maxAttempts"
+  | "deadlineSeconds";
 
 /** Something to say about a draft before it is sent. `error` stops it; `warning` says what would happen. */
 export interface Finding {
@@ -34,6 +43,13 @@ export function checkDraft(draft: Draft, model: ModelInfo, submitting: boolean):
   if (submitting && draft.prompt.trim() === "") error("prompt", "Say what to draw.");
   if (parseSeed(draft.seed) === "invalid" && model.supports.seed) {
     error("seed", `A seed is a whole number from 0 to ${MAX_SEED}; leave it empty for a random one.`);
+  }
+  if (parseMaxAttempts(draft.maxAttempts) === "invalid") {
+    error("maxAttempts", `Attempts are a whole number from 1 to ${MOST_ATTEMPTS}; leave it empty for the usual one.`);
+  }
+  if (parseDeadline(draft.deadline) === "invalid") {
+    const days = MAX_DEADLINE_SECONDS / 86_400;
+    error("deadlineSeconds", `A deadline is from 10 seconds to ${days} days; leave it empty for the usual one.`);
   }
   const sizes = sizesFor(model, draft.workflow);
   if (draft.size !== null && sizes.kind !== "none") {

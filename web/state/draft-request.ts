@@ -1,7 +1,7 @@
 import type { FileSubmit } from "../../client/submission.ts";
 import { type ModelInfo, sizesFor } from "../../schemas/limits.ts";
-import { MAX_SEED } from "../../schemas/submit.ts";
-import type { Draft } from "./draft.ts";
+import { MAX_DEADLINE_SECONDS, MAX_SEED } from "../../schemas/submit.ts";
+import type { Draft, JobToRepeat } from "./draft.ts";
 
 /** Everything of a request but its images, the same for both workflows. */
 export type RequestFields = FileSubmit;
@@ -18,6 +18,8 @@ export function requestFields(draft: Draft, model: ModelInfo): RequestFields {
   const sizes = sizesFor(model, draft.workflow);
   const size = sizes.kind === "none" ? null : (draft.size ?? sizes.default);
   const n = Math.min(draft.n, model.maxN);
+  const maxAttempts = parseMaxAttempts(draft.maxAttempts);
+  const deadlineSeconds = parseDeadline(draft.deadline);
   return {
     prompt: draft.prompt.trim(),
     model: model.model,
@@ -26,10 +28,26 @@ export function requestFields(draft: Draft, model: ModelInfo): RequestFields {
     ...(n === model.defaultN ? {} : { n }),
     ...(supports.seed && typeof seed === "number" ? { seed } : {}),
     ...(supports.promptExtend && draft.promptExtend !== null ? { promptExtend: draft.promptExtend } : {}),
+    ...(supports.promptExtendMode && draft.promptExtendMode !== null && draft.promptExtend !== false
+      ? { promptExtendMode: draft.promptExtendMode }
+      : {}),
+    ...(supports.thinking && draft.thinking !== null ? { thinking: draft.thinking } : {}),
     ...(supports.watermark && draft.watermark ? { watermark: true } : {}),
     ...(draft.priority === "normal" ? {} : { priority: draft.priority }),
     ...(draft.onUncertain === "retry" ? {} : { onUncertain: draft.onUncertain }),
+    ...(typeof maxAttempts === "number" ? { maxAttempts } : {}),
+    ...(typeof deadlineSeconds === "number" ? { deadlineSeconds } : {}),
+    ...(Object.keys(draft.metadata).length === 0 ? {} : { metadata: draft.metadata }),
   };
+}
+
+/** All that a job asked for, without its images, and without its seed: the same once more must not give the same image. */
+export function repeatFields({ model, request, metadata }: JobToRepeat): RequestFields {
+  const { images: _images, seed: _seed, ...asked } = request;
+  const given = Object.entries(asked).filter(([, value]) => value !== null && value !== undefined);
+  const known = Object.keys(metadata).length === 0 ? {} : { metadata };
+  // Each value is the one that a submission had under this name.
+  return { ...(Object.fromEntries(given) as Pick<RequestFields, "prompt">), model, ...known };
 }
 
 /** The seed as typed: null for none (random), `invalid` when it is not one. */
@@ -39,4 +57,24 @@ export function parseSeed(typed: string): number | null | "invalid" {
   if (!/^\d{1,10}$/.test(text)) return "invalid";
   const seed = Number(text);
   return seed <= MAX_SEED ? seed : "invalid";
+}
+
+/** The bounds of the API's `maxAttempts` and, in seconds, of its `deadlineSeconds`. */
+export const MOST_ATTEMPTS = 10;
+const LEAST_DEADLINE_SECONDS = 10;
+
+/** The number of attempts as typed: null for none (the server's own), `invalid` when it is not one. */
+export function parseMaxAttempts(typed: string): number | null | "invalid" {
+  const text = typed.trim();
+  if (text === "") return null;
+  const count = Number(text);
+  return Number.isInteger(count) && count >= 1 && count <= MOST_ATTEMPTS ? count : "invalid";
+}
+
+/** The deadline, typed in minutes, in seconds: null for none (the server's own), `invalid` when it is out of bounds. */
+export function parseDeadline(typed: string): number | null | "invalid" {
+  const text = typed.trim();
+  if (text === "") return null;
+  const seconds = Math.round(Number(text) * 60);
+  return seconds >= LEAST_DEADLINE_SECONDS && seconds <= MAX_DEADLINE_SECONDS ? seconds : "invalid";
 }

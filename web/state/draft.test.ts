@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { JobRequest } from "../../schemas/job.ts";
 import type { ModelInfo } from "../../schemas/limits.ts";
 import { ReferenceSubmit, TextSubmit } from "../../schemas/submit.ts";
-import { type Draft, FRESH_DRAFT, parseDraft, reduceDraft } from "./draft.ts";
+import { type Draft, draftFromJob, FRESH_DRAFT, type JobToRepeat, parseDraft, reduceDraft } from "./draft.ts";
 import { checkDraft } from "./draft-check.ts";
-import { parseSeed, requestFields } from "./draft-request.ts";
+import { parseSeed, repeatFields, requestFields } from "./draft-request.ts";
 
 function model(change: Partial<ModelInfo> = {}): ModelInfo {
   return {
@@ -64,12 +65,85 @@ describe("a draft", () => {
     const late = { kind: "url", url: "https://example.com/late.png" } as const;
     expect(reduceDraft(two, { type: "add_images", images: [late], max }).images).toEqual([A_FILE, A_URL]);
   });
+  it("is read as an older page stored it, for no client", () => {
+    const { client: _client, metadata: _metadata, thinking: _thinking, deadline: _deadline, ...older } = drafted({});
+    expect(parseDraft(JSON.stringify(older))).toEqual(drafted({}));
+  });
   it("goes back to the model's own size when the model changes", () => {
     expect(reduceDraft(drafted({ size: "928*1664" }), { type: "model", model: "other" }).size).toBeNull();
   });
   it("reorders its images", () => {
     const two = drafted({ images: [A_FILE, A_URL] });
     expect(reduceDraft(two, { type: "move_image", from: 1, to: 0 }).images).toEqual([A_URL, A_FILE]);
+  });
+});
+
+describe("a job that is repeated", () => {
+  const job: JobToRepeat = {
+    id: "job_V1StGXR8_Z5jdHi6B-myT",
+    workflow: "image-from-text",
+    model: "qwen-image-max",
+    request: {
+      prompt: "a boat",
+      negativePrompt: "fog",
+      size: "928*1664",
+      n: 3,
+      seed: 7,
+      promptExtend: true,
+      promptExtendMode: "direct",
+      thinking: false,
+      watermark: true,
+      images: [],
+      priority: "low",
+      maxAttempts: 2,
+      deadlineSeconds: 90,
+      onUncertain: "fail",
+    },
+    metadata: { campaign: "autumn", order: 7, rush: true, note: null },
+  };
+  const { seed, images: _images, ...asked } = job.request;
+  const repeated = { ...asked, model: job.model, metadata: job.metadata };
+
+  it("asks for everything again but the seed", () => {
+    // A parameter that is new to the schema must be repeated too.
+    expect(Object.keys(job.request).toSorted()).toEqual(Object.keys(JobRequest.shape).toSorted());
+    expect(repeatFields(job)).toEqual(repeated);
+    expect(TextSubmit.parse(repeatFields(job))).toEqual(repeated);
+  });
+  it("asks for everything again by way of the form, for the same client", () => {
+    const all = { negativePrompt: true, promptExtend: true, promptExtendMode: true, thinking: true, seed: true };
+    const able = model({ maxN: 4, supports: { ...all, watermark: true } });
+    const draft = draftFromJob(job, "studio");
+    expect(draft.client).toBe("studio");
+    expect(parseDraft(JSON.stringify(draft))).toEqual(draft);
+    expect(requestFields(draft, able)).toEqual({ ...repeated, seed });
+    expect(checkDraft(draft, able, true).filter(({ level }) => level === "error")).toEqual([]);
+  });
+  it("leaves out what the job left to the server", () => {
+    const little = { ...job, metadata: {}, request: { ...job.request, thinking: null, size: null, watermark: null } };
+    expect(Object.keys(repeatFields(little))).not.toEqual(expect.arrayContaining(["thinking", "size", "metadata"]));
+    expect(repeatFields(little)).not.toHaveProperty("watermark");
+  });
+  it.each([10, 61, 86_400, 604_800])("keeps a deadline of %i seconds", (deadlineSeconds) => {
+    const draft = draftFromJob({ ...job, request: { ...job.request, deadlineSeconds } });
+    expect(requestFields(draft, model())).toMatchObject({ deadlineSeconds });
+  });
+});
+
+describe("attempts and deadline as typed", () => {
+  it.each([
+    ["maxAttempts", "0"],
+    ["maxAttempts", "11"],
+    ["maxAttempts", "1.5"],
+    ["maxAttempts", "many"],
+    ["deadline", "0.1"],
+    ["deadline", "10081"],
+    ["deadline", "soon"],
+  ] as const)("%s of %s is named as wrong", (field, typed) => {
+    const wrong = checkDraft(drafted({ [field]: typed }), model(), false);
+    expect(wrong.map(({ field, level }) => [field, level])).toEqual([
+      [field === "deadline" ? "deadlineSeconds" : field, "error"],
+    ]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Job, OnUncertain, type OutputImage, Priority } from "../../schemas/job.ts";
+import { type Job, Metadata, OnUncertain, type OutputImage, Priority, PromptExtendMode } from "../../schemas/job.ts";
 import { paths, WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
 
 /** An input image of a draft: an address, a file kept in this browser under its key, or an image that a job has, by its path. */
@@ -38,6 +38,16 @@ export const Draft = z.object({
   priority: Priority,
   onUncertain: OnUncertain,
   images: z.array(DraftImage),
+  // Absent in drafts that an older page stored.
+  /** The client for whom the operator submits; empty before one is chosen, and for a client, who submits for itself. */
+  client: z.string().default(""),
+  promptExtendMode: PromptExtendMode.nullable().default(null),
+  thinking: z.boolean().nullable().default(null),
+  /** As typed; empty leaves it to the server. */
+  maxAttempts: z.string().default(""),
+  /** In minutes, as typed; empty leaves it to the server. */
+  deadline: z.string().default(""),
+  metadata: Metadata.default({}),
 });
 export type Draft = z.infer<typeof Draft>;
 
@@ -54,6 +64,12 @@ export const FRESH_DRAFT: Draft = {
   priority: "normal",
   onUncertain: "retry",
   images: [],
+  client: "",
+  promptExtendMode: null,
+  thinking: null,
+  maxAttempts: "",
+  deadline: "",
+  metadata: {},
 };
 
 /** A stored draft; a fresh one when it cannot be read or is of another time. */
@@ -63,6 +79,16 @@ export function parseDraft(stored: string | null): Draft {
     return Draft.parse(JSON.parse(stored));
   } catch {
     return FRESH_DRAFT;
+  }
+}
+
+/** Several stored drafts; none when they cannot be read. */
+export function parseDrafts(stored: string | null): readonly Draft[] {
+  if (stored === null) return [];
+  try {
+    return z.array(Draft).parse(JSON.parse(stored));
+  } catch {
+    return [];
   }
 }
 
@@ -136,13 +162,21 @@ export function printAsInput(job: { readonly id: string; readonly prompt: string
   return { kind: "stored", path: paths.jobImage(job.id, index), name, contentType, bytes };
 }
 
+/** The job that a stored image belongs to, by the image's path. */
+export function jobOfPath(path: string): string {
+  return path.split("/")[3] ?? "";
+}
+
 export type PrintFacts = Pick<OutputImage, "index" | "contentType" | "bytes">;
 
-/** A draft that asks for what a job asked for. An upload of the job is named by its path, and so works from any device. */
-export function draftFromJob(job: Pick<Job, "id" | "workflow" | "model" | "request">): Draft {
+/**
+ * A draft that asks for all that a job asked for, its metadata included. An upload of the job is named by its path, and so works
+ * from any device. `client`: whose job it is; empty where that is not known.
+ */
+export function draftFromJob(job: JobToRepeat, client = ""): Draft {
   const { request } = job;
   return {
-    ...FRESH_DRAFT,
+    client,
     workflow: job.workflow,
     model: job.model,
     prompt: request.prompt,
@@ -151,9 +185,14 @@ export function draftFromJob(job: Pick<Job, "id" | "workflow" | "model" | "reque
     n: request.n,
     seed: request.seed === null ? "" : String(request.seed),
     promptExtend: request.promptExtend,
+    promptExtendMode: request.promptExtendMode ?? null,
+    thinking: request.thinking ?? null,
     watermark: request.watermark ?? false,
     priority: request.priority,
     onUncertain: request.onUncertain,
+    maxAttempts: String(request.maxAttempts),
+    deadline: minutesOf(request.deadlineSeconds),
+    metadata: job.metadata,
     images: request.images.map((image, index): DraftImage => {
       if (image.kind === "url") return image;
       const { contentType, bytes } = image;
@@ -164,6 +203,14 @@ export function draftFromJob(job: Pick<Job, "id" | "workflow" | "model" | "reque
       return { kind: "stored", path: paths.jobInput(job.id, index), name: `Image ${index + 1}`, contentType, bytes };
     }),
   };
+}
+
+/** What a job must tell to be repeated. */
+export type JobToRepeat = Pick<Job, "id" | "workflow" | "model" | "request" | "metadata">;
+
+/** Seconds as a form shows them: `1.5` for 90. Whole seconds survive the way back. */
+function minutesOf(seconds: number): string {
+  return String(Number((seconds / 60).toFixed(3)));
 }
 
 /**

@@ -65,7 +65,17 @@ export function isMisconfigured(error: unknown): boolean {
   return error instanceof DarkroomProblem && error.code === "misconfigured";
 }
 
-const FIELDS: readonly DraftField[] = ["client", "prompt", "negativePrompt", "size", "n", "seed", "images"];
+const FIELDS: readonly DraftField[] = [
+  "client",
+  "prompt",
+  "negativePrompt",
+  "size",
+  "n",
+  "seed",
+  "images",
+  "maxAttempts",
+  "deadlineSeconds",
+];
 
 /** The field of the form that a JSON Pointer of the request belongs to; null for one that the form does not show. */
 export function fieldOfPath(path: string): DraftField | null {

@@ -2,7 +2,7 @@ import field from "../../components/field.module.css";
 import { Findings, isInvalid } from "../../components/findings.tsx";
 import { fieldMark } from "../../components/focus.ts";
 import { useIdentity } from "../../data/access.ts";
-import { chooseClient } from "../../data/operator.ts";
+import { changeDraft } from "../../data/draft-store.ts";
 import type { Finding } from "../../state/draft-check.ts";
 
 interface ClientFieldProps {
@@ -21,8 +21,8 @@ export function ClientField({ client, findings }: ClientFieldProps) {
       <select
         id="client"
         className={field.control}
-        value={clients.includes(client) ? client : ""}
-        onChange={({ target }) => chooseClient(target.value)}
+        value={client}
+        onChange={({ target }) => changeDraft({ type: "set", change: { client: target.value } })}
         aria-describedby="client-hint client-findings"
         aria-invalid={isInvalid("client", findings)}
       >

@@ -10,8 +10,8 @@ import { budget, refreshBudget } from "../../data/budget.ts";
 import {
   bringBackDraft,
   changeDraft,
-  draftAside,
   draft as draftStore,
+  draftsAside,
   forgetDraftAside,
 } from "../../data/draft-store.ts";
 import { connection } from "../../data/live-feed.ts";
@@ -117,28 +117,44 @@ export function Compose({ limits, model }: ComposeProps) {
 /** What sends the form from any of its fields; shown on the button. */
 const SEND_KEYS = /mac|iphone|ipad/i.test(navigator.userAgent) ? "⌘ Enter" : "Ctrl+Enter";
 
-/** The draft whose place another has taken, to be brought back. */
+/** The drafts whose place others have taken, to be brought back. */
 function PutAside() {
-  const aside = useStore(draftAside);
-  if (aside === null) return null;
-  const words = aside.prompt.trim();
+  const drafts = useStore(draftsAside);
+  const client = useForClient();
+  if (drafts.length === 0) return null;
   return (
-    <div className={styles.aside} role="status">
-      <p>
-        Put aside: <bdi>{words === "" ? "a draft without words" : `“${words.slice(0, ASIDE_CHARS)}”`}</bdi>
-      </p>
-      <Button ref={passFocusOn} look="quiet" onClick={bringBackDraft}>
-        Bring back
-      </Button>
-      <Button
-        ref={passFocusOn}
-        look="quiet"
-        onClick={forgetDraftAside}
-        aria-label="Forget the draft that was put aside"
-      >
-        <Icon name="close" />
-      </Button>
-    </div>
+    <ul className={styles.asides} aria-label="Put aside">
+      {drafts.map((aside, index) => {
+        const words = aside.prompt.trim().slice(0, ASIDE_CHARS);
+        const name = words === "" ? "a draft without words" : `“${words}”`;
+        const isForAnother = client !== null && aside.client !== client && aside.client !== "";
+        return (
+          // biome-ignore lint/suspicious/noArrayIndexKey: two drafts may be equal, and neither has anything of its own to keep.
+          <li key={index} className={styles.aside}>
+            <p>
+              Put aside: <bdi>{name}</bdi>
+              {isForAnother && ` for ${aside.client}`}
+            </p>
+            <Button
+              ref={passFocusOn}
+              look="quiet"
+              onClick={() => bringBackDraft(aside)}
+              aria-label={`Bring back ${name}`}
+            >
+              Bring back
+            </Button>
+            <Button
+              ref={passFocusOn}
+              look="quiet"
+              onClick={() => forgetDraftAside(aside)}
+              aria-label={`Forget ${name}, which was put aside`}
+            >
+              <Icon name="close" />
+            </Button>
+          </li>
+        );
+      })}
+    </ul>
   );
 }
 

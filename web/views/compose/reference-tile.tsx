@@ -18,15 +18,14 @@ interface ReferenceTileProps {
 
 /** An input image, small, with the number that prompts name it by. */
 export function ReferenceTile({ image, index, onRemove, onEarlier, onLater }: ReferenceTileProps) {
-  const preview = usePreview(image);
-  const [failedUrl, setFailedUrl] = useState<string | null>(null);
-  const shown = preview !== null && preview !== failedUrl;
+  const [failed, setFailed] = useState<readonly string[]>([]);
+  const preview = usePreviews(image).find((address) => !failed.includes(address));
   const name = imageName(image);
   return (
     <li className={styles.tile} data-tile={index}>
       <div className={styles.picture}>
-        {shown ? (
-          <img src={preview} alt={name} referrerPolicy="no-referrer" onError={() => setFailedUrl(preview)} />
+        {preview !== undefined ? (
+          <img src={preview} alt={name} referrerPolicy="no-referrer" onError={() => setFailed([...failed, preview])} />
         ) : (
           <span className={styles.none}>
             <Icon name="image" />
@@ -68,17 +67,17 @@ export function ReferenceTile({ image, index, onRemove, onEarlier, onLater }: Re
   );
 }
 
-/** An address to show the image from; null until it is known, or when this browser no longer has the file. */
-function usePreview(image: DraftImage): string | null {
+/** Addresses to show the image from, the best first; none until one is known, or when this browser no longer has the file. */
+function usePreviews(image: DraftImage): readonly string[] {
   const kept = useKeptFileUrl(image.kind === "file" ? image.key : null);
   switch (image.kind) {
     case "file":
-      return kept;
+      return kept === null ? [] : [kept];
     case "stored":
-      // Of an input image the server makes no variants.
-      return image.path.includes("/images/") ? variantUrl(image.path, { w: 320 }) : image.path;
+      // Of some kinds of images the server makes no variants.
+      return [variantUrl(image.path, { w: 320 }), image.path];
     case "url":
       // The content policy lets no other image in.
-      return image.url.startsWith("https://") ? image.url : null;
+      return image.url.startsWith("https://") ? [image.url] : [];
   }
 }
