@@ -1,16 +1,16 @@
-import type { Browser, Page, WebSocketRoute } from "playwright-core";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Browser, BrowserContextOptions, Page, WebSocketRoute } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FeedFrame } from "../../schemas/event.ts";
 import type { Job } from "../../schemas/job.ts";
 import { listedFromJob } from "../../web/state/listed-job.ts";
-import { launchBrowser } from "../support/browser.ts";
-import { fixtureLimits, serveWorld } from "../support/fixture-api.ts";
-import { iso, sketchJob } from "../support/fixture-jobs.ts";
-import { isAtEnd } from "../support/page.ts";
+import { launchBrowser, screenshot } from "../support/browser.ts";
+import { fixtureLimits, listOf, serveWorld } from "../support/fixture-api.ts";
+import { iso, sketchJob, succeeded } from "../support/fixture-jobs.ts";
+import { choose, expectAccessible, isAtEnd, lamp } from "../support/page.ts";
 import { servePageFiles } from "../support/page-files.ts";
 import { until } from "../support/until.ts";
 
-/** A page that stays open while hundreds of jobs come and go, from sketches of the API's answers. */
+/** A page that stays open while jobs come and go and people do many things, from sketches of the API's answers. */
 
 let browser: Browser;
 let files: Awaited<ReturnType<typeof servePageFiles>>;
@@ -125,3 +125,274 @@ it("shows two thousand jobs with a bounded document, and returns to the same pla
   expect(Math.abs((await page.evaluate(() => window.scrollY)) - scrolled)).toBeLessThan(400);
   await page.context().close();
 }, 240_000);
+
+it("fetches an operator's list again once the feeds are open, for what changed while they opened", async () => {
+  const page = await browser.newPage(PAGE);
+  const waiting = sketchJob({ number: 1, prompt: "changed unheard", change: () => ({ createdAt: iso(-1_000) }) });
+  const kept = ended(2);
+  let jobs: readonly Job[] = [waiting, kept, ended(3)];
+  const world = () => ({
+    jobs,
+    limits: fixtureLimits(),
+    identity: { client: "operator", role: "operator" as const, clients: ["studio"] },
+    health: { authMode: "token" as const },
+  });
+  await serveWorld(page, world);
+  let first = true;
+  await page.route(/\/api\/jobs\?/, async (route) => {
+    if (!first) return route.fallback();
+    first = false;
+    // As the list was when it was asked for; the answer comes once the feed is open.
+    const before = listOf(world(), new URL(route.request().url()).searchParams);
+    jobs = [{ ...waiting, status: "canceled", done: true, queue: null, seq: waiting.seq + 1 }, kept];
+    await lamp(page, "live").waitFor();
+    return route.fulfill({ json: before });
+  });
+  await page.goto(files.origin);
+  const changed = cardsOf(page).filter({ hasText: "changed unheard" });
+  await changed.getByText("Canceled").waitFor();
+  await jobLink(page, 3).waitFor({ state: "detached" });
+  await jobLink(page, 2).waitFor();
+  await page.context().close();
+}, 120_000);
+
+interface Sketched {
+  readonly page: Page;
+  readonly send: (job: Job) => void;
+}
+
+/** A page with these jobs, and its live feed. */
+async function opened(jobs: readonly Job[], options: BrowserContextOptions = {}, path = "/"): Promise<Sketched> {
+  const page = await (await browser.newContext({ ...PAGE, ...options })).newPage();
+  let feed: WebSocketRoute | undefined;
+  await serveWorld(page, () => ({ jobs, limits: fixtureLimits() }));
+  await page.routeWebSocket(/\/api\/events(\?|$)/, (socket) => {
+    feed = socket;
+    socket.onMessage((text) => text === "ping" && socket.send("pong"));
+    socket.send(JSON.stringify(FeedFrame.parse({ type: "ready", cursor: 1 })));
+  });
+  await page.goto(`${files.origin}${path}`);
+  await lamp(page, "live").waitFor();
+  const send = (job: Job) => {
+    const frame = { type: "job", cursor: 1, seq: job.seq, job: { ...listedFromJob(job), client: "studio" } };
+    feed?.send(JSON.stringify(FeedFrame.parse(frame)));
+  };
+  return { page, send };
+}
+
+/** Holds back the answers to one kind of request until they are released. */
+async function held(page: Page, url: RegExp): Promise<{ readonly asked: Promise<void>; release(): Promise<void> }> {
+  let ask = () => {};
+  let letGo = () => {};
+  const asked = new Promise<void>((resolve) => {
+    ask = resolve;
+  });
+  const released = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  await page.route(url, async (route) => {
+    ask();
+    await released;
+    return route.fallback();
+  });
+  return {
+    asked,
+    release: async () => {
+      const response = page.waitForResponse(url);
+      letGo();
+      await (await response).finished();
+      // What an answer sets off is drawn.
+      for (const _ of [1, 2, 3]) await page.evaluate(() => new Promise(requestAnimationFrame));
+    },
+  };
+}
+
+const pathOf = (page: Page) => new URL(page.url()).pathname;
+
+describe("an answer that comes late", () => {
+  it("does not lead away from the view that one has gone to: another job to look at, or one put into the form", async () => {
+    const { page } = await opened(Array.from({ length: 60 }, (_, index) => ended(index)));
+    const older = await held(page, /\/api\/jobs\?.*cursor=/);
+    await jobLink(page, 59).waitFor();
+    await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+    await jobLink(page, 36).click();
+    await page.getByRole("heading", { level: 1, name: "of that day 36." }).waitFor({ state: "attached" });
+    await older.asked;
+    await page.keyboard.press("ArrowRight");
+    await page.getByRole("link", { name: "Lanes" }).click();
+    await older.release();
+    expect(pathOf(page)).toBe("/lanes");
+
+    const job = await held(page, new RegExp(`/api/jobs/${ended(59).id}$`));
+    await page.getByRole("link", { name: "Prints", exact: true }).click();
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.getByRole("button", { name: "Again with changes: of that day 59." }).press("Enter");
+    await job.asked;
+    await page.getByRole("link", { name: "Lanes" }).click();
+    await job.release();
+    await page.getByText("The job is in the form now").first().waitFor();
+    expect(pathOf(page)).toBe("/lanes");
+    await page.context().close();
+  });
+
+  it("is no link of another length than the one that is chosen meanwhile", async () => {
+    const { page } = await opened([ended(1)], {}, `/jobs/${ended(1).id}`);
+    await page.route(/\/share$/, (route) => {
+      const { hours } = route.request().postDataJSON() as { hours: number };
+      return route.fulfill({
+        json: { url: `${files.origin}/shared/x?hours=${hours}`, expiresAt: iso(hours * 3_600_000) },
+      });
+    });
+    const share = await held(page, /\/share$/);
+    await page.getByRole("button", { name: "Share" }).click();
+    const make = page.getByRole("button", { name: "Make a link" });
+    await make.click();
+    await share.asked;
+    await choose(page, "1 day");
+    await share.release();
+    await make.waitFor();
+    expect(await page.getByLabel(/^Until/).count()).toBe(0);
+    await make.click();
+    expect(await page.getByLabel(/^Until/).inputValue()).toContain("hours=24");
+    await page.context().close();
+  });
+});
+
+describe("selected jobs", () => {
+  it("are all of the wall by Ctrl+A and none by Escape, from a checkbox too; what a filter hides is said and left alone", async () => {
+    const failing = (number: number): Job => ({ ...ended(number), status: "failed" });
+    const { page } = await opened([ended(1), ended(2), ended(3), failing(4), failing(5)]);
+    const box = page.getByRole("checkbox", { name: "Select: of that day 1." });
+    const bar = page.getByRole("region", { name: "Selected jobs" });
+    await box.press("Space");
+    await bar.getByText("1 job selected").waitFor();
+    await box.press("Escape");
+    await bar.waitFor({ state: "detached" });
+    await box.press("Space");
+    await box.press("Control+A");
+    await bar.getByText("5 jobs selected").waitFor();
+    await choose(page, "Failed");
+    await bar.getByText("2 jobs selected, 3 more hidden by the filter").waitFor();
+    await expectAccessible(page);
+    const acted: string[][] = [];
+    await page.route("**/api/jobs/bulk", (route) => {
+      const { ids } = route.request().postDataJSON() as { ids: string[] };
+      acted.push(ids);
+      return route.fulfill({ json: { matched: ids.length, done: ids.length, refused: [], nextCursor: null } });
+    });
+    await bar.getByRole("button", { name: "Pin 2" }).press("Enter");
+    await page.getByText("2 jobs pinned").first().waitFor();
+    expect(acted.map((ids) => ids.toSorted())).toEqual([[failing(4).id, failing(5).id]]);
+    await choose(page, "All");
+    await bar.getByText("5 jobs selected").waitFor();
+    await page.context().close();
+  });
+
+  it("stay selected while hundreds of jobs come above them", async () => {
+    const jobs = [ended(0)];
+    const { page, send } = await opened(jobs);
+    await page.getByRole("checkbox", { name: "Select: of that day 0." }).press("Space");
+    const bar = page.getByRole("region", { name: "Selected jobs" });
+    await bar.getByText("1 job selected").waitFor();
+    const lists: string[] = [];
+    page.on("request", (request) => /\/api\/jobs\?/.test(request.url()) && lists.push(request.url()));
+    for (let number = 1; number <= 300; number += 1) {
+      jobs.push(ended(number));
+      send(ended(number));
+    }
+    // More than the wall keeps: it would begin anew, and let go of the selected one.
+    await bar.getByRole("button", { name: "All 301" }).waitFor();
+    expect(lists).toEqual([]);
+    expect(await bar.getByText("1 job selected").count()).toBe(1);
+    await bar.getByRole("button", { name: "Done" }).press("Enter");
+    await expect.poll(() => lists.length).toBe(1);
+    await page.context().close();
+  });
+
+  it("begin with a long press whose menu comes first, and load no original", async () => {
+    const done = sketchJob({ number: 7, prompt: "pressed long", change: succeeded() });
+    const { page } = await opened([done], { isMobile: true, hasTouch: true, viewport: { width: 390, height: 844 } });
+    const image = cardsOf(page).locator("img[data-developed]");
+    await image.waitFor();
+    const originals: string[] = [];
+    page.on("request", (request) => /\/images\/0$/.test(request.url()) && originals.push(request.url()));
+    const isPrevented = await image.evaluate((element) => {
+      const of = { bubbles: true, cancelable: true, pointerType: "touch" };
+      element.dispatchEvent(new PointerEvent("pointerdown", of));
+      return !element.dispatchEvent(new PointerEvent("contextmenu", of));
+    });
+    expect(isPrevented).toBe(true);
+    await page.getByText("1 job selected").waitFor();
+    expect(await image.getAttribute("srcset")).toContain("w=320");
+    expect(originals).toEqual([]);
+    await page.context().close();
+  });
+});
+
+it("searches while jobs come one after the other", async () => {
+  const { page, send } = await opened([ended(0)]);
+  await page.clock.install();
+  await page.getByLabel("Search prompts").fill("of that day");
+  for (const number of [1, 2, 3, 4, 5, 6]) {
+    send(ended(number));
+    await until("the job", async () => {
+      await page.clock.runFor(60);
+      return (await jobLink(page, number).isVisible()) || undefined;
+    });
+  }
+  expect(new URL(page.url()).searchParams.get("q")).toBe("of that day");
+  await page.context().close();
+});
+
+it("prints a job with its whole prompt, and without what can be pressed", async () => {
+  const prompt = `${"a long way through fields ".repeat(20)}to the lighthouse`;
+  const done = sketchJob({ number: 8, prompt, change: succeeded() });
+  const { page } = await opened([done], {}, `/jobs/${done.id}`);
+  const text = page.locator("p").filter({ hasText: "to the lighthouse" });
+  await text.waitFor();
+  await page.emulateMedia({ media: "print" });
+  await screenshot(page, "printed-job", { fullPage: true });
+  expect(
+    await text.evaluate((element) => [element.clientHeight > 0, element.scrollHeight - element.clientHeight]),
+  ).toEqual([true, 0]);
+  expect(await page.getByRole("button").count()).toBe(0);
+  expect(await page.getByRole("banner").count()).toBe(0);
+  await page.context().close();
+});
+
+it("notifies by a service worker where a page may show no notification of its own, as on phones", async () => {
+  const running = sketchJob({ number: 9, prompt: "ends elsewhere", change: () => ({ createdAt: iso(-1_000) }) });
+  const { page, send } = await opened([running]);
+  await page.context().grantPermissions(["notifications"], { origin: files.origin });
+  await page.addInitScript(() => {
+    const asked: unknown[] = [];
+    class Refused {
+      static readonly permission = "granted";
+      static readonly requestPermission = async () => "granted";
+      constructor() {
+        throw new TypeError("Illegal constructor. Use ServiceWorkerRegistration.showNotification() instead.");
+      }
+    }
+    // The packed browser shows no notifications: what it is asked to show is kept.
+    ServiceWorkerRegistration.prototype.showNotification = async (title, options) => {
+      asked.push([title, options?.body, options?.data]);
+    };
+    Object.assign(window, { Notification: Refused, asked });
+    Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
+  });
+  await page.reload();
+  await cardsOf(page).filter({ hasText: "ends elsewhere" }).waitFor();
+  await lamp(page, "live").waitFor();
+  await page.getByRole("button", { name: "Notify me when a job ends" }).press("Enter");
+  await expect
+    .poll(() => page.getByRole("button", { name: "Notify me when a job ends" }).getAttribute("aria-pressed"))
+    .toBe("true");
+  send(sketchJob({ number: 9, prompt: "ends elsewhere", change: succeeded() }));
+  const asked = () => page.evaluate(() => (window as unknown as { asked: unknown[] }).asked);
+  const path = `/jobs/${running.id}`;
+  await expect.poll(asked, { timeout: 60_000 }).toEqual([["Darkroom: Ready", "“ends elsewhere” is ready", path]]);
+  const worker = page.context().serviceWorkers()[0];
+  await worker?.evaluate((to) => (self as unknown as { openAt(path: string): Promise<void> }).openAt(to), path);
+  await page.getByRole("heading", { level: 1, name: "Job: ends elsewhere" }).waitFor({ state: "attached" });
+  await page.context().close();
+});

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Page } from "playwright-core";
 import sharp from "sharp";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { Share } from "../../schemas/job.ts";
+import type { Job, JobList, Share } from "../../schemas/job.ts";
 import { screenshot } from "../support/browser.ts";
 import { card, choose, develop, expectAccessible, hold, lamp, ownProduct, visitorOf } from "../support/page.ts";
 import { type Product, startProduct } from "../support/product.ts";
@@ -387,8 +387,8 @@ describe("going on from a print", () => {
     await elsewhere.goto(page.url());
     const reference = elsewhere.getByRole("img", { name: /^Reference, PNG/ });
     await reference.waitFor();
-    expect(await reference.evaluate((image: HTMLImageElement) => image.decode().then(() => image.naturalWidth))).toBe(
-      1664,
+    expect(await reference.evaluate((image: HTMLImageElement) => image.decode().then(() => image.currentSrc))).toMatch(
+      /\/inputs\/0\?w=320$/,
     );
     await elsewhere.getByRole("button", { name: "Again with changes" }).click();
     await elsewhere.getByRole("img", { name: "Image 1" }).waitFor();
@@ -414,7 +414,15 @@ describe("going on from a print", () => {
   });
 
   it("makes the same again with a new seed, and keeps the draft", async () => {
-    await submit("once and again", { seed: 7, size: "1328*1328" });
+    const { id } = await submit("once and again", {
+      seed: 7,
+      size: "1328*1328",
+      maxAttempts: 2,
+      deadlineSeconds: 3_600,
+      priority: "high",
+      negativePrompt: "fog",
+      metadata: { campaign: "again" },
+    });
     await ready("once and again").waitFor();
     await promptField().fill("a draft in the form");
     await card(page, "once and again").hover();
@@ -425,6 +433,13 @@ describe("going on from a print", () => {
       async () => (await product.emulator.ledger("once and again")).images.length === 2 || undefined,
     );
     expect(await promptField().inputValue()).toBe("a draft in the form");
+    const read = async (url: string) => (await (await fetch(`${product.baseUrl}${url}`)).json()) as Job & JobList;
+    const before = await read(`/api/jobs/${id}`);
+    const { jobs } = await read("/api/jobs?metadata.campaign=again");
+    expect(jobs).toHaveLength(2);
+    const after = await read(`/api/jobs/${jobs.find((job) => job.id !== id)?.id}`);
+    expect({ ...after.request, seed: 7, model: after.model }).toEqual({ ...before.request, model: before.model });
+    expect(after.request.seed).not.toBe(7);
   });
 
   it("keeps the drafts of two tabs apart", async () => {

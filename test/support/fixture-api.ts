@@ -131,7 +131,8 @@ function countsOf({ jobs }: FixtureWorld): JobCounts {
   });
 }
 
-function listOf(world: FixtureWorld, query: URLSearchParams) {
+/** The answer to a query of the list. */
+export function listOf(world: FixtureWorld, query: URLSearchParams) {
   const statuses = query.get("status")?.split(",") ?? null;
   const words = searchWords(query.get("q") ?? "");
   const jobs = world.jobs

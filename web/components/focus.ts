@@ -12,6 +12,15 @@ export function onViewTitle(listener: () => void): void {
 }
 
 /**
+ * Notes where the person is now. The answer says later whether they are still there: what comes late must not lead anyone away
+ * from where they have gone meanwhile.
+ */
+export function markPlace(): () => boolean {
+  const { pathname, search } = location;
+  return () => location.pathname === pathname && location.search === search;
+}
+
+/**
  * For a view's heading: the tab's title, and the focus when one came here from another view, so that screen readers follow. Below
  * an open dialog it leaves the focus alone: the keys of the viewer would go to the page behind it.
  */

@@ -1,5 +1,6 @@
 import { useState } from "react";
 import type { OutputImage } from "../../schemas/job.ts";
+import { paths } from "../../schemas/paths.ts";
 import { latentOf } from "../state/print-look.ts";
 import type { Tone } from "../state/standing.ts";
 import { Icon } from "./icon.tsx";
@@ -51,7 +52,7 @@ export function Print({ jobId, place, tone, shape, progress, image, alt, sizes, 
       {image !== null && (
         <StoredImage
           key={image.sha256}
-          jobId={jobId}
+          address={paths.jobImage(jobId, image.index)}
           image={image}
           className={styles.image}
           data-developed={developed === image.sha256 || undefined}

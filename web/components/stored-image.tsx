@@ -1,15 +1,14 @@
 import { type ComponentProps, useEffect, useState } from "react";
-import type { OutputImage } from "../../schemas/job.ts";
-import { paths, VARIANT_WIDTHS, variantUrl } from "../../schemas/paths.ts";
+import { VARIANT_WIDTHS, variantUrl } from "../../schemas/paths.ts";
 
 /** The waits before a failed image is asked for again, in ms; after the last, only the network's return asks again. */
 const AGAIN_MS = [1_000, 4_000, 15_000, 60_000];
 
 interface StoredImageProps extends Omit<ComponentProps<"img">, "src" | "srcSet" | "width" | "height" | "loading"> {
-  readonly jobId: string;
-  readonly image: Pick<OutputImage, "index" | "width" | "height">;
-  /** Where it is, for whoever has no session: a signed link. */
-  readonly address?: string;
+  /** Where the original is: the API's own path, which a session opens, or a signed link for whoever has none. */
+  readonly address: string;
+  /** Its sides in pixels. */
+  readonly image: { readonly width: number; readonly height: number };
   /** How wide it is drawn, by which the browser chooses among the smaller variants. */
   readonly sizes: string;
   /** Loaded at once, and not only when it is scrolled near. */
@@ -21,14 +20,13 @@ interface StoredImageProps extends Omit<ComponentProps<"img">, "src" | "srcSet" 
 }
 
 /**
- * An image that a job has, in a variant as large as it is drawn. Its address is the API's own, opened by this browser's session:
- * it never changes, so that the browser's cache keeps what it has. One failed request does not leave the place blank: the image
+ * An image that a job has, made or given, in a variant as large as it is drawn. The API's own paths never change, so that the
+ * browser's cache keeps what it has. One failed request does not leave the place blank: the image
  * is asked for again, and where there is no variant of it, the original.
  */
 export function StoredImage({
-  jobId,
+  address: whole,
   image,
-  address,
   sizes,
   eager = false,
   original = false,
@@ -39,7 +37,6 @@ export function StoredImage({
   const [failures, setFailures] = useState(0);
   const [asked, setAsked] = useState(0);
   const [hasVariants, setHasVariants] = useState(true);
-  const whole = address ?? paths.jobImage(jobId, image.index);
   const isWhole = original || !hasVariants;
 
   useEffect(() => {

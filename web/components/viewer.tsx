@@ -88,7 +88,7 @@ export default function Viewer({ job, place, open, onClose, onStep, onRefer, has
             >
               <StoredImage
                 key={image.sha256}
-                jobId={job.id}
+                address={paths.jobImage(job.id, image.index)}
                 image={image}
                 alt={job.prompt}
                 eager

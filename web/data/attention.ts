@@ -49,17 +49,23 @@ export function noteEnd(before: ListedJob | undefined, after: ListedJob): void {
   if (before === undefined || before.done || !after.done || after.status === "canceled" || isLookedAt()) return;
   unseen.set(new Set([...unseen.get(), after.id]));
   if (notifying.get() !== "on") return;
+  const title = `Darkroom: ${toneOf(after) === "ready" ? "Ready" : "Failed"}`;
+  const body = announcementOf(before, after) ?? after.prompt;
+  show(title, { body, tag: after.id, icon: "/safelight.svg" }, paths.jobPage(after.id));
+}
+
+function show(title: string, options: NotificationOptions, path: string): void {
   try {
-    const title = toneOf(after) === "ready" ? "Ready" : "Failed";
-    const body = announcementOf(before, after) ?? after.prompt;
-    const shown = new Notification(`Darkroom: ${title}`, { body, tag: after.id, icon: "/safelight.svg" });
+    const shown = new Notification(title, options);
     shown.onclick = () => {
       window.focus();
       shown.close();
-      navigate(paths.jobPage(after.id));
+      navigate(path);
     };
   } catch {
     // Browsers of phones show notifications of service workers only.
-    notifying.set("unable");
+    import("./notify-by-worker.ts")
+      .then(({ notifyByWorker }) => notifyByWorker(title, options, path))
+      .catch(() => notifying.set("unable"));
   }
 }

@@ -1,9 +1,8 @@
-import { DarkroomProblem } from "../../client/errors.ts";
 import { EVERYTHING, STATUSES_OF } from "../state/filter.ts";
 import { type Listed, missingFrom, reaches } from "../state/job-list.ts";
 import type { ListedJob } from "../state/listed-job.ts";
 import { darkroom } from "./darkroom.ts";
-import { forgetJob, jobList, learnJob, learnJobs, loadAnew, PAGE_JOBS } from "./live-jobs.ts";
+import { jobList, learnJobs, loadAnew, lookUp, PAGE_JOBS } from "./live-jobs.ts";
 
 /** Jobs a page of the unfinished ones: as many as the API gives at once. */
 const UNFINISHED_PAGE_JOBS = 100;
@@ -87,14 +86,5 @@ async function listUnfinished(known: readonly ListedJob[], signal: AbortSignal):
     const listed = { jobs: found, ended: page.nextCursor === null };
     if (page.nextCursor === null || known.every((job) => reaches(listed, job))) return listed;
     cursor = page.nextCursor;
-  }
-}
-
-async function lookUp(id: string, signal: AbortSignal): Promise<void> {
-  try {
-    learnJob(await darkroom.get(id, { signal }));
-  } catch (error) {
-    if (!(error instanceof DarkroomProblem) || (error.status !== 404 && error.status !== 410)) throw error;
-    forgetJob(id);
   }
 }

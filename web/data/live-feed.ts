@@ -5,7 +5,7 @@ import { access, isShutOut } from "./access.ts";
 import { darkroom, onUnanswered } from "./darkroom.ts";
 import { doubtLinks, pauseUntil, untilLinkCheck } from "./link-check.ts";
 import { ListRounds } from "./list-round.ts";
-import { forgetJob, learnGathered, learnSoon, loadFirstPage } from "./live-jobs.ts";
+import { forgetJob, learnGathered, learnSoon, loadFirstPage, outdateLoading } from "./live-jobs.ts";
 import { createStore } from "./store.ts";
 
 /** Before the feed is given up as broken and opened again; the client itself reconnects far sooner where that helps. */
@@ -36,6 +36,7 @@ watchedState.subscribe(update);
 export const listsMissed = createStore(0);
 
 function missLists(): void {
+  outdateLoading();
   listsMissed.set(listsMissed.get() + 1);
 }
 
@@ -69,7 +70,13 @@ async function followOwn(client: string, signal: AbortSignal): Promise<void> {
   await followFeed(client, signal, (state) => feedState.set(state), undefined);
 }
 
-/** The feeds of all clients; once they all stand for the first time, the lists are fetched anew. */
+/** While feeds of several clients open one after the other, before the lists are fetched for those that are open. */
+const GATHER_FEEDS_MS = 2_000;
+
+/**
+ * The feeds of all clients. What changed before a feed was open, and after the lists were asked for, comes with no feed: so the
+ * lists are fetched again once all feeds are open, and sooner for some when others do not open.
+ */
 async function followClients(clients: readonly string[], signal: AbortSignal): Promise<void> {
   const states = new Map<string, ConnectionState>(clients.map((client) => [client, "connecting"]));
   const change = (client: string, state: ConnectionState) => {
@@ -77,8 +84,13 @@ async function followClients(clients: readonly string[], signal: AbortSignal): P
     feedState.set(worstConnection([...states.values()]));
   };
   const waiting = new Set(clients.filter((client) => !heard.has(client)));
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  signal.addEventListener("abort", () => clearTimeout(timer));
   const stand = (client: string) => {
-    if (waiting.delete(client) && waiting.size === 0) missLists();
+    if (!waiting.delete(client)) return;
+    clearTimeout(timer);
+    if (waiting.size === 0) missLists();
+    else timer = setTimeout(missLists, GATHER_FEEDS_MS);
   };
   if (clients.length === 0) feedState.set("live");
   await Promise.all(

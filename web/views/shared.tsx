@@ -113,7 +113,6 @@ function Here({ job }: { readonly job: Job }) {
         {images.map((image) => (
           <figure key={image.index}>
             <StoredImage
-              jobId={job.id}
               image={image}
               address={image.url}
               alt={job.request.prompt}
@@ -130,7 +129,7 @@ function Here({ job }: { readonly job: Job }) {
       </div>
       <PromptText text={job.request.prompt} />
       {!job.done && <StandingLine standing={standingOf(listedFromJob(job), Date.now())} />}
-      <JobFacts job={job} />
+      <JobFacts job={job} byLink />
     </main>
   );
 }

@@ -2,6 +2,7 @@ import { type ComponentProps, type ComponentType, useEffect, useRef, useState } 
 import { useLocation, useRoute, useSearch } from "wouter";
 import { navigate as go } from "wouter/use-browser-location";
 import { paths } from "../../schemas/paths.ts";
+import { markPlace } from "../components/focus.ts";
 import { MISSING_PART } from "../components/late-dialog.ts";
 import type Viewer from "../components/viewer.tsx";
 import { addAsReference } from "../data/job-actions.ts";
@@ -38,7 +39,8 @@ function addressOf(id: string, place: number): string {
 
 /** Opens the viewer over a job's page, as a step of the browser's history: Back closes it. Never rejects. */
 export async function openViewer(id: string, place: number): Promise<void> {
-  if (await loadPart()) go(addressOf(id, place), { state: OPENED });
+  const isStillHere = markPlace();
+  if ((await loadPart()) && isStillHere()) go(addressOf(id, place), { state: OPENED });
 }
 
 /**
@@ -90,8 +92,9 @@ export function ViewerHost() {
     const other = place + direction;
     if (images[other] !== undefined) show(id, other);
     else {
+      const isStillHere = markPlace();
       const next = direction === 1 ? await after.find() : await before.find();
-      if (next === null) return;
+      if (next === null || !isStillHere()) return;
       const count = jobList.get().jobs.get(next)?.output?.images.length ?? 1;
       show(next, direction === 1 ? 0 : count - 1);
     }

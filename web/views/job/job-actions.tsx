@@ -4,15 +4,16 @@ import type { Job } from "../../../schemas/job.ts";
 import { Button } from "../../components/button.tsx";
 import { CancelOrRetry } from "../../components/cancel-or-retry.tsx";
 import { DownloadLink } from "../../components/download-link.tsx";
+import { markPlace } from "../../components/focus.ts";
 import { Icon, type IconName } from "../../components/icon.tsx";
 import { useLateDialog } from "../../components/late-dialog.ts";
 import { usePin } from "../../components/pin.tsx";
 import { saveZip } from "../../data/bulk.ts";
-import { addAsReference, composeAgain, deleteJob, submitAgain } from "../../data/job-actions.ts";
+import { addAsReference, deleteJob, submitAgain } from "../../data/job-actions.ts";
 import { lastWallPlace } from "../../data/wall.ts";
 import { listedFromJob } from "../../state/listed-job.ts";
 import { wantsChanges } from "../../state/standing.ts";
-import { focusPrompt } from "../wall/job-card.tsx";
+import { changeAgain, focusPrompt } from "../wall/job-card.tsx";
 import { CopyLink } from "./copy-link.tsx";
 import styles from "./job-actions.module.css";
 
@@ -31,9 +32,7 @@ export function JobActions({ job, chosen, onChange }: JobActionsProps) {
   const which = images.length > 1 ? ` ${images.findIndex(({ index }) => index === image?.index) + 1}` : "";
   const pin = usePin(job, onChange);
   const wall = `/${lastWallPlace().search}`;
-  const change = async () => {
-    if (await composeAgain(job.id)) focusPrompt(navigate);
-  };
+  const change = () => changeAgain(job.id, navigate);
   const refer = async () => {
     if (image === undefined) return;
     addAsReference({ id: job.id, prompt: job.request.prompt }, image);
@@ -124,10 +123,11 @@ function DeleteJob({ job, onDeleted }: DeleteJobProps) {
   const [busy, setBusy] = useState(false);
   const confirm = async () => {
     setBusy(true);
+    const isStillHere = markPlace();
     const deleted = await deleteJob(job.id);
     setBusy(false);
     question.setOpen(false);
-    if (deleted) onDeleted();
+    if (deleted && isStillHere()) onDeleted();
   };
   return (
     <>

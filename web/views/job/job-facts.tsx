@@ -1,5 +1,7 @@
 import { type ReactNode, useState } from "react";
 import type { InputImage, Job } from "../../../schemas/job.ts";
+import { paths } from "../../../schemas/paths.ts";
+import { StoredImage } from "../../components/stored-image.tsx";
 import { useKeptFileUrl } from "../../data/file-store.ts";
 import { bytesWords } from "../../state/draft-check.ts";
 import { costWords } from "../../state/money-words.ts";
@@ -7,8 +9,14 @@ import { shownSize } from "../../state/sizes.ts";
 import { clockWords, dateWords } from "../../state/time-words.ts";
 import styles from "./job-facts.module.css";
 
+interface JobFactsProps {
+  readonly job: Job;
+  /** Nobody is signed in: what is shown is opened by its signed links. */
+  readonly byLink?: boolean;
+}
+
 /** Every parameter as it was asked, and what came out. */
-export function JobFacts({ job }: { readonly job: Job }) {
+export function JobFacts({ job, byLink = false }: JobFactsProps) {
   const { request } = job;
   const images = job.output?.images ?? [];
   const metadata = Object.entries(job.metadata);
@@ -23,9 +31,9 @@ export function JobFacts({ job }: { readonly job: Job }) {
         {request.images.length > 0 && (
           <Fact term="References">
             <ol className={styles.inputs}>
-              {request.images.map((image) => (
+              {request.images.map((image, index) => (
                 <li key={image.kind === "url" ? image.url : image.sha256}>
-                  <Input image={image} />
+                  <Input image={image} path={byLink ? null : paths.jobInput(job.id, index)} />
                 </li>
               ))}
             </ol>
@@ -40,6 +48,8 @@ export function JobFacts({ job }: { readonly job: Job }) {
         <Fact term="Images">{request.n}</Fact>
         <Fact term="Seed">{request.seed ?? "random"}</Fact>
         <Fact term="Prompt enriched">{choiceWords(request.promptExtend)}</Fact>
+        {request.promptExtendMode != null && <Fact term="How it was enriched">{request.promptExtendMode}</Fact>}
+        {request.thinking != null && <Fact term="Planned before drawing">{choiceWords(request.thinking)}</Fact>}
         <Fact term="Watermark">{choiceWords(request.watermark)}</Fact>
         <Fact term="Priority">{request.priority}</Fact>
         <Fact term="Attempts at most">{request.maxAttempts}</Fact>
@@ -83,8 +93,8 @@ function Fact({ term, children }: { readonly term: string; readonly children: Re
 }
 
 /** An address is shown as a link and not loaded: its host must not learn who looks at the job. */
-function Input({ image }: { readonly image: InputImage }) {
-  if (image.kind === "upload") return <Upload image={image} />;
+function Input({ image, path }: { readonly image: InputImage; readonly path: string | null }) {
+  if (image.kind === "upload") return <Upload image={image} path={path} />;
   return (
     <a href={image.url} target="_blank" rel="noreferrer noopener">
       {image.url}
@@ -92,23 +102,33 @@ function Input({ image }: { readonly image: InputImage }) {
   );
 }
 
-/** Shown to everyone who may see the job; where the server has no address for it, to the browser that has the file. */
-function Upload({ image }: { readonly image: Extract<InputImage, { kind: "upload" }> }) {
-  const kept = useKeptFileUrl(image.sha256);
-  const address = useFirst(image.url ?? null, image.sha256) ?? kept;
+interface UploadProps {
+  readonly image: Extract<InputImage, { kind: "upload" }>;
+  /** The API's path of it, which a session opens; null where only signed links open anything. */
+  readonly path: string | null;
+}
+
+/** Shown to everyone who may see the job, small; where the server has no address for it, to the browser that has the file. */
+function Upload({ image, path }: UploadProps) {
+  const kept = useKeptFileUrl(image.url === undefined ? image.sha256 : null);
+  const link = useFirst(image.url ?? null, image.sha256);
   const [unshown, setUnshown] = useState<string | null>(null);
-  const kind = kindWords(image.contentType);
-  const words = `${kind}, ${image.width}×${image.height}, ${bytesWords(image.bytes)}`;
+  const words = `${kindWords(image.contentType)}, ${image.width}×${image.height}, ${bytesWords(image.bytes)}`;
+  const alt = `Reference, ${words}`;
+  const stored = link === null ? null : (path ?? link);
   return (
     <>
-      {address !== null && address !== unshown && (
+      {stored !== null && (
+        <StoredImage className={styles.thumb} address={stored} image={image} sizes="8rem" alt={alt} />
+      )}
+      {kept !== null && kept !== unshown && (
         <img
           className={styles.thumb}
-          src={address}
-          alt={`Reference, ${words}`}
+          src={kept}
+          alt={alt}
           width={image.width}
           height={image.height}
-          onError={() => setUnshown(address)}
+          onError={() => setUnshown(kept)}
         />
       )}
       {words}

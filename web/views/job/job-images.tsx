@@ -1,5 +1,6 @@
 import { type PointerEvent, useRef, useState } from "react";
 import type { Job, OutputImage } from "../../../schemas/job.ts";
+import { paths } from "../../../schemas/paths.ts";
 import { Icon } from "../../components/icon.tsx";
 import { Print } from "../../components/print.tsx";
 import { StoredImage } from "../../components/stored-image.tsx";
@@ -130,7 +131,7 @@ function Strip({ jobId, images, chosen, prompt, onChoose }: StripProps) {
             aria-label={`Image ${place + 1} of ${images.length}: ${prompt}`}
             onClick={() => onChoose(place)}
           >
-            <StoredImage jobId={jobId} image={image} sizes="10rem" />
+            <StoredImage address={paths.jobImage(jobId, image.index)} image={image} sizes="10rem" />
           </button>
         </li>
       ))}

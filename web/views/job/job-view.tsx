@@ -3,7 +3,7 @@ import { Link, useLocation } from "wouter";
 import type { Job } from "../../../schemas/job.ts";
 import { paths } from "../../../schemas/paths.ts";
 import { Button } from "../../components/button.tsx";
-import { useArrival } from "../../components/focus.ts";
+import { markPlace, useArrival } from "../../components/focus.ts";
 import { Icon } from "../../components/icon.tsx";
 import { useLimits } from "../../data/limits.ts";
 import { watchedState } from "../../data/live-feed.ts";
@@ -104,9 +104,10 @@ function useSteps(id: string): Steps {
   const [, navigate] = useLocation();
   const { before, after } = useNeighbours(id);
   const go = async (direction: 1 | -1) => {
+    const isStillHere = markPlace();
     const next = await (direction === 1 ? after : before).find();
     // In place of this job, so that Back leads to the wall.
-    if (next !== null) navigate(paths.jobPage(next), { replace: true });
+    if (next !== null && isStillHere()) navigate(paths.jobPage(next), { replace: true });
   };
   const onKey = useEffectEvent((event: KeyboardEvent) => {
     const isElsewhere = (event.target as Element).closest?.(

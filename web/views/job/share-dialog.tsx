@@ -26,24 +26,22 @@ interface ShareDialogProps {
 /** Makes a link by which anyone may see the job for a while. */
 export default function ShareDialog({ id, open, onOpenChange }: ShareDialogProps) {
   const [hours, setHours] = useState<number>(168);
-  const [share, setShare] = useState<Share | null>(null);
+  const [made, setMade] = useState<{ readonly share: Share; readonly hours: number } | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const make = async () => {
     setBusy(true);
     setProblem(null);
     try {
-      setShare(await darkroom.share(id, hours));
+      setMade({ share: await darkroom.share(id, hours), hours });
     } catch (error) {
       const { title, detail } = failureWords(error);
       if (!(await isShutOut(error))) setProblem(`${title}. ${detail}`);
     }
     setBusy(false);
   };
-  const choose = (next: number) => {
-    setHours(next);
-    setShare(null);
-  };
+  // A link that comes late, or was made before, may end at another time than the one that is chosen now.
+  const share = made?.hours === hours ? made.share : null;
   return (
     <Dialog.Root open={open} onOpenChange={onOpenChange}>
       <Dialog.Portal>
@@ -54,7 +52,7 @@ export default function ShareDialog({ id, open, onOpenChange }: ShareDialogProps
             Whoever has the link sees the images, the prompt and its settings, without signing in, until it ends. Only
             deleting the job takes it back earlier.
           </Dialog.Description>
-          <ChoiceGroup legend="Ends after" name="share-time" choices={TIMES} value={hours} onChange={choose} />
+          <ChoiceGroup legend="Ends after" name="share-time" choices={TIMES} value={hours} onChange={setHours} />
           {share !== null && (
             <div className={field.field}>
               <label htmlFor="share-link" className={field.label}>

@@ -3,6 +3,7 @@ import { Link, useLocation } from "wouter";
 import { paths } from "../../../schemas/paths.ts";
 import { CancelOrRetry } from "../../components/cancel-or-retry.tsx";
 import { DownloadLink } from "../../components/download-link.tsx";
+import { markPlace } from "../../components/focus.ts";
 import { Icon, type IconName } from "../../components/icon.tsx";
 import { MISSING_PART } from "../../components/late-dialog.ts";
 import { usePin } from "../../components/pin.tsx";
@@ -20,7 +21,7 @@ import { type Density, isSelecting, selection, selectTo, toggleSelected } from "
 import { printAsInput } from "../../state/draft.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
 import { listedRun } from "../../state/progress.ts";
-import { BRIEF_FAILURES, type Standing, standingOf, standingWith } from "../../state/standing.ts";
+import { BRIEF_FAILURES, type Standing, standingOf, standingWith, wantsChanges } from "../../state/standing.ts";
 import { agoWords } from "../../state/time-words.ts";
 import styles from "./job-card.module.css";
 
@@ -64,7 +65,7 @@ export const JobCard = memo(function JobCard({ job, density, order }: JobCardPro
       onClickCapture={onClickCapture}
       {...longPress.handlers}
     >
-      <Picture job={job} fraction={progress?.fraction ?? 0} />
+      <Picture job={job} density={density} fraction={progress?.fraction ?? 0} />
       <label className={styles.choose} title="Select">
         <input
           type="checkbox"
@@ -116,8 +117,14 @@ export const JobCard = memo(function JobCard({ job, density, order }: JobCardPro
   );
 });
 
+interface PictureProps {
+  readonly job: ListedJob;
+  readonly density: Density;
+  readonly fraction: number;
+}
+
 /** The prints on their mat; the page's own reference zone, other pages and the desktop take the first when it is dragged. */
-function Picture({ job, fraction }: { readonly job: ListedJob; readonly fraction: number }) {
+function Picture({ job, density, fraction }: PictureProps) {
   const [only] = job.output?.images ?? [];
   const drag = (event: DragEvent) => {
     const dragged = event.target as Element;
@@ -134,7 +141,7 @@ function Picture({ job, fraction }: { readonly job: ListedJob; readonly fraction
   };
   return (
     <Link href={paths.jobPage(job.id)} className={styles.picture} tabIndex={-1} aria-hidden="true" onDragStart={drag}>
-      <PrintSheet job={job} progress={fraction} />
+      <PrintSheet job={job} progress={fraction} density={density} />
     </Link>
   );
 }
@@ -145,9 +152,7 @@ function Actions({ job }: { readonly job: ListedJob }) {
   const images = job.output?.images ?? [];
   const [only] = images;
   const pin = usePin(job);
-  const change = async () => {
-    if (await composeAgain(job.id)) focusPrompt(navigate);
-  };
+  const change = () => changeAgain(job.id, navigate);
   return (
     <div className={styles.actions}>
       {images.length === 1 && only !== undefined && (
@@ -159,7 +164,9 @@ function Actions({ job }: { readonly job: ListedJob }) {
         />
       )}
       <Action icon="edit" label="Again with changes" about={job.prompt} onPress={change} />
-      {job.done && <Action icon="repeat" label="Again" about={job.prompt} onPress={() => submitAgain(job.id)} />}
+      {job.done && !wantsChanges(job) && (
+        <Action icon="repeat" label="Again" about={job.prompt} onPress={() => submitAgain(job.id)} />
+      )}
       {images.length === 1 && only !== undefined && (
         <DownloadLink jobId={job.id} index={only.index} look="over" label={`Download: ${job.prompt}`}>
           <Icon name="download" />
@@ -182,6 +189,14 @@ async function saveAll(job: ListedJob): Promise<void> {
   } catch {
     notify("failed", MISSING_PART);
   }
+}
+
+/** Puts all that a job asked for into the form, and goes there unless the person has gone elsewhere meanwhile. Never rejects. */
+export async function changeAgain(id: string, navigate: (to: string) => void): Promise<void> {
+  const isStillHere = markPlace();
+  if (!(await composeAgain(id))) return;
+  if (isStillHere()) focusPrompt(navigate);
+  else notify("done", "The job is in the form now, to be changed");
 }
 
 /** Goes to the form, where the draft was just replaced. */
@@ -223,6 +238,7 @@ function Action({ icon, label, about, onPress }: ActionProps) {
 function useLongPress(onLongPress: () => void) {
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const hasEnded = useRef(false);
+  const isTouch = useRef(false);
   const stop = () => clearTimeout(timer.current);
   return {
     ended: () => {
@@ -237,7 +253,8 @@ function useLongPress(onLongPress: () => void) {
       onPointerDown: ({ pointerType }: PointerEvent) => {
         stop();
         hasEnded.current = false;
-        if (pointerType !== "touch") return;
+        isTouch.current = pointerType === "touch";
+        if (!isTouch.current) return;
         timer.current = setTimeout(() => {
           hasEnded.current = true;
           onLongPress();
@@ -248,9 +265,16 @@ function useLongPress(onLongPress: () => void) {
       onPointerMove: ({ movementX, movementY }: PointerEvent) => {
         if (Math.abs(movementX) + Math.abs(movementY) > 4) stop();
       },
-      onContextMenu: (event: MouseEvent) => {
-        // On a touch screen the long press would open the browser's menu too.
-        if (hasEnded.current) event.preventDefault();
+      // On a touch screen the long press would open the browser's menu too, for which the image loads its original.
+      onContextMenuCapture: (event: MouseEvent) => {
+        if (!isTouch.current) return;
+        event.preventDefault();
+        event.stopPropagation();
+        stop();
+        if (hasEnded.current) return;
+        // A busy page may hear of the menu before its own timer ends.
+        hasEnded.current = true;
+        onLongPress();
       },
     },
   };

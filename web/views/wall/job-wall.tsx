@@ -116,21 +116,27 @@ const MAX_KNOWN = 240;
 
 /** Keeps a wall that stays open from growing without end: it begins anew while nobody looks further down. */
 function useShortening(count: number, filter: Filter): void {
+  const selecting = useStore(isSelecting);
   useEffect(() => {
+    // It would let go of selected jobs.
+    if (selecting) return;
     // Coming back to the wall, the window is not yet where it will be.
     const scrollY = Math.max(window.scrollY, lastWallPlace().scrollY);
     if (count <= MAX_KNOWN || scrollY > window.innerHeight) return;
     // Failing, it is tried again with the next change.
     loadAnew(filter).catch(() => undefined);
-  }, [count, filter]);
+  }, [count, filter, selecting]);
 }
 
-/** Escape ends choosing; with Ctrl or ⌘, A chooses all, unless text is written. */
+const DIALOGS = "[role=dialog], [role=alertdialog]";
+
+/** Escape ends choosing; with Ctrl or ⌘, A chooses all: from any place but those where text is written, and dialogs. */
 function useKeys(ids: () => readonly string[]): void {
   useEffect(() => {
     const onKey = (event: globalThis.KeyboardEvent) => {
-      if (event.defaultPrevented || (event.target as Element).closest?.("input, textarea, select, dialog, [role]"))
-        return;
+      const { target } = event;
+      const isElsewhere = target instanceof Element && target.closest(`:read-write, select, ${DIALOGS}`) !== null;
+      if (event.defaultPrevented || isElsewhere) return;
       if (event.key === "Escape" && isSelecting.get()) endSelecting();
       else if (event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey) && isSelecting.get())
         selectAll(ids());

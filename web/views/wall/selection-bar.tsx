@@ -20,7 +20,10 @@ const ACTIONS: readonly BulkAction[] = ["retry", "cancel", "pin", "unpin"];
 /** What can be done with the chosen jobs, at the window's lower edge for as long as jobs are chosen. */
 export default function SelectionBar({ shown }: { readonly shown: readonly ListedJob[] }) {
   const { jobs } = useStore(jobList);
-  const chosen = [...useStore(selection)].flatMap((id) => jobs.get(id) ?? []);
+  const selected = useStore(selection);
+  // Only what the wall shows is acted on: nobody sees what a filter hides.
+  const chosen = shown.filter(({ id }) => selected.has(id));
+  const hidden = [...selected].filter((id) => jobs.has(id)).length - chosen.length;
   const progress = useStore(bulkProgress);
   const question = useLateDialog(loadQuestion);
   // What was asked about stays in the question's words while the dialog closes.
@@ -41,13 +44,14 @@ export default function SelectionBar({ shown }: { readonly shown: readonly Liste
     await actOnMany(asked, chosen);
     setBusyInside(false);
     question.setOpen(false);
-    if (asked === "delete") endSelecting();
+    if (asked === "delete" && hidden === 0) endSelecting();
   };
   return (
     <section ref={passFocusToWall} className={styles.bar} aria-label="Selected jobs" data-lower-edge data-region>
       <p className={styles.count} role="status" tabIndex={-1} data-heir>
         {progress ?? `${jobsWords(chosen.length)} selected`}
         {progress === null && images > 0 && <span>{images === 1 ? ", 1 image" : `, ${images} images`}</span>}
+        {progress === null && hidden > 0 && <span>{`, ${hidden} more hidden by the filter`}</span>}
       </p>
       <div className={styles.actions}>
         {chosen.length < shown.length && (

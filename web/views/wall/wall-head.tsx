@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useEffectEvent, useRef, useState } from "react";
 import type { JobCounts, JobStatus } from "../../../schemas/job.ts";
 import { ChoiceGroup } from "../../components/choice-group.tsx";
 import { Icon } from "../../components/icon.tsx";
@@ -128,11 +128,13 @@ function Search({ q, onChange }: { readonly q: string; readonly onChange: (q: st
     setKnown(q);
     setTyped(q);
   }
+  const search = useEffectEvent(onChange);
+  // Counted from the last letter, however often the wall is drawn meanwhile.
   useEffect(() => {
     if (typed.trim() === q) return;
-    const timer = setTimeout(() => onChange(typed.trim()), TYPING_MS);
+    const timer = setTimeout(() => search(typed.trim()), TYPING_MS);
     return () => clearTimeout(timer);
-  });
+  }, [typed, q]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const isWritten = event.target instanceof Element && event.target.matches(":read-write");
