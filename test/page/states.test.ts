@@ -81,6 +81,11 @@ const VIEWS: readonly View[] = [
 ];
 
 const LAPTOP: BrowserContextOptions = { viewport: { width: 1440, height: 900 } };
+/** A laptop's window at a zoom of 200 %: half as many pixels, each drawn by four. */
+const ZOOMED: BrowserContextOptions = { viewport: { width: 720, height: 450 }, deviceScaleFactor: 2 };
+const WIDE: BrowserContextOptions = { viewport: { width: 1920, height: 1080 } };
+/** The views with the most beside each other. */
+const DENSE = ["wall", "job-several", "job-failed", "lanes", "spend", "limit-near"];
 const PHONE: BrowserContextOptions = {
   viewport: { width: 390, height: 844 },
   isMobile: true,
@@ -103,6 +108,12 @@ describe.each([
   { device: "laptop-light", options: LAPTOP, views: VIEWS },
   { device: "laptop-dark", options: { ...LAPTOP, colorScheme: "dark" as const }, views: VIEWS },
   { device: "phone-light", options: PHONE, views: VIEWS.filter(({ phone }) => phone) },
+  { device: "zoomed-200", options: ZOOMED, views: VIEWS.filter(({ name }) => DENSE.includes(name)) },
+  {
+    device: "wide-dark",
+    options: { ...WIDE, colorScheme: "dark" },
+    views: VIEWS.filter(({ name }) => DENSE.includes(name)),
+  },
   {
     device: "phone-dark",
     options: { ...PHONE, colorScheme: "dark" as const },
