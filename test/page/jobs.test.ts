@@ -417,6 +417,31 @@ describe("the built page", () => {
     expect(policy).not.toMatch(/unsafe|\*/);
   });
 
+  it.each([
+    ["laptop", { viewport: { width: 1200, height: 800 } }],
+    ["phone-dark", { viewport: { width: 390, height: 844 }, isMobile: true, colorScheme: "dark" }],
+  ] as const)("describes the API readably on a %s", async (name, options) => {
+    const reader = await visitor.open(options);
+    await reader.goto(`${product.baseUrl}/api/docs`);
+    await reader.getByRole("heading", { level: 1 }).waitFor();
+    await screenshot(reader, `product-docs-${name}`);
+    expect(await overflowOf(reader)).toBe(0);
+    await expectAccessible(reader);
+    // No number or code is broken over lines, as in a column that is too narrow for it.
+    const broken = await reader.evaluate(() =>
+      [...document.querySelectorAll("td > code, td:first-child")]
+        .filter((cell) => /^\S{1,24}$/.test(cell.textContent ?? "") && cell.getClientRects().length > 0)
+        .filter((cell) => {
+          const text = document.createRange();
+          text.selectNodeContents(cell);
+          const lines = new Set([...text.getClientRects()].map(({ bottom }) => Math.round(bottom / 8)));
+          return lines.size > 1;
+        })
+        .map((cell) => cell.textContent),
+    );
+    expect(broken).toEqual([]);
+  });
+
   it("loads under 150 KB of script, compressed, and asks no other host", async () => {
     await lamp(page, "live").waitFor();
     await page.waitForLoadState("networkidle");

@@ -111,7 +111,7 @@ describe.each([
   { device: "zoomed-200", options: ZOOMED, views: VIEWS.filter(({ name }) => DENSE.includes(name)) },
   {
     device: "wide-dark",
-    options: { ...WIDE, colorScheme: "dark" },
+    options: { ...WIDE, colorScheme: "dark" as const },
     views: VIEWS.filter(({ name }) => DENSE.includes(name)),
   },
   {
