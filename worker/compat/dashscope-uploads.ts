@@ -9,9 +9,9 @@ import { within } from "../bounds.ts";
 import { requireAsker, submitterOf } from "../http/access.ts";
 import { ProblemError } from "../http/answers.ts";
 import { type HttpContext, type HttpEnv, originOf } from "../http/context.ts";
-import { type Found, GivenImage } from "../http/core/given-fields.ts";
+import type { Found } from "../http/core/given-fields.ts";
 import { newJobId } from "../http/job-answers.ts";
-import { type ImageSink, readBody } from "../http/submit-body.ts";
+import { formParts, imageBuffer, mediaTypeOf, refuseEncoded, textOf } from "../http/submit-body.ts";
 import type { Uploads } from "../http/uploads.ts";
 import { fromR2, namedFileKey } from "../results/job-files.ts";
 import { jobStub } from "../stubs.ts";
@@ -22,6 +22,9 @@ const FOLDER = "dashscope-instant";
 const POLICY_SECONDS = 300;
 const KEPT_MS = 48 * 3_600_000;
 const READ_BOUND_MS = 30_000;
+/** All of a form but its file. A policy, a signature and a key take 3 KB. */
+const MAX_FIELD_BYTES = 64 * 1024;
+const FIELDS_TOO_LARGE = `The fields of a form may have ${MAX_FIELD_BYTES} bytes at most.`;
 
 /** What a policy permits, signed: files of one client in one folder, until an end. */
 const Policy = z.object({ client: z.string(), folder: z.string().regex(JOB_ID_PATTERN), endsAtMs: z.int() });
@@ -75,63 +78,107 @@ function givePolicy(c: HttpContext): Response {
   });
 }
 
-/** A file of a form, as it is. */
-class FormFile extends GivenImage {
-  readonly key = "file";
-  /** Null: it is too large. */
-  readonly bytes: Uint8Array<ArrayBuffer> | null;
-
-  constructor(bytes: Uint8Array<ArrayBuffer> | null) {
-    super();
-    this.bytes = bytes;
-  }
-}
-
-const asTheyAre: ImageSink = {
-  take: async (bytes) => new FormFile(bytes.slice()),
-  refused: () => new FormFile(null),
-};
-
 /** An error as the object storage behind DashScope's uploads says it. */
-function storageError(status: number, code: string, message: string): Response {
-  const text = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${message}</Message></Error>\n`;
-  return new Response(text, { status, headers: { "Content-Type": "application/xml" } });
+class StorageError extends Error {
+  readonly #status: number;
+  readonly #code: string;
+
+  constructor(status: number, code: string, message: string) {
+    super(message);
+    this.#status = status;
+    this.#code = code;
+  }
+
+  answer(): Response {
+    const error = `<Error><Code>${this.#code}</Code><Message>${this.message}</Message></Error>`;
+    const text = `<?xml version="1.0" encoding="UTF-8"?>\n${error}\n`;
+    return new Response(text, { status: this.#status, headers: { "Content-Type": "application/xml" } });
+  }
 }
 
 function namedKey(folder: string, name: string): string {
   return namedFileKey(folder, createHash("sha256").update(name).digest("hex"));
 }
 
-async function takeFile(c: HttpContext): Promise<Response> {
-  const body = await readBody(c, "an upload", 0, asTheyAre);
-  if (body.kind === "json") throw new ProblemError("unsupported_media_type", "An upload is multipart/form-data.");
-  const field = (name: string) => {
-    const value = body.parts.find(([given]) => given.toLowerCase() === name)?.[1];
-    return typeof value === "string" ? value : "";
-  };
-  const policy = permitted(c, field("policy"), field("signature"));
-  if (policy === null) return storageError(403, "AccessDenied", "The policy is not ours, or its time is over.");
+/** A form that was uploaded with a policy that permits it. */
+interface UploadForm {
+  readonly policy: Policy;
+  readonly name: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly successStatus: number;
+}
+
+/** What the fields of a form permit: a folder, and the name of the file in it. */
+function permittedBy(c: HttpContext, fields: ReadonlyMap<string, string>): { policy: Policy; name: string } {
+  const policy = permitted(c, fields.get("policy") ?? "", fields.get("signature") ?? "");
+  if (policy === null) throw new StorageError(403, "AccessDenied", "The policy is not ours, or its time is over.");
   const folder = `${FOLDER}/${policy.folder}/`;
-  const key = field("key");
+  const key = fields.get("key") ?? "";
   if (!key.startsWith(folder) || key.length === folder.length || key.length > 1023) {
-    return storageError(403, "AccessDenied", `The key must begin with ${folder} and have a file name.`);
+    throw new StorageError(403, "AccessDenied", `The key must begin with ${folder} and have a file name.`);
   }
-  const file = body.parts.map(([, value]) => value).find((value) => value instanceof FormFile);
-  if (file === undefined) return storageError(400, "InvalidArgument", "The form has no file.");
-  if (file.bytes === null) {
-    return storageError(400, "EntityTooLarge", `A file may have ${MAX_IMAGE_BYTES} bytes at most.`);
+  return { policy, name: key.slice(folder.length) };
+}
+
+/**
+ * Reads a form up to its file, which comes last as in the storage behind DashScope: what follows it is dropped. Whoever sends more
+ * than fields may have must have sent a policy by then, so that nothing large is kept for a stranger.
+ */
+async function readUpload(c: HttpContext): Promise<UploadForm> {
+  const fields = new Map<string, string>();
+  const allow = (bytes: number) => {
+    if (bytes > MAX_FIELD_BYTES) permittedBy(c, fields);
+  };
+  let fieldBytes = 0;
+  for await (const part of formParts(c, "an upload", MAX_IMAGE_BYTES + MAX_FIELD_BYTES, allow)) {
+    const field = part.name.toLowerCase();
+    if (part.isFile || field === "file") {
+      const { policy, name } = permittedBy(c, fields);
+      if (part.bytes > MAX_IMAGE_BYTES) throw fileTooLarge();
+      const successStatus = fields.get("success_action_status") === "200" ? 200 : 204;
+      return { policy, name, bytes: imageBuffer()(part), successStatus };
+    }
+    fieldBytes += part.bytes;
+    if (fieldBytes > MAX_FIELD_BYTES) throw new StorageError(400, "MaxPOSTPreDataLengthExceeded", FIELDS_TOO_LARGE);
+    fields.set(field, textOf(part));
   }
+  permittedBy(c, fields);
+  throw new StorageError(400, "InvalidArgument", "The form has no file.");
+}
+
+function fileTooLarge(): StorageError {
+  return new StorageError(400, "EntityTooLarge", `A file may have ${MAX_IMAGE_BYTES} bytes at most.`);
+}
+
+async function keepFile(c: HttpContext, { policy, name, bytes }: UploadForm): Promise<void> {
   // The object of this name removes the file in the end, also when everything dies at this point.
   const object = jobStub(c.env, policy.folder);
   if ((await object.expectUploads(crypto.randomUUID(), Date.now() + KEPT_MS)) !== "new") {
-    return storageError(403, "AccessDenied", "The folder is in use.");
+    throw new StorageError(403, "AccessDenied", "The folder is in use.");
   }
-  const put = c.env.RESULTS.put(namedKey(policy.folder, key.slice(folder.length)), file.bytes, {
+  const put = c.env.RESULTS.put(namedKey(policy.folder, name), bytes, {
     customMetadata: { client: policy.client },
     onlyIf: { etagDoesNotMatch: "*" },
   });
-  if ((await fromR2(put)) === null) return storageError(409, "FileAlreadyExists", "There is a file of this name.");
-  return new Response(null, { status: field("success_action_status") === "200" ? 200 : 204 });
+  if ((await fromR2(put)) !== null) return;
+  throw new StorageError(409, "FileAlreadyExists", "There is a file of this name.");
+}
+
+async function takeFile(c: HttpContext): Promise<Response> {
+  refuseEncoded(c);
+  if (mediaTypeOf(c) !== "multipart/form-data") {
+    throw new ProblemError("unsupported_media_type", "An upload is multipart/form-data.");
+  }
+  try {
+    const form = await readUpload(c);
+    await keepFile(c, form);
+    return new Response(null, { status: form.successStatus });
+  } catch (error) {
+    if (error instanceof StorageError) return error.answer();
+    const isTooLarge = error instanceof ProblemError && ["body_too_large", "image_too_large"].includes(error.code);
+    if (isTooLarge) return fileTooLarge().answer();
+    throw error;
+  }
 }
 
 /** The bytes of an uploaded file; null when there is none of this client. */

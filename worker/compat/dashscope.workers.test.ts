@@ -304,28 +304,39 @@ describe("the list of tasks", () => {
 });
 
 describe("a temporary upload", () => {
-  async function upload(folderOf?: string) {
-    const policy = await (await call(`${BASE}/uploads?action=getPolicy&model=${SYNC_MODEL}`)).json<{
-      data: Record<string, string>;
-    }>();
-    const { data } = policy;
-    const key = `${folderOf ?? data.upload_dir}/a photo.png`;
-    const form = new FormData();
-    form.set("OSSAccessKeyId", data.oss_access_key_id ?? "");
-    form.set("Signature", data.signature ?? "");
-    form.set("policy", data.policy ?? "");
-    form.set("key", key);
-    form.set("x-oss-object-acl", data.x_oss_object_acl ?? "");
-    form.set("x-oss-forbid-overwrite", data.x_oss_forbid_overwrite ?? "");
-    form.set("success_action_status", "200");
-    form.set("file", new File([await drawnImage()], "a photo.png", { type: "image/png" }));
-    const target = new URL(data.upload_host ?? "");
-    const answer = await call(`${target.pathname}${target.search}`, { method: "POST", body: form });
-    return { key, answer };
+  async function policyOf() {
+    const answer = await call(`${BASE}/uploads?action=getPolicy&model=${SYNC_MODEL}`);
+    return (await answer.json<{ data: Record<string, string> }>()).data;
   }
 
+  const photo = (bytes: ArrayBuffer | Uint8Array<ArrayBuffer>) =>
+    new File([bytes], "a photo.png", { type: "image/png" });
+
+  /** The form of a policy, its files last. */
+  function formOf(policy: Record<string, string>, files: readonly File[], folder = policy.upload_dir) {
+    const form = new FormData();
+    form.set("OSSAccessKeyId", policy.oss_access_key_id ?? "");
+    form.set("Signature", policy.signature ?? "");
+    form.set("policy", policy.policy ?? "");
+    form.set("key", `${folder}/a photo.png`);
+    form.set("x-oss-object-acl", policy.x_oss_object_acl ?? "");
+    form.set("x-oss-forbid-overwrite", policy.x_oss_forbid_overwrite ?? "");
+    form.set("success_action_status", "200");
+    for (const file of files) form.append("file", file);
+    return form;
+  }
+
+  async function upload(files: readonly File[], folder?: string) {
+    const policy = await policyOf();
+    const answer = await call(`${BASE}/uploads`, { method: "POST", body: formOf(policy, files, folder) });
+    return { key: `${policy.upload_dir}/a photo.png`, answer };
+  }
+
+  const stored = async () => (await env.RESULTS.list({ prefix: "jobs/" })).objects.length;
+  const MAX_BYTES = 10 * 1024 * 1024;
+
   it("is an input image by its oss:// address", async () => {
-    const { key, answer } = await upload();
+    const { key, answer } = await upload([photo(await drawnImage())]);
     expect(answer.status).toBe(200);
     const prompt = newPrompt();
     const body = {
@@ -340,7 +351,56 @@ describe("a temporary upload", () => {
   });
 
   it("goes nowhere but into the folder of its policy", async () => {
-    expect((await upload("jobs/job_aaaaaaaaaaaaaaaaaaaaa")).answer.status).toBe(403);
+    const { answer } = await upload([photo(await drawnImage())], "jobs/job_aaaaaaaaaaaaaaaaaaaaa");
+    expect(answer.status).toBe(403);
+  });
+
+  it("is the first file of its form; what follows is dropped", async () => {
+    const { key, answer } = await upload([photo(await drawnImage()), photo(new Uint8Array(1_000))]);
+    expect(answer.status).toBe(200);
+    const body = { model: "qwen-image-edit-plus", input: message({ image: `oss://${key}` }, { text: newPrompt() }) };
+    expect((await post(MULTIMODAL, body)).status).toBe(200);
+  });
+
+  it("may have as many bytes as an image, and its form no more than its fields besides", async () => {
+    const before = await stored();
+    expect((await upload([photo(new Uint8Array(MAX_BYTES))])).answer.status).toBe(200);
+    expect(await stored()).toBe(before + 1);
+    for (const files of [
+      [photo(new Uint8Array(MAX_BYTES + 1))],
+      [1, 2, 3].map(() => photo(new Uint8Array(MAX_BYTES))),
+    ]) {
+      const { answer } = await upload(files);
+      expect([answer.status, await answer.text()]).toEqual([
+        400,
+        expect.stringContaining("<Code>EntityTooLarge</Code>"),
+      ]);
+    }
+    expect(await stored()).toBe(before + 1);
+  });
+
+  it("is refused before its file is read when no policy came before it", async () => {
+    const pipe = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = pipe.writable.getWriter();
+    const headers = { "content-type": "multipart/form-data; boundary=edge" };
+    const answer = call(`${BASE}/uploads`, { method: "POST", body: pipe.readable, headers });
+    const disposition = 'form-data; name="file"; filename="a.png"';
+    await writer.write(new TextEncoder().encode(`--edge\r\nContent-Disposition: ${disposition}\r\n\r\n`));
+    for (let piece = 0; piece < 4; piece++) await writer.write(new Uint8Array(32 * 1024));
+    // A form that was read on would be one that broke off.
+    await writer.abort(new Error("the client hung up"));
+    const { status } = await answer;
+    expect([status, await (await answer).text()]).toEqual([403, expect.stringContaining("AccessDenied")]);
+  });
+
+  it("is refused for fields that are no fields of an upload: all of them have 64 KB at most", async () => {
+    const form = formOf(await policyOf(), []);
+    for (const name of ["a", "b", "c"]) form.set(name, "x".repeat(30_000));
+    const answer = await call(`${BASE}/uploads`, { method: "POST", body: form });
+    expect([answer.status, await answer.text()]).toEqual([
+      400,
+      expect.stringContaining("MaxPOSTPreDataLengthExceeded"),
+    ]);
   });
 
   it("that does not exist is refused by its address", async () => {

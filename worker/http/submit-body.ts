@@ -27,6 +27,8 @@ const CHUNK_BYTES = 64 * 1024;
 const DROP_REST_MS = 10_000;
 /** Every field there is, each image, and some too many to be named one by one. */
 const MAX_FORM_PARTS = 100;
+/** As much as a data URL has before its base64, in a form's text. */
+const MAX_DATA_URL_HEAD_BYTES = 220;
 /** A file is read so far, to say of one that is too large which it is. */
 const MAX_READ_FILE_BYTES = 2 * MAX_IMAGE_BYTES;
 
@@ -200,27 +202,69 @@ async function takeImage(sink: ImageSink, image: TakenImage): Promise<GivenImage
   return sink.refused(image.code === "too_large" ? tooLarge(null) : notBase64());
 }
 
-/** One form. Its files are checked and stored as they come, one at a time. */
-async function readForm(c: HttpContext, what: string, boundary: string, sink: ImageSink): Promise<FormPart[]> {
-  const parser = new MultipartParser(boundary, {
+/** One part of a form. */
+export interface ReadPart {
+  readonly name: string;
+  /** Some clients send a file without a name for it; no text has the type of an image. */
+  readonly isFile: boolean;
+  readonly bytes: number;
+  readonly part: MultipartPart;
+}
+
+/** The parts of a form one at a time, as they come. `allow` is called with the bytes so far, before they are kept, and may throw. */
+export async function* formParts(
+  c: HttpContext,
+  what: string,
+  maxBytes: number,
+  allow: (bytes: number) => void = () => undefined,
+): AsyncGenerator<ReadPart, void, void> {
+  const parser = new MultipartParser(formBoundary(c), {
     maxParts: MAX_FORM_PARTS,
     maxFileSize: MAX_READ_FILE_BYTES,
-    maxTotalSize: MAX_BODY_BYTES,
+    maxTotalSize: maxBytes,
   });
-  const parts: FormPart[] = [];
-  const bytesOf = imageBuffer();
+  let bytes = 0;
   let isWhole = false;
   try {
-    for await (const chunk of bodyChunks(c, what, MAX_BODY_BYTES)) {
+    for await (const chunk of bodyChunks(c, what, maxBytes)) {
       // What follows the last boundary is of no form; the parser takes it for a mistake.
       if (isWhole) continue;
-      for (const part of parser.write(chunk)) parts.push(await formPart(part, sink, bytesOf));
+      bytes += chunk.byteLength;
+      allow(bytes);
+      for (const part of parser.write(chunk)) yield readPart(part);
       isWhole = isFinished(parser);
     }
   } catch (error) {
     throw formProblem(error);
   }
   if (!isWhole) throw formProblem(new MultipartParseError("no end"));
+}
+
+function readPart(part: MultipartPart): ReadPart {
+  const isFile = part.isFile || /^image\//i.test(part.mediaType ?? "");
+  return { name: part.name ?? "", isFile, bytes: part.size, part };
+}
+
+/** The boundary that the Content-Type of a form names. */
+function formBoundary(c: HttpContext): string {
+  const contentType = c.req.header("content-type") ?? "";
+  const [, quoted, plain] = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType) ?? [];
+  const boundary = quoted ?? plain;
+  if (boundary !== undefined) return boundary;
+  throw new ProblemError("malformed_body", "The Content-Type multipart/form-data names no boundary.");
+}
+
+/** One form. Its files are checked and stored as they come, one at a time; its texts are bounded together. */
+async function readForm(c: HttpContext, what: string, sink: ImageSink): Promise<FormPart[]> {
+  const parts: FormPart[] = [];
+  const bytesOf = imageBuffer();
+  let textBytes = 0;
+  for await (const part of formParts(c, what, MAX_BODY_BYTES)) {
+    const image = await imageOfPart(part, sink, bytesOf);
+    if (image === null) textBytes += part.bytes;
+    if (textBytes > MAX_TEXT_BYTES) throw bodyTooLarge("text beside images", MAX_TEXT_BYTES);
+    parts.push([part.name, image ?? textOf(part)]);
+  }
   return parts;
 }
 
@@ -234,33 +278,52 @@ function isFinished(parser: MultipartParser): boolean {
 }
 
 /** Puts the pieces of each file together in one buffer, which the next file overwrites; the pieces are let go. */
-function imageBuffer(): (part: MultipartPart) => Uint8Array<ArrayBuffer> {
+export function imageBuffer(): (part: ReadPart) => Uint8Array<ArrayBuffer> {
   let buffer = new Uint8Array(0);
-  return ({ content, size }) => {
-    if (buffer.byteLength < size) buffer = new Uint8Array(size);
+  return ({ part: { content }, bytes }) => {
+    if (buffer.byteLength < bytes) buffer = new Uint8Array(bytes);
     let offset = 0;
     for (const piece of content.splice(0)) {
       buffer.set(piece, offset);
       offset += piece.byteLength;
     }
-    return buffer.subarray(0, size);
+    return buffer.subarray(0, bytes);
   };
 }
 
-async function formPart(
-  part: MultipartPart,
-  sink: ImageSink,
-  bytesOf: (part: MultipartPart) => Uint8Array<ArrayBuffer>,
-): Promise<FormPart> {
-  const name = part.name ?? "";
-  // Some clients send a file without a name for it; no text has the type of an image.
-  if (!part.isFile && !/^image\//i.test(part.mediaType ?? "")) {
-    const { text } = part;
-    const head = formFieldOf(name) === "images" ? DATA_URL_HEAD.exec(text)?.[0] : undefined;
-    return [name, head === undefined ? text : await dataUrlPart(text.slice(head.length), sink)];
+/** The text of a part, whose bytes are let go. */
+export function textOf({ part }: ReadPart): string {
+  try {
+    return part.text;
+  } catch (error) {
+    throw formProblem(error);
+  } finally {
+    part.content.splice(0);
   }
-  if (part.size > MAX_IMAGE_BYTES) return [name, sink.refused(tooLarge(part.size))];
-  return [name, await sink.take(bytesOf(part))];
+}
+
+/** The image of a part: a file, or a data URL where an image is expected. Null: the part is a text. */
+async function imageOfPart(
+  part: ReadPart,
+  sink: ImageSink,
+  bytesOf: (part: ReadPart) => Uint8Array<ArrayBuffer>,
+): Promise<GivenImage | null> {
+  if (part.isFile) {
+    return part.bytes > MAX_IMAGE_BYTES ? sink.refused(tooLarge(part.bytes)) : await sink.take(bytesOf(part));
+  }
+  if (formFieldOf(part.name) !== "images") return null;
+  const head = DATA_URL_HEAD.exec(beginning(part, MAX_DATA_URL_HEAD_BYTES))?.[0];
+  return head === undefined ? null : await dataUrlPart(textOf(part).slice(head.length), sink);
+}
+
+/** The first bytes of a part, each as one character. */
+function beginning({ part: { content } }: ReadPart, maxBytes: number): string {
+  let text = "";
+  for (const piece of content) {
+    if (text.length >= maxBytes) break;
+    text += String.fromCharCode(...piece.subarray(0, maxBytes - text.length));
+  }
+  return text;
 }
 
 async function dataUrlPart(base64: string, sink: ImageSink): Promise<GivenImage> {
@@ -289,33 +352,34 @@ function formProblem(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
+/** The type of the body in lower case and without parameters; empty when none was sent. */
+export function mediaTypeOf(c: HttpContext): string {
+  return (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+/** Refuses a body that is compressed. */
+export function refuseEncoded(c: HttpContext): void {
+  const encoding = c.req.header("content-encoding");
+  if (encoding === undefined || encoding === "identity") return;
+  throw new ProblemError(
+    "unsupported_media_type",
+    `Send the body as it is, not in Content-Encoding ${encoding.slice(0, 40)}.`,
+    // RFC 9110 15.5.16: the encodings that are taken.
+    { headers: { "Accept-Encoding": "identity" } },
+  );
+}
+
 /**
  * A submission's body, JSON or form; each image in it is given to `sink`. `what` names it in errors. A JSON body may have
  * `maxJsonBytes`, and a form as much as any body.
  */
 export async function readBody(c: HttpContext, what: string, maxJsonBytes: number, sink: ImageSink): Promise<ReadBody> {
-  const encoding = c.req.header("content-encoding");
-  if (encoding !== undefined && encoding !== "identity") {
-    throw new ProblemError(
-      "unsupported_media_type",
-      `Send the body as it is, not in Content-Encoding ${encoding.slice(0, 40)}.`,
-      // RFC 9110 15.5.16: the encodings that are taken.
-      { headers: { "Accept-Encoding": "identity" } },
-    );
-  }
-  const contentType = c.req.header("content-type") ?? "";
-  const mediaType = contentType.split(";")[0]?.trim().toLowerCase() ?? "";
+  refuseEncoded(c);
+  const mediaType = mediaTypeOf(c);
   if (mediaType === "application/json" || /^application\/[\w.-]+\+json$/.test(mediaType)) {
     return { kind: "json", value: await readJson(c, what, maxJsonBytes, sink) };
   }
-  if (mediaType === "multipart/form-data") {
-    const [, quoted, plain] = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType) ?? [];
-    const boundary = quoted ?? plain;
-    if (boundary === undefined) {
-      throw new ProblemError("malformed_body", "The Content-Type multipart/form-data names no boundary.");
-    }
-    return { kind: "form", parts: await readForm(c, what, boundary, sink) };
-  }
+  if (mediaType === "multipart/form-data") return { kind: "form", parts: await readForm(c, what, sink) };
   const given = mediaType === "" ? "No Content-Type was sent" : `The Content-Type is ${mediaType.slice(0, 80)}`;
   const curl =
     mediaType === "application/x-www-form-urlencoded" ? " With curl: --json '{…}', or -F for each field." : "";
@@ -348,8 +412,7 @@ export const JSON_BODY_PROBLEMS = [
 /** The JSON body, checked; an absent body is an empty object. */
 export async function jsonBody<Schema extends z.ZodType>(c: HttpContext, schema: Schema): Promise<z.output<Schema>> {
   const text = new TextDecoder().decode(await smallBody(c, MAX_JSON_BODY_BYTES));
-  const type = (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
-  if (text !== "" && type !== "application/json") {
+  if (text !== "" && mediaTypeOf(c) !== "application/json") {
     throw new ProblemError("unsupported_media_type", "The body is JSON.", {
       headers: { "Accept-Post": "application/json" },
     });
