@@ -96,7 +96,7 @@ export function delivered(change: Change, fact: FactOf<"delivered">): FactRefusa
   }
   change.callOff(number);
   billTaskOnce(change, number, full.taskId);
-  change.set({ task: null });
+  change.set(change.job.spareTask === undefined ? { task: null } : { task: null, spareTask: null });
   change.returnGrants();
   warnOfFewer(change, links.length, full);
   beginStoring(change, number, links);
@@ -131,7 +131,8 @@ export function callFailed(change: Change, fact: FactOf<"call_failed">): FactRef
   const cause = { code: failure.jobCode, message: failure.message, hint: failure.hint };
   const wasTask = change.job.task?.attempt === number;
   if (wasTask) {
-    change.set({ task: null });
+    if (failure.disposition === "give_up") change.set({ task: null });
+    else change.endTask();
     billTaskOnce(change, number, report.taskId);
   }
   const learned = { report, cause, mayBeBilled: failure.mayBeBilled };

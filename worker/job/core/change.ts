@@ -250,6 +250,13 @@ export class Change {
     this.set({ task: { ...task, cancelAsked: true } });
   }
 
+  /** The job's task has failed. The second one takes its place, if there is one that upstream did not cancel. */
+  endTask(): void {
+    const { spareTask = null } = this.job;
+    this.set(spareTask === null ? { task: null } : { task: spareTask, spareTask: null });
+    this.drop(({ kind, payload }) => kind === "cancel_task" && payload.taskId === spareTask?.taskId);
+  }
+
   /** The job is over: nothing is under way any more, and its retention begins. */
   finish(state: Extract<JobState, { finishedAtMs: number }>): void {
     this.callOff(null);

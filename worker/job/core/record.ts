@@ -114,6 +114,8 @@ export interface JobRecord {
   readonly lastAttempt: number;
   readonly state: JobState;
   readonly task: TaskRecord | null;
+  /** A second task, which upstream was asked to cancel and may go on with all the same; absent: none. Read if `task` fails. */
+  readonly spareTask?: TaskRecord | null;
   readonly delivery: DeliveryRecord | null;
   /** Absent in a job from before prices: nothing is counted for it. */
   readonly spend?: JobSpend;

@@ -79,6 +79,38 @@ describe("a task that is accepted late", () => {
     expect(done.attempts.map(({ mayBeBilled }) => mayBeBilled)).toEqual([false, true, true]);
   });
 
+  describe("beside the next attempt's task, which upstream would not cancel", () => {
+    const both = (request: Parameters<typeof queued>[0] = { maxAttempts: 2 }) =>
+      jobAfter(
+        LIVES["generating beside an open call"](request),
+        { at: T0 + 70_000 },
+        accepted(1, "A"),
+        accepted(2, "B"),
+      );
+    const taskFails = { type: "call_failed", attempt: 3, failure: failure() } as const;
+
+    it("leaves that one to be read when it fails: no third image is asked for", () => {
+      const failed = jobAfter(both(), answered.cancelTask("B", false), { at: T0 + 80_000 }, taskFails);
+      expect(failed).toMatchObject({ state: { status: "retrying" }, task: { taskId: "B" }, spareTask: null });
+      const resumed = jobAfter(failed, { at: T0 + 200_000 }, { type: "backoff_ended" });
+      expect(resumed).toMatchObject({ state: { status: "running" }, task: { taskId: "B", attempt: 4 } });
+      const done = jobAfter(resumed, { at: T0 + 201_000 }, delivered(4));
+      expect(done.attempts.map(({ mayBeBilled }) => mayBeBilled)).toEqual([false, false, false, true]);
+      expect(done.spareTask ?? null).toBeNull();
+    });
+
+    it("leaves it also when its cancellation is not answered yet, which is then not asked for any more", () => {
+      const failed = jobAfter(both(), { at: T0 + 80_000 }, taskFails);
+      expect(failed.task).toMatchObject({ taskId: "B" });
+      expect(messages(failed, "cancel_task")).toEqual([]);
+    });
+
+    it("leaves nothing when that one was canceled: another attempt is made", () => {
+      const failed = jobAfter(both({}), answered.cancelTask("B", true), { at: T0 + 80_000 }, taskFails);
+      expect(failed).toMatchObject({ state: { status: "retrying" }, task: null });
+    });
+  });
+
   it.each(["put_back", "block"] as const)("is resumed after a %s of the next attempt, not queued behind it", (how) => {
     const refused = jobAfter(LIVES["generating beside an open call"]({}), { at: T0 + 70_000 }, accepted(1, "A"), {
       type: "call_failed",

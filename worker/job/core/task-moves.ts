@@ -60,6 +60,10 @@ export function taskAccepted(change: Change, fact: FactOf<"task_accepted">): Fac
   if (!isFirst) {
     // The task is not wanted: its job is over, or an earlier attempt's task was accepted first.
     change.send(cancelTask);
+    // Upstream refuses to cancel a task that runs already: then it is paid for, and its images are worth as much as the other's.
+    if (attempt !== undefined && task !== null && delivery === null && state.status !== "succeeded") {
+      change.set({ spareTask: { taskId, attempt: number, acceptedAtMs: change.nowMs, cancelAsked: true } });
+    }
     if (attempt !== undefined && isOpen(attempt) && task !== null && task.attempt !== number) {
       giveWay(change, attempt, report);
     }
@@ -151,7 +155,8 @@ export function forgetCancellation(change: Change, taskId: string): void {
  * attempt; the canceled one does not count, since nothing was made and only our own timing was at fault.
  */
 export function taskCanceled(change: Change, taskId: string): void {
-  const { task, state } = change.job;
+  const { task, spareTask, state } = change.job;
+  if (spareTask?.taskId === taskId) change.set({ spareTask: null });
   if (task?.taskId !== taskId) return;
   change.set({ task: null });
   const attempt = attemptOf(change.job, task.attempt);
