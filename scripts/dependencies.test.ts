@@ -35,8 +35,10 @@ function json<Shape>(name: string): Shape {
 const { lockfileVersion, packages } = json<Lock>("package-lock.json");
 const manifest = json<Manifest>("package.json");
 const client = json<Manifest>("client/package.json");
-/** Entries without a registry behind them: this project, its workspace, and the link to that. */
-const OWN = ["", "client", "node_modules/@darkroom/client"];
+/** Clients of other APIs, which only the tests of the compatible APIs use. */
+const compatible = json<Pick<Manifest, "devDependencies">>("test/compat/package.json");
+/** Entries without a registry behind them: this project, its workspaces, and the links to those. */
+const OWN = ["", "client", "node_modules/@darkroom/client", "test/compat", "node_modules/compatible-clients"];
 const locked = Object.entries(packages).filter(([path]) => !OWN.includes(path));
 
 /** Ask for a notice at most. */
@@ -124,10 +126,9 @@ describe("what is installed", () => {
   });
 
   it("is asked for by version, never by address, branch or tag", () => {
-    const asked = [manifest, client].flatMap(({ dependencies, devDependencies }) => [
-      ...Object.entries(dependencies),
-      ...Object.entries(devDependencies),
-    ]);
+    const asked = [manifest, client, { dependencies: {}, ...compatible }].flatMap(
+      ({ dependencies, devDependencies }) => [...Object.entries(dependencies), ...Object.entries(devDependencies)],
+    );
     const odd = asked.filter(([, wanted]) => !/^(npm:@?[\w./-]+@)?\^?\d+(\.\d+){0,2}(-[\w.]+)?$/.test(wanted));
     expect(odd).toEqual([]);
   });

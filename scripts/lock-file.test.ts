@@ -33,5 +33,8 @@ it("names no registry's address", () => {
   const resolved = Object.entries(packages).flatMap(([path, entry]) =>
     entry.resolved === undefined ? [] : [[path, entry.resolved]],
   );
-  expect(resolved).toEqual([["node_modules/@darkroom/client", "client"]]);
+  expect(resolved).toEqual([
+    ["node_modules/@darkroom/client", "client"],
+    ["node_modules/compatible-clients", "test/compat"],
+  ]);
 });
