@@ -291,6 +291,38 @@ describe("a shared job", () => {
   });
 });
 
+describe("a client whose token was revoked", () => {
+  const revoked = { ...settings, CLIENT_TOKENS: JSON.stringify({ bob: sha256Hex("token-of-bob") }) };
+  const forms: [string, Record<string, string>][] = [["JSON", {}], ["SSE", { accept: "text/event-stream" }], ["WebSocket", UPGRADE]];
+
+  it("gets no link by its events link that lives longer than that one, and nothing by it after its end", async () => {
+    const job = await newJob();
+    const { events } = job.links;
+    for (const [, headers] of forms) {
+      expect((await call(`/api/jobs/${job.id}/events`, { headers: { ...headers, ...ALICE } }, revoked)).status).toBe(401);
+    }
+    const endOf = (address: string) => Number(new URL(address).searchParams.get("end"));
+    const stream = await call(events, { headers: { accept: "text/event-stream" } }, revoked);
+    expect(stream.status).toBe(200);
+    const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let frames = "";
+    while (!/^data: .*\n/m.test(frames)) frames += (await reader?.read())?.value;
+    await reader?.cancel();
+    const ends = [...frames.matchAll(/end=(\d+)/g)].map(([, end]) => Number(end));
+    expect(frames).toContain(job.id);
+    expect(ends.filter((end) => end > endOf(events))).toEqual([]);
+    try {
+      vi.setSystemTime(endOf(events) * 1000 + 1);
+      for (const [form, headers] of forms) {
+        expect([form, (await call(events, { headers }, revoked)).status]).toEqual([form, 403]);
+      }
+      expect((await call(`/api/jobs/${job.id}${query(events)}`, {}, revoked)).status).toBe(403);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
 describe("a session", () => {
   it("tells who asks, and an operator which clients there are", async () => {
     const identityOf = async (headers: Record<string, string>) =>
