@@ -71,6 +71,7 @@ export default defineConfig(async () => {
                     "spends-2": { monthly: 0.03 },
                     "spends-once": { monthly: 0.015 },
                     "spends-several": { monthly: 0.06 },
+                    "spends-broken": { monthly: 3 },
                     "spends-some": { monthly: 3, alertAt: 1 },
                     "spends-all": { monthly: 0.15, alertAt: 0.5 },
                   }),

@@ -236,6 +236,7 @@ const Vars = z.object({
   SIGNING_SECRET_OLD: z.string().min(16, "must have at least 16 characters").optional(),
   ALLOWED_ORIGINS: origins.default([]),
   PUBLIC_ORIGIN: publicOrigin.optional(),
+  HIDDEN_HANG_UP_SECONDS: wholeNumber("HIDDEN_HANG_UP_SECONDS", 0, 300, 0),
   IMAGE_LINK_HOURS: wholeNumber("IMAGE_LINK_HOURS", 1, 720, 24),
   CLIENT_WEBHOOKS: clientWebhooks.default({}),
   ALLOW_PUBLIC_OPEN_MODE: z
@@ -329,6 +330,8 @@ export interface Config {
   readonly publicOrigin: string | null;
   /** A signed link to an image lives at least this long, and at most twice as long. */
   readonly imageLinkMs: number;
+  /** A request that waits for so long may have hung up unseen, in ms; null: each hang-up reaches the Worker. */
+  readonly hiddenHangUpMs: number | null;
   /** Client → where the ends of its jobs are sent when a submission does not say. */
   readonly clientWebhooks: Readonly<Record<string, string>>;
   /** Set to `yes, anyone may spend my money` to serve open mode on a public host name. */
@@ -391,6 +394,7 @@ export function readConfig(env: StringEnv): ConfigResult {
       signingSecrets: [vars.SIGNING_SECRET, vars.SIGNING_SECRET_OLD].filter((secret) => secret !== undefined),
       allowedOrigins: vars.ALLOWED_ORIGINS,
       publicOrigin: vars.PUBLIC_ORIGIN ?? null,
+      hiddenHangUpMs: vars.HIDDEN_HANG_UP_SECONDS === 0 ? null : vars.HIDDEN_HANG_UP_SECONDS * 1000,
       imageLinkMs: vars.IMAGE_LINK_HOURS * 3_600_000,
       clientWebhooks: vars.CLIENT_WEBHOOKS,
       publicOpenModeAllowed: vars.ALLOW_PUBLIC_OPEN_MODE !== undefined,

@@ -13,6 +13,9 @@ export interface Settings {
   readonly usesEmulator: boolean;
 }
 
+/** `wrangler dev` does not pass on that a client hung up before its answer began. */
+const HIDDEN_HANG_UP_SECONDS = "10";
+
 /** Wrangler's own. */
 const LOG_LEVELS = ["none", "error", "warn", "info", "log", "debug"];
 
@@ -41,6 +44,7 @@ export function readSettings(environment: NodeJS.ProcessEnv): Settings {
     if (value !== undefined && value !== "") vars[name] = value;
   }
   vars.AUTH_MODE ??= "open";
+  vars.HIDDEN_HANG_UP_SECONDS ??= HIDDEN_HANG_UP_SECONDS;
   const usesEmulator = vars.QWEN_API_KEY === undefined;
   if (usesEmulator && emulatorPort === port) {
     throw new Error(`PORT and EMULATOR_PORT are both ${port}; the Worker and the emulator need one each`);

@@ -14,7 +14,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Job } from "../../schemas/job.ts";
 import { CURL_FORMS, curlLine } from "../../web/state/curl-line.ts";
 import { FRESH_DRAFT } from "../../web/state/draft.ts";
-import { REPEATED_AFTER_MS } from "../../worker/catalog/core/held-marks.ts";
 import { codeBlocks } from "../support/code-blocks.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { until } from "../support/until.ts";
@@ -25,6 +24,8 @@ import { DashScopeError, dashScopeClient, type ImageRequest } from "./dashscope-
  * they are published, and clients written from the vendor's documentation.
  */
 
+/** As `npm start` sets it. */
+const HIDDEN_HANG_UP_SECONDS = 10;
 const TOKEN = "dk_compatible_clients";
 const OTHER_TOKEN = "dk_another_client";
 /** Upstream has it synchronously only, so that a job of it is done without a wait for the next poll. */
@@ -44,6 +45,7 @@ beforeAll(async () => {
       AUTH_MODE: "token",
       CLIENT_TOKENS: JSON.stringify(clients),
       SIGNING_SECRET: "a secret of tests only",
+      HIDDEN_HANG_UP_SECONDS: String(HIDDEN_HANG_UP_SECONDS),
       // No attempt is repeated because a slow machine needs longer for what a test does meanwhile.
       QWEN_TIMEOUT_MS: "280000",
     },
@@ -95,12 +97,20 @@ async function expectJobs(prompt: string, count: number, paid = count): Promise<
   expect(await billed(prompt)).toBe(paid);
 }
 
+/** The one job of a prompt was made from so many photos, and upstream was paid for what it made. */
+async function expectReferences(prompt: string, count: number): Promise<void> {
+  const [job] = await untilJobs(prompt, 1);
+  const sides = job?.request.images.map((image) => (image.kind === "upload" ? [image.width, image.height] : null));
+  expect(sides).toEqual(Array(count).fill([640, 480]));
+  expect(await billed(prompt)).toBe(job?.request.n);
+}
+
 /**
  * Resolves once a request that is sent now is taken for the repetition of any that has reached upstream by now. `wrangler dev`
- * does not pass on a client's hang-up, so that time alone decides. The Worker runs on the same clock.
+ * does not pass on a client's hang-up before its answer begins, so that time alone decides. The Worker runs on the same clock.
  */
 async function untilTakenForRepetition(): Promise<void> {
-  const endsAtMs = Date.now() + REPEATED_AFTER_MS;
+  const endsAtMs = Date.now() + HIDDEN_HANG_UP_SECONDS * 1000;
   while (Date.now() < endsAtMs) await pause(endsAtMs - Date.now());
 }
 
@@ -149,9 +159,11 @@ describe("openai", () => {
     const one = await toFile(await photo(), "a.png", { type: "image/png" });
     const two = await toFile(await photo(), "b.png", { type: "image/png" });
     for (const image of [one, [one, two]]) {
-      const answer = await openai().images.edit({ model: EDIT_MODEL, image, prompt: newPrompt(), n: 2 });
+      const prompt = newPrompt();
+      const answer = await openai().images.edit({ model: EDIT_MODEL, image, prompt, n: 2 });
       expect(answer.data).toHaveLength(2);
-      expect(answer.data?.[0]?.b64_json).toBeDefined();
+      for (const { b64_json } of answer.data ?? []) expect(await sizeOf(b64_json ?? "")).toMatch(/^\d+x\d+$/);
+      await expectReferences(prompt, Array.isArray(image) ? 2 : 1);
     }
   });
 
@@ -251,11 +263,13 @@ describe("ai with @ai-sdk/openai", () => {
   it("generates in a ratio of its own sizes, and edits", async () => {
     const { image } = await generateImage({ model: aiOpenai().image(MODEL), prompt: newPrompt(), size: "1024x1024" });
     expect(await sizeOf(image.uint8Array)).toBe("1328x1328");
+    const prompt = newPrompt();
     const edited = await generateImage({
       model: aiOpenai().image(EDIT_MODEL),
-      prompt: { text: newPrompt(), images: [await photo()] },
+      prompt: { text: prompt, images: [await photo()] },
     });
     expect(edited.images).toHaveLength(1);
+    await expectReferences(prompt, 1);
   });
 
   it("gets three images by n: 3, which is three parallel calls", async () => {
@@ -292,11 +306,13 @@ describe("ai with @ai-sdk/openai-compatible", () => {
       size: "1792x1024",
     });
     expect(await Promise.all(images.map(({ uint8Array }) => sizeOf(uint8Array)))).toEqual(["1664x928", "1664x928"]);
+    const edit = newPrompt();
     const edited = await generateImage({
       model: aiCompatible().imageModel(EDIT_MODEL),
-      prompt: { text: newPrompt(), images: [await photo()] },
+      prompt: { text: edit, images: [await photo()] },
     });
     expect(edited.images).toHaveLength(1);
+    await expectReferences(edit, 1);
   });
 });
 

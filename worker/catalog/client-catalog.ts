@@ -169,11 +169,11 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     this.#store.keepPause(pause);
   }
 
-  async reserveFirst(
-    { jobId, micros, untilMs }: FirstReservation,
-    budget: ClientBudget,
-    pendingLimit: number,
-  ): Promise<FirstAnswer> {
+  async reserveFirst(asked: FirstReservation, budget: ClientBudget, pendingLimit: number): Promise<FirstAnswer> {
+    return this.#reserveFirst(asked, budget, pendingLimit);
+  }
+
+  #reserveFirst({ jobId, micros, untilMs }: FirstReservation, budget: ClientBudget, pendingLimit: number): FirstAnswer {
     const nowMs = Date.now();
     const isNew = this.#store.ledgerJob(jobId) === null && !this.#books.grants().some((grant) => grant.jobId === jobId);
     const paused = this.#store.pause(nowMs);
@@ -187,6 +187,29 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     if (result === "gone") return { result };
     if (result === "refused") return { result: "budget_exceeded", spend: this.#spend(budget, nowMs) };
     return { result, alert: this.#alert(budget, nowMs) };
+  }
+
+  async reserveParts(
+    asked: readonly FirstReservation[],
+    budget: ClientBudget,
+    pendingLimit: number,
+  ): ReturnType<CatalogRpc["reserveParts"]> {
+    const granted = new Set(this.#books.grants().map(({ jobId }) => jobId));
+    const isNew = ({ jobId }: FirstReservation) => this.#store.ledgerJob(jobId) === null && !granted.has(jobId);
+    const ours = asked.filter(isNew);
+    let answer: FirstAnswer = { result: "granted", alert: null };
+    for (const part of asked) {
+      answer = this.#reserveFirst(part, budget, pendingLimit);
+      // A part whose job is gone makes its next one, which asks for itself.
+      if (answer.result === "granted" || answer.result === "gone") continue;
+      this.#ledger.withdraw(ours);
+      return { answer, reserved: [] };
+    }
+    return { answer, reserved: ours.map(({ jobId }) => jobId) };
+  }
+
+  async releaseParts(parts: readonly Pick<FirstReservation, "jobId" | "untilMs">[]): Promise<void> {
+    this.#ledger.withdraw(parts);
   }
 
   async reserveAgain(grant: Grant, budget: ClientBudget): ReturnType<CatalogRpc["reserveAgain"]> {

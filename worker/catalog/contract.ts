@@ -71,6 +71,8 @@ export interface HeldClaim {
   readonly holder: string;
   /** The request says of itself that it is a repetition. */
   readonly isRepeat: boolean;
+  /** A waiter of so long may have hung up unseen, in ms; absent: each hang-up is seen. */
+  readonly hiddenHangUpMs?: number;
 }
 
 export interface FirstReservation {
@@ -109,6 +111,14 @@ export interface CatalogRpc {
    * unfinished jobs. Stored before it answers; again for the same job, it counts once.
    */
   reserveFirst(asked: FirstReservation, budget: ClientBudget, pendingLimit: number): Promise<FirstAnswer>;
+  /** As `reserveFirst` for the jobs of one request: all of them or none. `reserved`: those that no other request has reserved. */
+  reserveParts(
+    asked: readonly FirstReservation[],
+    budget: ClientBudget,
+    pendingLimit: number,
+  ): Promise<{ readonly answer: FirstAnswer; readonly reserved: readonly string[] }>;
+  /** No job is made of these, which this request alone has reserved: their money and places are free again. */
+  releaseParts(parts: readonly Pick<FirstReservation, "jobId" | "untilMs">[]): Promise<void>;
   /** Reserves one more attempt of a job that exists. Again, it gives the same answer and counts once. */
   reserveAgain(grant: Grant, budget: ClientBudget): Promise<{ granted: true } | { granted: false; spend: ClientSpend }>;
   /** What was spent on these UTC days, both included, by day and model; and the money of this month. */

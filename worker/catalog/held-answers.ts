@@ -12,7 +12,7 @@ const SCHEMA = [
   "CREATE INDEX IF NOT EXISTS held_marks_old ON held_marks (marked_at_ms)",
 ];
 
-/** A mark is kept for so long, in ms: nobody repeats a request after that. */
+/** A mark is kept for so long, in ms, as long as a job by default: the next identical request takes the job, done or not. */
 const MARK_MS = 30 * 86_400_000;
 /** So many old marks go with each new one. */
 const PRUNED_AT_ONCE = 10;
@@ -43,7 +43,8 @@ export class HeldAnswers {
   }
 
   /** The key of the job to wait for: of an earlier identical request, or the claim's own, whose mark is stored then. */
-  claim({ fingerprint, key, holder, isRepeat }: HeldClaim, nowMs: number): string {
+  claim(claim: HeldClaim, nowMs: number): string {
+    const { fingerprint, key, holder, isRepeat, hiddenHangUpMs = Number.POSITIVE_INFINITY } = claim;
     this.#create();
     const rows = this.#sql.exec<MarkRow>("SELECT * FROM held_marks WHERE fingerprint = ?", fingerprint).toArray();
     const marks = rows.map((row): HeldMark => {
@@ -51,7 +52,7 @@ export class HeldAnswers {
     });
     // A repeated claim, whose first answer was lost, gets the same answer.
     const own = rows.find((row) => row.holder === holder);
-    const taken = own ?? markToTake(marks, isRepeat, nowMs);
+    const taken = own ?? markToTake(marks, { isRepeat, hiddenHangUpMs }, nowMs);
     const chosen = taken?.key ?? (isRepeat ? this.#sentInVain(fingerprint, nowMs) : null) ?? key;
     this.#sql.exec(
       `DELETE FROM held_marks WHERE key IN

@@ -10,7 +10,7 @@ import { clientOf, requireAsker, viewerOf } from "../http/access.ts";
 import { ProblemError } from "../http/answers.ts";
 import { type CheckedSubmission, checkSubmission } from "../http/checked-submission.ts";
 import type { HttpContext, HttpEnv } from "../http/context.ts";
-import { type Found, jsonFields } from "../http/core/given-fields.ts";
+import { type Found, isRecord, jsonFields } from "../http/core/given-fields.ts";
 import { jobProblem, linksFor } from "../http/job-answers.ts";
 import { loggedOfOperator } from "../http/logged.ts";
 import { readBody } from "../http/submit-body.ts";
@@ -30,8 +30,8 @@ import {
 import { givenFor, withoutUnsupported } from "./core/taken.ts";
 import { policyRoutes, withUploaded } from "./dashscope-uploads.ts";
 import { heldJson, holdEndsAtMs, onceDone } from "./hold.ts";
-import { placeRequest } from "./place.ts";
-import { ModelNotFound, modelNamed, protocolApp, statusOf } from "./protocol.ts";
+import { placeRequest, type ReadRequest } from "./place.ts";
+import { ModelNotFound, modelNamed, protocolApp, statusOf, withHeaders } from "./protocol.ts";
 
 const BASE = "/api/v1";
 
@@ -82,7 +82,7 @@ function workflowOf(found: Found, facts: ModelFacts | null): Workflow {
 }
 
 /** What a body asks for, checked as a native submission is. */
-async function submissionOf(c: HttpContext, uploads: Uploads): Promise<CheckedSubmission> {
+async function requestOf(c: HttpContext, uploads: Uploads): Promise<ReadRequest> {
   const config = c.get("config");
   const read = await readBody(c, "a request", MAX_BODY_BYTES, uploads);
   if (read.kind === "form") throw new ProblemError("unsupported_media_type", "The body must be application/json.");
@@ -95,7 +95,13 @@ async function submissionOf(c: HttpContext, uploads: Uploads): Promise<CheckedSu
   const chosen = facts ?? config.modelTable.facts(config.models[workflow]);
   const found = await withUploaded(c, uploads, all);
   const fitting = chosen === null ? found : withoutUnsupported(found, chosen.supports).found;
-  return checkSubmission(workflow, withoutEmptyImages(fitting, workflow), config);
+  const checked: CheckedSubmission = checkSubmission(workflow, withoutEmptyImages(fitting, workflow), config);
+  return { parts: [checked], user: userOf(read.value) };
+}
+
+/** What some clients send at the top beside the model: their own name for the person who asks. */
+function userOf(body: unknown): string | null {
+  return isRecord(body) && typeof body.user === "string" ? body.user : null;
 }
 
 function withoutEmptyImages(found: Found, workflow: Workflow): Found {
@@ -107,11 +113,10 @@ async function submit(c: HttpContext, path: SubmitPath): Promise<Response> {
   const receivedAtMs = Date.now();
   const isHeld = c.req.header("x-dashscope-async")?.trim().toLowerCase() !== "enable";
   const route = { name: `dashscope ${path}`, isHeld };
-  const { client, jobs, hold } = await placeRequest(c, route, async (uploads) => [await submissionOf(c, uploads)]);
+  const { client, jobs, hold, headers } = await placeRequest(c, route, (uploads) => requestOf(c, uploads));
   const [placed] = jobs;
   if (placed === undefined) throw new Error("a request made no job");
   const requestId = c.get("requestId");
-  const headers = { "X-Darkroom-Job": placed.id };
   if (!isHeld) return wireJson(acceptedAnswer(placed.id, requestId), 200, headers);
   try {
     const view = await onceDone(c, client, placed, holdEndsAtMs(c, receivedAtMs));
@@ -130,7 +135,7 @@ async function submit(c: HttpContext, path: SubmitPath): Promise<Response> {
     return heldJson(hold, syncAnswer(view, requestId, urlOf, SUBMIT_PATHS[path].withResults), 200, headers);
   } catch (error) {
     await hold?.undelivered();
-    throw error;
+    throw withHeaders(c, error, headers);
   }
 }
 
@@ -152,9 +157,9 @@ async function cancelTask(c: HttpContext): Promise<Response> {
   const viewer = viewerOf(c, asker);
   const requestId = c.get("requestId");
   const id = c.req.param("id") ?? "";
-  const refused = (reason: string) => {
+  const refused = (reason: string, headers = {}) => {
     const message = `Failed to cancel the task: ${reason}`;
-    return wireJson({ request_id: requestId, code: "UnsupportedOperation", message }, 400);
+    return wireJson({ request_id: requestId, code: "UnsupportedOperation", message }, 400, headers);
   };
   if (!JOB_ID_PATTERN.test(id)) return refused("there is no such task");
   const action = { action: "job.cancel", target: id, details: {} } as const;
@@ -164,7 +169,9 @@ async function cancelTask(c: HttpContext): Promise<Response> {
       if (!canceled.ok) throw jobProblem(canceled);
     });
   } catch (error) {
-    if (error instanceof ProblemError) return refused(error.message);
+    if (error instanceof ProblemError) {
+      return refused(error.message, error.code === "job_not_found" ? {} : { "X-Darkroom-Job": id });
+    }
     throw error;
   }
   return wireJson({ request_id: requestId }, 200, { "X-Darkroom-Job": id });

@@ -298,6 +298,12 @@ describe("the list of tasks", () => {
     expect(second.data).toHaveLength(1);
     expect(second.data[0]?.task_id).not.toBe(first.data[0]?.task_id);
     expect(Math.abs((first.data[0]?.gmt_create ?? 0) - Date.now())).toBeLessThan(3_600_000);
+    expect(first.data[0]).toMatchObject({
+      api_key_id: "local",
+      caller_parent_id: "local",
+      caller_uid: "local",
+      user_api_unique_key: expect.stringContaining(SYNC_MODEL),
+    });
     expect((await list("?model_name=no-such-model")).total).toBe(0);
     expect((await list("?start_time=20200101000000&end_time=20200102000000")).total).toBe(0);
   });

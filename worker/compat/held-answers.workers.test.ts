@@ -106,12 +106,10 @@ describe("a held answer", () => {
 
   it("is undelivered when its body is not taken to the end", async () => {
     const prompt = newPrompt();
-    const first = await post(GENERATIONS, openai(prompt));
+    const first = await postWithHangUp(GENERATIONS, openai(prompt)).answer;
     expect(first.status).toBe(200);
     await first.body?.cancel();
-    await expect
-      .poll(async () => jobsOf(await post(GENERATIONS, openai(prompt), { "x-stainless-retry-count": "1" })))
-      .toEqual(jobsOf(first));
+    expect(await taken(await post(GENERATIONS, openai(prompt)))).toMatchObject({ status: 200, jobs: jobsOf(first) });
     expect(await billed(prompt)).toBe(1);
   });
 
@@ -179,6 +177,47 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
+  it("belongs to one person of the client: the same prompt of another user is another image", async () => {
+    const prompt = newPrompt();
+    const first = await taken(await post(GENERATIONS, openai(prompt, { user: "ann" }), { prefer: "wait=0" }));
+    const other = await taken(await post(GENERATIONS, openai(prompt, { user: "bob" })));
+    expect(other.status).toBe(200);
+    expect(other.jobs).not.toEqual(first.jobs);
+    const again = await taken(await post(GENERATIONS, openai(prompt, { user: "ann" })));
+    expect(again).toMatchObject({ status: 200, jobs: first.jobs });
+  });
+
+  it("is settled although the catalog fails at first: a deliberate repeat is a new image", async () => {
+    const prompt = newPrompt();
+    let calls = 0;
+    const failing = namespaceWith(env.CATALOGS, "settleHeld", async (stub, ...given) => {
+      calls += 1;
+      if (calls === 1) throw new Error("the object was reset");
+      await stub.settleHeld?.(...given);
+    });
+    const first = await taken(await postWithHangUp(GENERATIONS, openai(prompt), { CATALOGS: failing }).answer);
+    const second = await taken(await post(GENERATIONS, openai(prompt)));
+    expect([first.status, second.status, calls]).toEqual([200, 200, 2]);
+    expect(second.jobs).not.toEqual(first.jobs);
+  });
+
+  it("names its job also when that is removed while the client waits: 410", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const first = post(GENERATIONS, openai(prompt));
+    await upstream.untilHeld(prompt);
+    const second = await taken(
+      await post(GENERATIONS, openai(prompt), { "x-stainless-retry-count": "1", prefer: "wait=0" }),
+    );
+    await jobStub(env, second.jobs[0] ?? "").remove("local");
+    expect(await taken(await first)).toMatchObject({
+      status: 410,
+      jobs: second.jobs,
+      body: { error: { code: "job_gone" } },
+    });
+    await upstream.release(prompt);
+  });
+
   it("belongs to one route: the same prompt by the other API is another image", async () => {
     const prompt = newPrompt();
     const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=0" }));
@@ -192,8 +231,14 @@ describe("a held answer", () => {
     const prompt = newPrompt();
     const key = { "idempotency-key": crypto.randomUUID() };
     const first = await taken(await post(GENERATIONS, openai(prompt), key));
-    const second = await taken(await post(GENERATIONS, openai(prompt), key));
+    const again = await post(GENERATIONS, openai(prompt), key);
+    expect(again.headers.get("idempotency-replayed")).toBe("true");
+    const second = await taken(again);
     expect(second.jobs).toEqual(first.jobs);
+    for (const n of [2, 3]) {
+      const more = await taken(await post(GENERATIONS, openai(prompt, { n }), key));
+      expect(more).toMatchObject({ status: 422, body: { error: { code: "idempotency_key_reused", param: "n" } } });
+    }
     const other = await taken(await post(GENERATIONS, openai(`${prompt} other`), key));
     expect(other).toMatchObject({ status: 422, body: { error: { code: "idempotency_key_reused" } } });
     expect(await billed(prompt)).toBe(1);

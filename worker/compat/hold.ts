@@ -15,6 +15,18 @@ const AGAIN_MS = 1_000;
 const CATALOG_BOUND_MS = 5_000;
 const CATALOG_TRIES = 3;
 
+/** The catalog's answer to a call that may be made again; it is, when it fails. */
+async function answered<Answer>(call: () => Promise<Answer>): Promise<Answer> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await within(CATALOG_BOUND_MS, "the catalog", call());
+    } catch (error) {
+      if (tries === CATALOG_TRIES) throw error;
+      await scheduler.wait(AGAIN_MS);
+    }
+  }
+}
+
 /** A request that holds its answer, as its client's catalog knows it. */
 export class Hold {
   readonly #c: HttpContext;
@@ -35,21 +47,16 @@ export class Hold {
   /** Stores that an answer is owed before anything is paid for. `ownKey` is used if this request is no repetition. */
   static async begin(c: HttpContext, client: string, fingerprint: string, ownKey: string): Promise<Hold> {
     const holder = crypto.randomUUID();
+    const { hiddenHangUpMs } = c.get("config");
     const claim = {
       fingerprint: createHash("sha256").update(fingerprint).digest("base64url"),
       key: ownKey,
       holder,
       isRepeat: Number(c.req.header("x-stainless-retry-count") ?? 0) >= 1,
+      ...(hiddenHangUpMs === null ? {} : { hiddenHangUpMs }),
     };
-    for (let tries = 1; ; tries++) {
-      try {
-        const key = await within(CATALOG_BOUND_MS, "the catalog", catalogStub(c.env, client).claimHeld(claim));
-        return new Hold(c, client, key, holder);
-      } catch (error) {
-        if (tries === CATALOG_TRIES) throw error;
-        await scheduler.wait(AGAIN_MS);
-      }
-    }
+    const key = await answered(() => catalogStub(c.env, client).claimHeld(claim));
+    return new Hold(c, client, key, holder);
   }
 
   /** The client has its answer: the same request again is a new one. To be awaited before the answer's last byte is sent. */
@@ -69,8 +76,8 @@ export class Hold {
 
   /** The first one decides. */
   #settle(how: "delivered" | "undelivered"): Promise<void> {
-    const settling = () => catalogStub(this.#c.env, this.#client).settleHeld(this.key, this.#holder, how);
-    this.#settling ??= within(CATALOG_BOUND_MS, "the catalog", settling()).catch((error: unknown) => {
+    const settle = () => catalogStub(this.#c.env, this.#client).settleHeld(this.key, this.#holder, how);
+    this.#settling ??= answered(settle).catch((error: unknown) => {
       // The mark stays then: the same request again takes the same jobs, and pays nothing.
       console.error({ event: "hold_not_settled", client: this.#client, how, error: String(error) });
     });

@@ -36,7 +36,7 @@ import {
 import { givenFor, withoutUnsupported, withValue } from "./core/taken.ts";
 import { type Hold, heldBody, heldJson, holdEndsAtMs, onceDone } from "./hold.ts";
 import { type PlacedRequest, placeRequest } from "./place.ts";
-import { ModelNotFound, modelNamed, protocolApp, statusOf } from "./protocol.ts";
+import { ModelNotFound, modelNamed, protocolApp, statusOf, withHeaders } from "./protocol.ts";
 
 /** A multiple of three, so that each chunk is base64 of its own. */
 const CHUNK_BYTES = 3 * 32 * 1024;
@@ -60,6 +60,7 @@ function refuse(_c: HttpContext, problem: ProblemError): Response {
 
 /** A request, read and checked. */
 interface Asked {
+  readonly user: string | null;
   readonly parts: readonly CheckedSubmission[];
   readonly options: AnswerOptions;
   readonly ignored: readonly string[];
@@ -108,12 +109,13 @@ async function readAsked(c: HttpContext, workflow: Workflow, uploads: Uploads): 
       errors: [{ path, message }],
     });
   }
-  const { options, ignored } = asked;
+  const { options, ignored, user } = asked;
   const facts = modelOf(c, workflow, asked.found);
-  if (facts === null) return { parts: partsOf(c, workflow, asked.found, null), options, ignored };
+  if (facts === null) return { user, parts: partsOf(c, workflow, asked.found, null), options, ignored };
   const sized = withNearestSize(asked.found, facts, workflow);
   const fitting = withoutUnsupported(sized.found, facts.supports);
   return {
+    user,
     parts: partsOf(c, workflow, fitting.found, facts),
     options,
     ignored: [...ignored, ...sized.ignored, ...fitting.ignored],
@@ -239,7 +241,7 @@ async function wholeAnswer(
   }
   const images = await readyImages(c, client, views, options);
   if (images.length === 0) {
-    const failed = failedAnswer(views[0] ?? { error: null });
+    const failed = failedAnswer(views);
     return heldJson(hold, errorBody(failed.error), failed.status, { ...headers, "X-Should-Retry": "false" });
   }
   const texts = imagesAnswer(images, createdOf(views), options.responseFormat);
@@ -265,7 +267,7 @@ async function* streamChunks(
 ): AsyncGenerator<Uint8Array> {
   // It brings the answer's headers to the client.
   yield utf8.encode(HEARTBEAT);
-  const failed: JobView[] = [];
+  const views: JobView[] = [];
   let sent = 0;
   for (const job of jobs) {
     const view = yield* withHeartbeats(onceDone(c, client, job, endsAtMs));
@@ -275,7 +277,7 @@ async function* streamChunks(
       return;
     }
     const images = yield* withHeartbeats(readyImages(c, client, [view], options));
-    if (images.length === 0) failed.push(view);
+    views.push(view);
     for (const image of images) {
       const [before, after] = completedEvent(workflow, image, createdOf([view]), options.responseFormat);
       yield utf8.encode(before);
@@ -284,8 +286,7 @@ async function* streamChunks(
       sent += 1;
     }
   }
-  const [first] = failed;
-  if (sent === 0 && first !== undefined) yield utf8.encode(errorEvent(failedAnswer(first).error));
+  if (sent === 0) yield utf8.encode(errorEvent(failedAnswer(views).error));
 }
 
 /** A stream that says in its last event what broke it. */
@@ -305,10 +306,10 @@ async function images(c: HttpContext, workflow: Workflow): Promise<Response> {
   let asked: Asked | null = null;
   const placed = await placeRequest(c, { name: `openai ${workflow}`, isHeld: true }, async (uploads) => {
     asked = await readAsked(c, workflow, uploads);
-    return asked.parts;
+    return asked;
   });
   const { options, ignored } = asked as unknown as Asked;
-  const headers: Record<string, string> = { "X-Darkroom-Job": placed.jobs.map(({ id }) => id).join(", ") };
+  const headers: Record<string, string> = { ...placed.headers };
   if (ignored.length > 0) headers["X-Darkroom-Ignored"] = ignored.map(headerSafe).join(", ");
   const endsAtMs = holdEndsAtMs(c, receivedAtMs);
   try {
@@ -318,7 +319,7 @@ async function images(c: HttpContext, workflow: Workflow): Promise<Response> {
     return new Response(body, { headers: { ...headers, "Content-Type": "text/event-stream; charset=utf-8" } });
   } catch (error) {
     await placed.hold?.undelivered();
-    throw error;
+    throw withHeaders(c, error, placed.headers);
   }
 }
 

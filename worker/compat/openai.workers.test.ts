@@ -1,4 +1,5 @@
 import { env } from "cloudflare:workers";
+import { createHash } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
 import { jobStub } from "../stubs.ts";
 import {
@@ -10,6 +11,7 @@ import {
   newPrompt,
   ORIGIN,
   post,
+  postWithHangUp,
   SYNC_MODEL,
   upstream,
 } from "./compat.fixture.ts";
@@ -132,6 +134,28 @@ describe("a generation", () => {
     const input = body({ n: 2 });
     await befall(input.prompt, { type: "error", code: "InvalidParameter" }, 1);
     expect((await made(await post(GENERATIONS, input))).data).toHaveLength(1);
+  });
+
+  it("of several jobs is placed whole or refused whole at the client's limit on unfinished jobs", async () => {
+    const token = "dk_whole_or_not";
+    const vars = {
+      AUTH_MODE: "token",
+      CLIENT_TOKENS: JSON.stringify({ "whole-or-not": createHash("sha256").update(token).digest("hex") }),
+      SIGNING_SECRET: "a secret of tests",
+      MAX_PENDING_JOBS: "3",
+    };
+    const input = body();
+    await befall(input.prompt, { type: "hold", at: "arrival" });
+    const ask = async (n: number) => {
+      const headers = { authorization: `Bearer ${token}`, prefer: "wait=0" };
+      const answer = await postWithHangUp(GENERATIONS, { ...input, n }, vars, headers).answer;
+      return [answer.status, jobsOf(answer).length];
+    };
+    expect(await ask(4)).toEqual([429, 0]);
+    expect(await ask(3)).toEqual([504, 3]);
+    expect(await ask(1)).toEqual([429, 0]);
+    expect((await upstream.held()).filter(({ prompt }) => prompt === input.prompt).length).toBeLessThanOrEqual(3);
+    await upstream.release(input.prompt);
   });
 
   it("ignores what changes nothing, and names it in X-Darkroom-Ignored", async () => {

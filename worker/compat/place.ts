@@ -4,15 +4,30 @@ import { ProblemError } from "../http/answers.ts";
 import type { CheckedSubmission } from "../http/checked-submission.ts";
 import type { HttpContext } from "../http/context.ts";
 import { newJobId } from "../http/job-answers.ts";
-import { idempotencyKeyOf, jobOfKey, placeChecked } from "../http/submit.ts";
-import { brakeSubmissions, priceOfJob, reserveFirst } from "../http/submit-limits.ts";
+import {
+  idempotencyKeyOf,
+  jobOfKey,
+  placeReady,
+  type ReadySubmission,
+  readySubmission,
+  takeRoom,
+} from "../http/submit.ts";
+import { brakeSubmissions, priceOfJob, reserveParts, returnPending } from "../http/submit-limits.ts";
 import { Upload, Uploads } from "../http/uploads.ts";
 import type { JobView } from "../job/contract.ts";
 import { fromR2, inputKey } from "../results/job-files.ts";
 import { fingerprintText } from "./core/fingerprint.ts";
 import { Hold } from "./hold.ts";
+import { withHeaders } from "./protocol.ts";
 
 const READ_BOUND_MS = 30_000;
+
+/** What `read` finds in a request. */
+export interface ReadRequest {
+  readonly parts: readonly CheckedSubmission[];
+  /** The client's own name for the person who asks. */
+  readonly user: string | null;
+}
 
 /** The jobs of one request, in their order. */
 export interface PlacedRequest {
@@ -20,6 +35,8 @@ export interface PlacedRequest {
   readonly jobs: readonly JobView[];
   /** Null when the answer is not held, and when an Idempotency-Key says which request is a repetition. */
   readonly hold: Hold | null;
+  /** What each answer about the jobs carries. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** A request of several jobs has several keys; no header holds a line break, so none of them is another request's. */
@@ -44,25 +61,94 @@ async function copied(c: HttpContext, from: Uploads, to: Uploads, checked: Check
   return { ...checked, sources };
 }
 
-async function placeCopy(c: HttpContext, client: string, key: string, from: Uploads, checked: CheckedSubmission) {
-  const uploads = new Uploads(c, client, key);
-  try {
-    return await placeChecked(c, client, key, await copied(c, from, uploads, checked), uploads);
-  } catch (error) {
-    uploads.drop();
-    throw error;
-  }
-}
+/** One request while its jobs are placed. */
+class Placing {
+  readonly #c: HttpContext;
+  readonly #client: string;
+  /** The images that its body brought. They are those of the first job, unless the request turns out to be a repetition. */
+  readonly uploads: Uploads;
+  readonly #ownKey: string;
+  readonly #copies: Uploads[] = [];
+  /** The jobs that are there already, or were placed, by their part. */
+  readonly jobs: JobView[] = [];
+  isReplayed = true;
 
-/**
- * Reserves the money of every part before the first one is placed, so that a request for which the limit has no room makes no image.
- * Placing a part reserves under the same id again, which counts once. What is reserved for parts that are not placed is freed when
- * the reservation ends.
- */
-async function reserveAll(c: HttpContext, client: string, key: string, parts: readonly CheckedSubmission[]) {
-  for (const [index, { model, request }] of parts.entries()) {
-    const { unitMicros } = priceOfJob(c.get("config"), model, request);
-    await reserveFirst(c, client, { id: newJobId(client, keyOfPart(key, index), 0), model, n: request.n, unitMicros });
+  constructor(c: HttpContext, client: string, ownKey: string) {
+    this.#c = c;
+    this.#client = client;
+    this.#ownKey = ownKey;
+    this.uploads = new Uploads(c, client, ownKey);
+  }
+
+  /** Judges a part. Its job has inputs of its own: what was uploaded is stored for each job. */
+  async #ready(partKey: string, checked: CheckedSubmission, parts: number): Promise<ReadySubmission> {
+    if (partKey === this.#ownKey) {
+      return await readySubmission(this.#c, this.#client, partKey, checked, this.uploads, parts);
+    }
+    const uploads = new Uploads(this.#c, this.#client, partKey);
+    this.#copies.push(uploads);
+    const own = await copied(this.#c, this.uploads, uploads, checked);
+    return await readySubmission(this.#c, this.#client, partKey, own, uploads, parts);
+  }
+
+  /** Places all parts, or none: each is judged before any of them is counted, and their places and money are taken together. */
+  async place(key: string, parts: readonly CheckedSubmission[]): Promise<void> {
+    const [c, client] = [this.#c, this.#client];
+    const isRepetition = key !== this.#ownKey;
+    const ready: (JobView | ReadySubmission)[] = [];
+    for (const [index, checked] of parts.entries()) {
+      const partKey = keyOfPart(key, index);
+      const known = isRepetition ? await jobOfKey(c, client, partKey) : null;
+      ready.push(known ?? (await this.#ready(partKey, checked, parts.length)));
+    }
+    const missing = ready.filter((part): part is ReadySubmission => "checked" in part);
+    if (missing.length === 0) return void this.jobs.push(...ready.filter((part): part is JobView => "id" in part));
+    const room = await takeRoom(c, client, missing);
+    let placed = 0;
+    let release: Awaited<ReturnType<typeof reserveParts>> | null = null;
+    const idOf = ({ key: partKey }: ReadySubmission) => newJobId(client, partKey, 0);
+    try {
+      if (missing.length > 1) {
+        release = await reserveParts(
+          c,
+          client,
+          missing.map((part) => {
+            const { model, request } = part.checked;
+            const { unitMicros } = priceOfJob(c.get("config"), model, request);
+            return { id: idOf(part), model, n: request.n, unitMicros };
+          }),
+        );
+      }
+      for (const part of ready) {
+        if ("id" in part) {
+          this.jobs.push(part);
+          continue;
+        }
+        placed += 1;
+        const { view, replayed } = await placeReady(c, client, part, room);
+        this.jobs.push(view);
+        this.isReplayed &&= replayed;
+      }
+    } finally {
+      const left = missing.slice(placed);
+      if (left.length > 0) {
+        if (room !== null && !(room instanceof ProblemError)) returnPending(room, left.length);
+        // What cannot be released ends by itself.
+        const released = release?.(left.map(idOf)).catch((error: unknown) => {
+          console.error({ event: "parts_not_released", client, error: String(error) });
+        });
+        await released;
+      }
+    }
+  }
+
+  /** Lets go of all images that no job has. */
+  drop(): void {
+    for (const uploads of [this.uploads, ...this.#copies]) uploads.drop();
+  }
+
+  headers(): Record<string, string> {
+    return this.jobs.length === 0 ? {} : { "X-Darkroom-Job": this.jobs.map(({ id }) => id).join(", ") };
   }
 }
 
@@ -73,38 +159,33 @@ async function reserveAll(c: HttpContext, client: string, key: string, parts: re
 export async function placeRequest(
   c: HttpContext,
   route: { readonly name: string; readonly isHeld: boolean },
-  read: (uploads: Uploads) => Promise<readonly CheckedSubmission[]>,
+  read: (uploads: Uploads) => Promise<ReadRequest>,
 ): Promise<PlacedRequest> {
   const client = submitterOf(c, requireAsker(c));
   const givenKey = idempotencyKeyOf(c);
   brakeSubmissions(c, client);
   const ownKey = givenKey ?? crypto.randomUUID();
-  const uploads = new Uploads(c, client, ownKey);
+  const placing = new Placing(c, client, ownKey);
   let hold: Hold | null = null;
-  const jobs: JobView[] = [];
   try {
-    const parts = await read(uploads);
+    const { parts, user } = await read(placing.uploads);
     if (route.isHeld && givenKey === null) {
-      hold = await Hold.begin(c, client, fingerprintText(route.name, parts), ownKey);
+      hold = await Hold.begin(c, client, fingerprintText(route.name, user, parts), ownKey);
     }
     const key = hold?.key ?? ownKey;
-    if (parts.length > 1) await reserveAll(c, client, key, parts);
-    for (const [index, checked] of parts.entries()) {
-      const partKey = keyOfPart(key, index);
-      if (partKey === ownKey) jobs.push((await placeChecked(c, client, partKey, checked, uploads)).view);
-      else {
-        const known = key === ownKey ? null : await jobOfKey(c, client, partKey);
-        jobs.push(known ?? (await placeCopy(c, client, partKey, uploads, checked)).view);
-      }
-    }
+    const placed = placing.place(key, parts);
+    // A client that hangs up ends its request where it stands; what was stored and reserved for it is carried through.
+    c.executionCtx.waitUntil(placed.catch(() => undefined));
+    await placed;
     // The jobs of an earlier request have images of their own.
-    if (key !== ownKey) uploads.drop();
-    return { client, jobs, hold };
+    if (key !== ownKey) placing.uploads.drop();
+    const replayed = givenKey !== null && placing.isReplayed ? { "Idempotency-Replayed": "true" } : {};
+    return { client, jobs: placing.jobs, hold, headers: { ...placing.headers(), ...replayed } };
   } catch (error) {
-    uploads.drop();
-    const isRefused = error instanceof ProblemError && jobs.length === 0 && hold?.key === ownKey;
+    placing.drop();
+    const isRefused = error instanceof ProblemError && placing.jobs.length === 0 && hold?.key === ownKey;
     if (isRefused) await hold?.delivered();
     else await hold?.undelivered();
-    throw error;
+    throw withHeaders(c, error, placing.headers());
   }
 }

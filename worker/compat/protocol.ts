@@ -22,6 +22,16 @@ export class ModelNotFound extends ProblemError {
   }
 }
 
+/** Whatever went wrong, as a problem whose answer has these headers too. */
+export function withHeaders(c: HttpContext, error: unknown, headers: Readonly<Record<string, string>>): ProblemError {
+  const problem = problemOf(c, error instanceof Error ? error : new Error(String(error)));
+  if (problem instanceof ModelNotFound || Object.keys(headers).length === 0) return problem;
+  return new ProblemError(problem.code, problem.message, {
+    ...problem.extras,
+    headers: { ...problem.extras.headers, ...headers },
+  });
+}
+
 /** The HTTP status of a problem. */
 export function statusOf(problem: ProblemError): number {
   return problem instanceof ModelNotFound ? 404 : PROBLEMS[problem.code][0];

@@ -1,6 +1,6 @@
 import type { Warning } from "../../schemas/job.ts";
 import { within } from "../bounds.ts";
-import type { ClientPause, ClientSpend, FirstAnswer } from "../catalog/contract.ts";
+import type { ClientPause, ClientSpend, FirstAnswer, FirstReservation } from "../catalog/contract.ts";
 import type { Config } from "../env.ts";
 import { estimateMicros } from "../spend/position.ts";
 import { budgetOf, unitMicrosOf } from "../spend/prices.ts";
@@ -54,13 +54,14 @@ async function refill(c: HttpContext, client: string, block: Block): Promise<Cli
 }
 
 /**
- * Takes room for one submission, or one retry, within the client's limit on unfinished jobs: the block that it is of, to be given
- * back with `returnPending` when no job came of it. At the limit, and while the client is paused, the refusal.
+ * Takes room for so many submissions, or for one retry, within the client's limit on unfinished jobs: the block that it is of, to
+ * which each of which no job came is given back with `returnPending`. At the limit, and while the client is paused, the refusal:
+ * then nothing is taken.
  */
-export async function takePending(c: HttpContext, client: string): Promise<Block | ProblemError> {
+export async function takePending(c: HttpContext, client: string, count = 1): Promise<Block | ProblemError> {
   const block = blockOf(client, Date.now());
-  if (block.left > 0) {
-    block.left -= 1;
+  if (block.left >= count) {
+    block.left -= count;
     if (block.left < LOW && block.refills === 0) {
       const filled = refill(c, client, block);
       c.executionCtx.waitUntil(
@@ -69,17 +70,22 @@ export async function takePending(c: HttpContext, client: string): Promise<Block
     }
     return block;
   }
-  const paused = await refill(c, client, block);
-  if (paused !== null) return clientPaused(paused);
-  // Others may have taken what was granted while we waited for it.
-  if (block.left <= 0) return tooManyPending(c.get("config").maxPendingJobs);
-  block.left -= 1;
+  // Near the limit the catalog grants a part of what is free at each call.
+  for (let calls = 0; block.left < count; calls++) {
+    const before = block.left;
+    const paused = await refill(c, client, block);
+    if (paused !== null) return clientPaused(paused);
+    // Others may have taken what was granted while we waited for it.
+    const isMore = block.left > before;
+    if (block.left < count && (!isMore || calls >= count)) return tooManyPending(c.get("config").maxPendingJobs);
+  }
+  block.left -= count;
   return block;
 }
 
 /** No job came of it: the next submission may have it, for as long as the catalog keeps the block reserved. */
-export function returnPending(block: Block): void {
-  block.left += 1;
+export function returnPending(block: Block, count = 1): void {
+  block.left += count;
 }
 
 /** Forgets what this isolate has reserved for the client. Other isolates use theirs up, for ten seconds at most. */
@@ -132,16 +138,59 @@ export function priceOfJob(config: Priced, model: string, request: { readonly pr
 export async function reserveFirst(
   c: HttpContext,
   client: string,
-  job: { readonly id: string; readonly model: string; readonly n: number; readonly unitMicros: number | null },
+  job: PricedJob,
 ): Promise<{ readonly untilMs: number; readonly warnings: readonly Warning[] } | null> {
   const config = c.get("config");
   const budget = budgetOf(config, client);
   if (budget === null) return null;
-  if (job.unitMicros === null) throw priceUnknown(job.model);
-  const untilMs = Date.now() + GRANT_MS;
-  const asked = { jobId: job.id, micros: estimateMicros(job.n, job.unitMicros), untilMs };
+  const asked = reservationOf(job, Date.now() + GRANT_MS);
   const call = catalogStub(c.env, client).reserveFirst(asked, budget, config.maxPendingJobs);
-  const answer: FirstAnswer = await within(RESERVE_BOUND_MS, "the catalog", call);
+  return reservedOf(c, asked.untilMs, await within(RESERVE_BOUND_MS, "the catalog", call));
+}
+
+/** A job to come, and what an image of it costs; null where that is not known. */
+interface PricedJob {
+  readonly id: string;
+  readonly model: string;
+  readonly n: number;
+  readonly unitMicros: number | null;
+}
+
+function reservationOf({ id, model, n, unitMicros }: PricedJob, untilMs: number): FirstReservation {
+  if (unitMicros === null) throw priceUnknown(model);
+  return { jobId: id, micros: estimateMicros(n, unitMicros), untilMs };
+}
+
+/**
+ * As `reserveFirst` for all jobs of one request, or for none of them. Answers how to let go of what it reserved for those of these
+ * jobs that are not submitted after all.
+ */
+export async function reserveParts(
+  c: HttpContext,
+  client: string,
+  jobs: readonly PricedJob[],
+): Promise<(jobIds: readonly string[]) => Promise<void>> {
+  const config = c.get("config");
+  const budget = budgetOf(config, client);
+  if (budget === null) return async () => undefined;
+  const untilMs = Date.now() + GRANT_MS;
+  const asked = jobs.map((job) => reservationOf(job, untilMs));
+  const catalog = catalogStub(c.env, client);
+  const call = catalog.reserveParts(asked, budget, config.maxPendingJobs);
+  const { answer, reserved } = await within(RESERVE_BOUND_MS, "the catalog", call);
+  reservedOf(c, untilMs, answer);
+  return async (jobIds) => {
+    const parts = jobIds.filter((id) => reserved.includes(id)).map((jobId) => ({ jobId, untilMs }));
+    if (parts.length > 0) await within(RESERVE_BOUND_MS, "the catalog", catalog.releaseParts(parts));
+  };
+}
+
+/** What a catalog's answer grants. Throws its refusal. */
+function reservedOf(
+  c: HttpContext,
+  untilMs: number,
+  answer: FirstAnswer,
+): { readonly untilMs: number; readonly warnings: readonly Warning[] } {
   switch (answer.result) {
     case "granted":
       return { untilMs, warnings: answer.alert === null ? [] : [alertWarning(answer.alert)] };
@@ -150,7 +199,7 @@ export async function reserveFirst(
     case "paused":
       throw clientPaused(answer.paused);
     case "too_many_pending":
-      throw tooManyPending(config.maxPendingJobs);
+      throw tooManyPending(c.get("config").maxPendingJobs);
     case "budget_exceeded":
       throw jobProblem({ ok: false, code: "budget_exceeded", spend: answer.spend });
     default:

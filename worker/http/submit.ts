@@ -98,15 +98,33 @@ async function submitTo(c: HttpContext, submission: Submission) {
   }
 }
 
-/** The job of this submission: a new one, or the one of its key. A key whose job is gone makes the next one. */
-async function place(
+/** A submission of which everything is judged: nothing but a limit, or its key, can refuse it. */
+export interface ReadySubmission extends Inputs {
+  readonly key: string | null;
+  readonly checked: CheckedSubmission;
+  readonly webhook: JobWebhook | null;
+  readonly uploads: Uploads;
+  /** How many submissions its request makes. */
+  readonly parts: number;
+}
+
+/** Judges the rest of a checked submission, its images and its webhook, before anything is counted or reserved for it. */
+export async function readySubmission(
   c: HttpContext,
   client: string,
   key: string | null,
   checked: CheckedSubmission,
-  { images, warnings, webhook }: Inputs & { readonly webhook: JobWebhook | null },
   uploads: Uploads,
-): Promise<Placed> {
+  parts = 1,
+): Promise<ReadySubmission> {
+  refuseLoop(c);
+  const webhook = webhookOf(c, client, checked);
+  return { key, checked, webhook, uploads, parts, ...(await inputsOf(c, checked, uploads)) };
+}
+
+/** The job of this submission: a new one, or the one of its key. A key whose job is gone makes the next one. */
+async function place(c: HttpContext, client: string, ready: ReadySubmission): Promise<Placed> {
+  const { key, checked, images, warnings, webhook, uploads, parts } = ready;
   const { workflow, model, leftOut, metadata } = checked;
   const { target } = uploads;
   const traceparent = readTraceparent(c.req.header("traceparent"));
@@ -125,6 +143,7 @@ async function place(
       warnings: [...checked.warnings, ...warnings, ...(reserved?.warnings ?? [])],
       ...(webhook === null ? {} : { webhook }),
       ...(traceparent === null ? {} : { traceparent }),
+      ...(parts === 1 ? {} : { parts }),
       idempotencyKey: key,
       price,
       ...(reserved === null ? {} : { grantUntilMs: reserved.untilMs }),
@@ -162,27 +181,36 @@ export async function jobOfKey(c: HttpContext, client: string, key: string): Pro
   return null;
 }
 
-/** As `place`, within the client's limit on unfinished jobs. */
-async function placeWithinLimit(
+/** Room for the submissions of one request within the client's limit on unfinished jobs; null: nothing was taken for them. */
+export type Room = Awaited<ReturnType<typeof takePending>>;
+
+/**
+ * Takes room for each of these submissions, or for none of them. A repetition of known keys is answered at the limit, and while
+ * the client is paused, too.
+ */
+export async function takeRoom(
   c: HttpContext,
   client: string,
-  key: string | null,
-  checked: CheckedSubmission,
-  uploads: Uploads,
-) {
-  // Before anything is counted: an address that is wrong is refused.
-  const webhook = webhookOf(c, client, checked);
-  const inputs = await inputsOf(c, checked, uploads);
+  ready: readonly Pick<ReadySubmission, "key">[],
+): Promise<Room | null> {
   // Its catalog counts each of its submissions when it reserves the money.
-  if (budgetOf(c.get("config"), client) !== null)
-    return await place(c, client, key, checked, { ...inputs, webhook }, uploads);
-  const taken = await takePending(c, client);
-  const refusal = taken instanceof ProblemError ? taken : null;
-  // A repetition of a known key is answered at the limit, and while the client is paused, too.
-  if (refusal !== null && (key === null || (await jobOfKey(c, client, key)) === null)) throw refusal;
+  if (budgetOf(c.get("config"), client) !== null) return null;
+  const taken = await takePending(c, client, ready.length);
+  if (!(taken instanceof ProblemError)) return taken;
+  for (const { key } of ready) if (key === null || (await jobOfKey(c, client, key)) === null) throw taken;
+  return taken;
+}
+
+/** Places a submission for which room was taken: a new job, or the one of its key. What is not used of the room is given back. */
+export async function placeReady(
+  c: HttpContext,
+  client: string,
+  ready: ReadySubmission,
+  taken: Room | null,
+): Promise<Placed> {
   let isUnused = false;
   try {
-    const placed = await place(c, client, key, checked, { ...inputs, webhook }, uploads);
+    const placed = await place(c, client, ready);
     isUnused = placed.replayed && !placed.isRepeated;
     return placed;
   } catch (error) {
@@ -190,20 +218,22 @@ async function placeWithinLimit(
     isUnused = error instanceof ProblemError;
     throw error;
   } finally {
-    if (!(taken instanceof ProblemError) && isUnused) returnPending(taken);
+    if (taken !== null && !(taken instanceof ProblemError) && isUnused) returnPending(taken);
   }
 }
 
-/** Places a checked submission whose images are in `uploads`: a new job, or the one of its key. */
-export async function placeChecked(
+/** Takes room for a checked submission whose images are in `uploads`, and places it. */
+async function placeChecked(
   c: HttpContext,
   client: string,
   key: string | null,
   checked: CheckedSubmission,
   uploads: Uploads,
 ): Promise<Placed> {
-  refuseLoop(c);
-  const placing = placeWithinLimit(c, client, key, checked, uploads);
+  const placing = (async () => {
+    const ready = await readySubmission(c, client, key, checked, uploads);
+    return await placeReady(c, client, ready, await takeRoom(c, client, [ready]));
+  })();
   // A client that hangs up ends its request where it stands; its images are stored, so the submission is carried through.
   if (uploads.target !== null) c.executionCtx.waitUntil(placing.catch(() => undefined));
   return await placing;

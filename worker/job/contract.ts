@@ -39,6 +39,8 @@ export interface Submission {
   /** Of the request (W3C Trace Context, version 00): its trace id is in the job's log lines, and its webhooks send it on. */
   readonly traceparent?: string;
   readonly idempotencyKey: string | null;
+  /** How many jobs its request makes together, when that is more than one: the request with this key again makes as many. */
+  readonly parts?: number;
   /** Absent from a submitter of the version before. */
   readonly price?: JobPrice;
   /** Of a client with a spend limit: its catalog has reserved the first attempt. Later than this the job is not made any more. */

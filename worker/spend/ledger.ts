@@ -99,6 +99,13 @@ export class Ledger {
     this.#keepGrants((grant) => !(isReleased(grant) && isOverdue(grant, askedAtMs)));
   }
 
+  /** No job is made of these first grants. One that another request has asked for since has another end, and stays. */
+  withdraw(parts: readonly Pick<Grant, "jobId" | "untilMs">[]): void {
+    const isWithdrawn = (grant: Grant) =>
+      grant.seq === 0 && parts.some(({ jobId, untilMs }) => jobId === grant.jobId && untilMs === grant.untilMs);
+    this.#keepGrants((grant) => !isWithdrawn(grant));
+  }
+
   /** The job is removed, and its money is booked. */
   end(jobId: string): void {
     this.#keepGrants((grant) => grant.jobId !== jobId);

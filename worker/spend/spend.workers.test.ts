@@ -5,6 +5,7 @@ import { Job, JobList } from "../../schemas/job.ts";
 import { Limits } from "../../schemas/limits.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { Usage } from "../../schemas/usage.ts";
+import { emulatorControl } from "../../test/support/control.ts";
 import { until } from "../../test/support/until.ts";
 import { sha256Hex } from "../auth/tokens.ts";
 import { BudgetAlert } from "../catalog/budget-alert.ts";
@@ -12,7 +13,7 @@ import { catalogEntry, countingStorage, jobId } from "../catalog/catalog-entry.f
 import { CatalogStore } from "../catalog/catalog-store.ts";
 import { SpendBooks } from "../catalog/spend-books.ts";
 import { compatApp } from "../compat/app.ts";
-import { send } from "../http/http.fixture.ts";
+import { namespaceWith, send } from "../http/http.fixture.ts";
 import { SYNC_MODEL, TASK_MODEL, type TestJob, testJob, withoutJitter } from "../job/job.fixture.ts";
 import { catalogStub } from "../stubs.ts";
 import { Ledger } from "./ledger.ts";
@@ -342,24 +343,43 @@ describe("a spend limit", () => {
 const TOKEN = "a-token-for-the-tests-of-spend";
 
 /** The API for one client, by a token. */
-function api(client: string, path: string, init: RequestInit & { readonly headers?: Record<string, string> } = {}) {
+function api(
+  client: string,
+  path: string,
+  init: RequestInit & { readonly headers?: Record<string, string> } = {},
+  more: object = {},
+) {
   const headers = { authorization: `Bearer ${TOKEN}`, ...init.headers };
   const bindings = {
     AUTH_MODE: "token",
     CLIENT_TOKENS: JSON.stringify({ [client]: sha256Hex(TOKEN) }),
     SIGNING_SECRET: "a secret of the tests of spend",
     MAX_PENDING_JOBS: "1000",
+    ...more,
   };
   const url = `${ORIGIN}${path}`;
   return send(new Request(url, { ...init, headers }), bindings, compatApp(url) ?? undefined);
 }
 
-function submit(client: string, body: object = {}, path = "/api/workflows/image-from-text", headers = {}) {
-  return api(client, path, {
+function submit(
+  client: string,
+  body: object = {},
+  path = "/api/workflows/image-from-text",
+  headers = {},
+  bindings: object = {},
+) {
+  const init = {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
     body: JSON.stringify({ prompt: "a red bicycle", model: SYNC_MODEL, ...body }),
-  });
+  };
+  return api(client, path, init, bindings);
+}
+
+/** What a client has used of its limit, reserved included. */
+async function usedOf(client: string): Promise<number> {
+  const { budget } = Usage.parse(await (await api(client, "/api/usage").answer).json());
+  return (budget?.charged ?? 0) + (budget?.reserved ?? 0) + (budget?.atRisk ?? 0);
 }
 
 describe("a client's alert", () => {
@@ -537,6 +557,35 @@ describe("the API", () => {
     expect(refused.status).toBe(402);
     const jobs = JobList.parse(await (await api("spends-several", "/api/jobs").answer).json());
     expect(jobs.jobs).toEqual([]);
+    expect(await emulatorControl(env.QWEN_BASE_URL).ledger(prompt)).toMatchObject({ images: [] });
+    expect(await usedOf("spends-several")).toBe(0);
+  });
+
+  it("reserves nothing for a request of several jobs that is refused for what is in it", async () => {
+    const body = { prompt: "in oil", model: "qwen-image-edit-plus", n: 7, images: ["https://10.0.0.1/a.png"] };
+    const refused = await submit("spends-broken", body, "/v1/images/edits").answer;
+    expect(refused.status).toBe(400);
+    expect(await usedOf("spends-broken")).toBe(0);
+    const webhook = { url: "http://example.com/not-encrypted" };
+    const other = await submit("spends-broken", { n: 4, webhook }, "/v1/images/generations").answer;
+    expect(other.status).toBe(400);
+    expect(await usedOf("spends-broken")).toBe(0);
+  });
+
+  it("frees at once what it reserved for the jobs of a request that broke off before they were submitted", async () => {
+    let calls = 0;
+    const failing = namespaceWith(env.JOBS, "submit", async (stub, ...given) => {
+      calls += 1;
+      if (calls > 1) throw new Error("the object is down");
+      return await stub.submit?.(...given);
+    });
+    const sent = submit("spends-broken", { n: 4 }, "/v1/images/generations", { prefer: "wait=0" }, { JOBS: failing });
+    const answer = await sent.answer;
+    expect(answer.status).toBe(500);
+    expect((answer.headers.get("x-darkroom-job") ?? "").split(", ")).toHaveLength(1);
+    // The first job, and the one of which nobody knows whether it was stored.
+    expect(await usedOf("spends-broken")).toBe(2 * (UNIT / 1_000_000));
+    await sent.settled();
   });
 
   it("shows what an image of each model costs", async () => {

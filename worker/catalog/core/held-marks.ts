@@ -1,13 +1,6 @@
 /** Which held answer a request is the repetition of. Pure. */
 
 /**
- * From so long after its waiter's start on, in ms, an identical request is its repetition, even if the waiter looks alive: a
- * client's hang-up does not always reach us. Sooner, identical requests are parallel calls with jobs of their own. Clients
- * that repeat a request by themselves wait longer than this for its answer.
- */
-export const REPEATED_AFTER_MS = 10_000;
-
-/**
  * For so long after its answer was sent, in ms, a request that says of itself that it is a repetition takes the same job: the
  * answer may have gone to a connection that was dead already. Clients repeat within seconds.
  */
@@ -20,13 +13,26 @@ export interface HeldMark {
   readonly waitingSinceMs: number | null;
 }
 
+/** What is known of a request besides its marks. */
+export interface HeldAsker {
+  /** It says of itself that it is a repetition. */
+  readonly isRepeat: boolean;
+  /** A waiter of so long may have hung up unseen, in ms; infinite where each hang-up is seen. */
+  readonly hiddenHangUpMs: number;
+}
+
 /**
- * The mark that a request takes over; null: it is a new one. `isRepeat`: it says of itself that it is a repetition. Of several,
- * one that nobody waits for goes first, then the one that was waited for longest.
+ * The mark that a request takes over; null: it is a new one. The job of a waiter that looks alive is given only to a request that
+ * says it is a repetition: identical requests are parallel calls with jobs of their own. Of several marks, one that nobody waits
+ * for goes first, then the one that was waited for longest.
  */
-export function markToTake(marks: readonly HeldMark[], isRepeat: boolean, nowMs: number): HeldMark | null {
+export function markToTake(
+  marks: readonly HeldMark[],
+  { isRepeat, hiddenHangUpMs }: HeldAsker,
+  nowMs: number,
+): HeldMark | null {
   const sinceMs = ({ waitingSinceMs }: HeldMark) => waitingSinceMs ?? Number.NEGATIVE_INFINITY;
-  const free = marks.filter((mark) => isRepeat || nowMs - sinceMs(mark) >= REPEATED_AFTER_MS);
+  const free = marks.filter((mark) => isRepeat || nowMs - sinceMs(mark) >= hiddenHangUpMs);
   free.sort((a, b) => (sinceMs(a) === sinceMs(b) ? a.markedAtMs - b.markedAtMs : sinceMs(a) < sinceMs(b) ? -1 : 1));
   return free[0] ?? null;
 }

@@ -93,10 +93,10 @@ export function taskStatus(status: JobStatus, attempts: number): TaskStatus {
 /** The code under which a job's failure is known to DashScope's clients, where upstream itself gave none. */
 const FAILURE_CODES: Readonly<Record<NonNullable<JobView["error"]>["code"], readonly [code: string, status: number]>> =
   {
-    attempts_exhausted: ["InternalError", 500],
-    deadline_exceeded: ["InternalError.Timeout", 500],
-    outcome_uncertain: ["InternalError.Timeout", 500],
-    result_lost: ["InternalError", 500],
+    attempts_exhausted: ["InternalError", 424],
+    deadline_exceeded: ["InternalError.Timeout", 424],
+    outcome_uncertain: ["InternalError.Timeout", 424],
+    result_lost: ["InternalError", 424],
     content_rejected: ["DataInspectionFailed", 400],
     invalid_request: ["InvalidParameter", 400],
     invalid_image: ["InvalidImage.FileFormat", 400],
@@ -112,14 +112,27 @@ export interface WireFailure {
   readonly message: string;
 }
 
-/** Why a job has no images. The code is upstream's own where it gave one, and the HTTP status too unless clients repeat on it. */
+/**
+ * Statuses of upstream that are not passed on. Clients repeat on 408, 409, 425 and 429, and would pay again for a job that was
+ * repeated as often as it helps; 401 is about the key of this deployment, and a client would take it for its own.
+ */
+const KEPT_BACK: ReadonlySet<number> = new Set([401, 408, 409, 425, 429]);
+
+/** Upstream's code for a key that it does not take: ours, and never the client's. */
+const OUR_KEY = "InvalidApiKey";
+
+/**
+ * Why a job has no images. The code is upstream's own where it gave one, and the HTTP status too where it says that the request
+ * itself was refused; any other failure is 424, on which no client repeats.
+ */
 export function failureOf(view: Pick<JobView, "status" | "error" | "attempts">): WireFailure {
   if (view.error === null) return { status: 400, code: "Canceled", message: "The task was canceled." };
   const { code, message, upstream } = view.error;
   const [ownCode, ownStatus] = FAILURE_CODES[code];
   const last = view.attempts.at(-1)?.upstream.httpStatus ?? null;
-  const isRefusal = last !== null && last >= 400 && last < 500 && ![408, 409, 425, 429].includes(last);
-  return { status: isRefusal && upstream?.code != null ? last : ownStatus, code: upstream?.code ?? ownCode, message };
+  const isRefusal = last !== null && last >= 400 && last < 500 && !KEPT_BACK.has(last);
+  const given = upstream?.code === OUR_KEY ? null : (upstream?.code ?? null);
+  return { status: isRefusal && given !== null ? last : ownStatus, code: given ?? ownCode, message };
 }
 
 type UrlOf = (index: number) => string;
@@ -205,6 +218,8 @@ export function syncAnswer(view: JobView, requestId: string, urlOf: UrlOf, withR
 export function listRow(entry: CatalogEntry, client: string, region: string) {
   return {
     api_key_id: client,
+    caller_parent_id: client,
+    caller_uid: client,
     gmt_create: Date.parse(entry.createdAt),
     ...(entry.startedAt === null ? {} : { start_time: Date.parse(entry.startedAt) }),
     ...(entry.finishedAt === null ? {} : { end_time: Date.parse(entry.finishedAt) }),
@@ -214,6 +229,7 @@ export function listRow(entry: CatalogEntry, client: string, region: string) {
     request_id: entry.id,
     status: taskStatus(entry.status, entry.attempts),
     task_id: entry.id,
+    user_api_unique_key: `apikey:v1:aigc:image-generation:${entry.model}`,
   };
 }
 
@@ -239,6 +255,8 @@ const OWN_STATUSES: ReadonlySet<number> = new Set([401, 402, 403, 404, 405, 408,
 
 export function wireError(code: ProblemCode, status: number): { readonly status: number; readonly code: string } {
   const known = ERROR_CODES[code];
+  // Removed is gone as if it had never been: DashScope has no 410.
+  if (status === 410) return { status: 404, code: "NotFound" };
   if (status >= 500) return { status, code: known ?? "InternalError" };
   if (status === 402) return { status, code };
   return { status: OWN_STATUSES.has(status) ? status : 400, code: known ?? "InvalidParameter" };

@@ -29,11 +29,13 @@ const PART: PartOfRequest = {
   leftOut: ["seed", "model", "maxAttempts"],
   sources: [new Bytes("aa"), "https://example.com/b.png"],
   metadata: { a: 1, b: "2" },
+  webhook: { url: "https://example.com/hook" },
 };
 
-const of = (change: Partial<PartOfRequest> = {}, route = "openai", count = 1) =>
+const of = (change: Partial<PartOfRequest> = {}, route = "openai", count = 1, user: string | null = null) =>
   fingerprintText(
     route,
+    user,
     Array.from({ length: count }, () => ({ ...PART, ...change })),
   );
 
@@ -55,6 +57,7 @@ describe("two requests are different", () => {
     ["image", { sources: [new Bytes("ab"), "https://example.com/b.png"] }],
     ["order of images", { sources: ["https://example.com/b.png", new Bytes("aa")] }],
     ["metadata", { metadata: {} }],
+    ["webhook", { webhook: { url: "https://example.com/another" } }],
     ["workflow", { workflow: "image-from-text" }],
   ])("by their %s", (_what, change) => {
     expect(of(change)).not.toBe(of());
@@ -63,5 +66,10 @@ describe("two requests are different", () => {
   it("by their route and their number of jobs", () => {
     expect(of({}, "dashscope")).not.toBe(of());
     expect(of({}, "openai", 2)).not.toBe(of());
+  });
+
+  it("by the user of the client who asks", () => {
+    expect(of({}, "openai", 1, "ann")).not.toBe(of());
+    expect(of({}, "openai", 1, "ann")).not.toBe(of({}, "openai", 1, "bob"));
   });
 });

@@ -1,6 +1,7 @@
 /** What makes two requests of a compatible API the same one. Pure. */
 import type { JobRequest, Metadata } from "../../../schemas/job.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
+import type { WebhookTarget } from "../../../schemas/webhook.ts";
 import { GivenImage } from "../../http/core/given-fields.ts";
 import type { LeftOut } from "../../job/contract.ts";
 
@@ -12,16 +13,19 @@ export interface PartOfRequest {
   readonly leftOut: readonly LeftOut[];
   readonly sources: readonly (string | GivenImage)[];
   readonly metadata: Metadata;
+  readonly webhook: WebhookTarget | null;
 }
 
 /**
- * A text that is equal exactly for requests of the same route that ask for the same: what the client left to us (a seed that
- * is drawn anew, a default that a deploy may change) is not compared, and an uploaded image is the same by its bytes.
+ * A text that is equal exactly for requests of the same route and end user that ask for the same: what the client left to us (a
+ * seed that is drawn anew, a default that a deploy may change) is not compared, and an uploaded image is the same by its bytes.
+ * `user` is the client's name for the person who asks: one person does not get the image of another.
  */
-export function fingerprintText(route: string, parts: readonly PartOfRequest[]): string {
+export function fingerprintText(route: string, user: string | null, parts: readonly PartOfRequest[]): string {
   return JSON.stringify([
     route,
-    parts.map(({ workflow, model, request, leftOut, sources, metadata }) => {
+    user,
+    parts.map(({ workflow, model, request, leftOut, sources, metadata, webhook }) => {
       const isLeftOut = (field: string) => leftOut.some((name) => name === field);
       const given = Object.entries(request).filter(([field]) => !isLeftOut(field));
       return [
@@ -30,6 +34,7 @@ export function fingerprintText(route: string, parts: readonly PartOfRequest[]):
         given.sort(([a], [b]) => (a < b ? -1 : 1)),
         sources.map((source) => (source instanceof GivenImage ? `bytes:${source.key}` : source)),
         Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)),
+        webhook === null ? null : [webhook.url, [...(webhook.events ?? [])].sort()],
       ];
     }),
   ]);

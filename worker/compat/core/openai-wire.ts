@@ -24,6 +24,8 @@ export interface OpenaiRequest {
   readonly options: AnswerOptions;
   /** The names of what changes nothing here. */
   readonly ignored: readonly string[];
+  /** The client's own name for the person who asks. It only tells apart whose answer is whose. */
+  readonly user: string | null;
 }
 
 /** What is wrong with one option: `message` is a sentence about `param`. */
@@ -140,7 +142,8 @@ export function openaiRequest(workflow: Workflow, body: OpenaiBody): OpenaiReque
       ignored.push("model");
     }
     if (givenFor(found, "size") === "auto") found = withValue(found, "size", null);
-    return { found, options: answer, ignored: [...new Set(ignored)] };
+    const user = byName.get("user") ?? byName.get("safety_identifier");
+    return { found, options: answer, ignored: [...new Set(ignored)], user: typeof user === "string" ? user : null };
   } catch (error) {
     if (error instanceof ParamError) return error.fault;
     throw error;
@@ -207,13 +210,17 @@ export interface FailedAnswer {
 }
 
 /**
- * Why a job has no images. 424 and never a status that clients repeat on: the job was repeated as often as it makes sense.
- * What the content check refused has OpenAI's own code for that.
+ * Why the jobs of a request gave no image: the first failure among them. 424 and never a status that clients repeat on: the job was
+ * repeated as often as it makes sense. What the content check refused has OpenAI's own code for that.
  */
-export function failedAnswer({ error }: Pick<JobView, "error">): FailedAnswer {
+export function failedAnswer(views: readonly Pick<JobView, "status" | "error">[]): FailedAnswer {
+  const error = views.find((view) => view.error !== null)?.error ?? null;
   if (error === null) {
-    const message = "The job was canceled.";
-    return { status: 424, error: { message, type: "image_generation_error", param: null, code: "job_canceled" } };
+    const isCanceled = views.some(({ status }) => status === "canceled");
+    const [code, message] = isCanceled
+      ? ["job_canceled", "The job was canceled."]
+      : ["job_gone", "The job succeeded, but its images were removed before they could be sent."];
+    return { status: 424, error: { message, type: "image_generation_error", param: null, code } };
   }
   const message = error.hint === "" ? error.message : `${error.message} ${error.hint}`;
   if (error.code === "content_rejected") {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { JobErrorCode } from "../../../schemas/job.ts";
 import { PROBLEMS, type ProblemCode } from "../../../schemas/problem.ts";
 import { failureOf, parseWireStamp, takenBody, taskStatus, wireError, wireTime } from "./dashscope-wire.ts";
 import { failedAnswer, imagesAnswer, jobCounts, openaiError, openaiRequest, paramOf } from "./openai-wire.ts";
@@ -16,11 +17,7 @@ const attempt = (httpStatus: number | null) => ({
   retryAt: null,
 });
 
-const failed = (
-  code: "attempts_exhausted" | "content_rejected" | "budget_exceeded",
-  upstream: string | null,
-  httpStatus: number | null,
-) => ({
+const failed = (code: JobErrorCode, upstream: string | null, httpStatus: number | null) => ({
   status: "failed" as const,
   attempts: [attempt(httpStatus)],
   error: { code, message: "m", hint: "h", upstream: upstream === null ? null : { code: upstream, requestId: null } },
@@ -83,11 +80,23 @@ describe("DashScope's wire", () => {
       code: "IPInfringementSuspect",
     });
     expect(failureOf(failed("attempts_exhausted", "Throttling", 429))).toMatchObject({
-      status: 500,
+      status: 424,
       code: "Throttling",
     });
-    expect(failureOf(failed("attempts_exhausted", null, 400))).toMatchObject({ status: 500, code: "InternalError" });
+    expect(failureOf(failed("attempts_exhausted", null, 400))).toMatchObject({ status: 424, code: "InternalError" });
     expect(failureOf(failed("budget_exceeded", null, 500))).toMatchObject({ status: 402, code: "budget_exceeded" });
+  });
+
+  it.each(JobErrorCode.options)("answers no failure with a status on which clients repeat: %s", (code) => {
+    for (const status of [null, 400, 401, 403, 408, 409, 425, 429, 500, 502, 503, 504, 522, 524]) {
+      const answer = failureOf(failed(code, "Throttling", status));
+      expect([400, 402, 403, 404, 424]).toContain(answer.status);
+    }
+  });
+
+  it("does not say of a client's key that upstream refused it: that was ours", () => {
+    const answer = failureOf(failed("deadline_exceeded", "InvalidApiKey", 401));
+    expect(answer).toMatchObject({ status: 424, code: "InternalError.Timeout" });
   });
 
   it("has a code and a fitting status for every refusal", () => {
@@ -158,18 +167,27 @@ describe("OpenAI's wire", () => {
   });
 
   it("never answers a failed job with a status that clients repeat on", () => {
-    expect(failedAnswer(failed("attempts_exhausted", "Throttling", 429)).status).toBe(424);
-    expect(failedAnswer(failed("content_rejected", null, 400))).toMatchObject({
+    expect(failedAnswer([failed("attempts_exhausted", "Throttling", 429)]).status).toBe(424);
+    expect(failedAnswer([failed("content_rejected", null, 400)])).toMatchObject({
       status: 400,
       error: { code: "moderation_blocked" },
     });
   });
 
   it("answers a job over its client's spend limit with 402", () => {
-    expect(failedAnswer(failed("budget_exceeded", null, null))).toMatchObject({
+    expect(failedAnswer([failed("budget_exceeded", null, null)])).toMatchObject({
       status: 402,
       error: { type: "insufficient_quota" },
     });
+  });
+
+  it("says of jobs without an image why: the first failure, else that one was canceled, else that the images are gone", () => {
+    const canceled = { status: "canceled", error: null } as const;
+    const succeeded = { status: "succeeded", error: null } as const;
+    const codeOf = (...views: Parameters<typeof failedAnswer>[0]) => failedAnswer(views).error.code;
+    expect(codeOf(canceled, failed("invalid_request", null, 400))).toBe("invalid_request");
+    expect(codeOf(succeeded, canceled)).toBe("job_canceled");
+    expect(codeOf(succeeded)).toBe("job_gone");
   });
 
   const image = (url: string) => ({ url, contentType: "image/png", width: 8, height: 4 });

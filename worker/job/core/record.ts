@@ -97,6 +97,8 @@ export interface JobRecord {
   readonly webhook?: JobWebhook & { readonly goneAtMs?: number };
   /** As in the submission. */
   readonly traceparent?: string;
+  /** As in the submission. */
+  readonly parts?: number;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
   readonly startedAtMs: number | null;
@@ -170,6 +172,7 @@ export function newJobRecord(submission: Submission, nowMs: number): JobRecord {
     warnings: submission.warnings,
     ...(submission.webhook === undefined ? {} : { webhook: submission.webhook }),
     ...(submission.traceparent === undefined ? {} : { traceparent: submission.traceparent }),
+    ...(submission.parts === undefined ? {} : { parts: submission.parts }),
     createdAtMs: nowMs,
     updatedAtMs: nowMs,
     startedAtMs: null,

@@ -20,6 +20,13 @@ describe("a submission with a known Idempotency-Key", () => {
       "/maxAttempts",
     ]);
   });
+  it("is another when its request makes another number of jobs", () => {
+    const one = submission({ prompt: "a" });
+    const three = { ...one, parts: 3 };
+    expect(differingFields(newJobRecord(one, 0), three)).toEqual(["/n"]);
+    expect(differingFields(newJobRecord(three, 0), one)).toEqual(["/n"]);
+    expect(differingFields(newJobRecord(three, 0), three)).toEqual([]);
+  });
   it("names each other field that differs, and not their order", () => {
     const metadata = { one: 1, two: 2 };
     const known = newJobRecord(submission({}, { metadata }), 0);

@@ -12,13 +12,15 @@ export function differingFields(record: JobRecord, submission: Submission): stri
   if (record.model !== submission.model && !leftOut.has("model")) fields.push("/model");
   if (canonical(record.metadata) !== canonical(submission.metadata)) fields.push("/metadata");
   if (canonical(givenWebhook(record)) !== canonical(givenWebhook(submission))) fields.push("/webhook");
+  // A request of more images than its model makes at once is several jobs.
+  if ((record.parts ?? 1) !== (submission.parts ?? 1)) fields.push("/n");
   const before: Record<string, unknown> = record.request;
   const now: Record<string, unknown> = submission.request;
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
     // A field that is newer than the job's record was not given.
     if (!leftOut.has(key) && canonical(before[key] ?? null) !== canonical(now[key] ?? null)) fields.push(`/${key}`);
   }
-  return fields;
+  return [...new Set(fields)];
 }
 
 /** The webhook that a client gave, and not one of the settings. */
