@@ -4,11 +4,13 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { freePort } from "./test/support/free-port.ts";
 
 /** A poll that fails has failed: the default of one second is a bound on time that a loaded machine breaks. */
-const PATIENT = { poll: { timeout: 25_000 } };
+const PATIENT = { poll: { timeout: 60_000 } };
 
 /** `PROPERTIES=long` tries a hundred times as many cases of each property; see `test/support/properties.ts`. */
 const { PROPERTIES = "" } = process.env;
-const TEST_TIMEOUT_MS = PROPERTIES === "long" ? 4 * 3_600_000 : 30_000;
+const TEST_TIMEOUT_MS = PROPERTIES === "long" ? 4 * 3_600_000 : 120_000;
+/** Of a hook; the default of ten seconds is a bound on time as well. */
+const HOOK_TIMEOUT_MS = 120_000;
 
 /** Product files that run long although they are short: without a record of earlier runs vitest starts large files first. */
 const LONG_FILES = [
@@ -47,6 +49,7 @@ export default defineConfig(async () => {
             include: ["{schemas,worker,client,web,emulator,scripts,bench}/**/*.test.{ts,tsx}"],
             exclude: ["**/*.workers.test.ts", "**/node_modules/**"],
             testTimeout: TEST_TIMEOUT_MS,
+            hookTimeout: HOOK_TIMEOUT_MS,
             expect: PATIENT,
           },
         },
@@ -91,6 +94,7 @@ export default defineConfig(async () => {
             globalSetup: ["./test/support/emulator-setup.ts", "./test/support/picture-setup.ts"],
             env: { EMULATOR_PORT: String(emulatorPort), PROPERTIES },
             testTimeout: TEST_TIMEOUT_MS,
+            hookTimeout: HOOK_TIMEOUT_MS,
             expect: PATIENT,
             // In `npm test` the product's tests run beside these and take longer, so a second file at once would end nothing
             // sooner. It would take time from the one core that the budgets above are scaled for.

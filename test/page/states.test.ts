@@ -93,6 +93,9 @@ const PHONE: BrowserContextOptions = {
   deviceScaleFactor: 2,
 };
 
+/** Far above what a page takes to draw anything: on a busy machine the browser's default of 30 s was not enough. */
+const PATIENCE_MS = 60_000;
+
 let browser: Browser;
 let files: Awaited<ReturnType<typeof servePageFiles>>;
 
@@ -127,6 +130,7 @@ describe.each([
   beforeAll(async () => {
     const context = await browser.newContext({ reducedMotion: "reduce", ...options });
     page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE_MS);
     complaints = complaintsOf(page);
     await serveWorld(page, () => world);
   });
@@ -149,6 +153,7 @@ describe.each([
 describe("a page that cannot be drawn", () => {
   it("says so in place of an empty window, and works again after a reload", async () => {
     const page = await (await browser.newContext({ reducedMotion: "reduce", ...PHONE })).newPage();
+    page.setDefaultTimeout(PATIENCE_MS);
     await serveWorld(page, full);
     await page.goto(`${files.origin}/?show=ready`);
     await page.locator("article h4 a").first().waitFor();

@@ -45,7 +45,7 @@ export function visitorOf(home: () => string = () => "about:blank"): Visitor {
       ...options,
     });
     const fresh = await context.newPage();
-    fresh.setDefaultTimeout(30_000);
+    fresh.setDefaultTimeout(60_000);
     opened.push({ page: fresh, complaints: complaintsOf(fresh) });
     await fresh.goto(home());
     return fresh;

@@ -116,12 +116,12 @@ export class TestJob {
 
   /** The first view for which `holds` is true; watched, never slept for. */
   async until(what: string, holds: (view: JobView) => boolean): Promise<JobView> {
-    const endsAtMs = Date.now() + 25_000;
+    const endsAtMs = Date.now() + 60_000;
     let view = await this.view();
     while (!holds(view)) {
       const leftMs = endsAtMs - Date.now();
       if (leftMs <= 0 || view.done) throw new Error(`never ${what}: ${JSON.stringify(view, null, 1)}`);
-      const answer = await this.rpc.wait(null, view.tag, leftMs);
+      const answer = await this.rpc.wait(null, view.tag, Math.min(leftMs, 25_000));
       if (!answer.ok) throw new Error(answer.code);
       view = answer.view;
     }
