@@ -63,6 +63,8 @@ describe("retryAfterMs", () => {
   it.each([
     ["whole seconds", "12", 12_000],
     ["no time at all", "0", 0],
+    ["more seconds than nine digits hold", "10000000000", 10_000_000_000_000],
+    ["more seconds than a number holds", "9".repeat(400), Number.MAX_SAFE_INTEGER],
     ["an HTTP date ahead", "Mon, 23 Nov 2026 12:00:30 GMT", 30_000],
     ["an HTTP date that has passed", "Mon, 23 Nov 2026 11:00:00 GMT", 0],
     ["nothing", null, null],

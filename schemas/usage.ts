@@ -44,6 +44,10 @@ export const Usage = z
       .meta({ description: "One for each UTC day or month of the query, empty ones too." }),
     budget: BudgetReport.nullable().meta({ description: "Null: no limit, or several clients are shown." }),
     budgets: z.array(BudgetReport).meta({ description: "Of every client shown that has a limit." }),
+    missing: z.array(z.string()).optional().meta({
+      description:
+        "For the operator: clients whose spend is not in the answer, because it could not be read. Ask again.",
+    }),
   })
   .meta({ id: "Usage" });
 export type Usage = z.infer<typeof Usage>;

@@ -111,7 +111,8 @@ export function isPlainSuccess(httpStatus: number, text: string | null): boolean
 export function retryAfterMs(header: string | null, nowMs: number): number | null {
   if (header === null) return null;
   const text = header.trim();
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
+  // A number of any length is a wait: whoever takes it has a bound of its own.
+  if (/^\d+$/.test(text)) return Math.min(Number(text) * 1000, Number.MAX_SAFE_INTEGER);
   // Three letters, as every form of an HTTP date begins: Date.parse takes much else.
   const atMs = /^[A-Z][a-z]{2}/.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(atMs) ? null : Math.max(0, atMs - nowMs);

@@ -9,7 +9,6 @@ import {
   ResumeBody,
 } from "../../schemas/operator.ts";
 import { paths } from "../../schemas/paths.ts";
-import { OPEN_CLIENT } from "../auth/authenticate.ts";
 import { within } from "../bounds.ts";
 import type { LaneMetrics } from "../lane/contract.ts";
 import type { LaneCommand } from "../lane/core/control.ts";
@@ -25,6 +24,7 @@ import { whole } from "./query.ts";
 import { operatorRoute, type Route } from "./route.ts";
 import { JSON_BODY_PROBLEMS, jsonBody } from "./submit-body.ts";
 import { forgetReserved } from "./submit-limits.ts";
+import { namedClients } from "./usage.ts";
 
 const MOST_ENTRIES = 100;
 /** An end that is further ahead is taken for a mistake. */
@@ -109,8 +109,7 @@ async function metricsAnswer(c: HttpContext): Promise<Response> {
     const metrics = laneStub(c.env, laneName(config, model)).metrics();
     return within(METRICS_WITHIN_MS, "the lane", metrics).catch(() => null);
   });
-  const known = config.authMode === "open" ? [OPEN_CLIENT] : Object.keys(config.clientTokens);
-  const clients = known.map(async (client) => {
+  const clients = namedClients(config).map(async (client) => {
     const metrics = within(METRICS_WITHIN_MS, "the catalog", catalogStub(c.env, client).metrics());
     return { client, metrics: await metrics.catch(() => null) };
   });
@@ -232,7 +231,7 @@ export const OPERATE_ROUTES: readonly Route[] = [
       tag: "Operate",
       summary: "Metrics for Prometheus",
       description:
-        "Prometheus text format 0.0.4. It covers the lanes of the default models, of those in `LANE_LIMITS` and of every model that was ever used, and the clients of `CLIENT_TOKENS`. What does not answer within 2 s is left out of the scrape.",
+        "Prometheus text format 0.0.4. It covers the lanes of the default models, of those in `LANE_LIMITS` and of every model that was ever used, and the clients that a setting names. What does not answer within 2 s is left out of the scrape.",
       answers: {
         "200": { description: "The metrics.", headers: headers(), content: { "text/plain": shown(z.string()) } },
       },

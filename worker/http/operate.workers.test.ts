@@ -6,6 +6,7 @@ import { Job } from "../../schemas/job.ts";
 import { Health, LaneReport, Limits } from "../../schemas/limits.ts";
 import { ClientState, OperatorEntries } from "../../schemas/operator.ts";
 import { Problem } from "../../schemas/problem.ts";
+import { Usage } from "../../schemas/usage.ts";
 import { sha256Hex } from "../auth/tokens.ts";
 import { compatApp } from "../compat/app.ts";
 import { laneName } from "../lane/lane-name.ts";
@@ -280,6 +281,30 @@ describe("what is refused", () => {
       const answer = await send(method, path, method === "GET" ? undefined : { reason: "x" }, ALICE);
       expect([path, answer.status]).toEqual([path, 403]);
     }
+  });
+});
+
+describe("the operator's usage", () => {
+  it("has every client that a setting names, and says whose spend could not be read", async () => {
+    const vars = { ...settings, CLIENT_BUDGETS: undefined, CLIENT_WEBHOOKS: '{"bound":"https://example.com/"}' };
+    const { id } = await submitted();
+    await expect.poll(async () => (await jobOf(id)).status).toBe("succeeded");
+    const failing = { usage: async () => Promise.reject(new Error("the object is gone")) };
+    const CATALOGS = new Proxy(env.CATALOGS, {
+      get: (target, name) =>
+        name === "getByName"
+          ? (client: string) => (client === "bound" ? failing : target.getByName(client))
+          : Reflect.get(target, name),
+    });
+    const broken = { ...vars, CATALOGS };
+    const partial = Usage.parse(await (await call("/api/usage", {}, broken)).json());
+    expect(partial.missing).toEqual(["bound"]);
+    expect(new Set(partial.buckets.flatMap(({ results }) => results.map(({ client }) => client)))).toEqual(
+      new Set(["alice"]),
+    );
+    const csv = await call("/api/usage", { headers: { ...OPERATOR, accept: "text/csv" } }, broken);
+    expect([csv.status, Problem.parse(await csv.json()).detail]).toEqual([503, expect.stringContaining("bound")]);
+    expect(Usage.parse(await (await call("/api/usage", {}, vars)).json()).missing).toBeUndefined();
   });
 });
 
