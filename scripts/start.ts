@@ -18,6 +18,9 @@ const OFFLINE_NOISE = /Unable to fetch the `Request\.cf` object|workers\.cloudfl
 /** A first start builds and unpacks a lot on a small machine. */
 const UP_WITHIN_MS = 120_000;
 
+/** How often it is seen whether npm, which started this, is still there. */
+const STARTER_LOOK_MS = 500;
+
 async function portIsFree(port: number): Promise<boolean> {
   for (const host of ["127.0.0.1", "::1"]) {
     const free = await new Promise<boolean>((done) => {
@@ -73,13 +76,16 @@ async function main(): Promise<void> {
   const secrets = mkdtempSync(join(tmpdir(), "darkroom-"));
   children.removeAtEnd(secrets);
   let ending = false;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      if (ending) return;
-      ending = true;
-      void children.endAll().then(() => process.exit(0));
-    });
-  }
+  const end = () => {
+    if (ending) return;
+    ending = true;
+    void children.endAll().then(() => process.exit(0));
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);
+  // npm sends its signals to a shell, which ends and passes none on.
+  const { ppid: starter } = process;
+  const isByNpm = process.env.npm_lifecycle_event === "start";
+  if (isByNpm) setInterval(() => process.ppid !== starter && end(), STARTER_LOOK_MS).unref();
 
   const vars: Record<string, string> = { ...settings.vars };
   if (settings.usesEmulator) {

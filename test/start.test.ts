@@ -33,10 +33,15 @@ afterEach(async () => {
   rmSync(stateDir, { recursive: true, force: true, maxRetries: 3 });
 });
 
-function start(port: number, env: Record<string, string> = {}): Started {
+function start(
+  port: number,
+  env: Record<string, string> = {},
+  command = [process.execPath, "scripts/start.ts"],
+): Started {
   const { QWEN_API_KEY: _, ...clean } = process.env;
   const quick = { EMULATOR_ARGS: "--latency 50 --images small-file", SKIP_BUILD: "1", TMPDIR: stateDir };
-  const child = spawn(process.execPath, ["scripts/start.ts"], {
+  const [program = "", ...args] = command;
+  const child = spawn(program, args, {
     env: { ...clean, ...quick, PORT: String(port), STATE_DIR: join(stateDir, "state"), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -176,6 +181,17 @@ describe("npm start", () => {
     await up(started);
     for (const pid of left()) expect(readFileSync(`/proc/${pid}/cmdline`, "latin1")).not.toContain("canary");
   });
+
+  it.runIf(process.platform === "linux")(
+    "leaves no process behind when npm, which started it, is stopped",
+    async () => {
+      const started = start(await freePair(), {}, ["npm", "start"]);
+      await up(started);
+      started.child.kill("SIGTERM");
+      await started.exit;
+      await nothingLeft();
+    },
+  );
 
   it.runIf(process.platform === "linux").each([
     ["stopped", 0, (started: Started) => started.child.kill("SIGTERM")],
