@@ -188,7 +188,8 @@ describe("a prompt", () => {
     await develop(page, "still welcome");
     await card(page, "still welcome").waitFor();
     letGo();
-    await page.getByText("“one too many” was not sent. Too many unfinished jobs.").waitFor();
+    // It is in the notice, and for a moment in the live region too.
+    await page.getByText("“one too many” was not sent. Too many unfinished jobs.").first().waitFor();
     expect(await page.getByRole("form").getByRole("alert").count()).toBe(0);
   });
 
