@@ -220,6 +220,7 @@ const BROKEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   ALLOWED_ORIGINS: { ALLOWED_ORIGINS: "app.example.com" },
   PUBLIC_ORIGIN: { PUBLIC_ORIGIN: "images.example.com" },
   IMAGE_LINK_HOURS: { IMAGE_LINK_HOURS: "0" },
+  HIDDEN_HANG_UP_SECONDS: { HIDDEN_HANG_UP_SECONDS: "soon" },
   CLIENT_WEBHOOKS: { CLIENT_WEBHOOKS: '{"my-app":"http://example.com/"}' },
   ALLOW_PUBLIC_OPEN_MODE: { ALLOW_PUBLIC_OPEN_MODE: "yes" },
 };
