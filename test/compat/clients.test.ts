@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { APICallError, generateImage, RetryError } from "ai";
+import { APICallError, generateImage, type ImageModel, RetryError } from "ai";
 import OpenAI, { APIError, APIUserAbortError, AuthenticationError, BadRequestError, toFile } from "openai";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -57,9 +57,9 @@ afterAll(async () => {
 });
 
 const openai = (options: object = {}) => new OpenAI({ baseURL: `${product.baseUrl}/v1`, apiKey: TOKEN, ...options });
-const aiOpenai = () => createOpenAI({ baseURL: `${product.baseUrl}/v1`, apiKey: TOKEN });
-const aiCompatible = () =>
-  createOpenAICompatible({ name: "darkroom", baseURL: `${product.baseUrl}/v1`, apiKey: TOKEN });
+const aiOpenai = (apiKey = TOKEN) => createOpenAI({ baseURL: `${product.baseUrl}/v1`, apiKey });
+const aiCompatible = (apiKey = TOKEN) =>
+  createOpenAICompatible({ name: "darkroom", baseURL: `${product.baseUrl}/v1`, apiKey });
 const dashscope = (key = TOKEN) => dashScopeClient(`${product.baseUrl}/api/v1`, key);
 
 let prompts = 0;
@@ -180,7 +180,9 @@ describe("openai", () => {
     expect(await sizeOf(events[0]?.b64_json ?? "")).toBe("1472x1104");
     const image = await toFile(await photo(), "a.png", { type: "image/png" });
     const edits = await openai().images.edit({ model: EDIT_MODEL, image, prompt: newPrompt(), stream: true });
-    for await (const event of edits) expect(event.type).toBe("image_edit.completed");
+    const edited = [];
+    for await (const event of edits) edited.push(event.type);
+    expect(edited).toEqual(["image_edit.completed"]);
   });
 
   it("lists the models, and shows one", async () => {
@@ -292,6 +294,23 @@ describe("ai with @ai-sdk/openai", () => {
     const failed = await generateImage({ model: aiOpenai().image(MODEL), prompt }).catch((caught: unknown) => caught);
     expect(APICallError.isInstance(failed) && failed.statusCode).toBe(424);
     expect(RetryError.isInstance(failed)).toBe(false);
+    await expectJobs(prompt, 1, 0);
+  });
+});
+
+describe.each([
+  ["@ai-sdk/openai", (apiKey?: string) => aiOpenai(apiKey).image(MODEL)],
+  ["@ai-sdk/openai-compatible", (apiKey?: string) => aiCompatible(apiKey).imageModel(MODEL)],
+])("ai with %s", (_package, modelOf) => {
+  const statusOf = (model: ImageModel, prompt: string) =>
+    generateImage({ model, prompt }).catch((error: unknown) => APICallError.isInstance(error) && error.statusCode);
+
+  it("shows a wrong key and a refused prompt as what they are, and repeats neither", async () => {
+    expect(await statusOf(modelOf("sk-wrong"), newPrompt())).toBe(401);
+    const prompt = newPrompt();
+    const fault = { type: "error", code: "DataInspectionFailed" } as const;
+    await product.emulator.addFault({ match: { prompt }, times: null, fault });
+    expect(await statusOf(modelOf(), prompt)).toBe(400);
     await expectJobs(prompt, 1, 0);
   });
 });

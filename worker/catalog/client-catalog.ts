@@ -170,7 +170,12 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   async reserveFirst(asked: FirstReservation, budget: ClientBudget, pendingLimit: number): Promise<FirstAnswer> {
-    return this.#reserveFirst(asked, budget, pendingLimit);
+    return this.#alerted(this.#reserveFirst(asked, budget, pendingLimit), budget);
+  }
+
+  /** The answer to a request whose grants all stand, with the alert that they raise: what is withdrawn raises none. */
+  #alerted(answer: FirstAnswer, budget: ClientBudget): FirstAnswer {
+    return answer.result === "granted" ? { ...answer, alert: this.#alert(budget, Date.now()) } : answer;
   }
 
   #reserveFirst({ jobId, micros, untilMs }: FirstReservation, budget: ClientBudget, pendingLimit: number): FirstAnswer {
@@ -186,7 +191,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     this.#askLater(nowMs);
     if (result === "gone") return { result };
     if (result === "refused") return { result: "budget_exceeded", spend: this.#spend(budget, nowMs) };
-    return { result, alert: this.#alert(budget, nowMs) };
+    return { result, alert: null };
   }
 
   async reserveParts(
@@ -205,7 +210,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
       this.#ledger.withdraw(ours);
       return { answer, reserved: [] };
     }
-    return { answer, reserved: ours.map(({ jobId }) => jobId) };
+    return { answer: this.#alerted(answer, budget), reserved: ours.map(({ jobId }) => jobId) };
   }
 
   async releaseParts(parts: readonly Pick<FirstReservation, "jobId" | "untilMs">[]): Promise<void> {
@@ -291,6 +296,10 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
 
   async claimHeld(claim: HeldClaim): Promise<string> {
     return this.#held.claim(claim, Date.now());
+  }
+
+  async stillHeld(key: string, holder: string): Promise<boolean> {
+    return this.#held.stillWaits(key, holder, Date.now());
   }
 
   async settleHeld(key: string, holder: string, how: "delivered" | "undelivered"): Promise<void> {

@@ -154,6 +154,8 @@ export interface CatalogRpc {
    * delivered. Stored before it answers, so that no death of anything makes a second job of a repetition.
    */
   claimHeld(claim: HeldClaim): Promise<string>;
+  /** The request still waits; said every few seconds. False: another has taken its mark, and nothing more need be said. */
+  stillHeld(key: string, holder: string): Promise<boolean>;
   /** The request waits no longer: its client has the answer, or has not. Idempotent. */
   settleHeld(key: string, holder: string, how: "delivered" | "undelivered"): Promise<void>;
 }

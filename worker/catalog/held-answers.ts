@@ -1,5 +1,5 @@
 import type { HeldClaim } from "./contract.ts";
-import { type HeldMark, markToTake, SENT_IN_VAIN_MS } from "./core/held-marks.ts";
+import { type HeldMark, markToTake, SENT_IN_VAIN_MS, type Waiter } from "./core/held-marks.ts";
 
 const SCHEMA = [
   `CREATE TABLE IF NOT EXISTS held_marks (
@@ -16,7 +16,7 @@ const SCHEMA = [
 const MARK_MS = 30 * 86_400_000;
 /** So many old marks go with each new one. */
 const PRUNED_AT_ONCE = 10;
-/** Answers sent that are remembered; each for a minute. */
+/** Answers sent that are remembered for a moment. */
 const MOST_SENT = 500;
 
 interface MarkRow extends Record<string, SqlStorageValue> {
@@ -28,12 +28,13 @@ interface MarkRow extends Record<string, SqlStorageValue> {
 }
 
 /**
- * The answers that a client waits for, or waited for in vain. A mark and its last holder are stored. Since when the holder waits
- * is kept in memory only: after a crash nobody waits, and the next identical request takes the job at once.
+ * The answers that a client waits for, or waited for in vain. A mark and its last holder are stored. That the holder waits is
+ * kept in memory only, and the holder says it again every few seconds: so it is known again after an eviction, and after a crash nobody
+ * waits, and the next identical request takes the job at once.
  */
 export class HeldAnswers {
   readonly #sql: SqlStorage;
-  readonly #waitingSinceMs = new Map<string, number>();
+  readonly #waiters = new Map<string, Waiter>();
   /** Fingerprint → the answer sent last. */
   readonly #sent = new Map<string, { readonly key: string; readonly atMs: number }>();
   #created = false;
@@ -48,7 +49,7 @@ export class HeldAnswers {
     this.#create();
     const rows = this.#sql.exec<MarkRow>("SELECT * FROM held_marks WHERE fingerprint = ?", fingerprint).toArray();
     const marks = rows.map((row): HeldMark => {
-      return { key: row.key, markedAtMs: row.marked_at_ms, waitingSinceMs: this.#waitingSinceMs.get(row.key) ?? null };
+      return { key: row.key, markedAtMs: row.marked_at_ms, waiter: this.#waiters.get(row.key) ?? null };
     });
     // A repeated claim, whose first answer was lost, gets the same answer.
     const own = rows.find((row) => row.holder === holder);
@@ -68,8 +69,20 @@ export class HeldAnswers {
       holder,
       nowMs,
     );
-    this.#waitingSinceMs.set(chosen, nowMs);
+    this.#waiters.set(chosen, { sinceMs: nowMs, heardAtMs: nowMs });
     return chosen;
+  }
+
+  /** The holder still waits. False when it is settled, or another request has taken the mark since. */
+  stillWaits(key: string, holder: string, nowMs: number): boolean {
+    this.#create();
+    const [row] = this.#sql
+      .exec<MarkRow>("SELECT * FROM held_marks WHERE key = ? AND holder = ?", key, holder)
+      .toArray();
+    if (row === undefined) return false;
+    const known = this.#waiters.get(key);
+    this.#waiters.set(key, { sinceMs: known?.sinceMs ?? nowMs, heardAtMs: nowMs });
+    return true;
   }
 
   /**
@@ -83,12 +96,14 @@ export class HeldAnswers {
     const statement = how === "delivered" ? `DELETE ${mark} RETURNING *` : `SELECT * ${mark}`;
     const [row] = this.#sql.exec<MarkRow>(statement, key, holder).toArray();
     if (row === undefined) return;
-    this.#waitingSinceMs.delete(key);
+    this.#waiters.delete(key);
     if (how === "delivered") this.#remember(row.fingerprint, key, nowMs);
   }
 
   #sentInVain(fingerprint: string, nowMs: number): string | null {
     const sent = this.#sent.get(fingerprint);
+    // Once: a second repetition belongs to another call.
+    this.#sent.delete(fingerprint);
     return sent !== undefined && nowMs - sent.atMs < SENT_IN_VAIN_MS ? sent.key : null;
   }
 

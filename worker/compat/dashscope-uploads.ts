@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { Hono } from "hono";
 import { z } from "zod";
 import { JOB_ID_PATTERN } from "../../schemas/paths.ts";
-import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
+import { MAX_IMAGE_BYTES, MAX_INPUT_IMAGES } from "../../schemas/submit.ts";
 import { sign, verify } from "../auth/signing-keys.ts";
 import { within } from "../bounds.ts";
 import { requireAsker, submitterOf } from "../http/access.ts";
@@ -12,6 +12,7 @@ import { type HttpContext, type HttpEnv, originOf } from "../http/context.ts";
 import type { Found } from "../http/core/given-fields.ts";
 import { newJobId } from "../http/job-answers.ts";
 import { formParts, imageBuffer, mediaTypeOf, refuseEncoded, textOf } from "../http/submit-body.ts";
+import { brakeSubmissions } from "../http/submit-limits.ts";
 import type { Uploads } from "../http/uploads.ts";
 import { fromR2, namedFileKey } from "../results/job-files.ts";
 import { jobStub } from "../stubs.ts";
@@ -55,6 +56,7 @@ function permitted(c: HttpContext, text: string, signature: string): Policy | nu
 
 function givePolicy(c: HttpContext): Response {
   const client = submitterOf(c, requireAsker(c));
+  brakeSubmissions(c, client);
   if (c.req.query("action") !== "getPolicy") {
     throw new ProblemError("invalid_query", "The query must have action=getPolicy.");
   }
@@ -171,6 +173,7 @@ async function takeFile(c: HttpContext): Promise<Response> {
   }
   try {
     const form = await readUpload(c);
+    brakeSubmissions(c, form.policy.client);
     await keepFile(c, form);
     return new Response(null, { status: form.successStatus });
   } catch (error) {
@@ -211,6 +214,12 @@ export async function withUploaded(c: HttpContext, uploads: Uploads, found: Foun
       continue;
     }
     const { value, pointer } = giving;
+    if (Array.isArray(value) && value.length > MAX_INPUT_IMAGES) {
+      const message = `has ${value.length} images; at most ${MAX_INPUT_IMAGES} are allowed`;
+      throw new ProblemError("invalid_request", `The list ${pointer} ${message}.`, {
+        errors: [{ path: pointer, message }],
+      });
+    }
     const items: unknown[] = [];
     for (const [index, item] of (Array.isArray(value) ? value : [value]).entries()) {
       items.push(await resolved(item, Array.isArray(value) ? `${pointer}/${index}` : pointer));

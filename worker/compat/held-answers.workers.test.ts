@@ -177,6 +177,36 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
+  it("is waited for again once its waiter says so to a client's object that has lost its memory", async () => {
+    const prompt = newPrompt();
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    let heard = 0;
+    const counting = namespaceWith(env.CATALOGS, "stillHeld", async (stub, ...given) => {
+      const answer = await stub.stillHeld?.(...given);
+      heard += 1;
+      return answer;
+    });
+    const first = postWithHangUp(GENERATIONS, openai(prompt), { CATALOGS: counting });
+    await upstream.untilHeld(prompt);
+    await evictDurableObject(env.CATALOGS.getByName("local"));
+    await expect.poll(() => heard).toBeGreaterThan(0);
+    const second = await taken(await post(GENERATIONS, openai(prompt)));
+    await upstream.release(prompt);
+    const one = await taken(await first.answer);
+    expect([one.status, second.status]).toEqual([200, 200]);
+    expect(second.jobs).not.toEqual(one.jobs);
+    expect(await billed(prompt)).toBe(2);
+  });
+
+  it("sent to a connection that was dead already is taken by a marked repetition", async () => {
+    const prompt = newPrompt();
+    const again = { "x-stainless-retry-count": "1" };
+    const first = await taken(await post(GENERATIONS, openai(prompt)));
+    const second = await taken(await post(GENERATIONS, openai(prompt), again));
+    expect(second).toMatchObject({ status: 200, jobs: first.jobs });
+    expect(await billed(prompt)).toBe(1);
+  });
+
   it("belongs to one person of the client: the same prompt of another user is another image", async () => {
     const prompt = newPrompt();
     const first = await taken(await post(GENERATIONS, openai(prompt, { user: "ann" }), { prefer: "wait=0" }));

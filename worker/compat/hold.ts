@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { within } from "../bounds.ts";
+import { HEARD_EVERY_MS } from "../catalog/core/held-marks.ts";
 import type { HttpContext } from "../http/context.ts";
 import { preferredWaitSeconds } from "../http/core/request-headers.ts";
 import { jobProblem } from "../http/job-answers.ts";
@@ -34,6 +35,7 @@ export class Hold {
   readonly #holder: string;
   /** Names the jobs to wait for. */
   readonly key: string;
+  readonly #saying: ReturnType<typeof setInterval>;
   #settling: Promise<void> | null = null;
 
   private constructor(c: HttpContext, client: string, key: string, holder: string) {
@@ -41,7 +43,11 @@ export class Hold {
     this.#client = client;
     this.key = key;
     this.#holder = holder;
-    c.req.raw.signal.addEventListener("abort", () => this.undelivered());
+    this.#saying = setInterval(() => void this.#sayItWaits(), HEARD_EVERY_MS);
+    const { signal } = c.req.raw;
+    signal.addEventListener("abort", () => this.undelivered());
+    // It hung up while the mark was stored.
+    if (signal.aborted) void this.undelivered();
   }
 
   /** Stores that an answer is owed before anything is paid for. `ownKey` is used if this request is no repetition. */
@@ -74,11 +80,22 @@ export class Hold {
     return settled;
   }
 
+  /** A catalog that does not hear it for a while gives the jobs to the next identical request. */
+  async #sayItWaits(): Promise<void> {
+    try {
+      const asked = catalogStub(this.#c.env, this.#client).stillHeld(this.key, this.#holder);
+      if (!(await within(CATALOG_BOUND_MS, "the catalog", asked))) clearInterval(this.#saying);
+    } catch (error) {
+      console.error({ event: "hold_not_heard", client: this.#client, error: String(error) });
+    }
+  }
+
   /** The first one decides. */
   #settle(how: "delivered" | "undelivered"): Promise<void> {
+    clearInterval(this.#saying);
     const settle = () => catalogStub(this.#c.env, this.#client).settleHeld(this.key, this.#holder, how);
     this.#settling ??= answered(settle).catch((error: unknown) => {
-      // The mark stays then: the same request again takes the same jobs, and pays nothing.
+      // The mark stays, and its waiter falls silent: the same request a little later takes the same jobs, and pays nothing.
       console.error({ event: "hold_not_settled", client: this.#client, how, error: String(error) });
     });
     return this.#settling;

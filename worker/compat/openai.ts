@@ -301,6 +301,9 @@ async function* orErrorEvent(c: HttpContext, chunks: AsyncGenerator<Uint8Array>,
   }
 }
 
+/** An answer's header names so many ignored fields. A proxy refuses headers of many kilobytes. */
+const MAX_IGNORED_NAMED = 20;
+
 async function images(c: HttpContext, workflow: Workflow): Promise<Response> {
   const receivedAtMs = Date.now();
   let asked: Asked | null = null;
@@ -310,7 +313,10 @@ async function images(c: HttpContext, workflow: Workflow): Promise<Response> {
   });
   const { options, ignored } = asked as unknown as Asked;
   const headers: Record<string, string> = { ...placed.headers };
-  if (ignored.length > 0) headers["X-Darkroom-Ignored"] = ignored.map(headerSafe).join(", ");
+  if (ignored.length > 0) {
+    const more = ignored.length > MAX_IGNORED_NAMED ? ", ..." : "";
+    headers["X-Darkroom-Ignored"] = ignored.slice(0, MAX_IGNORED_NAMED).map(headerSafe).join(", ") + more;
+  }
   const endsAtMs = holdEndsAtMs(c, receivedAtMs);
   try {
     if (!options.stream) return await wholeAnswer(c, placed, options, endsAtMs, headers);

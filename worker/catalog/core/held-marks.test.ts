@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { type HeldMark, markToTake } from "./held-marks.ts";
+import { HEARD_EVERY_MS, type HeldMark, markToTake, SILENT_MS } from "./held-marks.ts";
 
 const NOW = 1_000_000_000;
 const NEW = { isRepeat: false, hiddenHangUpMs: Number.POSITIVE_INFINITY };
 const REPEATED = { ...NEW, isRepeat: true };
 const WHERE_HIDDEN = { ...NEW, hiddenHangUpMs: 10_000 };
 
-function mark(key: string, waitedMs: number | null, markedMs = waitedMs ?? 0): HeldMark {
-  return { key, markedAtMs: NOW - markedMs, waitingSinceMs: waitedMs === null ? null : NOW - waitedMs };
+function mark(key: string, waitedMs: number | null, markedMs = waitedMs ?? 0, silentMs = 1): HeldMark {
+  const waiter = waitedMs === null ? null : { sinceMs: NOW - waitedMs, heardAtMs: NOW - silentMs };
+  return { key, markedAtMs: NOW - markedMs, waiter };
 }
 
 describe("a request", () => {
@@ -22,6 +23,13 @@ describe("a request", () => {
 
   it("is a parallel call while a waiter looks alive, however long that waits", () => {
     for (const waitedMs of [0, 10_000, 280_000]) expect(markToTake([mark("a", waitedMs)], NEW, NOW)).toBeNull();
+  });
+
+  it("takes the job of a waiter that is not heard any more, because its Worker died", () => {
+    expect(markToTake([mark("a", 30_000, 30_000, SILENT_MS - 1)], NEW, NOW)).toBeNull();
+    expect(markToTake([mark("a", 30_000, 30_000, SILENT_MS)], NEW, NOW)?.key).toBe("a");
+    // Two lost messages in a row, and a slow third, are no death.
+    expect(SILENT_MS).toBeGreaterThan(3 * HEARD_EVERY_MS);
   });
 
   it("takes the job of a waiter that may have hung up unseen, where hang-ups are hidden", () => {

@@ -2,15 +2,26 @@
 
 /**
  * For so long after its answer was sent, in ms, a request that says of itself that it is a repetition takes the same job: the
- * answer may have gone to a connection that was dead already. Clients repeat within seconds.
+ * answer may have gone to a connection that was dead already. Clients repeat within seconds; a later one is a call of its own.
  */
-export const SENT_IN_VAIN_MS = 60_000;
+export const SENT_IN_VAIN_MS = 10_000;
 
-/** A job, or the group of jobs of one request, whose answer is not delivered. Null: nobody waits for it. */
+/** A request that waits says so this often, in ms. */
+export const HEARD_EVERY_MS = 4_000;
+/** A waiter that was not heard for so long, in ms, waits no longer: its Worker died, or lost its way to the catalog. */
+export const SILENT_MS = 13_000;
+
+/** A request that waits for an answer: since when, and when it last said so. */
+export interface Waiter {
+  readonly sinceMs: number;
+  readonly heardAtMs: number;
+}
+
+/** A job, or the group of jobs of one request, whose answer is not delivered. `waiter` null: nobody waits for it. */
 export interface HeldMark {
   readonly key: string;
   readonly markedAtMs: number;
-  readonly waitingSinceMs: number | null;
+  readonly waiter: Waiter | null;
 }
 
 /** What is known of a request besides its marks. */
@@ -31,7 +42,8 @@ export function markToTake(
   { isRepeat, hiddenHangUpMs }: HeldAsker,
   nowMs: number,
 ): HeldMark | null {
-  const sinceMs = ({ waitingSinceMs }: HeldMark) => waitingSinceMs ?? Number.NEGATIVE_INFINITY;
+  const isAlive = (waiter: Waiter | null) => waiter !== null && nowMs - waiter.heardAtMs < SILENT_MS;
+  const sinceMs = ({ waiter }: HeldMark) => (isAlive(waiter) ? (waiter?.sinceMs ?? 0) : Number.NEGATIVE_INFINITY);
   const free = marks.filter((mark) => isRepeat || nowMs - sinceMs(mark) >= hiddenHangUpMs);
   free.sort((a, b) => (sinceMs(a) === sinceMs(b) ? a.markedAtMs - b.markedAtMs : sinceMs(a) < sinceMs(b) ? -1 : 1));
   return free[0] ?? null;
