@@ -391,6 +391,9 @@ it("notifies by a service worker where a page may show no notification of its ow
   const asked = () => page.evaluate(() => (window as unknown as { asked: unknown[] }).asked);
   const path = `/jobs/${running.id}`;
   await expect.poll(asked, { timeout: 60_000 }).toEqual([["Darkroom: Ready", "“ends elsewhere” is ready", path]]);
+  // The notification outlives the page that showed it.
+  await page.reload();
+  await lamp(page, "live").waitFor();
   const worker = page.context().serviceWorkers()[0];
   await worker?.evaluate((to) => (self as unknown as { openAt(path: string): Promise<void> }).openAt(to), path);
   await page.getByRole("heading", { level: 1, name: "Job: ends elsewhere" }).waitFor({ state: "attached" });

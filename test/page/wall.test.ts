@@ -67,6 +67,14 @@ describe("a search", () => {
     await page.getByRole("button", { name: "Show all jobs" }).click();
     await card(page, "一辆红色").waitFor();
     expect(await search.inputValue()).toBe("");
+    // A pause after a space takes nothing of what was typed.
+    await search.pressSequentially("long ");
+    await page.waitForURL(/[?]q=long$/);
+    await search.pressSequentially("way");
+    await page.waitForURL(/[?]q=long(?:[+]|%20)way$/);
+    expect(await search.inputValue()).toBe("long way");
+    await search.fill("");
+    await card(page, "一辆红色").waitFor();
   });
 
   it("is narrowed by metadata and by state, with counts", async () => {
@@ -375,6 +383,9 @@ describe("going on from a print", () => {
     await page.getByRole("button", { name: /^Remove image 1/ }).click();
     expect(await focusedText()).toMatch(/Choose files/);
 
+    // The card's link brings the address of a page, which is no image.
+    const link = card(page, "the print to go on from").getByRole("link").first();
+    await link.dragTo(page.getByRole("button", { name: /Choose files/ }));
     const print = card(page, "the print to go on from").locator("img");
     await print.dragTo(page.getByRole("button", { name: /Choose files/ }));
     await page.getByText(/^1 of \d+$/).waitFor();

@@ -1,4 +1,4 @@
-import { useEffect, useEffectEvent, useState } from "react";
+import { useEffect, useEffectEvent, useRef, useState } from "react";
 import { addressOf, filesOf, PRINT_DATA, printOf, takeFiles, takeImages } from "../data/incoming-images.ts";
 import { isMeantAsText } from "../state/draft.ts";
 
@@ -12,6 +12,7 @@ export type Dragged = "print" | "images";
  */
 export function useImageIntake(max: number): Dragged | null {
   const [dragged, setDragged] = useState<Dragged | null>(null);
+  const isOwn = useRef(false);
 
   const onPaste = useEffectEvent((event: ClipboardEvent) => {
     const files = filesOf(event.clipboardData);
@@ -24,7 +25,7 @@ export function useImageIntake(max: number): Dragged | null {
   });
 
   const onDrag = useEffectEvent((event: DragEvent) => {
-    const brought = broughtBy(event);
+    const brought = broughtBy(event, isOwn.current);
     if (brought === null) return;
     // A drop is allowed by preventing what the browser does itself.
     event.preventDefault();
@@ -39,7 +40,7 @@ export function useImageIntake(max: number): Dragged | null {
   const onDrop = useEffectEvent((event: DragEvent) => {
     setDragged(null);
     const { dataTransfer, target } = event;
-    if (broughtBy(event) === null) return;
+    if (broughtBy(event, isOwn.current) === null) return;
     event.preventDefault();
     const print = printOf(dataTransfer);
     if (print !== null) {
@@ -60,7 +61,12 @@ export function useImageIntake(max: number): Dragged | null {
     document.addEventListener("dragenter", (event) => onDrag(event), { signal });
     document.addEventListener("dragover", (event) => onDrag(event), { signal });
     document.addEventListener("dragleave", (event) => onLeave(event), { signal });
-    document.addEventListener("dragend", () => setDragged(null), { signal });
+    const onOwnDrag = (isUnderWay: boolean) => {
+      isOwn.current = isUnderWay;
+      setDragged(null);
+    };
+    document.addEventListener("dragstart", () => onOwnDrag(true), { signal });
+    document.addEventListener("dragend", () => onOwnDrag(false), { signal });
     document.addEventListener("drop", (event) => onDrop(event), { signal });
     return () => leaving.abort();
   }, []);
@@ -68,11 +74,14 @@ export function useImageIntake(max: number): Dragged | null {
   return dragged;
 }
 
-/** What of a drag the page takes; null for text, and for what it does not know. */
-function broughtBy({ dataTransfer }: DragEvent): Dragged | null {
+/**
+ * What of a drag the page takes; null for text, and for what it does not know. Of its own things (`isOwn`) it takes prints only: the
+ * drag of a link brings the address of a page.
+ */
+function broughtBy({ dataTransfer }: DragEvent, isOwn: boolean): Dragged | null {
   const types = dataTransfer?.types ?? [];
   if (types.includes(PRINT_DATA)) return "print";
-  return types.includes("Files") || types.includes("text/uri-list") ? "images" : null;
+  return !isOwn && (types.includes("Files") || types.includes("text/uri-list")) ? "images" : null;
 }
 
 function takesText(target: EventTarget | null): boolean {

@@ -122,19 +122,20 @@ const TYPING_MS = 250;
 function Search({ q, onChange }: { readonly q: string; readonly onChange: (q: string) => void }) {
   const [typed, setTyped] = useState(q);
   const [known, setKnown] = useState(q);
+  const [isComposing, setComposing] = useState(false);
   const input = useRef<HTMLInputElement>(null);
-  // The address changed by other means: Back, or "Show all jobs".
+  // The address changed: by what was typed, which stays as it is, or by other means (Back, "Show all jobs").
   if (q !== known) {
     setKnown(q);
-    setTyped(q);
+    if (q !== typed.trim()) setTyped(q);
   }
   const search = useEffectEvent(onChange);
   // Counted from the last letter, however often the wall is drawn meanwhile.
   useEffect(() => {
-    if (typed.trim() === q) return;
+    if (isComposing || typed.trim() === q) return;
     const timer = setTimeout(() => search(typed.trim()), TYPING_MS);
     return () => clearTimeout(timer);
-  }, [typed, q]);
+  }, [typed, q, isComposing]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const isWritten = event.target instanceof Element && event.target.matches(":read-write");
@@ -157,8 +158,11 @@ function Search({ q, onChange }: { readonly q: string; readonly onChange: (q: st
         maxLength={200}
         value={typed}
         onChange={({ target }) => setTyped(target.value)}
-        onKeyDown={({ key }) => {
-          if (key === "Escape") setTyped("");
+        onCompositionStart={() => setComposing(true)}
+        onCompositionEnd={() => setComposing(false)}
+        onKeyDown={({ key, nativeEvent }) => {
+          // While a word is composed, Escape belongs to the input method.
+          if (key === "Escape" && !nativeEvent.isComposing) setTyped("");
         }}
       />
     </label>
