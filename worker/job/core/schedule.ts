@@ -96,7 +96,7 @@ export function nextAlarmAtMs(record: StoredRecord, nowMs: number, live: Live): 
     if (live.isSending(message.to)) return nowMs + SAFETY_NET_MS;
     const atMs = Math.max(sendableAtMs(message, record), live.sendAgainAtMs(message.to) ?? 0);
     // Due now, it is sent before an alarm could come; and the image copier looks again once storing is no longer quick.
-    const isLookedAt = atMs <= nowMs || (waitsForEnd(message, record) && live.storing);
+    const isLookedAt = atMs <= nowMs || (waitsForEnd(message, record) && isCopying(record, nowMs, live));
     return isLookedAt ? nowMs + SAFETY_NET_MS : atMs;
   });
   if (record.kind === "tombstone") {
@@ -120,9 +120,18 @@ function jobTimes(record: JobRecord, nowMs: number, live: Live): number[] {
     times.push(live.ticketCheckAtMs ?? nowMs);
   }
   if (state.status === "running" && state.phase === "storing") {
-    const storeAtMs = Math.max(state.storeAtMs, live.storeAgainAtMs ?? 0);
-    // Due now, it begins before an alarm could come.
-    times.push(live.storing || storeAtMs <= nowMs ? nowMs + SAFETY_NET_MS : storeAtMs);
+    times.push(isCopying(record, nowMs, live) ? nowMs + SAFETY_NET_MS : storeAtMs(record, live));
   }
   return times;
+}
+
+/** Whether images are being copied, or will be before an alarm could come: copying that is due now begins with the next look. */
+function isCopying(record: JobRecord, nowMs: number, live: Live): boolean {
+  return live.storing || storeAtMs(record, live) <= nowMs;
+}
+
+/** When the missing images are copied; never while the job is not storing. */
+function storeAtMs({ state }: JobRecord, live: Live): number {
+  if (state.status !== "running" || state.phase !== "storing") return Number.POSITIVE_INFINITY;
+  return Math.max(state.storeAtMs, live.storeAgainAtMs ?? 0);
 }
