@@ -7,6 +7,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { paths } from "../schemas/paths.ts";
 import { askAboutKey } from "../worker/dashscope/ask-about-key.ts";
@@ -262,7 +263,7 @@ async function awaitUp(url: string): Promise<void> {
 }
 
 function callDoctor(url: string, operatorToken: string): boolean {
-  const doctor = new URL("doctor.ts", import.meta.url).pathname;
+  const doctor = fileURLToPath(new URL("doctor.ts", import.meta.url));
   const env = { ...process.env, DARKROOM_TOKEN: operatorToken };
   return spawnSync(process.execPath, [doctor, url], { stdio: "inherit", env }).status === 0;
 }

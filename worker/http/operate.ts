@@ -10,6 +10,7 @@ import {
 } from "../../schemas/operator.ts";
 import { paths } from "../../schemas/paths.ts";
 import { within } from "../bounds.ts";
+import { CLIENT_NAME } from "../env.ts";
 import type { LaneMetrics } from "../lane/contract.ts";
 import type { LaneCommand } from "../lane/core/control.ts";
 import { configuredModels, isInUse, laneName } from "../lane/lane-name.ts";
@@ -52,10 +53,14 @@ function modelOf(c: HttpContext): string {
   throw new ProblemError("model_not_found", "No model has this name; GET /api/limits lists them.");
 }
 
-function namedClient(c: HttpContext): string {
+/** A client that a setting names; one that is resumed may be named by none any more, and its jobs still wait. */
+function namedClient(c: HttpContext, isResumed: boolean): string {
   const client = c.req.param("client") ?? "";
-  if (Object.hasOwn(c.get("config").clientTokens, client)) return client;
-  throw new ProblemError("client_not_found", "No client of CLIENT_TOKENS has this name.");
+  if (namedClients(c.get("config")).includes(client) || (isResumed && CLIENT_NAME.test(client))) return client;
+  throw new ProblemError(
+    "client_not_found",
+    "No setting names this client: CLIENT_TOKENS, CLIENT_BUDGETS or CLIENT_WEBHOOKS.",
+  );
 }
 
 type Action = Pick<OperatorEntry, "who" | "action" | "reason">;
@@ -80,7 +85,7 @@ async function control(c: HttpContext, model: string, command: LaneCommand): Pro
  * request that breaks off in between leaves the client paused in part; repeating it completes it.
  */
 async function commandClient(c: HttpContext, action: Action, pause: { untilMs: number | null } | null) {
-  const client = namedClient(c);
+  const client = namedClient(c, pause === null);
   const catalog = catalogStub(c.env, client);
   const { untilMs = null } = pause ?? {};
   const reason = action.reason ?? "";

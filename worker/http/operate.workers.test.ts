@@ -147,6 +147,10 @@ describe("pausing a client", () => {
     const answer = await send("POST", "/api/clients/nobody/pause", { reason: "a test" });
     expect(Problem.parse(await answer.json()).code).toBe("client_not_found");
   });
+
+  it("is ended also for a client that no setting names any more", async () => {
+    expect((await send("POST", "/api/clients/gone-since/resume")).status).toBe(200);
+  });
 });
 
 describe("another quota", () => {

@@ -71,6 +71,8 @@ function toolServer(api: LocalApi): McpServer {
     },
     ({ waitSeconds = MAX_WAIT_SECONDS, idempotencyKey, ...request }) => {
       const key = idempotencyKey === undefined ? {} : { "Idempotency-Key": JSON.stringify(idempotencyKey) };
+      // Assistants send an empty list for one that they leave out.
+      if (request.images?.length === 0) delete request.images;
       const workflow = request.images === undefined ? "image-from-text" : "image-from-reference";
       return answered(api, () =>
         api.json<Job>(paths.workflow(workflow), {

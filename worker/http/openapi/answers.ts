@@ -88,7 +88,7 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   invalid_link: "A signed link was changed, cut, or is over.",
   not_found: "No route has this path.",
   job_not_found: "No such job, or another client's.",
-  client_not_found: "No client of `CLIENT_TOKENS` has this name.",
+  client_not_found: "No setting names this client: `CLIENT_TOKENS`, `CLIENT_BUDGETS` or `CLIENT_WEBHOOKS`.",
   model_not_found: "No model has this name.",
   image_not_found: "The job has no image of this number.",
   delivery_not_found: "The job has no delivery of this number.",

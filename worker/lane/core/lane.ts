@@ -676,8 +676,10 @@ export class Lane {
 
   /** `null` where every watcher knows its place and the clock alone moves none: the next start, or the end of a lease, does. */
   #nextNotifyAtMs(view: LaneView, now: number): number | null {
-    if (this.#changedWhileNotifying) return Math.max(now, this.#state.pushedAtMs + NOTIFY_EVERY_MS);
-    const { laterMs } = this.#notifier;
+    const nextPassMs = Math.max(now, this.#state.pushedAtMs + NOTIFY_EVERY_MS);
+    if (this.#changedWhileNotifying) return nextPassMs;
+    // Jobs began to be watched at moments of their own: one pass notifies all that are due by then.
+    const laterMs = this.#notifier.laterMs === null ? null : Math.max(nextPassMs, this.#notifier.laterMs);
     if (this.#isHeld || this.#nextGrantAtMs(now) !== null) return laterMs;
     const expectedMs = view.forecast(0);
     if (expectedMs === null) return laterMs;

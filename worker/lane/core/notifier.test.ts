@@ -106,6 +106,26 @@ describe("watched jobs", () => {
     expect(leave("j2", T0 + 35_000)).toEqual([]);
   });
 
+  it("that began to be watched at many moments are notified in passes at least two seconds apart", () => {
+    const { lane, join, leave } = laneWith();
+    for (let i = 1; i <= 60; i += 1) join(`j${i}`);
+    for (let i = 0; i < 50; i += 1) join(`w${i}`, true, T0 + i * 100);
+    leave("j1", T0 + 6_000);
+    const passes: number[] = [];
+    let heard = 0;
+    for (let now = T0 + 6_000; now < T0 + 45_000; ) {
+      const alarmAtMs = lane.settle(now).alarmAtMs ?? Number.POSITIVE_INFINITY;
+      if (alarmAtMs >= T0 + 45_000) break;
+      now = alarmAtMs;
+      const { notices } = lane.settle(now);
+      heard += notices.length;
+      if (notices.length > 0) passes.push(now);
+    }
+    expect(heard).toBe(50);
+    const gaps = passes.slice(1).map((atMs, index) => atMs - (passes[index] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(2_000);
+  });
+
   it("hear of a change within two seconds though a later look is due", () => {
     const { join, leave, at, alarmAt } = laneWith({ starts: 100, periodMs: 60_000, inProgress: 2 });
     join("a");
