@@ -92,8 +92,10 @@ export class HeldAnswers {
    */
   settle(key: string, holder: string, how: "delivered" | "undelivered", nowMs: number): void {
     this.#create();
-    const mark = "FROM held_marks WHERE key = ? AND holder = ?";
-    const statement = how === "delivered" ? `DELETE ${mark} RETURNING *` : `SELECT * ${mark}`;
+    const mark = "WHERE key = ? AND holder = ? RETURNING *";
+    // Without a holder, a message that the request still waits, executed late, changes nothing.
+    const change = how === "delivered" ? "DELETE FROM held_marks" : "UPDATE held_marks SET holder = ''";
+    const statement = `${change} ${mark}`;
     const [row] = this.#sql.exec<MarkRow>(statement, key, holder).toArray();
     if (row === undefined) return;
     this.#waiters.delete(key);
