@@ -156,11 +156,17 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
   }
 
   /** Stored before it answers, so that a crash forgets no promise; what was used of it is counted in memory and errs to the safe side. */
-  async reserve(wanted: number, limit: number): ReturnType<CatalogRpc["reserve"]> {
+  async reserve(wanted: number, limit: number, least = 1): ReturnType<CatalogRpc["reserve"]> {
     const nowMs = Date.now();
     const paused = this.#store.pause(nowMs);
     if (paused !== null) return { granted: 0, endsAtMs: nowMs, paused };
-    const { granted, reservations } = reserve(this.#store.reservations(), this.#pending(), wanted, limit, nowMs);
+    const { granted, reservations } = reserve(
+      this.#store.reservations(),
+      this.#pending(),
+      { wanted, least },
+      limit,
+      nowMs,
+    );
     if (granted > 0) this.#store.keepReservations(reservations, "stored");
     return { granted, endsAtMs: nowMs + GRANT_MS };
   }

@@ -140,12 +140,13 @@ export interface CatalogRpc {
   count(filter: JobFilter): Promise<JobCounts>;
   /**
    * Reserves up to `wanted` submissions for a short while, so that the limit on unfinished jobs holds without a call for
-   * each submit. Answers how many were granted; 0 at the limit, and while the client is paused, which `paused` says then (absent
-   * from a catalog of an earlier version).
+   * each submit. Answers how many were granted: `least` (1 unless given) or more; or 0 when fewer are free, and while the client
+   * is paused, which `paused` says then (absent from a catalog of an earlier version, which may also grant fewer than `least`).
    */
   reserve(
     wanted: number,
     limit: number,
+    least?: number,
   ): Promise<{ granted: number; endsAtMs: number; paused?: ClientPause | null | undefined }>;
   /** Pauses the client, or resumes it with null: `reserve` grants nothing meanwhile. What was granted before may be used up. */
   pause(pause: ClientPause | null): Promise<void>;

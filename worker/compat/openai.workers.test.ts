@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { createHash } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
-import { jobStub } from "../stubs.ts";
+import { catalogStub, jobStub } from "../stubs.ts";
 import {
   befall,
   billed,
@@ -136,26 +136,59 @@ describe("a generation", () => {
     expect((await made(await post(GENERATIONS, input))).data).toHaveLength(1);
   });
 
-  it("of several jobs is placed whole or refused whole at the client's limit on unfinished jobs", async () => {
-    const token = "dk_whole_or_not";
-    const vars = {
-      AUTH_MODE: "token",
-      CLIENT_TOKENS: JSON.stringify({ "whole-or-not": createHash("sha256").update(token).digest("hex") }),
-      SIGNING_SECRET: "a secret of tests",
-      MAX_PENDING_JOBS: "3",
-    };
-    const input = body();
-    await befall(input.prompt, { type: "hold", at: "arrival" });
-    const ask = async (n: number) => {
-      const headers = { authorization: `Bearer ${token}`, prefer: "wait=0" };
-      const answer = await postWithHangUp(GENERATIONS, { ...input, n }, vars, headers).answer;
-      return [answer.status, jobsOf(answer).length];
-    };
-    expect(await ask(4)).toEqual([429, 0]);
-    expect(await ask(3)).toEqual([504, 3]);
-    expect(await ask(1)).toEqual([429, 0]);
-    expect((await upstream.held()).filter(({ prompt }) => prompt === input.prompt).length).toBeLessThanOrEqual(3);
-    await upstream.release(input.prompt);
+  describe("of several jobs, at the client's limit on unfinished jobs", () => {
+    /** A client that this isolate has reserved nothing for. Its jobs stay unfinished, and each request answers at once. */
+    async function newClient(maxPendingJobs: number) {
+      const [client, token] = [crypto.randomUUID(), crypto.randomUUID()];
+      const vars = {
+        AUTH_MODE: "token",
+        CLIENT_TOKENS: JSON.stringify({ [client]: createHash("sha256").update(token).digest("hex") }),
+        SIGNING_SECRET: "a secret of tests",
+        MAX_PENDING_JOBS: String(maxPendingJobs),
+      };
+      const input = body();
+      await befall(input.prompt, { type: "hold", at: "arrival" });
+      const ask = async (n: number) => {
+        const headers = { authorization: `Bearer ${token}`, prefer: "wait=0" };
+        const answer = await postWithHangUp(GENERATIONS, { ...input, n }, vars, headers).answer;
+        return [answer.status, jobsOf(answer).length];
+      };
+      return { client, prompt: input.prompt, ask };
+    }
+
+    async function jobsMade(client: string): Promise<number> {
+      const { status } = await catalogStub(env, client).count({ status: null, workflow: null });
+      return Object.values(status).reduce((sum, jobs) => sum + jobs, 0);
+    }
+
+    it("is placed whole or refused whole", async () => {
+      const { client, prompt, ask } = await newClient(3);
+      expect(await ask(4)).toEqual([429, 0]);
+      expect(await ask(3)).toEqual([504, 3]);
+      expect(await ask(1)).toEqual([429, 0]);
+      // The list is notified of a new job after its answer.
+      await expect.poll(async () => jobsMade(client), { timeout: 60_000 }).toBe(3);
+      await upstream.release(prompt);
+    });
+
+    it("is placed beside a parallel request when there is room for both", async () => {
+      const { prompt, ask } = await newClient(8);
+      expect(await Promise.all([ask(4), ask(4)])).toEqual([
+        [504, 4],
+        [504, 4],
+      ]);
+      await upstream.release(prompt);
+    });
+
+    it("keeps no place after it was refused: another isolate can have all of them", async () => {
+      const { client, prompt, ask } = await newClient(3);
+      expect(await ask(4)).toEqual([429, 0]);
+      const catalog = catalogStub(env, client);
+      const granted: number[] = [];
+      for (let n = 0; n < 3; n++) granted.push((await catalog.reserve(1, 3)).granted);
+      expect(granted).toEqual([1, 1, 1]);
+      await upstream.release(prompt);
+    });
   });
 
   it("ignores what changes nothing, and names it in X-Darkroom-Ignored", async () => {

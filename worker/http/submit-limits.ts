@@ -16,6 +16,9 @@ const LOW = 8;
 /** How long a refused client does well to wait: jobs finish every few seconds. */
 const RETRY_AFTER_SECONDS = 10;
 
+/** One request asks its catalog for room this often at most. It asks again when others took what was granted to it. */
+const MOST_ASKED = 10;
+
 /** Submissions that a client's catalog has reserved. */
 export interface Block {
   left: number;
@@ -35,52 +38,67 @@ function blockOf(client: string, nowMs: number): Block {
   return fresh;
 }
 
+/** Takes so many submissions out of the block, or none. */
+function takeFrom(block: Block, count: number): boolean {
+  if (block.left < count) return false;
+  block.left -= count;
+  return true;
+}
+
 /**
- * Asks for a block; while another call asks for one, for this one submission only: a burst that reserved a block for each of its
- * submissions would reserve all there is, and be refused until the reservations end.
+ * Asks for a block and takes `count` submissions out of it. `lost`: others took what was granted. While another call asks for a
+ * block, this one asks only for the submissions that are missing: a burst that reserved a block for each of its submissions would
+ * reserve all there is, and be refused until the reservations end.
  */
-async function refill(c: HttpContext, client: string, block: Block): Promise<ClientPause | null> {
-  const wanted = block.refills === 0 ? BLOCK : 1;
+async function refill(
+  c: HttpContext,
+  client: string,
+  block: Block,
+  count: number,
+): Promise<ClientPause | "taken" | "lost" | "refused"> {
+  const missing = Math.max(1, count - block.left);
+  const wanted = block.refills === 0 ? Math.max(BLOCK, missing) : missing;
   block.refills += 1;
   try {
-    const answer = await catalogStub(c.env, client).reserve(wanted, c.get("config").maxPendingJobs);
+    const answer = await catalogStub(c.env, client).reserve(wanted, c.get("config").maxPendingJobs, missing);
     const { granted, endsAtMs, paused = null } = answer;
     block.left = paused === null ? block.left + granted : 0;
     block.endsAtMs = Math.min(block.endsAtMs, endsAtMs);
-    return paused;
+    if (paused !== null) return paused;
+    if (takeFrom(block, count)) return "taken";
+    return granted > 0 ? "lost" : "refused";
   } finally {
     block.refills -= 1;
   }
 }
 
 /**
- * Takes room for so many submissions, or for one retry, within the client's limit on unfinished jobs: the block that it is of, to
- * which each of which no job came is given back with `returnPending`. At the limit, and while the client is paused, the refusal:
- * then nothing is taken.
+ * Takes room for so many submissions, or for one retry, within the client's limit on unfinished jobs. Answers the block that it is
+ * of; `returnPending` gives back what no job came of. At the limit, and while the client is paused, answers the refusal: then
+ * nothing is taken, and the catalog reserves nothing.
  */
 export async function takePending(c: HttpContext, client: string, count = 1): Promise<Block | ProblemError> {
   const block = blockOf(client, Date.now());
-  if (block.left >= count) {
-    block.left -= count;
+  if (takeFrom(block, count)) {
     if (block.left < LOW && block.refills === 0) {
-      const filled = refill(c, client, block);
+      const filled = refill(c, client, block, 0);
       c.executionCtx.waitUntil(
         filled.catch((error: unknown) => console.error({ event: "reserve_failed", client, error: String(error) })),
       );
     }
     return block;
   }
-  // Near the limit the catalog grants a part of what is free at each call.
-  for (let calls = 0; block.left < count; calls++) {
+  for (let asked = 1; asked <= MOST_ASKED; asked++) {
     const before = block.left;
-    const paused = await refill(c, client, block);
-    if (paused !== null) return clientPaused(paused);
-    // Others may have taken what was granted while we waited for it.
-    const isMore = block.left > before;
-    if (block.left < count && (!isMore || calls >= count)) return tooManyPending(c.get("config").maxPendingJobs);
+    const answer = await refill(c, client, block, count);
+    if (answer === "taken") return block;
+    if (typeof answer === "object") return clientPaused(answer);
+    // Another request of this isolate was granted some, or gave some back.
+    if (takeFrom(block, count)) return block;
+    const mayGrow = block.left > before || (block.refills > 0 && asked === 1);
+    if (answer === "refused" && !mayGrow) break;
   }
-  block.left -= count;
-  return block;
+  return tooManyPending(c.get("config").maxPendingJobs);
 }
 
 /** No job came of it: the next submission may have it, for as long as the catalog keeps the block reserved. */

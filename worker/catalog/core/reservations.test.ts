@@ -5,29 +5,39 @@ import { GRANT_MS, outstanding, RECORD_DELAY_MS, type Reservation, redeem, reser
 
 describe("reserve", () => {
   it("grants all that is wanted while much is free", () => {
-    expect(reserve([], 0, 16, 200, 0).granted).toBe(16);
+    expect(reserve([], 0, { wanted: 16, least: 1 }, 200, 0).granted).toBe(16);
   });
 
   it("shrinks grants near the limit, down to one at a time", () => {
-    expect(reserve([], 160, 16, 200, 0).granted).toBe(5);
-    expect(reserve([], 199, 16, 200, 0).granted).toBe(1);
+    expect(reserve([], 160, { wanted: 16, least: 1 }, 200, 0).granted).toBe(5);
+    expect(reserve([], 199, { wanted: 16, least: 1 }, 200, 0).granted).toBe(1);
+  });
+
+  it("grants what one request needs at least although it is more than a share, or nothing", () => {
+    expect(reserve([], 196, { wanted: 32, least: 4 }, 200, 0).granted).toBe(4);
+    expect(reserve([], 196, { wanted: 32, least: 5 }, 200, 0)).toEqual({ granted: 0, reservations: [] });
+    expect(reserve([], 100, { wanted: 32, least: 4 }, 200, 0).granted).toBe(12);
   });
 
   it("grants nothing at the limit, nor beyond it", () => {
-    expect(reserve([], 200, 1, 200, 0)).toEqual({ granted: 0, reservations: [] });
-    expect(reserve([], 300, 1, 200, 0).granted).toBe(0);
+    expect(reserve([], 200, { wanted: 1, least: 1 }, 200, 0)).toEqual({ granted: 0, reservations: [] });
+    expect(reserve([], 300, { wanted: 1, least: 1 }, 200, 0).granted).toBe(0);
   });
 
   it("counts what was promised and not used until the promise has ended", () => {
-    const { reservations } = reserve([], 0, 1, 1, 0);
+    const { reservations } = reserve([], 0, { wanted: 1, least: 1 }, 1, 0);
     const endsAtMs = GRANT_MS + RECORD_DELAY_MS;
-    expect(reserve(reservations, 0, 1, 1, endsAtMs - 1).granted).toBe(0);
-    expect(reserve(reservations, 0, 1, 1, endsAtMs).granted).toBe(1);
+    expect(reserve(reservations, 0, { wanted: 1, least: 1 }, 1, endsAtMs - 1).granted).toBe(0);
+    expect(reserve(reservations, 0, { wanted: 1, least: 1 }, 1, endsAtMs).granted).toBe(1);
   });
 
   it("keeps unfinished jobs and promises within the limit, whatever is wanted, used and finished when", () => {
     const step = fc.oneof(
-      fc.record({ kind: fc.constant("reserve" as const), wanted: fc.integer({ min: 1, max: 40 }) }),
+      fc.record({
+        kind: fc.constant("reserve" as const),
+        wanted: fc.integer({ min: 10, max: 40 }),
+        least: fc.integer({ min: 1, max: 10 }),
+      }),
       fc.record({ kind: fc.constant("submit" as const) }),
       fc.record({ kind: fc.constant("finish" as const) }),
       fc.record({ kind: fc.constant("wait" as const), ms: fc.integer({ min: 0, max: 30_000 }) }),
@@ -45,10 +55,11 @@ describe("reserve", () => {
             reservations = redeem(reservations, nowMs);
           }
           if (action.kind === "reserve") {
-            const answer = reserve(reservations, pending, action.wanted, limit, nowMs);
+            const answer = reserve(reservations, pending, action, limit, nowMs);
             reservations = answer.reservations;
             const free = limit - pending - outstanding(reservations, nowMs);
-            if (answer.granted > action.wanted || (answer.granted === 0 && free > 0)) return false;
+            if (answer.granted > action.wanted) return false;
+            if (answer.granted === 0 ? free >= action.least : answer.granted < action.least) return false;
           }
           if (pending + outstanding(reservations, nowMs) > limit) return false;
         }

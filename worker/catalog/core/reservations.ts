@@ -11,7 +11,7 @@ export const GRANT_MS = 10_000;
 /** A job submitted at the last moment of its grant is recorded a little later; until then its grant still counts. */
 export const RECORD_DELAY_MS = 10_000;
 
-/** A grant takes at most this part of what is free, so that near the limit several places that submit share it. */
+/** A grant of more than one request needs takes at most this part of what is free, so that near the limit several isolates share it. */
 const SHARE_OF_FREE = 8;
 
 /** Submissions that are promised now and have not turned up as jobs. */
@@ -20,20 +20,20 @@ export function outstanding(reservations: readonly Reservation[], nowMs: number)
 }
 
 /**
- * Grants up to `wanted`, so that unfinished jobs and all that is promised never exceed `limit`; `granted` 0 when nothing is
- * free. `reservations` are those that still count, the new one included.
+ * Grants up to `wanted`, and `least` or nothing, so that unfinished jobs and all that is promised never exceed `limit`. Answers
+ * the reservations that still count, the new one included.
  */
 export function reserve(
   reservations: readonly Reservation[],
   pending: number,
-  wanted: number,
+  { wanted, least }: { readonly wanted: number; readonly least: number },
   limit: number,
   nowMs: number,
 ): { readonly granted: number; readonly reservations: readonly Reservation[] } {
   const alive = reservations.filter(({ endsAtMs, left }) => endsAtMs > nowMs && left > 0);
   const free = Math.max(0, limit - pending - outstanding(alive, nowMs));
-  const granted = Math.min(wanted, free, Math.max(1, Math.floor(free / SHARE_OF_FREE)));
-  if (granted <= 0) return { granted: 0, reservations: alive };
+  const granted = Math.max(least, Math.min(wanted, Math.floor(free / SHARE_OF_FREE)));
+  if (granted > free) return { granted: 0, reservations: alive };
   return {
     granted,
     reservations: [...alive, { endsAtMs: nowMs + GRANT_MS + RECORD_DELAY_MS, left: granted }],
