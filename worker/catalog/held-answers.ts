@@ -16,7 +16,7 @@ const SCHEMA = [
 const MARK_MS = 30 * 86_400_000;
 /** So many old marks go with each new one. */
 const PRUNED_AT_ONCE = 10;
-/** Answers sent that are remembered for a moment. */
+/** So many answers that were sent are remembered at once. */
 const MOST_SENT = 500;
 
 interface MarkRow extends Record<string, SqlStorageValue> {
@@ -104,7 +104,7 @@ export class HeldAnswers {
 
   #sentInVain(fingerprint: string, nowMs: number): string | null {
     const sent = this.#sent.get(fingerprint);
-    // Once: a second repetition belongs to another call.
+    // From now on the mark that this claim stores says whose the job is.
     this.#sent.delete(fingerprint);
     return sent !== undefined && nowMs - sent.atMs < SENT_IN_VAIN_MS ? sent.key : null;
   }

@@ -1,7 +1,9 @@
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { Context } from "hono";
 import { afterAll, describe, expect, it } from "vitest";
+import { SENT_IN_VAIN_MS } from "../catalog/core/held-marks.ts";
+import { HeldAnswers } from "../catalog/held-answers.ts";
 import { namespaceWith } from "../http/http.fixture.ts";
 import { catalogStub, jobStub } from "../stubs.ts";
 import {
@@ -218,6 +220,58 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
+  describe("sent a moment ago", () => {
+    const REPEATED = { fingerprint: "same", holder: "repeated", isRepeat: true };
+    /** The held answers of a client that was sent the answer of each key, at 0 ms. */
+    async function afterSending(fingerprints: readonly string[], judge: (held: HeldAnswers) => void) {
+      await runInDurableObject(env.CATALOGS.getByName(crypto.randomUUID()), (_object, { storage }) => {
+        const held = new HeldAnswers(storage);
+        for (const fingerprint of fingerprints) {
+          const key = `sent ${fingerprint}`;
+          held.claim({ fingerprint, key, holder: "first", isRepeat: false }, 0);
+          held.settle(key, "first", "delivered", 0);
+        }
+        judge(held);
+      });
+    }
+
+    it("is taken by a marked repetition within ten seconds, and no later", async () => {
+      await afterSending(["same"], (held) => {
+        expect(held.claim({ ...REPEATED, key: "own" }, SENT_IN_VAIN_MS - 1)).toBe("sent same");
+      });
+      await afterSending(["same"], (held) => {
+        expect(held.claim({ ...REPEATED, key: "own" }, SENT_IN_VAIN_MS)).toBe("own");
+      });
+    });
+
+    it("is taken by a second marked repetition too, in the ten seconds after the first one's answer", async () => {
+      for (const [afterMs, key] of [
+        [SENT_IN_VAIN_MS - 1, "sent same"],
+        [SENT_IN_VAIN_MS, "own"],
+      ] as const) {
+        await afterSending(["same"], (held) => {
+          held.settle(held.claim({ ...REPEATED, key: "first" }, 5_000), REPEATED.holder, "delivered", 6_000);
+          expect(held.claim({ ...REPEATED, holder: "second", key: "own" }, 6_000 + afterMs)).toBe(key);
+        });
+      }
+    });
+
+    it("is not taken by a request that says of itself that it is no repetition, nor by one of another fingerprint", async () => {
+      await afterSending(["same"], (held) => {
+        expect(held.claim({ ...REPEATED, isRepeat: false, key: "own" }, 1)).toBe("own");
+        expect(held.claim({ ...REPEATED, fingerprint: "other", key: "other" }, 1)).toBe("other");
+      });
+    });
+
+    it("is remembered for the last 500 answers alone", async () => {
+      const sent = Array.from({ length: 501 }, (_, n) => String(n));
+      await afterSending(sent, (held) => {
+        const ask = (fingerprint: string) => held.claim({ ...REPEATED, fingerprint, key: `own ${fingerprint}` }, 1);
+        expect([ask("0"), ask("1"), ask("500")]).toEqual(["own 0", "sent 1", "sent 500"]);
+      });
+    });
+  });
+
   it("belongs to one person of the client: the same prompt of another user is another image", async () => {
     const prompt = newPrompt();
     const first = await taken(await post(GENERATIONS, openai(prompt, { user: "ann" }), { prefer: "wait=0" }));
@@ -348,9 +402,19 @@ describe("an image of an edit that is taken over", () => {
     };
     const send = async (prefer: string) =>
       taken(await call("/v1/images/edits", { method: "POST", body: form(), headers: { prefer } }));
+    const inputs = async () => {
+      const { objects, truncated } = await env.RESULTS.list({ prefix: "jobs/", limit: 1000 });
+      expect(truncated).toBe(false);
+      return objects.map(({ key }) => key).filter((key) => key.includes("/inputs/"));
+    };
+    const before = await inputs();
     const first = await send("wait=0");
     expect(first.status).toBe(504);
     expect(await send("wait=60")).toMatchObject({ status: 200, jobs: first.jobs });
     expect(await billed(prompt)).toBe(1);
+    // The second upload is dropped after the answer.
+    const added = async () => (await inputs()).filter((key) => !before.includes(key));
+    await expect.poll(added, { timeout: 60_000 }).toHaveLength(1);
+    expect((await added())[0]).toMatch(`jobs/${first.jobs[0]}/inputs/`);
   });
 });
