@@ -1,5 +1,5 @@
 import { gzipSync } from "node:zlib";
-import type { Page } from "playwright-core";
+import type { Page, WebSocketRoute } from "playwright-core";
 import sharp from "sharp";
 import { beforeEach, describe, expect, it } from "vitest";
 import { overflowOf, screenshot } from "../support/browser.ts";
@@ -252,7 +252,24 @@ describe("a job's page", () => {
     await page.getByText('"promptExtend"').waitFor();
     expect(await overflowOf(page)).toBe(0);
     await page.setViewportSize({ width: 360, height: 640 });
-    expect(await overflowOf(page)).toBe(0);
+    await expect.poll(() => overflowOf(page)).toBe(0);
+  });
+
+  it("stays as wide as a narrow window while no live feed opens", async () => {
+    const sockets: WebSocketRoute[] = [];
+    let isRefused = false;
+    await page.routeWebSocket(/\/api\//, (socket) => {
+      if (isRefused) socket.close();
+      else sockets.push(socket);
+    });
+    await page.setViewportSize({ width: 360, height: 640 });
+    await page.reload();
+    await lamp(page, "connecting").waitFor();
+    await expect.poll(() => overflowOf(page)).toBe(0);
+    isRefused = true;
+    for (const socket of sockets) socket.close();
+    await lamp(page, "polling").waitFor();
+    await expect.poll(() => overflowOf(page)).toBe(0);
   });
 });
 

@@ -11,7 +11,7 @@ export function ConnectionLamp({ state }: { readonly state: ConnectionState }) {
         <path d={SIGNS[state]} />
       </svg>
       <span className="unseen">Connection: </span>
-      {label}
+      <span className={styles.label}>{label}</span>
       <span className="unseen">. {explanation}</span>
     </p>
   );

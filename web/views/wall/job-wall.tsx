@@ -114,17 +114,32 @@ function useFirstPage(filter: Filter): { readonly failure: unknown; readonly aga
 /** Jobs on the wall, beyond which it begins anew: about twenty screens, which a day of work fills from above. */
 const MAX_KNOWN = 240;
 
-/** Keeps a wall that stays open from growing without end: it begins anew while nobody looks further down. */
+/**
+ * Bounds a wall that stays open: once it knows more than `MAX_KNOWN` jobs and the window is at its top, it loads its first page
+ * and drops what is below.
+ */
 function useShortening(count: number, filter: Filter): void {
   const selecting = useStore(isSelecting);
   useEffect(() => {
-    // It would let go of selected jobs.
-    if (selecting) return;
-    // Coming back to the wall, the window is not yet where it will be.
-    const scrollY = Math.max(window.scrollY, lastWallPlace().scrollY);
-    if (count <= MAX_KNOWN || scrollY > window.innerHeight) return;
-    // Failing, it is tried again with the next change.
-    loadAnew(filter).catch(() => undefined);
+    // Shortening would drop selected jobs.
+    if (selecting || count <= MAX_KNOWN) return;
+    let isLoading = false;
+    const shorten = () => {
+      // On the way back to the wall the window is not yet where it was left.
+      const scrollY = Math.max(window.scrollY, lastWallPlace().scrollY);
+      if (isLoading || scrollY > window.innerHeight) return;
+      isLoading = true;
+      // After a failure the next change or scroll tries again.
+      loadAnew(filter)
+        .catch(() => undefined)
+        .finally(() => {
+          isLoading = false;
+        });
+    };
+    shorten();
+    // The place is known only once the window has scrolled, which may come after the change that made the wall too long.
+    addEventListener("scroll", shorten, { passive: true });
+    return () => removeEventListener("scroll", shorten);
   }, [count, filter, selecting]);
 }
 
