@@ -21,6 +21,10 @@ const READ_WAIT_MS = 300;
 const FRESH_MS = 1500;
 /** Of a lane that is not configured and had nothing to show: there are twenty such models, and most are never used. */
 const QUIET_FRESH_MS = 15_000;
+/** A lane that has not answered in time is not asked again before this: a health probe every second must not ask twenty lanes each time. */
+const ASK_AGAIN_MS = 5_000;
+/** A request keeps running so long for an answer that comes too late for it, so that the next request knows the report. */
+const LATE_REPORT_MS = 10_000;
 
 interface Kept {
   readonly report: LaneReport;
@@ -29,23 +33,31 @@ interface Kept {
 
 // Of this isolate, by lane. Plain data only: a promise of one request cannot be awaited by another.
 const reports = new Map<string, Kept>();
+/** When a lane was last asked in vain; without an entry once it has answered. */
+const askedInVainAtMs = new Map<string, number>();
 const places = new Map<string, Readonly<Record<string, Place>>>();
 
-/** The report of a lane; the last known one when the lane does not answer within `READ_WAIT_MS`, and null when none is known. */
-async function reportOf(env: Env, lane: string, quietFreshMs = FRESH_MS): Promise<LaneReport | null> {
+/**
+ * The report of a lane; the last known one when the lane does not answer within `READ_WAIT_MS`, and null when none is known. A lane
+ * that was asked in vain is asked again after `ASK_AGAIN_MS`.
+ */
+async function reportOf(c: HttpContext, lane: string, quietFreshMs = FRESH_MS): Promise<LaneReport | null> {
   const known = reports.get(lane);
   const freshMs = known !== undefined && !isInUse(known.report) ? quietFreshMs : FRESH_MS;
   if (known !== undefined && Date.now() - known.atMs < freshMs) return known.report;
-  const asked = laneStub(env, lane)
+  if (Date.now() - (askedInVainAtMs.get(lane) ?? Number.NEGATIVE_INFINITY) < ASK_AGAIN_MS) return known?.report ?? null;
+  const asked = laneStub(c.env, lane)
     .report()
     .then((report) => {
-      reports.set(lane, { report, atMs: Date.now() });
+      knowReport(lane, report);
       return report;
     });
   try {
     return await within(READ_WAIT_MS, "the lane", asked);
   } catch (error) {
     console.error({ event: "lane_unavailable", lane, error: String(error) });
+    askedInVainAtMs.set(lane, Date.now());
+    c.executionCtx.waitUntil(within(LATE_REPORT_MS, "the lane", asked).catch(() => undefined));
     return known?.report ?? null;
   }
 }
@@ -53,17 +65,18 @@ async function reportOf(env: Env, lane: string, quietFreshMs = FRESH_MS): Promis
 /** Stores a newer report in the cache that health and limits read. */
 export function knowReport(lane: string, report: LaneReport): void {
   reports.set(lane, { report, atMs: Date.now() });
+  askedInVainAtMs.delete(lane);
 }
 
 /**
  * The reports of these models' lanes, in the models' order, null for a lane of which none is known; and then of all others that
  * are in use. One that comes into use is shown within `QUIET_FRESH_MS`.
  */
-async function laneReports(env: Env, config: Config, models: readonly string[]): Promise<(LaneReport | null)[]> {
+async function laneReports(c: HttpContext, config: Config, models: readonly string[]): Promise<(LaneReport | null)[]> {
   const others = config.modelTable.names.filter((model) => !models.includes(model));
   const [asked, found] = await Promise.all([
-    Promise.all(models.map((model) => reportOf(env, laneName(config, model)))),
-    Promise.all(others.map((model) => reportOf(env, laneName(config, model), QUIET_FRESH_MS))),
+    Promise.all(models.map((model) => reportOf(c, laneName(config, model)))),
+    Promise.all(others.map((model) => reportOf(c, laneName(config, model), QUIET_FRESH_MS))),
   ]);
   return [...asked, ...found.filter((report) => report !== null && isInUse(report))];
 }
@@ -118,9 +131,9 @@ function misconfiguredHealth(errors: readonly FieldError[]): HealthFacts {
 }
 
 /** Degraded: a lane is blocked, or does not answer and none of its reports is known. */
-async function configuredHealth(env: Env, config: Config): Promise<HealthFacts> {
+async function configuredHealth(c: HttpContext, config: Config): Promise<HealthFacts> {
   const { region, upstreamHost, authMode } = config;
-  const reports = await laneReports(env, config, configuredModels(config));
+  const reports = await laneReports(c, config, configuredModels(config));
   const lanes = reports
     .filter((report) => report !== null)
     .map(({ model, queued, inProgress, blocked, paused }) => ({
@@ -152,7 +165,7 @@ export const HEALTH_ROUTES: readonly Route[] = [
     },
     async (c) => {
       const read = configOf(c.env);
-      const facts = read.ok ? await configuredHealth(c.env, read.config) : misconfiguredHealth(read.errors);
+      const facts = read.ok ? await configuredHealth(c, read.config) : misconfiguredHealth(read.errors);
       const { status, ...rest } = facts;
       const time = new Date().toISOString();
       const body: Health = { status, service: "darkroom", version: VERSION, time, ...rest };
@@ -193,7 +206,7 @@ export const LIMITS_ROUTES: readonly Route[] = [
     async (c, { viewer }) => {
       const config = c.get("config");
       const waiting = await waitedFor(c, viewer);
-      const found = await laneReports(c.env, config, [...new Set([...configuredModels(config), ...waiting])]);
+      const found = await laneReports(c, config, [...new Set([...configuredModels(config), ...waiting])]);
       const lanes = found.filter((report) => report !== null);
       return jsonAnswer(c, {
         lanes,

@@ -2,12 +2,19 @@ import { env } from "cloudflare:workers";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { Job, JobList } from "../../schemas/job.ts";
 import { Health, Limits } from "../../schemas/limits.ts";
+import { configOf } from "../env.ts";
 import { jobStub } from "../stubs.ts";
 import { namespaceWith, neverAnswers, send } from "./http.fixture.ts";
 
 /** Of no other test, and with a quota that leaves its jobs waiting. */
 const MODEL = "qwen-image-2.0-pro";
 const ORIGIN = "http://localhost:8787";
+
+function configured() {
+  const read = configOf(env);
+  if (!read.ok) throw new Error("the settings of the tests are wrong");
+  return read.config;
+}
 
 const get = (path: string) => new Request(`${ORIGIN}${path}`, { headers: { accept: "application/json" } });
 const submitted: string[] = [];
@@ -73,5 +80,46 @@ describe("while a lane does not answer", () => {
     const answer = await send(get("/api/limits"), bindings).answer;
     expect(answer.status).toBe(200);
     expect(Limits.parse(await answer.json()).models.length).toBeGreaterThan(10);
+  });
+
+  it("it is asked once by the health probes of some seconds, also when none of its reports is known", async () => {
+    const { modelTable } = configured();
+    // Later than any report or failed ask of the tests before.
+    vi.setSystemTime(Date.now() + 120_000);
+    let asked = 0;
+    const counted = () => {
+      asked += 1;
+      return neverAnswers();
+    };
+    const silent = { LANES: namespaceWith(env.LANES, "report", counted) };
+    for (let second = 0; second < 4; second++) {
+      expect((await send(get("/api/health"), silent).answer).status).toBe(200);
+      vi.setSystemTime(Date.now() + 1000);
+    }
+    expect(asked).toBe(modelTable.names.length);
+    vi.setSystemTime(Date.now() + 5000);
+    await send(get("/api/health"), silent).answer;
+    expect(asked).toBe(2 * modelTable.names.length);
+  });
+
+  it("its answer that comes too late for one request is shown by the next one, which asks nothing", async () => {
+    vi.setSystemTime(Date.now() + 240_000);
+    const late = Promise.withResolvers<void>();
+    let asked = 0;
+    const slow = {
+      LANES: namespaceWith(env.LANES, "report", async (stub) => {
+        asked += 1;
+        await late.promise;
+        return await stub.report?.();
+      }),
+    };
+    const first = send(get("/api/health"), slow);
+    await first.answer;
+    late.resolve();
+    await first.settled();
+    const askedBefore = asked;
+    expect(askedBefore).toBeGreaterThan(0);
+    await send(get("/api/health"), slow).answer;
+    expect(asked).toBe(askedBefore);
   });
 });
