@@ -96,14 +96,16 @@ describe("readConfig", () => {
     "a-long-random-text",
     "dr_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG",
     "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=",
-  ])("takes the plain token %s for that of the first client, and keeps its hash only", (CLIENT_TOKENS) => {
+    "a~token~with.every_character-of+bearer/tokens",
+    " a-long-random-text\r\n",
+  ])("takes the plain token %j for that of the first client, and keeps its hash only", (CLIENT_TOKENS) => {
     const result = readConfig({
       QWEN_API_KEY: "sk-test",
       SIGNING_SECRET: "a secret of many characters",
       CLIENT_TOKENS,
     });
-    expect(result.ok && result.config.clientTokens).toEqual({ app: [sha256Hex(CLIENT_TOKENS)] });
-    expect(JSON.stringify(result)).not.toContain(CLIENT_TOKENS);
+    expect(result.ok && result.config.clientTokens).toEqual({ app: [sha256Hex(CLIENT_TOKENS.trim())] });
+    expect(JSON.stringify(result)).not.toContain(CLIENT_TOKENS.trim());
   });
 
   it.each(["short", "0".repeat(64), "app=a-long-random-text", '"a-long-random-text"', "a long random text of words"])(
@@ -116,6 +118,43 @@ describe("readConfig", () => {
       });
     },
   );
+
+  it("says of a bare text in CLIENT_TOKENS what a token may hold, and of a bare hash what it lacks", () => {
+    const errorsOf = (CLIENT_TOKENS: string) => {
+      const result = readConfig({ ...enough, CLIENT_TOKENS });
+      return result.ok ? [] : result.errors.map(({ message }) => message);
+    };
+    expect(errorsOf("a long random text")).toEqual([
+      expect.stringMatching(/JSON like .*, or a plain token: 16 to 512/),
+    ]);
+    for (const hash of ["ab".repeat(32), `${"AB".repeat(32)}\n`]) {
+      expect(errorsOf(hash)).toEqual([
+        expect.stringMatching(/JSON like .*: this is a hash without its client's name$/),
+      ]);
+    }
+  });
+
+  it("takes hashes in capitals and with spaces around them, and finds the token that two clients share in any case", () => {
+    const upper = sha256Hex("a").toUpperCase();
+    const read = (env: object) => readConfig({ ...enough, SIGNING_SECRET: "a secret of many characters", ...env });
+    const result = read({
+      AUTH_MODE: "token",
+      CLIENT_TOKENS: JSON.stringify({ a: upper, b: [` ${sha256Hex("b")}\n`, sha256Hex("c").toUpperCase()] }),
+      ADMIN_TOKEN_SHA256: `${sha256Hex("admin").toUpperCase()}\n`,
+    });
+    expect(result.ok && result.config.clientTokens).toEqual({
+      a: [sha256Hex("a")],
+      b: [sha256Hex("b"), sha256Hex("c")],
+    });
+    expect(result.ok && result.config.adminTokenSha256).toBe(sha256Hex("admin"));
+    const shared = read({ CLIENT_TOKENS: JSON.stringify({ a: upper, b: sha256Hex("a") }) });
+    expect(shared.ok ? [] : shared.errors).toEqual([
+      {
+        path: "CLIENT_TOKENS",
+        message: expect.stringMatching(/^entry 2: has the token of another client.*npm run token/),
+      },
+    ]);
+  });
 
   describe("CLIENT_TOKENS in several variables", () => {
     const hash = (digit: number) => String(digit).repeat(64);
@@ -139,7 +178,9 @@ describe("readConfig", () => {
       const twice = JSON.stringify({ a: hash(1), b: [hash(2), hash(1)] });
       expect(readConfig({ ...tokenMode, CLIENT_TOKENS: twice })).toEqual({
         ok: false,
-        errors: [{ path: "CLIENT_TOKENS", message: "entry 2: has the token of another client" }],
+        errors: [
+          { path: "CLIENT_TOKENS", message: expect.stringMatching(/^entry 2: has the token of another client/) },
+        ],
       });
       const ofOperator = { CLIENT_TOKENS: tokens("a"), ADMIN_TOKEN_SHA256: hash(1) };
       expect(readConfig({ ...tokenMode, ...ofOperator })).toMatchObject({

@@ -9,7 +9,12 @@ import { fromMicros, toMicros } from "./spend/money.ts";
 import { type Budget, listCurrency } from "./spend/prices.ts";
 import { targetFault } from "./webhooks/core/target.ts";
 
-const tokenHash = z.string().regex(/^[0-9a-f]{64}$/, "must be a sha-256 in hex");
+/** Some tools print a hash in capitals, and a pasted one often has a space or a line's end around it. */
+const tokenHash = z
+  .string()
+  .trim()
+  .regex(/^[0-9a-f]{64}$/i, "must be a sha-256 in hex")
+  .toLowerCase();
 
 function wholeNumber(name: string, min: number, max: number, fallback: number) {
   const message = `must be a whole number from ${min} to ${max}`;
@@ -133,19 +138,29 @@ const origins = z.string().transform((text, context) => {
 /** Names a client wherever one is named: in `CLIENT_TOKENS` and in `?client=`. */
 export const CLIENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
+const CLIENT_TOKENS_EXAMPLE = '{"client-name":"<sha-256 hex of its token>"}';
+
 const clientTokens = jsonSetting(
   z.record(
     z.string().regex(CLIENT_NAME, "a client's name is 1 to 64 letters, digits, dots, dashes or underscores"),
     z.union([tokenHash, z.array(tokenHash).min(1).max(2)], "must be a sha-256 in hex, or a list of two at most"),
   ),
-  '{"client-name":"<sha-256 hex of its token>"}',
+  CLIENT_TOKENS_EXAMPLE,
 );
 
 /** Whose token a bare text in `CLIENT_TOKENS` is. */
 export const FIRST_CLIENT = "app";
 
-/** A token is base64, plain or for addresses. 64 hex digits are not taken for one: they are a hash that lost its client's name. */
-const PLAIN_TOKEN = /^(?![0-9a-f]{64}$)[A-Za-z0-9_+/.-]{16,512}={0,2}$/;
+/**
+ * What `Authorization: Bearer` can carry (RFC 6750), from 16 characters. 64 hex digits are not taken for one: they are a hash that
+ * lost its client's name.
+ */
+const PLAIN_TOKEN = /^(?![0-9a-f]{64}$)[A-Za-z0-9._~+/-]{16,512}={0,2}$/i;
+
+/** Whether the value of `CLIENT_TOKENS` is a plain token. Spaces and line ends around it are no part of it. */
+export function isPlainToken(value: unknown): boolean {
+  return typeof value === "string" && PLAIN_TOKEN.test(value.trim());
+}
 
 /** Money is counted in millionths. A smaller part would be rounded away, and a limit with it. */
 const amount = (max: number) =>
@@ -175,7 +190,15 @@ const budgets = jsonSetting(
 /** A first deployment may put a plain token here instead of JSON: that of `FIRST_CLIENT`. Only its hash gets into the settings. */
 const firstClientTokens = z
   .string()
-  .transform((text) => (PLAIN_TOKEN.test(text) ? JSON.stringify({ [FIRST_CLIENT]: sha256Hex(text) }) : text))
+  .transform((text, context) => {
+    if (isPlainToken(text)) return JSON.stringify({ [FIRST_CLIENT]: sha256Hex(text.trim()) });
+    if (/^\s*[{["]/.test(text)) return text;
+    const isHash = /^[0-9a-f]{64}$/i.test(text.trim());
+    const token = "a plain token: 16 to 512 letters, digits and -._~+/ without spaces";
+    const fault = isHash ? ": this is a hash without its client's name" : `, or ${token}`;
+    context.addIssue(`must be JSON like ${CLIENT_TOKENS_EXAMPLE}${fault}`);
+    return z.NEVER;
+  })
   .pipe(clientTokens);
 
 const clientWebhooks = jsonSetting(
@@ -253,6 +276,10 @@ const CLIENT_TOKEN_VARIABLES = (Object.keys(Vars.shape) as (keyof Vars)[]).filte
   /^CLIENT_TOKENS(_\d)?$/.test(name),
 ) as ("CLIENT_TOKENS" | `CLIENT_TOKENS_${2 | 3 | 4 | 5 | 6 | 7 | 8 | 9}`)[];
 
+/** Of the later of two clients. */
+const SHARED_TOKEN =
+  "has the token of another client, so nobody could say whose call it is: give each client a token of its own with `npm run token -- NAME`, or take one of the two out";
+
 type ClientTokens = Readonly<Record<string, readonly string[]>>;
 
 /**
@@ -274,7 +301,7 @@ function allClientTokens(vars: Vars): { readonly tokens: ClientTokens; readonly 
       tokens[client] = typeof hash === "string" ? [hash] : hash;
       for (const each of tokens[client]) {
         if ((ownerOf.get(each) ?? client) !== client) {
-          errors.push({ path: variable, message: `entry ${entry + 1}: has the token of another client` });
+          errors.push({ path: variable, message: `entry ${entry + 1}: ${SHARED_TOKEN}` });
         }
         ownerOf.set(each, client);
       }

@@ -7,7 +7,7 @@ import { within, withinSignal } from "../bounds.ts";
 import { askAboutKey } from "../dashscope/ask-about-key.ts";
 import type { KeyAnswer } from "../dashscope/contract.ts";
 import { REGION_HOSTS, REGION_NAMES, type Region } from "../dashscope/wire.ts";
-import { type Config, type ConfigResult, isLoopback, VARIABLES } from "../env.ts";
+import { type Config, type ConfigResult, isLoopback, isPlainToken, VARIABLES } from "../env.ts";
 import { configuredModels, isInUse, laneName } from "../lane/lane-name.ts";
 import { unitMicrosOf } from "../spend/prices.ts";
 import { catalogStub, jobStub, laneStub, operatorLogStub } from "../stubs.ts";
@@ -89,6 +89,19 @@ async function lanesOf(env: Env, config: Config) {
 /** How an answer to a link that was signed here shows that it came to this service: the job of the link does not exist. */
 const OPENED = "job_not_found";
 
+/** Cloudflare's own answer to a Worker that calls a Worker of the same account or zone, while a browser gets through. */
+const OWN_ACCOUNT_REFUSED = /\berror code: 1042\b/i;
+const CANNOT_CHECK =
+  "it cannot be checked from here, because Cloudflare lets no Worker call this address of its own account (error 1042). Open a link of a job in a browser";
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 /** Follows a link as this service makes them, of a job that does not exist, to `PUBLIC_ORIGIN`. */
 async function askPublicOrigin(config: Config, askedOrigin: string): Promise<PublicOriginAnswer> {
   const { publicOrigin } = config;
@@ -102,7 +115,9 @@ async function askPublicOrigin(config: Config, askedOrigin: string): Promise<Pub
         await answer.body?.cancel();
         return { kind: status < 300 ? "wrong" : "unjudged", seen: `it answers ${status}, not as this service does` };
       }
-      const problem = Problem.safeParse(await answer.json().catch(() => null));
+      const body = await answer.text().catch(() => "");
+      if (OWN_ACCOUNT_REFUSED.test(body)) return { kind: "unjudged", seen: CANNOT_CHECK };
+      const problem = Problem.safeParse(jsonOf(body));
       if (problem.data?.code === OPENED) return { kind: "this service" };
       if (problem.success) return { kind: "wrong", seen: `another Darkroom answers there (${problem.data.code})` };
       // What stands before the service may let only browsers pass.
@@ -153,6 +168,7 @@ export async function examine(env: Env, read: ConfigResult, askedOrigin: string)
         authMode: config.authMode,
         clients: Object.keys(config.clientTokens),
         hasOperator: config.adminTokenSha256 !== null,
+        hasPlainToken: isPlainToken(set.CLIENT_TOKENS),
         region: config.region,
         regionName: REGION_NAMES[config.region],
         upstreamHost: config.upstreamHost,

@@ -1,11 +1,12 @@
 import { createExecutionContext, reset, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { Diagnosis } from "../../schemas/doctor.ts";
 import { sha256Hex } from "../auth/tokens.ts";
 import { app } from "./app.ts";
 
 const ORIGIN = "https://darkroom.example";
+const realFetch = globalThis.fetch;
 const OPERATOR = { authorization: "Bearer token-of-the-operator" };
 // The test's own bindings, of which the generated Env knows no name.
 const emulatorUrl = String((env as unknown as Record<string, unknown>).QWEN_BASE_URL);
@@ -114,6 +115,27 @@ describe("the doctor", () => {
     expect(failing(own).map(({ name, seen }) => [name, seen])).toEqual([
       ["webhooks", expect.stringContaining("CLIENT_WEBHOOKS entry 1 (alice) must not be an address of this service")],
     ]);
+  });
+
+  it("does not judge a PUBLIC_ORIGIN that Cloudflare lets no Worker of the account call", async () => {
+    const refused = vi.spyOn(globalThis, "fetch").mockImplementation(async (asked, init) => {
+      const url = String(asked instanceof Request ? asked.url : asked);
+      if (!url.startsWith("https://images.example/")) return realFetch(asked, init);
+      return new Response("error code: 1042", { status: 404 });
+    });
+    const diagnosis = await diagnosisOf({ PUBLIC_ORIGIN: "https://images.example" });
+    refused.mockRestore();
+    expect(failing(diagnosis)).toEqual([]);
+    const links = diagnosis.checks.find(({ name }) => name === "links");
+    expect(links).toMatchObject({ ok: null, seen: expect.stringMatching(/cannot be checked from here.*error 1042/) });
+  });
+
+  it("says that CLIENT_TOKENS holds the token itself, where it does", async () => {
+    const { checks } = await diagnosisOf({ CLIENT_TOKENS: "a-plain-token-of-the-first-client" });
+    expect(checks.find(({ name }) => name === "tokens")).toMatchObject({
+      ok: true,
+      seen: expect.stringContaining("CLIENT_TOKENS holds the token itself"),
+    });
   });
 
   it("names storage that fails, with what it said", async () => {

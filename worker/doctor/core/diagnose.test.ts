@@ -11,6 +11,7 @@ const facts: ConfiguredFacts = {
   authMode: "token",
   clients: ["my-app"],
   hasOperator: true,
+  hasPlainToken: false,
   region: "sg",
   regionName: "Singapore",
   upstreamHost: "dashscope-intl.aliyuncs.com",
@@ -184,10 +185,23 @@ describe("what goes wrong in a first deployment", () => {
     );
   });
 
-  it("is named: tokens that nobody has", () => {
-    const [check] = failing(checked({}, { clients: [], hasOperator: false }));
-    expect(check?.seen).toMatch(/every call is answered 401/);
+  it("is shown, and fails nothing: a deployment without a client's token, as one that is called over bindings only", () => {
+    const checks = checked({}, { clients: [], hasOperator: false });
+    expect(failing(checks)).toEqual([]);
+    const check = checks.find(({ name }) => name === "tokens");
+    expect(check?.ok).toBe(null);
+    expect(check?.seen).toMatch(
+      /every call over HTTP is answered 401\. Right only where all apps call over a service binding/,
+    );
     expect(check?.fix).toContain("npm run token -- NAME");
+  });
+
+  it("says whether CLIENT_TOKENS holds hashes or a plain token", () => {
+    const seen = (hasPlainToken: boolean) =>
+      checked({}, { hasPlainToken }).find(({ name }) => name === "tokens")?.seen ?? "";
+    expect(seen(false)).toContain("CLIENT_TOKENS holds their hashes");
+    expect(seen(true)).toContain("CLIENT_TOKENS holds the token itself");
+    expect(seen(true)).not.toContain("holds their hashes");
   });
 });
 
