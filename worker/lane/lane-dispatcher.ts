@@ -210,8 +210,17 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
       const isWatched = await within(NOTICE_BOUND_MS, "the job", placed);
       if (!isWatched) this.#decide((lane) => lane.unwatch(jobId, ticketNumber));
     } catch (error) {
-      this.#lane?.missed(jobId);
       this.#log("place_not_sent", { jobId, error: String(error) });
+      this.#missed(jobId);
+    }
+  }
+
+  #missed(jobId: string): void {
+    try {
+      this.#decide((lane, now) => lane.missed(jobId, now));
+    } catch (error) {
+      // The lane has left memory: it knows no place of any job, and sends each with the next pass.
+      this.#log("notices_failed", { error: String(error) });
     }
   }
 

@@ -79,6 +79,8 @@ const DECLINED_KEPT_MS = 5 * 60_000;
 const MOST_DECLINED_KEPT = 1_000;
 /** Watched jobs are notified at most this often. */
 const NOTIFY_EVERY_MS = 2_000;
+/** A place that did not reach its job is sent again after this: a job that never answers must not cause a pass every two seconds. */
+const MISSED_AGAIN_MS = 10_000;
 /** While a place depends on a running attempt that does not end, its estimate is looked at again this often. */
 const LOOK_AGAIN_MS = 4_000;
 /** When the object dies while it notifies, the alarm continues. */
@@ -332,9 +334,10 @@ export class Lane {
     this.#endLease(entry, isTooLate ? "tooLate" : "declined", now);
   }
 
-  /** A notice did not reach its job: the next pass sends its place again. */
-  missed(jobId: string): void {
-    this.#notifier.forget(jobId);
+  /** A notice did not reach its job: a pass sends its place again, after `MISSED_AGAIN_MS` at the latest. */
+  missed(jobId: string, now: number): void {
+    if (this.#storage.ticket(jobId)?.watched === true) this.#notifier.missed(jobId, now + MISSED_AGAIN_MS);
+    else this.#notifier.forget(jobId);
   }
 
   /** Nobody watches the job any more. A job that asked with a newer ticket meanwhile stays watched. */
@@ -656,6 +659,10 @@ export class Lane {
       if (dueAtMs < (this.#state.pushDueAtMs ?? Number.POSITIVE_INFINITY)) this.#set({ pushDueAtMs: dueAtMs });
     }
     if (!notifier.isUnderWay) {
+      const laterMs = this.#laterPassMs(this.#state.pushedAtMs + NOTIFY_EVERY_MS);
+      if (laterMs !== null && laterMs < (this.#state.pushDueAtMs ?? Number.POSITIVE_INFINITY)) {
+        this.#set({ pushDueAtMs: laterMs });
+      }
       if (this.#state.pushDueAtMs === null || this.#state.pushDueAtMs > now) return [];
       this.#set({ pushedAtMs: now });
       this.#changedWhileNotifying = false;
@@ -670,16 +677,24 @@ export class Lane {
       (ticket) => this.#placeIn(ticket, view, now),
     );
     // Due until the pass has ended, so that after a crash it is made again.
-    if (!notifier.isUnderWay) this.#set({ pushDueAtMs: notifier.sawAny ? this.#nextNotifyAtMs(view, now) : null });
+    if (!notifier.isUnderWay) {
+      const isMore = notifier.sawAny || notifier.laterMs !== null;
+      this.#set({ pushDueAtMs: isMore ? this.#nextNotifyAtMs(view, now) : null });
+    }
     return notices;
+  }
+
+  /** When a pass is due for the jobs that the last one left out or did not reach. One pass notifies all that are due by then. */
+  #laterPassMs(nextPassMs: number): number | null {
+    const { laterMs } = this.#notifier;
+    return laterMs === null ? null : Math.max(nextPassMs, laterMs);
   }
 
   /** `null` where every watcher knows its place and the clock alone moves none: the next start, or the end of a lease, does. */
   #nextNotifyAtMs(view: LaneView, now: number): number | null {
     const nextPassMs = Math.max(now, this.#state.pushedAtMs + NOTIFY_EVERY_MS);
     if (this.#changedWhileNotifying) return nextPassMs;
-    // Jobs began to be watched at moments of their own: one pass notifies all that are due by then.
-    const laterMs = this.#notifier.laterMs === null ? null : Math.max(nextPassMs, this.#notifier.laterMs);
+    const laterMs = this.#laterPassMs(nextPassMs);
     if (this.#isHeld || this.#nextGrantAtMs(now) !== null) return laterMs;
     const expectedMs = view.forecast(0);
     if (expectedMs === null) return laterMs;

@@ -78,8 +78,44 @@ describe("watched jobs", () => {
     join("b", true);
     join("c");
     expect(leave("a", T0 + 5_000)).toEqual(["b 1"]);
-    lane.missed("b");
+    lane.missed("b", T0 + 5_000);
     expect(leave("c", T0 + 8_000)).toEqual(["b 1"]);
+  });
+
+  it("hear again though nothing changes when a notice did not reach them, and not every two seconds", () => {
+    const { join, leave, lane, at, alarmAt } = laneWith();
+    join("a");
+    join("b", true);
+    expect(leave("a", T0 + 5_000)).toEqual(["b 1"]);
+    for (const missedAtMs of [T0 + 6_000, T0 + 20_000, T0 + 33_000]) {
+      lane.missed("b", missedAtMs);
+      expect(at(missedAtMs)).toEqual([]);
+      expect(alarmAt(missedAtMs)).toBe(missedAtMs + 10_000);
+      expect(at(missedAtMs + 9_999)).toEqual([]);
+      expect(at(missedAtMs + 10_000)).toEqual(["b 1"]);
+    }
+    expect(at(T0 + 53_000)).toEqual([]);
+    // One that is not watched any more is not asked again.
+    lane.unwatch("b", 1);
+    lane.missed("b", T0 + 54_000);
+    expect(at(T0 + 54_000)).toEqual([]);
+    expect(alarmAt(T0 + 54_000)).toBeGreaterThan(T0 + 60_000);
+  });
+
+  it("hear again after a pass that was under way when a notice of it did not reach them", () => {
+    const { join, leave, lane, at } = laneWith();
+    join("a");
+    join("b", true);
+    join("c", true);
+    expect(lane.isNotifying).toBe(false);
+    lane.leave("a", null, T0 + 5_000);
+    expect(at(T0 + 5_000, 1)).toEqual(["b 1"]);
+    expect(lane.isNotifying).toBe(true);
+    lane.missed("b", T0 + 5_100);
+    expect(at(T0 + 5_100)).toEqual(["c 2"]);
+    expect(at(T0 + 15_099)).toEqual([]);
+    expect(at(T0 + 15_100)).toEqual(["b 1"]);
+    expect(leave("c", T0 + 20_000)).toEqual([]);
   });
 
   it("hear that an estimate moves while a running attempt takes longer than usual", () => {

@@ -32,7 +32,7 @@ export class Notifier {
   /** The last ticket that the pass has looked at; `undefined` while no pass is under way, `null` at its start. */
   #after: QueuedTicket | null | undefined;
   #pass = 0;
-  /** The earliest moment at which a job that this pass left out is notified of the place that it has now. */
+  /** The earliest moment at which a job that this pass left out, or did not reach, is notified of the place that it has now. */
   #laterMs = Number.POSITIVE_INFINITY;
 
   /** A pass has begun and not ended: the next page is due as soon as there is room for it. */
@@ -45,7 +45,7 @@ export class Notifier {
     return this.#known.size > 0;
   }
 
-  /** When a job is notified of a change that the last pass left out, in ms; `null`: of none. */
+  /** When a job is notified of a place that the last pass left out or did not deliver, in ms; `null`: of none. */
   get laterMs(): number | null {
     return Number.isFinite(this.#laterMs) ? this.#laterMs : null;
   }
@@ -55,9 +55,15 @@ export class Notifier {
     this.#known.set(jobId, this.#knownOf(place, view, now));
   }
 
-  /** The job was not reached, or nobody watches it any more. The next pass notifies it again if it is watched. */
+  /** Nobody watches the job any more, or it was not reached. The next pass notifies it again if it is watched. */
   forget(jobId: string): void {
     this.#known.delete(jobId);
+  }
+
+  /** A notice did not reach its job: it is sent again at `againAtMs`, or with an earlier pass. */
+  missed(jobId: string, againAtMs: number): void {
+    this.forget(jobId);
+    this.#laterMs = Math.min(this.#laterMs, againAtMs);
   }
 
   /** The next page of a pass, which it begins if none is under way: at most `room` jobs of which `notifyAtMs` says now. */
