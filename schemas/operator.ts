@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Timestamp } from "./job.ts";
-import { OperatorWord, Quota } from "./limits.ts";
+import { LaneReport, OperatorWord, Quota } from "./limits.ts";
 
 /** Kept in the operator's log. */
 const Reason = z.string().trim().min(1).max(300).meta({ description: "Shown to everyone whose jobs wait for it." });
@@ -15,7 +15,10 @@ export type PauseBody = z.infer<typeof PauseBody>;
 export const ResumeBody = z.strictObject({ reason: Reason.optional() });
 export type ResumeBody = z.infer<typeof ResumeBody>;
 
-/** Absent fields keep the deployment's values. A body with a reason alone restores the deployment's quota. */
+/**
+ * Absent fields keep the deployment's values, and take the place of those of an earlier limit. A body with a reason alone restores
+ * the deployment's quota; `until` goes with a quota only.
+ */
 export const LimitBody = z.strictObject({
   starts: Quota.shape.starts.max(1_000_000).optional(),
   periodMs: Quota.shape.periodMs.min(100).max(86_400_000).optional(),
@@ -25,12 +28,21 @@ export const LimitBody = z.strictObject({
 });
 export type LimitBody = z.infer<typeof LimitBody>;
 
+/** A lane after a command. */
+export const CommandedLane = LaneReport.extend({
+  replaced: OperatorWord.extend({ quota: Quota.optional().meta({ description: "That of a limit." }) })
+    .nullable()
+    .meta({ description: "The pause, or the limit, that was in force before the command and is no longer." }),
+}).meta({ id: "CommandedLane" });
+export type CommandedLane = z.infer<typeof CommandedLane>;
+
 export const OPERATOR_ACTIONS = [
   "lane.pause",
   "lane.resume",
   "lane.limit",
   "client.pause",
   "client.resume",
+  "job.submit",
   "job.cancel",
   "job.retry",
   "job.delete",
@@ -56,7 +68,9 @@ export const OperatorEntry = z
       description: "The lane's model, the client or the job. Of `jobs.bulk` the client whose jobs they are, or `*`.",
     }),
     reason: z.string().nullable(),
-    details: z.record(z.string(), z.unknown()).meta({ description: "What was asked for." }),
+    details: z.record(z.string(), z.unknown()).meta({
+      description: "What was asked for; `replaced`: the pause or limit of the lane that it takes the place of.",
+    }),
     failed: z
       .string()
       .nullable()

@@ -111,9 +111,13 @@ export function clientOf(viewer: Viewer): string {
   throw queryProblem("client", "must name a client: the operator says for which one");
 }
 
-/** For whom a job is made: a client that has a token. No list would show a job of any other, and nobody could ask for it. */
+/**
+ * For whom a job is made: a client that has a token. No list would show a job of any other, and nobody could ask for it. A
+ * submission of the operator is marked as such in the context.
+ */
 export function submitterOf(c: HttpContext, asker: Asker, viewer: Viewer = viewerOf(c, asker)): string {
   const client = clientOf(viewer);
+  c.set("isOperatorsSubmission", isByOperator(asker));
   if (asker.role === "client" || Object.hasOwn(c.get("config").clientTokens, client)) return client;
   throw queryProblem("client", "names no client of CLIENT_TOKENS");
 }

@@ -10,6 +10,8 @@ export interface HttpEnv {
     requestId: string;
     /** Set for every route but health. */
     config: Config;
+    /** True when the operator submits for a client: the operator's log then has each job. */
+    isOperatorsSubmission?: boolean;
   };
 }
 

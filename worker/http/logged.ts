@@ -23,6 +23,16 @@ export async function logged<Result>(
   }
 }
 
+/** Places a job. It is in the log when the operator submits for a client, by any of the APIs. */
+export function loggedSubmission<Result>(
+  c: HttpContext,
+  entry: Pick<OperatorEntry, "target" | "details">,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  if (c.get("isOperatorsSubmission") !== true) return work();
+  return logged(c, { ...entry, action: "job.submit", who: OPERATOR_NAME, reason: null }, work);
+}
+
 /** Carries out what a client may do, too: it is in the log when the operator does it. These routes take no reason. */
 export function loggedOfOperator<Result>(
   c: HttpContext,

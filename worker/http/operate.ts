@@ -1,7 +1,8 @@
 import { z } from "zod";
-import { LaneReport } from "../../schemas/limits.ts";
+import type { LaneReport } from "../../schemas/limits.ts";
 import {
   ClientState,
+  CommandedLane,
   LimitBody,
   OperatorEntries,
   type OperatorEntry,
@@ -40,12 +41,15 @@ function endOf(until: string | null | undefined): number | null {
   const atMs = Date.parse(until);
   const nowMs = Date.now();
   if (atMs > nowMs && atMs <= nowMs + FARTHEST_UNTIL_MS) return atMs;
-  throw faultsProblem(
-    "invalid_request",
-    [{ path: "/until", message: "must be in the future, within a year" }],
-    (path) => path,
-  );
+  throw invalidUntil("must be in the future, within a year");
 }
+
+function invalidUntil(message: string): ProblemError {
+  return faultsProblem("invalid_request", [{ path: "/until", message }], (path) => path);
+}
+
+const UNTIL_ALONE =
+  "goes with starts, periodMs or inProgress: a body without them restores the deployment's own quota, which has no end";
 
 function modelOf(c: HttpContext): string {
   const model = c.req.param("model") ?? "";
@@ -65,12 +69,35 @@ function namedClient(c: HttpContext, isResumed: boolean): string {
 
 type Action = Pick<OperatorEntry, "who" | "action" | "reason">;
 
-/** Gives a lane its command, and answers the report after it. */
+/** A command waits at most so long, in ms, to learn what it takes the place of. */
+const REPLACED_WITHIN_MS = 2_000;
+
+/** The pause, or the limit, that the command ends or takes the place of; null for none, and when the lane does not say in time. */
+async function replacedBy(
+  c: HttpContext,
+  model: string,
+  kind: LaneCommand["kind"],
+): Promise<CommandedLane["replaced"]> {
+  try {
+    const asked = laneStub(c.env, laneName(c.get("config"), model)).report();
+    const { paused, limit, quota } = await within(REPLACED_WITHIN_MS, "the lane", asked);
+    if (kind === "pause" || kind === "resume") return paused ?? null;
+    return limit === null || limit === undefined ? null : { ...limit, quota };
+  } catch (error) {
+    // The command itself meets the same trouble, and answers it.
+    console.error({ event: "lane_unavailable", lane: model, error: String(error) });
+    return null;
+  }
+}
+
+/** Gives a lane its command, and answers the report after it, with what the command takes the place of. */
 async function commandLane(c: HttpContext, action: Action, command: LaneCommand): Promise<Response> {
   const model = modelOf(c);
-  const { kind: _kind, ...details } = command;
+  const { kind, ...asked } = command;
+  const replaced = await replacedBy(c, model, kind);
+  const details = replaced === null ? asked : { ...asked, replaced };
   const report = await logged(c, { ...action, target: model, details }, () => control(c, model, command));
-  return jsonAnswer(c, report);
+  return jsonAnswer(c, { ...report, replaced } satisfies CommandedLane);
 }
 
 async function control(c: HttpContext, model: string, command: LaneCommand): Promise<LaneReport> {
@@ -140,7 +167,7 @@ export const OPERATE_ROUTES: readonly Route[] = [
         "Waiting jobs keep their places and show the reason. After the answer nothing starts; the answer waits for attempts that may still begin, ten seconds at most. Running attempts continue. The pause survives deploys; it ends at `until` or with a resume.",
       json: true,
       body: bodyDoc(PauseBody, { reason: "the account is being moved", until: null }),
-      answers: { "200": json("The lane after the change.", LaneReport, "pausedLane") },
+      answers: { "200": json("The lane after the change.", CommandedLane, "pausedLane") },
       problems: LANE_PROBLEMS,
     },
     async (c, { who }) => {
@@ -157,7 +184,7 @@ export const OPERATE_ROUTES: readonly Route[] = [
       summary: "Ends a lane's pause: its jobs continue in their old order",
       json: true,
       body: { required: false, ...bodyDoc(ResumeBody, {}) },
-      answers: { "200": json("The lane after the change.", LaneReport, "lane") },
+      answers: { "200": json("The lane after the change.", CommandedLane, "resumedLane") },
       problems: LANE_PROBLEMS,
     },
     async (c, { who }) => {
@@ -173,10 +200,10 @@ export const OPERATE_ROUTES: readonly Route[] = [
       tag: "Operate",
       summary: "Changes the quota of a lane",
       description:
-        "The quota takes effect at once and survives deploys, and the pace is learned again. A body with a reason alone restores the deployment's own quota.",
+        "The quota takes effect at once and survives deploys, and the pace is learned again. It takes the place of an earlier limit as a whole: fields that are absent have the deployment's values, and `replaced` shows what was in force before. A body with a reason alone restores the deployment's own quota.",
       json: true,
       body: bodyDoc(LimitBody, { starts: 4, periodMs: 60_000, reason: "the quota was raised" }),
-      answers: { "200": json("The lane after the change.", LaneReport, "lane") },
+      answers: { "200": json("The lane after the change.", CommandedLane, "limitedLane") },
       problems: LANE_PROBLEMS,
     },
     async (c, { who }) => {
@@ -188,6 +215,7 @@ export const OPERATE_ROUTES: readonly Route[] = [
       };
       const untilMs = endOf(until);
       const isNone = Object.keys(change).length === 0;
+      if (isNone && untilMs !== null) throw invalidUntil(UNTIL_ALONE);
       const laneCommand: LaneCommand = isNone ? { kind: "unlimit" } : { kind: "limit", change, reason, untilMs };
       return commandLane(c, { who, action: "lane.limit", reason }, laneCommand);
     },

@@ -4,12 +4,13 @@ import { afterEach, describe, expect, it } from "vitest";
 import { Diagnosis } from "../../schemas/doctor.ts";
 import { Job } from "../../schemas/job.ts";
 import { Health, LaneReport, Limits } from "../../schemas/limits.ts";
-import { ClientState, OperatorEntries } from "../../schemas/operator.ts";
+import { ClientState, CommandedLane, OperatorEntries } from "../../schemas/operator.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { Usage } from "../../schemas/usage.ts";
 import { sha256Hex } from "../auth/tokens.ts";
 import { compatApp } from "../compat/app.ts";
 import { laneName } from "../lane/lane-name.ts";
+import { mcpApp } from "../mcp/app.ts";
 import { app } from "./app.ts";
 
 const ORIGIN = "https://darkroom.example";
@@ -162,6 +163,44 @@ describe("another quota", () => {
     const back = await laneAfter(await send("PATCH", `/api/lanes/${MODEL}`, { reason: "as it was" }));
     expect(back).toMatchObject({ quota: { starts: 2, inProgress: null }, limit: null });
   });
+
+  it("says in the answer and in the log which limit or pause it takes the place of", async () => {
+    const change = async (method: string, path: string, body: object) => {
+      const answer = await send(method, path, body);
+      expect(answer.status).toBe(200);
+      return CommandedLane.parse(await answer.json()).replaced;
+    };
+    const [lane, pause] = [`/api/lanes/${MODEL}`, `/api/lanes/${MODEL}/pause`];
+    const until = new Date(Date.now() + 3_600_000).toISOString();
+    expect(await change("PATCH", lane, { starts: 1, until, reason: "careful" })).toBe(null);
+    const careful = { quota: { starts: 1, periodMs: 60_000, inProgress: null }, until, reason: "careful" };
+    expect(await change("PATCH", lane, { inProgress: 3, reason: "raised" })).toMatchObject(careful);
+    const raised = { quota: { starts: 2, periodMs: 60_000, inProgress: 3 }, until: null, reason: "raised" };
+    expect(await change("PATCH", lane, { reason: "as it was" })).toMatchObject(raised);
+    expect(await change("PATCH", lane, { reason: "as it was" })).toBe(null);
+    expect(await change("POST", pause, { reason: "moving" })).toBe(null);
+    expect(await change("POST", pause, { reason: "moving on" })).toMatchObject({ reason: "moving" });
+    const { entries } = await logOf();
+    const logged = entries.toReversed().map(({ details }) => details.replaced ?? null);
+    const moving = expect.objectContaining({ reason: "moving" });
+    const [first, second] = [expect.objectContaining(careful), expect.objectContaining(raised)];
+    expect(logged).toEqual([null, first, second, null, null, moving]);
+  });
+
+  it("refuses an end without a quota, and changes nothing", async () => {
+    await send("PATCH", `/api/lanes/${MODEL}`, { starts: 1, reason: "careful" });
+    const until = new Date(Date.now() + 3_600_000).toISOString();
+    const answer = await send("PATCH", `/api/lanes/${MODEL}`, { until, reason: "until then" });
+    expect(answer.status).toBe(400);
+    expect(Problem.parse(await answer.json()).errors).toEqual([
+      { path: "/until", message: expect.stringMatching(/^goes with starts, periodMs or inProgress/) },
+    ]);
+    const lane = Limits.parse(await (await call("/api/limits")).json()).lanes.find(({ model }) => model === MODEL);
+    expect(lane?.limit?.reason).toBe("careful");
+    // An end that is null is none.
+    const restored = await send("PATCH", `/api/lanes/${MODEL}`, { until: null, reason: "as it was" });
+    expect(CommandedLane.parse(await restored.json()).limit).toBe(null);
+  });
 });
 
 describe("the operator's log", () => {
@@ -285,6 +324,67 @@ describe("what is refused", () => {
       const answer = await send(method, path, method === "GET" ? undefined : { reason: "x" }, ALICE);
       expect([path, answer.status]).toEqual([path, 403]);
     }
+  });
+});
+
+describe("a job that the operator submits for a client", () => {
+  const prompt = "a red bicycle";
+
+  async function throughAny(path: string, headers: Record<string, string>, body: object): Promise<Response> {
+    const context = createExecutionContext();
+    const request = new Request(ORIGIN + path, {
+      method: "POST",
+      headers: { ...headers, "content-type": "application/json", accept: "application/json, text/event-stream" },
+      body: JSON.stringify(body),
+    });
+    const to = mcpApp(request.url) ?? compatApp(request.url) ?? app;
+    const answer = await to.fetch(request, settings as Env, context);
+    // Read before the request's own work is awaited: a tool's answer is a stream.
+    const text = await answer.text();
+    await waitOnExecutionContext(context);
+    return new Response(text, answer);
+  }
+
+  const cancelable = "a picture that never comes [fault:hang]";
+  const tool = (name: string, given: object) => ({
+    jsonrpc: "2.0",
+    id: 1,
+    method: "tools/call",
+    params: { name, arguments: given },
+  });
+  const dashscope = {
+    model: MODEL,
+    input: { messages: [{ role: "user", content: [{ text: prompt }] }] },
+    parameters: {},
+  };
+
+  it("is in the operator's log by whichever API it comes, and not when the client submits it", async () => {
+    const asked: [string, Record<string, string>, object][] = [
+      ["/api/workflows/image-from-text", {}, { prompt }],
+      ["/api/v1/services/aigc/image-generation/generation", { "x-dashscope-async": "enable" }, dashscope],
+      // Held until it is done, so in a lane of its own.
+      ["/v1/images/generations", {}, { prompt, model: "z-image-turbo" }],
+      ["/mcp", {}, tool("generate_image", { prompt: cancelable, waitSeconds: 0 })],
+    ];
+    for (const [path, headers, body] of asked) {
+      const answer = await throughAny(`${path}?client=alice`, { ...headers, ...OPERATOR }, body);
+      expect([path, answer.ok]).toEqual([path, true]);
+      const { entries } = await logOf("?limit=1");
+      expect([path, entries[0]?.action, entries[0]?.who]).toEqual([path, "job.submit", "operator"]);
+      const model = path.startsWith("/v1/") ? "z-image-turbo" : MODEL;
+      expect(entries[0]?.details).toEqual({ client: "alice", workflow: "image-from-text", model, n: 1 });
+      expect((await jobOf(entries[0]?.target ?? "")).model).toBe(model);
+      if (path !== "/mcp") continue;
+      const id = entries[0]?.target;
+      expect((await throughAny("/mcp?client=alice", OPERATOR, tool("cancel_job", { id }))).ok).toBe(true);
+      const [newest] = (await logOf("?limit=1")).entries;
+      expect([newest?.action, newest?.target]).toEqual(["job.cancel", id]);
+    }
+    const before = (await logOf()).entries.length;
+    for (const [path, headers, body] of asked) {
+      expect((await throughAny(path, { ...headers, ...ALICE }, body)).ok).toBe(true);
+    }
+    expect((await logOf()).entries).toHaveLength(before);
   });
 });
 

@@ -16,6 +16,7 @@ import { type HttpContext, originOf, requestOrigin } from "./context.ts";
 import { parseImageAddress } from "./core/image-address.ts";
 import { preferredWaitSeconds, readIdempotencyKey, readTraceparent } from "./core/request-headers.ts";
 import { jobAnswer, jobProblem, newJobId } from "./job-answers.ts";
+import { loggedSubmission } from "./logged.ts";
 import { showNewJob } from "./new-jobs.ts";
 import { JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { ReferenceBody, ReferenceForm, TextBody } from "./openapi/submit-bodies.ts";
@@ -149,16 +150,20 @@ async function place(c: HttpContext, client: string, ready: ReadySubmission): Pr
       ...(reserved === null ? {} : { grantUntilMs: reserved.untilMs }),
       ...(target === null ? {} : { uploadsUntilMs: target.untilMs }),
     };
-    const answer = await submitTo(c, submission);
+    const entry = { target: id, details: { client, workflow, model, n: checked.request.n } };
+    const answer = await loggedSubmission(c, entry, async () => {
+      const answered = await submitTo(c, submission);
+      // The catalog knows that the job was removed, and its object has forgotten it.
+      const isForgotten = !answered.ok && answered.code === "grant_expired" && reserved?.untilMs === 0;
+      if (!answered.ok && answered.code !== "job_gone" && !isForgotten) throw jobProblem(answered);
+      return answered;
+    });
     if (answer.ok) {
       // A job of our own earlier try may count on us to notify the catalog. After its first change it does so itself.
       const isOurs = !answer.replayed || (answer.isRepeated && answer.view.seq === 1);
       if (isOurs) showNewJob(c, client, newCatalogEntry(answer.view));
       return answer;
     }
-    // The catalog knows that the job was removed, and its object has forgotten it.
-    const isForgotten = answer.code === "grant_expired" && reserved?.untilMs === 0;
-    if (answer.code !== "job_gone" && !isForgotten) throw jobProblem(answer);
     // Its images were not stored again, or went with it.
     if (target !== null) throw deletedMeanwhile();
   }

@@ -10,7 +10,7 @@ import {
   type Share,
 } from "../../../schemas/job.ts";
 import type { Health, Identity, LaneReport, Limits, Session } from "../../../schemas/limits.ts";
-import type { ClientState, OperatorEntries } from "../../../schemas/operator.ts";
+import type { ClientState, CommandedLane, OperatorEntries } from "../../../schemas/operator.ts";
 import { PROBLEMS, type Problem, type ProblemCode } from "../../../schemas/problem.ts";
 import type { Usage } from "../../../schemas/usage.ts";
 import type { Delivery, DeliveryList, WebhookSecret, WebhookTestResult } from "../../../schemas/webhook.ts";
@@ -323,9 +323,19 @@ const snakeReferenceSubmit = {
   prompt_extend: true,
 };
 
-const pausedLane: LaneReport = {
+const move = { reason: "the account is being moved", since: "2026-11-23T12:00:00.000Z", until: null };
+const pausedLane: CommandedLane = { ...lane, paused: move, replaced: null };
+const resumedLane: CommandedLane = { ...lane, paused: null, replaced: move };
+const limitedLane: CommandedLane = {
   ...lane,
-  paused: { reason: "the account is being moved", since: "2026-11-23T12:00:00.000Z", until: null },
+  quota: { starts: 4, periodMs: 60_000, inProgress: null },
+  limit: { reason: "the quota was raised", since: "2026-11-23T12:00:00.000Z", until: null },
+  replaced: {
+    reason: "fewer while the bill is open",
+    since: "2026-11-22T09:00:00.000Z",
+    until: null,
+    quota: { starts: 1, periodMs: 60_000, inProgress: null },
+  },
 };
 
 const pausedClient: ClientState = {
@@ -378,6 +388,8 @@ export const EXAMPLES = {
   usage,
   lane,
   pausedLane,
+  resumedLane,
+  limitedLane,
   pausedClient,
   resumedClient,
   operatorEntries,
