@@ -6,7 +6,7 @@ import type { ModelInfo } from "../../schemas/limits.ts";
 import type { Draft, DraftImage } from "../state/draft.ts";
 import { type RequestFields, requestFields } from "../state/draft-request.ts";
 import { MissingReference } from "../state/failure-words.ts";
-import { mayForgetKey, parseSent, type Sent, submissionFor, withSent } from "../state/submission-key.ts";
+import { asTaken, mayForgetKey, parseSent, type Sent, submissionFor, withSent } from "../state/submission-key.ts";
 import { readStored, SENT_NAME, writeStored } from "./browser-storage.ts";
 import { refreshBudget } from "./budget.ts";
 import { darkroom } from "./darkroom.ts";
@@ -64,14 +64,14 @@ async function send(submission: Submission, fingerprint: string): Promise<Job> {
       workflow === "image-from-text"
         ? await darkroom.submit(workflow, fields, options)
         : await submitReferences(fields, images, options);
-    keepSent(withSent(readSent(), { ...sent, takenAtMs: Date.now() }));
+    keepSent(withSent(readSent(), asTaken(sent, Date.now())));
     learnJob(job, client);
     if (job.warnings.some(({ code }) => code === "budget_alert")) void refreshBudget();
     return job;
   } catch (error) {
     if (error instanceof DarkroomProblem && error.code === "budget_exceeded") void refreshBudget();
     // A kept key makes pressing again safe.
-    const sentBefore = earlier.includes(sent) || (error instanceof Error && wasRepeated(error));
+    const sentBefore = earlier.some(({ key }) => key === sent.key) || (error instanceof Error && wasRepeated(error));
     if (mayForgetKey(error, sentBefore)) keepSent(readSent().filter(({ key }) => key !== sent.key));
     throw error;
   }

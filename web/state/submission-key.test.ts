@@ -1,24 +1,52 @@
 import { describe, expect, it } from "vitest";
 import { DarkroomProblem, DarkroomUnreachable } from "../../client/errors.ts";
 import { PROBLEMS, type ProblemCode } from "../../schemas/problem.ts";
-import { mayForgetKey, parseSent, SAME_PRESS_MS, type Sent, submissionFor, withSent } from "./submission-key.ts";
+import {
+  asTaken,
+  mayForgetKey,
+  parseSent,
+  SAME_PRESS_MS,
+  type Sent,
+  submissionFor,
+  UNANSWERED_MS,
+  withSent,
+} from "./submission-key.ts";
 
 const newKey = () => "new";
-const unknown = { key: "old", fingerprint: "boat", takenAtMs: null };
+const unknown = { key: "old", fingerprint: "boat", sentAtMs: 900, takenAtMs: null };
 const taken = { ...unknown, takenAtMs: 1_000 };
 
 describe("submissionFor", () => {
+  const keyAt = (earlier: Sent, nowMs: number) => submissionFor([earlier], "boat", nowMs, newKey).key;
+
   it("makes a key for a first submission", () => {
-    expect(submissionFor([], "boat", 0, newKey)).toEqual({ key: "new", fingerprint: "boat", takenAtMs: null });
+    expect(submissionFor([], "boat", 5, newKey)).toEqual({
+      key: "new",
+      fingerprint: "boat",
+      sentAtMs: 5,
+      takenAtMs: null,
+    });
   });
-  it("sends the same key again while it is unknown whether the first was taken, however late", () => {
-    expect(submissionFor([unknown], "boat", 86_400_000, newKey)).toBe(unknown);
+  it("sends the same key again while it is unknown whether the first was taken, for a day after the last try", () => {
+    expect(keyAt(unknown, 900 + UNANSWERED_MS - 1)).toBe("old");
+    const again = submissionFor([unknown], "boat", 5_000, newKey);
+    expect(keyAt(again, 5_000 + UNANSWERED_MS - 1)).toBe("old");
+    expect(keyAt(again, 5_000 + UNANSWERED_MS)).toBe("new");
+  });
+  it("sends an unanswered key of an older page again, and counts its day from then", () => {
+    const again = submissionFor([{ key: "old", fingerprint: "boat", takenAtMs: null }], "boat", 5_000, newKey);
+    expect(again).toMatchObject({ key: "old", sentAtMs: 5_000 });
   });
   it("takes a second press shortly after for the same", () => {
-    expect(submissionFor([taken], "boat", 1_000 + SAME_PRESS_MS - 1, newKey)).toBe(taken);
+    expect(keyAt(taken, 1_000 + SAME_PRESS_MS - 1)).toBe("old");
   });
   it("makes another job of the same draft when it is pressed later", () => {
-    expect(submissionFor([taken], "boat", 1_000 + SAME_PRESS_MS, newKey).key).toBe("new");
+    expect(keyAt(taken, 1_000 + SAME_PRESS_MS)).toBe("new");
+  });
+  it("makes another job of a press after the time of the first, whatever was pressed in between", () => {
+    const second = asTaken(submissionFor([taken], "boat", 1_000 + SAME_PRESS_MS - 1, newKey), 1_000 + SAME_PRESS_MS);
+    expect(second.key).toBe("old");
+    expect(keyAt(second, 1_000 + SAME_PRESS_MS)).toBe("new");
   });
   it("never sends an old key with another draft", () => {
     expect(submissionFor([unknown], "ship", 1_000, newKey).key).toBe("new");
@@ -26,7 +54,7 @@ describe("submissionFor", () => {
   });
   it("finds the key of a draft again after another was sent in between", () => {
     const ship: Sent = { key: "ship's", fingerprint: "ship", takenAtMs: null };
-    expect(submissionFor(withSent([unknown], ship), "boat", 1_000, newKey)).toBe(unknown);
+    expect(submissionFor(withSent([unknown], ship), "boat", 1_000, newKey).key).toBe("old");
   });
 });
 

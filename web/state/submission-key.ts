@@ -8,18 +8,26 @@ import { DarkroomProblem } from "../../client/errors.ts";
 export const Sent = z.object({
   key: z.string(),
   fingerprint: z.string(),
-  /** When the server took it, epoch ms; null while that is unknown. */
+  /** When it was last sent, epoch ms. Absent in what an older page stored. */
+  sentAtMs: z.number().optional(),
+  /** When the server first said that it took it, epoch ms; null while that is unknown. */
   takenAtMs: z.number().nullable(),
 });
 export type Sent = z.infer<typeof Sent>;
 
-/** How long after a success the same draft, sent again, still counts as the same press. */
+/** How long after the first success the same draft, sent again, still counts as the same press. */
 export const SAME_PRESS_MS = 2_000;
+
+/** How long after a call without an answer the same draft, sent again, still counts as the same request. */
+export const UNANSWERED_MS = 24 * 3_600_000;
 
 /** How many submissions are remembered: several drafts may be on their way at once, or of unknown fate. */
 const MAX_SENT = 8;
 
-/** The submission to make now: an earlier one again when it is the same draft and may have been an accident, else a new one. */
+/**
+ * The submission to make now: an earlier one of the same draft again while a second press may be an accident, or the answer to
+ * the earlier one may be lost; else a new one.
+ */
 export function submissionFor(
   earlier: readonly Sent[],
   fingerprint: string,
@@ -27,8 +35,19 @@ export function submissionFor(
   newKey: () => string,
 ): Sent {
   const same = earlier.find((sent) => sent.fingerprint === fingerprint);
-  if (same !== undefined && (same.takenAtMs === null || nowMs - same.takenAtMs < SAME_PRESS_MS)) return same;
-  return { key: newKey(), fingerprint, takenAtMs: null };
+  return same !== undefined && isSamePress(same, nowMs)
+    ? { ...same, sentAtMs: nowMs }
+    : { key: newKey(), fingerprint, sentAtMs: nowMs, takenAtMs: null };
+}
+
+function isSamePress({ sentAtMs, takenAtMs }: Sent, nowMs: number): boolean {
+  if (takenAtMs !== null) return nowMs - takenAtMs < SAME_PRESS_MS;
+  return sentAtMs === undefined || nowMs - sentAtMs < UNANSWERED_MS;
+}
+
+/** The submission once the server took it. Taken again under the same key, it keeps its first time, so that no series of presses goes on for ever. */
+export function asTaken(sent: Sent, nowMs: number): Sent {
+  return { ...sent, takenAtMs: sent.takenAtMs ?? nowMs };
 }
 
 /** The submissions with one as it now is, newest first; of one draft the newest only, and no more than are worth keeping. */

@@ -36,7 +36,8 @@ export function useSubmission(draft: Draft, model: ModelInfo, client: string | n
     try {
       await submitDraft(draft, model, client);
       announce("In line");
-      if (lastPress.current === press) setTaken(press);
+      // A second press that made no job of its own does not prolong the time in which a press makes none.
+      if (lastPress.current === press) setTaken((first) => first ?? press);
     } catch (error) {
       if (await isShutOut(error)) return;
       const words = failureWords(error);
