@@ -1,7 +1,7 @@
 import type { FileSubmit } from "../../client/submission.ts";
 import { type ModelInfo, sizesFor } from "../../schemas/limits.ts";
 import { MAX_DEADLINE_SECONDS, MAX_SEED } from "../../schemas/submit.ts";
-import type { Draft, JobToRepeat } from "./draft.ts";
+import { type Draft, extendModesOf, type JobToRepeat } from "./draft.ts";
 
 /** Everything of a request but its images, the same for both workflows. */
 export type RequestFields = FileSubmit;
@@ -20,6 +20,7 @@ export function requestFields(draft: Draft, model: ModelInfo): RequestFields {
   const n = Math.min(draft.n, model.maxN);
   const maxAttempts = parseMaxAttempts(draft.maxAttempts);
   const deadlineSeconds = parseDeadline(draft.deadline);
+  const mode = extendModesOf(draft.workflow).find((taken) => taken === draft.promptExtendMode);
   return {
     prompt: draft.prompt.trim(),
     model: model.model,
@@ -28,8 +29,9 @@ export function requestFields(draft: Draft, model: ModelInfo): RequestFields {
     ...(n === model.defaultN ? {} : { n }),
     ...(supports.seed && typeof seed === "number" ? { seed } : {}),
     ...(supports.promptExtend && draft.promptExtend !== null ? { promptExtend: draft.promptExtend } : {}),
-    ...(supports.promptExtendMode && draft.promptExtendMode !== null && draft.promptExtend !== false
-      ? { promptExtendMode: draft.promptExtendMode }
+    // A stored draft may have a mode that its workflow does not take.
+    ...(supports.promptExtendMode && mode !== undefined && draft.promptExtend !== false
+      ? { promptExtendMode: mode }
       : {}),
     ...(supports.thinking && draft.thinking !== null ? { thinking: draft.thinking } : {}),
     ...(supports.watermark && draft.watermark ? { watermark: true } : {}),

@@ -2,7 +2,15 @@ import { describe, expect, it } from "vitest";
 import { JobRequest } from "../../schemas/job.ts";
 import type { ModelInfo } from "../../schemas/limits.ts";
 import { ReferenceSubmit, TextSubmit } from "../../schemas/submit.ts";
-import { type Draft, draftFromJob, FRESH_DRAFT, type JobToRepeat, parseDraft, reduceDraft } from "./draft.ts";
+import {
+  type Draft,
+  draftFromJob,
+  FRESH_DRAFT,
+  isUntouched,
+  type JobToRepeat,
+  parseDraft,
+  reduceDraft,
+} from "./draft.ts";
 import { checkDraft } from "./draft-check.ts";
 import { parseSeed, repeatFields, requestFields } from "./draft-request.ts";
 
@@ -71,6 +79,37 @@ describe("a draft", () => {
   });
   it("goes back to the model's own size when the model changes", () => {
     expect(reduceDraft(drafted({ size: "928*1664" }), { type: "model", model: "other" }).size).toBeNull();
+  });
+  it("gives up a mode that another workflow does not take", () => {
+    const agent = drafted({ promptExtendMode: "agent" });
+    const switched = reduceDraft(agent, { type: "workflow", workflow: "image-from-reference" });
+    expect(switched.promptExtendMode).toBeNull();
+    expect(reduceDraft(agent, { type: "add_images", images: [A_FILE], max: 3 }).promptExtendMode).toBeNull();
+    const direct = drafted({ promptExtendMode: "direct" });
+    expect(reduceDraft(direct, { type: "workflow", workflow: "image-from-reference" }).promptExtendMode).toBe("direct");
+  });
+  it("is untouched as long as only the workflow and the client are chosen", () => {
+    expect(isUntouched({ ...FRESH_DRAFT, workflow: "image-from-reference", client: "studio", prompt: " " })).toBe(true);
+  });
+  it.each<Partial<Draft>>([
+    { prompt: "a boat" },
+    { negativePrompt: "fog" },
+    { images: [A_URL] },
+    { model: "qwen-image-max" },
+    { size: "928*1664" },
+    { n: 2 },
+    { seed: "7" },
+    { promptExtend: false },
+    { promptExtendMode: "agent" },
+    { thinking: true },
+    { watermark: true },
+    { priority: "high" },
+    { onUncertain: "fail" },
+    { maxAttempts: "2" },
+    { deadline: "5" },
+    { metadata: { order: 7 } },
+  ])("is touched by %j", (change) => {
+    expect(isUntouched({ ...FRESH_DRAFT, ...change })).toBe(false);
   });
   it("reorders its images", () => {
     const two = drafted({ images: [A_FILE, A_URL] });
@@ -168,6 +207,12 @@ describe("requestFields", () => {
     expect(TextSubmit.parse(requestFields(full, model({ maxN: 4 })))).toMatchObject({ n: 3, seed: 2_147_483_647 });
     const images = [A_URL.url];
     expect(ReferenceSubmit.safeParse({ ...requestFields(full, EDIT), images }).success).toBe(true);
+  });
+  it("leaves out a mode that the workflow does not take", () => {
+    const able = { ...EDIT, supports: { ...EDIT.supports, promptExtendMode: true } };
+    const agent = drafted({ workflow: "image-from-reference", promptExtendMode: "agent" });
+    expect(requestFields(agent, able)).not.toHaveProperty("promptExtendMode");
+    expect(requestFields({ ...agent, promptExtendMode: "direct" }, able)).toHaveProperty("promptExtendMode", "direct");
   });
   it("leaves out what the model does not support", () => {
     const plain = model({

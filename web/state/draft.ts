@@ -102,14 +102,28 @@ export type DraftAction =
   | { readonly type: "move_image"; readonly from: number; readonly to: number }
   | { readonly type: "replace"; readonly draft: Draft };
 
-/** Pure. Another model or workflow takes other sizes, so the size goes back to the model's own choice. */
+/** How a prompt may be enriched in a workflow: `agent` is for requests without images. */
+export function extendModesOf(workflow: Workflow): readonly PromptExtendMode[] {
+  return workflow === "image-from-text" ? PromptExtendMode.options : ["direct"];
+}
+
+/**
+ * Pure. Another model or workflow takes other sizes, so the size goes back to the model's own choice; so does a mode that another
+ * workflow does not take.
+ */
 export function reduceDraft(draft: Draft, action: DraftAction): Draft {
   switch (action.type) {
     case "set":
       return { ...draft, ...action.change };
     case "workflow":
       if (action.workflow === draft.workflow) return draft;
-      return { ...draft, workflow: action.workflow, model: null, size: null };
+      return {
+        ...draft,
+        workflow: action.workflow,
+        model: null,
+        size: null,
+        promptExtendMode: extendModesOf(action.workflow).find((mode) => mode === draft.promptExtendMode) ?? null,
+      };
     case "model":
       return { ...draft, model: action.model, size: null };
     case "add_images": {
@@ -150,9 +164,16 @@ export function imageName(image: DraftImage): string {
   return image.kind === "url" ? image.url : image.name;
 }
 
-/** A draft that nobody has written anything into: it may be replaced without a way back. */
-export function isUntouched({ prompt, negativePrompt, images }: Draft): boolean {
-  return prompt.trim() === "" && negativePrompt.trim() === "" && images.length === 0;
+/**
+ * Whether nothing was written or set in a draft, so that it may be replaced without a way back. The workflow and the client say
+ * nothing of that: each is one press, and both are chosen before anything else.
+ */
+export function isUntouched(draft: Draft): boolean {
+  const { workflow, client } = draft;
+  const written = { ...draft, prompt: draft.prompt.trim(), negativePrompt: draft.negativePrompt.trim() };
+  const fresh: Draft = { ...FRESH_DRAFT, workflow, client };
+  const fields = Object.keys(fresh) as (keyof Draft)[];
+  return fields.every((field) => JSON.stringify(written[field]) === JSON.stringify(fresh[field]));
 }
 
 /** A job's finished image as an input image of a draft. */

@@ -4,7 +4,7 @@ import { Findings, isInvalid } from "../../components/findings.tsx";
 import { fieldMark, passFocusOn } from "../../components/focus.ts";
 import { Icon } from "../../components/icon.tsx";
 import { changeDraft } from "../../data/draft-store.ts";
-import type { Draft } from "../../state/draft.ts";
+import { type Draft, extendModesOf } from "../../state/draft.ts";
 import type { FieldProps } from "./field-props.ts";
 import styles from "./more-options.module.css";
 
@@ -35,6 +35,7 @@ const PRIORITIES = [
 export default function MoreFields({ draft, model, findings }: FieldProps) {
   const set = (change: Partial<Omit<Draft, "workflow" | "model" | "images">>) => changeDraft({ type: "set", change });
   const { supports } = model;
+  const modes = extendModesOf(draft.workflow);
   return (
     <div className={styles.fields}>
       {supports.negativePrompt && (
@@ -69,8 +70,8 @@ export default function MoreFields({ draft, model, findings }: FieldProps) {
         <ChoiceGroup
           legend="How it is enriched"
           name="extend-mode"
-          choices={draft.workflow === "image-from-text" ? MODES : MODES.filter(({ value }) => value !== "agent")}
-          value={draft.promptExtendMode ?? "auto"}
+          choices={MODES.filter(({ value }) => value === "auto" || modes.includes(value))}
+          value={modes.find((mode) => mode === draft.promptExtendMode) ?? "auto"}
           onChange={(value) => set({ promptExtendMode: value === "auto" ? null : value })}
         />
       )}
