@@ -16,6 +16,11 @@ export const STATUSES_OF: Readonly<Record<Show, readonly JobStatus[] | null>> = 
   canceled: ["canceled"],
 };
 
+export interface MetadataEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
 /** Which jobs the wall shows. Every part narrows it; null and "" do not. */
 export interface Filter {
   readonly show: Show;
@@ -26,7 +31,7 @@ export interface Filter {
   /** The last day of the wall, in the reader's own time zone: `2026-11-23`. */
   readonly until: string | null;
   /** An entry of the job's metadata. */
-  readonly metadata: { readonly key: string; readonly value: string } | null;
+  readonly metadata: MetadataEntry | null;
   /** Only pinned jobs. */
   readonly pinned: boolean;
 }
@@ -69,14 +74,13 @@ export function filterFromSearch(search: string): Filter {
   const query = new URLSearchParams(search);
   const show = query.get("show");
   const until = query.get("until");
-  const [key, value] = query.get("metadata")?.split(/=(.*)/s) ?? [];
   return {
     show: show !== null && isShow(show) ? show : "all",
     workflow: WORKFLOWS.find((known) => known === query.get("workflow")) ?? null,
     model: query.get("model"),
     q: query.get("q") ?? "",
     until: until !== null && /^\d{4}-\d\d-\d\d$/.test(until) ? until : null,
-    metadata: key === undefined || key === "" || value === undefined ? null : { key, value },
+    metadata: entryFromText(query.get("metadata") ?? ""),
     pinned: query.get("pinned") === "true",
   };
 }
@@ -89,9 +93,22 @@ export function searchFromFilter(filter: Filter): string {
   if (filter.model !== null) query.set("model", filter.model);
   if (filter.q !== "") query.set("q", filter.q);
   if (filter.until !== null) query.set("until", filter.until);
-  if (filter.metadata !== null) query.set("metadata", `${filter.metadata.key}=${filter.metadata.value}`);
+  if (filter.metadata !== null) query.set("metadata", entryText(filter.metadata));
   if (filter.pinned) query.set("pinned", "true");
   return query.size === 0 ? "" : `?${query}`;
+}
+
+/** An entry as `key=value`. In the key, `=` is written `%3D` and `%` is written `%25`, so that the first `=` ends it. */
+export function entryText({ key, value }: MetadataEntry): string {
+  return `${key.replace(/[%=]/g, encodeURIComponent)}=${value}`;
+}
+
+/** The entry of such a text; null for any other. */
+export function entryFromText(text: string): MetadataEntry | null {
+  const at = text.indexOf("=");
+  if (at < 1) return null;
+  const key = text.slice(0, at).replace(/%3D|%25/gi, decodeURIComponent);
+  return { key, value: text.slice(at + 1) };
 }
 
 function isShow(text: string): text is Show {

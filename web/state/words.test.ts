@@ -153,6 +153,15 @@ describe("the filter in the address", () => {
   ])("%j comes back as it was", (search) => {
     expect(searchFromFilter(filterFromSearch(search))).toBe(search);
   });
+  it.each([
+    { key: "a=b", value: "c=d" },
+    { key: "=", value: "" },
+    { key: "100%", value: "50%3D" },
+    { key: "100%3D", value: "%" },
+    { key: "季节", value: "秋" },
+  ])("the metadata entry %j comes back as it was", (metadata) => {
+    expect(filterFromSearch(searchFromFilter({ ...EVERYTHING, metadata })).metadata).toEqual(metadata);
+  });
   it.each(["?show=toString", "?show=x&workflow=y", "?until=soon&metadata=x"])("%j means all", (search) => {
     expect(filterFromSearch(search)).toEqual(EVERYTHING);
   });

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import type { JobCounts } from "../../../schemas/job.ts";
 import field from "../../components/field.module.css";
-import type { Filter } from "../../state/filter.ts";
+import { entryFromText, entryText, type Filter } from "../../state/filter.ts";
 
 export interface FiltersProps {
   readonly filter: Filter;
@@ -13,14 +13,16 @@ export interface FiltersProps {
 export default function Filters({ filter, counts, onChange }: FiltersProps) {
   const models = withChosen(
     (counts?.models ?? []).map(({ model, jobs }) => ({ value: model, label: `${model} (${jobs})` })),
-    filter.model,
+    filter.model === null ? null : { value: filter.model, label: filter.model },
   );
   const entries = withChosen(
     (counts?.metadata ?? []).map(({ key, value, jobs }) => ({
-      value: `${key}=${value}`,
+      value: entryText({ key, value }),
       label: `${key}: ${value} (${jobs})`,
     })),
-    filter.metadata === null ? null : `${filter.metadata.key}=${filter.metadata.value}`,
+    filter.metadata === null
+      ? null
+      : { value: entryText(filter.metadata), label: `${filter.metadata.key}: ${filter.metadata.value}` },
   );
   return (
     <>
@@ -68,11 +70,8 @@ export default function Filters({ filter, counts, onChange }: FiltersProps) {
           <select
             id="filter-metadata"
             className={field.control}
-            value={filter.metadata === null ? "" : `${filter.metadata.key}=${filter.metadata.value}`}
-            onChange={({ target }) => {
-              const [key = "", value = ""] = target.value.split(/=(.*)/s);
-              onChange({ ...filter, metadata: key === "" ? null : { key, value } });
-            }}
+            value={filter.metadata === null ? "" : entryText(filter.metadata)}
+            onChange={({ target }) => onChange({ ...filter, metadata: entryFromText(target.value) })}
           >
             <option value="">Any</option>
             {entries.map(({ value, label }) => (
@@ -93,9 +92,9 @@ interface Option {
 }
 
 /** The options with the chosen one, which no job may have at the moment. */
-function withChosen(options: readonly Option[], chosen: string | null): readonly Option[] {
-  const isThere = chosen === null || options.some(({ value }) => value === chosen);
-  return isThere ? options : [...options, { value: chosen, label: chosen.replace("=", ": ") }];
+function withChosen(options: readonly Option[], chosen: Option | null): readonly Option[] {
+  const isThere = chosen === null || options.some(({ value }) => value === chosen.value);
+  return isThere ? options : [...options, chosen];
 }
 
 interface ChoiceProps {
