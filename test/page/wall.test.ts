@@ -410,8 +410,9 @@ describe("going on from a print", () => {
     );
   });
 
-  it("uses it from the viewer by keyboard, and goes to the form", async () => {
+  it("uses it from the viewer by keyboard, and goes to the form beside the wall that one came from", async () => {
     await submit("seen in the viewer");
+    await page.goto(`${product.baseUrl}/?show=ready`);
     await ready("seen in the viewer").waitFor();
     await page.getByRole("link", { name: "seen in the viewer", exact: true }).press("Enter");
     await page.getByRole("button", { name: "Enlarge the image" }).press("Enter");
@@ -421,6 +422,8 @@ describe("going on from a print", () => {
     await page.getByText(/^1 of \d+$/).waitFor();
     await viewer.waitFor({ state: "hidden" });
     await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe("prompt");
+    expect(new URL(page.url()).search).toBe("?show=ready");
+    await ready("seen in the viewer").waitFor();
     await expectAccessible(page);
   });
 

@@ -1,15 +1,11 @@
 import { useEffect, useRef } from "react";
+import { createStore } from "../data/store.ts";
 import type { DraftField } from "../state/draft-check.ts";
 
 let firstView = true;
 
-/** The words of the tab's title: those of the view; `data/attention.ts` puts the count of unseen jobs before them. */
-export let viewTitle = "Darkroom";
-const titleListeners = new Set<() => void>();
-
-export function onViewTitle(listener: () => void): void {
-  titleListeners.add(listener);
-}
+/** The words of the tab's title: those of the view. `useTabSign` puts the count of unseen jobs before them. */
+export const viewTitle = createStore("Darkroom");
 
 /**
  * Notes where the person is now. The answer says later whether they are still there: what comes late must not lead anyone away
@@ -27,8 +23,7 @@ export function markPlace(): () => boolean {
 export function useArrival(title: string) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
-    viewTitle = title === "" ? "Darkroom" : `${title} · Darkroom`;
-    for (const listener of titleListeners) listener();
+    viewTitle.set(title === "" ? "Darkroom" : `${title} · Darkroom`);
   }, [title]);
   useEffect(() => {
     const isCovered = document.querySelector("[role=dialog][data-open]") !== null;

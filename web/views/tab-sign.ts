@@ -1,5 +1,5 @@
 import { useEffect } from "react";
-import { onViewTitle, viewTitle } from "../components/focus.ts";
+import { viewTitle } from "../components/focus.ts";
 import { unseen } from "../data/attention.ts";
 
 const PLAIN = "/safelight.svg";
@@ -11,12 +11,14 @@ export function useTabSign(): void {
     const icon = document.querySelector<HTMLLinkElement>('link[rel="icon"]');
     const show = () => {
       const count = unseen.get().size;
-      document.title = count === 0 ? viewTitle : `(${count}) ${viewTitle}`;
+      document.title = count === 0 ? viewTitle.get() : `(${count}) ${viewTitle.get()}`;
       const address = count === 0 ? PLAIN : WITH_NEWS;
       if (icon !== null && !icon.href.endsWith(address)) icon.href = address;
     };
     show();
-    onViewTitle(show);
-    return unseen.subscribe(show);
+    const unsubscribes = [viewTitle.subscribe(show), unseen.subscribe(show)];
+    return () => {
+      for (const unsubscribe of unsubscribes) unsubscribe();
+    };
   }, []);
 }

@@ -17,7 +17,7 @@ import { useIsOperator } from "../../data/operator.ts";
 import { useRunProgress } from "../../data/run-progress.ts";
 import { useServerMinute, useServerNow, useServerNowWhile } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
-import { type Density, isSelecting, selection, selectTo, toggleSelected } from "../../data/wall.ts";
+import { type Density, isSelecting, lastWallPlace, selection, selectTo, toggleSelected } from "../../data/wall.ts";
 import { printAsInput } from "../../state/draft.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
 import { listedRun } from "../../state/progress.ts";
@@ -199,9 +199,9 @@ export async function changeAgain(id: string, navigate: (to: string) => void): P
   else notify("done", "The job is in the form now, to be changed");
 }
 
-/** Goes to the form, where the draft was just replaced. */
+/** Goes to the form, whose draft was just changed; beside it the wall is as it was left. */
 export function focusPrompt(navigate: (to: string) => void): void {
-  if (location.pathname !== "/") navigate("/");
+  if (location.pathname !== "/") navigate(`/${lastWallPlace().search}`);
   requestAnimationFrame(() => document.getElementById("prompt")?.focus());
 }
 

@@ -245,7 +245,10 @@ function startOf(search: string): number {
 /** Far more than it takes to draw the rows that one comes back to. */
 const FRAMES_TO_DRAW = 30;
 
-/** Comes back to where the wall was left: the same rows in sight, the focus on the job that one comes from. */
+/**
+ * Comes back to where the wall was left: the same rows in sight, the focus on the job that one comes from, unless it is in the
+ * form by then.
+ */
 function useReturn(search: string, isMeasured: boolean): void {
   const returned = useRef(false);
   useLayoutEffect(() => {
@@ -256,6 +259,7 @@ function useReturn(search: string, isMeasured: boolean): void {
     window.scrollTo(0, scrollY);
     // The rows there are drawn once the window has moved.
     const focus = (frames: number) => {
+      if (document.activeElement?.closest("form") != null) return;
       if (!focusCard(jobId) && frames > 0) requestAnimationFrame(() => focus(frames - 1));
     };
     focus(FRAMES_TO_DRAW);
