@@ -10,10 +10,10 @@ import {
   reduceJobList,
 } from "../state/job-list.ts";
 import { type ListedJob, listedFromJob } from "../state/listed-job.ts";
-import { announcementOf } from "../state/standing.ts";
+import { announcementOf, toneOf } from "../state/standing.ts";
 import { noteEnd } from "./attention.ts";
 import { darkroom } from "./darkroom.ts";
-import { announce } from "./notices.ts";
+import { announceChange } from "./notices.ts";
 import { createStore } from "./store.ts";
 
 /** Jobs a page of the list: about two screens of a laptop. */
@@ -31,7 +31,7 @@ export function learnJobs(jobs: readonly ListedJob[]): void {
   const before = jobList.get().jobs;
   for (const job of jobs) {
     const words = announcementOf(before.get(job.id), job);
-    if (words !== null) announce(words);
+    if (words !== null) announceChange(job.id, { tone: toneOf(job), words });
     noteEnd(before.get(job.id), job);
   }
   dispatch({ type: "seen", jobs });

@@ -1,3 +1,4 @@
+import { announcementOfAll, type Change } from "../state/standing.ts";
 import { createStore } from "./store.ts";
 
 /** The next announcement to screen readers. Its number makes the same words, said twice, two announcements. */
@@ -10,6 +11,22 @@ export function announce(words: string): void {
 }
 
 const GATHER_MS = 300;
+
+/** From the first change of a job until what changed is said: many jobs end within a second. */
+const GATHER_CHANGES_MS = 1_000;
+let changes = new Map<string, Change>();
+
+/** Announces a job's change together with those of other jobs within a second; of each job the latest. */
+export function announceChange(jobId: string, change: Change): void {
+  if (changes.size === 0) setTimeout(sayChanges, GATHER_CHANGES_MS);
+  changes.set(jobId, change);
+}
+
+function sayChanges(): void {
+  announce(announcementOfAll([...changes.values()]));
+  changes = new Map();
+}
+
 let pending: string[] = [];
 
 function say(): void {

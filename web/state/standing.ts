@@ -205,6 +205,36 @@ export function announcementOf(before: ListedJob | undefined, after: ListedJob):
   }
 }
 
+/** A job's change, as it is announced by itself. */
+export interface Change {
+  readonly tone: Tone;
+  readonly words: string;
+}
+
+/** The changes that are announced one by one, when they come together; more are counted. */
+const MOST_SPOKEN = 3;
+
+/** What is announced of many jobs that came to a state: of one, and of several. */
+const COUNTED: Readonly<Record<Tone, readonly [string, string]>> = {
+  ready: ["job is ready", "jobs are ready"],
+  failed: ["job failed", "jobs failed"],
+  canceled: ["job was canceled", "jobs were canceled"],
+  blocked: ["job is on hold", "jobs are on hold"],
+  retrying: ["job is tried again", "jobs are tried again"],
+  running: ["job is developing", "jobs are developing"],
+  waiting: ["job is in line again", "jobs are in line again"],
+};
+
+/** The one announcement of the changes that came together: `12 jobs are ready. 1 job failed` for many. */
+export function announcementOfAll(changes: readonly Change[]): string {
+  if (changes.length <= MOST_SPOKEN) return changes.map(({ words }) => words).join(". ");
+  const counts = Object.entries(COUNTED).map(([tone, [one, several]]) => {
+    const count = changes.filter((change) => change.tone === tone).length;
+    return count === 0 ? "" : `${count} ${count === 1 ? one : several}`;
+  });
+  return counts.filter((words) => words !== "").join(". ");
+}
+
 function spokenPrompt(prompt: string): string {
   const chars = [...prompt.replace(/\s+/g, " ").trim()];
   return chars.length <= SPOKEN_PROMPT_CHARS ? chars.join("") : `${chars.slice(0, SPOKEN_PROMPT_CHARS).join("")}…`;
