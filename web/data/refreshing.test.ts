@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { type Refreshing, refreshing } from "./refreshing.ts";
+
+const SETTLE_MS = 1_000;
+
+class Page extends EventTarget {
+  visibilityState: DocumentVisibilityState = "visible";
+
+  show(state: DocumentVisibilityState): void {
+    this.visibilityState = state;
+    this.dispatchEvent(new Event("visibilitychange"));
+  }
+}
+
+let page: Page;
+/** Ends each call, in the order in which they were made. */
+let calls: (() => void)[];
+let counts: Refreshing;
+
+function start(): void {
+  counts = refreshing(() => new Promise((resolve) => calls.push(resolve)), SETTLE_MS, page);
+}
+
+async function answer(): Promise<void> {
+  calls.at(-1)?.();
+  await vi.advanceTimersByTimeAsync(0);
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  page = new Page();
+  calls = [];
+});
+
+afterEach(() => {
+  counts.stop();
+  vi.useRealTimers();
+});
+
+it("asks at once, and once for a burst of changes", async () => {
+  start();
+  expect(calls).toHaveLength(1);
+  await answer();
+  for (let change = 0; change < 50; change += 1) counts.change();
+  await vi.advanceTimersByTimeAsync(SETTLE_MS - 1);
+  expect(calls).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(calls).toHaveLength(2);
+});
+
+it("has one call under way at a time, and asks afterwards for what changed meanwhile", async () => {
+  start();
+  counts.change();
+  await vi.advanceTimersByTimeAsync(10 * SETTLE_MS);
+  counts.change();
+  expect(calls).toHaveLength(1);
+  await answer();
+  await vi.advanceTimersByTimeAsync(SETTLE_MS);
+  expect(calls).toHaveLength(2);
+  await answer();
+  await vi.advanceTimersByTimeAsync(10 * SETTLE_MS);
+  expect(calls).toHaveLength(2);
+});
+
+it("asks nothing while the page is hidden, and at once when it shows again, if anything changed", async () => {
+  start();
+  await answer();
+  counts.change();
+  page.show("hidden");
+  counts.change();
+  await vi.advanceTimersByTimeAsync(10 * SETTLE_MS);
+  expect(calls).toHaveLength(1);
+  page.show("visible");
+  expect(calls).toHaveLength(2);
+  await answer();
+  page.show("hidden");
+  page.show("visible");
+  await vi.advanceTimersByTimeAsync(10 * SETTLE_MS);
+  expect(calls).toHaveLength(2);
+});
+
+it("asks for the first time when a hidden page is shown", async () => {
+  page.visibilityState = "hidden";
+  start();
+  await vi.advanceTimersByTimeAsync(10 * SETTLE_MS);
+  expect(calls).toHaveLength(0);
+  page.show("visible");
+  expect(calls).toHaveLength(1);
+});
+
+it("asks nothing more once it is stopped", async () => {
+  start();
+  counts.change();
+  counts.stop();
+  await answer();
+  counts.change();
+  page.show("visible");
+  await vi.advanceTimersByTimeAsync(10 * SETTLE_MS);
+  expect(calls).toHaveLength(1);
+});
