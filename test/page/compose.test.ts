@@ -398,6 +398,75 @@ describe("reference images", () => {
     expect(await page.getByLabel("What to change").inputValue()).toBe("give the bag a blue strap");
   });
 
+  it("are part of a request that is sent while they are still read", async () => {
+    await choose(page, "From reference");
+    await page.getByLabel("What to change").fill("with an image that is read slowly");
+    await page.evaluate(() => {
+      const decode = createImageBitmap;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      Object.assign(window, {
+        goOn: resolve,
+        createImageBitmap: async (file: Blob) => {
+          await promise;
+          return decode(file);
+        },
+      });
+    });
+    await bringImage(page, "drop", "slow.png", "#735");
+    const reading = page.getByRole("button", { name: "Reading the images…" });
+    await reading.waitFor();
+    await page.getByLabel("What to change").press("Control+Enter");
+    await page.getByRole("status").getByText("Reading the images…").waitFor({ state: "attached" });
+    expect(await page.getByText("Add a reference image.").count()).toBe(0);
+    await page.evaluate(() => (window as unknown as { goOn(): void }).goOn());
+    await page.getByRole("img", { name: "slow.png" }).waitFor();
+    await page.getByRole("button", { name: "Develop" }).click();
+    await card(page, "read slowly").locator("img[data-developed]").waitFor();
+    expect(await imagesMade("with an image that is read slowly")).toBe(1);
+  });
+
+  it("are kept longer when they are used, and named when this browser no longer has them", async () => {
+    await choose(page, "From reference");
+    await bringImage(page, "drop", "old.png", "#537");
+    await page.getByRole("img", { name: "old.png" }).waitFor();
+    /** Changes what the page's own database keeps, and answers when the file was last used. */
+    const files = (change: "date back" | "remove" | "read") =>
+      page.evaluate(
+        (what) =>
+          new Promise<number | null>((resolve, reject) => {
+            const opening = indexedDB.open("darkroom-files");
+            opening.onerror = () => reject(opening.error);
+            opening.onsuccess = () => {
+              const transaction = opening.result.transaction("files", "readwrite");
+              const store = transaction.objectStore("files");
+              let usedAtMs: number | null = null;
+              if (what === "remove") store.clear();
+              store.openCursor().onsuccess = ({ target }) => {
+                const cursor = (target as IDBRequest<IDBCursorWithValue | null>).result;
+                if (cursor === null) return;
+                if (what === "date back") cursor.update({ ...cursor.value, usedAtMs: 1 });
+                else usedAtMs = cursor.value.usedAtMs;
+                cursor.continue();
+              };
+              transaction.oncomplete = () => {
+                opening.result.close();
+                resolve(usedAtMs);
+              };
+            };
+          }),
+        change,
+      );
+    await expect.poll(() => files("read")).not.toBeNull();
+    await files("date back");
+    await page.reload();
+    await page.getByRole("img", { name: "old.png" }).waitFor();
+    await expect.poll(() => files("read")).toBeGreaterThan(1);
+    await files("remove");
+    await page.reload();
+    await page.getByText("No longer in this browser: add it again").waitFor();
+    await expectAccessible(page);
+  });
+
   it("are taken once each when pasted", async () => {
     // As on plain http beyond this machine: no digest tells that two pictures are the same.
     await page.addInitScript(() => Object.defineProperty(Crypto.prototype, "subtle", { get: () => undefined }));

@@ -25,7 +25,10 @@ function files(): ReturnType<typeof createStore> {
 /** Files of this visit, for browsers that forbid the database (private windows), and to read each once only. */
 const atHand = new Map<string, File>();
 
-/** Keeps a file and returns its key. Never rejects: at worst the file lasts until the page is left. */
+/**
+ * Keeps a file and returns its key; at worst the file lasts until the page is left. Rejects when the file cannot be read: it was
+ * changed or removed on disk since it was chosen.
+ */
 export async function keepFile(file: File): Promise<string> {
   const key = await keyOf(file);
   atHand.set(key, file);
@@ -43,7 +46,7 @@ export async function keepFile(file: File): Promise<string> {
   return key;
 }
 
-/** The file under a key; null when this browser no longer has it. Never rejects. */
+/** The file under a key; null when this browser no longer has it. Reading it counts as use: it is kept longer. Never rejects. */
 export async function readFile(key: string): Promise<File | null> {
   const known = atHand.get(key);
   if (known !== undefined) return known;
@@ -52,6 +55,8 @@ export async function readFile(key: string): Promise<File | null> {
     if (stored === undefined) return null;
     const file = new File([stored.blob], stored.name, { type: stored.blob.type });
     atHand.set(key, file);
+    // Nothing waits for this: without it the file is only removed sooner.
+    set(key, { ...stored, usedAtMs: Date.now() } satisfies StoredFile, files()).catch(() => undefined);
     return file;
   } catch {
     return null;
@@ -68,7 +73,10 @@ export async function forgetFiles(): Promise<void> {
   }
 }
 
-/** An address to show a kept file from; null until it is read, and when this browser no longer has the file. */
+/** In place of the address of a file that this browser no longer has. */
+export const LOST = "lost:";
+
+/** An address to show a kept file from; null until it is read, `LOST` when this browser no longer has the file. */
 export function useKeptFileUrl(key: string | null): string | null {
   const [address, setAddress] = useState<string | null>(null);
   useEffect(() => {
@@ -76,7 +84,11 @@ export function useKeptFileUrl(key: string | null): string | null {
     let left = false;
     let made: string | null = null;
     void readFile(key).then((file) => {
-      if (left || file === null) return;
+      if (left) return;
+      if (file === null) {
+        setAddress(LOST);
+        return;
+      }
       made = URL.createObjectURL(file);
       setAddress(made);
     });

@@ -14,15 +14,37 @@ export function forgetLeftOut(): void {
   leftOut.set([]);
 }
 
-/** Adds files to the references of the draft. Files that upstream would refuse are left out, and named with the reason. */
+/** How many pastes, drops and choices of files are still being read: what they bring is not in the draft yet. */
+export const reading = createStore(0);
+
+/**
+ * Adds files to the references of the draft. Files that cannot be read, or that upstream would refuse, are left out, and named with
+ * the reason. Never rejects.
+ */
 export async function takeFiles(files: readonly File[], max: number): Promise<void> {
+  reading.set(reading.get() + 1);
+  try {
+    await readFiles(files, max);
+  } finally {
+    reading.set(reading.get() - 1);
+  }
+}
+
+async function readFiles(files: readonly File[], max: number): Promise<void> {
   const images: DraftImage[] = [];
   const problems: string[] = [];
   for (const file of files) {
     const described = { kind: "file", name: file.name, contentType: file.type, bytes: file.size } as const;
     const problem = imageProblem({ ...described, key: "" }) ?? (await decodingProblem(file));
-    if (problem !== null) problems.push(problem);
-    else images.push({ ...described, key: await keepFile(file) });
+    if (problem !== null) {
+      problems.push(problem);
+      continue;
+    }
+    try {
+      images.push({ ...described, key: await keepFile(file) });
+    } catch {
+      problems.push(`${file.name} cannot be read: it was changed or removed meanwhile.`);
+    }
   }
   take(images, problems, max);
 }

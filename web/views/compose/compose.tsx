@@ -14,7 +14,9 @@ import {
   draftsAside,
   forgetDraftAside,
 } from "../../data/draft-store.ts";
+import { reading } from "../../data/incoming-images.ts";
 import { connection } from "../../data/live-feed.ts";
+import { announce } from "../../data/notices.ts";
 import { useForClient } from "../../data/operator.ts";
 import { useServerNow } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
@@ -59,7 +61,13 @@ export function Compose({ limits, model }: ComposeProps) {
   const isWrong = findings.some(({ level }) => level === "error");
   const lane = limits.lanes.find((report) => report.model === model.model);
 
+  const isReading = useStore(reading) > 0;
   const press = () => {
+    // What is being read would be missing from the request.
+    if (isReading) {
+      announce(READING);
+      return;
+    }
     const wrong = check(true).find(({ level }) => level === "error");
     refuse(wrong?.field ?? null);
     if (wrong === undefined) void submit();
@@ -104,15 +112,17 @@ export function Compose({ limits, model }: ComposeProps) {
       <footer className={styles.foot}>
         {failure !== null && <Failure failure={failure} />}
         <BudgetNote />
-        <Button type="submit" look="main" busy={busy}>
-          {busy ? "Sending…" : taken ? "In line" : "Develop"}
-          {!busy && !taken && <kbd className={styles.keys}>{SEND_KEYS}</kbd>}
+        <Button type="submit" look="main" busy={busy || isReading}>
+          {isReading ? READING : busy ? "Sending…" : taken ? "In line" : "Develop"}
+          {!busy && !isReading && !taken && <kbd className={styles.keys}>{SEND_KEYS}</kbd>}
         </Button>
         <Outlook lane={lane} />
       </footer>
     </form>
   );
 }
+
+const READING = "Reading the images…";
 
 /** What sends the form from any of its fields; shown on the button. */
 const SEND_KEYS = /mac|iphone|ipad/i.test(navigator.userAgent) ? "⌘ Enter" : "Ctrl+Enter";

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { variantUrl } from "../../../schemas/paths.ts";
 import { Icon } from "../../components/icon.tsx";
-import { useKeptFileUrl } from "../../data/file-store.ts";
+import { LOST, useKeptFileUrl } from "../../data/file-store.ts";
 import { type DraftImage, imageName } from "../../state/draft.ts";
 import { bytesWords } from "../../state/draft-check.ts";
 import styles from "./reference-tile.module.css";
@@ -20,16 +20,19 @@ interface ReferenceTileProps {
 export function ReferenceTile({ image, index, onRemove, onEarlier, onLater }: ReferenceTileProps) {
   const [failed, setFailed] = useState<readonly string[]>([]);
   const preview = usePreviews(image).find((address) => !failed.includes(address));
+  const isLost = preview === LOST;
   const name = imageName(image);
   return (
     <li className={styles.tile} data-tile={index}>
       <div className={styles.picture}>
-        {preview !== undefined ? (
+        {preview !== undefined && !isLost ? (
           <img src={preview} alt={name} referrerPolicy="no-referrer" onError={() => setFailed([...failed, preview])} />
         ) : (
-          <span className={styles.none}>
-            <Icon name="image" />
-            <span>{image.kind === "url" ? "Address" : "No preview"}</span>
+          <span className={styles.none} data-lost={isLost || undefined}>
+            <Icon name={isLost ? "failed" : "image"} />
+            <span role={isLost ? "alert" : undefined}>
+              {isLost ? "No longer in this browser: add it again" : image.kind === "url" ? "Address" : "No preview"}
+            </span>
           </span>
         )}
         <span className={styles.number}>{`Image ${index + 1}`}</span>
@@ -67,7 +70,7 @@ export function ReferenceTile({ image, index, onRemove, onEarlier, onLater }: Re
   );
 }
 
-/** Addresses to show the image from, the best first; none until one is known, or when this browser no longer has the file. */
+/** Addresses to show the image from, the best first; none until one is known, `LOST` for a file that this browser no longer has. */
 function usePreviews(image: DraftImage): readonly string[] {
   const kept = useKeptFileUrl(image.kind === "file" ? image.key : null);
   switch (image.kind) {
