@@ -469,26 +469,61 @@ describe("going on from a print", () => {
   });
 });
 
+/** Covers the tab, as the browser does when one goes to another. */
+async function lookAwayFrom(tab: Page): Promise<void> {
+  await tab.evaluate(() => {
+    Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
+    document.dispatchEvent(new Event("visibilitychange"));
+  });
+}
+
+async function lookAgainAt(tab: Page): Promise<void> {
+  await tab.evaluate(() => {
+    Reflect.deleteProperty(document, "visibilityState");
+    document.dispatchEvent(new Event("visibilitychange"));
+    window.dispatchEvent(new Event("focus"));
+  });
+}
+
 describe("while one looks elsewhere", () => {
   it("counts in the tab's title what ended, until the page is looked at again", async () => {
     await lamp(page, "live").waitFor();
     await product.emulator.addFault(hold("ends unseen"));
     await develop(page, "ends unseen");
     await product.emulator.untilHeld("ends unseen");
-    await page.evaluate(() => {
-      Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
-    });
+    await lookAwayFrom(page);
     await product.emulator.release("ends unseen");
     await expect.poll(() => page.title()).toBe("(1) Darkroom");
     expect(await page.locator('link[rel="icon"]').getAttribute("href")).toContain("safelight-ready");
-    await page.evaluate(() => {
-      Reflect.deleteProperty(document, "visibilityState");
-      window.dispatchEvent(new Event("focus"));
-    });
+    await lookAgainAt(page);
     await expect.poll(() => page.title()).toBe("Darkroom");
   });
 
-  it("is notified of a job that ended, once it asked for that; the notification leads to the job", async () => {
+  it("counts in every tab what no tab saw, and in none what one saw", async () => {
+    await lamp(page, "live").waitFor();
+    const other = await page.context().newPage();
+    await other.goto(product.baseUrl);
+    await lamp(other, "live").waitFor();
+    const end = async (prompt: string) => {
+      await product.emulator.addFault(hold(prompt));
+      await develop(page, prompt);
+      await product.emulator.untilHeld(prompt);
+      await card(other, prompt).waitFor();
+      await product.emulator.release(prompt);
+    };
+    await lookAwayFrom(page);
+    await lookAwayFrom(other);
+    await end("seen in no tab");
+    for (const tab of [page, other]) await expect.poll(() => tab.title()).toBe("(1) Darkroom");
+    await lookAgainAt(other);
+    for (const tab of [page, other]) await expect.poll(() => tab.title()).toBe("Darkroom");
+    await end("seen in the other tab");
+    for (const tab of [page, other]) await ready("seen in the other tab", tab).waitFor();
+    for (const tab of [page, other]) await expect.poll(() => tab.title()).toBe("Darkroom");
+    await other.close();
+  });
+
+  it("is notified of a job that ended in no tab's sight, once one asked for that; the notification leads to the job", async () => {
     await page.context().grantPermissions(["notifications"], { origin: product.baseUrl });
     // The packed browser shows no notifications: what the page asks it to show is kept.
     await page.addInitScript(() => {
@@ -512,12 +547,22 @@ describe("while one looks elsewhere", () => {
     await bell.press("Enter");
     await expect.poll(() => bell.getAttribute("aria-pressed")).toBe("true");
     await expectAccessible(page);
+    // Seen in another tab, a job's end is no news.
+    const other = await page.context().newPage();
+    await other.goto(product.baseUrl);
+    await lamp(other, "live").waitFor();
+    await product.emulator.addFault(hold("ends in sight"));
+    await develop(page, "ends in sight");
+    await product.emulator.untilHeld("ends in sight");
+    await lookAwayFrom(page);
+    await product.emulator.release("ends in sight");
+    await ready("ends in sight").waitFor();
+    await lookAgainAt(page);
+    await other.close();
     await product.emulator.addFault(hold("ends elsewhere"));
     await develop(page, "ends elsewhere");
     await product.emulator.untilHeld("ends elsewhere");
-    await page.evaluate(() => {
-      Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
-    });
+    await lookAwayFrom(page);
     await product.emulator.release("ends elsewhere");
     const shown = () =>
       page.evaluate(() =>

@@ -3,21 +3,68 @@ import { paths } from "../../schemas/paths.ts";
 import type { ListedJob } from "../state/listed-job.ts";
 import { announcementOf, toneOf } from "../state/standing.ts";
 import { NOTIFY_NAME, readStored, writeStored } from "./browser-storage.ts";
+import { randomKey } from "./file-store.ts";
 import { notify } from "./notices.ts";
 import { createStore } from "./store.ts";
 
-/** The jobs that ended since a person last looked at the page. */
+/** The jobs that ended since a person last looked at the page, in whichever tab of this browser. */
 export const unseen = createStore<ReadonlySet<string>>(new Set());
 
 function isLookedAt(): boolean {
   return document.visibilityState === "visible" && document.hasFocus();
 }
 
-function look(): void {
-  if (isLookedAt() && unseen.get().size > 0) unseen.set(new Set());
+/** Brings the other tabs of this browser the ids of jobs whose end was seen in this one. */
+const tabs = new BroadcastChannel("darkroom.seen");
+
+/** What was seen in other tabs of late: this tab may learn of the end of such a job only afterwards. */
+let seenElsewhere: readonly string[] = [];
+const MAX_SEEN = 200;
+
+tabs.onmessage = ({ data }: MessageEvent<readonly string[]>) => {
+  seenElsewhere = [...seenElsewhere, ...data].slice(-MAX_SEEN);
+  clear();
+};
+
+function clear(): void {
+  if (unseen.get().size > 0) unseen.set(new Set());
 }
+
+/** A tab holds a lock of its own under this name for as long as it is looked at; the browser releases that of a tab that ends. */
+const LOOKING = "darkroom.looking ";
+const ownLock = `${LOOKING}${randomKey()}`;
+let release: (() => void) | null = null;
+
+function look(): void {
+  if (!isLookedAt()) {
+    release?.();
+    release = null;
+    return;
+  }
+  tabs.postMessage([...unseen.get()]);
+  clear();
+  if (release !== null) return;
+  const left = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  // Not there over plain http, where nobody is notified either.
+  navigator.locks?.request(ownLock, () => left).catch(() => undefined);
+}
+
+/** Whether another tab of this browser is looked at, as far as the browser tells. Never rejects. */
+async function isLookedAtElsewhere(): Promise<boolean> {
+  try {
+    const { held = [] } = await navigator.locks.query();
+    return held.some(({ name = "" }) => name.startsWith(LOOKING) && name !== ownLock);
+  } catch {
+    return false;
+  }
+}
+
 document.addEventListener("visibilitychange", look);
 addEventListener("focus", look);
+addEventListener("blur", look);
+look();
 
 /** Whether this browser notifies when a job ends while nobody looks: as chosen here, and as far as the browser allows it. */
 export type Notifying = "on" | "off" | "denied" | "unable";
@@ -44,11 +91,23 @@ export async function toggleNotifying(): Promise<void> {
   }
 }
 
-/** Notes that a job went from one state to another: one that ended while nobody looked is counted, and notified of. */
+/**
+ * Notes that a job went from one state to another: one that ended while nobody looked is counted, and notified of. One that ended
+ * while somebody looked is seen in all tabs.
+ */
 export function noteEnd(before: ListedJob | undefined, after: ListedJob): void {
-  if (before === undefined || before.done || !after.done || after.status === "canceled" || isLookedAt()) return;
+  if (before === undefined || before.done || !after.done || after.status === "canceled") return;
+  if (isLookedAt()) {
+    tabs.postMessage([after.id]);
+    return;
+  }
+  if (seenElsewhere.includes(after.id)) return;
   unseen.set(new Set([...unseen.get(), after.id]));
-  if (notifying.get() !== "on") return;
+  if (notifying.get() === "on") void notifyOf(before, after);
+}
+
+async function notifyOf(before: ListedJob, after: ListedJob): Promise<void> {
+  if (await isLookedAtElsewhere()) return;
   const title = `Darkroom: ${toneOf(after) === "ready" ? "Ready" : "Failed"}`;
   const body = announcementOf(before, after) ?? after.prompt;
   show(title, { body, tag: after.id, icon: "/safelight.svg" }, paths.jobPage(after.id));
