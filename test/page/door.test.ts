@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { JobList } from "../../schemas/job.ts";
 import { card, develop, expectAccessible, hold, isAtEnd, lamp, visitorOf } from "../support/page.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { until } from "../support/until.ts";
@@ -186,7 +187,7 @@ describe("signing in", () => {
     expect(await page.evaluate(() => "ofStudio" in window)).toBe(false);
   });
 
-  it("asks an operator for the client of a repeated job whose client is not known", async () => {
+  it("repeats a job that an operator opened by its address for the job's client, or asks for whom if the list does not say", async () => {
     const response = await fetch(`${guarded.baseUrl}/api/workflows/image-from-text`, {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
@@ -198,8 +199,25 @@ describe("signing in", () => {
     await page.getByRole("button", { name: "Sign in" }).click();
     const client = page.getByLabel("For client");
     await client.selectOption("atelier");
-    // Opened by its link, a job comes without the list that tells its client.
-    await page.goto(`${guarded.baseUrl}/jobs/${id}`);
+    // Opened by its link, a job comes without its client.
+    const open = () => page.goto(`${guarded.baseUrl}/jobs/${id}`);
+    await open();
+    await page.getByRole("button", { name: "Again with changes" }).click();
+    await page.getByLabel("Prompt", { exact: true }).waitFor();
+    expect(await client.inputValue()).toBe("studio");
+    await open();
+    await page.getByRole("link", { name: "Download" }).waitFor();
+    await page.getByRole("button", { name: "Again", exact: true }).click();
+    const jobs = async () => {
+      const answer = await fetch(`${guarded.baseUrl}/api/jobs`, { headers: { authorization: `Bearer ${token}` } });
+      return ((await answer.json()) as JobList).jobs.filter(({ prompt }) => prompt === "of a client that is not told");
+    };
+    await expect.poll(async () => (await jobs()).length).toBe(2);
+
+    await page.route(/\/api\/jobs\?.*before=/, (route) =>
+      route.fulfill({ json: { jobs: [], nextCursor: null, feedCursor: null } satisfies JobList }),
+    );
+    await open();
     await page.getByRole("button", { name: "Again with changes" }).click();
     await page.getByLabel("Prompt", { exact: true }).waitFor();
     expect(await client.inputValue()).toBe("");

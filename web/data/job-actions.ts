@@ -8,7 +8,7 @@ import { darkroom } from "./darkroom.ts";
 import { copyIntoDraft, draft } from "./draft-store.ts";
 import { takeImages } from "./incoming-images.ts";
 import { limits } from "./limits.ts";
-import { clientOf, forgetJob, jobList, learnJob } from "./live-jobs.ts";
+import { findClient, forgetJob, jobList, learnJob } from "./live-jobs.ts";
 import { notify } from "./notices.ts";
 import { isOperator } from "./operator.ts";
 import { submitOnce } from "./submissions.ts";
@@ -48,8 +48,9 @@ export async function deleteJob(id: string): Promise<boolean> {
 export async function composeAgain(id: string): Promise<boolean> {
   const job = await readJob(id);
   if (job === null) return false;
-  // The operator is asked for whom, where the job's client is not known.
-  copyIntoDraft(draftFromJob(job, isOperator() ? (clientOf(id) ?? "") : ""));
+  // The operator is asked for whom, where the job's client cannot be found.
+  const client = isOperator() ? await findClient(job).catch(() => null) : null;
+  copyIntoDraft(draftFromJob(job, client ?? ""));
   const models = limits.get()?.models ?? [];
   const offered = chosenModel(job.workflow, job.model, models);
   if (offered !== null && offered.model !== job.model) {
@@ -65,12 +66,15 @@ export async function composeAgain(id: string): Promise<boolean> {
 export async function submitAgain(id: string): Promise<void> {
   const job = await readJob(id);
   if (job === null) return;
-  const client = isOperator() ? clientOf(id) : null;
-  if (isOperator() && client === null) {
-    notify("failed", "Whose job this is, is not known here. Choose “Again with changes”, and the client in the form.");
-    return;
-  }
   try {
+    const client = isOperator() ? await findClient(job) : null;
+    if (isOperator() && client === null) {
+      notify(
+        "failed",
+        "The list does not say whose job this is. Choose “Again with changes”, and the client in the form.",
+      );
+      return;
+    }
     const { images } = draftFromJob(job);
     await submitOnce({ workflow: job.workflow, fields: repeatFields(job), images, client });
     notify("done", "In line: the same once more, with a new seed");

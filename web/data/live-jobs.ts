@@ -47,6 +47,20 @@ export function clientOf(id: string): string | null {
   return jobList.get().jobs.get(id)?.client ?? null;
 }
 
+/**
+ * Whose job it is: as is known here, else as the operator's list says, which tells each job's client; the job itself does not. Null
+ * where the list has no such job. Rejects with the client library's error.
+ */
+export async function findClient(job: Pick<Job, "id" | "createdAt" | "model">): Promise<string | null> {
+  const known = clientOf(job.id);
+  if (known !== null) return known;
+  // The list begins with the jobs of the same millisecond.
+  const before = new Date(Date.parse(job.createdAt) + 1).toISOString();
+  const { jobs } = await darkroom.list({ before, model: job.model, limit: PAGE_JOBS });
+  learnJobs(jobs.filter(({ id }) => id === job.id));
+  return clientOf(job.id);
+}
+
 export function forgetJob(id: string): void {
   dispatch({ type: "gone", id });
 }

@@ -100,6 +100,13 @@ describe("the list of jobs", () => {
     expect(listingOf(state, ALL).jobs.at(-1)).toMatchObject({ seq: 2, client: "studio" });
   });
 
+  it("learns whose a job is from an older telling too", () => {
+    const seen = (state: JobListState, change: Partial<ListedJob>) =>
+      reduceJobList(state, { type: "seen", jobs: [listed(1, change)] });
+    const state = seen(seen(EMPTY_LIST, { seq: 3, client: null }), { seq: 2, client: "studio", status: "running" });
+    expect(listingOf(state, ALL).jobs[0]).toMatchObject({ seq: 3, client: "studio", status: "succeeded" });
+  });
+
   it("does not bring a deleted job back when a late page still has it", () => {
     let state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(1), listed(2)] });
     state = reduceJobList(state, { type: "gone", id: listed(1).id });

@@ -95,8 +95,9 @@ function withJobs(state: JobListState, news: readonly ListedJob[]): JobListState
  */
 function merge(known: ListedJob | undefined, told: ListedJob): ListedJob {
   if (known === undefined) return told;
-  if (told.seq < known.seq) return known;
-  const job = told.client === null && known.client !== null ? { ...told, client: known.client } : told;
+  const client = told.client ?? known.client;
+  if (told.seq < known.seq) return client === known.client ? known : { ...known, client };
+  const job = client === told.client ? told : { ...told, client };
   return job.seq === known.seq && job.queue === null && known.queue !== null ? { ...job, queue: known.queue } : job;
 }
 
