@@ -59,6 +59,7 @@ const VIEWS: readonly View[] = [
   { name: "job-delayed", path: delayedPath, world: full, words: "Only the copy is repeated", phone: true },
   { name: "job-blocked", path: blockedPath, world: full, words: "On hold" },
   { name: "job-succeeded", path: jobPath("succeeded"), world: full, words: "Download", phone: true },
+  { name: "viewer", path: `${jobPath("succeeded")}?view=1`, world: full, words: "True size", phone: true },
   { name: "job-several", path: severalPath, world: full, words: "4 images ready" },
   { name: "job-failed", path: jobPath("failed"), world: full, words: "moderation refused", phone: true },
   { name: "job-lost", path: `/jobs/${lostId}`, world: full, words: "One copy failed", phone: true },

@@ -646,6 +646,7 @@ describe("a shared job", () => {
     const forged = url.replace(/signature=(.)/, (_, first) => `signature=${first === "A" ? "B" : "A"}`);
     await stranger.goto(forged);
     await stranger.getByRole("heading", { name: "This link is over" }).waitFor();
+    await expectAccessible(stranger);
     await stranger.goto(`${guarded.baseUrl}/jobs/${id}`);
     await stranger.getByRole("heading", { name: "Sign in" }).waitFor();
     const share = await fetch(`${guarded.baseUrl}/api/jobs/${id}/share`, {
