@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { NO_REASON } from "../../schemas/job.ts";
 import { EVERYTHING, type Filter } from "./filter.ts";
-import { EMPTY_LIST, type JobListState, listingOf, missingFrom, reduceJobList } from "./job-list.ts";
+import { EMPTY_LIST, type JobListState, lengthOf, listingOf, missingFrom, reduceJobList } from "./job-list.ts";
 import { LISTED } from "./listed-job.fixture.ts";
 import type { ListedJob } from "./listed-job.ts";
 
@@ -144,6 +144,29 @@ describe("the list of jobs", () => {
     expect(listingOf(state, READY).loaded).toBe(false);
     state = page(state, ALL, [listed(8), listed(7)], "e", "next");
     expect(numbers(state, ALL)).toEqual([12, 11, 10, 9, 8, 7]);
+  });
+
+  it.each<[string, Filter, ListedJob[]]>([
+    [
+      "a few jobs",
+      { ...EVERYTHING, show: "failed" },
+      [listed(400, { status: "failed" }), listed(3, { status: "failed" })],
+    ],
+    ["none", { ...EVERYTHING, show: "failed" }, []],
+    ["a search", { ...EVERYTHING, q: "lighthouse" }, [listed(400, { prompt: "only the server knows the rest" })]],
+  ])("keeps a wall short that shows %s of the many that come", (_, filter, shown) => {
+    const waiting = listed(1, { status: "queued", done: false });
+    const many = Array.from({ length: 300 }, (_, index) => listed(index + 10));
+    let state = page(EMPTY_LIST, filter, shown, null);
+    state = reduceJobList(state, { type: "seen", jobs: [...many, waiting] });
+    expect(lengthOf(state, listingOf(state, filter))).toBe(300 + shown.length);
+    const before = numbers(state, filter);
+    state = page(state, filter, shown, null, "anew");
+    expect(numbers(state, filter)).toEqual(before);
+    expect(lengthOf(state, listingOf(state, filter))).toBe(shown.length);
+    expect([...state.jobs.values()]).toContain(waiting);
+    // The wall of all jobs is fetched again: what it would lack was dropped.
+    expect(listingOf(state, ALL).loaded).toBe(false);
   });
 
   it("takes no depth from a page that was asked for before it began anew: between them there is a gap", () => {

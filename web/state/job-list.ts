@@ -30,7 +30,7 @@ export type JobListAction =
       readonly nextCursor: string | null;
       /**
        * `first`: asked for without a cursor; tells what is newest, and does not make an earlier depth shallower. `anew`: likewise,
-       * and all that was known below it is let go, but for unfinished jobs. `next`: what follows.
+       * and all finished jobs are dropped that are below it or that the filter does not show. `next`: what follows.
        */
       readonly part: "first" | "anew" | "next";
       /** With which it was asked for; null for none. A `next` page of a cursor that is no longer the filter's leaves a gap above. */
@@ -69,8 +69,10 @@ export function reduceJobList(state: JobListState, action: JobListAction): JobLi
         found,
       };
       const taken = withJobs(state, action.jobs);
-      if (action.part !== "anew" || last === undefined) return { ...taken, depths: { ...state.depths, [key]: depth } };
-      const kept = [...taken.jobs].filter(([, job]) => !job.done || newestFirst(job, last) <= 0);
+      if (action.part !== "anew") return { ...taken, depths: { ...state.depths, [key]: depth } };
+      const shows = showsOf(action.filter, found);
+      const isAbove = (job: ListedJob) => last === undefined || newestFirst(job, last) <= 0;
+      const kept = [...taken.jobs].filter(([, job]) => !job.done || (isAbove(job) && shows(job)));
       return { ...taken, jobs: new Map(kept), depths: { [key]: depth } };
     }
   }
@@ -138,11 +140,10 @@ export interface Listing {
 /** What a filter shows: every known match, newest first, down to where its own pages end; beyond that there may be gaps. */
 export function listingOf(state: JobListState, filter: Filter): Listing {
   const depth = state.depths[filterKey(filter)];
-  const matches = matcherOf(filter);
-  const matchesButWords = matcherOf({ ...filter, q: "" });
+  const shows = showsOf(filter, depth?.found);
   const found: ListedJob[] = [];
   for (const job of state.jobs.values()) {
-    if (!matches(job) && !(depth?.found.has(job.id) && matchesButWords(job))) continue;
+    if (!shows(job)) continue;
     const within = depth === undefined || depth.ended || depth.oldest === null || newestFirst(job, depth.oldest) <= 0;
     if (within) found.push(job);
   }
@@ -152,6 +153,23 @@ export function listingOf(state: JobListState, filter: Filter): Listing {
     loaded: depth !== undefined,
     ended: depth?.ended ?? false,
   };
+}
+
+/** Whether a filter shows a job, by what is known of it here, or because the filter's pages held it. */
+function showsOf(filter: Filter, found: ReadonlySet<string> | undefined): (job: ListedJob) => boolean {
+  const matches = matcherOf(filter);
+  const matchesButWords = matcherOf({ ...filter, q: "" });
+  return (job) => matches(job) || (found?.has(job.id) === true && matchesButWords(job));
+}
+
+/**
+ * How many jobs make a wall long that stays open: those that it shows, or all finished ones that came by the feed, which it may not
+ * show. A page that begins anew drops them.
+ */
+export function lengthOf(state: JobListState, { jobs }: Pick<Listing, "jobs">): number {
+  let finished = 0;
+  for (const job of state.jobs.values()) if (job.done) finished += 1;
+  return Math.max(jobs.length, finished);
 }
 
 export interface DayGroup {

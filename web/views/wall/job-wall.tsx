@@ -15,7 +15,7 @@ import {
   selectAll,
 } from "../../data/wall.ts";
 import { type Filter, filterFromSearch, filterKey, isNarrowed, searchFromFilter } from "../../state/filter.ts";
-import { listingOf } from "../../state/job-list.ts";
+import { lengthOf, listingOf } from "../../state/job-list.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
 import { EmptyWall } from "./empty-wall.tsx";
 import styles from "./job-wall.module.css";
@@ -35,7 +35,7 @@ export function JobWall() {
   const listing = useMemo(() => listingOf(state, filter), [state, filter]);
   const { jobs } = listing;
   const { failure, again } = useFirstPage(filter);
-  useShortening(jobs.length, filter);
+  useShortening(lengthOf(state, listing), filter);
   useKeys(() => jobs.map(({ id }) => id));
   useEffect(() => endSelecting, []);
 
@@ -111,7 +111,7 @@ function useFirstPage(filter: Filter): { readonly failure: unknown; readonly aga
   return { failure, again: load };
 }
 
-/** Jobs on the wall, beyond which it begins anew: about twenty screens, which a day of work fills from above. */
+/** Known jobs, beyond which it begins anew: about twenty screens, which a day of work fills from above. */
 const MAX_KNOWN = 240;
 
 /**
