@@ -57,7 +57,7 @@ const PERMISSIVE = new Set([
 /** Weak copyleft: tools of the build and the tests, used as they are, in nothing that is deployed. */
 const TOOLS: readonly (readonly [RegExp, string, string])[] = [
   [/^lightningcss(-|$)/, "MPL-2.0", "Vite's CSS compiler"],
-  [/^(@axe-core\/playwright|axe-core)$/, "MPL-2.0", "the accessibility rules of the browser tests"],
+  [/^axe-core$/, "MPL-2.0", "the accessibility rules of the browser tests"],
   [/^@img\/sharp-/, "LGPL-3.0-or-later", "libvips, which draws the emulator's pictures"],
   [/^lru-cache$/, "BlueOak-1.0.0", "a cache inside arethetypeswrong, which checks the client's package"],
   [/^argparse$/, "Python-2.0", "the command line of wawoff2, which unpacks fonts and is used as a library"],

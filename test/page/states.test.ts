@@ -1,9 +1,9 @@
-import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { complaintsOf, imagesInSight, launchBrowser, overflowOf, screenshot } from "../support/browser.ts";
 import { type FixtureWorld, fixtureLimits, serveWorld } from "../support/fixture-api.ts";
 import { everyState, logOfLost } from "../support/fixture-wall.ts";
+import { expectAccessible } from "../support/page.ts";
 import { servePageFiles } from "../support/page-files.ts";
 
 /*
@@ -144,8 +144,7 @@ describe.each([
     await page.getByText(view.words).first().waitFor();
     await imagesInSight(page);
     await screenshot(page, `${view.name}-${device}`);
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id, nodes }) => ({ id, at: nodes.map(({ html }) => html) }))).toEqual([]);
+    await expectAccessible(page);
     expect(complaints).toEqual([]);
     expect(await overflowOf(page)).toBe(0);
   });
@@ -166,8 +165,7 @@ describe("a page that cannot be drawn", () => {
     await page.locator("article h4 a").first().click();
     await page.getByRole("heading", { name: "The page is broken" }).waitFor();
     await screenshot(page, "broken-phone-light");
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id }) => id)).toEqual([]);
+    await expectAccessible(page);
     expect(await overflowOf(page)).toBe(0);
     await page.getByRole("button", { name: "Load the page again" }).click();
     await page.getByRole("heading", { name: "What happened" }).waitFor();

@@ -92,8 +92,9 @@ function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {
 
 const SCREENSHOTS = join(import.meta.dirname, "../../.artifacts/screenshots");
 
-/** Writes what the page shows to an ignored folder, for people to look at. */
+/** With `SCREENSHOTS=1`, writes what the page shows to `.artifacts/screenshots`, for people to look at. Without it, does nothing. */
 export async function screenshot(page: Page, name: string, options: { fullPage?: boolean } = {}): Promise<void> {
+  if (process.env.SCREENSHOTS !== "1") return;
   mkdirSync(SCREENSHOTS, { recursive: true });
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), ...options });
 }

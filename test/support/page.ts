@@ -1,4 +1,4 @@
-import { AxeBuilder } from "@axe-core/playwright";
+import axe from "axe-core";
 import type { Browser, BrowserContextOptions, Page, Route } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
 import type { ConnectionState } from "../../client/follow.ts";
@@ -117,6 +117,9 @@ export function refuse(route: Route, code: ProblemCode, headers: Record<string, 
 }
 
 export async function expectAccessible(on: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page: on }).analyze();
+  if (!(await on.evaluate(() => "axe" in window))) await on.evaluate(axe.source);
+  const { violations } = await on.evaluate(() =>
+    (window as unknown as { axe: typeof axe }).axe.run({ resultTypes: ["violations"] }),
+  );
   expect(violations.map(({ id, nodes }) => ({ id, at: nodes.map(({ html }) => html) }))).toEqual([]);
 }
