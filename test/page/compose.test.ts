@@ -113,7 +113,7 @@ describe("a prompt", () => {
     await page.getByRole("alert").getByText("The server cannot be reached").waitFor();
     await page.unroute(submits);
     await page.reload();
-    expect(await page.getByLabel("Prompt", { exact: true }).inputValue()).toBe("answer lost on the way");
+    await expect.poll(() => page.getByLabel("Prompt", { exact: true }).inputValue()).toBe("answer lost on the way");
     await page.getByRole("button", { name: "Develop" }).click();
     await page.getByRole("button", { name: "In line" }).waitFor();
     await card(page, "answer lost").locator("img[data-developed]").waitFor();
@@ -201,9 +201,9 @@ describe("a prompt", () => {
     await page.getByLabel("Negative prompt").fill("fog");
     await page.getByLabel("Seed", { exact: true }).fill("42");
     await page.reload();
-    expect(await page.getByLabel("Prompt", { exact: true }).inputValue()).toBe(prompt);
-    expect(await page.getByLabel("Negative prompt").inputValue()).toBe("fog");
-    expect(await page.getByLabel("Seed", { exact: true }).inputValue()).toBe("42");
+    await expect.poll(() => page.getByLabel("Prompt", { exact: true }).inputValue()).toBe(prompt);
+    await expect.poll(() => page.getByLabel("Negative prompt").inputValue()).toBe("fog");
+    await expect.poll(() => page.getByLabel("Seed", { exact: true }).inputValue()).toBe("42");
     await page.getByText("As a curl line").click();
     await page.getByText("/api/workflows/image-from-text").waitFor();
     await page.getByText("DashScope", { exact: true }).click();
@@ -217,7 +217,7 @@ describe("a prompt", () => {
   it("is refused before it is sent when it is empty, and gets the focus", async () => {
     await page.getByRole("button", { name: "Develop" }).click();
     await page.getByText("Say what to draw.").waitFor();
-    expect(await page.evaluate(() => document.activeElement?.id)).toBe("prompt");
+    await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe("prompt");
   });
 });
 
@@ -240,7 +240,7 @@ describe("text for the prompt", () => {
     await promptField().click();
     await page.keyboard.press("Control+V");
     await expect.poll(() => promptField().inputValue()).toBe("a table of cells");
-    expect(await page.getByRole("radio", { name: "From text" }).isChecked()).toBe(true);
+    await expect.poll(() => page.getByRole("radio", { name: "From text" }).isChecked()).toBe(true);
     await page.getByRole("button", { name: "Develop" }).focus();
     await page.keyboard.press("Control+V");
     await page.getByText("1 of 3", { exact: true }).waitFor();
@@ -272,31 +272,31 @@ describe("more options", () => {
     await negative.waitFor();
     await negative.click();
     for (const _ of "fog") await page.keyboard.press("Backspace");
-    expect(await negative.inputValue()).toBe("");
-    expect(await isOpen()).toBe(true);
-    expect(await page.evaluate(() => document.activeElement?.id)).toBe("negative-prompt");
+    await expect.poll(() => negative.inputValue()).toBe("");
+    await expect.poll(() => isOpen()).toBe(true);
+    await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe("negative-prompt");
     await page.getByText("More options").click();
-    expect(await isOpen()).toBe(false);
+    await expect.poll(() => isOpen()).toBe(false);
   });
 
   it("are open at first when any of them is set, by a draft or by a repeated job", async () => {
     await page.getByLabel("Prompt", { exact: true }).waitFor();
-    expect(await isOpen()).toBe(false);
+    await expect.poll(() => isOpen()).toBe(false);
     await page.getByText("More options").click();
     await choose(page, "Low");
     await page.reload();
     await page.getByLabel("Prompt", { exact: true }).waitFor();
-    expect(await isOpen()).toBe(true);
+    await expect.poll(() => isOpen()).toBe(true);
     await develop(page, "asked with low priority");
     await card(page, "low priority").locator("img[data-developed]").waitFor();
     await choose(page, "Normal");
     await page.reload();
     await page.getByLabel("Prompt", { exact: true }).waitFor();
-    expect(await isOpen()).toBe(false);
+    await expect.poll(() => isOpen()).toBe(false);
     await page.getByRole("link", { name: "asked with low priority" }).first().click();
     await page.getByRole("button", { name: "Again with changes" }).click();
     await page.getByLabel("Prompt", { exact: true }).waitFor();
-    expect(await isOpen()).toBe(true);
+    await expect.poll(() => isOpen()).toBe(true);
   });
 });
 
@@ -312,11 +312,11 @@ describe("what is wrong", () => {
     await seed.waitFor({ state: "hidden" });
     await develop(phone, "with a seed that is none");
     await seed.waitFor();
-    expect(await phone.evaluate(() => document.activeElement?.id)).toBe("seed");
+    await expect.poll(() => phone.evaluate(() => document.activeElement?.id)).toBe("seed");
     await phone.keyboard.press("Backspace");
     await phone.getByText("A seed is a whole number").waitFor({ state: "detached" });
     await phone.keyboard.type("2");
-    expect(await seed.inputValue()).toBe("42");
+    await expect.poll(() => seed.inputValue()).toBe("42");
     await phone.context().close();
   });
 
@@ -331,7 +331,7 @@ describe("what is wrong", () => {
     await choose(page, "Own your sides");
     await page.getByLabel("Width in pixels").fill("1");
     await page.getByRole("button", { name: "Develop" }).click();
-    expect(await focused()).toBe("Width in pixels");
+    await expect.poll(() => focused()).toBe("Width in pixels");
     // A draft of another time may hold what the model does not make, and more images than it takes.
     await page.evaluate(() => {
       const draft = JSON.parse(sessionStorage.getItem("darkroom.draft") ?? "");
@@ -341,14 +341,14 @@ describe("what is wrong", () => {
     await page.reload();
     await page.getByText("takes at most 3 images").waitFor();
     await page.getByRole("button", { name: "Develop" }).click();
-    expect(await focused()).toMatch(/^Move image 1/);
+    await expect.poll(() => focused()).toMatch(/^Move image 1/);
     await page.evaluate(() => {
       const draft = JSON.parse(sessionStorage.getItem("darkroom.draft") ?? "");
       sessionStorage.setItem("darkroom.draft", JSON.stringify({ ...draft, workflow: "image-from-text", size: "7*7" }));
     });
     await page.reload();
     await page.getByRole("button", { name: "Develop" }).click();
-    expect(await page.evaluate(() => document.activeElement?.getAttribute("name"))).toBe("size");
+    await expect.poll(() => page.evaluate(() => document.activeElement?.getAttribute("name"))).toBe("size");
   });
 });
 
@@ -395,7 +395,7 @@ describe("reference images", () => {
     });
     await page.getByRole("button", { name: "Again with changes" }).click();
     await page.getByRole("img", { name: "Image 1" }).waitFor();
-    expect(await page.getByLabel("What to change").inputValue()).toBe("give the bag a blue strap");
+    await expect.poll(() => page.getByLabel("What to change").inputValue()).toBe("give the bag a blue strap");
   });
 
   it("are part of a request that is sent while they are still read", async () => {

@@ -148,7 +148,7 @@ describe("signing in", () => {
     const client = page.getByLabel("For client");
     await develop(page, "for somebody else");
     await page.getByText("Choose the client that the image is for.").waitFor();
-    expect(await page.evaluate(() => document.activeElement?.id)).toBe("client");
+    await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe("client");
     await expectAccessible(page);
     expect(await client.getByRole("option").allInnerTexts()).toEqual(["Choose a client", "atelier", "studio"]);
     await client.selectOption("studio");
@@ -162,7 +162,7 @@ describe("signing in", () => {
     expect(jobs[0]?.prompt).toBe("for somebody else");
     await page.reload();
     await client.waitFor();
-    expect(await client.inputValue()).toBe("studio");
+    await expect.poll(() => client.inputValue()).toBe("studio");
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("Token").fill(token);
     await page.getByRole("button", { name: "Sign in" }).click();
@@ -204,7 +204,7 @@ describe("signing in", () => {
     await open();
     await page.getByRole("button", { name: "Again with changes" }).click();
     await page.getByLabel("Prompt", { exact: true }).waitFor();
-    expect(await client.inputValue()).toBe("studio");
+    await expect.poll(() => client.inputValue()).toBe("studio");
     await open();
     await page.getByRole("link", { name: "Download" }).waitFor();
     await page.getByRole("button", { name: "Again", exact: true }).click();
@@ -220,14 +220,14 @@ describe("signing in", () => {
     await open();
     await page.getByRole("button", { name: "Again with changes" }).click();
     await page.getByLabel("Prompt", { exact: true }).waitFor();
-    expect(await client.inputValue()).toBe("");
+    await expect.poll(() => client.inputValue()).toBe("");
     await page.getByRole("button", { name: "Develop" }).click();
     await page.getByText("Choose the client that the image is for.").waitFor();
     // From the list its client is known.
     await page.getByRole("link", { name: "of a client that is not told" }).first().click();
     await page.getByRole("button", { name: "Again with changes" }).click();
     await page.getByLabel("Prompt", { exact: true }).waitFor();
-    expect(await client.inputValue()).toBe("studio");
+    await expect.poll(() => client.inputValue()).toBe("studio");
   });
 
   it("keeps each draft of an operator with the client that it is for, and takes no print of another client", async () => {
@@ -247,17 +247,17 @@ describe("signing in", () => {
     await card(page, "made for studio").hover();
     await card(page, "made for studio").getByRole("button", { name: "Use as reference" }).click();
     await page.getByText("This print belongs to studio, and the form is for atelier").first().waitFor();
-    expect(await page.getByRole("radio", { name: "From text" }).isChecked()).toBe(true);
+    await expect.poll(() => page.getByRole("radio", { name: "From text" }).isChecked()).toBe(true);
 
     await card(page, "made for studio").getByRole("button", { name: "Again with changes" }).click();
     await expect.poll(() => prompt.inputValue()).toBe("made for studio");
-    expect(await client.inputValue()).toBe("studio");
+    await expect.poll(() => client.inputValue()).toBe("studio");
     await page.reload();
     await page.getByText("Put aside: “a secret of atelier” for atelier").waitFor();
-    expect(await client.inputValue()).toBe("studio");
+    await expect.poll(() => client.inputValue()).toBe("studio");
     await page.getByRole("button", { name: "Bring back" }).click();
     await expect.poll(() => prompt.inputValue()).toBe("a secret of atelier");
-    expect(await client.inputValue()).toBe("atelier");
+    await expect.poll(() => client.inputValue()).toBe("atelier");
     await page.getByRole("button", { name: "Develop" }).click();
     await card(page, "a secret of atelier").getByText("atelier · qwen-image-max").waitFor();
   });

@@ -166,10 +166,10 @@ describe("the keyboard focus", () => {
     await job.getByRole("button", { name: "Cancel" }).focus();
     await page.keyboard.press("Enter");
     await job.getByText("Canceled").waitFor();
-    expect(await focused(page)).toBe("Try again: kept on a card");
+    await expect.poll(() => focused(page)).toBe("Try again: kept on a card");
     await page.keyboard.press("Enter");
     await job.locator("img[data-developed]").waitFor();
-    expect(await focused(page)).toBe("kept on a card");
+    await expect.poll(() => focused(page)).toBe("kept on a card");
 
     await product.emulator.addFault(hold("kept in a list"));
     await develop(page, "kept in a list");
@@ -178,7 +178,7 @@ describe("the keyboard focus", () => {
     await card(page, "kept in a list").getByRole("button", { name: "Cancel" }).focus();
     await page.keyboard.press("Enter");
     await card(page, "kept in a list").waitFor({ state: "detached" });
-    expect(await focused(page)).toBe("Prints");
+    await expect.poll(() => focused(page)).toBe("Prints");
   });
 
   it("stays on the pressed button of the job's page, or moves to the state when the button is removed", async () => {
@@ -190,10 +190,10 @@ describe("the keyboard focus", () => {
     await page.getByRole("button", { name: "Cancel" }).focus();
     await page.keyboard.press("Enter");
     await page.getByRole("button", { name: "Try again" }).waitFor();
-    expect(await focused(page)).toBe(" Try again");
+    await expect.poll(() => focused(page)).toBe(" Try again");
     await page.keyboard.press("Enter");
     await page.getByRole("link", { name: "Download" }).waitFor();
-    expect(await focused(page)).toBe("Ready");
+    await expect.poll(() => focused(page)).toBe("Ready");
   });
 });
 
@@ -236,7 +236,7 @@ describe("a press", () => {
     await messages().getByText("Canceled").waitFor();
     for (let repeat = 0; repeat < 5; repeat += 1) await page.keyboard.down("Enter");
     await page.keyboard.up("Enter");
-    expect(await focused(page)).toBe("Try again: held down");
+    await expect.poll(() => focused(page)).toBe("Try again: held down");
     expect(asked.filter((url) => /\/(cancel|retry)$/.test(url))).toHaveLength(1);
   });
 });
@@ -250,7 +250,7 @@ describe("a job's page", () => {
       .click();
     await page.getByText("Raw JSON").click();
     await page.getByText('"promptExtend"').waitFor();
-    expect(await overflowOf(page)).toBe(0);
+    await expect.poll(() => overflowOf(page)).toBe(0);
     await page.setViewportSize({ width: 360, height: 640 });
     await expect.poll(() => overflowOf(page)).toBe(0);
   });
@@ -348,7 +348,7 @@ describe("on other devices", () => {
     await card(phone, `from a ${name}`).locator("img[data-developed]").waitFor();
     await screenshot(phone, `product-${name}`);
     await expectAccessible(phone);
-    expect(await overflowOf(phone)).toBe(0);
+    await expect.poll(() => overflowOf(phone)).toBe(0);
 
     await phone
       .getByRole("link", { name: `from a ${name}` })
@@ -367,7 +367,7 @@ describe("on other devices", () => {
   it("can be used by keyboard alone", async () => {
     await lamp(page, "live").waitFor();
     await page.keyboard.press("Tab");
-    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Skip to content");
+    await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe("Skip to content");
     await page.getByLabel("Prompt", { exact: true }).focus();
     await page.keyboard.type("typed and sent by keyboard");
     await page.keyboard.press("Tab");
@@ -378,7 +378,9 @@ describe("on other devices", () => {
     await link.focus();
     // The card is the same from the line to the image: the focus stays where it is.
     await card(page, "typed and sent by keyboard").locator("img[data-developed]").waitFor();
-    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("typed and sent by keyboard");
+    await expect
+      .poll(() => page.evaluate(() => document.activeElement?.textContent))
+      .toBe("typed and sent by keyboard");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { level: 1, name: "Job: typed and sent by keyboard" }).waitFor();
     await page.getByText("1472×1104", { exact: true }).first().waitFor();
@@ -442,7 +444,7 @@ describe("the built page", () => {
     await reader.goto(`${product.baseUrl}/api/docs`);
     await reader.getByRole("heading", { level: 1 }).waitFor();
     await screenshot(reader, `product-docs-${name}`);
-    expect(await overflowOf(reader)).toBe(0);
+    await expect.poll(() => overflowOf(reader)).toBe(0);
     await expectAccessible(reader);
     // No status is broken over lines, as in a column that is too narrow for it.
     const statuses = reader.locator("td", { hasText: /^\d{3}$/ });

@@ -160,7 +160,7 @@ describe("being live", () => {
     isMended.list = true;
     await page.getByRole("button", { name: "Try again" }).focus();
     await page.getByRole("alert").getByText("Something went wrong here.").waitFor({ state: "detached" });
-    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Prints");
+    await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe("Prints");
     await lamp(page, "live").waitFor();
     await page.getByText("That is all.").or(page.getByText("Nothing on the line yet")).waitFor();
   });

@@ -84,7 +84,7 @@ it("keeps a bounded number of cards while jobs come all day, and does not move a
     const height = await page.evaluate(() => document.documentElement.scrollHeight);
     return height > 3 * heightBefore || undefined;
   });
-  expect(await jobLink(page, 0).isVisible()).toBe(true);
+  await expect.poll(() => jobLink(page, 0).isVisible()).toBe(true);
   expect(await cardsOf(page).count()).toBeLessThan(MOST_CARDS);
   // Nobody looks further down any more, and no other job comes: the wall keeps only its first page.
   await page.evaluate(() => window.scrollTo(0, 0));
@@ -254,7 +254,7 @@ describe("an answer that comes late", () => {
     await make.waitFor();
     expect(await page.getByLabel(/^Until/).count()).toBe(0);
     await make.click();
-    expect(await page.getByLabel(/^Until/).inputValue()).toContain("hours=24");
+    await expect.poll(() => page.getByLabel(/^Until/).inputValue()).toContain("hours=24");
     await page.context().close();
   });
 });

@@ -224,6 +224,6 @@ describe("spend", () => {
     await alert.getByText(/ask for fewer images or a cheaper model, cancel jobs that wait/).waitFor();
     await expectAccessible(page);
     await screenshot(page, "product-limit-reached");
-    expect(await page.getByLabel("Prompt", { exact: true }).inputValue()).toBe("the fifth");
+    await expect.poll(() => page.getByLabel("Prompt", { exact: true }).inputValue()).toBe("the fifth");
   });
 });

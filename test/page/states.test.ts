@@ -146,7 +146,7 @@ describe.each([
     await screenshot(page, `${view.name}-${device}`);
     await expectAccessible(page);
     expect(complaints).toEqual([]);
-    expect(await overflowOf(page)).toBe(0);
+    await expect.poll(() => overflowOf(page)).toBe(0);
   });
 });
 
@@ -166,7 +166,7 @@ describe("a page that cannot be drawn", () => {
     await page.getByRole("heading", { name: "The page is broken" }).waitFor();
     await screenshot(page, "broken-phone-light");
     await expectAccessible(page);
-    expect(await overflowOf(page)).toBe(0);
+    await expect.poll(() => overflowOf(page)).toBe(0);
     await page.getByRole("button", { name: "Load the page again" }).click();
     await page.getByRole("heading", { name: "What happened" }).waitFor();
     await page.context().close();

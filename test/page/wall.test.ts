@@ -55,7 +55,7 @@ describe("a search", () => {
       });
     };
     await page.keyboard.press("/");
-    expect(await search.evaluate((element) => element === document.activeElement)).toBe(true);
+    await expect.poll(() => search.evaluate((element) => element === document.activeElement)).toBe(true);
     await found("lighthouse", "a long way");
     await found("自行车", "一辆红色");
     await found("حمراء", "دراجة");
@@ -66,13 +66,13 @@ describe("a search", () => {
     await expectAccessible(page);
     await page.getByRole("button", { name: "Show all jobs" }).click();
     await card(page, "一辆红色").waitFor();
-    expect(await search.inputValue()).toBe("");
+    await expect.poll(() => search.inputValue()).toBe("");
     // A pause after a space takes nothing of what was typed.
     await search.pressSequentially("long ");
     await page.waitForURL(/[?]q=long$/);
     await search.pressSequentially("way");
     await page.waitForURL(/[?]q=long(?:[+]|%20)way$/);
-    expect(await search.inputValue()).toBe("long way");
+    await expect.poll(() => search.inputValue()).toBe("long way");
     await search.fill("");
     await card(page, "一辆红色").waitFor();
   });
@@ -174,7 +174,7 @@ describe("many selected jobs", () => {
       await bar.getByText("3 jobs selected").waitFor();
     };
     await press("Pin 3");
-    expect(await focusedText()).toMatch(/^3 jobs selected/);
+    await expect.poll(() => focusedText()).toMatch(/^3 jobs selected/);
     expect(await page.locator("article").getByText("Pinned", { exact: true }).count()).toBe(3);
     await page.getByText("3 jobs pinned").first().waitFor();
     await expectAccessible(page);
@@ -222,7 +222,7 @@ describe("a pinned job", () => {
     while ((await focusedText()) !== "Pin: worth keeping") await page.keyboard.press("Tab");
     await page.keyboard.press("Enter");
     await card(page, "worth keeping").getByText("Pinned", { exact: true }).waitFor();
-    expect(await focusedText()).toBe("Unpin: worth keeping");
+    await expect.poll(() => focusedText()).toBe("Unpin: worth keeping");
     await page.getByRole("button", { name: "Pinned", exact: true }).press("Enter");
     await card(page, "not worth it").waitFor({ state: "detached" });
     await page.reload();
@@ -315,7 +315,7 @@ describe("looking through prints", () => {
     await expect.poll(focusedText).toBe("looked at oldest");
     expect(new URL(page.url()).search).toBe("?q=looked");
     await page.keyboard.press("ArrowLeft");
-    expect(await focusedText()).toBe("looked at middle");
+    await expect.poll(() => focusedText()).toBe("looked at middle");
   });
 
   it("goes on by a swipe, on the job's page and in the viewer", async () => {
@@ -361,7 +361,7 @@ describe("looking through prints", () => {
     await page.locator("label", { has: page.getByRole("radio", { name: "Prints only" }) }).click();
     await page.reload();
     await ready("drawn in every density").waitFor();
-    expect(await page.getByRole("radio", { name: "Prints only" }).isChecked()).toBe(true);
+    await expect.poll(() => page.getByRole("radio", { name: "Prints only" }).isChecked()).toBe(true);
     await expectAccessible(page);
     await screenshot(page, "product-bare");
     await page.locator("label", { has: page.getByRole("radio", { name: "Small" }) }).click();
@@ -381,7 +381,7 @@ describe("going on from a print", () => {
     await page.getByRole("button", { name: "Use as reference: the print to go on from" }).click();
     await page.getByRole("img", { name: "the print to go on from" }).first().waitFor();
     await page.getByRole("button", { name: /^Remove image 1/ }).click();
-    expect(await focusedText()).toMatch(/Choose files/);
+    await expect.poll(() => focusedText()).toMatch(/Choose files/);
 
     // The card's link brings the address of a page, which is no image.
     const link = card(page, "the print to go on from").getByRole("link").first();
@@ -446,7 +446,7 @@ describe("going on from a print", () => {
       "two images",
       async () => (await product.emulator.ledger("once and again")).images.length === 2 || undefined,
     );
-    expect(await promptField().inputValue()).toBe("a draft in the form");
+    await expect.poll(() => promptField().inputValue()).toBe("a draft in the form");
     const read = async (url: string) => (await (await fetch(`${product.baseUrl}${url}`)).json()) as Job & JobList;
     const before = await read(`/api/jobs/${id}`);
     const { jobs } = await read("/api/jobs?metadata.campaign=again");
@@ -460,12 +460,12 @@ describe("going on from a print", () => {
     await promptField().fill("of the first tab");
     const other = await page.context().newPage();
     await other.goto(product.baseUrl);
-    expect(await other.getByLabel("Prompt", { exact: true }).inputValue()).toBe("of the first tab");
+    await expect.poll(() => other.getByLabel("Prompt", { exact: true }).inputValue()).toBe("of the first tab");
     await other.getByLabel("Prompt", { exact: true }).fill("of the second tab");
     await page.reload();
-    expect(await promptField().inputValue()).toBe("of the first tab");
+    await expect.poll(() => promptField().inputValue()).toBe("of the first tab");
     await other.reload();
-    expect(await other.getByLabel("Prompt", { exact: true }).inputValue()).toBe("of the second tab");
+    await expect.poll(() => other.getByLabel("Prompt", { exact: true }).inputValue()).toBe("of the second tab");
   });
 });
 
