@@ -8,7 +8,7 @@ import type { JobView } from "../job/contract.ts";
 import { catalogStub, jobStub } from "../stubs.ts";
 
 /** Node's fetch gives up after 300.9 s without an answer; the answer's own way takes some of it. */
-const HOLD_MS = 280_000;
+export const HOLD_MS = 280_000;
 /** One call to the job's object: after a restart of it the next one finds it again. */
 const WAIT_MS = 30_000;
 const WAIT_SLACK_MS = 1_000;

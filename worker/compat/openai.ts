@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { sizesFor } from "../../schemas/limits.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import { MAX_BODY_BYTES, MAX_SEED } from "../../schemas/submit.ts";
+import { orAfter } from "../bounds.ts";
 import { byteChunks } from "../byte-chunks.ts";
 import type { ModelFacts } from "../dashscope/models.ts";
 import { requireAsker } from "../http/access.ts";
@@ -34,7 +35,7 @@ import {
   openaiRequest,
 } from "./core/openai-wire.ts";
 import { givenFor, withoutUnsupported, withValue } from "./core/taken.ts";
-import { type Hold, heldBody, heldJson, holdEndsAtMs, onceDone } from "./hold.ts";
+import { HOLD_MS, type Hold, heldBody, heldJson, holdEndsAtMs, onceDone } from "./hold.ts";
 import { type PlacedRequest, placeRequest } from "./place.ts";
 import { ModelNotFound, modelNamed, protocolApp, statusOf, withHeaders } from "./protocol.ts";
 
@@ -173,7 +174,25 @@ async function variantKeyOf(
   return null;
 }
 
-async function readyImages(c: HttpContext, client: string, views: readonly JobView[], options: AnswerOptions) {
+/** What the answer to a request needs. */
+interface Answering extends Pick<PlacedRequest, "client" | "jobs" | "hold"> {
+  readonly options: AnswerOptions;
+  /** How long the answer waits for its jobs. */
+  readonly endsAtMs: number;
+  /** How long it waits for the images of finished jobs: as long as any answer is held, whatever `Prefer: wait` says. */
+  readonly imagesEndAtMs: number;
+}
+
+/** The images of finished jobs; null when they are not ready in time. Variants that are being made are stored all the same. */
+async function readyImages(
+  c: HttpContext,
+  views: readonly JobView[],
+  { client, options, imagesEndAtMs }: Answering,
+): Promise<readonly ReadyImage[] | null> {
+  return await orAfter(imagesEndAtMs - Date.now(), imagesOf(c, client, views, options), null);
+}
+
+async function imagesOf(c: HttpContext, client: string, views: readonly JobView[], options: AnswerOptions) {
   const ready: ReadyImage[] = [];
   for (const view of views) {
     for (const { index } of view.output?.images ?? []) {
@@ -210,8 +229,10 @@ async function* answerChunks(c: HttpContext, texts: readonly string[], images: r
   }
 }
 
+/** What is said of jobs that are not done, or of finished jobs whose images are not ready to be sent. */
 function stillRunning(jobs: readonly JobView[]): OpenaiError {
-  const ids = jobs.filter(({ done }) => !done).map(({ id }) => id);
+  const running = jobs.filter(({ done }) => !done);
+  const ids = (running.length === 0 ? jobs : running).map(({ id }) => id);
   const message = `The image is not ready yet. The same request again takes the same job, and pays nothing: ${ids.join(", ")}.`;
   return { message, type: "server_error", param: null, code: "job_still_running" };
 }
@@ -225,21 +246,19 @@ function createdOf([first]: readonly JobView[]): number {
 
 async function wholeAnswer(
   c: HttpContext,
-  placed: PlacedRequest,
-  options: AnswerOptions,
-  endsAtMs: number,
+  answering: Answering,
   headers: Readonly<Record<string, string>>,
 ): Promise<Response> {
-  const { client, jobs, hold } = placed;
+  const { client, jobs, hold, options, endsAtMs } = answering;
   const views = await Promise.all(jobs.map((job) => onceDone(c, client, job, endsAtMs)));
-  if (views.some(({ done }) => !done)) {
+  const images = views.every(({ done }) => done) ? await readyImages(c, views, answering) : null;
+  if (images === null) {
     await hold?.undelivered();
     return Response.json(errorBody(stillRunning(views)), {
       status: 504,
       headers: { ...headers, ...STILL_RUNNING_HEADERS },
     });
   }
-  const images = await readyImages(c, client, views, options);
   if (images.length === 0) {
     const failed = failedAnswer(views);
     return heldJson(hold, errorBody(failed.error), failed.status, { ...headers, "X-Should-Retry": "false" });
@@ -258,25 +277,20 @@ async function* withHeartbeats<Result>(work: Promise<Result>): AsyncGenerator<Ui
   }
 }
 
-async function* streamChunks(
-  c: HttpContext,
-  workflow: Workflow,
-  { client, jobs, hold }: PlacedRequest,
-  options: AnswerOptions,
-  endsAtMs: number,
-): AsyncGenerator<Uint8Array> {
+async function* streamChunks(c: HttpContext, workflow: Workflow, answering: Answering): AsyncGenerator<Uint8Array> {
+  const { client, jobs, hold, options, endsAtMs } = answering;
   // It brings the answer's headers to the client.
   yield utf8.encode(HEARTBEAT);
   const views: JobView[] = [];
   let sent = 0;
   for (const job of jobs) {
     const view = yield* withHeartbeats(onceDone(c, client, job, endsAtMs));
-    if (!view.done) {
+    const images = view.done ? yield* withHeartbeats(readyImages(c, [view], answering)) : null;
+    if (images === null) {
       await hold?.undelivered();
       yield utf8.encode(errorEvent(stillRunning([view])));
       return;
     }
-    const images = yield* withHeartbeats(readyImages(c, client, [view], options));
     views.push(view);
     for (const image of images) {
       const [before, after] = completedEvent(workflow, image, createdOf([view]), options.responseFormat);
@@ -317,10 +331,15 @@ async function images(c: HttpContext, workflow: Workflow): Promise<Response> {
     const more = ignored.length > MAX_IGNORED_NAMED ? ", ..." : "";
     headers["X-Darkroom-Ignored"] = ignored.slice(0, MAX_IGNORED_NAMED).map(headerSafe).join(", ") + more;
   }
-  const endsAtMs = holdEndsAtMs(c, receivedAtMs);
+  const answering: Answering = {
+    ...placed,
+    options,
+    endsAtMs: holdEndsAtMs(c, receivedAtMs),
+    imagesEndAtMs: receivedAtMs + HOLD_MS,
+  };
   try {
-    if (!options.stream) return await wholeAnswer(c, placed, options, endsAtMs, headers);
-    const chunks = streamChunks(c, workflow, placed, options, endsAtMs);
+    if (!options.stream) return await wholeAnswer(c, answering, headers);
+    const chunks = streamChunks(c, workflow, answering);
     const body = heldBody(placed.hold, orErrorEvent(c, chunks, placed.hold), END);
     return new Response(body, { headers: { ...headers, "Content-Type": "text/event-stream; charset=utf-8" } });
   } catch (error) {

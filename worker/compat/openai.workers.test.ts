@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { createHash } from "node:crypto";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
+import { namespaceWith } from "../http/http.fixture.ts";
 import { catalogStub, jobStub } from "../stubs.ts";
 import {
   befall,
@@ -15,6 +16,7 @@ import {
   SYNC_MODEL,
   upstream,
 } from "./compat.fixture.ts";
+import { HOLD_MS } from "./hold.ts";
 
 const GENERATIONS = "/v1/images/generations";
 const EDITS = "/v1/images/edits";
@@ -223,6 +225,47 @@ describe("a generation", () => {
     const byUrl = await call((data[0]?.url ?? "").slice(ORIGIN.length));
     expect(byUrl.headers.get("content-type")).toBe("image/jpeg");
     expect(new Uint8Array(await byUrl.arrayBuffer())).toEqual(bytes);
+  });
+});
+
+describe("images that are not ready when the hold ends", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** Objects that let the hold nearly pass until the job is done, and then never give its image. */
+  function lateImages() {
+    const late = namespaceWith(env.JOBS, "wait", async (stub, ...given) => {
+      const answer = await stub.wait?.(...given);
+      // Real again as soon as the image is asked for, so that no other object reads this time.
+      vi.setSystemTime(Date.now() + HOLD_MS - 100);
+      return answer;
+    });
+    return namespaceWith(late, "image", () => {
+      vi.useRealTimers();
+      return new Promise<never>(() => undefined);
+    });
+  }
+
+  it("are undelivered: 504, and the same request takes the job", async () => {
+    const input = body();
+    const answer = await postWithHangUp(GENERATIONS, input, { JOBS: lateImages() }).answer;
+    expect(await refused(answer, 504)).toMatchObject({ code: "job_still_running" });
+    const again = await post(GENERATIONS, input);
+    expect((await made(again)).data).toHaveLength(1);
+    expect(jobsOf(again)).toEqual(jobsOf(answer));
+    expect(await billed(input.prompt)).toBe(1);
+  });
+
+  it("end a stream with an error event that names the job", async () => {
+    const input = body({ stream: true });
+    const answer = await postWithHangUp(GENERATIONS, input, { JOBS: lateImages() }).answer;
+    const text = await answer.text();
+    expect(text).toContain('"code":"job_still_running"');
+    expect(text).toContain(jobsOf(answer)[0]);
+    const again = await post(GENERATIONS, input);
+    expect(await again.text()).toContain("image_generation.completed");
+    expect(jobsOf(again)).toEqual(jobsOf(answer));
   });
 });
 
