@@ -20,6 +20,7 @@ interface OpenCall {
   /** Its answer is a task, which goes on upstream when the call is hung up. */
   readonly submitsTask: boolean;
   hangUpTimer: ReturnType<typeof setTimeout> | null;
+  readonly ended: PromiseWithResolvers<void>;
 }
 
 /** An attempt, from its lease to its images; and what upstream is asked about its task. */
@@ -84,7 +85,7 @@ export class AttemptRunner {
     const { model, request } = record;
     const controller = new AbortController();
     const submitsTask = (config.modelTable.facts(model)?.asyncPath ?? null) !== null;
-    const call: OpenCall = { controller, submitsTask, hangUpTimer: null };
+    const call: OpenCall = { controller, submitsTask, hangUpTimer: null, ended: Promise.withResolvers() };
     this.#calls.set(number, call);
     const boundMs = Math.max(config.attemptBudgetMs, config.lateAnswerMs) + CALL_SLACK_MS;
     const upstream = this.#upstreamFor(record, number, config);
@@ -102,8 +103,18 @@ export class AttemptRunner {
     } finally {
       if (call.hangUpTimer !== null) clearTimeout(call.hangUpTimer);
       this.#calls.delete(number);
+      call.ended.resolve();
       this.#host.pump();
     }
+  }
+
+  /**
+   * Resolves when no called-off submission of a task is open any more: the job has the task's id, or the wait for it is over. A job that
+   * is retried sooner would submit a second task beside one that may run and be billed.
+   */
+  async calledOffEnded(): Promise<void> {
+    const calledOff = [...this.#calls.values()].filter(({ hangUpTimer }) => hangUpTimer !== null);
+    await Promise.all(calledOff.map(({ ended }) => ended.promise));
   }
 
   /** Whether the job waits for this lease: by its ticket, and in the lane that today's settings name. */

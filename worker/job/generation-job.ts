@@ -150,7 +150,10 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   async retry(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>> {
     const found = this.#find(viewer);
     if (!found.ok) return found;
-    const reserved = await this.#reserveRetry(found.record);
+    await this.#engine.attempts.calledOffEnded();
+    const asked = this.#find(viewer);
+    if (!asked.ok) return asked;
+    const reserved = await this.#reserveRetry(asked.record);
     // Removed while the catalog was asked, it is gone, whatever the catalog says of its money.
     const still = this.#find(viewer);
     if (!still.ok) return still;

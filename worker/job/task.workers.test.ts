@@ -232,6 +232,23 @@ describe.concurrent("a task of a job that is called off", () => {
     expect(cancels[0]?.path).toContain(submits[0]?.end?.taskId);
   });
 
+  it("whose id is still on its way is the only one: a retry submits nothing before the id is there", async () => {
+    const job = taskJob();
+    await job.spoil({ fault: { type: "hold", at: "answer" } });
+    await (await job.submit()).held();
+    await job.rpc.cancel(null);
+    const retried = job.rpc.retry(null);
+    // A retry that does not wait has time to submit again.
+    for (let looks = 0; looks < 5; looks++) await job.ledger();
+    await job.release();
+    expect(await retried).toMatchObject({ ok: true });
+    expect((await job.done()).status).toBe("succeeded");
+    const [first, second] = (await job.ledger()).submits;
+    // There may be a second one, because upstream can have canceled the first one's task; but never beside the first.
+    const secondAtMs = second?.atMs ?? Number.POSITIVE_INFINITY;
+    expect(secondAtMs).toBeGreaterThanOrEqual(first?.end?.endedAtMs ?? Number.POSITIVE_INFINITY);
+  });
+
   it("is canceled with the job's deletion too", async () => {
     const job = await (await taskJob().spoil({ fault: { type: "task-stuck", status: "PENDING" } })).submit();
     await taskIsKnown(job);
