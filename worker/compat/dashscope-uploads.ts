@@ -13,7 +13,7 @@ import type { Found } from "../http/core/given-fields.ts";
 import { newJobId } from "../http/job-answers.ts";
 import { formParts, imageBuffer, mediaTypeOf, refuseEncoded, textOf } from "../http/submit-body.ts";
 import { brakeSubmissions } from "../http/submit-limits.ts";
-import type { Uploads } from "../http/uploads.ts";
+import type { Upload, Uploads } from "../http/uploads.ts";
 import { fromR2, namedFileKey } from "../results/job-files.ts";
 import { jobStub } from "../stubs.ts";
 
@@ -197,13 +197,20 @@ async function uploadedBytes(c: HttpContext, client: string, address: string): P
   return new Uint8Array(await within(READ_BOUND_MS, "the bucket", object.arrayBuffer()));
 }
 
-/** What was found in a body, with uploaded files in the place of their `oss://` addresses. */
+/** What was found in a body, with uploaded files in the place of their `oss://` addresses. Each file is read once. */
 export async function withUploaded(c: HttpContext, uploads: Uploads, found: Found): Promise<Found> {
   const client = submitterOf(c, requireAsker(c));
+  const known = new Map<string, Upload>();
   const resolved = async (value: unknown, path: string): Promise<unknown> => {
     if (typeof value !== "string" || !value.startsWith("oss://")) return value;
+    const taken = known.get(value);
+    if (taken !== undefined) return taken;
     const bytes = await uploadedBytes(c, client, value);
-    if (bytes !== null) return await uploads.take(bytes);
+    if (bytes !== null) {
+      const upload = await uploads.take(bytes);
+      known.set(value, upload);
+      return upload;
+    }
     const message = "is no file that this client uploaded here in the last 48 hours";
     throw new ProblemError("invalid_request", `The image ${path} ${message}.`, { errors: [{ path, message }] });
   };

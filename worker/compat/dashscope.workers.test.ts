@@ -2,11 +2,23 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env } from "cloudflare:workers";
 import { createHash } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
+import type { Job } from "../../schemas/job.ts";
 import { namespaceWith, neverAnswers } from "../http/http.fixture.ts";
 import { LocalApi } from "../local-api.ts";
 import { jobStub } from "../stubs.ts";
 import { compatApp } from "./app.ts";
-import { befall, billed, call, drawnImage, newPrompt, ORIGIN, post, SYNC_MODEL, upstream } from "./compat.fixture.ts";
+import {
+  befall,
+  billed,
+  call,
+  drawnImage,
+  newPrompt,
+  ORIGIN,
+  post,
+  postWithHangUp,
+  SYNC_MODEL,
+  upstream,
+} from "./compat.fixture.ts";
 
 const BASE = "/api/v1";
 const MULTIMODAL = `${BASE}/services/aigc/multimodal-generation/generation`;
@@ -354,6 +366,29 @@ describe("a temporary upload", () => {
     const job = await (await call(`/api/jobs/${made.headers.get("x-darkroom-job")}`)).json();
     expect(job).toMatchObject({ request: { images: [{ kind: "upload", contentType: "image/png", width: 512 }] } });
     expect(await billed(prompt)).toBe(1);
+  });
+
+  it("is read once, however often its address is in the request", async () => {
+    const { key } = await upload([photo(await drawnImage())]);
+    const read: string[] = [];
+    const bucket = new Proxy(env.RESULTS, {
+      get: (target, name) => {
+        const method: unknown = Reflect.get(target, name);
+        if (typeof method !== "function") return method;
+        return (...given: unknown[]) => {
+          if (name === "get") read.push(String(given[0]));
+          return Reflect.apply(method, target, given);
+        };
+      },
+    });
+    const image = { image: `oss://${key}` };
+    const body = { model: "qwen-image-edit-plus", input: message(image, image, image, { text: newPrompt() }) };
+    const made = await postWithHangUp(MULTIMODAL, body, { RESULTS: bucket }).answer;
+    expect(made.status).toBe(200);
+    const job = await (await call(`/api/jobs/${made.headers.get("x-darkroom-job")}`)).json<Job>();
+    expect(job.request.images).toHaveLength(3);
+    const [, folder = ""] = /^dashscope-instant\/([^/]+)/.exec(key) ?? [];
+    expect(read.filter((name) => name.includes(folder))).toHaveLength(1);
   });
 
   it("goes nowhere but into the folder of its policy", async () => {
