@@ -5,6 +5,7 @@ import type { ClientOptions, ClientTiming } from "./client-options.ts";
 import { createDarkroomClient } from "./darkroom-client.ts";
 import { DarkroomProblem, DarkroomUnexpectedAnswer, DarkroomUnreachable } from "./errors.ts";
 import { JOB_ID, job, problem, summary } from "./job.fixture.ts";
+import { DEFAULT_RETRY_POLICY } from "./retry.ts";
 
 const quick: Partial<ClientTiming> = {
   retry: { maxTries: 4, baseDelayMs: 1, maxDelayMs: 2, maxRetryAfterMs: 1_000 },
@@ -304,10 +305,11 @@ describe("list", () => {
 
 describe("wait", () => {
   it("long-polls until the job is done, through refusals that pass", async () => {
-    const busy = { status: 503, headers: { "retry-after": "3600" }, body: problem(503, "overloaded") };
+    const busy = { status: 503, body: problem(503, "overloaded") };
+    const timing = { ...quick, retry: { ...DEFAULT_RETRY_POLICY, maxTries: 1 } };
     const unfinished = { body: job({ status: "running" }) };
     const done = { body: job({ status: "succeeded", seq: 4 }) };
-    const { client, requests } = await start(inTurn(unfinished, busy, unfinished, done));
+    const { client, requests } = await start(inTurn(unfinished, busy, unfinished, done), { timing });
     expect(await client.wait(JOB_ID)).toMatchObject({ status: "succeeded", done: true });
     expect(requests.map(({ headers }) => headers.prefer)).toEqual(Array(4).fill("wait=25"));
   });

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { paths } from "../schemas/paths.ts";
 import { Problem, type ProblemCode } from "../schemas/problem.ts";
+import { LASTING_CODES } from "./retry.ts";
 
 /** Which call failed. Every error of this client carries it. */
 export interface CallFacts {
@@ -95,10 +96,18 @@ export function problemOf(error: unknown): ReceivedProblem | null {
   return error instanceof Error && "problem" in error ? parseProblem(error.problem) : null;
 }
 
-/** Whether the same call may succeed later: there was no answer, or the server failed. False when it refused the call. */
+/**
+ * Whether the same call may succeed later: there was no answer, or the server failed. False when it refused the call, and when
+ * only an operator can mend the server.
+ */
 export function isTransient(error: unknown): boolean {
   if (error instanceof DarkroomUnreachable) return true;
   if (error instanceof DarkroomUnexpectedAnswer) return error.status >= 500;
-  if (error instanceof DarkroomProblem) return error.status >= 500 || error.status === 429;
-  return false;
+  if (!(error instanceof DarkroomProblem) || LASTING_CODES.includes(error.code)) return false;
+  return error.status >= 500 || error.status === 429;
+}
+
+/** How long the server asked to wait with the failed call, in ms; null when it did not say. */
+export function askedWaitMs(error: unknown): number | null {
+  return error instanceof DarkroomProblem ? error.retryAfterMs : null;
 }

@@ -1,6 +1,6 @@
 import type { Settings } from "./client-options.ts";
-import { isTransient } from "./errors.ts";
-import { jitteredDelayMs, pause } from "./retry.ts";
+import { askedWaitMs, isTransient } from "./errors.ts";
+import { jitteredDelayMs, pause, pauseAfterFailure } from "./retry.ts";
 
 /**
  * How a watcher receives changes now. `connecting`: not connected yet. `live`: changes arrive as they happen. `reconnecting`:
@@ -25,8 +25,9 @@ export interface FollowOptions {
 }
 
 /**
- * Yields a source's frames until it is finished: reconnects with jitter, and polls while live connections fail. Throws the
- * signal's reason on abort, and every error that is not transient (a refusal, for example).
+ * Yields a source's frames until it is finished: reconnects with jitter, and polls while live connections fail. Waits as long as the
+ * server asks, up to five minutes at a time. Throws the signal's reason on abort, and every error that is not transient (a refusal,
+ * for example, and `misconfigured`).
  */
 export async function* follow<Frame>(
   source: FrameSource<Frame>,
@@ -43,13 +44,22 @@ export async function* follow<Frame>(
   let link = FRESH_LINK;
   /** Whether a poll was answered since the last good connection: then the server is up and only live connections fail. */
   let isReachable = false;
+  /** How long the server asked to wait in its last refusal. */
+  let askedMs: number | null = null;
+  const onLost = (error: unknown) => {
+    askedMs = askedWaitMs(error);
+  };
   try {
     setState("connecting");
     for (;;) {
       options.signal?.throwIfAborted();
+      askedMs = null;
       if (source.live === null || wayNow(link, Date.now()) === "poll") {
         const wasReachable: boolean = isReachable || source.live === null;
-        const round = yield* lostIfTransient(source.poll(() => setState("polling")));
+        const round = yield* lostIfTransient(
+          source.poll(() => setState("polling")),
+          onLost,
+        );
         if (round === "finished") return;
         isReachable = round !== "lost";
         // Keep polling only when live connections fail while polls are answered.
@@ -57,7 +67,7 @@ export async function* follow<Frame>(
         if (isLiveNext) link = lastTry(reconnect);
         if (round === "lost") {
           setState("reconnecting");
-          await pause(pollEveryMs * (1 + Math.random()), options.signal);
+          await pause(pauseAfterFailure(pollEveryMs * (1 + Math.random()), askedMs), options.signal);
         } else if (round === "later" && !isLiveNext) {
           await pause(pollEveryMs * (0.75 + Math.random() / 2), options.signal);
         }
@@ -69,6 +79,7 @@ export async function* follow<Frame>(
           liveSinceMs = Date.now();
           setState("live");
         }),
+        onLost,
       );
       if (outcome === "finished") return;
       const nowMs = Date.now();
@@ -77,22 +88,24 @@ export async function* follow<Frame>(
       if (livedMs >= reconnect.goodAfterMs) isReachable = false;
       link = afterConnection(link, livedMs, nowMs, reconnect);
       if (link.pollUntilMs === null || lastState !== "polling") setState("reconnecting");
-      await pause(reconnectDelayMs(link, reconnect, Math.random()), options.signal);
+      await pause(pauseAfterFailure(reconnectDelayMs(link, reconnect, Math.random()), askedMs), options.signal);
     }
   } finally {
     setState("closed");
   }
 }
 
-/** Ends as `lost` after a transient error; throws any other. */
+/** Ends as `lost` after a transient error, which `onLost` gets; throws any other. */
 async function* lostIfTransient<Frame, End>(
   round: AsyncGenerator<Frame, End, void>,
+  onLost: (error: unknown) => void,
 ): AsyncGenerator<Frame, End | "lost", void> {
   try {
     return yield* round;
   } catch (error) {
-    if (isTransient(error)) return "lost";
-    throw error;
+    if (!isTransient(error)) throw error;
+    onLost(error);
+    return "lost";
   }
 }
 

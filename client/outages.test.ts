@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
+import type { DarkroomClient } from "./darkroom-client.ts";
 import type { ConnectionState } from "./follow.ts";
 import { eventFrame, JOB_ID, jobAt, jobEvent, problem } from "./job.fixture.ts";
 import {
   changed,
   collect,
   eventSeqs,
+  failure,
   livedLong,
   pollable,
   pollSoon,
@@ -13,6 +15,54 @@ import {
   take,
   text,
 } from "./watching.fixture.ts";
+
+describe.each([
+  ["wait", {}, (client: DarkroomClient) => client.wait(JOB_ID)],
+  ["watch", {}, (client: DarkroomClient) => collect(client.watch(JOB_ID))],
+  ["watch without sockets", { WebSocket: null }, (client: DarkroomClient) => collect(client.watch(JOB_ID))],
+  ["watchAll", {}, (client: DarkroomClient) => take(client.watchAll(), 1)],
+  ["watchAll without sockets", { WebSocket: null }, (client: DarkroomClient) => take(client.watchAll(), 1)],
+] as const)("%s", (_name, options, follow) => {
+  it("asks again no sooner than the server allows, also when that is longer than a call waits", async () => {
+    const askedAtMs: number[] = [];
+    const { client } = await start(
+      {
+        answer: ({ url, headers }) => {
+          if (headers.accept === "text/event-stream") {
+            // A stream does not show why it is refused; the plain call after it does.
+            if (askedAtMs.length < 2) return { status: 503, body: problem(503, "overloaded") };
+            return {
+              stream: (response) => {
+                response.writeHead(200, { "content-type": "text/event-stream" });
+                response.write(`data: ${text(ready(1))}\n\n`);
+              },
+            };
+          }
+          askedAtMs.push(Date.now());
+          if (askedAtMs.length === 1) {
+            return { status: 503, headers: { "retry-after": "1" }, body: problem(503, "overloaded") };
+          }
+          if (!url.pathname.includes(JOB_ID)) return { status: 406, body: problem(406, "not_acceptable") };
+          return { headers: { etag: '"2"' }, body: jobAt(2, 2) };
+        },
+        takesUpgrade: () => askedAtMs.length > 1,
+        socket: (socket, { url }) => {
+          socket.send(text(url.pathname.includes(JOB_ID) ? eventFrame(2, 2) : ready(1)));
+        },
+      },
+      { ...options, timing: { reconnect: { ...pollSoon.reconnect, failuresBeforePolling: 1 } } },
+    );
+    await follow(client);
+    const [first = 0, second = 0] = askedAtMs;
+    // A timer may fire a moment early.
+    expect(second - first).toBeGreaterThanOrEqual(990);
+  });
+
+  it("ends when the server is misconfigured: only an operator can mend that", async () => {
+    const { client } = await start({ answer: () => ({ status: 503, body: problem(503, "misconfigured") }) }, options);
+    expect(await failure(follow(client))).toMatchObject({ name: "DarkroomProblem", code: "misconfigured" });
+  });
+});
 
 describe("watch, while live connections fail", () => {
   it("falls back to long-polls while sockets fail, with every event, and says so", async () => {

@@ -32,8 +32,8 @@ export type FailedTry =
 /** Darkroom sends 429 and 503; proxies send 502 and 504. Every call of this client is safe to repeat. */
 const PASSING_STATUSES: readonly number[] = [429, 502, 503, 504];
 
-/** Only an operator can fix these, so waiting for seconds does not help. */
-const LASTING_CODES: readonly string[] = ["misconfigured"];
+/** Only an operator can fix these, so neither a call nor a watcher waits for it. */
+export const LASTING_CODES: readonly string[] = ["misconfigured"];
 
 /** Exponential with full jitter: uniformly in [0, base * 2^(failures-1)], capped. `failures` counts from 1; `jitter` in [0, 1). */
 export function jitteredDelayMs(failures: number, baseDelayMs: number, maxDelayMs: number, jitter: number): number {
@@ -67,6 +67,14 @@ export function retryAfterMs(header: string | null, nowMs: number): number | nul
   if (!/^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return null;
   const atMs = Date.parse(text);
   return Number.isNaN(atMs) ? null : Math.max(0, atMs - nowMs);
+}
+
+/** A watcher waits no longer than this before it asks again, in ms, whatever the server asks for: it may be up again sooner. */
+const MAX_ASKED_PAUSE_MS = 300_000;
+
+/** How long a watcher waits after a failed try: `delayMs`, and as long as the server asked, up to five minutes. */
+export function pauseAfterFailure(delayMs: number, askedMs: number | null): number {
+  return delayMs + Math.min(askedMs ?? 0, MAX_ASKED_PAUSE_MS);
 }
 
 /** Waits `delayMs`; rejects with the signal's reason as soon as it is aborted. */

@@ -3,9 +3,9 @@ import { Job } from "../schemas/job.ts";
 import { paths } from "../schemas/paths.ts";
 import { type ApiAnswer, callApi, parseAnswer, parseFrame } from "./api-call.ts";
 import type { Settings } from "./client-options.ts";
-import { isTransient } from "./errors.ts";
+import { askedWaitMs, isTransient } from "./errors.ts";
 import { type FollowOptions, follow } from "./follow.ts";
-import { pause, retryAfterMs } from "./retry.ts";
+import { pause, pauseAfterFailure, retryAfterMs } from "./retry.ts";
 import { readSocket, type SocketConstructor } from "./text-socket.ts";
 
 /** Where watching a job starts. */
@@ -28,7 +28,10 @@ export function jobPath(id: string, rest = ""): string {
   return paths.job(encodeURIComponent(id)) + rest;
 }
 
-/** Resolves to the job once it is done. Continues through outages of any length; throws a refusal, or the signal's reason. */
+/**
+ * Resolves to the job once it is done. Continues through outages of any length, and waits as long as the server asks, up to five
+ * minutes at a time. Throws a refusal, `misconfigured`, or the signal's reason.
+ */
 export async function waitForJob(settings: Settings, id: string, signal: AbortSignal | undefined): Promise<Job> {
   const { pollWaitSeconds, pollEveryMs, callTimeoutMs } = settings.timing;
   for (;;) {
@@ -50,7 +53,7 @@ export async function waitForJob(settings: Settings, id: string, signal: AbortSi
       if (heldMs < pollEveryMs) await pause(Math.min(waitMs, pollWaitSeconds * 1000), signal);
     } catch (error) {
       if (!isTransient(error)) throw error;
-      await pause(pollEveryMs * (1 + Math.random()), signal);
+      await pause(pauseAfterFailure(pollEveryMs * (1 + Math.random()), askedWaitMs(error)), signal);
     }
   }
 }

@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import { DarkroomProblem, isTransient } from "../../client/errors.ts";
 import type { ConnectionState } from "../../client/follow.ts";
 import type { Job } from "../../schemas/job.ts";
-import { isSignedOut } from "../state/failure-words.ts";
+import { isMisconfigured, isSignedOut } from "../state/failure-words.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { pauseUntil, untilLinkCheck } from "./link-check.ts";
@@ -69,7 +69,7 @@ async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<v
         return;
       }
       // A job that is shown stays, and the lamp says that it is not fresh; an empty view shows the failure.
-      const ended = !isTransient(error) && !isSignedOut(error);
+      const ended = !isTransient(error) && !isSignedOut(error) && !isMisconfigured(error);
       const change = ended
         ? ({ connection: "closed", endedBy: error } as const)
         : ({ connection: "reconnecting" } as const);
