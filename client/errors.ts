@@ -50,8 +50,8 @@ export class DarkroomUnreachable extends Error {
 }
 
 /**
- * The browser withholds the answers (CORS): the server is up, but its `ALLOWED_ORIGINS` does not list the page's origin, or its
- * settings are wrong and it allows no origin.
+ * The browser withholds the answers (CORS): the server's `ALLOWED_ORIGINS` does not list the page's origin, its settings are wrong
+ * and it allows no origin, or a proxy in front of it answers with an error page, which a script cannot distinguish.
  */
 export class DarkroomForbiddenOrigin extends Error {
   override readonly name = "DarkroomForbiddenOrigin";
@@ -60,7 +60,7 @@ export class DarkroomForbiddenOrigin extends Error {
 
   constructor(origin: string, call: CallFacts, cause: unknown) {
     const { origin: server } = new URL(call.url);
-    const reason = `CORS: the server answers, but not to pages of ${origin}. Set ALLOWED_ORIGINS="${origin}" on it and deploy (origins are separated by commas). If it is set, open ${server}${paths.health}: while a setting is wrong, no origin is allowed`;
+    const reason = `CORS: an answer came, but the browser lets no page of ${origin} read it. Open ${server}${paths.health}. If its status is "ok" or "degraded", set ALLOWED_ORIGINS="${origin}" on the server and deploy (origins are separated by commas). If it is "misconfigured", no origin is allowed until the problems are mended. If another error page comes, a proxy in front of the server answers in its place: try again later`;
     super(`${call.method} ${call.url}: ${reason}`, { cause });
     this.origin = origin;
     this.call = call;

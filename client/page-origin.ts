@@ -33,7 +33,8 @@ export function browserHint(settings: Settings, url: string): string {
 }
 
 /**
- * The page's origin when the server answers but the browser withholds the answer (CORS). Null outside a page, on the server's
+ * The page's origin when an answer comes but the browser withholds it (CORS). Whether the server or a proxy's error page answers is
+ * hidden from a script. Null outside a page, on the server's
  * own origin, when the server does not answer, and when the page may read its health: then the call failed by itself. Makes two
  * calls of health, 5 s each at most, until the page has read an answer; none after that.
  */

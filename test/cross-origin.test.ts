@@ -93,8 +93,8 @@ async function failureOf(baseUrl: string): Promise<{ name: string; message: stri
 it("distinguishes a server that refuses the page's origin from one that is down", async () => {
   const refused = await failureOf(product.baseUrl);
   expect(refused?.name).toBe("DarkroomForbiddenOrigin");
-  expect(refused?.message).toContain(`CORS: the server answers, but not to pages of ${siteOrigin}`);
-  expect(refused?.message).toContain(`Set ALLOWED_ORIGINS="${siteOrigin}"`);
+  expect(refused?.message).toContain(`CORS: an answer came, but the browser lets no page of ${siteOrigin} read it`);
+  expect(refused?.message).toContain(`set ALLOWED_ORIGINS="${siteOrigin}"`);
   expect(refused?.message).toContain(`${product.baseUrl}/api/health`);
   const down = await failureOf("http://127.0.0.1:9");
   expect(down?.name).toBe("DarkroomUnreachable");
@@ -134,6 +134,18 @@ it("does not repeat a call that CORS forbids, and looks once for each call", asy
     expect(outcomes.map(({ name }) => name)).toEqual(["DarkroomForbiddenOrigin", "DarkroomForbiddenOrigin"]);
     expect(server.requests.filter(isHealth)).toHaveLength(4);
     expect(server.requests.filter((request) => !isHealth(request))).toHaveLength(2);
+  } finally {
+    await server.close();
+  }
+});
+
+it("names a proxy's error page as another cause, because a page cannot see which answer is withheld", async () => {
+  const edge = { status: 522, headers: { "content-type": "text/html" }, body: "<title>Connection timed out</title>" };
+  const server = await startScriptedServer({ answer: () => edge });
+  try {
+    const failed = await failureOf(server.baseUrl);
+    expect(failed?.message).toContain("a proxy in front of the server answers in its place: try again later");
+    expect(failed?.message).toContain(`Open ${server.baseUrl}/api/health`);
   } finally {
     await server.close();
   }
