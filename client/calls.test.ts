@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { JobStatus } from "../schemas/job.ts";
 import { type Script, type ScriptedAnswer, startScriptedServer } from "../test/support/scripted-server.ts";
-import type { ClientOptions, ClientTiming } from "./client-options.ts";
+import { type ClientOptions, type ClientTiming, settingsOf } from "./client-options.ts";
 import { createDarkroomClient } from "./darkroom-client.ts";
 import { DarkroomProblem, DarkroomUnexpectedAnswer, DarkroomUnreachable } from "./errors.ts";
 import { JOB_ID, job, problem, summary } from "./job.fixture.ts";
@@ -369,6 +369,15 @@ describe("bulk", () => {
   const result = (patch: object = {}) => ({
     status: 200,
     body: { matched: 2, done: 2, refused: [], nextCursor: null, ...patch },
+  });
+
+  it("has a bound of its own, longer than that of other calls", async () => {
+    const timing = { ...quick, callTimeoutMs: 3_600_000, bulkTimeoutMs: 300 };
+    const { client, requests } = await start(inTurn("hang", result()), { timing });
+    expect(await Array.fromAsync(client.bulk("cancel", { ids: [JOB_ID] }))).toHaveLength(1);
+    expect(requests).toHaveLength(2);
+    const defaults = settingsOf({ baseUrl: "http://localhost" }).timing;
+    expect(defaults.bulkTimeoutMs).toBeGreaterThan(defaults.callTimeoutMs);
   });
 
   it("repeats the call with the server's cursor until there is none", async () => {

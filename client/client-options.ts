@@ -27,6 +27,8 @@ export interface ClientTiming {
   readonly callTimeoutMs: number;
   /** Bound of one try of a submission that carries images, as files or in data URLs. */
   readonly uploadTimeoutMs: number;
+  /** Bound of one try of a bulk call. The server acts on its jobs, 100 at most, ten at a time, and some may answer slowly. */
+  readonly bulkTimeoutMs: number;
   readonly connectTimeoutMs: number;
   /** After this time without a message the client pings the socket. */
   readonly pingAfterMs: number;
@@ -45,6 +47,7 @@ const DEFAULT_TIMING: ClientTiming = {
   reconnect: DEFAULT_RECONNECT_POLICY,
   callTimeoutMs: 30_000,
   uploadTimeoutMs: 180_000,
+  bulkTimeoutMs: 180_000,
   connectTimeoutMs: 10_000,
   pingAfterMs: 20_000,
   pongTimeoutMs: 10_000,

@@ -221,7 +221,7 @@ async function* bulkResults(
   const path = `${paths.jobsBulk}${queryOf({ client })}`;
   const post = async (body: object): Promise<BulkResult> => {
     const call = jsonCall("POST", path, { action, dryRun, ...body }, signal);
-    return parseAnswer(await callApi(settings, call), BulkResult);
+    return parseAnswer(await callApi(settings, { ...call, timeoutMs: settings.timing.bulkTimeoutMs }), BulkResult);
   };
   if ("ids" in jobs) {
     for (let at = 0; at < jobs.ids.length; at += MOST_BULK_JOBS) {
