@@ -39,6 +39,13 @@ const ready = (prompt: string, on = page) => card(on, prompt).locator("img[data-
 const focusedText = () =>
   page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent ?? "");
 
+/** One more tab of the same browser. */
+async function anotherTab(): Promise<Page> {
+  const tab = await page.context().newPage();
+  tab.setDefaultTimeout(60_000);
+  return tab;
+}
+
 describe("a search", () => {
   it("finds prompts of any script by their words, also beyond the part that cards show", async () => {
     await submit(`${"a long way through fields ".repeat(10)}to the lighthouse`);
@@ -458,7 +465,7 @@ describe("going on from a print", () => {
 
   it("keeps the drafts of two tabs apart", async () => {
     await promptField().fill("of the first tab");
-    const other = await page.context().newPage();
+    const other = await anotherTab();
     await other.goto(product.baseUrl);
     await expect.poll(() => other.getByLabel("Prompt", { exact: true }).inputValue()).toBe("of the first tab");
     await other.getByLabel("Prompt", { exact: true }).fill("of the second tab");
@@ -501,7 +508,7 @@ describe("while one looks elsewhere", () => {
 
   it("counts in every tab what no tab saw, and in none what one saw", async () => {
     await lamp(page, "live").waitFor();
-    const other = await page.context().newPage();
+    const other = await anotherTab();
     await other.goto(product.baseUrl);
     await lamp(other, "live").waitFor();
     const end = async (prompt: string) => {
@@ -515,6 +522,12 @@ describe("while one looks elsewhere", () => {
     await lookAwayFrom(other);
     await end("seen in no tab");
     for (const tab of [page, other]) await expect.poll(() => tab.title()).toBe("(1) Darkroom");
+    // A tab that does not show the jobs.
+    const elsewhere = await anotherTab();
+    await elsewhere.goto(`${product.baseUrl}/shared/job_AAAAAAAAAAAAAAAAAAAAA`);
+    await elsewhere.getByRole("heading", { name: "This job is gone" }).waitFor();
+    for (const tab of [page, other]) expect(await tab.title()).toBe("(1) Darkroom");
+    await elsewhere.close();
     await lookAgainAt(other);
     for (const tab of [page, other]) await expect.poll(() => tab.title()).toBe("Darkroom");
     await end("seen in the other tab");
@@ -548,7 +561,7 @@ describe("while one looks elsewhere", () => {
     await expect.poll(() => bell.getAttribute("aria-pressed")).toBe("true");
     await expectAccessible(page);
     // Seen in another tab, a job's end is no news.
-    const other = await page.context().newPage();
+    const other = await anotherTab();
     await other.goto(product.baseUrl);
     await lamp(other, "live").waitFor();
     await product.emulator.addFault(hold("ends in sight"));

@@ -35,10 +35,14 @@ const LOOKING = "darkroom.looking ";
 const ownLock = `${LOOKING}${randomKey()}`;
 let release: (() => void) | null = null;
 
+function stopLooking(): void {
+  release?.();
+  release = null;
+}
+
 function look(): void {
   if (!isLookedAt()) {
-    release?.();
-    release = null;
+    stopLooking();
     return;
   }
   tabs.postMessage([...unseen.get()]);
@@ -61,10 +65,19 @@ async function isLookedAtElsewhere(): Promise<boolean> {
   }
 }
 
-document.addEventListener("visibilitychange", look);
-addEventListener("focus", look);
-addEventListener("blur", look);
-look();
+/** Notes when a person looks at this tab, which must show the jobs: a shared link's page does not. Returns what ends it. */
+export function followLooks(): () => void {
+  const leaving = new AbortController();
+  const { signal } = leaving;
+  document.addEventListener("visibilitychange", look, { signal });
+  addEventListener("focus", look, { signal });
+  addEventListener("blur", look, { signal });
+  look();
+  return () => {
+    leaving.abort();
+    stopLooking();
+  };
+}
 
 /** Whether this browser notifies when a job ends while nobody looks: as chosen here, and as far as the browser allows it. */
 export type Notifying = "on" | "off" | "denied" | "unable";

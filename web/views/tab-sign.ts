@@ -1,6 +1,6 @@
 import { useEffect } from "react";
 import { viewTitle } from "../components/focus.ts";
-import { unseen } from "../data/attention.ts";
+import { followLooks, unseen } from "../data/attention.ts";
 
 const PLAIN = "/safelight.svg";
 const WITH_NEWS = "/safelight-ready.svg";
@@ -16,7 +16,7 @@ export function useTabSign(): void {
       if (icon !== null && !icon.href.endsWith(address)) icon.href = address;
     };
     show();
-    const unsubscribes = [viewTitle.subscribe(show), unseen.subscribe(show)];
+    const unsubscribes = [followLooks(), viewTitle.subscribe(show), unseen.subscribe(show)];
     return () => {
       for (const unsubscribe of unsubscribes) unsubscribe();
     };
