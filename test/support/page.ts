@@ -116,7 +116,13 @@ export function refuse(route: Route, code: ProblemCode, headers: Record<string, 
   return route.fulfill({ status, headers, contentType: "application/problem+json", body: JSON.stringify(problem) });
 }
 
+/** Holds the page, as it is once its transitions have ended, to the rules of axe. */
 export async function expectAccessible(on: Page): Promise<void> {
+  await on.evaluate(async () => {
+    // A color halfway between two has the contrast of neither. Some animations never end.
+    const ending = document.getAnimations().filter((one) => Number.isFinite(one.effect?.getComputedTiming().endTime));
+    await Promise.all(ending.map((one) => one.finished.catch(() => undefined)));
+  });
   if (!(await on.evaluate(() => "axe" in window))) await on.evaluate(axe.source);
   const { violations } = await on.evaluate(() =>
     (window as unknown as { axe: typeof axe }).axe.run({ resultTypes: ["violations"] }),
