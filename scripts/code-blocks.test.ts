@@ -77,6 +77,45 @@ describe("shell blocks", () => {
   );
 });
 
+/** What a package's own folder says of itself. */
+interface Manifest {
+  readonly version?: string;
+  readonly scripts?: Readonly<Record<string, string>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
+}
+
+describe("an example that is a package", () => {
+  const read = (file: string): Manifest => JSON.parse(readFileSync(file, "utf8"));
+  const examples = globSync("examples/*/package.json").map(dirname).toSorted();
+  const tarball = `darkroom-client-${read("client/package.json").version}.tgz`;
+  const install = `npm install --no-save ../../${tarball}`;
+  /** The lines of a document's shell blocks. */
+  const linesOf = (file: string) =>
+    blocks.filter((block) => block.file === file && block.info === "sh").flatMap(({ code }) => code.split("\n"));
+
+  it.each(examples)("%s runs from a fresh clone by the lines of its README", (folder) => {
+    const lines = linesOf(join(folder, "README.md"));
+    const { dependencies = {}, scripts = {} } = read(join(folder, "package.json"));
+    const first = lines.findIndex((line) => /^npm run dev$|\bnode src\//.test(line));
+    expect(first).toBeGreaterThan(0);
+    const setUp = lines.slice(0, first);
+    // The client's `dist` is made by packing it.
+    expect(setUp).toEqual(expect.arrayContaining(["npm ci", "npm run pack:client", "npm start"]));
+    const tools = Object.values(scripts).map((script) => join("node_modules/.bin", script.split(" ")[0] ?? ""));
+    const packages = Object.keys(dependencies).map((name) => join("node_modules", name));
+    const missing = [...tools, ...packages].filter((path) => !existsSync(path));
+    // The root's packages are found from a folder in the clone; an install brings the others.
+    expect(setUp.includes(install) || missing.length === 0, `${missing} in ${folder}`).toBe(true);
+  });
+
+  it("is installed with the tarball that pack:client makes", () => {
+    const named = files.flatMap((file) => readFileSync(file, "utf8").match(/darkroom-client-[\w.-]+?\.tgz/g) ?? []);
+    expect(new Set(named)).toEqual(new Set([tarball]));
+    expect(readFileSync("examples/README.md", "utf8")).toContain(install);
+  });
+});
+
 describe("JSON blocks", () => {
   it("of the operator's guide are values of MODELS that the Worker accepts", () => {
     const models = of("json").filter(({ file }) => file === "docs/operations.md");
