@@ -110,6 +110,25 @@ describe("a job's cost", () => {
     await job.release();
   });
 
+  it("is free again once upstream has canceled the task of a canceled job before it began", async () => {
+    const job = await pricedJob({ model: TASK_MODEL });
+    await job.spoil({ fault: { type: "task-stuck", status: "PENDING" } });
+    await job.submit();
+    await job.until("its task", ({ attempts }) => typeof attempts[0]?.upstream.taskId === "string");
+    await job.rpc.cancel(null);
+    const { attempts } = await until("the canceled task", async () => {
+      const view = await job.view();
+      return view.cost?.atRisk === 0 ? view : undefined;
+    });
+    expect(attempts).toMatchObject([{ outcome: "canceled", mayBeBilled: false }]);
+    const { rows, totals } = await until("the amounts in the books", async () => {
+      const known = await books(job);
+      return known.rows.length === 0 ? known : undefined;
+    });
+    expect([rows, totals.atRiskMicros, totals.reservedMicros]).toEqual([[], 0, 0]);
+    expect((await job.ledger()).billed).toEqual([]);
+  });
+
   it("is booked once for a task that later attempts resume", async () => {
     const job = await pricedJob({ model: TASK_MODEL });
     await job.spoil({ fault: { type: "slow", extraMs: 3_000 } });

@@ -3,7 +3,7 @@ import type { Failure } from "../../dashscope/contract.ts";
 import type { Change } from "./change.ts";
 import type { FactOf, FactRefusal } from "./facts.ts";
 import { messageOf } from "./outbox.ts";
-import { type AttemptRecord, attemptOf, openAttempt } from "./record.ts";
+import { type AttemptRecord, attemptOf, countedAttempts, openAttempt } from "./record.ts";
 import {
   backoffMs,
   decideAfterClosing,
@@ -136,9 +136,11 @@ export function callFailed(change: Change, fact: FactOf<"call_failed">): FactRef
     billTaskOnce(change, number, report.taskId);
   }
   const learned = { report, cause, mayBeBilled: failure.mayBeBilled };
+  // A task from before a retry by hand may fail when all attempts since then are counted already.
+  const mayCount = attempt.counted || countedAttempts(change.job) < change.job.request.maxAttempts;
   if (attempt.outcome !== null) {
     // Attempts whose budget ended while their task went on do not count, but the task's failure does.
-    failedLate(change, attempt, failure, { ...learned, counted: attempt.counted || wasTask });
+    failedLate(change, attempt, failure, { ...learned, counted: attempt.counted || (wasTask && mayCount) });
     return null;
   }
   if (isPutBack(failure)) {
@@ -146,7 +148,7 @@ export function callFailed(change: Change, fact: FactOf<"call_failed">): FactRef
     return null;
   }
   const durationMs = Math.max(0, change.nowMs - attempt.startedAtMs);
-  const ended = { outcome: "failed", counted: failure.counted ?? true, ...learned } as const;
+  const ended = { outcome: "failed", counted: mayCount && (failure.counted ?? true), ...learned } as const;
   change.finishAttempt(attempt, ended, failedOutcome(failure, durationMs));
   if (failure.disposition === "give_up") change.fail(errorOf(failure, report));
   else decideNext(change, lastFailure(change, failure));

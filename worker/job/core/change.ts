@@ -35,6 +35,7 @@ export class Change {
   readonly context: JobContext;
   readonly moments: Moment[] = [];
   #record: StoredRecord;
+  #isSettled = false;
 
   constructor(record: StoredRecord, context: JobContext) {
     this.#record = record;
@@ -206,6 +207,21 @@ export class Change {
     if (spend !== undefined && unused > 0) this.set({ spend: { ...spend, returned: spend.returned + unused } });
   }
 
+  /**
+   * Upstream has canceled the task before it began, and bills nothing for it. That may be known only after the job's end, which
+   * it does not change: what was at risk is free again, and the catalog gets the amounts without an event.
+   */
+  taskUnpaid(taskId: string, attempt: number): void {
+    const { attempts, seq, revision, state } = this.job;
+    const isUnpaid = ({ number, report, mayBeBilled, unpaid }: AttemptRecord) =>
+      mayBeBilled && unpaid !== true && (report.taskId ?? (number === attempt ? taskId : null)) === taskId;
+    if (!attempts.some(isUnpaid)) return;
+    this.set({ attempts: attempts.map((known) => (isUnpaid(known) ? { ...known, unpaid: true } : known)) });
+    if (isFinal(state)) this.returnGrants();
+    this.send(messageOf("record", { seq, revision: revision + 1 }));
+    this.#isSettled = true;
+  }
+
   enqueue(): void {
     this.send(messageOf("enqueue", { ticketNumber: this.job.ticketNumber, tries: 0, reason: null }));
   }
@@ -315,7 +331,7 @@ export class Change {
     const after = this.#record;
     if (before.kind !== "job" || after.kind !== "job") return after;
     const isMoved = after.seq !== before.seq || visible(after) !== visible(before);
-    const isAnnotated = after.pinned !== before.pinned || after.metadata !== before.metadata;
+    const isAnnotated = after.pinned !== before.pinned || after.metadata !== before.metadata || this.#isSettled;
     if (!isMoved && !isAnnotated) return after;
     if (isMoved && isFinal(before.state) && isFinal(after.state))
       throw new Error(`a ${before.state.status} job changed`);

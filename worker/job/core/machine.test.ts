@@ -657,6 +657,24 @@ describe("asynchronous tasks", () => {
     expect(first?.state).toMatchObject({ status: "retrying", retryAtMs: T0 + BUDGET_MS + 90_000 });
   });
 
+  it("counts no failure beyond maxAttempts of a task from before a retry by hand", () => {
+    const retried = jobAfter(queued({ maxAttempts: 1 }), began, { type: "cancel" }, { type: "retry" }, began);
+    const late: JobFact = { type: "task_accepted", attempt: 1, taskId: "task-1", report };
+    const running = jobAfter(retried, late, { type: "call_lost", attempt: 2 }, { type: "backoff_ended" });
+    expect(running.state).toMatchObject({ status: "running", attempt: 3 });
+    const failed = jobAfter(running, { type: "call_failed", attempt: 3, failure: failure() });
+    expect(failed.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
+    expect(failed.attempts.map(({ number, counted }) => [number, counted])).toEqual([
+      [1, true],
+      [2, true],
+      [3, false],
+    ]);
+    const timedOut = jobAfter(running, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 3 });
+    const failedLate = jobAfter(timedOut, { type: "call_failed", attempt: 3, failure: failure() });
+    expect(attemptOf(failedLate, 3)?.counted).toBe(false);
+    expect(failedLate.state.status).toBe("failed");
+  });
+
   it("does not cancel the task that a retry resumes", () => {
     const canceled = jobAfter(LIVES.reading_task({}), { type: "cancel" });
     expect(messages(jobAfter(canceled, { type: "retry" }), "cancel_task")).toEqual([]);
@@ -667,6 +685,41 @@ describe("asynchronous tasks", () => {
     expect(canceled.task).toBeNull();
     expect(messages(canceled, "cancel_task")).toEqual([]);
     expect(jobAfter(canceled, { type: "retry" }).state.status).toBe("queued");
+  });
+
+  it("holds nothing at risk for a task that upstream has canceled before it began, also when the job is over", () => {
+    const accepted: JobFact = { type: "task_accepted", attempt: 1, taskId: "task-1", report };
+    const running = limitedAfter(pricedJob(), began, accepted);
+    const timedOut = limitedAfter(running, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 });
+    const resumed = limitedAfter(timedOut, { at: T0 + 2 * BUDGET_MS }, { type: "backoff_ended" });
+    for (const job of [running, resumed]) {
+      const canceled = limitedAfter(job, { type: "cancel" });
+      expect(toJobView(canceled, null).cost).toMatchObject({ charged: 0, atRisk: 0.075 });
+      const refused = limitedAfter(canceled, answered.cancelTask("task-1", false));
+      expect(toJobView(refused, null).cost).toMatchObject({ charged: 0, atRisk: 0.075 });
+      const unpaid = limitedAfter(canceled, answered.cancelTask("task-1", true));
+      const view = toJobView(unpaid, null);
+      expect(view.cost).toMatchObject({ charged: 0, atRisk: 0 });
+      expect(view.spend).toEqual({ grants: 1, reservedMicros: 0, days: [] });
+      expect(view.attempts.map(({ mayBeBilled }) => mayBeBilled)).toEqual(view.attempts.map(() => false));
+      // The job is as it was; its readers and the catalog get the new amounts.
+      expect([unpaid.state, unpaid.seq]).toEqual([canceled.state, canceled.seq]);
+      expect(unpaid.revision).toBe(canceled.revision + 1);
+      expect(messages(unpaid, "record")).toMatchObject([{ payload: { seq: unpaid.seq, revision: unpaid.revision } }]);
+      // The same acceptance, when it comes again after a crash, revives nothing.
+      const again = limitedAfter(unpaid, accepted);
+      expect([again.task, toJobView(again, null).cost?.atRisk]).toEqual([null, 0]);
+      // What was granted for the canceled task went back: another attempt asks for its own money.
+      const retried = limitedAfter(unpaid, { type: "retry" });
+      expect(messages(retried, "reserve")).toMatchObject([{ payload: { number: 2, micros: 75_000 } }]);
+    }
+  });
+
+  it("holds the money of a task that is alive at risk when another one of its attempt is canceled", () => {
+    const accepted = (taskId: string): JobFact => ({ type: "task_accepted", attempt: 1, taskId, report });
+    const canceled = limitedAfter(pricedJob(), began, accepted("task-1"), { type: "cancel" }, accepted("task-2"));
+    const one = limitedAfter(canceled, answered.cancelTask("task-2", true));
+    expect(toJobView(one, null).cost?.atRisk).toBe(0.075);
   });
 
   it("resumes a task that upstream would not cancel", () => {

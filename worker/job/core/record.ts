@@ -32,6 +32,8 @@ export interface AttemptRecord {
   readonly outcome: AttemptOutcome | null;
   readonly counted: boolean;
   readonly mayBeBilled: boolean;
+  /** Set once upstream has canceled its task before the task began: it is not paid after all. */
+  readonly unpaid?: boolean;
   /** How many upstream delivered in it; absent: none. */
   readonly images?: number;
   /** When an earlier attempt of its upstream task began that is not kept any more. */

@@ -37,14 +37,14 @@ export function newSpend(price: JobPrice, grants: number): JobSpend {
   return { ...price, grants, returned: 0, settled: { bills: 0, days: [] } };
 }
 
-const billed = ({ number, billStartedAtMs, startedAtMs, outcome, mayBeBilled, images, report }: AttemptRecord) =>
+const billed = (attempt: AttemptRecord) =>
   ({
-    number,
-    startedAtMs: billStartedAtMs ?? startedAtMs,
-    outcome,
-    mayBeBilled,
-    images: images ?? 0,
-    taskId: report.taskId,
+    number: attempt.number,
+    startedAtMs: attempt.billStartedAtMs ?? attempt.startedAtMs,
+    outcome: attempt.outcome,
+    mayBeBilled: attempt.mayBeBilled && attempt.unpaid !== true,
+    images: attempt.images ?? 0,
+    taskId: attempt.report.taskId,
   }) satisfies BilledAttempt;
 
 /** How many attempts may start without another grant. */

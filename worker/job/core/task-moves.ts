@@ -53,8 +53,9 @@ export function taskAccepted(change: Change, fact: FactOf<"task_accepted">): Fac
   const { task, delivery, state } = change.job;
   if (task?.taskId === taskId) return "stale";
   const attempt = attemptOf(change.job, number);
-  // An attempt that ended by an answer of upstream has none to come.
-  const isAwaited = attempt !== undefined && (isOpen(attempt) || attempt.mayBeBilled);
+  // An attempt that ended by an answer of upstream, or whose task is canceled, has none to come.
+  const mayCome = attempt?.mayBeBilled === true && attempt.unpaid !== true;
+  const isAwaited = attempt !== undefined && (isOpen(attempt) || mayCome);
   const isFirst = isAwaited && task === null && delivery === null && state.status !== "succeeded";
   const report = { ...fact.report, taskId };
   if (!isFirst) {
@@ -151,11 +152,13 @@ export function forgetCancellation(change: Change, taskId: string): void {
 }
 
 /**
- * Upstream has canceled a task that we asked it to cancel. When a retry has resumed the task meanwhile, the job asks for another
+ * Upstream has canceled a task that we asked it to cancel, which it does only before the task begins: nothing is paid. When a retry has resumed the task meanwhile, the job asks for another
  * attempt; the canceled one does not count, since nothing was made and only our own timing was at fault.
  */
 export function taskCanceled(change: Change, taskId: string): void {
   const { task, spareTask, state } = change.job;
+  const known = [task, spareTask].find((each) => each?.taskId === taskId);
+  if (known) change.taskUnpaid(taskId, known.attempt);
   if (spareTask?.taskId === taskId) change.set({ spareTask: null });
   if (task?.taskId !== taskId) return;
   change.set({ task: null });

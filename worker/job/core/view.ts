@@ -64,7 +64,10 @@ export function toJobView(record: JobRecord, place: Place | null): JobView {
 
 /** What a reader sees of a change that writes no event. */
 export function visible(record: JobRecord): string {
-  const attempts = record.attempts.map((attempt) => ({ ...attempt, lease: null, billStartedAtMs: null }));
+  const attempts = record.attempts.map(({ billStartedAtMs: _began, unpaid: _bill, ...attempt }) => ({
+    ...attempt,
+    lease: null,
+  }));
   return JSON.stringify([record.state.status, attempts, deliveryTrouble(record)?.message, putOff(record)]);
 }
 
@@ -113,7 +116,7 @@ function toAttempt(attempt: AttemptRecord): Attempt {
     durationMs: finishedAtMs === null ? null : Math.max(0, finishedAtMs - startedAtMs),
     outcome: attempt.outcome,
     counted: attempt.counted,
-    mayBeBilled: attempt.mayBeBilled,
+    mayBeBilled: attempt.mayBeBilled && attempt.unpaid !== true,
     stillOpen: attempt.stillOpen,
     upstream: attempt.report,
     retryAt: isoOrNull(attempt.retryAtMs),
