@@ -1,5 +1,6 @@
 import { orAfter } from "../bounds.ts";
 import type { Place } from "../lane/contract.ts";
+import { FIRST_PLACES } from "../lane/core/place.ts";
 import { laneStub } from "../stubs.ts";
 import { placeFreshMs } from "./core/view.ts";
 import type { JobHost } from "./job-host.ts";
@@ -81,17 +82,17 @@ export class QueuePlace {
 
   /** As `refresh`, for a reader: resolves after 300 ms at most. */
   refreshForRead(): Promise<void> | null {
-    const asked = this.refresh();
+    const asked = this.refresh(true);
     return asked === null ? null : orAfter(READ_WAIT_MS, asked, undefined);
   }
 
   /**
-   * Asks the lane for the place; null when the known one is fresh, or watched, so that the lane sends changes by itself. Readers that
-   * come together ask once. Never rejects.
+   * Asks the lane for the place; null when the known one is fresh, or watched, so that the lane sends changes by itself. It sends those
+   * beyond the first places late, so a reader asks for them as if nobody watched. Readers that come together ask once. Never rejects.
    */
-  refresh(): Promise<void> | null {
+  refresh(isRead = false): Promise<void> | null {
     const watched = this.#host.isWatched;
-    if (this.#isFresh(watched)) return null;
+    if (this.#isFresh(watched, isRead)) return null;
     if (this.#asking !== null && (this.#asking.watched || !watched)) return this.#asking.answered;
     const asking = {
       watched,
@@ -104,11 +105,13 @@ export class QueuePlace {
   }
 
   /** Whether there is nothing to ask: the job is not queued, or its place is known and fresh. */
-  #isFresh(watched: boolean): boolean {
+  #isFresh(watched: boolean, isRead: boolean): boolean {
     if (this.#host.job()?.state.status !== "queued") return true;
     const known = this.#current();
-    if (known === null || known.watched) return known !== null;
-    return !watched && Date.now() - known.atMs < placeFreshMs(known.place, known.atMs);
+    if (known === null) return false;
+    const isYoung = Date.now() - known.atMs < placeFreshMs(known.place, known.atMs);
+    if (!known.watched) return !watched && isYoung;
+    return isYoung || !isRead || known.place.position <= FIRST_PLACES;
   }
 
   async #ask(watched: boolean): Promise<void> {

@@ -1,10 +1,14 @@
+import { runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { afterEach, expect, it, vi } from "vitest";
 import { JobFrame } from "../../schemas/event.ts";
 import { until } from "../../test/support/until.ts";
+import { laneStub } from "../stubs.ts";
 import { watchHeaders } from "../watch/watch-request.ts";
-import { testJob } from "./job.fixture.ts";
+import { laneOf, type TestJob, testJob } from "./job.fixture.ts";
 
 afterEach(() => {
+  vi.useRealTimers();
   vi.restoreAllMocks();
 });
 
@@ -34,4 +38,38 @@ it("is sent to a socket after a retry, without a request for it", async () => {
   socket.close();
   await job.rpc.remove(null);
   await other.release();
+});
+
+it("that is beyond the first five is asked for by a reader, though the lane sends it later", async () => {
+  // A model of no other test in this file. While it is paused a place has no estimate, so only its number moves.
+  const model = "qwen-image-2.0-pro";
+  const lane = laneStub(env, laneOf(model));
+  const isWatched = () =>
+    runInDurableObject(env.LANES.getByName(laneOf(model)), (_lane, { storage }) =>
+      storage.sql.exec("SELECT job_id AS jobId FROM waiting WHERE watched = 1").toArray(),
+    );
+  await lane.control({ kind: "pause", reason: "a test", untilMs: null });
+  const jobs: TestJob[] = [];
+  for (let count = 0; count < 7; count++) jobs.push(await testJob({ model }).submit());
+  const [first, last] = [jobs[0], jobs.at(-1)];
+  if (first === undefined || last === undefined) throw new Error("seven jobs wait");
+  const positionOf = async (job: TestJob) => (await job.view()).queue?.position;
+  await expect.poll(() => positionOf(last)).toBe(7);
+  const watch = { mode: "ws", viewer: null, origin: "https://d.example", linkEndsAtMs: null, after: null } as const;
+  const answer = await last.object.fetch(
+    new Request("https://object/", { headers: watchHeaders(new Headers({ Upgrade: "websocket" }), watch) }),
+  );
+  const socket = answer.webSocket;
+  if (socket === null) throw new Error("a watcher gets a socket");
+  socket.accept();
+  // The lane knows that somebody watches once it has been asked for the place of the socket's first frame.
+  await expect.poll(isWatched).toEqual([{ jobId: last.submission.id }]);
+  await first.rpc.cancel(null);
+  await expect.poll(async () => (await lane.places([last.submission.id]))[last.submission.id]?.position).toBe(6);
+  // The clock stands still from here: the lane, which sends such a change after 30 s, never does.
+  vi.setSystemTime(Date.now() + 5_000);
+  await expect.poll(() => positionOf(last)).toBe(6);
+  socket.close();
+  for (const job of jobs) await job.rpc.remove(null);
+  await lane.control({ kind: "resume" });
 });
