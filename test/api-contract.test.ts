@@ -162,6 +162,25 @@ it("answers as documented all along a job's way", async () => {
   await ask("getImage", image.url, { headers: {} });
 });
 
+it("answers a request that it refuses without reading its body, also to a client that is still sending", async () => {
+  const refused: [path: string, headers: Record<string, string>, status: number][] = [
+    ["/api/workflows/image-from-reference", { ...JSON_BODY, authorization: "Bearer wrong" }, 401],
+    ["/api/workflows/image-from-text", { ...JSON_BODY, authorization: "Bearer wrong" }, 401],
+    ["/api/v1/services/aigc/text2image/image-synthesis", { ...JSON_BODY, authorization: "Bearer wrong" }, 401],
+    ["/v1/images/generations", { ...JSON_BODY, authorization: "Bearer wrong" }, 401],
+    ["/mcp", { ...JSON_BODY, authorization: "Bearer wrong" }, 401],
+    ["/api/nowhere", JSON_BODY, 404],
+  ];
+  const requests = [50_000, 250_000, 2_000_000].flatMap((bytes) =>
+    refused.map(async ([path, headers, status]) => {
+      const answer = await fetch(`${product.baseUrl}${path}`, { method: "POST", headers, body: "9".repeat(bytes) });
+      const text = await answer.text();
+      expect([answer.status, answer.headers.has("x-request-id")], `${path} ${bytes}: ${text}`).toEqual([status, true]);
+    }),
+  );
+  await Promise.all(requests);
+});
+
 it("answers as documented about webhooks", async () => {
   // A name that nobody has: nothing leaves this machine, and each try fails.
   const webhook = { url: "https://receiver.example.com/darkroom" };

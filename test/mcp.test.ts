@@ -146,7 +146,13 @@ describe("the tools at /mcp", () => {
     expect((await call(operator, "cancel_job", { id })).structuredContent).toMatchObject({ status: "canceled" });
     const headers = { authorization: `Bearer ${TOKENS.operator}`, accept: "application/json" };
     const log = await (await fetch(`${product.baseUrl}/api/operator/log`, { headers })).json();
-    expect(log).toMatchObject({ entries: [{ who: "operator", action: "job.cancel", target: id, failed: null }] });
+    const entry = { who: "operator", target: id, failed: null };
+    expect(log).toMatchObject({
+      entries: [
+        { ...entry, action: "job.cancel" },
+        { ...entry, action: "job.submit", details: { client: "alice" } },
+      ],
+    });
   });
 
   it("say what is wrong with which field", async () => {

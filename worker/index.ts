@@ -1,5 +1,6 @@
 import { compatApp } from "./compat/app.ts";
 import { app } from "./http/app.ts";
+import { dropUnread } from "./http/submit-body.ts";
 import { mcpApp } from "./mcp/app.ts";
 
 export { ClientCatalog } from "./catalog/client-catalog.ts";
@@ -25,7 +26,11 @@ async function pageAsset(request: Request, env: Env): Promise<Response | null> {
 }
 
 export default {
-  fetch: async (request: Request, env: Env, context: ExecutionContext) =>
-    (await pageAsset(request, env)) ??
-    (compatApp(request.url) ?? mcpApp(request.url) ?? app).fetch(request, env, context),
+  async fetch(request: Request, env: Env, context: ExecutionContext) {
+    const asset = await pageAsset(request, env);
+    if (asset !== null) return asset;
+    const answer = await (compatApp(request.url) ?? mcpApp(request.url) ?? app).fetch(request, env, context);
+    await dropUnread(request);
+    return answer;
+  },
 } satisfies ExportedHandler<Env>;

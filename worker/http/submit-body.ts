@@ -66,7 +66,7 @@ function declaredBytes(c: HttpContext): number | null {
 }
 
 /**
- * The body chunk by chunk. One that is declared too large is not read at all. After a refusal midway the rest is read and
+ * The body chunk by chunk. One that is declared too large is refused at once. After a refusal midway the rest is read and
  * dropped before the answer is sent: a connection on which a body was cut off is reset, and the client never reads its answer.
  */
 export async function* bodyChunks(
@@ -91,15 +91,24 @@ export async function* bodyChunks(
       yield next.value;
     }
   } finally {
-    // No other way ends a read that waits for a silent client.
-    const ending = setTimeout(() => stop.abort(), DROP_REST_MS);
-    await dropRest(chunks);
-    clearTimeout(ending);
+    await dropRest(chunks, stop);
   }
 }
 
-/** Reads the rest of a body, `MAX_BODY_BYTES` of it at most. A body that is at its end, or broke off, has none. */
-async function dropRest(chunks: AsyncGenerator<Uint8Array, void, void>): Promise<void> {
+/**
+ * Reads and drops a body that nobody has read, before the request is answered: a client that is still sending it when the
+ * connection ends never reads why it was refused. Resolves after 10 s or `MAX_BODY_BYTES` at most.
+ */
+export async function dropUnread({ body, bodyUsed }: Request): Promise<void> {
+  if (body === null || bodyUsed || body.locked) return;
+  const stop = new AbortController();
+  await dropRest(byteChunks(body, CHUNK_BYTES, stop.signal), stop);
+}
+
+/** Reads the rest of a body, in the bounds of time and size. A body that is at its end, or broke off, has none. */
+async function dropRest(chunks: AsyncGenerator<Uint8Array, void, void>, stop: AbortController): Promise<void> {
+  // No other way ends a read that waits for a silent client.
+  const ending = setTimeout(() => stop.abort(), DROP_REST_MS);
   try {
     for (let bytes = 0; bytes < MAX_BODY_BYTES; ) {
       const next = await chunks.next();
@@ -109,6 +118,8 @@ async function dropRest(chunks: AsyncGenerator<Uint8Array, void, void>): Promise
     await chunks.return();
   } catch {
     // It broke off.
+  } finally {
+    clearTimeout(ending);
   }
 }
 
