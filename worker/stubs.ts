@@ -45,6 +45,8 @@ const LONG_CALLS_OF_JOBS: LongCalls<JobRpc> = {
   wait: (_viewer, _tag, timeoutMs) => timeoutMs + ANSWER_WITHIN_MS,
   // A lease is offered a little before it may begin, and uploads are opened meanwhile. By then it was offered again already.
   begin: 15_000,
+  // A retry waits 3 s for a submission that was called off, and 10 s for the catalog.
+  retry: 20_000,
 };
 
 const LONG_CALLS_OF_LANES: LongCalls<LaneRpc> = {

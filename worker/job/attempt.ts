@@ -21,6 +21,8 @@ interface OpenCall {
   readonly submitsTask: boolean;
   hangUpTimer: ReturnType<typeof setTimeout> | null;
   readonly ended: PromiseWithResolvers<void>;
+  /** A retry waits for its end, and takes the task over. */
+  isAwaited: boolean;
 }
 
 /** An attempt, from its lease to its images; and what upstream is asked about its task. */
@@ -85,7 +87,13 @@ export class AttemptRunner {
     const { model, request } = record;
     const controller = new AbortController();
     const submitsTask = (config.modelTable.facts(model)?.asyncPath ?? null) !== null;
-    const call: OpenCall = { controller, submitsTask, hangUpTimer: null, ended: Promise.withResolvers() };
+    const call: OpenCall = {
+      controller,
+      submitsTask,
+      hangUpTimer: null,
+      ended: Promise.withResolvers(),
+      isAwaited: false,
+    };
     this.#calls.set(number, call);
     const boundMs = Math.max(config.attemptBudgetMs, config.lateAnswerMs) + CALL_SLACK_MS;
     const upstream = this.#upstreamFor(record, number, config);
@@ -104,6 +112,8 @@ export class AttemptRunner {
       if (call.hangUpTimer !== null) clearTimeout(call.hangUpTimer);
       this.#calls.delete(number);
       call.ended.resolve();
+      // The retry comes before the outbox, which would cancel the task that the retry is about to resume.
+      if (call.isAwaited) await scheduler.wait(0);
       this.#host.pump();
     }
   }
@@ -114,6 +124,7 @@ export class AttemptRunner {
    */
   async calledOffEnded(): Promise<void> {
     const calledOff = [...this.#calls.values()].filter(({ hangUpTimer }) => hangUpTimer !== null);
+    for (const call of calledOff) call.isAwaited = true;
     await Promise.all(calledOff.map(({ ended }) => ended.promise));
   }
 

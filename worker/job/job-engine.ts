@@ -35,7 +35,8 @@ function isSoft(fact: JobFact, before: StoredRecord, after: StoredRecord): boole
   if (fact.type === "message_answered" && fact.message.kind === "notify") return false;
   const isOver = after.kind === "tombstone" || isFinal(after.state);
   if (isOver && after.outbox.length === 0) return false;
-  if (before.kind === "job" && after.kind === "job") return before.seq === after.seq && before.task === after.task;
+  if (before.kind === "job" && after.kind === "job")
+    return before.seq === after.seq && before.task === after.task && before.attempts === after.attempts;
   if (before.kind === "job" || after.kind === "job") return false;
   return before.untilMs === after.untilMs && before.successorId === after.successorId;
 }

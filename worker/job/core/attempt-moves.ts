@@ -140,7 +140,7 @@ export function callFailed(change: Change, fact: FactOf<"call_failed">): FactRef
   const mayCount = attempt.counted || countedAttempts(change.job) < change.job.request.maxAttempts;
   if (attempt.outcome !== null) {
     // Attempts whose budget ended while their task went on do not count, but the task's failure does.
-    failedLate(change, attempt, failure, { ...learned, counted: attempt.counted || (wasTask && mayCount) });
+    failedLate(change, attempt, failure, { ...learned, wasTask, counted: attempt.counted || (wasTask && mayCount) });
     return null;
   }
   if (isPutBack(failure)) {
@@ -223,11 +223,12 @@ function failedLate(
   change: Change,
   attempt: AttemptRecord,
   failure: Failure,
-  learned: Learned & Pick<AttemptRecord, "counted">,
+  { wasTask, ...learned }: Learned & Pick<AttemptRecord, "counted"> & { readonly wasTask: boolean },
 ): void {
   const { report } = learned;
   const counted = learned.counted && !isPutBack(failure);
-  const isNowCounted = counted && !attempt.counted;
+  // The next attempt was to resume the task, or there is one attempt fewer left.
+  const isLess = wasTask || (counted && !attempt.counted);
   change.patchAttempt(attempt.number, { ...learned, counted, stillOpen: false });
   if (isPutBack(failure)) {
     if (attempt.lease === null) change.observe(attempt, putBackOutcome(failure, report));
@@ -245,7 +246,7 @@ function failedLate(
     reason: failure.message,
   });
   if (failure.disposition === "give_up") change.fail(errorOf(failure, report));
-  else if (isNowCounted && change.job.state.status === "retrying") decideNext(change, lastFailure(change, failure));
+  else if (isLess && change.job.state.status === "retrying") decideNext(change, lastFailure(change, failure));
   else decideAfterClosing(change, attempt, lastFailure(change, failure));
 }
 

@@ -675,6 +675,35 @@ describe("asynchronous tasks", () => {
     expect(failedLate.state.status).toBe("failed");
   });
 
+  it("begins no attempt beyond maxAttempts when a task fails that the next attempt was to resume", () => {
+    const accepted: JobFact = { type: "task_accepted", attempt: 1, taskId: "task-1", report };
+    const timedOut = (number: number): JobFact => ({ type: "budget_ended", attempt: number });
+    const second = jobAfter(
+      queued({ maxAttempts: 2 }),
+      began,
+      { at: T0 + BUDGET_MS },
+      timedOut(1),
+      { at: T0 + 2 * BUDGET_MS },
+      { type: "backoff_ended" },
+      began,
+      accepted,
+      { at: T0 + 3 * BUDGET_MS },
+      timedOut(2),
+    );
+    const third = jobAfter(second, { at: T0 + 3 * BUDGET_MS + 20_000 }, { type: "backoff_ended" });
+    const lives = [
+      [second, 1],
+      [jobAfter(third, { at: T0 + 4 * BUDGET_MS + 20_000 }, timedOut(3)), third.task?.attempt ?? 0],
+    ] as const;
+    for (const [job, attempt] of lives) {
+      expect(job).toMatchObject({ state: { status: "retrying" }, task: { attempt } });
+      const failedLate = jobAfter(job, { type: "call_failed", attempt, failure: failure() });
+      expect(placeOf(failedLate)).toBe("awaiting_answer");
+      const over = jobAfter(failedLate, { type: "call_failed", attempt: 2, failure: failure() });
+      expect(over.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
+    }
+  });
+
   it("does not cancel the task that a retry resumes", () => {
     const canceled = jobAfter(LIVES.reading_task({}), { type: "cancel" });
     expect(messages(jobAfter(canceled, { type: "retry" }), "cancel_task")).toEqual([]);
