@@ -32,7 +32,11 @@ export type LimitBody = z.infer<typeof LimitBody>;
 export const CommandedLane = LaneReport.extend({
   replaced: OperatorWord.extend({ quota: Quota.optional().meta({ description: "That of a limit." }) })
     .nullable()
-    .meta({ description: "The pause, or the limit, that was in force before the command and is no longer." }),
+    .optional()
+    .meta({
+      description:
+        "The pause, or the limit, that was in force before the command and is no longer; null for none. Absent: not known.",
+    }),
 }).meta({ id: "CommandedLane" });
 export type CommandedLane = z.infer<typeof CommandedLane>;
 

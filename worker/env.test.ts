@@ -127,7 +127,9 @@ describe("readConfig", () => {
     expect(errorsOf("a long random text")).toEqual([
       expect.stringMatching(/JSON like .*, or a plain token: 16 to 512/),
     ]);
-    for (const hash of ["ab".repeat(32), `${"AB".repeat(32)}\n`]) {
+    // Digits in capitals have always been a plain token.
+    expect(errorsOf("AB".repeat(32))).toEqual([]);
+    for (const hash of ["ab".repeat(32), `${"ab".repeat(32)}\n`]) {
       expect(errorsOf(hash)).toEqual([
         expect.stringMatching(/JSON like .*: this is a hash without its client's name$/),
       ]);

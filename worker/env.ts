@@ -152,10 +152,10 @@ const clientTokens = jsonSetting(
 export const FIRST_CLIENT = "app";
 
 /**
- * What `Authorization: Bearer` can carry (RFC 6750), from 16 characters. 64 hex digits are not taken for one: they are a hash that
- * lost its client's name.
+ * What `Authorization: Bearer` can carry (RFC 6750), from 16 characters. 64 hex digits in lower case are not taken for one: they are a hash
+ * that lost its client's name.
  */
-const PLAIN_TOKEN = /^(?![0-9a-f]{64}$)[A-Za-z0-9._~+/-]{16,512}={0,2}$/i;
+const PLAIN_TOKEN = /^(?![0-9a-f]{64}$)[A-Za-z0-9._~+/-]{16,512}={0,2}$/;
 
 /** Whether the value of `CLIENT_TOKENS` is a plain token. Spaces and line ends around it are no part of it. */
 export function isPlainToken(value: unknown): boolean {

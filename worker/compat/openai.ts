@@ -174,6 +174,9 @@ async function variantKeyOf(
   return null;
 }
 
+/** Images of a job that ends in the last moments of the hold get this time, in ms. Node's fetch gives up 20 s after the hold. */
+const LEAST_FOR_IMAGES_MS = 2_000;
+
 /** What the answer to a request needs. */
 interface Answering extends Pick<PlacedRequest, "client" | "jobs" | "hold"> {
   readonly options: AnswerOptions;
@@ -189,7 +192,8 @@ async function readyImages(
   views: readonly JobView[],
   { client, options, imagesEndAtMs }: Answering,
 ): Promise<readonly ReadyImage[] | null> {
-  return await orAfter(imagesEndAtMs - Date.now(), imagesOf(c, client, views, options), null);
+  const boundMs = Math.max(imagesEndAtMs - Date.now(), LEAST_FOR_IMAGES_MS);
+  return await orAfter(boundMs, imagesOf(c, client, views, options), null);
 }
 
 async function imagesOf(c: HttpContext, client: string, views: readonly JobView[], options: AnswerOptions) {
@@ -335,7 +339,8 @@ async function images(c: HttpContext, workflow: Workflow): Promise<Response> {
     ...placed,
     options,
     endsAtMs: holdEndsAtMs(c, receivedAtMs),
-    imagesEndAtMs: receivedAtMs + HOLD_MS,
+    // From when the body had come: a client counts from then, and sending it may take minutes.
+    imagesEndAtMs: Date.now() + HOLD_MS,
   };
   try {
     if (!options.stream) return await wholeAnswer(c, answering, headers);

@@ -70,14 +70,14 @@ function namedClient(c: HttpContext, isResumed: boolean): string {
 type Action = Pick<OperatorEntry, "who" | "action" | "reason">;
 
 /** A command waits at most so long, in ms, to learn what it takes the place of. */
-const REPLACED_WITHIN_MS = 2_000;
+const REPLACED_WITHIN_MS = 5_000;
 
-/** The pause, or the limit, that the command ends or takes the place of; null for none, and when the lane does not say in time. */
+/** The pause, or the limit, that the command ends or takes the place of; null for none, undefined when the lane does not say in time. */
 async function replacedBy(
   c: HttpContext,
   model: string,
   kind: LaneCommand["kind"],
-): Promise<CommandedLane["replaced"]> {
+): Promise<CommandedLane["replaced"] | undefined> {
   try {
     const asked = laneStub(c.env, laneName(c.get("config"), model)).report();
     const { paused, limit, quota } = await within(REPLACED_WITHIN_MS, "the lane", asked);
@@ -86,7 +86,7 @@ async function replacedBy(
   } catch (error) {
     // The command itself meets the same trouble, and answers it.
     console.error({ event: "lane_unavailable", lane: model, error: String(error) });
-    return null;
+    return undefined;
   }
 }
 
@@ -95,9 +95,9 @@ async function commandLane(c: HttpContext, action: Action, command: LaneCommand)
   const model = modelOf(c);
   const { kind, ...asked } = command;
   const replaced = await replacedBy(c, model, kind);
-  const details = replaced === null ? asked : { ...asked, replaced };
+  const details = replaced == null ? asked : { ...asked, replaced };
   const report = await logged(c, { ...action, target: model, details }, () => control(c, model, command));
-  return jsonAnswer(c, { ...report, replaced } satisfies CommandedLane);
+  return jsonAnswer(c, { ...report, ...(replaced === undefined ? {} : { replaced }) } satisfies CommandedLane);
 }
 
 async function control(c: HttpContext, model: string, command: LaneCommand): Promise<LaneReport> {

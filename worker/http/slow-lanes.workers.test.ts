@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { Job, JobList } from "../../schemas/job.ts";
-import { Health, Limits } from "../../schemas/limits.ts";
+import { Health, type LaneReport, Limits } from "../../schemas/limits.ts";
 import { configOf } from "../env.ts";
 import { jobStub } from "../stubs.ts";
 import { namespaceWith, neverAnswers, send } from "./http.fixture.ts";
@@ -102,7 +102,7 @@ describe("while a lane does not answer", () => {
     expect(asked).toBe(2 * modelTable.names.length);
   });
 
-  it("its answer that comes too late for one request is shown by the next one, which asks nothing", async () => {
+  it("its answer that comes too late for one request is shown by the next one", async () => {
     vi.setSystemTime(Date.now() + 240_000);
     const late = Promise.withResolvers<void>();
     let asked = 0;
@@ -110,16 +110,17 @@ describe("while a lane does not answer", () => {
       LANES: namespaceWith(env.LANES, "report", async (stub) => {
         asked += 1;
         await late.promise;
-        return await stub.report?.();
+        return { ...((await stub.report?.()) as LaneReport), queued: 77 };
       }),
     };
     const first = send(get("/api/health"), slow);
     await first.answer;
     late.resolve();
     await first.settled();
-    const askedBefore = asked;
-    expect(askedBefore).toBeGreaterThan(0);
-    await send(get("/api/health"), slow).answer;
-    expect(asked).toBe(askedBefore);
+    expect(asked).toBeGreaterThan(0);
+    // Past the time in which a lane that was asked in vain is not asked again.
+    vi.setSystemTime(Date.now() + 6_000);
+    const next = await send(get("/api/health"), stopped("report")).answer;
+    expect(Health.parse(await next.json()).lanes.map(({ queued }) => queued)).toContain(77);
   });
 });
