@@ -152,8 +152,9 @@ export function forgetCancellation(change: Change, taskId: string): void {
 }
 
 /**
- * Upstream has canceled a task that we asked it to cancel, which it does only before the task begins: nothing is paid. When a retry has resumed the task meanwhile, the job asks for another
- * attempt; the canceled one does not count, since nothing was made and only our own timing was at fault.
+ * Upstream has canceled a task that we asked it to cancel, which it does only before the task begins: nothing is paid. When a
+ * retry has resumed the task meanwhile, the job asks for another attempt; the canceled one does not count, since nothing was made
+ * and only our own timing was at fault.
  */
 export function taskCanceled(change: Change, taskId: string): void {
   const { task, spareTask, state } = change.job;
