@@ -92,7 +92,7 @@ export function loadFirstPage(filter: Filter): Promise<number | null> {
   const key = filterKey(filter);
   const joined = loading.get(key);
   if (joined !== undefined) return joined;
-  const asked = loadPage(filter, null, "first").finally(() => {
+  const asked = loadPage(filter, null, () => "first").finally(() => {
     if (loading.get(key) === asked) loading.delete(key);
   });
   loading.set(key, asked);
@@ -101,24 +101,45 @@ export function loadFirstPage(filter: Filter): Promise<number | null> {
 
 /** Fetches a filter's first page and drops what is known below it. Rejects with the client's error. */
 export async function loadAnew(filter: Filter): Promise<void> {
-  await loadPage(filter, null, "anew");
+  await loadPage(filter, null, () => "anew");
+}
+
+/** The filters for which the list is being shortened. */
+const shortening = new Set<string>();
+
+/**
+ * Begins anew with a filter's first page so that the list becomes shorter, unless that is under way already. `mayDrop` is asked
+ * before the page is fetched, and again when it comes: if jobs may no longer be dropped then, the page is taken like any first
+ * page. Rejects with the client's error.
+ */
+export async function shortenList(filter: Filter, mayDrop: () => boolean): Promise<void> {
+  const key = filterKey(filter);
+  if (shortening.has(key) || !mayDrop()) return;
+  shortening.add(key);
+  try {
+    await loadPage(filter, null, () => (mayDrop() ? "anew" : "first"));
+  } finally {
+    shortening.delete(key);
+  }
 }
 
 /** Fetches what follows what is shown; nothing when there is none. Rejects with the client's error. */
 export async function loadNextPage(filter: Filter): Promise<void> {
   const { nextCursor } = listingOf(jobList.get(), filter);
-  if (nextCursor !== null) await loadPage(filter, nextCursor, "next");
+  if (nextCursor !== null) await loadPage(filter, nextCursor, () => "next");
 }
 
+/** `partOf` is asked when the page comes. */
 async function loadPage(
   filter: Filter,
   cursor: string | null,
-  part: "first" | "anew" | "next",
+  partOf: () => "first" | "anew" | "next",
 ): Promise<number | null> {
   // As known before asking: what is learned meanwhile may be too new for the answer.
   const known = [...jobList.get().jobs.values()].filter(matcherOf(filter));
   const askedAt = age;
   const page = await darkroom.list({ ...queryOf(filter), limit: PAGE_JOBS, cursor: cursor ?? undefined });
+  const part = partOf();
   // The page that was asked for in its place brings the list.
   if (part === "first" && askedAt !== age) return page.feedCursor;
   dispatch({ type: "page", filter, jobs: page.jobs, nextCursor: page.nextCursor, part, cursor });

@@ -1,10 +1,10 @@
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useLocation, useSearch } from "wouter";
 import { useLateView } from "../../components/late-dialog.ts";
 import { LoadFailure } from "../../components/load-failure.tsx";
 import { isShutOut } from "../../data/access.ts";
 import { listsMissed } from "../../data/live-feed.ts";
-import { jobList, loadAnew, loadFirstPage, loadNextPage } from "../../data/live-jobs.ts";
+import { jobList, loadFirstPage, loadNextPage, shortenList } from "../../data/live-jobs.ts";
 import { useStore } from "../../data/store.ts";
 import {
   density as densityStore,
@@ -120,22 +120,24 @@ const MAX_KNOWN = 240;
  */
 function useShortening(count: number, filter: Filter): void {
   const selecting = useStore(isSelecting);
+  /** The filter that the wall shows now; null once the wall is left. */
+  const shown = useRef<string | null>(null);
   useEffect(() => {
-    // Shortening would drop selected jobs.
-    if (selecting || count <= MAX_KNOWN) return;
-    let isLoading = false;
-    const shorten = () => {
-      // On the way back to the wall the window is not yet where it was left.
-      const scrollY = Math.max(window.scrollY, lastWallPlace().scrollY);
-      if (isLoading || scrollY > window.innerHeight) return;
-      isLoading = true;
-      // After a failure the next change or scroll tries again.
-      loadAnew(filter)
-        .catch(() => undefined)
-        .finally(() => {
-          isLoading = false;
-        });
+    shown.current = filterKey(filter);
+    return () => {
+      shown.current = null;
     };
+  }, [filter]);
+  useEffect(() => {
+    if (selecting || count <= MAX_KNOWN) return;
+    const mayDrop = () => {
+      // Selected jobs, and those of another filter, must stay.
+      if (isSelecting.get() || shown.current !== filterKey(filter)) return false;
+      // On the way back to the wall the window is not yet where it was left.
+      return Math.max(window.scrollY, lastWallPlace().scrollY) <= window.innerHeight;
+    };
+    // After a failure the next change or scroll tries again.
+    const shorten = () => void shortenList(filter, mayDrop).catch(() => undefined);
     shorten();
     // The place is known only once the window has scrolled, which may come after the change that made the wall too long.
     addEventListener("scroll", shorten, { passive: true });
