@@ -28,6 +28,8 @@ interface Sweep {
  */
 export class ListRounds {
   #sweep: Sweep | null = null;
+  /** The newest page of the last round; null before the first. */
+  #newest: Listed | null = null;
 
   /**
    * One round. `anew`: so much has come since the last one that the lists begin anew, and each filter's first page must be
@@ -38,13 +40,15 @@ export class ListRounds {
     const known = [...jobList.get().jobs.values()];
     const { jobs, nextCursor } = await darkroom.list({ limit: PAGE_JOBS, signal });
     const newest = { jobs, ended: nextCursor === null };
-    if (known.length > 0 && !known.some((job) => reaches(newest, job))) {
-      // After a long sleep: between what is newest and what is known lies nobody knows what.
+    if (this.#hasGap(newest, known)) {
+      // After a long sleep: the jobs between the newest page and what is known are unknown.
       this.#sweep = null;
       await loadAnew(EVERYTHING);
+      this.#newest = newest;
       return "anew";
     }
     learnJobs(newest.jobs);
+    this.#newest = newest;
     const missing = missingFrom(newest, known);
     if (nextCursor !== null) {
       const unfinished = known.filter(({ done }) => !done);
@@ -55,6 +59,16 @@ export class ListRounds {
     const ids = [...new Set(missing.map(({ id }) => id))];
     await Promise.all(ids.slice(0, LOOKUPS).map((id) => lookUp(id, signal)));
     return "on";
+  }
+
+  /**
+   * Whether jobs may have come that neither this newest page nor what is known holds. It compares with the last round's newest
+   * page: the list itself may have dropped those jobs since, when it was shortened to what a filter shows.
+   */
+  #hasGap(newest: Listed, known: readonly ListedJob[]): boolean {
+    if (this.#newest === null) return known.length > 0 && !known.some((job) => reaches(newest, job));
+    const [top] = this.#newest.jobs;
+    return top === undefined ? !newest.ended : !reaches(newest, top);
   }
 
   /** A page further down; answers the jobs that it should have held. */

@@ -9,7 +9,8 @@ vi.hoisted(() => {
   vi.stubGlobal("window", globalThis);
 });
 
-const { jobList, loadFirstPage, PAGE_JOBS, shortenList } = await import("./live-jobs.ts");
+const { jobList, learnJobs, loadFirstPage, PAGE_JOBS, shortenList } = await import("./live-jobs.ts");
+const { ListRounds } = await import("./list-round.ts");
 
 const FAILED: Filter = { ...EVERYTHING, show: "failed" };
 
@@ -104,5 +105,37 @@ describe("shortening the list", () => {
     vi.stubGlobal("fetch", answer);
     await burst();
     expect(calls).toBe(3);
+  });
+});
+
+describe("rounds over the lists", () => {
+  const { signal } = new AbortController();
+
+  it("go on after the list was shortened to jobs that are all far down", async () => {
+    const rounds = new ListRounds();
+    expect(await rounds.next(signal)).toBe("on");
+    await shortenList(FAILED, () => true);
+    store(60, 62);
+    expect(await rounds.next(signal)).toBe("on");
+    expect(shown(FAILED)).toEqual([2, 1]);
+    expect(shown(EVERYTHING)).toContain(61);
+  });
+
+  it("begin anew when more jobs came than the newest page holds, although one of them is known", async () => {
+    const rounds = new ListRounds();
+    await rounds.next(signal);
+    store(60, 60 + 2 * PAGE_JOBS);
+    learnJobs(stored.slice(0, 1));
+    expect(await rounds.next(signal)).toBe("anew");
+    expect(await rounds.next(signal)).toBe("on");
+  });
+
+  it("begin anew when more jobs came into an empty list than its newest page holds", async () => {
+    stored = [];
+    const rounds = new ListRounds();
+    await rounds.next(signal);
+    store(1, 2 + PAGE_JOBS);
+    expect(await rounds.next(signal)).toBe("anew");
+    expect(await rounds.next(signal)).toBe("on");
   });
 });
