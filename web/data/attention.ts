@@ -14,17 +14,28 @@ function isLookedAt(): boolean {
   return document.visibilityState === "visible" && document.hasFocus();
 }
 
-/** Brings the other tabs of this browser the ids of jobs whose end was seen in this one. */
-const tabs = new BroadcastChannel("darkroom.seen");
+/** Sends the other tabs of this browser the ids of jobs whose end was seen in this one. */
+const tabs = openChannel();
+
+/** Null where the browser forbids it, as Firefox does where cookies are blocked: each tab then counts for itself. */
+function openChannel(): BroadcastChannel | null {
+  try {
+    const channel = new BroadcastChannel("darkroom.seen");
+    channel.onmessage = takeSeen;
+    return channel;
+  } catch {
+    return null;
+  }
+}
 
 /** What was seen in other tabs of late: this tab may learn of the end of such a job only afterwards. */
 let seenElsewhere: readonly string[] = [];
 const MAX_SEEN = 200;
 
-tabs.onmessage = ({ data }: MessageEvent<readonly string[]>) => {
+function takeSeen({ data }: MessageEvent<readonly string[]>): void {
   seenElsewhere = [...seenElsewhere, ...data].slice(-MAX_SEEN);
   clear();
-};
+}
 
 function clear(): void {
   if (unseen.get().size > 0) unseen.set(new Set());
@@ -45,7 +56,7 @@ function look(): void {
     stopLooking();
     return;
   }
-  tabs.postMessage([...unseen.get()]);
+  tabs?.postMessage([...unseen.get()]);
   clear();
   if (release !== null) return;
   const left = new Promise<void>((resolve) => {
@@ -111,7 +122,7 @@ export async function toggleNotifying(): Promise<void> {
 export function noteEnd(before: ListedJob | undefined, after: ListedJob): void {
   if (before === undefined || before.done || !after.done || after.status === "canceled") return;
   if (isLookedAt()) {
-    tabs.postMessage([after.id]);
+    tabs?.postMessage([after.id]);
     return;
   }
   if (seenElsewhere.includes(after.id)) return;
