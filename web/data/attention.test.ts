@@ -67,6 +67,16 @@ it("does not count an end that was seen in another tab, whichever tab learns of 
   expect(one.unseen.get().size).toBe(0);
 });
 
+it("counts the end of a retried job whose earlier end was seen in another tab", async () => {
+  const [one, other] = [await openTab(), await openTab()];
+  looked = other;
+  learn(other, running, failed);
+  learn(one, running, failed, queued);
+  looked = null;
+  learn(one, queued, ready);
+  expect(one.unseen.get().size).toBe(1);
+});
+
 it("counts in a browser that forbids the channel between its tabs", async () => {
   vi.stubGlobal(
     "BroadcastChannel",

@@ -7,14 +7,19 @@ import { randomKey } from "./file-store.ts";
 import { notify } from "./notices.ts";
 import { createStore } from "./store.ts";
 
-/** The jobs that ended since a person last looked at the page, in whichever tab of this browser. */
-export const unseen = createStore<ReadonlySet<string>>(new Set());
+/** The jobs that ended since a person last looked at the page, in whichever tab of this browser; of each its latest end. */
+export const unseen = createStore<ReadonlyMap<string, string>>(new Map());
+
+/** Names one end of a job: a job that is retried ends again. */
+function endOf({ id, finishedAt }: ListedJob): string {
+  return `${id} ${finishedAt}`;
+}
 
 function isLookedAt(): boolean {
   return document.visibilityState === "visible" && document.hasFocus();
 }
 
-/** Sends the other tabs of this browser the ids of jobs whose end was seen in this one. */
+/** Sends the other tabs of this browser the ends that were seen in this one. */
 const tabs = openChannel();
 
 /** Null where the browser forbids it, as Firefox does where cookies are blocked: each tab then counts for itself. */
@@ -28,7 +33,7 @@ function openChannel(): BroadcastChannel | null {
   }
 }
 
-/** What was seen in other tabs of late: this tab may learn of the end of such a job only afterwards. */
+/** The ends that were seen in other tabs of late: this tab may learn of such an end only afterwards. */
 let seenElsewhere: readonly string[] = [];
 const MAX_SEEN = 200;
 
@@ -38,7 +43,7 @@ function takeSeen({ data }: MessageEvent<readonly string[]>): void {
 }
 
 function clear(): void {
-  if (unseen.get().size > 0) unseen.set(new Set());
+  if (unseen.get().size > 0) unseen.set(new Map());
 }
 
 /** A tab holds a lock of its own under this name for as long as it is looked at; the browser releases that of a tab that ends. */
@@ -56,7 +61,7 @@ function look(): void {
     stopLooking();
     return;
   }
-  tabs?.postMessage([...unseen.get()]);
+  tabs?.postMessage([...unseen.get().values()]);
   clear();
   if (release !== null) return;
   const left = new Promise<void>((resolve) => {
@@ -122,11 +127,11 @@ export async function toggleNotifying(): Promise<void> {
 export function noteEnd(before: ListedJob | undefined, after: ListedJob): void {
   if (before === undefined || before.done || !after.done || after.status === "canceled") return;
   if (isLookedAt()) {
-    tabs?.postMessage([after.id]);
+    tabs?.postMessage([endOf(after)]);
     return;
   }
-  if (seenElsewhere.includes(after.id)) return;
-  unseen.set(new Set([...unseen.get(), after.id]));
+  if (seenElsewhere.includes(endOf(after))) return;
+  unseen.set(new Map(unseen.get()).set(after.id, endOf(after)));
   if (notifying.get() === "on") void notifyOf(before, after);
 }
 
