@@ -6,7 +6,15 @@ import type { ModelInfo } from "../../schemas/limits.ts";
 import type { Draft, DraftImage } from "../state/draft.ts";
 import { type RequestFields, requestFields } from "../state/draft-request.ts";
 import { MissingReference } from "../state/failure-words.ts";
-import { asTaken, mayForgetKey, parseSent, type Sent, submissionFor, withSent } from "../state/submission-key.ts";
+import {
+  asFailed,
+  asTaken,
+  mayForgetKey,
+  parseSent,
+  type Sent,
+  submissionFor,
+  withSent,
+} from "../state/submission-key.ts";
 import { readStored, SENT_NAME, writeStored } from "./browser-storage.ts";
 import { refreshBudget } from "./budget.ts";
 import { darkroom } from "./darkroom.ts";
@@ -30,6 +38,9 @@ function submissionOf(draft: Draft, model: ModelInfo, client: string | null): Su
 
 /** The submissions under way, by what is sent: another press with the same joins, one with another goes out by itself. */
 const underWay = createStore<ReadonlyMap<string, Promise<Job>>>(new Map());
+
+/** The submissions whose last call failed in this visit, by what is sent. The key of each is sent again, however late. */
+const failedHere = new Map<string, Sent>();
 
 /** Whether just this draft is being sent. */
 export function useIsSending(draft: Draft, model: ModelInfo, client: string | null): boolean {
@@ -55,7 +66,10 @@ export function submitOnce(submission: Submission): Promise<Job> {
 
 async function send(submission: Submission, fingerprint: string): Promise<Job> {
   const earlier = readSent();
-  const sent = submissionFor(earlier, fingerprint, Date.now(), randomKey);
+  const failed = failedHere.get(fingerprint);
+  const nowMs = Date.now();
+  const sent =
+    failed === undefined ? submissionFor(earlier, fingerprint, nowMs, randomKey) : { ...failed, sentAtMs: nowMs };
   keepSent(withSent(earlier, sent));
   const { workflow, fields, images, client } = submission;
   const options = { idempotencyKey: sent.key, client: client ?? undefined };
@@ -64,6 +78,7 @@ async function send(submission: Submission, fingerprint: string): Promise<Job> {
       workflow === "image-from-text"
         ? await darkroom.submit(workflow, fields, options)
         : await submitReferences(fields, images, options);
+    failedHere.delete(fingerprint);
     keepSent(withSent(readSent(), asTaken(sent, Date.now())));
     learnJob(job, client);
     if (job.warnings.some(({ code }) => code === "budget_alert")) void refreshBudget();
@@ -71,8 +86,18 @@ async function send(submission: Submission, fingerprint: string): Promise<Job> {
   } catch (error) {
     if (error instanceof DarkroomProblem && error.code === "budget_exceeded") void refreshBudget();
     // A kept key makes pressing again safe.
-    const sentBefore = earlier.some(({ key }) => key === sent.key) || (error instanceof Error && wasRepeated(error));
-    if (mayForgetKey(error, sentBefore)) keepSent(readSent().filter(({ key }) => key !== sent.key));
+    const sentBefore =
+      failed !== undefined ||
+      earlier.some(({ key }) => key === sent.key) ||
+      (error instanceof Error && wasRepeated(error));
+    if (mayForgetKey(error, sentBefore)) {
+      failedHere.delete(fingerprint);
+      keepSent(readSent().filter(({ key }) => key !== sent.key));
+    } else {
+      const kept = asFailed(sent, Date.now());
+      failedHere.set(fingerprint, kept);
+      keepSent(withSent(readSent(), kept));
+    }
     throw error;
   }
 }

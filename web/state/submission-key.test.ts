@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { DarkroomProblem, DarkroomUnreachable } from "../../client/errors.ts";
 import { PROBLEMS, type ProblemCode } from "../../schemas/problem.ts";
 import {
+  asFailed,
   asTaken,
   mayForgetKey,
   parseSent,
@@ -47,6 +48,14 @@ describe("submissionFor", () => {
     const second = asTaken(submissionFor([taken], "boat", 1_000 + SAME_PRESS_MS - 1, newKey), 1_000 + SAME_PRESS_MS);
     expect(second.key).toBe("old");
     expect(keyAt(second, 1_000 + SAME_PRESS_MS)).toBe("new");
+  });
+  it("counts the day of an unanswered key from its failure, which may come long after it was sent", () => {
+    const failed = asFailed(unknown, 5 * UNANSWERED_MS);
+    expect(keyAt(failed, 6 * UNANSWERED_MS - 1)).toBe("old");
+    expect(keyAt(failed, 6 * UNANSWERED_MS)).toBe("new");
+  });
+  it("sends the key again after a second press that got no answer, although the first did", () => {
+    expect(keyAt(asFailed(taken, 1_500), 1_000 + SAME_PRESS_MS)).toBe("old");
   });
   it("never sends an old key with another draft", () => {
     expect(submissionFor([unknown], "ship", 1_000, newKey).key).toBe("new");

@@ -8,7 +8,7 @@ import { DarkroomProblem } from "../../client/errors.ts";
 export const Sent = z.object({
   key: z.string(),
   fingerprint: z.string(),
-  /** When it was last sent, epoch ms. Absent in what an older page stored. */
+  /** When it was last sent, or its last call failed, epoch ms. Absent in what an older page stored. */
   sentAtMs: z.number().optional(),
   /** When the server first said that it took it, epoch ms; null while that is unknown. */
   takenAtMs: z.number().nullable(),
@@ -18,7 +18,10 @@ export type Sent = z.infer<typeof Sent>;
 /** How long after the first success the same draft, sent again, still counts as the same press. */
 export const SAME_PRESS_MS = 2_000;
 
-/** How long after a call without an answer the same draft, sent again, still counts as the same request. */
+/**
+ * How long after a call without an answer the same draft, sent again by a later visit, still counts as the same request. The visit
+ * that shows the failure says that pressing again makes no second job, so there it always counts as the same.
+ */
 export const UNANSWERED_MS = 24 * 3_600_000;
 
 /** How many submissions are remembered: several drafts may be on their way at once, or of unknown fate. */
@@ -48,6 +51,14 @@ function isSamePress({ sentAtMs, takenAtMs }: Sent, nowMs: number): boolean {
 /** The submission once the server took it. Taken again under the same key, it keeps its first time, so that no series of presses goes on for ever. */
 export function asTaken(sent: Sent, nowMs: number): Sent {
   return { ...sent, takenAtMs: sent.takenAtMs ?? nowMs };
+}
+
+/**
+ * The submission once a call under its key failed, and the key is kept: the next press sends it again, also when an earlier call
+ * was answered. The time counts from the failure, which the person sees; a call may wait for hours while the machine sleeps.
+ */
+export function asFailed(sent: Sent, nowMs: number): Sent {
+  return { ...sent, sentAtMs: nowMs, takenAtMs: null };
 }
 
 /** The submissions with one as it now is, newest first; of one draft the newest only, and no more than are worth keeping. */
