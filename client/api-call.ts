@@ -117,16 +117,23 @@ async function tryOnce(
   }
   const { status, headers } = response;
   if (response.ok || status === 304 || call.takes?.includes(status)) return { kind: "answered", status, headers, text };
+  const error = refusalOf(status, headers, text, facts);
+  const code = error instanceof DarkroomProblem ? error.code : null;
+  return { kind: "failed", failed: { kind: "refused", status, code, retryAfterMs: error.retryAfterMs }, error };
+}
+
+/** The error of an answer that is not a success: the server's problem, or what a proxy in front of it sent. */
+export function refusalOf(
+  status: number,
+  headers: Headers,
+  text: string,
+  facts: CallFacts,
+): DarkroomProblem | DarkroomUnexpectedAnswer {
   const problem = parseProblem(jsonOrNull(text));
   const waitMs = retryAfterMs(headers.get("retry-after"), Date.now());
-  return {
-    kind: "failed",
-    failed: { kind: "refused", status, code: problem?.code ?? null, retryAfterMs: waitMs },
-    error:
-      problem === null
-        ? new DarkroomUnexpectedAnswer(status, `not a problem document${webPageHint(headers)}`, facts)
-        : new DarkroomProblem(problem, waitMs, facts),
-  };
+  return problem === null
+    ? new DarkroomUnexpectedAnswer(status, `not a problem document${webPageHint(headers)}`, facts, waitMs)
+    : new DarkroomProblem(problem, waitMs, facts);
 }
 
 /** Rejects with the signal's reason as soon as it is aborted. */

@@ -220,6 +220,10 @@ describe("answers", () => {
     expect(error).toBeInstanceOf(DarkroomUnexpectedAnswer);
     expect(error).toMatchObject({ status: 502, call: { jobId: JOB_ID } });
     expect(requests).toHaveLength(4);
+    const busy = { status: 503, headers: { "retry-after": "60" }, body: "<html>Unavailable</html>" };
+    const asked = await failure((await start(inTurn(busy))).client.get(JOB_ID));
+    expect(asked).toBeInstanceOf(DarkroomUnexpectedAnswer);
+    expect(asked).toMatchObject({ status: 503, retryAfterMs: 60_000 });
     const other = await start(inTurn({ body: { hello: "world" } }));
     expect(await failure(other.client.get(JOB_ID))).toBeInstanceOf(DarkroomUnexpectedAnswer);
   });

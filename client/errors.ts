@@ -72,11 +72,14 @@ export class DarkroomUnexpectedAnswer extends Error {
   override readonly name = "DarkroomUnexpectedAnswer";
   readonly status: number;
   readonly call: CallFacts;
+  /** How long the answer asks to wait before another try, in ms; `null` when it did not say. */
+  readonly retryAfterMs: number | null;
 
-  constructor(status: number, reason: string, call: CallFacts) {
+  constructor(status: number, reason: string, call: CallFacts, retryAfterMs: number | null = null) {
     super(`${call.method} ${call.url} answered ${status}: ${reason}`);
     this.status = status;
     this.call = call;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -107,7 +110,7 @@ export function isTransient(error: unknown): boolean {
   return error.status >= 500 || error.status === 429;
 }
 
-/** How long the server asked to wait with the failed call, in ms; null when it did not say. */
+/** How long the server, or a proxy in front of it, asked to wait after the failed call, in ms; null when neither did. */
 export function askedWaitMs(error: unknown): number | null {
-  return error instanceof DarkroomProblem ? error.retryAfterMs : null;
+  return error instanceof DarkroomProblem || error instanceof DarkroomUnexpectedAnswer ? error.retryAfterMs : null;
 }

@@ -1,11 +1,12 @@
 import { createParser } from "eventsource-parser";
-import { authHeaders } from "./api-call.ts";
+import { authHeaders, refusalOf } from "./api-call.ts";
 import type { Settings } from "./client-options.ts";
+import { DarkroomProblem, DarkroomUnexpectedAnswer } from "./errors.ts";
 
 /**
  * Yields the data of each message of an event stream, read by `fetch`, which can send a token (`EventSource` cannot). Ends with
- * the stream, and also when the network fails or the server refuses. Throws the signal's reason on abort. Gives up a stream that
- * stays silent longer than the server's heartbeat allows.
+ * the stream, and also when the network fails. Throws `DarkroomProblem` or `DarkroomUnexpectedAnswer` when the server refuses, and
+ * the signal's reason on abort. Gives up a stream that stays silent longer than the server's heartbeat allows.
  */
 export async function* readStream(
   path: string,
@@ -22,12 +23,17 @@ export async function* readStream(
   const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
   try {
     giveUpAfter(settings.timing.connectTimeoutMs);
-    const response = await settings.fetch(new URL(path, settings.baseUrl).href, {
+    const url = new URL(path, settings.baseUrl).href;
+    const response = await settings.fetch(url, {
       headers: { Accept: "text/event-stream", ...authHeaders(settings) },
       signal: either,
     });
+    if (!response.ok) {
+      const facts = { method: "GET", url, jobId: null, idempotencyKey: null };
+      throw refusalOf(response.status, response.headers, await response.text(), facts);
+    }
     const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
-    if (!response.ok || !isStream || response.body === null) {
+    if (!isStream || response.body === null) {
       await response.body?.cancel();
       return;
     }
@@ -50,8 +56,9 @@ export async function* readStream(
       // Also runs when the watcher stops: closes the connection to the server.
       await reader.cancel().catch(() => undefined);
     }
-  } catch {
+  } catch (error) {
     signal?.throwIfAborted();
+    if (error instanceof DarkroomProblem || error instanceof DarkroomUnexpectedAnswer) throw error;
   } finally {
     clearTimeout(timer);
     silence.abort();

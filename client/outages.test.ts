@@ -23,24 +23,24 @@ describe.each([
   ["watchAll", {}, (client: DarkroomClient) => take(client.watchAll(), 1)],
   ["watchAll without sockets", { WebSocket: null }, (client: DarkroomClient) => take(client.watchAll(), 1)],
 ] as const)("%s", (_name, options, follow) => {
-  it("asks again no sooner than the server allows, also when that is longer than a call waits", async () => {
+  it.each([
+    ["the server", { type: "application/problem+json", body: problem(503, "overloaded") }],
+    ["a proxy in front of it", { type: "text/html", body: "<html>Service unavailable</html>" }],
+  ])("asks again no sooner than %s allows, also when that is longer than a call waits", async (_by, { type, body }) => {
     const askedAtMs: number[] = [];
     const { client } = await start(
       {
         answer: ({ url, headers }) => {
+          askedAtMs.push(Date.now());
+          if (askedAtMs.length === 1)
+            return { status: 503, headers: { "retry-after": "1", "content-type": type }, body };
           if (headers.accept === "text/event-stream") {
-            // A stream does not show why it is refused; the plain call after it does.
-            if (askedAtMs.length < 2) return { status: 503, body: problem(503, "overloaded") };
             return {
               stream: (response) => {
                 response.writeHead(200, { "content-type": "text/event-stream" });
                 response.write(`data: ${text(ready(1))}\n\n`);
               },
             };
-          }
-          askedAtMs.push(Date.now());
-          if (askedAtMs.length === 1) {
-            return { status: 503, headers: { "retry-after": "1" }, body: problem(503, "overloaded") };
           }
           if (!url.pathname.includes(JOB_ID)) return { status: 406, body: problem(406, "not_acceptable") };
           return { headers: { etag: '"2"' }, body: jobAt(2, 2) };
