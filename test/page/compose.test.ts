@@ -114,8 +114,9 @@ describe("a prompt", () => {
     await page.unroute(submits);
     await page.reload();
     await expect.poll(() => page.getByLabel("Prompt", { exact: true }).inputValue()).toBe("answer lost on the way");
+    const answer = page.waitForResponse(submits);
     await page.getByRole("button", { name: "Develop" }).click();
-    await page.getByRole("button", { name: "In line" }).waitFor();
+    expect((await answer).headers()["idempotency-replayed"]).toBe("true");
     await card(page, "answer lost").locator("img[data-developed]").waitFor();
     expect(await card(page, "answer lost").count()).toBe(1);
     expect(await imagesMade("answer lost on the way")).toBe(1);
@@ -136,8 +137,9 @@ describe("a prompt", () => {
     await page.route(submits, (route) => refuse(route, "rate_limited", { "retry-after": "60" }), { times: 1 });
     await develop.click();
     await page.getByRole("alert").getByText("Too many requests").waitFor();
+    const answer = page.waitForResponse(submits);
     await develop.click();
-    await page.getByRole("button", { name: "In line" }).waitFor();
+    expect((await answer).headers()["idempotency-replayed"]).toBe("true");
     await card(page, "turned away").locator("img[data-developed]").waitFor();
     expect(await card(page, "turned away").count()).toBe(1);
     expect(await imagesMade("turned away in between")).toBe(1);

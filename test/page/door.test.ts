@@ -153,7 +153,6 @@ describe("signing in", () => {
     expect(await client.getByRole("option").allInnerTexts()).toEqual(["Choose a client", "atelier", "studio"]);
     await client.selectOption("studio");
     await develop(page, "for somebody else");
-    await page.getByRole("button", { name: "In line" }).waitFor();
     await card(page, "for somebody else").getByText("studio · qwen-image-max").waitFor();
     const url = `${guarded.baseUrl}/api/jobs?limit=1`;
     const { jobs } = (await (await fetch(url, { headers: { authorization: `Bearer ${token}` } })).json()) as {
