@@ -1,9 +1,10 @@
-import type { Page } from "playwright-core";
+import type { Page, Route } from "playwright-core";
 import sharp from "sharp";
 import { beforeEach, describe, expect, it } from "vitest";
 import { imagesInSight, screenshot } from "../support/browser.ts";
 import { card, choose, develop, expectAccessible, hold, ownProduct, refuse, visitorOf } from "../support/page.ts";
 import type { Product } from "../support/product.ts";
+import { until } from "../support/until.ts";
 
 /** Short, so that an attempt which died with the Worker is found soon; long beside what the emulator takes. */
 const BUDGET = { QWEN_TIMEOUT_MS: "10000" };
@@ -100,6 +101,36 @@ describe("a prompt", () => {
     await card(page, "pressed in a hurry").locator("img[data-developed]").waitFor();
     expect(await card(page, "pressed in a hurry").count()).toBe(1);
     expect(await imagesMade("pressed in a hurry")).toBe(1);
+  });
+
+  it("makes one more job with each press that the button offers, also soon after another draft was sent", async () => {
+    await page.clock.install();
+    await page.reload();
+    const prompt = page.getByLabel("Prompt", { exact: true });
+    await prompt.fill("the first of two drafts");
+    await page.clock.pauseAt(Date.now() + 60_000);
+    await page.getByRole("button", { name: "Develop" }).click();
+    const inLine = page.getByRole("button", { name: "In line" });
+    await inLine.waitFor();
+    await page.clock.runFor(1_500);
+    const { resolve, promise: sent } = Promise.withResolvers<void>();
+    const sendLater = async (route: Route) => {
+      await sent;
+      await route.continue();
+    };
+    await page.route("**/api/workflows/image-from-text", sendLater, { times: 1 });
+    await prompt.fill("the second of two drafts");
+    await prompt.press("Control+Enter");
+    await page.getByRole("button", { name: "Sending…" }).waitFor();
+    resolve();
+    await inLine.waitFor();
+    await until("the button to offer another job", async () => {
+      await page.clock.runFor(100);
+      return (await page.getByRole("button", { name: "Develop" }).isVisible()) || undefined;
+    });
+    await prompt.press("Control+Enter");
+    await expect.poll(() => imagesMade("the second of two drafts")).toBe(2);
+    expect(await imagesMade("the first of two drafts")).toBe(1);
   });
 
   it("keeps its idempotency key over a reload when its answer was lost", async () => {

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "react";
+import type { Job } from "../../../schemas/job.ts";
 import type { ModelInfo } from "../../../schemas/limits.ts";
 import { isShutOut } from "../../data/access.ts";
 import { announce, notify } from "../../data/notices.ts";
@@ -13,8 +14,8 @@ const NAMED_CHARS = 40;
 /** Sends drafts. The outcome of the last press is shown in the form, that of an earlier press in a notice that names it. */
 export function useSubmission(draft: Draft, model: ModelInfo, client: string | null) {
   const [failure, setFailure] = useState<FailureWords | null>(null);
-  /** The press whose job is in line; null once another press would make another job. */
-  const [taken, setTaken] = useState<object | null>(null);
+  /** The job that the last press put in line; null once another press would make another job. */
+  const [taken, setTaken] = useState<Job | null>(null);
   const lastPress = useRef<object | null>(null);
   const busy = useIsSending(draft, model, client);
 
@@ -34,10 +35,10 @@ export function useSubmission(draft: Draft, model: ModelInfo, client: string | n
     lastPress.current = press;
     setFailure(null);
     try {
-      await submitDraft(draft, model, client);
+      const job = await submitDraft(draft, model, client);
       announce("In line");
       // A second press that made no job of its own does not prolong the time in which a press makes none.
-      if (lastPress.current === press) setTaken((first) => first ?? press);
+      if (lastPress.current === press) setTaken((last) => (last?.id === job.id ? last : job));
     } catch (error) {
       if (await isShutOut(error)) return;
       const words = failureWords(error);
