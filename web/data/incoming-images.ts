@@ -1,4 +1,4 @@
-import { DraftImage, imageIdentity, jobOfPath } from "../state/draft.ts";
+import { DraftImage, imageIdentity, imageName, jobOfPath } from "../state/draft.ts";
 import { imageProblem } from "../state/draft-check.ts";
 import { changeDraft, draft } from "./draft-store.ts";
 import { keepFile } from "./file-store.ts";
@@ -19,7 +19,7 @@ export const reading = createStore(0);
 
 /**
  * Adds files to the references of the draft. Files that cannot be read, or that upstream would refuse, are left out, and named with
- * the reason. Never rejects.
+ * the reason. So are all when the operator's draft is another client's by the time they are read. Never rejects.
  */
 export async function takeFiles(files: readonly File[], max: number): Promise<void> {
   reading.set(reading.get() + 1);
@@ -31,6 +31,7 @@ export async function takeFiles(files: readonly File[], max: number): Promise<vo
 }
 
 async function readFiles(files: readonly File[], max: number): Promise<void> {
+  const { client } = draft.get();
   const images: DraftImage[] = [];
   const problems: string[] = [];
   for (const file of files) {
@@ -45,6 +46,12 @@ async function readFiles(files: readonly File[], max: number): Promise<void> {
     } catch {
       problems.push(`${file.name} cannot be read: it was changed or removed meanwhile.`);
     }
+  }
+  // The operator's draft may be another client's by now. Files that were added before a client was chosen are for the one chosen.
+  if (isOperator() && client !== "" && draft.get().client !== client && images.length > 0) {
+    const names = images.map(imageName).join(", ");
+    take([], [...problems, `The form is no longer for ${client}: add ${names} again to use it for another.`], max);
+    return;
   }
   take(images, problems, max);
 }
