@@ -496,8 +496,25 @@ describe("reference images", () => {
     await expect.poll(() => files("read")).toBeGreaterThan(1);
     await files("remove");
     await page.reload();
-    await page.getByText("No longer in this browser: add it again").waitFor();
+    const lost = page.getByText("No longer in this browser: add it again");
+    await lost.waitFor();
     await expectAccessible(page);
+    await bringImage(page, "drop", "old.png", "#537");
+    await page.getByRole("img", { name: "old.png" }).waitFor();
+    expect(await lost.count()).toBe(0);
+    await expect.poll(() => files("read")).not.toBeNull();
+    // A sign-out in another tab removes the files as soon as this page has begun to read one.
+    await page.addInitScript(() => {
+      const { get } = IDBObjectStore.prototype;
+      IDBObjectStore.prototype.get = function (key) {
+        const request = get.call(this, key);
+        this.transaction.db.transaction("files", "readwrite").objectStore("files").clear();
+        return request;
+      };
+    });
+    await page.reload();
+    await page.getByRole("img", { name: "old.png" }).waitFor();
+    expect(await files("read")).toBeNull();
   });
 
   it("are taken once each when pasted", async () => {

@@ -1,5 +1,6 @@
-import { clear, createStore, delMany, entries, get, set } from "idb-keyval";
+import { clear, delMany, entries, createStore as openDatabase, promisifyRequest, set } from "idb-keyval";
 import { useEffect, useState } from "react";
+import { createStore } from "./store.ts";
 
 /**
  * Reference images of drafts, in this browser's own database, so that a draft survives a reload. Keyed by the SHA-256 of the
@@ -15,15 +16,18 @@ interface StoredFile {
 const MAX_FILES = 24;
 
 /** Opened when it is first used: opening fails where the browser forbids a database, and then each use of it fails. */
-let opened: ReturnType<typeof createStore> | null = null;
+let opened: ReturnType<typeof openDatabase> | null = null;
 
-function files(): ReturnType<typeof createStore> {
-  opened ??= createStore("darkroom-files", "files");
+function files(): ReturnType<typeof openDatabase> {
+  opened ??= openDatabase("darkroom-files", "files");
   return opened;
 }
 
 /** Files of this visit, for browsers that forbid the database (private windows), and to read each once only. */
 const atHand = new Map<string, File>();
+
+/** How often a file was kept in this visit. A view of a file that was lost looks for it again on each change. */
+const timesKept = createStore(0);
 
 /**
  * Keeps a file and returns its key; at worst the file lasts until the page is left. Rejects when the file cannot be read: it was
@@ -32,6 +36,7 @@ const atHand = new Map<string, File>();
 export async function keepFile(file: File): Promise<string> {
   const key = await keyOf(file);
   atHand.set(key, file);
+  timesKept.set(timesKept.get() + 1);
   try {
     await set(key, { blob: file, name: file.name, usedAtMs: Date.now() } satisfies StoredFile, files());
     const kept = await entries<string, StoredFile>(files());
@@ -51,12 +56,16 @@ export async function readFile(key: string): Promise<File | null> {
   const known = atHand.get(key);
   if (known !== undefined) return known;
   try {
-    const stored = await get<StoredFile>(key, files());
+    // One transaction, so that a file that is removed meanwhile is not written back.
+    const stored = await files()("readwrite", async (store) => {
+      const found: StoredFile | undefined = await promisifyRequest(store.get(key));
+      // Nothing waits for the writing: without it the file is only removed sooner.
+      if (found !== undefined) store.put({ ...found, usedAtMs: Date.now() } satisfies StoredFile, key);
+      return found;
+    });
     if (stored === undefined) return null;
     const file = new File([stored.blob], stored.name, { type: stored.blob.type });
     atHand.set(key, file);
-    // Nothing waits for this: without it the file is only removed sooner.
-    set(key, { ...stored, usedAtMs: Date.now() } satisfies StoredFile, files()).catch(() => undefined);
     return file;
   } catch {
     return null;
@@ -76,24 +85,29 @@ export async function forgetFiles(): Promise<void> {
 /** In place of the address of a file that this browser no longer has. */
 export const LOST = "lost:";
 
-/** An address to show a kept file from; null until it is read, `LOST` when this browser no longer has the file. */
+/** An address to show a kept file from; null until it is read, `LOST` while this browser does not have the file. */
 export function useKeptFileUrl(key: string | null): string | null {
   const [address, setAddress] = useState<string | null>(null);
   useEffect(() => {
     if (key === null) return;
     let left = false;
     let made: string | null = null;
-    void readFile(key).then((file) => {
-      if (left) return;
+    const show = async () => {
+      if (made !== null) return;
+      const file = await readFile(key);
+      if (left || made !== null) return;
       if (file === null) {
         setAddress(LOST);
         return;
       }
       made = URL.createObjectURL(file);
       setAddress(made);
-    });
+    };
+    void show();
+    const unsubscribe = timesKept.subscribe(() => void show());
     return () => {
       left = true;
+      unsubscribe();
       if (made !== null) URL.revokeObjectURL(made);
       setAddress(null);
     };
