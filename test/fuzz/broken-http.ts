@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import type { NoHttp } from "./attack.ts";
+import { RUNTIME_ADDRESS_CHARS } from "./judge.ts";
 import { BODY, chunk, chunked, get, HEAD, post } from "./raw-requests.ts";
 
 /** Bytes, and what is to be expected of them. */
@@ -100,8 +101,8 @@ const oversized: fc.Arbitrary<RawRequest> = fc.constantFrom(33_000, 100_000, 1_0
     .map(
       ({ name, text }): RawRequest => ({
         name,
-        text, // An address of 64 KB is the runtime's limit, before ours is asked.
-        noHttp: characters > 60_000 ? "syntax" : null,
+        text,
+        noHttp: characters > RUNTIME_ADDRESS_CHARS ? "syntax" : null,
         answers: null,
       }),
     ),

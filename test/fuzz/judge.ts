@@ -15,6 +15,9 @@ export interface Asked {
   readonly door: Door;
 }
 
+/** A longer address the runtime refuses before ours is asked: its limit is 64 KB. */
+export const RUNTIME_ADDRESS_CHARS = 60_000;
+
 /** Whether our code gave an answer: no other puts this header on. */
 export function isOurs(answer: Answer): boolean {
   return answer.headers["x-request-id"] !== undefined;

@@ -7,7 +7,7 @@ import { formAttacks } from "./form-attacks.ts";
 import { hangUps } from "./hang-ups.ts";
 import { headerAttacks } from "./header-attacks.ts";
 import type { HttpSender } from "./http-sender.ts";
-import { type Asked, type Door, finding, isOurs } from "./judge.ts";
+import { type Asked, type Door, finding, isOurs, RUNTIME_ADDRESS_CHARS } from "./judge.ts";
 import { type ApiDocument, type Operation, operationAttacks } from "./operation-attacks.ts";
 import { rawAttacks } from "./raw-attacks.ts";
 import { sendRaw } from "./raw-sender.ts";
@@ -135,7 +135,7 @@ export class FuzzRun {
     const asked: Asked = {
       method: attack.method,
       isApi: pathname.startsWith("/api/"),
-      noHttp: null,
+      noHttp: sent.path.length > RUNTIME_ADDRESS_CHARS ? "syntax" : null,
       // Its hostile steps may have led to another route.
       operation: known?.pattern.test(pathname) === true ? known.operation : null,
       door: "proxy",

@@ -23,8 +23,9 @@ const MAX_TEXT_BYTES = 1024 * 1024;
 /** A body that is no larger, and holds no image, is read at once. */
 const SMALL_BODY_BYTES = 64 * 1024;
 const CHUNK_BYTES = 64 * 1024;
-/** The rest of a refused body: a second or two of a client that sends without a pause. Slower ones may be cut off. */
+/** The rest of a refused body: a second or two of a client that sends without a pause. Slower and larger ones may be cut off. */
 const DROP_REST_MS = 10_000;
+const DROP_REST_BYTES = 2 * MAX_BODY_BYTES;
 /** Every field there is, each image, and some too many to be named one by one. */
 const MAX_FORM_PARTS = 100;
 /** As much as a data URL has before its base64, in a form's text. */
@@ -97,7 +98,7 @@ export async function* bodyChunks(
 
 /**
  * Reads and drops a body that nobody has read, before the request is answered: a client that is still sending it when the
- * connection ends never reads why it was refused. Resolves after 10 s or `MAX_BODY_BYTES` at most.
+ * connection ends never reads why it was refused. Resolves after 10 s or 200 MB at most.
  */
 export async function dropUnread({ body, bodyUsed }: Request): Promise<void> {
   if (body === null || bodyUsed || body.locked) return;
@@ -110,7 +111,7 @@ async function dropRest(chunks: AsyncGenerator<Uint8Array, void, void>, stop: Ab
   // No other way ends a read that waits for a silent client.
   const ending = setTimeout(() => stop.abort(), DROP_REST_MS);
   try {
-    for (let bytes = 0; bytes < MAX_BODY_BYTES; ) {
+    for (let bytes = 0; bytes < DROP_REST_BYTES; ) {
       const next = await chunks.next();
       if (next.done) return;
       bytes += next.value.byteLength;
