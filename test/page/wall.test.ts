@@ -560,7 +560,7 @@ describe("while one looks elsewhere", () => {
     await bell.press("Enter");
     await expect.poll(() => bell.getAttribute("aria-pressed")).toBe("true");
     await expectAccessible(page);
-    // Seen in another tab, a job's end is no news.
+    // No tab counts the end of a job that another tab has shown.
     const other = await anotherTab();
     await other.goto(product.baseUrl);
     await lamp(other, "live").waitFor();

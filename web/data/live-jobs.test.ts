@@ -82,7 +82,7 @@ describe("shortening the list", () => {
     await shortened;
     expect(shown(EVERYTHING)).toEqual(before);
     expect(listingOf(jobList.get(), EVERYTHING).loaded).toBe(true);
-    // What came is not lost either.
+    // The jobs of the late page are kept.
     expect(shown(FAILED)).toEqual([2, 1]);
   });
 

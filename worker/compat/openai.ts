@@ -180,9 +180,9 @@ const LEAST_FOR_IMAGES_MS = 2_000;
 /** What the answer to a request needs. */
 interface Answering extends Pick<PlacedRequest, "client" | "jobs" | "hold"> {
   readonly options: AnswerOptions;
-  /** How long the answer waits for its jobs. */
+  /** When the answer stops waiting for its jobs. */
   readonly endsAtMs: number;
-  /** How long it waits for the images of finished jobs: as long as any answer is held, whatever `Prefer: wait` says. */
+  /** When it stops waiting for the images of finished jobs. `Prefer: wait` does not shorten it. */
   readonly imagesEndAtMs: number;
 }
 

@@ -37,7 +37,7 @@ export function useSubmission(draft: Draft, model: ModelInfo, client: string | n
     try {
       const job = await submitDraft(draft, model, client);
       announce("In line");
-      // A second press that made no job of its own does not prolong the time in which a press makes none.
+      // A repeated press that makes no new job does not extend the 2 s in which a press repeats the last one.
       if (lastPress.current === press) setTaken((last) => (last?.id === job.id ? last : job));
     } catch (error) {
       if (await isShutOut(error)) return;
