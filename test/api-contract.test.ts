@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { type IncomingMessage, request } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
 import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -179,6 +181,26 @@ it("answers a request that it refuses without reading its body, also to a client
     }),
   );
   await Promise.all(requests);
+});
+
+it("reads a refused body to its end when it comes slowly, and answers then", async () => {
+  const chunk = Buffer.alloc(100_000, "9");
+  const headers = {
+    authorization: "Bearer wrong",
+    "content-type": "application/json",
+    "content-length": 12 * chunk.length,
+  };
+  const sent = request(`${product.baseUrl}/v1/images/generations`, { method: "POST", headers });
+  const answered = new Promise<IncomingMessage>((resolve, reject) => sent.on("response", resolve).on("error", reject));
+  // Longer in all than a client may be silent.
+  for (let i = 1; i < 12; i++) {
+    sent.write(chunk);
+    expect(await Promise.race([answered, pause(1000)])).toBeUndefined();
+  }
+  sent.end(chunk);
+  const answer = await answered;
+  answer.resume();
+  expect([answer.statusCode, "x-request-id" in answer.headers]).toEqual([401, true]);
 });
 
 it("answers as documented about webhooks", async () => {

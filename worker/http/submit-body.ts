@@ -23,8 +23,9 @@ const MAX_TEXT_BYTES = 1024 * 1024;
 /** A body that is no larger, and holds no image, is read at once. */
 const SMALL_BODY_BYTES = 64 * 1024;
 const CHUNK_BYTES = 64 * 1024;
-/** The rest of a refused body: a second or two of a client that sends without a pause. Slower and larger ones may be cut off. */
-const DROP_REST_MS = 10_000;
+/** The rest of a refused body is read while each chunk of it comes in time, and for so long and so much in all. */
+const DROP_CHUNK_MS = 10_000;
+const DROP_REST_MS = 120_000;
 const DROP_REST_BYTES = 2 * MAX_BODY_BYTES;
 /** Every field there is, each image, and some too many to be named one by one. */
 const MAX_FORM_PARTS = 100;
@@ -98,7 +99,8 @@ export async function* bodyChunks(
 
 /**
  * Reads and drops a body that nobody has read, before the request is answered: a client that is still sending it when the
- * connection ends never reads why it was refused. Resolves after 10 s or 200 MB at most.
+ * connection ends never reads why it was refused. Stops at a client that sends less than 64 KB in 10 s, after 2 minutes, and
+ * after 200 MB.
  */
 export async function dropUnread({ body, bodyUsed }: Request): Promise<void> {
   if (body === null || bodyUsed || body.locked) return;
@@ -109,18 +111,23 @@ export async function dropUnread({ body, bodyUsed }: Request): Promise<void> {
 /** Reads the rest of a body, in the bounds of time and size. A body that is at its end, or broke off, has none. */
 async function dropRest(chunks: AsyncGenerator<Uint8Array, void, void>, stop: AbortController): Promise<void> {
   // No other way ends a read that waits for a silent client.
-  const ending = setTimeout(() => stop.abort(), DROP_REST_MS);
+  const endAfter = (ms: number) => setTimeout(() => stop.abort(), ms);
+  const ending = endAfter(DROP_REST_MS);
+  let silence = endAfter(DROP_CHUNK_MS);
   try {
     for (let bytes = 0; bytes < DROP_REST_BYTES; ) {
       const next = await chunks.next();
       if (next.done) return;
       bytes += next.value.byteLength;
+      clearTimeout(silence);
+      silence = endAfter(DROP_CHUNK_MS);
     }
     await chunks.return();
   } catch {
     // It broke off.
   } finally {
     clearTimeout(ending);
+    clearTimeout(silence);
   }
 }
 
