@@ -9,7 +9,7 @@ import { queryProblem } from "./query.ts";
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
-/** The 401, with how to authenticate. */
+/** The 401, which says how to authenticate. */
 export function unauthorized(given: "nothing" | "bad_token" | "bad_scheme"): ProblemError {
   const headers = {
     "WWW-Authenticate": `Bearer realm="darkroom"${given === "bad_token" ? ', error="invalid_token"' : ""}`,
@@ -47,8 +47,8 @@ function refusalProblem(refusal: AuthRefusal): ProblemError {
 const BOUND_ASKERS = new WeakMap<Request, Asker>();
 
 /**
- * Lets the request act for the client, without a token. For requests whose sender is known: no HTTP request can say this of
- * itself. `byOperator`: what it does is written into the operator's log.
+ * The client's name is trusted and needs no token, for requests that come over a service binding or from inside the Worker:
+ * no header of an HTTP request can set it. With `byOperator`, the operator's log records what the request does.
  */
 export function actFor(client: string, request: Request, { byOperator }: { readonly byOperator: boolean }): Request {
   if (!CLIENT_NAME.test(client)) throw new TypeError(`not a client's name: ${JSON.stringify(client)}`);
@@ -74,14 +74,17 @@ function identify(c: HttpContext) {
   return authenticate(c.get("config"), request, Date.now());
 }
 
-/** Who asks; without a valid token or session, a problem. */
+/** The asker. Throws a problem when the token or session is missing or not valid. */
 export function requireAsker(c: HttpContext): Asker {
   const identified = identify(c);
   if (!identified.ok) throw refusalProblem(identified);
   return identified.asker;
 }
 
-/** Refuses everyone but the operator; in open mode, where there is none, nobody. Answers the name for the operator's log. */
+/**
+ * Throws unless the operator asks; in open mode, which has no operator, everyone may. Returns the name for the operator's
+ * log.
+ */
 export function requireOperator(c: HttpContext): string {
   const asker = requireAsker(c);
   if (asker.role === "operator") return OPERATOR_NAME;
@@ -89,7 +92,7 @@ export function requireOperator(c: HttpContext): string {
   throw new ProblemError("operator_only", "This is for the operator, whose token ADMIN_TOKEN_SHA256 is the hash of.");
 }
 
-/** Refuses a browser's request that a page of another origin made, for routes that ask nobody who they are. */
+/** Refuses a browser's request from a page of another origin. For routes that do not authenticate the asker. */
 export function refuseForeignPage(c: HttpContext): void {
   const origin = c.req.header("origin");
   if (origin !== undefined && !isTrustedOrigin(c.get("config"), requestOrigin(c), origin)) throw forbiddenOrigin();
@@ -112,8 +115,8 @@ export function clientOf(viewer: Viewer): string {
 }
 
 /**
- * For whom a job is made: a client that has a token. No list would show a job of any other, and nobody could ask for it. A
- * submission of the operator is marked as such in the context.
+ * The client that a job is made for. The operator may name only a client that has a token: no list shows the jobs of another
+ * one, and nobody could read them. Marks the operator's submission as such in the context.
  */
 export function submitterOf(c: HttpContext, asker: Asker, viewer: Viewer = viewerOf(c, asker)): string {
   const client = clientOf(viewer);
@@ -125,18 +128,18 @@ export function submitterOf(c: HttpContext, asker: Asker, viewer: Viewer = viewe
 /** Who may see something that a signed link can open. */
 export interface LinkViewer {
   readonly viewer: Viewer;
-  /** When the link ends by which the viewer came; null for a client or the operator. */
+  /** The end of the link by which the viewer came; null for a client or the operator. */
   readonly linkEndsAtMs: number | null;
 }
 
 /**
- * Who may see the target of a signed link: its bearer (whosever the job is), else the client or operator who authenticates. A
- * link that opens nothing is refused only when the request has no token or session either.
+ * Who may see the target of a signed link: its bearer, whosever the job is, else the client or operator who authenticates. A
+ * link that is not valid is refused only when the request has no valid token or session either.
  */
 export function linkViewer(c: HttpContext, target: LinkTarget): LinkViewer {
   const link = checkLink(c.get("config"), target, new URL(c.req.url).searchParams, Date.now());
   if (link.state === "valid") {
-    // A browser's socket is open to any page: a link that leaked to another site must not work there.
+    // Pages of any origin may open a socket in a browser, so a link that leaked to another site must not work there.
     if (isUpgrade(c)) refuseForeignPage(c);
     return { viewer: null, linkEndsAtMs: link.endsAtMs };
   }

@@ -5,12 +5,12 @@ import { traceIdOf } from "../job/core/record.ts";
 import { type HttpContext, type HttpEnv, originOf } from "./context.ts";
 import { asksFor, chooseType, readTraceparent } from "./core/request-headers.ts";
 
-/** What an answer depends on beside its address: its form on `Accept`, and who may see it on who asks. */
+/** What an answer depends on beside its address: `Accept` decides its form, and the asker what may be seen. */
 export const PRIVATE_VARY = "Accept, Authorization, Cookie";
-/** Of a public answer: JSON, and that of a problem, is indented as `Accept` says. */
+/** For public answers, whose JSON is indented or compact as `Accept` says. The same holds for problems. */
 export const PUBLIC_VARY = "Accept";
 
-/** A client's own id is taken when it is harmless in a log and a header. */
+/** A client's own id is used when it is harmless in a log and in a header. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._=+/@:-]{0,127}$/;
 
 const SECURITY_HEADERS = {
@@ -22,37 +22,43 @@ const SECURITY_HEADERS = {
   "Cache-Control": "no-store",
 } as const;
 
-/** No handler sets these, and no object or bucket that it asks. */
+/** Always set here: the values that a handler, an object or the bucket put into an answer are replaced. */
 const SET_HERE_ONLY: ReadonlySet<string> = new Set(["X-Request-Id", "Date"]);
 
 let dated = { second: 0, text: "" };
 
-/** Now, as a Date header has it: written once a second, not for each answer. */
+/** The current time as a Date header. The text is made once a second, not for each answer. */
 function httpDate(): string {
   const second = Math.floor(Date.now() / 1000);
   if (dated.second !== second) dated = { second, text: new Date(second * 1000).toUTCString() };
   return dated.text;
 }
 
-/** What every answer carries. An answer is made with them: each header that is set afterwards is a call into the runtime. */
+/**
+ * The headers of every answer. An answer is constructed with them, because each header set afterwards is a call into the
+ * runtime.
+ */
 function commonHeaders(c: HttpContext): Record<string, string> {
   return { "X-Request-Id": c.get("requestId"), Date: httpDate(), ...SECURITY_HEADERS };
 }
 
-/** RFC 9110 9.3.2: a HEAD tells the length that a GET would have. The body of the GET's handler is measured and not sent. */
+/** RFC 9110 9.3.2: HEAD answers the length that GET would have. The GET handler's body is measured and not sent. */
 async function setLength({ headers, body }: Response): Promise<void> {
   if (body === null || headers.has("Content-Length")) return;
   headers.set("Content-Length", String((await new Response(body).arrayBuffer()).byteLength));
 }
 
-/** Outermost: names the request, and adds what an answer lacks that was made elsewhere. A header that a handler set stays. */
+/**
+ * Outermost: sets the request's id, and adds the headers that an answer made elsewhere lacks. Headers that a handler set are
+ * kept.
+ */
 export const commonAnswers: MiddlewareHandler<HttpEnv> = async (c, next) => {
   const given = c.req.header("x-request-id");
   const requestId = given !== undefined && SANE_REQUEST_ID.test(given) ? given : crypto.randomUUID();
   c.set("requestId", requestId);
   await next();
   const { headers } = c.res;
-  // An answer that was made with all of them has its id by now.
+  // An answer that was made with the common headers already has the request's id.
   if (headers.get("X-Request-Id") !== requestId) {
     const common = Object.entries(commonHeaders(c));
     for (const [name, value] of common) if (SET_HERE_ONLY.has(name) || !headers.has(name)) headers.set(name, value);
@@ -67,21 +73,24 @@ export function answer(c: HttpContext, body: string | null, status: number, head
   return new Response(body, { status, headers: { ...commonHeaders(c), ...headers } });
 }
 
-/** JSON that is compact text already; indented unless `Accept` asks for application/json by name, as curl and browsers do not. */
+/**
+ * Answers JSON that is already compact text; indented unless `Accept` names application/json, which curl and browsers do not
+ * send.
+ */
 export function jsonTextAnswer(c: HttpContext, json: string, status = 200, headers: Headers = {}): Response {
   const compact = asksFor(c.req.header("accept"), "application/json");
   const text = compact ? json : `${JSON.stringify(JSON.parse(json), null, 2)}\n`;
   return answer(c, text, status, { "Content-Type": "application/json", Vary: PRIVATE_VARY, ...headers });
 }
 
-/** As `jsonTextAnswer`. */
+/** As `jsonTextAnswer`, from a value. */
 export function jsonAnswer(c: HttpContext, body: unknown, status = 200, headers: Headers = {}): Response {
   const compact = asksFor(c.req.header("accept"), "application/json");
   const text = compact ? JSON.stringify(body) : `${JSON.stringify(body, null, 2)}\n`;
   return answer(c, text, status, { "Content-Type": "application/json", Vary: PRIVATE_VARY, ...headers });
 }
 
-/** The offered media type that `Accept` prefers; when it takes none of them, a 406 that lists them. */
+/** The offered media type that `Accept` prefers; a 406 that lists the offers when it takes none of them. */
 export function negotiate<Offer extends string>(c: HttpContext, offers: readonly [Offer, ...Offer[]]): Offer {
   const chosen = chooseType(c.req.header("accept"), offers);
   if (chosen !== null) return chosen;
@@ -89,13 +98,13 @@ export function negotiate<Offer extends string>(c: HttpContext, offers: readonly
 }
 
 interface ProblemExtras {
-  /** Of `budget_exceeded`. */
+  /** Only with `budget_exceeded`. */
   readonly spend?: Pick<Problem, "currency" | "limit" | "charged" | "reserved" | "atRisk" | "resetsAt">;
   readonly errors?: readonly FieldError[];
   readonly headers?: Headers;
 }
 
-/** Ends the handling of a request with an RFC 9457 answer. `detail` is for people. */
+/** Thrown to end a request with an RFC 9457 answer. `detail` is for people. */
 export class ProblemError extends Error {
   readonly code: ProblemCode;
   readonly extras: ProblemExtras;
@@ -108,7 +117,7 @@ export class ProblemError extends Error {
   }
 }
 
-/** An RFC 9457 answer. Its `type` is the place of that code in our own docs. */
+/** An RFC 9457 answer. Its `type` is the code's place in our own docs. */
 export function problemAnswer(c: HttpContext, code: ProblemCode, detail: string, extras: ProblemExtras = {}): Response {
   const [status, title] = PROBLEMS[code];
   const problem: Problem = {
@@ -127,7 +136,7 @@ export function problemAnswer(c: HttpContext, code: ProblemCode, detail: string,
   return answer(c, text, status, { "Content-Type": "application/problem+json", Vary: PRIVATE_VARY, ...extras.headers });
 }
 
-/** The 400 of several faults: the first is told in the sentence, and all of them in `errors`. */
+/** The 400 of several faults: `detail` has the first, and `errors` has all of them. */
 export function faultsProblem(
   code: "invalid_request" | "invalid_query",
   errors: readonly FieldError[],
@@ -139,19 +148,22 @@ export function faultsProblem(
   return new ProblemError(code, detail, { errors });
 }
 
-/** Seconds after which a call to a busy or just restarted object is worth repeating. */
+/** Seconds after which a call to a busy or just restarted object is worth repeating, as text. */
 const RETRY_AFTER_SECONDS = "1";
 
-/** Every throw is a problem. An unexpected error is logged with the request's id, and its words are in no answer. */
+/**
+ * Turns whatever was thrown into a problem. An unexpected error is logged with the request's id; its message is in no answer.
+ */
 export function problemOf(c: HttpContext, error: Error): ProblemError {
   if (error instanceof ProblemError) return error;
-  // The platform's own marks on errors of calls to objects: shed load, or a reset by a deploy. And our own bound on such calls.
+  // The platform marks errors of calls to objects as `overloaded` (shed load) or `retryable` (reset by a deploy). `OutOfTime`
+  // is our own bound.
   const marks = error as Error & { overloaded?: boolean; retryable?: boolean };
   const passing = marks.overloaded === true || marks.retryable === true || error instanceof OutOfTime;
   console.error({
     event: passing ? "object_unavailable" : "unexpected_error",
     requestId: c.get("requestId"),
-    // Also of a submission of which no job came, whose own lines would have it.
+    // A submission that makes no job has no other log line with its trace id.
     traceId: traceIdOf({ traceparent: readTraceparent(c.req.header("traceparent")) ?? undefined }),
     method: c.req.method,
     route: c.req.path,

@@ -18,7 +18,7 @@ import { SUBMIT_ROUTES } from "./submit.ts";
 import { USAGE_ROUTES } from "./usage.ts";
 import { WEBHOOK_ROUTES } from "./webhooks.ts";
 
-/** Answered without settings. */
+/** These answer without settings. */
 const ALWAYS: readonly Route[] = [...HEALTH_ROUTES, ...DOCTOR_ROUTES];
 
 const CONFIGURED: readonly Route[] = [
@@ -41,7 +41,7 @@ export const ROUTES: readonly Route[] = [...ALWAYS, ...CONFIGURED];
 
 const allowed = allowedMethods(ROUTES);
 
-/** Where no route matches: OPTIONS and 405 with `Allow` for a known path, 308 for one with a slash too many, else 404. */
+/** The answer where no route matches: 204 or 405 with `Allow` for a known path, 308 for one with trailing slashes, else 404. */
 function unmatched(c: HttpContext): Response {
   const { path, method } = c.req;
   const methods = allowed(path);
@@ -52,14 +52,14 @@ function unmatched(c: HttpContext): Response {
   }
   const trimmed = path.replace(/\/+$/, "");
   if (trimmed !== path && allowed(trimmed) !== null) {
-    // As it came: `path` is decoded, and may hold what no header can.
+    // The raw path: `path` is decoded, and may hold characters that no header can.
     const { pathname, search } = new URL(c.req.url);
     return new Response(null, { status: 308, headers: { Location: `${pathname.replace(/\/+$/, "")}${search}` } });
   }
   return problemAnswer(c, "not_found", `There is nothing at ${path}. Every route is listed at /api/docs.`);
 }
 
-/** The API, built once for each isolate. The order of `use` is the order in which a request is judged. */
+/** The API, built once for each isolate. A request passes the `use` handlers in their order. */
 export const app = new Hono<HttpEnv>();
 
 app.onError((error, c) => errorAnswer(c, error));

@@ -14,14 +14,14 @@ import { json } from "./openapi/answers.ts";
 import { clientRoute, type Route } from "./route.ts";
 import { JSON_BODY_PROBLEMS, jsonBody } from "./submit-body.ts";
 
-/** Jobs that are acted on at the same time: each is a call to an object of its own. */
+/** How many jobs are acted on at the same time. Each is a call to an object of its own. */
 const AT_ONCE = 10;
 
 function refused(path: string, message: string) {
   return faultsProblem("invalid_request", [{ path, message }], (named) => named);
 }
 
-/** The filter as catalogs take it. */
+/** The filter in the form that catalogs take. */
 function jobFilter(filter: BulkFilter): JobFilter {
   if (Object.keys(filter).length === 0)
     throw refused("/filter", "must have at least one part: an empty filter would match every job");
@@ -73,7 +73,7 @@ async function act(c: HttpContext, action: BulkBody["action"], asked: AskedJob):
   }
 }
 
-/** Acts on many jobs, on each as its own route does. */
+/** Acts on many jobs, on each as the route for one job does. */
 export const BULK_ROUTES: readonly Route[] = [
   clientRoute(
     {

@@ -11,20 +11,20 @@ import { faultsProblem, type ProblemError } from "./answers.ts";
 import type { Found, GivenImage } from "./core/given-fields.ts";
 import { type NormaliseAnswer, normaliseSubmit } from "./core/normalise-submit.ts";
 
-/** A submission that its model takes; of its images nothing is known yet but their number. */
+/** A submission that its model takes. Of its images only the number is known so far. */
 export interface CheckedSubmission {
   readonly workflow: Workflow;
   readonly model: string;
   readonly facts: ModelFacts;
-  /** All of the job's request but the images. */
+  /** The job's request without its images. */
   readonly request: Omit<JobRequest, "images">;
   readonly leftOut: readonly LeftOut[];
   readonly sources: readonly (string | GivenImage)[];
   readonly metadata: Metadata;
-  /** As the client gave it: its address is not judged yet. */
+  /** As the client gave it: the address is not checked yet. */
   readonly webhook: WebhookTarget | null;
   readonly warnings: readonly Warning[];
-  /** Where the client wrote a field, for what is found wrong with it later. */
+  /** Where the client wrote a field, for errors that are found later. */
   pointerOf(path: string): string;
 }
 
@@ -40,7 +40,7 @@ const FILLED_IN = [
 const invalid = (errors: readonly FieldError[]): ProblemError =>
   faultsProblem("invalid_request", errors, (path) => (path === "" ? "The body" : path));
 
-/** Uniformly one of the seeds that upstream takes. */
+/** A seed, drawn uniformly from those that upstream takes. */
 function drawnSeed(): number {
   const [drawn = 0] = crypto.getRandomValues(new Uint32Array(1));
   return drawn % (MAX_SEED + 1);
@@ -52,7 +52,7 @@ function requestOf(submit: TextSubmit, model: ModelFacts, config: Config): Omit<
     negativePrompt: submit.negativePrompt ?? null,
     size: submit.size ?? null,
     n: submit.n ?? model.defaultN,
-    // Drawn here and not upstream, so that every result can be made again.
+    // Drawn here and not by upstream, so that every result can be made again.
     seed: submit.seed ?? (model.supports.seed ? drawnSeed() : null),
     promptExtend: submit.promptExtend ?? null,
     promptExtendMode: submit.promptExtendMode ?? null,
@@ -65,7 +65,7 @@ function requestOf(submit: TextSubmit, model: ModelFacts, config: Config): Omit<
   };
 }
 
-/** The errors, those of a size or a number of images with what the model takes. */
+/** The errors; those about a size or a number of images also say what the model takes. */
 function withModelRules(
   { errors, model: given, pointerOf }: Extract<NormaliseAnswer, { ok: false }>,
   workflow: Workflow,
@@ -83,13 +83,16 @@ function withModelRules(
   });
 }
 
-/** Some clients ask for the newest snapshot by name: `qwen-image-max-latest` is what the vendor calls `qwen-image-max`. */
+/**
+ * Some clients add `-latest` to ask for the newest snapshot: the vendor calls `qwen-image-max-latest` simply
+ * `qwen-image-max`.
+ */
 function knownName(model: string, models: ModelTable): string {
   const plain = model.replace(/-latest$/, "");
   return models.facts(model) === null && models.facts(plain) !== null ? plain : model;
 }
 
-/** The submission with every default filled in, or a problem that names each field that is wrong. */
+/** The submission with every default filled in. Throws a problem that names each wrong field. */
 export function checkSubmission(workflow: Workflow, found: Found, config: Config): CheckedSubmission {
   const normal = normaliseSubmit(workflow, found);
   if (!normal.ok) throw invalid(withModelRules(normal, workflow, config));

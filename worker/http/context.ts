@@ -2,22 +2,22 @@ import type { Context } from "hono";
 import { type Config, configOf } from "../env.ts";
 import { HOPS_HEADER } from "../webhooks/send.ts";
 
-/** What middleware leaves for handlers. */
+/** What the middleware sets for handlers. */
 export interface HttpEnv {
   Bindings: Env;
   Variables: {
-    /** On every answer as `X-Request-Id`, and in every problem. */
+    /** Sent with every answer as `X-Request-Id`, and in every problem. */
     requestId: string;
     /** Set for every route but health. */
     config: Config;
-    /** True when the operator submits for a client: the operator's log then has each job. */
+    /** True when the operator submits for a client: each such job is then written into the operator's log. */
     isOperatorsSubmission?: boolean;
   };
 }
 
 export type HttpContext = Context<HttpEnv>;
 
-/** Scheme and host that the request came to: what a page's origin and a cookie are judged by. */
+/** Scheme and host that the request came to. A page's origin is compared with it, and a cookie's attributes follow from it. */
 export function requestOrigin(c: HttpContext): string {
   const { url } = c.req;
   return url.slice(0, url.indexOf("/", url.indexOf("//") + 2));
@@ -29,10 +29,13 @@ export function originOf(c: HttpContext): string {
   return (read.ok ? read.config.publicOrigin : null) ?? requestOrigin(c);
 }
 
-/** Far above what is refused; a larger count is taken for this one. */
+/** Far above the count that is refused. A larger count is read as this one. */
 const MOST_COUNTED_HOPS = 9999;
 
-/** How many Darkrooms' webhooks led to the request: of several headers the largest count. What is no such number counts for none. */
+/**
+ * How many Darkrooms' webhooks led to the request: the largest count when there are several headers. A text that is no such
+ * number counts as 0.
+ */
 export function hopsOf(c: Context<HttpEnv>): number {
   const given = c.req.header(HOPS_HEADER) ?? "";
   const counts = given.split(",").map((part) => part.trim());

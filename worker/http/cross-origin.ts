@@ -3,21 +3,21 @@ import { isTrustedOrigin, sharesWithOrigins } from "../auth/authenticate.ts";
 import { configOf } from "../env.ts";
 import { type HttpEnv, requestOrigin } from "./context.ts";
 
-/** What a browser's script may send, beside what it always may. */
+/** The request headers that a browser's script may send, beside the always allowed ones. */
 const ALLOW_HEADERS =
   "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Last-Event-ID, Prefer, Range, Traceparent, Tracestate, X-Request-Id";
-/** And those that clients of the compatible APIs add on their own, by the start of their names. */
+/** Headers that clients of the compatible APIs add on their own, by the start of their names. */
 const ALLOW_PREFIXED = /^(x-stainless|x-dashscope|openai)-[a-z0-9-]{1,40}$/i;
-/** What it may read, beside what it always may. */
+/** The answer headers that a script may read, beside the always allowed ones. */
 const EXPOSE_HEADERS =
   "Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Darkroom-Ignored, X-Darkroom-Job, X-Request-Id, X-Should-Retry";
 const MAX_PREFIXED = 30;
-/** How long a preflight's answer holds; browsers cap it at 2 h and less. */
+/** How long a browser may cache a preflight's answer; browsers cap it at 2 h or less. */
 const PREFLIGHT_SECONDS = "7200";
 
 /**
- * CORS for trusted origins only (`isTrustedOrigin`); for none while a setting is missing or wrong. A preflight is answered
- * before authentication, since it carries no credentials.
+ * CORS for trusted origins only (`isTrustedOrigin`); for no origin while a setting is missing or wrong. A preflight is
+ * answered before authentication, because it carries no credentials.
  */
 export function crossOrigin(allowed: (path: string) => readonly string[] | null): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {

@@ -6,12 +6,12 @@ import { DOCS_POLICY, docsPage } from "./openapi/docs-page.ts";
 import { type OpenApiDocument, openApiDocument } from "./openapi/document.ts";
 import { publicRoute, type Route } from "./route.ts";
 
-/** Public, and the same until the next deploy. */
+/** The document is public, and does not change until the next deploy. */
 const CACHING = { "Cache-Control": "public, max-age=300", Vary: PUBLIC_VARY };
 
 /** The API's own description, for programs and for people. `routes` are all routes, these among them. */
 export function docsRoutes(routes: () => readonly Route[]): readonly Route[] {
-  // Made for each isolate once, when it is first asked for.
+  // Made once for each isolate, on the first request.
   let document: OpenApiDocument | null = null;
   let page: string | null = null;
   const documentOnce = () => {

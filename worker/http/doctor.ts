@@ -13,8 +13,8 @@ import { VERSION } from "./openapi/document.ts";
 import { publicRoute, type Route } from "./route.ts";
 
 /**
- * For the operator. While settings are wrong no token can be checked, and no system is asked: then it answers everyone with what
- * health says, and how to mend it.
+ * For the operator. While settings are wrong no token can be checked: then it answers everyone what health answers, with how
+ * to mend it, and calls no other system.
  */
 export const DOCTOR_ROUTES: readonly Route[] = [
   publicRoute(

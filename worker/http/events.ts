@@ -11,7 +11,7 @@ import { headers, shown } from "./openapi/answers.ts";
 import { whole } from "./query.ts";
 import { clientRoute, linkRoute, type Route } from "./route.ts";
 
-/** A stub as far as streams go. */
+/** The part of a stub that streams need. */
 interface Watchable {
   fetch(request: Request): Promise<Response>;
 }
@@ -37,7 +37,7 @@ function refusalProblem(code: WatchRefusal): ProblemError {
   return jobProblem({ ok: false, code });
 }
 
-/** Hands the request to the object that streams: the upgrade, or SSE. The object may still refuse. */
+/** Passes the request (an upgrade or SSE) to the object that streams. The object may still refuse it. */
 async function watchAnswer(
   c: HttpContext,
   stub: Watchable,
@@ -56,13 +56,16 @@ async function watchAnswer(
   const streamed = await stub.fetch(new Request(c.req.url, { headers: given, signal }));
   const refusal = readRefusal(streamed);
   if (refusal !== null) throw refusalProblem(refusal);
-  // Copied: the headers of an object's answer cannot be added to. A WebSocket goes along by itself.
+  // Copied, because the headers of an object's answer are immutable. The copy keeps the WebSocket.
   const copy = new Response(streamed.body, streamed);
   if (mode === "sse") copy.headers.set("Vary", PRIVATE_VARY);
   return copy;
 }
 
-/** What a stream would begin with, for HEAD: none is opened. `ended`: it is finished, and the watcher has seen all of it. */
+/**
+ * The head that a stream would have, for HEAD; no stream is opened. `ended`: the stream is finished and the watcher has seen
+ * all of it.
+ */
 function streamHead(c: HttpContext, ended: boolean): Response {
   const own = { "Cache-Control": "no-store", Vary: PRIVATE_VARY };
   if (ended) return answer(c, null, 204, own);
@@ -79,7 +82,7 @@ const STREAM_PROBLEMS: readonly ProblemCode[] = [
   "too_many_watchers",
 ];
 
-/** One job's log in three ways, and the live feed of all of a client's jobs. */
+/** One job's log in three forms, and the live feed of all jobs of a client. */
 export const EVENT_ROUTES: readonly Route[] = [
   linkRoute(
     {

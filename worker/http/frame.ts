@@ -1,4 +1,4 @@
-/** What stands around the routes of every API, the native one and the compatible ones. */
+/** The middleware that all APIs share, the native one and the compatible ones. */
 
 import type { MiddlewareHandler } from "hono";
 import { TrieRouter } from "hono/router/trie-router";
@@ -11,7 +11,7 @@ const MAX_URL_CHARS = 8 * 1024;
 /** Browsers with many cookies of a shared domain send some KB. */
 const MAX_HEADER_CHARS = 32 * 1024;
 
-/** Refuses addresses and headers that are longer than any honest client's. */
+/** Refuses addresses and headers that are longer than any real client sends. */
 export const requestBounds: MiddlewareHandler<HttpEnv> = async (c, next) => {
   if (c.req.url.length > MAX_URL_CHARS) {
     throw new ProblemError("uri_too_long", `An address may have ${MAX_URL_CHARS} characters at most.`);
@@ -26,7 +26,7 @@ export const requestBounds: MiddlewareHandler<HttpEnv> = async (c, next) => {
   return next();
 };
 
-/** Leaves the settings for handlers. While a variable is missing or wrong, every route behind it answers 503. */
+/** Sets the settings for handlers. While a variable is missing or wrong, every route after it answers 503. */
 export const configured: MiddlewareHandler<HttpEnv> = async (c, next) => {
   const read = configOf(c.env);
   if (!read.ok) {
@@ -38,8 +38,8 @@ export const configured: MiddlewareHandler<HttpEnv> = async (c, next) => {
 };
 
 /**
- * The methods that a path takes: what 405, OPTIONS and a preflight say. It is null for a path that no route has. A route for
- * every method (`ALL`) is middleware, and counts for none.
+ * The methods that a path takes, for 405, OPTIONS and a preflight; null for a path that no route has. A route for every
+ * method (`ALL`) is middleware, and is not counted.
  */
 export function allowedMethods(
   routes: readonly { readonly method: string; readonly path: string }[],

@@ -2,15 +2,15 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env } from "cloudflare:workers";
 import { app } from "./app.ts";
 
-/** For tests inside workerd: the whole API on bindings that fail as the platform's may. */
+/** For tests inside workerd: the whole API on bindings that fail as the platform's can. */
 
 export interface Sent {
   readonly answer: Promise<Response>;
-  /** Everything that goes on beside the answer. */
+  /** Waits for all work that continues beside the answer. */
   settled(): Promise<void>;
 }
 
-/** Sends one request to the app (or to a compatible API's), on bindings that may fail as the platform's do. */
+/** Sends one request to the app (or to a compatible API's), on bindings that can fail as the platform's do. */
 export function send(request: Request, bindings: object = {}, to: Pick<typeof app, "fetch"> = app): Sent {
   const context = createExecutionContext();
   const answer = Promise.resolve(to.fetch(request, { ...env, ...bindings }, context));
@@ -28,7 +28,7 @@ export function namespaceWith(
   const stubOf = (name: string) => {
     const methods = namespace.getByName(name) as unknown as Methods;
     return new Proxy(methods, {
-      // A stub has every method that it is asked for.
+      // A stub has a method for every name.
       get:
         (_stub, asked) =>
         (...given: never[]) =>
@@ -40,5 +40,5 @@ export function namespaceWith(
   });
 }
 
-/** What an object that has stopped does with a call. */
+/** An object that has stopped never answers a call. */
 export const neverAnswers = () => new Promise<never>(() => undefined);

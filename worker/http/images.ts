@@ -14,7 +14,7 @@ import { headers } from "./openapi/answers.ts";
 import { choice, type QueryOf, queryProblem, whole } from "./query.ts";
 import { linkRoute, type Route } from "./route.ts";
 
-/** A private cache may keep an image for as long as a link to it lives at least; who may see it may keep it anyway. */
+/** How long a private cache may keep an image. Its viewer may keep a copy anyway. */
 const MAX_AGE_SECONDS = 6 * 3600;
 
 /** Seconds after which a variant that could not be made yet is worth asking for again. */
@@ -22,7 +22,7 @@ const BUSY_RETRY_AFTER = "5";
 
 function indexOf(c: HttpContext): number {
   const text = c.req.param("index") ?? "";
-  // Past four digits no job has an image, and a second spelling of a number is no address of ours.
+  // No job has an image past four digits. A number has one spelling, so `01` is no address.
   if (/^(0|[1-9]\d{0,3})$/.test(text)) return Number(text);
   throw jobProblem({ ok: false, code: "image_not_found" });
 }
@@ -39,7 +39,7 @@ const VARIANT_QUERY = {
   ),
 };
 
-/** The variant that is asked for; null: the original. */
+/** The requested variant; null for the original. */
 function askedVariant({ w, format, q }: QueryOf<typeof VARIANT_QUERY>): Variant | null {
   if (w === null && format === null && q === null) return null;
   if (format === "png" && q !== null) throw queryProblem("q", "is of webp and jpeg: a png loses nothing");
@@ -53,7 +53,7 @@ function servedVariant(c: HttpContext, image: Located, variant: Variant): Served
     contentType: contentTypeOf(variant),
     version: variantTag(image, variant),
     locate: async () => {
-      // Bound by deployments that want it; the generated Env knows the bindings of wrangler.toml only.
+      // An optional binding: the generated Env knows only the bindings of wrangler.toml.
       const { IMAGES: images } = c.env as Env & { readonly IMAGES?: ImagesBinding };
       const keepAlive = (work: Promise<unknown>) => c.executionCtx.waitUntil(work.catch(() => undefined));
       const answer = await findOrMakeVariant(
@@ -107,7 +107,7 @@ async function imageAnswer(
         headers: answer.headers,
       });
     case "response": {
-      // A link is for `<img>` on pages of other origins too; what needs a session is for our own.
+      // A link also serves `<img>` on pages of other origins; what needs a session is for our own pages.
       const isShared = byLink || sharesWithOrigins(c.get("config"));
       answer.response.headers.set("Cross-Origin-Resource-Policy", isShared ? "cross-origin" : "same-origin");
       return answer.response;
@@ -139,7 +139,7 @@ const IMAGE_PROBLEMS = [
   "range_not_satisfiable",
 ] as const;
 
-/** The images of a job, those made and those given, for their signed links or for who may see the job. */
+/** The images that a job made and those that it was given, by their signed links or for viewers of the job. */
 export const IMAGE_ROUTES: readonly Route[] = [
   linkRoute(
     {

@@ -17,17 +17,17 @@ const VARY = `${PRIVATE_VARY}, Prefer`;
 const RANDOM_CHARS = 21;
 
 /**
- * The id of a new job. With a key it follows from client and key alone, so that the same submission always reaches the same
- * object. `generation` grows when the job of a key is gone.
+ * The id of a new job. With a key it follows from client, key and `generation`, so that the same submission always reaches
+ * the same object. `generation` grows when the job of a key was deleted.
  */
 export function newJobId(client: string, key: string | null, generation: number): string {
   if (key === null) return `job_${nanoid(RANDOM_CHARS)}`;
-  // No client's name and no number holds a line break, so that no two triples read the same.
+  // No client's name and no number holds a line break, so different triples give different texts.
   const hash = createHash("sha256").update(`${client}\n${generation}\n${key}`).digest("base64url");
   return `job_${hash.slice(0, RANDOM_CHARS)}`;
 }
 
-/** The job's id in the path. A text that cannot be one is answered like an unknown job, and wakes no object. */
+/** The job's id in the path. A text that cannot be an id is answered like an unknown job, and wakes no object. */
 export function jobIdOf(c: HttpContext): string {
   const id = c.req.param("id") ?? "";
   if (!JOB_ID_PATTERN.test(id)) throw jobProblem({ ok: false, code: "job_not_found" });
@@ -59,7 +59,7 @@ export function usedWords(spend: ClientSpend): string {
   return `${charged} charged, ${reserved} reserved for jobs under way, ${atRisk} at risk`;
 }
 
-/** Why an object refused, as a problem. */
+/** The problem for an object's refusal. */
 export function jobProblem(refusal: JobRefusal): ProblemError {
   switch (refusal.code) {
     case "job_not_found":
@@ -114,7 +114,7 @@ export function jobProblem(refusal: JobRefusal): ProblemError {
   }
 }
 
-/** `notAfterMs`: when the link ends by which the asker came; null for a client or the operator. */
+/** `notAfterMs`: the end of the link by which the asker came; null for a client or the operator. */
 export function linksFor(c: HttpContext, notAfterMs: number | null = null): LinkMaker {
   return createLinks(c.get("config"), originOf(c), Date.now(), notAfterMs);
 }
@@ -128,14 +128,14 @@ interface JobAnswerOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What makes polling cheap: the job's version, and when it is worth asking again. */
+/** The headers that make polling cheap: the job's version, and when to ask again. */
 function pollHeaders(etag: string, retryAfter: number | null): Record<string, string> {
   const headers: Record<string, string> = { ETag: etag, Vary: VARY };
   if (retryAfter !== null) headers["Retry-After"] = String(retryAfter);
   return headers;
 }
 
-/** A read of the version that the client has already is a 304. */
+/** Whether this is a read, and the client already has this version: then the answer is 304. */
 function isUnchanged(c: HttpContext, etag: string): boolean {
   const isRead = c.req.method === "GET" || c.req.method === "HEAD";
   return isRead && matchesEtag(c.req.header("if-none-match"), etag);
@@ -149,8 +149,8 @@ export function shownAnswer(c: HttpContext, { tag, epoch, retryAfterSeconds, jso
 }
 
 /**
- * The job as a share link shows it: without the submitter's own metadata, also not by its events, and with no link that ends
- * later than this one.
+ * The job as a share link shows it: without the submitter's metadata, without a link to its events (they carry it too), and
+ * with no link that ends later than the share link.
  */
 export function sharedAnswer(c: HttpContext, view: JobView, linkEndsAtMs: number): Response {
   const links = linksFor(c, linkEndsAtMs);
@@ -162,14 +162,14 @@ export function sharedAnswer(c: HttpContext, view: JobView, linkEndsAtMs: number
   return jsonAnswer(c, { ...job, cost: null, metadata: {}, links: { ...job.links, events } }, 200, headers);
 }
 
-/** Changes with every try: a delivery is no part of the job's own version. */
+/** Changes with every try. A delivery does not change the job's own version. */
 function deliveriesTag(deliveries: readonly Delivery[]): string {
   if (deliveries.length === 0) return "";
   const tries = deliveries.map(({ state, tries }) => `${tries.at(-1)?.number ?? 0}${state[0]}`);
   return `-${tries.join("-")}`;
 }
 
-/** The job with its version, and when it is worth asking again. */
+/** Answers the job with its version, and when to ask again. */
 export function jobAnswer(c: HttpContext, view: JobView, options: JobAnswerOptions = {}): Response {
   const { events, deliveries = [], status = 200 } = options;
   const links = linksFor(c);

@@ -17,7 +17,7 @@ import { clientRoute, linkRoute, PREFER, type Route } from "./route.ts";
 import { JSON_BODY_PROBLEMS, jsonBody, parseJson, smallBody } from "./submit-body.ts";
 import { brakeSubmissions, returnPending, takePending } from "./submit-limits.ts";
 
-/** The job of the path, and for whom. */
+/** The job of the path, and its viewer. */
 export interface AskedJob {
   readonly id: string;
   readonly viewer: Viewer;
@@ -35,8 +35,8 @@ export function viewOf(answered: JobAnswer<{ view: JobView }>): JobView {
 }
 
 /**
- * A precondition is never ignored. A job's tags are weak (the same version has several forms), and `If-Match` compares
- * strongly, so that nothing but `*` can hold.
+ * A precondition is never ignored. A job's tags are weak (one version has several forms), and `If-Match` compares strongly,
+ * so that only `*` can match.
  */
 async function refuseOtherVersion(c: HttpContext, { rpc, viewer }: AskedJob): Promise<void> {
   const ifMatch = c.req.header("if-match");
@@ -50,7 +50,7 @@ async function refuseOtherVersion(c: HttpContext, { rpc, viewer }: AskedJob): Pr
 export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob): Promise<JobView> {
   if (viewer !== null) brakeSubmissions(c, viewer);
   const { client, status } = viewOf(await rpc.view(viewer));
-  // A job that cannot be retried is refused for that, at the limit too.
+  // A job that cannot be retried is refused for that reason, even at the limit.
   if (status !== "failed" && status !== "canceled") return viewOf(await rpc.retry(viewer));
   const taken = await takePending(c, client);
   if (taken instanceof ProblemError) throw taken;
@@ -64,19 +64,19 @@ export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob
   }
 }
 
-/** The job now; or, as `Prefer: wait` and `If-None-Match` ask, once it has changed or is done. */
+/** The job now; or, with `Prefer: wait` and `If-None-Match`, once it has changed or is done. */
 async function readJob(c: HttpContext, { rpc, viewer }: AskedJob, form: "json" | "text") {
   const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
   if (waitSeconds === null) return { view: viewOf(await rpc.view(viewer)), headers: {} };
   const ifNoneMatch = c.req.header("if-none-match");
   const tag = tagToWaitOn(ifNoneMatch, linksFor(c).epoch, form);
-  // The client has a version that is not the current one any more: there is nothing to wait for.
+  // The client's version is outdated, so there is nothing to wait for.
   const isOutdated = ifNoneMatch !== undefined && tag === null;
   const answered = isOutdated ? await rpc.view(viewer) : await rpc.wait(viewer, tag, waitSeconds * 1000);
   return { view: viewOf(answered), headers: { "Preference-Applied": `wait=${waitSeconds}` } };
 }
 
-/** Of a long log the text form shows this many events. */
+/** How many events of a long log the text form shows. */
 const SHOWN_EVENTS = 80;
 
 async function newestEvents({ rpc, viewer }: AskedJob, view: JobView): Promise<readonly JobEvent[]> {
@@ -131,7 +131,7 @@ const get = linkRoute(
       return jobAnswer(c, view, { headers: waited, events, deliveries });
     }
     if (preferredWaitSeconds(c.req.header("prefer")) === null) {
-      // A program that polls: its object writes the job, and one text crosses over instead of a tree.
+      // A program that polls: the job's object writes the JSON, and one text crosses over instead of a tree.
       const read = await asked.rpc.show(viewer, originOf(c));
       if (!read.ok) throw jobProblem(read);
       return shownAnswer(c, read);
@@ -141,7 +141,10 @@ const get = linkRoute(
   },
 );
 
-/** A browser that opens the job's address is sent to the page, which asks for itself who is there: the address tells nothing. */
+/**
+ * Sends a browser that opens the job's address to the page, which authenticates by itself. The redirect reveals nothing about
+ * the job.
+ */
 const getOrPage: Route = {
   ...get,
   handle: (c) => {

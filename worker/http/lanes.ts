@@ -15,15 +15,20 @@ import { json } from "./openapi/answers.ts";
 import { VERSION } from "./openapi/document.ts";
 import { clientRoute, publicRoute, type Route } from "./route.ts";
 
-/** A read of something else waits no longer than this for a lane. */
+/** The longest wait for a lane in a read of something else. */
 const READ_WAIT_MS = 300;
-/** A report this old is shown without asking: health is read by many, and a lane has jobs to serve. */
+/** A report of this age is shown without a call: health is read often, and a lane has jobs to serve. */
 const FRESH_MS = 1500;
-/** Of a lane that is not configured and had nothing to show: there are twenty such models, and most are never used. */
+/**
+ * The same for a lane that is not configured and had nothing to show: there are twenty such models, and most are never used.
+ */
 const QUIET_FRESH_MS = 15_000;
-/** A lane that has not answered in time is not asked again before this: a health probe every second must not ask twenty lanes each time. */
+/**
+ * A lane that did not answer in time is asked again after this: a health probe every second must not call twenty lanes each
+ * time.
+ */
 const ASK_AGAIN_MS = 5_000;
-/** A request keeps running so long for an answer that comes too late for it, so that the next request knows the report. */
+/** A request keeps waiting this long for an answer that is too late for it, so that the next request has the report. */
 const LATE_REPORT_MS = 10_000;
 
 interface Kept {
@@ -31,15 +36,15 @@ interface Kept {
   readonly atMs: number;
 }
 
-// Of this isolate, by lane. Plain data only: a promise of one request cannot be awaited by another.
+// Kept for this isolate, by lane. Plain data only: one request cannot await another request's promise.
 const reports = new Map<string, Kept>();
-/** When a lane was last asked in vain; without an entry once it has answered. */
+/** When a lane last did not answer in time; the entry is removed once it answers. */
 const askedInVainAtMs = new Map<string, number>();
 const places = new Map<string, Readonly<Record<string, Place>>>();
 
 /**
- * The report of a lane; the last known one when the lane does not answer within `READ_WAIT_MS`, and null when none is known. A lane
- * that was asked in vain is asked again after `ASK_AGAIN_MS`.
+ * The report of a lane; the last known one when the lane does not answer within `READ_WAIT_MS`, and null when none is known.
+ * A lane that did not answer is asked again after `ASK_AGAIN_MS`.
  */
 async function reportOf(c: HttpContext, lane: string, quietFreshMs = FRESH_MS): Promise<LaneReport | null> {
   const known = reports.get(lane);
@@ -69,8 +74,8 @@ export function knowReport(lane: string, report: LaneReport): void {
 }
 
 /**
- * The reports of these models' lanes, in the models' order, null for a lane of which none is known; and then of all others that
- * are in use. One that comes into use is shown within `QUIET_FRESH_MS`.
+ * The reports of these models' lanes, in the models' order, null where none is known; then those of all other lanes that are
+ * in use. A lane that comes into use is shown within `QUIET_FRESH_MS`.
  */
 async function laneReports(c: HttpContext, config: Config, models: readonly string[]): Promise<(LaneReport | null)[]> {
   const others = config.modelTable.names.filter((model) => !models.includes(model));
@@ -81,7 +86,9 @@ async function laneReports(c: HttpContext, config: Config, models: readonly stri
   return [...asked, ...found.filter((report) => report !== null && isInUse(report))];
 }
 
-/** The places of waiting jobs in their lane: one call. As above, the last known ones when the lane does not answer in time. */
+/**
+ * The places of waiting jobs in their lane, by one call. As above, the last known ones when the lane does not answer in time.
+ */
 export async function lanePlaces(
   env: Env,
   config: Config,
@@ -104,7 +111,7 @@ export async function lanePlaces(
 }
 
 const UNFINISHED: readonly JobStatus[] = ["queued", "running", "retrying"];
-/** Enough to meet every model that a client has jobs waiting for. */
+/** Enough entries to find every model that a client's jobs wait for. */
 const LOOK_AT_MOST = 100;
 
 /** The models that a client's unfinished jobs wait for. */
@@ -115,13 +122,13 @@ async function waitedFor(c: HttpContext, client: string | null): Promise<string[
     const answer = await within(READ_WAIT_MS, "the catalog", catalogStub(c.env, client).list(query));
     return answer.ok ? answer.entries.map((entry) => entry.model) : [];
   } catch (error) {
-    // The limits are shown all the same, with fewer lanes.
+    // The limits are shown nevertheless, with fewer lanes.
     console.error({ event: "catalog_unavailable", client, error: String(error) });
     return [];
   }
 }
 
-/** The health but for what is always the same. */
+/** Health without its constant fields. */
 type HealthFacts = Omit<Health, "service" | "version" | "time">;
 
 function misconfiguredHealth(errors: readonly FieldError[]): HealthFacts {
@@ -130,7 +137,7 @@ function misconfiguredHealth(errors: readonly FieldError[]): HealthFacts {
   return { status: "misconfigured", upstream, lanes: [], authMode: null, problems: [...errors] };
 }
 
-/** Degraded: a lane is blocked, or does not answer and none of its reports is known. */
+/** The status is degraded when a lane is blocked, or does not answer and no report of it is known. */
 async function configuredHealth(c: HttpContext, config: Config): Promise<HealthFacts> {
   const { region, upstreamHost, authMode } = config;
   const reports = await laneReports(c, config, configuredModels(config));
@@ -148,7 +155,7 @@ async function configuredHealth(c: HttpContext, config: Config): Promise<HealthF
   return { status: isOk ? "ok" : "degraded", upstream, lanes, authMode };
 }
 
-/** Answered while a variable is missing or wrong, too: it names the variable, never its value. */
+/** Health answers even while a variable is missing or wrong: it names the variable, never its value. */
 export const HEALTH_ROUTES: readonly Route[] = [
   publicRoute(
     {
@@ -171,7 +178,7 @@ export const HEALTH_ROUTES: readonly Route[] = [
       const body: Health = { status, service: "darkroom", version: VERSION, time, ...rest };
       return jsonAnswer(c, body, status === "misconfigured" ? 503 : 200, {
         Vary: PUBLIC_VARY,
-        // A page of any origin may learn that the service answers: so its script can tell a refused origin from a server that is down.
+        // Pages of any origin may read this, so that a script can tell a refused origin from a server that is down.
         "Cross-Origin-Resource-Policy": "cross-origin",
       });
     },

@@ -19,7 +19,7 @@ import { json } from "./openapi/answers.ts";
 import { choice, choices, documented, type QueryOf, type QueryParameter, queryProblem, text, whole } from "./query.ts";
 import { clientRoute, type Route } from "./route.ts";
 
-/** Each word of a search and each entry of metadata is looked for in every job: so many are enough to tell jobs apart. */
+/** Every job is searched for each word and each metadata entry. This many are enough to tell jobs apart. */
 export const MAX_WORDS = 8;
 const MAX_Q_CHARS = 200;
 const MAX_METADATA_FILTERS = 5;
@@ -56,7 +56,7 @@ function moment(description: string): QueryParameter<number | null> {
   };
 }
 
-/** Of a list and of its counts: which jobs are meant. */
+/** The filters of a list and of its counts. */
 const FILTERS = {
   status: choices(JobStatus.options, "Repeated, or parted by commas; empty, it is no filter."),
   workflow: choice(WORKFLOWS, "Only jobs of this workflow."),
@@ -94,7 +94,7 @@ function filterOf(c: HttpContext, query: QueryOf<typeof FILTERS>): JobFilter {
   return { status, workflow, model, words: q, metadata: metadataOf(c), pinned: isPinned, beforeMs: before };
 }
 
-/** Whose jobs are listed: the client's own; the operator's list is everyone's, or that of `?client=`. */
+/** The clients whose jobs are listed: the asker itself; for the operator every client, or that of `?client=`. */
 export function clientsOf(c: HttpContext, viewer: Viewer): readonly string[] {
   return viewer === null ? Object.keys(c.get("config").clientTokens) : [viewer];
 }
@@ -104,8 +104,8 @@ function position({ entry }: Owned) {
 }
 
 /**
- * One page over one client's jobs or several clients'. A cursor is a place in the one order that all catalogs share, so it
- * holds for each of them. A page goes no further than the catalog that has come least far.
+ * One page over the jobs of one or several clients. A cursor is a place in the one order that all catalogs share, so it holds
+ * for each of them. A page stops at the newest of the positions at which a catalog's answer stopped.
  */
 export async function pageOf(c: HttpContext, clients: readonly string[], query: ListQuery) {
   const answers = await Promise.all(
@@ -127,7 +127,7 @@ export async function pageOf(c: HttpContext, clients: readonly string[], query: 
   const last = page.at(-1);
   const next = reached.length > page.length && last !== undefined ? position(last) : end;
   const [only, ...others] = answers;
-  // An object of an older version does not tell where its feed stands.
+  // An object of an older version does not answer its feed's position.
   const feedCursor = only?.answer.ok === true && others.length === 0 ? (only.answer.feedCursor ?? null) : null;
   return { page, nextCursor: next === null ? null : encodeListCursor(next), feedCursor };
 }
@@ -145,7 +145,7 @@ async function placesOf(c: HttpContext, page: readonly Owned[]): Promise<Readonl
   return new Map((await Promise.all(asked)).flatMap((places) => Object.entries(places)));
 }
 
-/** Lists, newest first, and how many jobs there are of each kind. */
+/** Lists, newest first, and the number of jobs of each kind. */
 export const LIST_ROUTES: readonly Route[] = [
   clientRoute(
     {

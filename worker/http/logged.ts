@@ -5,7 +5,7 @@ import { operatorLogStub } from "../stubs.ts";
 import { isByOperator } from "./access.ts";
 import type { HttpContext } from "./context.ts";
 
-/** Writes the action into the operator's log and carries it out. A failure is written into the log, too. */
+/** Writes the action into the operator's log, then carries it out. A failure is logged as a further entry. */
 export async function logged<Result>(
   c: HttpContext,
   entry: Omit<OperatorEntry, "seq" | "at" | "failed">,
@@ -13,7 +13,7 @@ export async function logged<Result>(
 ): Promise<Result> {
   const written = { ...entry, failed: null };
   const log = operatorLogStub(c.env);
-  // A reset of the log's object fails one call. The entry is there twice if the first call was carried out.
+  // A reset of the log's object fails one call. There are two entries if the first call was carried out.
   await log.append(written).catch(() => log.append(written));
   try {
     return await work();
@@ -24,7 +24,7 @@ export async function logged<Result>(
   }
 }
 
-/** Places a job. It is in the log when the operator submits for a client, by any of the APIs. */
+/** Places a job. The submission is logged when the operator submits for a client, by any of the APIs. */
 export function loggedSubmission<Result>(
   c: HttpContext,
   entry: Pick<OperatorEntry, "target" | "details">,
@@ -34,7 +34,7 @@ export function loggedSubmission<Result>(
   return logged(c, { ...entry, action: "job.submit", who: OPERATOR_NAME, reason: null }, work);
 }
 
-/** Carries out what a client may do, too: it is in the log when the operator does it. These routes take no reason. */
+/** Carries out an action that clients may do too. It is logged when the operator does it. These routes take no reason. */
 export function loggedOfOperator<Result>(
   c: HttpContext,
   asker: Asker,

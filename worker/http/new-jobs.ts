@@ -2,13 +2,16 @@ import type { CatalogEntry } from "../catalog/contract.ts";
 import { catalogStub, jobStub } from "../stubs.ts";
 import type { HttpContext } from "./context.ts";
 
-/** Lists and feeds show a waiting job this long after its 202; a job that starts at once notifies the catalog itself before that. */
+/**
+ * Lists and feeds show a waiting job this long after its 202. A job that starts at once notifies the catalog itself before
+ * that.
+ */
 const GATHER_MS = 250;
-/** So many go in one call. */
+/** The most entries in one call. */
 const MOST_AT_ONCE = 200;
-/** A call that gathers for longer died with its request: the next submission starts another one, with the entries of that one. */
+/** A gathering that is older has died with its request: the next submission starts a new call, which includes its entries. */
 const LOST_AFTER_MS = 2_000;
-/** Delays between repeated calls. Together well below the 30 s that the platform leaves an answered request. */
+/** Delays between repeated calls, together well below the 30 s that the platform gives a request after its answer. */
 const REPEAT_AFTER_MS = [500, 1_000, 2_000, 4_000] as const;
 
 interface Gathering {
@@ -16,14 +19,14 @@ interface Gathering {
   readonly entries: CatalogEntry[];
 }
 
-/** Client → jobs just submitted that its catalog does not list yet. Of this isolate. */
+/** Client → new jobs that its catalog does not list yet. Of this isolate. */
 const gatherings = new Map<string, Gathering>();
 
 /**
- * Adds a new job to its client's catalog, together with those submitted at about the same time: one call for a burst instead of
- * one for each. The call is repeated while it fails, and in the end each job is asked to notify the catalog itself. If this
- * isolate dies meanwhile, the job does so at its next change, or when it next runs: by its turn in the lane, and within half
- * an hour.
+ * Adds a new job to its client's catalog, together with those submitted at about the same time: one call for a burst instead
+ * of one for each. The call is repeated while it fails, and in the end each job is asked to notify the catalog itself. If
+ * this isolate dies meanwhile, the job does so at its next change or when its object next runs: when the lane offers it a
+ * start, and within half an hour at the latest.
  */
 export function showNewJob(c: HttpContext, client: string, entry: CatalogEntry): void {
   const nowMs = Date.now();

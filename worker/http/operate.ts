@@ -29,7 +29,7 @@ import { forgetReserved } from "./submit-limits.ts";
 import { namedClients } from "./usage.ts";
 
 const MOST_ENTRIES = 100;
-/** An end that is further ahead is taken for a mistake. */
+/** An end that is further ahead is refused as a mistake. */
 const FARTHEST_UNTIL_MS = 366 * 86_400_000;
 
 const LANE_PROBLEMS = [...JSON_BODY_PROBLEMS, "model_not_found"] as const;
@@ -57,7 +57,10 @@ function modelOf(c: HttpContext): string {
   throw new ProblemError("model_not_found", "No model has this name; GET /api/limits lists them.");
 }
 
-/** A client that a setting names; one that is resumed may be named by none any more, and its jobs still wait. */
+/**
+ * A client that a setting names. When resuming, any valid name is taken: its jobs may still wait after the setting lost the
+ * name.
+ */
 function namedClient(c: HttpContext, isResumed: boolean): string {
   const client = c.req.param("client") ?? "";
   if (namedClients(c.get("config")).includes(client) || (isResumed && CLIENT_NAME.test(client))) return client;
@@ -69,10 +72,10 @@ function namedClient(c: HttpContext, isResumed: boolean): string {
 
 type Action = Pick<OperatorEntry, "who" | "action" | "reason">;
 
-/** A command waits at most so long, in ms, to learn what it takes the place of. */
+/** The longest wait of a command, in ms, for the report that says what it replaces. */
 const REPLACED_WITHIN_MS = 5_000;
 
-/** The pause, or the limit, that the command ends or takes the place of; null for none, undefined when the lane does not say in time. */
+/** The pause or limit that the command ends or replaces; null for none, undefined when the lane does not answer in time. */
 async function replacedBy(
   c: HttpContext,
   model: string,
@@ -84,13 +87,13 @@ async function replacedBy(
     if (kind === "pause" || kind === "resume") return paused ?? null;
     return limit === null || limit === undefined ? null : { ...limit, quota };
   } catch (error) {
-    // The command itself meets the same trouble, and answers it.
+    // The command itself meets the same failure and answers it.
     console.error({ event: "lane_unavailable", lane: model, error: String(error) });
     return undefined;
   }
 }
 
-/** Gives a lane its command, and answers the report after it, with what the command takes the place of. */
+/** Sends a lane its command, and answers the report after it, with what the command replaces. */
 async function commandLane(c: HttpContext, action: Action, command: LaneCommand): Promise<Response> {
   const model = modelOf(c);
   const { kind, ...asked } = command;
@@ -108,8 +111,8 @@ async function control(c: HttpContext, model: string, command: LaneCommand): Pro
 }
 
 /**
- * Pauses or resumes a client: its catalog grants or refuses submissions, and the lane of each model holds or serves its jobs. A
- * request that breaks off in between leaves the client paused in part; repeating it completes it.
+ * Pauses or resumes a client: its catalog grants or refuses submissions, and the lane of each model holds or serves its jobs.
+ * After a request that breaks off midway the client is paused in part; repeating the request completes it.
  */
 async function commandClient(c: HttpContext, action: Action, pause: { untilMs: number | null } | null) {
   const client = namedClient(c, pause === null);
@@ -132,7 +135,7 @@ async function commandClient(c: HttpContext, action: Action, pause: { untilMs: n
 
 const bodyDoc = (schema: z.ZodType, example: object) => ({ content: { "application/json": { schema, example } } });
 
-/** A scrape waits at most so long, in ms: the object of a lane or a client that nobody asked for a while has to wake. */
+/** The longest wait of a scrape, in ms: objects of lanes and clients that were not called for a while must wake. */
 const METRICS_WITHIN_MS = 2_000;
 
 async function metricsAnswer(c: HttpContext): Promise<Response> {
@@ -154,7 +157,7 @@ async function metricsAnswer(c: HttpContext): Promise<Response> {
   return answer(c, text, 200, { "Content-Type": METRICS_TYPE, Vary: PRIVATE_VARY });
 }
 
-/** Pausing lanes, their quotas, the operator's log and the metrics. */
+/** Lanes' pauses and quotas, clients' pauses, the operator's log and the metrics. */
 export const OPERATE_ROUTES: readonly Route[] = [
   operatorRoute(
     {

@@ -5,12 +5,12 @@ import type { HttpContext } from "./context.ts";
 import { MAX_ERRORS } from "./core/given-fields.ts";
 import { didYouMean } from "./core/submit-fields.ts";
 
-/** One key of a query: how it is documented, and how it is read. Declared once, beside the route that takes it. */
+/** One key of a query: its documentation and how it is read. Declared once, at its route. */
 export interface QueryParameter<Value> {
   readonly schema: z.ZodType;
   /** The key may be repeated. */
   readonly isList?: true;
-  /** The value, from the texts that were given (none of them empty). `key` is for messages. */
+  /** Reads the value from the given texts, none of which is empty. `key` is for messages. */
   readonly read: (texts: readonly string[], key: string) => Value;
 }
 
@@ -55,7 +55,7 @@ function chosen<Option extends string | number>(options: readonly Option[], give
   throw queryProblem(key, `must be one of ${options.join(", ")}; got ${givenWords(given)}`);
 }
 
-/** One of some words or numbers; null when it is absent. */
+/** One of the given words or numbers; null when it is absent. */
 export function choice<const Option extends string | number>(
   options: readonly [Option, ...Option[]],
   description: string,
@@ -69,7 +69,7 @@ export function choice<const Option extends string | number>(
   };
 }
 
-/** Some of some words, repeated or parted by commas; null when none is given. */
+/** Some of the given words, repeated or separated by commas; null when none is given. */
 export function choices<Option extends string>(
   options: readonly Option[],
   description: string,
@@ -87,7 +87,7 @@ export function choices<Option extends string>(
   };
 }
 
-/** A key that is read elsewhere, or by its handler: `read` gives its text. */
+/** A key whose text is returned as it is: its handler, or other code, interprets it. */
 export function documented(schema: z.ZodType, description: string): QueryParameter<string | null> {
   return { schema: schema.optional().meta({ description }), read: ([given]) => given ?? null };
 }
@@ -95,8 +95,9 @@ export function documented(schema: z.ZodType, description: string): QueryParamet
 const MAX_KEY_CHARS = 64;
 
 /**
- * Reads a query as it is declared. A key that is not declared, or one twice that is no list, is refused: a client that misspells a
- * filter must not get an answer without it. A key `NAME.KEY` stands for all that begin with `NAME.`, and is read by its handler.
+ * Reads a query as it is declared. An undeclared key, or a repeated one that is no list, is refused: a client that misspells
+ * a filter must not get an answer without it. A key `NAME.KEY` stands for every key that begins with `NAME.`, and its handler
+ * reads it.
  */
 export function queryReader<Shape extends QueryShape>(shape: Shape): (c: HttpContext) => QueryOf<Shape> {
   const known = Object.keys(shape);
@@ -126,7 +127,7 @@ export function queryReader<Shape extends QueryShape>(shape: Shape): (c: HttpCon
 
   const read = (textsOf: (key: string) => readonly string[]) =>
     Object.fromEntries(Object.entries(shape).map(([key, parameter]) => [key, parameter.read(textsOf(key), key)]));
-  // Each entry is what its own parameter reads.
+  // Each entry has the type that its own parameter reads.
   const absent = read(() => []) as QueryOf<Shape>;
   return (c) => {
     if (!c.req.url.includes("?")) return absent;

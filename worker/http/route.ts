@@ -10,7 +10,7 @@ import { negotiate } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
 import { documented, type QueryOf, type QueryShape, queryReader } from "./query.ts";
 
-/** How a client may prove who it is; names of the document's security schemes. */
+/** The ways to authenticate, by the names of the document's security schemes. */
 export const SECURITY_SCHEMES = {
   bearer: { type: "http", scheme: "bearer", description: "A client's token, or the operator's." },
   session: { type: "apiKey", in: "cookie", name: SESSION_COOKIE, description: "See `POST /api/session`." },
@@ -26,28 +26,28 @@ export type Tag = "Submit" | "Jobs" | "Watch" | "Webhooks" | "Operate" | "Servic
 
 type Security = NonNullable<ZodOpenApiOperationObject["security"]>;
 
-/** What is said of a route, once: the app mounts it, checks by it, and documents it. */
+/** The one declaration of a route: the app mounts it, checks requests by it, and documents it. */
 interface Declaration<Query extends QueryShape> {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
-  /** As `paths` has it, with `:id` and `:index` for what varies. */
+  /** As in `paths`, with `:id` and `:index` for the varying parts. */
   readonly path: string;
   readonly id: string;
   readonly tag: Tag;
   readonly summary: string;
   readonly description?: string;
-  /** Where a public route takes a credential all the same. */
+  /** For a public route that also takes credentials. */
   readonly security?: Security;
-  /** It answers JSON and nothing else: another `Accept` is refused before anything is done. */
+  /** The route answers JSON only: another `Accept` is refused before anything is done. */
   readonly json?: true;
   readonly query?: Query;
   readonly headers?: z.ZodObject;
   readonly body?: ZodOpenApiRequestBodyObject;
   readonly answers: ZodOpenApiResponsesObject;
-  /** The problems that are this route's own, beside those of its kind and those of every route. */
+  /** The problems of this route alone, beside those of its kind and those of every route. */
   readonly problems?: readonly ProblemCode[];
 }
 
-/** A route as the app and the document take it. */
+/** A route in the form that the app and the document use. */
 export interface Route {
   readonly method: Declaration<QueryShape>["method"];
   readonly path: string;
@@ -124,14 +124,14 @@ export function publicRoute<Query extends QueryShape = Record<never, never>>(
   return routeOf(declared, [], [], query, (c) => handle(c, read(c)));
 }
 
-/** Who asks at a route that asks it. */
+/** The asker of a route that authenticates. */
 interface Asked<Query extends QueryShape> {
   readonly asker: Asker;
   readonly viewer: Viewer;
   readonly query: QueryOf<Query & typeof CLIENT_QUERY>;
 }
 
-/** A route for clients and the operator. One that changes something is refused to pages of other origins. */
+/** A route for clients and the operator. One that changes something refuses pages of other origins. */
 export function clientRoute<Query extends QueryShape = Record<never, never>>(
   declared: Declaration<Query>,
   handle: (c: HttpContext, asked: Asked<Query>) => Answer,
@@ -145,7 +145,7 @@ export function clientRoute<Query extends QueryShape = Record<never, never>>(
   });
 }
 
-/** A route for the operator, and in open mode for everyone. `who` is what the operator's log names. */
+/** A route for the operator, and in open mode for everyone. `who` is the name for the operator's log. */
 export function operatorRoute<Query extends QueryShape = Record<never, never>>(
   declared: Declaration<Query>,
   handle: (c: HttpContext, asked: { readonly who: string; readonly query: QueryOf<Query> }) => Answer,

@@ -11,7 +11,7 @@ import { headers, json } from "./openapi/answers.ts";
 import { publicRoute, type Route } from "./route.ts";
 import { parseJson, smallBody } from "./submit-body.ts";
 
-/** More than any token, and far less than would hurt. */
+/** Larger than any token, and small enough to be harmless. */
 const MAX_SESSION_BODY_BYTES = 16 * 1024;
 
 const TokenBody = z.strictObject({ token: z.string().min(1).max(1000) });
@@ -34,7 +34,7 @@ async function givenToken(c: HttpContext): Promise<string | null> {
   throw new ProblemError("invalid_request", 'The body must be {"token": "…"}.', { errors });
 }
 
-/** A browser swaps its token for a cookie that no script can read, and back; a client asks who it is. */
+/** Lets a browser swap its token for a cookie that no script can read, and end that session; answers a client who it is. */
 export const SESSION_ROUTES: readonly Route[] = [
   publicRoute(
     {

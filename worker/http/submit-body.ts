@@ -20,29 +20,29 @@ import type { Uploads } from "./uploads.ts";
 
 /** The longest prompts, twice, in the widest characters, with room for metadata. */
 const MAX_TEXT_BYTES = 1024 * 1024;
-/** A body that is no larger, and holds no image, is read at once. */
+/** A body of at most this size that holds no image is read at once. */
 const SMALL_BODY_BYTES = 64 * 1024;
 const CHUNK_BYTES = 64 * 1024;
-/** The rest of a refused body is read while each chunk of it comes in time, and for so long and so much in all. */
+/** The rest of a refused body is read while each chunk comes within `DROP_CHUNK_MS`, up to these bounds in all. */
 const DROP_CHUNK_MS = 10_000;
 const DROP_REST_MS = 120_000;
 const DROP_REST_BYTES = 2 * MAX_BODY_BYTES;
-/** Every field there is, each image, and some too many to be named one by one. */
+/** Every field and every image, and some more, so that a few too many are named one by one. */
 const MAX_FORM_PARTS = 100;
-/** As much as a data URL has before its base64, in a form's text. */
+/** The longest head of a data URL (before its base64) in a form's text. */
 const MAX_DATA_URL_HEAD_BYTES = 220;
-/** A file is read so far, to say of one that is too large which it is. */
+/** A file is read up to this size, so that the answer about one that is too large can say its size. */
 const MAX_READ_FILE_BYTES = 2 * MAX_IMAGE_BYTES;
 
-/** What becomes of the images of a body, one at a time, as they come. */
+/** Receives the images of a body one at a time, as they arrive. */
 export interface ImageSink {
   /** The bytes are valid until the next image. */
   take(bytes: Uint8Array<ArrayBuffer>): Promise<GivenImage>;
-  /** An image of which only its fault is known. */
+  /** An image that is known to be unusable, and why. */
   refused(check: InputCheck): GivenImage;
 }
 
-/** A body as it was read: each of its images stands where its bytes were. */
+/** A body that was read. Each image stands in the place of its bytes. */
 export type ReadBody =
   | { readonly kind: "json"; readonly value: unknown }
   | { readonly kind: "form"; readonly parts: readonly FormPart[] };
@@ -56,7 +56,7 @@ export function bodyTooLarge(what: string, maxBytes: number): ProblemError {
   return new ProblemError("body_too_large", `A body of ${what} may have ${sizeWords(maxBytes)} at most.`);
 }
 
-/** A body whose connection broke, or that is no HTTP, is its sender's fault and no failure of ours. */
+/** When the connection breaks, or the body is no HTTP, the sender is at fault. */
 function brokenBody(): ProblemError {
   return new ProblemError("malformed_body", "The body broke off before its end.");
 }
@@ -68,8 +68,9 @@ function declaredBytes(c: HttpContext): number | null {
 }
 
 /**
- * The body chunk by chunk. One that is declared too large is refused at once. After a refusal midway the rest is read and
- * dropped before the answer is sent: a connection on which a body was cut off is reset, and the client never reads its answer.
+ * Yields the body chunk by chunk. A body that is declared too large is refused at once. After a refusal midway the rest is
+ * read and dropped before the answer is sent: a connection whose body was cut off is reset, and the client never reads its
+ * answer.
  */
 export async function* bodyChunks(
   c: HttpContext,
@@ -98,8 +99,8 @@ export async function* bodyChunks(
 }
 
 /**
- * Reads and drops a body that nobody has read, before the request is answered: a client that is still sending it when the
- * connection ends never reads why it was refused. Stops at a client that sends less than 64 KB in 10 s, after 2 minutes, and
+ * Reads and drops a body that no handler has read, before the request is answered: a client that is still sending when the
+ * connection ends never reads why it was refused. Stops when a client sends less than 64 KB in 10 s, after 2 minutes, or
  * after 200 MB.
  */
 export async function dropUnread({ body, bodyUsed }: Request): Promise<void> {
@@ -108,9 +109,9 @@ export async function dropUnread({ body, bodyUsed }: Request): Promise<void> {
   await dropRest(byteChunks(body, CHUNK_BYTES, stop.signal), stop);
 }
 
-/** Reads the rest of a body, in the bounds of time and size. A body that is at its end, or broke off, has none. */
+/** Reads the rest of a body, within the bounds of time and size. A body that has ended or broken off has no rest. */
 async function dropRest(chunks: AsyncGenerator<Uint8Array, void, void>, stop: AbortController): Promise<void> {
-  // No other way ends a read that waits for a silent client.
+  // Only an abort ends a read that waits for a silent client.
   const endAfter = (ms: number) => setTimeout(() => stop.abort(), ms);
   const ending = endAfter(DROP_REST_MS);
   let silence = endAfter(DROP_CHUNK_MS);
@@ -124,7 +125,7 @@ async function dropRest(chunks: AsyncGenerator<Uint8Array, void, void>, stop: Ab
     }
     await chunks.return();
   } catch {
-    // It broke off.
+    // The body broke off.
   } finally {
     clearTimeout(ending);
     clearTimeout(silence);
@@ -150,7 +151,10 @@ function joined(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return whole;
 }
 
-/** JSON, with `revive` applied to each text in it. V8 quotes the text around a mistake, which has no place in an answer. */
+/**
+ * Parses JSON and applies `revive` to each value. V8's message quotes the text around a mistake, which must not be in an
+ * answer.
+ */
 export function parseJson(text: string, revive: ((value: unknown) => unknown) | null = null): unknown {
   if (text === "") throw new ProblemError("malformed_json", "The body is empty.");
   try {
@@ -170,7 +174,7 @@ function decodeUtf8(decode: () => string): string {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
-/** What every data URL in base64 holds. */
+/** Every data URL in base64 contains this. */
 const BASE64_MARK = new TextEncoder().encode(";base64,");
 
 function mayHoldImages(bytes: Uint8Array): boolean {
@@ -180,7 +184,7 @@ function mayHoldImages(bytes: Uint8Array): boolean {
   return false;
 }
 
-/** One JSON body. Its images are taken out of it while it streams in, so that one at a time is in memory. */
+/** Reads one JSON body. Its images are taken out while it streams in, so that one at a time is in memory. */
 async function readJson(c: HttpContext, what: string, maxBytes: number, sink: ImageSink): Promise<unknown> {
   const declared = declaredBytes(c);
   const chunks = bodyChunks(c, what, maxBytes);
@@ -224,13 +228,16 @@ async function takeImage(sink: ImageSink, image: TakenImage): Promise<GivenImage
 /** One part of a form. */
 export interface ReadPart {
   readonly name: string;
-  /** Some clients send a file without a name for it; no text has the type of an image. */
+  /** True also for a part with an image's type: some clients send a file without its name, and no text has that type. */
   readonly isFile: boolean;
   readonly bytes: number;
   readonly part: MultipartPart;
 }
 
-/** The parts of a form one at a time, as they come. `allow` is called with the bytes so far, before they are kept, and may throw. */
+/**
+ * Yields the parts of a form one at a time, as they arrive. `allow` gets the bytes so far before they are kept, and may
+ * throw.
+ */
 export async function* formParts(
   c: HttpContext,
   what: string,
@@ -246,7 +253,7 @@ export async function* formParts(
   let isWhole = false;
   try {
     for await (const chunk of bodyChunks(c, what, maxBytes)) {
-      // What follows the last boundary is of no form; the parser takes it for a mistake.
+      // Bytes after the last boundary are not part of the form; the parser would treat them as an error.
       if (isWhole) continue;
       bytes += chunk.byteLength;
       allow(bytes);
@@ -273,7 +280,7 @@ function formBoundary(c: HttpContext): string {
   throw new ProblemError("malformed_body", "The Content-Type multipart/form-data names no boundary.");
 }
 
-/** One form. Its files are checked and stored as they come, one at a time; its texts are bounded together. */
+/** Reads one form. Its files are checked and stored one at a time, as they arrive; its texts have one bound together. */
 async function readForm(c: HttpContext, what: string, sink: ImageSink): Promise<FormPart[]> {
   const parts: FormPart[] = [];
   const bytesOf = imageBuffer();
@@ -296,7 +303,7 @@ function isFinished(parser: MultipartParser): boolean {
   }
 }
 
-/** Puts the pieces of each file together in one buffer, which the next file overwrites; the pieces are let go. */
+/** Joins the pieces of each file in one buffer, which the next file overwrites. The pieces are freed. */
 export function imageBuffer(): (part: ReadPart) => Uint8Array<ArrayBuffer> {
   let buffer = new Uint8Array(0);
   return ({ part: { content }, bytes }) => {
@@ -310,7 +317,7 @@ export function imageBuffer(): (part: ReadPart) => Uint8Array<ArrayBuffer> {
   };
 }
 
-/** The text of a part, whose bytes are let go. */
+/** The text of a part. Its bytes are freed. */
 export function textOf({ part }: ReadPart): string {
   try {
     return part.text;
@@ -321,7 +328,7 @@ export function textOf({ part }: ReadPart): string {
   }
 }
 
-/** The image of a part: a file, or a data URL where an image is expected. Null: the part is a text. */
+/** The image of a part: a file, or a data URL in an image field. Null when the part is a text. */
 async function imageOfPart(
   part: ReadPart,
   sink: ImageSink,
@@ -363,7 +370,7 @@ function formProblem(error: unknown): Error {
   if (error instanceof MaxPartsExceededError) {
     return new ProblemError("malformed_body", `The form has more than ${MAX_FORM_PARTS} parts.`);
   }
-  // A text that is not UTF-8 is a TypeError of its decoder.
+  // The decoder throws a TypeError for a text that is not UTF-8.
   if (error instanceof MultipartParseError || error instanceof TypeError) {
     const detail = "The body is not the multipart/form-data that its Content-Type announces.";
     return new ProblemError("malformed_body", detail);
@@ -376,21 +383,21 @@ export function mediaTypeOf(c: HttpContext): string {
   return (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 }
 
-/** Refuses a body that is compressed. */
+/** Refuses a body with a Content-Encoding. */
 export function refuseEncoded(c: HttpContext): void {
   const encoding = c.req.header("content-encoding");
   if (encoding === undefined || encoding === "identity") return;
   throw new ProblemError(
     "unsupported_media_type",
     `Send the body as it is, not in Content-Encoding ${encoding.slice(0, 40)}.`,
-    // RFC 9110 15.5.16: the encodings that are taken.
+    // RFC 9110 15.5.16: `Accept-Encoding` lists what is taken.
     { headers: { "Accept-Encoding": "identity" } },
   );
 }
 
 /**
- * A submission's body, JSON or form; each image in it is given to `sink`. `what` names it in errors. A JSON body may have
- * `maxJsonBytes`, and a form as much as any body.
+ * Reads a submission's body, JSON or form, and gives each image in it to `sink`. `what` names the body in errors. A JSON body
+ * may have `maxJsonBytes`, and a form as much as any body.
  */
 export async function readBody(c: HttpContext, what: string, maxJsonBytes: number, sink: ImageSink): Promise<ReadBody> {
   refuseEncoded(c);
@@ -409,7 +416,7 @@ export async function readBody(c: HttpContext, what: string, maxJsonBytes: numbe
   );
 }
 
-/** The fields of a submission's body, JSON or form. Its images are stored in `uploads` on the way. */
+/** The fields of a submission's body, JSON or form. Its images are stored in `uploads` meanwhile. */
 export async function readSubmitFields(c: HttpContext, workflow: Workflow, uploads: Uploads): Promise<Found> {
   const maxJsonBytes = workflow === "image-from-text" ? MAX_TEXT_BYTES : MAX_BODY_BYTES;
   const body = await readBody(c, workflow, maxJsonBytes, uploads);
@@ -428,7 +435,7 @@ export const JSON_BODY_PROBLEMS = [
   "body_too_large",
 ] as const;
 
-/** The JSON body, checked; an absent body is an empty object. */
+/** The JSON body, checked against the schema. An absent body counts as an empty object. */
 export async function jsonBody<Schema extends z.ZodType>(c: HttpContext, schema: Schema): Promise<z.output<Schema>> {
   const text = new TextDecoder().decode(await smallBody(c, MAX_JSON_BODY_BYTES));
   if (text !== "" && mediaTypeOf(c) !== "application/json") {

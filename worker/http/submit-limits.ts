@@ -9,25 +9,25 @@ import { ProblemError } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
 import { jobProblem, spendShown, usedWords } from "./job-answers.ts";
 
-/** Submissions reserved at once: one call for each such block, so that a submit waits for none of its own. */
+/** Submissions reserved by one call, so that most submits need no call of their own. */
 const BLOCK = 32;
-/** With fewer left the next block is fetched in the background. */
+/** With fewer left, the next block is fetched in the background. */
 const LOW = 8;
-/** How long a refused client does well to wait: jobs finish every few seconds. */
+/** The wait that a refused client is asked for: jobs finish every few seconds. */
 const RETRY_AFTER_SECONDS = 10;
 
-/** One request asks its catalog for room this often at most. It asks again when others took what was granted to it. */
+/** How often one request asks its catalog for room at most. It asks again when other requests took what it was granted. */
 const MOST_ASKED = 10;
 
 /** Submissions that a client's catalog has reserved. */
 export interface Block {
   left: number;
   endsAtMs: number;
-  /** Calls to the catalog on their way. */
+  /** Calls to the catalog that are open. */
   refills: number;
 }
 
-/** What this isolate may still submit for each client; the client's catalog counts for all isolates. */
+/** What this isolate may still submit for each client. The client's catalog counts for all isolates. */
 const blocks = new Map<string, Block>();
 
 function blockOf(client: string, nowMs: number): Block {
@@ -38,7 +38,7 @@ function blockOf(client: string, nowMs: number): Block {
   return fresh;
 }
 
-/** Takes so many submissions out of the block, or none. */
+/** Takes `count` submissions out of the block, or none. */
 function takeFrom(block: Block, count: number): boolean {
   if (block.left < count) return false;
   block.left -= count;
@@ -46,9 +46,9 @@ function takeFrom(block: Block, count: number): boolean {
 }
 
 /**
- * Asks for a block and takes `count` submissions out of it. `lost`: others took what was granted. While another call asks for a
- * block, this one asks only for the submissions that are missing: a burst that reserved a block for each of its submissions would
- * reserve all there is, and be refused until the reservations end.
+ * Asks for a block and takes `count` submissions out of it. `lost`: other requests took what was granted. While another call
+ * asks for a block, this one asks only for the submissions that are missing: a burst that reserved a block for each of its
+ * submissions would reserve all there is, and be refused until the reservations end.
  */
 async function refill(
   c: HttpContext,
@@ -73,9 +73,9 @@ async function refill(
 }
 
 /**
- * Takes room for so many submissions, or for one retry, within the client's limit on unfinished jobs. Answers the block that it is
- * of; `returnPending` gives back what no job came of. At the limit, and while the client is paused, answers the refusal: then
- * nothing is taken, and the catalog reserves nothing.
+ * Takes room for `count` submissions, or for one retry, within the client's limit on unfinished jobs. Answers the block that
+ * the room is from; `returnPending` gives back what made no job. At the limit, and while the client is paused, answers the
+ * refusal: then nothing is taken, and the catalog reserves nothing.
  */
 export async function takePending(c: HttpContext, client: string, count = 1): Promise<Block | ProblemError> {
   const block = blockOf(client, Date.now());
@@ -93,7 +93,7 @@ export async function takePending(c: HttpContext, client: string, count = 1): Pr
     const answer = await refill(c, client, block, count);
     if (answer === "taken") return block;
     if (typeof answer === "object") return clientPaused(answer);
-    // Another request of this isolate was granted some, or gave some back.
+    // Another request of this isolate was granted room, or gave some back.
     if (takeFrom(block, count)) return block;
     const mayGrow = block.left > before || (block.refills > 0 && asked === 1);
     if (answer === "refused" && !mayGrow) break;
@@ -101,12 +101,12 @@ export async function takePending(c: HttpContext, client: string, count = 1): Pr
   return tooManyPending(c.get("config").maxPendingJobs);
 }
 
-/** No job came of it: the next submission may have it, for as long as the catalog keeps the block reserved. */
+/** Gives room back that made no job. The next submission may use it while the catalog keeps the block reserved. */
 export function returnPending(block: Block, count = 1): void {
   block.left += count;
 }
 
-/** Forgets what this isolate has reserved for the client. Other isolates use theirs up, for ten seconds at most. */
+/** Forgets what this isolate has reserved for the client. Other isolates use theirs up, within ten seconds. */
 export function forgetReserved(client: string): void {
   blocks.delete(client);
 }
@@ -131,7 +131,7 @@ function tooManyPending(limit: number): ProblemError {
   );
 }
 
-/** A submission that was granted is stored within this, in ms: three calls to its object, and the waits between them. */
+/** The time in which a granted submission is stored, in ms: three calls to its object, and the waits between them. */
 const GRANT_MS = 60_000;
 const RESERVE_BOUND_MS = 10_000;
 
@@ -144,14 +144,15 @@ function priceUnknown(model: string): ProblemError {
   );
 }
 
-/** The price of a job's images; whether it must be reserved is `reserveFirst`'s to say. */
+/** The price of a job's images. `reserveFirst` decides whether it must be reserved. */
 export function priceOfJob(config: Priced, model: string, request: { readonly promptExtend: boolean | null }) {
   return { currency: config.currency, unitMicros: unitMicrosOf(config, model, request.promptExtend) };
 }
 
 /**
- * Reserves the money of a job's first attempt, and its place among the client's unfinished jobs, in one call. Null for a client
- * without a limit. `untilMs`: the job must be made by then. A job that was removed gets nothing, and its `untilMs` is over.
+ * Reserves the money of a job's first attempt, and its place among the client's unfinished jobs, in one call. Null for a
+ * client without a limit. `untilMs`: the job must be made by then; for a removed job nothing is reserved and `untilMs` has
+ * passed.
  */
 export async function reserveFirst(
   c: HttpContext,
@@ -166,7 +167,7 @@ export async function reserveFirst(
   return reservedOf(c, asked.untilMs, await within(RESERVE_BOUND_MS, "the catalog", call));
 }
 
-/** A job to come, and what an image of it costs; null where that is not known. */
+/** A job that is about to be made, and the price of one image; null when the price is not known. */
 interface PricedJob {
   readonly id: string;
   readonly model: string;
@@ -180,8 +181,8 @@ function reservationOf({ id, model, n, unitMicros }: PricedJob, untilMs: number)
 }
 
 /**
- * As `reserveFirst` for all jobs of one request, or for none of them. Answers how to let go of what it reserved for those of these
- * jobs that are not submitted after all.
+ * Like `reserveFirst`, for all jobs of one request or for none of them. Returns a function that releases the reservations of
+ * those jobs that are not submitted after all.
  */
 export async function reserveParts(
   c: HttpContext,
@@ -203,7 +204,7 @@ export async function reserveParts(
   };
 }
 
-/** What a catalog's answer grants. Throws its refusal. */
+/** What a catalog's answer grants. Throws when it refuses. */
 function reservedOf(
   c: HttpContext,
   untilMs: number,
@@ -233,24 +234,24 @@ function alertWarning(spend: ClientSpend): Warning {
   };
 }
 
-/** The limiter is called once for so many submissions of a client. */
+/** The limiter is called once for this many submissions of a client. */
 export const COUNTED_AT_ONCE = 10;
-/** `[[ratelimits]]` in wrangler.toml, times `COUNTED_AT_ONCE`; a test compares. */
+/** The product of `[[ratelimits]]` in wrangler.toml and `COUNTED_AT_ONCE`; a test compares them. */
 export const SUBMIT_LIMIT = { submissions: 600, periodSeconds: 60 } as const;
 
 /** Client → its submissions that the limiter has not counted yet. Of this isolate. */
 const uncounted = new Map<string, number>();
 
-/** Client → when its window ends, for clients that the limiter has refused. Of this isolate; the limiter itself is shared. */
+/** Client → the end of its window, for clients that the limiter has refused. Of this isolate; the limiter itself is shared. */
 const brakedUntilMs = new Map<string, number>();
 
 /**
- * Refuses a client that submits too fast. The limiter counts beside the submission and not before it: the few submissions too
- * many that it notices late cost less than a wait in every one.
+ * Refuses a client that submits too fast. The limiter counts beside the submission and not before it: a few excess
+ * submissions that it notices late cost less than a wait in every one.
  */
 export function brakeSubmissions(c: HttpContext, client: string): void {
   const { authMode, publicOpenModeAllowed } = c.get("config");
-  // In open mode the service is on the machine of its only client.
+  // In open mode the service runs on its only client's machine.
   if (authMode === "open" && !publicOpenModeAllowed) return;
   const { submissions, periodSeconds } = SUBMIT_LIMIT;
   const nowMs = Date.now();

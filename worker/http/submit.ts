@@ -26,9 +26,9 @@ import { brakeSubmissions, priceOfJob, reserveFirst, returnPending, takePending 
 import { imageProblem, keyUsedUp, MAX_GENERATIONS, Upload, Uploads, uploadedImage } from "./uploads.ts";
 import { refuseLoop, webhookOf } from "./webhooks.ts";
 
-/** After a submission that failed it is repeated after each of these. */
+/** The waits before a failed submission is repeated. */
 const SUBMIT_AGAIN_MS = [200, 800] as const;
-/** What a wait may take longer than it was asked for: its answer's way back. */
+/** How much longer than requested a wait may take: the way back of its answer. */
 const WAIT_SLACK_MS = 300;
 
 export interface Placed {
@@ -45,13 +45,13 @@ export function idempotencyKeyOf(c: HttpContext): string | null {
   throw new ProblemError("invalid_idempotency_key", `The Idempotency-Key ${read.message}.`, { errors });
 }
 
-/** What a submission's images turned out to be. */
+/** What the checks of a submission's images gave. */
 interface Inputs {
   readonly images: readonly InputImage[];
   readonly warnings: readonly Warning[];
 }
 
-/** Judges each image: an address as such, one of our own by its stored bytes, an upload by what was found in it. */
+/** Checks each image: an address by its text, one of our own by its stored bytes, an upload by its content. */
 async function inputsOf(
   c: HttpContext,
   { facts, sources, pointerOf }: CheckedSubmission,
@@ -81,14 +81,14 @@ async function inputsOf(
   return { images, warnings };
 }
 
-/** Submits to one object. Repeated when the call fails: the object may have been reset, and the same submission is one job. */
+/** Submits to one object. A failed call is repeated: the object may have been reset, and the same submission makes one job. */
 async function submitTo(c: HttpContext, submission: Submission) {
   for (let failures = 0; ; failures++) {
     try {
       const answer = await jobStub(c.env, submission.id).submit(submission, true);
       if (!answer.ok) return answer;
       const isRepeated = failures > 0;
-      // A replay of our own first call is no replay.
+      // A replay of this request's own earlier call does not count as one.
       const replayed = answer.replayed && !(isRepeated && submission.idempotencyKey === null);
       return { ...answer, replayed, isRepeated };
     } catch (error) {
@@ -99,17 +99,17 @@ async function submitTo(c: HttpContext, submission: Submission) {
   }
 }
 
-/** A submission of which everything is judged: nothing but a limit, or its key, can refuse it. */
+/** A submission whose checks are done: only a limit, or its key, can refuse it. */
 export interface ReadySubmission extends Inputs {
   readonly key: string | null;
   readonly checked: CheckedSubmission;
   readonly webhook: JobWebhook | null;
   readonly uploads: Uploads;
-  /** How many submissions its request makes. */
+  /** How many submissions the request makes. */
   readonly parts: number;
 }
 
-/** Judges the rest of a checked submission, its images and its webhook, before anything is counted or reserved for it. */
+/** Checks the images and the webhook of a checked submission, before anything is counted or reserved for it. */
 export async function readySubmission(
   c: HttpContext,
   client: string,
@@ -123,7 +123,7 @@ export async function readySubmission(
   return { key, checked, webhook, uploads, parts, ...(await inputsOf(c, checked, uploads)) };
 }
 
-/** The job of this submission: a new one, or the one of its key. A key whose job is gone makes the next one. */
+/** The job of this submission: a new one, or the one of its key. If the key's job is gone, the next generation is made. */
 async function place(c: HttpContext, client: string, ready: ReadySubmission): Promise<Placed> {
   const { key, checked, images, warnings, webhook, uploads, parts } = ready;
   const { workflow, model, leftOut, metadata } = checked;
@@ -159,12 +159,12 @@ async function place(c: HttpContext, client: string, ready: ReadySubmission): Pr
       return answered;
     });
     if (answer.ok) {
-      // A job of our own earlier try may count on us to notify the catalog. After its first change it does so itself.
+      // A job of this request's earlier try may rely on us to notify the catalog. After its first change it does so itself.
       const isOurs = !answer.replayed || (answer.isRepeated && answer.view.seq === 1);
       if (isOurs) showNewJob(c, client, newCatalogEntry(answer.view));
       return answer;
     }
-    // Its images were not stored again, or went with it.
+    // Its images were not stored again, or were removed with the job.
     if (target !== null) throw deletedMeanwhile();
   }
   throw keyUsedUp();
@@ -175,7 +175,7 @@ function deletedMeanwhile(): ProblemError {
   return new ProblemError("overloaded", detail, { headers: { "Retry-After": "1" } });
 }
 
-/** The job that the key stands for; null when there is none, or it is gone. */
+/** The job that the key stands for; null when there is none, or it was removed. */
 export async function jobOfKey(c: HttpContext, client: string, key: string): Promise<JobView | null> {
   for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
     const job = jobStub(c.env, newJobId(client, key, generation));
@@ -186,19 +186,19 @@ export async function jobOfKey(c: HttpContext, client: string, key: string): Pro
   return null;
 }
 
-/** Room for the submissions of one request within the client's limit on unfinished jobs; null: nothing was taken for them. */
+/** The room of one request's submissions within the client's limit on unfinished jobs; null when none was taken. */
 export type Room = Awaited<ReturnType<typeof takePending>>;
 
 /**
- * Takes room for each of these submissions, or for none of them. A repetition of known keys is answered at the limit, and while
- * the client is paused, too.
+ * Takes room for each of these submissions, or for none of them. A repetition whose keys all have a job is answered even at
+ * the limit and while the client is paused.
  */
 export async function takeRoom(
   c: HttpContext,
   client: string,
   ready: readonly Pick<ReadySubmission, "key">[],
 ): Promise<Room | null> {
-  // Its catalog counts each of its submissions when it reserves the money.
+  // The client's catalog counts each of its submissions when it reserves the money.
   if (budgetOf(c.get("config"), client) !== null) return null;
   const taken = await takePending(c, client, ready.length);
   if (!(taken instanceof ProblemError)) return taken;
@@ -206,7 +206,7 @@ export async function takeRoom(
   return taken;
 }
 
-/** Places a submission for which room was taken: a new job, or the one of its key. What is not used of the room is given back. */
+/** Places a submission for which room was taken: a new job, or the one of its key. Unused room is given back. */
 export async function placeReady(
   c: HttpContext,
   client: string,
@@ -219,7 +219,8 @@ export async function placeReady(
     isUnused = placed.replayed && !placed.isRepeated;
     return placed;
   } catch (error) {
-    // After any error but a refusal the job may be stored: its place is kept until the catalog knows or the promise ends.
+    // After any error but a refusal the job may be stored, so its room is kept until the catalog knows or the reservation
+    // ends.
     isUnused = error instanceof ProblemError;
     throw error;
   } finally {
@@ -239,12 +240,12 @@ async function placeChecked(
     const ready = await readySubmission(c, client, key, checked, uploads);
     return await placeReady(c, client, ready, await takeRoom(c, client, [ready]));
   })();
-  // A client that hangs up ends its request where it stands; its images are stored, so the submission is carried through.
+  // When a client hangs up, its request ends at once. Its images are stored, so the submission is completed all the same.
   if (uploads.target !== null) c.executionCtx.waitUntil(placing.catch(() => undefined));
   return await placing;
 }
 
-/** Reads, checks and places a submission. What it has stored is removed when no job comes of it. */
+/** Reads, checks and places a submission. Stored uploads are removed when no job is made. */
 async function placeFromBody(c: HttpContext, workflow: Workflow, client: string, key: string | null): Promise<Placed> {
   const uploads = new Uploads(c, client, key);
   try {
@@ -256,13 +257,16 @@ async function placeFromBody(c: HttpContext, workflow: Workflow, client: string,
   }
 }
 
-/** The job once it is done, for `Prefer: wait`. It is stored: no failure of waiting is an error, and the job as it was placed is shown. */
+/**
+ * The job once it is done, for `Prefer: wait`. It is stored: when waiting fails, the job as it was placed is shown, and no
+ * error.
+ */
 async function waited(c: HttpContext, client: string, placed: JobView, leftMs: number): Promise<JobView> {
   if (placed.done || leftMs <= 0) return placed;
   try {
     const waiting = jobStub(c.env, placed.id).wait(client, null, leftMs);
     const answer = await within(leftMs + WAIT_SLACK_MS, "the job", waiting);
-    // Deleted meanwhile: it was accepted all the same.
+    // It was deleted meanwhile, but it was accepted.
     return answer.ok ? answer.view : placed;
   } catch (error) {
     console.error({ event: "wait_failed", jobId: placed.id, error: String(error) });
@@ -297,7 +301,7 @@ const submitHeaders = z.object({
   }),
 });
 
-/** From the 202 on: where its id leads. */
+/** OpenAPI links: the operations that take the 202's job id. */
 const LINKS = Object.fromEntries(
   Object.entries({ status: "getJob", cancel: "cancelJob", watch: "watchJob" }).map(([name, operationId]) => [
     name,

@@ -20,9 +20,9 @@ import { jobProblem, newJobId } from "./job-answers.ts";
 
 /** How often the job of one key may have been deleted and submitted again. */
 export const MAX_GENERATIONS = 100;
-/** From the first image until the submission: as long as a slow phone needs for the largest body. */
+/** From the first image to the submission: enough for a slow phone to send the largest body. */
 const UPLOAD_MS = 10 * 60_000;
-/** One image of 10 MB, when the bucket is slow. */
+/** Enough for one image of 10 MB while the bucket is slow. */
 const PUT_BOUND_MS = 30_000;
 
 /** An image whose bytes came with the body, and what was found in them. */
@@ -37,18 +37,18 @@ export class Upload extends GivenImage {
   }
 }
 
-/** Where a submission's uploads are: the job that they belong to, once it is submitted. */
+/** The job that a submission's uploads are stored for. */
 interface Target {
   readonly id: string;
   readonly generation: number;
-  /** The job of this key is there already, with its images: nothing is stored again. */
+  /** The job of this key exists already, with its images: nothing is stored again. */
   readonly exists: boolean;
 }
 
 /**
- * The images of one request, each checked and stored as soon as its bytes are there, so that one at a time is in memory.
- * They are stored under the id of a job that is not submitted yet. Its object knows of them before the first one is stored,
- * and removes them when no submission follows: whatever dies, no image is left without a job.
+ * The images of one request, each checked and stored as soon as its bytes are there, so that one at a time is in memory. They
+ * are stored under the id of a job that is not submitted yet. Its object records them before the first one is stored, and
+ * removes them when no submission follows: after any crash no image is left without a job.
  */
 export class Uploads {
   readonly #c: HttpContext;
@@ -56,7 +56,7 @@ export class Uploads {
   readonly #idempotencyKey: string | null;
   readonly #holder = crypto.randomUUID();
   readonly #stored = new Set<string>();
-  /** A `put` that failed or was out of time: the bucket may carry it out later. */
+  /** How many `put`s failed or were out of time: the bucket may carry them out later. */
   #unanswered = 0;
   #count = 0;
   #untilMs = 0;
@@ -73,7 +73,7 @@ export class Uploads {
     return this.#target === null ? null : { ...this.#target, untilMs: this.#untilMs };
   }
 
-  /** Checks an image by its bytes, and stores it unless it is none. */
+  /** Checks an image by its bytes, and stores it when it is one. */
   async take(bytes: Uint8Array<ArrayBuffer>): Promise<Upload> {
     const check = await checkInputImage(bytes);
     if (check.ok && !this.#stored.has(check.image.sha256)) {
@@ -98,13 +98,13 @@ export class Uploads {
     this.#unanswered -= 1;
   }
 
-  /** An image of which only its fault is known. */
+  /** An image that is known to be unusable, and why. */
   refused(check: InputCheck): Upload {
     this.#count += 1;
     return new Upload(check, this.#count);
   }
 
-  /** A stored image of one of the client's own jobs, as if it had been uploaded again; null when there is none. */
+  /** A stored image of one of the client's own jobs, treated as if it had been uploaded again; null when there is none. */
   async takeOwn({ jobId, kind, index }: OwnImage): Promise<Upload | null> {
     const key = await this.#keyOf(jobId, kind, index);
     const object = key === null ? null : await within(PUT_BOUND_MS, "the bucket", this.#c.env.RESULTS.get(key));
@@ -127,7 +127,10 @@ export class Uploads {
     return input?.kind === "upload" ? inputKey(jobId, input.sha256) : null;
   }
 
-  /** Tells the object of the coming job about its uploads; of a key whose jobs were deleted, the object of the next one. */
+  /**
+   * Announces the uploads to the object of the coming job; for a key whose jobs were deleted, to the object of the next
+   * generation.
+   */
   async #expect(): Promise<Target> {
     this.#untilMs = Date.now() + UPLOAD_MS;
     for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
@@ -139,15 +142,15 @@ export class Uploads {
   }
 
   /**
-   * No job came of the request: its object removes what was stored, beside the answer. After a `put` without an answer it does so
-   * at its own time, when that has ended.
+   * The request made no job: its object removes what was stored, after the answer. After a `put` without an answer the object
+   * does so later by its own alarm, when the time for uploads has ended.
    */
   drop(): void {
     const target = this.#target;
     if (target === null || target.exists || this.#unanswered > 0) return;
     const dropped = jobStub(this.#c.env, target.id).dropUploads(this.#holder);
     this.#c.executionCtx.waitUntil(
-      // The object removes them at its own time then.
+      // The object removes them later by its own alarm.
       dropped.catch((error: unknown) => console.error({ event: "uploads_not_dropped", error: String(error) })),
     );
   }
@@ -162,7 +165,7 @@ export function imageProblem(code: "invalid_request" | "image_too_large", path: 
   return new ProblemError(code, `The image ${path} ${message}.`, { errors: [{ path, message }] });
 }
 
-/** An upload as its job keeps it, or the problem of one that the model cannot use. */
+/** An upload in the form that its job keeps. Throws a problem when the model cannot use it. */
 export function uploadedImage(
   upload: Upload,
   path: string,

@@ -15,7 +15,7 @@ import { choice, type QueryParameter, queryProblem } from "./query.ts";
 import { clientRoute, type Route } from "./route.ts";
 
 const CATALOG_BOUND_MS = 10_000;
-/** More than is kept. */
+/** More days than are kept. */
 const MOST_DAYS = 430;
 
 function day(description: string): QueryParameter<string | null> {
@@ -24,7 +24,7 @@ function day(description: string): QueryParameter<string | null> {
     schema: schema.optional().meta({ description, example: "2026-11-01" }),
     read: ([given], key) => {
       if (given === undefined) return null;
-      // A moment means its day.
+      // A moment is read as its day.
       const date = z.iso.datetime().safeParse(given).success ? given.slice(0, 10) : given;
       if (schema.safeParse(date).success) return date;
       throw queryProblem(key, "must be a UTC day like 2026-11-01");
@@ -52,7 +52,10 @@ function periodOf(
   return { fromDay, toDay, bucket: bucket ?? "day" };
 }
 
-/** Every client that a setting names. One that calls over a service binding has no token; a limit or a webhook names it. */
+/**
+ * Every client that a setting names. A client that calls over a service binding has no token, but a limit or a webhook may
+ * name it.
+ */
 export function namedClients({ authMode, clientTokens, budgets, clientWebhooks }: Config): string[] {
   const named = [clientTokens, budgets, clientWebhooks].flatMap((setting) => Object.keys(setting));
   const all = authMode === "open" ? [OPEN_CLIENT, ...named] : named;
@@ -68,7 +71,7 @@ async function usageOf(c: HttpContext, clients: readonly string[], { fromDay, to
       const usage = catalogStub(c.env, client).usage(fromDay, toDay);
       return { client, ...(await within(CATALOG_BOUND_MS, "the catalog", usage)) };
     } catch (error) {
-      // The answer about one client alone would be empty.
+      // The answer about a single client would be empty.
       if (clients.length === 1) throw error;
       console.error({ event: "catalog_unavailable", client, error: String(error) });
       missing.push(client);
@@ -117,7 +120,7 @@ export const USAGE_ROUTES: readonly Route[] = [
       const form = negotiate(c, ["application/json", "text/csv"]);
       const usage = await usageOf(c, viewer === null ? namedClients(c.get("config")) : [viewer], period);
       if (form === "application/json") return jsonAnswer(c, usage satisfies Usage);
-      // Rows alone cannot say that some are missing.
+      // CSV rows cannot say that some are missing.
       if (usage.missing !== undefined) {
         const names = usage.missing.join(", ");
         throw new ProblemError("overloaded", `The spend of ${names} could not be read. Ask again.`, {

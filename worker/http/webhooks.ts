@@ -25,7 +25,7 @@ import { clientRoute, type Route } from "./route.ts";
 import { parseJson, smallBody } from "./submit-body.ts";
 import { brakeSubmissions } from "./submit-limits.ts";
 
-/** An address, and nothing else. */
+/** The body holds an address and nothing else. */
 const MAX_TEST_BYTES = 16 * 1024;
 
 /** Refuses an address that webhooks are not sent to; `path` is where the client gave it. */
@@ -35,7 +35,7 @@ function checkTarget(c: HttpContext, url: string, path: string): void {
   if (fault !== null) throw faultsProblem("invalid_request", [{ path, message: fault }], (at) => at);
 }
 
-/** Where the ends of a submission's job are sent: as it says, or as CLIENT_WEBHOOKS does; null for nowhere. */
+/** Where the webhook events of a submission's job are sent: its own address, else that of CLIENT_WEBHOOKS; null for none. */
 export function webhookOf(
   c: HttpContext,
   client: string,
@@ -48,7 +48,7 @@ export function webhookOf(
   return { url, events, origin: originOf(c), hops: hopsOf(c) };
 }
 
-/** Refuses a submission that webhooks led to over too many services. */
+/** Refuses a submission that came through the webhooks of too many services. */
 export function refuseLoop(c: HttpContext): void {
   if (hopsOf(c) < MOST_HOPS) return;
   throw new ProblemError(
@@ -102,7 +102,7 @@ function deliveryNumberOf(c: HttpContext): number {
   return Number(given);
 }
 
-/** The deliveries of a job, and what a receiver needs: its secret and a test. */
+/** The deliveries of a job, and a receiver's secret and test. */
 export const WEBHOOK_ROUTES: readonly Route[] = [
   clientRoute(
     {

@@ -1,7 +1,7 @@
 import type { Diagnosis } from "../../../schemas/doctor.ts";
 import { inertText } from "./terminal-text.ts";
 
-/** A diagnosis for a terminal: one line a check, and under one that failed how to mend it. */
+/** A diagnosis for a terminal: one line for each check, and below a failed one how to mend it. */
 export function diagnosisText({ ok, version, time, checks }: Diagnosis): string {
   const width = Math.max(...checks.map(({ name }) => name.length));
   const lines = checks.flatMap((check) => {

@@ -14,28 +14,32 @@ import {
   SPELLINGS,
 } from "./submit-fields.ts";
 
-/** A field as the client gave it: `pointer` is the JSON Pointer of where. */
+/** A field as the client gave it. `pointer` is the JSON Pointer of its place. */
 export interface Given {
   readonly field: Field;
   readonly pointer: string;
   readonly value: unknown;
-  /** An item of a list that the client wrote in pieces (a message's content, a form's parts): the pointer of the list. */
+  /**
+   * Set for an item of a list that the client wrote in pieces (a message's content, a form's parts): the pointer of the list.
+   */
   readonly list?: string;
 }
 
-/** What is in a body. */
+/** What was found in a body. */
 export interface Found {
   readonly given: readonly Given[];
   readonly errors: readonly FieldError[];
   readonly warnings: readonly Warning[];
-  /** The pointer of an envelope's content, where a prompt or an image that is missing would have been. */
+  /** The pointer of an envelope's content, where a missing prompt or image belongs. */
   readonly content?: string;
 }
 
-/** More are not listed: a client that is wrong so often reads no list, and each entry costs a search for what was meant. */
+/**
+ * No more errors are listed: a client with so many reads no list, and each entry costs a search for the name that was meant.
+ */
 export const MAX_ERRORS = 20;
 const MAX_NAME_CHARS = 64;
-/** One text and the images of any model, and a few too many to name one by one. */
+/** One text and the images of any model, and a few more, so that a few too many are named one by one. */
 const MAX_CONTENT_ITEMS = 24;
 
 const NOTHING: Found = { given: [], errors: [], warnings: [] };
@@ -63,7 +67,7 @@ function wrong(path: string, message: string): Found {
   return { ...NOTHING, errors: [{ path, message }] };
 }
 
-/** What is said of a name that means nothing in its place: a warning for a known option, else an error. */
+/** How a name that has no meaning in its place is answered: a known option is a warning, any other an error. */
 function unknownName(pointer: string, name: string, value: unknown, accepted: Iterable<string>): Found {
   const option = IGNORED_OPTIONS.get(name);
   if (option === undefined) {
@@ -71,13 +75,13 @@ function unknownName(pointer: string, name: string, value: unknown, accepted: It
     return wrong(pointer, meant === null ? "unknown field" : `unknown field; did you mean ${meant}?`);
   }
   if (value === null || value === "") return NOTHING;
-  // A form gives every value as text.
+  // A form gives every value as text, so texts are compared too.
   const isHarmless = option.values?.some((harmless) => harmless === value || String(harmless) === value) ?? true;
   if (!isHarmless) return wrong(pointer, `asks for what is not done here (${option.because}); leave it out`);
   return { ...NOTHING, warnings: [{ code: "option_ignored", message: `${name} is ignored: ${option.because}` }] };
 }
 
-/** The names that are accepted in a place: no images where the workflow takes none. */
+/** The names that are accepted in a place. A workflow without images accepts no name of them. */
 function acceptedNames(workflow: Workflow, spellings: ReadonlyMap<string, Field>): string[] {
   const names = [...spellings].filter(([, field]) => field !== "images" || workflow === "image-from-reference");
   return names.map(([name]) => name);
@@ -127,7 +131,7 @@ function contentItem(workflow: Workflow, item: unknown, content: string, index: 
   return { ...NOTHING, given: [{ field, pointer: `${pointer}/${kind}`, value, ...list }], errors };
 }
 
-/** The fields of `input.messages`: one message of the user. */
+/** The fields of `input.messages`, which must be one message of the user. */
 function messagesOf(workflow: Workflow, messages: unknown, pointer: string): Found {
   if (!Array.isArray(messages) || messages.length !== 1) {
     return wrong(pointer, "must be a list of exactly one message: an image model has no conversation");
@@ -173,7 +177,7 @@ export function jsonFields(workflow: Workflow, body: unknown): Found {
   return allFound(...parts);
 }
 
-/** A form has text only; text that is no number, boolean or JSON stays text, and is refused as that later. */
+/** Reads a form's text. A text that is no number, boolean or JSON stays text, and is refused later. */
 function typed(field: Field, text: string): unknown {
   if (NUMBERS.has(field) && /^-?\d{1,15}(\.\d{1,15})?$/.test(text.trim())) return Number(text);
   if (BOOLEANS.has(field) && /^(true|false)$/i.test(text.trim())) return text.trim().toLowerCase() === "true";
@@ -185,17 +189,17 @@ function typed(field: Field, text: string): unknown {
   }
 }
 
-/** A part of a form: its text, or, of a file, the image that was found in it. */
+/** A part of a form: its text, or the image that was found in its file. */
 export type FormPart = readonly [name: string, value: string | GivenImage];
 
-/** An image whose bytes came with the body; `key` is the same for the same bytes. What was found in them is http's to know. */
+/** An image whose bytes came with the body. Equal bytes have equal `key`s. Only http knows what was found in them. */
 export abstract class GivenImage {
   abstract readonly key: string;
 }
 
 /**
  * The fields of a form's parts, in their order: numbers and booleans are read from text, objects from JSON. An empty part
- * is one that was not filled in. All image parts are one list; the first part of each name has the pointer `/NAME/0`.
+ * counts as absent. All image parts are one list; the first part of each name has the pointer `/NAME/0`.
  */
 export function formFields(workflow: Workflow, parts: Iterable<FormPart>): Found {
   const found: Found[] = [];

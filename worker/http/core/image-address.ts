@@ -3,10 +3,10 @@ import { JOB_ID_PATTERN } from "../../../schemas/paths.ts";
 import { givenWords } from "../../allowed-words.ts";
 import { hostKind } from "../../public-host.ts";
 
-/** Longest address that is passed on; browsers and servers stop there or before. */
+/** The longest address that is passed on. Browsers and servers accept no longer ones. */
 const MAX_URL_CHARS = 4096;
 
-/** A stored image of a job: `/api/jobs/:id/images/:index`, or one that the job was given, `/api/jobs/:id/inputs/:index`. */
+/** A stored image of a job: `/api/jobs/:id/images/:index`, or `/api/jobs/:id/inputs/:index` for one that the job was given. */
 export interface OwnImage {
   readonly jobId: string;
   readonly kind: "images" | "inputs";
@@ -21,7 +21,7 @@ export type ParsedAddress =
 export interface AddressRules {
   /** Our own origins: links that start with one of them are images of ours. */
   readonly ownOrigins: readonly string[];
-  /** Upstream is on this machine (the emulator), and so reaches what this machine serves. */
+  /** True when upstream runs on this machine (the emulator), and so can fetch what this machine serves. */
   readonly allowLoopback: boolean;
 }
 
@@ -38,7 +38,7 @@ function ownImageOf(pathname: string): OwnImage | null {
   return { jobId, kind: kind as OwnImage["kind"], index: Number(index) };
 }
 
-/** What the text of an input image is. A data URL in base64 is not among it: its bytes are taken out of the body before. */
+/** Reads the text of an input image. A data URL in base64 never comes here: its bytes are taken out of the body before. */
 export function parseImageAddress(source: string, { ownOrigins, allowLoopback }: AddressRules): ParsedAddress {
   const wrong = (message: string): ParsedAddress => ({ kind: "wrong", message });
   if (/^data:/i.test(source)) return wrong("must be a data URL in base64, like data:image/png;base64,iVBOR…");

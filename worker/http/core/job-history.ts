@@ -13,7 +13,7 @@ const OUTCOME: Readonly<Record<NonNullable<Attempt["outcome"]>, string>> = {
   canceled: "was called off",
 };
 
-/** Upstream's own words, its code and the ids that its support asks for. */
+/** Upstream's own message and code, and the ids that its support asks for. */
 function upstreamRows({ httpStatus, code, message, requestId, taskId }: UpstreamReport): string[] {
   const said = [httpStatus === null ? null : `HTTP ${httpStatus}`, code, message === null ? null : `“${message}”`];
   const ids = [requestId === null ? null : `request ${requestId}`, taskId === null ? null : `task ${taskId}`];
@@ -21,7 +21,7 @@ function upstreamRows({ httpStatus, code, message, requestId, taskId }: Upstream
   return words.length === 0 ? [] : [textRow("", `upstream: ${inertText(words.join(", "))}`)];
 }
 
-/** What became of an attempt: `(after 45 s, not counted, may be billed)`. */
+/** How an attempt ended: `(after 45 s, not counted, may be billed)`. */
 function factsOf({ durationMs, outcome, counted, mayBeBilled }: JobEvent["data"]): string {
   const delivered = outcome === "succeeded" || outcome === "succeeded_late";
   const facts = [
@@ -76,8 +76,8 @@ function sentence(event: JobEvent, day: string): string[] {
 }
 
 /**
- * All that happened, from the log itself, so that an earlier life of a retried job is told too. `events` are the newest, in
- * order; when the first of them is not the job's first, the rows say how many are left out.
+ * All that happened, read from the log, so that the runs before a retry are shown too. `events` are the newest, in order;
+ * when the first of them is not the job's first, a row says how many are left out.
  */
 export function historyRows(job: Job, events: readonly JobEvent[], day: string, nowMs: number): string[] {
   const skipped = (events[0]?.seq ?? 1) - 1;

@@ -15,25 +15,25 @@ import {
 
 export interface TimelineContext {
   readonly nowMs: number;
-  /** Of one attempt, as configured now. */
+  /** The budget of one attempt, as configured now. */
   readonly budgetMs: number;
   /** From an attempt's start: how long a call past its budget may still deliver. */
   readonly lateAnswerMs: number;
   /** Whether the commands need a token. */
   readonly withToken: boolean;
-  /** Of the job's events to its webhook; none when left out. */
+  /** The job's webhook events; absent means none. */
   readonly deliveries?: readonly Delivery[];
 }
 
 interface Told extends Pick<TimelineContext, "nowMs" | "budgetMs" | "lateAnswerMs"> {
   readonly last: JobEvent | undefined;
-  /** `2026-11-23`: times of this day are shown without it. */
+  /** A day like `2026-11-23`: times on this day are shown without it. */
   readonly day: string;
 }
 
 const after = (at: string, ms: number): string => new Date(Date.parse(at) + ms).toISOString();
 
-/** What upstream is at, and until when: the running attempt, or a call past its budget that is all there is to wait for. */
+/** The call that is open and its end: the running attempt, or a call past its budget when the job waits only for that. */
 function callRows(job: Job, { budgetMs, lateAnswerMs, day, nowMs }: Told): string[] {
   const until = (at: string) => `until ${clockText(at, day)} (${fromNowText(at, nowMs)})`;
   const running = job.attempts.find((attempt) => attempt.outcome === null);
@@ -45,7 +45,7 @@ function callRows(job: Job, { budgetMs, lateAnswerMs, day, nowMs }: Told): strin
   return [row("now", `waits for the open call, ${until(after(open.startedAt, lateAnswerMs))}; no attempt is left`)];
 }
 
-/** The copy that is due after one that failed. */
+/** When the next copy is due after one that failed. */
 function copyRows(job: Job, last: JobEvent | undefined, day: string, nowMs: number): string[] {
   const copyAt = last?.type === "job.storing" ? last.data.retryAt : undefined;
   if (copyAt === undefined) return [];
@@ -76,7 +76,7 @@ function nextRows(job: Job, told: Told): string[] {
     }
     case "running": {
       if (job.phase === "storing") {
-        // What is paid for is copied, whatever the deadline says.
+        // The images are paid for, so they are copied even past the deadline.
         return [row("now", "upstream delivered; the images are being stored"), ...copyRows(job, last, day, nowMs)];
       }
       return [...callRows(job, told), spent, deadline];
@@ -128,7 +128,7 @@ function commandRows(job: Job, withToken: boolean): string[] {
   return rows;
 }
 
-/** Each event for the webhook, with its newest try and what comes next. */
+/** Each event for the webhook, with its newest try and the next one. */
 function webhookRows(job: Job, { deliveries = [], nowMs, withToken }: TimelineContext, day: string): string[] {
   const token = withToken ? ' -H "Authorization: Bearer $DARKROOM_TOKEN"' : "";
   return deliveries.flatMap(({ number, type, state, reason, url, tries, nextTryAt }) => {
@@ -171,8 +171,8 @@ function section(title: string, rows: readonly string[]): string[] {
 }
 
 /**
- * The job for people with a terminal. Everything that somebody else wrote (prompt, upstream's words, metadata) is inert in
- * it. `events` are the newest of its log, in order, none younger than the job.
+ * The job for people with a terminal. Text that somebody else wrote (prompt, upstream's messages, metadata) cannot act on the
+ * terminal. `events` are the newest of its log, in order, none younger than the job.
  */
 export function jobTimeline(job: Job, events: readonly JobEvent[], context: TimelineContext): string {
   const { nowMs, withToken } = context;

@@ -4,8 +4,8 @@
  */
 
 /**
- * `data:image/png;base64,`, with any parameters and with escapes: PHP writes `data:image\/png;base64,`. A longer head is none.
- * Neither an escaped quote nor an escaped backslash is in a head, so that a backslash at its end begins an escape.
+ * `data:image/png;base64,`, with any parameters and with escapes: PHP writes `data:image\/png;base64,`. A longer head is not
+ * taken. A head holds no escaped quote and no escaped backslash, so that a backslash at its end begins an escape.
  */
 export const DATA_URL_HEAD = /^data:(?:[^,"\\]|\\\/|\\u[0-9a-f]{4}){0,200};base64,/i;
 const HEAD_SO_FAR = /^(?:d(?:a(?:t(?:a(?::(?:[^,"\\]|\\\/|\\u[0-9a-f]{4})*(?:\\(?:u[0-9a-f]{0,3})?)?)?)?)?)?)?$/i;
@@ -16,7 +16,7 @@ const BACKSLASH = 0x5c;
 
 const latin1 = new TextDecoder("latin1");
 
-/** An image's bytes, until the next image is asked for: all are decoded into one buffer. Or why they are none. */
+/** An image's bytes, or why there are none. The bytes are valid until the next image is asked for: one buffer serves all. */
 export type TakenImage =
   | { readonly ok: true; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly ok: false; readonly code: "too_large" | "not_base64" };
@@ -29,7 +29,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   t: "",
 };
 
-/** Decodes the base64 of one image as it comes. */
+/** Decodes the base64 of one image piece by piece. */
 class Base64Image {
   readonly #maxBytes: number;
   #bytes: Uint8Array<ArrayBuffer>;
@@ -42,7 +42,7 @@ class Base64Image {
     this.#bytes = buffer;
   }
 
-  /** What the next image is decoded into. */
+  /** The buffer that the next image is decoded into. */
   get buffer(): Uint8Array<ArrayBuffer> {
     return this.#bytes;
   }
@@ -69,7 +69,7 @@ class Base64Image {
   }
 
   #grow(bytes: number): void {
-    // One byte more than allowed, so that what is too large is seen to be.
+    // One byte more than allowed, so that an image that is too large is recognized.
     const size = Math.min(this.#maxBytes + 1, Math.max(bytes, this.#bytes.byteLength * 2));
     if (size <= this.#bytes.byteLength) return;
     const grown = new Uint8Array(size);
@@ -93,16 +93,16 @@ type State =
   | { readonly at: "image"; readonly image: Base64Image; escape: string | null };
 
 export interface JsonImagesOptions {
-  /** Stands in the text for image `index`; no client can write it. */
+  /** The text that takes the place of image `index`. No client can write it. */
   readonly markOf: (index: number) => string;
   readonly maxImageBytes: number;
-  /** What the rest of the text may have at most. */
+  /** The limit on the text without its images. */
   readonly maxTextBytes: number;
-  /** Of the body, if it is known: an image is no larger, so its bytes are put in one place at once. */
+  /** The size of the body, if it is known. No image is larger, so the buffer never has to grow. */
   readonly expectedBytes: number | null;
 }
 
-/** JSON text without its images. Feed it with `add`, chunk by chunk; then ask for the `text`. */
+/** JSON text without its images. Call `add` with each chunk, then `text`. */
 export class JsonImages {
   readonly #options: JsonImagesOptions;
   readonly #text: Uint8Array[] = [];
@@ -110,7 +110,7 @@ export class JsonImages {
   #images = 0;
   #buffer: Uint8Array<ArrayBuffer>;
   #state: State = { at: "outside" };
-  /** The last byte of a string's chunk was a backslash: the next byte is no end. */
+  /** The last byte of the chunk was a backslash in a string: the next byte does not end the string. */
   #escaped = false;
 
   constructor(options: JsonImagesOptions) {
@@ -124,7 +124,7 @@ export class JsonImages {
     return this.#images;
   }
 
-  /** Takes the next bytes in, and gives each image that ends in them, in order. `text_too_large` ends it. */
+  /** Takes in the next bytes and yields each image that ends in them, in order. `text_too_large` ends it. */
   *add(chunk: Uint8Array<ArrayBuffer>): Generator<TakenImage | "text_too_large", void, void> {
     let from = 0;
     while (from < chunk.byteLength) {
@@ -139,7 +139,7 @@ export class JsonImages {
     }
   }
 
-  /** The text without its images, each replaced by its mark. Throws a TypeError where it is not UTF-8. */
+  /** The text with a mark in place of each image. Throws a TypeError when it is not UTF-8. */
   text(): string {
     if (this.#state.at === "head") this.#keepText(this.#state.head);
     const bytes = new Uint8Array(this.#textBytes);
@@ -152,17 +152,17 @@ export class JsonImages {
   }
 
   #keep(bytes: Uint8Array): void {
-    // Copied: a view would hold on to all of its chunk.
+    // Copied, because a view would keep its whole chunk in memory.
     if (bytes.byteLength > 0) this.#text.push(bytes.slice());
     this.#textBytes += bytes.byteLength;
   }
 
-  /** Text that was read as Latin-1, byte for byte. */
+  /** Keeps text that was decoded as Latin-1, one byte for each character. */
   #keepText(text: string): void {
     this.#keep(Uint8Array.from(text, (letter) => letter.charCodeAt(0)));
   }
 
-  /** Up to and with the next quote. */
+  /** Reads through the next quote. */
   #outside(chunk: Uint8Array, from: number): { next: number; image?: undefined } {
     const quote = chunk.indexOf(QUOTE, from);
     const next = quote < 0 ? chunk.byteLength : quote + 1;
@@ -171,7 +171,7 @@ export class JsonImages {
     return { next };
   }
 
-  /** Where the string that goes on at `from` ends in this chunk: the place of its quote, or of the chunk's end. */
+  /** Where the string that continues at `from` ends in this chunk: the index of its quote, or the chunk's end. */
   #endOfString(chunk: Uint8Array, from: number): { end: number; closed: boolean } {
     let at = from;
     if (this.#escaped) {
@@ -211,7 +211,7 @@ export class JsonImages {
     return { next: end + 1, image };
   }
 
-  /** The first bytes of a string: enough of them say whether it is a data URL. */
+  /** Collects the first bytes of a string until they show whether it is a data URL. */
   #inHead(state: { readonly at: "head"; head: string }, chunk: Uint8Array, from: number): { next: number } {
     const wanted = chunk.subarray(from, from + MAX_HEAD_BYTES - state.head.length);
     const head = state.head + latin1.decode(wanted);
@@ -225,7 +225,7 @@ export class JsonImages {
       state.head = head;
       return { next: from + wanted.byteLength };
     }
-    // No image: what was held back is text, and the rest of the string is read as such from here on.
+    // This is no image: the held bytes are text, and the rest of the string is read as text.
     this.#keepText(state.head);
     this.#state = { at: "string" };
     this.#escaped = state.head.endsWith("\\");
@@ -233,7 +233,7 @@ export class JsonImages {
   }
 
   #addToImage(state: { readonly image: Base64Image; escape: string | null }, text: string): void {
-    // PHP escapes every slash, which letter by letter takes ten times as long.
+    // PHP escapes every slash; reading letter by letter takes ten times as long.
     const slashed = text.replaceAll("\\/", "/");
     if (state.escape === null && !slashed.includes("\\")) {
       state.image.add(slashed);
@@ -249,7 +249,7 @@ export class JsonImages {
       state.escape += letter;
       const isUnicode = state.escape.startsWith("u");
       if (isUnicode && state.escape.length < 5) continue;
-      // What is no escape of base64 text stays what it is, and is refused as no base64.
+      // An escape that base64 text does not have becomes a `?`, which is refused as no base64.
       plain += isUnicode
         ? String.fromCharCode(Number.parseInt(state.escape.slice(1), 16))
         : (ESCAPES[state.escape] ?? "?");

@@ -12,7 +12,7 @@ type Labels = Readonly<Record<string, string>>;
 interface Sample {
   readonly labels: Labels;
   readonly value: number;
-  /** Of a histogram's parts: `_bucket`, `_sum`, `_count`. */
+  /** The suffix of a histogram's part: `_bucket`, `_sum`, `_count`. */
   readonly suffix?: string;
 }
 
@@ -45,13 +45,13 @@ function histogram(labels: Labels, ends: readonly number[], { buckets, seconds: 
   return [...samples, { suffix: "_sum", labels, value: sum }, { suffix: "_count", labels, value: count }];
 }
 
-/** A client's; null when its catalog did not answer. */
+/** One client's metrics; null when its catalog did not answer. */
 export interface ClientSamples {
   readonly client: string;
   readonly metrics: ClientMetrics | null;
 }
 
-/** Sums over all clients. A sum without one of them would look as if the counter had begun anew, so there is none then. */
+/** Sums over all clients. There are none when a catalog did not answer, because a smaller sum looks like a counter reset. */
 function deliverySamples(clients: readonly ClientSamples[]): Sample[] {
   const counts = clients.flatMap(({ metrics }) => metrics?.deliveries ?? []);
   if (counts.length < clients.length) return [];

@@ -8,12 +8,12 @@ import { allowedWords, givenWords, schemaAt, valueAt } from "../../allowed-words
 import { type Found, type Given, GivenImage, isRecord, MAX_ERRORS, pointerStep } from "./given-fields.ts";
 import { DEFAULT_MODEL_ALIASES, type Field, MISSPELLED_SIZES } from "./submit-fields.ts";
 
-/** The most that any model makes is no rule here: what a model makes, its own check says. */
+/** Only the lower bound: the check against the model has the upper one. */
 const n = z.int().min(1).optional();
 
 const ImageInput = z.union([ImageSource, z.custom<GivenImage>((value) => value instanceof GivenImage)]);
 
-/** The contract's submission, but that an image may also be bytes that came with the body. */
+/** The contract's submission, except that an image may also be bytes that came with the body. */
 const Submit = {
   "image-from-text": TextSubmit.extend({ n, images: z.undefined().optional() }),
   "image-from-reference": ReferenceSubmit.extend({ n, images: z.array(ImageInput).min(1).max(MAX_INPUT_IMAGES) }),
@@ -22,24 +22,24 @@ const Submit = {
 type Normal = TextSubmit & { readonly images: readonly (string | GivenImage)[] };
 
 export type NormaliseAnswer = {
-  /** Where the client gave a field (or, absent, where we would have it): the path of later findings about it. */
+  /** The path for later findings about a field: where the client gave it, or our own place of it when absent. */
   pointerOf(path: string): string;
 } & (
   | { readonly ok: true; readonly submit: Normal; readonly warnings: readonly Warning[] }
-  /** `model`: what was given as the model, if anything was. */
+  /** `model`: what was given as the model, if anything. */
   | { readonly ok: false; readonly errors: readonly FieldError[]; readonly model: unknown }
 );
 
-/** A complete giving of a field: for images the whole list. */
+/** One complete value of a field; for images the whole list. */
 interface Giving {
   readonly field: Field;
   readonly pointer: string;
   readonly value: unknown;
-  /** Of a list: where each of its items was given. */
+  /** For a list: where each of its items was given. */
   readonly items: readonly string[];
 }
 
-/** The givings of all fields: pieces of one list are put together, and one image is a list of one. `null` means absent. */
+/** The values of all fields: pieces of one list are joined, and one image becomes a list of one. `null` means absent. */
 function givingsOf(given: readonly Given[]): Giving[] {
   const givings: Giving[] = [];
   const lists = new Map<string, { values: unknown[]; items: string[] }>();
@@ -56,22 +56,22 @@ function givingsOf(given: readonly Given[]): Giving[] {
     } else if (field === "images" && !Array.isArray(value)) {
       givings.push({ field, pointer, value: [value], items: [pointer] });
     } else if (field === "negativePrompt" && typeof value === "string" && value.trim() === "") {
-      // The vendor's own examples send a blank for "none".
+      // The vendor's own examples send a blank where they mean none.
     } else if (field === "model" && typeof value === "string" && DEFAULT_MODEL_ALIASES.has(value)) {
-      // It means the default, as an absent model does.
+      // The alias means the default, as an absent model does.
     } else givings.push({ field, pointer, value: field === "size" ? plainSize(value) : value, items: [] });
   }
   return givings;
 }
 
-/** People write 1664x928; upstream wants an asterisk. */
+/** Sizes are often written 1664x928; upstream wants an asterisk. */
 function plainSize(size: unknown): unknown {
   if (typeof size !== "string") return size;
   const plain = size.trim().replace(/^(\d+)\s*[*x×]\s*(\d+)$/i, "$1*$2");
   return /^\dk$/i.test(plain) ? plain.toUpperCase() : plain;
 }
 
-/** Whether two givings say the same; an image is the same by its bytes. */
+/** Whether two values are the same. Images are compared by their bytes. */
 function sameValue(a: unknown, b: unknown): boolean {
   const text = (value: unknown) =>
     JSON.stringify(value, (_key, inner: unknown) => (inner instanceof GivenImage ? `bytes:${inner.key}` : inner));
@@ -84,7 +84,7 @@ interface Merged {
   readonly errors: readonly FieldError[];
 }
 
-/** Each field once. Clients give one value in several places; several values are a mistake in one of them. */
+/** Each field once. A client may give one value in several places; different values are an error. */
 function merge(givings: readonly Giving[]): Merged {
   const values = new Map<Field, unknown>();
   const pointers = new Map<string, string>();
@@ -102,7 +102,7 @@ function merge(givings: readonly Giving[]): Merged {
   return { values, pointers, errors };
 }
 
-/** Half of a surrogate pair would not survive storage. */
+/** Storage would change half of a surrogate pair. */
 function isBroken(value: unknown): boolean {
   return typeof value === "string" && !value.isWellFormed();
 }
@@ -123,7 +123,7 @@ const givenKey = (name: string): string => pointerStep(name).slice(1);
 const IMAGE_WORDS = "an http(s) address, a data URL or a form's file";
 const IMAGES_WORDS = `a list of 1 to ${MAX_INPUT_IMAGES} images`;
 
-/** What is wrong, what is allowed there and what was given, in words; `given` are the fields, by name. */
+/** In words: what is wrong, what is allowed there and what was given. `given` has the fields by name. */
 function messageOf(issue: z.core.$ZodIssue, given: Readonly<Record<string, unknown>>, workflow: Workflow): string {
   const { path, message } = issue;
   const [field] = path;
@@ -132,7 +132,7 @@ function messageOf(issue: z.core.$ZodIssue, given: Readonly<Record<string, unkno
   }
   if (issue.code === "unrecognized_keys") return `has an unknown field, ${issue.keys.map(givenKey).join(", ")}`;
   if (path.length > 1 && valueAt(given, path) === undefined) return "is required";
-  // Those that the schemas themselves word; what else they check is worded here.
+  // The schemas word their own `custom` issues; all others are worded here.
   if (issue.code === "custom") return message;
   const got = givenWords(valueAt(given, path), field === "images" ? 0 : undefined);
   if (issue.code === "invalid_format") return `${message}; got ${got}`;
@@ -145,7 +145,7 @@ function messageOf(issue: z.core.$ZodIssue, given: Readonly<Record<string, unkno
   return `must be ${allowedWords(schema)}; got ${got}`;
 }
 
-/** A field that is not there: said where the client would have put it. */
+/** The error for an absent field, at the place where the client would have put it. */
 function missing(field: string, content: string | undefined): FieldError {
   const images = field === "images";
   if (content === undefined) {
@@ -158,7 +158,7 @@ function missing(field: string, content: string | undefined): FieldError {
   return { path: content, message: `must hold ${item}` };
 }
 
-/** The fields whose text storage would change without a word. */
+/** The fields whose text storage would change without an error. */
 function brokenTexts(values: ReadonlyMap<Field, unknown>): Field[] {
   const metadata = values.get("metadata");
   const texts: readonly (readonly [Field, readonly unknown[]])[] = [
@@ -169,7 +169,7 @@ function brokenTexts(values: ReadonlyMap<Field, unknown>): Field[] {
   return texts.filter(([, parts]) => parts.some(isBroken)).map(([field]) => field);
 }
 
-/** Puts the size that two clients misspell right, and says so. */
+/** Corrects the size that two clients misspell, and warns about it. */
 function correctSize(values: Map<Field, unknown>): Warning[] {
   const given = values.get("size");
   const meant = typeof given === "string" ? MISSPELLED_SIZES.get(given) : undefined;
@@ -202,10 +202,10 @@ export function normaliseSubmit(workflow: Workflow, found: Found): NormaliseAnsw
   for (const issue of parsed.error?.issues ?? []) {
     const [field] = issue.path;
     const isMissing = issue.path.length === 1 && !Object.hasOwn(given, field ?? "");
-    // What seems missing may be what was misspelled or misplaced.
+    // A field that seems missing may be the misspelled or misplaced one.
     if (misread && isMissing) continue;
     const path = issue.path.map((step) => pointerStep(String(step))).join("");
-    // Of several bounds that one value breaks, one message names them all.
+    // A value that breaks several bounds gets one message, which names them all.
     if (said.has(path)) continue;
     said.add(path);
     all.push(

@@ -1,14 +1,14 @@
-/** Reads the headers of requests that say what answer is wanted. Pure. */
+/** Reads the request headers that say which answer is wanted. Pure. */
 import Negotiator from "negotiator";
 import { matches, opaqueTags } from "../../results/entity-tag.ts";
 
-/** The header read last: nearly every client sends one of two or three, and each answer looks at it twice. */
+/** The last header that was read. Nearly every client sends one of two or three, and each answer looks at it twice. */
 let lastRead: { readonly accept: string; readonly negotiator: Negotiator; readonly named: ReadonlySet<string> } | null =
   null;
 
 function readAccept(accept: string) {
   if (lastRead?.accept === accept) return lastRead;
-  // A parameter of a media range other than its quality (`; charset=utf-8`) asks for nothing that we offer otherwise.
+  // A media range's parameters other than quality (`; charset=utf-8`) select nothing among our offers.
   const ranges = accept.replaceAll(/;\s*(?!q=)[^,;]*/gi, "");
   const negotiator = new Negotiator({ headers: { accept: ranges } });
   const named = new Set(negotiator.mediaTypes().map((type) => type.toLowerCase()));
@@ -17,8 +17,8 @@ function readAccept(accept: string) {
 }
 
 /**
- * The offered media type that the client prefers (RFC 9110 12.5.1), the first offered of equals; null when it takes none of
- * them. No `Accept` takes anything.
+ * The offered media type that the client prefers (RFC 9110 12.5.1), the first offered among equals; null when it takes none
+ * of them. An absent `Accept` takes anything.
  */
 export function chooseType<Offer extends string>(accept: string | undefined, offers: readonly [Offer, ...Offer[]]) {
   if (accept === undefined || accept.trim() === "") return offers[0];
@@ -26,18 +26,18 @@ export function chooseType<Offer extends string>(accept: string | undefined, off
   return offers.find((offer) => offer === chosen) ?? null;
 }
 
-/** Whether `Accept` names this very media type, so that the client is a program and not a person. */
+/** Whether `Accept` names exactly this media type, as programs do and people's tools do not. */
 export function asksFor(accept: string | undefined, mediaType: string): boolean {
   if (accept === undefined || !accept.toLowerCase().includes(mediaType)) return false;
   return readAccept(accept).named.has(mediaType);
 }
 
-/** Longest wait; below the 100 s after which proxies in between give up. */
+/** The longest wait. Proxies in between give up after 100 s. */
 export const MAX_WAIT_SECONDS = 60;
 
 /**
  * The `wait` of a `Prefer` header (RFC 7240) in seconds, at most `MAX_WAIT_SECONDS`; null when there is none or it cannot be
- * read: a preference is never an error. The first of several counts.
+ * read, because a preference is never an error. The first of several counts.
  */
 export function preferredWaitSeconds(prefer: string | undefined): number | null {
   for (const preference of prefer?.split(",") ?? []) {
@@ -56,8 +56,8 @@ export type IdempotencyKey =
 const MAX_KEY_CHARS = 255;
 
 /**
- * The key of an `Idempotency-Key` header: with quotes as the draft has it (a structured-field string), or without as most
- * clients send it. Both name the same key. Two headers of this name arrive as one with a comma, so an unquoted key has none.
+ * The key of an `Idempotency-Key` header: in quotes as the draft has it (a structured-field string), or without, as most
+ * clients send it. Both name the same key. Two such headers arrive as one with a comma, so an unquoted key may hold none.
  */
 export function readIdempotencyKey(header: string | undefined): IdempotencyKey {
   if (header === undefined) return { ok: true, key: null };
@@ -80,8 +80,8 @@ export function readIdempotencyKey(header: string | undefined): IdempotencyKey {
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 
 /**
- * The `traceparent` of a request (W3C Trace Context), as version 00 writes it; null when there is none. An invalid one is ignored,
- * as the standard says: tracing is never a reason to refuse a request.
+ * The `traceparent` of a request (W3C Trace Context), as version 00 writes it; null when there is none. An invalid one is
+ * ignored, as the standard asks: tracing is never a reason to refuse a request.
  */
 export function readTraceparent(header: string | undefined): string | null {
   const [, version, traceId = "", parentId = "", flags, more] = TRACEPARENT.exec(header?.trim() ?? "") ?? [];
@@ -91,8 +91,8 @@ export function readTraceparent(header: string | undefined): string | null {
 }
 
 /**
- * The version of one form of a job. Weak: the same job indented for people has other bytes and the same meaning. `epoch` is
- * that of the signed links in it.
+ * The version of one form of a job. It is weak, because the same job indented for people has other bytes and the same
+ * meaning. `epoch` is that of the signed links in it.
  */
 export function jobEtag(tag: string, epoch: string, form: "json" | "text"): string {
   return `W/"${tag}.${epoch}.${form === "json" ? "j" : "t"}"`;
@@ -103,7 +103,7 @@ export function matchesEtag(ifNoneMatch: string | undefined, etag: string): bool
   return ifNoneMatch !== undefined && matches(ifNoneMatch, etag);
 }
 
-/** The job's own tag that the client has, to wait until it is another; null when nothing it has could still be current. */
+/** The tag of the job that the client has, to wait until it changes; null when no tag that it sent can be current. */
 export function tagToWaitOn(ifNoneMatch: string | undefined, epoch: string, form: "json" | "text"): string | null {
   const end = `.${epoch}.${form === "json" ? "j" : "t"}`;
   const known = opaqueTags(ifNoneMatch ?? "").find((tag) => tag.endsWith(end));

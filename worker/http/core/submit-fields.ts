@@ -42,12 +42,12 @@ const EVERYWHERE: Spellings = new Map<string, Field>([
     [field, field],
     [snakeCase(field), field],
   ]),
-  // The vendor's own names of it: of 3.0, and of wan 2.7.
+  // The vendor's own names for `thinking`: in 3.0 and in wan 2.7.
   ["enable_thinking", "thinking"],
   ["thinking_mode", "thinking"],
 ]);
 
-/** Where a field may be, and the names it may have there. */
+/** The places where a field may be, and its names there. */
 export const SPELLINGS = {
   /** The top of a JSON body. */
   top: new Map([
@@ -65,7 +65,7 @@ export const SPELLINGS = {
     ["referenceImageUrl", "images"],
     ["reference_image_url", "images"],
   ]),
-  /** `input` of the vendor's envelope, beside `messages`: what its older models take. */
+  /** `input` of the vendor's envelope, beside `messages`: the fields that its older models take. */
   input: only(EVERYWHERE, "prompt", "negativePrompt", "images"),
   /** `parameters` of the vendor's envelope. */
   parameters: only(
@@ -90,7 +90,9 @@ export function formFieldOf(name: string): Field | undefined {
 interface IgnoredOption {
   /** Completes "NAME is ignored: …". */
   readonly because: string;
-  /** The values that may be ignored; any when left out. Another one asks for what is not done here, and is refused. */
+  /**
+   * The values that may be ignored; any when absent. Another value asks for something that is not done here, and is refused.
+   */
   readonly values?: readonly unknown[];
 }
 
@@ -99,7 +101,7 @@ const FORMAT = "images are stored as upstream makes them, and upstream makes PNG
 const QUALITY = "these models have no such choice";
 const JOB = "the answer is a job, which is polled or watched";
 
-/** By name, at the top of a body, in `parameters` and in forms. */
+/** By name; accepted at the top of a body, in `parameters` and in forms. */
 export const IGNORED_OPTIONS: ReadonlyMap<string, IgnoredOption> = new Map<string, IgnoredOption>([
   ["response_format", { because: LINKS }],
   ["result_format", { because: JOB }],
@@ -121,7 +123,7 @@ export const IGNORED_OPTIONS: ReadonlyMap<string, IgnoredOption> = new Map<strin
   ["productShootContext", { because: "nothing here reads it" }],
 ]);
 
-/** The five sizes of the `max` family as two clients misspell them. */
+/** Sizes of the `max` family that two clients misspell. */
 export const MISSPELLED_SIZES: ReadonlyMap<string, string> = new Map([
   ["1472*1140", "1472*1104"],
   ["1140*1472", "1104*1472"],
@@ -130,7 +132,7 @@ export const MISSPELLED_SIZES: ReadonlyMap<string, string> = new Map([
 /** Names of a model that mean the deployment's default model of the workflow. */
 export const DEFAULT_MODEL_ALIASES: ReadonlySet<string> = new Set(["image-generation-latest", "image-edit-latest"]);
 
-/** What other services call a field of ours. */
+/** Other services' names for our fields. */
 const FOREIGN_NAMES: Readonly<Record<string, Field>> = {
   text: "prompt",
   description: "prompt",
@@ -158,8 +160,8 @@ const FOREIGN_NAMES: Readonly<Record<string, Field>> = {
 const MAX_TYPED_CHARS = 40;
 
 /**
- * The name that `name` was most likely meant to be, of those that are accepted in its place; null when none is near. Up to
- * a quarter of the letters may be wrong, three at most.
+ * The accepted name that `name` was most likely meant to be; null when none is near. Up to a quarter of the letters may be
+ * wrong, three at most.
  */
 export function didYouMean(name: string, accepted: Iterable<string>): string | null {
   const names = [...accepted];

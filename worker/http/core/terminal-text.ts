@@ -1,12 +1,12 @@
 /** Text for people at a terminal. Pure. */
 
 /**
- * What a terminal could act on or be deceived by: control characters (ANSI sequences begin with one), and the marks that
- * turn the direction of text or have no width.
+ * What could act on a terminal or deceive its reader: control characters (ANSI sequences begin with one), and marks that turn
+ * the direction of text or have no width.
  */
 const ACTIVE = /[\p{Cc}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]/gu;
 
-/** Somebody else's text for a terminal, on one line: what is active in it is spelled out, like \u{1b}. */
+/** Somebody else's text for a terminal, on one line. Active characters are spelled out, like \u{1b}. */
 export function inertText(text: string): string {
   return text.replace(ACTIVE, (found) =>
     found === "\n" || found === "\t" ? " " : `\\u{${(found.codePointAt(0) ?? 0).toString(16)}}`,
@@ -16,7 +16,7 @@ export function inertText(text: string): string {
 const LINE_CHARS = 96;
 const MAX_LINES = 24;
 
-/** Somebody else's text as lines that each begin with a bar, so that none of them can pass for ours. */
+/** Somebody else's text as lines that each begin with a bar, so that none of them looks like one of ours. */
 export function quotedLines(text: string): string[] {
   const lines: string[] = [];
   for (const paragraph of text.split(/\r?\n/)) {
@@ -42,7 +42,7 @@ export function shellQuoted(text: string): string {
 /** The width of the left column, in which times and words stand. */
 const COLUMN = 12;
 
-/** One line of the text view: a time or a word, and what is said of it. */
+/** One line of the text view: a time or a word, and its text. */
 export function textRow(left: string, right: string): string {
   return `  ${left.padEnd(COLUMN)}${right}`.trimEnd();
 }
@@ -70,7 +70,7 @@ export function durationText(ms: number): string {
     .join(" ");
 }
 
-/** `12:03:30`, with the day before it when that is another than `day` (`2026-11-23`). UTC. */
+/** `12:03:30`, after the day unless that is `day` (`2026-11-23`). UTC. */
 export function clockText(at: string, day: string): string {
   const time = at.slice(11, 19);
   return at.startsWith(day) ? time : `${at.slice(0, 10)} ${time}`;

@@ -12,14 +12,14 @@ export interface ClientRows {
   readonly rows: readonly LedgerRow[];
 }
 
-/** The days or months from `fromDay` to `toDay`, both included, as days: the first of each and the first after it. */
+/** The days or months from `fromDay` to `toDay`, both included: the first day of each, and the day after its last. */
 function spans(fromDay: string, toDay: string, size: BucketSize): { first: string; after: string }[] {
   const found: { first: string; after: string }[] = [];
   const last = Date.parse(toDay);
   for (let atMs = Date.parse(fromDay); atMs <= last; ) {
     const at = new Date(atMs);
     const nextMs = size === "day" ? atMs + DAY_MS : Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + 1, 1);
-    // The query's last day ends the last month.
+    // The last month ends with the query's last day.
     const afterMs = Math.min(nextMs, last + DAY_MS);
     found.push({ first: dayOf(atMs), after: dayOf(afterMs) });
     atMs = nextMs;

@@ -9,7 +9,7 @@ const text = (description: string, example: string) =>
     .optional()
     .meta({ description, examples: [example] });
 
-/** Every header that an answer may carry and a client may want. */
+/** Every documented header of an answer. */
 const HEADERS = {
   "X-Request-Id": z
     .string()
@@ -38,7 +38,7 @@ const HEADERS = {
 
 export type AnswerHeader = keyof typeof HEADERS;
 
-// Each is one component of the document: most answers carry several.
+// Each header is one component of the document, because most answers carry several.
 for (const [name, schema] of Object.entries(HEADERS)) {
   z.globalRegistry.add(schema, { ...schema.meta(), header: { id: name } });
 }
@@ -48,7 +48,7 @@ export function headers(...names: readonly AnswerHeader[]) {
   return z.object(Object.fromEntries((["X-Request-Id", ...names] as const).map((name) => [name, HEADERS[name]])));
 }
 
-/** Content of one media type with examples, which the document holds once each. */
+/** Content of one media type. The document holds each example once. */
 export function shown(schema: z.ZodType, ...names: readonly ExampleName[]): ZodOpenApiMediaTypeObject {
   const examples = Object.fromEntries(names.map((name) => [name, { $ref: `#/components/examples/${name}` }]));
   return { schema, ...(names.length === 0 ? {} : { examples }) };
@@ -64,10 +64,10 @@ export function json(
   return { description, headers: headers(...names), content: { "application/json": shown(schema, example) } };
 }
 
-/** What every answer with one job carries. */
+/** The headers of every answer with one job. */
 export const JOB_HEADERS = ["ETag", "Retry-After", "Preference-Applied"] as const;
 
-/** When each problem is met, for the docs; its title is in `PROBLEMS`. */
+/** When each problem occurs, for the docs; its title is in `PROBLEMS`. */
 export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
   invalid_request:
     "A field is missing, unknown, of the wrong kind or nothing that the model takes; `errors` names each one.",
@@ -121,7 +121,7 @@ export const PROBLEM_CASES: Readonly<Record<ProblemCode, string>> = {
     "Webhooks led to this submission over several Darkrooms, as its header `Darkroom-Hops` says: a receiver submits for each webhook.",
 };
 
-/** What any route may answer, whatever is asked. */
+/** The problems of every route. */
 const ALWAYS: readonly ProblemCode[] = [
   "uri_too_long",
   "header_fields_too_large",
@@ -130,7 +130,7 @@ const ALWAYS: readonly ProblemCode[] = [
   "overloaded",
 ];
 
-/** What a status says by headers, beside the problem. */
+/** The headers that an answer of this status carries, beside the problem. */
 const HEADERS_OF: Readonly<Record<string, readonly AnswerHeader[]>> = {
   "401": ["WWW-Authenticate"],
   "415": ["Accept-Post", "Accept-Encoding"],
@@ -150,13 +150,13 @@ export function problemAnswers(codes: readonly ProblemCode[]): ZodOpenApiRespons
   const answers: ZodOpenApiResponsesObject = {};
   for (const [status, met] of byStatus) {
     const id = met.map(pascalCase).sort().join("Or");
-    // The type knows statuses as texts of digits, which this one is.
+    // The type accepts texts of digits as statuses; this is one.
     answers[status as "400"] = PROBLEM_ANSWERS.get(id) ?? problemAnswer(id, status, met);
   }
   return answers;
 }
 
-/** The same object for the same codes: a document takes each component once. */
+/** One object for each set of codes: the document takes each component once. */
 const PROBLEM_ANSWERS = new Map<string, ZodOpenApiResponseObject>();
 
 function problemAnswer(id: string, status: string, codes: readonly ProblemCode[]): ZodOpenApiResponseObject {

@@ -26,14 +26,14 @@ table{border-collapse:collapse;width:100%;table-layout:fixed}th,td{text-align:le
 @media print{nav,button{display:none}.page{display:block}}
 `;
 
-/** Puts a sample on the clipboard; without it the page is whole but for the buttons, which it shows. */
+/** Copies a sample to the clipboard. Without the script the page lacks only the buttons, which it shows. */
 const SCRIPT = `
 for(const button of document.querySelectorAll(".sample button")){button.hidden=false;button.addEventListener("click",async()=>{const said=button.textContent;try{await navigator.clipboard.writeText(button.parentElement.querySelector("pre").textContent);button.textContent="Copied"}catch{button.textContent="Select and copy"}setTimeout(()=>{button.textContent=said},2000)})}
 `;
 
 const hashOf = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
-/** The page's own policy: no script and no style but those in it, and nothing from any host. */
+/** The page's own policy: only its own script and style, and nothing from any host. */
 export const DOCS_POLICY = `default-src 'none'; script-src ${hashOf(SCRIPT)}; style-src ${hashOf(STYLE)}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 
 function escaped(text: string): string {
@@ -71,7 +71,7 @@ function typeText(schema: Node): string {
   return escaped(type === "" ? "anything" : type);
 }
 
-/** One named thing of a list: its name, what kind it is, and what it means. */
+/** One named entry of a list: its name, kind and meaning. */
 function item(name: string, kind: string, meaning: string): string {
   return `<div><dt><code>${escaped(name)}</code><small>${kind}</small></dt><dd>${meaning}</dd></div>`;
 }
@@ -91,7 +91,7 @@ function schemaSection([name, schema]: [string, Node]): string {
   return `<section class="schema" id="schema-${escaped(name)}"><h3>${escaped(name)}</h3><p>${prose(textOf(schema.description))}</p>${body}</section>`;
 }
 
-/** What a `$ref` of the document refers to; anything else is itself. */
+/** What a `$ref` of the document refers to; any other node is returned as it is. */
 type Resolve = (node: Node) => Node;
 
 function example(content: unknown, resolve: Resolve): string {
@@ -105,7 +105,7 @@ function example(content: unknown, resolve: Resolve): string {
   return "";
 }
 
-/** The same call by the typed client, where it has one. */
+/** The same call by the typed client, where there is one. */
 const TYPESCRIPT: Readonly<Record<string, string>> = {
   submitImageFromText: 'const job = await darkroom.submit("image-from-text", { prompt: "a red bicycle in the rain" });',
   submitImageFromReference:
@@ -126,7 +126,7 @@ const TYPESCRIPT: Readonly<Record<string, string>> = {
 
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** The call as a line for a shell; ids and numbers of the path stand as variables. */
+/** The call as a line for a shell. Ids and numbers of the path become variables. */
 function curlOf(path: string, method: string, operation: Node, body: unknown): string {
   const address = path.replace("{id}", "$JOB").replace("{index}", "0");
   const isPublic = Array.isArray(operation.security) && operation.security.length === 0;
@@ -143,7 +143,7 @@ function sample(title: string, code: string): string {
   return `<div class="sample"><p class="label">${title}</p><button type="button" hidden>Copy</button><pre tabindex="0">${escaped(code)}</pre></div>`;
 }
 
-/** The first example of a JSON body; undefined where there is none. */
+/** The first example of a JSON body; undefined when there is none. */
 function bodyExample(content: unknown, resolve: Resolve): unknown {
   for (const [type, media] of nodesOf(content)) {
     if (type !== "application/json") continue;
@@ -218,7 +218,7 @@ const IDEMPOTENCY = `<section id="idempotency"><h2>Idempotency-Key</h2><p>Give e
 the same job answers, with <code>Idempotency-Replayed: true</code>. The key belongs to your client and is kept as long as the job. With another request it is a
 <a href="#problem-idempotency_key_reused">422</a> that names the fields that differ. After the job was deleted, its key makes a new one.</p></section>`;
 
-/** The document as a page for people: made here, with nothing from another host. */
+/** The document as a page for people, made here and with nothing from another host. */
 export function docsPage(document: OpenApiDocument): string {
   const resolve = (node: Node): Node => {
     if (typeof node.$ref !== "string") return node;

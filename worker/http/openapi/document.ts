@@ -13,7 +13,7 @@ const DESCRIPTION = [
   "Errors are RFC 9457 problems; decide on `code`, never on `detail`. Every answer carries `X-Request-Id`.",
 ].join("\n\n");
 
-/** The version that health and the document name; a test holds it against package.json. */
+/** The version in health and in the document. A test compares it with package.json. */
 export const VERSION = "0.1.0";
 
 const TAGS: readonly { readonly name: Tag; readonly description: string }[] = [
@@ -25,7 +25,7 @@ const TAGS: readonly { readonly name: Tag; readonly description: string }[] = [
   { name: "Service", description: "Limits, health, sessions, this document." },
 ];
 
-/** What varies in a path. */
+/** The parameters of paths. */
 const PATH_PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   id: JobId,
   index: z.int().min(0).meta({ description: "From 0." }),
@@ -34,7 +34,7 @@ const PATH_PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   number: z.int().min(1).meta({ description: "The `number` of a delivery." }),
 };
 
-/** `:id` is Hono's way to write what OpenAPI writes as `{id}`. */
+/** Hono's `:id` is OpenAPI's `{id}`. */
 const documentedPath = (path: string) => path.replace(/:(\w+)/g, "{$1}");
 
 function pathParameters(path: string): z.ZodObject {
@@ -55,7 +55,7 @@ function pathsOf(routes: readonly Route[]): ZodOpenApiPathsObject {
           query: z.object(Object.fromEntries(Object.entries(query).map(([name, { schema }]) => [name, schema]))),
           ...(headers === null ? {} : { header: headers }),
         },
-        // An answer that a route declares itself goes before the problem of the same status.
+        // An answer that a route declares replaces the problem of the same status.
         responses: { ...problemAnswers(problems), ...answers },
       },
     };

@@ -15,7 +15,7 @@ import { PROBLEMS, type Problem, type ProblemCode } from "../../../schemas/probl
 import type { Usage } from "../../../schemas/usage.ts";
 import type { Delivery, DeliveryList, WebhookSecret, WebhookTestResult } from "../../../schemas/webhook.ts";
 
-/** Where the examples live; the document's own server is told apart from it. */
+/** The origin in all examples, different from the document's own server. */
 const ORIGIN = "https://darkroom.example";
 const ID = "job_V1StGXR8_Z5jdHi6B-myT";
 const SELF = `${ORIGIN}/api/jobs/${ID}`;
@@ -368,7 +368,7 @@ const bulkResult: BulkResult = {
   nextCursor: null,
 };
 
-/** Every example of the document, by its name there. A test holds each against the contract's schema. */
+/** Every example of the document, by its name there. A test checks each against the contract's schema. */
 export const EXAMPLES = {
   queuedJob,
   succeededJob,

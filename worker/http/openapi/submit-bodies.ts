@@ -13,7 +13,7 @@ const snakeShape = {
   on_uncertain: onUncertain,
 };
 
-/** The spellings that are taken beside the contract's own; they may be mixed, a field each. */
+/** The spellings that are accepted beside the contract's own. Each field may have either. */
 const SnakeTextSubmit = z
   .strictObject(snakeShape)
   .meta({ id: "SnakeTextSubmit", description: "The same in snake_case." });
@@ -57,7 +57,7 @@ const VendorSubmit = z
 export const TextBody = z.union([TextSubmit, SnakeTextSubmit, VendorSubmit]);
 export const ReferenceBody = z.union([ReferenceSubmit, SnakeReferenceSubmit, VendorSubmit]);
 
-/** A part of a form is text, whatever it stands for. */
+/** Every part of a form is text, whatever it means. */
 const part = (what: string) => z.string().optional().meta({ description: what });
 
 /** A form: the fields of the JSON body as parts, numbers and booleans as text, `metadata` and `webhook` as JSON. */
