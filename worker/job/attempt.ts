@@ -10,14 +10,14 @@ import { attemptOf, attemptOfLease, isFinal, isOpen, type JobRecord, runningAtte
 import type { JobHost } from "./job-host.ts";
 import { UploadOpener } from "./uploads.ts";
 
-/** The alarm closes a call when its time to deliver late is over. If the alarm does not, the call ends so much later, in ms. */
+/** The alarm closes a call when its time to deliver late is over. If the alarm does not, the call ends this much later, in ms. */
 const CALL_SLACK_MS = 10_000;
-/** A called-off submission of a task stays open for so long, in ms, so that its task can be canceled (spec section 8). */
+/** A called-off submission of a task stays open for this long, in ms, so that its task can be canceled (spec section 8). */
 const TASK_ID_WAIT_MS = 2_000;
 
 interface OpenCall {
   readonly controller: AbortController;
-  /** Its answer is a task, which goes on upstream when the call is hung up. */
+  /** Its answer is a task, which continues upstream when the call is hung up. */
   readonly submitsTask: boolean;
   hangUpTimer: ReturnType<typeof setTimeout> | null;
   readonly ended: PromiseWithResolvers<void>;
@@ -25,7 +25,7 @@ interface OpenCall {
   isAwaited: boolean;
 }
 
-/** An attempt, from its lease to its images; and what upstream is asked about its task. */
+/** Runs attempts, from the lease to upstream's answer, and reads the task of the job. */
 export class AttemptRunner {
   readonly #bucket: R2Bucket;
   readonly #host: JobHost;
@@ -49,12 +49,13 @@ export class AttemptRunner {
    * is the lane's answer to our own call, so it is given back by a message and not by this answer.
    */
   async begin(lease: Lease, granted: boolean): Promise<number | null> {
-    // Leased. Uploads are opened first: from the record of the attempt to its call nothing may take time.
+    // Leased. Uploads are opened first: between storing the attempt and its call nothing may take time.
     const waiting = this.#host.job();
     if (waiting === null) return null;
     const opened = this.mayBegin(waiting, lease) ? await this.#uploads.openBy(waiting, lease.beginByMs) : null;
 
-    // Called off meanwhile, or begun: the same lease may be offered again, also after a crash, and is used only once.
+    // Meanwhile the job may be called off, or the attempt begun: the same lease may be offered again, also after a crash, and is
+    // used only once.
     const job = this.#host.job();
     const ticketNumber = lease.ticketNumber ?? lease.round;
     const begun = job === null ? undefined : attemptOfLease(job, lease);
@@ -101,8 +102,8 @@ export class AttemptRunner {
       const ask = (signal: AbortSignal) => upstream.generate({ model, request, images }, signal);
       const answer = await withinSignal(boundMs, "upstream", ask, controller.signal);
       // Answered, in time or late. `delivered` stores the links, and `pump` below copies the images (image-copier.ts); `accepted`
-      // stores the task, which is read from then on; a failure is repeated or not (core/retry-decision.ts).
-      // When the task is read is known before the fact sets the alarm: an alarm for now that is moved at once may come late.
+      // stores the task, which is read from then on; a failure is repeated or not (core/retry-decision.ts). The time of the first
+      // read is set before the fact sets the alarm: an alarm that is set for now and then moved may come late.
       if (answer.kind === "accepted") this.tasks.readSoon();
       this.#host.apply(factOf(number, answer));
     } catch (error) {
@@ -112,7 +113,7 @@ export class AttemptRunner {
       if (call.hangUpTimer !== null) clearTimeout(call.hangUpTimer);
       this.#calls.delete(number);
       call.ended.resolve();
-      // The retry comes before the outbox, which would cancel the task that the retry is about to resume.
+      // The waiting retry runs before the outbox is sent, which would cancel the task that the retry resumes.
       if (call.isAwaited) await scheduler.wait(0);
       this.#host.pump();
     }
@@ -134,7 +135,7 @@ export class AttemptRunner {
     return job.state.status === "queued" && isItsTicket && this.#host.laneOf(job) === lane;
   }
 
-  /** The job may have to ask another lane: the one that today's settings name. */
+  /** Pumps, because the job may have to ask another lane: the one that today's settings name. */
   #refuse(): null {
     this.#host.pump();
     return null;
@@ -184,10 +185,13 @@ function upstreamOf(config: Config, storeEmbedded?: UpstreamSettings["storeEmbed
   return dashScope({ ...settings, now: () => Date.now(), ...(storeEmbedded === undefined ? {} : { storeEmbedded }) });
 }
 
-/** Between two reads of a task, in ms. At most a handful run at once per model, far from the account's 20 reads a second. */
+/**
+ * The wait between two reads of a task, in ms. At most a handful of tasks run at once per model, far from the account's 20 reads
+ * a second.
+ */
 const FIRST_READ_MS = 1_500;
 const LAST_READ_MS = 5_000;
-/** At most this share of the budget, so that a short one still reads its task a few times. */
+/** At most this share of the budget, so that an attempt with a short budget still reads its task a few times. */
 const READ_SHARE = 0.25;
 /** A read or a cancellation takes milliseconds; it is abandoned after so many, and never later than an attempt's budget ends. */
 const SHORT_CALL_MS = 15_000;
@@ -216,7 +220,7 @@ export class TaskReader {
     return this.#readAtMs;
   }
 
-  /** A task was accepted just now. */
+  /** Schedules the first read of a task that was accepted just now. */
   readSoon(): void {
     this.#reads = 0;
     this.#readAtMs = Date.now() + this.#pauseMs();
@@ -227,7 +231,7 @@ export class TaskReader {
     return Math.min(LAST_READ_MS, FIRST_READ_MS * 1.25 ** this.#reads, atMostMs);
   }
 
-  /** Reads the job's task when it is time to. */
+  /** Reads the job's task when a read is due. */
   read(record: JobRecord, config: Config, nowMs: number): Promise<void> | null {
     const { task } = record;
     if (task === null || isFinal(record.state) || this.#reading) return null;
@@ -255,7 +259,7 @@ export class TaskReader {
   }
 }
 
-/** Asks upstream once to cancel a task, which it does while the task is pending. False when it would not, or could not be reached. */
+/** Asks upstream once to cancel a task. Upstream cancels only a pending task. False when it refused or could not be reached. */
 export async function cancelTask(config: Config, taskId: string): Promise<boolean> {
   const boundMs = Math.min(SHORT_CALL_MS, config.attemptBudgetMs);
   const upstream = upstreamOf(config);

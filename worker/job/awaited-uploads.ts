@@ -2,12 +2,12 @@ import { within } from "../bounds.ts";
 import { removeJobFiles } from "../results/job-files.ts";
 
 const KEY = "awaited uploads";
-/** After the time until which uploads are kept: a `put` that began before it has ended by then. */
+/** How long after `untilMs` uploads are removed, in ms: a `put` that began before `untilMs` has ended by then. */
 const REMOVE_AFTER_MS = 60_000;
 const REMOVE_AGAIN_MS = 60_000;
 const REMOVE_BOUND_MS = 30_000;
 
-/** Stored while uploads lie under this id and no submission has come. */
+/** Stored while uploads exist under this id and no submission has come. */
 interface Awaited {
   readonly untilMs: number;
   /** The requests that store uploads; of one Idempotency-Key there may be several. */
@@ -27,7 +27,7 @@ export class AwaitedUploads {
     this.#jobId = jobId;
   }
 
-  /** Stored, with its alarm, before it resolves; and never while older uploads of the same id are being removed. */
+  /** Resolves once the entry and its alarm are stored. Waits while older uploads of the same id are being removed. */
   async expect(holder: string, untilMs: number): Promise<void> {
     while (this.#removing !== null) await this.#removing;
     const known = this.#storage.kv.get<Awaited>(KEY);

@@ -47,7 +47,10 @@ export interface Submission {
   readonly grantUntilMs?: number;
   /** The id that this submission gets next if the job of this id is gone; absent without an Idempotency-Key. */
   readonly nextId?: string;
-  /** Of a submission with uploads: until when they are kept without it. A later submission is refused: they may be gone. */
+  /**
+   * Until when its uploads are kept without a submission; absent: no uploads. A later submission is refused, because they may be
+   * removed.
+   */
   readonly uploadsUntilMs?: number;
 }
 
@@ -65,8 +68,8 @@ export interface JobView extends Omit<Job, "links" | "output" | "warnings"> {
 }
 
 /**
- * The job as a GET answers it, made in its object: one text crosses over to the Worker, not a tree that is taken apart and
- * put together on the way.
+ * The job as a GET answers it, made in its object, so that the Worker gets one text and not a tree that is serialized and parsed
+ * on the way.
  */
 export interface ShownJob {
   /** As the view's. */
@@ -96,7 +99,7 @@ export type JobRefusal =
   | { readonly ok: false; readonly code: "image_not_found" }
   | { readonly ok: false; readonly code: "delivery_not_found" }
   | { readonly ok: false; readonly code: "upload_timed_out" }
-  /** A submission whose first attempt is reserved no longer. */
+  /** The reservation of the submission's first attempt has ended. */
   | { readonly ok: false; readonly code: "grant_expired" }
   | { readonly ok: false; readonly code: "budget_exceeded"; readonly spend: ClientSpend }
   /** A retry, under a spend limit, of a job whose price was not known when it was submitted. */
@@ -107,9 +110,9 @@ export type JobAnswer<T> = ({ readonly ok: true } & T) | JobRefusal;
 /** What the object of a job can be asked. `fetch` takes the WebSocket upgrade and the SSE stream; see `watch/watch-request.ts`. */
 export interface JobRpc {
   /**
-   * Before the first upload of a submission is stored under this id. `new`: uploads under it are kept until `untilMs`, and
+   * Called before the first upload of a submission is stored under this id. `new`: uploads under it are kept until `untilMs`, and
    * removed soon after when no submission came. `exists`, `gone`: there is, or was, a job of this id; nothing is expected.
-   * `holder` names the request, and no other. `nextId` as in a submission.
+   * `holder` names this one request. `nextId` as in a submission.
    */
   expectUploads(holder: string, untilMs: number, nextId?: string): Promise<"new" | "exists" | "gone">;
   /** Until when the job or its tombstone is kept at least, epoch ms; null when there is neither. */
@@ -117,8 +120,8 @@ export interface JobRpc {
   /** No submission of this holder follows: what it stored is removed, unless another one is expected. Idempotent. */
   dropUploads(holder: string): Promise<void>;
   /**
-   * Stored before it answers. With `notifiesCatalog` the caller notifies the client's catalog of a new job. The same submission again
-   * answers the same job with `replayed`; a tombstone `job_gone`.
+   * Stored before it answers. With `notifiesCatalog` the caller notifies the client's catalog of a new job. A repeated submission
+   * gets the same job with `replayed`; a tombstone answers `job_gone`.
    */
   submit(submission: Submission, notifiesCatalog?: boolean): Promise<JobAnswer<{ view: JobView; replayed: boolean }>>;
   /** The submitter failed to notify the catalog of the job as it was at `seq`: the job does it. Idempotent. */
@@ -149,14 +152,17 @@ export interface JobRpc {
   patch(viewer: Viewer, patch: JobPatch): Promise<JobAnswer<{ view: JobView }>>;
   /** The job's webhook and all deliveries that are kept: the newest 100. */
   deliveries(viewer: Viewer): Promise<JobAnswer<{ list: DeliveryList }>>;
-  /** Sends an event again, at once and in a new round of tries, whatever became of it before. A try that runs counts for it. */
+  /**
+   * Sends an event again, in a new round of tries and whatever became of it before, as soon as no earlier event waits. A try that
+   * runs counts for the new round.
+   */
   resend(viewer: Viewer, number: number): Promise<JobAnswer<{ delivery: Delivery }>>;
-  /** Cancels if needed; afterwards everything answers `job_gone`, a second removal too. */
+  /** Cancels if needed. Afterwards every call answers `job_gone`, a second removal too. */
   remove(viewer: Viewer): Promise<JobAnswer<object>>;
   /**
-   * From the lane: start the attempt of this lease, at `lease.notBeforeMs` or now. Refused when the job no longer waits for it, gets
-   * it after `lease.beginByMs`, or cannot read its uploads: the quota was not used. Again for a lease that was begun: the same
-   * answer, with the same start, also when the attempt is over by then.
+   * From the lane: start the attempt of this lease, at `lease.notBeforeMs` or now. Refused when the job no longer waits for it,
+   * gets it after `lease.beginByMs`, or cannot read its uploads: the quota was not used. A repeated call for a lease that was
+   * begun gets the same answer with the same start, also when the attempt is over by then.
    */
   begin(lease: Lease): Promise<{ accepted: true; startedAtMs: number } | { accepted: false }>;
   /** From the lane: a new place. Answers whether anyone still watches. */

@@ -76,7 +76,7 @@ export class Deliveries {
     return JSON.stringify({ type, timestamp, data: { job: presentJob(toJobView(record, null), links) } });
   }
 
-  /** Makes one try, and records what it came to. */
+  /** Makes one try, and records its outcome. */
   async send(message: MessageTo<"notify">, { id, client }: StoredRecord): Promise<null> {
     const config = this.#host.config();
     if (config === null) throw new Error("the Worker is misconfigured: see GET /api/health");
@@ -114,7 +114,7 @@ export class Deliveries {
     this.#host.apply({ type: "message_answered", message, answer: { state: delivery.state, nextAtMs } });
     const { type, state, tries } = delivery;
     this.#host.keepRunning(this.#count(client, countedResult(delivery)));
-    // Of the delivery: the record of a job that is removed has none.
+    // Taken from the delivery, because the record of a removed job has none.
     const traceId = traceIdOf(delivery);
     this.#host.log("webhook_tried", { traceId, seq, type, state, status: result.status, try: tries.at(-1)?.number });
     return null;

@@ -18,11 +18,11 @@ import { JobEngine } from "./job-engine.ts";
 
 /** A retention that is not known while the Worker is misconfigured, in ms. */
 const RETENTION_FALLBACK_MS = 30 * 86_400_000;
-/** A lease is offered a little ahead of its start; whatever the clocks say, it is not waited for longer than this, in ms. */
+/** A lease is offered a little before its start. The job waits for the start no longer than this, in ms, even if the clocks differ. */
 const LONGEST_AHEAD_MS = 10_000;
 /** The catalog answers a retry by hand within this, in ms. */
 const RESERVE_BOUND_MS = 10_000;
-/** The reservation of a retry by hand is used within this, in ms: longer than the catalog is waited for, whatever the clocks say. */
+/** The reservation of a retry by hand is used within this, in ms: longer than `RESERVE_BOUND_MS`, even if the clocks differ. */
 const RETRY_GRANT_MS = 60_000;
 
 /** One job, as http and its lane see it: every method finds it, asks the engine, and answers with the view. */
@@ -41,7 +41,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
         if (Date.now() > submission.uploadsUntilMs) return { ok: false, code: "upload_timed_out" };
         this.#uploads.taken();
       }
-      // The catalog may have found by now that no job came of its reservation.
+      // By now the catalog may have found that its reservation has no job, and dropped it.
       const { grantUntilMs } = submission;
       if (grantUntilMs !== undefined && Date.now() > grantUntilMs) return { ok: false, code: "grant_expired" };
       return { ok: true, view: this.#viewOf(this.#engine.create(submission, notifiesCatalog)), replayed: false };
@@ -78,7 +78,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const known = this.#engine.record();
     if (known === null) return null;
     if (known.kind === "tombstone") return known.untilMs;
-    // At least: it may be retried, and its tombstone stays as long again.
+    // A lower bound: the job may be retried, and its tombstone stays as long again.
     return Date.now() + (this.#engine.config()?.retentionMs ?? RETENTION_FALLBACK_MS);
   }
 
@@ -95,7 +95,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const found = this.#find(viewer);
     if (!found.ok) return found;
     const asked = this.#engine.place.refreshForRead();
-    // Usually the place is fresh, and one await costs a poll more than all the rest of this method.
+    // Usually the place is fresh, and one await costs a poll more than the rest of this method.
     if (asked !== null) await asked;
     return this.#viewNow(viewer);
   }
@@ -112,7 +112,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
       const leftMs = endsAtMs - Date.now();
       if (!answer.ok || answer.view.done || leftMs <= 0 || (tag !== null && answer.view.tag !== tag)) return answer;
       const changed = this.#engine.stream.changed(leftMs);
-      // Watched now: the lane is asked to send new places from here on.
+      // The job is watched now, so the lane is asked to send new places.
       await this.#engine.place.refreshForRead();
       await changed;
     }
@@ -122,7 +122,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const found = this.#find(viewer);
     if (!found.ok) return found;
     const events = this.#engine.store.eventsAfter(after, limit);
-    // A number from the future would let its holder pass over what is to come.
+    // `after` may exceed the newest seq: answered as it is, it would make the client skip later events.
     const nextAfter = events.at(-1)?.seq ?? Math.min(after, found.record.seq);
     return { ok: true as const, events, nextAfter, done: isFinal(found.record.state) };
   }
@@ -154,7 +154,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const asked = this.#find(viewer);
     if (!asked.ok) return asked;
     const reserved = await this.#reserveRetry(asked.record);
-    // Removed while the catalog was asked, it is gone, whatever the catalog says of its money.
+    // A job that was removed while the catalog was asked is gone, whatever the catalog answered.
     const still = this.#find(viewer);
     if (!still.ok) return still;
     if (!reserved.ok) return reserved;
@@ -201,7 +201,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const isRetried = state.status === "failed" || state.status === "canceled";
     const isFree = task !== null || canStillStore(delivery, Date.now());
     if (budget === null || !isRetried || isFree) return { ok: true, fact: {} };
-    // Submitted before its price was known, it would spend what no limit counts.
+    // The job was submitted before its price was known, so no limit would count what the retry spends.
     if (spend === undefined || spend.unitMicros === null) return { ok: false, code: "price_unknown", model };
     const number = spend.grants + 1;
     const untilMs = Date.now() + RETRY_GRANT_MS;
@@ -209,7 +209,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const asked = catalogStub(this.env, client).reserveAgain(grant, budget);
     const answer = await within(RESERVE_BOUND_MS, "the catalog", asked);
     if (!answer.granted) return { ok: false, code: "budget_exceeded", spend: answer.spend };
-    // Retried by another request meanwhile, the job has a reservation of its own.
+    // A job that another request has retried meanwhile has that request's reservation.
     const isAsItWas = this.#engine.job()?.seq === seq;
     return { ok: true, fact: isAsItWas ? { grant: number } : {} };
   }
@@ -232,7 +232,8 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const known = this.#engine.record();
     if (known === null) return { accepted: false };
     if (known.kind === "tombstone") {
-      // A tombstone knows that the lease was used, not when; counted at the offer's own time it is counted too late, not too early.
+      // A tombstone shows that the lease was used, not when. A repeated offer's `notBeforeMs` counts the start too late, not too
+      // early.
       const wasUsed = known.outbox.some(
         (message) => message.kind === "release" && message.payload.leaseId === lease.leaseId,
       );
@@ -247,7 +248,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     const job = this.#engine.job();
     if (job?.ticketNumber !== ticketNumber || job.state.status !== "queued") return false;
     known.remember(place, ticketNumber, true);
-    // Asked afterwards: a request that waited for a change has it now, and watches no more.
+    // Read after `remember`: a request that waited for a change has it now, and watches no longer.
     const { isWatched } = this.#engine;
     if (!isWatched) known.unwatched();
     return isWatched;
@@ -292,7 +293,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   }
 }
 
-/** The job as it was shown last. Most polls find nothing changed, and get what was made for the poll before. */
+/** The view and text that were made last. Most polls find nothing changed, and reuse them. */
 class LastShown {
   readonly #env: Env;
   #view: { readonly record: JobRecord; readonly place: Place | null; readonly view: JobView } | null = null;

@@ -12,7 +12,7 @@ import { RetryClock } from "./retry-clock.ts";
 const COPY_BOUND_MS = 120_000;
 /** Removing a job's files takes at most this long, in ms; what then remains is removed by the next try. */
 const REMOVE_BOUND_MS = 30_000;
-/** A copy that did not end well may still put its image for so long, in ms: the platform lets one operation go on no longer. */
+/** How long a copy that failed or was stopped may still put its image, in ms: the platform lets no operation run longer. */
 const LATE_PUT_MS = 15 * 60_000;
 
 /** Copies what upstream delivered into R2, one image at a time, and removes it again with the job. */
@@ -21,7 +21,7 @@ export class ImageCopier {
   readonly #host: JobHost;
   readonly #clock = new RetryClock();
   #stop: AbortController | null = null;
-  /** Until when a copy that did not end well may still put its image. */
+  /** Until when a copy that failed or was stopped may still put its image. */
   #latePutUntilMs = 0;
 
   constructor(env: Env, host: JobHost) {
@@ -37,7 +37,7 @@ export class ImageCopier {
     return this.#clock.againAtMs;
   }
 
-  /** Copies the missing images when it is time to. */
+  /** Copies the missing images when copying is due. */
   store(record: JobRecord, config: Config, nowMs: number): Promise<void> | null {
     const { state } = record;
     const isDue = state.status === "running" && state.phase === "storing" && nowMs >= state.storeAtMs;
@@ -49,7 +49,7 @@ export class ImageCopier {
       () => this.#copyAll(copyImage, stop.signal),
       (error) => this.#host.log("storing_failed", { reason: String(error) }),
     );
-    // Slow, it is a state of its own, of which the client's list is then notified.
+    // Storing that is no longer quick is shown in the client's list: `pump` sends the entry.
     const deliveredAtMs = record.delivery?.deliveredAtMs ?? nowMs;
     const slow = setTimeout(() => this.#host.pump(), deliveredAtMs + QUICK_STORING_MS - nowMs);
     return copying.then(() => {

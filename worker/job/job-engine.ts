@@ -31,7 +31,7 @@ const SOFT_FACTS: ReadonlySet<FactType> = new Set(["message_answered", "ticket_m
  */
 function isSoft(fact: JobFact, before: StoredRecord, after: StoredRecord): boolean {
   if (!SOFT_FACTS.has(fact.type)) return false;
-  // Nothing is sent after a 410, and no schedule begins anew.
+  // Stored at once, so that nothing is sent after a 410 and no schedule of tries starts again.
   if (fact.type === "message_answered" && fact.message.kind === "notify") return false;
   const isOver = after.kind === "tombstone" || isFinal(after.state);
   if (isOver && after.outbox.length === 0) return false;
@@ -42,8 +42,8 @@ function isSoft(fact: JobFact, before: StoredRecord, after: StoredRecord): boole
 }
 
 /**
- * What drives one job. `apply` is the only writer: the state machine decides, the record and its alarm are stored together,
- * watchers are notified. Everything awaited afterwards comes back as a fact that names its attempt, ticket or message.
+ * Drives one job. `apply` is the only writer: the state machine decides, the record and its alarm are stored together, watchers
+ * are notified. The result of whatever is awaited afterwards is a fact that names its attempt, ticket or message.
  */
 export class JobEngine implements JobHost {
   readonly #ctx: DurableObjectState;
@@ -99,14 +99,14 @@ export class JobEngine implements JobHost {
   }
 
   /**
-   * The first write of a job; what it needs of other rooms is asked for beside the answer. It is not logged: the record, the client's
-   * list and the line of its first attempt say it, and a burst of submissions would write nothing else.
+   * The first write of a job. Its messages are sent while the caller is answered. It is not logged, because a burst of
+   * submissions would fill the log: the record, the client's list and the log line of the first attempt show it.
    */
   create(submission: Submission, submitterNotifiesCatalog: boolean): JobRecord {
     const record = newJobRecord(submission, Date.now());
     this.store.create(record);
     if (submitterNotifiesCatalog) {
-      // In memory only: the stored outbox still has the message, for the next change or, after an eviction, the next look.
+      // In memory only: the stored outbox keeps the message until the next write, and an evicted object sends it when it wakes.
       this.apply({ type: "message_answered", message: messageOf("record", { seq: record.seq }), answer: null });
     }
     this.pump();
@@ -159,13 +159,14 @@ export class JobEngine implements JobHost {
         const record = this.store.load();
         const fact = record === null ? null : dueFact(record, nowMs, this.#live());
         if (fact === null) break;
-        // One that changes nothing would be due for ever.
+        // A due fact that changes nothing would be due for ever.
         if (!this.apply(fact) || this.store.load() === record) throw new Error(`a due ${fact.type} changed nothing`);
       }
       this.#startWork(nowMs);
       this.#arm();
     } catch (error) {
-      // A bug of ours: the record is as it was, and is looked at again. The platform's own retries of an alarm would end.
+      // A bug in this code: the record is unchanged, and the alarm looks again later. The platform stops repeating an alarm that
+      // throws.
       this.log("pump_failed", { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
       this.store.arm(Date.now() + AFTER_A_BUG_MS);
     }
@@ -188,7 +189,7 @@ export class JobEngine implements JobHost {
     this.keepRunning(this.attempts.tasks.read(job, config, nowMs));
   }
 
-  /** After a restart the first to ask mends what the process left half done, should its alarm be lost or late. */
+  /** After a restart the first request also completes what the last process left undone, in case the alarm is lost or late. */
   pumpOnce(): void {
     if (!this.#isPumped && this.store.load() !== null) this.pump();
   }
@@ -212,7 +213,8 @@ export class JobEngine implements JobHost {
     if (record === null) return;
     const nowMs = Date.now();
     const atMs = nextAlarmAtMs(record, nowMs, this.#live());
-    // While misconfigured nothing is called, so what is overdue stays overdue: it must not fire again and again.
+    // While the Worker is misconfigured nothing is called and overdue work stays overdue: the alarm must not fire again and
+    // again.
     const isHalted = atMs !== null && this.config() === null;
     this.store.arm(isHalted ? Math.max(atMs, nowMs + MISCONFIGURED_CHECK_MS) : atMs);
   }
@@ -227,14 +229,14 @@ export class JobEngine implements JobHost {
   }
 
   log(event: string, data: Record<string, unknown> = {}): void {
-    // Not read from storage: a line about a record that cannot be read must be written.
+    // Not read from storage, so that a line about a record that cannot be read is written.
     const { inMemory } = this.store;
     const traceId = inMemory?.kind === "job" ? traceIdOf(inMemory) : undefined;
     console.log(JSON.stringify({ event, jobId: this.#ctx.id.name, traceId, ...data }));
   }
 }
 
-/** What a log line says of an event: numbers, codes and times; never a prompt, a link or a key. */
+/** What a log line contains of an event: numbers, codes and times; never a prompt, a link or a key. */
 function loggedOf({ seq, data }: JobEvent): Record<string, unknown> {
   return {
     seq,

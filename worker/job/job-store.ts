@@ -7,7 +7,7 @@ import { readStored } from "./core/stored-versions.ts";
 const LOG_TAIL = 64;
 const LOG_PAGE = 32;
 
-/** An alarm that comes this much too early is left as it is, in ms: looking once in vain costs less than a row. */
+/** An alarm that is this much too early, in ms, is left as it is: an alarm in vain costs less than writing a row. */
 const EARLY_ENOUGH_MS = 45_000;
 
 const RECORD_KEY = "record";
@@ -44,7 +44,7 @@ export class JobStore {
     return this.#record;
   }
 
-  /** The record as far as it was read; null when it was not. */
+  /** The record if it was loaded; else null. */
   get inMemory(): StoredRecord | null {
     return this.#record ?? null;
   }
@@ -73,7 +73,7 @@ export class JobStore {
     return { ...record, log: record.log.slice(LOG_PAGE) };
   }
 
-  /** Keeps the record in memory until the next write: for what is repeated, harmlessly, if it is lost. */
+  /** Keeps the record in memory until the next write: for a change whose loss only repeats a call. */
   keepInMemory(record: StoredRecord): void {
     this.#record = record;
   }
@@ -95,7 +95,7 @@ export class JobStore {
     this.#storage.kv.delete(deliveryKey(seq));
   }
 
-  /** Nothing is left, the alarm included. */
+  /** Deletes everything, the alarm included. */
   async forget(): Promise<void> {
     this.#record = null;
     this.#alarmAtMs = null;

@@ -47,7 +47,7 @@ export class JobStream implements WatchSource<JobItem> {
     if (known === null || (watch.viewer !== null && watch.viewer !== known.client)) return refuseWatch("job_not_found");
     if (known.kind === "tombstone") return refuseWatch("job_gone");
     const response = this.#watchers.open(watch);
-    // Watched from now on: the lane is asked to notify the job of new places.
+    // The job is watched from now on, so the lane is asked to notify it of new places.
     const asked = isFinal(known.state) ? null : this.#place.refresh();
     if (asked !== null) this.#ctx.waitUntil(asked);
     return response;

@@ -21,7 +21,7 @@ import type { JobHost } from "./job-host.ts";
 import type { QueuePlace } from "./queue-place.ts";
 import { RetryClock } from "./retry-clock.ts";
 
-/** The other parts of the object that messages are sent by. */
+/** The other parts of the object that send messages. */
 interface Parts {
   readonly place: QueuePlace;
   readonly copier: ImageCopier;
@@ -30,7 +30,7 @@ interface Parts {
   begin(lease: Lease): Promise<number | null>;
 }
 
-/** The receiver's answer; null when what came of the message is recorded already. Throws to have it sent again. */
+/** The receiver's answer; null when the outcome is recorded already. Throws to have it sent again. */
 type Send<Kind extends MessageKind> = (
   message: MessageTo<Kind>,
   record: StoredRecord,
@@ -88,7 +88,7 @@ export class OutboxSender {
     const answered = await send(message, record);
     if (answered === null) return;
     this.#host.apply({ type: "message_answered", message, ...answered } as FactOf<"message_answered">);
-    // Watched by now: the lane has to know.
+    // The job is watched by now, which the lane has to know.
     if (message.to === "lane" && this.#host.isWatched) await this.#parts.place.refresh();
   }
 
@@ -104,9 +104,9 @@ export class OutboxSender {
       if (lease !== null) {
         const isBegun = (await this.#parts.begin(lease)) !== null;
         const asked = this.#host.record()?.outbox.find((message) => message.id === id);
-        // Not replaced by one for later, as when uploads could not be read.
+        // False when the message was replaced by a later one, as after uploads that could not be read.
         const isStillAsked = asked !== undefined && (asked.notBeforeMs ?? 0) <= Date.now();
-        // The lane gives the lease, or a place, again.
+        // The repeated message gets the lease again, or a place.
         if (!isBegun && isStillAsked) throw new Error("the lease came too late");
         return null;
       }
@@ -188,7 +188,7 @@ export class OutboxSender {
 
 const ANSWERED = { answer: null };
 
-/** `round` is the name that a lane of the version before reads. */
+/** `round` is the name that a lane of the previous version reads. */
 function ticketOf(
   { id, client, request }: JobRecord,
   ticketNumber: number,

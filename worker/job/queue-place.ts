@@ -5,23 +5,23 @@ import { laneStub } from "../stubs.ts";
 import { placeFreshMs } from "./core/view.ts";
 import type { JobHost } from "./job-host.ts";
 
-/** A read waits so long for the lane, in ms (spec section 6), and then shows the last known place. */
+/** A read waits this long for the lane, in ms (spec section 6), and then shows the last known place. */
 const READ_WAIT_MS = 300;
 /**
- * In case the lane lost the ticket, a queued job asks again so long after its turn should have come, in ms. Usually its attempt is
+ * How long after its estimated start a queued job asks again, in ms, in case the lane lost the ticket. Usually its attempt is
  * over by then, so no alarm is wasted.
  */
 const CHECK_SLACK_MS = 45_000;
 /** It asks at least this often, in ms. */
 const CHECK_AT_MOST_MS = 30 * 60_000;
 /**
- * Without an estimate (blocked, paused) it asks after a second for each place in line, and a minute at least: a lost ticket at the
- * front is found within a minute, and with N waiting the lane is asked about ln(N) times a second.
+ * Without an estimate (blocked, paused) it asks after a second for each place in the queue, and after a minute at least: a lost
+ * ticket at the front is found within a minute, and with N waiting the lane is asked about ln(N) times a second.
  */
 const CHECK_PER_PLACE_MS = 1_000;
 const CHECK_AT_LEAST_MS = 60_000;
 
-/** The last known place of the job in its lane. Lost with the object: then the lane is asked again. */
+/** The last known place of the job in its lane. Kept in memory only: a new object asks the lane again. */
 export class QueuePlace {
   readonly #env: Env;
   readonly #host: JobHost;
@@ -61,7 +61,7 @@ export class QueuePlace {
     return this.#known?.ticketNumber === this.#host.job()?.ticketNumber ? this.#known : null;
   }
 
-  /** Keeps a place that the lane has sent. Watchers are notified when it is another. */
+  /** Keeps a place that the lane has sent. Watchers are notified when it differs. */
   remember(place: Place | null, ticketNumber: number, watched: boolean): void {
     const nowMs = Date.now();
     const before = JSON.stringify(this.now);
@@ -87,8 +87,9 @@ export class QueuePlace {
   }
 
   /**
-   * Asks the lane for the place; null when the known one is fresh, or watched, so that the lane sends changes by itself. It sends those
-   * beyond the first places late, so a reader asks for them as if nobody watched. Readers that come together ask once. Never rejects.
+   * Asks the lane for the place; null when the known one is fresh, or is watched, so that the lane sends its changes. The lane
+   * sends changes beyond the first places late, so a reader asks for these as if nobody watched. Concurrent readers share one
+   * call. Never rejects.
    */
   refresh(isRead = false): Promise<void> | null {
     const watched = this.#host.isWatched;

@@ -1,8 +1,8 @@
-/** Tries are repeated after this delay, doubling, up to the cap; in ms. */
+/** The delay before a try is repeated, doubled after each failure up to the cap; in ms. */
 const FIRST_DELAY_MS = 500;
 const LAST_DELAY_MS = 60_000;
 
-/** Work that is done one at a time, and tried again with growing delays when it throws. Lost with the object, like what it guards. */
+/** Allows one run of some work at a time, and after a failure only after a growing delay. Kept in memory only, as is the work. */
 export class RetryClock {
   #busy = false;
   #failures = 0;
@@ -12,7 +12,7 @@ export class RetryClock {
     return this.#busy;
   }
 
-  /** When it may be tried again; null: now, or it is under way. */
+  /** When the work may be tried again; null: now, or it is under way. */
   get againAtMs(): number | null {
     return this.#busy ? null : this.#againAtMs;
   }

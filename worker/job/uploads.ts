@@ -3,9 +3,12 @@ import type { SentImage } from "../dashscope/contract.ts";
 import { openInputImage } from "../results/input-image.ts";
 import type { JobRecord } from "./core/record.ts";
 
-/** Uploads opened for a lease that was over by then serve the next lease for so long, in ms; a body unread for longer may break. */
+/**
+ * Uploads that were opened too late for their lease serve the next lease for this long, in ms; a body that is unread for longer
+ * may break.
+ */
 const KEPT_MS = 10_000;
-/** Between two tries to open them while a lease waits, in ms. */
+/** The wait between two tries to open them while a lease waits, in ms. */
 const AGAIN_MS = 250;
 
 /** The images that a call sends, uploads opened; or why it cannot be made. */
@@ -27,8 +30,8 @@ export class UploadOpener {
   }
 
   /**
-   * A bucket that fails is asked again until `byMs`. Null when it has not answered by then: opening goes on, for the next lease. The
-   * caller that sends the images calls `sent`.
+   * A bucket that fails is asked again until `byMs`. Null when it has not answered by then: opening continues, for the next
+   * lease. The caller that sends the images calls `sent`.
    */
   async openBy(record: JobRecord, byMs: number): Promise<OpenedImages | null> {
     for (;;) {
@@ -47,7 +50,7 @@ export class UploadOpener {
     this.#opening = null;
   }
 
-  /** No call will send them: what is open is closed. */
+  /** Closes what is open, because no call will send it. */
   drop(): void {
     void this.#opening?.opened.then((opened) => opened.ok && close(opened.images));
     this.#opening = null;
@@ -74,6 +77,6 @@ export class UploadOpener {
 }
 
 function close(images: readonly SentImage[]): void {
-  // One that cannot be canceled is broken already.
+  // A body that cannot be canceled is broken already.
   for (const image of images) if (typeof image !== "string") void image.body.cancel().catch(() => undefined);
 }

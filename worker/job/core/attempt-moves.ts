@@ -24,10 +24,11 @@ export function attemptBegan(change: Change, { lease }: FactOf<"attempt_began">)
   const { ticketNumber, task, spend } = change.job;
   // A task that upstream holds is resumed; another call would be paid for too.
   if ((lease.ticketNumber ?? lease.round) !== ticketNumber || task !== null) return "stale";
-  // Its money is being asked for: the answer, or its loss in a crash, is followed by another request for a place.
+  // The money of its attempt is being asked for. After the answer, or after a crash that loses it, the job asks for a place
+  // again.
   if (change.job.outbox.some(({ kind }) => kind === "reserve")) return "stale";
   const { leaseId, lane } = lease;
-  // The settings changed since the job asked: its call would not count in the lane that gave this lease.
+  // Since the job asked, the settings name another lane: the call would not count in the lane that gave this lease.
   if (lane !== change.context.lane) return "stale";
   change.drop(({ kind }) => kind === "enqueue");
   // Without a limit, or queued before there was one: no grant was asked for.
@@ -37,7 +38,7 @@ export function attemptBegan(change: Change, { lease }: FactOf<"attempt_began">)
   return null;
 }
 
-/** Between two tries to open a job's uploads, in ms: a bucket that fails at once is not asked in a loop. */
+/** The least wait between two tries to open a job's uploads, in ms, so that a bucket that fails at once is not asked in a loop. */
 const LEAST_UPLOAD_WAIT_MS = 500;
 
 /** The bucket failed before upstream was called. That uses up no attempt and no start: the lease goes back, and the job asks again. */
@@ -139,7 +140,7 @@ export function callFailed(change: Change, fact: FactOf<"call_failed">): FactRef
   // A task from before a retry by hand may fail when all attempts since then are counted already.
   const mayCount = attempt.counted || countedAttempts(change.job) < change.job.request.maxAttempts;
   if (attempt.outcome !== null) {
-    // Attempts whose budget ended while their task went on do not count, but the task's failure does.
+    // Attempts whose budget ended while their task continued do not count, but the task's failure does.
     failedLate(change, attempt, failure, { ...learned, wasTask, counted: attempt.counted || (wasTask && mayCount) });
     return null;
   }
@@ -186,7 +187,7 @@ function putBack(change: Change, attempt: AttemptRecord, failure: Failure, learn
   change.queue(reason, attempt.lease !== null);
 }
 
-/** Reads a budget of 45 000 ms as `45 s`. */
+/** Formats a budget of 45 000 ms as `45 s`. */
 const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
 
 /** The attempt's time is up. Its call stays open while a late answer may still come. */
@@ -194,13 +195,13 @@ export function budgetEnded(change: Change, { attempt: number }: FactOf<"budget_
   const attempt = attemptOf(change.job, number);
   if (attempt === undefined || attempt.outcome !== null) return "stale";
   const late = `no answer within ${seconds(attempt.budgetEndsAtMs - attempt.startedAtMs)}`;
-  // Why a task could not be read is known, and explains more than that upstream was slow.
+  // The reason why the task could not be read explains more than that upstream was slow.
   const message = attempt.cause === null ? late : `${late}: ${attempt.cause.message}`;
   const hint = attempt.cause?.hint ?? "Upstream was slow; retry later, or ask for a smaller size.";
   const cause = { code: "attempts_exhausted", message, hint } as const;
   const ended = { outcome: "timed_out", mayBeBilled: true, cause } as const;
   if (change.job.task?.attempt === number) {
-    // The task goes on upstream and costs nothing new: the attempt does not count, and the lease is kept.
+    // The task continues upstream and costs nothing new: the attempt does not count, and the lease is kept.
     change.finishAttempt(attempt, { ...ended, counted: false, stillOpen: true }, null);
   } else {
     const stillOpen = attempt.openUntilMs > change.nowMs;
@@ -216,8 +217,8 @@ export function budgetEnded(change: Change, { attempt: number }: FactOf<"budget_
 }
 
 /**
- * A call past its budget failed after all, so it is known now what was not billed. A refusal for good ends the job; one that is
- * not the job's fault (throttled, blocked) is taken off its count, and its lane is notified.
+ * A call past its budget has failed, so it is known now whether it may be billed. A final refusal ends the job. After a failure
+ * that is not the job's fault (throttled, blocked) the attempt does not count, and its lane is notified.
  */
 function failedLate(
   change: Change,
@@ -227,7 +228,7 @@ function failedLate(
 ): void {
   const { report } = learned;
   const counted = learned.counted && !isPutBack(failure);
-  // The next attempt was to resume the task, or there is one attempt fewer left.
+  // The next attempt was to resume the task, or one attempt fewer is left.
   const isLess = wasTask || (counted && !attempt.counted);
   change.patchAttempt(attempt.number, { ...learned, counted, stillOpen: false });
   if (isPutBack(failure)) {
@@ -250,7 +251,7 @@ function failedLate(
   else decideAfterClosing(change, attempt, lastFailure(change, failure));
 }
 
-/** The process that held the call is gone. */
+/** The process that held the call has ended. */
 export function callLost(change: Change, { attempt: number }: FactOf<"call_lost">): FactRefusal | null {
   const attempt = attemptOf(change.job, number);
   if (attempt === undefined || change.job.task?.attempt === number) return "stale";

@@ -19,8 +19,8 @@ import { attemptMicros, spendPosition, unusedGrants, withoutAttempts } from "./s
 import { visible } from "./view.ts";
 
 /**
- * So many uncounted attempts (throttled, blocked), and so many from before the last retry by hand, are kept: a lane may be
- * blocked for days with a probe a minute, a job may be retried without end, and a stored value takes 2 MB at most.
+ * How many uncounted attempts (throttled, blocked) are kept, and how many from before the last retry by hand: a lane may be
+ * blocked for days with a probe a minute, a job may be retried without limit, and a stored value takes 2 MB at most.
  */
 const MOST_KEPT = 20;
 
@@ -165,12 +165,12 @@ export class Change {
     this.send(messageOf("release", { ...lease, ...ticket, outcome, requeue }));
   }
 
-  /** Tells the lane what became of a call whose lease it has back already. */
+  /** Notifies the lane of the outcome of a call whose lease was released before. */
   observe({ number, lane }: AttemptRecord, outcome: LeaseOutcome): void {
     if (lane !== null) this.send(messageOf("observe", { lane, attempt: number, outcome }));
   }
 
-  /** Waits for another attempt with a new ticket. `requeued`: a release puts the ticket into the line. */
+  /** Waits for another attempt with a new ticket. `requeued`: a release puts the ticket into the queue. */
   queue(reason: string | null, requeued = false): void {
     const ticketNumber = this.job.ticketNumber + 1;
     this.set({ ticketNumber });
@@ -179,7 +179,7 @@ export class Change {
     if (reason !== null) this.emit("job.queued", { reason });
   }
 
-  /** Asks the lane for an attempt, and before that the catalog for its money, where the client has a limit. */
+  /** Asks the lane for an attempt. If the client has a limit and no grant is unused, asks the catalog for the money first. */
   askForPlace(): void {
     const { spend, ticketNumber, seq } = this.job;
     if (spend !== undefined && this.needsGrant) {
@@ -188,7 +188,7 @@ export class Change {
     } else this.enqueue();
   }
 
-  /** Whether another attempt may not start before its money is reserved. */
+  /** Whether the money of another attempt must be reserved before it may start. */
   get needsGrant(): boolean {
     const { spend, attempts } = this.job;
     return this.context.isLimited && spend !== undefined && unusedGrants(spend, attempts) === 0;
@@ -208,8 +208,8 @@ export class Change {
   }
 
   /**
-   * Upstream has canceled the task before it began, and bills nothing for it. That may be known only after the job's end, which
-   * it does not change: what was at risk is free again, and the catalog gets the amounts without an event.
+   * Upstream has canceled the task before it began, and bills nothing for it. This may become known only after the job's end: the
+   * job stays as it is, the amount at risk becomes free, and the catalog gets the amounts without an event.
    */
   taskUnpaid(taskId: string, attempt: number): void {
     const { attempts, seq, revision, state } = this.job;
@@ -227,8 +227,8 @@ export class Change {
   }
 
   /**
-   * Gives up the place in line. Whether the lane has the ticket may be known to the receiver of a message alone, so it is told in
-   * any case: a ticket left behind would hold a place, and in a blocked lane a probe.
+   * Gives up the place in the queue. The lane is notified even if it has not confirmed the ticket, because it may have it: a
+   * ticket left behind would hold a place, and in a blocked lane a probe.
    */
   leaveLine(): void {
     const { state, ticketNumber, outbox } = this.job;
@@ -240,7 +240,7 @@ export class Change {
     if (lane !== null) this.send(messageOf("leave", { lane, ticketNumber }));
   }
 
-  /** Calls off all that is under way except the attempt `except`: running and open calls, the place in line. */
+  /** Calls off all that is under way except the attempt `except`: running and open calls, the place in the queue. */
   callOff(except: number | null): void {
     for (const attempt of this.job.attempts) {
       if (attempt.number === except) continue;
@@ -287,7 +287,7 @@ export class Change {
     this.emit("job.failed", { error });
   }
 
-  /** Leaves a tombstone in place of the job: all is called off, its files and its traces elsewhere are to be removed. */
+  /** Replaces the job with a tombstone: calls off everything, and sends the messages that remove its files and its catalog entry. */
   remove(): void {
     if (!isFinal(this.job.state)) {
       this.finish({ status: "canceled", finishedAtMs: this.nowMs });
@@ -326,7 +326,7 @@ export class Change {
     this.#record = { ...this.#record, ...patch };
   }
 
-  /** The finished change, with its version and time moved on when a reader can see it. */
+  /** The changed record. If a reader can see the change, `revision` is one more and `updatedAtMs` is now. */
   done(before: StoredRecord): StoredRecord {
     const after = this.#record;
     if (before.kind !== "job" || after.kind !== "job") return after;

@@ -29,7 +29,7 @@ interface FactData {
   task_read: { readonly attempt: number; readonly failure: Failure | null };
   /** Upstream says that the task was canceled. */
   task_found_canceled: { readonly attempt: number; readonly failure: Failure };
-  /** The process that held the call is gone, and the call with it. */
+  /** The process that held the call has ended, and the call with it. */
   call_lost: { readonly attempt: number };
   budget_ended: { readonly attempt: number };
   late_window_ended: { readonly attempt: number };
@@ -45,7 +45,7 @@ interface FactData {
   cancel: object;
   /** `grant`: the number of the reservation that its client's catalog gave for it. */
   retry: { readonly grant?: number };
-  /** What its client notes about the job. Absent: as it is. */
+  /** A client pins or unpins the job, or replaces its metadata. An absent field stays as it is. */
   annotate: JobPatch;
   /** A client asks that the event of this number is sent to the webhook again. */
   resend: { readonly seq: number };
@@ -56,7 +56,7 @@ interface FactData {
   tombstone_ended: object;
   /** A receiver has answered a message of the outbox. */
   message_answered: { [Kind in MessageKind]: AnsweredMessage<Kind> }[MessageKind];
-  /** The submitter had said that it notifies the catalog of the job as it was at `seq`, and could not. */
+  /** The submitter was to notify the catalog of the job as it was at `seq`, and failed. */
   catalog_missed: { readonly seq: number };
 }
 
@@ -83,5 +83,5 @@ export interface JobContext {
   readonly isLimited: boolean;
 }
 
-/** Why a fact changed nothing. `stale`: it names what no longer matters; the others: the job's place forbids it. */
+/** Why a fact changed nothing. `stale`: what it names no longer matters; the others: the job's place forbids it. */
 export type FactRefusal = "stale" | "finished" | "not_finished" | "removed";

@@ -33,8 +33,9 @@ import { taskAccepted, taskFoundCanceled, taskLost, taskRead } from "./task-move
 
 /*
  * The job's state machine. A job is in one place; a fact (something that happened or is asked for) moves it to another, or is
- * refused. `MACHINE` is the whole of it: which facts are taken in which place, by what, and where they may lead. Pure: every fact
- * may come in any place, twice, or late. README's diagram and the table in docs/architecture.md are made from this file.
+ * refused. `MACHINE` is all of it: which facts each place takes, which function handles them, and which places they may lead to.
+ * Pure. Every fact may come in any place, twice, or late. README's diagram and the table in docs/architecture.md are made from
+ * this file.
  */
 
 interface PlaceText {
@@ -151,7 +152,7 @@ export const MACHINE: { readonly [Type in FactType]: Move<Type> } = {
   // From its client's catalog.
   budget_exceeded: { text: "spend limit reached", do: budgetExceeded, in: { queued: ["failed", "awaiting_answer"] } },
 
-  // From upstream: what a call or a task came to.
+  // From upstream: the outcome of a call or a task.
   task_accepted: {
     text: "task accepted",
     do: taskAccepted,

@@ -4,34 +4,40 @@ import type { LeaseOutcome } from "../../lane/contract.ts";
 
 /** What each kind of message says. Everything else is read from the record when the message is sent. */
 interface Payloads {
-  /** Asks the lane of today's settings for an attempt. `reason`: why the try before was put off, for people. */
+  /** Asks the lane of today's settings for an attempt. `reason`: why the previous try was put off, for people. */
   enqueue: { readonly ticketNumber: number; readonly tries: number; readonly reason: string | null };
   /** A lease ended. `requeue`: the job waits again with this ticket, in its old place. */
   release: {
     readonly lane: string;
     readonly leaseId: string;
-    /** The ticket that the attempt began with: the lane ends what else it has of it. Absent: a resumed task, or a message from before. */
+    /**
+     * The ticket that the attempt began with: the lane also ends any other lease or ticket up to it. Absent for a resumed task,
+     * and in messages of an earlier version.
+     */
     readonly ticketNumber?: number;
     readonly outcome: LeaseOutcome;
     readonly requeue: number | null;
   };
-  /** A resumed task goes on under the lease that it began with. */
+  /** A resumed task keeps the lease that it began with. */
   renew: { readonly lane: string; readonly leaseId: string; readonly endsAtMs: number };
   /** The job gives up its place, and any lease that it has not used, up to this ticket. */
   leave: { readonly lane: string; readonly ticketNumber: number };
   /** What became of a call whose lease was released before. */
   observe: { readonly lane: string; readonly attempt: number; readonly outcome: LeaseOutcome };
-  /** The catalog takes the job's entry as it is when the message is sent. `revision`: of a change that has no event. */
+  /** Sends the job's entry, as it is at that time, to the catalog. `revision` is that of a change without an event. */
   record: { readonly seq: number; readonly revision?: number };
-  /** Asks for the money of another attempt, before the lane is asked for it. The rest is `Grant`'s. */
+  /** Asks for the money of another attempt, before the lane is asked for the attempt. The other fields are those of `Grant`. */
   reserve: { readonly ticketNumber: number; readonly number: number; readonly seq: number; readonly micros: number };
-  /** With what the job has spent; null of a job from before prices. */
+  /**
+   * Removes the catalog's entry, and gives what the job has spent; null for a job from before prices, or when the spend is booked
+   * already.
+   */
   forget: LastSpend | null;
   cancel_task: { readonly taskId: string };
   remove_files: null;
   /** Asks the job that took over this tombstone's key until when it is kept. */
   ask_successor: { readonly jobId: string };
-  /** Sends an event to the job's webhook. What is sent, and what came of it, is the delivery of that number. */
+  /** Sends an event to the job's webhook. The delivery of that number holds the body and the tries. */
   notify: { readonly seq: number };
 }
 
@@ -55,7 +61,7 @@ export type MessageKind = keyof Payloads;
 export type Receiver = (typeof RECEIVERS)[MessageKind];
 
 interface MessageOf<Kind extends MessageKind> {
-  /** Unique among the job's messages; the same message again has the same id, and is kept once. */
+  /** Unique among the job's messages; a repeated message has the same id, and is kept once. */
   readonly id: string;
   readonly to: (typeof RECEIVERS)[Kind];
   readonly kind: Kind;
@@ -65,13 +71,13 @@ interface MessageOf<Kind extends MessageKind> {
 }
 
 /**
- * Something that another room must be notified of. Stored with the change that caused it, and taken off once the receiver has answered;
- * sent again after a crash, which every receiver allows.
+ * A call that the job owes a receiver. Stored with the change that caused it, and removed once the receiver has answered. After a
+ * crash it is sent again, which every receiver allows.
  */
 export type Message = { [Kind in MessageKind]: MessageOf<Kind> }[MessageKind];
 export type MessageTo<Kind extends MessageKind> = Extract<Message, { readonly kind: Kind }>;
 
-/** What an answer says to the job, beside that the message arrived. */
+/** What each answer contains, besides that the message arrived. */
 export interface Answers {
   /** The lane has the ticket and queues it. A lease that comes instead is a fact of its own. */
   enqueue: { readonly lane: string };
@@ -89,7 +95,7 @@ export interface Answers {
   remove_files: null;
   /** Until when the successor or its tombstone is kept at least; null when there is neither. */
   ask_successor: { readonly keptUntilMs: number | null };
-  /** What the try came to, and when the next one is due. */
+  /** The outcome of the try, and when the next one is due. */
   notify: { readonly state: DeliveryState; readonly nextAtMs: number | null };
 }
 
@@ -136,7 +142,7 @@ export function messageOf<Kind extends MessageKind>(
   return message as unknown as MessageTo<Kind>;
 }
 
-/** Whether `newer` says all that `older` would have. */
+/** Whether `newer` makes `older` unnecessary. */
 function replaces(newer: Message, older: Message): boolean {
   if (newer.kind !== older.kind) return false;
   switch (newer.kind) {
@@ -161,10 +167,10 @@ export function withMessage(outbox: readonly Message[], message: Message): reado
   return [...outbox.filter((older) => !replaces(message, older)), message];
 }
 
-/** A job that is retried by hand without end keeps so many deliveries, and so many messages about them. */
+/** How many deliveries a job keeps, and how many messages about them: it may be retried by hand without limit. */
 export const MOST_DELIVERIES = 100;
 
-/** The outbox with the messages about the newest deliveries only: while a receiver is down, they must not grow without end. */
+/** The outbox with the messages about the newest deliveries only: while a receiver is down, they must not grow without limit. */
 export function withNewestNotices(outbox: readonly Message[]): readonly Message[] {
   const seqs = outbox.flatMap(({ kind, payload }) => (kind === "notify" ? [payload.seq] : []));
   if (seqs.length <= MOST_DELIVERIES) return outbox;
@@ -172,7 +178,7 @@ export function withNewestNotices(outbox: readonly Message[]): readonly Message[
   return outbox.filter(({ kind, payload }) => kind !== "notify" || kept.has(payload.seq));
 }
 
-/** Whether the job waits for its lane to take its ticket, be it new or put back. */
+/** Whether a message is to be sent that asks for the place of this ticket, or for its money, or that puts the ticket back. */
 export function asksForPlace(outbox: readonly Message[], ticketNumber: number): boolean {
   return outbox.some(
     ({ kind, payload }) =>

@@ -2,7 +2,7 @@ import { type Job, type JobLinks, type JobSummary, NO_REASON, type QueuePlace } 
 import type { CatalogEntry } from "../../catalog/contract.ts";
 import type { JobView } from "../contract.ts";
 
-/** Makes the addresses of a job for one asker and one moment; see `auth/links.ts`. */
+/** Makes the addresses of a job for one reader and one moment; see `auth/links.ts`. */
 export interface LinkMaker {
   job(jobId: string): JobLinks;
   image(jobId: string, index: number): string;
@@ -43,7 +43,7 @@ function withReason(queue: CatalogEntry["queue"]): QueuePlace | null {
   return queue === null ? null : { ...queue, reason: queue.reason ?? NO_REASON };
 }
 
-/** A catalog's entry as lists and the live feed show it. `place` comes from the lane; null when the job is not in line. */
+/** A catalog's entry as lists and the live feed show it. `place` comes from the lane; null when the job is not queued. */
 export function presentSummary(
   { revision: _revision, ...entry }: CatalogEntry,
   client: string,
@@ -62,13 +62,13 @@ export function presentSummary(
   };
 }
 
-/** An image takes 15 s and more: asking more often while one is made shows nothing new. */
+/** An image takes 15 s and more, so asking more often while one is made shows nothing new. */
 const GENERATING_SECONDS = 3;
 /** Storing takes a fraction of a second. */
 const STORING_SECONDS = 1;
-/** A place in line may improve when others cancel, so no longer wait is advised. */
+/** A place in the queue may improve when others cancel, so no longer wait is advised. */
 const LONGEST_SECONDS = 60;
-/** In line with no estimate. */
+/** Queued, with no estimate. */
 const UNKNOWN_SECONDS = 5;
 
 function secondsUntil(at: string, nowMs: number): number {

@@ -25,18 +25,18 @@ export interface AttemptRecord {
   /** The ticket it began with and the lane that leased it; the ticket is null for a resumed task, which asks no lane. */
   readonly ticketNumber: number | null;
   readonly lane: string | null;
-  /** Of the lease it began with; absent in attempts of version 1. */
+  /** The id of the lease it began with; absent for a resumed task and in attempts of version 1. */
   readonly leaseId?: string | null;
   readonly startedAtMs: number;
   readonly finishedAtMs: number | null;
   readonly outcome: AttemptOutcome | null;
   readonly counted: boolean;
   readonly mayBeBilled: boolean;
-  /** Set once upstream has canceled its task before the task began: it is not paid after all. */
+  /** True once upstream has canceled its task before the task began: it is not billed. */
   readonly unpaid?: boolean;
-  /** How many upstream delivered in it; absent: none. */
+  /** How many images upstream delivered in it; absent: none. */
   readonly images?: number;
-  /** When an earlier attempt of its upstream task began that is not kept any more. */
+  /** The start of the earliest dropped attempt of the same upstream task, with which it shares its bill. */
   readonly billStartedAtMs?: number;
   readonly stillOpen: boolean;
   readonly budgetEndsAtMs: number;
@@ -71,7 +71,7 @@ export interface DeliveryRecord {
 }
 
 export type JobState =
-  /** `lane` is known to have the job's ticket; null until it has answered. */
+  /** `lane` has confirmed that it has the job's ticket; null before that. */
   | { readonly status: "queued"; readonly lane: string | null }
   | { readonly status: "running"; readonly phase: "generating"; readonly attempt: number }
   | { readonly status: "running"; readonly phase: "storing"; readonly storeAtMs: number }
@@ -95,7 +95,7 @@ export interface JobRecord {
   /** Kept when its retention is over; absent: no. */
   readonly pinned?: boolean;
   readonly warnings: readonly Warning[];
-  /** Absent: the job sends no webhooks. `goneAtMs`: when the receiver answered 410; nothing but a resend is sent to it since. */
+  /** Absent: the job sends no webhooks. `goneAtMs`: when the receiver answered 410; since then only a resend is sent to it. */
   readonly webhook?: JobWebhook & { readonly goneAtMs?: number };
   /** As in the submission. */
   readonly traceparent?: string;
@@ -118,7 +118,7 @@ export interface JobRecord {
   readonly lastAttempt: number;
   readonly state: JobState;
   readonly task: TaskRecord | null;
-  /** A second task, which upstream was asked to cancel and may go on with all the same; absent: none. Read if `task` fails. */
+  /** A second task, which upstream was asked to cancel but may still run; absent: none. It becomes `task` if `task` fails. */
   readonly spareTask?: TaskRecord | null;
   readonly delivery: DeliveryRecord | null;
   /** Absent in a job from before prices: nothing is counted for it. */
@@ -138,7 +138,7 @@ export interface Tombstone {
   readonly untilMs: number;
   /** The job that its Idempotency-Key names since the removal. The tombstone stays as long as that job, or its tombstone. */
   readonly successorId: string | null;
-  /** Its time is over, and its files were looked for once more. */
+  /** Its time is over, and its files are removed a second time. */
   readonly isSwept: boolean;
   readonly outbox: readonly Message[];
 }

@@ -10,11 +10,11 @@ import { costOf, spendPosition } from "./spend.ts";
 import { canStillStore, resumeStoring } from "./storing-moves.ts";
 import { forgetCancellation, resumeTask, taskCanceled } from "./task-moves.ts";
 
-/* What clients ask for, what time brings, and what other rooms answer. */
+/* Moves caused by requests of clients, by the clock, and by answers to messages. */
 
 /** Works at once in every unfinished place. Links and task are kept: a retry resumes them and pays nothing again. */
 export function cancel(change: Change): FactRefusal | null {
-  // Canceled again: the same answer.
+  // A repeated cancel gets the same answer.
   if (change.job.state.status === "canceled") return null;
   change.finish({ status: "canceled", finishedAtMs: change.nowMs });
   change.emit("job.canceled");
@@ -49,7 +49,7 @@ export function retry(change: Change, { grant }: FactOf<"retry">): FactRefusal |
   return null;
 }
 
-/** An event is sent to the webhook again, at once. */
+/** Sends an event to the webhook again, as soon as no earlier event waits. */
 export function resend(change: Change, { seq }: FactOf<"resend">): FactRefusal | null {
   change.send(messageOf("notify", { seq }));
   return null;
@@ -62,7 +62,7 @@ export function backoffEnded(change: Change): FactRefusal | null {
   return null;
 }
 
-/** The job gives up. */
+/** The job fails at its deadline. */
 export function deadlinePassed(change: Change): FactRefusal | null {
   const last = currentAttempts(change.job).at(-1);
   const putOff = change.job.outbox.find(({ kind }) => kind === "enqueue");
@@ -77,7 +77,7 @@ export function deadlinePassed(change: Change): FactRefusal | null {
   return null;
 }
 
-/** Pins or unpins the job, or replaces its metadata. The catalog gets the entry though no event says so. */
+/** Pins or unpins the job, or replaces its metadata. The catalog gets the new entry although there is no event. */
 export function annotate(change: Change, { pinned, metadata }: FactOf<"annotate">): FactRefusal | null {
   const { job } = change;
   const isPinned = pinned ?? job.pinned ?? false;
@@ -94,12 +94,13 @@ export function remove(change: Change): FactRefusal | null {
   return null;
 }
 
-/** A job may end, and its retention begin, some time after its deadline: an open call may still deliver. */
+/** How long after its deadline a job may end and its retention begin, in ms: copying has no deadline, and links last 24 h. */
 const PAST_DEADLINE_MS = 86_400_000;
 
 /**
- * The tombstone stays as long as the job that its key names from now on: without it, the same key would make, and pay for, another
- * job beside that one. With `successorId` that job is asked before the tombstone ends; without, its longest life is allowed for.
+ * The tombstone stays as long as the job that its key names from now on: without it, the same key would make, and pay for,
+ * another job beside that one. With `successorId` that job is asked before the tombstone ends. Without it, the tombstone stays
+ * for the longest time that the job may take and be kept.
  */
 export function keyReused(change: Change, fact: FactOf<"key_reused">): FactRefusal | null {
   const { record, nowMs, context } = change;
@@ -115,8 +116,8 @@ export function keyReused(change: Change, fact: FactOf<"key_reused">): FactRefus
 }
 
 /**
- * Before a tombstone is forgotten, the job that took over its key is asked until when it is kept, and files are removed once more: a
- * copy of a process that died may have landed after the first removal.
+ * Before a tombstone is forgotten, the job that took over its key is asked until when it is kept, and files are removed once
+ * more: a copy that a dead process began may have been stored after the first removal.
  */
 export function tombstoneEnded(change: Change): FactRefusal | null {
   const { record } = change;
@@ -161,9 +162,9 @@ function askAgain(change: Change): void {
   else change.askForPlace();
 }
 
-/** The catalog has not heard of the job, so the job notifies it, unless it has sent a newer entry since. */
+/** The submitter has not notified the catalog, so the job does, unless it has changed since: each change sends the entry. */
 export function catalogMissed(change: Change, { seq }: FactOf<"catalog_missed">): FactRefusal | null {
-  // Its money is in the message that is still to be sent, else it is booked.
+  // Its money is in the `forget` that is still in the outbox; otherwise it is booked already.
   if (change.record.kind === "tombstone") change.send(messageOf("forget", null));
   else if (change.job.seq === seq) change.send(messageOf("record", { seq }));
   return null;
@@ -173,7 +174,7 @@ type OnAnswer<Kind extends MessageKind> = (change: Change, message: MessageTo<Ki
 
 const nothing = () => undefined;
 
-/** What an answer changes, beside that its message is done. */
+/** What an answer changes, besides removing its message. */
 const ON_ANSWER: { readonly [Kind in MessageKind]: OnAnswer<Kind> } = {
   enqueue: (change, { payload }, { lane }) => queuedIn(change, lane, payload.ticketNumber),
   release: (change, { payload }, { lane }) => queuedIn(change, lane, payload.requeue),
@@ -205,7 +206,7 @@ export function messageAnswered(change: Change, fact: FactOf<"message_answered">
   change.drop(({ id }) => id === message.id);
   // The table pairs each kind with the types of its message and answer; TypeScript cannot follow that through a union.
   const onAnswer = ON_ANSWER[message.kind] as (change: Change, message: unknown, answer: unknown) => void;
-  // Also of a message that was taken back while it was on its way: what the receiver did is done.
+  // This includes an answer to a message that was dropped while it was being sent, because the receiver has acted on it.
   onAnswer(change, message, answer);
   return null;
 }
@@ -215,14 +216,14 @@ function waitsForMoney(record: StoredRecord, ticketNumber: number): record is Jo
   return record.kind === "job" && record.state.status === "queued" && record.ticketNumber === ticketNumber;
 }
 
-/** The money of the next attempt is reserved: its place is asked for. */
+/** The money of the next attempt is reserved, so the job asks for a place. */
 function reserved(change: Change, { payload }: MessageTo<"reserve">): void {
   if (!waitsForMoney(change.record, payload.ticketNumber)) return;
   change.granted(payload.number);
   change.enqueue();
 }
 
-/** There is no money for another attempt: the job fails, once no call of it is open any more. */
+/** There is no money for another attempt: the job fails once none of its calls is open any more. */
 export function budgetExceeded(change: Change, fact: FactOf<"budget_exceeded">): FactRefusal | null {
   const { record } = change;
   const isAsked = record.outbox.some(({ kind }) => kind === "reserve");
@@ -250,7 +251,7 @@ function budgetError(record: JobRecord, { currency, limitMicros, resetsAtMs }: C
   };
 }
 
-/** The lane queues the ticket; the job may have been called off meanwhile, and then leaves with a message of its own. */
+/** The lane has queued the ticket. A job that was called off meanwhile ignores this: its own `leave` message follows. */
 function queuedIn(change: Change, lane: string | null, ticketNumber: number | null): void {
   const { record } = change;
   if (lane === null || record.kind !== "job" || record.state.status !== "queued") return;

@@ -41,7 +41,7 @@ export function failedOutcome({ fault }: Failure, durationMs: number): LeaseOutc
   return { kind: "failed", fault: fault === "account" ? "none" : fault, durationMs };
 }
 
-/** The job's error when it fails by this alone. */
+/** The job's error when this failure alone ends it. */
 export function errorOf(failure: Failure, report: UpstreamReport): JobError {
   return {
     code: failure.jobCode,
@@ -53,9 +53,9 @@ export function errorOf(failure: Failure, report: UpstreamReport): JobError {
 
 /** What `decideNext` needs to know of the failure that it follows. */
 export interface LastFailure {
-  /** Upstream asked for a wait of so long, in ms. */
+  /** The wait that upstream asked for, in ms. */
   readonly atLeastMs: number;
-  /** This kind of failure was repeated as often as is worth it. */
+  /** This kind of failure was repeated as often as `maxRepeats` allows. */
   readonly isSpent: boolean;
   readonly reason: string;
 }
@@ -67,7 +67,7 @@ export interface LastFailure {
 export function decideNext(change: Change, { atLeastMs, isSpent, reason }: LastFailure): void {
   const { job, context } = change;
   const counted = countedAttempts(job);
-  // An upstream task goes on and costs nothing new, so it is resumed in any case.
+  // An upstream task continues and costs nothing new, so it is resumed in any case.
   const isUncertain = job.task === null && job.request.onUncertain === "fail" && currentAttempts(job).some(isUnknown);
   const noneLeft = job.task === null && (isSpent || counted >= job.request.maxAttempts);
   if (isUncertain || noneLeft) {
@@ -83,12 +83,12 @@ export function decideNext(change: Change, { atLeastMs, isSpent, reason }: LastF
   change.emit("job.retrying", { attempt: job.lastAttempt, retryAt: iso(retryAtMs), reason });
 }
 
-/** Decides anew after an open call has closed, when the job waits for that and for nothing else. */
+/** Decides again after an open call has closed, if the job waits for nothing else. */
 export function decideAfterClosing(change: Change, closed: AttemptRecord, failure: LastFailure): void {
   if (awaitsOpenCalls(change.job) || backsOffForCall(change.job, closed)) decideNext(change, failure);
 }
 
-/** Some failures are worth one or two repetitions only, whatever `maxAttempts` allows. */
+/** Whether the failure was repeated as often as its kind is worth (once or twice), whatever `maxAttempts` allows. */
 export function isSpent(job: JobRecord, failure: Failure): boolean {
   if (failure.maxRepeats === null) return false;
   const same = currentAttempts(job).filter(
@@ -111,7 +111,7 @@ function isUnknown({ mayBeBilled, outcome }: AttemptRecord): boolean {
   return mayBeBilled && outcome !== "canceled" && outcome !== null;
 }
 
-/** At most so many calls of a job are open at once (spec section 8); the next attempt waits until one of them closes. */
+/** How many calls of a job may be open at once (spec section 8); the next attempt waits until one of them closes. */
 const MOST_OPEN_CALLS = 4;
 
 /** Attempts past their budget whose call is held open. A task is read by short calls instead. */
@@ -120,9 +120,9 @@ function heldOpen({ attempts, task }: JobRecord): AttemptRecord[] {
 }
 
 /**
- * How long the next attempt waits for open calls, in ms. With 1.25 budgets more even a model that needs two of them (90 s are
- * seen where 45 s is the default) answers first, and one image is paid for, not two. No longer than any call may deliver, and
- * at least a third of the budget (spec section 8).
+ * How long the next attempt waits for open calls, in ms. In a wait of 1.25 budgets even a model that needs two budgets (90 s are
+ * seen where 45 s is the default) answers first, and one image is paid for, not two. The wait ends when no open call can deliver
+ * any more, and is at least a third of the budget (spec section 8).
  */
 function openCallsWaitMs({ job, context, nowMs }: Change): number {
   if (job.task !== null) return 0;
@@ -176,7 +176,7 @@ function uncertainError(job: JobRecord): JobError {
 
 function exhaustedError(job: JobRecord, counted: number, isSpentByKind: boolean): JobError {
   const { attempt, error } = lastCause(job);
-  // Given up for its kind with attempts left: then the kind is the reason.
+  // When the job gives up with attempts left, the kind of the failure is the reason.
   const isGivenUp = isSpentByKind && counted < job.request.maxAttempts;
   const ownCode = isGivenUp ? attempt?.cause?.code : undefined;
   const all = counted === 1 ? "The only attempt failed" : `All ${counted} attempts failed`;

@@ -2,8 +2,8 @@ import type { Submission } from "../contract.ts";
 import type { JobRecord } from "./record.ts";
 
 /**
- * JSON Pointers of what differs between a job and a submission that came with the same Idempotency-Key; none if equal. What
- * both left to us is equal, even if a deploy between them filled it in differently.
+ * JSON Pointers of what differs between a job and a submission that came with the same Idempotency-Key; none if equal. A field
+ * that both left out counts as equal, even if a deploy between them filled it in differently.
  */
 export function differingFields(record: JobRecord, submission: Submission): string[] {
   const fields: string[] = [];
@@ -17,13 +17,13 @@ export function differingFields(record: JobRecord, submission: Submission): stri
   const before: Record<string, unknown> = record.request;
   const now: Record<string, unknown> = submission.request;
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
-    // A field that is newer than the job's record was not given.
+    // A field that the job's older record lacks was not given.
     if (!leftOut.has(key) && canonical(before[key] ?? null) !== canonical(now[key] ?? null)) fields.push(`/${key}`);
   }
   return [...new Set(fields)];
 }
 
-/** The webhook that a client gave, and not one of the settings. */
+/** The webhook that the client gave; null for one from the settings. */
 function givenWebhook({ webhook, leftOut }: Pick<Submission, "webhook"> & Partial<Pick<Submission, "leftOut">>) {
   if (webhook === undefined || leftOut?.includes("webhook")) return null;
   return { url: webhook.url, events: [...webhook.events].sort() };

@@ -3,12 +3,12 @@ import { asksForPlace, type Message, type Receiver } from "./outbox.ts";
 import { isFinal, isOpen, isStoring, type JobRecord, type StoredRecord } from "./record.ts";
 
 /**
- * The alarm that looks again at work which is under way: after a crash it is the only one to do so. As long as an attempt's default
- * budget, so that one alarm usually covers a job from its submission to its images.
+ * How long after now the alarm checks work that is under way, in ms: after a crash nothing else does. As long as an attempt's
+ * default budget, so that one alarm usually covers a job from its submission to its images.
  */
 export const SAFETY_NET_MS = 45_000;
 
-/** What the living object knows beside the record. All of it is lost with the object, and nothing depends on it. */
+/** What the running object knows besides the record. All of it is lost when the object stops, and nothing depends on it. */
 export interface Live {
   /** Attempts whose call is held open in this process. */
   readonly openCalls: ReadonlySet<number>;
@@ -83,19 +83,20 @@ function waitsForEnd(message: Message, record: StoredRecord): record is JobRecor
   return message.kind === "record" && record.kind === "job" && isStoring(record);
 }
 
-/** Whether nothing is left of the record but the memory of it, and that is over too. */
+/** Whether the time of the tombstone is over and nothing is left to send, so that everything can be deleted. */
 export function isForgettable(record: StoredRecord): boolean {
   if (record.kind !== "tombstone") return false;
   return record.isSwept && record.outbox.length === 0;
 }
 
-/** When the object must look again: the earliest time at which anything is left to do; null when nothing ever is. */
+/** The earliest time at which anything is to be done; null when nothing ever is. */
 export function nextAlarmAtMs(record: StoredRecord, nowMs: number, live: Live): number | null {
   const sendable = record.outbox.filter((message) => !isHeld(message, record.outbox));
   const times = sendable.map((message) => {
     if (live.isSending(message.to)) return nowMs + SAFETY_NET_MS;
     const atMs = Math.max(sendableAtMs(message, record), live.sendAgainAtMs(message.to) ?? 0);
-    // Due now, it is sent before an alarm could come; and the image copier looks again once storing is no longer quick.
+    // A message that is due now is sent before an alarm could fire. The image copier sends the entry once storing is no longer
+    // quick.
     const isLookedAt = atMs <= nowMs || (waitsForEnd(message, record) && isCopying(record, nowMs, live));
     return isLookedAt ? nowMs + SAFETY_NET_MS : atMs;
   });
@@ -125,7 +126,7 @@ function jobTimes(record: JobRecord, nowMs: number, live: Live): number[] {
   return times;
 }
 
-/** Whether images are being copied, or will be before an alarm could come: copying that is due now begins with the next look. */
+/** Whether images are being copied, or will be before an alarm could fire: copying that is due now begins with the next `pump`. */
 function isCopying(record: JobRecord, nowMs: number, live: Live): boolean {
   return live.storing || storeAtMs(record, live) <= nowMs;
 }

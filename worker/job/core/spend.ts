@@ -21,15 +21,15 @@ export interface JobPrice {
 }
 
 /**
- * The money of a job beside what its attempts say. Each bill (an attempt, or the attempts of one upstream task) uses up one grant;
- * a grant that is not used up is reserved for the next attempt.
+ * The money of a job, besides what its attempts record. Each bill (an attempt, or the attempts of one upstream task) uses up one
+ * grant; a grant that is not used up is reserved for the next attempt.
  */
 export interface JobSpend extends JobPrice {
-  /** Reservations so far. A client without a limit grants each attempt by itself. */
+  /** Reservations so far. Without a limit each attempt adds its own grant when it begins. */
   readonly grants: number;
   /** Grants that went back unused when the job ended. */
   readonly returned: number;
-  /** Of attempts that are not kept any more. */
+  /** The bills and amounts of attempts that are not kept any more. */
   readonly settled: { readonly bills: number; readonly days: readonly DaySpend[] };
 }
 
@@ -57,7 +57,7 @@ export function attemptMicros({ request, spend }: Pick<JobRecord, "request" | "s
   return estimateMicros(request.n, spend?.unitMicros ?? 0);
 }
 
-/** What the job spent and holds reserved; null of a job from before prices. */
+/** What the job has spent and reserved; null for a job from before prices. */
 export function spendPosition(record: JobRecord): SpendPosition | null {
   const { spend, request, attempts, state, delivery } = record;
   if (spend === undefined) return null;
@@ -83,7 +83,10 @@ export function costOf(record: JobRecord, position: SpendPosition | null): JobCo
   };
 }
 
-/** The record without the attempts `dropped`, whose money stays counted. A bill that other attempts share stays with these. */
+/**
+ * The record without the attempts in `dropped`. Their money stays counted in `settled`; a bill that a kept attempt shares stays
+ * with that attempt.
+ */
 export function withoutAttempts(record: JobRecord, dropped: ReadonlySet<AttemptRecord>): JobRecord {
   const { spend, request } = record;
   const kept = record.attempts.filter((attempt) => !dropped.has(attempt));

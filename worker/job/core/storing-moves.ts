@@ -4,7 +4,7 @@ import { attemptOf, type DeliveryRecord, iso, isStoring } from "./record.ts";
 import { backoffMs } from "./retry-decision.ts";
 import { lastLinkEndMs } from "./view.ts";
 
-/** Between two tries to copy, in ms: a host that fails at once is not asked in a loop. */
+/** The least wait between two tries to copy, in ms, so that a host that fails at once is not asked in a loop. */
 const LEAST_WAIT_MS = 250;
 
 /** Stores the links: from here on a crash, a full disk or a dead network costs another copy, never another image. */

@@ -6,7 +6,7 @@ import { messageOf } from "./outbox.ts";
 import { type AttemptRecord, attemptOf, EMPTY_REPORT, isFinal, isOpen, openAttempt } from "./record.ts";
 import { awaitsOpenCalls, decideNext, putBackOutcome } from "./retry-decision.ts";
 
-/** A renewed lease ends so long after its attempt's budget: the backoff and the next renewal come before that. */
+/** How long after its attempt's budget a renewed lease ends, in ms. The backoff and the next renewal come before that. */
 const RENEWED_LEASE_SLACK_MS = 180_000;
 
 /** Until when the lane keeps the lease of a resumed attempt. */
@@ -21,7 +21,7 @@ export function resumeTask(change: Change): void {
   const earlier = attemptOf(change.job, task.attempt);
   const lease = earlier?.lease ?? null;
   if (earlier !== undefined) {
-    // Both show the task: they share its bill.
+    // Both attempts show the task, so they share its bill.
     const report = { ...earlier.report, taskId: task.taskId };
     change.patchAttempt(earlier.number, { lease: null, stillOpen: false, report });
   }
@@ -32,7 +32,7 @@ export function resumeTask(change: Change): void {
     counted: false,
     report: { ...EMPTY_REPORT, taskId: task.taskId },
   });
-  // The lane must not take the lease for lost, and start one attempt too many.
+  // Without a renewal the lane would expire the lease, and start one attempt too many.
   if (lease !== null) change.send(messageOf("renew", { ...lease, endsAtMs: leaseEndMs(attempt) }));
   const { number } = attempt;
   change.set({ task: { ...task, attempt: number } });
@@ -41,7 +41,7 @@ export function resumeTask(change: Change): void {
 
 /**
  * From now on this task is read, and no other is submitted, until its end is known. A task that is accepted late, when the job
- * already waits for another attempt, takes the place of that attempt; also when its attempt's call was hung up meanwhile.
+ * already waits for another attempt, takes the place of that attempt, also when the call that submitted it was hung up meanwhile.
  */
 export function taskAccepted(change: Change, fact: FactOf<"task_accepted">): FactRefusal | null {
   const { attempt: number, taskId } = fact;
@@ -53,7 +53,7 @@ export function taskAccepted(change: Change, fact: FactOf<"task_accepted">): Fac
   const { task, delivery, state } = change.job;
   if (task?.taskId === taskId) return "stale";
   const attempt = attemptOf(change.job, number);
-  // An attempt that ended by an answer of upstream, or whose task is canceled, has none to come.
+  // No task is to come for an attempt that upstream has answered, or whose task is canceled.
   const mayCome = attempt?.mayBeBilled === true && attempt.unpaid !== true;
   const isAwaited = attempt !== undefined && (isOpen(attempt) || mayCome);
   const isFirst = isAwaited && task === null && delivery === null && state.status !== "succeeded";
@@ -61,7 +61,7 @@ export function taskAccepted(change: Change, fact: FactOf<"task_accepted">): Fac
   if (!isFirst) {
     // The task is not wanted: its job is over, or an earlier attempt's task was accepted first.
     change.send(cancelTask);
-    // Upstream refuses to cancel a task that runs already: then it is paid for, and its images are worth as much as the other's.
+    // Upstream does not cancel a task that already runs. Such a task is billed, so its images are used if the first task fails.
     if (attempt !== undefined && task !== null && delivery === null && state.status !== "succeeded") {
       change.set({ spareTask: { taskId, attempt: number, acceptedAtMs: change.nowMs, cancelAsked: true } });
     }
@@ -113,8 +113,8 @@ export function taskLost(change: Change, fact: FactOf<"task_lost">): FactRefusal
 }
 
 /**
- * The task was read, or could not be: it is as it was. The attempt shows why it cannot be read; when the account is at fault (a
- * key that was revoked), the lane is notified.
+ * The task has not ended, or could not be read: it stays as it is. The attempt shows why it cannot be read; when the account is
+ * at fault (a key that was revoked), the lane is notified.
  */
 export function taskRead(change: Change, fact: FactOf<"task_read">): FactRefusal | null {
   const { attempt: number, failure } = fact;
@@ -136,7 +136,7 @@ export function taskRead(change: Change, fact: FactOf<"task_read">): FactRefusal
   return null;
 }
 
-/** Upstream says that the task was canceled. If we asked for that, it is no failure: a retry by hand came in between. */
+/** Upstream says that the task was canceled. If we asked for that, it is no failure: a retry by hand has resumed the task since. */
 export function taskFoundCanceled(change: Change, fact: FactOf<"task_found_canceled">): FactRefusal | null {
   const { task } = change.job;
   if (openAttempt(change.job, fact.attempt) === null || task?.attempt !== fact.attempt) return "stale";
@@ -152,9 +152,9 @@ export function forgetCancellation(change: Change, taskId: string): void {
 }
 
 /**
- * Upstream has canceled a task that we asked it to cancel, which it does only before the task begins: nothing is paid. When a
- * retry has resumed the task meanwhile, the job asks for another attempt; the canceled one does not count, since nothing was made
- * and only our own timing was at fault.
+ * Upstream has canceled a task that we asked it to cancel, which it does only before the task begins: nothing is paid. If a retry
+ * has resumed the task meanwhile, the job asks for another attempt; the canceled one does not count, since nothing was made and
+ * only our own timing was at fault.
  */
 export function taskCanceled(change: Change, taskId: string): void {
   const { task, spareTask, state } = change.job;

@@ -62,7 +62,7 @@ export function toJobView(record: JobRecord, place: Place | null): JobView {
   };
 }
 
-/** What a reader sees of a change that writes no event. */
+/** What a reader sees of the record that may change without an event. */
 export function visible(record: JobRecord): string {
   const attempts = record.attempts.map(({ billStartedAtMs: _began, unpaid: _bill, ...attempt }) => ({
     ...attempt,
@@ -93,7 +93,7 @@ function deliveryTrouble({ state, delivery }: JobRecord): { nextAtMs: number; me
 
 const clock = (at: string): string => `${at.slice(11, 19)} UTC`;
 
-/** When and why a queued job asks its lane later than at once; null when it does not. */
+/** Until when, and why, a queued job waits before it asks its lane; null when it does not wait. */
 function putOff({ state, outbox }: JobRecord): { readonly untilMs: number; readonly reason: string } | null {
   if (state.status !== "queued") return null;
   const asked = outbox.find(({ kind }) => kind === "enqueue");
@@ -125,11 +125,11 @@ function toAttempt(attempt: AttemptRecord): Attempt {
 
 const PLACE_FRESH_LEAST_MS = 2_500;
 const PLACE_FRESH_MOST_MS = 20_000;
-/** A place is believed for this share of the wait that it estimates. */
+/** A place counts as fresh for this share of the wait that it estimates. */
 const PLACE_FRESH_SHARE = 1 / 20;
 
 /**
- * How long a place is shown without asking the lane again, in ms. In a long line a place changes less, relatively, and more
+ * How long a place is shown without asking the lane again, in ms. In a long queue a place changes relatively less, and more
  * readers ask.
  */
 export function placeFreshMs(place: Place, nowMs: number): number {
