@@ -5,10 +5,13 @@ import { ownerOf } from "./tokens.ts";
 /** The one client of open mode. */
 export const OPEN_CLIENT = "local";
 
-/** Who asks. A session or open mode alone proves nothing about the page that asks, so the `Origin` is checked then. */
+/** The asker. A session or open mode proves nothing about the page that sends the request, so they need the `Origin` check too. */
 export type Asker =
   | { readonly role: "client"; readonly client: string; readonly via: "token" | "session" | "open" }
-  /** From inside the Worker, or over a service binding. `byOperator`: the operator acts for this client, and it is logged. */
+  /**
+   * The call comes from inside the Worker or over a service binding. `byOperator`: the operator acts for this client, which
+   * is logged.
+   */
   | { readonly role: "client"; readonly client: string; readonly via: "binding"; readonly byOperator: boolean }
   | { readonly role: "operator"; readonly via: "token" | "session" };
 
@@ -17,7 +20,7 @@ export type AuthRefusal =
   | { readonly ok: false; readonly code: "forbidden_origin" }
   | { readonly ok: false; readonly code: "open_mode_refused" };
 
-/** What of a request says who asks. */
+/** The parts of a request that authenticate it. */
 export interface AskerRequest {
   readonly authorization: string | undefined;
   readonly cookie: string | undefined;
@@ -25,13 +28,15 @@ export interface AskerRequest {
   readonly browserOrigin: string | undefined;
   /** Scheme and host that the request came to. */
   readonly ownOrigin: string;
-  /** It changes something, or opens a socket: what another site's page must not make a browser do. */
+  /** The request changes something or opens a socket, which a page of another site must not make a browser do. */
   readonly needsOrigin: boolean;
 }
 
 type OriginSettings = Pick<Config, "allowedOrigins" | "publicOrigin" | "authMode">;
 
-/** This service's own pages and those of `ALLOWED_ORIGINS`; in open mode every page that this machine serves, too. */
+/**
+ * Trusted are this service's own pages and those of `ALLOWED_ORIGINS`; in open mode also every page that this machine serves.
+ */
 export function isTrustedOrigin(config: OriginSettings, ownOrigin: string, origin: string): boolean {
   if (origin === ownOrigin || origin === config.publicOrigin || config.allowedOrigins.includes(origin)) return true;
   const hostname = config.authMode === "open" ? URL.parse(origin)?.hostname : undefined;
@@ -43,12 +48,12 @@ export function sharesWithOrigins(config: OriginSettings): boolean {
   return config.allowedOrigins.length > 0 || config.authMode === "open";
 }
 
-/** Open mode serves this machine, and a public host name only when the settings say twice that it is meant. */
+/** Open mode serves this machine; a public host name only when `ALLOW_PUBLIC_OPEN_MODE` permits it as well. */
 export function isOpenModeAllowed(config: Pick<Config, "publicOpenModeAllowed">, ownOrigin: string): boolean {
   return config.publicOpenModeAllowed || isLoopback(new URL(ownOrigin).hostname);
 }
 
-/** Who asks, or why that is nobody. A bearer token goes before a cookie. Pure but for hashing. */
+/** The asker, or why there is none. A bearer token goes before a cookie. Pure except for hashing. */
 export function authenticate(
   config: Config,
   request: AskerRequest,

@@ -5,7 +5,7 @@ import { sign, verify } from "./signing-keys.ts";
 
 /**
  * Links to a job's events end on whole multiples of this, and links to images on whole multiples of `imageLinkMs`: equal
- * states have equal links, and so equal ETags, for that long. A client watches a job at once, and stores an image's link.
+ * states have equal links, and so equal ETags, for that long. A client watches a job at once, but stores an image's link.
  */
 export const EVENTS_LINK_MS = 6 * 3_600_000;
 
@@ -38,28 +38,31 @@ function signedQuery(secret: string, target: LinkTarget, endsAtSeconds: number):
   return `?end=${endsAtSeconds}&signature=${sign(secret, PURPOSES[target.kind], textOf(target, endsAtSeconds))}`;
 }
 
-/** The address of a page that shows a job to everyone who has it, until `endsAtMs`. Plain without a signing secret (open mode). */
+/**
+ * The address of a page that shows a job to everyone who has the address, until `endsAtMs`. Unsigned without a signing secret
+ * (open mode).
+ */
 export function shareLink(config: LinkSettings, origin: string, jobId: string, endsAtMs: number): string {
   const [secret] = config.signingSecrets;
   const query = secret === undefined ? "" : signedQuery(secret, { kind: "job", jobId }, Math.floor(endsAtMs / 1000));
   return `${origin}${paths.sharedPage(jobId)}${query}`;
 }
 
-/** When a link made now ends: one to two lives of its kind ahead. */
+/** When a link that is made now ends: one to two times `lifeMs` ahead. */
 function linkEndsAtMs(nowMs: number, lifeMs: number): number {
   return (Math.floor(nowMs / lifeMs) + 2) * lifeMs;
 }
 
-/** Changes exactly when links made now get another end; part of an ETag. */
+/** Changes exactly when new links get another end. Part of an ETag. */
 function linkEpoch({ signingSecrets, imageLinkMs }: LinkSettings, nowMs: number): string {
   if (signingSecrets.length === 0) return "0";
   return [EVENTS_LINK_MS, imageLinkMs].map((lifeMs) => Math.floor(nowMs / lifeMs).toString(36)).join("-");
 }
 
 /**
- * Links that start with `origin`. Images and events are signed for this one thing until an end, which is never after
- * `notAfterMs`: what is read through a signed link holds no link that lives longer than it. Without a signing secret (open
- * mode) they are plain.
+ * Makes links that start with `origin`. A link to an image or to events is signed for that one thing and ends no later than
+ * `notAfterMs`, so that what is read through a signed link holds no link that lasts longer. Without a signing secret (open
+ * mode) links are unsigned.
  */
 export function createLinks(
   config: LinkSettings,
@@ -89,8 +92,8 @@ export function createLinks(
 }
 
 /**
- * Whether the address carries a link that opens `target` now, and until when. `none`: it carries no signature at all. An
- * `invalid` one may be tampered with, over, cut short or of another thing; the caller does not learn which.
+ * Whether the address carries a link that opens `target` now, and until when. `none`: it has no signature. An `invalid` link
+ * may be changed, expired, cut short or for another thing; the caller does not learn which.
  */
 export function checkLink(
   config: Pick<LinkSettings, "signingSecrets">,

@@ -4,25 +4,25 @@ import { type Config, isLoopback } from "../env.ts";
 import { sign, verify } from "./signing-keys.ts";
 import { markOf, stillOwns, type TokenOwner } from "./tokens.ts";
 
-/** A week: long enough for a browser at work. Ends earlier when its token or the signing secret goes. */
+/** A week: long enough for a browser at work. A session ends earlier when its token or the signing secret is removed. */
 export const SESSION_MS = 7 * 86_400_000;
 
 /** The session's cookie. `__Host-` binds it to this host alone, and needs https. */
 export const SESSION_COOKIE = "__Host-darkroom";
-/** On localhost, where there is no https. */
+/** The name on localhost, where there is no https. */
 const LOCAL_NAME = "darkroom";
 
 /** `c`: the client, null for the operator; `t`: the mark of its token; `e`: the end, in epoch seconds. */
 const Payload = z.object({ c: z.string().nullable(), t: z.string(), e: z.int() });
 
-/** A session's owner, as far as a browser may know it. */
+/** A session's owner, as read from the cookie. */
 export interface SessionOwner {
   /** Null for the operator. */
   readonly client: string | null;
   readonly endsAtMs: number;
 }
 
-/** Off localhost always: a browser that came without https then keeps no cookie, rather than send it in the clear. */
+/** True for every host but localhost: a browser that came without https then drops the cookie, and never sends it in the clear. */
 function isSecure(origin: string): boolean {
   const { protocol, hostname } = new URL(origin);
   return protocol === "https:" || !isLoopback(hostname);
@@ -35,7 +35,7 @@ function cookie(origin: string, value: string, maxAge: number): string {
   return serialize(cookieName(origin), value, { path: "/", httpOnly: true, sameSite: "Strict", maxAge, secure });
 }
 
-/** A `Set-Cookie` value that stands for the token until its end. The first signing secret signs. */
+/** A `Set-Cookie` value that replaces the token until its end; null without a signing secret. The first signing secret signs it. */
 export function openSession(
   config: Pick<Config, "signingSecrets">,
   owner: TokenOwner,
@@ -56,7 +56,7 @@ export function closeSession(origin: string): string {
   return cookie(origin, "", 0);
 }
 
-/** Whose session the `Cookie` header carries; null for none, a forged one, one that is over, or one whose token is gone. */
+/** Whose session the `Cookie` header carries; null when there is none, or it is forged or expired, or its token was removed. */
 export function readSession(
   config: Pick<Config, "signingSecrets" | "clientTokens" | "adminTokenSha256">,
   cookieHeader: string | undefined,

@@ -1,25 +1,25 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from "node:crypto";
 
-/** What a key may sign; a signature for one purpose is worth nothing for another. */
+/** What a key may sign. A signature for one purpose is not valid for another. */
 export type SigningPurpose = "image link" | "events link" | "share link" | "session" | "upload policy";
 
 interface SigningKey {
   readonly key: KeyObject;
-  /** Text → signature: a job that is polled is signed once and not at every poll. */
+  /** Text → signature, so that a job that is polled is signed once and not at every poll. */
   readonly recent: Map<string, string>;
 }
 
-/** Some hundred KB at most. */
+/** The most entries of `recent`: some hundred KB. */
 const MAX_RECENT = 2048;
 
 const keys = new Map<string, SigningKey>();
 
-/** 32 bytes from a secret (HKDF-SHA256), other ones for each purpose and holder: for a key that is shown to its holder. */
+/** 32 bytes from a secret (HKDF-SHA256), different for each purpose and holder. For a key that its holder may see. */
 export function derivedKey(secret: string, purpose: "webhook", holder: string): Buffer {
   return Buffer.from(hkdfSync("sha256", secret, "darkroom", `darkroom v1 ${purpose} ${holder}`, 32));
 }
 
-/** One key per secret and purpose (HKDF-SHA256). Kept: a Worker has two secrets at most. */
+/** The key of a secret and purpose (HKDF-SHA256). Keys are kept: a Worker has at most two secrets. */
 function keyOf(secret: string, purpose: SigningPurpose): SigningKey {
   const name = `${purpose}:${secret}`;
   const known = keys.get(name);
@@ -34,7 +34,7 @@ function hmac(key: KeyObject, text: string): string {
   return createHmac("sha256", key).update(text).digest("base64url");
 }
 
-/** HMAC-SHA256 in base64url. Synchronous, so that a frame is built and sent with nothing in between. */
+/** HMAC-SHA256 in base64url. Synchronous, so that a frame is built and sent without a pause. */
 export function sign(secret: string, purpose: SigningPurpose, text: string): string {
   const { key, recent } = keyOf(secret, purpose);
   const known = recent.get(text);
@@ -45,7 +45,7 @@ export function sign(secret: string, purpose: SigningPurpose, text: string): str
   return signature;
 }
 
-/** Whether any of the secrets signed `text` for this purpose; in the same time wherever the signature differs. */
+/** Whether any of the secrets signed `text` for this purpose. The time does not depend on where the signature differs. */
 export function verify(secrets: readonly string[], purpose: SigningPurpose, text: string, signature: string): boolean {
   const given = Buffer.from(signature, "base64url");
   let valid = false;
@@ -53,6 +53,6 @@ export function verify(secrets: readonly string[], purpose: SigningPurpose, text
     const expected = Buffer.from(hmac(keyOf(secret, purpose).key, text), "base64url");
     if (given.length === expected.length && timingSafeEqual(given, expected)) valid = true;
   }
-  // base64url has several spellings of the same bytes; only the one we wrote is taken.
+  // base64url has several spellings of the same bytes; only the one that `sign` writes is valid.
   return valid && given.toString("base64url") === signature;
 }

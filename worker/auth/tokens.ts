@@ -3,7 +3,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Config } from "../env.ts";
 
-/** Who a token belongs to; `tokenHash` is what its sessions are bound to. */
+/** The owner of a token. Its sessions are bound to `tokenHash`. */
 export type TokenOwner =
   | { readonly role: "client"; readonly client: string; readonly tokenHash: string }
   | { readonly role: "operator"; readonly tokenHash: string };
@@ -23,7 +23,7 @@ interface KnownOwner {
 
 const knownOwners = new WeakMap<TokenConfig, readonly KnownOwner[]>();
 
-/** Every owner there is, with each of its tokens; read from the settings once. */
+/** Every owner, once for each of its tokens. Read from the settings once. */
 function ownersOf(config: TokenConfig): readonly KnownOwner[] {
   const known = knownOwners.get(config);
   if (known !== undefined) return known;
@@ -38,17 +38,17 @@ function ownersOf(config: TokenConfig): readonly KnownOwner[] {
 
 /** The owner of a token, null when no client has it. Compares every hash, so the time does not depend on the token. */
 export function ownerOf(config: TokenConfig, token: string): TokenOwner | null {
-  // In JavaScript: node:crypto builds a stream for it, which was 6 % of a poll (docs/performance.md).
+  // SHA-256 in JavaScript: node:crypto builds a stream for it, which was 6 % of a poll (docs/performance.md).
   const given = sha256(utf8.encode(token));
   let found: TokenOwner | null = null;
   for (const { owner, digest } of ownersOf(config)) {
-    // Both are SHA-256: `CLIENT_TOKENS` takes nothing of another length.
+    // Both have the length of SHA-256: `CLIENT_TOKENS` accepts nothing else.
     if (timingSafeEqual(digest, given) && found === null) found = owner;
   }
   return found;
 }
 
-/** Whether this owner's token is still one of the settings': what a session lives on. */
+/** Whether this owner's token is still in the settings. A session is valid only while it is. */
 export function stillOwns(config: TokenConfig, client: string | null, tokenMark: string): boolean {
   for (const { owner } of ownersOf(config)) {
     if ((owner.role === "operator" ? null : owner.client) === client && markOf(owner.tokenHash) === tokenMark)
@@ -57,7 +57,7 @@ export function stillOwns(config: TokenConfig, client: string | null, tokenMark:
   return false;
 }
 
-/** Names a token in a session without telling its hash. */
+/** Identifies a token in a session without revealing its hash. */
 export function markOf(tokenHash: string): string {
   return sha256Hex(`session of ${tokenHash}`).slice(0, 16);
 }

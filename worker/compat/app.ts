@@ -3,7 +3,7 @@ import type { HttpEnv } from "../http/context.ts";
 import { dashscopeApp } from "./dashscope.ts";
 import { openaiApp } from "./openai.ts";
 
-/** After scheme and host: the first steps of a path. Polls pass through here, so that nothing is parsed. */
+/** Matches the first path steps after scheme and host. Every poll passes here, so the address is not parsed. */
 const COMPATIBLE = /^[^/]*\/\/[^/?#]*(\/api)?\/v1(?:[/?#]|$)/;
 
 /** The compatible API that an address belongs to; null for the native one. */

@@ -14,7 +14,7 @@ export const upstream = emulatorControl(env.QWEN_BASE_URL);
 
 let prompts = 0;
 
-/** A prompt of its own, so that faults and the ledger can be about it alone. */
+/** A unique prompt, so that faults and the ledger concern it alone. */
 export function newPrompt(): string {
   prompts += 1;
   return `compatible picture ${prompts} ${crypto.randomUUID()}`;
@@ -42,7 +42,7 @@ export function post(path: string, body: object, headers: Record<string, string>
   return call(path, init);
 }
 
-/** A request whose client can hang up, as on the platform: `hangUp` ends its signal. */
+/** A request whose client can hang up, as on the platform: `hangUp` aborts its signal. */
 export function postWithHangUp(path: string, body: object, bindings: object = {}, headers: object = {}) {
   const client = new AbortController();
   const context = createExecutionContext();
@@ -65,12 +65,12 @@ export function postWithHangUp(path: string, body: object, bindings: object = {}
   };
 }
 
-/** The jobs that an answer is about. */
+/** The ids of the jobs that an answer names. */
 export function jobsOf(answer: Response): string[] {
   return (answer.headers.get("x-darkroom-job") ?? "").split(", ").filter((id) => id !== "");
 }
 
-/** A PNG that upstream takes: one that it has drawn. */
+/** A PNG that upstream accepts, because upstream has drawn it. */
 export async function drawnImage(): Promise<ArrayBuffer> {
   const body = { prompt: newPrompt(), model: SYNC_MODEL, size: "512x512", response_format: "url" };
   const answer = await (await post("/v1/images/generations", body)).json<{ data: { url: string }[] }>();

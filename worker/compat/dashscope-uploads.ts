@@ -19,15 +19,15 @@ import { jobStub } from "../stubs.ts";
 
 const PATH = "/api/v1/uploads";
 const FOLDER = "dashscope-instant";
-/** As DashScope's: a policy may be used for five minutes, and what it uploaded for two days. */
+/** As at DashScope: a policy may be used for five minutes, and its uploads are kept for two days. */
 const POLICY_SECONDS = 300;
 const KEPT_MS = 48 * 3_600_000;
 const READ_BOUND_MS = 30_000;
-/** All of a form but its file. A policy, a signature and a key take 3 KB. */
+/** The limit on a form without its file. A policy, a signature and a key take 3 KB. */
 const MAX_FIELD_BYTES = 64 * 1024;
 const FIELDS_TOO_LARGE = `The fields of a form may have ${MAX_FIELD_BYTES} bytes at most.`;
 
-/** What a policy permits, signed: files of one client in one folder, until an end. */
+/** What a signed policy permits: files of one client in one folder, until an end. */
 const Policy = z.object({ client: z.string(), folder: z.string().regex(JOB_ID_PATTERN), endsAtMs: z.int() });
 type Policy = z.infer<typeof Policy>;
 
@@ -35,13 +35,13 @@ function policyText(policy: Policy): string {
   return btoa(JSON.stringify(policy));
 }
 
-/** In open mode there is no secret, and nobody who must not upload. */
+/** Open mode has no secret, and everyone may upload. */
 function signatureOf(c: HttpContext, text: string): string {
   const [secret] = c.get("config").signingSecrets;
   return secret === undefined ? "open" : sign(secret, "upload policy", text);
 }
 
-/** What the signed policy of a form permits now; null when it permits nothing. */
+/** What the signed policy of a form permits now; null when it is not valid. */
 function permitted(c: HttpContext, text: string, signature: string): Policy | null {
   const { authMode, signingSecrets } = c.get("config");
   if (authMode === "open") requireAsker(c);
@@ -80,7 +80,7 @@ function givePolicy(c: HttpContext): Response {
   });
 }
 
-/** An error as the object storage behind DashScope's uploads says it. */
+/** An error in the form of the object storage behind DashScope's uploads. */
 class StorageError extends Error {
   readonly #status: number;
   readonly #code: string;
@@ -102,7 +102,7 @@ function namedKey(folder: string, name: string): string {
   return namedFileKey(folder, createHash("sha256").update(name).digest("hex"));
 }
 
-/** A form that was uploaded with a policy that permits it. */
+/** An uploaded form whose policy permits it. */
 interface UploadForm {
   readonly policy: Policy;
   readonly name: string;
@@ -110,7 +110,7 @@ interface UploadForm {
   readonly successStatus: number;
 }
 
-/** What the fields of a form permit: a folder, and the name of the file in it. */
+/** What the fields of a form permit: a folder, and the name of a file in it. */
 function permittedBy(c: HttpContext, fields: ReadonlyMap<string, string>): { policy: Policy; name: string } {
   const policy = permitted(c, fields.get("policy") ?? "", fields.get("signature") ?? "");
   if (policy === null) throw new StorageError(403, "AccessDenied", "The policy is not ours, or its time is over.");
@@ -123,8 +123,9 @@ function permittedBy(c: HttpContext, fields: ReadonlyMap<string, string>): { pol
 }
 
 /**
- * Reads a form up to its file, which comes last as in the storage behind DashScope: what follows it is dropped. Whoever sends more
- * than fields may have must have sent a policy by then, so that nothing large is kept for a stranger.
+ * Reads a form up to its file, which comes last, as in the storage behind DashScope: anything after it is dropped. A client
+ * that sends more than the fields may have must have sent a valid policy by then, so that nothing large is kept for an
+ * unknown sender.
  */
 async function readUpload(c: HttpContext): Promise<UploadForm> {
   const fields = new Map<string, string>();
@@ -153,7 +154,7 @@ function fileTooLarge(): StorageError {
 }
 
 async function keepFile(c: HttpContext, { policy, name, bytes }: UploadForm): Promise<void> {
-  // The object of this name removes the file in the end, also when everything dies at this point.
+  // The object of this id removes the file in the end, even after a crash at this point.
   const object = jobStub(c.env, policy.folder);
   if ((await object.expectUploads(crypto.randomUUID(), Date.now() + KEPT_MS)) !== "new") {
     throw new StorageError(403, "AccessDenied", "The folder is in use.");
@@ -184,7 +185,7 @@ async function takeFile(c: HttpContext): Promise<Response> {
   }
 }
 
-/** The bytes of an uploaded file; null when there is none of this client. */
+/** The bytes of an uploaded file; null when this client has no such file. */
 async function uploadedBytes(c: HttpContext, client: string, address: string): Promise<Uint8Array<ArrayBuffer> | null> {
   const [, folder = "", name = ""] = new RegExp(`^oss://${FOLDER}/([^/]+)/(.+)$`, "s").exec(address) ?? [];
   if (!JOB_ID_PATTERN.test(folder) || name === "") return null;
@@ -197,7 +198,7 @@ async function uploadedBytes(c: HttpContext, client: string, address: string): P
   return new Uint8Array(await within(READ_BOUND_MS, "the bucket", object.arrayBuffer()));
 }
 
-/** What was found in a body, with uploaded files in the place of their `oss://` addresses. Each file is read once. */
+/** The fields found in a body, with uploaded files in place of their `oss://` addresses. Each file is read once. */
 export async function withUploaded(c: HttpContext, uploads: Uploads, found: Found): Promise<Found> {
   const client = submitterOf(c, requireAsker(c));
   const known = new Map<string, Upload>();

@@ -35,7 +35,7 @@ import { ModelNotFound, modelNamed, protocolApp, statusOf, withHeaders } from ".
 
 const BASE = "/api/v1";
 
-/** The submit paths. The older two have their images in `results`. */
+/** The submit paths. The two legacy ones have their images in `results`. */
 const SUBMIT_PATHS = {
   "/services/aigc/multimodal-generation/generation": { withResults: false },
   "/services/aigc/image-generation/generation": { withResults: false },
@@ -45,10 +45,10 @@ const SUBMIT_PATHS = {
 
 type SubmitPath = keyof typeof SUBMIT_PATHS;
 
-/** A read from an object. The client gets 503 after that, and reads again. */
+/** The bound on a read from an object. After it the client gets 503, and reads again. */
 const READ_BOUND_MS = 5_000;
 const DAY_MS = 86_400_000;
-/** The newest jobs of a client that a list looks through. */
+/** How many of a client's newest jobs a list looks through at most. */
 const MAX_LISTED = 2_000;
 const LISTED_AT_ONCE = 500;
 const MAX_PAGE_SIZE = 100;
@@ -73,7 +73,7 @@ function refuse(c: HttpContext, problem: ProblemError): Response {
   return wireJson({ code, message, request_id: c.get("requestId") }, status, problem.extras.headers);
 }
 
-/** Which workflow a body asks for: one with images is an edit, and so is one of a model that does nothing else. */
+/** The workflow that a body asks for: editing when it has images, or when its model only edits. */
 function workflowOf(found: Found, facts: ModelFacts | null): Workflow {
   const images = givenFor(found, "images");
   const hasImages = images !== undefined && !(Array.isArray(images) && images.length === 0);
@@ -81,13 +81,13 @@ function workflowOf(found: Found, facts: ModelFacts | null): Workflow {
   return "image-from-text";
 }
 
-/** What a body asks for, checked as a native submission is. */
+/** Reads what a body asks for, and checks it like a native submission. */
 async function requestOf(c: HttpContext, uploads: Uploads): Promise<ReadRequest> {
   const config = c.get("config");
   const read = await readBody(c, "a request", MAX_BODY_BYTES, uploads);
   if (read.kind === "form") throw new ProblemError("unsupported_media_type", "The body must be application/json.");
   const { body } = takenBody(read.value);
-  // The fields are the same for both workflows, but that one has images.
+  // Both workflows have the same fields, except that only this one has images.
   const all = jsonFields("image-from-reference", body);
   const model = givenFor(all, "model");
   const facts = typeof model === "string" ? modelNamed(c, model) : null;
@@ -99,7 +99,7 @@ async function requestOf(c: HttpContext, uploads: Uploads): Promise<ReadRequest>
   return { parts: [checked], user: userOf(read.value) };
 }
 
-/** What some clients send at the top beside the model: their own name for the person who asks. */
+/** The client's own name for its end user, which some clients send at the top beside the model. */
 function userOf(body: unknown): string | null {
   return isRecord(body) && typeof body.user === "string" ? body.user : null;
 }
@@ -182,7 +182,7 @@ function positive(c: HttpContext, name: string, fallback: number): number {
   return /^[1-9]\d{0,5}$/.test(text) ? Number(text) : fallback;
 }
 
-/** The client's jobs that were submitted in a span of time, the newest first, among the newest `MAX_LISTED`. */
+/** The client's jobs that were submitted in a span of time, newest first, of the newest `MAX_LISTED`. */
 async function jobsBetween(c: HttpContext, client: string, startMs: number, endMs: number): Promise<CatalogEntry[]> {
   const found: CatalogEntry[] = [];
   let cursor: string | null = null;

@@ -7,16 +7,16 @@ import { jobProblem } from "../http/job-answers.ts";
 import type { JobView } from "../job/contract.ts";
 import { catalogStub, jobStub } from "../stubs.ts";
 
-/** Node's fetch gives up after 300.9 s without an answer; the answer's own way takes some of it. */
+/** Node's fetch gives up after 300.9 s without an answer. The rest is for the answer's way back. */
 export const HOLD_MS = 280_000;
-/** One call to the job's object: after a restart of it the next one finds it again. */
+/** The bound on one call to the job's object. After a restart of the object the next call reaches it again. */
 const WAIT_MS = 30_000;
 const WAIT_SLACK_MS = 1_000;
 const AGAIN_MS = 1_000;
 const CATALOG_BOUND_MS = 5_000;
 const CATALOG_TRIES = 3;
 
-/** The catalog's answer to a call that may be made again; it is, when it fails. */
+/** The catalog's answer to an idempotent call, which is repeated when it fails. */
 async function answered<Answer>(call: () => Promise<Answer>): Promise<Answer> {
   for (let tries = 1; ; tries++) {
     try {
@@ -28,12 +28,12 @@ async function answered<Answer>(call: () => Promise<Answer>): Promise<Answer> {
   }
 }
 
-/** A request that holds its answer, as its client's catalog knows it. */
+/** A request that holds its answer, as recorded in its client's catalog. */
 export class Hold {
   readonly #c: HttpContext;
   readonly #client: string;
   readonly #holder: string;
-  /** Names the jobs to wait for. */
+  /** Identifies the jobs to wait for. */
   readonly key: string;
   readonly #saying: ReturnType<typeof setInterval>;
   #settling: Promise<void> | null = null;
@@ -46,11 +46,11 @@ export class Hold {
     this.#saying = setInterval(() => void this.#sayItWaits(), HEARD_EVERY_MS);
     const { signal } = c.req.raw;
     signal.addEventListener("abort", () => this.undelivered());
-    // It hung up while the mark was stored.
+    // The client hung up while the mark was stored.
     if (signal.aborted) void this.undelivered();
   }
 
-  /** Stores that an answer is owed before anything is paid for. `ownKey` is used if this request is no repetition. */
+  /** Stores that this request waits for an answer, before anything is paid for. `ownKey` is used if the request is no repetition. */
   static async begin(c: HttpContext, client: string, fingerprint: string, ownKey: string): Promise<Hold> {
     const holder = crypto.randomUUID();
     const { hiddenHangUpMs } = c.get("config");
@@ -65,14 +65,14 @@ export class Hold {
     return new Hold(c, client, key, holder);
   }
 
-  /** The client has its answer: the same request again is a new one. To be awaited before the answer's last byte is sent. */
+  /** The client has its answer: the same request again is a new one. Await it before the answer's last byte is sent. */
   delivered(): Promise<void> {
     return this.#settle("delivered");
   }
 
   /**
-   * The client has no answer: the next identical request takes the jobs. To be awaited before the client hears of it, because it
-   * may ask again at once; carried out also when the request ends before.
+   * The client has no answer: the next identical request takes the jobs. Await it before the client is answered, because it
+   * may ask again at once. The call is completed even when the request ends before.
    */
   undelivered(): Promise<void> {
     const settled = this.#settle("undelivered");
@@ -80,7 +80,7 @@ export class Hold {
     return settled;
   }
 
-  /** A catalog that does not hear it for a while gives the jobs to the next identical request. */
+  /** Reports that this request still waits. Without a report for a while, the catalog gives the jobs to the next identical request. */
   async #sayItWaits(): Promise<void> {
     try {
       const asked = catalogStub(this.#c.env, this.#client).stillHeld(this.key, this.#holder);
@@ -90,25 +90,28 @@ export class Hold {
     }
   }
 
-  /** The first one decides. */
+  /** Only the first call counts. */
   #settle(how: "delivered" | "undelivered"): Promise<void> {
     clearInterval(this.#saying);
     const settle = () => catalogStub(this.#c.env, this.#client).settleHeld(this.key, this.#holder, how);
     this.#settling ??= answered(settle).catch((error: unknown) => {
-      // The mark stays, and its waiter falls silent: the same request a little later takes the same jobs, and pays nothing.
+      // The mark stays, and the reports end: the same request a little later takes the same jobs and pays nothing.
       console.error({ event: "hold_not_settled", client: this.#client, how, error: String(error) });
     });
     return this.#settling;
   }
 }
 
-/** Until when an answer is held; `Prefer: wait=N` shortens it. */
+/** When an answer stops being held. `Prefer: wait=N` shortens it. */
 export function holdEndsAtMs(c: HttpContext, receivedAtMs: number): number {
   const seconds = preferredWaitSeconds(c.req.header("prefer"));
   return receivedAtMs + Math.min(HOLD_MS, seconds === null ? HOLD_MS : seconds * 1000);
 }
 
-/** The job once it is done; as it is at `endsAtMs`, or when the client hangs up. Throws when the job is removed meanwhile. */
+/**
+ * The job once it is done; at `endsAtMs`, or when the client hangs up, its last known state. Throws when the job is removed
+ * meanwhile.
+ */
 export async function onceDone(c: HttpContext, client: string, placed: JobView, endsAtMs: number): Promise<JobView> {
   const { signal } = c.req.raw;
   const gone = Promise.withResolvers<null>();
@@ -140,8 +143,8 @@ export async function onceDone(c: HttpContext, client: string, placed: JobView, 
 const utf8 = new TextEncoder();
 
 /**
- * A body of `chunks` and then `end`. It counts as delivered once all of it but its end has been taken from us; one that nobody
- * takes to its end is undelivered. `hold` null: nothing is owed.
+ * A body of `chunks` and then `end`. It counts as delivered once the runtime has taken everything before `end`; a body that
+ * is not read that far is undelivered. `hold` is null when no mark is stored for the request.
  */
 export function heldBody(
   hold: Hold | null,
@@ -160,7 +163,7 @@ export function heldBody(
       await held.return(undefined);
     },
   };
-  // Nothing is read ahead: a chunk is asked for when the one before has been taken.
+  // Nothing is read ahead: a chunk is requested only after the previous one was taken.
   return new ReadableStream<Uint8Array>(source, { highWaterMark: 0 });
 }
 
@@ -174,7 +177,7 @@ async function* untilDelivered(
     await hold?.delivered();
     yield utf8.encode(end);
   } finally {
-    // Nothing happens when it was delivered.
+    // This does nothing after a delivery.
     await hold?.undelivered();
   }
 }
@@ -183,7 +186,7 @@ async function* oneChunk(text: string): AsyncGenerator<Uint8Array> {
   yield utf8.encode(text);
 }
 
-/** The answer to a request that waited, as JSON. */
+/** The JSON answer to a request that waited. */
 export function heldJson(
   hold: Hold | null,
   body: object,

@@ -39,11 +39,11 @@ import { HOLD_MS, type Hold, heldBody, heldJson, holdEndsAtMs, onceDone } from "
 import { type PlacedRequest, placeRequest } from "./place.ts";
 import { ModelNotFound, modelNamed, protocolApp, statusOf, withHeaders } from "./protocol.ts";
 
-/** A multiple of three, so that each chunk is base64 of its own. */
+/** A multiple of three, so that the base64 of each chunk ends on a whole group. */
 const CHUNK_BYTES = 3 * 32 * 1024;
 /** Below the idle limits of proxies, which begin at 30 s. */
 const HEARTBEAT_MS = 10_000;
-/** A job of many images waits for its variants to be made one by one; so often, with a pause in between. */
+/** Variants are made one by one, so a job of many images may be asked to try again: this often, with a pause in between. */
 const VARIANT_TRIES = 3;
 const VARIANT_AGAIN_MS = 1_000;
 
@@ -59,7 +59,7 @@ function refuse(_c: HttpContext, problem: ProblemError): Response {
   return Response.json(body, { status, ...(extras.headers === undefined ? {} : { headers: extras.headers }) });
 }
 
-/** A request, read and checked. */
+/** A request after reading and checking. */
 interface Asked {
   readonly user: string | null;
   readonly parts: readonly CheckedSubmission[];
@@ -74,17 +74,17 @@ function modelOf(c: HttpContext, workflow: Workflow, found: Found): ModelFacts |
   return (name === undefined ? null : modelNamed(c, name)) ?? modelTable.facts(models[workflow]);
 }
 
-/** The size that the model has nearest to what was asked for; of a model without sizes, none. */
+/** Replaces the requested size by the nearest one of the model; removes it for a model without sizes. */
 function withNearestSize(found: Found, facts: ModelFacts, workflow: Workflow): { found: Found; ignored: string[] } {
   const given = givenFor(found, "size");
   const wanted = typeof given === "string" ? parseSize(given) : null;
-  // Upstream's own words like 2K, and what is no size, are for the check.
+  // Upstream's own words like 2K, and texts that are no size, are left to the check.
   if (wanted === null) return { found, ignored: [] };
   const size = nearestSize(sizesFor(facts, workflow), wanted);
   return { found: withValue(found, "size", size), ignored: size === null ? ["size"] : [] };
 }
 
-/** The jobs that make the images: several where the model makes fewer at once. */
+/** The jobs that make the images: several when one makes fewer than requested. */
 function partsOf(c: HttpContext, workflow: Workflow, found: Found, facts: ModelFacts | null): CheckedSubmission[] {
   const config = c.get("config");
   const n = Number(givenFor(found, "n") ?? 1);
@@ -93,7 +93,7 @@ function partsOf(c: HttpContext, workflow: Workflow, found: Found, facts: ModelF
   let made = 0;
   return jobCounts(n, facts.maxN).map((count) => {
     const counted = withValue(found, "n", count);
-    // Upstream gives each image of a job the next seed; so do we for those of the next job.
+    // Upstream increases the seed by one for each image of a job. The next job continues in the same way.
     const seeded = typeof seed === "number" ? withValue(counted, "seed", (seed + made) % (MAX_SEED + 1)) : counted;
     made += count;
     return checkSubmission(workflow, seeded, config);
@@ -123,12 +123,12 @@ async function readAsked(c: HttpContext, workflow: Workflow, uploads: Uploads): 
   };
 }
 
-/** A stored image as an answer gives it. */
+/** A stored image in the form of an answer. */
 interface ReadyImage extends AnsweredImage {
   readonly key: string;
 }
 
-/** The image in the wanted format, made on first use; the original where that cannot be. */
+/** The image in the requested format, made on first use; the original when that is not possible. */
 async function readyImage(
   c: HttpContext,
   client: string,
@@ -145,7 +145,7 @@ async function readyImage(
   const { outputFormat, outputCompression } = options;
   const isAsMade = outputFormat === null || (found.contentType === `image/${outputFormat}` && outputFormat === "png");
   if (isAsMade) return original;
-  // OpenAI's 0 is our least quality.
+  // OpenAI's 0 becomes our lowest quality.
   const quality = outputCompression === null ? null : Math.max(1, outputCompression);
   const variant = variantOf(null, outputFormat, quality);
   const key = await variantKeyOf(c, found, variant);
@@ -156,7 +156,7 @@ async function readyImage(
   return { key, url: `${url}${url.includes("?") ? "&" : "?"}${query}`, contentType: contentTypeOf(variant), ...size };
 }
 
-/** Where the variant lies; null when none can be made. */
+/** The key of the variant; null when none can be made. */
 async function variantKeyOf(
   c: HttpContext,
   image: { readonly key: string; readonly contentType: string; readonly bytes: number },
@@ -174,19 +174,22 @@ async function variantKeyOf(
   return null;
 }
 
-/** Images of a job that ends in the last moments of the hold get this time, in ms. Node's fetch gives up 20 s after the hold. */
+/**
+ * The least time, in ms, for the images of a job that ends in the last moments of the hold. Node's fetch gives up 20 s after
+ * the hold.
+ */
 const LEAST_FOR_IMAGES_MS = 2_000;
 
-/** What the answer to a request needs. */
+/** What answering a request needs. */
 interface Answering extends Pick<PlacedRequest, "client" | "jobs" | "hold"> {
   readonly options: AnswerOptions;
   /** When the answer stops waiting for its jobs. */
   readonly endsAtMs: number;
-  /** When it stops waiting for the images of finished jobs. `Prefer: wait` does not shorten it. */
+  /** When the answer stops waiting for the images of finished jobs. `Prefer: wait` does not shorten this. */
   readonly imagesEndAtMs: number;
 }
 
-/** The images of finished jobs; null when they are not ready in time. Variants that are being made are stored all the same. */
+/** The images of finished jobs; null when they are not ready in time. Variants that are being made are still stored. */
 async function readyImages(
   c: HttpContext,
   views: readonly JobView[],
@@ -209,7 +212,7 @@ async function imagesOf(c: HttpContext, client: string, views: readonly JobView[
 
 const utf8 = new TextEncoder();
 
-/** A stored image in base64, read while it is sent: one chunk at a time is in memory. */
+/** A stored image in base64, read while it is sent, so that one chunk at a time is in memory. */
 async function* base64Of(c: HttpContext, key: string): AsyncGenerator<Uint8Array> {
   const object = await fromR2(c.env.RESULTS.get(key));
   if (object === null) throw new Error("an image is gone while it is sent");
@@ -233,7 +236,7 @@ async function* answerChunks(c: HttpContext, texts: readonly string[], images: r
   }
 }
 
-/** What is said of jobs that are not done, or of finished jobs whose images are not ready to be sent. */
+/** The error about jobs that are not done, or about finished jobs whose images cannot be sent yet. */
 function stillRunning(jobs: readonly JobView[]): OpenaiError {
   const running = jobs.filter(({ done }) => !done);
   const ids = (running.length === 0 ? jobs : running).map(({ id }) => id);
@@ -243,7 +246,7 @@ function stillRunning(jobs: readonly JobView[]): OpenaiError {
 
 const STILL_RUNNING_HEADERS = { "Retry-After": "1", "X-Should-Retry": "true" };
 
-/** When the job of the request was made, in seconds. */
+/** When the request's first job was made, in epoch seconds. */
 function createdOf([first]: readonly JobView[]): number {
   return Math.floor(Date.parse(first?.createdAt ?? "") / 1000);
 }
@@ -272,7 +275,7 @@ async function wholeAnswer(
   return new Response(body, { headers: { ...headers, "Content-Type": "application/json" } });
 }
 
-/** The work's result, with a heartbeat whenever it takes longer. */
+/** The work's result, with a heartbeat every `HEARTBEAT_MS` until it is there. */
 async function* withHeartbeats<Result>(work: Promise<Result>): AsyncGenerator<Uint8Array, Result> {
   for (;;) {
     const settled = await Promise.race([work.then(() => true), scheduler.wait(HEARTBEAT_MS).then(() => false)]);
@@ -283,7 +286,7 @@ async function* withHeartbeats<Result>(work: Promise<Result>): AsyncGenerator<Ui
 
 async function* streamChunks(c: HttpContext, workflow: Workflow, answering: Answering): AsyncGenerator<Uint8Array> {
   const { client, jobs, hold, options, endsAtMs } = answering;
-  // It brings the answer's headers to the client.
+  // Sends the answer's headers to the client.
   yield utf8.encode(HEARTBEAT);
   const views: JobView[] = [];
   let sent = 0;
@@ -307,7 +310,7 @@ async function* streamChunks(c: HttpContext, workflow: Workflow, answering: Answ
   if (sent === 0) yield utf8.encode(errorEvent(failedAnswer(views).error));
 }
 
-/** A stream that says in its last event what broke it. */
+/** A stream whose last event reports the error that broke it. */
 async function* orErrorEvent(c: HttpContext, chunks: AsyncGenerator<Uint8Array>, hold: Hold | null) {
   try {
     yield* chunks;
@@ -319,7 +322,7 @@ async function* orErrorEvent(c: HttpContext, chunks: AsyncGenerator<Uint8Array>,
   }
 }
 
-/** An answer's header names so many ignored fields. A proxy refuses headers of many kilobytes. */
+/** How many ignored fields a header names. A proxy refuses headers of many kilobytes. */
 const MAX_IGNORED_NAMED = 20;
 
 async function images(c: HttpContext, workflow: Workflow): Promise<Response> {
@@ -339,7 +342,7 @@ async function images(c: HttpContext, workflow: Workflow): Promise<Response> {
     ...placed,
     options,
     endsAtMs: holdEndsAtMs(c, receivedAtMs),
-    // From when the body had come: a client counts from then, and sending it may take minutes.
+    // Counted from the end of the body, as a client does: sending the body may take minutes.
     imagesEndAtMs: Date.now() + HOLD_MS,
   };
   try {
@@ -353,7 +356,7 @@ async function images(c: HttpContext, workflow: Workflow): Promise<Response> {
   }
 }
 
-/** A client's own name for something, in a header. */
+/** A client's own name for something, made safe for a header. */
 function headerSafe(name: string): string {
   return name.slice(0, 64).replace(/[^\w.[\]-]/g, "?");
 }

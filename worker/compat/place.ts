@@ -22,29 +22,29 @@ import { withHeaders } from "./protocol.ts";
 
 const READ_BOUND_MS = 30_000;
 
-/** What `read` finds in a request. */
+/** The result of `read`. */
 export interface ReadRequest {
   readonly parts: readonly CheckedSubmission[];
-  /** The client's own name for the person who asks. */
+  /** The client's own name for its end user. */
   readonly user: string | null;
 }
 
-/** The jobs of one request, in their order. */
+/** The jobs of one request, in order. */
 export interface PlacedRequest {
   readonly client: string;
   readonly jobs: readonly JobView[];
-  /** Null when the answer is not held, and when an Idempotency-Key says which request is a repetition. */
+  /** Null when the answer is not held, and when an Idempotency-Key identifies repetitions. */
   readonly hold: Hold | null;
-  /** What each answer about the jobs carries. */
+  /** Headers of every answer about the jobs. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** A request of several jobs has several keys; no header holds a line break, so none of them is another request's. */
+/** A request of several jobs needs several keys. No header holds a line break, so none of them equals another request's key. */
 function keyOfPart(key: string, part: number): string {
   return part === 0 ? key : `${key}\n${part}`;
 }
 
-/** The images again, under another job: a job has its own inputs. */
+/** Stores the images again for another job, because each job has its own inputs. */
 async function copied(c: HttpContext, from: Uploads, to: Uploads, checked: CheckedSubmission) {
   const sources: CheckedSubmission["sources"][number][] = [];
   for (const source of checked.sources) {
@@ -65,11 +65,11 @@ async function copied(c: HttpContext, from: Uploads, to: Uploads, checked: Check
 class Placing {
   readonly #c: HttpContext;
   readonly #client: string;
-  /** The images that its body brought. They are those of the first job, unless the request turns out to be a repetition. */
+  /** The images of the body. They belong to the first job, unless the request turns out to be a repetition. */
   readonly uploads: Uploads;
   readonly #ownKey: string;
   readonly #copies: Uploads[] = [];
-  /** The jobs that are there already, or were placed, by their part. */
+  /** The jobs that existed already or were placed, by part. */
   readonly jobs: JobView[] = [];
   isReplayed = true;
 
@@ -80,7 +80,7 @@ class Placing {
     this.uploads = new Uploads(c, client, ownKey);
   }
 
-  /** Judges a part. Its job has inputs of its own: what was uploaded is stored for each job. */
+  /** Checks a part. Its job has its own inputs: uploads are stored again for each job. */
   async #ready(partKey: string, checked: CheckedSubmission, parts: number): Promise<ReadySubmission> {
     if (partKey === this.#ownKey) {
       return await readySubmission(this.#c, this.#client, partKey, checked, this.uploads, parts);
@@ -91,7 +91,9 @@ class Placing {
     return await readySubmission(this.#c, this.#client, partKey, own, uploads, parts);
   }
 
-  /** Places all parts, or none: each is judged before any of them is counted, and their places and money are taken together. */
+  /**
+   * Places all parts, or none: each is checked before any of them is counted, and their places and money are taken together.
+   */
   async place(key: string, parts: readonly CheckedSubmission[]): Promise<void> {
     const [c, client] = [this.#c, this.#client];
     const isRepetition = key !== this.#ownKey;
@@ -133,7 +135,7 @@ class Placing {
       const left = missing.slice(placed);
       if (left.length > 0) {
         if (room !== null && !(room instanceof ProblemError)) returnPending(room, left.length);
-        // What cannot be released ends by itself.
+        // A reservation that cannot be released ends by itself.
         const released = release?.(left.map(idOf)).catch((error: unknown) => {
           console.error({ event: "parts_not_released", client, error: String(error) });
         });
@@ -142,7 +144,7 @@ class Placing {
     }
   }
 
-  /** Lets go of all images that no job has. */
+  /** Removes all images that no job has. */
   drop(): void {
     for (const uploads of [this.uploads, ...this.#copies]) uploads.drop();
   }
@@ -153,8 +155,8 @@ class Placing {
 }
 
 /**
- * Places a request of a compatible API: the jobs that `read` finds in it, or those of an earlier identical request whose answer
- * was not delivered. `route` names what is asked for; the same request to another route is another one.
+ * Places a request of a compatible API: the jobs that `read` finds in it, or those of an earlier identical request whose
+ * answer was not delivered. `route` is part of the identity: the same request to another route is a different one.
  */
 export async function placeRequest(
   c: HttpContext,
@@ -174,10 +176,10 @@ export async function placeRequest(
     }
     const key = hold?.key ?? ownKey;
     const placed = placing.place(key, parts);
-    // A client that hangs up ends its request where it stands; what was stored and reserved for it is carried through.
+    // When a client hangs up, its request ends at once. What was stored and reserved for it is completed all the same.
     c.executionCtx.waitUntil(placed.catch(() => undefined));
     await placed;
-    // The jobs of an earlier request have images of their own.
+    // The jobs of an earlier request have their own images.
     if (key !== ownKey) placing.uploads.drop();
     const replayed = givenKey !== null && placing.isReplayed ? { "Idempotency-Replayed": "true" } : {};
     return { client, jobs: placing.jobs, hold, headers: { ...placing.headers(), ...replayed } };

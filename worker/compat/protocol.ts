@@ -7,13 +7,13 @@ import { DEFAULT_MODEL_ALIASES } from "../http/core/submit-fields.ts";
 import { crossOrigin } from "../http/cross-origin.ts";
 import { allowedMethods, configured, requestBounds } from "../http/frame.ts";
 
-/** A compatible API: its routes, and how it says what went wrong. */
+/** A compatible API: its routes, and the form of its errors. */
 interface Protocol {
   readonly routes: Hono<HttpEnv>;
   refuse(c: HttpContext, problem: ProblemError): Response;
 }
 
-/** A model that is none of ours: both protocols have a status and a code of their own for it. */
+/** An unknown model. Both protocols have their own status and code for it. */
 export class ModelNotFound extends ProblemError {
   constructor(name: string, known: readonly string[]) {
     super("invalid_request", `The model ${name.slice(0, 100)} does not exist. Known are ${known.join(", ")}.`, {
@@ -22,7 +22,7 @@ export class ModelNotFound extends ProblemError {
   }
 }
 
-/** Whatever went wrong, as a problem whose answer has these headers too. */
+/** Turns whatever was thrown into a problem whose answer also has these headers. */
 export function withHeaders(c: HttpContext, error: unknown, headers: Readonly<Record<string, string>>): ProblemError {
   const problem = problemOf(c, error instanceof Error ? error : new Error(String(error)));
   if (problem instanceof ModelNotFound || Object.keys(headers).length === 0) return problem;
@@ -37,7 +37,7 @@ export function statusOf(problem: ProblemError): number {
   return problem instanceof ModelNotFound ? 404 : PROBLEMS[problem.code][0];
 }
 
-/** The facts of a model that a client names; null for a name that means the default one. */
+/** The facts of a model that a client names; null for a name that means the default model. */
 export function modelNamed(c: HttpContext, name: string): ModelFacts | null {
   if (DEFAULT_MODEL_ALIASES.has(name)) return null;
   const { modelTable } = c.get("config");
@@ -46,7 +46,7 @@ export function modelNamed(c: HttpContext, name: string): ModelFacts | null {
   return facts;
 }
 
-/** A compatible API as an app of its own: every answer is in its protocol's shape, also of what no route takes. */
+/** A compatible API as its own app. Every answer has its protocol's shape, even where no route matches. */
 export function protocolApp({ routes, refuse }: Protocol): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>({ strict: false });
   const allowed = (path: string) => knownPaths(path.replace(/(?<=.)\/+$/, ""));

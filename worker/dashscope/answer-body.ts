@@ -1,20 +1,20 @@
-/** Reads an answer's body within bounds, and takes images that are written into it out of its text. */
+/** Reads an answer's body within bounds, and separates embedded images from its text. */
 
-/** An answer holds links: the longest seen has a few KB. */
+/** An answer holds links. The longest one seen has a few KB. */
 const MAX_TEXT_BYTES = 1024 * 1024;
-/** Images written into one answer, decoded: what six images of the largest common size need, and a share of an isolate's 128 MB. */
+/** The bound on embedded images of one answer, decoded: six images of the largest common size, and a share of an isolate's 128 MB. */
 const MAX_IMAGE_BYTES = 32 * 1024 * 1024;
-/** A string this long that is base64 throughout is an image; anything shorter is text. */
+/** A string of at least this length that is all base64 is an image; anything shorter is text. */
 const IMAGE_FROM_CHARS = 8192;
 const IMAGE_TEXT = /^(?:data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,)?[A-Za-z0-9+/_-]+={0,2}$/;
 
 export interface AnswerBody {
-  /** With `embedded:0`, `embedded:1`… in the place of images; null when the body is larger than any answer can be. */
+  /** The text with `embedded:0`, `embedded:1`… in place of images; null when the body is larger than any answer can be. */
   readonly text: string | null;
   readonly embedded: readonly Uint8Array<ArrayBuffer>[];
 }
 
-/** What stands in an answer's text for the image of this number. */
+/** The text that replaces the image of this number. */
 export function embeddedMark(index: number): string {
   return `embedded:${index}`;
 }
@@ -39,7 +39,7 @@ export async function readAnswerBody(body: ReadableStream<Uint8Array> | null): P
     const { done, value } = await reader.read();
     if (done) return scanner.end();
     if (scanner.add(value)) continue;
-    // Not awaited: a peer that never stops sending may never let it end.
+    // Not awaited, because it may never settle while the peer keeps sending.
     reader.cancel().catch(() => undefined);
     return TOO_LARGE;
   }
@@ -48,7 +48,7 @@ export async function readAnswerBody(body: ReadableStream<Uint8Array> | null): P
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** Follows JSON strings through chunks of bytes; everything else passes unread. */
+/** Follows JSON strings through chunks of bytes. Everything else is passed on unread. */
 class BodyScanner {
   readonly #decoder = new TextDecoder();
   readonly #latin1 = new TextDecoder("latin1");
@@ -58,12 +58,12 @@ class BodyScanner {
   #imageBytes = 0;
   #inString = false;
   #escaped = false;
-  /** Bytes of the current string while it may still become an image; null once it is known to be text. */
+  /** Bytes of the current string while it may still be an image; null once it is known to be text. */
   #candidate: Uint8Array[] | null = null;
   #candidateChars = 0;
   #image: Base64Image | null = null;
 
-  /** False when the body is too large to go on. */
+  /** False when the body is too large. */
   add(chunk: Uint8Array): boolean {
     let from = 0;
     for (let at = 0; at < chunk.length; at++) {
@@ -76,7 +76,7 @@ class BodyScanner {
         if (this.#inString) this.#endString();
         else this.#candidate = [];
         this.#inString = !this.#inString;
-        // The quote itself is text.
+        // The quote itself is part of the text.
         this.#pass(chunk.subarray(at, at + 1));
         from = at + 1;
       }
@@ -86,7 +86,7 @@ class BodyScanner {
   }
 
   end(): AnswerBody {
-    // A body that ends inside a string is not JSON, but its words are still shown.
+    // A body that ends inside a string is not JSON, but its text is still shown.
     this.#endString();
     const text = this.#text + this.#decoder.decode();
     return this.#textBytes > MAX_TEXT_BYTES ? TOO_LARGE : { text, embedded: this.#embedded };
@@ -136,11 +136,11 @@ class BodyScanner {
   }
 }
 
-/** An escape that goes on in the next piece. */
+/** An escape that continues in the next piece. */
 const OPEN_ESCAPE = /\\(?:u[0-9a-fA-F]{0,3})?$/;
 const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|(.))/g;
 
-/** The characters of a JSON string's text; line breaks, which some encoders put into base64, are left out. */
+/** The characters of a JSON string's text. Line breaks, which some encoders put into base64, are removed. */
 function unescaped(text: string): string {
   if (!text.includes("\\")) return text;
   return text.replace(ESCAPE, (_, code: string | undefined, char: string) => {
@@ -149,13 +149,13 @@ function unescaped(text: string): string {
   });
 }
 
-/** Base64 text that arrives in pieces, decoded as it comes. Characters that are not base64 are ignored. */
+/** Decodes base64 text that arrives in pieces. Characters that are not base64 are ignored. */
 class Base64Image {
   readonly #parts: Uint8Array[] = [];
   #rest = "";
   #escape = "";
 
-  /** Answers how many bytes were added. */
+  /** Returns how many bytes were added. */
   add(text: string): number {
     const given = this.#escape + text;
     this.#escape = OPEN_ESCAPE.exec(given)?.[0] ?? "";

@@ -11,7 +11,7 @@ const MAX_WORDS_CHARS = 200;
 
 /**
  * Asks a host for a task that does not exist: a good key gets 200 `UNKNOWN`, a wrong one 401, and neither costs anything. The
- * key travels in the `Authorization` header only. Never throws; ends with `signal`.
+ * key is sent in the `Authorization` header only. Never throws; ends with `signal`.
  */
 export async function askAboutKey(
   settings: {
@@ -29,7 +29,7 @@ export async function askAboutKey(
   try {
     const response = await fetch(baseUrl + API_PREFIX + wirePaths.task(NO_TASK), {
       headers: { [wireHeaders.authorization]: `Bearer ${apiKey}`, accept: "application/json" },
-      // A redirect is never followed: the key would go along.
+      // A redirect is never followed, because the key would be sent along.
       redirect: "manual",
       signal,
     });
@@ -37,7 +37,7 @@ export async function askAboutKey(
     const { status: httpStatus } = response;
     const said = readWords(text ?? "");
     if (said === null) return { kind: "foreign", httpStatus, looksLike: looksLike(text ?? "") };
-    // Every read of a task is a 200, one that does not exist included: this address has no tasks.
+    // DashScope answers every read of a task with 200, even for an unknown one, so this address is not DashScope's.
     if (httpStatus === 404) return { kind: "foreign", httpStatus, looksLike: "a refusal of the address" };
     const date = Date.parse(response.headers.get("date") ?? "");
     return {
@@ -55,7 +55,7 @@ export async function askAboutKey(
   }
 }
 
-/** Code and message of an answer of DashScope's; null when it is none. */
+/** Code and message of DashScope's answer; null when the answer is not DashScope's. */
 function readWords(text: string): { readonly code: string | null; readonly message: string | null } | null {
   const json = parseJson(text);
   if (typeof json !== "object" || json === null) return null;

@@ -6,7 +6,7 @@ import type { FieldError } from "../../schemas/problem.ts";
 import type { ModelFacts, ModelTable } from "./models.ts";
 import { REGION_NAMES, type Region } from "./wire.ts";
 
-/** What of a request depends on the model; of the images only how many. `null`: not given. */
+/** The parts of a request that depend on the model; of the images only the number matters. `null`: not given. */
 export interface ModelRequest
   extends Pick<JobRequest, "prompt" | "negativePrompt" | "size" | "n" | "seed" | "promptExtend" | "watermark">,
     Partial<Pick<JobRequest, "promptExtendMode" | "thinking">> {
@@ -14,13 +14,13 @@ export interface ModelRequest
 }
 
 export interface RequestCheck {
-  /** Empty: upstream takes the request as far as is known. */
+  /** Empty when upstream accepts the request, as far as is known. */
   readonly errors: readonly FieldError[];
-  /** What upstream would do without saying so. */
+  /** What upstream would do without reporting it. */
   readonly warnings: readonly Warning[];
 }
 
-/** A checked request's size: `1664*928`, with an asterisk; other spellings are normalised before. */
+/** A checked request's size: `1664*928`, with an asterisk. Other spellings were normalised before. */
 const SIZE = /^([1-9]\d{0,4})\*([1-9]\d{0,4})$/;
 
 /** Checks a normalised request. Paths are JSON Pointers of the request's own field names. */
@@ -56,7 +56,7 @@ export function checkAgainstModel(
   return { errors, warnings: warningsOf(model, request, region) };
 }
 
-/** Judges the sides of an uploaded image. `error` completes "the image …". */
+/** Checks the sides of an uploaded image. `error` completes "the image …". */
 export function checkInputSides(
   { model, inputSides }: ModelFacts,
   { width, height }: { readonly width: number; readonly height: number },
@@ -123,12 +123,12 @@ function takesSize(sizes: ModelFacts["sizes"], size: string): boolean {
 
 const OPTIONS = ["negativePrompt", "promptExtend", "promptExtendMode", "thinking", "seed", "watermark"] as const;
 
-/** Options that were given and that the model does not have. */
+/** Given options that the model does not have. */
 function unsupported(model: ModelFacts, request: ModelRequest) {
   return OPTIONS.filter((name) => (request[name] ?? null) !== null && !model.supports[name]);
 }
 
-/** An option that is off changes nothing where the model does not have it: clients send it to every model. */
+/** An option that is off has no effect on a model without it. Clients send it to every model. */
 function isOff(request: ModelRequest, name: (typeof OPTIONS)[number]): boolean {
   return request[name] === false;
 }
@@ -167,7 +167,7 @@ function warningsOf(model: ModelFacts, request: ModelRequest, region: Region): W
   }
   if (!model.regions.includes(region)) {
     const offered = model.regions.map((name) => REGION_NAMES[name]).join(" and ");
-    // Not an error: the vendor widens its regions without notice, and a refusal by it costs nothing.
+    // Only a warning: the vendor adds regions without notice, and its refusal costs nothing.
     warnings.push({
       code: "model_not_in_region",
       message: `${model.model} is listed for ${offered}, not for ${REGION_NAMES[region]}, which is set here: upstream may refuse it`,
@@ -176,9 +176,9 @@ function warningsOf(model: ModelFacts, request: ModelRequest, region: Region): W
   return warnings;
 }
 
-/** What lies past the limit, counted as upstream does, in characters and not UTF-16 units; null when nothing does. */
+/** The text past the limit, counted in characters as upstream does, not in UTF-16 units; null when nothing is past it. */
 function cutOff(text: string, maxChars: number): { chars: number; rest: string } | null {
-  // Never more characters than units.
+  // A text never has more characters than units.
   if (text.length <= maxChars) return null;
   const chars = Array.from(text);
   return chars.length <= maxChars ? null : { chars: chars.length, rest: chars.slice(maxChars).join("") };

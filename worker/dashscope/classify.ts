@@ -1,22 +1,22 @@
-/** Judges what went wrong upstream. Nothing else reads a status number or a code. Pure. */
+/** Classifies upstream's failures. Nothing else reads a status number or a code. Pure. */
 import type { UpstreamReport } from "../../schemas/job.ts";
 import type { Failure } from "./contract.ts";
 import { type FailureRule, type HintContext, RULES, type StatusClass } from "./failure-table.ts";
 
-/** Everything that can go wrong with one call. Running out of time is not here: the caller that aborts by its signal knows why. */
+/** Everything that can go wrong with one call, except running out of time: the caller that aborts by its signal knows the reason. */
 export type UpstreamProblem =
-  /** It answered, and not with success: an error status, a 200 with a `code`, a failed task. */
+  /** Upstream answered without success: an error status, a 200 with a `code`, a failed task. */
   | "refused"
   /** Success without an image in it. */
   | "noImage"
   /** A success whose body is not JSON, or not of the wire's shape. */
   | "badBody"
-  /** A success whose body is larger than any answer can be; reading was given up. */
+  /** A success whose body is larger than any answer can be. Reading it was stopped. */
   | "tooLarge"
   | "redirected"
   /**
-   * No answer: the connection broke or was never made. The runtime throws the same error for both, so the worse is
-   * assumed; where Cloudflare distinguishes them (its 52x pages) it is a refusal by status.
+   * No answer: the connection broke or was never made. The runtime throws the same error for both, so the worse is assumed.
+   * Where Cloudflare distinguishes them (its 52x pages), the status decides.
    */
   | "cut"
   /** An uploaded image broke off while it was sent, so the request was never complete. */
@@ -28,7 +28,7 @@ export type UpstreamProblem =
   | "taskUnknown"
   | "taskCanceled";
 
-/** A longer wait than this named by upstream is not believed: the lane and the job have their own rhythm. */
+/** The longest `Retry-After` that is honoured. The lane and the job have their own waits. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
 /** The verdict on a problem, from status and code alone. The message varies and is never read. */
@@ -59,7 +59,7 @@ function suffix(report: UpstreamReport): string {
   return report.code === null ? ` (HTTP ${report.httpStatus})` : ` (${report.code})`;
 }
 
-/** As codes are compared: `invalid_api_key` of the compatible mode is `InvalidApiKey`. */
+/** The form in which codes are compared: `invalid_api_key` of the compatible mode equals `InvalidApiKey`. */
 function normalized(code: string): string {
   return code.toLowerCase().replace(/[_\s-]/g, "");
 }
@@ -76,12 +76,12 @@ const BY_STATUS = indexed<number | StatusClass>((rule) => rule.statuses);
 const BY_BARE_STATUS = indexed<number | StatusClass>((rule) => rule.bareStatuses);
 
 /**
- * The row of a refusal. The code decides: exactly, inside an `InternalError.…`, by its family. The status has a veto: a 4xx
- * is never upstream's own failure (408 is), and a 5xx with a family that blames the caller is doubtful. Without a known
- * code the status decides.
+ * The row of a refusal. The code decides: by exact match, by the code inside an `InternalError.…`, then by its family. The
+ * status can overrule it: a 4xx except 408 is never upstream's own failure, and a 5xx with a family that blames the caller is
+ * doubtful. Without a known code the status decides.
  */
 function refusalRule(status: number, code: string | null): FailureRule {
-  // A bare number is a status that a gateway repeats, not a code of DashScope's.
+  // A bare number is a status that a gateway repeats, not a code of DashScope.
   const name = code === null || /^\d+$/.test(code) ? null : normalized(code);
   const rule = name === null ? null : ruleOfCode(status, name);
   const isClientError = status >= 400 && status < 500 && status !== 408;
@@ -90,7 +90,7 @@ function refusalRule(status: number, code: string | null): FailureRule {
 }
 
 function ruleOfCode(status: number, name: string): FailureRule | null {
-  // `InternalError.Algo.InvalidParameter` carries the code that decides at its end.
+  // `InternalError.Algo.InvalidParameter` has the decisive code at its end.
   const inner = /^internalerror\.(?:algo\.)?(.+)$/.exec(name)?.[1] ?? "";
   const exact = BY_CODE.get(`${status} ${name}`) ?? BY_CODE.get(name) ?? BY_CODE.get(inner);
   if (exact !== undefined) return exact;

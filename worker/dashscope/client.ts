@@ -20,20 +20,20 @@ export interface UpstreamSettings {
   /** Epoch ms; a `Retry-After` date is counted from it. */
   readonly now: () => number;
   /**
-   * Stores an image that an answer held in itself, as the delivery's image of this number, and resolves to the link that
-   * stands for it. Must settle within a bound of its own. Absent: such an image becomes a data URL.
+   * Stores an image that was embedded in an answer, as image `index` of the delivery, and resolves to the link that stands
+   * for it. It must settle within its own bound. Absent: such an image becomes a data URL.
    */
   readonly storeEmbedded?: (index: number, bytes: Uint8Array<ArrayBuffer>) => Promise<string>;
 }
 
-/** What is left to be done with the input images once the answer is there, in ms. */
+/** The bound, in ms, on ending the input images once the answer is there. */
 const END_BOUND_MS = 5_000;
 
 interface ReceivedAnswer extends HttpAnswer {
   readonly embedded: readonly Uint8Array<ArrayBuffer>[];
 }
 
-/** DashScope over HTTP. The key travels in the `Authorization` header only, to `baseUrl` only, and leaves in no answer. */
+/** DashScope over HTTP. The key is sent in the `Authorization` header only and to `baseUrl` only, and is masked in every answer. */
 export function dashScope(settings: UpstreamSettings): Upstream {
   const { fetch, apiKey, region } = settings;
   const root = settings.baseUrl + API_PREFIX;
@@ -63,7 +63,7 @@ export function dashScope(settings: UpstreamSettings): Upstream {
     try {
       body = await readAnswerBody(response.body);
     } catch (error) {
-      // The status alone makes a refusal, even when its body breaks off. A success needs its body.
+      // For a refusal the status is enough, even when its body breaks off. A success needs its body.
       if (response.ok) throw error;
     }
     return {
@@ -111,9 +111,9 @@ export function dashScope(settings: UpstreamSettings): Upstream {
       const { path, asynchronous, body } = upstreamCall({ ...input, images: sent.marks }, settings.models);
       const headers = new Headers({ "content-type": "application/json" });
       if (asynchronous) headers.set(wireHeaders.async, ASYNC_ENABLE);
-      // Nothing is awaited up to here, so that the request goes out at the time that the caller recorded.
+      // Nothing is awaited before this, so that the request is sent at the time that the caller recorded.
       const answer = await ask(path, { method: "POST", headers, body: sent.body(JSON.stringify(body)) }, null, signal);
-      // An input that does not end must not hold back an answer, which may be paid for.
+      // An input that does not end must not delay an answer, which may be paid for.
       const wasSentWhole = await within(END_BOUND_MS, "the end of an input image", sent.end()).catch(() => true);
       const isPaid = answer.kind === "delivered" || answer.kind === "accepted";
       return wasSentWhole || isPaid ? answer : unanswered("unreadInput", null, false);

@@ -5,14 +5,14 @@
 import type { Failure } from "./contract.ts";
 import { REGION_NAMES, type Region } from "./wire.ts";
 
-/** What a hint may name. */
+/** What a hint may mention. */
 export interface HintContext {
   readonly region: Region;
   /** The host that is called. */
   readonly host: string;
 }
 
-/** One row of the table. `classify` describes in which order `codes`, `families` and the statuses are looked at. */
+/** One row of the table. `classify` describes the order in which `codes`, `families` and the statuses are checked. */
 export interface FailureRule extends Pick<Failure, "disposition" | "jobCode" | "fault"> {
   /** The first half of a sentence; the code or the status follows it. */
   readonly message: string;
@@ -21,15 +21,15 @@ export interface FailureRule extends Pick<Failure, "disposition" | "jobCode" | "
   readonly mayBeBilled?: true;
   readonly maxRepeats?: number;
   readonly counted?: false;
-  /** Least wait before the next start, also when upstream names none. */
+  /** The least wait before the next start, even when upstream names none. */
   readonly leastWaitMs?: number;
   /** Exact codes. `404 InvalidParameter` is that code with that status only. Case and underscores do not matter. */
   readonly codes?: readonly string[];
   /** First words of codes: `BadRequest` covers `BadRequest.Anything` that no row names exactly. */
   readonly families?: readonly string[];
-  /** HTTP statuses that mean this when no row has the code, or there is no code. `5xx` covers what is not listed by number. */
+  /** HTTP statuses that select this row when no row has the code, or there is no code. `5xx` covers all that are not listed by number. */
   readonly statuses?: readonly (number | StatusClass)[];
-  /** As `statuses`, for answers without any code: a page of a gateway or of a wrong host, or an empty body. */
+  /** Like `statuses`, for answers without any code: a page of a gateway or of a wrong host, or an empty body. */
   readonly bareStatuses?: readonly (number | StatusClass)[];
 }
 
@@ -44,7 +44,7 @@ const accountFault = { disposition: "block", jobCode: "upstream_rejected", fault
 const upstreamFault = { disposition: "retry", jobCode: "attempts_exhausted", fault: "upstream" } as const;
 const throttled = { disposition: "put_back", jobCode: "attempts_exhausted", fault: "account" } as const;
 
-/** Shown once a job has failed for it: until then it was repeated automatically. */
+/** Shown after a job has failed for this. Until then the job was repeated automatically. */
 const retryLater = () => "The failure was upstream's own and may be over by now: retry the job.";
 const lostAnswer = () =>
   "The request may have been processed, and the image billed, although no answer arrived. Retry the job to make a new image.";
@@ -234,7 +234,7 @@ export const RULES = {
     hint: retryLater,
     codes: ["ModelServingError", "ModelUnavailable"],
   },
-  /** A 5xx without a code of DashScope's comes from a gateway, which may have lost the answer of work that was done. */
+  /** A 5xx without a code of DashScope comes from a gateway, which may have lost the answer to finished work. */
   gateway: {
     ...upstreamFault,
     mayBeBilled: true,

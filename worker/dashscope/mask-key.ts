@@ -1,14 +1,14 @@
-/** Replaces the key. */
+/** The text that replaces the key. */
 const MASK = "[key]";
 
-/** The encoded forms of a shorter key would be found in any text. */
+/** A shorter key's encoded forms would be found in any text. */
 const MIN_ENCODED_BYTES = 8;
 
 function escaped(text: string): string {
   return text.replace(/[^\w]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
-/** The characters of base64 (either alphabet) that depend on `bytes` alone when these begin at offset `alignment` modulo 3. */
+/** The base64 characters (of either alphabet) that depend on `bytes` alone when they begin at offset `alignment` modulo 3. */
 function base64Core(bytes: Uint8Array, alignment: number): string {
   const padded = Buffer.concat([Buffer.alloc(alignment), bytes]);
   const core = padded.toString("base64").slice(Math.ceil((alignment * 8) / 6), Math.floor((padded.length * 8) / 6));
@@ -16,8 +16,8 @@ function base64Core(bytes: Uint8Array, alignment: number): string {
 }
 
 /**
- * Replaces the key in text from upstream or from a gateway before it, in these forms: plain; in an address, with any characters
- * escaped and in any case; in hex; in base64 with anything before it. The key is printable ASCII.
+ * Replaces the key in text from upstream or from a gateway before it, in these forms: plain; in an address, with any
+ * characters escaped and in any case; in hex; in base64 after any prefix. The key is printable ASCII.
  */
 export function keyMask(key: string): (text: string) => string {
   const bytes = Buffer.from(key);

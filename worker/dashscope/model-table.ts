@@ -1,6 +1,6 @@
 /**
- * The models: what each takes, how it is called, what it costs. `source` says for each row where its numbers come from and how
- * sure they are; `docs/live-checks.md` has the calls that would settle what is not. `MODELS` adds to it and changes it.
+ * The models: what each takes, how it is called, what it costs. `source` says for each row where its numbers come from and
+ * how sure they are; `docs/live-checks.md` lists the calls that would confirm the others. `MODELS` adds to it and changes it.
  */
 import type { ModelSizes, Quota } from "../../schemas/limits.ts";
 import type { ModelFacts } from "./models.ts";
@@ -52,14 +52,17 @@ const ALL_OPTIONS = {
   watermark: true,
 };
 
-/** CNY per image in Beijing and USD in Singapore: the vendor's list of mid-2026; USD is its CNY price divided by 7.339, as resellers have it. */
+/**
+ * CNY per image in Beijing and USD in Singapore, from the vendor's list of mid-2026. USD is its CNY price divided by 7.339,
+ * as at resellers.
+ */
 function prices(bj: number, sg: number): ModelRow["prices"] {
   return { bj, sg };
 }
 
 const PAGE = "vendor's page, mid-2026: documented";
 
-/** What most of the family share. `defaultN` is 1 everywhere, also where upstream's own default is 4: images cost money. */
+/** What most models of the family share. `defaultN` is always 1, even where upstream's default is 4, because images cost money. */
 const qwenText: ModelRow = {
   workflows: ["image-from-text"],
   sizes: FIVE_SIZES,
@@ -81,7 +84,7 @@ const qwenText: ModelRow = {
   source: `${PAGE}; quota also in a recorded answer. Sizes: five documented; live messages of 2026 name 512*512 to 1664*1664, the five, and 512*512 to 2048*2048`,
 };
 
-/** Advised by the vendor, not a rule: outside of it images are taken and may come out worse. */
+/** The vendor's advice, not a rule: other images are accepted and may give worse results. */
 const ADVISED_SIDES = { min: 384, max: 3072, refuses: false };
 
 const qwenEdit: ModelRow = {
@@ -104,7 +107,7 @@ const qwenBoth: ModelRow = {
   quota: TWO_A_MINUTE,
   source: `${PAGE}, area also in live messages. Quota: none published, the strictest of the family is assumed`,
 };
-/** 3.0 and 2.1: larger from text alone, a mode of extending, and thinking. */
+/** 3.0 and 2.1: larger sizes from text alone, modes of prompt extension, and thinking. */
 const qwen3: ModelRow = {
   ...qwenBoth,
   sizes: areaOf(512, 2560, 8, null),
@@ -130,7 +133,7 @@ const wanText: ModelRow = {
 const wan2: ModelRow = {
   ...wanText,
   sizes: { kind: "sides", min: 512, max: 1440, default: "1024*1024" },
-  // The vendor's pages say 500 and 800: the warning comes at the smaller.
+  // The vendor's pages say 500 and 800. The warning uses the smaller.
   promptMaxChars: 500,
   prices: {},
   asyncPath: "text2image",
@@ -165,12 +168,12 @@ const plus: ModelRow = {
 const editPlus: ModelRow = { ...qwenEdit, priceClass: "low", prices: prices(0.2, 0.03), quota: TWO_A_SECOND };
 const fast2: ModelRow = { ...qwenBoth, priceClass: "low", prices: prices(0.2, 0.035) };
 
-/** Name → facts, dated snapshots included. */
+/** Name → facts, including dated snapshots. */
 export const MODEL_TABLE: Readonly<Record<string, ModelRow>> = {
   "qwen-image-max": qwenText,
   "qwen-image-max-2025-12-30": qwenText,
   "qwen-image-plus": plus,
-  // A distilled max under plus's name; this snapshot alone takes no tasks.
+  // A distilled max under the name of plus. It is the only snapshot without tasks.
   "qwen-image-plus-2026-01-09": { ...plus, asyncPath: null, quota: TWO_A_SECOND },
   "qwen-image": { ...plus, priceClass: "medium", prices: prices(0.25, 0.035) },
   "qwen-image-2.0": fast2,
@@ -223,7 +226,7 @@ export const MODEL_TABLE: Readonly<Record<string, ModelRow>> = {
     quota: FIVE_TASKS,
     quotaIn: { bj: quota(1, PER_SECOND, 5) },
   },
-  // From text it needs the interleaved mode, which answers with a stream of texts and images: only editing is offered.
+  // From text it needs the interleaved mode, which answers with a stream of texts and images, so only editing is offered.
   "wan2.6-image": {
     ...wanText,
     workflows: ["image-from-reference"],

@@ -6,40 +6,40 @@ import { MAX_INPUT_IMAGES } from "../../schemas/submit.ts";
 import { MODEL_TABLE, TWO_A_MINUTE } from "./model-table.ts";
 import { REGION_HOSTS, type Region } from "./wire.ts";
 
-/** Where a task of a model is submitted; named as in `wirePaths`. */
+/** Where a model's tasks are submitted, by the names in `wirePaths`. */
 const ASYNC_PATHS = ["text2image", "image2image", "imageGeneration"] as const;
 export type AsyncPath = (typeof ASYNC_PATHS)[number];
 
-/** What is known of a model, the same for every deployment; `modelInfo` adds what a deployment decides. */
+/** What is known of a model, the same for every deployment. `modelInfo` adds the deployment's settings. */
 export interface ModelFacts extends Omit<ModelInfo, "default" | "asynchronous" | "quota" | "price"> {
-  /** Null: synchronous only. Where both exist the task is used: its id survives us. */
+  /** Null: synchronous only. Where both exist the task is used, because its id outlasts a crash of this Worker. */
   readonly asyncPath: AsyncPath | null;
-  /** Where the vendor's price list has it. */
+  /** The regions where the vendor's price list has the model. */
   readonly regions: readonly Region[];
   /**
-   * Upstream's name of the option `thinking`, for models that have it. `enable_thinking` is a part of extending the prompt;
-   * `thinking_mode` stands by itself and has no effect with input images.
+   * Upstream's name of the option `thinking`, for models that have it. `enable_thinking` is part of extending the prompt;
+   * `thinking_mode` is independent and has no effect with input images.
    */
   readonly thinkingParameter: "enable_thinking" | "thinking_mode";
-  /** What upstream does when `prompt_extend` is left out; null where the model has no such option. */
+  /** What upstream does when `prompt_extend` is absent; null when the model has no such option. */
   readonly promptExtendDefault: boolean | null;
   readonly quota: Quota;
-  /** Where one region's quota differs. */
+  /** The quota of regions where it differs. */
   readonly quotaIn?: Partial<Record<Region, Quota>>;
-  /** Per image: CNY in `bj`, USD elsewhere. A region without a price is not known. */
+  /** Per image: CNY in `bj`, USD elsewhere. For an absent region the price is not known. */
   readonly prices: Partial<Record<Region, number>>;
-  /** Per image when the prompt is extended, where that costs extra. */
+  /** Per image with an extended prompt, where that costs extra. */
   readonly pricesExtended?: Partial<Record<Region, number>>;
 }
 
-/** What `LANE_LIMITS` may say of a model; merged over the model table. */
+/** What `LANE_LIMITS` may set for a model. It is merged over the model table. */
 export const QuotaOverride = Quota.partial().strict();
 export type QuotaOverride = z.infer<typeof QuotaOverride>;
 
 const regionNames = Object.keys(REGION_HOSTS) as [Region, ...Region[]];
 const { shape } = ModelInfo;
 
-/** One entry of `MODELS`: a known model to begin with (needed for a new name), and what differs from it. */
+/** One entry of `MODELS`: a known model to start from (required for a new name), and the differences. */
 export const ModelOverride = z.strictObject({
   like: z.string().optional(),
   workflows: z.array(z.enum(WORKFLOWS)).min(1).optional(),
@@ -61,7 +61,7 @@ export const ModelOverride = z.strictObject({
 });
 export type ModelOverride = z.infer<typeof ModelOverride>;
 
-/** `MODELS`: model name → what differs. A new name must be `like` a built-in model; a built-in name changes that model. */
+/** `MODELS`: model name → differences. A new name must be `like` a built-in model; a built-in name changes that model. */
 export const ModelOverrides = z
   .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "must be a model's name"), ModelOverride)
   .superRefine((overrides, context) => {
@@ -99,14 +99,14 @@ export class ModelTable {
     return this.#models.get(name) ?? null;
   }
 
-  /** The models that do a workflow. */
+  /** The models that support a workflow. */
   doing(workflow: Workflow): string[] {
     return this.names.filter((name) => this.facts(name)?.workflows.includes(workflow));
   }
 
   /**
-   * The quota of a model's lane: the table's for the region, with `LANE_LIMITS` laid over it, field by field. A model that left
-   * the table (its jobs may still wait) gets the strictest known.
+   * The quota of a model's lane: the table's for the region, with `LANE_LIMITS` merged over it, field by field. A model that
+   * was removed from the table (its jobs may still wait) gets the strictest known quota.
    */
   quota(name: string, laneLimits: Readonly<Record<string, QuotaOverride>>, region: Region): Quota {
     const facts = this.facts(name);
@@ -114,7 +114,10 @@ export class ModelTable {
     return overlaid(known, Object.hasOwn(laneLimits, name) ? (laneLimits[name] ?? {}) : {});
   }
 
-  /** Every model that the vendor offers in the deployment's region, and its defaults, offered or not; defaults come first. */
+  /**
+   * Every model that the vendor offers in the deployment's region, and the deployment's defaults even if not offered.
+   * Defaults come first.
+   */
   infos(settings: ModelSettings): ModelInfo[] {
     return this.names
       .flatMap((name) => this.facts(name) ?? [])
@@ -141,7 +144,7 @@ function factsOf(model: string, base: Omit<ModelFacts, "model">, override: Model
   const isNew = like !== undefined && like !== model;
   return {
     ...unpriced,
-    // The prices of another model are not those of a new one.
+    // The prices of another model do not apply to a new one.
     ...(isNew ? { prices: {} } : given({ pricesExtended })),
     ...given(facts),
     ...(quota === undefined ? {} : { quota: overlaid(base.quota, quota), quotaIn: {} }),
@@ -165,7 +168,7 @@ function overlaid(quota: Quota, override: QuotaOverride): Quota {
   };
 }
 
-/** What a deployment decides about models: a part of `Config`. */
+/** The deployment's settings about models: a part of `Config`. */
 export interface ModelSettings {
   readonly models: Readonly<Record<Workflow, string>>;
   readonly laneLimits: Readonly<Record<string, QuotaOverride>>;

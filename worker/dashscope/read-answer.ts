@@ -1,4 +1,4 @@
-/** Reads what upstream answered: status, headers and text in, a verdict out. Pure. */
+/** Reads upstream's answer: takes status, headers and text, returns its meaning. Pure. */
 import type { UpstreamReport } from "../../schemas/job.ts";
 import { embeddedIndex } from "./answer-body.ts";
 import { classify, type UpstreamProblem } from "./classify.ts";
@@ -6,30 +6,30 @@ import type { UpstreamAnswer } from "./contract.ts";
 import type { HintContext } from "./failure-table.ts";
 import { DecisiveAnswer } from "./wire.ts";
 
-/** An answer as it came over HTTP. */
+/** An answer as received over HTTP. */
 export interface HttpAnswer {
   readonly httpStatus: number;
-  /** From the header; the body's own wins. */
+  /** From the header. The body's id goes before it. */
   readonly requestId: string | null;
   readonly retryAfterMs: number | null;
-  /** Null: larger than any answer can be, and not read to its end. */
+  /** Null: the body is larger than any answer can be, and was not read to its end. */
   readonly text: string | null;
 }
 
-/** Makes upstream's words fit to be stored: without secrets, and not too long. */
+/** Prepares upstream's text to be stored: removes secrets and limits the length. */
 export type Tidy = (text: string, maxChars: number) => string;
 
-/** Upstream's words are shown to people; what is longer says nothing more. */
+/** Upstream's messages are shown to people; anything longer adds no information. */
 const MAX_MESSAGE_CHARS = 500;
-/** Codes and ids are far shorter; a longer one is not one. */
+/** Codes and ids are far shorter. */
 const MAX_WORD_CHARS = 200;
-/** Of a body whose message is not found, enough to recognise it. */
+/** How much of a body without a message is kept: enough to recognise it. */
 const MAX_PAGE_CHARS = 200;
 
 /**
- * The meaning of an answer to `generate` (`taskId` null) or to `readTask` (the task asked for). Images win over whatever
- * else the answer says: they are paid for. So does a task id in a success. An answer that is not about the task itself
- * leaves a task `unreadable`: upstream reports each task's state, unknown included, with status 200.
+ * The meaning of an answer to `generate` (`taskId` null) or to `readTask` (the requested task). Images go before anything
+ * else in the answer, because they are paid for. So does a task id in a success. An answer that is not about the task itself
+ * leaves a task `unreadable`: upstream reports each task's state, even an unknown one, with status 200.
  */
 export function readAnswer(
   answer: HttpAnswer,
@@ -51,7 +51,7 @@ export function readAnswer(
     taskId: taskId ?? word(body?.output?.task_id),
   };
   const fail = (problem: UpstreamProblem, known: UpstreamReport = report) => {
-    // The body of a task that is unknown or canceled says nothing more than that.
+    // The body about an unknown or canceled task has no further information.
     const isUnsaid = known.message === null && problem !== "taskUnknown" && problem !== "taskCanceled";
     const message = isUnsaid ? firstWords(answer.text, tidy) : known.message;
     return classify(problem, { ...known, message }, answer.retryAfterMs, context);
@@ -66,10 +66,10 @@ export function readAnswer(
   const refusal = output?.results?.find((result) => (result?.code ?? "") !== "") ?? null;
   const status = output?.task_status?.toUpperCase() ?? null;
   const isSuccess = httpStatus >= 200 && httpStatus < 300;
-  // A task that still runs may show its first images: all of them come with its end.
+  // A task that still runs may already show some images. Its final answer has all of them.
   const links = status !== null && WAITING.includes(status) ? [] : linksIn(json, isSuccess ? IMAGE_ROOTS : ["output"]);
   if (links.length > 0) {
-    // Some of several images may have been refused: the rest is delivered, and the report says why there are fewer.
+    // Upstream may have refused some of several images: the others are delivered, and the report says why there are fewer.
     const tidied = links.map((link) => tidy(link, Number.POSITIVE_INFINITY));
     return { kind: "delivered", links: tidied, report: withWords(report, refusal, tidy) };
   }
@@ -92,7 +92,7 @@ export function readAnswer(
       if (report.code !== null) return unanswered("refused");
       return unanswered(taskId === null ? "noImage" : "badBody");
     default:
-      // An unknown status is taken for one of waiting: giving up a living task would pay for a second.
+      // An unknown status counts as waiting: giving up a running task would pay for a second one.
       if (taskId !== null) return { kind: "pending", taskStatus: status === "PENDING" ? status : "RUNNING", report };
       if (report.taskId !== null) return { kind: "accepted", taskId: report.taskId, report };
       return unanswered(report.code === null ? "badBody" : "refused");
@@ -101,29 +101,29 @@ export function readAnswer(
   return { kind: "failed", failure: fail("noImage") };
 }
 
-/** Whether an answer with nothing to read in it (a cancellation's) reports success. */
+/** Whether an answer without content (to a cancellation) reports success. */
 export function isPlainSuccess(httpStatus: number, text: string | null): boolean {
   const json = parseJson(text);
   return httpStatus === 200 && typeof json === "object" && json !== null && wordsIn(json).code === null;
 }
 
-/** `Retry-After` as ms from now: seconds, or an HTTP date. Null when absent or neither; never negative. */
+/** `Retry-After` as ms from now: seconds, or an HTTP date. Null when it is absent or neither; never negative. */
 export function retryAfterMs(header: string | null, nowMs: number): number | null {
   if (header === null) return null;
   const text = header.trim();
-  // A number of any length is a wait: whoever takes it has a bound of its own.
+  // A number of any length is a wait. The caller has its own bound.
   if (/^\d+$/.test(text)) return Math.min(Number(text) * 1000, Number.MAX_SAFE_INTEGER);
-  // Three letters, as every form of an HTTP date begins: Date.parse takes much else.
+  // Every form of an HTTP date begins with three letters. Date.parse accepts many other texts.
   const atMs = /^[A-Z][a-z]{2}/.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(atMs) ? null : Math.max(0, atMs - nowMs);
 }
 
-/** Where envelopes keep their code and message: DashScope's own, OpenAI's `error`, and those of gateways. */
+/** Keys of code and message in envelopes: DashScope's own, OpenAI's `error`, and those of gateways. */
 const CODE_KEYS = ["code", "error_code", "errorCode", "err_code"];
 const MESSAGE_KEYS = [
   ...["message", "msg", "error_msg", "error_message", "errorMessage", "error_description", "detail", "title", "reason"],
 ];
-/** Some gateways name a code for success too. */
+/** Some gateways have a code for success too. */
 const SUCCESS_CODE = /^(?:success|succeeded|ok|0|200)$/i;
 
 interface Words {
@@ -159,18 +159,18 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Parts of an answer in which images are looked for: DashScope's, and those of compatible envelopes. */
+/** Parts of an answer that may hold images: DashScope's, and those of compatible envelopes. */
 const IMAGE_ROOTS: readonly string[] = ["output", "data", "choices", "results", "images"];
-/** Keys that hold images; the value is an address, a data URL, base64, an object with such a key, or a list of them. */
+/** Keys that hold images. The value is an address, a data URL, base64, an object with such a key, or a list of them. */
 const IMAGE_KEYS: readonly string[] = [
   ...["image", "images", "image_url", "imageUrl", "url", "result_url", "output_image_url", "b64_json", "b64_image"],
 ];
 /** No answer is nested deeper than a choice's part. */
 const MAX_DEPTH = 10;
-/** Statuses of a task that is not over. */
+/** Statuses of a task that has not ended. */
 const WAITING: readonly string[] = ["PENDING", "RUNNING", "SUSPENDED"];
 
-/** Every image in these parts of an answer, in order, each once. */
+/** Every image in these parts of an answer, in order and without repetition. */
 function linksIn(json: unknown, roots: readonly string[]): string[] {
   const links = new Set<string>();
   const visit = (value: unknown, key: string, depth: number): void => {
@@ -209,16 +209,16 @@ function withWords(
   };
 }
 
-/** The first words of a body that has no message of its own, without markup; null for an empty one. */
+/** The first words of a body without a message, without markup; null for an empty body. */
 function firstWords(text: string | null, tidy: Tidy): string | null {
   if (text === null) return null;
-  // Tidied before it is cut, so that no half of a secret remains.
+  // Secrets are removed before the text is cut, so that no half of a secret remains.
   const words = tidy(text, 20 * MAX_PAGE_CHARS).replace(/<[^>]*>/g, " ");
   const line = words.replace(/\s+/g, " ").trim();
   return line === "" ? null : tidy(line, MAX_PAGE_CHARS);
 }
 
-/** `undefined` for what is no JSON, or was not read. */
+/** `undefined` for a text that is no JSON, or was not read. */
 export function parseJson(text: string | null): unknown {
   if (text === null) return undefined;
   try {

@@ -1,10 +1,10 @@
-/** Turns a job's request into what upstream is sent. Pure. */
+/** Turns a job's request into upstream's request. Pure. */
 import type { GenerateInput } from "./contract.ts";
 import type { AsyncPath, ModelFacts, ModelTable } from "./models.ts";
 import type { MessagesRequest, PromptRequest, WireParameters } from "./wire.ts";
 import { wirePaths } from "./wire.ts";
 
-/** What upstream is asked; the images as text: an address, a data URL, or a mark where bytes will be. */
+/** The input of a call. Its images are texts: an address, a data URL, or a mark where the bytes will be. */
 export interface CallInput extends Omit<GenerateInput, "images"> {
   readonly images: readonly string[];
 }
@@ -17,11 +17,11 @@ export interface UpstreamCall {
 }
 
 /**
- * The call for a request, on the asynchronous path where its model has one. What is `null` in the request, and options that the
+ * The call for a request, on the asynchronous path where its model has one. Fields that are `null`, and options that the
  * model does not have, are left out.
  */
 export function upstreamCall(input: CallInput, models: ModelTable): UpstreamCall {
-  // A model that left the table while its jobs waited: the synchronous path is common to all.
+  // The model may have been removed from the table while its jobs waited. All models have the synchronous path.
   const facts = models.facts(input.model);
   const asyncPath = facts?.asyncPath ?? null;
   const path = asyncPath === null ? wirePaths.multimodalGeneration : wirePaths[asyncPath];
@@ -72,12 +72,12 @@ function promptRequest({ model, request, images }: CallInput, parameters: WirePa
 }
 
 function parametersOf(facts: ModelFacts | null, request: GenerateInput["request"]): WireParameters {
-  // Some models that make one image have no `n` at all; elsewhere it is always said, as wan's own default is 4.
+  // Some models that make one image have no `n`. Elsewhere it is always sent, because wan's own default is 4.
   const takesN = (facts?.maxN ?? 1) > 1 || request.n > 1;
   const given = <Value>(option: keyof ModelFacts["supports"], value: Value | null | undefined): Value | null =>
     value == null || facts?.supports[option] === false ? null : value;
   const extend = given("promptExtend", request.promptExtend);
-  // `enable_thinking` is on by default, and a part of extending: who switches that off means both.
+  // `enable_thinking` is on by default, and part of extending: a client that switches extending off means both.
   const thinking = given("thinking", request.thinking) ?? given("thinking", extend === false ? false : null);
   return withoutNulls({
     size: request.size,

@@ -3,11 +3,11 @@ import type { ImageBytes, SentImage } from "./contract.ts";
 
 /** The images of one request, written into its body. */
 export interface SentImages {
-  /** The images as text; a unique mark stands for bytes. */
+  /** The images as text, with a unique mark in place of bytes. */
   readonly marks: readonly string[];
-  /** The body, from a text that holds every mark. Once only. */
+  /** The body, from a text that holds every mark. To be called once. */
   body(text: string): BodyInit;
-  /** Stops reading; to be called once the answer is there or will not come. False when an image broke off before that. */
+  /** Stops reading. To be called once the answer is there or cannot come. False when an image broke off before that. */
   end(): Promise<boolean>;
 }
 
@@ -76,7 +76,7 @@ class Sending {
     this.readable = readable;
     this.#writer = writable.getWriter();
     this.#writer.closed.catch(() => undefined);
-    // A reader that goes away ends the sending; that is not the images' fault.
+    // The sending ends when the reader of the body leaves. The images are not at fault then.
     this.#done = this.#send(pieces).catch(() => undefined);
   }
 
@@ -101,7 +101,7 @@ class Sending {
     await this.#writer.close();
   }
 
-  /** False when the image cannot be read, or has another length than announced. Throws when the reader of the body is gone. */
+  /** False when the image cannot be read, or has another length than announced. Throws when the body's reader has left. */
   async #sendBase64(image: ImageBytes): Promise<boolean> {
     const chunks = byteChunks(image.body, CHUNK_BYTES, this.#stop.signal);
     let bytes = 0;

@@ -1,6 +1,6 @@
 /**
- * DashScope's wire, both directions: the only place where its snake_case names live. Requests are what we send; answers
- * are parsed tolerantly, for upstream adds fields without notice and leaves others out by model family.
+ * DashScope's wire in both directions, and the only place with its snake_case names. Requests are what we send; answers are
+ * parsed tolerantly, because upstream adds fields without notice and omits others in some model families.
  */
 import { z } from "zod";
 
@@ -14,7 +14,7 @@ export const REGION_HOSTS = {
 
 export type Region = keyof typeof REGION_HOSTS;
 
-/** As people call them. */
+/** The regions' names for people. */
 export const REGION_NAMES: Readonly<Record<Region, string>> = {
   sg: "Singapore",
   bj: "Beijing",
@@ -40,10 +40,10 @@ export const wirePaths = {
   cancelTask: (taskId: string) => `/tasks/${encodeURIComponent(taskId)}/cancel`,
 } as const;
 
-/** Header names, lower case as HTTP libraries give them. */
+/** Header names, in lower case as HTTP libraries give them. */
 export const wireHeaders = {
   authorization: "authorization",
-  /** Must be `ASYNC_ENABLE` on a submission of a task, and absent on everything else. */
+  /** Must be `ASYNC_ENABLE` when submitting a task, and absent on all other calls. */
   async: "x-dashscope-async",
   requestId: "x-request-id",
   retryAfter: "retry-after",
@@ -51,7 +51,7 @@ export const wireHeaders = {
 } as const;
 export const ASYNC_ENABLE = "enable";
 
-/** One part of a message: exactly one of the two keys in a request. 3.0 and wan2.6 add `type` in answers. */
+/** One part of a message. In a request it has exactly one of the two keys. 3.0 and wan2.6 add `type` in answers. */
 export const WireContent = z.looseObject({
   text: z.string().nullish(),
   image: z.string().nullish(),
@@ -67,15 +67,15 @@ export const WireParameters = z.looseObject({
   prompt_extend: z.boolean().optional(),
   /** 3.0 and 2.1: `direct` or `agent`. */
   prompt_extend_mode: z.string().optional(),
-  /** 3.0 and 2.1; on by default, and needs `prompt_extend`. */
+  /** 3.0 and 2.1: on by default, and needs `prompt_extend`. */
   enable_thinking: z.boolean().optional(),
-  /** wan2.7; on by default, without effect with input images. */
+  /** wan2.7: on by default, without effect with input images. */
   thinking_mode: z.boolean().optional(),
   watermark: z.boolean().optional(),
 });
 export type WireParameters = z.infer<typeof WireParameters>;
 
-/** Body of `multimodalGeneration` and `imageGeneration`: one user message, its images before its one text. */
+/** Body of `multimodalGeneration` and `imageGeneration`: one user message with its images, then its one text. */
 export const MessagesRequest = z.looseObject({
   model: z.string(),
   input: z.looseObject({
@@ -85,7 +85,7 @@ export const MessagesRequest = z.looseObject({
 });
 export type MessagesRequest = z.infer<typeof MessagesRequest>;
 
-/** Body of `text2image` and `image2image`. The negative prompt belongs to `input` here, not to `parameters`. */
+/** Body of `text2image` and `image2image`. Here the negative prompt is in `input`, not in `parameters`. */
 export const PromptRequest = z.looseObject({
   model: z.string(),
   input: z.looseObject({
@@ -97,14 +97,14 @@ export const PromptRequest = z.looseObject({
 });
 export type PromptRequest = z.infer<typeof PromptRequest>;
 
-/** Counts; `task_metric` in synchronous answers, `task_metrics` in tasks. */
+/** Counts: `task_metric` in synchronous answers, `task_metrics` in tasks. */
 export const WireTaskMetrics = z.looseObject({
   TOTAL: z.number().nullish(),
   SUCCEEDED: z.number().nullish(),
   FAILED: z.number().nullish(),
 });
 
-/** Two families: `{image_count, width, height}` or `size`, and 3.0's `output_*`. */
+/** Two families: `{image_count, width, height}` or `size`, and `output_*` of 3.0. */
 export const WireUsage = z.looseObject({
   image_count: z.number().nullish(),
   width: z.number().nullish(),
@@ -133,7 +133,7 @@ export const WireChoice = z.looseObject({
     .nullish(),
 });
 
-/** One image of a legacy task: a `url`, or a `code` and `message` where only this one failed. */
+/** One image of a legacy task: a `url`, or a `code` and `message` when only this image failed. */
 export const WireResult = z.looseObject({
   url: z.string().nullish(),
   orig_prompt: z.string().nullish(),
@@ -143,10 +143,10 @@ export const WireResult = z.looseObject({
 });
 
 /**
- * `output` of every answer there is: choices (synchronous, new tasks), results (legacy tasks), a task's head, a failed
- * task's code. Times are strings in UTC+8, `YYYY-MM-DD HH:mm:ss.SSS`. `task_status` is `PENDING`, `RUNNING`, `SUCCEEDED`,
- * `FAILED`, `CANCELED` (one L), `UNKNOWN` (never existed, or ended over 24 h ago), in the vendor's SDK also `SUSPENDED`; but any
- * string is taken: a new one must not look like a broken answer.
+ * `output` of every answer: choices (synchronous, new tasks), results (legacy tasks), a task's head, a failed task's code.
+ * Times are strings in UTC+8, `YYYY-MM-DD HH:mm:ss.SSS`. `task_status` is `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED`,
+ * `CANCELED` (one L), `UNKNOWN` (never existed, or ended over 24 h ago), and in the vendor's SDK also `SUSPENDED`. Any string
+ * is accepted, so that a new status does not look like a broken answer.
  */
 export const WireOutput = z.looseObject({
   choices: z.array(WireChoice).nullish(),
@@ -166,8 +166,8 @@ export const WireOutput = z.looseObject({
 export type WireOutput = z.infer<typeof WireOutput>;
 
 /**
- * Any answer of any call, good or bad: `output` when it worked; `code` and `message` when it did not (a non-empty `code`
- * is a failure even with status 200).
+ * Any answer of any call: `output` after a success; `code` and `message` after a failure (a non-empty `code` is a failure
+ * even with status 200).
  */
 export const WireAnswer = z.looseObject({
   request_id: z.string().nullish(),
@@ -178,7 +178,7 @@ export const WireAnswer = z.looseObject({
 });
 export type WireAnswer = z.infer<typeof WireAnswer>;
 
-/** Text that may come as a number, or not at all. */
+/** Text that may also be a number or absent. */
 const oddText = z
   .union([z.string(), z.number().transform(String)])
   .nullish()
@@ -191,8 +191,8 @@ function readableOf<Schema extends z.ZodType>(entry: Schema) {
 }
 
 /**
- * The parts of an answer that decide about a task, each read by itself: an odd figure or a part of another shape elsewhere
- * must not lose a paid image. What cannot be read counts as absent. Images, codes and messages are read by `readAnswer`.
+ * The parts of an answer that decide about a task, each parsed on its own: an odd number or an unknown shape elsewhere must
+ * not lose a paid image. Unreadable parts count as absent. `readAnswer` reads images, codes and messages.
  */
 export const DecisiveAnswer = z.looseObject({
   request_id: oddText,
@@ -209,7 +209,7 @@ export const DecisiveAnswer = z.looseObject({
 });
 export type DecisiveAnswer = z.infer<typeof DecisiveAnswer>;
 
-/** One entry of the list of tasks. Here times are epoch milliseconds. */
+/** One entry of the list of tasks. Its times are epoch milliseconds. */
 export const WireTaskRow = z.looseObject({
   task_id: z.string(),
   status: z.string(),

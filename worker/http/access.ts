@@ -81,10 +81,7 @@ export function requireAsker(c: HttpContext): Asker {
   return identified.asker;
 }
 
-/**
- * Throws unless the operator asks; in open mode, which has no operator, everyone may. Returns the name for the operator's
- * log.
- */
+/** Throws unless the operator asks; in open mode, which has no operator, everyone may. Returns the name for the operator's log. */
 export function requireOperator(c: HttpContext): string {
   const asker = requireAsker(c);
   if (asker.role === "operator") return OPERATOR_NAME;

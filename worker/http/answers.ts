@@ -34,10 +34,7 @@ function httpDate(): string {
   return dated.text;
 }
 
-/**
- * The headers of every answer. An answer is constructed with them, because each header set afterwards is a call into the
- * runtime.
- */
+/** The headers of every answer. An answer is constructed with them, because each header set afterwards is a call into the runtime. */
 function commonHeaders(c: HttpContext): Record<string, string> {
   return { "X-Request-Id": c.get("requestId"), Date: httpDate(), ...SECURITY_HEADERS };
 }
@@ -48,10 +45,7 @@ async function setLength({ headers, body }: Response): Promise<void> {
   headers.set("Content-Length", String((await new Response(body).arrayBuffer()).byteLength));
 }
 
-/**
- * Outermost: sets the request's id, and adds the headers that an answer made elsewhere lacks. Headers that a handler set are
- * kept.
- */
+/** Outermost: sets the request's id, and adds the headers that an answer made elsewhere lacks. Headers that a handler set are kept. */
 export const commonAnswers: MiddlewareHandler<HttpEnv> = async (c, next) => {
   const given = c.req.header("x-request-id");
   const requestId = given !== undefined && SANE_REQUEST_ID.test(given) ? given : crypto.randomUUID();
@@ -73,10 +67,7 @@ export function answer(c: HttpContext, body: string | null, status: number, head
   return new Response(body, { status, headers: { ...commonHeaders(c), ...headers } });
 }
 
-/**
- * Answers JSON that is already compact text; indented unless `Accept` names application/json, which curl and browsers do not
- * send.
- */
+/** Answers JSON that is already compact text; indented unless `Accept` names application/json, which curl and browsers do not send. */
 export function jsonTextAnswer(c: HttpContext, json: string, status = 200, headers: Headers = {}): Response {
   const compact = asksFor(c.req.header("accept"), "application/json");
   const text = compact ? json : `${JSON.stringify(JSON.parse(json), null, 2)}\n`;

@@ -83,10 +83,7 @@ function withModelRules(
   });
 }
 
-/**
- * Some clients add `-latest` to ask for the newest snapshot: the vendor calls `qwen-image-max-latest` simply
- * `qwen-image-max`.
- */
+/** Some clients add `-latest` to ask for the newest snapshot: the vendor calls `qwen-image-max-latest` simply `qwen-image-max`. */
 function knownName(model: string, models: ModelTable): string {
   const plain = model.replace(/-latest$/, "");
   return models.facts(model) === null && models.facts(plain) !== null ? plain : model;

@@ -23,10 +23,7 @@ const FRESH_MS = 1500;
  * The same for a lane that is not configured and had nothing to show: there are twenty such models, and most are never used.
  */
 const QUIET_FRESH_MS = 15_000;
-/**
- * A lane that did not answer in time is asked again after this: a health probe every second must not call twenty lanes each
- * time.
- */
+/** A lane that did not answer in time is asked again after this: a health probe every second must not call twenty lanes each time. */
 const ASK_AGAIN_MS = 5_000;
 /** A request keeps waiting this long for an answer that is too late for it, so that the next request has the report. */
 const LATE_REPORT_MS = 10_000;

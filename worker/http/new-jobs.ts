@@ -2,10 +2,7 @@ import type { CatalogEntry } from "../catalog/contract.ts";
 import { catalogStub, jobStub } from "../stubs.ts";
 import type { HttpContext } from "./context.ts";
 
-/**
- * Lists and feeds show a waiting job this long after its 202. A job that starts at once notifies the catalog itself before
- * that.
- */
+/** Lists and feeds show a waiting job this long after its 202. A job that starts at once notifies the catalog itself before that. */
 const GATHER_MS = 250;
 /** The most entries in one call. */
 const MOST_AT_ONCE = 200;

@@ -57,10 +57,7 @@ function modelOf(c: HttpContext): string {
   throw new ProblemError("model_not_found", "No model has this name; GET /api/limits lists them.");
 }
 
-/**
- * A client that a setting names. When resuming, any valid name is taken: its jobs may still wait after the setting lost the
- * name.
- */
+/** A client that a setting names. When resuming, any valid name is taken: its jobs may still wait after the setting lost the name. */
 function namedClient(c: HttpContext, isResumed: boolean): string {
   const client = c.req.param("client") ?? "";
   if (namedClients(c.get("config")).includes(client) || (isResumed && CLIENT_NAME.test(client))) return client;

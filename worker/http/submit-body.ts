@@ -151,10 +151,7 @@ function joined(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return whole;
 }
 
-/**
- * Parses JSON and applies `revive` to each value. V8's message quotes the text around a mistake, which must not be in an
- * answer.
- */
+/** Parses JSON and applies `revive` to each value. V8's message quotes the text around a mistake, which must not be in an answer. */
 export function parseJson(text: string, revive: ((value: unknown) => unknown) | null = null): unknown {
   if (text === "") throw new ProblemError("malformed_json", "The body is empty.");
   try {
@@ -234,10 +231,7 @@ export interface ReadPart {
   readonly part: MultipartPart;
 }
 
-/**
- * Yields the parts of a form one at a time, as they arrive. `allow` gets the bytes so far before they are kept, and may
- * throw.
- */
+/** Yields the parts of a form one at a time, as they arrive. `allow` gets the bytes so far before they are kept, and may throw. */
 export async function* formParts(
   c: HttpContext,
   what: string,

@@ -257,10 +257,7 @@ async function placeFromBody(c: HttpContext, workflow: Workflow, client: string,
   }
 }
 
-/**
- * The job once it is done, for `Prefer: wait`. It is stored: when waiting fails, the job as it was placed is shown, and no
- * error.
- */
+/** The job once it is done, for `Prefer: wait`. It is stored: when waiting fails, the job as it was placed is shown, and no error. */
 async function waited(c: HttpContext, client: string, placed: JobView, leftMs: number): Promise<JobView> {
   if (placed.done || leftMs <= 0) return placed;
   try {

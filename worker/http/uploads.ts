@@ -127,10 +127,7 @@ export class Uploads {
     return input?.kind === "upload" ? inputKey(jobId, input.sha256) : null;
   }
 
-  /**
-   * Announces the uploads to the object of the coming job; for a key whose jobs were deleted, to the object of the next
-   * generation.
-   */
+  /** Announces the uploads to the object of the coming job; for a key whose jobs were deleted, to the object of the next generation. */
   async #expect(): Promise<Target> {
     this.#untilMs = Date.now() + UPLOAD_MS;
     for (let generation = 0; generation < MAX_GENERATIONS; generation++) {

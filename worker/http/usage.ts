@@ -52,10 +52,7 @@ function periodOf(
   return { fromDay, toDay, bucket: bucket ?? "day" };
 }
 
-/**
- * Every client that a setting names. A client that calls over a service binding has no token, but a limit or a webhook may
- * name it.
- */
+/** Every client that a setting names. A client that calls over a service binding has no token, but a limit or a webhook may name it. */
 export function namedClients({ authMode, clientTokens, budgets, clientWebhooks }: Config): string[] {
   const named = [clientTokens, budgets, clientWebhooks].flatMap((setting) => Object.keys(setting));
   const all = authMode === "open" ? [OPEN_CLIENT, ...named] : named;

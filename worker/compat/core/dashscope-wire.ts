@@ -1,4 +1,4 @@
-/** DashScope's wire, as its clients speak it with us: what of a body is taken, and the shapes of answers. Pure. */
+/** DashScope's wire between us and its clients: which parts of a body are used, and the shapes of answers. Pure. */
 import type { JobStatus } from "../../../schemas/job.ts";
 import type { ProblemCode } from "../../../schemas/problem.ts";
 import type { CatalogEntry } from "../../catalog/contract.ts";
@@ -7,7 +7,7 @@ import { SPELLINGS } from "../../http/core/submit-fields.ts";
 import type { JobView } from "../../job/contract.ts";
 import { isGiven, OWN_OPTIONS } from "./taken.ts";
 
-/** What of a client's body is taken, with every value where it was, and the names of what is not. */
+/** The used part of a client's body, with every value in its place, and the names of the ignored fields. */
 export interface TakenBody {
   readonly body: unknown;
   readonly ignored: readonly string[];
@@ -23,7 +23,7 @@ function only(object: Fields, isTaken: (name: string) => boolean, prefix: string
 
 const CONTENT_KINDS: ReadonlySet<string> = new Set(["text", "image", "image_url"]);
 
-/** An item of a message: `type` and whatever else clients write beside the text or the image says nothing. */
+/** An item of a message, reduced to its text or image: `type` and other keys carry no information. */
 function takenItem(item: unknown): unknown {
   return isRecord(item)
     ? Object.fromEntries(Object.entries(item).filter(([name, value]) => CONTENT_KINDS.has(name) && isGiven(value)))
@@ -56,7 +56,7 @@ export function takenBody(body: unknown): TakenBody {
 
 const ZONE_MS = 8 * 3_600_000;
 
-/** A moment as DashScope writes it: `2026-11-28 17:43:00.123`, UTC+8. */
+/** A moment in DashScope's form: `2026-11-28 17:43:00.123`, UTC+8. */
 export function wireTime(atMs: number): string {
   return new Date(atMs + ZONE_MS).toISOString().slice(0, 23).replace("T", " ");
 }
@@ -90,7 +90,7 @@ export function taskStatus(status: JobStatus, attempts: number): TaskStatus {
   }
 }
 
-/** The code under which a job's failure is known to DashScope's clients, where upstream itself gave none. */
+/** The code of a job's failure for DashScope's clients, where upstream itself gave none. */
 const FAILURE_CODES: Readonly<Record<NonNullable<JobView["error"]>["code"], readonly [code: string, status: number]>> =
   {
     attempts_exhausted: ["InternalError", 424],
@@ -113,17 +113,17 @@ export interface WireFailure {
 }
 
 /**
- * Statuses of upstream that are not passed on. Clients repeat on 408, 409, 425 and 429, and would pay again for a job that was
- * repeated as often as it helps; 401 is about the key of this deployment, and a client would take it for its own.
+ * Statuses of upstream that are not passed on. Clients repeat on 408, 409, 425 and 429, and would pay again for a job that
+ * was already repeated enough; a client would take 401 for its own key, but it is about the key of this deployment.
  */
 const KEPT_BACK: ReadonlySet<number> = new Set([401, 408, 409, 425, 429]);
 
-/** Upstream's code for a key that it does not take: ours, and never the client's. */
+/** Upstream's code for a refused key. The key is this deployment's, never the client's. */
 const OUR_KEY = "InvalidApiKey";
 
 /**
- * Why a job has no images. The code is upstream's own where it gave one, and the HTTP status too where it says that the request
- * itself was refused; any other failure is 424, on which no client repeats.
+ * Why a job has no images. The code is upstream's own where it gave one. The HTTP status is upstream's too where it refused
+ * the request itself; any other failure is 424, on which no client repeats.
  */
 export function failureOf(view: Pick<JobView, "status" | "error" | "attempts">): WireFailure {
   if (view.error === null) return { status: 400, code: "Canceled", message: "The task was canceled." };
@@ -137,10 +137,10 @@ export function failureOf(view: Pick<JobView, "status" | "error" | "attempts">):
 
 type UrlOf = (index: number) => string;
 
-/** From this many pixels on upstream counts an image of 3.0 as 2K. */
+/** From this many pixels upstream counts an image of 3.0 as 2K. */
 const LARGE_PIXELS = 2_250_000;
 
-/** In the words of both families: clients of 3.0 require those of theirs. */
+/** Has the field names of both model families; clients of 3.0 require their own. */
 function usageOf({ request, output }: JobView) {
   const images = output?.images ?? [];
   const { width = 0, height = 0 } = images[0] ?? {};
@@ -176,12 +176,12 @@ export function acceptedAnswer(taskId: string, requestId: string) {
   return { output: { task_status: "PENDING", task_id: taskId }, request_id: requestId };
 }
 
-/** A task that never was, or is gone. */
+/** A task that never existed, or was removed. */
 export function unknownTask(taskId: string, requestId: string) {
   return { request_id: requestId, output: { task_id: taskId, task_status: "UNKNOWN" } };
 }
 
-/** A task as it is. A finished one has its images in both shapes: `results` and `choices`. */
+/** A task in its current state. A finished one has its images in both shapes: `results` and `choices`. */
 export function taskAnswer(view: JobView, requestId: string, urlOf: UrlOf) {
   const status = taskStatus(view.status, view.attempts.length);
   const head = {
@@ -204,7 +204,7 @@ export function taskAnswer(view: JobView, requestId: string, urlOf: UrlOf) {
   return { request_id: requestId, output: { ...head, code, message } };
 }
 
-/** A synchronous success. The older paths have their images as `results` too. */
+/** A synchronous success. The two legacy paths also have their images as `results`. */
 export function syncAnswer(view: JobView, requestId: string, urlOf: UrlOf, withResults: boolean) {
   const results = withResults ? { task_id: view.id, task_status: "SUCCEEDED", results: resultsOf(view, urlOf) } : {};
   return {
@@ -225,7 +225,7 @@ export function listRow(entry: CatalogEntry, client: string, region: string) {
     ...(entry.finishedAt === null ? {} : { end_time: Date.parse(entry.finishedAt) }),
     model_name: entry.model,
     region,
-    // Of the submission nothing else is kept.
+    // Nothing else of the submission is kept.
     request_id: entry.id,
     status: taskStatus(entry.status, entry.attempts),
     task_id: entry.id,
@@ -233,7 +233,7 @@ export function listRow(entry: CatalogEntry, client: string, region: string) {
   };
 }
 
-/** The codes of our own refusals; of others, the code and status of the refusal's class. */
+/** The codes of our own refusals. Others get the code of their status. */
 const ERROR_CODES: Partial<Record<ProblemCode, string>> = {
   unauthorized: "InvalidApiKey",
   forbidden_origin: "AccessDenied",
@@ -250,12 +250,12 @@ const ERROR_CODES: Partial<Record<ProblemCode, string>> = {
   internal: "InternalError",
 };
 
-/** Kept as they are by DashScope's clients: what is not one of these statuses is 400. */
+/** Statuses that DashScope's clients understand. Any other below 500 becomes 400. */
 const OWN_STATUSES: ReadonlySet<number> = new Set([401, 402, 403, 404, 405, 408, 429]);
 
 export function wireError(code: ProblemCode, status: number): { readonly status: number; readonly code: string } {
   const known = ERROR_CODES[code];
-  // Removed is gone as if it had never been: DashScope has no 410.
+  // A removed job answers like one that never existed: DashScope has no 410.
   if (status === 410) return { status: 404, code: "NotFound" };
   if (status >= 500) return { status, code: known ?? "InternalError" };
   if (status === 402) return { status, code };

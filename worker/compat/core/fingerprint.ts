@@ -1,4 +1,4 @@
-/** What makes two requests of a compatible API the same one. Pure. */
+/** Decides when two requests of a compatible API are the same. Pure. */
 import type { JobRequest, Metadata } from "../../../schemas/job.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
 import type { WebhookTarget } from "../../../schemas/webhook.ts";
@@ -17,9 +17,9 @@ export interface PartOfRequest {
 }
 
 /**
- * A text that is equal exactly for requests of the same route and end user that ask for the same: what the client left to us (a
- * seed that is drawn anew, a default that a deploy may change) is not compared, and an uploaded image is the same by its bytes.
- * `user` is the client's name for the person who asks: one person does not get the image of another.
+ * A text that is equal exactly for requests of the same route and end user that ask for the same. What the client did not
+ * give (a seed that is drawn anew, a default that a deploy may change) is not compared, and an uploaded image is compared by
+ * its bytes. `user` is the client's name for its end user: one user does not get the image of another.
  */
 export function fingerprintText(route: string, user: string | null, parts: readonly PartOfRequest[]): string {
   return JSON.stringify([

@@ -1,4 +1,4 @@
-/** The size of a model that comes nearest to one that it lacks. Pure. */
+/** Finds the nearest size that a model has. Pure. */
 import type { ModelSizes } from "../../../schemas/limits.ts";
 
 interface Size {
@@ -6,7 +6,7 @@ interface Size {
   readonly height: number;
 }
 
-/** Sides are multiples of this: upstream rounds others. */
+/** Sides are multiples of this, because upstream rounds others. */
 const STEP = 16;
 
 /** `1024x1024`, also with `*` or `×`; null for any other text. */
@@ -23,7 +23,7 @@ function ratio({ width, height }: Size): number {
   return Math.log(width / height);
 }
 
-/** Of fixed sizes: the nearest ratio; of equal ratios the nearest area. */
+/** The fixed size with the nearest ratio; among equal ratios the nearest area. */
 function nearestOf(sizes: readonly string[], wanted: Size): string | null {
   const distance = (size: Size): readonly [number, number] => [
     Math.abs(ratio(size) - ratio(wanted)),
@@ -46,7 +46,7 @@ function stepped(value: number, least: number, most: number): number {
   return Math.min(Math.max(round, Math.ceil(least / STEP) * STEP), Math.floor(most / STEP) * STEP);
 }
 
-/** The same ratio with both sides in the bounds; where the ratio itself is too wide for them, the widest there is. */
+/** The same ratio with both sides within the bounds; when no such size exists, the most extreme ratio that fits. */
 function withinSides(wanted: Size, min: number, max: number): Size {
   const { width, height } = wanted;
   const longest = Math.max(width, height);
@@ -56,7 +56,7 @@ function withinSides(wanted: Size, min: number, max: number): Size {
   return { width: stepped(width * scale, min, max), height: stepped(height * scale, min, max) };
 }
 
-/** The same ratio with the area in its bounds; a ratio above `maxRatio` becomes `maxRatio`. */
+/** The same ratio with the area within its bounds. A ratio above `maxRatio` becomes `maxRatio`. */
 function withinArea(wanted: Size, minArea: number, maxArea: number, maxRatio: number): Size {
   const limit = Math.log(maxRatio);
   const bounded = Math.min(limit, Math.max(-limit, ratio(wanted)));
@@ -64,7 +64,7 @@ function withinArea(wanted: Size, minArea: number, maxArea: number, maxRatio: nu
   if (bounded === ratio(wanted) && wantedArea >= minArea && wantedArea <= maxArea) return wanted;
   const area = Math.min(maxArea, Math.max(minArea, wantedArea));
   const exact = { width: Math.sqrt(area * Math.exp(bounded)), height: Math.sqrt(area / Math.exp(bounded)) };
-  // Rounded sides may leave the bounds by a step: the nearest pair of steps that is inside.
+  // Rounded sides may leave the bounds by a step, so the nearest pair of steps inside is taken.
   const steps = (side: number) => [-2, -1, 0, 1, 2].map((by) => (Math.round(side / STEP) + by) * STEP);
   const inside = steps(exact.width)
     .flatMap((width) => steps(exact.height).map((height) => ({ width, height })))
@@ -78,7 +78,7 @@ function withinArea(wanted: Size, minArea: number, maxArea: number, maxRatio: nu
   );
 }
 
-/** The wanted size, if the model has it, else the nearest ratio that it has, as `W*H`; null for a model that takes no size. */
+/** The wanted size as `W*H` if the model has it, else the nearest ratio that it has; null for a model that takes no size. */
 export function nearestSize(sizes: ModelSizes, wanted: Size): string | null {
   switch (sizes.kind) {
     case "none":

@@ -1,4 +1,4 @@
-/** OpenAI's Images wire, as its clients speak it with us: what of a body is taken, and the shapes of answers. Pure. */
+/** OpenAI's Images wire between us and its clients: which parts of a body are used, and the shapes of answers. Pure. */
 import { VARIANT_FORMATS, type VariantFormat, type Workflow } from "../../../schemas/paths.ts";
 import type { ProblemCode } from "../../../schemas/problem.ts";
 import { type FormPart, type Found, formFields, isRecord, jsonFields } from "../../http/core/given-fields.ts";
@@ -6,14 +6,14 @@ import { formFieldOf, SPELLINGS } from "../../http/core/submit-fields.ts";
 import type { JobView } from "../../job/contract.ts";
 import { givenFor, isGiven, withValue } from "./taken.ts";
 
-/** The most images that one request may ask for, as at OpenAI. */
+/** The most images that one request may ask for. OpenAI has the same limit. */
 export const MAX_IMAGES = 10;
 
-/** How the answer is to look; what is to be drawn is in `found`. */
+/** The form of the answer. The job's own fields are in `found`. */
 export interface AnswerOptions {
-  /** Null: both, as some clients read one and some the other. */
+  /** Null: both forms, because some clients read one and some the other. */
   readonly responseFormat: "url" | "b64_json" | null;
-  /** Null: as upstream made it. */
+  /** Null: the format that upstream made. */
   readonly outputFormat: VariantFormat | null;
   readonly outputCompression: number | null;
   readonly stream: boolean;
@@ -22,13 +22,13 @@ export interface AnswerOptions {
 export interface OpenaiRequest {
   readonly found: Found;
   readonly options: AnswerOptions;
-  /** The names of what changes nothing here. */
+  /** The names of options that change nothing here. */
   readonly ignored: readonly string[];
-  /** The client's own name for the person who asks. It only tells apart whose answer is whose. */
+  /** The client's own name for its end user. It only keeps the answers of different users apart. */
   readonly user: string | null;
 }
 
-/** What is wrong with one option: `message` is a sentence about `param`. */
+/** What is wrong with one option: `message` completes a sentence about `param`. */
 export interface ParamFault {
   readonly param: string;
   readonly message: string;
@@ -38,7 +38,7 @@ export type OpenaiBody =
   | { readonly kind: "json"; readonly value: unknown }
   | { readonly kind: "form"; readonly parts: readonly FormPart[] };
 
-/** Options that the answer is made by; the job does not know them. */
+/** Options of the answer, which the job never gets. */
 const ANSWER_OPTIONS: ReadonlySet<string> = new Set([
   "response_format",
   "output_format",
@@ -46,7 +46,7 @@ const ANSWER_OPTIONS: ReadonlySet<string> = new Set([
   "stream",
 ]);
 
-/** OpenAI's own models, which clients have as their default: they mean the default model here. */
+/** OpenAI's own models, which clients have as their default. Here they mean the default model. */
 const FOREIGN_MODELS = /^(gpt-image|chatgpt-image|dall-e)\b/i;
 
 function isTaken(name: string, kind: OpenaiBody["kind"]): boolean {
@@ -94,7 +94,7 @@ function streamOf(options: ReadonlyMap<string, unknown>): boolean {
   throw new ParamError({ param: "stream", message: "must be true or false" });
 }
 
-/** What asks for something that no model here can do. */
+/** Refuses options that no model here can do. */
 function refuseImpossible(given: ReadonlyMap<string, unknown>): void {
   if (given.has("mask")) {
     throw new ParamError({
@@ -113,7 +113,7 @@ function refuseImpossible(given: ReadonlyMap<string, unknown>): void {
   }
 }
 
-/** What a body asks for, of the workflow and of the answer; or what is wrong with one of the answer's options. */
+/** What a body asks for, of the job and of the answer; or what is wrong with one of the answer's options. */
 export function openaiRequest(workflow: Workflow, body: OpenaiBody): OpenaiRequest | ParamFault {
   if (body.kind === "json" && !isRecord(body.value)) {
     return { param: "", message: "The body must be a JSON object" };
@@ -159,7 +159,7 @@ function imagesAsText(taken: readonly (readonly [string, unknown])[]): Record<st
   );
 }
 
-/** The numbers of images of each job, when one job makes at most `maxN`. */
+/** How many images each job makes, when one job makes at most `maxN`. */
 export function jobCounts(n: number, maxN: number): number[] {
   const full = Math.floor(n / maxN);
   const rest = n % maxN;
@@ -181,7 +181,7 @@ function typeOf(status: number): string {
   return "invalid_request_error";
 }
 
-/** The names that OpenAI's clients know; of other refusals, our own. */
+/** The codes that OpenAI's clients know. Other refusals have our own codes. */
 const ERROR_CODES: Partial<Record<ProblemCode, string>> = {
   unauthorized: "invalid_api_key",
   invalid_request: "invalid_value",
@@ -189,7 +189,7 @@ const ERROR_CODES: Partial<Record<ProblemCode, string>> = {
   rate_limited: "rate_limit_exceeded",
 };
 
-/** The parameter that a JSON Pointer is about: `/image[]/0` is `image`. */
+/** The parameter that a JSON Pointer refers to: `/image[]/0` is `image`. */
 export function paramOf(pointer: string | undefined): string | null {
   const step = pointer?.split("/")[1];
   return step === undefined || step === "" ? null : step.replace(/\[\d*\]$/, "");
@@ -210,8 +210,9 @@ export interface FailedAnswer {
 }
 
 /**
- * Why the jobs of a request gave no image: the first failure among them. 424 and never a status that clients repeat on: the job was
- * repeated as often as it makes sense. What the content check refused has OpenAI's own code for that.
+ * Why the jobs of a request gave no image: the first failure among them. The status is 424 and never one that clients repeat
+ * on, because the job was already repeated as often as is useful. Images that the content check refused get OpenAI's own code
+ * for that.
  */
 export function failedAnswer(views: readonly Pick<JobView, "status" | "error">[]): FailedAnswer {
   const error = views.find((view) => view.error !== null)?.error ?? null;
@@ -232,7 +233,7 @@ export function failedAnswer(views: readonly Pick<JobView, "status" | "error">[]
   return { status: isOverLimit ? 402 : 424, error: { message, type, param: null, code: error.code } };
 }
 
-/** One image of an answer, but for its bytes. */
+/** One image of an answer, without its bytes. */
 export interface AnsweredImage {
   readonly url: string;
   readonly contentType: string;
@@ -245,8 +246,8 @@ function looksOf({ contentType, width, height }: AnsweredImage) {
 }
 
 /**
- * The texts around the base64 of each image, in order: one more than there are images, or one alone without base64. The last
- * brace is left out: it ends the answer once the rest has been taken.
+ * The texts around the base64 of each image, in order: one more than there are images, or a single text without base64. The
+ * last brace is left out: the caller sends it at the end of the answer.
  */
 export function imagesAnswer(
   images: readonly AnsweredImage[],
@@ -270,7 +271,7 @@ export function imagesAnswer(
   return texts;
 }
 
-/** Nothing is counted in tokens here; clients expect the field. */
+/** Tokens are not counted here, but clients expect the field. */
 const NO_TOKENS = {
   input_tokens: 0,
   input_tokens_details: { image_tokens: 0, text_tokens: 0 },
@@ -301,13 +302,13 @@ export function errorEvent(error: OpenaiError): string {
   return `event: error\ndata: ${JSON.stringify({ type: "error", error })}\n\n`;
 }
 
-/** A comment: it keeps the connection, and finds out when there is none any more. */
+/** An SSE comment. It keeps the connection open, and shows when the client has left. */
 export const HEARTBEAT = ": the job is not done yet\n\n";
 
-/** A comment, the last of a stream. */
+/** An SSE comment that ends a stream. */
 export const END = ": end\n\n";
 
-/** A model as OpenAI lists it. When the vendor made it is not known here. */
+/** A model in OpenAI's list. When the vendor made it is not known, so `created` is 0. */
 export function listedModel(id: string) {
   return { id, object: "model", created: 0, owned_by: "dashscope" };
 }

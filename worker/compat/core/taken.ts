@@ -1,11 +1,11 @@
-/** What both protocols share of a body: our own options, and what a model is asked for that it lacks. Pure. */
+/** What both protocols share about bodies: our own options, and options that a model lacks. Pure. */
 import type { ModelInfo } from "../../../schemas/limits.ts";
 import type { Found } from "../../http/core/given-fields.ts";
 import { type Field, SPELLINGS } from "../../http/core/submit-fields.ts";
 
 const OURS: readonly Field[] = ["priority", "maxAttempts", "deadlineSeconds", "onUncertain", "metadata"];
 
-/** The spellings of options that only this service has; clients send them as extra fields. */
+/** The spellings of options that only this service has. Clients send them as extra fields. */
 export const OWN_OPTIONS: ReadonlySet<string> = new Set(
   [...SPELLINGS.top].filter(([, field]) => OURS.includes(field)).map(([name]) => name),
 );
@@ -15,12 +15,12 @@ export function isGiven(value: unknown): boolean {
   return value !== null && value !== undefined;
 }
 
-/** What was given for a field, if anything was; of several the first. */
+/** The value given for a field, if any; the first of several. */
 export function givenFor({ given }: Found, field: Field): unknown {
   return given.find((giving) => giving.field === field && isGiven(giving.value))?.value;
 }
 
-/** What is given with another value for one field; null takes it out. */
+/** Replaces the value of one field; null removes the field. */
 export function withValue(found: Found, field: Field, value: unknown): Found {
   const first = found.given.find((giving) => giving.field === field);
   const rest = found.given.filter((giving) => giving.field !== field);
@@ -28,7 +28,7 @@ export function withValue(found: Found, field: Field, value: unknown): Found {
   return { ...found, given: value === null ? rest : [...rest, { field, pointer, value }] };
 }
 
-/** Without the options that the model lacks: upstream ignores what it does not know. */
+/** Removes the options that the model lacks, because upstream ignores unknown ones. */
 export function withoutUnsupported(
   found: Found,
   supports: ModelInfo["supports"],
