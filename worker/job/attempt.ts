@@ -102,8 +102,8 @@ export class AttemptRunner {
       const ask = (signal: AbortSignal) => upstream.generate({ model, request, images }, signal);
       const answer = await withinSignal(boundMs, "upstream", ask, controller.signal);
       // Answered, in time or late. `delivered` stores the links, and `pump` below copies the images (image-copier.ts); `accepted`
-      // stores the task, which is read from then on; a failure is repeated or not (core/retry-decision.ts). The time of the first
-      // read is set before the fact sets the alarm: an alarm that is set for now and then moved may come late.
+      // stores the task, which is read from then on; a failure is repeated or not (core/retry-decision.ts).
+      // The first read is scheduled before the fact sets the alarm: an alarm that is set for now and then moved may come late.
       if (answer.kind === "accepted") this.tasks.readSoon();
       this.#host.apply(factOf(number, answer));
     } catch (error) {

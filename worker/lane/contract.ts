@@ -10,7 +10,7 @@ export interface Ticket {
   readonly priority: Priority;
   /** Grows each time the job asks for another attempt, so that a late message names an older ticket. */
   readonly ticketNumber?: number;
-  /** The same number, by the name that the version before gives it. */
+  /** The same number, by the name that the previous version gives it. */
   readonly round: number;
 }
 
@@ -21,10 +21,10 @@ export interface Ticket {
  */
 export interface Lease {
   readonly leaseId: string;
-  /** The name of the lane that gives it. A job takes no lease but of the lane that its call counts in. */
+  /** The name of the lane that gives it. A job takes a lease only from the lane that its call counts in. */
   readonly lane: string;
   readonly jobId: string;
-  /** Of the ticket. A lane of the version before sends `round` only. */
+  /** The ticket's number. A lane of the previous version sends `round` only. */
   readonly ticketNumber?: number;
   readonly round: number;
   readonly notBeforeMs: number;
@@ -68,7 +68,7 @@ export interface Release {
 export interface LaneMetrics {
   readonly report: LaneReport;
   readonly tally: Tally;
-  /** How long the ticket waits that waits longest; 0 when none does. */
+  /** The wait of the longest-waiting ticket, in ms; 0 when none waits. */
   readonly oldestWaitMs: number;
 }
 
@@ -85,8 +85,8 @@ export interface LaneRpc {
   /** Keeps a lease until `endsAtMs`, because the task that it began is still alive upstream. */
   renew(leaseId: string, endsAtMs: number): Promise<void>;
   /**
-   * What became of a call after its lease was released (a late answer). Repeated, it counts again: a success raises a lowered pace
-   * by one more step and may end a block, which the next refusal sets again. A failure of the same job counts once.
+   * The outcome of a call whose lease was released before (a late answer). Repeated, it counts again: a success raises a lowered
+   * pace by one more step and may end a block, which the next refusal sets again. A failure of the same job counts once.
    */
   observe(outcome: LeaseOutcome, jobId?: string): Promise<void>;
   /**

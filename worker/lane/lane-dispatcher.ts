@@ -11,18 +11,18 @@ import type { Notice } from "./core/notifier.ts";
 import { laneModel } from "./lane-name.ts";
 import { LaneStore } from "./lane-store.ts";
 
-/** The alarm after one that threw: soon, and not in a loop. */
+/** How long after an alarm that threw the next one is set, in ms: soon, and not in a loop. */
 const ALARM_AGAIN_MS = 5_000;
-/** An alarm that is so long overdue is lost, and is set again. */
+/** An alarm that is overdue by this much, in ms, is taken as lost and set again. */
 const ALARM_OVERDUE_MS = 1_000;
-/** An alarm within this that has nothing to do is moved: the row costs less than the wake. */
+/** An alarm that would fire within this time, in ms, with nothing to do is moved: writing the row costs less than the wake. */
 const ALARM_SOON_MS = 10_000;
-/** A job that has not taken a notice by then gets its next place with the next pass. */
+/** A notice takes at most this long, in ms. A job that has not answered by then gets its place with a later pass. */
 const NOTICE_BOUND_MS = 5_000;
 /** A job may begin for five seconds after its start was due, so this is enough for a paused lane to be quiet. */
 const QUIET_WITHIN_MS = 10_000;
 const QUIET_LOOK_MS = 100;
-/** So many jobs are notified at once: a long queue must not take the lane's memory, nor its time for other callers. */
+/** How many jobs are notified at once: a long queue must not use up the lane's memory, nor its time for other callers. */
 const NOTICES_AT_ONCE = 64;
 
 /** One lane. The pure `Lane` decides over what is stored; this object stores, sets the alarm and calls the jobs. It never calls upstream. */
@@ -105,7 +105,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     try {
       this.#decide(() => undefined);
     } catch (error) {
-      // Thrown out of here, the platform would try six times and then drop the alarm for good.
+      // If this threw, the platform would repeat the alarm six times and then drop it for good.
       this.#log("lane_alarm_failed", { error: String(error) });
       await this.ctx.storage.setAlarm(Date.now() + ALARM_AGAIN_MS);
     }
@@ -166,8 +166,8 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   }
 
   /**
-   * Sets the alarm unless an earlier one is set: an early alarm only looks, which costs less than moving it with each start and
-   * end. One that would come soon and for nothing (an offer was answered) is moved.
+   * Sets the alarm unless an earlier one is set: an early alarm finds nothing due, which costs less than moving it with each
+   * start and end. One that would fire soon and for nothing (an offer was answered) is moved.
    */
   #arm(wantedAtMs: number | null, now: number): void {
     if (wantedAtMs === null) return;
@@ -176,7 +176,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     const isIdle = armedAtMs !== null && armedAtMs < now + ALARM_SOON_MS && armedAtMs < wantedAtMs - ALARM_OVERDUE_MS;
     if (!isLost && !isIdle && armedAtMs <= wantedAtMs) return;
     this.#armedAtMs = wantedAtMs;
-    // Not awaited: so it is one batch with what was just written. A write that fails resets the object.
+    // Not awaited, so that it is in one batch with what was just written. A write that fails resets the object.
     void this.ctx.storage.setAlarm(wantedAtMs);
   }
 
@@ -219,7 +219,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     try {
       this.#decide((lane, now) => lane.missed(jobId, now));
     } catch (error) {
-      // The lane has left memory: it knows no place of any job, and sends each with the next pass.
+      // The lane is no longer in memory: the one read next knows no job's last place, and sends each with its first pass.
       this.#log("notices_failed", { error: String(error) });
     }
   }

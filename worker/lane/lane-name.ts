@@ -2,10 +2,10 @@ import type { LaneReport } from "../../schemas/limits.ts";
 import { REGION_HOSTS, type Region } from "../dashscope/wire.ts";
 import type { Config } from "../env.ts";
 
-/** A model's name may hold anything but this; a host never does. */
+/** A host never contains this, so the first one in a name ends the host. */
 const SEPARATOR = "|";
 
-/** The name of the lane object of an upstream host and a model: two deployments of one region share nothing else. */
+/** The name of the lane object of an upstream host and a model, because upstream limits each model of a host by itself. */
 export function laneName(config: { readonly upstreamHost: string }, model: string): string {
   return `${config.upstreamHost}${SEPARATOR}${model}`;
 }
@@ -21,7 +21,7 @@ export function configuredModels(config: Pick<Config, "models" | "laneLimits">):
   return [...new Set([...Object.values(config.models), ...Object.keys(config.laneLimits)])];
 }
 
-/** Whether there is something to see of a lane: jobs, or an operator's word. */
+/** Whether a lane has something to show: jobs, a pause or a limit that the operator set. */
 export function isInUse({ queued, inProgress, paused, limit }: LaneReport): boolean {
   return queued > 0 || inProgress > 0 || (paused ?? null) !== null || (limit ?? null) !== null;
 }
@@ -41,8 +41,8 @@ const REGION_OF_HOST: ReadonlyMap<string, Region> = new Map(
 );
 
 /**
- * Where a lane's object should be made: near upstream, wherever the first job comes from. A hint counts at the first use of the
- * name only. A shared host says its region; for any other host it is the configured `region` (`null`: no hint).
+ * Where a lane's object should be made: near upstream, wherever the first job comes from. A hint counts only at the first use of
+ * the name. A shared host belongs to one region; any other host is taken to be in the configured `region` (`null`: no hint).
  */
 export function laneLocation(name: string, region: Region | null): DurableObjectLocationHint | null {
   const host = name.slice(0, Math.max(0, name.indexOf(SEPARATOR)));

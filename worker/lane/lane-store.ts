@@ -4,7 +4,7 @@ import type { LaneState, LaneStorage, LeaseEntry } from "./core/lane-state.ts";
 import { PRIORITIES, type QueuedTicket, type Standing } from "./core/queue.ts";
 import { NO_TALLY } from "./core/tally.ts";
 
-/** Created with the first write, so that a lane that is only looked at stores nothing. */
+/** Created with the first write, so that a lane that is only read stores nothing. */
 const TABLES = `
   CREATE TABLE IF NOT EXISTS lane (id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS waiting (
@@ -23,7 +23,7 @@ const TABLES = `
   ) WITHOUT ROWID;
 `;
 
-/** The columns that earlier versions of `waiting` and `leases` lack. Their rows were never left unanswered, as far as is known. */
+/** The columns that earlier versions of `waiting` and `leases` lack. Rows from then count as never unanswered. */
 const NEWER_COLUMNS = { unanswered: "INTEGER NOT NULL DEFAULT 0", queued_at_ms: "INTEGER" } as const;
 
 /** A stored ticket: `seq` is its `order`, `round` its `ticketNumber`. */
@@ -85,7 +85,7 @@ export class LaneStore implements LaneStorage {
   readonly #sql: SqlStorage;
   /** Null while there are no tables. */
   #missingColumns: readonly (keyof typeof NEWER_COLUMNS)[] | null;
-  /** The jobs with a lease, once asked: most jobs that enqueue have just been submitted and hold none. */
+  /** The jobs with a lease, read with the first question: most jobs that enqueue have just been submitted and hold none. */
   #leased: Set<string> | null = null;
 
   constructor(sql: SqlStorage) {
@@ -192,7 +192,7 @@ export class LaneStore implements LaneStorage {
   *standings(): Iterable<Standing> {
     if (this.#missingColumns === null) return;
     type Row = { priority: number; client: string; turn: number; order: number };
-    // Row by row: all at once are a hundred thousand objects that nobody needs.
+    // Read row by row: all at once would be a hundred thousand objects in memory.
     const query = 'SELECT priority, client, turn, seq AS "order" FROM waiting ORDER BY priority, turn, seq';
     for (const row of this.#sql.exec<Row>(query)) yield { ...row, priority: priorityOf(row) };
   }

@@ -8,7 +8,7 @@ import { latestStartMs, paddedPeriodMs, slotAtMs } from "./quota-window.ts";
 const ASSUMED_DURATION_MS = 30_000;
 /** An attempt longer than any seen is expected to end at the next multiple of this, so that estimates stay the same meanwhile. */
 const OVERRUN_STEP_MS = 5_000;
-/** So many starts are computed one by one where leases or a lowered pace decide; after them the last pattern repeats. */
+/** How many starts are computed one by one where leases or a lowered pace decide; after these the last pattern repeats. */
 const STEPS = 128;
 
 export interface ForecastInput {
@@ -21,7 +21,7 @@ export interface ForecastInput {
   readonly attemptBudgetMs: number;
 }
 
-/** The expected start of the job that so many others are served before, if none joins or leaves; `null` while blocked. */
+/** The expected start of the job with `before` others before it, if none joins or leaves; `null` while blocked. */
 export type Forecast = (before: number) => number | null;
 
 /** Whether a forecast depends on when the running attempts end. */
@@ -90,7 +90,7 @@ function stepper(input: ForecastInput, steps: readonly number[]) {
     }
   }
 
-  /** The next start. It is decided a little ahead: a place must be free by then, and what ends later changes nothing. */
+  /** The next start. It is decided `aheadMs` before: a place must be free by then, and an attempt that ends later changes nothing. */
   function whenFree(windowMs: number, beforeMs: number | null): number {
     for (;;) {
       endUntil(decidedMs);

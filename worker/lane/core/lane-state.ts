@@ -12,7 +12,7 @@ export interface LeaseEntry extends QueuedTicket {
   /** When the job may begin, by the first offer. */
   readonly startsAtMs: number;
   readonly endsAtMs: number;
-  /** Set when the lease was the answer to `enqueue`: when its start is counted, which is the last moment to begin. */
+  /** For a lease that was the answer to `enqueue`: the last moment to begin, at which its start is counted; else `null`. */
   readonly countedAtMs: number | null;
 }
 
@@ -24,7 +24,7 @@ export interface Offer {
   /** When the job begins if all goes well, and at the latest. */
   readonly notBeforeMs: number;
   readonly beginByMs: number;
-  /** When it is offered again without an answer. */
+  /** When it is offered again if no answer has come. */
   readonly nextOfferAtMs: number;
   readonly tries: number;
 }
@@ -39,7 +39,7 @@ export interface Block {
   readonly probeLeaseId: string | null;
 }
 
-/** All that a lane must not forget beside its tickets and leases. Stored whole, in one small row. */
+/** All that a lane must not forget besides its tickets and leases. Stored whole, in one small row. */
 export interface LaneState {
   readonly version: 1;
   readonly starts: QuotaWindow;
@@ -51,7 +51,7 @@ export interface LaneState {
   readonly upstreamFailures: number;
   /** The jobs that these failures came from, until the lane tries one at a time. Empty in what earlier releases stored. */
   readonly failedJobs: readonly string[];
-  /** While one job is tried at a time: no start before. */
+  /** While one job is tried at a time: no start before this. */
   readonly trialAtMs: number;
   readonly block: Block | null;
   /** Absent in what earlier releases stored. */
@@ -59,7 +59,7 @@ export interface LaneState {
   readonly turns: Turns;
   /** Leases out. */
   readonly inProgress: number;
-  /** No lease ends before; `null` when none is out. */
+  /** No lease ends before this; `null` when none is out. */
   readonly leaseCheckAtMs: number | null;
   /** Leases ever given; makes each lease id unique. */
   readonly grants: number;
@@ -108,7 +108,7 @@ export interface LaneStorage extends QueueStorage {
   ticket(jobId: string): QueuedTicket | null;
   /** Changes `ticketNumber` and `watched` only. */
   updateTicket(ticket: QueuedTicket): void;
-  /** Since when the ticket waits that waits longest; `null` when none does, or it is not known. Reads every row. */
+  /** Since when the longest-waiting ticket waits; `null` when none waits, or the time is not known. Reads every row. */
   oldestQueuedAtMs(): number | null;
   anyWatched(): boolean;
   /** At most `limit` watched tickets after `after`, in the order of priority, turn and order. */
@@ -164,8 +164,8 @@ export function expectedWindow(state: LaneState, quota: Quota): QuotaWindow {
 }
 
 /**
- * A lease is offered so long before its start is allowed, or a quarter of a short period: the call to the job, and to the
- * next one when the job no longer waits, then costs no quota.
+ * A lease is offered this long before its start is allowed, in ms, or a quarter of a short period: the call to the job, and to
+ * the next one when the job no longer waits, then costs no quota.
  */
 const OFFER_AHEAD_MS = 250;
 

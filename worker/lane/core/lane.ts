@@ -59,20 +59,20 @@ export interface Settled {
   readonly notices: readonly Notice[];
   /** More notices are due as soon as there is room. */
   readonly isNotifying: boolean;
-  /** When to settle again without being asked; `null`: not before somebody asks. */
+  /** When to settle again without a call; `null`: not before the next call. */
   readonly alarmAtMs: number | null;
 }
 
 /**
- * How long after the lane's answer to `enqueue` a job may still begin, which is when its start is counted: the way back and one
- * write. It delays only the first starts after a pause, never those of a backlog.
+ * How long after the lane's answer to `enqueue` a job may still begin, in ms: the answer's way back and one write. The start is
+ * counted at the end of this time. It delays only the first starts after an idle time, never those of a backlog.
  */
 export const DIRECT_BEGIN_MS = 1_000;
-/** A refusal so close to the last moment to begin may mean that it has passed: the clocks of two machines differ. */
+/** A refusal this close to the last moment to begin, in ms, may mean that the moment has passed: the clocks of two machines differ. */
 const CLOCKS_DIFFER_MS = 1_000;
-/** What a lease lasts beyond the attempt's budget: the job notices the end of it, or comes back after a crash. */
+/** How long a lease lasts beyond the attempt's budget, in ms: time for the job to end the attempt, or to restart after a crash. */
 const LEASE_SLACK_MS = 30_000;
-/** A job that answers nothing for so many leases in a row loses its ticket, so that a broken object costs no more starts. */
+/** A job that answers no offer of this many leases in a row loses its ticket, so that a broken object costs no more starts. */
 const MOST_UNANSWERED = 3;
 /** A job that declines a lease and asks again within this, with the same ticket, gets its old place. In memory only. */
 const DECLINED_KEPT_MS = 5 * 60_000;
@@ -81,11 +81,11 @@ const MOST_DECLINED_KEPT = 1_000;
 const NOTIFY_EVERY_MS = 2_000;
 /** A place that did not reach its job is sent again after this: a job that never answers must not cause a pass every two seconds. */
 const MISSED_AGAIN_MS = 10_000;
-/** While a place depends on a running attempt that does not end, its estimate is looked at again this often. */
+/** While a place depends on a running attempt that does not end, its estimate is computed again this often. */
 const LOOK_AGAIN_MS = 4_000;
-/** When the object dies while it notifies, the alarm continues. */
+/** If the object dies during a pass of notices, the alarm continues the pass after this time. */
 const NOTIFY_SAFETY_MS = 10_000;
-/** While the settings are wrong the lane looks again this often, since a deploy wakes no object. */
+/** While the settings are wrong the lane checks them again this often, since a deploy wakes no object. */
 const MISCONFIGURED_LOOK_MS = 60_000;
 const MINUTE_MS = 60_000;
 
@@ -96,7 +96,7 @@ const MINUTE_MS = 60_000;
  */
 export class Lane {
   readonly #storage: LaneStorage;
-  /** As the deployment has them; and with the quota that the operator set. */
+  /** The deployment's own settings; `#settings` has the quota that the operator set. */
   readonly #ownSettings: LaneSettings;
   #settings: LaneSettings;
   readonly #queue: Queue;
@@ -106,7 +106,7 @@ export class Lane {
   #state: LaneState;
   #saved: LaneState;
   #isQueueChanged = false;
-  /** When a lease was last given, or this object was made: a job may begin by it for `DIRECT_BEGIN_MS`. */
+  /** When a lease was last given, or this object was made: for `DIRECT_BEGIN_MS` after that a job may begin by a lease. */
   #grantedAtMs: number;
   #changedWhileNotifying = false;
 
@@ -120,13 +120,13 @@ export class Lane {
     this.#queue = new Queue(storage, Object.keys(state.control.clients));
     this.#settings = { ...settings, quota: quotaUnder(inForce(state.control, now), settings.quota) };
     this.#state = underQuota(state, this.#settings.quota, now);
-    // A lane that is only looked at stores nothing.
+    // A lane that is only read stores nothing.
     this.#saved = stored ?? this.#state;
   }
 
   /* ── What the operator says ────────────────────────────────────────────────────────────────────────────── */
 
-  /** Ends what the operator has said until a moment that has come. To be called before a question, so that its answer knows. */
+  /** Ends the operator's commands whose time is over. Called before each question, so that the answer takes this into account. */
   begin(now: number): void {
     const control = inForce(this.#state.control, now);
     if (control !== this.#state.control) this.#control(control, now);
@@ -146,7 +146,10 @@ export class Lane {
     return Math.max(direct, ...this.#state.offers.map(({ beginByMs }) => beginByMs));
   }
 
-  /** Another quota is learned again: what upstream refused under the old one says nothing about it. */
+  /**
+   * Puts commands in force. Under another quota the pace is learned anew: what upstream refused under the old one says nothing
+   * about it.
+   */
   #control(control: Control, now: number): void {
     const quota = quotaUnder(control, this.#ownSettings.quota);
     const isSame = JSON.stringify(quota) === JSON.stringify(this.#settings.quota);
@@ -174,7 +177,7 @@ export class Lane {
     return pauseOf(this.#state.control, client) !== null;
   }
 
-  /** Nothing is offered or started, and no job loses anything: the operator paused the lane, or the settings are wrong. */
+  /** Whether nothing is offered or started, because the operator paused the lane or the settings are wrong. No job loses its place. */
   get #isHeld(): boolean {
     return this.#settings.misconfigured !== null || this.#state.control.pause !== null;
   }
@@ -319,7 +322,7 @@ export class Lane {
     const stored = this.#storage.lease(jobId);
     const entry = stored?.leaseId === leaseId ? stored : null;
     if (answer.accepted) {
-      // The clocks differ a little; it began after it was first offered and before its answer came.
+      // The clocks differ a little, so the start is put between the first offer and now.
       const earliestMs = entry?.startsAtMs ?? lease.notBeforeMs;
       this.#countOffer(leaseId, Math.min(now, Math.max(earliestMs, answer.startedAtMs)), now);
       return;
@@ -468,20 +471,22 @@ export class Lane {
   }
 
   /**
-   * The answer to a job that asks again for a lease that it has. It has not begun, because the answer or the offer was lost or came
-   * too late; or its message is an old one, and it runs. So the lease stays, and becomes one whose offer is unanswered.
+   * The answer to a job that asks again for a lease that it has. Either the job has not begun, because the answer or the offer
+   * was lost or came too late, or the message is an old one and the job runs. So the lease stays, as one whose offer is
+   * unanswered.
    */
   #leaseAgain(lease: LeaseEntry, now: number): EnqueueAnswer {
     const offer = offerOf(this.#state, lease.leaseId);
     const lastBeginMs = offer?.beginByMs ?? lease.countedAtMs;
     const notBeforeMs = offer?.notBeforeMs ?? lease.startsAtMs;
-    // It has answered the offer, or may still begin by the answer or the offer before; not early, for `enqueue` says "now".
+    // The job has answered the offer, or may still begin by the earlier answer or offer. A lease in an answer to `enqueue` means
+    // now, so it is not sent early.
     if (lastBeginMs === null || lastBeginMs > now) {
       if (notBeforeMs > now) return { lease: null, place: this.#placeFor(lease, now) };
       return { lease: this.#leaseToSend(lease, notBeforeMs, lastBeginMs), place: null };
     }
     const startMs = mayStartAtMs(this.#state, lease, this.#settings.quota, now);
-    // A paused lane, or that of a paused client, offers it once it is resumed.
+    // While the lane or the client is paused, the lease is not offered. It is offered after the resume.
     const isPaused = this.#state.control.pause !== null || this.#isClientHeld(lease.client);
     const isNow = startMs <= now && !isPaused;
     const offered = this.#changed(lease, { countedAtMs: null, endsAtMs: isNow ? this.#leaseEndMs(now) : 0 });
@@ -520,7 +525,7 @@ export class Lane {
     };
   }
 
-  /** Ends a lease in one of the ways of `LEASE_ENDS`. A ticket that goes back into the queue is as `lease` says. */
+  /** Ends a lease in one of the ways of `LEASE_ENDS`. A ticket that goes back into the queue is the one in `lease`. */
   #endLease(lease: LeaseEntry, how: LeaseEnd, now: number): void {
     const { start, ticket } = LEASE_ENDS[how];
     const { jobId, leaseId, client, priority } = lease;
@@ -529,7 +534,7 @@ export class Lane {
     if (start === "made") {
       const offer = offerOf(this.#state, leaseId);
       if (offer !== undefined) this.#countOffer(leaseId, Math.min(offer.beginByMs, now), now);
-      // A lease that nobody answered was most likely no start.
+      // An unanswered lease most likely led to no start.
       const isAttempt = how !== "unanswered" && lease.queuedAtMs !== null;
       if (isAttempt) this.#set({ tally: withWait(this.#state.tally, lease.startsAtMs - lease.queuedAtMs) });
     } else if (start === "not made") {
@@ -575,8 +580,8 @@ export class Lane {
   }
 
   /**
-   * Offers a lease again to a job that has not answered. The job may have begun, may be gone or may be asleep, so it keeps its
-   * lease, and its place among those in progress, until it answers or the lease ends.
+   * Offers a lease again to a job that has not answered. The job may have begun, may be removed or may not have woken, so it
+   * keeps its lease, and counts as in progress, until it answers or the lease ends.
    */
   #offerAgain(now: number): Lease[] {
     const offers: Lease[] = [];
@@ -603,14 +608,14 @@ export class Lane {
     return offers;
   }
 
-  /** The offer is of a paused client's job: it is not made again before the client is resumed. */
+  /** Whether the offer is to a job of a paused client: it is not made again before the client is resumed. */
   #isOfferHeld({ jobId, leaseId }: Offer): boolean {
     if (Object.keys(this.#state.control.clients).length === 0) return false;
     const lease = this.#storage.lease(jobId);
     return lease?.leaseId === leaseId && this.#isClientHeld(lease.client);
   }
 
-  /** Offers leases to the next in the queue, as many as the quota allows within a moment. */
+  /** Offers leases to the next in the queue, as many as may start within `offerAheadMs`. */
   #offerNext(offers: Lease[], now: number): void {
     while (mayOffer(this.#state, now)) {
       const startMs = this.#nextGrantAtMs(now);
@@ -690,7 +695,10 @@ export class Lane {
     return laterMs === null ? null : Math.max(nextPassMs, laterMs);
   }
 
-  /** `null` where every watcher knows its place and the clock alone moves none: the next start, or the end of a lease, does. */
+  /**
+   * When the next pass is due; `null` when every watcher knows its place and only the next start, or the end of a lease, changes
+   * one.
+   */
   #nextNotifyAtMs(view: LaneView, now: number): number | null {
     const nextPassMs = Math.max(now, this.#state.pushedAtMs + NOTIFY_EVERY_MS);
     if (this.#changedWhileNotifying) return nextPassMs;
@@ -730,7 +738,7 @@ export class Lane {
   }
 }
 
-/** Jobs of the version before call the number `round`. */
+/** Jobs of the previous version call the number `round`. */
 function numberOf({ ticketNumber, round }: Ticket): number {
   return ticketNumber ?? round;
 }
@@ -741,7 +749,7 @@ function ticketOf(lease: LeaseEntry): QueuedTicket {
   return { jobId, client, priority, ticketNumber, watched, unanswered, queuedAtMs, turn, order };
 }
 
-/** Whether a release ends this lease: it names it, or a later ticket than the lease was given for. */
+/** Whether a release ends this lease: it names the lease, the lease's ticket or a later ticket. */
 function isOver(lease: LeaseEntry, { leaseId, ticketNumber, requeue }: Release): boolean {
   if (lease.leaseId === leaseId) return true;
   const isOfTicket = ticketNumber !== undefined && lease.ticketNumber <= ticketNumber;

@@ -9,7 +9,10 @@ export interface Notice {
   readonly place: Place;
 }
 
-/** Tickets read at a time, and looked at in one decision: a long queue must not keep the lane from its other callers. */
+/**
+ * How many tickets are read at a time, and how many are checked in one decision: a long queue must not keep the lane from its
+ * other callers.
+ */
 const PAGE = 100;
 const MOST_LOOKED_AT = 1_000;
 
@@ -23,13 +26,13 @@ type Known = KnownPlace & {
 };
 
 /**
- * Finds the watched jobs that are notified of a changed place, in passes over all watched tickets. A pass is cut into pages, so that the
- * object sends a bounded number of notices at once and serves other calls in between. What each job was last notified of is in
- * memory only: after an eviction each job hears its place once more.
+ * Finds the watched jobs that are notified of a changed place, in passes over all watched tickets. A pass is cut into pages, so
+ * that the object sends a bounded number of notices at once and serves other calls in between. What each job was last notified of
+ * is in memory only: after an eviction each job is notified of its place once more.
  */
 export class Notifier {
   readonly #known = new Map<string, Known>();
-  /** The last ticket that the pass has looked at; `undefined` while no pass is under way, `null` at its start. */
+  /** The last ticket that the pass has checked; `undefined` while no pass is under way, `null` at its start. */
   #after: QueuedTicket | null | undefined;
   #pass = 0;
   /** The earliest moment at which a job that this pass left out, or did not reach, is notified of the place that it has now. */
@@ -45,7 +48,7 @@ export class Notifier {
     return this.#known.size > 0;
   }
 
-  /** When a job is notified of a place that the last pass left out or did not deliver, in ms; `null`: of none. */
+  /** When the next job is notified that the last pass left out or did not reach, in ms; `null`: there is none. */
   get laterMs(): number | null {
     return Number.isFinite(this.#laterMs) ? this.#laterMs : null;
   }
@@ -66,7 +69,7 @@ export class Notifier {
     this.#laterMs = Math.min(this.#laterMs, againAtMs);
   }
 
-  /** The next page of a pass, which it begins if none is under way: at most `room` jobs of which `notifyAtMs` says now. */
+  /** The next page of a pass, which it begins if none is under way: at most `room` jobs for which `notifyAtMs` answers now. */
   next(
     room: number,
     view: LaneView,

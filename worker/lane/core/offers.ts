@@ -4,24 +4,27 @@ import { PROBE_EVERY_MS } from "./outcome.ts";
 import { learnedQuota } from "./pace.ts";
 import { removeStart, slotAtMs } from "./quota-window.ts";
 
-/* The life of a lease: how it is offered, what its start counts meanwhile, and how it ends. */
+/* How a lease is offered, when its start counts meanwhile, and how the lease ends. */
 
-/** How long after its start is allowed an offered job may begin. An object wakes, or a failed call is repeated, in less. */
+/** How long after its start is allowed an offered job may begin. An object wakes, or a failed call is repeated, in less time. */
 export const OFFER_ANSWER_MS = 5_000;
-/** A lease is offered so often: at once, and 5, 15 and 35 s after the start was due. */
+/** How often a lease is offered: at once, and 5, 15 and 35 s after the start was due. */
 const MOST_OFFERS = 4;
-/** So many offers may be without an answer: ten thousand starts a second where an answer takes 10 ms, and a small state. */
+/**
+ * How many offers may be unanswered at once: enough for ten thousand starts a second where an answer takes 10 ms, and a small
+ * state.
+ */
 const MOST_OPEN_OFFERS = 100;
 
 /**
  * The ways in which a lease ends.
  *
- * `start`, the one that the lease counts: `made` (counted when it was made or, if the offer is unanswered, when it was made at the
- * latest), `not made` (counted no more; the turn is given back, and a probe is due again) or `unknown` (counted at the latest
- * moment until the job answers).
+ * `start` is the start that the lease counts: `made` (counted when it was made or, if the offer is unanswered, when it was made
+ * at the latest), `not made` (counted no more; the turn is given back, and a probe is due again) or `unknown` (counted at the
+ * latest moment until the job answers).
  *
- * `ticket`: `gone`, or back in the queue: at its `old place`, in the `next round` (behind one job of each other client), or at the
- * `end` (behind the others of its client).
+ * `ticket`: `gone`, or back in the queue: at its `old place`, in the `next round` (behind one job of each other client), or at
+ * the `end` (behind the others of its client).
  */
 export const LEASE_ENDS = {
   /** The job reports that the attempt is over. */
@@ -62,7 +65,7 @@ export function mayOffer(state: LaneState, now: number): boolean {
   return state.offers.filter((offer) => offer.beginByMs > now).length < MOST_OPEN_OFFERS;
 }
 
-/** Of an offer, what does not come from its lease. */
+/** The part of an offer that does not come from its lease. */
 export type OfferTimes = Omit<Offer, "leaseId" | "jobId" | "priority">;
 
 /** One more offer of a lease, to begin from `startMs`; after the last one the lease is left to run out. */
@@ -72,7 +75,7 @@ export function nextOffer(lease: LeaseEntry, triesBefore: number, startMs: numbe
   return { tries, notBeforeMs: startMs, beginByMs: startMs + OFFER_ANSWER_MS, nextOfferAtMs };
 }
 
-/** The state with an offer of the lease, instead of the one before. Its start counts at the last moment to begin. */
+/** The state with an offer of the lease, instead of an earlier one. Its start counts at the last moment to begin. */
 export function withOffer(state: LaneState, { leaseId, jobId, priority }: LeaseEntry, times: OfferTimes): LaneState {
   return { ...state, offers: [...withoutOffer(state, leaseId), { leaseId, jobId, priority, ...times }] };
 }

@@ -3,7 +3,7 @@ import type { LeaseOutcome } from "../contract.ts";
 import { type Block, FAILURES_TO_TRIP, type LaneState } from "./lane-state.ts";
 import { afterSuccess, afterThrottling } from "./pace.ts";
 
-/** A blocked lane tries one job a minute: soon enough for someone who has just mended the key, and cheap for upstream. */
+/** A blocked lane tries one job a minute: soon enough for someone who has just corrected the key, and cheap for upstream. */
 export const PROBE_EVERY_MS = 60_000;
 
 /** The pause before a trial of an upstream that keeps failing. Doubled with each failure, up to half a minute. */

@@ -7,11 +7,11 @@ export interface Pace {
   readonly share: number;
   /** When `share` was last set. */
   readonly setAtMs: number;
-  /** By what share the window is longer than the period, beside the margin: learned from 429s at the full pace. */
+  /** By what share the window is longer than the period, besides the margin: learned from 429s at the full pace. */
   readonly slack: number;
   /** When upstream last throttled a start that was made after the previous 429; 0 for never. */
   readonly throttledAtMs: number;
-  /** Nothing starts before: a full window after a 429, or upstream's own `Retry-After`. */
+  /** Nothing starts before this: a full window after a 429, or upstream's own `Retry-After`. */
   readonly heldUntilMs: number;
 }
 
@@ -30,9 +30,12 @@ const CLIMB_STEP = 0.05;
 const FIRST_SLACK = 0.01;
 const LONGEST_SLACK = 0.08;
 const SLACK_HALVES_IN_MS = 3_600_000;
-/** A lane without successes raises its share by one step in so many periods. */
+/** A lane without successes raises its share by one step in this many periods. */
 const QUIET_PERIODS_PER_STEP = 5;
-/** The longest `Retry-After` that is honoured. A blocked account has an answer of its own, and a mistake must not cost a day. */
+/**
+ * The longest `Retry-After` that is honoured. A blocked account gets another answer than 429, and a wrong header must not stop
+ * the lane for a day.
+ */
 const LONGEST_HOLD_MS = 3_600_000;
 
 /** The share at `now`: as last set, and one step more for every `QUIET_PERIODS_PER_STEP` since. */

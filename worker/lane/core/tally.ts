@@ -4,7 +4,7 @@ import type { LeaseOutcome } from "../contract.ts";
 /** Upper ends of the buckets of how long attempts took, in seconds: upstream's calls take 10 to 60 s. */
 export const ATTEMPT_BUCKETS_SECONDS = [1, 5, 10, 20, 30, 45, 60, 90, 120, 300] as const;
 
-/** Of how long attempts waited in the queue: from no wait to the deadline of a day. */
+/** The same, of how long attempts waited in the queue: from no wait to the deadline of a day. */
 export const WAIT_BUCKETS_SECONDS = [1, 5, 30, 60, 300, 900, 3_600, 14_400, 43_200, 86_400] as const;
 
 /** How an attempt ended, as the lane knows it. */
@@ -59,7 +59,7 @@ export function tallied(tally: Tally, outcome: TalliedOutcome, durationMs: numbe
   return { ...tally, ...durations, attempts };
 }
 
-/** The tally with one more attempt that had waited so long. */
+/** The tally with one more attempt that had waited `waitMs`. */
 export function withWait(tally: Tally, waitMs: number): Tally {
   return { ...tally, waits: withDuration(tally.waits, WAIT_BUCKETS_SECONDS, waitMs) };
 }

@@ -21,21 +21,21 @@ export class Sample {
     return this.#seen;
   }
 
-  /** `null` of an empty sample. */
+  /** `null` for an empty sample. */
   percentile(share: number): number | null {
     const sorted = this.#values.toSorted((a, b) => a - b);
     return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? null;
   }
 }
 
-/** Fewer starts with jobs waiting are no backlog: the arrivals decide then, not the lane. */
+/** The least starts of a backlog: in a shorter one the arrivals decide, not the lane. */
 const STARTS_OF_A_BACKLOG = 50;
 
 /** The most starts that upstream saw in any window of its period, and the share of the quota that a backlog used. */
 export class QuotaUse {
   readonly #quota: Quota;
   readonly #recent: number[] = [];
-  /** The starts since a job waits; `null` while none does. */
+  /** The starts since a job began to wait; `null` while none waits. */
   #backlog: number[] | null = null;
   #running = 0;
   #sinceMs = 0;
@@ -78,7 +78,7 @@ export class QuotaUse {
     this.#sinceMs = now;
   }
 
-  /** Else adds the starts of a backlog, from one start to another of the same phase. */
+  /** Without that limit: adds the starts of a backlog, from one start to another of the same phase. */
   #endBacklog(): void {
     const { starts, periodMs, inProgress } = this.#quota;
     const startsMs = this.#backlog ?? [];

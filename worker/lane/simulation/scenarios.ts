@@ -39,7 +39,7 @@ export interface Scenario {
   readonly usedByOthers?: (hour: number) => number;
   /** Whether upstream fails every call. */
   readonly isDown?: (hour: number) => boolean;
-  /** Whether upstream refuses the account. */
+  /** Whether upstream refuses the account in that hour. */
   readonly isRefused?: (hour: number) => boolean;
 }
 

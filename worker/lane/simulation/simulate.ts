@@ -6,13 +6,16 @@ import { manySmall, type Random, type Scenario, seeded, UpstreamModel, untilNext
 import { VirtualLane } from "./virtual-lane.ts";
 
 const START_MS = Date.UTC(2026, 10, 23);
-/** The estimate of one waiting job in so many is compared, as of when it joins and of when half of the wait should be over. */
+/**
+ * The estimates of one waiting job in this many are compared: the one when it joins, and the one when half of the wait should be
+ * over.
+ */
 const ESTIMATE_EVERY = 20;
 /** The estimate of a shorter wait is not compared: its error in percent says nothing. */
 const ESTIMATE_FROM_MS = 10_000;
 const MAX_ATTEMPTS = 4;
 const BACKOFF_MS = 15_000;
-/** Clients' shares are compared over so many starts. */
+/** Clients' shares are compared over this many starts. */
 const FAIRNESS_STRETCH = 400;
 
 export interface Result {
@@ -36,11 +39,11 @@ export interface Result {
 interface Estimate {
   readonly atMs: number;
   readonly startMs: number;
-  /** How many starts will have been made, its own included, by its place. */
+  /** How many starts will have been made, its own included, according to its place. */
   readonly startsBy: number;
 }
 
-/** Runs a scenario until so many jobs were submitted and served. The same seed gives the same result. */
+/** Runs a scenario until `jobs` jobs are submitted and served. The same seed gives the same result. */
 export function simulate(scenario: Scenario, jobs: number, seed: number): Result {
   const random = seeded(seed);
   const events = new EventQueue(START_MS);
@@ -98,7 +101,7 @@ export function simulate(scenario: Scenario, jobs: number, seed: number): Result
   const lane: VirtualLane = new VirtualLane(
     { lane: "upstream.test|model", quota: scenario.quota, attemptBudgetMs: 45_000, misconfigured: null },
     {
-      // From the offer to the call at upstream: one way and one write; after `enqueue` the way back of the answer besides.
+      // From the offer to the call at upstream: one way and one write. After `enqueue` the answer's way back is added.
       beginLagMs: (_ticket, direct) => Math.round((direct ? 80 : 40) + random() * 4),
       call: (ticket, now) => {
         started(ticket);

@@ -7,19 +7,19 @@ import { MemoryStorage } from "./memory-storage.ts";
 
 /** The world around a lane: what jobs and upstream do. */
 export interface World {
-  /** How long after it was offered a lease a job calls upstream, in ms; `null`: it never answers. */
+  /** How long after the offer of a lease the job calls upstream, in ms; `null`: it never answers. */
   beginLagMs(ticket: Ticket, direct: boolean): number | null;
   /** How upstream ends a call that reaches it now, and after how long. */
   call(ticket: Ticket, now: number): { readonly outcome: LeaseOutcome; readonly afterMs: number };
-  /** The attempt is over; a ticket asks for another one after a while. */
+  /** The attempt is over. With a ticket in the answer, the job asks for another one after `afterMs`. */
   ended(
     ticket: Ticket,
     outcome: LeaseOutcome,
     now: number,
   ): { readonly ticket: Ticket; readonly afterMs: number } | null;
-  /** Whether the lane never hears what the job answers to an offer. Absent: it always does. */
+  /** Whether the job's answer to an offer is lost on its way to the lane. Absent: never. */
   answerIsLost?(ticket: Ticket): boolean;
-  /** A message of this job to the lane is executed once more after so long, and its answer lost; `null`: it is not. */
+  /** How long after a message of this job to the lane the message is executed once more, its answer lost, in ms; `null`: it is not. */
   repeatedAfterMs?(jobId: string): number | null;
 }
 
@@ -71,7 +71,7 @@ export class VirtualLane {
     return place;
   }
 
-  /** What the operator says. Answers until when a job may still begin by a lease from before. */
+  /** Carries out an operator's command. Answers until when a job may still begin by an earlier lease. */
   command(command: LaneCommand): number {
     this.#lane.command(command, this.#events.now);
     this.#settle();
@@ -116,7 +116,10 @@ export class VirtualLane {
     });
   }
 
-  /** A job gets a lease: it begins, once, or refuses, or never answers. Too late for a lease in the answer to `enqueue`, it enqueues again. */
+  /**
+   * A job gets a lease: it begins, once, or refuses, or never answers. A job that is too late for a lease in the answer to
+   * `enqueue` enqueues again.
+   */
   #begin(lease: Lease, direct: boolean): void {
     const ticket = this.#tickets.get(lease.jobId);
     const lagMs = ticket === undefined ? 0 : this.#world.beginLagMs(ticket, direct);
