@@ -4,7 +4,7 @@ export type StoredImage = Omit<OutputImage, "url"> & { readonly key: string };
 
 export type CopyAnswer =
   | { readonly kind: "stored"; readonly image: StoredImage }
-  /** `dead`: no repetition can deliver the image, or its link has ended. Else worth repeating. */
+  /** `dead`: no repetition can deliver the image, or its link has ended. Otherwise a repetition may help. */
   | { readonly kind: "failed"; readonly dead: boolean; readonly reason: string };
 
 /** Copies one image from upstream's link into R2, streamed and verified from its bytes. Never throws. */
@@ -14,18 +14,18 @@ export type CopyImage = (
   signal: AbortSignal,
 ) => Promise<CopyAnswer>;
 
-/** Begins the link of an image that came inside the answer and is in the bucket already; its key follows. */
+/** Precedes the key, in the link of an image that came inside the answer and is already in the bucket. */
 export const STORED_LINK = "stored:";
 
-/** Upstream promises its results for 24 h; a link may name another end itself. */
+/** Upstream promises its results for 24 h, unless the link itself says another end. */
 const LINK_LIFE_MS = 24 * 3_600_000;
 
-/** When a link ends: by the `Expires` of its own signature (epoch seconds), else 24 h after upstream delivered. Pure. */
+/** When a link ends: at the `Expires` of its own signature (epoch seconds), else 24 h after upstream delivered. Pure. */
 export function linkEndMs(link: string, deliveredAtMs: number): number {
   const query = URL.parse(link)?.searchParams;
   const expires = query?.get("Expires") ?? "";
   if (/^\d{1,12}$/.test(expires)) return Number(expires) * 1000;
-  // OSS's newer signature: a date like 20261128T074300Z, and seconds from it.
+  // OSS's newer signature has a date like 20261128T074300Z, and seconds from it.
   const [, day, time] = /^(\d{8})T(\d{6})Z$/.exec(query?.get("x-oss-date") ?? "") ?? [];
   const seconds = query?.get("x-oss-expires") ?? "";
   if (day === undefined || time === undefined || !/^\d{1,9}$/.test(seconds)) return deliveredAtMs + LINK_LIFE_MS;

@@ -5,32 +5,32 @@ import { fixedLengthSink, type ImageSink, unknownLengthSink } from "./image-sink
 import { fromR2 } from "./job-files.ts";
 import { type Fetch, openLink } from "./result-link.ts";
 
-/** The largest image any model makes (4096², 16 bits a channel, hardly compressed) is smaller. */
+/** Larger than the largest image that any model makes (4096², 16 bits a channel, hardly compressed). */
 const MAX_IMAGE_BYTES = 64 * 1024 * 1024;
 
-/** Large enough that the cost per chunk does not matter; two are held at a time. */
+/** Large enough that the cost per chunk does not matter. Two chunks are held at a time. */
 const CHUNK_BYTES = 256 * 1024;
 
-/** A link that still delivers past its end is tried this much longer while storing fails. */
+/** How much longer a link that still delivers past its end is tried while storing fails. */
 const GRACE_MS = 24 * 3_600_000;
 
 const ENDED = "the copy was ended before the image was whole";
 
 export interface CopierSettings {
-  /** Upstream's own: where it is this machine, links to this machine may be plain http. */
+  /** Upstream's own address. Where that is this machine, links to this machine may be plain http. */
   readonly baseUrl: string;
-  /** Bound on each call to the bucket; absent: the common one. */
+  /** The bound on each call to the bucket; absent: `R2_BOUND_MS`. */
   readonly storageBoundMs?: number;
 }
 
 type ImageFacts = Omit<StoredImage, "key" | "index">;
 
 type Copied =
-  /** `image: null`: an object was there already and was kept. */
+  /** `image: null`: an object existed already and was kept. */
   | { readonly kind: "copied"; readonly image: ImageFacts | null }
   /**
-   * `final`: no repetition can deliver the image. `damaged`: the bytes that arrived are no whole image; their MD5 where it
-   * was asked for and all of them arrived. `opened`: the link delivers, and something else failed.
+   * `final`: no repetition can deliver the image. `damaged`: the bytes that arrived are no whole image; `md5` is theirs when
+   * it was asked for and all of them arrived. `opened`: the link delivers, and something else failed.
    */
   | {
       readonly kind: "failed";
@@ -40,17 +40,17 @@ type Copied =
       readonly reason: string;
     };
 
-/** What lies at a key, judged from its own bytes. */
+/** What is stored at a key, determined from its bytes. */
 type AtKey =
   | { readonly kind: "image"; readonly image: ImageFacts }
   | { readonly kind: "none" }
   | { readonly kind: "unreadable" };
 
 /**
- * Copies images from upstream's links into R2. An image is streamed, and becomes an object only when its end was seen:
- * what is cut off, foreign or too large never exists. A key that holds an image already (a crash came between the copy and
- * its record) answers with that image, even when its link has ended. A link that does not deliver is tried until it ends.
- * Each call to the bucket is bounded here; the signal bounds the download.
+ * Copies images from upstream's links into R2. An image is streamed, and becomes an object only after its end was seen: bytes
+ * that are cut off, too large or no image never become an object. When a key already holds an image (a crash came between the
+ * copy and its record), that image is the answer, even if its link has ended. A link that does not deliver is tried until it
+ * ends. Each call to the bucket is bounded here; the signal bounds the download.
  */
 export function createImageCopier(
   bucket: R2Bucket,
@@ -106,8 +106,8 @@ export function createImageCopier(
   }
 
   /**
-   * Damaged bytes may be the very file that the host has: then its checksum (OSS: `Content-MD5`, and the `ETag` of files
-   * uploaded whole) agrees with them, and no repetition brings others.
+   * Damaged bytes may be exactly the file that the host has. Then its checksum (OSS: `Content-MD5`, and the `ETag` of files
+   * uploaded whole) matches them, and no repetition gives other bytes.
    */
   async function copyAgain(
     damaged: Copied,
@@ -151,7 +151,7 @@ export function createImageCopier(
     }
   }
 
-  /** An object that is no image is removed. */
+  /** Reads what is stored at the key. Removes an object that is no image. */
   async function atKey(key: string): Promise<AtKey> {
     try {
       const object = await fromR2(bucket.get(key), storageBoundMs);
@@ -175,13 +175,13 @@ export function createImageCopier(
       await fromR2(bucket.delete(key), storageBoundMs);
       return { kind: "none" };
     } catch {
-      // The copy is tried again, and this with it.
+      // The copy is tried again, and this read with it.
       return { kind: "unreadable" };
     }
   }
 }
 
-/** Keeps an image that came inside upstream's answer at its own key; the link that is answered stands for it. Throws when R2 does. */
+/** Stores an image that came inside upstream's answer at its own key, and returns the link to it. Throws when R2 does. */
 export async function storeEmbeddedImage(
   bucket: R2Bucket,
   key: string,
@@ -191,7 +191,7 @@ export async function storeEmbeddedImage(
   const head = readImageHead(bytes);
   const contentType = head.kind === "image" ? head.type : "application/octet-stream";
   const put = () => bucket.put(key, bytes, { onlyIf: { etagDoesNotMatch: "*" }, httpMetadata: { contentType } });
-  // The bytes exist nowhere else: a short trouble of the storage must not lose them.
+  // The bytes exist nowhere else, so a short failure of the storage must not lose them.
   for (let left = 2; ; left--) {
     try {
       await fromR2(put(), boundMs);
@@ -206,19 +206,19 @@ function failed(reason: string): Extract<Copied, { kind: "failed" }> {
   return { kind: "failed", final: false, reason };
 }
 
-/** A runtime's error may quote the link, and with its signature anyone can open the image. */
+/** A runtime's error may quote the link, whose signature opens the image to anyone. */
 function withoutLinks(text: string): string {
   return text.replace(/https?:\/\/\S+/g, "the link");
 }
 
-/** Null where the host does not say, or names the length of a compressed form. */
+/** Null when the host names no length, or that of a compressed form. */
 function lengthOf(response: Response): number | null {
   const encoding = response.headers.get("content-encoding") ?? "identity";
   const length = response.headers.get("content-length");
   return encoding === "identity" && length !== null && /^\d{1,15}$/.test(length) ? Number(length) : null;
 }
 
-/** In lower-case hex. */
+/** The MD5 in lower-case hex; null when the headers have none. */
 function md5Of(headers: Headers): string | null {
   const contentMd5 = headers.get("content-md5");
   if (contentMd5 !== null) return Buffer.from(contentMd5, "base64").toString("hex");
@@ -241,7 +241,7 @@ class Hash {
   constructor(algorithm: "SHA-256" | "MD5") {
     this.#stream = new crypto.DigestStream(algorithm);
     this.#writer = this.#stream.getWriter();
-    // The digest of a copy that is given up is never read.
+    // The digest of an abandoned copy is never read.
     this.#stream.digest.catch(() => undefined);
   }
 
@@ -249,14 +249,14 @@ class Hash {
     await this.#writer.write(chunk);
   }
 
-  /** In hex. */
+  /** The digest in hex. */
   async end(): Promise<string> {
     await this.#writer.close();
     return new Uint8Array(await this.#stream.digest).toHex();
   }
 }
 
-/** Passes chunks on to the bucket, the last one always held back: it goes only when the whole was seen to be right. */
+/** Passes chunks on to the bucket. The last chunk is held back until the whole image was seen to be complete. */
 class Pump {
   readonly #open: (contentType: string) => ImageSink;
   readonly #reader = new ImageReader();
@@ -274,7 +274,7 @@ class Pump {
     return this.#reader.bytes;
   }
 
-  /** A failure when nothing further is worth reading. */
+  /** A failure when reading on is useless, else null. */
   async take(chunk: Uint8Array): Promise<Copied | null> {
     this.#reader.add(chunk);
     const { head, type } = this.#reader;

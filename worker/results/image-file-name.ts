@@ -9,15 +9,15 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
 
 const MAX_WORDS_CHARS = 48;
 
-/** A name in the letters of the prompt, and one in ASCII for clients that take no other (RFC 6266, 4.3). */
+/** A name in the letters of the prompt, and one in ASCII for clients that understand no other (RFC 6266, 4.3). */
 export interface FileName {
   readonly full: string;
   readonly ascii: string;
 }
 
 /**
- * A file name a person would have given: the prompt's first words, the end of the job's id and the image's number from 1. Both
- * forms hold letters, digits, `-` and `.` only, so that they need no quoting anywhere.
+ * A file name for people: the prompt's first words, the end of the job's id and the image's number from 1. Both forms hold
+ * letters, digits, `-` and `.` only, so that they need no quoting anywhere.
  */
 export function imageFileName(prompt: string, jobId: string, index: number, contentType: string): FileName {
   const start = prompt.slice(0, 400).toLowerCase();
@@ -29,7 +29,7 @@ export function imageFileName(prompt: string, jobId: string, index: number, cont
   return { full: named(full), ascii: named(ascii) };
 }
 
-/** The words of a text, cut at the end of one where they are many. */
+/** The words of a text. A long text is cut at the end of a word. */
 function wordsOf(text: string, between: RegExp): string {
   const words = text.replace(between, "-").replace(/^-+|-+$/g, "");
   const chars = [...words];

@@ -1,7 +1,7 @@
 /**
- * The one judge of images, for uploads and results: what the bytes are, how large, and whether the image is whole. It
- * follows the container's own structure and decodes nothing. Bytes after the image's end do not matter. Pure; holds at
- * most `MAX_TAKEN_BYTES`, whatever the bytes say.
+ * Reads images, both uploads and results: what the bytes are, how large, and whether the image is whole. It follows the
+ * container's structure and decodes nothing. Bytes after the image's end do not matter. Pure; holds at most
+ * `MAX_TAKEN_BYTES`, whatever the bytes are.
  */
 
 export const IMAGE_TYPES = [
@@ -14,13 +14,13 @@ export interface ImageFacts {
   /** As stored, before any orientation is applied. */
   readonly width: number;
   readonly height: number;
-  /** Exif's: 1 upright, 2…8 turned or mirrored. */
+  /** The Exif orientation: 1 upright, 2…8 turned or mirrored. */
   readonly orientation: number;
 }
 
 export type ImageHead =
   | ({ readonly kind: "image" } & ImageFacts)
-  /** The bytes so far fit an image, and its size lies further on. */
+  /** The bytes so far fit an image, but do not yet reach its size. */
   | { readonly kind: "incomplete" }
   /** Not an image of these formats. `looksLike` is for people. */
   | { readonly kind: "foreign"; readonly looksLike: string };
@@ -40,12 +40,12 @@ export class ImageReader {
     return this.#bytes;
   }
 
-  /** Null before the first dozen bytes, and for anything that is no image. */
+  /** Null before the first dozen bytes, and for bytes that are no image. */
   get type(): ImageType | null {
     return this.#parser?.facts.type ?? null;
   }
 
-  /** `incomplete` until enough was seen. */
+  /** `incomplete` until enough bytes were seen. */
   get head(): ImageHead {
     if (this.#bytes < SIGNATURE_BYTES) return { kind: "incomplete" };
     if (this.#parser === null) return { kind: "foreign", looksLike: looksLike(this.#start.subarray(0, this.#bytes)) };
@@ -71,7 +71,7 @@ export class ImageReader {
     this.#parser.feed(chunk.subarray(SIGNATURE_BYTES - before));
   }
 
-  /** To be asked after the last chunk. */
+  /** The result. To be called after the last chunk. */
   end(): Inspection {
     const { head } = this;
     if (this.#bytes === 0) return { ok: false, cutOff: true, reason: "is empty" };
@@ -92,7 +92,7 @@ export class ImageReader {
   }
 }
 
-/** Judges an image that is at hand as a whole. */
+/** Inspects an image whose bytes are all there. */
 export function inspectImage(bytes: Uint8Array): Inspection {
   const reader = new ImageReader();
   reader.add(bytes);
@@ -106,20 +106,20 @@ export function readImageHead(bytes: Uint8Array): ImageHead {
   return reader.head;
 }
 
-/** The longest signature; fewer bytes may still become any image. */
+/** The longest signature. Fewer bytes may still become any image. */
 const SIGNATURE_BYTES = 12;
-/** Enough to say what something is that is no image. */
+/** Enough to name what the bytes are instead of an image. */
 const SNIFFED_BYTES = 512;
-/** The largest piece that is held: a directory of a TIFF, a `meta` box, an Exif segment. */
+/** The largest piece that is held: a TIFF's directory, a `meta` box, an Exif segment. */
 const MAX_TAKEN_BYTES = 1024 * 1024;
 
-/** Bounds the work on hostile bytes: what has more parts than this is not taken for an image. */
+/** Bounds the work on hostile bytes: a file with more parts than this is not accepted as an image. */
 const MAX_PARTS = 100_000;
 
 /**
- * What a format's reader asks for next: that many bytes; to pass over that many; to pass over a JPEG's scan up to and with
- * its next marker, whose number is given; or to pass over a GIF's sub-blocks up to and with the empty one. The last two may
- * be many small steps, so they are loops of the driver's own.
+ * What a format's reader requests next: that many bytes; to skip that many; to skip a JPEG's scan up to and including its
+ * next marker, whose number is the result; or to skip a GIF's sub-blocks up to and including the empty one. The last two may
+ * be many small steps, so the driver loops over them itself.
  */
 type Want =
   | { readonly kind: "take"; readonly bytes: number }
@@ -127,7 +127,7 @@ type Want =
   | { readonly kind: "scan" }
   | { readonly kind: "blocks" };
 
-/** A format's reader: asks for bytes, notes what it learns, and returns at the image's end. */
+/** A format's reader: requests bytes, records what it learns, and returns at the image's end. */
 type Format = (facts: MutableFacts) => Generator<Want, void, DataView>;
 
 interface MutableFacts {
@@ -135,27 +135,27 @@ interface MutableFacts {
   width: number;
   height: number;
   orientation: number;
-  /** What it is instead, when the structure is broken. */
+  /** What the bytes are instead, when the structure is broken. */
   foreign: string | null;
-  /** The bytes may end here although more could follow: a GIF without its last byte, a box that reaches to the end. */
+  /** The bytes may end here although more could follow: a GIF without its last byte, a box that extends to the end. */
   mayEnd: boolean;
-  /** How many bytes were passed. */
+  /** How many bytes were read or skipped. */
   at: number;
 }
 
 const EMPTY = new DataView(new ArrayBuffer(0));
 
-/** Drives a format's reader over chunks. */
+/** Runs a format's reader over chunks. */
 class Parser {
   readonly facts: MutableFacts;
   readonly #reading: Generator<Want, void, DataView>;
   #want: Want | null = null;
   #parts = 0;
-  /** Of a `take`: the bytes so far. */
+  /** For a `take`: the bytes so far. */
   #taken = new Uint8Array(0);
-  /** Bytes left of a `take`, of a `skip`, of the current sub-block; -1 before the first sub-block. */
+  /** Bytes left of a `take`, of a `skip`, or of the current sub-block; -1 before the first sub-block. */
   #left = 0;
-  /** Of a `scan`: the byte before was FF. */
+  /** For a `scan`: the previous byte was FF. */
   #isMarker = false;
 
   constructor(type: ImageType) {
@@ -191,7 +191,7 @@ class Parser {
     }
   }
 
-  /** What the reader asked for, once it is there. */
+  /** The requested bytes, once they are there. */
   #given: DataView | null = null;
 
   #pass(chunk: Uint8Array, from: number, keeps: boolean): number {
@@ -216,7 +216,7 @@ class Parser {
       at += 1;
       if (marker === 0xff) continue;
       this.#isMarker = false;
-      // A stuffed zero, a restart, or a reserved number: still the scan.
+      // A stuffed zero, a restart or a reserved number: the scan continues.
       if (marker < 0xc0 || (marker >= 0xd0 && marker <= 0xd8)) continue;
       this.#given = new DataView(Uint8Array.of(marker).buffer);
       break;
@@ -275,7 +275,7 @@ function ascii(bytes: DataView, at: number, length: number): string {
   return text;
 }
 
-/** Chunks of length, name, data and checksum, up to and with IEND. */
+/** Chunks of length, name, data and checksum, up to and including IEND. */
 const png: Format = function* (facts) {
   yield skip(8);
   const header = yield take(16);
@@ -302,8 +302,8 @@ const png: Format = function* (facts) {
 };
 
 /**
- * Segments; after each scan's header its data up to the next marker, until the end mark. A thumbnail's end mark lies inside
- * a segment and is passed over with it.
+ * Segments, and after each scan's header its data up to the next marker, until the end mark. A thumbnail's end mark is inside
+ * a segment and is skipped with it.
  */
 const jpeg: Format = function* (facts) {
   yield skip(2);
@@ -315,7 +315,7 @@ const jpeg: Format = function* (facts) {
     }
     let marker = (inScan ? yield { kind: "scan" } : yield take(1)).getUint8(0);
     while (marker === 0xff) marker = (yield take(1)).getUint8(0);
-    // Markers without a segment.
+    // These markers have no segment.
     if (marker < 0xc0 || (marker >= 0xd0 && marker <= 0xd8)) continue;
     if (marker === 0xd9 || marker === 0xda) {
       if (facts.width === 0) {
@@ -329,7 +329,7 @@ const jpeg: Format = function* (facts) {
       facts.foreign = "a JPEG with a broken segment";
       return;
     }
-    // C0 to CF is the frame header but for DHT (C4), JPG (C8) and DAC (CC).
+    // C0 to CF are frame headers, except DHT (C4), JPG (C8) and DAC (CC).
     const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
     if (isFrame && length >= 7) {
       const frame = yield take(5);
@@ -343,11 +343,11 @@ const jpeg: Format = function* (facts) {
   }
 };
 
-/** A RIFF of chunks, each padded to an even length; the first one has the size. */
+/** A RIFF of chunks, each padded to an even length. The first chunk has the size. */
 const webp: Format = function* (facts) {
   const header = yield take(12);
   const riffBytes = header.getUint32(4, true);
-  // Writers that stream leave the length open.
+  // Writers that stream leave the length at 0.
   const endsAt = riffBytes === 0 ? Number.POSITIVE_INFINITY : 8 + riffBytes;
   while (facts.at < endsAt) {
     const chunk = yield take(8);
@@ -363,7 +363,7 @@ const webp: Format = function* (facts) {
     }
     if (facts.foreign !== null) return;
     yield skip(Math.min(dataEndsAt, endsAt) - facts.at);
-    // Readers do without the last chunk's padding, and without a length that was left open.
+    // Readers accept a missing padding of the last chunk, and an end after any chunk when the length was left at 0.
     facts.mayEnd = facts.at + (length & 1) >= endsAt || endsAt === Number.POSITIVE_INFINITY;
     yield skip(Math.min(length & 1, endsAt - facts.at));
   }
@@ -393,7 +393,7 @@ function* webpSize(facts: MutableFacts, name: string): ReturnType<Format> {
   }
 }
 
-/** Blocks up to the trailer; one that lacks nothing but the trailer is taken, as every reader does. */
+/** Blocks up to the trailer. A file that lacks only the trailer is accepted, as every reader does. */
 const gif: Format = function* (facts) {
   const coloursBytes = (flags: number) => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
   const screen = yield take(13);
@@ -411,7 +411,7 @@ const gif: Format = function* (facts) {
       images += 1;
     } else if (block === 0x21) yield skip(1);
     else {
-      // The trailer, or bytes that some writer put in its place.
+      // The trailer, or other bytes that a writer put in its place.
       if (images === 0) facts.foreign = "a GIF without an image";
       return;
     }
@@ -419,7 +419,7 @@ const gif: Format = function* (facts) {
   }
 };
 
-/** File header, one of several headers, rows. The file's length field is wrong in some files, so the rows are counted. */
+/** File header, one of several headers, rows. The file's length field is wrong in some files, so the rows decide the length. */
 const bmp: Format = function* (facts) {
   const file = yield take(18);
   const headerBytes = file.getUint32(14, true);
@@ -443,15 +443,15 @@ const bmp: Format = function* (facts) {
 const TIFF_WIDTH = 256;
 const TIFF_HEIGHT = 257;
 const TIFF_ORIENTATION = 274;
-/** Offsets of strips or of tiles, and their lengths. */
+/** The tags of the offsets of strips or tiles, and of their lengths. */
 const TIFF_OFFSETS = [273, 324];
 const TIFF_LENGTHS = [279, 325];
-/** Bytes of one value, by type: BYTE, ASCII, SHORT, LONG, RATIONAL and so on. */
+/** Bytes of one value for each type: BYTE, ASCII, SHORT, LONG, RATIONAL and so on. */
 const TIFF_VALUE_BYTES = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8];
 
 /**
- * The first directory, anywhere in the file, with the values, strips and tiles it lists. The lists of strips and tiles are
- * followed where they lie ahead.
+ * The first directory, anywhere in the file, with the values, strips and tiles that it lists. Lists of strips and tiles are
+ * followed when they come later in the file.
  */
 const tiff: Format = function* (facts) {
   const header = yield take(8);
@@ -506,7 +506,7 @@ function numbers(bytes: DataView, count: number, valueBytes: number, little: boo
   );
 }
 
-/** AVIF and HEIC: boxes of length and name. `meta` has the sizes, and either it or `mdat` the data. */
+/** AVIF and HEIC: boxes with a length and a name. `meta` has the sizes, and either it or `mdat` the data. */
 const heif: Format = function* (facts) {
   let hasSize = false;
   let hasData = false;
@@ -516,7 +516,7 @@ const heif: Format = function* (facts) {
     const shortBytes = box.getUint32(0);
     const bytes = shortBytes === 1 ? Number((yield take(8)).getBigUint64(0)) - 16 : shortBytes - 8;
     if (shortBytes === 0) {
-      // The last box reaches to the end of the file.
+      // The last box extends to the end of the file.
       facts.mayEnd = hasSize;
       yield skip(Number.POSITIVE_INFINITY);
     } else if (bytes < 0) {
@@ -534,7 +534,7 @@ const heif: Format = function* (facts) {
   }
 };
 
-/** The largest `ispe` property of a `meta` box: a name, four bytes, width, height. Thumbnails and tiles have smaller ones. */
+/** Sets the largest `ispe` property of a `meta` box: a name, four bytes, width, height. Thumbnails and tiles have smaller ones. */
 function setLargestSize(facts: MutableFacts, meta: DataView): void {
   const sizes = positionsOf(meta, "ispe")
     .filter((at) => at + 16 <= meta.byteLength)
@@ -543,7 +543,7 @@ function setLargestSize(facts: MutableFacts, meta: DataView): void {
   setSize(facts, largest.width, largest.height);
 }
 
-/** Where a box's name stands in the bytes of another. */
+/** The positions of a box's name in the bytes of another box. */
 function positionsOf(bytes: DataView, name: string): number[] {
   const positions: number[] = [];
   for (let at = 0; at + 4 <= bytes.byteLength; at++) if (ascii(bytes, at, 4) === name) positions.push(at);
@@ -586,7 +586,7 @@ const HEIF_BRANDS: Readonly<Record<string, ImageType>> = {
   msf1: "image/heic",
 };
 
-/** By the first dozen bytes. */
+/** The type by the first dozen bytes; null for no image. */
 function typeOf(signature: Uint8Array): ImageType | null {
   const text = String.fromCharCode(...signature);
   if (text.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
@@ -600,7 +600,7 @@ function typeOf(signature: Uint8Array): ImageType | null {
 
 function looksLike(bytes: Uint8Array): string {
   const start = new TextDecoder().decode(bytes).trimStart().toLowerCase();
-  // A prolog, a document type and comments may come before it.
+  // A prolog, a document type and comments may precede it.
   if (start.startsWith("<") && /<svg[\s>]/.test(start)) return "SVG";
   if (start.startsWith("<?xml") || start.startsWith("<error")) return "XML";
   if (start.startsWith("<!doctype") || start.startsWith("<html")) return "HTML";

@@ -1,31 +1,31 @@
 /**
- * Ways of writing an image to R2 chunk by chunk. Until `finish` resolves no object exists; an object that is there is never
+ * Two ways to write an image to R2 chunk by chunk. Until `finish` resolves no object exists; an existing object is never
  * replaced. Every call is bounded and throws when R2 does not answer.
  */
 import { fromR2, R2_BOUND_MS } from "./job-files.ts";
 
 export interface ImageSink {
   write(chunk: Uint8Array): Promise<void>;
-  /** False: an object was there already and stays as it was. */
+  /** False: an object existed already and is unchanged. */
   finish(): Promise<boolean>;
   /** Leaves nothing behind. Never throws. */
   abort(): Promise<void>;
 }
 
-/** R2 takes parts of 5 MiB at least, all but the last of one length. */
+/** R2 requires parts of at least 5 MiB, all but the last of equal length. */
 const PART_BYTES = 5 * 1024 * 1024;
 
-/** Clearing up is worth less waiting than storing. */
+/** Cleaning up is worth a shorter wait than storing. */
 const ABORT_BOUND_MS = 5_000;
 
-/** Only where nothing is: a late or doubled copy cannot change an image that someone may have seen. */
+/** Writes only where no object exists: a late or doubled copy cannot change an image that someone may have seen. */
 const WRITE_ONCE = { onlyIf: { etagDoesNotMatch: "*" } };
 
 function abortBoundMs(boundMs = R2_BOUND_MS): number {
   return Math.min(boundMs, ABORT_BOUND_MS);
 }
 
-/** Streams bytes of a known length; R2 takes a stream only so. */
+/** Streams bytes of a known length, because R2 accepts a stream only with its length. */
 export function fixedLengthSink(
   bucket: R2Bucket,
   key: string,
@@ -51,7 +51,7 @@ export function fixedLengthSink(
       if (settled) return;
       const writing = writer.write(chunk);
       writing.catch(() => undefined);
-      // Where an object is already, R2 may answer without reading on, and the write would never resolve.
+      // When an object exists already, R2 may answer without reading on, and the write would never resolve.
       await fromR2(Promise.race([writing, settle]), boundMs);
     },
     async finish() {
@@ -66,7 +66,7 @@ export function fixedLengthSink(
   };
 }
 
-/** For a host that does not name the length: one part is held at a time. */
+/** For a host that names no length: one part is held at a time. */
 export function unknownLengthSink(bucket: R2Bucket, key: string, contentType: string, boundMs?: number): ImageSink {
   const part = new Uint8Array(PART_BYTES);
   let held = 0;
@@ -100,7 +100,7 @@ export function unknownLengthSink(bucket: R2Bucket, key: string, contentType: st
         return (await fromR2(bucket.put(key, part.slice(0, held), options), boundMs)) !== null;
       }
       if (held > 0) await flush();
-      // A multipart upload knows no condition; two copies of one key are of one delivery, and the first is kept.
+      // A multipart upload takes no condition. Two copies of one key are of one delivery, and the first is kept.
       if ((await fromR2(bucket.head(key), boundMs)) !== null) {
         await abort();
         return false;

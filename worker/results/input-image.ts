@@ -10,13 +10,13 @@ export type InputCheck =
   /** `message` completes "the image …". */
   | { readonly ok: false; readonly code: "too_large" | "not_an_image"; readonly message: string };
 
-/** What upstream documents as input. */
+/** The input types that upstream documents. */
 const TAKEN_TYPES: readonly ImageType[] = [
   ...(["image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff"] as const),
 ];
 const TAKEN = "taken are JPEG, PNG, WEBP, GIF, BMP and TIFF";
 
-/** An image above the bound, in bytes: rounded to MB, one that is a little too large would seem to be allowed. */
+/** The fault of an image above the limit. Exact bytes: rounded to MB, an image slightly above the limit would seem to be allowed. */
 export function tooLarge(bytes: number | null): InputCheck {
   const most = `${MAX_IMAGE_BYTES.toLocaleString("en-US")} bytes (${MAX_IMAGE_BYTES / 1024 / 1024} MB)`;
   const has = bytes === null ? "more bytes" : `${bytes.toLocaleString("en-US")} bytes`;
@@ -27,7 +27,7 @@ export function notBase64(): InputCheck {
   return { ok: false, code: "not_an_image", message: "is not base64" };
 }
 
-/** Checks an uploaded image by its bytes: neither its name nor its declared type is asked. Its sides are judged by its model. */
+/** Checks an uploaded image by its bytes alone, not by its name or declared type. Its model's rules decide about its sides. */
 export async function checkInputImage(bytes: Uint8Array<ArrayBuffer>): Promise<InputCheck> {
   if (bytes.byteLength > MAX_IMAGE_BYTES) return tooLarge(bytes.byteLength);
   const seen = inspectImage(bytes);
@@ -42,14 +42,17 @@ export async function checkInputImage(bytes: Uint8Array<ArrayBuffer>): Promise<I
   return { ok: true, image, warnings: orientationWarnings(seen.orientation) };
 }
 
-/** Cameras store the picture as the sensor lay, and its turn as a number beside it. */
+/** Cameras store the pixels as the sensor was held, and the orientation as a number beside them. */
 function orientationWarnings(orientation: number): Warning[] {
   if (orientation === 1) return [];
   const message = `the image is turned or mirrored by its EXIF data (orientation ${orientation}), which upstream ignores: it sees the pixels as they are stored`;
   return [{ code: "image_orientation", message }];
 }
 
-/** Keeps a checked image under its job. Idempotent: the key is its content. Throws when R2 does or does not answer, or when the bytes are not the image's. */
+/**
+ * Stores a checked image under its job. Idempotent: the key is its content. Throws when R2 fails or does not answer, or when
+ * the bytes do not match the checksum.
+ */
 export async function putInputImage(
   bucket: R2Bucket,
   jobId: string,
@@ -65,7 +68,7 @@ export async function putInputImage(
   await fromR2(put, boundMs);
 }
 
-/** A kept image's bytes, to be read while they are sent; null when it is no longer there. Throws when R2 does or does not answer. */
+/** A stored image as a stream; null when it no longer exists. Throws when R2 fails or does not answer. */
 export async function openInputImage(
   bucket: R2Bucket,
   jobId: string,

@@ -1,12 +1,15 @@
-/** Where a job's images are in the bucket, their removal, and the bound of every call to it. Everything of a job is under its prefix, nothing of another is. */
+/**
+ * Where a job's images are in the bucket, their removal, and the bound on every call to it. All files of a job, and only
+ * those, are under its prefix.
+ */
 import { within } from "../bounds.ts";
 
-/** A call to R2 takes milliseconds; one that takes this long is given up, and repeated by its caller. */
+/** A call to R2 takes milliseconds. After this time it is abandoned, and its caller repeats it. */
 export const R2_BOUND_MS = 30_000;
 
 /**
- * One call to R2, bounded from outside: its promise may never settle. A write that is given up may still land, so every
- * write here is only made where nothing is.
+ * One call to R2, bounded from outside because its promise may never settle. An abandoned write may still be carried out, so
+ * every write here is made only where no object exists.
  */
 export function fromR2<Answer>(call: Promise<Answer>, boundMs: number = R2_BOUND_MS): Promise<Answer> {
   return within(boundMs, "the image storage", call);
@@ -16,28 +19,28 @@ export function jobPrefix(jobId: string): string {
   return `jobs/${jobId}/`;
 }
 
-/** A result. The attempt is in it, so that a late attempt cannot overwrite the winner's image. */
+/** A result. The key contains the attempt, so that a late attempt cannot overwrite the winner's image. */
 export function imageKey(jobId: string, attempt: number, index: number): string {
   return `${jobPrefix(jobId)}${attempt}/${index}`;
 }
 
-/** An uploaded input image, by its content: the same bytes twice are one object. */
+/** An uploaded input image, by its content: equal bytes are one object. */
 export function inputKey(jobId: string, sha256: string): string {
   return `${jobPrefix(jobId)}inputs/${sha256}`;
 }
 
-/** A file that a client uploads under a name of its own, to be used as an input later; `nameHash` is of the name. */
+/** A file that a client uploads under its own name, to use as an input later. `nameHash` is the hash of that name. */
 export function namedFileKey(jobId: string, nameHash: string): string {
   return `${jobPrefix(jobId)}named/${nameHash}`;
 }
 
 /**
- * Deletes everything of a job, results and inputs. Idempotent. A copy that is still running may add an object afterwards:
- * end it first, or remove again. Throws when R2 does or does not answer; then some of it may remain.
+ * Deletes all files of a job, results and inputs. Idempotent. A copy that is still running may add an object afterwards: end
+ * it first, or remove again. Throws when R2 fails or does not answer; then some files may remain.
  */
 export async function removeJobFiles(bucket: R2Bucket, jobId: string, boundMs?: number): Promise<void> {
   const prefix = jobPrefix(jobId);
-  // Listed anew each time: a cursor over what is being deleted is not needed, and a page is what one delete takes.
+  // Listed anew each time instead of by a cursor over files that are being deleted. One page is what one delete takes.
   while (true) {
     const { objects } = await fromR2(bucket.list({ prefix }), boundMs);
     if (objects.length === 0) return;

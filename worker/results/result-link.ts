@@ -5,13 +5,13 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export type OpenedLink =
   | { readonly ok: true; readonly response: Response }
-  /** `final`: no repetition can open it. Else it may open until it ends. */
+  /** `final`: no repetition can open it. Otherwise it may open until it ends. */
   | { readonly ok: false; readonly final: boolean; readonly reason: string };
 
 /** Object stores redirect at most to a nearer host. */
 const MAX_REDIRECTS = 3;
 
-/** Opens a link, redirects followed by hand so that each target's scheme is checked. Throws network errors. */
+/** Opens a link. Redirects are followed here, so that each target's scheme is checked. Throws network errors. */
 export async function openLink(
   link: string,
   upstreamBaseUrl: string,
@@ -25,7 +25,7 @@ export async function openLink(
   }
   for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
     const response = await fetch(at, {
-      // Uncompressed: the length must be known before the first byte.
+      // Uncompressed, because the length must be known before the first byte.
       headers: { "accept-encoding": "identity" },
       redirect: "manual",
       // A Worker's fetch reads through the platform's cache, which keeps a 404 for minutes.
@@ -49,13 +49,13 @@ export async function openLink(
 }
 
 /**
- * The address to fetch for a link: https, also where the link says http, since the signature does not cover the scheme.
- * Plain http only between this machine and itself, where upstream is the emulator. Null for any other scheme.
+ * The address to fetch for a link: https even where the link says http, because the signature does not cover the scheme.
+ * Plain http only when both the link and upstream are on this machine (the emulator). Null for any other scheme.
  */
 export function fetchAddress(link: string, upstreamBaseUrl: string): string | null {
   const url = URL.parse(link);
   if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) return null;
-  // Nothing of DashScope's needs them, and fetch refuses an address that holds them.
+  // DashScope's links need no userinfo, and fetch refuses an address with it.
   url.username = "";
   url.password = "";
   if (url.protocol === "http:" && !(isLocalHttp(url) && isLocalHttp(URL.parse(upstreamBaseUrl)))) {
@@ -69,7 +69,7 @@ function isLocalHttp(url: URL | null): boolean {
   return url?.protocol === "http:" && isLoopback(url.hostname);
 }
 
-/** A link's host, for people: its query holds a signature that opens the image to anyone. */
+/** A link's host, to be shown to people. The link's query holds a signature that opens the image to anyone. */
 export function hostOf(link: string): string {
   return URL.parse(link)?.host || "an address that cannot be read";
 }
@@ -83,7 +83,7 @@ function judged(response: Response, at: string): OpenedLink {
   return { ok: false, final: status === 410, reason: `${hostOf(at)} answered ${what}` };
 }
 
-/** Whether a 206 has the whole file: `bytes 0-99/100`. Without a readable range the image's own structure decides. */
+/** Whether a 206 has the whole file: `bytes 0-99/100`. When no range can be read, the image's own structure decides. */
 function isWholeRange(contentRange: string | null): boolean {
   const [, first, last, size] = /^\s*bytes\s+(\d+)-(\d+)\/(\d+)\s*$/i.exec(contentRange ?? "") ?? [];
   return first === undefined || (Number(first) === 0 && Number(last) + 1 === Number(size));

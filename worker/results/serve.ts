@@ -1,4 +1,4 @@
-/** Answers with a stored image, as HTTP says: conditions, ranges, HEAD; and as something that can only ever be looked at. */
+/** Answers with a stored image: conditions, ranges and HEAD as in HTTP, and headers that let a browser only show it. */
 
 import { entityTag, holds, matches } from "./entity-tag.ts";
 import type { FileName } from "./image-file-name.ts";
@@ -6,7 +6,7 @@ import { fromR2 } from "./job-files.ts";
 
 export interface ServeOptions {
   readonly fileName: FileName;
-  /** How long a private cache may keep it: the bytes never change, but the right to see them ends. */
+  /** How long a private cache may keep the image: the bytes never change, but the permission to see them ends. */
   readonly maxAgeSeconds: number;
 }
 
@@ -14,16 +14,16 @@ export type ServeAnswer =
   | { readonly kind: "response"; readonly response: Response }
   /** The object is not in the bucket. */
   | { readonly kind: "gone" }
-  /** For a 412: `If-Match` names other bytes. */
+  /** For a 412: `If-Match` names another version. */
   | { readonly kind: "precondition_failed" }
-  /** For a 416: these headers belong in it. */
+  /** For a 416, which carries these headers. */
   | {
       readonly kind: "range_not_satisfiable";
       readonly bytes: number;
       readonly headers: { readonly "content-range": string };
     };
 
-/** What a browser shows as an image and never runs. Anything else is for download. */
+/** Types that a browser shows as an image and never runs. Any other is a download. */
 const INLINE_TYPES: readonly string[] = [
   "image/png",
   "image/jpeg",
@@ -35,16 +35,16 @@ const INLINE_TYPES: readonly string[] = [
 
 export interface ServedImage {
   readonly contentType: string;
-  /** What its entity tag is made of: as long as it is the same, so are the bytes. */
+  /** The text of its entity tag. Equal versions have equal bytes. */
   readonly version: string;
-  /** Where it lies, and its length; null when it is gone. Not asked for while the client has it. */
+  /** Its key and length; null when it was removed. Not called when the client already has this version. */
   readonly locate: () => Promise<{ readonly key: string; readonly bytes: number } | null>;
 }
 
-/** A reader waits so long, in ms, for the bucket's answer, and then for the first bytes. */
+/** How long a reader waits, in ms, for the bucket's answer, and again for the first bytes. */
 const READ_WITHIN_MS = 12_000;
 
-/** The body, once its first bytes are there: an answer that has begun cannot become a refusal any more. */
+/** The body, once its first bytes are there: after an answer has begun it cannot become a refusal. */
 async function begun(body: ReadableStream<Uint8Array>, bytes: number): Promise<ReadableStream<Uint8Array>> {
   const reader = body.getReader();
   const first = await fromR2(reader.read(), READ_WITHIN_MS).catch((error: unknown) => {
@@ -57,7 +57,7 @@ async function begun(body: ReadableStream<Uint8Array>, bytes: number): Promise<R
   return readable;
 }
 
-/** Ends with the reader of what is passed on, or with the body: either shows the other that it ended too early. */
+/** Copies the body to `to`. When one side ends early, so does the other. */
 async function passOn(
   first: Uint8Array,
   body: ReadableStream<Uint8Array>,
@@ -73,7 +73,7 @@ async function passOn(
   }
 }
 
-/** Serves GET and HEAD of a stored image. A matching `If-None-Match` is answered without asking the bucket. */
+/** Serves GET and HEAD of a stored image. A matching `If-None-Match` is answered without calling the bucket. */
 export async function serveImage(
   bucket: R2Bucket,
   image: ServedImage,
@@ -98,7 +98,7 @@ export async function serveImage(
     return { kind: "response", response: new Response(null, { headers }) };
   }
   const ifRange = request.headers.get("if-range");
-  // Without a date of change a date in If-Range matches nothing; only the very tag does.
+  // There is no Last-Modified, so a date in If-Range matches nothing; only the exact tag does.
   const rangeHeader = ifRange === null || ifRange.trim() === tag ? request.headers.get("range") : null;
   const range = byteRange(rangeHeader, bytes);
   if (range === "not_satisfiable") {
@@ -130,7 +130,7 @@ function imageHeaders(contentType: string, tag: string, options: ServeOptions): 
   });
 }
 
-/** The name in ASCII, and in any script where that is another. */
+/** The name in ASCII, and the full name when it differs. */
 function fileNames({ full, ascii }: FileName): string {
   const plain = `filename="${ascii}"`;
   return full === ascii ? plain : `${plain}; filename*=UTF-8''${encodeURIComponent(full)}`;
@@ -138,7 +138,7 @@ function fileNames({ full, ascii }: FileName): string {
 
 /**
  * The one range of a `Range` header over `size` bytes. Null: send everything (no range, several, another unit, or not
- * readable: RFC 9110 lets a server ignore them all). `not_satisfiable`: it begins past the end.
+ * readable; RFC 9110 lets a server ignore all of these). `not_satisfiable`: it begins after the end.
  */
 export function byteRange(
   header: string | null,

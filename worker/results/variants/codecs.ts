@@ -1,10 +1,10 @@
 /**
- * The WebAssembly codecs. Each use makes an instance and drops it, for a memory that has grown never shrinks. Both glue and
- * module are imported when they are first needed: a Worker that makes no variants never loads them.
+ * The WebAssembly codecs. Each use makes an instance and drops it, because WebAssembly memory never shrinks. Glue and module
+ * are imported on first use: a Worker that makes no variants never loads them.
  */
 import { ImageRefusal } from "./variant.ts";
 
-/** What emscripten's glue takes; as jsquash's own `init` passes it. */
+/** The options of emscripten's glue, as jsquash's own `init` passes them. */
 interface ModuleOptions {
   readonly noInitialRun: true;
   readonly instantiateWasm: (
@@ -21,7 +21,7 @@ interface Decoder {
   decode(bytes: Uint8Array, turnUpright?: boolean): { readonly data: Uint8ClampedArray } | null;
 }
 
-/** `load` gives the glue's factory and the compiled module. */
+/** `load` returns the glue's factory and the compiled module. */
 type Load = () => Promise<
   readonly [glue: { readonly default: unknown }, wasm: { readonly default: WebAssembly.Module }]
 >;
@@ -40,14 +40,14 @@ const CODECS = {
     Promise.all([import("@jsquash/jpeg/codec/dec/mozjpeg_dec.js"), import("@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm")]),
 } as const satisfies Record<string, Load>;
 
-/** Runs `work` with a fresh instance. Answers what it made, and how large the instance's memory had become. */
+/** Runs `work` with a fresh instance. Returns its result and the final size of the instance's memory. */
 async function withCodec<Codec, Result>(
   load: Load,
   work: (codec: Codec) => Result,
 ): Promise<{ readonly result: Result; readonly wasmBytes: number }> {
   const [glue, wasm] = await load();
   let memory: WebAssembly.Memory | null = null;
-  // The packages' own types say the same, of a global name that their glue does not export.
+  // The packages' own types say the same, but use a global name that their glue does not export.
   const codec = await (glue.default as Factory<Codec>)({
     noInitialRun: true,
     instantiateWasm: (imports, done) => {
@@ -58,17 +58,17 @@ async function withCodec<Codec, Result>(
     },
   });
   const result = work(codec);
-  // Assigned in the callback, which the compiler does not follow.
+  // It is assigned in the callback, which the compiler does not follow.
   return { result, wasmBytes: (memory as WebAssembly.Memory | null)?.buffer.byteLength ?? 0 };
 }
 
-/** A step's product, with the memory that the step took. */
+/** The result of a step, with the memory that the step took. */
 export interface Coded<Bytes> {
   readonly bytes: Bytes;
   readonly wasmBytes: number;
 }
 
-/** jsquash's defaults, which its encoders want in full; `low_memory` takes a third less memory and a third more time. */
+/** jsquash's defaults; its encoders require all of them. `low_memory` takes a third less memory and a third more time. */
 const WEBP_OPTIONS = {
   target_size: 0,
   target_PSNR: 0,
@@ -98,7 +98,7 @@ const WEBP_OPTIONS = {
   use_sharp_yuv: 0,
 };
 
-/** Sequential and 4:2:0 at any quality: progressive 4:4:4, mozjpeg's choice at 100, takes more than twice the memory. */
+/** Sequential and 4:2:0 at any quality: progressive 4:4:4, which mozjpeg chooses at 100, takes more than twice the memory. */
 const JPEG_OPTIONS = {
   baseline: false,
   arithmetic: false,
@@ -139,7 +139,7 @@ export function encodeJpeg(frame: Uint8ClampedArray, width: number, height: numb
   return encode(CODECS.jpegEncoder, frame, width, height, { ...JPEG_OPTIONS, quality });
 }
 
-/** What the decoders' glue makes its answer with, which browsers have and this runtime does not. */
+/** The decoders' glue returns an `ImageData`, which browsers have and this runtime does not. */
 class PlainImageData {
   readonly data: Uint8ClampedArray;
   readonly width: number;
@@ -152,7 +152,7 @@ class PlainImageData {
   }
 }
 
-/** Decodes a whole image to RGBA, as it is stored: not turned. Throws `ImageRefusal` where it cannot. */
+/** Decodes a whole image to RGBA, as it is stored: not turned. Throws `ImageRefusal` when it cannot be decoded. */
 export async function decodeWhole(kind: "jpeg" | "webp", bytes: Uint8Array): Promise<Coded<Uint8ClampedArray>> {
   const globals = globalThis as { ImageData?: unknown };
   globals.ImageData ??= PlainImageData;
@@ -160,10 +160,10 @@ export async function decodeWhole(kind: "jpeg" | "webp", bytes: Uint8Array): Pro
     kind === "jpeg" ? CODECS.jpegDecoder : CODECS.webpDecoder,
     (decoder) => {
       try {
-        // With `true` the JPEG codec would turn the image upright; the small frame is turned instead.
+        // With `true` the JPEG codec would turn the image upright. The small frame is turned instead.
         return (kind === "jpeg" ? decoder.decode(bytes, false) : decoder.decode(bytes))?.data ?? null;
       } catch (error) {
-        // A codec that gives up throws a number, an exit or an abort. Anything else is a mistake of ours.
+        // A codec that fails throws a number, an exit or an abort. Anything else is an error of ours.
         if (error instanceof Error && !(error instanceof WebAssembly.RuntimeError)) throw error;
         return null;
       }

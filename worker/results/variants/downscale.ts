@@ -6,7 +6,7 @@
  * are weighted by their opacity, so what is invisible does not bleed into edges.
  */
 
-/** Steps of the table that encodes light: fine enough that each of the 256 levels comes back as itself. */
+/** Steps of the table that encodes light: fine enough that each of the 256 levels converts to light and back unchanged. */
 const LIGHT_STEPS = 16_383;
 
 function lightOf(level: number): number {
@@ -26,13 +26,13 @@ const LEVEL = Uint8Array.from({ length: LIGHT_STEPS + 1 }, (_, step) => levelOf(
 
 const CHANNELS = 4;
 
-/** Which of the samples make one sample of the result, and with which weights; the weights' sum is 1. */
+/** Which samples make one sample of the result, and with which weights. The weights' sum is 1. */
 interface Taps {
   readonly first: number;
   readonly weights: Float32Array;
 }
 
-/** Catmull-Rom: sharp, with little ringing; reaches two samples to each side. */
+/** Catmull-Rom: sharp, with little ringing. It uses two samples on each side. */
 const REACH = 2;
 function catmullRom(distance: number): number {
   const x = Math.abs(distance);
@@ -40,7 +40,7 @@ function catmullRom(distance: number): number {
   return x < 2 ? ((2.5 - 0.5 * x) * x - 4) * x + 2 : 0;
 }
 
-/** `length` is that of the `samples` in units of one sample: the last one may stand for less than the others. */
+/** `length` counts the samples in units of one: the last sample may stand for less than the others. */
 function tapsOf(samples: number, length: number, results: number): readonly Taps[] {
   const scale = length / results;
   const reach = REACH * Math.max(1, scale);
@@ -56,7 +56,7 @@ function tapsOf(samples: number, length: number, results: number): readonly Taps
   });
 }
 
-/** How many samples one box takes: what is left for the cubic is at least a halving. */
+/** How many samples one box averages. At least a halving is left for the cubic. */
 function boxOf(from: number, to: number): number {
   return Math.max(1, Math.floor(from / to / 2));
 }
@@ -81,20 +81,20 @@ export class Downscaler {
   readonly #to: Size;
   readonly #boxWidth: number;
   readonly #boxHeight: number;
-  /** Light of the box row that is being summed up, colours weighted by opacity. */
+  /** The light of the box row that is being summed. Colours are weighted by opacity. */
   readonly #box: Float32Array;
   readonly #columns: readonly Taps[];
   readonly #rows: readonly Taps[];
-  /** A box row, brought to the result's width. */
+  /** A box row at the result's width. */
   readonly #narrow: Float32Array;
-  /** Rows of the result that are being summed up, by number modulo their count. */
+  /** Rows of the result that are being summed, by number modulo their count. */
   readonly #sums: readonly Float32Array[];
   readonly #frame: Uint8ClampedArray<ArrayBuffer>;
   #rowsTaken = 0;
   #boxRows = 0;
   #rowsDone = 0;
 
-  /** `to` is nowhere larger than `from`. */
+  /** `to` is in no dimension larger than `from`. */
   constructor(from: Size, to: Size) {
     this.#from = from;
     this.#to = to;
@@ -111,7 +111,7 @@ export class Downscaler {
     this.#frame = new Uint8ClampedArray(to.width * to.height * CHANNELS);
   }
 
-  /** The next row from the top: RGBA, not premultiplied. It is not kept. */
+  /** Takes the next row from the top: RGBA, not premultiplied. The row is not kept. */
   add(row: Uint8Array): void {
     if (this.#from.width === this.#to.width && this.#from.height === this.#to.height) {
       this.#frame.set(row.subarray(0, this.#from.width * CHANNELS), this.#rowsTaken * this.#from.width * CHANNELS);
@@ -152,7 +152,7 @@ export class Downscaler {
     }
   }
 
-  /** The box row, averaged, at the result's width. */
+  /** The averaged box row at the result's width. */
   #narrowBox(rowsInBox: number): void {
     const box = this.#box;
     const lastSamples = this.#from.width - (box.length / CHANNELS - 1) * this.#boxWidth;
@@ -182,7 +182,7 @@ export class Downscaler {
     }
   }
 
-  /** Adds the narrow row to each row of the result that it is part of, and writes those that are complete. */
+  /** Adds the narrow row to each row of the result that needs it, and writes the complete ones. */
   #spread(): void {
     const narrow = this.#narrow;
     for (let row = this.#rowsDone; row < this.#rows.length; row++) {

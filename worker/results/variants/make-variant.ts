@@ -1,4 +1,4 @@
-/** Makes one variant of one image. Holds at most 64 MB, code aside: measured for every size that a model makes (docs/performance.md). */
+/** Makes one variant of one image. Holds at most 64 MB without code, measured for every size that a model makes (docs/performance.md). */
 import { byteChunks } from "../../byte-chunks.ts";
 import { type Coded, decodeWhole, encodeJpeg, encodeWebp } from "./codecs.ts";
 import { Downscaler, type Frame, isOpaque, type Size } from "./downscale.ts";
@@ -7,12 +7,12 @@ import { openPng } from "./png-source.ts";
 import { encodePng } from "./png-writer.ts";
 import { ImageRefusal, MAX_TRANSPARENT_WEBP_PIXELS, type PixelSource, type Variant, variantSize } from "./variant.ts";
 
-/** R2's streams are read in these: fewer turns, and little to hold. */
+/** R2's streams are read in chunks of this size: few reads, and little to hold. */
 const CHUNK_BYTES = 256 * 1024;
 
 /**
- * What decoding a JPEG or WebP as a whole may take, by the estimate of `decodeBytes`: the file and the pixels are held twice,
- * by the codec and outside of it. With what the codec's allocator adds, 60 MB were measured at this bound.
+ * The bound on decoding a JPEG or WebP as a whole, by the estimate of `decodeBytes`: the file and the pixels are held twice,
+ * in the codec and outside of it. With what the codec's allocator adds, 60 MB were measured at this bound.
  */
 const MAX_DECODE_BYTES = 58_000_000;
 
@@ -20,7 +20,7 @@ export interface MadeVariant {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly width: number;
   readonly height: number;
-  /** The most that was held at once in frames, files and codecs; and the codecs' WebAssembly memory alone. */
+  /** The most that frames, files and codecs held at once. `wasmBytes` is the codecs' WebAssembly memory alone. */
   readonly heldBytes: number;
   readonly wasmBytes: number;
 }
@@ -42,12 +42,12 @@ interface Stored {
 
 interface Opened {
   readonly source: PixelSource;
-  /** Held from the opening until the rows were read; and the codec's memory alone. */
+  /** What was held from opening until the rows were read. `wasmBytes` is the codec's memory alone. */
   readonly heldBytes: number;
   readonly wasmBytes: number;
 }
 
-/** A JPEG or WebP, decoded by a codec that knows whole images only. */
+/** A JPEG or WebP, decoded by a codec that can only decode whole images. */
 async function openWhole(kind: "jpeg" | "webp", file: Uint8Array): Promise<Opened> {
   const facts = kind === "jpeg" ? jpegFacts(file) : { ...webpFacts(file), components: 4, coefficientBytes: 0 };
   const { width, height, orientation, profile } = facts;
@@ -58,7 +58,7 @@ async function openWhole(kind: "jpeg" | "webp", file: Uint8Array): Promise<Opene
     );
   }
   const pixelBytes = width * height * 4;
-  // A lossless WebP is decoded in a buffer of its own.
+  // The decoder of a lossless WebP needs a further buffer.
   const needed = 2 * (file.byteLength + pixelBytes) + (kind === "webp" ? pixelBytes : facts.coefficientBytes);
   if (needed > MAX_DECODE_BYTES) {
     const megabytes = (needed / 1e6).toFixed(0);
@@ -100,7 +100,10 @@ async function open(image: Stored, body: ReadableStream<Uint8Array>, signal: Abo
   }
 }
 
-/** The frame, or a smaller one where encoding this one would take too much: only now it is known whether anything is transparent. */
+/**
+ * The frame, or a smaller one when encoding it would take too much memory. Only the decoded frame shows whether it has
+ * transparent parts.
+ */
 function withinMemory(frame: Frame, image: Size, variant: Variant): Frame {
   const { width, height } = frame;
   if (variant.format !== "webp" || width * height <= MAX_TRANSPARENT_WEBP_PIXELS || isOpaque(frame.frame)) return frame;
@@ -111,7 +114,7 @@ function withinMemory(frame: Frame, image: Size, variant: Variant): Frame {
   return { frame: downscaler.finish(), ...size };
 }
 
-/** JPEG knows no transparency: what shows through is white. */
+/** JPEG has no transparency, so transparent parts become white. */
 function ontoWhite(frame: Uint8ClampedArray): void {
   for (let at = 0; at < frame.length; at += 4) {
     const alpha = frame[at + 3] as number;
@@ -137,9 +140,9 @@ async function encode(
 }
 
 /**
- * The variant of the image whose file `body` gives. Its Exif orientation is applied, its RGB colour profile (up to 32 KB) goes
- * along, all other metadata stays behind. Throws `ImageRefusal` when none can be made of this file, and the signal's reason
- * when that ends first.
+ * Makes the variant of the image whose file is `body`. Its Exif orientation is applied, its RGB colour profile (up to 32 KB)
+ * is kept, and all other metadata is dropped. Throws `ImageRefusal` when this file has no variant, and the signal's reason
+ * when the signal ends first.
  */
 export async function makeVariant(
   image: Stored,
@@ -155,7 +158,7 @@ export async function makeVariant(
     const stored = lies ? { width: size.height, height: size.width } : size;
     const downscaler = new Downscaler(source, stored);
     await source.rows((row) => downscaler.add(row));
-    // A body that the signal ended looks like one that was cut off, or black.
+    // A body that the signal ended looks like one that was cut off, or like black pixels.
     signal.throwIfAborted();
     const turned = upright(downscaler.finish(), stored.width, stored.height, source.orientation);
     const { frame, width, height } = withinMemory(turned, seen, variant);

@@ -1,10 +1,10 @@
-/** What stands beside the pixels of a JPEG or WebP and matters for showing them: kind, orientation, colour profile. Pure. */
+/** Reads what matters for showing a JPEG or WebP beside its pixels: kind, orientation, colour profile. Pure. */
 import type { VariantFormat } from "../../../schemas/paths.ts";
 import { exifOrientation, readImageHead } from "../image-reader.ts";
 import type { Frame } from "./downscale.ts";
 import { ImageRefusal } from "./variant.ts";
 
-/** A profile is carried into each variant: larger ones (those of printers) would outweigh a small variant. */
+/** A profile is copied into each variant. Larger ones (of printers) would outweigh a small variant. */
 const MAX_PROFILE_BYTES = 32 * 1024;
 
 function ascii(bytes: Uint8Array, at: number, length: number): string {
@@ -15,7 +15,7 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The profile when it is one for RGB and of a fair size; else null, and the colours count as sRGB. */
+/** The profile when it is for RGB and not too large; else null, and the colours count as sRGB. */
 export function usableProfile(profile: Uint8Array): Uint8Array | null {
   const isProfile = profile.byteLength >= 128 && ascii(profile, 36, 4) === "acsp";
   return isProfile && ascii(profile, 16, 4) === "RGB " && profile.byteLength <= MAX_PROFILE_BYTES ? profile : null;
@@ -25,7 +25,7 @@ export interface JpegFacts {
   readonly width: number;
   readonly height: number;
   readonly components: number;
-  /** Bytes that a decoder needs for coefficients: those of a whole progressive image, none of a sequential one. */
+  /** Bytes that a decoder needs for coefficients: all of a progressive image, none of a sequential one. */
   readonly coefficientBytes: number;
   readonly orientation: number;
   readonly profile: Uint8Array | null;
@@ -70,7 +70,8 @@ function frameFacts(marker: number, data: Uint8Array): Omit<JpegFacts, "orientat
   });
   const across = Math.max(1, ...factors.map((factor) => factor.across));
   const down = Math.max(1, ...factors.map((factor) => factor.down));
-  // SOF2, 6, 10 and 14: progressive. Two bytes for each coefficient of each component, at the component's own resolution.
+  // SOF2, 6, 10 and 14 are progressive. Each coefficient of each component takes two bytes, at the component's own
+  // resolution.
   const progressive = (marker & 3) === 2;
   const shares = factors.map((factor) => (factor.across * factor.down) / (across * down));
   const coefficientBytes = progressive ? 2 * width * height * shares.reduce((sum, share) => sum + share, 0) : 0;
@@ -85,7 +86,7 @@ export interface WebpFacts {
   readonly profile: Uint8Array | null;
 }
 
-/** Chunks of a WebP's container, as far as they are whole. */
+/** The complete chunks of a WebP's container. */
 function* webpChunks(bytes: Uint8Array): Generator<{ type: string; data: Uint8Array; at: number }> {
   const view = viewOf(bytes);
   for (let at = 12; at + 8 <= bytes.byteLength; ) {
@@ -127,7 +128,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 
 const text = (words: string): Uint8Array => new TextEncoder().encode(words);
 
-/** A JPEG or WebP that an encoder of ours wrote, with the profile in it. A PNG gets its own while it is written. */
+/** A JPEG or WebP from one of our encoders, with the profile added. A PNG gets its profile while it is written. */
 export function withProfile(
   format: Exclude<VariantFormat, "png">,
   bytes: Uint8Array<ArrayBuffer>,
@@ -136,7 +137,7 @@ export function withProfile(
   return format === "jpeg" ? jpegWithProfile(bytes, profile) : webpWithProfile(bytes, profile);
 }
 
-/** One segment, right after the start: `MAX_PROFILE_BYTES` is less than a segment takes. */
+/** One segment right after the start mark: `MAX_PROFILE_BYTES` fits into one. */
 function jpegWithProfile(bytes: Uint8Array<ArrayBuffer>, profile: Uint8Array): Uint8Array<ArrayBuffer> {
   const data = joined([text("ICC_PROFILE\0"), Uint8Array.of(1, 1), profile]);
   const length = data.byteLength + 2;
@@ -188,7 +189,7 @@ function writeUint24(bytes: Uint8Array, at: number, value: number): void {
   bytes.set([value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff], at);
 }
 
-/** The frame turned upright, as the Exif orientation says. RGBA. */
+/** The frame turned upright by the Exif orientation. RGBA. */
 export function upright(
   frame: Uint8ClampedArray<ArrayBuffer>,
   width: number,
@@ -201,7 +202,7 @@ export function upright(
   const turnedHeight = swaps ? width : height;
   const from = new Uint32Array(frame.buffer);
   const turned = new Uint32Array(from.length);
-  // Which of the stored image's axes the orientation reverses; from 5 on, columns and rows are exchanged too.
+  // Which axes of the stored image the orientation reverses. From 5 on, columns and rows are exchanged too.
   const flipsX = orientation === 2 || orientation === 3 || orientation === 7 || orientation === 8;
   const flipsY = orientation === 3 || orientation === 4 || orientation === 6 || orientation === 7;
   for (let y = 0, to = 0; y < turnedHeight; y++) {

@@ -1,24 +1,24 @@
 /**
- * Reads a PNG row by row out of a stream: what is held is a few rows and some 100 KB, however large the image is. Only an
- * interlaced one is held as a whole, and its size is bounded for it.
+ * Reads a PNG row by row from a stream. It holds a few rows and some 100 KB, however large the image is. Only an interlaced
+ * image is held as a whole, and its size is bounded for that reason.
  */
 import { exifOrientation } from "../image-reader.ts";
 import { usableProfile } from "./metadata.ts";
 import { ImageRefusal, type PixelSource } from "./variant.ts";
 
-/** The widest image of a model has 11 585 pixels (4096² at 8:1); a row of it, at most 8 bytes a pixel, is held twice. */
+/** The widest image of a model has 11 585 pixels (4096² at 8:1). Two rows are held, with at most 8 bytes a pixel. */
 const MAX_SIDE = 16_384;
-/** As many as the largest image of a model has, 4096*4096: about 2 s of decoding. */
+/** The pixels of the largest image of a model, 4096*4096: about 2 s of decoding. */
 const MAX_PIXELS = 4096 * 4096;
-/** Of an interlaced image, held as RGBA: 24 MB. */
+/** The bound on an interlaced image, which is held as RGBA: 24 MB. */
 const MAX_INTERLACED_PIXELS = 6_000_000;
-/** Of chunks that are read and not passed over: a palette, a profile, an Exif block. */
+/** The bound on chunks that are read and not skipped: a palette, a profile, an Exif block. */
 const MAX_READ_CHUNK_BYTES = 256 * 1024;
-/** Compressed bytes handed to the inflater at once: they become 1032 times as much at worst, which waits in its memory. */
+/** How many compressed bytes the inflater gets at once. At worst they become 1032 times as many, which its memory then holds. */
 const PIECE_BYTES = 4096;
 const INFLATED_BYTES = 64 * 1024;
 
-/** Bytes out of a stream in the amounts that a format has them. */
+/** Reads a stream's bytes in the amounts that the format asks for. */
 class ByteReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
   #held: Uint8Array = new Uint8Array(0);
@@ -27,7 +27,7 @@ class ByteReader {
     this.#chunks = chunks[Symbol.asyncIterator]();
   }
 
-  /** Between one byte and `most`, in the stream's own buffer. */
+  /** Between one byte and `most` bytes, in the stream's own buffer. */
   async some(most: number): Promise<Uint8Array> {
     while (this.#held.byteLength === 0) {
       const { value, done } = await this.#chunks.next();
@@ -79,7 +79,7 @@ async function readChunk(bytes: ByteReader, { type, length }: Chunk): Promise<Ui
   return data;
 }
 
-/** Inflates what `pieces` gives, a little at a time: the platform's own inflater takes as much as it is given. */
+/** Inflates what `pieces` yields, a little at a time, because the platform's inflater accepts as much as it is given. */
 class Inflater {
   readonly #pieces: AsyncIterator<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
@@ -97,7 +97,7 @@ class Inflater {
     this.#reader = stream.readable.getReader({ mode: "byob" });
   }
 
-  /** Fills `into`. Throws `ImageRefusal` where the data ends before, or is none. */
+  /** Fills `into`. Throws `ImageRefusal` when the data ends before that or is invalid. */
   async fill(into: Uint8Array): Promise<void> {
     for (let at = 0; at < into.byteLength; ) {
       if (this.#held.byteLength === 0) this.#held = await this.#read();
@@ -120,7 +120,7 @@ class Inflater {
         return null;
       },
     );
-    // A read that filled its buffer usually left more behind, which comes without another piece.
+    // A read that filled its buffer usually left more output, which comes without another piece.
     if (this.#wasFull) await Promise.race([reading, scheduler.wait(1)]);
     while (!settled && !this.#ended) {
       const { value, done } = await this.#pieces.next();
@@ -190,11 +190,11 @@ function readHeader(data: Uint8Array): Header {
       `has ${width}*${height} pixels; of ${kind} up to ${mostPixels} are decoded, ${MAX_SIDE} to a side`,
     );
   }
-  // Checked against DEPTHS, which has these five.
+  // Checked against DEPTHS, which has exactly these five.
   return { width, height, depth, colour: colour as Header["colour"], interlaced };
 }
 
-/** Colours of a palette image, or of a grey one of 8 bits at most: RGBA for each sample. */
+/** The colours of a palette image, or of a grey one of 8 bits at most: RGBA for each sample. */
 function tableOf({ colour, depth }: Header, palette: Uint8Array | null, transparency: Uint8Array | null): Uint8Array {
   const table = new Uint8Array(256 * 4);
   const steps = 2 ** depth - 1;
@@ -229,7 +229,7 @@ function converterOf(header: Header, palette: Uint8Array | null, transparency: U
       }
     };
   }
-  // Of 16 bits the upper 8 are taken.
+  // The upper 8 of 16 bits are used.
   const bytes = depth / 8;
   const samples = SAMPLES[colour];
   const hasAlpha = colour === 4 || colour === 6;
@@ -247,7 +247,7 @@ function converterOf(header: Header, palette: Uint8Array | null, transparency: U
   };
 }
 
-/** The bytes of the one pixel that is invisible, as tRNS names it with 16 bits a sample. */
+/** The bytes of the one invisible pixel value. tRNS has it with 16 bits a sample. */
 function clearPixel(transparency: Uint8Array, samples: number, bytes: number): readonly number[] | null {
   if (transparency.byteLength < samples * 2) return null;
   return Array.from({ length: samples * bytes }, (_, index) =>
@@ -255,7 +255,7 @@ function clearPixel(transparency: Uint8Array, samples: number, bytes: number): r
   );
 }
 
-/** Takes back, in place, what the row's filter did; `above` is the row before, zeros at first. */
+/** Reverses the row's filter in place. `above` is the previous row, zeros for the first. */
 function unfilter(filter: number, row: Uint8Array, above: Uint8Array, step: number): void {
   const { byteLength } = row;
   switch (filter) {
@@ -301,7 +301,7 @@ const PASSES = [
   { x: 0, y: 1, stepX: 1, stepY: 2 },
 ] as const;
 
-/** Reads `height` filtered rows and gives each as RGBA. */
+/** Reads `height` filtered rows and passes each to `give` as RGBA. */
 async function readRows(
   inflater: Inflater,
   { depth, colour }: Header,
@@ -343,7 +343,7 @@ async function readInterlaced(inflater: Inflater, header: Header, toRgba: ToRgba
   return new Uint8Array(frame.buffer);
 }
 
-/** Inflates a small block that has an end, as the profile of an iCCP chunk is one. */
+/** Inflates the ICC profile of an iCCP chunk; null when it is invalid or larger than `mostBytes`. */
 async function inflateSmall(data: Uint8Array, mostBytes: number): Promise<Uint8Array | null> {
   const inflater = new Inflater(
     (async function* () {
@@ -369,7 +369,7 @@ async function inflateSmall(data: Uint8Array, mostBytes: number): Promise<Uint8A
 }
 
 async function readProfile(chunk: Uint8Array): Promise<Uint8Array | null> {
-  // A name, its end, a method; then the profile.
+  // The name, its terminator and the method precede the profile.
   const nameEnd = chunk.indexOf(0);
   if (nameEnd < 0) return null;
   const profile = await inflateSmall(chunk.subarray(nameEnd + 2), MAX_READ_CHUNK_BYTES);
@@ -377,8 +377,8 @@ async function readProfile(chunk: Uint8Array): Promise<Uint8Array | null> {
 }
 
 /**
- * Opens a PNG of any colour type and depth. Its checksums are not checked; an orientation counts when it stands before the pixels,
- * as browsers have it; gAMA, cHRM and cICP do not count. Throws `ImageRefusal`.
+ * Opens a PNG of any colour type and depth. Checksums are not verified. An orientation counts only before the pixels, as in
+ * browsers. gAMA, cHRM and cICP are ignored. Throws `ImageRefusal`.
  */
 export async function openPng(chunks: AsyncIterable<Uint8Array>): Promise<PixelSource> {
   const bytes = new ByteReader(chunks);

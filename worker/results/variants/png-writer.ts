@@ -1,4 +1,4 @@
-/** Writes a PNG of a frame: RGB where nothing is transparent, each row with the filter whose result is smallest. */
+/** Writes a frame as PNG: RGB when nothing is transparent, each row with the filter that gives the smallest values. */
 import { isOpaque } from "./downscale.ts";
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
@@ -35,7 +35,10 @@ async function deflate(data: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   return new Uint8Array(packed);
 }
 
-/** The row's difference to the pixel to the left (1) or above (2), or itself (0): what sums up to the least, as signed bytes. */
+/**
+ * Writes the row itself (0) or its difference to the pixel to the left (1) or above (2), whichever has the smallest sum as
+ * signed bytes.
+ */
 function writeRow(row: Uint8Array, above: Uint8Array | null, step: number, to: Uint8Array): void {
   const sums = [0, 0, 0];
   for (let at = 0; at < row.byteLength; at++) {
@@ -82,7 +85,7 @@ export async function encodePng(
   const parts: Uint8Array[] = [SIGNATURE, chunk("IHDR", head)];
   if (profile !== null) {
     const packed = await deflate(profile.slice());
-    // A name, its end, method 0.
+    // The name, its terminator, and method 0.
     parts.push(chunk("iCCP", Uint8Array.of(...new TextEncoder().encode("icc"), 0, 0, ...packed)));
   }
   parts.push(chunk("IDAT", await deflate(filtered)), chunk("IEND", new Uint8Array(0)));

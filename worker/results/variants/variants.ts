@@ -1,37 +1,37 @@
-/** Finds a variant beside its image in the bucket, or makes it and keeps it there. */
+/** Finds a variant beside its image in the bucket, or makes and stores it. */
 import { OutOfTime, within, withinSignal } from "../../bounds.ts";
 import type { StoredImage } from "../contract.ts";
 import { fromR2 } from "../job-files.ts";
 import { type MadeVariant, makeVariant } from "./make-variant.ts";
 import { ImageRefusal, type Variant, variantKey, variantName } from "./variant.ts";
 
-/** Making takes 0.1 to 3 s of computing; what takes this long stands still, in R2 or in the Images service. */
+/** Making a variant takes 0.1 to 3 s of computing. If it takes this long, R2 or the Images service hangs. */
 const MAKE_WITHIN_MS = 20_000;
 const IMAGES_WITHIN_MS = 8_000;
 const BUCKET_WITHIN_MS = 10_000;
-/** A page's sixty first views of variants take this long one after another; a request that waits longer is answered 503. */
+/** The first sixty variants of a page take this long one after another. A request that waits longer is answered 503. */
 const WAIT_AT_MOST_MS = 25_000;
-/** Requests that wait for their turn; more are to ask again. */
+/** How many requests may wait for their turn. Others are asked to try again. */
 const MOST_WAITING = 200;
 const LOOK_EVERY_MS = 20;
 
-/** The limits of the Images binding: larger files are made into variants here. */
+/** The limit of the Images binding: variants of larger files are made here. */
 const IMAGES_MAX_BYTES = 20_000_000;
 
 export type VariantAnswer =
   | { readonly kind: "stored"; readonly key: string; readonly bytes: number }
   /** The image is not in the bucket. */
   | { readonly kind: "gone" }
-  /** None can be made of this image. `reason` completes "the image …". */
+  /** No variant can be made of this image. `reason` completes "the image …". */
   | { readonly kind: "refused"; readonly reason: string }
-  /** Too many are being made; worth asking again. */
+  /** Too many variants are being made; ask again later. */
   | { readonly kind: "busy" };
 
 export interface VariantMaker {
   readonly bucket: R2Bucket;
-  /** The Images binding where the deployment has one. */
+  /** The Images binding, when the deployment has one. */
   readonly images: ImagesBinding | null;
-  /** Keeps a request's work going after its client hung up. */
+  /** Lets a request's work continue after its client hung up. */
   readonly keepAlive: (work: Promise<unknown>) => void;
 }
 
@@ -41,21 +41,21 @@ export function contentTypeOf({ format }: Variant): string {
   return `image/${format}`;
 }
 
-/** A strong entity tag's text: a variant is written once, from bytes that never change. */
+/** The text of a strong entity tag: a variant is written once, from bytes that never change. */
 export function variantTag(image: Pick<StoredImage, "sha256">, variant: Variant): string {
   return `${image.sha256}-${variantName(variant)}`;
 }
 
 /**
- * One turn at a time in this isolate, for memory's sake. A lease with an end, and waiting by looking: a request whose client
- * hung up may never be resumed, and nothing that it holds may stop the others.
+ * One turn at a time in this isolate, to limit memory. A turn has an end, and waiting requests poll for it: a request whose
+ * client hung up may never be resumed, and must not block the others.
  */
 class Turn {
   #heldUntilMs = 0;
   #holder = 0;
   #waiting = 0;
 
-  /** Null when it did not come in time. */
+  /** The holder's number; null when the turn did not come in time. */
   async take(): Promise<number | null> {
     const endsAtMs = Date.now() + WAIT_AT_MOST_MS;
     if (this.#waiting >= MOST_WAITING) return null;
@@ -80,7 +80,7 @@ class Turn {
 
 const turn = new Turn();
 
-/** Images of which no variant can be made, so that asking again costs nothing. Of this isolate, the newest ones. */
+/** Images without a possible variant, so that asking again costs nothing. Of this isolate, the newest ones. */
 const refusals = new Map<string, string>();
 const MOST_REFUSALS = 500;
 
@@ -92,8 +92,8 @@ function remember(key: string, reason: string): VariantAnswer {
 }
 
 /**
- * Finds the variant, or makes it once its turn has come: requests for the same one share it. Two isolates may
- * both make it; the first to put it wins.
+ * Finds the variant, or makes it when its turn comes. A second request for the same variant finds what the first one stored.
+ * Two isolates may both make it; the first to store it wins.
  */
 export async function findOrMakeVariant(maker: VariantMaker, image: Source, variant: Variant): Promise<VariantAnswer> {
   const key = variantKey(image.key, variant);
@@ -142,13 +142,13 @@ async function makeOnce(
     made = await makeVariant({ ...image, bytes: object.size }, object.body, variant, signal);
   }
   const bytes = viaImages ?? made?.bytes ?? new Uint8Array(0);
-  // Another isolate may have been faster; its bytes are as good, and someone may have seen them.
+  // Another isolate may have been faster. Its bytes are equally good, and someone may have seen them.
   const kept =
     (await bucket.put(key, bytes, {
       httpMetadata: { contentType: contentTypeOf(variant) },
       onlyIf: { etagDoesNotMatch: "*" },
     })) ?? (await bucket.head(key));
-  // The job may have been removed while the variant was made: then nothing would ever remove it.
+  // The job may have been removed while the variant was made. Then nothing would ever remove the variant.
   if ((await bucket.head(image.key)) === null) {
     await bucket.delete(key);
     return { kind: "gone" };
@@ -167,7 +167,7 @@ async function makeOnce(
   return { kind: "stored", key, bytes: kept.size };
 }
 
-/** The variant as the Images service makes it; null where it cannot, and the codecs are to. */
+/** The variant as the Images service makes it; null when it cannot, so that the codecs make it. */
 async function viaBinding(
   images: ImagesBinding,
   { bucket }: VariantMaker,
