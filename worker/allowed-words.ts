@@ -36,13 +36,13 @@ export function allowedWords(schema: Schema): string {
   if (schema instanceof z.ZodUnion) return orList(schema.options.map(allowedWords));
   if (schema instanceof z.ZodArray) return "a list";
   if (schema instanceof z.ZodRecord || schema instanceof z.ZodObject) return "an object";
-  // Nothing that people write has another schema; and a message must not fail.
+  // No input has another schema, but a message must not fail.
   return "something else";
 }
 
 /**
- * What was given, in words: its type, and the value itself where it is no longer than `shownChars`; 0 for what may hold a
- * secret, as an address may.
+ * What was given, in words: its type, and the value itself where it is no longer than `shownChars`; 0 for what may hold a secret,
+ * such as an address.
  */
 export function givenWords(value: unknown, shownChars = SHOWN_CHARS): string {
   if (value === null || typeof value === "boolean") return String(value);
@@ -53,7 +53,7 @@ export function givenWords(value: unknown, shownChars = SHOWN_CHARS): string {
   // JSON has no infinity: this is what a number like 1e999 is read as.
   if (typeof value === "number") return Number.isFinite(value) ? `the number ${value}` : "a number past all bounds";
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : `a list of ${value.length}`;
-  // Of what a body holds only a form's file is an instance of anything.
+  // In a body only a form's file is an instance of a class.
   return Object.getPrototypeOf(value) === Object.prototype ? "an object" : "a file";
 }
 

@@ -8,8 +8,8 @@ export class OutOfTime extends Error {
 }
 
 /**
- * The answer of a call to another system, or a throw of `OutOfTime` after `boundMs`. The call is not ended by it: what it
- * answers later is dropped. Its timer goes with it, so that no timer keeps an object in memory.
+ * The answer of a call to another system, or a throw of `OutOfTime` after `boundMs`. The bound does not end the call: its later
+ * answer is dropped. The timer is cleared with the answer, so that no timer keeps an object in memory.
  */
 export async function within<Answer>(boundMs: number, what: string, call: Promise<Answer>): Promise<Answer> {
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -25,7 +25,7 @@ export async function within<Answer>(boundMs: number, what: string, call: Promis
   }
 }
 
-/** Once its signal has ended, work gets this long to settle by itself, in ms: one that heeds the signal needs a moment. */
+/** How long work may take to settle once its signal has ended, in ms: work that heeds the signal needs a moment. */
 const GRACE_MS = 1_000;
 
 /**
@@ -57,7 +57,7 @@ export async function withinSignal<Answer>(
   }
 }
 
-/** The result of `work`, or `fallback` when it takes longer than `boundMs`. The work goes on; it must never reject. */
+/** The result of `work`, or `fallback` when it takes longer than `boundMs`. The work continues; it must never reject. */
 export async function orAfter<Result>(boundMs: number, work: Promise<Result>, fallback: Result): Promise<Result> {
   const late = Promise.withResolvers<Result>();
   const timer = setTimeout(() => late.resolve(fallback), Math.max(0, boundMs));

@@ -32,7 +32,7 @@ export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
-/** Paths that clients of the vendor know and that no native call may begin with. */
+/** Parts of the vendor's known addresses that `QWEN_BASE_URL` must not contain, and what is wrong with each. */
 const UPSTREAM_PATH_FAULTS: readonly (readonly [RegExp, string])[] = [
   [
     /\/compatible-mode(\/|$)/i,
@@ -148,7 +148,7 @@ const clientTokens = jsonSetting(
   CLIENT_TOKENS_EXAMPLE,
 );
 
-/** Whose token a bare text in `CLIENT_TOKENS` is. */
+/** The client whose token a plain text in `CLIENT_TOKENS` is. */
 export const FIRST_CLIENT = "app";
 
 /**
@@ -157,7 +157,7 @@ export const FIRST_CLIENT = "app";
  */
 const PLAIN_TOKEN = /^(?![0-9a-f]{64}$)[A-Za-z0-9._~+/-]{16,512}={0,2}$/;
 
-/** Whether the value of `CLIENT_TOKENS` is a plain token. Spaces and line ends around it are no part of it. */
+/** Whether the value of `CLIENT_TOKENS` is a plain token. Spaces and line ends around it are ignored. */
 export function isPlainToken(value: unknown): boolean {
   return typeof value === "string" && PLAIN_TOKEN.test(value.trim());
 }
@@ -276,7 +276,7 @@ const CLIENT_TOKEN_VARIABLES = (Object.keys(Vars.shape) as (keyof Vars)[]).filte
   /^CLIENT_TOKENS(_\d)?$/.test(name),
 ) as ("CLIENT_TOKENS" | `CLIENT_TOKENS_${2 | 3 | 4 | 5 | 6 | 7 | 8 | 9}`)[];
 
-/** Of the later of two clients. */
+/** The error of the later of two clients. */
 const SHARED_TOKEN =
   "has the token of another client, so nobody could say whose call it is: give each client a token of its own with `npm run token -- NAME`, or take one of the two out";
 
@@ -316,7 +316,7 @@ function allClientTokens(vars: Vars): { readonly tokens: ClientTokens; readonly 
   return { tokens, errors };
 }
 
-/** What token mode needs beside. Reported together with all else that is wrong, so that a first deploy is mended in one go. */
+/** What token mode needs besides. Reported together with all other errors, so that a first deployment is corrected in one go. */
 const TOKEN_MODE_NEEDS = {
   CLIENT_TOKENS: "is not set, and AUTH_MODE=token needs it: `npm run token -- NAME` makes one",
   SIGNING_SECRET: "is not set, and AUTH_MODE=token needs it: e.g. from `openssl rand -base64 32`",
@@ -357,9 +357,9 @@ export interface Config {
   readonly publicOrigin: string | null;
   /** A signed link to an image lives at least this long, and at most twice as long. */
   readonly imageLinkMs: number;
-  /** A request that waits for so long may have hung up unseen, in ms; null: each hang-up reaches the Worker. */
+  /** After how long the client of a waiting request may have hung up unseen, in ms; null: each hang-up reaches the Worker. */
   readonly hiddenHangUpMs: number | null;
-  /** Client → where the ends of its jobs are sent when a submission does not say. */
+  /** Client → where the ends of its jobs are sent when a submission names no webhook. */
   readonly clientWebhooks: Readonly<Record<string, string>>;
   /** Set to `yes, anyone may spend my money` to serve open mode on a public host name. */
   readonly publicOpenModeAllowed: boolean;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { allowedWords, schemaAt } from "./allowed-words.ts";
 
-/** Whether the name of an entry may be shown. Any other may itself be what nobody shall read. */
+/** Whether the name of an entry may be shown. Any other name may itself be a secret. */
 export type IsShown = (name: string) => boolean;
 
 /** Which entry of a JSON object, counted from 1, with its name where it may be shown. */

@@ -29,7 +29,7 @@ export class DarkroomProblem extends Error {
 /** Where links start when neither `PUBLIC_ORIGIN` nor a request says so. The top-level domain is reserved and never resolves. */
 const NO_ORIGIN = "https://set-public-origin.invalid";
 
-/** Who calls, beside the client's name. */
+/** Who calls, besides the client's name. */
 interface LocalCaller {
   readonly origin?: string;
   /** The operator acts for the client: its actions are written into the operator's log. */

@@ -63,7 +63,7 @@ export class DarkroomService extends WorkerEntrypoint<Env, ServiceProps> impleme
         const job = await Promise.race([aborted, api.json<Job>(jobPath(id), { headers })]);
         if (job.done || seconds === 0 || Date.now() >= endsAtMs) return job;
       } catch (error) {
-        // A job that is busy or moves to another machine is there again in a moment.
+        // A job that is busy or moves to another machine answers again soon.
         const isTransient = error instanceof DarkroomProblem && error.code === "overloaded" && Date.now() < endsAtMs;
         if (!isTransient) throw error;
         await Promise.race([aborted, scheduler.wait(error.retryAfterMs ?? BUSY_MS)]);

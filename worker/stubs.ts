@@ -7,8 +7,8 @@ import { laneLocation } from "./lane/lane-name.ts";
 import type { OperatorLogRpc } from "./operator/contract.ts";
 
 /**
- * An object's stub as its contract says it: what it answers by RPC, and `fetch` for sockets and streams, which resolves when the
- * stream begins. Every call throws `OutOfTime` at a bound of its own; a caller that cannot wait so long adds a shorter one.
+ * An object's stub as its contract declares it: the calls by RPC, and `fetch` for sockets and streams, which resolves when the
+ * stream begins. Every call throws `OutOfTime` at a bound of its own; a caller that cannot wait that long adds a shorter one.
  */
 export type Stub<Rpc> = Rpc & { fetch(request: Request): Promise<Response> };
 
@@ -17,7 +17,7 @@ const ANSWER_WITHIN_MS = 12_000;
 
 type Call = (...given: never[]) => Promise<unknown>;
 
-/** The bounds of calls that may take longer by what they are; some say by their arguments how long. */
+/** The bounds of calls that may take longer by their nature; some depend on the arguments. */
 type LongCalls<Rpc> = {
   readonly [Name in keyof Rpc]?: Rpc[Name] extends (...given: infer Given) => unknown
     ? number | ((...given: Given) => number)
@@ -43,7 +43,8 @@ function bounded<Rpc>(what: string, stub: unknown, longCalls: LongCalls<Rpc>): S
 
 const LONG_CALLS_OF_JOBS: LongCalls<JobRpc> = {
   wait: (_viewer, _tag, timeoutMs) => timeoutMs + ANSWER_WITHIN_MS,
-  // A lease is offered a little before it may begin, and uploads are opened meanwhile. By then it was offered again already.
+  // A lease is offered a little before it may begin, and uploads are opened meanwhile. By then the lane has already offered it
+  // again.
   begin: 15_000,
   // A retry waits 3 s for a submission that was called off, and 10 s for the catalog.
   retry: 20_000,

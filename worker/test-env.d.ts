@@ -1,4 +1,4 @@
-/** What vitest.config.ts sets for tests inside workerd, beside the bindings that wrangler.toml declares. */
+/** What vitest.config.ts sets for tests inside workerd, besides the bindings that wrangler.toml declares. */
 declare namespace Cloudflare {
   interface Env {
     readonly QWEN_BASE_URL: string;

@@ -30,7 +30,7 @@ interface StoredAlerts extends Alert {
 /** What the object of a client's catalog offers. */
 interface AlertHost {
   readonly client: string;
-  /** The object's alarm goes off then, or sooner. */
+  /** Makes the object's alarm fire then, or sooner. */
   arm(atMs: number): void;
   /** Counts a try for the metrics. */
   count(result: CountedResult): void;
@@ -85,7 +85,7 @@ export class BudgetAlert {
   raise(report: BudgetReport, currency: string, nowMs: number): void {
     const month = monthOf(nowMs);
     if (this.#stored()[0]?.month === month) {
-      // Should the alarm be lost, or set later for something else after a restart, the next submission mends it.
+      // If the alarm was lost, or set later for something else after a restart, the next submission sets it again.
       this.#armAll();
       return;
     }

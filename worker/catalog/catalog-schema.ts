@@ -1,7 +1,10 @@
 import { FINAL_STATUSES, JobStatus } from "../../schemas/job.ts";
 import { WORKFLOWS } from "../../schemas/paths.ts";
 
-/** A status beside a job's own: the job was removed, and its row only says so; `listed_at_ms` is then when it went. */
+/**
+ * A status besides those of a job: the job was removed, and its row records only that; `listed_at_ms` is then the time of the
+ * removal.
+ */
 export const GONE = "gone";
 
 export const SCHEMA = [
@@ -17,16 +20,16 @@ export const SCHEMA = [
      entry TEXT NOT NULL,
      search TEXT NOT NULL DEFAULT ''
    ) WITHOUT ROWID`,
-  // Every list is a merge of these, whatever its filters, and reads no more than it shows.
+  // Every list merges ranges of this index, one for each workflow and status that it shows.
   "CREATE INDEX IF NOT EXISTS jobs_listed ON jobs (workflow, status, listed_at_ms, id)",
-  // Only what is done changes no more, so each job enters once; the unfinished are few, and found by the index above.
+  // Done jobs hardly change, so each enters this index about once; unfinished jobs are few, and found by the index above.
   "CREATE INDEX IF NOT EXISTS jobs_settled ON jobs (cursor) WHERE done = 1",
 ];
 
-/** For a table from before prompts were searched: the words of its jobs are then those of `entry`. */
+/** For a table from before prompts were searched. Its jobs are searched by the prompt in `entry`. */
 export const ADD_SEARCH = "ALTER TABLE jobs ADD COLUMN search TEXT NOT NULL DEFAULT ''";
 
-/** Constants of ours only; written out, because an index is used for `IN` of constants. */
+/** For our own constants only. They are part of the query's text, because an index is used for `IN` of constants. */
 function quoted(words: readonly string[]): string {
   return words.map((word) => `'${word}'`).join(", ");
 }

@@ -15,17 +15,17 @@ export type Change =
   | { readonly kind: "gone"; readonly cursor: number; readonly id: string };
 
 /**
- * How long a removal is remembered, in ms: what a job sends late must not bring it back, and a watcher that was away hears
- * of it. Jobs repeat themselves within hours at most.
+ * How long a removal is remembered, in ms: a late message of the job must not bring it back, and a watcher that resumes is
+ * notified of the removal. Jobs repeat messages within hours at most.
  */
 const TOMBSTONE_MS = 30 * 86_400_000;
 
-/** So many old tombstones go with each new one; their number cannot grow for ever, and no removal is slow. */
+/** How many old tombstones are deleted with each new one: their number stays bounded, and no removal is slow. */
 const PRUNED_AT_ONCE = 10;
 
 /**
- * Jobs that one search reads at most, and a count: a thousand take some 20 ms, in which the object does nothing else. Whoever
- * searches on gets the next ones with the next page.
+ * How many jobs one search reads at most, and one count: a thousand take some 20 ms, in which the object does nothing else. The
+ * next page of a search continues with the next jobs.
  */
 const MAX_SEARCHED = 1_000;
 const SEARCHED_AT_ONCE = 100;
@@ -82,7 +82,7 @@ export class CatalogStore {
 
   /**
    * Stores the entry; `null` when it is no newer than what is known, or the job is gone. `isAsked`: a client asked for it, as a
-   * job never heard of before or by a retry of a finished one. `beforeStored` is called when it will be stored.
+   * new job or by a retry of a finished one. `beforeStored` is called when it will be stored.
    */
   record(
     given: CatalogEntry,
@@ -93,7 +93,7 @@ export class CatalogStore {
     this.#create();
     const known = this.#row(newer.id);
     if (known !== null && (known.status === GONE || !isNewer(newer, known))) return null;
-    // A job's object of a version before prices, after a rollback, says nothing of what is booked.
+    // After a rollback a job's object may be of a version before prices, whose entries lack `spend`. What is booked stays.
     const spend = newer.spend ?? (known === null ? undefined : parseEntry(known).spend);
     const entry: CatalogEntry = spend === undefined ? newer : { ...newer, spend };
     const pending = this.pending();
@@ -123,7 +123,7 @@ export class CatalogStore {
     return { change: { kind: "job", cursor, entry }, isAsked: known === null || (!wasPending && !entry.done) };
   }
 
-  /** Leaves a tombstone, also of a job never heard of (then `isAsked`); `null` when there is one already. */
+  /** Leaves a tombstone, also for an unknown job (then `isAsked`); `null` when there is one already. */
   forget(
     id: string,
     nowMs: number,
@@ -222,14 +222,14 @@ export class CatalogStore {
       .map(toChange);
   }
 
-  /** The job's last change; `null` when it was never heard of. */
+  /** The job's last change; `null` for an unknown job. */
   change(id: string): Change | null {
     if (!this.#exists()) return null;
     const row = this.#row(id);
     return row === null ? null : toChange(row);
   }
 
-  /** The newest `limit` jobs that wait in line. */
+  /** The newest `limit` jobs that are queued. */
   queued(limit: number): CatalogEntry[] {
     return this.list({ status: ["queued"], workflow: null }, null, limit).entries;
   }
@@ -252,7 +252,7 @@ export class CatalogStore {
     return this.#reserved;
   }
 
-  /** The job as its client's ledger knows it; null for one never heard of. */
+  /** The job as its client's ledger knows it; null for an unknown one. */
   ledgerJob(id: string): LedgerJob | "gone" | null {
     const row = this.#exists() ? this.#row(id) : null;
     if (row === null) return null;
@@ -276,7 +276,7 @@ export class CatalogStore {
     return this.#reservations;
   }
 
-  /** `in memory`: for what a crash may forget to the safe side, and no row is worth. */
+  /** `in memory`: for a change whose loss in a crash only counts too much as reserved, which is not worth a row. */
   keepReservations(reservations: readonly Reservation[], where: "stored" | "in memory"): void {
     this.#reservations = reservations;
     if (where === "stored") this.#storage.kv.put(RESERVATIONS_KEY, reservations);
@@ -295,7 +295,7 @@ export class CatalogStore {
     else this.#storage.kv.put(PAUSE_KEY, pause);
   }
 
-  /** How many tries of webhooks came to what: one row for all. */
+  /** How many tries of webhooks had which outcome: one row for all. */
   deliveries(): ClientMetrics["deliveries"] {
     this.#deliveries ??= this.#storage.kv.get<ClientMetrics["deliveries"]>(DELIVERIES_KEY) ?? {};
     return this.#deliveries;

@@ -33,13 +33,13 @@ import { SpendBooks } from "./spend-books.ts";
 /** How often lanes are asked for places while somebody watches and jobs wait, in ms. */
 const PLACES_EVERY_MS = 4_000;
 
-/** How soon after a job was queued its place is asked for: soon for a person, and one question for a burst of jobs. */
+/** How soon after a job was queued its place is asked for, in ms: soon for a person, and one call for a burst of jobs. */
 const PLACES_SOON_MS = 500;
 
-/** So many waiting jobs get their places told; a list shows fewer. */
+/** The places of at most this many waiting jobs are sent; a list shows fewer. */
 const MAX_PLACES = 1_000;
 
-/** How often jobs are asked of which the list has not heard although a reservation was made for them, in ms. */
+/** How often the jobs of overdue reservations are asked whether they used them, in ms. */
 const UNKNOWN_JOBS_EVERY_MS = 65_000;
 /** Clocks of two objects differ less than this, in ms. */
 const CLOCK_SLACK_MS = 3_000;
@@ -98,14 +98,14 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
       }),
     );
     if (recorded === null) return;
-    // A job with its own grant uses no place of a block.
+    // A job with its own grant uses up no reservation that was made for several submissions.
     if (recorded.isAsked && !hasGrant) this.#redeem(nowMs);
     if (entry.status !== "queued") this.#places.forget(entry.id);
     this.#feed.notify(recorded.change);
     if (entry.status === "queued" && !this.#places.knows(entry.id)) this.#askPlaces(PLACES_SOON_MS);
   }
 
-  /** The job is gone; a later `record` of it is ignored. Idempotent. */
+  /** The job is removed; a later `record` of it is ignored. Idempotent. */
   async forget(jobId: string, last: LastSpend | null = null): Promise<void> {
     const nowMs = Date.now();
     let hasGrant = false;
@@ -155,7 +155,10 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     return this.#store.count(filter);
   }
 
-  /** Stored before it answers, so that a crash forgets no promise; what was used of it is counted in memory and errs to the safe side. */
+  /**
+   * Stored before it answers, so that a crash loses no reservation. What is used of it is counted in memory: after a crash too
+   * much counts as reserved.
+   */
   async reserve(wanted: number, limit: number, least = 1): ReturnType<CatalogRpc["reserve"]> {
     const nowMs = Date.now();
     const paused = this.#store.pause(nowMs);
@@ -179,7 +182,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     return this.#alerted(this.#reserveFirst(asked, budget, pendingLimit), budget);
   }
 
-  /** The answer to a request whose grants all stand, with the alert that they raise: what is withdrawn raises none. */
+  /** Adds the alert to a granted answer. Called once all grants of a request stand, so that withdrawn ones raise none. */
   #alerted(answer: FirstAnswer, budget: ClientBudget): FirstAnswer {
     return answer.result === "granted" ? { ...answer, alert: this.#alert(budget, Date.now()) } : answer;
   }
@@ -193,7 +196,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     if (isNew && unfinished >= pendingLimit) return { result: "too_many_pending" };
     const grant = { jobId, number: 1, micros, seq: 0, untilMs };
     const result = this.#ledger.reserve(grant, toMicros(budget.monthly), nowMs);
-    // Also after a refusal: what fills the limit may be overdue, and its alarm lost.
+    // Also after a refusal: overdue grants may fill the limit, and their alarm may be lost.
     this.#askLater(nowMs);
     if (result === "gone") return { result };
     if (result === "refused") return { result: "budget_exceeded", spend: this.#spend(budget, nowMs) };
@@ -211,7 +214,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     let answer: FirstAnswer = { result: "granted", alert: null };
     for (const part of asked) {
       answer = this.#reserveFirst(part, budget, pendingLimit);
-      // A part whose job is gone makes its next one, which asks for itself.
+      // A part whose job was removed gets its next id, and reserves again under that.
       if (answer.result === "granted" || answer.result === "gone") continue;
       this.#ledger.withdraw(ours);
       return { answer, reserved: [] };
@@ -249,7 +252,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     this.#store.keepDeliveries({ ...known, [result]: (known[result] ?? 0) + 1 });
   }
 
-  /** Unfinished jobs, and those that are promised one by one and not listed yet. */
+  /** Unfinished jobs, and those that have a first grant and are not listed yet. */
   #pending(): number {
     return this.#store.pending() + this.#books.grants().filter(({ seq }) => seq === 0).length;
   }
@@ -259,7 +262,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     return { ...totals, currency, limitMicros: toMicros(monthly), resetsAtMs: monthEndsAtMs(nowMs) };
   }
 
-  /** The client's money where it is used to `alertAt`, else null. */
+  /** The client's money if it is used to `alertAt`, else null. Raises the alert. */
   #alert(budget: ClientBudget, nowMs: number): ClientSpend | null {
     const spend = this.#spend(budget, nowMs);
     if (usedMicros(spend) < spend.limitMicros * budget.alertAt) return null;
@@ -267,17 +270,17 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     return spend;
   }
 
-  /** Sets the alarm for grants whose time will be over. */
+  /** Sets the alarm for grants whose time ends. */
   #askLater(nowMs: number): void {
     if (!this.#books.grants().some(({ untilMs }) => untilMs !== null)) return;
-    // Places that are watched are asked for sooner, and an alarm that was set before this process may not be put off.
+    // Watched places are asked for sooner, and their alarm, set by an earlier process, must not be put off.
     this.#askPlaces(PLACES_EVERY_MS);
     this.#arm(nowMs + UNKNOWN_JOBS_EVERY_MS);
   }
 
   /**
-   * Asks the jobs of grants that are over whether they have taken them. One that has, or was removed, notifies the list now; the
-   * money of one that was never made, or never retried, is free again.
+   * Asks the jobs of overdue grants whether they have used them. A job that has, or that was removed, notifies the list now; the
+   * money of a job that was never made, or never retried, is free again.
    */
   async #askUnknownJobs(): Promise<void> {
     const askedAtMs = Date.now() - CLOCK_SLACK_MS;
@@ -295,7 +298,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     for (const { status } of await Promise.allSettled(asked)) {
       if (status === "rejected") console.error({ event: "job_not_asked", client: this.ctx.id.name });
     }
-    // Recorded meanwhile, a grant is settled and gone.
+    // A grant whose job was recorded meanwhile is settled and no longer kept.
     if (unused.length > 0) this.#ledger.release(unused, askedAtMs);
     this.#askLater(Date.now());
   }
@@ -312,7 +315,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     this.#held.settle(key, holder, how, Date.now());
   }
 
-  /** The live feed, for whom http let in. */
+  /** The live feed, for a watcher that http let in. */
   override async fetch(request: Request): Promise<Response> {
     const watch = readWatch(request.headers);
     if (watch === null) return new Response("not let in by http", { status: 400 });
@@ -337,10 +340,13 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     this.#store.keepReservations(redeem(this.#store.reservations(), nowMs), "in memory");
   }
 
-  /** Asks for places and comes back, while somebody watches and jobs wait; never throws, for the next one mends what this one could not. */
+  /**
+   * Asks overdue jobs, and lanes for places, and sets the next alarm while somebody watches and jobs wait. Never throws: the next
+   * alarm repeats what failed.
+   */
   override async alarm(): Promise<void> {
     this.#alarmAtMs = null;
-    // Beside the alarm: a receiver may take its time, and a try that is cut off has an alarm of its own.
+    // Not awaited: a receiver may take long, and a try that is cut off has an alarm of its own.
     this.ctx.waitUntil(this.#budgetAlert.pump(Date.now()));
     await this.#askUnknownJobs();
     this.#feed.watchers.catchUp();
@@ -351,7 +357,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     const queued = this.#store.queued(MAX_PLACES);
     if (queued.length === 0) return;
     for (const jobId of await this.#places.moved(queued)) {
-      // The lanes were asked in between: a job that has left the queue since is notified by its own record.
+      // A job that left the queue while the lanes were asked is sent to watchers by its own `record`.
       const change = this.#store.change(jobId);
       if (change?.kind === "job" && change.entry.status === "queued") this.#feed.notifyPlace(jobId);
       else this.#places.forget(jobId);
@@ -359,7 +365,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     this.#askPlaces(PLACES_EVERY_MS);
   }
 
-  /** Sets the alarm unless it comes earlier anyway, or nobody would look. */
+  /** Sets the alarm unless it fires earlier, nobody watches or no job waits. */
   #askPlaces(delayMs: number): void {
     const atMs = Date.now() + delayMs;
     if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;

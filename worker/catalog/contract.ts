@@ -6,7 +6,7 @@ import type { SpendPosition } from "../spend/position.ts";
 import type { ClientBudget } from "../spend/prices.ts";
 import type { CountedResult } from "../webhooks/core/delivery.ts";
 
-/** A job as the catalog keeps it: a summary without links. `queue` is null here: places are asked of the lane when needed. */
+/** A job as the catalog keeps it: a summary without links. `queue` is null here: the lane is asked for places when they are needed. */
 export interface CatalogEntry extends Omit<JobSummary, "links" | "output" | "client" | "metadata" | "pinned"> {
   readonly output: JobView["output"];
   /** Of two entries with the same `seq` the newer has the larger one. These three are absent in entries from before they were sent. */
@@ -19,7 +19,7 @@ export interface CatalogEntry extends Omit<JobSummary, "links" | "output" | "cli
   readonly spend?: SpendPosition;
 }
 
-/** A removed job's last word on its money. */
+/** What a removed job has spent, as its last message gives it. */
 export interface LastSpend {
   readonly seq: number;
   readonly model: string;
@@ -33,7 +33,10 @@ export interface ClientSpend extends LedgerTotals {
   readonly resetsAtMs: number;
 }
 
-/** Which jobs are meant. Null, empty and absent parts mean any; the optional ones are younger than the call. */
+/**
+ * Which jobs are meant. Null and absent parts mean any, as do empty `words` and `metadata`; the optional ones are newer than the
+ * call.
+ */
 export interface JobFilter {
   readonly status: readonly JobStatus[] | null;
   readonly workflow: Workflow | null;
@@ -67,11 +70,11 @@ export interface HeldClaim {
   readonly fingerprint: string;
   /** Names the job that the request makes if it is a new one. */
   readonly key: string;
-  /** Names the request, and no other. */
+  /** Names this one request. */
   readonly holder: string;
-  /** The request says of itself that it is a repetition. */
+  /** The request states that it is a repetition. */
   readonly isRepeat: boolean;
-  /** A waiter of so long may have hung up unseen, in ms; absent: each hang-up is seen. */
+  /** After how long a waiter may have hung up unseen, in ms; absent: each hang-up is seen. */
   readonly hiddenHangUpMs?: number;
 }
 
@@ -82,7 +85,7 @@ export interface FirstReservation {
   readonly untilMs: number;
 }
 
-/** `gone`: the job of this id was removed. `alert`: the money is used to the budget's `alertAt` and beyond. */
+/** `gone`: the job of this id was removed. `alert`: set when the money is used to the budget's `alertAt` or beyond. */
 export type FirstAnswer =
   | { readonly result: "granted"; readonly alert: ClientSpend | null }
   | { readonly result: "budget_exceeded"; readonly spend: ClientSpend }
@@ -94,7 +97,7 @@ export type FirstAnswer =
 export interface ClientMetrics {
   /** The money of this UTC month. */
   readonly spend: LedgerTotals;
-  /** Tries of webhooks by what they came to, since the first one. */
+  /** Tries of webhooks by outcome, since the first one. */
   readonly deliveries: Readonly<Partial<Record<CountedResult, number>>>;
 }
 
@@ -104,11 +107,11 @@ export interface CatalogRpc {
   record(entry: CatalogEntry): Promise<void>;
   /** As `record`, of many. */
   recordAll(entries: readonly CatalogEntry[]): Promise<void>;
-  /** The job is gone; a later `record` of it is ignored. */
+  /** The job is removed; a later `record` of it is ignored. */
   forget(jobId: string, last?: LastSpend | null): Promise<void>;
   /**
    * For a client with a spend limit: reserves the first attempt of a submission, and its place among at most `pendingLimit`
-   * unfinished jobs. Stored before it answers; again for the same job, it counts once.
+   * unfinished jobs. Stored before it answers; repeated for the same job, it counts once.
    */
   reserveFirst(asked: FirstReservation, budget: ClientBudget, pendingLimit: number): Promise<FirstAnswer>;
   /** As `reserveFirst` for the jobs of one request: all of them or none. `reserved`: those that no other request has reserved. */
@@ -117,9 +120,9 @@ export interface CatalogRpc {
     budget: ClientBudget,
     pendingLimit: number,
   ): Promise<{ readonly answer: FirstAnswer; readonly reserved: readonly string[] }>;
-  /** No job is made of these, which this request alone has reserved: their money and places are free again. */
+  /** Frees the money and places of parts that this request alone has reserved and of which no job is made. */
   releaseParts(parts: readonly Pick<FirstReservation, "jobId" | "untilMs">[]): Promise<void>;
-  /** Reserves one more attempt of a job that exists. Again, it gives the same answer and counts once. */
+  /** Reserves one more attempt of a job that exists. Repeated, it gives the same answer and counts once. */
   reserveAgain(grant: Grant, budget: ClientBudget): Promise<{ granted: true } | { granted: false; spend: ClientSpend }>;
   /** What was spent on these UTC days, both included, by day and model; and the money of this month. */
   usage(fromDay: string, toDay: string): Promise<{ rows: readonly LedgerRow[]; totals: LedgerTotals }>;
@@ -127,8 +130,8 @@ export interface CatalogRpc {
   /** Counts one try of a webhook. Repeated, it counts again: a call that may have been carried out is not made again. */
   countDelivery(result: CountedResult): Promise<void>;
   /**
-   * Newest first. A search may come back with fewer than `limit`, and with a cursor from where on to search further.
-   * `invalid_cursor` when the cursor is not one of ours.
+   * Newest first. A search may answer with fewer entries than `limit`, and with a cursor to continue from. `invalid_cursor` when
+   * the cursor is not one of ours.
    */
   list(
     query: ListQuery,
@@ -152,10 +155,13 @@ export interface CatalogRpc {
   pause(pause: ClientPause | null): Promise<void>;
   /**
    * The key of the job that the request waits for: its own, or that of an earlier identical request whose answer was not
-   * delivered. Stored before it answers, so that no death of anything makes a second job of a repetition.
+   * delivered. Stored before it answers, so that after no crash a repetition makes a second job.
    */
   claimHeld(claim: HeldClaim): Promise<string>;
-  /** The request still waits; said every few seconds. False: another has taken its mark, and nothing more need be said. */
+  /**
+   * The request still waits; called every few seconds. False: its mark is settled, or another request has taken it, and no more
+   * calls are needed.
+   */
   stillHeld(key: string, holder: string): Promise<boolean>;
   /** The request waits no longer: its client has the answer, or has not. Idempotent. */
   settleHeld(key: string, holder: string, how: "delivered" | "undelivered"): Promise<void>;

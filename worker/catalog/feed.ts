@@ -31,7 +31,10 @@ const changeItem = (change: Change): FeedItem => ({ number: change.cursor, kind:
 const placeItem = (jobId: string): FeedItem => ({ number: null, kind: "place", jobId });
 const idOf = (change: Change): string => (change.kind === "job" ? change.entry.id : change.id);
 
-/** The live feed of one client's jobs. A watcher gets what changed after its cursor, where jobs wait, `ready`, then changes as they happen. */
+/**
+ * The live feed of one client's jobs. A watcher gets the jobs that changed after its cursor, the places of waiting jobs, `ready`,
+ * then changes as they happen.
+ */
 export class Feed implements WatchSource<FeedItem> {
   readonly watchers: Watchers<FeedItem>;
   readonly #store: CatalogStore;
@@ -47,7 +50,7 @@ export class Feed implements WatchSource<FeedItem> {
     this.watchers.notify([changeItem(change)]);
   }
 
-  /** A new place of a job that is otherwise as it was. */
+  /** Sends a new place of a job that has not changed otherwise. */
   notifyPlace(jobId: string): void {
     this.watchers.notify([placeItem(jobId)]);
   }
@@ -84,7 +87,7 @@ export class Feed implements WatchSource<FeedItem> {
       case "place": {
         const change = this.#store.change(item.jobId);
         if (change?.kind !== "job" || change.entry.status !== "queued") return null;
-        // Whoever gets a place has every change up to the newest.
+        // A watcher that gets a place has every change up to the newest.
         return this.#changeFrame({ ...change, cursor: this.#store.lastCursor() }, audience);
       }
       case "change":

@@ -12,11 +12,11 @@ const SCHEMA = [
   "CREATE INDEX IF NOT EXISTS held_marks_old ON held_marks (marked_at_ms)",
 ];
 
-/** A mark is kept for so long, in ms, as long as a job by default: the next identical request takes the job, done or not. */
+/** How long a mark is kept, in ms: as long as a job by default. Until then the next identical request takes the job, done or not. */
 const MARK_MS = 30 * 86_400_000;
-/** So many old marks go with each new one. */
+/** How many old marks are deleted with each new one. */
 const PRUNED_AT_ONCE = 10;
-/** So many answers that were sent are remembered at once. */
+/** How many sent answers are remembered at once. */
 const MOST_SENT = 500;
 
 interface MarkRow extends Record<string, SqlStorageValue> {
@@ -29,8 +29,8 @@ interface MarkRow extends Record<string, SqlStorageValue> {
 
 /**
  * The answers that a client waits for, or waited for in vain. A mark and its last holder are stored. That the holder waits is
- * kept in memory only, and the holder says it again every few seconds: so it is known again after an eviction, and after a crash nobody
- * waits, and the next identical request takes the job at once.
+ * kept in memory only, and the holder reports it again every few seconds: after an eviction it is soon known again. After a crash
+ * nobody reports it, and the next identical request takes the job at once.
  */
 export class HeldAnswers {
   readonly #sql: SqlStorage;
@@ -93,7 +93,7 @@ export class HeldAnswers {
   settle(key: string, holder: string, how: "delivered" | "undelivered", nowMs: number): void {
     this.#create();
     const mark = "WHERE key = ? AND holder = ? RETURNING *";
-    // Without a holder, a message that the request still waits, executed late, changes nothing.
+    // With the holder cleared, a `stillHeld` that is executed late changes nothing.
     const change = how === "delivered" ? "DELETE FROM held_marks" : "UPDATE held_marks SET holder = ''";
     const statement = `${change} ${mark}`;
     const [row] = this.#sql.exec<MarkRow>(statement, key, holder).toArray();
@@ -104,7 +104,7 @@ export class HeldAnswers {
 
   #sentInVain(fingerprint: string, nowMs: number): string | null {
     const sent = this.#sent.get(fingerprint);
-    // From now on the mark that this claim stores says whose the job is.
+    // From now on the mark that this claim stores decides who gets the job.
     this.#sent.delete(fingerprint);
     return sent !== undefined && nowMs - sent.atMs < SENT_IN_VAIN_MS ? sent.key : null;
   }

@@ -25,7 +25,7 @@ export class PlaceWatch {
     return this.#known.has(jobId);
   }
 
-  /** The job waits no more. */
+  /** The job no longer waits. */
   forget(jobId: string): void {
     this.#known.delete(jobId);
   }

@@ -5,7 +5,7 @@ import type { CatalogStore } from "./catalog-store.ts";
 
 const GRANTS_KEY = "grants";
 
-/** Spec section 12: 13 months. The month that is not over yet is one more. */
+/** Spec section 12: 13 months. The current month is kept besides. */
 const KEPT_MONTHS = 13;
 
 /** The ledger's rows and grants in the catalog's storage. Synchronous: what is booked is stored with the row of the list. */

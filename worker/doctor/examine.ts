@@ -31,7 +31,7 @@ async function probe(what: string, call: () => Promise<unknown>): Promise<Probe>
   }
 }
 
-/** Writes an object, reads it back and deletes it. One that stays behind after a failure holds nothing but this word. */
+/** Writes an object, reads it back and deletes it. An object that stays after a failure holds only this text. */
 function probeStorage(bucket: R2Bucket): Promise<Probe> {
   return probe("R2", async () => {
     const key = `doctor/${nanoid()}`;
@@ -45,7 +45,7 @@ function probeStorage(bucket: R2Bucket): Promise<Probe> {
 
 function hostsOfOtherRegions({ baseUrl, region }: Config): { readonly region: Region; readonly baseUrl: string }[] {
   const regions = Object.keys(REGION_HOSTS) as Region[];
-  // An upstream on this machine is the emulator, which plays the other regions itself: no key leaves for a real host.
+  // An upstream on this machine is the emulator, which also serves the other regions: no key is sent to a real host.
   const isLocal = isLoopback(new URL(baseUrl).hostname);
   return regions
     .map((name) => ({ region: name, baseUrl: isLocal ? `${baseUrl}/region/${name}` : REGION_HOSTS[name] }))
@@ -59,7 +59,7 @@ function ask(baseUrl: string, apiKey: string): Promise<KeyAnswer> {
   );
 }
 
-/** A wrong key is shown to the other regions, to name the one it belongs to; a right one is not. */
+/** A refused key is sent to the other regions, to name the one it belongs to; an accepted one is not. */
 async function askUpstream(config: Config): Promise<{ key: KeyAnswer; elsewhere: readonly RegionAnswer[] }> {
   const key = await ask(config.baseUrl, config.apiKey);
   if (key.kind !== "answered" || key.accepted !== false) return { key, elsewhere: [] };
@@ -71,7 +71,7 @@ async function askUpstream(config: Config): Promise<{ key: KeyAnswer; elsewhere:
   return { key, elsewhere: await Promise.all(elsewhere) };
 }
 
-/** One that exists, so that no new list is begun. */
+/** A client that exists, so that no new list is made. */
 function someClient({ clientTokens }: Config): string {
   return Object.keys(clientTokens)[0] ?? OPEN_CLIENT;
 }
@@ -86,7 +86,7 @@ async function lanesOf(env: Env, config: Config) {
     .filter((report) => shown.includes(report.model) || isInUse(report));
 }
 
-/** How an answer to a link that was signed here shows that it came to this service: the job of the link does not exist. */
+/** The code with which this service answers a link that it signed for a job that does not exist. */
 const OPENED = "job_not_found";
 
 /** Cloudflare's own answer to a Worker that calls a Worker of the same account or zone, while a browser gets through. */
@@ -120,7 +120,7 @@ async function askPublicOrigin(config: Config, askedOrigin: string): Promise<Pub
       const problem = Problem.safeParse(jsonOf(body));
       if (problem.data?.code === OPENED) return { kind: "this service" };
       if (problem.success) return { kind: "wrong", seen: `another Darkroom answers there (${problem.data.code})` };
-      // What stands before the service may let only browsers pass.
+      // A gateway in front of the service may let only browsers pass.
       const isDoor = status === 401 || status === 403;
       return { kind: isDoor ? "unjudged" : "wrong", seen: `it answers ${status}, not as this service does` };
     });

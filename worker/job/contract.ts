@@ -153,8 +153,8 @@ export interface JobRpc {
   /** The job's webhook and all deliveries that are kept: the newest 100. */
   deliveries(viewer: Viewer): Promise<JobAnswer<{ list: DeliveryList }>>;
   /**
-   * Sends an event again, in a new round of tries and whatever became of it before, as soon as no earlier event waits. A try that
-   * runs counts for the new round.
+   * Sends an event again, in a new round of tries and whatever became of it before, as soon as no earlier event waits. If a try
+   * that is running succeeds, no other follows.
    */
   resend(viewer: Viewer, number: number): Promise<JobAnswer<{ delivery: Delivery }>>;
   /** Cancels if needed. Afterwards every call answers `job_gone`, a second removal too. */

@@ -170,12 +170,12 @@ async function refusable(call: () => Promise<CallToolResult>): Promise<CallToolR
   }
 }
 
-/** By its name: importing the class would make this file, which is evaluated late, a part of the API that is needed early. */
+/** Checked by name: importing the class would tie this file, which is evaluated late, to the API, which is needed early. */
 function isRefusal(error: unknown): error is DarkroomProblem {
   return error instanceof Error && error.name === "DarkroomProblem";
 }
 
-/** What of a job a program needs to go on, without its log and its request. */
+/** The fields of a job that a program needs, without its log and its request. */
 function brief(job: Job | JobSummary): Record<string, unknown> {
   const { id, status, done, model, createdAt, queue, error, links } = job;
   const images = (job.output?.images ?? []).map(({ url, width, height, contentType }) => ({

@@ -52,7 +52,7 @@ export function usedMicros({ chargedMicros, reservedMicros, atRiskMicros }: Ledg
 
 /**
  * One client's money. Charged, reserved and at risk in a month never exceed the limit together: they grow only by a grant that
- * leaves room, and every other change moves an amount from one to another or lets it go. Positions are absolute and grants are
+ * leaves room, and every other change moves an amount from one to another or frees it. Positions are absolute and grants are
  * numbered, so that each may come twice, late or not at all.
  */
 export class Ledger {
@@ -72,7 +72,7 @@ export class Ledger {
 
   /**
    * Reserves money for one more attempt. `refused`: the limit has no room for it, or the job has ended since it asked. `gone`:
-   * the job was removed. A grant that the job already has, or that is already promised, is granted again and counted once: the
+   * the job was removed. A grant that the job already has, or that was already given, is granted again and counted once: the
    * larger amount, until the later end.
    */
   reserve(wanted: Grant, limitMicros: number, nowMs: number): "granted" | "refused" | "gone" {
@@ -92,27 +92,27 @@ export class Ledger {
     return "granted";
   }
 
-  /** At `askedAtMs` no job had taken these grants. A grant that was asked for again since then stays. */
+  /** Frees grants that no job had used at `askedAtMs`. A grant that was asked for again since then stays. */
   release(unused: readonly Pick<Grant, "jobId" | "number">[], askedAtMs: number): void {
     const isReleased = (grant: Grant) =>
       unused.some(({ jobId, number }) => jobId === grant.jobId && number === grant.number);
     this.#keepGrants((grant) => !(isReleased(grant) && isOverdue(grant, askedAtMs)));
   }
 
-  /** No job is made of these first grants. One that another request has asked for since has another end, and stays. */
+  /** Frees first grants of which no job is made. A grant that another request has asked for since has another end, and stays. */
   withdraw(parts: readonly Pick<Grant, "jobId" | "untilMs">[]): void {
     const isWithdrawn = (grant: Grant) =>
       grant.seq === 0 && parts.some(({ jobId, untilMs }) => jobId === grant.jobId && untilMs === grant.untilMs);
     this.#keepGrants((grant) => !isWithdrawn(grant));
   }
 
-  /** The job is removed, and its money is booked. */
+  /** Ends the grants of a removed job, whose money is booked. */
   end(jobId: string): void {
     this.#keepGrants((grant) => grant.jobId !== jobId);
   }
 
   /**
-   * Grants whose time is over: their jobs were never made or retried, or the list has not heard of it. They count until it is
+   * Grants whose time is over: their jobs were never made or retried, or the list was not notified of it. They count until it is
    * known which; then `release`, `settle` or `end` ends them.
    */
   overdue(nowMs: number): readonly Grant[] {
@@ -143,8 +143,8 @@ export class Ledger {
 const isOverdue = ({ untilMs }: Grant, nowMs: number): boolean => untilMs !== null && untilMs <= nowMs;
 
 /**
- * The grant of two requests for one attempt, of which either may be used: the larger amount, until the later end. Of requests from
- * different times of the job only the later one can be used.
+ * The grant of two requests for one attempt, of which either may be used: the larger amount, until the later end. Of requests
+ * with different `seq` only the later one can be used.
  */
 function widest(known: Grant, asked: Grant): Grant {
   const micros = Math.max(known.micros, asked.micros);

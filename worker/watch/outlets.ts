@@ -117,7 +117,7 @@ const RETRY_MS = 2_000;
 
 const encoder = new TextEncoder();
 
-/** The SSE streams of one object. They live in memory and end with it; their readers resume. */
+/** The SSE streams of one object. They are kept in memory and end with the object; their readers resume. */
 export class StreamOutlets {
   readonly #open = new Set<StreamOutlet>();
   #heartbeat: ReturnType<typeof setInterval> | null = null;

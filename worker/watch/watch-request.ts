@@ -10,11 +10,11 @@ const REFUSAL_HEADER = `${PREFIX}refusal`;
 export interface Audience {
   /** Scheme and host that links start with. */
   readonly origin: string;
-  /** For a watcher who came by a signed link: when that link ends. No link in a frame lives longer; null: no such bound. */
+  /** For a watcher that came by a signed link: when that link ends. No link in a frame lives longer; null: no such bound. */
   readonly linkEndsAtMs: number | null;
 }
 
-/** A watcher whom http has let in. */
+/** A watcher that http has let in. */
 export interface WatchRequest extends Audience {
   readonly mode: "ws" | "sse";
   /** The client whose jobs may be watched; null: any client's (the operator, or a signed link to one job). */

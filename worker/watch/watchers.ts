@@ -27,7 +27,7 @@ export interface WatchItem {
 export interface WatchSource<Item extends WatchItem> {
   /** Numbered items above `after`, oldest first, at most `limit`; fewer than `limit` means that these are all. */
   itemsAfter(after: number, limit: number): readonly Item[];
-  /** What a watcher gets that asks for nothing it missed: the state now. */
+  /** What a watcher gets that does not resume: the state now. */
   itemsNow(): readonly Item[];
   /** What a watcher gets after the last item that it missed; `missed` is the last batch of them. */
   itemsAtEnd(missed: readonly Item[]): readonly Item[];
@@ -37,19 +37,19 @@ export interface WatchSource<Item extends WatchItem> {
   isOver(): string | null;
 }
 
-/** How a watcher's connection ends, beside 1000 for the end of what it watches. */
+/** How a watcher's connection ends, besides 1000 for the end of what it watches. */
 const LINK_ENDED = { code: 4403, reason: "the link that opened this has ended" } as const;
 
 /**
- * All who watch one object, over hibernating WebSockets and SSE streams, with one policy for both. Every watcher gets each
- * numbered item once and in order: one that is behind is caught up from the log, and left out of live changes meanwhile,
- * since the log then holds them too. A closed or slow connection loses nothing: its reader resumes by number.
+ * All watchers of one object, over hibernating WebSockets and SSE streams, with one policy for both. Every watcher gets each
+ * numbered item once and in order: one that is behind is caught up from the log, and left out of live changes meanwhile, since
+ * the log then holds them too. A closed or slow connection loses nothing: its reader resumes by number.
  */
 export class Watchers<Item extends WatchItem> {
   readonly #ctx: DurableObjectState;
   readonly #source: WatchSource<Item>;
   readonly #streams = new StreamOutlets();
-  /** Of streams that had no room: what they still get after the items that they missed. Sockets always take all at once. */
+  /** For streams that had no room: what they still get after the items that they missed. Sockets always take all at once. */
   readonly #left = new WeakMap<Outlet, Item[]>();
   #catchingUp = false;
 
@@ -89,7 +89,7 @@ export class Watchers<Item extends WatchItem> {
       if (outlet.cursor === null) {
         if (this.#sendFrames(outlet, framesOf(outlet.audience))) this.#closeIfOver(outlet);
       } else {
-        // The last item left tells the watcher that it is caught up (`ready`), so these come before it.
+        // The last of the remaining items (`ready`) marks the end of catching up, so these come before it.
         this.#left.get(outlet)?.splice(-1, 0, ...items.filter(({ number }) => number === null));
       }
     }
@@ -110,7 +110,7 @@ export class Watchers<Item extends WatchItem> {
 
   /** A message from a watcher. The first wrong one closes its socket, so a flood costs no more than one. */
   receive(socket: WebSocket, message: string | ArrayBuffer): void {
-    // The runtime answers pings by itself; one that reached the object is answered all the same.
+    // The runtime answers pings by itself; one that reaches the object is answered too.
     if (message === PING) socket.send(PONG);
     else if (typeof message !== "string") socket.close(1003, "this stream takes no binary messages");
     else if (message.length > MAX_MESSAGE_CHARS) socket.close(1009, "this stream takes the text ping and nothing else");

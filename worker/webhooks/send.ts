@@ -7,7 +7,7 @@ import { webhookSignature } from "./signature.ts";
 export const SEND_BOUND_MS = 10_000;
 /** The answer's status decides; its first bytes are waited for this long, in ms. */
 const READ_BOUND_MS = 2_000;
-/** Of a receiver's answer so many bytes are read and kept. */
+/** How many bytes of a receiver's answer are read and kept. */
 const KEPT_BYTES = 1024;
 
 /** Counts how many Darkrooms' webhooks led to a request. See `MOST_HOPS`. */
@@ -95,7 +95,7 @@ async function firstBytes({ body }: Response): Promise<string | null> {
       bytes += part.byteLength;
     }
   } catch {
-    // It broke off: the status came all the same.
+    // The body broke off. The status is known.
   } finally {
     clearTimeout(timer);
     void reader.cancel().catch(() => undefined);

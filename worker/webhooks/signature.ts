@@ -5,7 +5,7 @@ import type { Config } from "../env.ts";
 const PREFIX = "whsec_";
 
 /**
- * Signs in open mode when no SIGNING_SECRET is set. It protects nothing, as nothing is protected there: whoever reaches the
+ * Signs in open mode when no SIGNING_SECRET is set. It protects nothing, as nothing is protected there: anyone who reaches the
  * service may ask for the secret of any client.
  */
 const OPEN_MODE_SECRET = "darkroom in open mode";

@@ -1,17 +1,17 @@
 /** Which held answer a request is the repetition of. Pure. */
 
 /**
- * For so long after its answer was sent, in ms, a request that says of itself that it is a repetition takes the same job: the
- * answer may have gone to a connection that was dead already. Clients repeat within seconds; a later one is a call of its own.
+ * How long after its answer was sent, in ms, a request that states that it is a repetition takes the same job: the answer may
+ * have gone to a connection that was already dead. Clients repeat within seconds; a later repetition is a new call.
  */
 export const SENT_IN_VAIN_MS = 10_000;
 
-/** A request that waits says so this often, in ms. */
+/** A request that waits reports it this often, in ms. */
 export const HEARD_EVERY_MS = 4_000;
-/** A waiter that was not heard for so long, in ms, waits no longer: its Worker died, or lost its way to the catalog. */
+/** A waiter that has not reported for this long, in ms, counts as no longer waiting: its Worker died, or cannot reach the catalog. */
 export const SILENT_MS = 13_000;
 
-/** A request that waits for an answer: since when, and when it last said so. */
+/** A request that waits for an answer: since when, and when it last reported it. */
 export interface Waiter {
   readonly sinceMs: number;
   readonly heardAtMs: number;
@@ -26,16 +26,16 @@ export interface HeldMark {
 
 /** What is known of a request besides its marks. */
 export interface HeldAsker {
-  /** It says of itself that it is a repetition. */
+  /** It states that it is a repetition. */
   readonly isRepeat: boolean;
-  /** A waiter of so long may have hung up unseen, in ms; infinite where each hang-up is seen. */
+  /** After how long a waiter may have hung up unseen, in ms; infinite where each hang-up is seen. */
   readonly hiddenHangUpMs: number;
 }
 
 /**
  * The mark that a request takes over; null: it is a new one. The job of a waiter that looks alive is given only to a request that
- * says it is a repetition: identical requests are parallel calls with jobs of their own. Of several marks, one that nobody waits
- * for goes first, then the one that was waited for longest.
+ * states that it is a repetition: identical requests are parallel calls with jobs of their own. Of several marks, one that nobody
+ * waits for goes first, then the one that was waited for longest.
  */
 export function markToTake(
   marks: readonly HeldMark[],

@@ -13,7 +13,7 @@ export function readsJobs({ model = null, words = [], metadata = [], pinned = nu
   return model !== null || pinned !== null || words.length > 0 || metadata.length > 0;
 }
 
-/** Whether the job has all that the filter asks for, but for what the index knows: status, workflow and time. */
+/** Whether the job matches the filter in all but what the index decides: status, workflow and time. */
 export function matchesFilter(
   job: SearchedJob,
   { model = null, words = [], metadata = [], pinned = null }: JobFilter,

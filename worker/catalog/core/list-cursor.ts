@@ -6,7 +6,7 @@ export interface ListPosition {
   readonly id: string;
 }
 
-/** Says which kind of cursor it is, should another ever follow. */
+/** The kind of the cursor, in case another one follows. */
 const VERSION = "1";
 
 /** The position as clients get it: opaque to them, safe in a URL. */
@@ -19,7 +19,7 @@ export function encodeListCursor(position: ListPosition): string {
 
 /** The position that a cursor stands for; `null` when it is not one of ours. */
 export function decodeListCursor(cursor: string): ListPosition | null {
-  // The longest of ours has 56 characters; nobody gets to have more decoded.
+  // The longest of ours has 56 characters; a text above 64 is not decoded.
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(cursor)) return null;
   let text: string;
   try {

@@ -1,26 +1,29 @@
-/** Submissions, and retries by hand, that were promised together and have not all turned up as jobs yet. */
+/** Submissions, and retries by hand, that were granted together and are not all recorded yet. */
 export interface Reservation {
   /** Counted against the limit until then. */
   readonly endsAtMs: number;
   readonly left: number;
 }
 
-/** How long a grant may be used. Short, so that what is reserved and not used stands in nobody's way for long. */
+/** How long a grant may be used. Short, so that an unused reservation does not block others for long. */
 export const GRANT_MS = 10_000;
 
 /** A job submitted at the last moment of its grant is recorded a little later; until then its grant still counts. */
 export const RECORD_DELAY_MS = 10_000;
 
-/** A grant of more than one request needs takes at most this part of what is free, so that near the limit several isolates share it. */
+/**
+ * A grant of more than one request needs takes at most one part in this many of what is free, so that near the limit several
+ * isolates share it.
+ */
 const SHARE_OF_FREE = 8;
 
-/** Submissions that are promised now and have not turned up as jobs. */
+/** Submissions that are granted now and not recorded yet. */
 export function outstanding(reservations: readonly Reservation[], nowMs: number): number {
   return reservations.reduce((sum, { endsAtMs, left }) => (endsAtMs > nowMs ? sum + left : sum), 0);
 }
 
 /**
- * Grants up to `wanted`, and `least` or nothing, so that unfinished jobs and all that is promised never exceed `limit`. Answers
+ * Grants up to `wanted`, and `least` or nothing, so that unfinished jobs and reservations together never exceed `limit`. Answers
  * the reservations that still count, the new one included.
  */
 export function reserve(
@@ -40,7 +43,7 @@ export function reserve(
   };
 }
 
-/** A job turned up: the oldest promise that still counts is one smaller. */
+/** A job was recorded: the oldest reservation that still counts becomes one smaller. */
 export function redeem(reservations: readonly Reservation[], nowMs: number): readonly Reservation[] {
   const at = reservations.findIndex(({ endsAtMs, left }) => endsAtMs > nowMs && left > 0);
   return reservations.map((reservation, index) =>

@@ -1,4 +1,4 @@
-/** From what was observed of a deployment to what is wrong with it and how to mend it. Pure. */
+/** Derives from what was observed of a deployment what is wrong with it and how to correct it. Pure. */
 import type { DoctorCheck } from "../../../schemas/doctor.ts";
 import type { LaneReport, OperatorWord } from "../../../schemas/limits.ts";
 import type { FieldError } from "../../../schemas/problem.ts";
@@ -71,7 +71,7 @@ export interface Observations {
 
 const SECRETS = /^(QWEN_API_KEY|CLIENT_TOKENS(_\d)?|ADMIN_TOKEN_SHA256|SIGNING_SECRET(_OLD)?)$/;
 
-/** Cloudflare keeps its clocks within a second; a machine of one's own may not. Links and sessions end by it. */
+/** Cloudflare keeps its clocks within a second; another machine may not. Links and sessions end by the clock. */
 const MOST_CLOCK_DIFFERENCE_MS = 60_000;
 
 function fine(name: string, seen: string): DoctorCheck {
@@ -274,7 +274,7 @@ function upstreamCheck({ upstreamHost, hasOwnBaseUrl, region }: ConfiguredFacts,
 function keyCheck(facts: ConfiguredFacts, key: KeyAnswer, elsewhere: readonly RegionAnswer[]): DoctorCheck {
   if (key.kind !== "answered") return unknown("key", "not judged: the host does not answer as DashScope does");
   const words = [key.code, key.message].filter((word) => word !== null).join(": ");
-  // The sentence that it becomes a part of has an end of its own.
+  // It becomes part of a sentence that has its own full stop.
   const said = `${key.httpStatus} ${words}`.trimEnd().replace(/[.]+$/, "");
   if (key.accepted === null) return unknown("key", `not judged: ${facts.upstreamHost} answers ${said}`);
   if (key.accepted) return fine("key", `accepted by ${facts.upstreamHost}, by a call that costs nothing`);
@@ -295,7 +295,7 @@ function keyCheck(facts: ConfiguredFacts, key: KeyAnswer, elsewhere: readonly Re
   return wrong("key", `${seen}${refusedToo}${notReached}`, fix);
 }
 
-/** A pause is meant, so it fails no check; but who wonders why nothing starts must see it. */
+/** A pause is intended, so it fails no check. It is shown, because it explains why nothing starts. */
 function pauseWords({ reason, since, until }: OperatorWord): string {
   const end = until === null ? "until it is resumed" : `until ${until}`;
   return `; paused by the operator since ${since}, ${end}: ${reason}`;
@@ -310,7 +310,7 @@ function laneCheck({ model, blocked, paused, queued, inProgress }: LaneReport): 
   return wrong(name, `blocked by ${blocked.code} since ${blocked.since}; ${load}`, fix);
 }
 
-/** Every check, in the order in which one would look. */
+/** Every check, in the order in which a person would look. */
 export function diagnose({ nowMs, config, found }: Observations): DoctorCheck[] {
   const checks = variableChecks(config);
   if (!config.ok || found === null) return checks;

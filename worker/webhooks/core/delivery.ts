@@ -42,7 +42,7 @@ export interface StoredDelivery {
   readonly tries: readonly StoredTry[];
 }
 
-/** What a try came to. `error` is null exactly when the receiver took the event. */
+/** The outcome of a try. `error` is null exactly when the receiver took the event. */
 export interface TryResult {
   readonly status: number | null;
   readonly error: string | null;
@@ -50,11 +50,11 @@ export interface TryResult {
   readonly retryAfterMs: number | null;
 }
 
-/** What tries came to, as metrics count them. `retried`: it failed and another one follows; `failed`: none does. */
+/** The outcomes of tries, as metrics count them. `retried`: it failed and another one follows; `failed`: none does. */
 export const TRY_RESULTS = ["delivered", "retried", "failed", "gone"] as const;
 export type CountedResult = (typeof TRY_RESULTS)[number];
 
-/** Of a delivery whose try has just ended. */
+/** The outcome of the try that has just ended. */
 export function countedResult({ state }: StoredDelivery): CountedResult {
   return state === "pending" ? "retried" : state;
 }
@@ -63,7 +63,7 @@ export const webhookId = (jobId: string, seq: number): string => `${jobId}.${seq
 
 const INTERRUPTED = "this service stopped before the receiver's answer came; the event is sent again with the same id";
 
-/** Whether the try has neither ended nor been found cut. */
+/** Whether the try has neither ended nor been marked as cut. */
 export function isRunning({ finishedAtMs, error }: StoredTry): boolean {
   return finishedAtMs === null && error === null;
 }

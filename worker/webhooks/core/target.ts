@@ -2,7 +2,7 @@
 import { MAX_WEBHOOK_URL_CHARS } from "../../../schemas/webhook.ts";
 import { hostKind, isAddress } from "../../public-host.ts";
 
-/** The client's address in CLIENT_WEBHOOKS; undefined without one. A client may be called like a property of every object. */
+/** The client's address in CLIENT_WEBHOOKS; undefined without one. A client may have the name of a property that every object has. */
 export function webhookUrlOf(
   { clientWebhooks }: { readonly clientWebhooks: Readonly<Record<string, string>> },
   client: string,
