@@ -69,7 +69,7 @@ export function jobEvent(seq: number, last: number): JobEvent {
   return { seq, at: AT, type, data: {} };
 }
 
-/** The frame of an event as a server sends it to one who is there; `now` is the job's seq as the frame shows it. */
+/** The frame of an event as a server sends it to a connected watcher. `now` is the seq of the job in the frame. */
 export function eventFrame(seq: number, last: number, now = seq): JobFrame {
   return { type: "job", seq, event: jobEvent(seq, last), job: jobAt(now, last) };
 }

@@ -1,4 +1,4 @@
-/** Why a call that a page makes to another origin has no answer. To a script, CORS looks the same as a server that is down. */
+/** Finds out why a page's call to another origin has no answer. To a script, CORS looks the same as a server that is down. */
 import { paths } from "../schemas/paths.ts";
 import type { Settings } from "./client-options.ts";
 
@@ -17,7 +17,7 @@ function otherPageOrigin(url: string): string | null {
   return origin === undefined || new URL(url).origin === origin ? null : origin;
 }
 
-/** Notes that the page could read an answer of the server. No later failure is taken for CORS. */
+/** Records that the page could read an answer of the server. Later failures are then not taken for CORS. */
 export function noteReadable(settings: Settings): void {
   readable.add(settings);
 }
@@ -33,10 +33,10 @@ export function browserHint(settings: Settings, url: string): string {
 }
 
 /**
- * The page's origin when an answer comes but the browser withholds it (CORS). Whether the server or a proxy's error page answers is
- * hidden from a script. Null outside a page, on the server's
- * own origin, when the server does not answer, and when the page may read its health: then the call failed by itself. Makes two
- * calls of health, 5 s each at most, until the page has read an answer; none after that.
+ * The page's origin when the server answers but the browser withholds the answer (CORS). A script cannot see whether the
+ * server or a proxy's error page answered. Null outside a page, on the server's own origin, when the server does not answer,
+ * and when the page may read its health: then the call failed for another reason. Calls health twice, 5 s each at most, until
+ * the page has read an answer; not at all after that.
  */
 export async function refusedOrigin(settings: Settings, url: string): Promise<string | null> {
   const origin = otherPageOrigin(url);
@@ -49,7 +49,7 @@ export async function refusedOrigin(settings: Settings, url: string): Promise<st
   return (await check) ? origin : null;
 }
 
-/** The call that may not be read comes first: a server that starts in the meantime is then read by the second call. */
+/** The call without a readable answer comes first: if the server starts in between, the second call reads it. */
 async function isWithheld(settings: Settings): Promise<boolean> {
   const hidden = await healthAnswer(settings, "no-cors");
   // The types of Workers lack this value of `type`.

@@ -8,7 +8,7 @@ import { readSocket } from "./text-socket.ts";
 
 /** Which feed to watch, and where to start. */
 export interface FeedOptions extends FollowOptions {
-  /** The cursor of the last frame that the caller has: every job that changed since comes first, once, as it is now. */
+  /** The cursor of the last frame that the caller has. Each job that changed since comes first, once and in its current state. */
   readonly after?: number | undefined;
   /** With the operator's token: whose feed. */
   readonly client?: string | undefined;
@@ -63,7 +63,7 @@ class FeedWatch {
     return "lost";
   }
 
-  /** Connects, and leaves as soon as all missed changes have come. */
+  /** Connects, and disconnects as soon as all missed changes have come. */
   async *poll(onAnswer: () => void): AsyncGenerator<FeedFrame, "later" | "lost", void> {
     await this.#checkAccess();
     for await (const frame of this.#frames("stream")) {

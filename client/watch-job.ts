@@ -17,7 +17,7 @@ export interface WatchOptions extends FollowOptions {
 /** A job's id, or the job itself. The job carries its own link to its events, which saves a call. */
 export type JobTarget = string | Pick<Job, "id" | "links">;
 
-/** The close code of a complete stream (spec, section 6). */
+/** The close code of a complete stream. */
 const COMPLETE = 1000;
 
 /** Events a page; the server accepts at least as many. */
@@ -89,9 +89,9 @@ export type FrameStep =
   | { readonly kind: "gap" };
 
 /**
- * Judges the next frame of a job, so that a watcher sees every event once and in order, over any connection. `resumed`: the
- * frame is the first of a connection that was opened with `?after=position`. Then a jump in the numbers is not a gap, because
- * the server has no event in between.
+ * Decides about the next frame of a job, so that a watcher gets every event once and in order, over any connection.
+ * `resumed`: the frame is the first of a connection that was opened with `?after=position`. Then a jump in the numbers is not
+ * a gap, because the server has no event in between.
  */
 export function judgeFrame(position: JobPosition, frame: JobFrame, resumed: boolean): FrameStep {
   const finished = frame.job.done && frame.seq >= frame.job.seq;
@@ -138,7 +138,7 @@ class JobWatch {
     url.protocol = url.protocol === "http:" ? "ws:" : "wss:";
     if (resumedAfter !== null) url.searchParams.set("after", String(resumedAfter));
     const texts = readSocket(url.href, Socket, this.#settings.timing, this.#signal, () => {
-      // The last poll is older than what this connection brings.
+      // The last poll is older than the frames of this connection.
       this.#polled = null;
       onLive();
     });

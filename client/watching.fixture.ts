@@ -5,7 +5,7 @@ import type { ClientOptions, ClientTiming } from "./client-options.ts";
 import { createDarkroomClient } from "./darkroom-client.ts";
 import { JOB_ID, jobAt, jobEvent, problem, summary } from "./job.fixture.ts";
 
-/** Test support: a client that waits for nothing long, against a server that does what a script says. */
+/** Test support: a client with short waits, against a server that follows a script. */
 
 const reconnect = {
   baseDelayMs: 1,
@@ -21,7 +21,7 @@ const timing: Partial<ClientTiming> = {
 };
 /** Polls after two failures. */
 export const pollSoon = { reconnect: { ...reconnect, failuresBeforePolling: 2 } };
-/** The same, and a connection that lived to send a ping was a good one. */
+/** The same, and a connection that lasts until it sends a ping counts as good. */
 export const livedLong = { reconnect: { ...pollSoon.reconnect, goodAfterMs: 5 }, pingAfterMs: 20 };
 const running: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -59,7 +59,7 @@ export const text = (frame: JobFrame | FeedFrame) => JSON.stringify(frame);
 export const afterOf = ({ url }: ScriptedRequest) => url.searchParams.get("after");
 export const eventSeqs = (frames: JobFrame[]) => frames.flatMap(({ event }) => (event === null ? [] : [event.seq]));
 
-/** A job's server over HTTP, which shows one more event each time it is asked for the job. */
+/** A job's server over HTTP. Each time the job is read, it has one more event. */
 export function pollable(last: number): Script["answer"] {
   let seq = 0;
   return ({ url }) => {

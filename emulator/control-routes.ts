@@ -6,14 +6,14 @@ import { SettingsPatch, unknownQuotaModels } from "./core/settings.ts";
 import { type Emulator, hashKey } from "./emulator.ts";
 import type { EmulatorEnv } from "./wire-response.ts";
 
-/** Everything below this is ours, not DashScope's. */
+/** All paths below this are the emulator's own, not DashScope's. */
 export const CONTROL_PREFIX = "/__emulator";
 
 const Release = z.strictObject({ prompt: z.string().nullable().default(null) });
-/** A rule in full, or in short words as on the command line. */
+/** A complete rule, or its short words as on the command line. */
 const RuleInput = z.union([FaultRule, z.strictObject({ rule: z.string() })]);
 
-/** Settings as they may be shown: keys by their hash. */
+/** Settings without secrets: each key is replaced by its hash. */
 function shownSettings({ state }: Emulator): object {
   const { apiKeys, regionKeys, ...rest } = state.settings;
   const hashed = (keys: readonly string[]) => keys.map((key) => `sha256:${hashKey(key)}`);

@@ -20,8 +20,8 @@ import type {
 import { Ledger } from "./ledger.ts";
 
 /**
- * All that the emulator remembers. Every change is a fact that is written to the journal first and applied by the same
- * code that replays it at the next start, so that a kill at any instruction leaves a state that was.
+ * The emulator's whole state. Every change is a fact that is written to the journal first and applied by the same code that
+ * replays it at the next start, so that a kill at any instruction leaves a consistent state.
  */
 export class EmulatorState {
   readonly #journal: Journal;
@@ -33,20 +33,20 @@ export class EmulatorState {
   #ruleCount = 0;
   #ledger = new Ledger();
   #tasks = new TaskBoard<TaskTaken>();
-  /** Ended, and not yet looked at by `settleTasks`. */
+  /** Tasks that ended and that `settleTasks` has not billed yet. */
   #ended: TaskView<TaskTaken>[] = [];
   #starts = new Map<string, readonly number[]>();
   #random: Random;
   #grants = new Map<string, UploadGrant>();
   #uploads = new Map<string, Upload>();
 
-  /** `rules` are put in place unless an earlier run left some. */
+  /** `rules` are added unless an earlier run has stored rules. */
   constructor(journal: Journal, base: Settings, rules: readonly FaultRule[], now: () => number) {
     this.#journal = journal;
     this.#now = now;
     this.#base = base;
     this.#startRules = rules;
-    // Another stream after each restart: the same throws again would repeat the same faults for ever.
+    // A new random stream after each restart: repeated draws would repeat the same faults forever.
     this.#random = seededRandom(hashText(`${base.seed} ${journal.earlier.length}`));
     for (const entry of journal.earlier) this.#apply(entry);
     this.#ledger.interruptOpenCalls();
@@ -55,11 +55,11 @@ export class EmulatorState {
   }
 
   get settings(): Settings {
-    // A patch holds only keys that were given; its undefined ones are never there.
+    // A patch holds only given keys, so none of them is undefined.
     return { ...this.#base, ...this.#patch } as Settings;
   }
 
-  /** What was changed since the start, or in an earlier run on this state. */
+  /** Settings that were changed since the start, or in an earlier run with this state. */
   get patch(): SettingsPatch {
     return this.#patch;
   }
@@ -98,7 +98,7 @@ export class EmulatorState {
     this.#write({ type: "rules", rules: [] });
   }
 
-  /** Notes the call and draws its fault: a rule's, else the prompt's own. */
+  /** Records the call and draws its fault: that of a rule, else the prompt's own. */
   openCall(call: Omit<CallStart, "id" | "fault">): { readonly call: CallStart; readonly fault: Fault | null } {
     const subject: Subject = call;
     const drawn = drawFault(this.#rules, subject, this.#random);
@@ -129,7 +129,7 @@ export class EmulatorState {
     return admitted;
   }
 
-  /** Whether one more look at tasks is within `perSecond` of this key. */
+  /** Whether one more read of tasks is within `perSecond` of this key. */
   takeLook(keyHash: string, perSecond: number): boolean {
     const { quota, quotaScale } = this.settings;
     if (quota === "off") return true;
@@ -141,12 +141,12 @@ export class EmulatorState {
       this.#starts.get(lane) ?? [],
       nowMs,
     );
-    // Not worth a line in the journal: it is forgotten within a second.
+    // Not written to the journal, because it matters for one second only.
     this.#starts.set(lane, admitted ? [...kept, nowMs] : kept);
     return admitted;
   }
 
-  /** Written before the answer that carries them goes out. */
+  /** Records billed images. Call it before the answer that carries them is sent. */
   bill(images: readonly BilledImage[]): void {
     if (images.length > 0) this.#write({ type: "billed", images: [...images] });
   }
@@ -160,7 +160,7 @@ export class EmulatorState {
     this.#write({ type: "task", task });
   }
 
-  /** How many tasks of this key and model are not over yet. */
+  /** How many tasks of this key and model have not ended yet. */
   openTasks(keyHash: string, model: string): number {
     return this.tasks().filter(
       ({ facts, status }) =>
@@ -178,12 +178,12 @@ export class EmulatorState {
     return this.#tasks.views(this.#now(), this.settings.taskKeptMs);
   }
 
-  /** Hands out the right to put files below a folder. */
+  /** Permits uploads below a folder. */
   grantUpload(grant: UploadGrant): void {
     this.#write({ type: "upload-grant", grant });
   }
 
-  /** Which account may put a file at this key, and for which model. Null: none. */
+  /** The grant for a file with this key: account and model; null when there is none. */
   uploadGrant(key: string): UploadGrant | null {
     return this.#grants.get(key.slice(0, key.lastIndexOf("/"))) ?? null;
   }
@@ -196,7 +196,7 @@ export class EmulatorState {
     return this.#uploads.get(key) ?? null;
   }
 
-  /** Cancels a PENDING task; false when it is not. */
+  /** Cancels a PENDING task; false when the task is not PENDING. */
   cancelTask(id: string): boolean {
     if (this.task(id)?.status !== "PENDING") return false;
     this.#write({ type: "task-canceled", id, atMs: this.#now() });
@@ -214,7 +214,7 @@ export class EmulatorState {
     }
   }
 
-  /** Forgets everything: ledger, tasks, links, quota windows, rules, changed settings. The rules of the start come back. */
+  /** Deletes everything: ledger, tasks, links, quota windows, rules, changed settings. The start's rules are restored. */
   reset(): void {
     this.#journal.clear();
     this.#patch = {};
@@ -246,7 +246,7 @@ export class EmulatorState {
         this.#starts.set(entry.lane, [...(this.#starts.get(entry.lane) ?? []), entry.atMs]);
         return;
       case "task":
-        // What ended before this one came must free its place first.
+        // Tasks that ended before this one came must free their places first.
         this.#ended.push(...this.#tasks.advance(entry.task.submittedAtMs));
         this.#tasks.add(entry.task);
         return;

@@ -5,7 +5,7 @@ import type { EmulatorState } from "./emulator-state.ts";
 import type { UploadFiles } from "./upload-routes.ts";
 import type { Arrival } from "./wire-response.ts";
 
-/** The emulator's time; tests pass their own. */
+/** The emulator's clock. Tests pass their own. */
 export interface Clock {
   /** Epoch ms. */
   now(): number;
@@ -37,16 +37,16 @@ export interface Emulator {
   readonly holds: Holds;
   /** Scheme, host and port that result links begin with. */
   readonly origin: () => string;
-  /** Aborted when the server stops: nothing waits longer. */
+  /** Aborted when the server stops. It ends all waits. */
   readonly stopping: AbortSignal;
 }
 
-/** A call that came in now. */
+/** The time and request id of a call that comes in now. */
 export function arrive(emulator: Emulator): Arrival {
   return { atMs: emulator.clock.now(), requestId: requestIdOf(randomBytes(16)) };
 }
 
-/** How the ledger names a key. */
+/** The name of a key in the ledger. */
 export function hashKey(key: string): string {
   return createHash("sha256").update(key).digest("hex").slice(0, 16);
 }
@@ -79,7 +79,7 @@ export class Holds {
     });
   }
 
-  /** Releases the calls whose prompt contains `prompt`; all when it is null. Answers how many. */
+  /** Releases the calls whose prompt contains `prompt`; all calls when it is null. Returns how many. */
   release(prompt: string | null): number {
     const fitting = Array.from(this.#held.values()).filter(
       ({ held }) => prompt === null || held.prompt?.includes(prompt),

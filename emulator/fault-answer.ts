@@ -1,4 +1,4 @@
-/** Faults as answers: instead of the work, or in place of its good answer. */
+/** The answers of faults: instead of the work, or in place of its good answer. */
 
 import { refusalOf } from "./core/error-table.ts";
 import type { Fault } from "./core/fault.ts";
@@ -25,7 +25,7 @@ export interface Outcome {
   readonly billedImages?: number;
 }
 
-/** Aborts when the caller hangs up or the server stops: for waits in which nothing is made. */
+/** Aborts when the caller hangs up or the server stops. For waits during which nothing is made. */
 function whileHere(c: EmulatorContext, stopping: AbortSignal): AbortSignal {
   const gone = new AbortController();
   c.env.outgoing.once("close", () => gone.abort());
@@ -108,7 +108,7 @@ export async function earlyAnswer(
   }
 }
 
-/** What goes out in place of a good answer, after the work was done and billed; null when the good one goes out. */
+/** The answer in place of a good one, after the work was done and billed; null when the good one is sent. */
 export async function lateAnswer(
   c: EmulatorContext,
   clock: Clock,

@@ -31,14 +31,14 @@ import {
   wireResponse,
 } from "./wire-response.ts";
 
-/** Three images of 10 MB in base64, and room; the gateway's real bound is unknown. */
+/** Three images of 10 MB in base64, with room to spare. The gateway's real limit is unknown. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
-/** Needed where an input is an `oss://` address. */
+/** Required when an input is an `oss://` address. */
 const OSS_RESOLVE_HEADER = "x-dashscope-ossresourceresolve";
 const UPLOAD_KEPT_MS = 48 * 3_600_000;
 
-/** One submission on its way through the checks. */
+/** One submission while it is checked. */
 interface Call {
   readonly c: EmulatorContext;
   readonly emulator: Emulator;
@@ -82,7 +82,7 @@ async function accept(call: Call): Promise<{ readonly work: Work } | { readonly 
   return { work: { ...base, order: order.value, inputs: inputs.value, fault, failsWith: null } };
 }
 
-/** An upload is good for two days, for the key and the model it was made for, and only when the header asks for it. */
+/** An upload is valid for two days, for the key and model it was made for, and only when the header requests it. */
 function openUpload({ c, emulator }: Call, keyHash: string, model: string, address: string): Buffer | null {
   const upload = emulator.state.upload(address.replace(/^oss:\/\//, ""));
   const isAsked = c.req.header(OSS_RESOLVE_HEADER)?.toLowerCase() === "enable";
@@ -90,7 +90,7 @@ function openUpload({ c, emulator }: Call, keyHash: string, model: string, addre
   return emulator.clock.now() - upload.atMs > UPLOAD_KEPT_MS ? null : emulator.uploads.read(upload.sha256);
 }
 
-/** Works while the caller waits. A caller that hangs up is billed too. */
+/** Does the work while the caller waits. A caller that hangs up is billed too. */
 async function generate(call: Call, work: Work): Promise<Outcome> {
   const { emulator, arrival, fault } = call;
   const { clock, state, stopping } = emulator;
@@ -105,7 +105,7 @@ async function generate(call: Call, work: Work): Promise<Outcome> {
     return refused(call, refusalOf(fault.code, fault.message, fault.status), fault.retryAfter);
   }
   const [images] = await Promise.all([makeImages(emulator, work), clock.sleep(takesMs, stopping)]);
-  // A stopping server sends no answer and charges nothing that it did not finish.
+  // A stopping server sends no answer, and bills nothing unfinished.
   if (stopping.aborted) return { response: cut(call.c), status: null };
   const billed = billNow(emulator, images);
   if (fault?.type === "hold" && fault.at === "answer") {
@@ -133,7 +133,7 @@ function fateOf(fault: Fault | null): TaskFate {
   }
 }
 
-/** Takes a task; its images are drawn now and billed when it ends. */
+/** Accepts a task. Its images are drawn now and billed when it ends. */
 async function submit(call: Call, work: Work): Promise<Outcome> {
   const { emulator, arrival, fault } = call;
   const { clock, state } = emulator;

@@ -1,4 +1,4 @@
-/** The work of a generation: draw pictures, issue links, bill what was made. */
+/** A generation's work: draws pictures, issues links, bills what was made. */
 import { createHash, randomInt } from "node:crypto";
 import type { MadeImage } from "./core/answer-body.ts";
 import type { Fault } from "./core/fault.ts";
@@ -26,11 +26,11 @@ export interface Work {
   readonly inputs: readonly InputImage[];
   readonly asTask: boolean;
   readonly fault: Fault | null;
-  /** A task that is taken and fails with this: bad parameters on a legacy path. */
+  /** The error of an accepted task that fails: bad parameters on a legacy path. */
   readonly failsWith: { readonly code: string; readonly message: string } | null;
 }
 
-/** Looks at the input images, in order; the first bad one refuses the call. `openUpload` reads what an oss address names. */
+/** Reads the input images in order. The first bad one refuses the call. `openUpload` reads the file at an oss address. */
 export async function readInputs(order: WorkOrder, openUpload: OpenUpload): Promise<Checked<InputImage[]>> {
   const inputs: InputImage[] = [];
   for (const source of order.images) {
@@ -63,8 +63,8 @@ function linkMs(emulator: Emulator, model: Model, fault: Fault | null): number {
 }
 
 /**
- * Draws the images and issues their links, without billing them yet. `atMs` and `expiresAtMs` are relative to the end of
- * the work: 0, and how long the link opens.
+ * Draws the images and issues their links, without billing them yet. `atMs` and `expiresAtMs` are relative to the end of the
+ * work: 0, and how long the link is valid.
  */
 export async function makeImages(emulator: Emulator, work: Work): Promise<BilledImage[]> {
   const { state, painter, clock } = emulator;
@@ -76,7 +76,7 @@ export async function makeImages(emulator: Emulator, work: Work): Promise<Billed
   const previews = work.inputs.map(({ preview }) => preview);
   const linkFault = fault?.type === "result" ? { how: fault.how, times: fault.times, delayMs: fault.delayMs } : null;
   const made: BilledImage[] = [];
-  // One after another: many at once only make each other late on a small machine.
+  // One after another, because concurrent drawing only delays all of them on a small machine.
   for (let index = 0; index < order.n; index++) {
     const { prompt, negativePrompt, watermark } = order;
     const picture = { prompt, negativePrompt, watermark, model: model.name, width, height, seed, index };
@@ -107,7 +107,7 @@ export async function makeImages(emulator: Emulator, work: Work): Promise<Billed
   return made;
 }
 
-/** Bills images now: on record when it returns. */
+/** Bills images now. They are recorded when it returns. */
 export function billNow(emulator: Emulator, images: readonly BilledImage[]): BilledImage[] {
   const nowMs = emulator.clock.now();
   const billed = images.map((image) => ({ ...image, atMs: nowMs, expiresAtMs: nowMs + image.expiresAtMs }));
@@ -115,12 +115,12 @@ export function billNow(emulator: Emulator, images: readonly BilledImage[]): Bil
   return billed;
 }
 
-/** The file of a billed image; null when its picture is no longer there. */
+/** The file of a billed image; null when its picture no longer exists. */
 export async function fileOf(painter: Painter, image: BilledImage): Promise<Buffer | null> {
   return image.picture === null ? plainFile(image, image.paddedTo) : painter.file(image.picture, image.paddedTo);
 }
 
-/** Images as an answer shows them. */
+/** Images in the form of an answer. */
 export function shown(emulator: Emulator, images: readonly BilledImage[]): Promise<MadeImage[]> {
   return Promise.all(
     images.map(async (image) => {

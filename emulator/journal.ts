@@ -4,11 +4,11 @@ import { z } from "zod";
 import { LiveRule, ResultFault } from "./core/fault.ts";
 import { SettingsPatch } from "./core/settings.ts";
 
-/** What kind of call it was. */
+/** The kind of a call. */
 export const CallKind = z.enum(["submit", "task", "list", "cancel", "policy"]);
 export type CallKind = z.infer<typeof CallKind>;
 
-/** A call as it came in. Keys are kept as the first 16 hex digits of their sha-256. */
+/** A call when it arrived. Keys are stored as the first 16 hex digits of their sha-256. */
 export const CallStart = z.object({
   id: z.int(),
   atMs: z.number(),
@@ -24,7 +24,7 @@ export const CallStart = z.object({
 });
 export type CallStart = z.infer<typeof CallStart>;
 
-/** How it ended. `status: null`: no answer was given, the connection was cut. */
+/** How a call ended. `status: null`: the connection was cut without an answer. */
 export const CallEnd = z.object({
   id: z.int(),
   endedAtMs: z.number(),
@@ -48,14 +48,14 @@ export const BilledImage = z.object({
   keyHash: z.string(),
   index: z.int(),
   seed: z.int(),
-  /** Of its link, without the query. */
+  /** The path of its link, without the query. */
   path: z.string(),
   expiresAtMs: z.number(),
   width: z.int(),
   height: z.int(),
   bytes: z.int(),
   sha256: z.string(),
-  /** The painter's name for its pixels; null: a plain file, made again at each download. */
+  /** The painter's name for its pixels; null: a plain file, which is made again at each download. */
   picture: z.string().nullable(),
   /** The size that the file is padded to. */
   paddedTo: z.int().nullable(),
@@ -66,7 +66,7 @@ export type BilledImage = z.infer<typeof BilledImage>;
 const WorkOrder = z.object({
   prompt: z.string(),
   negativePrompt: z.string().nullable(),
-  /** Input images are counted here, not kept. */
+  /** Input images are counted here, not stored. */
   images: z.array(z.string()),
   size: z.string().nullable(),
   n: z.int(),
@@ -75,7 +75,7 @@ const WorkOrder = z.object({
   watermark: z.boolean(),
 });
 
-/** A task that was taken, with the images that it will have made when it ends. */
+/** An accepted task, with the images that it will have made when it ends. */
 export const TaskTaken = z.object({
   id: z.string(),
   callId: z.int(),
@@ -93,14 +93,14 @@ export const TaskTaken = z.object({
     z.object({ kind: z.literal("stuck"), status: z.enum(["PENDING", "RUNNING"]) }),
     z.object({ kind: z.literal("unknown") }),
   ]),
-  /** So many of the first reads find it `UNKNOWN`. */
+  /** How many of the first reads answer `UNKNOWN`. */
   unseenReads: z.int().default(0),
-  /** Billed when the task ends; `atMs` is set then, and `expiresAtMs` holds how long the link opens. */
+  /** Billed when the task ends. `atMs` is set then; until then `expiresAtMs` is how long the link will be valid. */
   images: z.array(BilledImage),
 });
 export type TaskTaken = z.infer<typeof TaskTaken>;
 
-/** A file that was put by a policy. Its bytes are beside the journal, by their checksum. */
+/** A file that was uploaded with a policy. Its bytes are stored beside the journal, by their checksum. */
 export const Upload = z.object({
   key: z.string(),
   keyHash: z.string(),
@@ -111,11 +111,11 @@ export const Upload = z.object({
 });
 export type Upload = z.infer<typeof Upload>;
 
-/** A policy that was handed out: who may put files below this folder, and for which model. */
+/** An issued policy: who may upload files below this folder, and for which model. */
 export const UploadGrant = Upload.pick({ keyHash: true, model: true, atMs: true }).extend({ dir: z.string() });
 export type UploadGrant = z.infer<typeof UploadGrant>;
 
-/** One line of the state file: a fact. The emulator's whole state is what these lines add up to. */
+/** One line of the state file: a fact. All lines together are the emulator's whole state. */
 export const JournalEntry = z.discriminatedUnion("type", [
   z.object({ type: z.literal("call"), call: CallStart }),
   z.object({ type: z.literal("call-end"), end: CallEnd }),
@@ -132,22 +132,22 @@ export const JournalEntry = z.discriminatedUnion("type", [
 ]);
 export type JournalEntry = z.infer<typeof JournalEntry>;
 
-/** Facts in the order they happened, one JSON a line. */
+/** Facts in the order in which they happened, one line of JSON each. */
 export interface Journal {
-  /** What an earlier run left behind. */
+  /** The entries of an earlier run. */
   readonly earlier: readonly JournalEntry[];
-  /** Written when it returns: a SIGKILL of this process right after loses nothing. */
+  /** The entry is written when this returns: a SIGKILL of this process directly afterwards loses nothing. */
   append(entry: JournalEntry): void;
   clear(): void;
   close(): void;
 }
 
-/** A journal that is forgotten with the process. */
+/** A journal that ends with the process. */
 export function memoryJournal(): Journal {
   return { earlier: [], append() {}, clear() {}, close() {} };
 }
 
-/** Complete lines only: a kill during the write may have cut the last one. */
+/** Complete lines only, because a kill during the write may have cut the last one. */
 function readLines(file: string): { entries: JournalEntry[]; goodBytes: number } {
   if (!existsSync(file)) return { entries: [], goodBytes: 0 };
   const content = readFileSync(file);
@@ -167,7 +167,7 @@ function readLines(file: string): { entries: JournalEntry[]; goodBytes: number }
   };
 }
 
-/** A journal in a file, made with its folder when missing. Throws when a line of it cannot be understood. */
+/** A journal in a file, which is created with its folder when missing. Throws when a line cannot be read. */
 export function fileJournal(file: string): Journal {
   mkdirSync(dirname(file), { recursive: true });
   const { entries, goodBytes } = readLines(file);
@@ -178,7 +178,7 @@ export function fileJournal(file: string): Journal {
   return {
     earlier: entries,
     append(entry) {
-      // Calls that were under way when the server stopped end after it.
+      // Calls that were open when the server stopped end after it.
       if (!open) return;
       writeSync(descriptor, `${JSON.stringify(entry)}\n`);
     },

@@ -6,7 +6,7 @@ export interface LedgerCall extends CallStart {
   readonly interrupted: boolean;
 }
 
-/** A billed image with what became of its link. `status: null` in a download: the connection was cut. */
+/** A billed image with the downloads of its link. `status: null` in a download: the connection was cut. */
 export interface LedgerImage extends BilledImage {
   readonly downloads: readonly { readonly atMs: number; readonly status: number | null }[];
 }
@@ -19,7 +19,7 @@ interface MutableImage extends BilledImage {
   downloads: { atMs: number; status: number | null }[];
 }
 
-/** Who called, how it ended, and what was paid. Fed with journal entries; holds no secret. */
+/** Records who called, how each call ended, and what was billed. Fed with journal entries; holds no secret. */
 export class Ledger {
   readonly #calls: MutableCall[] = [];
   readonly #callsById = new Map<number, MutableCall>();
@@ -50,7 +50,7 @@ export class Ledger {
     return this.#imagesByTask.get(taskId) ?? [];
   }
 
-  /** How many submissions had this very prompt so far. */
+  /** How many submissions had exactly this prompt so far. */
   submitsOf(prompt: string): number {
     return this.#submitsByPrompt.get(prompt) ?? 0;
   }
@@ -103,7 +103,7 @@ export class Ledger {
     for (const call of this.#calls) if (call.end === null) call.interrupted = true;
   }
 
-  /** Counts for a glance, and for tests that ask how often upstream was called. */
+  /** Counts for an overview, and for tests that check how often upstream was called. */
   summary(): LedgerSummary {
     const calls: Record<string, number> = {};
     const submitStatuses: Record<string, number> = {};
@@ -129,7 +129,7 @@ export interface LedgerSummary {
   readonly calls: Readonly<Record<string, number>>;
   readonly open: number;
   readonly interrupted: number;
-  /** Of submissions, by HTTP status; `cut` where no answer was given. */
+  /** Submissions by HTTP status; `cut` when there was no answer. */
   readonly submitStatuses: Readonly<Record<string, number>>;
   readonly submitCodes: Readonly<Record<string, number>>;
   readonly billedImages: number;

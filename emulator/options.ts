@@ -45,7 +45,7 @@ A DashScope of your own. Times take ms, s, m or h: 300, 1.5s, 2m.
                        words: ${FAULT_WORDS.join(", ")}
 `;
 
-/** Reads the text of a flag; throws a sentence when it cannot. */
+/** Reads the text of a flag. Throws a sentence for people when it cannot be read. */
 type Read = (name: string, text: string) => unknown;
 
 const text: Read = (_name, given) => given;
@@ -106,7 +106,7 @@ function textsOf(value: unknown): string[] {
   return (Array.isArray(value) ? value : [value]).filter((entry) => typeof entry === "string");
 }
 
-/** The settings that the flags give, over those of `--settings`. */
+/** The settings that the flags give, merged over those of `--settings`. */
 function settingsOf(values: Readonly<Record<string, unknown>>): Partial<Settings> {
   const given: Record<string, unknown> = {};
   const [many] = textsOf(values.settings);
@@ -126,7 +126,7 @@ function settingsOf(values: Readonly<Record<string, unknown>>): Partial<Settings
   if (!settings.success) throw new Error(z.prettifyError(settings.error));
   const unknown = unknownQuotaModels(settings.data);
   if (unknown.length > 0) throw new Error(`--quotas: no such model: ${unknown.join(", ")}`);
-  // Only keys that were given are there.
+  // Only given keys are present.
   return settings.data as Partial<Settings>;
 }
 

@@ -1,6 +1,7 @@
 /**
- * The object store as clients see it (OSS, v1 signatures): signed links to results, signed policies for uploads, errors in XML.
- * No secret: the emulator protects nothing. The key is fixed, so that links outlive a restart. Pure, but for the ids of errors.
+ * The object store (OSS, v1 signatures): signed links to results, signed policies for uploads, errors in XML. The key is no
+ * secret, because the emulator protects nothing. It is fixed, so that links stay valid after a restart. Pure, except for the
+ * ids of errors.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 
@@ -25,7 +26,7 @@ function linkSignature(path: string, expiresSeconds: number): string {
   return hmac(`GET\n\n\n${expiresSeconds}\n/${BUCKET}${path}`);
 }
 
-/** The address of a result under `origin`; opens until `expiresAtMs`, rounded down to a second as OSS does. */
+/** The address of a result under `origin`, valid until `expiresAtMs`, rounded down to a second as OSS does. */
 export function resultLink(origin: string, path: string, expiresAtMs: number): string {
   const expires = Math.floor(expiresAtMs / 1000);
   const query = new URLSearchParams({
@@ -38,7 +39,7 @@ export function resultLink(origin: string, path: string, expiresAtMs: number): s
 
 export type LinkVerdict = "open" | "expired" | "tampered" | "unsigned";
 
-/** Whether a link opens now. */
+/** Whether a link is valid now. */
 export function judgeLink(path: string, query: URLSearchParams, nowMs: number): LinkVerdict {
   const [expires, keyId, signature] = ["Expires", "OSSAccessKeyId", "Signature"].map((name) => query.get(name));
   if (expires == null || keyId == null || signature == null) return "unsigned";
@@ -51,7 +52,7 @@ export function ossRequestId(): string {
   return randomBytes(12).toString("hex").toUpperCase();
 }
 
-/** An error as OSS answers it. `extra` goes into the document. */
+/** An error in OSS's form. `extra` is added to the document. */
 export function ossError(status: number, code: string, message: string, extra = ""): Response {
   const requestId = ossRequestId();
   const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error>\n  <Code>${code}</Code>\n  <Message>${message}</Message>\n  <RequestId>${requestId}</RequestId>\n  <HostId>${BUCKET}.localhost</HostId>\n${extra}</Error>\n`;
@@ -61,11 +62,11 @@ export function ossError(status: number, code: string, message: string, extra = 
   });
 }
 
-/** How long a policy is good for, and the largest file: as recorded. */
+/** How long a policy is valid, and the largest file, as recorded. */
 const POLICY_SECONDS = 300;
 const MAX_FILE_MB = 1024;
 
-/** What `GET /uploads?action=getPolicy` hands out: the right to put one file below `upload_dir`. */
+/** The answer of `GET /uploads?action=getPolicy`: the permission to upload one file below `upload_dir`. */
 export function uploadPolicy(origin: string, uploadDir: string, nowMs: number): object {
   const conditions = [
     ["content-length-range", 0, MAX_FILE_MB * 1024 * 1024],
@@ -90,7 +91,7 @@ export function uploadPolicy(origin: string, uploadDir: string, nowMs: number): 
   };
 }
 
-/** Why a form may not put a file at `key`, as OSS's code and words; null when it may. */
+/** Why a form may not upload a file to `key`, as OSS's code and message; null when it may. */
 export function uploadFault(
   form: Readonly<Record<string, string>>,
   nowMs: number,

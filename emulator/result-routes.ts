@@ -19,7 +19,7 @@ function headersOf(image: LedgerImage, contentType: string): Record<string, stri
   };
 }
 
-/** One range from the start of a file as `bytes=a-b`; anything else is answered whole, as OSS does. */
+/** One range of a file as `bytes=a-b`. Any other header is answered with the whole file, as OSS does. */
 function rangeOf(header: string | undefined, bytes: number): { readonly first: number; readonly last: number } | null {
   const parts = /^bytes=(\d+)-(\d*)$/.exec(header ?? "");
   if (parts === null) return null;
@@ -40,18 +40,18 @@ function whole(c: EmulatorContext, image: LedgerImage, file: Buffer): Response {
   return new Response(c.req.method === "HEAD" ? null : new Uint8Array(file), { headers });
 }
 
-/** A download that goes wrong as the link's fault says. */
+/** A download with the link's fault. */
 async function spoilt(emulator: Emulator, c: EmulatorContext, image: LedgerImage, file: Buffer): Promise<Response> {
   const { linkFault } = image;
   const { clock, stopping } = emulator;
   switch (linkFault?.how) {
     case "truncated": {
-      // A complete answer by HTTP; only the PNG itself ends too early.
+      // HTTP sees a complete answer; only the PNG itself ends too early.
       const part = file.subarray(0, Math.floor(file.length * 0.7));
       return new Response(new Uint8Array(part), { headers: headersOf(image, "image/png") });
     }
     case "damaged": {
-      // The stored file itself ends too early, and its checksums say so.
+      // The stored file itself ends too early, and its checksums match that file.
       const part = file.subarray(0, Math.floor(file.length * 0.7));
       const md5 = createHash("md5").update(part).digest();
       const sums = { etag: `"${md5.toString("hex").toUpperCase()}"`, "content-md5": md5.toString("base64") };
@@ -85,16 +85,16 @@ async function spoilt(emulator: Emulator, c: EmulatorContext, image: LedgerImage
   }
 }
 
-/** `status: null`: the connection is cut, independent of the head. */
+/** `status: null`: the connection is cut, whatever the head says. */
 function statusOf(image: LedgerImage, goesWrong: boolean, response: Response): number | null {
   const cutOff = goesWrong && (image.linkFault?.how === "cut" || image.linkFault?.how === "hang");
   return cutOff ? null : response.status;
 }
 
-/** Result files behind signed links, as OSS serves them: 403 with XML past their end. */
+/** Result files behind signed links, as OSS serves them: 403 with XML after the link's end. */
 export function resultRoutes(emulator: Emulator): Hono<EmulatorEnv> {
   const routes = new Hono<EmulatorEnv>();
-  // Hono answers HEAD by the handler of GET.
+  // Hono answers HEAD with the handler of GET.
   routes.get(`${RESULTS_PREFIX}/*`, async (c) => {
     const { state, painter, clock } = emulator;
     const url = new URL(c.req.url);

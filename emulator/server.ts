@@ -18,22 +18,22 @@ import { type EmulatorEnv, refusalResponse } from "./wire-response.ts";
 export interface EmulatorOptions {
   readonly settings?: Partial<Settings>;
   readonly rules?: readonly FaultRule[];
-  /** Where facts and images are kept. Without it everything is forgotten with the process. */
+  /** The folder for facts and images. Without it everything ends with the process. */
   readonly stateFolder?: string;
   readonly host?: string;
-  /** 0 or absent: any free one. */
+  /** 0 or absent: any free port. */
   readonly port?: number;
   readonly clock?: Clock;
 }
 
 export interface RunningEmulator {
-  /** Without a slash at its end; what `QWEN_BASE_URL` takes. */
+  /** The address without a slash at its end, as `QWEN_BASE_URL` takes it. */
   readonly url: string;
   readonly state: EmulatorState;
   close(): Promise<void>;
 }
 
-/** Starts to listen. Rejects with the system's error when the port is taken. */
+/** Starts listening. Rejects with the system's error when the port is taken. */
 export async function startEmulator(options: EmulatorOptions = {}): Promise<RunningEmulator> {
   const clock = options.clock ?? systemClock;
   const { stateFolder, host = "127.0.0.1" } = options;
@@ -50,7 +50,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Runn
     stopping: stop.signal,
   };
 
-  // The SDK's asyncio classes put a slash at the end of task addresses.
+  // The SDK's asyncio classes add a slash to the addresses of tasks.
   const app = new Hono<EmulatorEnv>({ strict: false });
   app.route("/", generationRoutes(emulator));
   app.route("/", taskRoutes(emulator));
@@ -64,7 +64,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Runn
   });
 
   const server = createAdaptorServer({ fetch: app.fetch });
-  // Longer than any client keeps an idle connection: a reused one must not be closed under a request.
+  // Longer than any client keeps an idle connection: a reused connection must not be closed during a request.
   if ("keepAliveTimeout" in server) server.keepAliveTimeout = 120_000;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -18,14 +18,14 @@ import {
   taskResponse,
 } from "./wire-response.ts";
 
-/** Each of the three task calls: 20 a second for an account (the vendor's page). */
+/** The limit on each of the three task calls: 20 a second for an account (the vendor's page). */
 const LOOKS_PER_SECOND = 20;
 const DAY_MS = 86_400_000;
 
-/** Rows of the list name the account that called. */
+/** The account id in rows of the list. */
 const ACCOUNT_ID = "1000000000000000";
 
-/** `text2image:image-synthesis`: how the list names the service of a task. */
+/** The service of a task in the list: `text2image:image-synthesis`. */
 function serviceOf(model: string): string {
   const path = findModel(model)?.asyncPath ?? "imageGeneration";
   return wirePaths[path].split("/").slice(-2).join(":");
@@ -36,7 +36,7 @@ type Work = (
   keyHash: string,
 ) => Promise<{ readonly status: number; readonly code?: string; readonly body: object }>;
 
-/** Notes the call, draws its fault, checks key and rate, then does the work. */
+/** Records the call, draws its fault, checks key and rate, then does the work. */
 async function handle(
   emulator: Emulator,
   c: EmulatorContext,
@@ -149,7 +149,7 @@ function listTasks(emulator: Emulator, c: EmulatorContext, arrival: Arrival, key
   };
 }
 
-/** One task, the list of them, and cancelling while PENDING. Failed and unknown tasks are answered with 200. */
+/** Reading one task, listing tasks, and cancelling PENDING ones. Failed and unknown tasks are answered with 200. */
 export function taskRoutes(emulator: Emulator): Hono<EmulatorEnv> {
   const routes = new Hono<EmulatorEnv>();
   const list = (c: EmulatorContext): Promise<Response> =>
@@ -165,7 +165,7 @@ export function taskRoutes(emulator: Emulator): Hono<EmulatorEnv> {
       body: await readTask(emulator, id, arrival, keyHash),
     }));
   });
-  // Another region, where a key can be asked about: it has its own keys and no tasks.
+  // Another region, where a key can be tried: it has its own keys and no tasks.
   routes.get(`/region/:region${API_PREFIX}${wirePaths.tasks}/:id`, (c) => {
     const { id, region } = c.req.param();
     const none: Work = async ({ requestId }) => ({ status: 200, body: unknownTaskAnswer(id, requestId) });

@@ -1,4 +1,4 @@
-/** Temporary uploads: a policy for a folder, and the object store that takes the file. `oss://KEY` is an input image afterwards. */
+/** Temporary uploads: a policy for a folder, and the object store that takes the file. Afterwards `oss://KEY` works as an input image. */
 import { createHash, randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { earlyAnswer, type Outcome } from "./fault-answer.ts";
 import { ossError, ossRequestId, UPLOADS_PREFIX, uploadFault, uploadPolicy } from "./oss.ts";
 import { type EmulatorContext, type EmulatorEnv, isGone, refusalResponse, wireResponse } from "./wire-response.ts";
 
-/** The bytes of uploads by their checksum: in `folder` when there is one, so that they outlive the process. */
+/** The bytes of uploads by their checksum: in `folder` when there is one, so that they are there after a restart. */
 export class UploadFiles {
   readonly #folder: string | null;
   readonly #memory = new Map<string, Buffer>();
@@ -21,7 +21,7 @@ export class UploadFiles {
     if (folder !== null) mkdirSync(folder, { recursive: true });
   }
 
-  /** Kept when it returns; answers the checksum. */
+  /** Stores the bytes before it returns. Returns the checksum. */
   write(bytes: Buffer): string {
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     if (this.#folder === null) this.#memory.set(sha256, bytes);

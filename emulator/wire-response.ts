@@ -1,4 +1,4 @@
-/** Answers with the headers that a real gateway adds: chunked, or cut on purpose. */
+/** Makes answers with a real gateway's headers: complete, chunked, or cut on purpose. */
 import type { HttpBindings } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context } from "hono";
@@ -9,13 +9,13 @@ import type { Clock, Emulator } from "./emulator.ts";
 export type EmulatorEnv = { Bindings: HttpBindings };
 export type EmulatorContext = Context<EmulatorEnv>;
 
-/** When a call came, and the id that its answer will carry. */
+/** When a call arrived, and the id for its answer. */
 export interface Arrival {
   readonly atMs: number;
   readonly requestId: string;
 }
 
-/** The gateway's limit as its header states it, in seconds. */
+/** The gateway's limit as its header says it, in seconds. */
 const GATEWAY_TIMEOUT_SECONDS = "298";
 
 function gatewayHeaders(arrival: Arrival, nowMs: number): Record<string, string> {
@@ -33,7 +33,7 @@ function gatewayHeaders(arrival: Arrival, nowMs: number): Record<string, string>
   };
 }
 
-/** Sent in two pieces, as a gateway does that does not know the length beforehand. */
+/** Sent in two pieces, as by a gateway that does not know the length beforehand. */
 function chunked(text: string): ReadableStream<Uint8Array> {
   const bytes = new TextEncoder().encode(text);
   const half = Math.ceil(bytes.length / 2);
@@ -46,7 +46,7 @@ function chunked(text: string): ReadableStream<Uint8Array> {
   });
 }
 
-/** A text answer. `contentType: null` leaves the header out. */
+/** A text answer. With `contentType: null` the header is absent. */
 export function textResponse(
   clock: Clock,
   arrival: Arrival,
@@ -66,7 +66,7 @@ export function wireResponse(clock: Clock, arrival: Arrival, body: object, statu
   return textResponse(clock, arrival, status, JSON.stringify(body), "application/json");
 }
 
-/** A failed call. By `headerless401` a 401 has no Content-Type, as once recorded: clients must parse the body all the same. */
+/** A failed call. With `headerless401` a 401 has no Content-Type, as once recorded: clients must parse the body nevertheless. */
 export function refusalResponse(
   { clock, state }: Emulator,
   arrival: Arrival,
@@ -79,7 +79,7 @@ export function refusalResponse(
   return textResponse(clock, arrival, refusal.status, body, contentType, extra);
 }
 
-/** A good answer of `/tasks`: by `taskHeaders` with fewer headers than other calls, as recorded. */
+/** A good answer of `/tasks`. With `taskHeaders` it has fewer headers than other calls, as recorded. */
 export function taskResponse(emulator: Emulator, arrival: Arrival, body: object, status: number): Response {
   const { clock, state } = emulator;
   const response = wireResponse(clock, arrival, body, status);
@@ -110,7 +110,7 @@ export function gatewayPage(clock: Clock, arrival: Arrival, status: number, retr
   );
 }
 
-/** A body of that many bytes, made as it is read. */
+/** A body of that many bytes, made while it is read. */
 export function hugeResponse(clock: Clock, arrival: Arrival, bytes: number): Response {
   const piece = new Uint8Array(65_536).fill(0x20);
   let left = bytes;
@@ -132,7 +132,7 @@ export function cut(c: EmulatorContext): Response {
   return RESPONSE_ALREADY_SENT;
 }
 
-/** Sends the head and a part of the body, then cuts the connection. The length that was promised never comes. */
+/** Sends the head and a part of the body, then cuts the connection before the promised length. */
 export async function cutAmid(
   c: EmulatorContext,
   head: Record<string, string>,

@@ -3,13 +3,13 @@ import { JobId, JobStatus, MAX_METADATA_KEY_CHARS, Timestamp } from "./job.ts";
 import { WORKFLOWS } from "./paths.ts";
 import { ProblemCode } from "./problem.ts";
 
-/** One call acts on this many jobs at most. */
+/** The most jobs that one call acts on. */
 export const MOST_BULK_JOBS = 100;
 
 export const BULK_ACTIONS = ["cancel", "retry", "delete", "pin", "unpin"] as const;
 export type BulkAction = (typeof BULK_ACTIONS)[number];
 
-/** The same as the keys of a list's query. A job must match all parts; a filter without any is refused. */
+/** The same parts as the keys of a list's query. A job must match all of them; a filter without any is refused. */
 export const BulkFilter = z.strictObject({
   status: z.array(JobStatus).min(1).optional(),
   workflow: z.enum(WORKFLOWS).optional(),

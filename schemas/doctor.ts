@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Timestamp } from "./job.ts";
 
-/** One thing that was looked at. */
+/** One check and its result. */
 export const DoctorCheck = z.object({
   name: z.string().meta({
     description:
@@ -16,7 +16,7 @@ export const DoctorCheck = z.object({
 });
 export type DoctorCheck = z.infer<typeof DoctorCheck>;
 
-/** What `GET /api/doctor` found. `ok`: no check failed. */
+/** The result of `GET /api/doctor`. `ok`: no check failed. */
 export const Diagnosis = z
   .object({
     ok: z.boolean(),

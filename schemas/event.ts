@@ -15,7 +15,7 @@ export const EventType = z.enum([
 ]);
 export type EventType = z.infer<typeof EventType>;
 
-/** What an event of any type may carry; absent where it does not apply. */
+/** The data of an event of any type. Fields that do not apply are absent. */
 export const EventData = z.object({
   attempt: z.int().optional(),
   outcome: AttemptOutcome.optional(),
@@ -45,15 +45,16 @@ export const EventPage = z
   .meta({ id: "EventPage" });
 export type EventPage = z.infer<typeof EventPage>;
 
-/** What a watcher of one job gets, the same over WebSocket and SSE. `event: null` is the state now, or a new place in line. */
+/** A frame of one job's stream, the same over WebSocket and SSE. `event: null`: the current state, or a new place in line. */
 export const JobFrame = z
   .object({ type: z.literal("job"), seq: z.int().min(0), event: JobEvent.nullable(), job: Job })
   .meta({ id: "JobFrame" });
 export type JobFrame = z.infer<typeof JobFrame>;
 
 /**
- * What a watcher of all a client's jobs gets. `cursor` numbers the feed: give it as `?after=` to get every job that
- * changed since, each once, as it is now. `deleted` names a job that is gone. A `ready` frame ends the catching up.
+ * A frame of the live feed of all jobs of a client. `cursor` numbers the feed: pass it as `?after=` to get each job that
+ * changed since, once and in its current state. `deleted` names a removed job. After the missed changes comes a `ready`
+ * frame.
  */
 export const FeedFrame = z
   .discriminatedUnion("type", [

@@ -1,7 +1,7 @@
 import type { JobStatus } from "./job.ts";
 import type { Workflow } from "./paths.ts";
 
-/** Which jobs to list or count. A field that is left out does not filter. */
+/** Which jobs to list or count. An absent field does not filter. */
 export interface JobFilter {
   readonly status?: readonly JobStatus[] | undefined;
   readonly workflow?: Workflow | undefined;
@@ -14,7 +14,7 @@ export interface JobFilter {
   readonly pinned?: boolean | undefined;
   /** Only jobs submitted before this time, ISO 8601. */
   readonly before?: string | undefined;
-  /** With the operator's token: whose jobs. */
+  /** For the operator: only this client's jobs. */
   readonly client?: string | undefined;
 }
 
@@ -22,11 +22,11 @@ export interface JobFilter {
 export interface JobPage {
   /** The most jobs on the page. */
   readonly limit?: number | undefined;
-  /** `nextCursor` of the page before. */
+  /** `nextCursor` of the previous page. */
   readonly cursor?: string | undefined;
 }
 
-/** The filter as the query of `GET /api/jobs`, with its question mark; empty when nothing is asked for. */
+/** The filter as the query of `GET /api/jobs`, with its question mark; empty without a filter. */
 export function jobQuery({
   status,
   metadata = {},
@@ -54,7 +54,7 @@ export function jobQuery({
   return queryOf({ ...given, ...Object.fromEntries(entries) });
 }
 
-/** The entries that have a value, as a query with its question mark; empty when there is none. */
+/** The entries that have a value, as a query with its question mark; empty when no entry has one. */
 export function queryOf(entries: Readonly<Record<string, string | number | undefined>>): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(entries)) {

@@ -12,7 +12,7 @@ export const Timestamp = z.iso.datetime().meta({ example: "2026-11-23T12:03:30.0
 export const JobStatus = z.enum(["queued", "running", "retrying", "succeeded", "failed", "canceled"]);
 export type JobStatus = z.infer<typeof JobStatus>;
 
-/** The statuses in which nothing is left to do; also published as `done`, so that a client need not know them all. */
+/** The statuses of a job that has ended. `done` is true in them, so that a client need not know them all. */
 export const FINAL_STATUSES: readonly JobStatus[] = ["succeeded", "failed", "canceled"];
 
 export const Priority = z.enum(["high", "normal", "low"]);
@@ -25,7 +25,7 @@ export type OnUncertain = z.infer<typeof OnUncertain>;
 export const WaitingOn = z.enum(["turn", "quota", "backoff", "blocked", "paused"]);
 export type WaitingOn = z.infer<typeof WaitingOn>;
 
-/** The numbers and times behind `waitingOn`. Every field is always there; it is null where it does not apply. */
+/** The numbers and times behind `waitingOn`. Every field is present, and null where it does not apply. */
 export const QueueReason = z.object({
   nextStartAt: Timestamp.nullable().meta({ description: "When the lane may start its next job." }),
   starts: z.int().nullable().meta({ description: "The lane's quota: so many starts in any window of `periodMs`." }),
@@ -57,7 +57,7 @@ export const NO_REASON: QueueReason = {
   failure: null,
 };
 
-/** Where an unfinished job stands. `position` 1 is next; it is null while the job waits out a backoff and so is not in line. */
+/** The place of an unfinished job. `position` 1 is next; it is null during a backoff, when the job is not in the queue. */
 export const QueuePlace = z
   .object({
     position: z.int().min(1).nullable(),
@@ -81,7 +81,7 @@ export const AttemptOutcome = z.enum([
 ]);
 export type AttemptOutcome = z.infer<typeof AttemptOutcome>;
 
-/** What upstream said, as it said it. */
+/** Upstream's answer, unchanged. */
 export const UpstreamReport = z.object({
   httpStatus: z.int().nullable(),
   code: z.string().nullable(),
@@ -145,7 +145,7 @@ export const JobError = z
   .meta({ id: "JobError" });
 export type JobError = z.infer<typeof JobError>;
 
-/** What a person should know of a job that has not failed. The codes are for programs, and may become more. */
+/** Information for people about a job that has not failed. The codes are for programs; codes may be added. */
 export const Warning = z.object({
   code: z.string().meta({
     description:
@@ -156,7 +156,7 @@ export const Warning = z.object({
 });
 export type Warning = z.infer<typeof Warning>;
 
-/** An input image: the address the client gave, or what was uploaded, by reference and never its bytes. */
+/** An input image: the address that the client gave, or a reference to an upload, never the bytes. */
 export const InputImage = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("url"), url: z.string() }),
   z.object({
@@ -173,7 +173,7 @@ export type InputImage = z.infer<typeof InputImage>;
 
 export const MAX_METADATA_KEY_CHARS = 64;
 
-/** Small facts of the submitter's own, echoed and never read by us. */
+/** The submitter's own data, returned and never interpreted. */
 export const Metadata = z
   .record(
     z.string().min(1).max(MAX_METADATA_KEY_CHARS),
@@ -186,7 +186,7 @@ export type Metadata = z.infer<typeof Metadata>;
 export const PromptExtendMode = z.enum(["direct", "agent"]);
 export type PromptExtendMode = z.infer<typeof PromptExtendMode>;
 
-/** The request as normalised. `null` leaves the choice to upstream. */
+/** The normalised request. `null` leaves the choice to upstream. */
 export const JobRequest = z.object({
   prompt: z.string(),
   negativePrompt: z.string().nullable(),
@@ -194,7 +194,7 @@ export const JobRequest = z.object({
   n: z.int().min(1),
   seed: z.int().nullable().meta({ description: "Drawn when none was given; null where the model takes none." }),
   promptExtend: z.boolean().nullable(),
-  // Left out by servers that are older than these two.
+  // Absent from servers that are older than these two fields.
   promptExtendMode: PromptExtendMode.nullable().optional(),
   thinking: z.boolean().nullable().optional(),
   watermark: z.boolean().nullable(),
@@ -263,7 +263,7 @@ export const Job = z
     request: JobRequest,
     ...jobState,
     attempts: z.array(Attempt),
-    // Left out by servers that are older than prices.
+    // Absent from servers that are older than prices.
     cost: JobCost.nullable().default(null).meta({
       description: "By the price at the submission. Null: the price was not known, or the job is from before prices.",
     }),
@@ -273,7 +273,7 @@ export const Job = z
   .meta({ id: "Job" });
 export type Job = z.infer<typeof Job>;
 
-/** What can be changed of a job at any time. A part that is left out stays as it is. */
+/** What can be changed of a job at any time. An absent field changes nothing. */
 export const JobPatchBody = z
   .strictObject({
     pinned: z.boolean().optional(),
@@ -283,7 +283,7 @@ export const JobPatchBody = z
   .meta({ id: "JobPatch" });
 export type JobPatchBody = z.infer<typeof JobPatchBody>;
 
-/** A job as lists and the live feed show it: no attempts, and the start of the prompt only. */
+/** A job in lists and in the live feed: without attempts, and with the start of the prompt only. */
 export const JobSummary = z
   .object({
     ...jobHead,
@@ -322,7 +322,7 @@ export const Share = z
   .meta({ id: "Share" });
 export type Share = z.infer<typeof Share>;
 
-/** How long a shared link may live, in hours: as long as a job is kept by default. */
+/** The longest time, in hours, for which a shared link is valid: as long as a job is kept by default. */
 export const MAX_SHARE_HOURS = 720;
 
 export const ShareOptions = z.strictObject({
@@ -330,8 +330,8 @@ export const ShareOptions = z.strictObject({
 });
 
 /**
- * How many jobs there are of each kind, for a form that shows filters with counts. Each kind is counted under all filters
- * given but the one on itself.
+ * How many jobs there are of each kind, for a form that shows filters with counts. Each kind is counted under all given
+ * filters except the one on itself.
  */
 export const JobCounts = z
   .object({

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { Timestamp } from "./job.ts";
 import { WORKFLOWS, type Workflow } from "./paths.ts";
 
-/** At most `starts` in any window of `periodMs`; at most `inProgress` at once, null for no bound. */
+/** At most `starts` in any window of `periodMs`, and at most `inProgress` at once; null for no bound. */
 export const Quota = z.object({
   starts: z.int().min(1),
   periodMs: z.int().min(1),
@@ -19,7 +19,7 @@ export const LaneBlock = z.object({
 });
 export type LaneBlock = z.infer<typeof LaneBlock>;
 
-/** A command of the operator that is in force. */
+/** A command of the operator that is in effect. */
 export const OperatorWord = z.object({
   reason: z.string(),
   since: Timestamp,
@@ -27,7 +27,7 @@ export const OperatorWord = z.object({
 });
 export type OperatorWord = z.infer<typeof OperatorWord>;
 
-/** What a lane believes and holds now. `pace` 1 is the whole quota; less after upstream throttled. */
+/** The current state of a lane. `pace` 1 is the whole quota; it is lower after upstream throttled. */
 export const LaneReport = z
   .object({
     model: z.string(),
@@ -53,7 +53,7 @@ export const LaneReport = z
   .meta({ id: "LaneReport" });
 export type LaneReport = z.infer<typeof LaneReport>;
 
-/** Which sizes a model makes. `default` null: the model decides. `named`: words that stand for a size, like `2K`. */
+/** The sizes that a model makes. `default` null: the model decides. `named`: words for a size, like `2K`. */
 export const ModelSizes = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("fixed"), sizes: z.array(z.string()), default: z.string() }),
   z.object({ kind: z.literal("sides"), min: z.int(), max: z.int(), default: z.string().nullable().default(null) }),
@@ -69,7 +69,7 @@ export const ModelSizes = z.discriminatedUnion("kind", [
 ]);
 export type ModelSizes = z.infer<typeof ModelSizes>;
 
-/** What a model takes, for a form that shows the limits before they are hit. */
+/** What a model takes, for a form that shows limits before a submission exceeds them. */
 export const ModelInfo = z.object({
   model: z.string(),
   workflows: z.array(z.enum(WORKFLOWS)),
@@ -110,7 +110,7 @@ export const ModelInfo = z.object({
 });
 export type ModelInfo = z.infer<typeof ModelInfo>;
 
-/** The sizes that a model makes in a workflow: some make smaller images from images than from text. */
+/** The sizes that a model makes in a workflow. Some models make smaller images from images than from text. */
 export function sizesFor(model: Pick<ModelInfo, "sizes" | "sizesWithImages">, workflow: Workflow): ModelSizes {
   return workflow === "image-from-reference" ? (model.sizesWithImages ?? model.sizes) : model.sizes;
 }
@@ -140,7 +140,7 @@ export const Health = z
   .meta({ id: "Health" });
 export type Health = z.infer<typeof Health>;
 
-/** Who asks, as `GET /api/session` tells it. */
+/** The asker, as `GET /api/session` answers it. */
 export const Identity = z
   .object({
     client: z.string().meta({ description: "The client's name; `operator` for the operator." }),
@@ -153,7 +153,7 @@ export const Identity = z
   .meta({ id: "Identity" });
 export type Identity = z.infer<typeof Identity>;
 
-/** What the operator's session names as its client. */
+/** The client's name in the operator's session. */
 export const OPERATOR_NAME = "operator";
 
 export const Session = z

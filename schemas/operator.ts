@@ -2,7 +2,7 @@ import { z } from "zod";
 import { Timestamp } from "./job.ts";
 import { LaneReport, OperatorWord, Quota } from "./limits.ts";
 
-/** Kept in the operator's log. */
+/** Written into the operator's log. */
 const Reason = z.string().trim().min(1).max(300).meta({ description: "Shown to everyone whose jobs wait for it." });
 const Until = Timestamp.nullable().optional().meta({
   description: "When it ends, at most a year ahead; null or absent: it ends with a resume or the next limit.",
@@ -11,13 +11,13 @@ const Until = Timestamp.nullable().optional().meta({
 export const PauseBody = z.strictObject({ reason: Reason, until: Until });
 export type PauseBody = z.infer<typeof PauseBody>;
 
-/** A body that may be left out. */
+/** An optional body. */
 export const ResumeBody = z.strictObject({ reason: Reason.optional() });
 export type ResumeBody = z.infer<typeof ResumeBody>;
 
 /**
- * Absent fields keep the deployment's values, and take the place of those of an earlier limit. A body with a reason alone restores
- * the deployment's quota; `until` goes with a quota only.
+ * Absent fields get the deployment's values, even where an earlier limit had set them. A body with only a reason restores the
+ * deployment's quota; `until` is allowed only with a quota.
  */
 export const LimitBody = z.strictObject({
   starts: Quota.shape.starts.max(1_000_000).optional(),
@@ -28,7 +28,7 @@ export const LimitBody = z.strictObject({
 });
 export type LimitBody = z.infer<typeof LimitBody>;
 
-/** A lane after a command. */
+/** The report of a lane after a command. */
 export const CommandedLane = LaneReport.extend({
   replaced: OperatorWord.extend({ quota: Quota.optional().meta({ description: "That of a limit." }) })
     .nullable()

@@ -1,4 +1,4 @@
-/** Every route of the API, in one place: the Worker mounts them, the client and the page build them from here. */
+/** Every route of the API. The Worker mounts these, and the client and the page build addresses from them. */
 
 /** Ids are `job_` and 21 URL-safe characters. */
 export const JOB_ID_PATTERN = /^job_[A-Za-z0-9_-]{21}$/;
@@ -39,18 +39,18 @@ export const paths = {
   webhookSecret: "/api/webhooks/secret",
   /** The page's own address of a job; not under /api. */
   jobPage: (id: string) => `/jobs/${id}`,
-  /** The page that shows a job to whoever has a share link; not under /api. */
+  /** The page that shows a job to everyone with its share link; not under /api. */
   sharedPage: (id: string) => `/shared/${id}`,
 } as const;
 
-/** Widths that image variants are made in: `srcset` lists them all. An image that is narrower keeps its own width. */
+/** Widths of image variants; `srcset` lists them all. A narrower image keeps its own width. */
 export const VARIANT_WIDTHS = [320, 640, 1280] as const;
 export type VariantWidth = (typeof VARIANT_WIDTHS)[number];
 
 export const VARIANT_FORMATS = ["webp", "jpeg", "png"] as const;
 export type VariantFormat = (typeof VARIANT_FORMATS)[number];
 
-/** What may be asked of an image's variant: `q`, 1…100, is of webp and jpeg. Without `format` it is webp. */
+/** The parameters of an image variant: `q`, 1…100, is for webp and jpeg. Without `format` it is webp. */
 export interface VariantAsk {
   readonly w?: VariantWidth;
   readonly format?: VariantFormat;
@@ -58,8 +58,8 @@ export interface VariantAsk {
 }
 
 /**
- * The address of a variant of the image at `imageUrl`, which may be a signed link: it opens the variants too. The same ask gives
- * the same address, so that caches find it.
+ * The address of a variant of the image at `imageUrl`, which may be a signed link: it opens the variants too. Equal
+ * parameters give equal addresses, so that caches can reuse them.
  */
 export function variantUrl(imageUrl: string, { w, format, q }: VariantAsk): string {
   const asked = Object.entries({ w, format, q }).flatMap(([key, value]) =>

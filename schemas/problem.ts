@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** Every problem an API call can be answered with. The number is its HTTP status, the text its constant title. */
+/** Every problem that an API call may answer. The number is its HTTP status, the text its constant title. */
 export const PROBLEMS = {
   invalid_request: [400, "The request is not valid"],
   malformed_json: [400, "The body is not JSON"],
@@ -49,11 +49,11 @@ export const PROBLEMS = {
 export type ProblemCode = keyof typeof PROBLEMS;
 export const ProblemCode = z.enum(Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]]);
 
-/** One thing wrong with a request: `path` is a JSON Pointer into the body, or the name of a variable, header or query key. */
+/** One fault of a request: `path` is a JSON Pointer into the body, or the name of a variable, header or query key. */
 export const FieldError = z.object({ path: z.string(), message: z.string() });
 export type FieldError = z.infer<typeof FieldError>;
 
-/** RFC 9457. `detail` is for people and never to be parsed; decide on `code`. */
+/** RFC 9457. `detail` is for people and must not be parsed; programs use `code`. */
 export const Problem = z
   .object({
     type: z.string(),
@@ -63,7 +63,7 @@ export const Problem = z
     code: ProblemCode,
     requestId: z.string(),
     errors: z.array(FieldError).optional(),
-    // Of `budget_exceeded`.
+    // Only with `budget_exceeded`.
     currency: z.string().optional(),
     limit: z.number().optional().meta({ description: "The client's spend limit for a calendar month, UTC." }),
     charged: z.number().optional(),

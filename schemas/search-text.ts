@@ -1,6 +1,6 @@
 /**
- * A text as searches compare it, in any script: letters of one size, without accents and other marks, in one form of Unicode,
- * with single spaces. `Café　雨` → `cafe 雨`.
+ * The form in which searches compare texts of any script: lower case, without accents and other marks, in one normal form of
+ * Unicode, with single spaces. `Café　雨` → `cafe 雨`.
  */
 export function foldText(text: string): string {
   return text
@@ -12,7 +12,7 @@ export function foldText(text: string): string {
     .trim();
 }
 
-/** The words of a search, each of which a text must contain, wherever and in whatever order. */
+/** The words of a search. A text must contain all of them, in any order. */
 export function searchWords(query: string): string[] {
   const folded = foldText(query);
   return folded === "" ? [] : [...new Set(folded.split(" "))];

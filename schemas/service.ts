@@ -3,9 +3,9 @@ import type { JobFilter, JobPage } from "./job-filter.ts";
 import type { VariantAsk } from "./paths.ts";
 import type { ReferenceSubmit, TextSubmit } from "./submit.ts";
 
-/** What the deployment of an app gives its service binding: `props = { client = "my-app" }`. */
+/** The `props` that an app's service binding sets: `props = { client = "my-app" }`. */
 export interface ServiceProps {
-  /** Whose jobs the app makes and sees: a client's name, as in `CLIENT_TOKENS`. */
+  /** The client whose jobs the app makes and sees, by its name in `CLIENT_TOKENS`. */
   readonly client: string;
 }
 
@@ -19,7 +19,7 @@ export interface ServiceSubmitOptions {
   readonly waitSeconds?: number | undefined;
   /** W3C Trace Context: kept with the job, in its log lines and webhooks. An invalid one is ignored. */
   readonly traceparent?: string | undefined;
-  /** The header `darkroom-hops` of the webhook that led to this submission: a circle of webhooks and submissions then ends. */
+  /** The header `darkroom-hops` of the webhook that led to this submission, so that a loop of webhooks and submissions ends. */
   readonly hops?: string | null | undefined;
 }
 
@@ -31,10 +31,10 @@ export interface ServiceWaitOptions {
 }
 
 /**
- * The entrypoint `DarkroomService` as an app in another Worker calls it over a service binding. There is no token: the binding's
- * `props` name the client. Limits, spend and refusals are those of the HTTP API. A refusal rejects with an error whose `name` is
- * `DarkroomProblem` and whose `code`, `status`, `problem` and `retryAfterMs` say why; a caller with a compatibility date before
- * 2026-04-21 gets the message alone, which ends with the code.
+ * The entrypoint `DarkroomService`, which an app in another Worker calls over a service binding. There is no token: the
+ * binding's `props` name the client. Limits, spend and refusals are those of the HTTP API. A refusal rejects with an error
+ * whose `name` is `DarkroomProblem` and which has `code`, `status`, `problem` and `retryAfterMs`. A caller with a
+ * compatibility date before 2026-04-21 gets only the message, which ends with the code.
  */
 export interface DarkroomService {
   submit(workflow: "image-from-text", request: TextSubmit, options?: ServiceSubmitOptions): Promise<Job>;

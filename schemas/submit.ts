@@ -2,21 +2,21 @@ import { z } from "zod";
 import { Metadata, OnUncertain, Priority, PromptExtendMode } from "./job.ts";
 import { WebhookTarget } from "./webhook.ts";
 
-/** Widest bounds of any model; a model's own table narrows them. */
+/** The widest bounds of any model. A model's own table narrows them. */
 export const MAX_SEED = 2_147_483_647;
 export const MAX_DEADLINE_SECONDS = 604_800;
 export const MAX_PROMPT_CHARS = 20_000;
 export const MAX_IMAGE_BYTES = 10 * 1024 * 1024;
 export const MAX_INPUT_IMAGES = 10;
-/** What the platform takes of a body at most, on its smaller plans; also ten images of nearly 10 MB as files. */
+/** The largest body that the platform accepts on its smaller plans. Ten image files of nearly 10 MB fit. */
 export const MAX_BODY_BYTES = 100 * 1000 * 1000;
 
-/** Any two sides, or a word like `2K`: which of them a model makes, its own table says, in its own words. */
+/** Any two sides, or a word like `2K`. The model's table decides which of them it makes. */
 const SIZE = /^(?:[1-9]\d{0,4}[*x][1-9]\d{0,4}|[1-9]K)$/i;
 
-/** Something that can be seen: no blank, no control or format character, and none of the letters that are drawn as nothing. */
+/** A visible character: no blank, no control or format character, and no letter that is drawn as nothing. */
 const VISIBLE = /[[\p{L}\p{N}\p{P}\p{S}]--[\p{Default_Ignorable_Code_Point}\u{2800}]]/v;
-/** What no text for a person holds, and upstream refuses after counting the call. Line breaks and tabs are fine. */
+/** Characters that no text for people holds. Upstream refuses them, and counts the call. Line breaks and tabs are allowed. */
 const CONTROL = /(?![\t\n\r])\p{Cc}/u;
 
 const text = z
@@ -62,7 +62,7 @@ const common = {
 export const TextSubmit = z.strictObject(common).meta({ id: "TextSubmit" });
 export type TextSubmit = z.infer<typeof TextSubmit>;
 
-/** A public http(s) address without credentials, a data URL of an image, or the link of one of the client's own images here. */
+/** A public http(s) address without credentials, a data URL of an image, or the link to one of the client's own images here. */
 export const ImageSource = z.string().min(1).meta({ example: "https://example.com/a.png" });
 
 export const ReferenceSubmit = z

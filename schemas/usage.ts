@@ -3,7 +3,7 @@ import { Timestamp } from "./job.ts";
 
 const Money = z.number();
 
-/** A client's spend limit for a calendar month, UTC, and how it is used now. */
+/** A client's spend limit for a calendar month (UTC), and its current use. */
 export const BudgetReport = z
   .object({
     client: z.string(),
@@ -29,7 +29,7 @@ export const UsageResult = z.object({
 });
 export type UsageResult = z.infer<typeof UsageResult>;
 
-/** What was spent, also by jobs that are deleted since. */
+/** What was spent, including jobs that were deleted since. */
 export const Usage = z
   .object({
     currency: z.string().meta({ example: "USD" }),

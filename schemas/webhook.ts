@@ -12,7 +12,7 @@ const delivery = { timestamp: Timestamp.meta({ description: "When the event happ
 /** A client's spend of this month when it first reached `alertAt` of its limit. */
 const BudgetAlert = z.object({ currency: z.string(), budget: BudgetReport });
 
-/** The body of a webhook delivery (Standard Webhooks). A job is sent as it was when the event happened. */
+/** The body of a webhook delivery (Standard Webhooks). It holds the job as it was when the event happened. */
 export const WebhookEvent = z
   .discriminatedUnion("type", [
     z.object({ type: z.literal("job.succeeded"), ...delivery, data: z.object({ job: Job }) }),
@@ -31,7 +31,7 @@ const WebhookUrl = z
   .max(MAX_WEBHOOK_URL_CHARS)
   .meta({ description: "A public https address on port 443, by name.", example: "https://example.com/darkroom" });
 
-/** Where a job's webhooks go. */
+/** Where a job's webhook events are sent. */
 export const WebhookTarget = z
   .strictObject({
     url: WebhookUrl,
@@ -59,11 +59,11 @@ export const DeliveryTry = z.object({
 });
 export type DeliveryTry = z.infer<typeof DeliveryTry>;
 
-/** `gone`: the receiver answered 410. `failed`: the last try of the schedule failed. Both are sent again only by a resend. */
+/** `gone`: the receiver answered 410. `failed`: the last try of the schedule failed. In both states only a resend sends it again. */
 export const DeliveryState = z.enum(["pending", "delivered", "gone", "failed"]);
 export type DeliveryState = z.infer<typeof DeliveryState>;
 
-/** An event of a job on its way to the webhook. */
+/** One event of a job, with its tries to deliver it to the webhook. */
 export const Delivery = z
   .object({
     number: z
@@ -100,7 +100,7 @@ export const WebhookTest = z.strictObject({
 });
 export type WebhookTest = z.infer<typeof WebhookTest>;
 
-/** What became of a test delivery, of type `webhook.test`. */
+/** The result of a test delivery of type `webhook.test`. */
 export const WebhookTestResult = z
   .object({
     delivered: z.boolean(),

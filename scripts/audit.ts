@@ -1,14 +1,14 @@
 /**
- * `npm run audit`: asks the registry whether anything that is deployed has a known hole. Fails on a high or critical one;
- * where no registry answers (no network, or one without advisories) it says so and passes.
+ * `npm run audit`: asks the registry for known vulnerabilities of what is deployed. Fails on a high or critical one. When no
+ * registry answers (no network, or one without advisories) it says so and passes.
  */
 import { spawnSync } from "node:child_process";
 import { z } from "zod";
 
-/** A registry that takes longer is treated as one that does not answer. */
+/** A registry that takes longer counts as one that does not answer. */
 const ANSWER_WITHIN_MS = 30_000;
 
-/** What of npm's report (`auditReportVersion` 2) is read here. */
+/** The parts of npm's report (`auditReportVersion` 2) that are read here. */
 const Report = z.object({
   auditReportVersion: z.literal(2),
   vulnerabilities: z.record(z.string(), z.object({ severity: z.string(), range: z.string() })),

@@ -1,14 +1,14 @@
-/** `npm run check:deploy`: the deploy as a dry run, and a look at what would go out. Needs no account and no network. */
+/** `npm run check:deploy`: runs the deploy as a dry run and checks what would be uploaded. Needs no account and no network. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
-/** Workers' older, smaller limit for a compressed Worker (docs/platform/limits: 3 MB on the free plan). */
+/** The smaller, older Workers limit on a compressed Worker (docs/platform/limits: 3 MB on the free plan). */
 const MAX_GZIP_BYTES = 3 * 1024 * 1024;
 
-// A page that was not built yet is no reason to refuse the Worker; `npm run deploy` builds it.
+// The Worker is checked even when the page was not built yet; `npm run deploy` builds it.
 mkdirSync("dist/web", { recursive: true });
 const out = mkdtempSync(join(tmpdir(), "darkroom-deploy-"));
 try {

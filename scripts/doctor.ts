@@ -1,4 +1,4 @@
-/** `npm run doctor -- URL`: what a Darkroom finds when it looks at itself, and how to mend it. Ends with 1 when something is wrong. */
+/** `npm run doctor -- URL`: prints a Darkroom's diagnosis of itself, and how to mend it. Exits with 1 when something is wrong. */
 import { Diagnosis } from "../schemas/doctor.ts";
 import { paths } from "../schemas/paths.ts";
 import { Problem } from "../schemas/problem.ts";
@@ -10,7 +10,7 @@ The operator's token is read from DARKROOM_TOKEN, so that no list of processes s
 
 const ANSWER_WITHIN_MS = 60_000;
 
-/** Ends the run with words for people. */
+/** Ends the run with a message for people. */
 class Trouble extends Error {}
 
 function addressOf(text: string | undefined): URL {

@@ -1,6 +1,6 @@
 /**
- * `npm run launch`: a first deployment, from nothing to a service that the doctor finds well. Run again, it continues where it
- * stopped and leaves alone what exists. Secrets go to wrangler by its standard input: never into arguments or files.
+ * `npm run launch`: makes a first deployment, up to a service that passes the doctor. A second run continues where the first
+ * stopped, and leaves existing parts unchanged. wrangler gets secrets by its standard input, never in arguments or files.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
@@ -23,11 +23,11 @@ const USAGE = `usage: npm run launch -- [options]
 The DashScope key is read from QWEN_API_KEY in the environment, or asked for: arguments are seen by everyone on a machine.`;
 
 const CONFIG_FILE = "wrangler.toml";
-/** A new address may take a minute to be known everywhere. */
+/** A new address may take a minute until it is known everywhere. */
 const UP_WITHIN_MS = 120_000;
 const KEY_CHECK_WITHIN_MS = 10_000;
 
-/** Ends the run with words for people. */
+/** Ends the run with a message for people. */
 class Trouble extends Error {}
 
 interface Settings {
@@ -48,7 +48,7 @@ function withValue(toml: string, key: string, value: string): string {
   return known.test(toml) ? toml.replace(known, line) : toml.replace(/^\[vars\]$/m, `[vars]\n${line}`);
 }
 
-/** The file with what was chosen; everything else in it stays. */
+/** The file with the chosen settings; everything else in it is unchanged. */
 function withSettings(toml: string, { name, region, baseUrl }: Settings): string {
   let text = withValue(toml, "name", name);
   text = withValue(text, "bucket_name", `${name}-results`);
@@ -58,11 +58,11 @@ function withSettings(toml: string, { name, region, baseUrl }: Settings): string
 
 // ── asking
 
-/** A line from a person; what is typed is not shown when it is `hidden`. */
+/** Asks a person for a line. When `hidden`, the typed text is not shown. */
 async function asked(question: string, hidden: boolean): Promise<string> {
   const input = createInterface({ input: process.stdin, output: process.stdout, terminal: true });
   if (hidden) {
-    // What readline would draw anew with each key.
+    // readline would redraw this text with each key.
     const quiet = input as unknown as { _writeToOutput: (text: string) => void };
     quiet._writeToOutput = (text) => {
       if (text.includes(question)) process.stdout.write(text);
@@ -87,7 +87,7 @@ async function chosen(given: string | undefined, question: string, fallback: str
 
 interface Outcome {
   readonly ok: boolean;
-  /** Both streams, for people; and the first one, for what is read from it. */
+  /** `text` is both streams, for people; `stdout` is the first one, for reading values from it. */
   readonly text: string;
   readonly stdout: string;
 }
@@ -109,7 +109,7 @@ async function wrangler(args: readonly string[], input: string | null = null, sh
     text += String(chunk);
     if (shown) process.stderr.write(chunk);
   });
-  // A child that ends before it has read everything says why itself.
+  // A child that ends before it has read everything reports the reason itself.
   child.stdin?.on("error", () => undefined);
   child.stdin?.end(input);
   const code = await new Promise<number | null>((resolve, reject) => {
@@ -144,13 +144,16 @@ async function signedIn(): Promise<void> {
   );
 }
 
-/** The names of the Worker's secrets; none while there is no Worker. Any other failure stops: what exists must not be put again. */
+/**
+ * The names of the Worker's secrets; none while there is no Worker. Stops at any other failure, because an existing secret
+ * must not be replaced.
+ */
 async function secretsOf(name: string): Promise<ReadonlySet<string>> {
   const { ok, stdout, text } = await wrangler(["secret", "list", "--name", name, "--format", "json"]);
   if (!ok && /Worker "[^"]*"[^\n]* not found|code: 10007\b/.test(text)) return new Set();
   if (!ok) throw new Trouble(`the secrets of ${name} could not be listed: ${text}`);
   try {
-    // As wrangler prints it: [{"name": …, "type": …}].
+    // wrangler prints [{"name": …, "type": …}].
     return new Set((JSON.parse(stdout.slice(stdout.indexOf("["))) as { name: string }[]).map((secret) => secret.name));
   } catch {
     throw new Trouble(`the list of secrets cannot be read: ${stdout}`);
@@ -162,7 +165,7 @@ function askHost(baseUrl: string, apiKey: string): Promise<KeyAnswer> {
   return askAboutKey(settings, AbortSignal.timeout(KEY_CHECK_WITHIN_MS));
 }
 
-/** Tries the key before anything is made. Where the host is not reached the doctor will say so later. */
+/** Tries the key before anything is made. When the host cannot be reached, the doctor checks the key later. */
 async function checkKey({ region, baseUrl }: Settings, apiKey: string): Promise<void> {
   const answer = await askHost(baseUrl ?? REGION_HOSTS[region], apiKey);
   if (answer.kind !== "answered" || answer.accepted === null) {
@@ -199,7 +202,7 @@ function buildPage(): void {
     throw new Trouble("the page could not be built; see above");
 }
 
-/** The address that a deploy prints on a line of its own; null when it prints none. */
+/** The address that a deploy prints on its own line; null when it prints none. */
 function addressIn(text: string): string | null {
   return [...text.matchAll(/^\s+(https?:\/\/\S+)\s*$/gm)].at(-1)?.[1] ?? null;
 }
@@ -219,7 +222,7 @@ function newTokens(existing: ReadonlySet<string>): Tokens {
   };
 }
 
-/** Stores the secrets that are missing. A failure may hide that they were stored: wrangler's answer can be lost. */
+/** Stores the missing secrets. After a failure they may be stored nevertheless, because wrangler's answer can be lost. */
 async function putSecrets(
   name: string,
   client: string,
@@ -368,7 +371,7 @@ async function main(): Promise<void> {
 
   begin("The secrets");
   const tokens = newTokens(existing);
-  // Before they are stored: a run that dies in between would leave a Worker whose tokens nobody has.
+  // Printed before they are stored: a run that dies in between would leave a Worker whose tokens nobody has.
   printTokens(tokens, values.client);
   await putSecrets(name, values.client, apiKey, tokens, existing);
 

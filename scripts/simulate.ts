@@ -1,5 +1,5 @@
 /**
- * `npm run simulate [-- --jobs 1000000 --seed 1]`: a lane's own code in virtual time, against bursts, throttling,
+ * `npm run simulate [-- --jobs 1000000 --seed 1]`: runs a lane's own code in virtual time, against bursts, throttling,
  * outages and arrears. Prints the tables of docs/lane-simulation.md.
  */
 import { parseArgs } from "node:util";

@@ -1,7 +1,4 @@
-/**
- * `npm start`: builds the page, starts the Worker, and the emulator too when there is no key. Ctrl-C ends everything;
- * what is stored stays.
- */
+/** `npm start`: builds the page, starts the Worker, and without a key also the emulator. Ctrl-C ends everything; stored state is kept. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -12,13 +9,13 @@ import { Children } from "./start/children.ts";
 import { readSettings, type Settings } from "./start/settings.ts";
 import { makeStateFolder } from "./start/state-folder.ts";
 
-/** Without a network wrangler says at each start that it made up its own `request.cf`, which nothing here reads. */
+/** Without a network wrangler prints at each start that it invented `request.cf`, which nothing here reads. */
 const OFFLINE_NOISE = /Unable to fetch the `Request\.cf` object|workers\.cloudflare\.com|GetAddrInfoReqWrap/;
 
-/** A first start builds and unpacks a lot on a small machine. */
+/** A first start builds and unpacks a lot, which takes long on a small machine. */
 const UP_WITHIN_MS = 120_000;
 
-/** How often it is seen whether npm, which started this, is still there. */
+/** How often to check that npm, which started this, still runs. */
 const STARTER_LOOK_MS = 500;
 
 async function portIsFree(port: number): Promise<boolean> {
@@ -33,14 +30,14 @@ async function portIsFree(port: number): Promise<boolean> {
   return true;
 }
 
-/** As far as it is told on here. */
+/** The part of health that is read here. */
 interface Health {
   readonly status: string;
   readonly problems?: readonly { readonly path: string; readonly message: string }[];
   readonly upstream: { readonly region: string | null; readonly host: string | null };
 }
 
-/** Resolves once the Worker answers at all; a misconfigured one is up too, and says what is wrong. */
+/** Resolves once the Worker answers. A misconfigured one answers too, and says what is wrong. */
 async function health(baseUrl: string): Promise<Health> {
   const endsAtMs = Date.now() + UP_WITHIN_MS;
   for (;;) {
@@ -82,7 +79,7 @@ async function main(): Promise<void> {
     void children.endAll().then(() => process.exit(0));
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);
-  // npm sends its signals to a shell, which ends and passes none on.
+  // npm sends its signals to a shell, which ends without passing them on.
   const { ppid: starter } = process;
   const isByNpm = process.env.npm_lifecycle_event === "start";
   if (isByNpm) setInterval(() => process.ppid !== starter && end(), STARTER_LOOK_MS).unref();
@@ -106,7 +103,7 @@ async function main(): Promise<void> {
     vars.QWEN_API_KEY = "sk-emulator";
   }
 
-  // In a file that only we can read, since a command line can be read by everyone on the machine.
+  // In a file that only we can read, because everyone on the machine can read a command line.
   const envFile = join(secrets, "vars");
   const lines = Object.entries(vars).map(([name, value]) => `${name}=${quoted(value)}`);
   writeFileSync(envFile, `${lines.join("\n")}\n`, { mode: 0o600 });
@@ -133,7 +130,7 @@ async function main(): Promise<void> {
     ...process.env,
     WRANGLER_SEND_METRICS: "false",
     WRANGLER_HIDE_BANNER: "true",
-    // Wrangler's own trace store writes the address of every request, secrets of links included, into the state folder.
+    // Wrangler's own trace store writes the address of every request, including the secrets of links, into the state folder.
     X_LOCAL_OBSERVABILITY: "false",
     NO_COLOR: "1",
     CI: "1",
@@ -159,14 +156,14 @@ Darkroom is up, with ${upstreamText(settings, upstream)} as upstream.
 State is in ${stateDir}. Ctrl-C ends everything.`);
 }
 
-/** Who answers for the images, in words. */
+/** Names the upstream for people. */
 function upstreamText({ usesEmulator, vars }: Settings, { region, host }: Health["upstream"]): string {
   if (!usesEmulator) return vars.QWEN_BASE_URL === undefined ? `DashScope in region ${region} (${host})` : `${host}`;
   const unused = vars.QWEN_BASE_URL === undefined ? "" : ", so QWEN_BASE_URL is not used";
   return `the emulator at http://${host} (no QWEN_API_KEY is set${unused})`;
 }
 
-/** As dotenv reads it back: single quotes keep everything but themselves, so others where one is inside. */
+/** Quoted so that dotenv reads the value back: single quotes keep everything but themselves, so a value with one gets others. */
 function quoted(value: string): string {
   if (!value.includes("'")) return `'${value}'`;
   if (!value.includes("`")) return `\`${value}\``;

@@ -1,4 +1,4 @@
-/** `npm run token -- NAME`: a new token for a client, and what to put where. Nothing is stored. */
+/** `npm run token -- NAME`: prints a new token for a client, and where to put it. Nothing is stored. */
 import { createHash, randomBytes } from "node:crypto";
 
 const [name, ...rest] = process.argv.slice(2);
@@ -9,7 +9,7 @@ if (name === undefined || rest.length > 0 || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$
   process.exit(2);
 }
 
-/** 256 random bits: far beyond guessing, so that one plain SHA-256 is enough to keep. */
+/** 256 random bits cannot be guessed, so storing one plain SHA-256 is safe. */
 const token = `dr_${randomBytes(32).toString("base64url")}`;
 const hash = createHash("sha256").update(token).digest("hex");
 const secret = name === "admin" ? "ADMIN_TOKEN_SHA256" : "CLIENT_TOKENS";

@@ -1,6 +1,6 @@
 import type { Rolldown } from "vite";
 
-/** What of a syntax tree this looks at (ESTree). */
+/** The parts of a syntax tree (ESTree) that are read here. */
 interface Node {
   readonly type: string;
   readonly start: number;
@@ -11,8 +11,8 @@ interface Node {
 }
 
 /**
- * For bundles that only parse: leaves the calls of `.meta()` out of the schemas. What they hold is for the OpenAPI document,
- * which the Worker makes, and is a sixth of the client's code, compressed.
+ * For bundles that only parse: removes the calls of `.meta()` from the schemas. Their descriptions are for the OpenAPI
+ * document, which the Worker makes, and are a sixth of the client's compressed code.
  */
 export function withoutDescriptions(): Rolldown.Plugin {
   return {

@@ -1,4 +1,4 @@
-/** The bodies of good answers, by family of models. Shapes: recorded wire data and the vendor's pages. Pure. */
+/** The bodies of successful answers, by family of models. Sources: recorded wire data and the vendor's pages. Pure. */
 import type { WireAnswer, WireOutput, WireUsage } from "../../worker/dashscope/wire.ts";
 import { OUTPUT_MODERATED, refusalOf } from "./error-table.ts";
 import { wireTime } from "./ids.ts";
@@ -6,7 +6,7 @@ import type { AnswerFamily, Model } from "./model-table.ts";
 import type { WorkOrder } from "./request-check.ts";
 import type { TaskFacts, TaskView } from "./task-board.ts";
 
-/** One image as an answer shows it. */
+/** One image in an answer. */
 export interface MadeImage {
   readonly url: string;
   readonly width: number;
@@ -89,7 +89,7 @@ export function syncAnswer(
   };
 }
 
-/** A success of `text2image` without the asynchronous header. No real one was seen: the SDK reads the same fields as of a task. */
+/** A success of `text2image` without the asynchronous header. No real one was recorded: the SDK reads the same fields as from a task. */
 export function promptedAnswer(
   order: WorkOrder,
   images: readonly MadeImage[],
@@ -111,12 +111,12 @@ function resultsOf({ prompt, promptExtend }: WorkOrder, images: readonly MadeIma
   }));
 }
 
-/** A taken task. */
+/** The answer to an accepted task. */
 export function acceptedAnswer(taskId: string, requestId: string): WireAnswer {
   return { output: { task_status: "PENDING", task_id: taskId }, request_id: requestId };
 }
 
-/** A task that never was, or is too old. */
+/** A task that never existed, or is too old. */
 export function unknownTaskAnswer(taskId: string, requestId: string): WireAnswer {
   return { request_id: requestId, output: { task_id: taskId, task_status: "UNKNOWN" } };
 }
@@ -126,7 +126,7 @@ interface TaskDetails extends TaskFacts {
   readonly order: WorkOrder;
 }
 
-/** A task as it is. `images` are those it made; a legacy task lists its failed ones beside them. */
+/** A task in its current state. `images` are those it made; a legacy task also lists its failed ones. */
 export function taskAnswer(task: TaskView<TaskDetails>, images: readonly MadeImage[], requestId: string): WireAnswer {
   const { facts, status } = task;
   if (status === "UNKNOWN") return unknownTaskAnswer(facts.id, requestId);

@@ -1,4 +1,4 @@
-/** The vendor's error page as data: the status and the usual words of every code that an image call can meet. */
+/** The vendor's error page as data: the status and the usual message of every code that an image call can get. */
 
 /** A failed call before it has a request id. */
 export interface WireRefusal {
@@ -55,7 +55,7 @@ const TABLE: Readonly<Record<string, readonly [status: number, message: string]>
   PostpaidBillOverdue: [429, BILL_OVERDUE],
   InternalError: [500, INTERNAL],
   "InternalError.Algo": [500, INTERNAL],
-  // The model's own complaint, seen with 400 in public issues.
+  // The model's complaint about an input, seen with 400 in public issues.
   "InternalError.Algo.InvalidParameter": [400, "The image length and width do not meet the model restrictions."],
   "InternalError.Algo.DataInspectionFailed": [400, "Input data may contain inappropriate content."],
   "InternalError.FileUpload": [500, INTERNAL],
@@ -75,13 +75,13 @@ const TABLE: Readonly<Record<string, readonly [status: number, message: string]>
 /** Every code of the table. */
 export const ERROR_CODES: readonly string[] = Object.keys(TABLE);
 
-/** What the vendor says of a moderated result, as against a moderated prompt. */
+/** The vendor's message for a moderated result. A moderated prompt has another one. */
 export const OUTPUT_MODERATED = "Output data may contain inappropriate content.";
 
-/** What the live API says of a model that it does not have (2026-08). */
+/** The live API's message for an unknown model (2026-08). */
 export const NO_SUCH_MODEL = "Model not exist.";
 
-/** The answer for a code; `status` and `message` override the table. A code that is not in it is taken as a 500. */
+/** The answer for a code. `status` and `message` override the table. A code without a row is a 500. */
 export function refusalOf(code: string, message?: string, status?: number): WireRefusal {
   const [usualStatus, usualMessage] = TABLE[code] ?? [500, INTERNAL];
   return { status: status ?? usualStatus, code, message: message ?? usualMessage };

@@ -1,4 +1,4 @@
-/** Faults in short words, for the command line and for prompts. Pure. */
+/** Short words for faults, for the command line and for prompts. Pure. */
 import { refusalOf } from "./error-table.ts";
 import { Fault, type FaultInput, FaultRule, RESULT_FAULTS } from "./fault.ts";
 
@@ -55,8 +55,8 @@ export const FAULT_WORDS: readonly string[] = [
 ];
 
 /**
- * One fault from its word: `429`, `slow:20s`, `error:Throttling.BurstRate`, `result-not-found`; null for an unknown one. The
- * word's own case does not matter; a code keeps its case.
+ * The fault that a word names: `429`, `slow:20s`, `error:Throttling.BurstRate`, `result-not-found`; null for an unknown word.
+ * The case of the word does not matter; a code in it keeps its case.
  */
 export function faultOf(word: string): Fault | null {
   const lower = word.toLowerCase();
@@ -83,11 +83,11 @@ export function faultOf(word: string): Fault | null {
 
 export interface Marker {
   readonly fault: Fault;
-  /** How many calls with this prompt it spoils; null: all. */
+  /** How many calls with this prompt get the fault; null: all. */
   readonly times: number | null;
 }
 
-/** For the image's link `xN` counts downloads; for everything else calls. */
+/** For a fault of the image's link `xN` counts downloads, for all others calls. */
 function repeated(fault: Fault, times: number | null): Marker {
   return fault.type === "result" ? { fault: { ...fault, times }, times: null } : { fault, times };
 }
@@ -110,7 +110,7 @@ export function promptFault(markers: readonly Marker[], earlier: number): Fault 
   return null;
 }
 
-/** A rule from the command line: `WORD [xN] [P%] [model=…] [path=…] [prompt=…]`, `prompt=` last as it may hold spaces. */
+/** A rule from the command line: `WORD [xN] [P%] [model=…] [path=…] [prompt=…]`. `prompt=` comes last because it may hold spaces. */
 export function parseFaultOption(text: string): FaultRule | { readonly error: string } {
   const [, head = "", prompt] = /^(.*?)(?:\s+prompt=(.*))?$/s.exec(text.trim()) ?? [];
   const [word = "", ...options] = head.split(/\s+/);

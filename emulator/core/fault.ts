@@ -1,11 +1,11 @@
 import { z } from "zod";
 import type { Random } from "./random.ts";
 
-/** Longest anything waits: upstream's gateway gives up by then. */
+/** The longest wait of a fault. Upstream's gateway gives up before that. */
 const Ms = z.number().min(0).max(600_000);
 const repeat = z.int().min(1).nullable().default(null);
 
-/** How the link of an image that was made, and billed, misbehaves. `inline`: it is a data URL with the image itself. */
+/** What is wrong with the link of an image that was made and billed. `inline`: it is a data URL of the image itself. */
 export const RESULT_FAULTS = [
   "inline",
   "truncated",
@@ -24,19 +24,19 @@ export const ResultFault = z.enum(RESULT_FAULTS);
 export type ResultFault = z.infer<typeof ResultFault>;
 
 /**
- * One way to go wrong. `billed: true` on an unreadable answer means that the image was made and charged before the answer
- * was spoilt. Times in ms.
+ * One fault. `billed: true` on an unreadable answer means that the image was made and billed before the answer was spoilt.
+ * Times in ms.
  */
 export const Fault = z.discriminatedUnion("type", [
-  /** Works, but takes this much longer. */
+  /** Works, but takes `extraMs` longer. */
   z.strictObject({ type: z.literal("slow"), extraMs: Ms }),
   /** No answer until the gateway's own limit, then 500 `RequestTimeOut`; nothing is billed. */
   z.strictObject({ type: z.literal("hang") }),
-  /** Waits for `POST /__emulator/release`: before any work, or with the image billed and the answer ready. */
+  /** Waits for `POST /__emulator/release`: before any work, or after the image was billed and the answer is ready. */
   z.strictObject({ type: z.literal("hold"), at: z.enum(["arrival", "answer"]) }),
   /** The connection is cut and nothing was made. */
   z.strictObject({ type: z.literal("cut-before-billing"), afterMs: Ms.default(0) }),
-  /** The image was made and billed, then the connection is cut; with `partial` within the body. */
+  /** The image was made and billed, then the connection is cut; with `partial` in the middle of the body. */
   z.strictObject({ type: z.literal("cut-after-billing"), partial: z.boolean().default(false) }),
   /** Any code of the error table; `status` and `message` override it. `afterWork` lets the generation time pass first. */
   z.strictObject({
@@ -65,30 +65,30 @@ export const Fault = z.discriminatedUnion("type", [
     status: z.int().min(300).max(399).default(302),
     location: z.string().default("https://example.com/elsewhere"),
   }),
-  /** A 200 that never seems to end. */
+  /** A 200 with a body that is far too long. */
   z.strictObject({
     type: z.literal("huge"),
     bytes: z.int().min(1).max(1e9).default(60_000_000),
     billed: z.boolean().default(false),
   }),
-  /** The image's link: `times` downloads go wrong (null: all of them), then it works. `delayMs` is for `slow`. */
+  /** The image's link: `times` downloads fail (null: all), then it works. `delayMs` is for `slow`. */
   z.strictObject({ type: z.literal("result"), how: ResultFault, times: repeat, delayMs: Ms.default(10_000) }),
-  /** The image's link closes early. */
+  /** The image's link ends early. */
   z.strictObject({ type: z.literal("link-expires"), inMs: z.number().min(0) }),
-  /** The task is taken, and `UNKNOWN` ever after. */
+  /** The task is accepted, and always `UNKNOWN` afterwards. */
   z.strictObject({ type: z.literal("task-unknown") }),
-  /** The task is taken, and `UNKNOWN` to its first reads; then it is as it is. */
+  /** The task is accepted, and `UNKNOWN` to its first reads. Later reads get its real state. */
   z.strictObject({ type: z.literal("task-unseen"), reads: z.int().min(1).default(2) }),
   z.strictObject({ type: z.literal("task-failed"), code: z.string().min(1).default("InternalError.Algo") }),
   /** The task never leaves this status. */
   z.strictObject({ type: z.literal("task-stuck"), status: z.enum(["PENDING", "RUNNING"]) }),
-  /** That many of the task's images fail moderation; the task is a success. */
+  /** That many of the task's images fail moderation; the task itself succeeds. */
   z.strictObject({ type: z.literal("task-partial"), failed: z.int().min(1).max(6) }),
 ]);
 export type Fault = z.infer<typeof Fault>;
 export type FaultInput = z.input<typeof Fault>;
 
-/** Which calls: every given part must fit. `path` and `prompt` are looked for anywhere in the text. */
+/** Which calls a rule applies to: every given part must match. `path` and `prompt` match anywhere in the text. */
 export const FaultMatch = z.strictObject({
   model: z.string().optional(),
   prompt: z.string().optional(),
@@ -97,7 +97,7 @@ export const FaultMatch = z.strictObject({
 });
 export type FaultMatch = z.infer<typeof FaultMatch>;
 
-/** A rule in the queue: the first that fits is used. `skip` lets that many fitting calls pass; `times: null` is for ever. */
+/** A rule in the queue: the first that matches is used. `skip` lets that many matching calls pass; `times: null` means always. */
 export const FaultRule = z.strictObject({
   match: FaultMatch.default({}),
   skip: z.int().min(0).default(0),
@@ -108,11 +108,11 @@ export const FaultRule = z.strictObject({
 export type FaultRule = z.infer<typeof FaultRule>;
 export type FaultRuleInput = z.input<typeof FaultRule>;
 
-/** A rule as kept: `seen` fitting calls so far, `used` of them spoilt. */
+/** A rule with its counts: `seen` matching calls so far, `used` of them got the fault. */
 export const LiveRule = FaultRule.extend({ id: z.string(), seen: z.int(), used: z.int() });
 export type LiveRule = z.infer<typeof LiveRule>;
 
-/** What a rule is matched against. */
+/** The call that rules are matched against. */
 export interface Subject {
   readonly method: string;
   readonly path: string;
@@ -129,7 +129,7 @@ function fits(match: FaultMatch, subject: Subject): boolean {
   );
 }
 
-/** Whether a fault applies to this kind of call; other calls pass unaffected and uncounted. */
+/** Whether a fault can happen in this kind of call. Other calls are unaffected and not counted. */
 function suits(fault: Fault, path: string): boolean {
   const submits = path.includes("/services/");
   switch (fault.type) {
@@ -148,8 +148,8 @@ function suits(fault: Fault, path: string): boolean {
 }
 
 /**
- * The fault for one call, and the queue after it. The first rule that fits, is not spent and wins its throw is used; each
- * fitting rule before it has seen the call. Rules without `path` are about submissions, not about looks at tasks.
+ * The fault for one call, and the queue after it. The first rule that matches, is not used up and wins its draw is used; each
+ * matching rule before it counts the call as seen. Rules without `path` apply to submissions, not to reads of tasks.
  */
 export function drawFault(
   rules: readonly LiveRule[],

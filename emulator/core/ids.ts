@@ -1,7 +1,7 @@
 /** The shapes of DashScope's ids and times. Pure: bytes and times are passed in. */
 
 const DAY_MS = 86_400_000;
-/** The vendor's clock. */
+/** The vendor's time zone. */
 const UTC8_MS = 8 * 3_600_000;
 
 function uuid(bytes: Uint8Array, version: number): string {
@@ -31,7 +31,7 @@ export function wireDay(atMs: number): string {
   return new Date(atMs + UTC8_MS).toISOString().slice(0, 10).replaceAll("-", "");
 }
 
-/** Reads `YYYYMMDDhhmmss` in UTC+8, as the list of tasks takes it; null when it is no such time. */
+/** Reads `YYYYMMDDhhmmss` in UTC+8, the format of the list of tasks; null for any other text. */
 export function parseWireStamp(text: string): number | null {
   const parts = /^(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})$/.exec(text);
   if (parts === null) return null;
@@ -40,7 +40,7 @@ export function parseWireStamp(text: string): number | null {
   return Number.isNaN(atMs) ? null : atMs;
 }
 
-/** Result links of the older family open for 7 days and 999 s (recorded), those of 3.0 and wan for a day. */
+/** Result links of the older family are valid for 7 days and 999 s (recorded), those of 3.0 and wan for a day. */
 export const OLDER_LINK_MS = 7 * DAY_MS + 999_000;
 export const NEWER_LINK_MS = DAY_MS;
 

@@ -5,7 +5,7 @@ export interface Pixels {
   readonly height: number;
 }
 
-/** Output of edits comes in multiples of this: `1033*1032` gives `1040*1024` (the vendor's example). */
+/** Sides of edited images are multiples of this: `1033*1032` gives `1040*1024` (the vendor's example). */
 const EDIT_STEP = 16;
 const MEGAPIXEL_SIDE = 1024;
 
@@ -13,20 +13,20 @@ function toStep(side: number): number {
   return Math.ceil(side / EDIT_STEP - 0.5) * EDIT_STEP;
 }
 
-/** Reads `width*height`; null when it is not that. */
+/** Reads `width*height`; null for any other text. */
 export function parseSize(text: string): Pixels | null {
   const parts = /^(\d{1,5})\*(\d{1,5})$/.exec(text);
   return parts === null ? null : { width: Number(parts[1]), height: Number(parts[2]) };
 }
 
-/** What the models of the five sizes take, by the setting `maxSizes`. */
+/** The sizes that the models with five sizes accept, by the setting `maxSizes`. */
 export type MaxSizes = "five" | "1664" | "2048";
 
 function within(min: number, max: number, { width, height }: Pixels): boolean {
   return Math.min(width, height) >= min && Math.max(width, height) <= max;
 }
 
-/** Why a model refuses a size for a request with or without images, in upstream's words; null when it takes it. */
+/** Why a model refuses a size for a request with or without images, in upstream's words; null when it accepts the size. */
 export function sizeFault(model: Model, text: string, hasImages: boolean, maxSizes: MaxSizes): string | null {
   const rule = model.size;
   if (rule.kind === "none") return "parameter size is not supported by this model";
@@ -63,7 +63,7 @@ export function sizeFault(model: Model, text: string, hasImages: boolean, maxSiz
   }
 }
 
-/** The size that comes out: what was asked, rounded for edits, or the model's own; `lastInput` shapes an edit. */
+/** The size of the output: the requested one, rounded for edits, or the model's own. `lastInput` decides the shape of an edit. */
 export function outputSize(model: Model, asked: string | null, lastInput: Pixels | null): Pixels {
   const named = asked !== null && model.size.kind === "area" ? model.size.named?.[asked] : undefined;
   const size = asked === null ? null : parseSize(asked);

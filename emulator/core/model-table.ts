@@ -1,23 +1,23 @@
 /**
- * What each model takes and how it answers. Sources: the vendor's model, size and rate-limit pages of 2026, and the words of live
- * refusals.
+ * What each model takes and how it answers. Sources: the vendor's model, size and rate-limit pages of 2026, and messages of
+ * live refusals.
  */
 
-/** How a request's `size` is judged. Pixels. */
+/** How a request's `size` is checked. Pixels. */
 export type SizeRule =
   | { readonly kind: "fixed"; readonly sizes: readonly string[] }
   | {
       readonly kind: "area";
       readonly minSide: number;
       readonly maxSide: number;
-      /** With input images, where it differs. */
+      /** The limit with input images, where it differs. */
       readonly maxSideWithImages?: number;
       readonly maxRatio: number;
       /** Words for a size, with their side: `2K`. */
       readonly named?: Readonly<Record<string, number>>;
     }
   | { readonly kind: "side"; readonly min: number; readonly max: number }
-  /** Takes no size. */
+  /** The model takes no size. */
   | { readonly kind: "none" };
 
 /** The shape of a synchronous answer and of a task's result. */
@@ -28,7 +28,7 @@ export type AsyncPath = "text2image" | "image2image" | "imageGeneration";
 export interface ModelQuota {
   readonly starts: number;
   readonly periodMs: number;
-  /** Asynchronous tasks that run at once; more of them wait as PENDING. */
+  /** How many asynchronous tasks run at once. Further ones wait as PENDING. */
   readonly inProgress: number | null;
 }
 
@@ -37,12 +37,12 @@ export interface Model {
   readonly family: AnswerFamily;
   readonly sync: boolean;
   readonly asyncPath: AsyncPath | null;
-  /** `text2image` works without the asynchronous header too (the SDK's words for wan2.2). */
+  /** `text2image` also works without the asynchronous header (the SDK says so of wan2.2). */
   readonly syncText2image?: true;
   /** The body is one edit: `function`, `base_image_url` and perhaps `mask_image_url`. */
   readonly editBody?: true;
   readonly images: { readonly min: number; readonly max: number };
-  /** `fixed`: 1 or refused; `ignored`: never looked at, one image. */
+  /** `fixed`: 1, any other is refused; `ignored`: the value is not read, and one image is made. */
   readonly n: { readonly max: number; readonly default: number } | "fixed" | "ignored";
   readonly size: SizeRule;
   /** `width*height`; null: about a megapixel in the shape of the last input image. */
@@ -88,7 +88,7 @@ const qwen3 = {
   asyncPath: "imageGeneration",
   images: { min: 0, max: 3 },
   n: { max: 6, default: 1 },
-  // The page says 2048; live refusals name 2560 for requests without images.
+  // The page says 2048; live refusals mention 2560 for requests without images.
   size: { ...area(512, 2560, 8), maxSideWithImages: 2048 },
   defaultSize: "2048*2048",
 } as const;
@@ -116,7 +116,7 @@ interface ModelRow extends Omit<Model, "name"> {
   readonly name: string | RegExp;
 }
 
-/** Exact names first; a name ending in a date is a snapshot of the model before it. */
+/** Exact names come first. A name that ends in a date is a snapshot of the model without the date. */
 const MODELS: readonly ModelRow[] = [
   { name: "qwen-image-max", ...older, asyncPath: null, quota: perMinute(2) },
   { name: "qwen-image-plus-2026-01-09", ...older, asyncPath: null, quota: perSecond(2) },
@@ -176,7 +176,7 @@ function find(name: string): ModelRow | undefined {
   return MODELS.find((model) => (typeof model.name === "string" ? model.name === name : model.name.test(name)));
 }
 
-/** The model of that name, dated snapshots included; null when upstream has no such model. */
+/** The model with this name, including dated snapshots; null when upstream has no such model. */
 export function findModel(name: string): Model | null {
   const found = find(name) ?? find(name.replace(/-\d{4}-\d{2}-\d{2}$/, ""));
   if (found === undefined) return null;

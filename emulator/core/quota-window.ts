@@ -1,6 +1,6 @@
 /** How upstream counts starts. Pure: time is passed in. */
 
-/** `sliding`: any window; `fixed`: windows laid end to end from the epoch. */
+/** `sliding`: every window of the period; `fixed`: consecutive windows from the epoch on. */
 export type WindowKind = "sliding" | "fixed";
 
 export interface Quota {
@@ -9,8 +9,8 @@ export interface Quota {
 }
 
 /**
- * Whether one more start at `nowMs` keeps within the quota, given the starts counted so far (epoch ms, oldest first), and
- * what is worth remembering afterwards. The caller adds `nowMs` when it counts this start.
+ * Whether one more start at `nowMs` is within the quota, given the starts counted so far (epoch ms, oldest first), and which
+ * of these starts still matter. The caller adds `nowMs` when it counts this start.
  */
 export function admit(
   kind: WindowKind,

@@ -1,6 +1,6 @@
-/** Seeded and repeatable; nothing here is secret. Pure: no clock, no randomness of the machine. */
+/** Seeded, repeatable random numbers, not for secrets. Pure: no clock, no randomness of the machine. */
 
-/** A number in [0, 1), another at each call. */
+/** A number in [0, 1), a new one at each call. */
 export type Random = () => number;
 
 /** The same text gives the same 32-bit number on every machine (FNV-1a, then murmur's mixing). */
@@ -12,7 +12,7 @@ export function hashText(text: string): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** mulberry32: small, quick, even enough for pictures and dice. */
+/** mulberry32: small, fast, and uniform enough for pictures and draws. */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   return () => {
@@ -35,7 +35,7 @@ export function pick<Item>(random: Random, items: readonly Item[]): Item {
   return item;
 }
 
-/** Longest sample as a multiple of the typical one: 15 s typical gives the 90 s tail that was reported of `max`. */
+/** The longest sample as a multiple of the typical one: 15 s typical gives the 90 s that were reported of `max`. */
 const TAIL_FACTOR = 6;
 
 /**

@@ -1,11 +1,11 @@
-/** The checks before any work, in upstream's order: JSON, key, model, async support, [quota], parameters. Pure. */
+/** Checks a submission in upstream's order: JSON, key, model, async support, [quota], parameters. Pure. */
 import { MessagesRequest, PromptRequest } from "../../worker/dashscope/wire.ts";
 import { NO_SUCH_MODEL, refusalOf, type WireRefusal } from "./error-table.ts";
 import { type MaxSizes, sizeFault } from "./image-size.ts";
 import { type AsyncPath, findModel, type Model } from "./model-table.ts";
 import type { Settings } from "./settings.ts";
 
-/** Where a submission came in. */
+/** The path of a submission. */
 export type Endpoint = "multimodalGeneration" | AsyncPath;
 
 export interface Submission {
@@ -16,13 +16,13 @@ export interface Submission {
   readonly json: unknown;
 }
 
-/** What one generation was asked to make. */
+/** What one generation must make. */
 export interface WorkOrder {
   readonly prompt: string;
   readonly negativePrompt: string | null;
   /** Addresses and data URLs, in order. */
   readonly images: readonly string[];
-  /** `width*height` as asked; null: the model decides. */
+  /** `width*height` as requested; null: the model decides. */
   readonly size: string | null;
   readonly n: number;
   readonly seed: number | null;
@@ -61,7 +61,7 @@ export function bearerKey(authorization: string | null): string | null {
 
 type KeySettings = Pick<Settings, "apiKeys" | "regionKeys">;
 
-/** Why a key is refused in this region, or in another one that the emulator plays. */
+/** Why a key is refused in this region, or in another region that the emulator simulates. */
 export function keyRefusal(
   key: string | null,
   settings: KeySettings,
@@ -75,7 +75,7 @@ export function keyRefusal(
   return known ? null : refusalOf("InvalidApiKey");
 }
 
-/** The model and the prompt, as far as they can be read from a body that was not checked yet. */
+/** The model and the prompt of an unchecked body, as far as they can be read. */
 export function peek(json: unknown): { readonly model: string | null; readonly prompt: string | null } {
   const messages = MessagesRequest.safeParse(json);
   if (messages.success) {
@@ -93,7 +93,7 @@ export function wantsTask({ asyncHeader }: Submission): boolean {
   return asyncHeader?.toLowerCase() === "enable";
 }
 
-/** JSON, key, model, support of this path: everything before the quota. */
+/** Checks JSON, key, model and its support of this path: everything before the quota. */
 export function checkFront(
   submission: Submission,
   settings: KeySettings & Pick<Settings, "unknownModel" | "syncText2image">,
@@ -149,7 +149,7 @@ function readMessages(json: unknown): Checked<Parts> {
   };
 }
 
-/** What `wanx2.1-imageedit` can be asked to do, by the SDK's list. */
+/** The functions of `wanx2.1-imageedit`, from the SDK's list. */
 const EDIT_FUNCTIONS: readonly string[] = [
   ...["stylization_all", "stylization_local", "description_edit", "description_edit_with_mask", "remove_watermark"],
   ...["expand", "super_resolution", "colorization", "doodle", "control_cartoon_feature"],
@@ -200,12 +200,12 @@ function readN(model: Model, given: unknown): Checked<number> {
     : refuse("InvalidParameter", `num_images_per_prompt must be between 1 and ${max}`);
 }
 
-/** What `checkParameters` says: a refusal for a bad size, number or seed alone comes with the order as it would be without. */
+/** The result of `checkParameters`. When only a size, number or seed is bad, `order` is the order without it. */
 export type CheckedOrder =
   | { readonly ok: true; readonly value: WorkOrder }
   | { readonly ok: false; readonly refusal: WireRefusal; readonly order?: WorkOrder };
 
-/** The parameters, after the quota. A prompt that is too long is cut by upstream in silence, and no error here either. */
+/** Checks the parameters, after the quota. A prompt that is too long is no error, because upstream cuts it without one. */
 export function checkParameters(model: Model, endpoint: Endpoint, json: unknown, maxSizes: MaxSizes): CheckedOrder {
   const legacy = endpoint === "text2image" || endpoint === "image2image";
   const parts = legacy ? readPrompted(model, json) : readMessages(json);
@@ -248,7 +248,7 @@ function valueFault(model: Model, hasImages: boolean, size: unknown, seed: unkno
   return typeof size === "string" ? sizeFault(model, size, hasImages, maxSizes) : "size must be a string";
 }
 
-/** Options of 3.0 and 2.1 that contradict each other. */
+/** Contradicting options of 3.0 and 2.1. */
 function optionFault(model: Model, order: WorkOrder, parameters: Parts["parameters"]): string | null {
   if (model.family !== "qwen3") return null;
   const { prompt_extend_mode: mode, enable_thinking: thinking } = parameters;

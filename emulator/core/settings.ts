@@ -9,13 +9,13 @@ export const QuotaChange = z.strictObject({
   inProgress: z.int().min(1).nullable().optional(),
 });
 
-/** Everything that can be set, at the start and while it runs. */
+/** Everything that can be set, at the start and at run time. */
 export const Settings = z.strictObject({
   /** Typical time of one generation; the median of a log-normal distribution. */
   latencyMs: PositiveMs,
   /** Sigma of its logarithm; 0: always exactly `latencyMs`. */
   latencySpread: z.number().min(0).max(2),
-  /** Upstream's own limit on a call: then 500 `RequestTimeOut`. */
+  /** Upstream's own limit on a call, after which it answers 500 `RequestTimeOut`. */
   gatewayTimeoutMs: PositiveMs,
   /** `off`: nothing is ever throttled. */
   quota: z.enum(["off", "sliding", "fixed"]),
@@ -23,35 +23,35 @@ export const Settings = z.strictObject({
   quotaScale: z.number().min(0.0001).max(1000),
   /** By model, merged over the documented quota, before the scale. */
   quotas: z.record(z.string(), QuotaChange),
-  /** Whether a refused call counts as a start; what upstream does is not known. */
+  /** Whether a refused call counts as a start. Upstream's behaviour is not known. */
   countRefused: z.boolean(),
-  /** A task above the limit on running ones waits as PENDING, or is refused with 429. */
+  /** A task above the limit on running tasks waits as PENDING, or is refused with 429. */
   taskOverflow: z.enum(["queue", "refuse"]),
-  /** What `max` and `plus` take: the five documented sizes, or any sides from 512 to 1664 or to 2048, as probers found. */
+  /** What `max` and `plus` accept: the five documented sizes, or any sides from 512 to 1664 or to 2048, as tests of others found. */
   maxSizes: z.enum(["five", "1664", "2048"]),
   /** How an unknown model is refused: 404 with the code seen in 2026, or with the documented one. */
   unknownModel: z.enum(["InvalidParameter", "ModelNotFound"]),
   /** A 401 without `Content-Type`, as recorded in 2024; the SDK then reads no code. */
   headerless401: z.boolean(),
-  /** Answers of `/tasks` without a request id and gateway marks in their headers (recorded 2024), or with them. */
+  /** Whether answers of `/tasks` lack the request id and gateway headers (recorded 2024), or have them. */
   taskHeaders: z.enum(["recorded", "gateway"]),
-  /** A bad size, number or seed on a legacy path: the task is taken and fails (documented), or is refused at once. */
+  /** A bad size, number or seed on a legacy path: the task is accepted and fails (documented), or is refused at once. */
   legacyBadParameters: z.enum(["fail-task", "refuse"]),
-  /** `text2image` without the asynchronous header, for the models of which the SDK says that it works. */
+  /** Whether `text2image` works without the asynchronous header, for the models of which the SDK says so. */
   syncText2image: z.boolean(),
-  /** Keys that open; null: every key that begins with `sk-`. */
+  /** The valid keys; null: every key that begins with `sk-`. */
   apiKeys: z.array(z.string().min(1)).min(1).nullable(),
-  /** Keys of other regions: refused here, and good under `/region/NAME` for reading tasks, of which there are none. */
+  /** Keys of other regions: refused here, and valid under `/region/NAME` for reading tasks. Those regions have no tasks. */
   regionKeys: z.record(z.string(), z.array(z.string().min(1))),
-  /** How long result links open; null: as recorded, by family (7 days or 1 day). */
+  /** How long result links are valid; null: as recorded, by family (7 days or 1 day). */
   linkExpiryMs: z.number().min(0).nullable(),
-  /** How long a finished task is known. */
+  /** How long a finished task can be read. */
   taskKeptMs: PositiveMs,
-  /** `drawn`: a picture of the prompt; `small-file`: a plain one that costs nothing to make. */
+  /** `drawn`: a picture of the prompt; `small-file`: one of a single colour, which costs nothing to make. */
   images: z.enum(["drawn", "small-file"]),
-  /** Pads every image to this size of file; null: as it comes. */
+  /** Pads every image file to this size; null: no padding. */
   imageBytes: z.int().min(0).max(100_000_000).nullable(),
-  /** Seeds latencies, throws of faults, and the pictures of requests without a seed. */
+  /** The seed of latencies, draws of faults, and pictures of requests without a seed. */
   seed: z.int().min(0),
 });
 export type Settings = z.infer<typeof Settings>;
@@ -81,7 +81,7 @@ export const DEFAULT_SETTINGS: Settings = {
   seed: 1,
 };
 
-/** A change of some of them. */
+/** A change of some settings. */
 export const SettingsPatch = Settings.partial();
 export type SettingsPatch = z.infer<typeof SettingsPatch>;
 
@@ -97,7 +97,7 @@ export function quotaOf(settings: Settings, model: Model): ModelQuota | null {
   };
 }
 
-/** Names in `quotas` that no model has: a typing mistake that would otherwise stay unseen. */
+/** Names in `quotas` that no model has. Such a typing mistake would otherwise have no visible effect. */
 export function unknownQuotaModels(settings: SettingsPatch): string[] {
   return Object.keys(settings.quotas ?? {}).filter((name) => findModel(name) === null);
 }

@@ -1,4 +1,4 @@
-/** The life of asynchronous tasks, worked out from facts and the time: no timers, so a restart loses nothing. */
+/** The states of asynchronous tasks, computed from facts and the time. Without timers, so a restart loses nothing. */
 
 /** How a task will end. */
 export type TaskFate =
@@ -13,7 +13,7 @@ export interface TaskFacts {
   readonly model: string;
   readonly submittedAtMs: number;
   readonly durationMs: number;
-  /** How many tasks of this key and model run at once; null: any number. */
+  /** How many tasks of this key and model run at once; null: no limit. */
   readonly inProgress: number | null;
   readonly fate: TaskFate;
 }
@@ -47,7 +47,10 @@ function endsAtMs<Facts extends TaskFacts>(entry: Entry<Facts>): number {
     : startedAtMs + entry.facts.durationMs;
 }
 
-/** Tasks of one key and model run in the order they came, at most `inProgress` at once. Time is passed in, and only grows. */
+/**
+ * Tasks of one key and model run in the order in which they came, at most `inProgress` at once. Time is passed in and never
+ * goes back.
+ */
 export class TaskBoard<Facts extends TaskFacts> {
   readonly #entries = new Map<string, Entry<Facts>>();
   readonly #lanes = new Map<string, Lane<Facts>>();
@@ -63,7 +66,7 @@ export class TaskBoard<Facts extends TaskFacts> {
     this.#start(lane, facts.submittedAtMs);
   }
 
-  /** Starts and ends what is due by `nowMs`; answers what ended, oldest first. */
+  /** Starts and ends the tasks that are due by `nowMs`. Returns those that ended, oldest first. */
   advance(nowMs: number): TaskView<Facts>[] {
     const ended: Entry<Facts>[] = [];
     for (const lane of this.#lanes.values()) {
@@ -95,7 +98,7 @@ export class TaskBoard<Facts extends TaskFacts> {
     return true;
   }
 
-  /** The task as it is, `UNKNOWN` once `keptMs` have passed since its end; null when no such task was ever taken. */
+  /** The task in its current state, `UNKNOWN` once `keptMs` have passed since its end; null when there never was such a task. */
   view(id: string, nowMs: number, keptMs: number): TaskView<Facts> | null {
     const entry = this.#entries.get(id);
     return entry === undefined ? null : { ...entry, status: this.#status(entry, nowMs, keptMs) };

@@ -9,7 +9,7 @@ const WOFF_ENTRY_BYTES = 20;
 const SFNT_HEAD_BYTES = 12;
 const SFNT_ENTRY_BYTES = 16;
 
-/** A WOFF file as the TrueType font inside it: the text renderer takes no compressed fonts. Throws on other files. */
+/** The TrueType font inside a WOFF file: the text renderer accepts no compressed fonts. Throws for other files. */
 export function unpackWoff(woff: Buffer): Buffer {
   if (woff.toString("latin1", 0, 4) !== "wOFF") throw new Error("unpackWoff: not a WOFF file");
   const count = woff.readUInt16BE(12);
@@ -43,7 +43,7 @@ export function unpackWoff(woff: Buffer): Buffer {
 }
 
 function configXml(folder: string): string {
-  // The last is a name that fontconfig itself resolves, on Windows only.
+  // On Windows fontconfig itself resolves this name.
   const windows = process.platform === "win32" ? ["WINDOWSFONTDIR"] : [];
   const system = ["/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "/Library/Fonts", ...windows];
   return `<?xml version="1.0"?>
@@ -57,7 +57,7 @@ ${system.map((dir) => `<dir>${dir}</dir>`).join("\n")}
 `;
 }
 
-/** Another process may write the same file at the same time: each writes its own, the last rename wins. */
+/** Another process may write the same file at the same time. Each writes its own file, and the last rename wins. */
 function writeWhole(file: string, content: Buffer | string): void {
   const own = `${file}.${process.pid}`;
   writeFileSync(own, content);
@@ -65,9 +65,8 @@ function writeWhole(file: string, content: Buffer | string): void {
 }
 
 /**
- * Gives the text renderer a font that knows every script, behind the machine's own ones, so that a prompt is readable
- * where no fonts are installed. To be called before anything is drawn. Where the folder cannot be written the machine's
- * fonts must do.
+ * Gives the text renderer a font for every script, after the machine's own fonts, so that a prompt is readable where no fonts
+ * are installed. Call it before anything is drawn. When the folder cannot be written, only the machine's fonts are used.
  */
 export function installFonts(): void {
   if (process.env.FONTCONFIG_FILE !== undefined) return;

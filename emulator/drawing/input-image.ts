@@ -6,14 +6,14 @@ import type { InputPreview } from "./painter.ts";
 /** The vendor's bound on one input image. */
 const MAX_IMAGE_BYTES = 10 * 1024 * 1024;
 const FETCH_TIMEOUT_MS = 5000;
-/** Kept of an input image: enough for its frame in any picture. */
+/** The side of the stored preview: enough for its frame in any picture. */
 const PREVIEW_SIDE = 720;
-/** What the vendor lists, by sharp's names. BMP is on that list too, but sharp cannot read it: a placeholder is drawn. */
+/** The formats of the vendor's list, by sharp's names. BMP is on that list too, but sharp cannot read it: a placeholder is drawn. */
 const FORMATS: readonly string[] = ["jpeg", "png", "tiff", "webp", "gif"];
 
 export interface InputImage {
   readonly preview: InputPreview;
-  /** As it was given; null where it could not be looked at. */
+  /** The original size; null when the image could not be read. */
   readonly size: Pixels | null;
 }
 
@@ -21,7 +21,7 @@ export type InputAnswer =
   | { readonly ok: true; readonly image: InputImage }
   | { readonly ok: false; readonly refusal: WireRefusal };
 
-/** The bytes of an upload by its oss address; null where the caller may not use it, or it is gone. */
+/** Returns the bytes of an upload by its oss address; null when the caller may not use it, or it no longer exists. */
 export type OpenUpload = (address: string) => Buffer | null;
 
 const UNSEEN: InputAnswer = { ok: true, image: { preview: null, size: null } };
@@ -53,12 +53,12 @@ async function look(bytes: Buffer): Promise<InputAnswer> {
       .toBuffer();
     return { ok: true, image: { preview, size: { width, height } } };
   } catch {
-    // sharp's own words say nothing that upstream would say.
+    // sharp's message has nothing in common with upstream's.
     return refuse("InvalidImage.FileFormat");
   }
 }
 
-/** Fetched only from this machine: the emulator has no business elsewhere, and works where there is no network. */
+/** Fetches only from this machine: the emulator needs no other host, and works without a network. */
 async function fetchLoopback(url: URL): Promise<InputAnswer> {
   let response: Response;
   try {
@@ -84,8 +84,8 @@ async function fetchLoopback(url: URL): Promise<InputAnswer> {
 }
 
 /**
- * Looks at one input image: a data URL, an upload, or an address on this machine. Any other http(s) address is taken unseen,
- * and drawn as an empty frame. An unreadable one is refused with upstream's own code.
+ * Reads one input image: a data URL, an upload, or an address on this machine. Any other http(s) address is accepted without
+ * a fetch, and drawn as an empty frame. An unreadable image is refused with upstream's own code.
  */
 export async function readInputImage(source: string, openUpload: OpenUpload): Promise<InputAnswer> {
   const data = /^data:([\w.+-]+\/[\w.+-]+);base64,([A-Za-z0-9+/=\s]*)$/.exec(source);

@@ -6,12 +6,12 @@ import { installFonts } from "./fonts.ts";
 import { framesFor, type Picture, pictureSvg } from "./picture.ts";
 import { imprint, paddedTo } from "./png.ts";
 
-/** An input image, small enough to be kept; `null` where it could not be looked at. */
+/** A preview of an input image; `null` when the image could not be read. */
 export type InputPreview = Buffer | null;
 
-/** Files are kept this long in memory, oldest thrown out first; they can be drawn or read again. */
+/** How many bytes of files stay in memory. The oldest are dropped first, and can be drawn or read again. */
 const MEMORY_BYTES = 256 * 1024 * 1024;
-/** Gradients hardly shrink further above this, and each step costs time. */
+/** Higher levels hardly make gradients smaller, and cost time. */
 const PNG_COMPRESSION = 3;
 
 /** Buffers by name, up to a total size. */
@@ -22,7 +22,7 @@ class BufferCache {
   get(name: string): Buffer | undefined {
     const buffer = this.#buffers.get(name);
     if (buffer === undefined) return undefined;
-    // Used last, thrown out last.
+    // The most recently used is dropped last.
     this.#buffers.delete(name);
     this.#buffers.set(name, buffer);
     return buffer;
@@ -57,11 +57,11 @@ async function draw(picture: Picture, inputs: readonly InputPreview[]): Promise<
     .toBuffer();
 }
 
-/** Draws pictures and keeps their files: in `folder` when there is one, so that links outlive the process. */
+/** Draws pictures and keeps their files: in `folder` when there is one, so that links work after a restart. */
 export class Painter {
   readonly #folder: string | null;
   readonly #cache = new BufferCache();
-  /** How to draw again what memory has lost; not needed where there is a folder. */
+  /** How to draw again what was dropped from memory. Not needed with a folder. */
   readonly #recipes = new Map<string, () => Promise<Buffer>>();
   readonly #drawing = new Map<string, Promise<Buffer>>();
 
@@ -71,7 +71,7 @@ export class Painter {
     if (folder !== null) mkdirSync(folder, { recursive: true });
   }
 
-  /** Draws, unless the same was drawn before; answers the name by which `file` finds it. On disk before it returns. */
+  /** Draws the picture unless it was drawn before. Returns the name by which `file` finds it. The file is on disk by then. */
   async paint(picture: Picture, inputs: readonly InputPreview[]): Promise<string> {
     const hash = createHash("sha256").update(JSON.stringify(picture));
     for (const input of inputs) hash.update(input ?? "none");
@@ -88,7 +88,7 @@ export class Painter {
     return name;
   }
 
-  /** The file of a painted picture, padded to a size or as it is; null when nothing of that name was painted. */
+  /** The file of a painted picture, padded to `bytes` or unpadded; null when no picture has this name. */
   async file(name: string, bytes: number | null): Promise<Buffer | null> {
     const whole = `${name} ${bytes}`;
     const known = this.#cache.get(whole);
@@ -111,7 +111,7 @@ export class Painter {
     return recipe === undefined ? null : this.#once(name, recipe);
   }
 
-  /** Two requests for the same picture at once draw it once. */
+  /** Concurrent requests for the same picture draw it once. */
   #once(name: string, recipe: () => Promise<Buffer>): Promise<Buffer> {
     const cached = this.#cache.get(name);
     if (cached !== undefined) return Promise.resolve(cached);

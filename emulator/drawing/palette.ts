@@ -1,6 +1,6 @@
 import { pick, type Random } from "../core/random.ts";
 
-/** Five colours that go together: far (sky) to near (ground), a light and an accent. */
+/** Matching colours: far (sky) to near (ground), a light and an accent. */
 export interface Palette {
   readonly sky: readonly [string, string];
   readonly layers: readonly [string, string, string];
@@ -68,7 +68,7 @@ const PALETTES: readonly Palette[] = [
   },
 ];
 
-/** Colours that prompts name: they become the accent, so that a red bicycle brings something red. */
+/** Colours that prompts name. They become the accent, so that the picture of a red bicycle has something red. */
 const NAMED: readonly (readonly [RegExp, string])[] = [
   [/\b(red|crimson|scarlet)\b|红|rot(e[rns]?)?\b/i, "#d7263d"],
   [/\b(blue|azure|navy)\b|蓝|\bblau/i, "#2f6fde"],
@@ -83,7 +83,7 @@ const NAMED: readonly (readonly [RegExp, string])[] = [
 
 const NIGHT = /\b(night|midnight|moon|stars?|starry|dark)\b|夜|星|月/i;
 
-/** Colours for a prompt: dark ones at night, the accent as named; the seed chooses the rest. */
+/** The colours for a prompt: dark ones at night, the accent as named. The seed chooses the rest. */
 export function paletteFor(prompt: string, random: Random): Palette {
   const night = NIGHT.test(prompt);
   const chosen = pick(

@@ -1,4 +1,4 @@
-/** What is drawn for a request, as SVG. Pure: the same picture gives the same text. */
+/** Makes the SVG for a request. Pure: equal pictures give equal texts. */
 import { hashText, pick, seededRandom } from "../core/random.ts";
 import { paletteFor } from "./palette.ts";
 import { bloom } from "./scenes/bloom.ts";
@@ -24,7 +24,7 @@ export interface Picture {
   readonly watermark: boolean;
 }
 
-/** Where the input images go, in pixels of the picture. */
+/** The place of an input image, in pixels of the picture. */
 export interface Frame {
   readonly left: number;
   readonly top: number;
@@ -32,7 +32,7 @@ export interface Frame {
   readonly height: number;
 }
 
-/** The first that fits draws the prompt; the seed chooses where none does. */
+/** The first pattern that matches decides the scene; without a match the seed decides. */
 const SUBJECTS: readonly (readonly [RegExp, Scene])[] = [
   [/\b(sea|ocean|beach|boat|ship|harbou?r|lake|river|wave|coast)s?\b|海|船|湖|\bmeer\b/i, sea],
   [/\b(city|street|building|skyline|town|office|traffic|caf[eé])s?\b|城|街|楼/i, city],
@@ -45,7 +45,7 @@ const FONTS =
   "'Noto Sans','DejaVu Sans','Segoe UI','Helvetica Neue',Arial,'Noto Sans CJK SC','PingFang SC','Microsoft YaHei',UnifontExMono,sans-serif";
 const CAPTION_MAX_LINES = 6;
 
-/** The input images stand in a row above the caption. */
+/** The places of the input images, in a row above the caption. */
 export function framesFor(picture: Picture, count: number): Frame[] {
   const { width, height } = picture;
   const side = Math.floor(Math.min((width * 0.86) / count, height * 0.44));
@@ -73,13 +73,13 @@ function lineOf(text: string, x: number, y: number, size: number, fill: string, 
   return `<text x="${round(x)}" y="${round(y)}" font-size="${round(size)}" font-weight="${weight}" fill="${fill}" font-family="${FONTS}" xml:space="preserve"${rtl ? ' direction="rtl"' : ""}>${escapeXml(text)}</text>`;
 }
 
-/** The prompt on a card at the foot, like the label beside a painting. */
+/** The prompt on a card at the bottom, like the label of a painting. */
 function caption(picture: Picture, canvas: Canvas): string {
   const { width, height, unit, palette } = canvas;
   const margin = unit * 0.05;
   const pad = unit * 0.035;
   const inner = width - 2 * margin - 2 * pad;
-  // Smaller letters for longer prompts, down to what can still be read.
+  // Longer prompts get smaller letters, down to a readable size.
   const size =
     [0.046, 0.038, 0.031, 0.026]
       .map((share) => unit * share)
@@ -111,7 +111,7 @@ function mark({ width, unit }: Canvas): string {
   return `<text x="${round(width - unit * 0.04)}" y="${round(unit * 0.065)}" font-size="${round(size)}" text-anchor="end" font-family="${FONTS}" font-weight="600" fill="#ffffff" stroke="#000000" stroke-opacity="0.35" stroke-width="${round(size * 0.08)}" paint-order="stroke">Qwen-Image</text>`;
 }
 
-/** The whole picture; input images are laid over it at `framesFor(picture, references)`. */
+/** The whole picture. Input images are placed over it at `framesFor(picture, references)`. */
 export function pictureSvg(picture: Picture, references: number): string {
   const { prompt, width, height } = picture;
   const random = seededRandom(hashText(`${prompt}\n${picture.seed}\n${picture.index}`));

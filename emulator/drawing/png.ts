@@ -1,11 +1,11 @@
-/** PNG files by hand: chunks added, plain files made. No I/O. */
+/** Writes PNG files: adds chunks, and makes plain files. No I/O. */
 import { crc32, deflateSync } from "node:zlib";
 import { hashText } from "../core/random.ts";
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 /** Length, type and checksum around a chunk's data. */
 const CHUNK_FRAME_BYTES = 12;
-/** Signature and IHDR: ancillary chunks may come right after. */
+/** Signature and IHDR. Ancillary chunks may follow directly. */
 const HEAD_BYTES = SIGNATURE.length + CHUNK_FRAME_BYTES + 13;
 
 function chunk(type: string, data: Buffer): Buffer {
@@ -21,7 +21,7 @@ function insertAfterHead(png: Buffer, chunks: readonly Buffer[]): Buffer {
   return Buffer.concat([png.subarray(0, HEAD_BYTES), ...chunks, png.subarray(HEAD_BYTES)]);
 }
 
-/** The same picture with words in it (iTXt, UTF-8) that state what it was made from. */
+/** The same picture with text chunks (iTXt, UTF-8) that state what it was made from. */
 function withWords(png: Buffer, words: Readonly<Record<string, string>>): Buffer {
   const chunks = Object.entries(words).map(([keyword, text]) =>
     chunk("iTXt", Buffer.concat([Buffer.from(`${keyword}\0\0\0\0\0`, "latin1"), Buffer.from(text, "utf8")])),
@@ -30,15 +30,15 @@ function withWords(png: Buffer, words: Readonly<Record<string, string>>): Buffer
 }
 
 /**
- * The same picture in a file of exactly `bytes`, by a private ancillary chunk that every reader passes over. A file that
- * is too big already, or too near to fit a chunk in, stays as it is.
+ * The same picture in a file of exactly `bytes`, by a private ancillary chunk that every reader skips. A file that is already
+ * too large, or too close to the size for a chunk, is returned unchanged.
  */
 export function paddedTo(png: Buffer, bytes: number): Buffer {
   const room = bytes - png.length - CHUNK_FRAME_BYTES;
   return room < 0 ? png : insertAfterHead(png, [chunk("paDd", Buffer.alloc(room, 0x2e))]);
 }
 
-/** The same for every plain picture of a size: all its pixels are colour 0. Few sizes are ever asked for. */
+/** The pixels of plain pictures by size: all are colour 0. Few sizes are requested. */
 const plainPixels = new Map<string, Buffer>();
 
 function plainPixelsChunk(width: number, height: number): Buffer {
@@ -51,7 +51,7 @@ function plainPixelsChunk(width: number, height: number): Buffer {
   return pixels;
 }
 
-/** A plain picture of one colour: real, of the size asked, a few hundred bytes, and made in no time. */
+/** A real picture of one colour: of the requested size, a few hundred bytes, and quickly made. */
 function plainPng(width: number, height: number, [red, green, blue]: readonly [number, number, number]): Buffer {
   const head = Buffer.alloc(13);
   head.writeUInt32BE(width, 0);
@@ -68,7 +68,7 @@ function plainPng(width: number, height: number, [red, green, blue]: readonly [n
   ]);
 }
 
-/** What a plain file depends on. */
+/** The values that a plain file depends on. */
 export interface PlainSource {
   readonly prompt: string;
   readonly model: string;
@@ -78,7 +78,7 @@ export interface PlainSource {
   readonly index: number;
 }
 
-/** The picture with its own description, so that a file can be matched to its request. */
+/** The picture with its description, so that a file can be matched to its request. */
 export function imprint(png: Buffer, { prompt, model, seed, index }: PlainSource): Buffer {
   return withWords(png, {
     Description: prompt,
@@ -87,7 +87,7 @@ export function imprint(png: Buffer, { prompt, model, seed, index }: PlainSource
   });
 }
 
-/** A picture of one colour in a file of `bytes`, or as small as it comes: made again each time, and always the same. */
+/** A picture of one colour in a file of `bytes`, or as small as possible. It is made again each time, always with equal bytes. */
 export function plainFile(source: PlainSource, bytes: number | null): Buffer {
   const { prompt, seed, index, width, height } = source;
   const hash = hashText(`${prompt}\n${seed}\n${index}`);

@@ -7,7 +7,7 @@ const MARK = /^\p{M}$/u;
 const RIGHT_TO_LEFT = /[\p{Script=Hebrew}\p{Script=Arabic}]/u;
 const LETTER = /\p{L}/u;
 
-/** Width of one grapheme in ems; on the wide side, so that a line rather ends early than runs over. */
+/** The width of one grapheme in ems. Estimated wide, so that a line ends early rather than overflows. */
 function emsOf(grapheme: string): number {
   const first = String.fromCodePoint(grapheme.codePointAt(0) ?? 32);
   if (MARK.test(first)) return 0;
@@ -27,18 +27,18 @@ export function textWidthEms(text: string): number {
   return ems;
 }
 
-/** Whether the text is read from the right: its first letter decides. */
+/** Whether the text is read from right to left: its first letter decides. */
 export function isRightToLeft(text: string): boolean {
   for (const character of text) if (LETTER.test(character)) return RIGHT_TO_LEFT.test(character);
   return false;
 }
 
-/** Words with what follows them up to the next one; a word wider than a line is cut by graphemes. */
+/** Words, each with the text up to the next one. A word wider than a line is cut by graphemes. */
 function pieces(text: string, maxEms: number): string[] {
   const found: string[] = [];
   for (const { segment, isWordLike } of words.segment(text)) {
     const last = found.at(-1);
-    // Punctuation and spaces stay with what is before them: no line begins with a comma.
+    // Punctuation and spaces stay with the text before them, so that no line begins with a comma.
     if (last !== undefined && !isWordLike && !/\s$/.test(last)) found[found.length - 1] = last + segment;
     else found.push(segment);
   }
@@ -53,9 +53,9 @@ function pieces(text: string, maxEms: number): string[] {
   });
 }
 
-/** At most `maxLines` lines of at most `maxEms` each; what does not fit ends in an ellipsis. White space is one space. */
+/** At most `maxLines` lines of at most `maxEms` each. Text that does not fit ends in an ellipsis. White space becomes one space. */
 export function wrapText(text: string, maxEms: number, maxLines: number): string[] {
-  // What XML cannot hold is not drawn.
+  // Characters that XML cannot hold are not drawn.
   const clean = text
     .toWellFormed()
     .replace(/[\p{Cc}\uFFFE\uFFFF\s]+/gu, " ")
@@ -79,7 +79,7 @@ export function wrapText(text: string, maxEms: number, maxLines: number): string
   return kept;
 }
 
-/** Text as XML holds it. */
+/** The text escaped for XML. */
 export function escapeXml(text: string): string {
   return text
     .replaceAll("&", "&amp;")

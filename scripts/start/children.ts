@@ -1,25 +1,25 @@
 import { type ChildProcess, spawn } from "node:child_process";
 
-/** Time a child gets to end by itself before it is killed. */
+/** How long a child has to end by itself before it is killed. */
 const GRACE_MS = 5_000;
 
-/** Elsewhere a child's own children cannot be reached by a group. */
+/** On Windows a group cannot reach a child's own children. */
 const HAS_GROUPS = process.platform !== "win32";
 
-/** Kills a child with everything that it started. */
+/** Kills a child and everything that it started. */
 function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) return;
   try {
     if (HAS_GROUPS) process.kill(-child.pid, "SIGKILL");
     else child.kill("SIGKILL");
   } catch {
-    // Gone already.
+    // It has ended already.
   }
 }
 
 /**
- * The processes of one `npm start`: when one ends, all end. Each leads a process group of its own, so that what it
- * started goes with it; should we ourselves be killed, the guard does that.
+ * The processes of one `npm start`: when one ends, all end. Each leads its own process group, so that everything it started
+ * ends with it. When this process itself is killed, the guard ends them.
  */
 export class Children {
   readonly #running = new Map<ChildProcess, string>();
@@ -32,7 +32,7 @@ export class Children {
       stdio: ["pipe", "ignore", "inherit"],
     });
     this.#guard.unref();
-    // It may be killed too; then all goes on without it.
+    // The guard may be killed too; then everything continues without it.
     this.#guard.stdin?.on("error", () => {});
   }
 
@@ -40,12 +40,12 @@ export class Children {
     this.#guard.stdin?.write(`${line}\n`);
   }
 
-  /** A folder that is removed when we end, in any way. */
+  /** A folder that is removed when this process ends, in any way. */
   removeAtEnd(folder: string): void {
     this.#tellGuard(`remove ${folder}`);
   }
 
-  /** Starts a process; `onLine` gets each line it prints. Its end before `endAll` ends everything with exit code 1. */
+  /** Starts a process; `onLine` gets each line that it prints. If it ends before `endAll`, everything ends with exit code 1. */
   start(name: string, args: readonly string[], env: NodeJS.ProcessEnv, onLine: (line: string) => void): void {
     const child = spawn(process.execPath, args, { detached: HAS_GROUPS, env, stdio: ["ignore", "pipe", "pipe"] });
     if (HAS_GROUPS && child.pid !== undefined) this.#tellGuard(`started ${child.pid}`);
@@ -55,7 +55,7 @@ export class Children {
       stream.setEncoding("utf8").on("data", (chunk: string) => {
         const lines = (rest + chunk).split("\n");
         rest = lines.pop() ?? "";
-        // What they say while they are ended is about their being ended.
+        // Output of a child that is being ended is only about that end.
         if (!this.#ending) for (const line of lines) onLine(line);
       });
       stream.on("end", () => {
@@ -70,14 +70,14 @@ export class Children {
     const name = this.#running.get(child);
     this.#running.delete(child);
     killGroup(child);
-    // Its number may go to somebody else's process some day.
+    // The operating system may give its number to another process later.
     if (HAS_GROUPS && child.pid !== undefined) this.#tellGuard(`ended ${child.pid}`);
     if (name === undefined || this.#ending) return;
     console.error(`\n${name} ended (${how}); see above for its last words.`);
     void this.endAll().then(() => process.exit(1));
   }
 
-  /** Asks every child to end, and kills what has not after a while. */
+  /** Asks every child to end, and kills those that have not after `GRACE_MS`. */
   async endAll(): Promise<void> {
     this.#ending = true;
     const all = [...this.#running.keys()].map(
@@ -88,7 +88,7 @@ export class Children {
             clearTimeout(timer);
             resolve();
           });
-          // Only its leader: wrangler ends its workerd itself, and complains when it finds it gone.
+          // Signals the leader only: wrangler ends its workerd itself, and complains when workerd has ended before.
           child.kill("SIGTERM");
         }),
     );

@@ -1,13 +1,13 @@
 /**
- * Ends a moment after `npm start`: when its standard input closes, however our starter died, every process group that it
- * knows of and that has not ended is killed, and the folder with the secrets removed. Nothing of a Worker or an
- * emulator stays behind to hold a port.
+ * Outlives `npm start` for a moment: when its standard input closes, however the starter died, it kills every process group
+ * that it knows of and that has not ended, and removes the folder with the secrets. So no Worker and no emulator is left that
+ * holds a port.
  */
 import { rmSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const groups = new Set<number>();
-// Ctrl-C reaches the whole terminal; the starter then ends its children politely, and only after that we are needed.
+// Ctrl-C reaches every process of the terminal. The starter then ends its children, and this guard acts only after that.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 
 const folders: string[] = [];
@@ -23,7 +23,7 @@ input.on("close", () => {
     try {
       process.kill(-pid, "SIGKILL");
     } catch {
-      // Gone already, as it should be.
+      // It has ended already.
     }
   }
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });

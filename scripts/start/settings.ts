@@ -4,24 +4,24 @@ import { VARIABLES } from "../../worker/env.ts";
 
 export interface Settings {
   readonly port: number;
-  /** Used only when the emulator is. */
+  /** Used only with the emulator. */
   readonly emulatorPort: number;
   readonly stateDir: string;
   readonly workerLog: string;
-  /** What the Worker gets, by name; empty values left out. */
+  /** The Worker's variables by name, without empty values. */
   readonly vars: Readonly<Record<string, string>>;
   readonly usesEmulator: boolean;
 }
 
-/** `wrangler dev` does not pass on that a client hung up before its answer began. */
+/** `wrangler dev` does not report a client that hangs up before its answer began. */
 const HIDDEN_HANG_UP_SECONDS = "10";
 
-/** Wrangler's own. */
+/** Wrangler's log levels. */
 const LOG_LEVELS = ["none", "error", "warn", "info", "log", "debug"];
 
 function portOf(name: string, text: string | undefined, byDefault: number): number {
   if (text === undefined || text === "") return byDefault;
-  // The highest leaves none for an emulator beside it.
+  // The highest port leaves none for the emulator beside it.
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (port >= 1 && port <= 65_534) return port;
   throw new Error(`${name} must be a whole number from 1 to 65534; got ${JSON.stringify(text)}`);
@@ -33,7 +33,7 @@ function logLevelOf(text: string | undefined): string {
   throw new Error(`WORKER_LOG must be one of ${LOG_LEVELS.join(", ")}; got ${JSON.stringify(text)}`);
 }
 
-/** What `.dev.vars` and, before it, the environment ask for. Throws with a sentence for people. */
+/** The settings from the environment, else from `.dev.vars`. Throws with a sentence for people. */
 export function readSettings(environment: NodeJS.ProcessEnv): Settings {
   const port = portOf("PORT", environment.PORT, 8787);
   const emulatorPort = portOf("EMULATOR_PORT", environment.EMULATOR_PORT, port + 1);

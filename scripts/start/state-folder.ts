@@ -9,7 +9,7 @@ const WHY: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
 };
 
-/** The folder for the state, made if need be. Throws with a sentence for people. */
+/** Makes the state folder if it is missing. Throws with a sentence for people. */
 export function makeStateFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true });

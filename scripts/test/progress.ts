@@ -1,13 +1,13 @@
 /**
- * What one run of vitest has done so far, and whether it has stalled. Pure: takes events and the time.
- * One `Progress` spans every process of a run: a second process only adds what the first left open.
+ * Records what one run of vitest has done so far, and whether it has stalled. Pure: takes events and the time. One `Progress`
+ * covers every process of a run: a second process only runs what the first left open.
  */
 
 /** Sent by `reporter.ts`, in the order in which vitest reports. `file` is the path from the root of the repository. */
 export type TestEvent =
   | { readonly kind: "planned"; readonly files: readonly { readonly file: string; readonly project: string }[] }
   | { readonly kind: "file started"; readonly file: string }
-  /** A test or a hook runs; it ends by its own timeout after `boundMs` at the latest. */
+  /** A test or a hook started. Its own timeout ends it after at most `boundMs`. */
   | { readonly kind: "started"; readonly file: string; readonly name: string; readonly boundMs: number }
   | { readonly kind: "ended"; readonly file: string; readonly name: string; readonly failure: string | null }
   | ({ readonly kind: "file ended"; readonly file: string } & Pick<FileResult, "passed" | "skipped" | "failures">)
@@ -22,7 +22,7 @@ interface FileResult {
 }
 
 export interface Totals extends FileResult {
-  /** Processes that stalled and whose files a later process has run. */
+  /** How many processes stalled whose files a later process has run. */
   readonly stallsOvercome: number;
 }
 
@@ -34,9 +34,9 @@ interface File {
   running: Map<string, { readonly sinceMs: number; readonly boundMs: number }>;
 }
 
-/** A run in which nothing starts, ends or is printed for so long has stalled, unless a test may still run. */
+/** A run in which nothing starts, ends or is printed for this long has stalled, unless a test may still run. */
 export const QUIET_MS = 90_000;
-/** Processes that may run the files of one run. */
+/** How many processes may run the files of one run. */
 const PROCESSES = 2;
 
 const NOTHING: FileResult = { passed: 0, skipped: 0, failures: [] };
@@ -86,7 +86,7 @@ export class Progress {
     }
   }
 
-  /** Whether the process must be ended. A test or hook that runs is given its own bound, and `QUIET_MS` to report it. */
+  /** Whether the process must be ended. A running test or hook may take its own bound, and `QUIET_MS` more to report it. */
   isStalled(nowMs: number): boolean {
     const bounds = this.#open().flatMap(([, { running }]) =>
       [...running.values()].map(({ sinceMs, boundMs }) => sinceMs + boundMs),
@@ -95,9 +95,9 @@ export class Progress {
   }
 
   /**
-   * The process was ended because it stalled. Files without a result are open for one more process, except those with
-   * a test that failed or that outran its own timeout: they have failed, and no second try may hide it.
-   * Returns what to print, and whether one more process is to run what is open.
+   * The process was ended because it stalled. Files without a result are open for one more process, except those with a test
+   * that failed or that ran past its own timeout: they have failed, and no second try may hide it. Returns what to print, and
+   * whether one more process runs the open files.
    */
   stalled(nowMs: number): { readonly message: string; readonly again: boolean } {
     this.#stalls += 1;
@@ -120,7 +120,7 @@ export class Progress {
     return { message: `STALLED: ${where}: ${quiet}; ${open} of ${this.#files.size} files ${next}`, again };
   }
 
-  /** Files that no process need run again. */
+  /** Files that no process needs to run again. */
   settled(): string[] {
     return [...this.#files].filter(([, file]) => file.state === "ended").map(([name]) => name);
   }
@@ -131,7 +131,7 @@ export class Progress {
     return [`${this.settled().length} of ${this.#files.size} files`, ...running].join("; ");
   }
 
-  /** Once no process runs any more. `exit` is how the last one ended: null for exit code 0, or stopped here. */
+  /** The totals, once no process runs any more. `exit` is how the last one ended: null for exit code 0, or stopped here. */
   totals(exit: string | null): Totals {
     const results = [...this.#files.values()].map(({ result }) => result);
     const failures = [...results.flatMap((result) => result.failures), ...this.#failures];

@@ -2,17 +2,14 @@ import { relative } from "node:path";
 import type { Reporter, TestCase, TestModule, TestSuite } from "vitest/node";
 import type { TestEvent } from "./progress.ts";
 
-/** Of a failure's text: enough for the message, its difference and the first calls. */
+/** How many lines of a failure's text are kept: the message, its difference and the first calls. */
 const FAILURE_LINES = 30;
-/**
- * Vitest reports no timeout of a hook. The longest that a hook in `npm test` gives itself is 18 minutes
- * (`test/crash.test.ts`).
- */
+/** Vitest reports no timeout of a hook. The longest timeout of a hook in `npm test` is 18 minutes (`test/crash.test.ts`). */
 const HOOK_BOUND_MS = 20 * 60_000;
 
 type On = Required<Reporter>;
 
-/** Reports to the process that started vitest what starts and ends. Without such a process it reports nothing. */
+/** Reports starts and ends to the process that started vitest. Without such a process it reports nothing. */
 export default class ProgressReporter implements Reporter {
   onTestRunStart: On["onTestRunStart"] = (specifications) => {
     const files = specifications.map(({ moduleId, project }) => ({ file: path(moduleId), project: project.name }));
@@ -55,7 +52,7 @@ export default class ProgressReporter implements Reporter {
 }
 
 function send(event: TestEvent, sent?: () => void): boolean {
-  // Nobody listens any more when the process that started vitest has died.
+  // The process that started vitest may have died; then nobody receives events.
   return process.send?.(event, undefined, undefined, () => sent?.()) !== undefined;
 }
 

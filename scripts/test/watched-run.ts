@@ -6,9 +6,9 @@ import { Progress, type TestEvent, type Totals } from "./progress.ts";
 
 const REPORTER = join(import.meta.dirname, "reporter.ts");
 const VITEST = join(import.meta.dirname, "../../node_modules/vitest/vitest.mjs");
-/** So often a run is looked at for a stall. */
+/** How often a run is checked for a stall. */
 const LOOK_MS = 1_000;
-/** A run that has printed nothing for so long prints what runs. */
+/** A run that has printed nothing for this long prints what runs. */
 const LINE_MS = 15_000;
 
 export interface WatchedRun {
@@ -20,8 +20,8 @@ export interface WatchedRun {
 }
 
 /**
- * Runs vitest and prints whole lines as it goes. Ends a process that stalls (`Progress.isStalled`) with everything it
- * started, and runs what it left in one more process.
+ * Runs vitest and prints whole lines as they come. Ends a process that stalls (`Progress.isStalled`) with everything it
+ * started, and runs the files that it left in one more process.
  */
 export async function watchedRun({ args, print, nowMs = () => performance.now() }: WatchedRun): Promise<Totals> {
   const progress = new Progress(nowMs());
@@ -44,7 +44,7 @@ async function oneProcess(
   nowMs: () => number,
 ): Promise<string | null> {
   progress.sign(nowMs());
-  // A group of its own, so that all of it can be ended.
+  // Its own process group, so that all of it can be ended.
   const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", "pipe", "pipe", "ipc"] });
   const killed = () => killTree(child.pid);
   process.on("exit", killed);
@@ -76,10 +76,10 @@ async function oneProcess(
   return code === 0 ? null : (signal ?? `exit code ${code}`);
 }
 
-/** Kills the process, its group, and what they started in groups of their own, as the product's tests do. */
+/** Kills the process, its group, and what they started in their own groups, as the product's tests do. */
 function killTree(pid: number | undefined): void {
   if (pid === undefined) return;
-  // Where there is no `ps` the group alone is killed.
+  // Without `ps` only the group is killed.
   const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" });
   const parents = (stdout ?? "").split("\n").map((line) => line.trim().split(/\s+/).map(Number));
   const tree = [pid];
@@ -89,7 +89,7 @@ function killTree(pid: number | undefined): void {
     try {
       process.kill(id, "SIGKILL");
     } catch {
-      // Gone already.
+      // It has ended already.
     }
   }
 }

@@ -1,7 +1,7 @@
 import { between, pick } from "../../core/random.ts";
 import { backdrop, round, type Scene, stars } from "./scene.ts";
 
-/** Planets on their rounds about a star, one of them with a ring. */
+/** Planets in orbit around a star, one of them with a ring. */
 export const orbits: Scene = (canvas) => {
   const { width, height, unit, palette, random } = canvas;
   const centreX = width * (0.3 + random() * 0.4);

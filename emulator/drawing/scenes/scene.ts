@@ -4,13 +4,13 @@ import type { Palette } from "../palette.ts";
 export interface Canvas {
   readonly width: number;
   readonly height: number;
-  /** The shorter side: strokes and radii grow with it. */
+  /** The shorter side. Strokes and radii are proportional to it. */
   readonly unit: number;
   readonly palette: Palette;
   readonly random: Random;
 }
 
-/** Draws the whole canvas as SVG elements; the same canvas gives the same text. */
+/** Draws the whole canvas as SVG elements. Equal canvases give equal texts. */
 export type Scene = (canvas: Canvas) => string;
 
 /** One decimal is enough for any pixel. */

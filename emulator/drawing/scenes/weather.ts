@@ -3,7 +3,7 @@ import { type Canvas, round } from "./scene.ts";
 const RAIN = /\b(rain|rainy|storm|drizzle)\b|雨|regen/i;
 const SNOW = /\b(snow|snowy|winter|blizzard)\b|雪|schnee/i;
 
-/** Rain or snow over the scene, when the prompt speaks of it. */
+/** Rain or snow over the scene, when the prompt mentions it. */
 export function weather(prompt: string, canvas: Canvas): string {
   const { width, height, unit, random } = canvas;
   if (RAIN.test(prompt)) {
