@@ -1,4 +1,4 @@
-/** One process of a simulation: runs the given seeds and answers their results. Started by `main.ts`. */
+/** One process of a simulation: runs the given seeds and sends their results. Started by `main.ts`. */
 import type { Cell } from "./coverage.ts";
 import type { FaultName } from "./engine/faults.ts";
 import { plantedFault } from "./planted.ts";
@@ -6,10 +6,10 @@ import { coverage, loadProduct } from "./product.ts";
 import { shrink, storyOf } from "./shrink.ts";
 import { runWorld } from "./world.ts";
 
-/** `planted`: the fault that the product has; null for none. */
+/** `planted`: the fault that is planted in the product; null for none. */
 export type Order = { readonly planted: string | null } & (
   | { readonly type: "run"; readonly from: number; readonly count: number; readonly untilFound: string | null }
-  /** `invariant`: which violation to tell; null for the first. */
+  /** `invariant`: the violation to explain; null for the first. */
   | { readonly type: "explain"; readonly seed: number; readonly isWhole: boolean; readonly invariant: string | null }
 );
 
@@ -34,7 +34,7 @@ export type Report =
   | { readonly type: "explained"; readonly seed: number; readonly lines: readonly string[]; readonly summary: string };
 
 const productWith = (planted: string | null) => loadProduct(planted === null ? null : plantedFault(planted));
-// The hooks are set by the first.
+// The first load sets the hooks.
 await productWith(null);
 
 function answer(report: Report): void {
@@ -83,6 +83,6 @@ async function explain(order: Extract<Order, { type: "explain" }>): Promise<void
 process.on("message", (order: Order) => {
   void (order.type === "run" ? run(order) : explain(order));
 });
-// An interrupted run ends by its parent.
+// On an interrupt the parent process ends this one.
 process.on("SIGINT", () => undefined);
 answer({ type: "ready" });

@@ -13,10 +13,10 @@ import type { ClientLibrary } from "./product.ts";
 import type { Witness } from "./witness.ts";
 
 export const ORIGIN = "https://darkroom.example";
-/** After this a client that waits gives up: by then the run is over for everyone. */
+/** How long a waiting client waits at most. The run is over for everyone by then. */
 const PATIENCE_MS = 6 * 3_600_000;
 
-/** Plays the clients of a plan: real calls by the client library, and plain ones. */
+/** Plays the clients of a plan: they use the client library, and plain calls. */
 export class Clients {
   readonly #sim: Sim;
   readonly #worker: WorkerHost;
@@ -40,12 +40,12 @@ export class Clients {
     for (const { name, client, atMs } of plan.lists) this.#at(atMs, name, () => this.#list(client));
   }
 
-  /** Ends the watchers of feeds: there is nothing more to see, and heartbeats cost time. */
+  /** Ends the watchers of feeds: no further changes come, and heartbeats cost time. */
   stopFeeds(): void {
     this.#stopFeeds.abort(new Error("the run is over"));
   }
 
-  /** Everyone stops. */
+  /** Stops all clients. */
   stop(): void {
     this.stopFeeds();
     this.#stop.abort(new Error("the run is over"));
@@ -60,7 +60,7 @@ export class Clients {
     });
   }
 
-  /** A client may be refused or unreachable; anything else is a fault of the library or of an answer. */
+  /** A client may be refused or unreachable. Any other error is a fault of the library or of an answer. */
   #judge(name: string, error: unknown): void {
     if (this.#stop.signal.aborted || error === this.#stopFeeds.signal.reason) return;
     if (error instanceof this.#code.DarkroomUnreachable || error instanceof Gone) return;
@@ -204,7 +204,7 @@ export class Clients {
     }
   }
 
-  /** Server-sent events by hand: resumed with `Last-Event-ID` until the stream says that it is over. */
+  /** Reads server-sent events without the library, and resumes with `Last-Event-ID` until the stream answers that it has ended. */
   async #readStream(name: string, job: Job, client: string): Promise<void> {
     const seen = this.#witness.watcher(job.id, name, 0);
     let last = "0";
@@ -228,7 +228,7 @@ export class Clients {
   }
 
   async #act({ what, name }: Act, job: Job, client: string): Promise<void> {
-    // A job that starts again must start while there is time for it to end.
+    // A job must not start again when there is no time left for it to end.
     if (this.#sim.faults.isQuiet) return;
     const library = this.#library(client);
     const { signal } = this.#stop;
@@ -303,7 +303,7 @@ export class Clients {
   }
 }
 
-/** A client that went away. */
+/** Thrown when a client leaves. */
 class Gone extends Error {}
 
 export function bearer(client: string): Record<string, string> {
@@ -316,7 +316,7 @@ function sleep(ms: number): Promise<void> {
   });
 }
 
-/** The prompt of a planned job. The run's results are found by it. */
+/** The prompt of a planned job. It identifies the job's results in the run. */
 export function promptOf(name: string): string {
   return `a picture for ${name}`;
 }
@@ -338,7 +338,7 @@ function requestOf(plan: JobPlan): object {
   };
 }
 
-/** Reads a stream to its end; answers the last id. */
+/** Reads a stream to its end and returns the last id. */
 async function readEvents(
   body: ReadableStream<Uint8Array>,
   last: string,
@@ -367,7 +367,7 @@ async function readEvents(
       }
     }
   } catch {
-    // The connection broke: it is resumed from the last id.
+    // The connection broke. The caller resumes from the last id.
     return id;
   }
 }

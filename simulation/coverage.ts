@@ -2,11 +2,11 @@ import type { FactType } from "../worker/job/core/facts.ts";
 import { MACHINE, PLACES as MACHINE_PLACES, type Place, placeOf } from "../worker/job/core/machine.ts";
 import type { StoredRecord } from "../worker/job/core/record.ts";
 
-/** Where a job is, as its state machine says. */
+/** The places of the state machine. */
 export const PLACES = Object.keys(MACHINE_PLACES) as readonly Place[];
 export const FACTS = Object.keys(MACHINE) as readonly FactType[];
 
-/** The state machine's one entry, where its facts are counted: the hooks wrap this function of this file. */
+/** The function through which all facts enter the state machine. The hooks wrap it to count them. */
 export const COUNTED = { file: "worker/job/core/machine.ts", name: "transition" } as const;
 
 export interface Cell {
@@ -33,7 +33,10 @@ export class Coverage {
     }
   }
 
-  /** Rows of text: a row a fact, a column a place; `.` where the fact never came, lower case where it was only refused. */
+  /**
+   * A table as text: one row for each fact, one column for each place; `.` where the fact never came, lower case where it was
+   * only refused.
+   */
   table(): string[] {
     const width = Math.max(...FACTS.map((fact) => fact.length));
     const legend = PLACES.map((place, index) => `  ${letter(index)} ${place}`);

@@ -4,11 +4,11 @@ import type { Finding, Order, Report } from "./batch.ts";
 import type { Cell } from "./coverage.ts";
 import type { FaultName } from "./engine/faults.ts";
 
-/** Seeds that a process is given at once; fewer where the first violation ends the run. */
+/** How many seeds a process gets at once; fewer when the first violation ends the run. */
 const BATCH = 25;
 const STOPPING_BATCH = 4;
 
-/** The sum of many runs, over all processes that ran them. */
+/** The sums over many runs of all processes. */
 export interface Total {
   seeds: number;
   lives: number;
@@ -16,16 +16,16 @@ export interface Total {
   readonly faults: Partial<Record<FaultName, number>>;
   readonly cells: Record<string, Cell>;
   findings: Finding[];
-  /** Of each seed, in order. */
+  /** The digest of each seed, in order. */
   readonly digests: string[];
 }
 
 interface RunOrder {
   readonly from: number;
   readonly count: number;
-  /** The run ends with the first violation of this invariant; null for a run to its end. */
+  /** The run ends with the first violation of this invariant; null: it runs to its end. */
   readonly untilFound: string | null;
-  /** The fault that the product has. */
+  /** The fault that is planted in the product. */
   readonly planted?: string | null;
   readonly onProgress?: (total: Total) => void;
 }
@@ -63,7 +63,7 @@ class Worker {
   }
 }
 
-/** Processes that run seeds beside each other. What they find does not depend on how many there are. */
+/** Processes that run seeds in parallel. The results do not depend on their number. */
 export class Crew {
   readonly #workers: Worker[];
   #isStopped = false;
@@ -72,7 +72,7 @@ export class Crew {
     this.#workers = Array.from({ length: cores }, () => new Worker());
   }
 
-  /** A run that is under way ends with what its processes have in hand. */
+  /** Ends the current run after the seeds that its processes run now. */
   stop(): void {
     this.#isStopped = true;
   }

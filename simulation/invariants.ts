@@ -14,17 +14,20 @@ import { durableJob, storedJob } from "./stored-job.ts";
 import type { SubmitCall, Upstream } from "./upstream.ts";
 import type { Witness } from "./witness.ts";
 
-/** Alarms of a job that is over: for a day's retention, the tombstone, and messages that are still sent. More would wake it for nothing. */
+/**
+ * The most alarms of a job after its end: for a day's retention, the tombstone, and messages that are still sent. More of
+ * them would be useless.
+ */
 const ALARMS_TO_FORGET = 40;
 const EVENT_PAGE = 100;
 const DAY_SECONDS = 86_400;
-/** 300 ms by the specification, and what a timer is late. */
+/** 300 ms by the specification, and the lateness of a timer. */
 const READ_BOUND_MS = 310;
 const READS: ReadonlySet<string> = new Set(["JOBS.view", "JOBS.show", "JOBS.events", "CATALOGS.list", "LANES.report"]);
 
 const LIMIT_HELD = "no client passes its spend limit";
 
-/** Amounts of the API have 6 decimals at most. */
+/** Amounts of the API have at most 6 decimals. */
 const micros = (amount: number): number => Math.round(amount * 1_000_000);
 
 /** What upstream charged for a call, in millionths. */
@@ -35,7 +38,7 @@ function billOf({ readModel, billed }: SubmitCall): number {
   return billed * micros(price);
 }
 
-/** What is checked at every step, when all has settled, and when all is forgotten. */
+/** The checks at every step, after everything has settled, and after everything was removed. */
 export class Audit implements ObjectWatch {
   readonly #sim: Sim;
   readonly #plan: Plan;
@@ -43,11 +46,11 @@ export class Audit implements ObjectWatch {
   readonly #upstream: Upstream;
   readonly #bucket: SimBucket;
   readonly #submitters = new WeakSet<Actor>();
-  /** Leases that a job began by and has not given back: lease → job. */
+  /** Lease → job, for leases with which a job began and that it has not returned. */
   readonly #leases = new Map<string, string>();
   /** Job → when its removal was first carried out. */
   readonly #removedAtMs = new Map<string, number>();
-  /** Prompt → jobs that are there in the end. */
+  /** Prompt → jobs that exist in the end. */
   readonly #prompts = new Map<string, readonly string[]>();
   readonly #kept = new Map<string, SubmitCall>();
   /** Job that called upstream → its client. */
@@ -62,7 +65,7 @@ export class Audit implements ObjectWatch {
     this.#bucket = bucket;
   }
 
-  /** A request of a client learns that its submission is stored: from here on it may not end in an error. */
+  /** A client's request has learned that its submission is stored. From now on it must not end in an error. */
   answered(from: Actor, kind: string, method: string, answer: unknown): void {
     if (kind !== "JOBS" || method !== "submit") return;
     if ((answer as { readonly ok?: boolean }).ok === true) this.#submitters.add(from);
@@ -89,15 +92,16 @@ export class Audit implements ObjectWatch {
     if (name === "JOBS.begin") {
       const { accepted, startedAtMs } = answer as { readonly accepted: boolean; readonly startedAtMs: number };
       const { leaseId, jobId } = args[0] as Lease;
-      // An earlier start is of another lease, or of an earlier offer of this one.
+      // An earlier start belongs to another lease, or to an earlier offer of this one.
       if (accepted && startedAtMs >= this.#sim.nowMs - ms) this.#leases.set(leaseId, jobId);
     }
     if (name === "LANES.release") this.#leases.delete((args[0] as Release).leaseId);
-    // A job that lost the record of its attempt by a reset, before anyone learned of it, gives back by `leave` what it may hold.
+    // A reset may lose a job's record of its attempt before anyone knows of it. The job then returns by `leave` what it may
+    // hold.
     if (name === "LANES.leave") {
       for (const [leaseId, jobId] of this.#leases) if (jobId === args[0]) this.#leases.delete(leaseId);
     }
-    // A read shows what is known rather than wait for another object.
+    // A read shows the last known state and does not wait for another object.
     if (!READS.has(name) || ms <= READ_BOUND_MS) return;
     this.#sim.violate(
       "a read never waits for another object longer than 300 ms",
@@ -120,13 +124,13 @@ export class Audit implements ObjectWatch {
   }
 
   /**
-   * A good answer has come to an object that waited for it: once what it wrote then is durable, its links or its task are never
-   * asked for again. Known from outside, independent of the record.
+   * A good answer has reached an object that waited for it. Once the object's following writes are durable, its links or its
+   * task are never requested again. This is known from outside, independent of the record.
    */
   delivered(call: SubmitCall, instance: Instance): void {
     const job = storedJob(instance.object.storage);
     if (instance.isReplaced || job === null || job.isFinal || job.hasLinks || job.hasTask) return;
-    // After the object has dealt with the answer.
+    // After the object has processed the answer.
     this.#sim.clock.after(0, () => instance.send(() => this.#kept.set(call.jobId, call)));
   }
 
@@ -154,13 +158,13 @@ export class Audit implements ObjectWatch {
     }
   }
 
-  /** Upstream's own sum of a client, in millionths. */
+  /** The sum that upstream charged for a client, in millionths. */
   #billedOf(client: string): number {
     const calls = this.#upstream.calls.filter(({ jobId }) => this.#clientOf.get(jobId) === client);
     return calls.reduce((sum, call) => sum + billOf(call), 0);
   }
 
-  /** Upstream has charged for images: never more than the client's limit. */
+  /** Upstream has charged for images. The sum never passes the client's limit. */
   charged({ jobId }: SubmitCall): void {
     const client = this.#clientOf.get(jobId) ?? "";
     const limit = this.#plan.limits[client];
@@ -171,7 +175,7 @@ export class Audit implements ObjectWatch {
     );
   }
 
-  /** A call has left its object: no more starts in any window than the lane's limit, as the objects made them. */
+  /** A call has left its object. No window has more starts than the lane's limit allows, by the time of the calls. */
   left(call: SubmitCall): void {
     const quota = this.#plan.quotas[call.model];
     if (quota === undefined) return;
@@ -194,7 +198,7 @@ export class Audit implements ObjectWatch {
     }
   }
 
-  /** Jobs that are stored and not over. */
+  /** How many stored jobs have not ended. */
   unfinished(host: ObjectHost, client: string | null = null): number {
     return host.all("JOBS").filter(({ storage }) => {
       const job = storedJob(storage);
@@ -202,7 +206,7 @@ export class Audit implements ObjectWatch {
     }).length;
   }
 
-  /** Every job is over and has sent all of its messages. */
+  /** Whether every job has ended and has sent all of its messages. */
   isSettled(host: ObjectHost): boolean {
     return host.all("JOBS").every(({ storage }) => {
       const job = durableJob(storage);
@@ -324,7 +328,7 @@ export class Audit implements ObjectWatch {
     }
   }
 
-  /** An attempt names each charge of upstream, and an attempt that cannot have been called is not counted. */
+  /** For each charge of upstream there is an attempt, and an attempt that cannot have been called is not counted. */
   #checkLedger(job: Job): void {
     const name = this.#sim.named(job.id);
     const calls = this.#upstream.calls.filter(({ jobId }) => jobId === job.id);
@@ -424,7 +428,7 @@ export class Audit implements ObjectWatch {
     }
   }
 
-  /** The client's books, which remember removed jobs too, hold what upstream charged; its limit is not passed; nothing is reserved. */
+  /** The client's books, which include removed jobs, cover what upstream charged. The limit is not passed, and nothing is reserved. */
   async #checkBooks(
     client: string,
     ask: (client: string, path: string) => Promise<{ status: number; text: string }>,
@@ -457,8 +461,8 @@ export class Audit implements ObjectWatch {
   }
 
   /**
-   * Every file is of a job that is still there; or was put after its job's removal, and goes with the tombstone; or is an upload
-   * whose submission never came, and whose object has an alarm to remove it.
+   * Every file belongs to an existing job; or it was put after its job's removal, and the tombstone removes it; or it is an
+   * upload whose submission never came, and its object has an alarm to remove it.
    */
   #checkFiles(host: ObjectHost): void {
     for (const [key, { uploadedMs }] of this.#bucket.files) {
@@ -491,7 +495,7 @@ export class Audit implements ObjectWatch {
     }
   }
 
-  /** Days later: no record, no file, no alarm, and few alarms on the way. */
+  /** Days later there is no record, no file and no alarm, and there were few alarms. */
   afterForgetting(host: ObjectHost, alarms: number): void {
     for (const object of host.all("JOBS")) {
       if (!object.storage.isEmpty) {

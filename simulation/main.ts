@@ -1,6 +1,6 @@
 /**
- * `npm run simulate:platform -- --seeds N --from S [--cores C] [--planted NAME] [--explain SEED] [--tell SEED]`: the product on a
- * hostile platform, in virtual time. Prints what was run and found; exits with 1 when an invariant was violated.
+ * `npm run simulate:platform -- --seeds N --from S [--cores C] [--planted NAME] [--explain SEED] [--tell SEED]`: runs the
+ * product on a hostile platform, in virtual time. Prints what was run and found; exits with 1 when an invariant was violated.
  */
 import { parseArgs } from "node:util";
 import { Coverage } from "./coverage.ts";

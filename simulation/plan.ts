@@ -7,7 +7,7 @@ const MODELS = {
   reference: ["qwen-image-edit-max"],
 } as const;
 
-/** Of one image: `PRICES` of every world. */
+/** The price of one image: `PRICES` in every world. */
 export const PRICES: Readonly<Record<string, number>> = {
   "qwen-image-max": 0.075,
   "qwen-image-edit-max": 0.06,
@@ -17,9 +17,9 @@ export const PRICES: Readonly<Record<string, number>> = {
 
 /** How a job is submitted. */
 export type SubmitStyle =
-  /** By the client library, which gives each call a key of its own and repeats it. */
+  /** By the client library, which gives each call its own key and repeats it. */
   | "library"
-  /** By the library with a key, and a second time by somebody else with the same one. */
+  /** By the library with a key, and a second time by another caller with the same key. */
   | "twice"
   /** By a plain call without a key; nothing is repeated. */
   | "bare"
@@ -46,7 +46,7 @@ export interface JobPlan {
   readonly n: number;
   readonly priority: "high" | "normal" | "low";
   readonly onUncertain: "retry" | "fail";
-  /** Null: the deployment's, a day. */
+  /** Null: the deployment's value, a day. */
   readonly deadlineSeconds: number | null;
   readonly followers: readonly { readonly name: string; readonly style: FollowStyle; readonly afterMs: number }[];
   readonly acts: readonly Act[];
@@ -57,13 +57,13 @@ export type Vars = Readonly<Record<string, string>>;
 export interface DeployPlan {
   readonly name: string;
   readonly atMs: number;
-  /** Over how long objects and isolates change over. */
+  /** The time in which objects and isolates change to the new version. */
   readonly takesMs: number;
   readonly vars: Vars;
   readonly story: string;
 }
 
-/** What may be away as a whole. */
+/** Parts of the platform that can be down as a whole. */
 export type Outage = "LANES" | "CATALOGS" | "JOBS" | "bucket" | "upstream";
 
 export interface OutagePlan {
@@ -73,7 +73,7 @@ export interface OutagePlan {
   readonly forMs: number;
 }
 
-/** Everything that will be tried in one run, but for chance. */
+/** Everything that will be tried in one run, apart from faults. */
 export interface Plan {
   readonly clients: readonly string[];
   readonly jobs: readonly JobPlan[];
@@ -81,7 +81,7 @@ export interface Plan {
   readonly lists: readonly { readonly name: string; readonly client: string; readonly atMs: number }[];
   readonly deploys: readonly DeployPlan[];
   readonly outages: readonly OutagePlan[];
-  /** Tasks that upstream runs at once; the others are pending. */
+  /** How many tasks upstream runs at once. Further ones are pending. */
   readonly taskSlots: number;
   readonly vars: Vars;
   readonly budgetMs: number;
@@ -89,7 +89,7 @@ export interface Plan {
   readonly quotas: Readonly<Record<string, { readonly starts: number; readonly periodMs: number }>>;
   /** Client → its spend limit; absent: none. */
   readonly limits: Readonly<Record<string, number>>;
-  /** Faults strike until then. */
+  /** Faults strike until this time. */
   readonly quietAtMs: number;
   readonly wallMs: number | null;
 }
@@ -196,7 +196,7 @@ function webhooksOf(clients: readonly string[], random: Random): Vars {
   return { CLIENT_WEBHOOKS: JSON.stringify(Object.fromEntries(urls)) };
 }
 
-/** In half of the worlds most clients have a spend limit: from one that a few images reach to one that nothing does. */
+/** In half of the worlds most clients have a spend limit, from one that a few images reach to one that is never reached. */
 function limitsOf(clients: readonly string[], random: Random): Plan["limits"] {
   if (!chance(random, 0.5)) return {};
   const limited = clients.filter(() => chance(random, 0.8));

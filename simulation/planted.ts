@@ -1,14 +1,14 @@
 import type { Patch } from "./platform/hooks.ts";
 
-/** A fault put into the product on purpose: one line, and the invariant that it breaks. */
+/** A fault that is planted in the product: a change of one line, and the invariant that it breaks. */
 export interface PlantedFault {
   readonly name: string;
   readonly story: string;
   readonly patch: Patch;
   readonly breaks: string;
-  /** The first seed from 1 on that finds it. */
+  /** The first seed, counted from 1, that finds it. */
   readonly seed: number;
-  /** The fault is found within so many seeds, also after other changes. */
+  /** The fault is found within this many seeds, even after other changes. */
   readonly withinSeeds: number;
 }
 

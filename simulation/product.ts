@@ -9,10 +9,10 @@ import { type Patch, patchIsolate, productUrl, setHooks } from "./platform/hooks
 import type { ObjectClass } from "./platform/objects.ts";
 import type { WorkerModule } from "./platform/worker.ts";
 
-/** What this process's runs have reached of the state machine. */
+/** The parts of the state machine that this process's runs have reached. */
 export const coverage = new Coverage();
 
-/** The client library, as a client uses it. */
+/** The client library, as a client imports it. */
 export interface ClientLibrary {
   readonly createDarkroomClient: typeof createDarkroomClient;
   readonly DarkroomProblem: typeof DarkroomProblem;
@@ -27,19 +27,19 @@ export interface Product {
 }
 
 const ISOLATES = ["1", "2"];
-/** The objects are a copy too: modules of the product that this process has loaded before the hooks were set are not theirs. */
+/** The objects are loaded as a copy too, because modules that this process loaded before the hooks were set lack the hooks. */
 const OBJECTS = "objects";
 
 const loaded = new Map<string | null, Promise<Product>>();
 
-/** The product, or a copy of it with a planted fault. What is loaded once stays. */
+/** The product, or a copy of it with a planted fault. Each is loaded once. */
 export function loadProduct(planted: { readonly name: string; readonly patch: Patch } | null = null): Promise<Product> {
   const name = planted?.name ?? null;
   const known = loaded.get(name);
   if (known !== undefined) return known;
   if (loaded.size === 0) prepare();
   if (planted !== null) patchIsolate(planted.name, planted.patch);
-  // A planted fault's copy has one isolate, which its objects share: each copy takes its time to load.
+  // A copy with a planted fault has one isolate, which its objects share, because each copy takes time to load.
   const product = planted === null ? load(OBJECTS, ISOLATES) : load(planted.name, [planted.name]);
   loaded.set(name, product);
   return product;

@@ -3,7 +3,7 @@ import type { Sim } from "./engine/sim.ts";
 import type { SimStorage } from "./platform/storage.ts";
 import { durableDeliveries, storedDeliveries } from "./stored-job.ts";
 
-/** Where clients with a webhook want the ends of their jobs. Upstream's `fetch` leads here too. */
+/** The host of all webhooks in a run. Upstream's `fetch` leads here too. */
 export const RECEIVER_HOST = "receiver.example.net";
 
 /** An event has no more tries than its schedule, because no client in a run asks for a resend. */
@@ -20,7 +20,7 @@ interface JobEvents {
   isGone: boolean;
 }
 
-/** A webhook receiver that fails at random, and what must hold for every event: ends of jobs, and alerts of clients. */
+/** A webhook receiver that fails at random, and checks what must hold for every event: ends of jobs, and alerts of clients. */
 export class Receiver {
   readonly #sim: Sim;
   readonly #jobs = new Map<string, JobEvents>();
@@ -34,7 +34,10 @@ export class Receiver {
     this.#sim = sim;
   }
 
-  /** One try to deliver a client's `budget.alert`. No run calls for a second one: all of its spending is in one month. */
+  /**
+   * One try to deliver a client's `budget.alert`. A client has at most one alert in a run, because all of its spending is in
+   * one month.
+   */
   receiveAlert(client: string, headers: Headers, body: string): number {
     const sim = this.#sim;
     const id = headers.get("webhook-id") ?? "";
@@ -51,7 +54,7 @@ export class Receiver {
     return status;
   }
 
-  /** Days later, of a client whose catalog stores that its alert was raised. */
+  /** Days later, for a client whose catalog stores that its alert was raised. */
   afterAlert(client: string): void {
     const alert = this.#alerts.get(client);
     if (alert?.isTaken || (alert?.tries ?? 0) >= MOST_TRIES) return;
@@ -61,7 +64,7 @@ export class Receiver {
     );
   }
 
-  /** One delivery from the object of `jobId`: the status that the receiver answers. */
+  /** One delivery from the object of `jobId`. Returns the status that the receiver answers. */
   receive(jobId: string, storage: SimStorage, headers: Headers, body: string): number {
     const sim = this.#sim;
     const name = sim.named(jobId);
@@ -90,12 +93,12 @@ export class Receiver {
     return status;
   }
 
-  /** Once all has settled, every stored delivery must have arrived. */
+  /** After everything has settled: every stored delivery must arrive. */
   owes(jobId: string, storage: SimStorage): void {
     for (const { seq } of durableDeliveries(storage)) this.#owed.set(`${jobId}.${seq}`, { jobId, seq });
   }
 
-  /** Days later. */
+  /** Days later: checks that every owed event has arrived. */
   afterForgetting(): void {
     for (const { jobId, seq } of this.#owed.values()) {
       const job = this.#jobs.get(jobId);
@@ -109,5 +112,5 @@ export class Receiver {
   }
 }
 
-/** More good days than bad ones; a 410 is rare, as nothing follows it. */
+/** Most answers are successes. A 410 is rare, because nothing is sent after it. */
 const STATUSES = [200, 200, 200, 202, 302, 429, 500, 503, 404, 200, 200, 410] as const;

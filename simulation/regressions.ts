@@ -1,6 +1,6 @@
 /**
- * What the simulation found in the product, each with the seed that found it. A seed stays of use as long as the simulation draws
- * as it did: a fault, a plan or a delay that is added under a new label changes none of the others.
+ * Faults that the simulation found in the product, each with its seed. A seed stays useful as long as the simulation's draws
+ * do not change: a fault, plan or delay that is added under a new label changes no other draw.
  */
 export interface Regression {
   readonly seed: number;

@@ -2,17 +2,17 @@ import type { Part } from "./engine/sim.ts";
 import type { Product } from "./product.ts";
 import { type RunResult, runWorld } from "./world.ts";
 
-/** More runs than this are not worth a shorter story. */
+/** The most runs that a shorter story is worth. */
 const MOST_RUNS = 400;
 
 export interface Shrunk {
   readonly part: Part;
-  /** The same violation in the smallest run that was found, with its story. */
+  /** The same violation in the smallest run found, with its story. */
   readonly result: RunResult;
   readonly runs: number;
 }
 
-/** Makes a run that violates an invariant smaller as long as it violates the same one: fewer jobs, acts and faults. */
+/** Shrinks a run that violates an invariant as long as it violates the same one: fewer jobs, acts and faults. */
 export async function shrink(product: Product, first: RunResult, invariant: string): Promise<Shrunk> {
   const { seed } = first;
   let runs = 0;
@@ -24,7 +24,7 @@ export async function shrink(product: Product, first: RunResult, invariant: stri
   };
   let part: Part = { leftOut: new Set(), strikesAt: new Set(first.hits.map(({ at }) => at)), isPrompt: false };
 
-  /** Leaves away as many of `items` as can be, halves first; `without` says what a part without them is. */
+  /** Leaves out as many of `items` as possible, halves first. `without` returns the part without the given ones. */
   const reduce = async (items: readonly string[], without: (gone: readonly string[]) => Part): Promise<void> => {
     for (let size = Math.ceil(items.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
       for (let at = 0; at < items.length; at += size) {

@@ -3,16 +3,16 @@ import { Crew } from "./crew.ts";
 import { PLANTED } from "./planted.ts";
 import { REGRESSIONS } from "./regressions.ts";
 
-/** About 1 000 lives: 46 s of a free core. */
+/** About 1 000 jobs, which take 46 s of a free core. */
 const SHORT_SEEDS = 130;
-/** For a machine that does much else. A run that is given up goes on, and the next test would get its findings. */
+/** For a busy machine. A run whose test timed out continues, and the next test would get its findings. */
 const PATIENCE_MS = 900_000;
 
 describe("the platform's simulation", () => {
   const crew = new Crew(1);
   afterAll(() => crew.end());
 
-  it("runs the same seed the same way, alone or after others, byte for byte", async () => {
+  it("runs a seed the same way every time, alone or after others, byte for byte", async () => {
     const after = await crew.run({ from: 1, count: 8, untilFound: null });
     const other = new Crew(1);
     try {
@@ -51,7 +51,7 @@ describe("a planted fault", () => {
         const { findings } = await crew.run({ from, count, untilFound: breaks, planted: name });
         return findings.map(({ invariant }) => invariant);
       };
-      // The seed that found it last time, and all of them when the product has changed since.
+      // First the seed that found it last time; all seeds when the product has changed since.
       const again = await found(seed, 1);
       expect(again.includes(breaks) ? again : await found(1, withinSeeds)).toContain(breaks);
     },

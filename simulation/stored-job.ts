@@ -4,52 +4,55 @@ import { readStored } from "../worker/job/core/stored-versions.ts";
 import type { StoredDelivery } from "../worker/webhooks/core/delivery.ts";
 import type { SimStorage } from "./platform/storage.ts";
 
-/** What is read of a job's stored record here; everything else is checked from outside. The only reader of its shape. */
+/** The parts of a job's stored record that are read here; everything else is checked from outside. The only reader of its shape. */
 export interface StoredJob {
   readonly isRemoved: boolean;
   readonly client: string;
   readonly status: string;
   readonly isFinal: boolean;
   readonly lastAttempt: number;
-  /** Upstream holds a task of the job whose outcome is still to be read. */
+  /** Upstream holds a task of the job whose outcome was not read yet. */
   readonly hasTask: boolean;
   /** Upstream delivered, and the links are stored. */
   readonly hasLinks: boolean;
-  /** Files or messages to others are still to be dealt with, though the job is over. */
+  /** The job has ended, but files must still be removed or messages sent. */
   readonly isUnsettled: boolean;
 }
 
 const RECORD_KEY = "record";
 
-/** The job as its object sees it now; null when there is none. */
+/** The job in its object's current view; null when there is none. */
 export function storedJob(storage: SimStorage): StoredJob | null {
   return read(storage.peek(RECORD_KEY));
 }
 
-/** The job as it would be after a crash. */
+/** The job that a crash would leave. */
 export function durableJob(storage: SimStorage): StoredJob | null {
   return read(storage.peekDurable(RECORD_KEY));
 }
 
 const DELIVERY_PREFIX = "delivery/";
 
-/** The job's events for its webhook as its object sees them now. */
+/** The job's webhook events in its object's current view. */
 export function storedDeliveries(storage: SimStorage): readonly StoredDelivery[] {
-  // Written by `JobStore` alone.
+  // Only `JobStore` writes these.
   return storage.peekAll(DELIVERY_PREFIX) as StoredDelivery[];
 }
 
-/** The same as they would be after a crash. */
+/** The webhook events that a crash would leave. */
 export function durableDeliveries(storage: SimStorage): readonly StoredDelivery[] {
   return storage.peekAllDurable(DELIVERY_PREFIX) as StoredDelivery[];
 }
 
-/** Messages without which something would be left behind. The catalog's entry is not among them: it is sent again at any time. */
+/**
+ * Messages without which something would be left behind. The catalog's entry is not among them, because it can be sent again
+ * at any time.
+ */
 const UNSETTLED: readonly MessageKind[] = ["release", "leave", "forget", "cancel_task", "remove_files"];
 
 function read(value: unknown): StoredJob | null {
   if (value === undefined) return null;
-  // Written by `JobStore` alone.
+  // Only `JobStore` writes it.
   const record = readStored(value as StoredRecord);
   const isUnsettled = record.outbox.some(({ kind }) => UNSETTLED.includes(kind));
   const { client } = record;

@@ -34,20 +34,20 @@ export interface UpstreamSettings {
   quotaOf(model: string): UpstreamQuota;
 }
 
-/** A submission that a job's object made. */
+/** A submission by a job's object. */
 export interface SubmitCall {
   readonly jobId: string;
   readonly attempt: number | null;
   readonly host: string;
   readonly model: string;
-  /** When the object called; it left when what was written before was durable. */
+  /** When the object called. The call left once earlier writes were durable. */
   readonly calledAtMs: number;
-  /** It left its object: what was written before it is durable. */
+  /** The call has left its object: the writes before it are durable. */
   hasLeft: boolean;
   taskId: string | null;
-  /** The model as upstream read it; empty before. */
+  /** The model that upstream read; empty before that. */
   readModel: string;
-  /** Images made and charged. */
+  /** How many images were made and charged. */
   billed: number;
 }
 
@@ -71,19 +71,19 @@ interface Task {
   readonly call: SubmitCall;
 }
 
-/** What upstream says to one request. `null` body: none. */
+/** Upstream's answer to one request. `body: null`: no body. */
 interface Answer {
   readonly status: number;
   readonly body: string | Uint8Array | null;
   readonly headers?: Readonly<Record<string, string>>;
   readonly broken?: BrokenBody;
-  /** It brings links, or a task. */
+  /** It has links or a task. */
   readonly isGood?: boolean;
 }
 
 const RESULTS_HOST = "results.example";
 const LINK_MS = 24 * 3_600_000;
-/** The platform's `fetch` reads through its zone's cache: a 404 of a picture stays for so long. */
+/** The platform's `fetch` reads through its zone's cache, which keeps a 404 of a picture for this long. */
 const NOT_FOUND_CACHED_MS = 180_000;
 const GATEWAY_TIMEOUT_MS = 298_000;
 const KEY = "sk-simulated";
@@ -100,16 +100,16 @@ export class Upstream {
   readonly #starts = new Map<string, readonly number[]>();
   readonly #lastGood = new Map<string, object>();
   #requests = 0;
-  /** The platform's cache keeps that a picture is not found. */
+  /** Until when the platform's cache answers that a picture is not found. */
   readonly #notFoundUntilMs = new Map<string, number>();
-  /** The newest attempt of a job, as its record has it when it calls. */
+  /** The newest attempt in a job's record at the time of the call. */
   attemptOf: (jobId: string) => number | null = () => null;
   onDelivered: (call: SubmitCall, instance: Instance) => void = () => undefined;
   onLeft: (call: SubmitCall) => void = () => undefined;
   onSubmit: (instance: Instance) => void = () => undefined;
   /** Images were made and charged. */
   onCharged: (call: SubmitCall) => void = () => undefined;
-  /** The status that a webhook's receiver answers. */
+  /** Returns the status that a webhook's receiver answers. */
   onWebhook: (instance: Instance, headers: Headers, body: string) => number = () => 200;
 
   constructor(sim: Sim, settings: UpstreamSettings) {
@@ -190,7 +190,7 @@ export class Upstream {
     });
   }
 
-  /** What the call brought can still be had: its links, or its task unless that failed or was canceled. */
+  /** Whether the result of the call is still available: its links, or its task unless that failed or was canceled. */
   isAlive({ taskId }: SubmitCall): boolean {
     if (taskId === null) return true;
     if (this.#tasks.get(taskId)?.fault === "task unknown for good") return false;
@@ -198,7 +198,7 @@ export class Upstream {
     return status === "PENDING" || status === "RUNNING" || status === "SUCCEEDED";
   }
 
-  /** Charges what tasks have made by now. */
+  /** Charges for what tasks have made by now. */
   settleTasks(): void {
     for (const { facts } of this.#board.advance(this.#sim.nowMs)) {
       if (facts.fate.kind !== "succeed") continue;
@@ -339,7 +339,7 @@ export class Upstream {
     return this.#sim.delayMs(`work ${jobId}`, budgetMs / 6, budgetMs);
   }
 
-  /** Makes and charges images; answers their links. */
+  /** Makes and charges images; returns their links. */
   #make(call: SubmitCall, order: WorkOrder, count: number): string[] {
     const { nowMs } = this.#sim;
     call.billed += count;
@@ -402,7 +402,7 @@ export class Upstream {
     return refusal("UnsupportedOperation", requestId);
   }
 
-  /** A result's file, or what comes in its place; null when nothing ever comes. */
+  /** A result's file, or the answer in its place; null when no answer ever comes. */
   #download(url: string): { readonly answer: Answer; readonly delayMs: number } | null {
     const { pathname } = new URL(url);
     const result = this.results.get(pathname);
@@ -473,7 +473,7 @@ function page(status: number): Answer {
   return { status, body: `<html><title>${status}</title></html>`, headers: { "content-type": "text/html" } };
 }
 
-/** What comes instead of any work; null when the work begins. */
+/** The answer in place of any work; null when the work begins. */
 function earlyAnswer(strike: Strike | null, requestId: string): Answer | null {
   switch (strike?.fault) {
     case "upstream 500":
@@ -501,7 +501,7 @@ function earlyAnswer(strike: Strike | null, requestId: string): Answer | null {
   }
 }
 
-/** What comes in the place of a good answer when the images are made and charged; null when the good one comes. */
+/** The answer in place of a good one, after the images were made and charged; null when the good one is sent. */
 function spoilt(fault: FaultName | null, body: object, requestId: string): Answer | null {
   switch (fault) {
     case "upstream 522":

@@ -6,21 +6,21 @@ import type { Sim } from "./engine/sim.ts";
 export interface JobFacts {
   readonly id: string;
   client: string;
-  /** A client got the answer that it is stored. */
+  /** A client received the answer that the job is stored. */
   isAccepted: boolean;
-  /** A client asked for its removal: from then on it may be gone. */
+  /** A client asked for its removal, so the job may be removed from then on. */
   isRemovalAsked: boolean;
   isRemovalAnswered: boolean;
   isRetryAsked: boolean;
   isCancelAsked: boolean;
-  /** The highest version that anybody saw. */
+  /** The highest version that any client saw. */
   seq: number;
   final: { readonly seq: number; readonly status: string } | null;
-  /** Every event that anybody saw, as text. */
+  /** Every event that any client saw, as text. */
   readonly events: Map<number, string>;
 }
 
-/** Collects what clients see, and checks each sight against all earlier ones. */
+/** Collects what clients see, and compares it with everything seen before. */
 export class Witness {
   readonly jobs = new Map<string, JobFacts>();
   readonly #sim: Sim;
@@ -55,7 +55,7 @@ export class Witness {
     this.saw(job, 0);
   }
 
-  /** `seqBefore`: what had been seen by anyone when this sight was asked for. */
+  /** `seqBefore`: the highest version that any client had seen when this read was sent. */
   saw(job: Job, seqBefore: number): void {
     const facts = this.of(job.id);
     const name = this.#sim.named(job.id);
@@ -79,7 +79,7 @@ export class Witness {
     if (job.done) facts.final = { seq: job.seq, status: job.status };
   }
 
-  /** An event, by whichever way it came: everyone sees the same. */
+  /** An event over any connection. All clients see the same event. */
   sawEvent(jobId: string, event: { readonly seq: number }): void {
     const facts = this.of(jobId);
     const text = JSON.stringify(event, sortedKeys);
@@ -112,7 +112,7 @@ export class Witness {
     };
   }
 
-  /** A job that was accepted, and whose removal no client asked for, is answered 404 or 410. */
+  /** A job was answered 404 or 410. That is a violation if it was accepted and no client asked for its removal. */
   missed(jobId: string, status: number, by: string): void {
     const facts = this.of(jobId);
     if (!facts.isAccepted || facts.isRemovalAsked) return;
@@ -120,7 +120,7 @@ export class Witness {
   }
 }
 
-/** Two texts of the same event are equal, in any order of its fields. */
+/** Sorts fields, so that two texts of the same event are equal. */
 function sortedKeys(_key: string, value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -15,20 +15,20 @@ import { storedJob } from "./stored-job.ts";
 import { Upstream } from "./upstream.ts";
 import { Witness } from "./witness.ts";
 
-/** Every run begins here: a day of 2026, a moment before an epoch of links ends. */
+/** Every run starts here: a day of 2026, shortly before an epoch of links ends. */
 const START_MS = Date.UTC(2026, 10, 28, 5, 55);
-/** Once faults have stopped, a job that nothing holds up is done within this. */
+/** After the last fault, a job without obstacles is done within this time. */
 const SETTLE_MS = 6 * 60_000;
-/** Upstream itself gives up a task that is stuck, after 3 h. */
+/** Upstream gives up a stuck task after 3 h. */
 const STUCK_TASK_MS = 4 * 3_600_000;
-/** Counted attempts that a job in line may still make. */
+/** How many counted attempts a waiting job may still make. */
 const MOST_ATTEMPTS = 4;
 const FEEDS_STOP_MS = 30_000;
 const LINGER_MS = 120_000;
 const DAY_MS = 86_400_000;
 /**
- * After its retention and its tombstone's nothing of a job is left. A day each, by the settings; 30 where a job ends while the
- * settings are broken.
+ * Nothing of a job is left after its retention and its tombstone's. The settings give a day for each; 30 when a job ends
+ * while the settings are broken.
  */
 const FORGET_MS = 65 * DAY_MS;
 
@@ -40,9 +40,9 @@ export interface RunOptions {
 
 export interface RunResult {
   readonly seed: number;
-  /** Jobs that were stored. */
+  /** How many jobs were stored. */
   readonly lives: number;
-  /** Everything of its plan that can be left out. */
+  /** The names of everything in the plan that can be left out. */
   readonly names: readonly string[];
   readonly violations: readonly Violation[];
   readonly hits: readonly Hit[];
@@ -53,12 +53,12 @@ export interface RunResult {
   readonly faults: ReadonlyMap<FaultName, number>;
 }
 
-/** One run from its seed: the product on a hostile platform, until nothing is left of it. */
+/** Runs one seed: the product on a hostile platform, until nothing is left of it. */
 export async function runWorld(product: Product, options: RunOptions): Promise<RunResult> {
   const { seed, part = null, isTold = false } = options;
   const sim = new Sim({ seed, startMs: START_MS, part, isTold });
   setCurrentSim(sim);
-  // A stack is for a reader; nothing of the product depends on one.
+  // Stacks are only for readers; nothing in the product depends on them.
   Error.stackTraceLimit = isTold ? 10 : 0;
   try {
     const plan = planOf(sim.draws, part?.leftOut ?? new Set());
@@ -84,7 +84,7 @@ export async function runWorld(product: Product, options: RunOptions): Promise<R
   }
 }
 
-/** The client's alert was raised, and it has an address for it. */
+/** Whether the client's alert was raised and the client has a webhook for it. */
 function wantsAlert(storage: SimStorage, { CLIENT_WEBHOOKS = "{}" }: Vars, client: string): boolean {
   return storage.peekDurable("budget-alert") !== undefined && Object.hasOwn(JSON.parse(CLIENT_WEBHOOKS), client);
 }
@@ -160,7 +160,7 @@ class World {
     await clock.run(clock.nowMs + FEEDS_STOP_MS);
     this.#clients.stopFeeds();
     do {
-      // After the end of a job its messages are still sent, watchers read its end, and a lost submission is repeated.
+      // After a job's end its messages are still sent, watchers read its end, and a lost submission is repeated.
       await clock.run(clock.nowMs + LINGER_MS);
     } while (clock.nowMs < settledByMs && !this.#audit.isSettled(this.#host));
     await clock.run(clock.nowMs + LINGER_MS);
@@ -181,7 +181,7 @@ class World {
     this.#host.close();
   }
 
-  /** What is left to be done takes its time: the lines must be served, and upstream holds what it holds. */
+  /** How long the remaining work may take: queued jobs must run, and upstream may hold a task. */
   #settleMs(): number {
     const slowestMs = Math.max(...Object.values(this.#plan.quotas).map(({ starts, periodMs }) => periodMs / starts));
     const eachMs = slowestMs + this.#plan.budgetMs / this.#plan.taskSlots;
@@ -190,7 +190,7 @@ class World {
     return SETTLE_MS + linesMs + (isStuck ? STUCK_TASK_MS : 0);
   }
 
-  /** Faults stop. Processes with broken settings get the first ones back. */
+  /** Faults stop. Processes with broken settings get the first settings back. */
   #mend(): void {
     const sim = this.#sim;
     sim.tell(() => "from here on no fault strikes");
@@ -228,7 +228,7 @@ class World {
     }
   }
 
-  /** A deployment: objects and isolates go over to it one after another, so that both versions run for a while. */
+  /** A deployment: objects and isolates change to it one after another, so that both versions run for a while. */
   #planDeploys(): void {
     const { clock, draws } = this.#sim;
     for (const { name, atMs, takesMs, vars, story } of this.#plan.deploys) {

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
-/** Runs code and can die: an object's instance, a request in the Worker, or a client. */
+/** Something that runs code and can die: an object's instance, a request in the Worker, or a client. */
 export class Actor {
   readonly name: string;
   isAlive = true;
@@ -11,22 +11,22 @@ export class Actor {
     this.name = name;
   }
 
-  /** Runs `work` as this actor: its timers, calls and random numbers are this actor's from there on. */
+  /** Runs `work` as this actor: timers, calls and random numbers in it belong to this actor. */
   run<Result>(work: () => Result): Result {
     return running.run(this, work);
   }
 
-  /** Runs work for an event from outside as this actor. Does nothing once the actor is dead. */
+  /** Runs `work` as this actor for an event from outside. Does nothing once the actor is dead. */
   enter(work: () => void): void {
     if (this.isAlive) running.run(this, work);
   }
 
-  /** Sends something to the outside. An object's instance holds it back until what it wrote before is durable. */
+  /** Sends something out. An object's instance holds it back until its earlier writes are durable. */
   send(deliver: () => void): void {
     if (this.isAlive) deliver();
   }
 
-  /** Called once, when it dies. */
+  /** `work` is called once, when the actor dies. */
   onEnd(work: () => void): () => void {
     this.#onEnd.add(work);
     return () => this.#onEnd.delete(work);
@@ -48,7 +48,7 @@ export class Actor {
 
 const running = new AsyncLocalStorage<Actor>();
 
-/** Who runs now; null for the simulation itself. */
+/** The actor that runs now; null for the simulation itself. */
 export function currentActor(): Actor | null {
   return running.getStore() ?? null;
 }

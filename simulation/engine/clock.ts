@@ -1,7 +1,7 @@
-/** Kept before any global is replaced: the only macrotask of this process that a run uses. */
+/** Stored before any global is replaced. A run uses no other macrotask of this process. */
 const nextTurn = setImmediate;
 
-/** Something that happens at a moment; `cancel` before it happens is final. */
+/** An event at a moment. It can be canceled until it happens. */
 export interface Timer {
   readonly atMs: number;
   readonly order: number;
@@ -9,8 +9,8 @@ export interface Timer {
 }
 
 /**
- * Virtual time. Nothing happens but what was put here; between two events every promise that can continue has continued, so that
- * the order of all that happens is decided by time and, within a moment, by who came first.
+ * Virtual time. Only the events that were put here happen. Between two events every promise that can continue does so, so
+ * that the order of everything is decided by time and, within a moment, by the order of insertion.
  */
 export class Clock {
   nowMs: number;
@@ -22,7 +22,7 @@ export class Clock {
     this.nowMs = startMs;
   }
 
-  /** Times are whole ms, as the platform's clock is; a part of one counts as a whole. */
+  /** Times are whole ms, as on the platform's clock; fractions are rounded up. */
   after(delayMs: number, run: () => void): Timer {
     const timer = { atMs: this.nowMs + Math.max(0, Math.ceil(delayMs)), order: this.#order++, run };
     this.#push(timer);
@@ -38,7 +38,7 @@ export class Clock {
     return this.#heap[0]?.atMs ?? null;
   }
 
-  /** Lets everything happen up to `untilMs`, or until `isOver`. */
+  /** Runs events up to `untilMs`, or until `isOver`. */
   async run(untilMs: number, isOver: () => boolean = () => false): Promise<void> {
     await settled();
     while (!isOver()) {

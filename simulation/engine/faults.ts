@@ -1,6 +1,6 @@
 import { type Draws, type Random, spread } from "./random.ts";
 
-/** Where a fault can strike. */
+/** The places where a fault can strike. */
 export const SITES = [
   "call",
   "step",
@@ -20,13 +20,13 @@ export type Site = (typeof SITES)[number];
 interface FaultKind {
   readonly site: Site;
   readonly story: string;
-  /** How likely at each occasion, in a world of middling hostility. */
+  /** The probability at each occasion, in a world of medium hostility. */
   readonly likely: number;
 }
 
 /**
- * Every way in which the world goes wrong, by the place where it strikes. Sources: `docs/simulation.md`. A world draws which of
- * them it has, and how likely each is.
+ * Every fault of the world, by the place where it strikes. Sources: `docs/simulation.md`. Each world draws which of them it
+ * has, and how likely each is.
  */
 export const FAULTS = {
   // Calls between objects, and from the Worker to objects.
@@ -43,7 +43,7 @@ export const FAULTS = {
     likely: 0.005,
     story: "the object is replaced by a new instance; the old one runs on for up to 30 s without storage",
   },
-  // What an object wrote.
+  // Writes of an object.
   "write slow": { site: "write", likely: 0.02, story: "what was written becomes durable late" },
   "write lost": { site: "write", likely: 0.01, story: "the object is reset before what it wrote is durable" },
   "reset after write": {
@@ -147,7 +147,7 @@ export type FaultName = keyof typeof FAULTS;
 
 const NAMES = Object.keys(FAULTS) as FaultName[];
 
-/** One fault that struck: at which occasion, and which. */
+/** A fault that struck, and at which occasion. */
 export interface Hit {
   /** The occasion: its label and number. */
   readonly at: string;
@@ -156,7 +156,7 @@ export interface Hit {
 
 export interface Strike {
   readonly fault: FaultName;
-  /** For what else must be drawn about it. */
+  /** For further draws about the fault. */
   readonly random: Random;
 }
 
@@ -165,7 +165,7 @@ interface Chance {
   readonly probability: number;
 }
 
-/** Draws faults for one run, and notes which struck. */
+/** Draws the faults of one run, and records which struck. */
 export class FaultSource {
   readonly hits: Hit[] = [];
   readonly #draws: Draws;
@@ -179,7 +179,8 @@ export class FaultSource {
     this.#draws = draws;
     this.#onlyAt = onlyAt;
     this.#onHit = onHit;
-    // A few worlds are calm, most have some kinds of fault, a few have nearly all; and each kind is rare here and common there.
+    // A few worlds are calm, most have some kinds of fault, and a few have nearly all. Each kind is rare in one world and
+    // common in another.
     const share = [0, 0.15, 0.15, 0.3, 0.3, 0.5, 0.5, 0.8][Math.floor(draws.of("hostility")() * 8)] ?? 0;
     for (const fault of NAMES) {
       const random = draws.of(`hostility of ${fault}`);
@@ -192,7 +193,7 @@ export class FaultSource {
     }
   }
 
-  /** What strikes at this occasion; null for nothing. */
+  /** The fault that strikes at this occasion; null for none. */
   strike(site: Site, label: string): Strike | null {
     const table = this.#tables.get(site);
     if (table === undefined) return null;

@@ -1,9 +1,9 @@
 /**
- * Randomness by name. A draw depends on the seed, its label and how often that label was used, and on nothing else: a fault that
- * is left out when a run is shrunk changes no other draw.
+ * Randomness by name. A draw depends only on the seed, its label and how often that label was used, so that leaving out a
+ * fault while a run is shrunk changes no other draw.
  */
 
-/** A number in [0, 1), another at each call. */
+/** A number in [0, 1), a new one at each call. */
 export type Random = () => number;
 
 /** The same text gives the same 32-bit number on every machine (FNV-1a, then murmur's mixing). */
@@ -30,7 +30,7 @@ export function randomFrom(seed: number): Random {
   };
 }
 
-/** Draws of one run, by label. */
+/** The draws of one run, by label. */
 export class Draws {
   readonly #seed: number;
   readonly #used = new Map<string, number>();
@@ -39,14 +39,14 @@ export class Draws {
     this.#seed = mixed(seed ^ 0x9e3779b9);
   }
 
-  /** The name of the next draw under `label`: the label and how often it was used before. */
+  /** The name of the next draw under `label`: the label and how often it was used. */
   nth(label: string): string {
     const count = (this.#used.get(label) ?? 0) + 1;
     this.#used.set(label, count);
     return `${label}#${count}`;
   }
 
-  /** The draw of that name: always the same. */
+  /** The draw of that name, which is always the same. */
   of(name: string): Random {
     return randomFrom(hashText(name, this.#seed));
   }
@@ -60,7 +60,7 @@ export function between(random: Random, min: number, max: number): number {
   return min + Math.floor(random() * (max - min + 1));
 }
 
-/** Between `min` and `max`, spread evenly over the orders of magnitude in between. */
+/** Between `min` and `max`, uniform over the orders of magnitude. */
 export function spread(random: Random, min: number, max: number): number {
   return Math.round(min * (max / min) ** random());
 }

@@ -18,23 +18,23 @@ export interface Violation {
 export interface SimOptions {
   readonly seed: number;
   readonly startMs: number;
-  /** What is left of a run that is made smaller; null for all of it. */
+  /** What is left of a run that is being shrunk; null for all of it. */
   readonly part?: Part | null;
-  /** Whether the story is written; it costs time. */
+  /** Whether the story is written, which costs time. */
   readonly isTold?: boolean;
 }
 
-/** A part of a run that tries less than its seed would. */
+/** A part of a run: it tries less than its seed would. */
 export interface Part {
   /** Jobs, followers, acts, feeds, lists and deployments that are left out, by name. */
   readonly leftOut: ReadonlySet<string>;
   /** The occasions at which a fault may strike. */
   readonly strikesAt: ReadonlySet<string>;
-  /** Every delay is as short as it can be. */
+  /** Every delay has its minimum. */
   readonly isPrompt: boolean;
 }
 
-/** What everything in one run shares: time, draws, faults, the story, and what was found wrong. */
+/** The shared state of one run: time, draws, faults, the story, and the violations. */
 export class Sim {
   readonly seed: number;
   readonly clock: Clock;
@@ -62,24 +62,24 @@ export class Sim {
     return this.clock.nowMs;
   }
 
-  /** A delay in ms, drawn by its label; most are near `min`. */
+  /** A delay in ms, drawn by its label. Most are near `min`. */
   delayMs(label: string, min: number, max: number): number {
     return this.part?.isPrompt === true ? min : spread(this.draws.next(label), min, max);
   }
 
-  /** A whole part of the platform is away: calls to it fail at once. */
+  /** Parts of the platform that are down as a whole: calls to them fail at once. */
   readonly away = new Set<string>();
 
   strike(site: Site, label: string): Strike | null {
     return this.faults.strike(site, label);
   }
 
-  /** Writes a line of the story; `text` is only made when somebody reads it. */
+  /** Writes a line of the story. `text` is only called when the story is written. */
   tell(text: () => string): void {
     if (this.isTold) this.lines.push({ atMs: this.clock.nowMs, text: text() });
   }
 
-  /** Goes into the digest of the run: two runs with the same digest took the same way. */
+  /** Adds to the digest of the run. Two runs with the same digest took the same course. */
   mark(text: string): void {
     this.#digest = hashText(`${text} ${this.clock.nowMs}`, this.#digest);
   }
@@ -93,7 +93,7 @@ export class Sim {
     this.tell(() => `VIOLATION of "${invariant}": ${detail}`);
   }
 
-  /** A short name for an id, the same throughout the run: `job A` reads better than its id. */
+  /** A short name for an id, the same throughout the run, such as `job A`. */
   short(id: string): string {
     const known = this.#names.get(id);
     if (known !== undefined) return known;
@@ -116,7 +116,7 @@ export class Sim {
 
 let current: Sim | null = null;
 
-/** The run that is under way: one at a time in a process, since the globals of the runtime are its. */
+/** The current run. There is one at a time in a process, because it owns the runtime's globals. */
 export function currentSim(): Sim {
   if (current === null) throw new Error("no simulation is running");
   return current;
@@ -130,7 +130,7 @@ export function isSimulating(): boolean {
   return current !== null;
 }
 
-/** A random number of an actor's own: `Math.random` and `crypto` draw from it. */
+/** An actor's own random numbers, which `Math.random` and `crypto` return. */
 export function ownRandom(sim: Sim, actor: Actor | null): () => number {
   return sim.draws.next(`own ${actor?.nextDraw() ?? "nobody"}`);
 }

@@ -6,16 +6,16 @@ import type { ClientEnd } from "./sockets.ts";
 
 const RuntimeResponse = globalThis.Response;
 
-/** The runtime's `Response`, with the status 101 and the socket that a Worker's may have. */
+/** The runtime's `Response`, with the status 101 and the socket that a Worker's response may have. */
 export class SimResponse extends RuntimeResponse {
   override readonly webSocket: WebSocket | null;
 
   constructor(body?: BodyInit | null, init: ResponseInit & { webSocket?: ClientEnd | null } = {}) {
     const status = init.status ?? 200;
     super(body, status === 101 ? { headers: init.headers ?? {} } : init);
-    // The runtime's knows no such status.
+    // The runtime's `Response` refuses this status.
     if (status === 101) Object.defineProperty(this, "status", { value: 101 });
-    // The client's end here only leads to the connection.
+    // The client's end only leads to the connection.
     this.webSocket = (init.webSocket ?? null) as unknown as WebSocket | null;
   }
 }
@@ -24,14 +24,14 @@ export function responseSocket(response: Response): ClientEnd | null {
   return response instanceof SimResponse ? (response.webSocket as unknown as ClientEnd | null) : null;
 }
 
-/** How a body ends that does not come whole: after so many bytes it errors, or nothing more comes until it is given up. */
+/** How an incomplete body ends: after `afterBytes` it errors, or no further byte comes until the reader stops. */
 export interface BrokenBody {
   readonly afterBytes: number;
   readonly how: "breaks" | "hangs";
   readonly signal?: AbortSignal | null;
 }
 
-/** Bytes as one of the platform's own streams. */
+/** Bytes as one of the platform's streams. */
 export function byteStream(bytes: Uint8Array, broken: BrokenBody | null = null): ReadableStream<Uint8Array> {
   const given = broken === null ? bytes : bytes.subarray(0, broken.afterBytes);
   const stream = new ReadableStream({
@@ -43,7 +43,7 @@ export function byteStream(bytes: Uint8Array, broken: BrokenBody | null = null):
     },
     pull(controller) {
       if (broken?.how === "breaks") controller.error(connectionLost());
-      // Nothing more comes, and nothing says so.
+      // No further byte comes, and no error.
       if (broken?.how === "hangs") return new Promise(() => undefined);
     },
   });
@@ -51,8 +51,8 @@ export function byteStream(bytes: Uint8Array, broken: BrokenBody | null = null):
 }
 
 /**
- * A stream's way from one actor to another: chunks leave when what was written before them is durable, the stream errors for its
- * reader when its source dies, and is canceled for its source when the reader goes.
+ * Connects a stream from one actor to another: chunks leave once the writes before them are durable, the stream errors for
+ * its reader when its source dies, and is canceled for its source when the reader dies.
  */
 export function bridgedResponse(
   sim: Sim,
@@ -124,7 +124,7 @@ export function bridgedResponse(
   return new SimResponse(bridged, { status: response.status, headers: response.headers });
 }
 
-/** `FixedLengthStream`: passes bytes on, and fails when there are more or fewer than were promised. */
+/** `FixedLengthStream`: passes bytes on, and fails when their number is not the promised one. */
 export class SimFixedLengthStream {
   readonly readable: ReadableStream<Uint8Array>;
   readonly writable: WritableStream<Uint8Array>;
@@ -165,7 +165,7 @@ export class SimDigestStream extends WritableStream<Uint8Array> {
   }
 }
 
-/** Everything a stream has, read by its default reader. */
+/** All bytes of a stream, read by its default reader. */
 export async function bytesOf(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   const reader = stream.getReader();

@@ -6,7 +6,7 @@ import { byteStream, bytesOf } from "./bodies.ts";
 import { bucketFailed } from "./errors.ts";
 import type { ObjectHost } from "./objects.ts";
 
-/** So small that listing in pages is met. The platform's own is 1000. */
+/** Small, so that runs list in several pages. The platform's page has 1000. */
 const LIST_PAGE = 2;
 
 interface StoredFile {
@@ -24,7 +24,7 @@ interface PutOptions {
   readonly onlyIf?: { readonly etagDoesNotMatch?: string; readonly etagMatches?: string };
 }
 
-/** R2: strongly consistent once it answers, and everything that may go wrong before that. */
+/** R2: strongly consistent once it answers, with every failure that is possible before that. */
 export class SimBucket {
   readonly files = new Map<string, StoredFile>();
   readonly #sim: Sim;
@@ -35,7 +35,7 @@ export class SimBucket {
     this.#host = host;
   }
 
-  /** One operation: `effect` happens in the bucket, at a moment of its own. */
+  /** One operation: `effect` happens in the bucket at a moment of its own. */
   #operate<Result>(op: string, key: string, effect: () => Result): Promise<Result> {
     const sim = this.#sim;
     const actor = currentActor();

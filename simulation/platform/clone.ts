@@ -2,8 +2,8 @@
 const MAX_VALUE_BYTES = 2 * 1024 * 1024;
 
 /**
- * A copy as structured clone makes it, of what crosses between objects or into storage: plain data fast, anything else by the
- * runtime. Functions and class instances throw, as they do on the platform.
+ * A structured clone of a value that crosses between objects or into storage: plain data fast, anything else by the runtime.
+ * Functions and class instances throw, as they do on the platform.
  */
 export function cloned<Value>(value: Value): Value {
   return copy(value) as Value;
@@ -32,7 +32,7 @@ function notCloneable(value: unknown): DOMException {
   return new DOMException(`${String(value)} could not be cloned.`, "DataCloneError");
 }
 
-/** Throws as storage does for a value that is too large; the size is estimated, a few per cent low. */
+/** Throws as storage does for a value that is too large. The size is estimated a few per cent low. */
 export function checkStorable(value: unknown): void {
   const bytes = sizeOf(value);
   if (bytes > MAX_VALUE_BYTES)

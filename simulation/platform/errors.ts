@@ -1,4 +1,4 @@
-/** Errors as the platform throws them, with the flags that say what may be done about them. */
+/** The platform's errors, with the flags that tell a caller what to do. */
 
 interface PlatformError extends Error {
   remote?: boolean;
@@ -15,7 +15,7 @@ function made(message: string, flags: Partial<PlatformError>): Error {
   return error;
 }
 
-/** Whether the platform itself threw it, and not the product. */
+/** Whether the platform threw the error, not the product. */
 export function isPlatformError(error: unknown): boolean {
   return typeof error === "object" && error !== null && platforms.has(error);
 }
@@ -30,7 +30,7 @@ export const storageGone = (): Error =>
 export const bucketFailed = (op: string): Error =>
   made(`${op}: We encountered an internal error. Please try again. (10001)`, {});
 
-/** An error that a method threw, as its caller gets it: the name and the message, and that it came from elsewhere. */
+/** A method's error as its caller gets it: name, message, and a mark that it is remote. */
 export function remoteError(error: unknown): Error {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
   return Object.assign(new Error(message), { name, remote: true });

@@ -21,12 +21,12 @@ const real = {
 
 let outgoing: Fetch = () => Promise.reject(new TypeError("fetch failed"));
 
-/** Who answers `fetch`: upstream. */
+/** Sets what answers `fetch`: upstream. */
 export function setOutgoing(fetch: Fetch): void {
   outgoing = fetch;
 }
 
-/** What an actor has pending keeps its object from hibernating; set by the run. */
+/** Counts what an actor waits for, which keeps its object from hibernating. Set by the run. */
 let onPending: (actor: object) => () => void = () => () => undefined;
 
 export function setPendingCounter(counter: typeof onPending): void {
@@ -108,7 +108,7 @@ function timeoutSignal(ms: number): AbortSignal {
   return controller.signal;
 }
 
-/** Node's own keeps composed signals by weak references, and so depends on when memory is collected. */
+/** Node's own refers weakly to composed signals, so it depends on when memory is collected. */
 function anySignal(signals: Iterable<AbortSignal>): AbortSignal {
   const controller = new AbortController();
   for (const signal of signals) {
@@ -127,7 +127,7 @@ const crypto = {
   DigestStream: SimDigestStream,
   subtle: new Proxy(webcrypto.subtle, {
     get: (target, name) => {
-      // The runtime's own answers from another thread, whenever that is done.
+      // The runtime's own answers from another thread, at a time that is not repeatable.
       if (name === "digest") {
         return async (algorithm: string | { readonly name: string }, data: ArrayBuffer | ArrayBufferView) => {
           const text = typeof algorithm === "string" ? algorithm : algorithm.name;
@@ -151,8 +151,8 @@ const crypto = {
 };
 
 /**
- * Puts the platform's globals in the place of Node's: time, timers, randomness, fetch, sockets and streams are the run's. For a
- * process that does nothing but simulate; outside of a run time and randomness are the machine's.
+ * Replaces Node's globals by the platform's: time, timers, randomness, fetch, sockets and streams are those of the run. For a
+ * process that only simulates; outside of a run, time and randomness are the machine's.
  */
 export function installGlobals(): void {
   const log = (...args: unknown[]) => {
@@ -196,10 +196,10 @@ export function installGlobals(): void {
   });
 }
 
-/** The platform's: fewer bytes than `min` only at the end. */
+/** As on the platform: returns fewer bytes than `min` only at the end. */
 async function readAtLeast(this: ReadableStreamBYOBReader, min: number, view: Uint8Array<ArrayBuffer>) {
   let { buffer } = view;
-  // Each read takes the buffer away, and the view with it.
+  // Each read detaches the buffer, and the view with it.
   const room = view.byteLength;
   let filled = 0;
   for (;;) {
@@ -212,7 +212,7 @@ async function readAtLeast(this: ReadableStreamBYOBReader, min: number, view: Ui
   }
 }
 
-/** What the platform's engine has and Node 24's has not yet. */
+/** Methods that the platform's engine has and Node 24's lacks. */
 function polyfillBase64(): void {
   const prototype = Uint8Array.prototype as unknown as Record<string, unknown>;
   const define = (target: object, name: string, value: unknown) => {
@@ -247,7 +247,7 @@ function textOf(value: unknown): string {
   }
 }
 
-/** The machine's own, for what reports on runs. */
+/** The machine's own functions, for reports about runs. */
 export const machine = {
   nowMs: (): number => RealDate.now(),
   print: (text: string): void => real.log(text),

@@ -1,7 +1,7 @@
 /**
- * How the product's modules are loaded here: `cloudflare:workers` is ours; the Worker can be loaded several times, as several
- * isolates; what a module holds in memory can be forgotten, as when its isolate dies; and a planted fault changes one line.
- * Import it before anything of the product.
+ * Loads the product's modules: `cloudflare:workers` is replaced; the Worker can be loaded several times, as several isolates;
+ * a module's memory can be cleared, as when its isolate dies; and a planted fault changes one line. Import this before
+ * anything of the product.
  */
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
@@ -9,17 +9,17 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = new URL("../../", import.meta.url);
 const WORKER = new URL("worker/", ROOT).href;
-/** What can be loaded several times: `?isolate=` in the address names the copy. */
+/** Modules that can be loaded several times. `?isolate=` in the address names the copy. */
 const COPIED = [WORKER, new URL("client/", ROOT).href];
 
-/** One line of the product, changed. */
+/** A change of one line of the product. */
 export interface Patch {
   readonly file: string;
   readonly find: string;
   readonly replace: string;
 }
 
-/** Forgets what the Worker's modules of one isolate hold in memory. */
+/** Functions that clear the memory of one isolate's modules. */
 const forgetters = new Map<string, (() => void)[]>();
 (globalThis as Record<string, unknown>).simulationForgets = (isolate: string, forget: () => void) => {
   forgetters.set(isolate, [...(forgetters.get(isolate) ?? []), forget]);
@@ -33,7 +33,7 @@ function isolateOf(url: string): string {
   return new URL(url).searchParams.get("isolate") ?? "objects";
 }
 
-/** A `Map` or `Set` at the top of a module is what an isolate remembers between requests. */
+/** A `Map` or `Set` at the top of a module is what an isolate keeps between requests. */
 const MODULE_MEMORY = /^(?:export )?const (\w+)(?:: [^=\n]+)? = new (?:Map|Set)(?:<[^;\n]*>)?\(\);$/gm;
 
 function withForgetting(source: string, url: string): string {
@@ -43,7 +43,7 @@ function withForgetting(source: string, url: string): string {
   return `${source}\n${names.map((name) => `globalThis.simulationForgets(${isolate}, () => ${name}.clear());`).join("\n")}`;
 }
 
-/** One exported function whose calls are seen from outside: after each, `seen` has its arguments and its result. */
+/** An exported function whose calls are observed: after each, `seen` gets its arguments and its result. */
 export interface Counted {
   readonly file: string;
   readonly name: string;
@@ -62,7 +62,7 @@ export function ${name}(...args: any[]) {
 }`;
 }
 
-/** Throws when the line is not there exactly once: then the product has changed, and the planted fault must too. */
+/** Throws unless the line is there exactly once: otherwise the product has changed, and the planted fault must be changed too. */
 export function patched(source: string, { file, find, replace }: Patch): string {
   const parts = source.split(find);
   if (parts.length !== 2) {
@@ -73,16 +73,16 @@ export function patched(source: string, { file, find, replace }: Patch): string 
   return parts.join(replace);
 }
 
-/** Isolate → the line that is changed in its copy. */
+/** Isolate → the changed line of its copy. */
 const patches = new Map<string, Patch>();
 
-/** The copy of this isolate, loaded from here on, has the changed line. Throws when the line is not there any more. */
+/** From now on this isolate's copy is loaded with the changed line. Throws when the line is no longer there. */
 export function patchIsolate(isolate: string, patch: Patch): void {
   patched(readFileSync(fileURLToPath(new URL(patch.file, ROOT).href), "utf8"), patch);
   patches.set(isolate, patch);
 }
 
-/** Sets the hooks; once in a process. */
+/** Sets the hooks. To be called once in a process. */
 export function setHooks(counted: Counted): void {
   const countedUrl = new URL(counted.file, ROOT).href;
   (globalThis as Record<string, unknown>).simulationSees = counted.seen;
@@ -92,7 +92,7 @@ export function setHooks(counted: Counted): void {
       if (specifier === "cloudflare:workers") {
         return { url: new URL("./workers-module.ts", import.meta.url).href, shortCircuit: true };
       }
-      // Its other entry keeps a pool of random bytes, filled by the machine.
+      // nanoid's other entry keeps a pool of random bytes, filled by the machine.
       if (specifier === "nanoid") {
         const { url } = next(specifier, context);
         return { url: new URL("./index.browser.js", url).href, shortCircuit: true };
@@ -116,7 +116,7 @@ export function setHooks(counted: Counted): void {
   });
 }
 
-/** A file of the product, in the copy of an isolate. */
+/** The address of a product's file in the copy of an isolate. */
 export function productUrl(file: string, isolate: string): string {
   const { href } = pathToFileURL(fileURLToPath(new URL(file, ROOT).href));
   return `${href}?isolate=${encodeURIComponent(isolate)}`;

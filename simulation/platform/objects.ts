@@ -9,38 +9,38 @@ import { connectionLost, objectReset, overloaded, remoteError, storageGone } fro
 import type { ServerSocket } from "./sockets.ts";
 import { SimStorage } from "./storage.ts";
 
-/** A class as the Worker exports it. */
+/** A class that the Worker exports. */
 export type ObjectClass = new (context: object, env: object) => object;
 
-/** An idle object that holds nothing open leaves memory after about this long; sockets stay. */
+/** An idle object with nothing open leaves memory after about this time. Its sockets stay. */
 const HIBERNATES_AFTER_MS = 10_000;
-/** One that has only timers or calls of its own pending: sources disagree whether they keep it, so they do not. */
+/** The same for an object with only timers or calls pending. Sources disagree whether these keep it in memory, so here they do not. */
 const EVICTED_AFTER_MS = { min: 70_000, max: 140_000 } as const;
 /** How long one `waitUntil` keeps an object in memory. */
 const WAIT_UNTIL_MS = 15 * 60_000;
-/** A replaced instance's requests run on for this long at most. */
+/** A replaced instance's requests continue for at most this time. */
 const REPLACED_MS = 30_000;
-/** A throwing alarm is run again after 2 s, 4 s, …, so often; then it is dropped. */
+/** How often an alarm that throws is run again, after 2 s, 4 s, …; then it is dropped. */
 const ALARM_RETRIES = 6;
 
-/** What watches a run from outside. */
+/** Observes a run from outside. */
 export interface ObjectWatch {
-  /** A call's answer has come to its caller. */
+  /** A call's answer has reached its caller. */
   answered(from: Actor, kind: string, method: string, answer: unknown): void;
-  /** A method was carried out, in `ms` from its begin to its result, without what held the result back. */
+  /** A method was carried out, in `ms` from its start to its result, without the time for which the result was held back. */
   carriedOut(object: HostedObject, method: string, args: readonly unknown[], answer: unknown, ms: number): void;
   alarmRan(object: HostedObject): void;
 }
 
-/** One life of an object in memory. */
+/** One stay of an object in memory. */
 export class Instance extends Actor {
   readonly object: HostedObject;
   impl: Record<string, unknown> | null = null;
-  /** Replaced by another: it runs on, and its storage throws. */
+  /** Another instance has replaced it: it continues, and its storage throws. */
   isReplaced = false;
   #locks = 0;
   readonly #queue: (() => void)[] = [];
-  /** Events under way: calls, an alarm, a stream that is read. */
+  /** Open events: calls, an alarm, a stream that is being read. */
   events = 0;
   /** Promises given to `waitUntil` that are pending and younger than the platform's bound. */
   kept = 0;
@@ -51,7 +51,7 @@ export class Instance extends Actor {
     this.object = object;
   }
 
-  /** The object may be reset between any two steps. Then the incoming event is lost with it. */
+  /** The object may be reset between any two steps. The incoming event is lost with it. */
   override enter(work: () => void): void {
     if (!this.isAlive) return;
     if (this.#locks > 0) {
@@ -70,7 +70,7 @@ export class Instance extends Actor {
     else this.object.storage.gate(() => this.isAlive && deliver());
   }
 
-  /** Nothing else comes in until `work` is done. */
+  /** No other event enters until `work` is done. */
   async locked<Result>(work: () => Promise<Result>): Promise<Result> {
     this.#locks += 1;
     try {
@@ -85,9 +85,9 @@ export class Instance extends Actor {
   }
 }
 
-/** An event under way in an instance. */
+/** An open event of an instance. */
 interface OpenCall {
-  /** The instance went before it ended. */
+  /** Called when the instance ends before the event. */
   readonly fail: (error: Error) => void;
 }
 
@@ -101,7 +101,7 @@ export class HostedObject {
   readonly sockets = new Set<ServerSocket>();
   autoResponse: { readonly request: string; readonly response: string } | null = null;
   instance: Instance | null = null;
-  /** Set by a new deployment; an instance keeps the one that it began with. */
+  /** Set by a new deployment. An instance keeps the one that it started with. */
   env: object;
   #instances = 0;
   readonly #calls = new Map<Instance, Set<OpenCall>>();
@@ -110,7 +110,7 @@ export class HostedObject {
   #isAlarmRunning = false;
   #alarmRetry: { readonly atMs: number; readonly retryCount: number } | null = null;
   #lastDurableAtMs = 0;
-  /** Something of it was durable once. */
+  /** Some data of it was durable at some time. */
   wasEverStored = false;
 
   constructor(host: ObjectHost, kind: string, name: string) {
@@ -129,7 +129,7 @@ export class HostedObject {
     return `${this.kind} ${this.name}`;
   }
 
-  /** The instance that takes the next event: a new one when there is none. Throws what its constructor throws. */
+  /** The instance for the next event: a new one when there is none. Throws what its constructor throws. */
   #live(): Instance {
     if (this.instance !== null) return this.instance;
     this.#instances += 1;
@@ -142,7 +142,7 @@ export class HostedObject {
     return instance;
   }
 
-  /** Before each step of an instance: the platform may reset it for reasons of its own. */
+  /** Called before each step of an instance: the platform may reset it at any time. */
   mayBeReset(instance: Instance): void {
     if (this.instance !== instance) return;
     const strike = this.sim.strike("step", this.label);
@@ -150,8 +150,8 @@ export class HostedObject {
   }
 
   /**
-   * Something comes in: `work` runs in the object's instance once its input gate is open. `broke` is called when the instance
-   * goes before `ended` was.
+   * An event comes in: `work` runs in the object's instance once its input gate is open. `broke` is called when the instance
+   * ends before `ended` was called.
    */
   #deliver(
     label: string,
@@ -181,7 +181,7 @@ export class HostedObject {
     instance.enter(() => work(instance, ended));
   }
 
-  /** One call of a method, on the side of the object. */
+  /** One call of a method, on the object's side. */
   call(
     method: string,
     args: readonly unknown[],
@@ -206,7 +206,7 @@ export class HostedObject {
     });
   }
 
-  /** Something that has no answer: a socket's message, its close. */
+  /** An event without an answer: a socket's message or close. */
   notify(method: string, args: readonly unknown[]): void {
     this.call(
       method,
@@ -216,7 +216,7 @@ export class HostedObject {
     );
   }
 
-  /** Memory is gone and what was not durable with it; sockets are closed; open calls fail. */
+  /** Memory and all writes that are not durable are lost; sockets are closed; open calls fail. */
   reset(isReplaced: boolean, why: string): void {
     const { instance } = this;
     if (instance === null) return;
@@ -224,7 +224,7 @@ export class HostedObject {
     this.instance = null;
     this.sim.clock.cancel(this.#idleTimer);
     this.#idleTimer = null;
-    // Writes that are lost break the output gate: nothing leaves the old instance any more, so it may as well be dead.
+    // Lost writes break the output gate. Nothing can leave the old instance any more, so it is treated as dead.
     const runsOn = isReplaced && this.storage.isDurable;
     this.storage.crash();
     const calls = this.#calls.get(instance) ?? new Set();
@@ -238,11 +238,11 @@ export class HostedObject {
       calls.delete(open);
       open.fail(objectReset());
     }
-    // A write of an alarm that was rolled back leaves the durable one as it was.
+    // When a write of an alarm was rolled back, the durable alarm is in effect.
     this.#scheduleAlarm();
   }
 
-  /** Memory is gone; nothing else happened. */
+  /** The object leaves memory, with no other effect. */
   #evict(instance: Instance): void {
     if (this.instance !== instance) return;
     this.sim.tell(() => `${this.sim.named(this.label)} leaves memory`);
@@ -251,7 +251,7 @@ export class HostedObject {
     instance.end();
   }
 
-  /** Something happened in it: it is looked at again when it may have been idle long enough. */
+  /** Records activity. The object is checked again when it may have been idle long enough. */
   touch(instance: Instance): void {
     instance.busyUntilMs = this.sim.nowMs;
     if (this.instance !== instance || this.#idleTimer !== null) return;
@@ -294,7 +294,7 @@ export class HostedObject {
         return;
       }
       if (strike?.fault === "reset after write") {
-        // Nothing that waited for the write may leave, because the instance that wrote is gone by then.
+        // Nothing that waited for the write may leave, because the instance that wrote has ended by then.
         instance?.end();
         durable();
         this.wasEverStored = true;
@@ -313,7 +313,7 @@ export class HostedObject {
     this.#alarmTimer = null;
     if (this.#isAlarmRunning) return;
     const setAtMs = this.storage.durableAlarmAtMs;
-    // An alarm that is set again takes the place of a retry.
+    // An alarm that is set again replaces a retry.
     if (setAtMs !== null) this.#alarmRetry = null;
     const dueAtMs = setAtMs ?? this.#alarmRetry?.atMs ?? null;
     if (dueAtMs === null) return;
@@ -348,7 +348,7 @@ export class HostedObject {
       this.#alarmRetry = retry;
       this.#scheduleAlarm();
     };
-    // The object goes while its alarm runs: the platform runs it again, and does not count that.
+    // When the object ends while its alarm runs, the platform runs the alarm again and does not count that.
     const broke = () => {
       const delayMs = between(this.sim.draws.next(`alarm again ${this.label}`), 500, 2_000);
       over({ atMs: this.sim.nowMs + delayMs, retryCount });
@@ -383,7 +383,7 @@ export class HostedObject {
     });
   }
 
-  /** A stream that the object answers with is open: it counts as an event until it ends. */
+  /** The object answered with a stream, which counts as an event until it ends. */
   holdStream(instance: Instance): () => void {
     instance.events += 1;
     let isOpen = true;
@@ -402,7 +402,7 @@ export class ObjectHost {
   readonly watch: ObjectWatch;
   readonly #classes: Readonly<Record<string, ObjectClass>>;
   readonly #objects = new Map<string, HostedObject>();
-  /** Timers and calls of an actor's own that are pending. */
+  /** How many timers and calls of an actor are pending. */
   readonly #pending = new WeakMap<Actor, number>();
   readonly envFor: (object: HostedObject) => object;
 
@@ -442,7 +442,7 @@ export class ObjectHost {
     return this.#pending.get(actor) ?? 0;
   }
 
-  /** Counts something that `actor` waits for; the answer ends it. */
+  /** Counts something that `actor` waits for. The returned function ends it. */
   pending(actor: Actor): () => void {
     this.#pending.set(actor, this.pendingOf(actor) + 1);
     let isOver = false;
@@ -460,14 +460,14 @@ export class ObjectHost {
     }
   }
 
-  /** A binding: stubs by name. Each call is made by the actor that runs at that moment. */
+  /** A binding that gives stubs by name. Each call is made by the actor that runs at that moment. */
   namespace(kind: string): object {
     const stubOf = (name: string) =>
       new Proxy(
         {},
         {
           get: (_target, method) => {
-            // A stub is no promise.
+            // Without `then`, so that a stub is no promise.
             if (typeof method !== "string" || method === "then") return undefined;
             if (method === "name") return name;
             if (method === "fetch") return (request: Request) => this.#fetch(kind, name, request);
@@ -571,7 +571,7 @@ export class ObjectHost {
   }
 }
 
-/** `DurableObjectState`, as far as it is used. */
+/** The used part of `DurableObjectState`. */
 function contextOf(instance: Instance): object {
   const { object } = instance;
   const { sim, storage } = object;
@@ -581,7 +581,7 @@ function contextOf(instance: Instance): object {
       return work(...args);
     };
   };
-  /** An asynchronous answer of storage: nothing else comes in meanwhile. */
+  /** An asynchronous answer of storage. No other event enters meanwhile. */
   const locked = <Args extends unknown[], Result>(work: (...args: Args) => Result) => {
     const doChecked = checked(work);
     return (...args: Args): Promise<Result> => instance.locked(async () => doChecked(...args));

@@ -10,7 +10,7 @@ const OPEN = 1;
 const CLOSING = 2;
 const CLOSED = 3;
 const MAX_ATTACHMENT_BYTES = 16_384;
-/** Stands for a connection that ended without a close (RFC 6455, 7.1.5). */
+/** The code of a connection that ended without a close (RFC 6455, 7.1.5). */
 const NO_CLOSE = 1006;
 
 /** The client's side of a connection. */
@@ -20,7 +20,7 @@ interface ClientSide {
   closed(code: number): void;
 }
 
-/** One connection: both ends and what is between them, in order. */
+/** One connection: both ends and the messages between them, in order. */
 export class SocketLink {
   readonly sim: Sim;
   readonly server: ServerSocket;
@@ -35,7 +35,7 @@ export class SocketLink {
     this.server = new ServerSocket(this);
   }
 
-  /** The client has the upgrade's answer: what was sent meanwhile comes now. */
+  /** The client has received the upgrade's answer. Messages that were sent meanwhile are delivered now. */
   attach(client: ClientSide): void {
     this.client = client;
     const early = this.#early;
@@ -73,7 +73,7 @@ export class SocketLink {
     clock.after(this.#upAtMs - clock.nowMs, () => what(this.server));
   }
 
-  /** The connection breaks. Half open: the server notices it minutes later, and the client when it pings. */
+  /** The connection breaks. When half open, the server notices it minutes later, and the client when it pings. */
   drop(isServerTold: boolean): void {
     if (this.isCut) return;
     this.isCut = true;
@@ -86,7 +86,7 @@ export class SocketLink {
   }
 }
 
-/** The object's end: what `WebSocketPair` gives as its second. */
+/** The object's end, which is the second one of `WebSocketPair`. */
 export class ServerSocket {
   readonly link: SocketLink;
   object: HostedObject | null = null;
@@ -132,7 +132,7 @@ export class ServerSocket {
     return cloned(this.#attachment);
   }
 
-  /** The client's close, or its end without one, has come. */
+  /** The client's close has arrived, or its end without one. */
   peerClosed(code: number): void {
     const { object } = this;
     if (this.readyState === CLOSED || object === null) return;
@@ -157,7 +157,7 @@ export class ServerSocket {
     object.notify("webSocketMessage", [this, text]);
   }
 
-  /** The object was reset: its sockets end without a close. */
+  /** The object was reset, so its sockets end without a close. */
   breakOff(): void {
     this.#gone();
     const { link } = this;
@@ -179,7 +179,7 @@ export class ServerSocket {
   }
 }
 
-/** The client's end as the Worker hands it on: it only leads to the connection. */
+/** The client's end as the Worker returns it. It only leads to the connection. */
 export class ClientEnd {
   readonly link: SocketLink;
 
@@ -212,7 +212,7 @@ export class SimAutoResponse {
 
 type Listener = (event: { readonly data?: unknown; readonly code?: number }) => void;
 
-/** How a client's socket is opened: an upgrade through the Worker. */
+/** Opens a client's socket: an upgrade through the Worker. */
 export type Upgrade = (url: string) => Promise<ClientEnd>;
 
 /** A `WebSocket` of a client, for the client library's `WebSocket` option. */

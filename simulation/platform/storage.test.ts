@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { SimStorage } from "./storage.ts";
 
-/** A storage whose batches become durable when the test says so. */
+/** A storage whose batches become durable when the test decides. */
 function open() {
   const pending: (() => void)[] = [];
   const alarms: (number | null)[] = [];
@@ -16,7 +16,7 @@ function open() {
 const nextBatch = () => Promise.resolve();
 
 describe("storage of a simulated object", () => {
-  it("keeps after a crash what was durable, and nothing else", async () => {
+  it("keeps after a crash only what was durable", async () => {
     const { storage, flush } = open();
     storage.kv.put("a", { n: 1 });
     await nextBatch();
@@ -39,7 +39,7 @@ describe("storage of a simulated object", () => {
     expect([storage.kv.get("record"), storage.alarmAtMs, storage.kv.get("later")]).toEqual([1, 5, undefined]);
   });
 
-  it("holds back what leaves until what was written before is durable, and drops it in a crash", async () => {
+  it("holds messages back until earlier writes are durable, and drops them in a crash", async () => {
     const { storage, flush } = open();
     const left: string[] = [];
     storage.gate(() => left.push("nothing was written"));
@@ -69,7 +69,7 @@ describe("storage of a simulated object", () => {
     expect(storage.sql.exec("SELECT id FROM jobs").toArray()).toMatchObject([{ id: "a" }]);
   });
 
-  it("undoes a transaction that throws, and what was written before it stays", () => {
+  it("undoes a transaction that throws, and keeps the writes before it", () => {
     const { storage } = open();
     storage.sql.exec("CREATE TABLE jobs (id TEXT)");
     storage.kv.put("a", 1);
@@ -84,7 +84,7 @@ describe("storage of a simulated object", () => {
     expect(storage.kv.get("a")).toBe(1);
   });
 
-  it("is empty once everything is deleted and that is durable", async () => {
+  it("is empty once the deletion of everything is durable", async () => {
     const { storage, flush } = open();
     storage.sql.exec("CREATE TABLE jobs (id TEXT)");
     storage.kv.put("a", 1);
@@ -98,7 +98,7 @@ describe("storage of a simulated object", () => {
     expect([storage.isEmpty, storage.alarmAtMs, storage.durableAlarmAtMs]).toEqual([true, null, null]);
   });
 
-  it("copies what is stored, and refuses what cannot be cloned or is too large", () => {
+  it("copies stored values, and refuses values that cannot be cloned or are too large", () => {
     const { storage } = open();
     const value = { list: [1] };
     storage.kv.put("a", value);

@@ -1,35 +1,35 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { checkStorable, cloned } from "./clone.ts";
 
-/** The alarm as storage holds it: a time, or none. */
+/** The alarm in storage: a time, or none. */
 type AlarmTime = number | null;
 
 type KvOp = { readonly key: string; readonly value: unknown } | { readonly key: string; readonly value?: never };
 
-/** Writes with no await between them: durable together, or not at all. */
+/** Writes with no await between them. They become durable together or not at all. */
 interface Batch {
   isOpen: boolean;
   readonly kv: KvOp[];
   readonly sql: (readonly [query: string, binds: readonly SQLInputValue[]])[];
-  /** Undefined: the alarm is as it was. */
+  /** Undefined: the alarm is unchanged. */
   alarm: AlarmTime | undefined;
   deletesAll: boolean;
   readonly waiting: (() => void)[];
 }
 
-/** What an object's storage needs of its host. */
+/** What an object's storage requires of its host. */
 export interface StorageHost {
-  /** A batch is closed: `durable` is to be called when it has become durable, in order. */
+  /** A batch is closed. The host calls `durable` when it has become durable, in order. */
   flush(durable: () => void): void;
-  /** The alarm that is durable has changed. */
+  /** The durable alarm has changed. */
   alarmChanged(atMs: AlarmTime): void;
 }
 
 const ABSENT = Symbol("absent");
 
 /**
- * One object's storage: rows in SQLite, synchronous keys, one alarm. What is written shows at once and becomes durable in
- * batches, in order; `crash` goes back to what is durable.
+ * One object's storage: rows in SQLite, synchronous keys, one alarm. A write is visible at once and becomes durable in
+ * batches, in order. `crash` restores the durable state.
  */
 export class SimStorage {
   readonly #host: StorageHost;
@@ -42,7 +42,7 @@ export class SimStorage {
   readonly #statements = new Map<string, StatementSync>();
   #inTransaction = false;
   #depth = 0;
-  /** Statements that are durable while the database's own transaction, which later ones share, is still open. */
+  /** Durable statements while the database's own transaction, which later statements share, is still open. */
   #durableSql: (readonly [query: string, binds: readonly SQLInputValue[]])[] = [];
   #undo: (() => void)[] | null = null;
   writes = 0;
@@ -59,7 +59,7 @@ export class SimStorage {
     return this.#durableAlarm;
   }
 
-  /** As the object would see it now, without its knowing. */
+  /** The current value, read without the object. */
   peek(key: string): unknown {
     return this.#kv.get(key);
   }
@@ -76,7 +76,7 @@ export class SimStorage {
     return this.#durableKv.get(key);
   }
 
-  /** Nothing is stored, durably. */
+  /** Whether nothing is stored durably. */
   get isEmpty(): boolean {
     if (this.#durableKv.size > 0) return false;
     return this.#database === null || this.rowsOf("SELECT name FROM sqlite_master").length === 0;
@@ -93,7 +93,7 @@ export class SimStorage {
     else last.waiting.push(send);
   }
 
-  /** What is not durable is gone, and what waited for it. */
+  /** Drops everything that is not durable, and everything that waits for it. */
   crash(): void {
     if (this.#database !== null && this.#inTransaction) {
       this.#database.exec("ROLLBACK");
@@ -116,7 +116,7 @@ export class SimStorage {
     this.#database = null;
   }
 
-  /** The alarm goes off: none is set from now on. */
+  /** The alarm fires, so none is set afterwards. */
   takeAlarm(): void {
     this.#durableAlarm = null;
     const isSetAnew = this.#batches.some((batch) => batch.alarm !== undefined);
@@ -162,7 +162,7 @@ export class SimStorage {
     },
   };
 
-  /** All or nothing, nested too. */
+  /** All or nothing, also when nested. */
   transactionSync<Result>(work: () => Result): Result {
     this.#begin();
     const outerUndo = this.#undo;
@@ -238,7 +238,7 @@ export class SimStorage {
     setOrDelete(this.#kv, key, value);
   }
 
-  /** The batch that takes what is written now. */
+  /** The batch for the current write. */
   #write(): Batch {
     this.writes += 1;
     const last = this.#batches.at(-1);
@@ -321,7 +321,7 @@ function setOrDelete(map: Map<string, unknown>, key: string, value: unknown): vo
   else map.set(key, value);
 }
 
-/** The part of `SqlStorageCursor` that there is: rows are read at once, so that a cursor never sees later writes. */
+/** The used part of `SqlStorageCursor`. Rows are read at once, so that a cursor never sees later writes. */
 function cursorOf(rows: Record<string, unknown>[]) {
   return {
     toArray: () => rows,

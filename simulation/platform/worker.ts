@@ -6,7 +6,7 @@ import { connectionLost } from "./errors.ts";
 import { forgetIsolate } from "./hooks.ts";
 import type { ClientEnd } from "./sockets.ts";
 
-/** What a Worker's module exports. */
+/** The exports of a Worker's module. */
 export interface WorkerModule {
   readonly default: { fetch(request: Request, env: object, context: object): Promise<Response> };
 }
@@ -27,11 +27,11 @@ interface Isolate {
   readonly requests: Set<RequestActor>;
 }
 
-/** The stateless Worker: requests spread over isolates, which die now and then. */
+/** The stateless Worker: its requests are spread over isolates, which die at times. */
 export class WorkerHost {
   readonly #sim: Sim;
   readonly isolates: readonly Isolate[];
-  /** Sources disagree whether a Worker may hold a request for longer than this; null: it may. */
+  /** Sources disagree whether a Worker may hold a request for longer than this; null: no limit. */
   readonly #wallMs: number | null;
   #requests = 0;
   onAnswer: (from: Actor, path: string, status: number) => void = () => undefined;
@@ -43,7 +43,7 @@ export class WorkerHost {
     for (const { name } of this.isolates) forgetIsolate(name);
   }
 
-  /** An isolate ends: its requests and its memory are gone. */
+  /** An isolate ends, and its requests and memory with it. */
   kill(isolate: Isolate): void {
     this.#sim.tell(() => `the Worker's isolate ${isolate.name} dies with ${isolate.requests.size} requests`);
     for (const request of [...isolate.requests]) request.end();
@@ -52,8 +52,8 @@ export class WorkerHost {
   }
 
   /**
-   * A client's request, over the network: rejects as `fetch` does when the connection fails; the signal hangs up. A streamed
-   * answer continues after that.
+   * A client's request over the network. Rejects as `fetch` does when the connection fails; aborting the signal before the
+   * answer hangs up, and after it has no effect: a streamed answer continues.
    */
   fetch(url: string, init: RequestInit = {}): Promise<Response> {
     const sim = this.#sim;
@@ -107,7 +107,7 @@ export class WorkerHost {
     });
   }
 
-  /** Runs a request; the answer hangs up on it. */
+  /** Runs a request. The returned function hangs up on it. */
   #run(
     url: string,
     init: RequestInit,
@@ -186,7 +186,7 @@ export class WorkerHost {
     };
   }
 
-  /** A stream is passed on in pieces; any other body as a whole. */
+  /** A stream is passed on in pieces, any other body as a whole. */
   async #whole(response: Response, actor: Actor, client: Actor, onStreamEnd: () => void): Promise<Response> {
     if (responseSocket(response) !== null) return response;
     if (isStream(response)) return bridgedResponse(this.#sim, response, actor, client, onStreamEnd);
@@ -195,7 +195,7 @@ export class WorkerHost {
     return new SimResponse(await response.arrayBuffer(), { status, headers });
   }
 
-  /** An upgrade; rejects when it is refused or the connection fails. */
+  /** An upgrade. Rejects when it is refused or the connection fails. */
   async upgrade(url: string): Promise<ClientEnd> {
     const headers = { upgrade: "websocket", connection: "Upgrade", "sec-websocket-version": "13" };
     const response = await this.fetch(url, { headers });

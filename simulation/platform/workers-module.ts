@@ -1,4 +1,4 @@
-/** What the product imports from `cloudflare:workers`. */
+/** The exports of `cloudflare:workers` that the product imports. */
 export class DurableObject<Bindings = unknown> {
   protected readonly ctx: object;
   protected readonly env: Bindings;
