@@ -9,7 +9,7 @@ import type Shut from "./views/gate.tsx";
 import { Unreachable } from "./views/gate-card.tsx";
 import { Room } from "./views/room.tsx";
 
-/** The page: what is in the way of using it, else the room with all views. */
+/** The page: the reason why it cannot be used, else the room with all views. */
 export function App() {
   const isShared = location.pathname.startsWith(SHARED_PATH);
   return (
@@ -25,7 +25,7 @@ const SHARED_PATH = paths.sharedPage("");
 
 const loadShared = () => import("./views/shared.tsx");
 
-/** A job shown by its share link: no session is needed. */
+/** A job shown by its share link, without a session. */
 function LateShared() {
   const Shared = useLateView(loadShared);
   return Shared === null ? null : <Shared />;
@@ -33,7 +33,7 @@ function LateShared() {
 
 const loadShut = () => import("./views/gate.tsx");
 
-/** The code of a shut gate comes when the gate is shut. */
+/** The code of a shut gate is loaded when the gate is shut. */
 function LateShut(props: ComponentProps<typeof Shut>) {
   const View = useLateView(loadShut);
   return View === null ? null : <View {...props} />;

@@ -1,7 +1,7 @@
 import "react";
 
 declare module "react" {
-  /** React sets styles through the CSSOM, which the content security policy allows; style attributes in HTML it would refuse. */
+  /** React sets styles through the CSSOM, which the content security policy allows. It would refuse style attributes in HTML. */
   interface CSSProperties {
     [variable: `--${string}`]: string | number;
   }

@@ -5,13 +5,13 @@ import { App } from "./app.tsx";
 import "./styles/tokens.css";
 import "./styles/base.css";
 
-// The content security policy forbids evaluating text, which zod would otherwise try for speed.
+// The content security policy forbids `eval`, which zod would otherwise use for speed.
 config({ jitless: true });
 
-// Views bring back their own place: when the browser does so, they are not drawn yet.
+// Views restore their own scroll position: when the browser would restore it, they are not drawn yet.
 history.scrollRestoration = "manual";
 
-// A press on a notification, which may be older than this page (`public/notifications.js`).
+// A press on a notification (`public/notifications.js`), which may be older than this page.
 navigator.serviceWorker?.addEventListener("message", ({ data }: MessageEvent<{ readonly path: string }>) =>
   navigate(data.path),
 );

@@ -25,7 +25,7 @@ export function useIdentity(): Identity | null {
 export async function checkAccess(): Promise<void> {
   try {
     const askedAtMs = Date.now();
-    // Asked together: the page shows nothing before it knows both.
+    // Both calls run at once, because the page shows nothing before it has both answers.
     const [health, identity] = await Promise.all([
       darkroom.health().then((answer) => {
         learnServerTime(answer.time, askedAtMs, Date.now());
@@ -40,12 +40,12 @@ export async function checkAccess(): Promise<void> {
     else if (identity === null) access.set({ kind: "signed_out", health });
     else access.set({ kind: "open", health, identity });
   } catch {
-    // A page that is open stays so: the lamp says that the server is away, and what is shown is still of use.
+    // An open page stays open: the lamp shows that the server cannot be reached, and the jobs on the page are still useful.
     if (access.get().kind !== "open") access.set({ kind: "unreachable" });
   }
 }
 
-/** Opens a session and begins anew with it: nothing that another client saw may show. Rejects when the token is refused. */
+/** Opens a session and loads the page again, so that no data of another client is shown. Rejects when the token is refused. */
 export async function signIn(token: string): Promise<void> {
   const { client } = await darkroom.signIn(token);
   if (readStored(CLIENT_NAME) !== client) await forgetPrivate();
@@ -53,7 +53,7 @@ export async function signIn(token: string): Promise<void> {
   location.reload();
 }
 
-/** Ends the session and leaves nothing of its client in this browser. Rejects when the server was not reached. */
+/** Ends the session and removes its client's data from this browser. Rejects when the server was not reached. */
 export async function signOut(): Promise<void> {
   await darkroom.signOut();
   await forgetPrivate();
@@ -61,7 +61,7 @@ export async function signOut(): Promise<void> {
   location.assign("/");
 }
 
-// Another tab changed the session: what this one shows, and would send, is another client's.
+// Another tab changed the session: what this tab shows and would send belongs to another client.
 addEventListener("storage", ({ key }) => {
   if (key !== CLIENT_NAME) return;
   forgetTab();
@@ -69,8 +69,8 @@ addEventListener("storage", ({ key }) => {
 });
 
 /**
- * Whether the gate is shut after a call that failed for the lack of a session or of a configuration: the server is asked again.
- * When the cause is gone by then, or the server cannot be asked, the page stays open and the caller goes on. Never rejects.
+ * Asks the server again after a call that failed for want of a session or a configuration. True: the page is no longer open.
+ * False: the cause is mended by then, or the server cannot be reached; the page stays open and the caller continues. Never rejects.
  */
 export async function isShutOut(error: unknown): Promise<boolean> {
   if (!isSignedOut(error) && !isMisconfigured(error)) return false;

@@ -32,7 +32,7 @@ const failed: ListedJob = { ...LISTED, status: "failed", seq: 2, finishedAt: "20
 const queued: ListedJob = { ...running, status: "queued", seq: 3 };
 const ready: ListedJob = { ...LISTED, seq: 4, finishedAt: "2026-11-23T12:02:00.000Z" };
 
-/** The tab learns what becomes of a job, one state after the other, while it is looked at or not. */
+/** The tab gets the states of a job, one after the other; it is looked at when it is `looked`. */
 function learn(tab: Attention, ...states: readonly ListedJob[]): void {
   const isLookedAt = tab === looked;
   vi.stubGlobal("document", { visibilityState: isLookedAt ? "visible" : "hidden", hasFocus: () => isLookedAt });

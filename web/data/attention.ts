@@ -7,7 +7,7 @@ import { randomKey } from "./file-store.ts";
 import { notify } from "./notices.ts";
 import { createStore } from "./store.ts";
 
-/** The jobs that ended since a person last looked at the page, in whichever tab of this browser; of each its latest end. */
+/** The jobs that ended since a person last looked at the page in any tab of this browser, each with its latest end. */
 export const unseen = createStore<ReadonlyMap<string, string>>(new Map());
 
 /** Names one end of a job: a job that is retried ends again. */
@@ -22,7 +22,7 @@ function isLookedAt(): boolean {
 /** Sends the other tabs of this browser the ends that were seen in this one. */
 const tabs = openChannel();
 
-/** Null where the browser forbids it, as Firefox does where cookies are blocked: each tab then counts for itself. */
+/** Null where the browser forbids it, as Firefox does while cookies are blocked: each tab then counts by itself. */
 function openChannel(): BroadcastChannel | null {
   try {
     const channel = new BroadcastChannel("darkroom.seen");
@@ -33,7 +33,7 @@ function openChannel(): BroadcastChannel | null {
   }
 }
 
-/** The ends that were seen in other tabs of late: this tab may learn of such an end only afterwards. */
+/** The last `MAX_SEEN` ends that were seen in other tabs: this tab may get such an end only later. */
 let seenElsewhere: readonly string[] = [];
 const MAX_SEEN = 200;
 
@@ -46,7 +46,7 @@ function clear(): void {
   if (unseen.get().size > 0) unseen.set(new Map());
 }
 
-/** A tab holds a lock of its own under this name for as long as it is looked at; the browser releases that of a tab that ends. */
+/** A tab holds a lock of its own with this prefix while it is looked at; the browser releases the lock of a tab that is closed. */
 const LOOKING = "darkroom.looking ";
 const ownLock = `${LOOKING}${randomKey()}`;
 let release: (() => void) | null = null;
@@ -67,11 +67,11 @@ function look(): void {
   const left = new Promise<void>((resolve) => {
     release = resolve;
   });
-  // Not there over plain http, where nobody is notified either.
+  // `locks` is missing over plain http, where no notification is shown either.
   navigator.locks?.request(ownLock, () => left).catch(() => undefined);
 }
 
-/** Whether another tab of this browser is looked at, as far as the browser tells. Never rejects. */
+/** Whether another tab of this browser is looked at; false where the browser has no locks. Never rejects. */
 async function isLookedAtElsewhere(): Promise<boolean> {
   try {
     const { held = [] } = await navigator.locks.query();
@@ -81,7 +81,7 @@ async function isLookedAtElsewhere(): Promise<boolean> {
   }
 }
 
-/** Notes when a person looks at this tab, which must show the jobs: a shared link's page does not. Returns what ends it. */
+/** Notes when a person looks at this tab. Only for a tab that shows the jobs, not for a shared link's page. Call the result to end it. */
 export function followLooks(): () => void {
   const leaving = new AbortController();
   const { signal } = leaving;
@@ -95,11 +95,11 @@ export function followLooks(): () => void {
   };
 }
 
-/** Whether this browser notifies when a job ends while nobody looks: as chosen here, and as far as the browser allows it. */
+/** Whether this browser shows a notification when a job ends while nobody looks: the person's choice, and what the browser allows. */
 export type Notifying = "on" | "off" | "denied" | "unable";
 
 function notifyingNow(): Notifying {
-  // Not there over plain http.
+  // Notifications are missing over plain http.
   if (!("Notification" in window) || !isSecureContext) return "unable";
   if (Notification.permission === "denied") return "denied";
   return Notification.permission === "granted" && readStored(NOTIFY_NAME) === "on" ? "on" : "off";
@@ -107,7 +107,7 @@ function notifyingNow(): Notifying {
 
 export const notifying = createStore<Notifying>(notifyingNow());
 
-/** Turns notifications on, for which the browser asks the person, or off. */
+/** Turns notifications off, or on after the browser has asked the person. */
 export async function toggleNotifying(): Promise<void> {
   if (notifying.get() === "on") writeStored(NOTIFY_NAME, null);
   else if ((await Notification.requestPermission()) === "granted") {
@@ -121,8 +121,8 @@ export async function toggleNotifying(): Promise<void> {
 }
 
 /**
- * Notes that a job went from one state to another: one that ended while nobody looked is counted, and notified of. One that ended
- * while somebody looked is seen in all tabs.
+ * Notes that a job went from one state to another. An end while nobody looks is counted, and shown as a notification. An end while
+ * somebody looks counts as seen in all tabs.
  */
 export function noteEnd(before: ListedJob | undefined, after: ListedJob): void {
   if (before === undefined || before.done || !after.done || after.status === "canceled") return;
@@ -151,7 +151,7 @@ function show(title: string, options: NotificationOptions, path: string): void {
       navigate(path);
     };
   } catch {
-    // Browsers of phones show notifications of service workers only.
+    // Browsers on phones show only notifications of service workers.
     import("./notify-by-worker.ts")
       .then(({ notifyByWorker }) => notifyByWorker(title, options, path))
       .catch(() => notifying.set("unable"));

@@ -1,6 +1,6 @@
 import { forgetFiles } from "./file-store.ts";
 
-/** Reads from `localStorage`, and never throws: where it is full or forbidden, the page works without it. */
+/** Reads from `localStorage`. Never throws: where the browser forbids it, the page works without it. */
 export function readStored(name: string): string | null {
   try {
     return localStorage.getItem(name);
@@ -15,23 +15,23 @@ export function writeStored(name: string, value: string | null): void {
     if (value === null) localStorage.removeItem(name);
     else localStorage.setItem(name, value);
   } catch {
-    // Nothing else can be done, and nothing depends on it.
+    // The storage is full or forbidden. Nothing depends on it.
   }
 }
 
 /** Whose data this browser holds. */
 export const CLIENT_NAME = "darkroom.client";
 
-/** Where the draft, those put aside for it, and the last submissions are kept. */
+/** Where the draft, the drafts put aside, and the last submissions are kept. */
 export const DRAFT_NAME = "darkroom.draft";
 export const ASIDE_NAME = "darkroom.drafts-aside";
 export const SENT_NAME = "darkroom.sent";
 
-/** How the wall is shown, and whether this browser notifies: a person's habits, which outlast a session. */
+/** How dense the wall is, and whether this browser shows notifications. Signing out keeps both. */
 export const DENSITY_NAME = "darkroom.density";
 export const NOTIFY_NAME = "darkroom.notify";
 
-/** What this tab keeps for itself over a reload. A tab that a browser restores for another client finds nothing. */
+/** What this tab keeps for itself over a reload. Null in a tab that the browser restores after another client has signed in. */
 export function readTab(name: string): string | null {
   try {
     const isSameClient = sessionStorage.getItem(CLIENT_NAME) === (readStored(CLIENT_NAME) ?? "");
@@ -48,7 +48,7 @@ export function writeTab(name: string, value: string | null): void {
     if (value === null) sessionStorage.removeItem(name);
     else sessionStorage.setItem(name, value);
   } catch {
-    // As above: the draft then lasts as long as the page.
+    // The storage is full or forbidden: the draft then lasts as long as the page.
   }
 }
 

@@ -3,16 +3,19 @@ import { darkroom } from "./darkroom.ts";
 import { isOperator } from "./operator.ts";
 import { createStore } from "./store.ts";
 
-/** The client's spend limit as last asked for, with its currency; null while there is none, or it is not known. */
+/** The client's spend limit as last read, with its currency; null while there is none, or it is not known. */
 export const budget = createStore<(BudgetReport & { readonly currency: string }) | null>(null);
 
-/** Asks how much of the spend limit is used. Never rejects: failing, the last answer stays. The operator sees all limits in the view of spend. */
+/**
+ * Reads how much of the spend limit is used. Never rejects: after a failure the last answer stays. Does nothing for the operator,
+ * who sees all limits in the view of spend.
+ */
 export async function refreshBudget(): Promise<void> {
   if (isOperator()) return;
   try {
     const { currency, budget: known } = await darkroom.usage({ bucket: "month" });
     budget.set(known === null ? null : { ...known, currency });
   } catch {
-    // The form works without it: a submission that has no room is refused with all that is known.
+    // The form works without it: the server refuses a submission that would pass the limit, with all amounts.
   }
 }

@@ -12,12 +12,12 @@ import { notify } from "./notices.ts";
 import { saveBlob } from "./save-file.ts";
 import { createStore } from "./store.ts";
 
-/** An action on many jobs: which of them take it, and what the person reads. */
+/** An action on many jobs: which jobs take it, and the words for it. */
 interface ManyWords {
   readonly verb: string;
   readonly done: (count: number) => string;
   readonly takes: (job: ListedJob) => boolean;
-  /** A job that is refused with this is already as it was to become, by an earlier call or by someone else. */
+  /** A job that is refused with this code already has the wanted state, by an earlier call or by someone else. */
   readonly already?: ProblemCode;
 }
 
@@ -43,7 +43,7 @@ export function jobsWords(count: number): string {
   return count === 1 ? "1 job" : `${count} jobs`;
 }
 
-/** What is being done with many jobs, in words; null while nothing is. */
+/** The running action on many jobs, in words; null while none runs. */
 export const bulkProgress = createStore<string | null>(null);
 
 /** Does one thing with each of the jobs that take it, up to 100 per call. Never rejects: the person is notified of the outcome. */
@@ -75,7 +75,7 @@ export async function actOnMany(action: BulkAction, jobs: readonly ListedJob[]):
   notify("failed", `${verb} failed for ${jobsWords(ids.length - reached)}. ${title}. ${detail}`);
 }
 
-/** Shows at once what the action alone decides; all else comes with the live feed. */
+/** Shows at once the changes that the action alone decides; the live feed brings the others. */
 function learnOutcome(action: BulkAction, ids: readonly string[]): void {
   if (action === "delete") for (const id of ids) forgetJob(id);
   if (action !== "pin" && action !== "unpin") return;
@@ -89,14 +89,14 @@ function reasonsOf(refused: ReadonlyMap<string, ProblemCode>): string {
   return byCode.map(([code, all]) => `${PROBLEMS[code][1]} (${all.length})`).join(", ");
 }
 
-/** Not in TypeScript's own library yet; Chromium has it. */
+/** Chromium has it; TypeScript's library does not declare it yet. */
 interface SaveWindow {
   showSaveFilePicker?(options: { suggestedName: string }): Promise<FileSystemFileHandle>;
 }
 
 /**
- * Saves the originals of all images of the jobs as one zip, image by image as they come, so that it may be larger than the
- * memory where the browser lets the page write a file. Never rejects: the person is notified of the outcome.
+ * Saves the originals of all images of the jobs as one zip, image by image as they arrive. Where the browser lets the page write
+ * a file, the zip may be larger than the memory. Never rejects: the person is notified of the outcome.
  */
 export async function saveZip(jobs: readonly ListedJob[]): Promise<void> {
   const images = jobs.flatMap((job) => (job.output?.images ?? []).map(({ index }) => paths.jobImage(job.id, index)));
@@ -129,7 +129,7 @@ async function* responsesOf(addresses: readonly string[], reached: (count: numbe
   }
 }
 
-/** One failed request does not end the zip. */
+/** Tries twice, so that one failed request does not end the zip. */
 async function fetchImage(address: string): Promise<Response> {
   const first = await fetch(address).catch(() => null);
   if (first?.ok) return first;
@@ -139,7 +139,7 @@ async function fetchImage(address: string): Promise<Response> {
   throw new Error(isGone ? "One of the images was deleted meanwhile." : `The server answered ${second.status}.`);
 }
 
-/** The name that the server gives an image: the one in any script where it is there (RFC 6266, 4.3). */
+/** The name that the server gives an image; `filename*`, which allows any script, wins over `filename` (RFC 6266, 4.3). */
 function fileNameOf(response: Response, index: number): string {
   const disposition = response.headers.get("content-disposition") ?? "";
   const [, encoded] = /filename\*=UTF-8''([^;]+)/i.exec(disposition) ?? [];

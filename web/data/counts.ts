@@ -5,7 +5,7 @@ import { darkroom } from "./darkroom.ts";
 import { jobList } from "./live-jobs.ts";
 import { refreshing } from "./refreshing.ts";
 
-/** After a change of the jobs, before they are counted again: changes come in bursts. */
+/** The wait after a change of the jobs before they are counted again: changes come in bursts. */
 const SETTLE_MS = 1_500;
 
 /** How many jobs there are of each kind under a filter, kept up to date while the page is visible; null before the first answer. */

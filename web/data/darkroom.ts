@@ -12,12 +12,12 @@ async function fetchOrTell(input: string, init?: RequestInit): Promise<Response>
   try {
     return await fetch(input, init);
   } catch (error) {
-    // Who called it off themselves learns nothing of the network.
+    // A call that its caller aborted says nothing about the network.
     const isCalledOff = error instanceof DOMException && error.name === "AbortError";
     if (!isCalledOff) for (const listener of listeners) listener();
     throw error;
   }
 }
 
-/** The page's only way to the server: its own origin, with the session cookie going along by itself. */
+/** The page's only way to the server: its own origin, to which the browser adds the session cookie. */
 export const darkroom = createDarkroomClient({ fetch: fetchOrTell });

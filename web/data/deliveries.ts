@@ -4,9 +4,9 @@ import type { Delivery } from "../../schemas/webhook.ts";
 import { darkroom } from "./darkroom.ts";
 import { notifyFailure } from "./job-actions.ts";
 
-/** Between two looks while a delivery is on its way, in ms. The next try may be a day ahead, so not much more often. */
+/** Between two reads while a delivery is pending, in ms. The next try may be a day ahead, so reading much more often is useless. */
 const LOOK_AGAIN_MS = 10_000;
-/** A try under way ends within this, in ms, usually. */
+/** Between two reads while a try runs, in ms. A try usually ends within this time. */
 const SOON_MS = 1_000;
 
 interface Deliveries {
@@ -15,13 +15,13 @@ interface Deliveries {
 }
 
 /**
- * The deliveries of the job's webhook, read when the job has ended and while one is pending. What cannot be read is not shown: the job
- * itself has what matters most.
+ * The deliveries of the job's webhook, read when the job has ended, and again while one is pending. When they cannot be read, none
+ * are shown.
  */
 export function useDeliveries({ id, seq, done }: Pick<Job, "id" | "seq" | "done">): Deliveries {
   const [known, setKnown] = useState<readonly Delivery[]>([]);
   const [asked, setAsked] = useState(0);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new event, and a resend, are what there is to read.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new event and a resend are reasons to read again.
   useEffect(() => {
     if (!done) return;
     const leaving = new AbortController();
@@ -32,7 +32,7 @@ export function useDeliveries({ id, seq, done }: Pick<Job, "id" | "seq" | "done"
       setKnown(deliveries);
       const pending = deliveries.filter(({ state }) => state === "pending");
       if (pending.length === 0) return;
-      // One that waits for an earlier event of the job has no next try either, so that this alone does not say that one runs.
+      // A delivery that waits for an earlier event of the job has no next try either, so `nextTryAt` does not show that a try runs.
       const isTrying = pending.some(({ tries }) => {
         const last = tries.at(-1);
         return last !== undefined && last.finishedAt === null && last.error === null;

@@ -2,19 +2,19 @@ import { type Draft, type DraftAction, isUntouched, parseDraft, parseDrafts, red
 import { ASIDE_NAME, DRAFT_NAME, readStored, readTab, writeStored, writeTab } from "./browser-storage.ts";
 import { createStore } from "./store.ts";
 
-/** Each tab keeps its own draft; a new tab begins with the one that was changed last in any. */
+/** Each tab keeps its own draft; a new tab begins with the draft that was changed last in any tab. */
 export const draft = createStore<Draft>(parseDraft(readTab(DRAFT_NAME) ?? readStored(DRAFT_NAME)));
 
-/** Drafts put aside at once: the oldest is dropped for one more. */
+/** The most drafts put aside: one more drops the oldest. */
 const MAX_ASIDE = 5;
 
 /** The drafts that were replaced, the latest first. Each keeps the client that it is for. */
 export const draftsAside = createStore<readonly Draft[]>(parseDrafts(readTab(ASIDE_NAME)));
 
-/** The draft of a job as it was put into the form: unchanged, it need not be put aside, because the job still has it. */
+/** The draft of a job as it was put into the form. While it is unchanged it is not put aside, because the job still has it. */
 let copied: Draft | null = null;
 
-/** Changes the draft, keeps it for the next visit, and returns it as it now is. A draft that is replaced is put aside. */
+/** Changes the draft, keeps it for the next visit, and returns it. A draft that is replaced is put aside. */
 export function changeDraft(action: DraftAction): Draft {
   const before = draft.get();
   const changed = reduceDraft(before, action);
@@ -34,7 +34,7 @@ export function copyIntoDraft(ofJob: Draft): void {
   copied = ofJob;
 }
 
-/** Puts a draft that was put aside back into the form; the one there is put aside in turn. */
+/** Puts a draft that was put aside back into the form; the draft in the form is put aside in turn. */
 export function bringBackDraft(aside: Draft): void {
   forgetDraftAside(aside);
   copied = null;

@@ -15,7 +15,7 @@ interface StoredFile {
 /** The images of some recent drafts; older ones are removed. */
 const MAX_FILES = 24;
 
-/** Opened when it is first used: opening fails where the browser forbids a database, and then each use of it fails. */
+/** Opened when it is first used. Where the browser forbids a database, opening fails, and then each use of it fails. */
 let opened: ReturnType<typeof openDatabase> | null = null;
 
 function files(): ReturnType<typeof openDatabase> {
@@ -23,15 +23,15 @@ function files(): ReturnType<typeof openDatabase> {
   return opened;
 }
 
-/** Files of this visit, for browsers that forbid the database (private windows), and to read each once only. */
+/** Files of this visit, for browsers that forbid the database (private windows), and so that each file is read only once. */
 const atHand = new Map<string, File>();
 
-/** How often a file was kept in this visit. A view of a file that was lost looks for it again on each change. */
+/** How often a file was kept in this visit. A view of a lost file looks for it again on each change. */
 const timesKept = createStore(0);
 
 /**
- * Keeps a file and returns its key; at worst the file lasts until the page is left. Rejects when the file cannot be read: it was
- * changed or removed on disk since it was chosen.
+ * Keeps a file and returns its key. Without a database the file lasts until the page is left. Rejects when the file cannot be read:
+ * it was changed or removed on disk since it was chosen.
  */
 export async function keepFile(file: File): Promise<string> {
   const key = await keyOf(file);
@@ -46,12 +46,12 @@ export async function keepFile(file: File): Promise<string> {
       files(),
     );
   } catch {
-    // The database is a convenience; what is at hand is enough for this visit.
+    // The page works without the database: `atHand` is enough for this visit.
   }
   return key;
 }
 
-/** The file under a key; null when this browser no longer has it. Reading it counts as use: it is kept longer. Never rejects. */
+/** The file under a key; null when this browser no longer has it. Reading a file counts as use, so it is kept longer. Never rejects. */
 export async function readFile(key: string): Promise<File | null> {
   const known = atHand.get(key);
   if (known !== undefined) return known;
@@ -59,7 +59,7 @@ export async function readFile(key: string): Promise<File | null> {
     // One transaction, so that a file that is removed meanwhile is not written back.
     const stored = await files()("readwrite", async (store) => {
       const found: StoredFile | undefined = await promisifyRequest(store.get(key));
-      // Nothing waits for the writing: without it the file is only removed sooner.
+      // Not awaited: if the write fails, the file is only removed sooner.
       if (found !== undefined) store.put({ ...found, usedAtMs: Date.now() } satisfies StoredFile, key);
       return found;
     });
@@ -78,14 +78,14 @@ export async function forgetFiles(): Promise<void> {
   try {
     await clear(files());
   } catch {
-    // A database that cannot be opened holds nothing for the page either.
+    // The page cannot read a database that cannot be opened either.
   }
 }
 
-/** In place of the address of a file that this browser no longer has. */
+/** Stands for the address of a file that this browser no longer has. */
 export const LOST = "lost:";
 
-/** An address to show a kept file from; null until it is read, `LOST` while this browser does not have the file. */
+/** The address of a kept file for an `img`; null until it is read, `LOST` while this browser does not have the file. */
 export function useKeptFileUrl(key: string | null): string | null {
   const [address, setAddress] = useState<string | null>(null);
   useEffect(() => {

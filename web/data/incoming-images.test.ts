@@ -11,7 +11,7 @@ beforeEach(() => {
 
 afterEach(() => vi.unstubAllGlobals());
 
-/** Drops a file while the form is for one client, and has it read once the form is for another. Answers what the draft then holds. */
+/** Drops a file while the form is for one client; it is read once the form is for another. Returns what the draft then holds. */
 async function dropAndSwitch(role: "operator" | "client", from: string, to: string) {
   const decoding = Promise.withResolvers<{ close(): void }>();
   vi.stubGlobal("createImageBitmap", () => decoding.promise);
@@ -29,7 +29,7 @@ async function dropAndSwitch(role: "operator" | "client", from: string, to: stri
   return { names: draft.get().images.map((image) => image.kind === "file" && image.name), said: leftOut.get() };
 }
 
-it("leaves a file out that is read once the operator's form is for another client, and says so", async () => {
+it("leaves out a file that is read only once the operator's form is for another client, and says so", async () => {
   expect(await dropAndSwitch("operator", "atelier", "studio")).toEqual({
     names: [],
     said: ["The form is no longer for atelier: add bag.png again to use it for another."],

@@ -14,12 +14,12 @@ export function forgetLeftOut(): void {
   leftOut.set([]);
 }
 
-/** How many pastes, drops and choices of files are still being read: what they bring is not in the draft yet. */
+/** How many pastes, drops and choices of files are still being read: their images are not in the draft yet. */
 export const reading = createStore(0);
 
 /**
- * Adds files to the references of the draft. Files that cannot be read, or that upstream would refuse, are left out, and named with
- * the reason. So are all when the operator's draft is another client's by the time they are read. Never rejects.
+ * Adds files to the references of the draft. Files that cannot be read, or that upstream would refuse, are left out and named with
+ * the reason. All files are left out when the operator's draft is for another client once they are read. Never rejects.
  */
 export async function takeFiles(files: readonly File[], max: number): Promise<void> {
   reading.set(reading.get() + 1);
@@ -47,7 +47,7 @@ async function readFiles(files: readonly File[], max: number): Promise<void> {
       problems.push(`${file.name} cannot be read: it was changed or removed meanwhile.`);
     }
   }
-  // The operator's draft may be another client's by now. Files that were added before a client was chosen are for the one chosen.
+  // The operator's draft may be for another client by now. Files added before any client was chosen are for the one chosen since.
   if (isOperator() && client !== "" && draft.get().client !== client && images.length > 0) {
     const names = images.map(imageName).join(", ");
     take([], [...problems, `The form is no longer for ${client}: add ${names} again to use it for another.`], max);
@@ -56,7 +56,7 @@ async function readFiles(files: readonly File[], max: number): Promise<void> {
   take(images, problems, max);
 }
 
-/** Adds images to the references of the draft. False when there are more than fit, which is then said. */
+/** Adds images to the references of the draft. False when not all could be added; the page then says why. */
 export function takeImages(images: readonly DraftImage[], max: number): boolean {
   return take(images, [], max);
 }
@@ -67,7 +67,7 @@ function take(given: readonly DraftImage[], found: readonly string[], max: numbe
   const all = images.every((image) => kept.includes(imageIdentity(image)));
   const tooMany = `At most ${max} reference ${max === 1 ? "image fits" : "images fit"}; the others were left out.`;
   const said = all ? problems : [...problems, tooMany];
-  // Without reference images there is no field to say it beside.
+  // The form for text alone has no field of images beside which it could be shown.
   if (draft.get().workflow === "image-from-reference") leftOut.set(said);
   else for (const problem of said) notify("failed", problem);
   return said.length === 0;
@@ -92,10 +92,10 @@ function withoutForeign(images: readonly DraftImage[], problems: readonly string
   };
 }
 
-/** Every browser that the page runs in draws these; the other kinds that upstream takes are not known by all. */
+/** Every browser that the page runs in draws these; some browsers do not draw the other types that upstream takes. */
 const DRAWN_BY_ALL: readonly string[] = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
-/** Why a file that is named an image cannot be drawn; null for one that can, and for kinds that not every browser draws. */
+/** Why a file with the type of an image cannot be drawn; null for one that can, and for types that not every browser draws. */
 async function decodingProblem(file: File): Promise<string | null> {
   if (!DRAWN_BY_ALL.includes(file.type)) return null;
   try {
@@ -111,7 +111,7 @@ export function filesOf(transfer: DataTransfer | null): File[] {
   return [...(transfer?.files ?? [])].filter((file) => file.type.startsWith("image/"));
 }
 
-/** The kind of data by which a dragged print of the page is known, among all that can be dragged to it. */
+/** The type of data that marks a dragged print of this page, among everything that can be dragged to it. */
 export const PRINT_DATA = "application/x-darkroom-print";
 
 /** The print of this page that is dragged; null for anything else. */

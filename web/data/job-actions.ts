@@ -42,13 +42,13 @@ export async function deleteJob(id: string): Promise<boolean> {
 }
 
 /**
- * Puts all that a job asked for into the form, for the client that the job belongs to, in place of the draft there, which is put
- * aside. False when the job could not be read; the person is notified why.
+ * Puts a job's whole request into the form, for the job's client. The draft that was in the form is put aside. False when the job
+ * could not be read; the person is notified why.
  */
 export async function composeAgain(id: string): Promise<boolean> {
   const job = await readJob(id);
   if (job === null) return false;
-  // The operator is asked for whom, where the job's client cannot be found.
+  // Where the job's client cannot be found, the form asks the operator for one.
   const client = isOperator() ? await findClient(job).catch(() => null) : null;
   copyIntoDraft(draftFromJob(job, client ?? ""));
   const models = limits.get()?.models ?? [];
@@ -60,8 +60,7 @@ export async function composeAgain(id: string): Promise<boolean> {
 }
 
 /**
- * Submits all that a job asked for once more, as a new job with a seed of its own; the draft in the form stays. The person is
- * notified of the outcome.
+ * Submits a job's request again, as a new job with a new seed; the draft in the form stays. The person is notified of the outcome.
  */
 export async function submitAgain(id: string): Promise<void> {
   const job = await readJob(id);
@@ -90,7 +89,7 @@ export function addAsReference(job: { readonly id: string; readonly prompt: stri
   if (takeImages([input], model?.images.max ?? 1)) notify("done", "Added to the references");
 }
 
-/** The job as it is now; null when it could not be read, of which the person is notified. */
+/** The job in its current state; null when it could not be read: the person is then notified. */
 async function readJob(id: string): Promise<Job | null> {
   try {
     return await darkroom.get(id);
@@ -104,7 +103,7 @@ async function acted(id: string, act: () => Promise<Job>, done: string): Promise
   try {
     const job = await act();
     learnJob(job);
-    // An answer that comes after a later change of the job says nothing that still holds.
+    // When the job has changed since this answer, the notice would be outdated.
     if (jobList.get().jobs.get(id)?.seq === job.seq) notify("done", done);
     return job;
   } catch (error) {

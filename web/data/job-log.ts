@@ -3,15 +3,15 @@ import type { JobEvent } from "../../schemas/event.ts";
 import type { Job } from "../../schemas/job.ts";
 import { darkroom } from "./darkroom.ts";
 
-/** Events a page of the log: as many as the API gives at once. */
+/** Events per page of the log: the most that the API gives at once. */
 const PAGE_EVENTS = 100;
 
-/** Events read of a log at most: a job that was on hold for days has thousands, all alike. */
+/** The most events read of a log: a job that was on hold for days has thousands of the same kind. */
 const READ_EVENTS = 300;
 
 /**
- * The newest events of the job's log, in order; read further whenever the job has a new `seq`. Events that cannot be fetched are
- * left out: the job itself has what matters most.
+ * The newest events of the job's log, in order; more are read whenever the job has a new `seq`. Events that cannot be fetched are
+ * left out.
  */
 export function useJobLog({ id, seq }: Pick<Job, "id" | "seq">): readonly JobEvent[] {
   const [log, setLog] = useState<readonly JobEvent[]>([]);

@@ -11,7 +11,7 @@ export const limits = createStore<Limits | null>(null);
 /** Why the last request for them failed; null when it succeeded. The answer before it stays in `limits`. */
 const limitsFailure = createStore<unknown>(null);
 
-/** As often as a watched place in line moves. */
+/** As often as a watched place in line is updated. */
 const REFRESH_MS = 5_000;
 
 let watchers = 0;
@@ -33,7 +33,7 @@ export async function refreshLimits(): Promise<void> {
   if (watchers > 0) timer = setTimeout(refreshLimits, REFRESH_MS);
 }
 
-/** The limits, kept fresh while any view uses them and the tab is seen. */
+/** The limits, refreshed while any view uses them and the tab is visible. */
 export function useLimits(): Limits | null {
   useEffect(() => {
     watchers += 1;
@@ -46,17 +46,17 @@ export function useLimits(): Limits | null {
   return useStore(limits);
 }
 
-/** Why the limits are missing or old; null while they are fresh. */
+/** Why the limits are missing or outdated; null while they are fresh. */
 export function useLimitsFailure(): unknown {
   return useStore(limitsFailure);
 }
 
-/** Why the lane of a model is blocked; null while it is not, or where that is not known. */
+/** Why the lane of a model is blocked; null while it is not blocked, or not known. */
 export function useLaneBlock(model: string): LaneBlock | null {
   return useStore(limits)?.lanes.find((lane) => lane.model === model)?.blocked ?? null;
 }
 
-/** The sides of a job's images; null where the model decides and nothing is made yet. */
+/** The sides of a job's images; null where the model decides and no image is made yet. */
 export function useJobSides(job: Pick<ListedJob, "model" | "size" | "output">): Sides | null {
   return sidesOfJob(job, useStore(limits)?.models ?? []);
 }

@@ -1,27 +1,27 @@
 /**
- * A dead network says nothing: a socket over it looks well until a ping goes unanswered, half a minute later. Who follows
- * something therefore opens its connection anew when there is a sign that the network went away or came back.
+ * A dead network gives no sign: a socket over it seems open until a ping gets no answer, half a minute later. So every followed
+ * connection is opened again when there is a sign that the network was lost or is back.
  */
 
 let current = new AbortController();
 
-/** Aborted at the next sign: the connection that was opened under it must be opened anew, from where it was. */
+/** Aborted at the next sign: the connection that was opened with it must then be opened again and resumed. */
 export function untilLinkCheck(): AbortSignal {
   return current.signal;
 }
 
-/** Has every followed connection opened anew. */
+/** Makes every followed connection open again. */
 function checkLinks(): void {
   const last = current;
   current = new AbortController();
   last.abort(new DOMException("the network may have changed", "AbortError"));
 }
 
-/** As often as a silent socket is asked whether it lives; calls that fail for a reason of their own then cost little. */
+/** As often as a silent socket is pinged. So calls that fail for reasons of their own cause few reconnections. */
 const FAILED_CALL_PAUSE_MS = 30_000;
 let checkedAtMs = Number.NEGATIVE_INFINITY;
 
-/** A call got no answer, while what is followed is thought to be live. */
+/** Opens the followed connections again, after a call without an answer while the feed seems live; at most every 30 s. */
 export function doubtLinks(): void {
   const nowMs = performance.now();
   if (nowMs - checkedAtMs < FAILED_CALL_PAUSE_MS) return;

@@ -4,27 +4,27 @@ import type { ListedJob } from "../state/listed-job.ts";
 import { darkroom } from "./darkroom.ts";
 import { jobList, learnJobs, loadAnew, lookUp, PAGE_JOBS } from "./live-jobs.ts";
 
-/** Jobs a page of the unfinished ones: as many as the API gives at once. */
+/** Jobs per page of the unfinished ones: the most that the API gives at once. */
 const UNFINISHED_PAGE_JOBS = 100;
 
-/** Jobs a page further down the list: likewise. */
+/** Jobs per page further down the list: likewise. */
 const SWEEP_PAGE_JOBS = 100;
 
-/** Jobs looked up one by one in a round; the next round looks up the rest. */
+/** The most jobs looked up one by one in a round; the next round looks up the rest. */
 const LOOKUPS = 8;
 
-/** One way down the list, a page a round. */
+/** One pass down the list, a page a round. */
 interface Sweep {
-  /** As known when it began: what came later is above it. */
+  /** The jobs known when it began; newer ones are above it. */
   readonly known: readonly ListedJob[];
   readonly found: readonly ListedJob[];
   readonly cursor: string;
 }
 
 /**
- * Brings the known jobs up to date without a feed. Each round asks for the newest page, for all unfinished jobs as far down
- * as any is known, and for one further page of the rest: so it goes down to the oldest known job, and begins again. A job that
- * these lists should have held and did not is looked up by itself: it was finished or deleted.
+ * Brings the known jobs up to date without a feed. Each round reads the newest page, all unfinished jobs down to the oldest known
+ * one, and one further page of the rest. So the rounds pass down to the oldest known job, and begin again. A job that is missing
+ * from these lists is looked up by itself: it was finished or deleted.
  */
 export class ListRounds {
   #sweep: Sweep | null = null;
@@ -32,16 +32,16 @@ export class ListRounds {
   #newest: Listed | null = null;
 
   /**
-   * One round. `anew`: so much has come since the last one that the lists begin anew, and each filter's first page must be
+   * One round. `anew`: so many jobs are new since the last round that the lists begin anew, and each filter's first page must be
    * fetched. Rejects with the client's error, or the signal's reason.
    */
   async next(signal: AbortSignal): Promise<"on" | "anew"> {
-    // As known before asking: what is learnt meanwhile may be too new for the answer.
+    // Taken before the call: jobs that arrive meanwhile may be newer than the answer.
     const known = [...jobList.get().jobs.values()];
     const { jobs, nextCursor } = await darkroom.list({ limit: PAGE_JOBS, signal });
     const newest = { jobs, ended: nextCursor === null };
     if (this.#hasGap(newest, known)) {
-      // After a long sleep: the jobs between the newest page and what is known are unknown.
+      // After a long sleep the jobs between the newest page and the known jobs are not known.
       this.#sweep = null;
       await loadAnew(EVERYTHING);
       this.#newest = newest;
@@ -62,8 +62,8 @@ export class ListRounds {
   }
 
   /**
-   * Whether jobs may have come that neither this newest page nor what is known holds. It compares with the last round's newest
-   * page: the list itself may have dropped those jobs since, when it was shortened to what a filter shows.
+   * Whether there may be new jobs that are neither in this newest page nor known. It compares with the last round's newest page,
+   * because the list itself may have dropped those jobs since, when it was shortened to what a filter shows.
    */
   #hasGap(newest: Listed, known: readonly ListedJob[]): boolean {
     if (this.#newest === null) return known.length > 0 && !known.some((job) => reaches(newest, job));
@@ -71,16 +71,16 @@ export class ListRounds {
     return top === undefined ? !newest.ended : !reaches(newest, top);
   }
 
-  /** A page further down; answers the jobs that it should have held. */
+  /** Reads a page further down; returns the jobs that it should hold and does not. */
   async #goDown({ known, found, cursor }: Sweep, signal: AbortSignal): Promise<ListedJob[]> {
-    // Nothing is known below: nothing to ask for.
+    // No known job is further down.
     if (known.every((job) => reaches({ jobs: found, ended: false }, job))) {
       this.#sweep = null;
       return [];
     }
     const page = await darkroom.list({ limit: SWEEP_PAGE_JOBS, cursor, signal });
     const { jobs } = jobList.get();
-    // What nobody has scrolled to stays unknown: else each way down would lead further than the one before.
+    // Jobs that nobody has scrolled to are not added: else each pass would have to go further down than the one before.
     learnJobs(page.jobs.filter(({ id }) => jobs.has(id)));
     const listed = { jobs: [...found, ...page.jobs], ended: page.nextCursor === null };
     this.#sweep = page.nextCursor === null ? null : { known, found: listed.jobs, cursor: page.nextCursor };

@@ -8,22 +8,22 @@ import { ListRounds } from "./list-round.ts";
 import { forgetJob, learnGathered, learnSoon, loadFirstPage, outdateLoading } from "./live-jobs.ts";
 import { createStore } from "./store.ts";
 
-/** Before the feed is given up as broken and opened again; the client itself reconnects far sooner where that helps. */
+/** The wait before a feed that the client gave up is opened again; the client itself reconnects far sooner where that helps. */
 const REOPEN_MS = 5_000;
 
 /** Between two rounds over the lists where there is no feed. */
 export const ROUND_MS = 5_000;
 
-/** An operator's page opens a feed for each client, up to so many; a browser allows some 250 sockets to one host. */
+/** An operator's page opens a feed for each client, up to this number of clients; a browser allows some 250 sockets to one host. */
 const MAX_FEEDS = 50;
 
 /** The state of the feeds. */
 const feedState = createStore<ConnectionState>("connecting");
 
-/** The state of the connection of the job that is looked at; live when none is. */
+/** The state of the connection of the job whose view is open; live when none is open. */
 export const watchedState = createStore<ConnectionState>("live");
 
-/** What the lamp shows: the page is only as fresh as the worse of its connections. */
+/** What the lamp shows: the worse of the two, because the page is only as fresh as that. */
 export const connection = createStore<ConnectionState>("connecting");
 
 function update(): void {
@@ -32,7 +32,7 @@ function update(): void {
 feedState.subscribe(update);
 watchedState.subscribe(update);
 
-/** Moves when first pages must be fetched again, because changes were missed. */
+/** Rises when first pages must be fetched again, because changes were missed. */
 export const listsMissed = createStore(0);
 
 function missLists(): void {
@@ -40,10 +40,10 @@ function missLists(): void {
   listsMissed.set(listsMissed.get() + 1);
 }
 
-/** Up to where each client's feed was heard; kept like the list that it fills, while the gate is shut too. */
+/** The last number received of each client's feed. Like the list that it fills, it is kept while the gate is shut. */
 const heard = new Map<string, number>();
 
-/** Follows the live feeds of all jobs that this person may see, until `signal` or the gate shuts. */
+/** Follows the live feeds of all jobs that this person may see, until `signal` is aborted or the gate shuts. */
 export async function followFeeds(signal: AbortSignal): Promise<void> {
   const gate = access.get();
   if (gate.kind !== "open") return;
@@ -53,7 +53,7 @@ export async function followFeeds(signal: AbortSignal): Promise<void> {
   return followClients(clients, signal);
 }
 
-/** A client's one feed, from where the first list stood: what changes after it comes as a frame, so nothing is fetched twice. */
+/** A client's one feed, from the feed number of the first list: later changes come as frames, so nothing is fetched twice. */
 async function followOwn(client: string, signal: AbortSignal): Promise<void> {
   while (!heard.has(client)) {
     const until = AbortSignal.any([signal, untilLinkCheck()]);
@@ -70,12 +70,12 @@ async function followOwn(client: string, signal: AbortSignal): Promise<void> {
   await followFeed(client, signal, (state) => feedState.set(state), undefined);
 }
 
-/** While feeds of several clients open one after the other, before the lists are fetched for those that are open. */
+/** The wait for further feeds to open, before the lists are fetched for the clients whose feeds are open. */
 const GATHER_FEEDS_MS = 2_000;
 
 /**
- * The feeds of all clients. What changed before a feed was open, and after the lists were asked for, comes with no feed: so the
- * lists are fetched again once all feeds are open, and sooner for some when others do not open.
+ * The feeds of all clients. No feed brings what changed after the lists were read and before that feed was open. So the lists are
+ * fetched again once all feeds are open, and earlier when some feeds do not open.
  */
 async function followClients(clients: readonly string[], signal: AbortSignal): Promise<void> {
   const states = new Map<string, ConnectionState>(clients.map((client) => [client, "connecting"]));
@@ -98,7 +98,7 @@ async function followClients(clients: readonly string[], signal: AbortSignal): P
   );
 }
 
-/** One feed, over all its reconnections. What is missed while it is down comes with the reconnection. */
+/** One feed, over all its reconnections. A reconnection brings what was missed while the feed was down. */
 async function followFeed(
   name: string,
   signal: AbortSignal,
@@ -107,7 +107,7 @@ async function followFeed(
   client?: string,
 ): Promise<void> {
   const show = (state: ConnectionState) => {
-    // Between two connections the feed is neither over nor new.
+    // Between two connections the feed is reconnecting: neither closed nor connecting for the first time.
     if (state === "closed") return;
     onState(state === "connecting" && isOpen.has(name) ? "reconnecting" : state);
   };
@@ -136,15 +136,15 @@ async function followFeed(
   }
 }
 
-/** The feeds that stood once: from then on a lost one is said to reconnect. */
+/** The feeds that were open once: from then on a lost one is shown as reconnecting. */
 const isOpen = new Set<string>();
 
-// A call that fails while all is thought to be well: so it is not, or not for all.
+// A call without an answer while the feed seems live: the network may be lost.
 onUnanswered(() => {
   if (feedState.get() === "live") doubtLinks();
 });
 
-/** In place of feeds: the lists are asked again and again, until `signal` or the gate shuts. */
+/** In place of feeds: reads the lists every 5 s, until `signal` is aborted or the gate shuts. */
 async function followLists(signal: AbortSignal): Promise<void> {
   const rounds = new ListRounds();
   let stands = false;

@@ -24,7 +24,7 @@ function ended(number: number, status: "succeeded" | "failed" = "succeeded"): Li
 let stored: ListedJob[];
 /** The calls so far. */
 let calls: number;
-/** No call is answered before this. */
+/** Calls are answered once this resolves. */
 let held: Promise<void>;
 
 function store(from: number, to: number): void {
@@ -67,7 +67,7 @@ describe("shortening the list", () => {
     expect(listingOf(jobList.get(), EVERYTHING).loaded).toBe(false);
   });
 
-  it("drops nothing when jobs may no longer be dropped as the page comes", async () => {
+  it("drops nothing when jobs may no longer be dropped once the page arrives", async () => {
     const answered = Promise.withResolvers<void>();
     held = answered.promise;
     let shows = FAILED;
@@ -111,7 +111,7 @@ describe("shortening the list", () => {
 describe("rounds over the lists", () => {
   const { signal } = new AbortController();
 
-  it("go on after the list was shortened to jobs that are all far down", async () => {
+  it("continue after the list was shortened to jobs that are all far down", async () => {
     const rounds = new ListRounds();
     expect(await rounds.next(signal)).toBe("on");
     await shortenList(FAILED, () => true);
@@ -121,7 +121,7 @@ describe("rounds over the lists", () => {
     expect(shown(EVERYTHING)).toContain(61);
   });
 
-  it("begin anew when more jobs came than the newest page holds, although one of them is known", async () => {
+  it("begin anew when more jobs are new than the newest page holds, although one of them is known", async () => {
     const rounds = new ListRounds();
     await rounds.next(signal);
     store(60, 60 + 2 * PAGE_JOBS);
@@ -130,7 +130,7 @@ describe("rounds over the lists", () => {
     expect(await rounds.next(signal)).toBe("on");
   });
 
-  it("begin anew when more jobs came into an empty list than its newest page holds", async () => {
+  it("begin anew when an empty list gets more jobs than its newest page holds", async () => {
     stored = [];
     const rounds = new ListRounds();
     await rounds.next(signal);

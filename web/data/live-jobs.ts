@@ -16,7 +16,7 @@ import { darkroom } from "./darkroom.ts";
 import { announceChange } from "./notices.ts";
 import { createStore } from "./store.ts";
 
-/** Jobs a page of the list: about two screens of a laptop. */
+/** Jobs per page of the list: about two screens of a laptop. */
 export const PAGE_JOBS = 24;
 
 /** All jobs that the page knows. Kept while the tab is open, so that going back shows them at once. */
@@ -26,7 +26,7 @@ function dispatch(action: JobListAction): void {
   jobList.set(reduceJobList(jobList.get(), action));
 }
 
-/** Takes jobs as they now are, from anywhere, and announces what changed. */
+/** Takes the current states of jobs, from any source, and announces what changed. */
 export function learnJobs(jobs: readonly ListedJob[]): void {
   const before = jobList.get().jobs;
   for (const job of jobs) {
@@ -37,18 +37,18 @@ export function learnJobs(jobs: readonly ListedJob[]): void {
   dispatch({ type: "seen", jobs });
 }
 
-/** `client`: whose it is, where that is known. */
+/** `client`: the job's client, where it is known. */
 export function learnJob(job: Job, client: string | null = null): void {
   learnJobs([{ ...listedFromJob(job), client }]);
 }
 
-/** Whose job it is; null where that is not known. */
+/** The job's client; null where it is not known. */
 export function clientOf(id: string): string | null {
   return jobList.get().jobs.get(id)?.client ?? null;
 }
 
 /**
- * Whose job it is: as is known here, else as the operator's list says, which tells each job's client; the job itself does not. Null
+ * The job's client: as known here, else from the operator's list, which names each job's client; the job itself does not. Null
  * where the list has no such job. Rejects with the client library's error.
  */
 export async function findClient(job: Pick<Job, "id" | "createdAt" | "model">): Promise<string | null> {
@@ -65,7 +65,7 @@ export function forgetJob(id: string): void {
   dispatch({ type: "gone", id });
 }
 
-/** Asks for one job by itself, and forgets it if it is gone. Rejects with the client's error, or the signal's reason. */
+/** Reads one job by itself, and forgets it if it was deleted. Rejects with the client's error, or the signal's reason. */
 export async function lookUp(id: string, signal?: AbortSignal): Promise<void> {
   try {
     learnJob(await darkroom.get(id, { signal }));
@@ -78,16 +78,16 @@ export async function lookUp(id: string, signal?: AbortSignal): Promise<void> {
 /** The first pages that are being fetched, by filter: a second request for one joins the first. */
 const loading = new Map<string, Promise<number | null>>();
 
-/** Moves when changes were missed: a first page that was asked for before then may hold what is no longer true. */
+/** Rises when changes were missed: a first page that was requested before then may be outdated. */
 let age = 0;
 
-/** Changes were missed until now: no request joins a first page that is being fetched, and what it brings is not taken. */
+/** Call it when changes were missed: no request joins a first page that is being fetched, and its answer is dropped. */
 export function outdateLoading(): void {
   age += 1;
   loading.clear();
 }
 
-/** Fetches a filter's first page; answers where the live feed stood then, null over several clients. Rejects with the client's error. */
+/** Fetches a filter's first page; returns the live feed's number then, null over several clients. Rejects with the client's error. */
 export function loadFirstPage(filter: Filter): Promise<number | null> {
   const key = filterKey(filter);
   const joined = loading.get(key);
@@ -99,7 +99,7 @@ export function loadFirstPage(filter: Filter): Promise<number | null> {
   return asked;
 }
 
-/** Fetches a filter's first page and drops what is known below it. Rejects with the client's error. */
+/** Fetches a filter's first page and drops the known jobs below it. Rejects with the client's error. */
 export async function loadAnew(filter: Filter): Promise<void> {
   await loadPage(filter, null, () => "anew");
 }
@@ -108,8 +108,8 @@ export async function loadAnew(filter: Filter): Promise<void> {
 const shortening = new Set<string>();
 
 /**
- * Begins anew with a filter's first page so that the list becomes shorter, unless that is under way already. `mayDrop` is asked
- * before the page is fetched, and again when it comes: if jobs may no longer be dropped then, the page is taken like any first
+ * Begins anew with a filter's first page so that the list becomes shorter, unless that is under way already. `mayDrop` is called
+ * before the page is fetched, and again when it arrives: if jobs may no longer be dropped then, the page is taken like any first
  * page. Rejects with the client's error.
  */
 export async function shortenList(filter: Filter, mayDrop: () => boolean): Promise<void> {
@@ -123,46 +123,46 @@ export async function shortenList(filter: Filter, mayDrop: () => boolean): Promi
   }
 }
 
-/** Fetches what follows what is shown; nothing when there is none. Rejects with the client's error. */
+/** Fetches the page after the jobs that are shown, if there is one. Rejects with the client's error. */
 export async function loadNextPage(filter: Filter): Promise<void> {
   const { nextCursor } = listingOf(jobList.get(), filter);
   if (nextCursor !== null) await loadPage(filter, nextCursor, () => "next");
 }
 
-/** `partOf` is asked when the page comes. */
+/** `partOf` is called when the page arrives. */
 async function loadPage(
   filter: Filter,
   cursor: string | null,
   partOf: () => "first" | "anew" | "next",
 ): Promise<number | null> {
-  // As known before asking: what is learned meanwhile may be too new for the answer.
+  // Taken before the call: jobs that arrive meanwhile may be newer than the answer.
   const known = [...jobList.get().jobs.values()].filter(matcherOf(filter));
   const askedAt = age;
   const page = await darkroom.list({ ...queryOf(filter), limit: PAGE_JOBS, cursor: cursor ?? undefined });
   const part = partOf();
-  // The page that was asked for in its place brings the list.
+  // This answer is outdated; the page that was requested after it brings the list.
   if (part === "first" && askedAt !== age) return page.feedCursor;
   dispatch({ type: "page", filter, jobs: page.jobs, nextCursor: page.nextCursor, part, cursor });
   if (part === "first") {
-    // Each was deleted or no longer matches. Nothing waits for these look-ups: the next first page repeats one that fails.
+    // Each was deleted or no longer matches. These look-ups are not awaited: the next first page repeats one that fails.
     const missing = missingFrom({ jobs: page.jobs, ended: page.nextCursor === null }, known);
     for (const { id } of missing.slice(0, PAGE_JOBS)) lookUp(id).catch(() => undefined);
   }
   return page.feedCursor;
 }
 
-/** Shorter than anybody sees, and long enough for what comes in one go after an outage. */
+/** Too short to be seen, and long enough to gather the frames that arrive together after an outage. */
 const GATHER_MS = 30;
 
 let gathered: JobSummary[] = [];
 
-/** Takes a job of the feed within a moment, together with others: hundreds may come at once after an outage. */
+/** Takes a job of the feed within 30 ms, together with others: hundreds may come at once after an outage. */
 export function learnSoon(job: JobSummary): void {
   if (gathered.length === 0) setTimeout(learnGathered, GATHER_MS);
   gathered.push(job);
 }
 
-/** Takes at once what the feed has brought so far: whatever must come after it may now be done. */
+/** Takes at once the jobs that the feed has brought so far, for a change that must come after them. */
 export function learnGathered(): void {
   const jobs = gathered;
   gathered = [];

@@ -7,15 +7,15 @@ import { lastWallPlace } from "./wall.ts";
 
 /** The job beside another on the wall. */
 export interface Neighbour {
-  /** Whether there is one, as far as is known; there may be one on a page that is still to be fetched. */
+  /** Whether there is one, or may be one on a page that is not fetched yet. */
   readonly exists: boolean;
-  /** Its id, fetched where need be; null when there is none, or it could not be fetched. Never rejects. */
+  /** Its id, fetched if necessary; null when there is none, or it could not be fetched. Never rejects. */
   find(): Promise<string | null>;
 }
 
 const ANY = () => true;
 
-/** Pages that are fetched for one step: between two jobs with images may lie many without. */
+/** The most pages fetched for one step: between two jobs with images there may be many without. */
 const MAX_PAGES = 5;
 
 /** The jobs before and after one, in the order and under the filter in which the wall was left. */
@@ -25,7 +25,7 @@ export function useNeighbours(
 ): { readonly before: Neighbour; readonly after: Neighbour } {
   const state = useStore(jobList);
   const { search } = lastWallPlace();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the list is read anew whenever it changes.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the list is read again whenever it changes.
   return useMemo(() => {
     const filter = filterFromSearch(search);
     const beside = (direction: 1 | -1): string | null => {

@@ -20,7 +20,7 @@ function change(jobId: string, tone: Tone): void {
   announceChange(jobId, { tone, words: `“${jobId}” is ${tone}` });
 }
 
-it("announces few changes of jobs one by one, of each job the latest", () => {
+it("announces a few changes of jobs one by one, for each job the latest", () => {
   change("a boat", "running");
   vi.advanceTimersByTime(500);
   change("a boat", "ready");
@@ -39,7 +39,7 @@ it("makes one announcement of many jobs that change within a second, and counts 
   expect(said).toEqual(["38 jobs are ready. 2 jobs failed. 1 job was canceled"]);
 });
 
-it("announces what comes a second later by itself", () => {
+it("announces a change more than a second later separately", () => {
   change("a boat", "ready");
   vi.advanceTimersByTime(5_000);
   change("a ship", "ready");
@@ -47,7 +47,7 @@ it("announces what comes a second later by itself", () => {
   expect(said).toEqual(["“a boat” is ready", "“a ship” is ready"]);
 });
 
-it("does not keep the answer to a press back for changes of jobs", () => {
+it("does not hold back the answer to a press for changes of jobs", () => {
   change("a boat", "ready");
   announce("Deleted");
   vi.advanceTimersByTime(500);

@@ -1,10 +1,10 @@
 import { announcementOfAll, type Change } from "../state/standing.ts";
 import { createStore } from "./store.ts";
 
-/** The next announcement to screen readers. Its number makes the same words, said twice, two announcements. */
+/** The latest announcement to screen readers. By its number, the same words twice are two announcements. */
 export const announcement = createStore({ number: 0, words: "" });
 
-/** Said once the reader is free. Several within a moment are said together. */
+/** Announces words; all words within 300 ms make one announcement. */
 export function announce(words: string): void {
   if (pending.length === 0) setTimeout(say, GATHER_MS);
   pending.push(words);
@@ -12,11 +12,11 @@ export function announce(words: string): void {
 
 const GATHER_MS = 300;
 
-/** From the first change of a job until what changed is said: many jobs end within a second. */
+/** From the first change of a job until the changes are announced: many jobs may end within a second. */
 const GATHER_CHANGES_MS = 1_000;
 let changes = new Map<string, Change>();
 
-/** Announces a job's change together with those of other jobs within a second; of each job the latest. */
+/** Announces a job's change together with those of other jobs within a second; for each job only the latest. */
 export function announceChange(jobId: string, change: Change): void {
   if (changes.size === 0) setTimeout(sayChanges, GATHER_CHANGES_MS);
   changes.set(jobId, change);
@@ -34,7 +34,7 @@ function say(): void {
   pending = [];
 }
 
-/** A short message at the page's edge: something was done, or could not be. */
+/** A short message at the page's edge: something was done, or failed. */
 export interface Notice {
   readonly id: number;
   readonly tone: "done" | "failed";

@@ -1,5 +1,5 @@
 /**
- * Shows a notification by way of the service worker, for browsers that refuse a page's own; a press on it leads to `path`.
+ * Shows a notification by the service worker, for browsers that refuse the page's own notifications; a press on it opens `path`.
  * Rejects where the browser shows none at all.
  */
 export async function notifyByWorker(title: string, options: NotificationOptions, path: string): Promise<void> {

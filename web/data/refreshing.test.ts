@@ -13,7 +13,7 @@ class Page extends EventTarget {
 }
 
 let page: Page;
-/** Ends each call, in the order in which they were made. */
+/** Functions that end the calls, in the order of the calls. */
 let calls: (() => void)[];
 let counts: Refreshing;
 
@@ -37,7 +37,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it("asks at once, and once for a burst of changes", async () => {
+it("calls at once, and once for a burst of changes", async () => {
   start();
   expect(calls).toHaveLength(1);
   await answer();
@@ -48,7 +48,7 @@ it("asks at once, and once for a burst of changes", async () => {
   expect(calls).toHaveLength(2);
 });
 
-it("has one call under way at a time, and asks afterwards for what changed meanwhile", async () => {
+it("makes one call at a time, and another afterwards when something changed meanwhile", async () => {
   start();
   counts.change();
   await vi.advanceTimersByTimeAsync(10 * SETTLE_MS);
@@ -62,7 +62,7 @@ it("has one call under way at a time, and asks afterwards for what changed meanw
   expect(calls).toHaveLength(2);
 });
 
-it("asks nothing while the page is hidden, and at once when it shows again, if anything changed", async () => {
+it("makes no call while the page is hidden, and one at once when the page is visible again, if anything changed", async () => {
   start();
   await answer();
   counts.change();
@@ -79,7 +79,7 @@ it("asks nothing while the page is hidden, and at once when it shows again, if a
   expect(calls).toHaveLength(2);
 });
 
-it("asks for the first time when a hidden page is shown", async () => {
+it("makes the first call when a hidden page becomes visible", async () => {
   page.visibilityState = "hidden";
   start();
   await vi.advanceTimersByTimeAsync(10 * SETTLE_MS);
@@ -88,7 +88,7 @@ it("asks for the first time when a hidden page is shown", async () => {
   expect(calls).toHaveLength(1);
 });
 
-it("asks nothing more once it is stopped", async () => {
+it("makes no call after it is stopped", async () => {
   start();
   counts.change();
   counts.stop();

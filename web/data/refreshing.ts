@@ -1,15 +1,15 @@
-/** What of the document says whether anyone can see the page. */
+/** The part of the document that says whether the page is visible. */
 type Sight = Pick<Document, "visibilityState"> & Pick<EventTarget, "addEventListener" | "removeEventListener">;
 
 export interface Refreshing {
-  /** What was asked for may have changed. */
+  /** Call it when the answer may have changed. */
   change(): void;
   stop(): void;
 }
 
 /**
  * Calls `ask` at once, and again `settleMs` after changes, which come in bursts: one call at a time, and none while the page is
- * hidden. What changed meanwhile is asked for afterwards. `ask` must not reject.
+ * hidden. A change during a call, or while the page is hidden, causes a call afterwards. `ask` must not reject.
  */
 export function refreshing(ask: () => Promise<void>, settleMs: number, sight: Sight = document): Refreshing {
   let isDue = true;

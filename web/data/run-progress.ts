@@ -5,13 +5,13 @@ import { limits } from "./limits.ts";
 import { jobList } from "./live-jobs.ts";
 import { useServerNowWhile } from "./server-clock.ts";
 
-/** The furthest that was shown of each job, on whichever view: going from the list to the job must not set it back. */
+/** The furthest progress shown of each job on any view, so that going from the list to the job does not set it back. */
 const shownByJob = new Map<string, Shown>();
 
-/** More jobs than any screen shows running at once; those shown longest ago are forgotten. */
+/** More running jobs than any screen shows; those shown longest ago are dropped. */
 const MAX_SHOWN = 200;
 
-/** How far an attempt is, estimated once a second and never less than was shown before. Null while none runs. */
+/** The progress of an attempt, estimated once a second and never less than was shown before. Null while none runs. */
 export function useRunProgress(run: RunningAttempt | null): Estimate | null {
   const nowMs = useServerNowWhile(run !== null);
   const estimate = run === null ? null : estimateOf(run, nowMs);

@@ -1,4 +1,4 @@
-/** How long the bytes of a saved file are kept: by then any browser has begun to save them. */
+/** How long the bytes of a saved file are kept: by then every browser has begun to save them. */
 const KEEP_MS = 60_000;
 
 /** Saves bytes under a name where the browser saves downloads. */

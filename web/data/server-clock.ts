@@ -1,9 +1,9 @@
 import { useSyncExternalStore } from "react";
 
-/** The server's clock minus this device's, in ms. Countdowns run by the server's, whatever the device believes. */
+/** The server's clock minus this device's, in ms. Countdowns use the server's clock, also when the device's is wrong. */
 let offsetMs = 0;
 
-/** Tells what the server's clock showed in an answer asked for at `askedAtMs` and come at `cameAtMs` (device's clock). */
+/** Takes the server's time from an answer that was requested at `askedAtMs` and arrived at `cameAtMs` (device's clock). */
 export function learnServerTime(serverTime: string, askedAtMs: number, cameAtMs: number): void {
   const serverMs = Date.parse(serverTime);
   if (Number.isNaN(serverMs)) return;
@@ -15,7 +15,7 @@ export function serverNowMs(): number {
   return Date.now() + offsetMs;
 }
 
-/** How often the page's countdowns move. */
+/** How often the page's countdowns are updated. */
 const TICK_MS = 1000;
 
 let tickMs = Date.now();
@@ -39,19 +39,19 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
-/** The server's time now, epoch ms, once a second; one timer for however many views. */
+/** The server's time now, epoch ms, once a second; one timer for all views. */
 export function useServerNow(): number {
   return useSyncExternalStore(subscribe, () => tickMs);
 }
 
-/** The same for a view that counts only at times; meanwhile it is 0, and the view rests. */
+/** The same while `isCounting`; otherwise 0, so that the view is not drawn again. */
 export function useServerNowWhile(isCounting: boolean): number {
   return useSyncExternalStore(subscribe, () => (isCounting ? tickMs : 0));
 }
 
 const MINUTE_MS = 60_000;
 
-/** The server's time to the minute: for words like "3 min ago", which need no second. */
+/** The server's time to the minute, for words like "3 min ago", which show no seconds. */
 export function useServerMinute(): number {
   return useSyncExternalStore(subscribe, () => Math.floor(tickMs / MINUTE_MS) * MINUTE_MS);
 }

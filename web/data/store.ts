@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from "react";
 
-/** A value that views follow. Set from outside React (sockets, timers), so that it outlives every view. */
+/** A value that views follow. It is set outside React (by sockets, timers), so it stays when views are left. */
 export interface Store<Value> {
   get(): Value;
   set(next: Value): void;

@@ -3,7 +3,7 @@ import { UNANSWERED_MS } from "../state/submission-key.ts";
 
 /** What this browser stores. */
 let stored: Map<string, string>;
-/** The idempotency key of each call that went out. */
+/** The idempotency key of each call. */
 let keys: (string | null)[];
 
 beforeEach(() => {
@@ -31,7 +31,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A page that was just opened: its press sends the same draft each time, and the network fails. */
+/** A page that was just opened: each press sends the same draft, and the network fails. */
 async function openPage() {
   vi.resetModules();
   const { submitOnce } = await import("./submissions.ts");
@@ -68,7 +68,7 @@ it("sends the key of a failed submission again in the same visit where the brows
   expect(new Set(keys).size).toBe(1);
 });
 
-it("sends the key again in a later visit within a day of the failure, although the call went out long before", async () => {
+it("sends the key again in a later visit within a day of the failure, although the call was made long before", async () => {
   const press = await openPage();
   const failing = press();
   // The machine sleeps while the call is under way.

@@ -22,7 +22,7 @@ import { randomKey, readFile } from "./file-store.ts";
 import { learnJob } from "./live-jobs.ts";
 import { createStore, useStore } from "./store.ts";
 
-/** What is sent of a draft, or of a job that is repeated. */
+/** The request of a draft, or of a job that is repeated. */
 export interface Submission {
   readonly workflow: Draft["workflow"];
   readonly fields: RequestFields;
@@ -36,10 +36,10 @@ function submissionOf(draft: Draft, model: ModelInfo, client: string | null): Su
   return { workflow: draft.workflow, fields: requestFields(draft, model), images, client };
 }
 
-/** The submissions under way, by what is sent: another press with the same joins, one with another goes out by itself. */
+/** The submissions under way, by fingerprint: another press with an equal submission joins, one with another is sent by itself. */
 const underWay = createStore<ReadonlyMap<string, Promise<Job>>>(new Map());
 
-/** The submissions whose last call failed in this visit, by what is sent. The key of each is sent again, however late. */
+/** The submissions whose last call failed in this visit, by fingerprint. The key of each is sent again, however late. */
 const failedHere = new Map<string, Sent>();
 
 /** Whether just this draft is being sent. */
@@ -52,7 +52,7 @@ export function submitDraft(draft: Draft, model: ModelInfo, client: string | nul
   return submitOnce(submissionOf(draft, model, client));
 }
 
-/** Makes one job, however often it is pressed meanwhile. Rejects with the client library's error, or `MissingReference`. */
+/** Makes one job, also when it is called again meanwhile. Rejects with the client library's error, or `MissingReference`. */
 export function submitOnce(submission: Submission): Promise<Job> {
   const fingerprint = JSON.stringify(submission);
   const joined = underWay.get().get(fingerprint);
@@ -118,7 +118,7 @@ async function sourceOf(image: DraftImage): Promise<ReferenceImage> {
     case "url":
       return image.url.trim();
     case "stored":
-      // The server takes its own stored bytes for an address of its own.
+      // The server replaces an address of its own by the stored bytes.
       return new URL(image.path, location.origin).href;
     case "file": {
       const file = await readFile(image.key);

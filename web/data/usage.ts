@@ -8,13 +8,13 @@ import { notify } from "./notices.ts";
 import { saveBlob } from "./save-file.ts";
 import { serverNowMs } from "./server-clock.ts";
 
-/** A month of spend: `2026-11`, UTC; `client`: whose, for the operator; null for all that one may see. */
+/** A month of spend: `2026-11`, UTC. `client`: whose spend the operator asks for; null for all that the person may see. */
 export interface SpendQuery {
   readonly month: string;
   readonly client: string | null;
 }
 
-/** The month that runs, by the server's clock. */
+/** The current month, by the server's clock. */
 export function thisMonth(): string {
   return new Date(serverNowMs()).toISOString().slice(0, 7);
 }
@@ -27,13 +27,13 @@ function periodOf({ month, client }: SpendQuery) {
 
 const keyOf = ({ month, client }: SpendQuery) => `${month} ${client ?? ""}`;
 
-/** After a change of the jobs, before the spend is asked for again: changes come in bursts. */
+/** The wait after a change of the jobs before the spend is read again: changes come in bursts. */
 const SETTLE_MS = 2_000;
 
-/** After a failure, before it is asked for again. */
+/** The wait after a failure before the spend is read again. */
 const AGAIN_MS = 5_000;
 
-/** A month's spend by day, kept up to date while jobs change. What was shown stays while the next answer is on its way. */
+/** A month's spend by day, kept up to date while jobs change. The last answer stays until the next one arrives. */
 export function useUsage(query: SpendQuery): {
   readonly usage: Usage | null;
   readonly failure: unknown;
@@ -41,7 +41,7 @@ export function useUsage(query: SpendQuery): {
 } {
   const { month, client } = query;
   const key = keyOf(query);
-  /** Of `state.key`: what is kept of another month or client is not shown. */
+  /** The answer for `key`; an answer for another month or client is not shown. */
   const [state, setState] = useState<{ readonly key: string; readonly usage: Usage | null; readonly failure: unknown }>(
     { key, usage: null, failure: null },
   );

@@ -1,7 +1,7 @@
 import { DENSITY_NAME, readStored, writeStored } from "./browser-storage.ts";
 import { createStore } from "./store.ts";
 
-/** How much of each job the wall shows: a card with all that is known, print and prompt, or the print alone. */
+/** How much of each job the wall shows: a card with all facts, print and prompt, or only the print. */
 export type Density = "cards" | "small" | "bare";
 
 const DENSITIES: readonly Density[] = ["cards", "small", "bare"];
@@ -14,7 +14,7 @@ export function chooseDensity(next: Density): void {
   writeStored(DENSITY_NAME, next);
 }
 
-/** Where a person left the wall: which filter, how far down, and for which job. */
+/** Where a person left the wall: the filter, the scroll position, and the job that was opened. */
 export interface WallPlace {
   readonly search: string;
   readonly scrollY: number;
@@ -27,12 +27,12 @@ export function leaveWall(place: WallPlace): void {
   left = place;
 }
 
-/** The last place, as the wall was left. */
+/** The place where the wall was left last. */
 export function lastWallPlace(): WallPlace {
   return left;
 }
 
-/** The job that a person looks at now: the wall shows it again when they come back. */
+/** Notes the job that a person looks at now, so that the wall shows it when they come back. */
 export function lookAt(jobId: string): void {
   left = { ...left, jobId };
 }
@@ -43,7 +43,7 @@ export const selection = createStore<ReadonlySet<string>>(new Set());
 /** Whether a press on a card chooses it. True from the first choice on. */
 export const isSelecting = createStore(false);
 
-/** From where a range is chosen. */
+/** The job chosen last, from which a range is chosen. */
 let anchor: string | null = null;
 
 export function toggleSelected(id: string): void {

@@ -8,7 +8,7 @@ import { darkroom } from "./darkroom.ts";
 import { pauseUntil, untilLinkCheck } from "./link-check.ts";
 import { forgetJob, jobList, learnJob } from "./live-jobs.ts";
 
-/** One job as its page follows it. */
+/** The state of one job on its page. */
 export type WatchedJob =
   | { readonly kind: "loading" }
   | { readonly kind: "missing"; readonly gone: boolean }
@@ -17,7 +17,7 @@ export type WatchedJob =
       readonly kind: "here";
       readonly job: Job;
       readonly connection: ConnectionState;
-      /** Why the job is no longer followed, where waiting does not help; null while it is followed. */
+      /** The error that ended following the job, where waiting does not help; null while the job is followed. */
       readonly endedBy: unknown;
     };
 
@@ -47,7 +47,7 @@ function hereWith(job: Job, before: WatchedJob): WatchedJob {
 
 type Tell = (change: (before: WatchedJob) => WatchedJob) => void;
 
-/** After a failure that may pass, before the job is asked for again. */
+/** The wait after a failure that may pass, before the job is read again. */
 const AGAIN_MS = 3_000;
 
 async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<void> {
@@ -68,7 +68,7 @@ async function followJob(id: string, signal: AbortSignal, tell: Tell): Promise<v
         tell(() => ({ kind: "missing", gone: error.status === 410 }));
         return;
       }
-      // A job that is shown stays, and the lamp says that it is not fresh; an empty view shows the failure.
+      // A job that is shown stays, and the lamp shows that it may be outdated; an empty view shows the failure.
       const ended = !isTransient(error) && !isSignedOut(error) && !isMisconfigured(error);
       const change = ended
         ? ({ connection: "closed", endedBy: error } as const)
@@ -100,13 +100,13 @@ async function followOnce(id: string, signal: AbortSignal, tell: Tell): Promise<
   await changeOf(job, signal);
 }
 
-/** Resolves once the feed has another state of the job, or says that it is gone; rejects with the signal's reason. */
+/** Resolves once the feed has another state of the job, or that it was deleted; rejects with the signal's reason. */
 function changeOf({ id, seq, pinned }: Job, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const check = () => {
       const { jobs, gone } = jobList.get();
       const known = jobs.get(id);
-      // A pin leaves `seq` as it is.
+      // A pin does not change `seq`.
       const isSame = known === undefined || known.seq < seq || (known.seq === seq && known.pinned === pinned);
       if (isSame && !gone.has(id)) return;
       unsubscribe();

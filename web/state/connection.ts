@@ -1,6 +1,6 @@
 import type { ConnectionState } from "../../client/follow.ts";
 
-/** What the lamp in the header says of how changes arrive. */
+/** The words of the lamp in the header for the state of the connection. */
 export interface ConnectionWords {
   readonly label: string;
   readonly explanation: string;
@@ -35,7 +35,7 @@ const RANK: Readonly<Record<ConnectionState, number>> = {
   closed: 4,
 };
 
-/** Of several connections, the one that is worst: what the page shows is only as fresh as that. */
+/** The worst state of several connections: the page is only as fresh as that one. */
 export function worstConnection(states: readonly ConnectionState[]): ConnectionState {
   return states.reduce((worst, state) => (RANK[state] > RANK[worst] ? state : worst), "live" as ConnectionState);
 }

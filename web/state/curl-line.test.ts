@@ -48,7 +48,7 @@ describe("curlLine", () => {
     expect(shown("dashscope")).toEqual([path, type, `-d '${JSON.stringify(dashscope)}'`]);
   });
 
-  it("sends a token only where one is needed, and says for whom an operator submits", () => {
+  it("sends a token only where one is needed, and names the client for whom an operator submits", () => {
     for (const form of ["darkroom", "openai", "dashscope"] as const) {
       expect(line({ form })).not.toContain("Bearer");
       const operated = line({ form, withToken: true, client: "studio" });

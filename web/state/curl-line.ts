@@ -12,7 +12,7 @@ interface CurlOptions {
   readonly draft: Draft;
   /** What `requestFields` makes of the draft. */
   readonly fields: RequestFields;
-  /** The server wants a token, which is taken from `$DARKROOM_TOKEN`. */
+  /** Whether the server requires a token; the command takes it from `$DARKROOM_TOKEN`. */
   readonly withToken: boolean;
   /** For whom the operator submits; null for a client. */
   readonly client: string | null;
@@ -42,7 +42,7 @@ const FORMS: Readonly<Record<CurlForm, (draft: Draft, fields: RequestFields) => 
   openai: (draft, fields) => {
     const path = draft.workflow === "image-from-text" ? "/v1/images/generations" : "/v1/images/edits";
     const size = fields.size === undefined ? {} : { size: fields.size.replace("*", "x") };
-    // Without it the answer has the image in base64 too.
+    // Without `response_format` the answer has the image in base64 too.
     return { path, flags: jsonOrForm(draft, { ...fields, ...size, response_format: "url" }, "image[]") };
   },
   dashscope: (draft, fields) => {
@@ -78,12 +78,12 @@ function jsonOrForm(draft: Draft, fields: object, imageName: string): string[] {
   return [...plain, ...files];
 }
 
-/** A form's field: text as it is, all else as JSON. */
+/** The value of a form's field: text unchanged, other values as JSON. */
 function asField(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** The fields that are no parameter of DashScope's are options of ours, which it takes at the top. */
+/** Options of Darkroom that are no parameters of DashScope: they are sent at the top of the body. */
 const OUR_OPTIONS: ReadonlySet<string> = new Set([
   "priority",
   "onUncertain",
@@ -92,7 +92,7 @@ const OUR_OPTIONS: ReadonlySet<string> = new Set([
   "metadata",
 ]);
 
-/** Parameters that DashScope calls by another word. */
+/** Parameters that have another name in DashScope's API. */
 const DASHSCOPE_NAMES: Readonly<Record<string, string>> = { thinking: "enable_thinking" };
 
 function snakeCase(name: string): string {
@@ -122,7 +122,7 @@ function fileMark(index: number): string {
   return `\u0001${index}\u0001`;
 }
 
-/** Prints the body with the base64 of each file in its place. A file is too long for an argument of a command. */
+/** Commands that print the body with the base64 of each file in its place. A file is too long for an argument of a command. */
 function printed(body: string, images: readonly DraftImage[]): string {
   const commands: string[] = [];
   let rest = body;
@@ -136,7 +136,7 @@ function printed(body: string, images: readonly DraftImage[]): string {
   return `{ ${[...commands, `printf %s ${shellQuote(rest)}`].join("; ")}; }`;
 }
 
-/** Inert in any POSIX shell, whatever is in it. */
+/** Quotes any text so that it is inert in a POSIX shell. */
 export function shellQuote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -15,17 +15,17 @@ export type DraftField =
   | "maxAttempts"
   | "deadlineSeconds";
 
-/** Something to say about a draft before it is sent. `error` stops it; `warning` says what would happen. */
+/** A problem of a draft before it is sent. `error` stops it; `warning` says what would happen. */
 export interface Finding {
   readonly field: DraftField;
   readonly level: "error" | "warning";
   readonly message: string;
 }
 
-/** As much of the cut text as shows which part is meant. */
+/** How many characters of the cut text are quoted. */
 const CUT_SHOWN_CHARS = 60;
 
-/** What upstream takes as an input image (dashscope.md, 2.1). */
+/** The types that upstream takes as input images (dashscope.md, 2.1). */
 export const INPUT_TYPES: readonly string[] = [
   "image/png",
   "image/jpeg",
@@ -35,7 +35,7 @@ export const INPUT_TYPES: readonly string[] = [
   "image/tiff",
 ];
 
-/** All that is to be said of a draft, errors first. `empty` prompts are only reported when `submitting`. */
+/** All findings on a draft, errors first. An empty prompt and missing images are reported only when `submitting`. */
 export function checkDraft(draft: Draft, model: ModelInfo, submitting: boolean): Finding[] {
   const findings: Finding[] = [];
   const error = (field: DraftField, message: string) => findings.push({ field, level: "error", message });
@@ -106,12 +106,12 @@ export function urlProblem(url: string): string | null {
   return null;
 }
 
-/** Names and addresses of this machine and of networks that are nobody else's (RFC 1918, 3927, 4193, 6761, 6762). */
+/** Names and addresses of this machine and of private networks (RFC 1918, 3927, 4193, 6761, 6762). */
 const NEAR_NAME = /^(.*\.)?(localhost|local|internal|test)$/;
 const NEAR_ADDRESS =
   /^((127|10)\.\d+|192\.168|169\.254|172\.(1[6-9]|2\d|3[01]))\.\d+\.\d+$|^\[(::1|f[cd].*|fe[89ab].*)\]$/;
 
-/** Of an address that only this machine or network reaches; null for any other. */
+/** The warning for an address that only this machine or network reaches; null for any other. */
 function farWarning(url: string): string | null {
   const hostname = URL.parse(url.trim())?.hostname ?? "";
   if (!NEAR_NAME.test(hostname) && !NEAR_ADDRESS.test(hostname)) return null;
@@ -129,14 +129,14 @@ function cutWarning(field: "prompt" | "negativePrompt", text: string, maxChars: 
   return { field, level: "warning", message: `Upstream would silently cut ${what}, from “${shown}${more}”` };
 }
 
-/** `10 MB`, `2.4 MB`, `12 KB`; counted in 1024s, as the limit is. */
+/** `10 MB`, `2.4 MB`, `12 KB`, with 1 KB = 1024 bytes, as the limit is counted. */
 export function bytesWords(bytes: number): string {
   if (bytes < 100 * 1024) return `${Math.max(1, Math.round(bytes / 1024))} KB`;
   const value = bytes / (1024 * 1024);
   return `${value >= 9.95 ? Math.round(value) : value.toFixed(1)} MB`;
 }
 
-/** Characters as upstream counts them: by code point, so that an emoji is one. */
+/** Characters as upstream counts them: by code point, so an emoji counts as one. */
 export function countChars(text: string): number {
   return [...text.trim()].length;
 }

@@ -3,13 +3,12 @@ import { type ModelInfo, sizesFor } from "../../schemas/limits.ts";
 import { MAX_DEADLINE_SECONDS, MAX_SEED } from "../../schemas/submit.ts";
 import { type Draft, extendModesOf, type JobToRepeat } from "./draft.ts";
 
-/** Everything of a request but its images, the same for both workflows. */
+/** A request without its images, the same for both workflows. */
 export type RequestFields = FileSubmit;
 
 /**
- * The draft as the API takes it, without its images: only what the person chose and the model supports, so that what is left
- * out stays the server's choice. The model is always named, and the size where one is shown as chosen: what was shown is what
- * is asked.
+ * The draft as the API takes it, without its images: only what the person chose and the model supports. The server chooses what
+ * is left out. The model is always named, and so is the size that the form shows as chosen.
  */
 export function requestFields(draft: Draft, model: ModelInfo): RequestFields {
   const { supports } = model;
@@ -43,16 +42,16 @@ export function requestFields(draft: Draft, model: ModelInfo): RequestFields {
   };
 }
 
-/** All that a job asked for, without its images, and without its seed: the same once more must not give the same image. */
+/** A job's request without its images, and without its seed, because a repeat must not give the same image. */
 export function repeatFields({ model, request, metadata }: JobToRepeat): RequestFields {
   const { images: _images, seed: _seed, ...asked } = request;
   const given = Object.entries(asked).filter(([, value]) => value !== null && value !== undefined);
   const known = Object.keys(metadata).length === 0 ? {} : { metadata };
-  // Each value is the one that a submission had under this name.
+  // Safe: each value was given under this name in a submission.
   return { ...(Object.fromEntries(given) as Pick<RequestFields, "prompt">), model, ...known };
 }
 
-/** The seed as typed: null for none (random), `invalid` when it is not one. */
+/** The typed seed: null for none (random), `invalid` when it is no seed. */
 export function parseSeed(typed: string): number | null | "invalid" {
   const text = typed.trim();
   if (text === "") return null;
@@ -65,7 +64,7 @@ export function parseSeed(typed: string): number | null | "invalid" {
 export const MOST_ATTEMPTS = 10;
 const LEAST_DEADLINE_SECONDS = 10;
 
-/** The number of attempts as typed: null for none (the server's own), `invalid` when it is not one. */
+/** The typed number of attempts: null for none (the server's default), `invalid` when it is out of bounds. */
 export function parseMaxAttempts(typed: string): number | null | "invalid" {
   const text = typed.trim();
   if (text === "") return null;
@@ -73,7 +72,7 @@ export function parseMaxAttempts(typed: string): number | null | "invalid" {
   return Number.isInteger(count) && count >= 1 && count <= MOST_ATTEMPTS ? count : "invalid";
 }
 
-/** The deadline, typed in minutes, in seconds: null for none (the server's own), `invalid` when it is out of bounds. */
+/** The deadline in seconds, typed in minutes: null for none (the server's default), `invalid` when it is out of bounds. */
 export function parseDeadline(typed: string): number | null | "invalid" {
   const text = typed.trim();
   if (text === "") return null;

@@ -59,7 +59,7 @@ describe("a draft", () => {
   it.each([null, "", "{", "[]", '{"prompt":1}'])("starts fresh when %j is stored", (stored) => {
     expect(parseDraft(stored)).toEqual(FRESH_DRAFT);
   });
-  it("becomes one from references when an image comes in, and takes no picture twice", () => {
+  it("becomes one from references when an image is added, and takes no image twice", () => {
     const next = reduceDraft(drafted({}), { type: "add_images", images: [A_FILE], max: 3 });
     expect(next.workflow).toBe("image-from-reference");
     expect(reduceDraft(next, { type: "add_images", images: [A_FILE, A_URL], max: 3 }).images).toEqual([A_FILE, A_URL]);
@@ -68,19 +68,19 @@ describe("a draft", () => {
     const images = ["1", "2", "3", "4"].map((url) => ({ kind: "url", url }) as const);
     expect(reduceDraft(drafted({}), { type: "add_images", images, max: 3 }).images).toHaveLength(3);
   });
-  it.each([0, 1, 2])("keeps what it holds when %j images fit and another comes in", (max) => {
+  it.each([0, 1, 2])("keeps its images when %j images fit and another is added", (max) => {
     const two = drafted({ images: [A_FILE, A_URL] });
     const late = { kind: "url", url: "https://example.com/late.png" } as const;
     expect(reduceDraft(two, { type: "add_images", images: [late], max }).images).toEqual([A_FILE, A_URL]);
   });
-  it("is read as an older page stored it, for no client", () => {
+  it("is read in the form that an older page stored, for no client", () => {
     const { client: _client, metadata: _metadata, thinking: _thinking, deadline: _deadline, ...older } = drafted({});
     expect(parseDraft(JSON.stringify(older))).toEqual(drafted({}));
   });
   it("goes back to the model's own size when the model changes", () => {
     expect(reduceDraft(drafted({ size: "928*1664" }), { type: "model", model: "other" }).size).toBeNull();
   });
-  it("gives up a mode that another workflow does not take", () => {
+  it("drops a mode that another workflow does not take", () => {
     const agent = drafted({ promptExtendMode: "agent" });
     const switched = reduceDraft(agent, { type: "workflow", workflow: "image-from-reference" });
     expect(switched.promptExtendMode).toBeNull();
@@ -143,13 +143,13 @@ describe("a job that is repeated", () => {
   const { seed, images: _images, ...asked } = job.request;
   const repeated = { ...asked, model: job.model, metadata: job.metadata };
 
-  it("asks for everything again but the seed", () => {
+  it("asks for everything again except the seed", () => {
     // A parameter that is new to the schema must be repeated too.
     expect(Object.keys(job.request).toSorted()).toEqual(Object.keys(JobRequest.shape).toSorted());
     expect(repeatFields(job)).toEqual(repeated);
     expect(TextSubmit.parse(repeatFields(job))).toEqual(repeated);
   });
-  it("asks for everything again by way of the form, for the same client", () => {
+  it("asks for everything again through the form, for the same client", () => {
     const all = { negativePrompt: true, promptExtend: true, promptExtendMode: true, thinking: true, seed: true };
     const able = model({ maxN: 4, supports: { ...all, watermark: true } });
     const draft = draftFromJob(job, "studio");
@@ -256,7 +256,7 @@ describe("checkDraft", () => {
   const messages = (draft: Draft, known: ModelInfo, submitting = false) =>
     checkDraft(draft, known, submitting).map(({ level, message }) => `${level}: ${message}`);
 
-  it("warns while typing of what upstream would cut, and quotes it", () => {
+  it("warns while typing about text that upstream would cut, and quotes it", () => {
     expect(messages(drafted({ prompt: "0123456789 tail" }), model())).toEqual([
       "warning: Upstream would silently cut the last 5 characters, from “tail”",
     ]);
@@ -285,7 +285,7 @@ describe("checkDraft", () => {
     ]);
   });
   it.each(["http://localhost/a.png", "http://192.168.0.7/a.png", "http://[::1]:9/a.png", "https://nas.local/a.png"])(
-    "warns of %s, which upstream cannot fetch",
+    "warns about %s, which upstream cannot fetch",
     (url) => {
       const draft = drafted({ workflow: "image-from-reference", images: [{ kind: "url", url }] });
       expect(messages(draft, EDIT)).toEqual([
@@ -295,7 +295,7 @@ describe("checkDraft", () => {
     },
   );
   it.each(["https://example.com/a.png", "https://10.example.com/a.png", "https://local.test.example/a.png"])(
-    "says nothing of %s",
+    "does not warn about %s",
     (url) => {
       const draft = drafted({ workflow: "image-from-reference", images: [{ kind: "url", url }] });
       expect(messages(draft, EDIT)).toEqual([]);

@@ -2,12 +2,12 @@ import { z } from "zod";
 import { type Job, Metadata, OnUncertain, type OutputImage, Priority, PromptExtendMode } from "../../schemas/job.ts";
 import { paths, WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
 
-/** An input image of a draft: an address, a file kept in this browser under its key, or an image that a job has, by its path. */
+/** An input image of a draft: an address, a file kept in this browser under its key, or an image of a job by its path. */
 export const DraftImage = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("url"), url: z.string() }),
   z.object({
     kind: z.literal("stored"),
-    /** `/api/jobs/job_…/images/0`: an address of our own that this browser's session opens. */
+    /** `/api/jobs/job_…/images/0`: an address of the API that this browser's session opens. */
     path: z.string(),
     name: z.string(),
     contentType: z.string(),
@@ -23,7 +23,7 @@ export const DraftImage = z.discriminatedUnion("kind", [
 ]);
 export type DraftImage = z.infer<typeof DraftImage>;
 
-/** What is being composed. `null` leaves the choice to the model or to the server. */
+/** The form's content. `null` leaves the choice to the model or to the server. */
 export const Draft = z.object({
   workflow: z.enum(WORKFLOWS),
   prompt: z.string(),
@@ -38,7 +38,7 @@ export const Draft = z.object({
   priority: Priority,
   onUncertain: OnUncertain,
   images: z.array(DraftImage),
-  // Absent in drafts that an older page stored.
+  // The fields from here on are absent in drafts that an older page stored.
   /** The client for whom the operator submits; empty before one is chosen, and for a client, who submits for itself. */
   client: z.string().default(""),
   promptExtendMode: PromptExtendMode.nullable().default(null),
@@ -72,7 +72,7 @@ export const FRESH_DRAFT: Draft = {
   metadata: {},
 };
 
-/** A stored draft; a fresh one when it cannot be read or is of another time. */
+/** A stored draft; a fresh one when it cannot be read or has another shape. */
 export function parseDraft(stored: string | null): Draft {
   if (stored === null) return FRESH_DRAFT;
   try {
@@ -96,7 +96,7 @@ export type DraftAction =
   | { readonly type: "set"; readonly change: Partial<Omit<Draft, "workflow" | "model" | "images">> }
   | { readonly type: "workflow"; readonly workflow: Workflow }
   | { readonly type: "model"; readonly model: string }
-  /** Images that came in: they make it a reference draft. Those that do not fit beside what it holds are left out. */
+  /** Adds images and makes it a reference draft. Images above `max`, counted with those already there, are left out. */
   | { readonly type: "add_images"; readonly images: readonly DraftImage[]; readonly max: number }
   | { readonly type: "remove_image"; readonly index: number }
   | { readonly type: "move_image"; readonly from: number; readonly to: number }
@@ -108,7 +108,7 @@ export function extendModesOf(workflow: Workflow): readonly PromptExtendMode[] {
 }
 
 /**
- * Pure. Another model or workflow takes other sizes, so the size goes back to the model's own choice; so does a mode that another
+ * Pure. Another model or workflow takes other sizes, so the size is reset to the model's own choice; so is a mode that the new
  * workflow does not take.
  */
 export function reduceDraft(draft: Draft, action: DraftAction): Draft {
@@ -147,7 +147,7 @@ export function reduceDraft(draft: Draft, action: DraftAction): Draft {
   }
 }
 
-/** Equal for the same picture; a key for lists. */
+/** Equal for the same image; a key for lists. */
 export function imageIdentity(image: DraftImage): string {
   switch (image.kind) {
     case "url":
@@ -159,14 +159,14 @@ export function imageIdentity(image: DraftImage): string {
   }
 }
 
-/** What an input image is called: its file's name, or its address. */
+/** The name of an input image: its file's name, or its address. */
 export function imageName(image: DraftImage): string {
   return image.kind === "url" ? image.url : image.name;
 }
 
 /**
- * Whether nothing was written or set in a draft, so that it may be replaced without a way back. The workflow and the client say
- * nothing of that: each is one press, and both are chosen before anything else.
+ * Whether nothing was written or set in a draft, so that it may be replaced without being put aside. The workflow and the client
+ * do not count: each is one press, and both are chosen before anything else.
  */
 export function isUntouched(draft: Draft): boolean {
   const { workflow, client } = draft;
@@ -191,8 +191,8 @@ export function jobOfPath(path: string): string {
 export type PrintFacts = Pick<OutputImage, "index" | "contentType" | "bytes">;
 
 /**
- * A draft that asks for all that a job asked for, its metadata included. An upload of the job is named by its path, and so works
- * from any device. `client`: whose job it is; empty where that is not known.
+ * A draft with a job's whole request, its metadata included. An upload of the job is named by its path, so it works on any
+ * device. `client`: the job's client; empty where it is not known.
  */
 export function draftFromJob(job: JobToRepeat, client = ""): Draft {
   const { request } = job;
@@ -226,24 +226,24 @@ export function draftFromJob(job: JobToRepeat, client = ""): Draft {
   };
 }
 
-/** What a job must tell to be repeated. */
+/** The parts of a job that are needed to repeat it. */
 export type JobToRepeat = Pick<Job, "id" | "workflow" | "model" | "request" | "metadata">;
 
-/** Seconds as a form shows them: `1.5` for 90. Whole seconds survive the way back. */
+/** Seconds as the form shows them, in minutes: `1.5` for 90. Whole seconds survive the conversion back. */
 function minutesOf(seconds: number): string {
   return String(Number((seconds / 60).toFixed(3)));
 }
 
 /**
- * Whether text that came along with files is what someone wants to have pasted. Pure. Spreadsheets and slides bring a picture of
- * their text; file managers bring the names or paths of the files as text.
+ * Whether text that was pasted together with files is meant to be inserted. Pure. Spreadsheets and slides add a picture of
+ * their text; file managers add the names or paths of the files as text.
  */
 export function isMeantAsText(text: string, fileNames: readonly string[]): boolean {
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
   return lines.some((line) => !fileNames.includes(lastStep(line.trim())));
 }
 
-/** The last step of a path or `file:` address; of any other text the whole. */
+/** The last step of a path or `file:` address; any other text unchanged. */
 function lastStep(line: string): string {
   const isAddress = line.startsWith("file://");
   const step = isAddress || /^(\/|[a-z]:\\)/i.test(line) ? (line.split(/[/\\]/).at(-1) ?? line) : line;

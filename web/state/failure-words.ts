@@ -12,16 +12,16 @@ import { countdownWords } from "./time-words.ts";
 export interface FailureWords {
   readonly title: string;
   readonly detail: string;
-  /** What is wrong with which field, where the server said so. */
+  /** The fields that the server refused, with its reasons; empty where it named none. */
   readonly fields: readonly { readonly path: string; readonly message: string }[];
   /** To be quoted to an operator; null when the server was never reached. */
   readonly requestId: string | null;
 }
 
-/** A reference image of a draft that cannot be had any more, in a sentence for the person who sends it. */
+/** A reference image of a draft is no longer available. The message is a sentence for the person who sends it. */
 export class MissingReference extends Error {}
 
-/** Words for what a call of the client rejected with. */
+/** Words for the error of a call of the client. */
 export function failureWords(error: unknown): FailureWords {
   if (error instanceof DarkroomProblem) {
     const { title, detail, errors, requestId } = error.problem;

@@ -4,7 +4,7 @@ import { WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
 import { foldText, searchWords } from "../../schemas/search-text.ts";
 import type { ListedJob } from "./listed-job.ts";
 
-/** Which jobs are shown, by how they are doing. */
+/** Which jobs are shown, by their status. */
 export type Show = "all" | "active" | "ready" | "failed" | "canceled";
 
 /** The statuses of a choice; null for all of them. */
@@ -21,7 +21,7 @@ export interface MetadataEntry {
   readonly value: string;
 }
 
-/** Which jobs the wall shows. Every part narrows it; null and "" do not. */
+/** Which jobs the wall shows. Every part narrows the choice; null and "" do not. */
 export interface Filter {
   readonly show: Show;
   readonly workflow: Workflow | null;
@@ -69,7 +69,7 @@ export function isNarrowed({ show: _show, ...rest }: Filter): boolean {
   return searchFromFilter({ ...rest, show: "all" }) !== "";
 }
 
-/** The filter in an address's query, like `show=failed&q=lighthouse`; what it does not know means all. */
+/** The filter in an address's query, like `show=failed&q=lighthouse`. An unknown value means all jobs. */
 export function filterFromSearch(search: string): Filter {
   const query = new URLSearchParams(search);
   const show = query.get("show");
@@ -122,7 +122,7 @@ export function beforeOf({ until }: Pick<Filter, "until">): string | null {
   return new Date(year, month - 1, day + 1).toISOString();
 }
 
-/** What a filter asks of a job, worked out once for many jobs. Only the start of a long prompt is known here. */
+/** A test whether a filter shows a job, prepared once for many jobs. It sees only the first 200 characters of a prompt. */
 export function matcherOf(filter: Filter): (job: ListedJob) => boolean {
   const statuses = STATUSES_OF[filter.show];
   const words = searchWords(filter.q);

@@ -48,7 +48,7 @@ function numbers(state: JobListState, filter: Filter): number[] {
   return listingOf(state, filter).jobs.map(({ id }) => Number(id.slice(4)));
 }
 
-it("shows what the server found in the part of a prompt that only the server knows", () => {
+it("shows a job that the server found by the part of its prompt that only the server knows", () => {
   const search: Filter = { ...EVERYTHING, q: "lighthouse" };
   const long = listed(5, { prompt: "the first 200 characters" });
   let state = page(EMPTY_LIST, ALL, [listed(9), long, listed(1)], null);
@@ -63,44 +63,44 @@ describe("missingFrom", () => {
   const known = [listed(9), listed(8), listed(5), listed(2)];
   const missing = (jobs: ListedJob[], ended: boolean) => missingFrom({ jobs, ended }, known).map(({ id }) => id);
 
-  it("names what a page should have held, and nothing beyond its last job", () => {
+  it("names the jobs that a page should have held, and none beyond its last job", () => {
     expect(missing([listed(9), listed(5), listed(4)], false)).toEqual([listed(8).id]);
   });
   it("takes a list that has ended for the whole", () => {
     expect(missing([listed(9), listed(5)], true)).toEqual([listed(8).id, listed(2).id]);
     expect(missing([], true)).toHaveLength(4);
   });
-  it("names nothing for a page that holds nothing and goes on", () => {
+  it("names nothing for an empty page that has a next one", () => {
     expect(missing([], false)).toEqual([]);
   });
 });
 
 describe("the list of jobs", () => {
-  it("shows newest first, whatever order news comes in", () => {
+  it("shows the newest job first, in whichever order jobs arrive", () => {
     const state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(2), listed(9), listed(5)] });
     expect(numbers(state, ALL)).toEqual([9, 5, 2]);
   });
 
-  it("keeps the telling with the highest seq", () => {
+  it("keeps the state with the highest seq", () => {
     let state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(1, { seq: 3, status: "succeeded" })] });
     state = reduceJobList(state, { type: "seen", jobs: [listed(1, { seq: 2, status: "running" })] });
     expect(listingOf(state, ALL).jobs[0]?.status).toBe("succeeded");
   });
 
-  it("takes a new place at the same seq, and does not forget it for a telling without one", () => {
+  it("takes a new place at the same seq, and keeps it when the next state has none", () => {
     let state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(1, { status: "queued" })] });
     state = reduceJobList(state, { type: "seen", jobs: [listed(1, { status: "queued", queue: place })] });
     state = reduceJobList(state, { type: "seen", jobs: [listed(1, { status: "queued" })] });
     expect(listingOf(state, ALL).jobs[0]?.queue).toEqual(place);
   });
 
-  it("does not forget whose a job is for a telling that does not say", () => {
+  it("keeps a job's client when the next state does not name it", () => {
     let state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(1), listed(2, { client: "atelier" })] });
     state = reduceJobList(state, { type: "seen", jobs: [listed(1, { seq: 2, client: null })] });
     expect(listingOf(state, ALL).jobs.at(-1)).toMatchObject({ seq: 2, client: "studio" });
   });
 
-  it("learns whose a job is from an older telling too", () => {
+  it("takes a job's client from an older state too", () => {
     const seen = (state: JobListState, change: Partial<ListedJob>) =>
       reduceJobList(state, { type: "seen", jobs: [listed(1, change)] });
     const state = seen(seen(EMPTY_LIST, { seq: 3, client: null }), { seq: 2, client: "studio", status: "running" });
@@ -130,7 +130,7 @@ describe("the list of jobs", () => {
     expect(listingOf(state, ALL).nextCursor).toBe("b");
   });
 
-  it("begins anew from the newest page: what was further down is let go, but for unfinished jobs", () => {
+  it("begins anew from the newest page: finished jobs further down are dropped, unfinished ones are kept", () => {
     const waiting = listed(1, { status: "queued", done: false });
     let state = page(EMPTY_LIST, ALL, [listed(9), listed(8)], "a");
     state = page(state, ALL, [listed(7), waiting], "b", "next");
@@ -154,7 +154,7 @@ describe("the list of jobs", () => {
     ],
     ["none", { ...EVERYTHING, show: "failed" }, []],
     ["a search", { ...EVERYTHING, q: "lighthouse" }, [listed(400, { prompt: "only the server knows the rest" })]],
-  ])("keeps a wall short that shows %s of the many that come", (_, filter, shown) => {
+  ])("keeps a wall short that shows %s of the many that arrive", (_, filter, shown) => {
     const waiting = listed(1, { status: "queued", done: false });
     const many = Array.from({ length: 300 }, (_, index) => listed(index + 10));
     let state = page(EMPTY_LIST, filter, shown, null);
@@ -165,11 +165,11 @@ describe("the list of jobs", () => {
     expect(numbers(state, filter)).toEqual(before);
     expect(lengthOf(state, listingOf(state, filter))).toBe(shown.length);
     expect([...state.jobs.values()]).toContain(waiting);
-    // The wall of all jobs is fetched again: what it would lack was dropped.
+    // The wall of all jobs is fetched again, because some of its jobs were dropped.
     expect(listingOf(state, ALL).loaded).toBe(false);
   });
 
-  it("takes no depth from a page that was asked for before it began anew: between them there is a gap", () => {
+  it("takes no depth from a page that was requested before it began anew: between them there is a gap", () => {
     let state = page(EMPTY_LIST, ALL, [listed(9), listed(8)], "old");
     state = page(state, ALL, [listed(30), listed(29)], "new", "anew");
     state = page(state, ALL, [listed(7), listed(6)], "older", "next", "old");
@@ -177,7 +177,7 @@ describe("the list of jobs", () => {
     expect(listingOf(state, ALL).nextCursor).toBe("new");
   });
 
-  it("remembers deletions of late, and not all there ever were", () => {
+  it("remembers recent deletions, but not all of them", () => {
     let state = EMPTY_LIST;
     for (let number = 0; number < 3_000; number++)
       state = reduceJobList(state, { type: "gone", id: listed(number).id });
@@ -198,7 +198,7 @@ describe("the list of jobs", () => {
     expect(listingOf(page(EMPTY_LIST, READY, [], null), READY)).toMatchObject({ loaded: true, ended: true, jobs: [] });
   });
 
-  it("answers the same state for news that is none", () => {
+  it("returns the same state object when a job has no newer state", () => {
     const state = reduceJobList(EMPTY_LIST, { type: "seen", jobs: [listed(1, { seq: 5 })] });
     expect(reduceJobList(state, { type: "seen", jobs: [listed(1, { seq: 4 })] })).toBe(state);
   });

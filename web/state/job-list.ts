@@ -8,14 +8,14 @@ interface Depth {
   readonly oldest: { readonly createdAt: string; readonly id: string } | null;
   readonly nextCursor: string | null;
   readonly ended: boolean;
-  /** What its pages held: the server searches whole prompts, of which only the start is known here. */
+  /** The jobs of its pages: the server searches whole prompts, of which only the start is known here. */
   readonly found: ReadonlySet<string>;
 }
 
-/** All jobs that the page knows, from pages, the feed and single jobs; and how far each filter reaches without a gap. */
+/** All jobs that the page knows, from pages, the feed and single jobs, and how far each filter is known without a gap. */
 export interface JobListState {
   readonly jobs: ReadonlyMap<string, ListedJob>;
-  /** Deleted here or elsewhere of late: a late answer must not bring them back. */
+  /** The last `MAX_GONE` deletions, here or elsewhere: a late answer must not bring those jobs back. */
   readonly gone: ReadonlySet<string>;
   readonly depths: Readonly<Record<string, Depth>>;
 }
@@ -29,20 +29,20 @@ export type JobListAction =
       readonly jobs: readonly ListedJob[];
       readonly nextCursor: string | null;
       /**
-       * `first`: asked for without a cursor; tells what is newest, and does not make an earlier depth shallower. `anew`: likewise,
-       * and all finished jobs are dropped that are below it or that the filter does not show. `next`: what follows.
+       * `first`: requested without a cursor; it holds the newest jobs, and does not reduce an earlier depth. `anew`: the same, and
+       * all finished jobs are dropped that are below it or that the filter does not show. `next`: the following page.
        */
       readonly part: "first" | "anew" | "next";
-      /** With which it was asked for; null for none. A `next` page of a cursor that is no longer the filter's leaves a gap above. */
+      /** The cursor of the request; null for none. Above a `next` page of a cursor that is no longer the filter's there is a gap. */
       readonly cursor: string | null;
     };
 
-/** Deletions remembered: far more than happen while an answer is on its way. */
+/** The most deletions remembered: far more than happen during one call. */
 const MAX_GONE = 1_000;
 
 export const EMPTY_LIST: JobListState = { jobs: new Map(), gone: new Set(), depths: {} };
 
-/** Pure. In whatever order states of a job come, the highest `seq` wins. */
+/** Pure. The highest `seq` of a job wins, in whichever order its states arrive. */
 export function reduceJobList(state: JobListState, action: JobListAction): JobListState {
   switch (action.type) {
     case "seen":
@@ -92,8 +92,8 @@ function withJobs(state: JobListState, news: readonly ListedJob[]): JobListState
 }
 
 /**
- * At the same `seq` the later state wins, but a known place in line is kept when the later one has none; so is the client, at any
- * `seq`.
+ * The state with the higher `seq` wins, at the same `seq` the later one. A known place in line is kept when a later state of the
+ * same `seq` has none. A known client is kept at any `seq`.
  */
 function merge(known: ListedJob | undefined, told: ListedJob): ListedJob {
   if (known === undefined) return told;
@@ -109,14 +109,14 @@ export function newestFirst(a: Pick<ListedJob, "createdAt" | "id">, b: Pick<List
   return a.id === b.id ? 0 : a.id < b.id ? 1 : -1;
 }
 
-/** What lists have answered: newest first, without a gap, down to the last of them. */
+/** Jobs from lists: newest first, without a gap, down to the last of them. */
 export interface Listed {
   readonly jobs: readonly ListedJob[];
-  /** Nothing follows. */
+  /** Whether no further page follows. */
   readonly ended: boolean;
 }
 
-/** Whether a job would be in the list if it belonged there: the list goes down as far as its age. */
+/** Whether the list goes down as far as the job's age, so that the job would be in it if it matched. */
 export function reaches({ jobs, ended }: Listed, job: Pick<ListedJob, "createdAt" | "id">): boolean {
   const last = jobs.at(-1);
   return ended || (last !== undefined && newestFirst(job, last) <= 0);
@@ -130,9 +130,9 @@ export function missingFrom(listed: Listed, known: readonly ListedJob[]): Listed
 
 export interface Listing {
   readonly jobs: readonly ListedJob[];
-  /** Give it to the API for what follows; null when nothing does, or the first page is still to come. */
+  /** The API's cursor of the next page; null when there is none, or before the first page. */
   readonly nextCursor: string | null;
-  /** The first page has come. */
+  /** Whether the first page has arrived. */
   readonly loaded: boolean;
   readonly ended: boolean;
 }
@@ -155,7 +155,7 @@ export function listingOf(state: JobListState, filter: Filter): Listing {
   };
 }
 
-/** Whether a filter shows a job, by what is known of it here, or because the filter's pages held it. */
+/** Whether a filter shows a job: it matches by what is known here, or the filter's pages held it. */
 function showsOf(filter: Filter, found: ReadonlySet<string> | undefined): (job: ListedJob) => boolean {
   const matches = matcherOf(filter);
   const matchesButWords = matcherOf({ ...filter, q: "" });
@@ -163,8 +163,8 @@ function showsOf(filter: Filter, found: ReadonlySet<string> | undefined): (job: 
 }
 
 /**
- * How many jobs make a wall long that stays open: those that it shows, or all finished ones that came by the feed, which it may not
- * show. A page that begins anew drops them.
+ * The length of a wall for deciding when to shorten it: the jobs that it shows, or all finished jobs, when there are more. The
+ * feed brings finished jobs that the wall may not show. A page that begins anew drops them.
  */
 export function lengthOf(state: JobListState, { jobs }: Pick<Listing, "jobs">): number {
   let finished = 0;
@@ -177,7 +177,7 @@ export interface DayGroup {
   readonly jobs: readonly ListedJob[];
 }
 
-/** Jobs, which come newest first, by the reader's own day; the order stays. */
+/** Groups jobs, newest first, by day in the reader's time zone; the order stays. */
 export function groupByDay(jobs: readonly ListedJob[], nowMs: number): DayGroup[] {
   const groups: { day: string; jobs: ListedJob[] }[] = [];
   for (const job of jobs) {

@@ -43,7 +43,7 @@ export function laneMood(lane: Mooded): LaneMood {
   return { tone: "open", title: "Open", explanation: "Starts as many as the quota allows." };
 }
 
-/** A lane of an earlier version does not say. */
+/** `paused` is absent in the report of a lane of an earlier version. */
 function isPaused({ paused = null }: Pick<LaneReport, "paused">): boolean {
   return paused !== null;
 }
@@ -73,7 +73,7 @@ export function paceWords({
 
 const FIRST: Readonly<Record<LaneMood["tone"], number>> = { blocked: 0, careful: 1, open: 2 };
 
-/** What needs somebody first, then what is slow, then the rest; each as they were. */
+/** Blocked and paused lanes first, then slow ones, then the rest; within each group the order stays. */
 export function lanesByNeed<Lane extends Mooded>(lanes: readonly Lane[]): Lane[] {
   return [...lanes].sort((a, b) => FIRST[laneMood(a).tone] - FIRST[laneMood(b).tone]);
 }

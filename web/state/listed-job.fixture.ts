@@ -2,7 +2,7 @@ import type { ListedJob } from "./listed-job.ts";
 
 const AT = "2026-11-23T12:00:00.000Z";
 
-/** For tests: a finished job as lists have it. */
+/** For tests: a finished job in the form of the lists. */
 export const LISTED: ListedJob = {
   id: "job_000000000000000000001",
   client: "studio",

@@ -2,16 +2,16 @@ import type { Job, JobSummary } from "../../schemas/job.ts";
 import type { ModelInfo } from "../../schemas/limits.ts";
 import { sidesOf } from "./sizes.ts";
 
-/** A job as the page's lists keep it: what the feed, the list and a full job have in common. */
+/** A job as the page's lists keep it: the fields that the feed, the list and a full job share. */
 export type ListedJob = Omit<JobSummary, "client"> & {
   /** Who submitted; null where only the full job is known, which does not carry it. */
   readonly client: string | null;
 };
 
-/** As many characters of a prompt as a summary carries. */
+/** The number of characters of a prompt in a summary. */
 const SUMMARY_PROMPT_CHARS = 200;
 
-/** A full job, cut down to what lists show. */
+/** A full job, reduced to the fields of lists. */
 export function listedFromJob(job: Job): ListedJob {
   const { request, attempts, warnings: _warnings, ...shared } = job;
   return {
@@ -25,7 +25,7 @@ export function listedFromJob(job: Job): ListedJob {
   };
 }
 
-/** Whether the job is removed once it is unpinned: its time is up at `nowMs` (the server's clock, epoch ms). */
+/** Whether the job is removed as soon as it is unpinned: its retention has ended at `nowMs` (the server's clock, epoch ms). */
 export function endsUnpinned({ pinned, expiresAt }: Pick<ListedJob, "pinned" | "expiresAt">, nowMs: number): boolean {
   return pinned && expiresAt !== null && Date.parse(expiresAt) <= nowMs;
 }
@@ -37,8 +37,8 @@ export interface Sides {
 }
 
 /**
- * The sides of the job's images: as made, else as asked for, else as its model makes them by default. Null where none of these
- * says it: the model decides.
+ * The sides of the job's images: as made, else as requested, else its model's default. Null where none of these is known, because
+ * the model decides.
  */
 export function sidesOfJob(
   job: Pick<ListedJob, "model" | "size" | "output">,
@@ -51,7 +51,7 @@ export function sidesOfJob(
   return sidesOf(job.size ?? byDefault ?? "");
 }
 
-/** The shape to draw the job's prints in, width over height; square where nothing is known. */
+/** The shape of the job's prints, width over height; square where the sides are not known. */
 export function shapeOf(sides: Sides | null): number {
   return sides === null ? 1 : sides.width / sides.height;
 }

@@ -6,7 +6,7 @@ import { asSentence } from "./sentence.ts";
 import { ratioLabel, sidesOf } from "./sizes.ts";
 import { countdownWords, durationWords } from "./time-words.ts";
 
-/** A quota as people say it: `2 starts a minute`, `5 starts a second, 2 at a time`. */
+/** A quota in words: `2 starts a minute`, `5 starts a second, 2 at a time`. */
 export function quotaWords(quota: Quota): string {
   const starts = quota.starts === 1 ? "1 start" : `${quota.starts} starts`;
   const bound = quota.inProgress === null ? "" : `, ${quota.inProgress} at a time`;
@@ -27,27 +27,27 @@ const PRICE_WORDS: Readonly<Record<ModelInfo["priceClass"], string>> = {
   high: "highest price",
 };
 
-/** What an image of a model costs: `about $0.08 an image`; compared to the others where the price is not known. */
+/** The price of an image of a model: `about $0.08 an image`; its price class where the price is not known. */
 export function priceWords({ price, priceClass }: Pick<ModelInfo, "price" | "priceClass">): string {
   return price === null
     ? `${PRICE_WORDS[priceClass]} per image`
     : `about ${moneyWords(price.perImage, price.currency)} an image`;
 }
 
-/** The models that do a workflow, its default first. */
+/** The models of a workflow, its default first. */
 export function modelsFor(workflow: Workflow, models: readonly ModelInfo[]): ModelInfo[] {
   const doing = models.filter((model) => model.workflows.includes(workflow));
   return doing.sort((a, b) => Number(b.default.includes(workflow)) - Number(a.default.includes(workflow)));
 }
 
-/** The model of a draft: the chosen one if it does the workflow, else the workflow's default; null before any is known. */
+/** The model of a draft: the chosen one if it supports the workflow, else the workflow's default; null before any is known. */
 export function chosenModel(workflow: Workflow, name: string | null, models: readonly ModelInfo[]): ModelInfo | null {
   const doing = modelsFor(workflow, models);
   return doing.find((model) => model.model === name) ?? doing[0] ?? null;
 }
 
 /**
- * What someone who submits now must expect of a lane, in one sentence. `nowMs` by the server's clock. The sums are rough on
+ * When a job that is submitted now would start, in one sentence. `nowMs` by the server's clock. The estimate is rough on
  * purpose: the job itself gets the lane's own estimate.
  */
 export function laneOutlook(lane: LaneReport | undefined, nowMs: number): string {
@@ -63,16 +63,16 @@ export function laneOutlook(lane: LaneReport | undefined, nowMs: number): string
   return `${line}: starts in about ${countdownWords(waitMs)}${waitReason(lane)}.`;
 }
 
-/** In its place while the server is out of reach. */
+/** The text in its place while the server cannot be reached. */
 export const CUT_OFF_OUTLOOK = "The server is out of reach: when a job would start is not known now.";
 
-/** Why one must wait, where the line itself does not say so. */
+/** Why a job must wait, where the length of the line does not explain it. */
 function waitReason({ pace, queued }: LaneReport): string {
   if (pace < 1) return `, since upstream throttled: the lane is at ${Math.round(pace * 100)} % of its pace`;
   return queued === 0 ? ", when the quota allows the next start" : "";
 }
 
-/** A draft's settings at a glance, for where they are folded away: `16:9 · 2 images · seed 42 · qwen-image-max`. */
+/** A summary of a draft's settings while they are folded away: `16:9 · 2 images · seed 42 · qwen-image-max`. */
 export function settingsWords(draft: Draft, model: ModelInfo): string {
   const parts: string[] = [];
   const sizes = sizesFor(model, draft.workflow);

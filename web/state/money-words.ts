@@ -11,7 +11,7 @@ export function exactMoneyWords(amount: number, currency: string): string {
   return new Intl.NumberFormat("en-US", { style: "currency", currency, maximumFractionDigits: 6 }).format(amount);
 }
 
-/** What a job costs: what is charged, what may be billed on top, and what is still to be expected. */
+/** A job's cost: the amount charged, the amount that may be billed on top, or the estimate. */
 export function costWords({ currency, estimated, charged, atRisk }: JobCost, done: boolean): string {
   const risk = `${exactMoneyWords(atRisk, currency)} at risk: no answer came, and upstream may have billed it`;
   if (charged > 0) return `${exactMoneyWords(charged, currency)}${atRisk > 0 ? `, and ${risk}` : ""}`;
@@ -28,7 +28,7 @@ export interface Used {
   readonly atRisk: number;
 }
 
-/** What counts against the limit. Rounded as money is counted, so that a sum of decimals is no other than the server's. */
+/** The amount that counts against the limit. Rounded to millionths, as the server counts, so that both sums are equal. */
 export function usedOf({ charged, reserved, atRisk }: Omit<Used, "currency" | "limit">): number {
   return Math.round((charged + reserved + atRisk) * 1e6) / 1e6;
 }
@@ -38,7 +38,7 @@ export function usedSumWords(used: Used): string {
   return `${exactMoneyWords(usedOf(used), used.currency)} of ${exactMoneyWords(used.limit, used.currency)} are used`;
 }
 
-/** The same with its parts, but for those that are zero: `…: $38.00 charged, $3.00 reserved for jobs under way, $0.20 at risk`. */
+/** The same with its parts that are not zero: `…: $38.00 charged, $3.00 reserved for jobs under way, $0.20 at risk`. */
 export function usedWords(used: Used): string {
   const { currency, charged, reserved, atRisk } = used;
   const parts = [
@@ -51,7 +51,7 @@ export function usedWords(used: Used): string {
   return words === "" ? usedSumWords(used) : `${usedSumWords(used)}: ${words}`;
 }
 
-/** `1 December`: the day on which a limit starts again. Months are of UTC. */
+/** `1 December`: the day on which a limit starts again. Months are in UTC. */
 export function resetWords(resetsAt: string): string {
   return new Date(resetsAt).toLocaleDateString("en-GB", { day: "numeric", month: "long", timeZone: "UTC" });
 }

@@ -6,7 +6,7 @@ import { estimateProgress, neverBack, type Shown } from "./progress.ts";
 const running = { startedAtMs: 0, storing: false };
 
 describe("estimateProgress", () => {
-  it("is halfway to nine tenths after half the usual time", () => {
+  it("is at half of nine tenths after half the usual time", () => {
     expect(estimateProgress(running, 20_000, 10_000)).toEqual({ fraction: 0.45, words: "about 10 s left" });
   });
   it("says that a slow attempt is slow", () => {

@@ -2,18 +2,18 @@ import type { Job } from "../../schemas/job.ts";
 import type { LaneReport } from "../../schemas/limits.ts";
 import type { ListedJob } from "./listed-job.ts";
 
-/** How far a running attempt is, estimated from what attempts usually take. Pure. */
+/** The progress of a running attempt, estimated from the usual duration of attempts. Pure. */
 
 /** The fraction shown when an attempt has taken as long as usual; from there it approaches `ASYMPTOTE` and never reaches it. */
 const AT_TYPICAL = 0.9;
 const ASYMPTOTE = 0.98;
 const STORING_FROM = 0.95;
 
-/** An attempt this much over the usual time is said to be slow. */
+/** An attempt that takes this many times the usual time is called slow. */
 const SLOW_FACTOR = 1.5;
 
 export interface Estimate {
-  /** In [0, 1): an estimate never says that it is done. */
+  /** In [0, 1): an estimate never reaches the end. */
   readonly fraction: number;
   readonly words: string;
 }
@@ -38,18 +38,18 @@ function leftWords(leftMs: number, over: number): string {
   return seconds <= 1 ? "any moment now" : `about ${seconds} s left`;
 }
 
-/** The furthest that was shown of one run (`run` names it: job and attempt). */
+/** The furthest progress shown of one run (`run` names job and attempt). */
 export interface Shown {
   readonly run: string;
   readonly fraction: number;
 }
 
-/** What to show next: never less than was shown of the same run, however the estimate moved; a new run begins anew. */
+/** What to show next: never less than was shown of the same run; a new run begins anew. */
 export function neverBack(shown: Shown | null, run: string, fraction: number): Shown {
   return shown !== null && shown.run === run && shown.fraction >= fraction ? shown : { run, fraction };
 }
 
-/** A running attempt, as far as a summary and a full job both know it. */
+/** A running attempt, with what both a summary and a full job contain. */
 export interface RunningAttempt {
   readonly jobId: string;
   readonly model: string;
@@ -59,12 +59,12 @@ export interface RunningAttempt {
   readonly storing: boolean;
 }
 
-/** The attempt that a listed job is at; null while none runs. Its start is the last thing that happened. */
+/** The running attempt of a listed job; null while none runs. Its start is taken from `updatedAt`. */
 export function listedRun(job: ListedJob): RunningAttempt | null {
   return job.status === "running" ? runOf(job, job.attempts, job.updatedAt) : null;
 }
 
-/** The attempt that a job is at; null while none runs. */
+/** The running attempt of a job; null while none runs. */
 export function jobRun(job: Job): RunningAttempt | null {
   const { attempts, updatedAt } = job;
   return job.status === "running" ? runOf(job, attempts.length, attempts.at(-1)?.startedAt ?? updatedAt) : null;
@@ -79,7 +79,7 @@ function runOf(job: Pick<Job, "id" | "model" | "phase">, attempt: number, starte
 export const FALLBACK_DURATION_MS = 25_000;
 
 /**
- * What one attempt of a model usually takes, in ms: what its lane observed, else the median of the finished jobs at hand that
+ * The usual duration of one attempt of a model, in ms: as its lane observed, else the median of the known finished jobs that
  * needed a single attempt, else a constant.
  */
 export function typicalDurationMs(

@@ -1,16 +1,16 @@
 import type { ModelInfo } from "../../schemas/limits.ts";
 
-/** A size to choose, drawn as its shape. */
+/** A size that can be chosen, drawn as its shape. */
 export interface SizeChoice {
   /** As the API takes it: `1664*928`. */
   readonly size: string;
   readonly width: number;
   readonly height: number;
-  /** `16:9`; for odd sides the nearest usual ratio is not claimed, the sides speak for themselves. */
+  /** `16:9`; the sides, `1000×300`, where no usual ratio is within 2 %. */
   readonly label: string;
 }
 
-/** The ratios that people ask for, widest first. */
+/** The usual ratios, widest first. */
 const RATIOS: readonly (readonly [number, number])[] = [
   [16, 9],
   [3, 2],
@@ -21,10 +21,10 @@ const RATIOS: readonly (readonly [number, number])[] = [
   [9, 16],
 ];
 
-/** Upstream rounds what is no multiple of this (dashscope.md, 2.2), so nothing else is offered. */
+/** Upstream rounds sides that are no multiple of this (dashscope.md, 2.2), so only multiples are offered. */
 const STEP = 16;
 
-/** About a megapixel: what the models draw best, where the size is free. */
+/** About a megapixel: the area that the models draw best, where the size is free. */
 const USUAL_AREA = 1024 * 1024;
 
 /** The sizes to offer for a model, each within its bounds; empty where the model sets the size itself. */
@@ -75,7 +75,7 @@ export function ratioLabel(width: number, height: number): string {
   return usual === undefined ? `${width}×${height}` : `${usual[0]}:${usual[1]}`;
 }
 
-/** What is wrong with a size for a model, in words; null when it is taken. */
+/** What is wrong with a size for a model, in words; null when the model takes it. */
 export function sizeProblem(size: string, sizes: ModelInfo["sizes"]): string | null {
   const sides = sidesOf(size);
   if (sides === null) return "A size is two numbers, like 1024×768.";

@@ -1,6 +1,6 @@
 import type { Usage, UsageResult } from "../../schemas/usage.ts";
 
-/** Sums of money of decimals, rounded to the millionths in which it is counted. */
+/** The sum of two amounts, rounded to millionths, in which money is counted. */
 function sum(a: number, b: number): number {
   return Math.round((a + b) * 1e6) / 1e6;
 }
@@ -19,12 +19,12 @@ export type SpendSums = Pick<UsageResult, "jobs" | "images" | "charged" | "atRis
 
 const NOTHING: SpendSums = { jobs: 0, images: 0, charged: 0, atRisk: 0 };
 
-/** What was spent on one UTC day of a month, counted from 1. */
+/** The spend of one UTC day of a month; days count from 1. */
 export interface SpentDay extends SpendSums {
   readonly day: number;
 }
 
-/** Every day of a month, `2026-11`, in order; those that the usage does not have are zero. */
+/** Every day of a month, `2026-11`, in order; days that the usage does not have are zero. */
 export function daysOfMonth(month: string, buckets: Usage["buckets"]): SpentDay[] {
   const [year = 0, number = 1] = month.split("-").map(Number);
   const count = new Date(Date.UTC(year, number, 0)).getUTCDate();
@@ -37,7 +37,7 @@ export function daysOfMonth(month: string, buckets: Usage["buckets"]): SpentDay[
   });
 }
 
-/** All that was spent, and the same by client and model, the most expensive first. */
+/** The whole spend, and the same by client and model, the most expensive first. */
 export function totalsOf(buckets: Usage["buckets"]): {
   readonly all: SpendSums;
   readonly rows: readonly UsageResult[];
@@ -62,7 +62,7 @@ export function axisEnd(highest: number): number {
   return step * power;
 }
 
-/** The month, `2026-11`, that lies `months` after one. */
+/** The month that is `months` after `month`, like `2026-11`. */
 export function monthAfter(month: string, months: number): string {
   const [year = 0, number = 1] = month.split("-").map(Number);
   return new Date(Date.UTC(year, number - 1 + months, 1)).toISOString().slice(0, 7);

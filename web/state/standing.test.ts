@@ -37,7 +37,7 @@ describe("standingOf", () => {
       detail: "starts in about 1:05 min",
     });
   });
-  it("says about of a place further back, which may be 30 s old", () => {
+  it("says `About` for a place further back, which may be 30 s old", () => {
     const titles = [5, 6, 21].map((position) => standingOf(job({ queue: place({ position }) }), NOW_MS).title);
     expect(titles).toEqual(["5th in line", "About 6th in line", "About 21st in line"]);
   });
@@ -91,7 +91,7 @@ describe("standingOf", () => {
   ])("explains the wait by %j as %j", (reason, words) => {
     expect(waitReason({ queue: place({ reason: { ...NO_REASON, ...reason } }) })).toBe(words);
   });
-  it("prefers what the lane says now to what the job was told", () => {
+  it("prefers the lane's own report to the job's", () => {
     const queue = place({ waitingOn: "blocked" });
     const block = {
       code: "InvalidApiKey",
@@ -106,7 +106,7 @@ describe("standingOf", () => {
     });
     expect(standingOf(job({ queue: place({}) }), NOW_MS, block).tone).toBe("waiting");
   });
-  it("tells generating from storing", () => {
+  it("distinguishes generating from storing", () => {
     expect(standingOf(job({ status: "running", phase: "generating" }), NOW_MS).title).toBe("Developing");
     expect(standingOf(job({ status: "running", phase: "storing" }), NOW_MS).title).toBe("Fixing the print");
     const retryAt = new Date(NOW_MS + 12_000).toISOString();

@@ -5,10 +5,10 @@ import { quotaWords } from "./model-words.ts";
 import { asSentence, capitalised } from "./sentence.ts";
 import { countdownWords } from "./time-words.ts";
 
-/** The coarse state of a job, by which colours, icons and filters are chosen. */
+/** The coarse state of a job, which decides its colour and icon. */
 export type Tone = "waiting" | "running" | "retrying" | "blocked" | "ready" | "failed" | "canceled";
 
-/** The state of a job in words. `title` alone is enough for a glance; `detail` says more, and is null where there is none. */
+/** The state of a job in words. `title` is enough by itself; `detail` adds to it, or is null. */
 export interface Standing {
   readonly tone: Tone;
   readonly title: string;
@@ -17,7 +17,7 @@ export interface Standing {
 
 type Standable = Pick<ListedJob, "status" | "queue" | "phase" | "error" | "retryAt" | "attempts" | "output" | "done">;
 
-/** The tone of a job. `blocked` wins: nothing starts until someone acts. */
+/** The tone of a job. `blocked` wins over `waiting` and `retrying`: nothing starts until someone acts. */
 export function toneOf(job: Pick<ListedJob, "status" | "queue">): Tone {
   switch (job.status) {
     case "queued":
@@ -37,8 +37,8 @@ export function toneOf(job: Pick<ListedJob, "status" | "queue">): Tone {
 }
 
 /**
- * The state of the job at `nowMs` (the server's clock, epoch ms). What is left of a running attempt is in `progress.ts`. `block` is
- * why the lane is blocked, where the lane was asked; it is newer than what the job was told.
+ * The state of the job at `nowMs` (the server's clock, epoch ms). `progress.ts` estimates the rest of a running attempt. `block` is
+ * why the lane is blocked, from the lane's own report; it is newer than the reason in the job.
  */
 export function standingOf(job: Standable, nowMs: number, block: LaneBlock | null = null): Standing {
   const tone = toneOf(job);
@@ -66,7 +66,7 @@ export function standingOf(job: Standable, nowMs: number, block: LaneBlock | nul
   }
 }
 
-/** The same, with the words for what is left of a running attempt; null while none runs. */
+/** The same with the words for the rest of a running attempt; `progressWords` is null while none runs. */
 export function standingWith(standing: Standing, progressWords: string | null): Standing {
   if (progressWords === null) return standing;
   return { ...standing, detail: standing.detail === null ? progressWords : `${standing.detail}, ${progressWords}` };
@@ -89,7 +89,7 @@ function startWords(job: Standable, nowMs: number): string | null {
   return leftMs <= 0 ? "starts any moment" : `starts in about ${countdownWords(leftMs)}`;
 }
 
-/** Why nothing starts: what upstream refuses, what to do about it, and when it is tried again; or that an operator paused it. */
+/** Why nothing starts: upstream's refusal, what to do about it and when it is tried again; or the operator's pause. */
 function holdOf({ queue }: Standable, nowMs: number, block: LaneBlock | null): Standing {
   const tone = "blocked";
   if (queue?.waitingOn === "paused") {
@@ -113,7 +113,7 @@ function holdOf({ queue }: Standable, nowMs: number, block: LaneBlock | null): S
   };
 }
 
-/** Why a job in line does not start yet, in one sentence; null where its place says it all. */
+/** Why a job in line does not start yet, in one sentence; null where its place alone explains it. */
 export function waitReason({ queue }: Pick<Standable, "queue">): string | null {
   if (queue === null) return null;
   const { starts, periodMs, pace, inProgress, inProgressLimit, failuresInARow } = queue.reason;
@@ -150,7 +150,7 @@ export function ordinal(position: number): string {
   return `${position}${ending}`;
 }
 
-/** What went wrong, short enough for one line of a card. */
+/** Failures in words, short enough for one line of a card. */
 export const BRIEF_FAILURES: Readonly<Record<JobErrorCode, string>> = {
   attempts_exhausted: "No attempt succeeded",
   deadline_exceeded: "Not done by its deadline",
@@ -165,7 +165,7 @@ export const BRIEF_FAILURES: Readonly<Record<JobErrorCode, string>> = {
   budget_exceeded: "The spend limit is reached",
 };
 
-/** Failures that the same request meets again: the request must change first. */
+/** Failures that the same request would have again: the request must change first. */
 const LASTING: ReadonlySet<string | undefined> = new Set([
   "content_rejected",
   "invalid_request",
@@ -173,15 +173,15 @@ const LASTING: ReadonlySet<string | undefined> = new Set([
   "image_unreachable",
 ]);
 
-/** Whether a failed job is better asked again with changes than tried again as it is. */
+/** Whether a failed job is better submitted again with changes than tried again unchanged. */
 export function wantsChanges({ error }: Pick<Job, "error">): boolean {
   return LASTING.has(error?.code);
 }
 
-/** The length of a prompt that is read aloud: enough to tell jobs apart. */
+/** How much of a prompt is read aloud: enough to distinguish jobs. */
 const SPOKEN_PROMPT_CHARS = 40;
 
-/** What is announced when a job changes its state; null for changes that are not announced. */
+/** The announcement of a job's change of state; null for changes that are not announced. */
 export function announcementOf(before: ListedJob | undefined, after: ListedJob): string | null {
   if (before === undefined || before.seq >= after.seq) return null;
   const tone = toneOf(after);
@@ -205,16 +205,16 @@ export function announcementOf(before: ListedJob | undefined, after: ListedJob):
   }
 }
 
-/** A job's change, as it is announced by itself. */
+/** A job's change, with the words that announce it by itself. */
 export interface Change {
   readonly tone: Tone;
   readonly words: string;
 }
 
-/** The changes that are announced one by one, when they come together; more are counted. */
+/** Up to this many changes at once are announced one by one; more are counted. */
 const MOST_SPOKEN = 3;
 
-/** What is announced of many jobs that came to a state: of one, and of several. */
+/** The words for a count of jobs that came to a state: for one, and for several. */
 const COUNTED: Readonly<Record<Tone, readonly [string, string]>> = {
   ready: ["job is ready", "jobs are ready"],
   failed: ["job failed", "jobs failed"],
@@ -225,7 +225,7 @@ const COUNTED: Readonly<Record<Tone, readonly [string, string]>> = {
   waiting: ["job is in line again", "jobs are in line again"],
 };
 
-/** The one announcement of the changes that came together: `12 jobs are ready. 1 job failed` for many. */
+/** The one announcement of several changes: `12 jobs are ready. 1 job failed` for many. */
 export function announcementOfAll(changes: readonly Change[]): string {
   if (changes.length <= MOST_SPOKEN) return changes.map(({ words }) => words).join(". ");
   const counts = Object.entries(COUNTED).map(([tone, [one, several]]) => {

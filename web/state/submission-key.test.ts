@@ -28,7 +28,7 @@ describe("submissionFor", () => {
       takenAtMs: null,
     });
   });
-  it("sends the same key again while it is unknown whether the first was taken, for a day after the last try", () => {
+  it("sends the same key again while the server's answer is unknown, for a day after the last try", () => {
     expect(keyAt(unknown, 900 + UNANSWERED_MS - 1)).toBe("old");
     const again = submissionFor([unknown], "boat", 5_000, newKey);
     expect(keyAt(again, 5_000 + UNANSWERED_MS - 1)).toBe("old");
@@ -38,13 +38,13 @@ describe("submissionFor", () => {
     const again = submissionFor([{ key: "old", fingerprint: "boat", takenAtMs: null }], "boat", 5_000, newKey);
     expect(again).toMatchObject({ key: "old", sentAtMs: 5_000 });
   });
-  it("takes a second press shortly after for the same", () => {
+  it("treats a second press shortly after as the same", () => {
     expect(keyAt(taken, 1_000 + SAME_PRESS_MS - 1)).toBe("old");
   });
-  it("makes another job of the same draft when it is pressed later", () => {
+  it("makes another job of the same draft when the press comes later", () => {
     expect(keyAt(taken, 1_000 + SAME_PRESS_MS)).toBe("new");
   });
-  it("makes another job of a press after the time of the first, whatever was pressed in between", () => {
+  it("makes another job of a press after the time of the first press, also when there was a press in between", () => {
     const second = asTaken(submissionFor([taken], "boat", 1_000 + SAME_PRESS_MS - 1, newKey), 1_000 + SAME_PRESS_MS);
     expect(second.key).toBe("old");
     expect(keyAt(second, 1_000 + SAME_PRESS_MS)).toBe("new");
@@ -77,17 +77,17 @@ describe("mayForgetKey", () => {
   it("forgets a key whose only request was refused for what it said", () => {
     expect(mayForgetKey(refusal("invalid_request"), false)).toBe(true);
   });
-  it("keeps a key under which something was sent before, however the server refuses now", () => {
+  it("keeps a key under which a request was sent before, whatever the server answers now", () => {
     for (const code of ["invalid_request", "rate_limited", "unauthorized", "body_too_large"] as const) {
       expect(mayForgetKey(refusal(code), true)).toBe(false);
     }
   });
-  it("keeps a key over refusals that are not of the request", () => {
+  it("keeps a key after a refusal that is not about the request", () => {
     for (const code of ["unauthorized", "forbidden_origin", "rate_limited", "too_many_pending_jobs"] as const) {
       expect(mayForgetKey(refusal(code), false)).toBe(false);
     }
   });
-  it("keeps a key whose fate is unknown", () => {
+  it("keeps a key when it is unknown whether the request was carried out", () => {
     expect(mayForgetKey(new DarkroomUnreachable("no answer", call, null), false)).toBe(false);
     expect(mayForgetKey(refusal("internal"), false)).toBe(false);
   });
@@ -97,11 +97,11 @@ describe("mayForgetKey", () => {
 });
 
 describe("withSent", () => {
-  it("holds the newest of each draft, as it now is", () => {
+  it("holds the newest submission of each draft", () => {
     expect(withSent([unknown], taken)).toEqual([taken]);
     expect(withSent([taken], { ...unknown, key: "new" })).toEqual([{ ...unknown, key: "new" }]);
   });
-  it("lets the oldest go before it grows without end", () => {
+  it("drops the oldest beyond a bound", () => {
     let sent: Sent[] = [];
     for (let number = 0; number < 100; number++) sent = withSent(sent, { ...unknown, fingerprint: `draft ${number}` });
     expect(sent.length).toBeLessThan(20);
@@ -110,7 +110,7 @@ describe("withSent", () => {
 });
 
 describe("parseSent", () => {
-  it("reads what was stored, and forgets what cannot be read", () => {
+  it("reads stored submissions, and returns none when they cannot be read", () => {
     expect(parseSent(JSON.stringify([taken, unknown]))).toEqual([taken, unknown]);
     expect(parseSent(JSON.stringify(taken))).toEqual([]);
     expect(parseSent("{")).toEqual([]);

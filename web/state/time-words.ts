@@ -1,11 +1,11 @@
-/** Times in words, for people who glance. Pure; the clock is passed in. */
+/** Times in short words. Pure; the clock is passed in. */
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** What is left until a moment, in ms: `now`, `12 s`, `1:05 min`, `2 h 05 min`. Rounded up, so it never says 0 s too early. */
+/** The time left until a moment, in ms: `now`, `12 s`, `1:05 min`, `2 h 05 min`. Rounded up, so it does not reach 0 s too early. */
 export function countdownWords(leftMs: number): string {
   if (leftMs <= 0) return "now";
   const seconds = Math.ceil(leftMs / SECOND_MS);
@@ -47,7 +47,7 @@ export function dateWords(atMs: number): string {
   return new Date(atMs).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
 }
 
-/** The day as a heading: `Today`, `Yesterday`, or the date. Days are the reader's own. */
+/** The day as a heading: `Today`, `Yesterday`, or the date, in the reader's own time zone. */
 export function dayWords(atMs: number, nowMs: number): string {
   const day = startOfDayMs(atMs);
   const today = startOfDayMs(nowMs);

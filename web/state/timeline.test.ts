@@ -29,7 +29,7 @@ const notesOf = (attempts: Attempt[], log: JobEvent[]) =>
   timelineSteps({ attempts }, log).map((step) => (step.kind === "attempt" ? step.story.notes : step.kind));
 
 describe("timelineSteps", () => {
-  it("tells the attempts alone while no log is known", () => {
+  it("shows only the attempts while no log is known", () => {
     expect(timelineSteps({ attempts: [attempt(1), attempt(2)] }, []).map(({ kind }) => kind)).toEqual([
       "attempt",
       "attempt",
@@ -46,7 +46,7 @@ describe("timelineSteps", () => {
     const why = logOf([13, "job.retrying", { attempt: 1, reason: "no answer within 45 s: its task cannot be read" }]);
     expect(notesOf([slow], why)).toEqual([["No answer within 45 s: its task cannot be read."]]);
   });
-  it("says that an attempt went on with an earlier one's task", () => {
+  it("says that an attempt resumed the task of an earlier one", () => {
     const upstream = { ...attempt(1).upstream, taskId: "task-1" };
     const other = attempt(3, { upstream: { ...upstream, taskId: "task-2" } });
     const [first, second, third] = notesOf([attempt(1, { upstream }), attempt(2, { upstream }), other], []);

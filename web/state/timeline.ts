@@ -11,8 +11,8 @@ export type TimelineStep =
   | { readonly kind: "retried"; readonly at: string };
 
 /**
- * The steps in order: the attempts of the job, and what only its log holds: why an attempt ended as it did, the copying of
- * the images, a retry by hand. Without a log the attempts alone.
+ * The steps in order: the attempts of the job, and what only its log holds: why an attempt ended, the copying of
+ * the images, a retry by hand. Without a log only the attempts.
  */
 export function timelineSteps(job: Pick<Job, "attempts">, log: readonly JobEvent[]): TimelineStep[] {
   const attempts = job.attempts.map((attempt): TimelineStep => {
@@ -36,7 +36,7 @@ function resumeNotes({ number, upstream: { taskId } }: Attempt, attempts: readon
     : [`Goes on with the task of attempt ${earlier.number}: nothing new was asked for, so nothing is paid for twice.`];
 }
 
-/** Outcomes of which the title and upstream's own words say why the attempt ended. */
+/** Outcomes whose title, with upstream's own words, says why the attempt ended. */
 const SELF_EXPLAINING: readonly Attempt["outcome"][] = ["throttled", "blocked"];
 
 /** Why the attempt ended, where neither its title nor upstream's own words say so. */
@@ -60,7 +60,7 @@ function copying(log: readonly JobEvent[]): TimelineStep[] {
   let deliveries: JobEvent[][] = [];
   for (const event of log) {
     if (event.type !== "job.storing") continue;
-    // What has a time to try again is a failed copy of the delivery before it.
+    // An event with `retryAt` is a failed copy of the delivery before it.
     if (event.data.retryAt === undefined || deliveries.length === 0) deliveries = [...deliveries, [event]];
     else deliveries.at(-1)?.push(event);
   }
@@ -87,11 +87,11 @@ function copying(log: readonly JobEvent[]): TimelineStep[] {
 export interface AttemptStory {
   readonly tone: Tone;
   readonly title: string;
-  /** What matters beside: money, counting, a call that is still open. Full sentences. */
+  /** Full sentences about money, counting, or a call that is still open. */
   readonly notes: readonly string[];
 }
 
-/** What became of an attempt, in words. */
+/** The outcome of an attempt, in words. */
 export function attemptStory(attempt: Attempt): AttemptStory {
   const took = attempt.durationMs === null ? "" : ` after ${durationWords(attempt.durationMs)}`;
   return { ...outcomeStory(attempt, took), notes: notesOf(attempt) };

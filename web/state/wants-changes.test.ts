@@ -13,5 +13,5 @@ describe("wantsChanges", () => {
   ])("%s → %s", (code, wants) => {
     expect(wantsChanges({ error: { code, message: "", hint: "", upstream: null } })).toBe(wants);
   });
-  it("is not said of a job without an error", () => expect(wantsChanges({ error: null })).toBe(false));
+  it("is false for a job without an error", () => expect(wantsChanges({ error: null })).toBe(false));
 });

@@ -29,7 +29,7 @@ describe("quotas and lanes", () => {
     typicalDurationMs: null,
     blocked: null,
   };
-  it("says what to expect of a lane", () => {
+  it("say when a job of a lane would start", () => {
     expect(laneOutlook(undefined, 0)).toBe("Nothing in line: starts at once.");
     expect(laneOutlook(lane, 0)).toBe("Nothing in line: starts at once.");
     expect(laneOutlook({ ...lane, queued: 3, nextStartAt: new Date(20_000).toISOString() }, 0)).toBe(
@@ -42,7 +42,7 @@ describe("quotas and lanes", () => {
     );
     expect(laneOutlook({ ...lane, mode: "blocked" }, 0)).toMatch(/^On hold/);
   });
-  it("tells a careful lane from an open and a blocked one", () => {
+  it("distinguish a careful lane from an open and a blocked one", () => {
     expect(laneMood(lane).tone).toBe("open");
     expect(laneMood({ ...lane, pace: 0.5 }).title).toBe("At 50 % of its pace");
     expect(laneMood({ ...lane, mode: "one_at_a_time" }).title).toBe("One at a time");
@@ -52,7 +52,7 @@ describe("quotas and lanes", () => {
     expect(paceWords({ ...lane, paused })).toBe("none while paused");
     expect(laneOutlook({ ...lane, paused }, 0)).toBe("Paused by the operator: Moving.");
   });
-  it("puts what needs somebody first", () => {
+  it("put blocked lanes first, then slow ones", () => {
     const held = { ...lane, model: "held", mode: "blocked" as const };
     const slow = { ...lane, model: "slow", pace: 0.5 };
     expect(lanesByNeed([lane, slow, { ...lane, model: "m2" }, held]).map(({ model }) => model)).toEqual([
@@ -62,7 +62,7 @@ describe("quotas and lanes", () => {
       "m2",
     ]);
   });
-  it("chooses no model before any is known", () => expect(chosenModel("image-from-text", null, [])).toBeNull());
+  it("choose no model before any is known", () => expect(chosenModel("image-from-text", null, [])).toBeNull());
 });
 
 describe("paceWords", () => {
@@ -71,13 +71,13 @@ describe("paceWords", () => {
     [{ starts: 5, periodMs: 1000 }, 300, "5 a second"],
     [{ starts: 5, periodMs: 1000 }, 222, "3.7 a second"],
     [{ starts: 3, periodMs: 5000 }, 36, "3 in 5 s"],
-  ])("speaks in the unit of the quota: %j at %d a minute → %s", (quota, startsPerMinute, words) => {
+  ])("uses the unit of the quota: %j at %d a minute → %s", (quota, startsPerMinute, words) => {
     expect(paceWords({ quota: { ...quota, inProgress: null }, startsPerMinute, blocked: null })).toBe(words);
   });
 });
 
 describe("sentences", () => {
-  it("begin with a capital and end", () => {
+  it("begin with a capital and end with a full stop", () => {
     expect(asSentence("upstream delivered, but its links died")).toBe("Upstream delivered, but its links died.");
     expect(asSentence("Done!")).toBe("Done!");
     expect(capitalised("élan")).toBe("Élan");
@@ -90,18 +90,18 @@ describe("the shape of a job's prints", () => {
     { model: "m", sizes: { kind: "fixed", sizes: ["1664*928"], default: "1664*928" } },
     { model: "free", sizes: { kind: "sides", min: 512, max: 2048, default: null } },
   ];
-  it("is as asked for, else as the model makes them", () => {
+  it("is as requested, else the model's default", () => {
     expect(sidesOfJob({ model: "m", size: "928*1664", output: null }, models)).toEqual({ width: 928, height: 1664 });
     expect(sidesOfJob({ model: "m", size: null, output: null }, models)).toEqual({ width: 1664, height: 928 });
   });
-  it("is square while nobody knows", () => {
+  it("is square while it is not known", () => {
     expect(shapeOf(sidesOfJob({ model: "free", size: null, output: null }, models))).toBe(1);
     expect(shapeOf(sidesOfJob({ model: "m", size: null, output: null }, []))).toBe(1);
   });
 });
 
 describe("sizes", () => {
-  it("calls the vendor's sizes by their ratio", () => {
+  it("show the vendor's sizes by their ratio", () => {
     const five = ["1664*928", "1472*1104", "1328*1328", "1104*1472", "928*1664"];
     const labels = sizeChoices({ kind: "fixed", sizes: five, default: "1664*928" }).map(({ label }) => label);
     expect(labels).toEqual(["16:9", "4:3", "1:1", "3:4", "9:16"]);
@@ -111,7 +111,7 @@ describe("sizes", () => {
     { kind: "sides", min: 512, max: 2048, default: null },
     { kind: "area", minArea: 1280 ** 2, maxArea: 1440 ** 2, maxRatio: 4, named: [], default: "1280*1280" },
     { kind: "area", minArea: 512 ** 2, maxArea: 2048 ** 2, maxRatio: 8, named: [], default: null },
-  ] satisfies ModelInfo["sizes"][])("offers only sizes that the model takes: $kind $minArea", (sizes) => {
+  ] satisfies ModelInfo["sizes"][])("offer only sizes that the model takes: $kind $minArea", (sizes) => {
     const choices = sizeChoices(sizes);
     expect(choices.length).toBeGreaterThan(4);
     for (const { size, width, height } of choices) {
@@ -119,7 +119,7 @@ describe("sizes", () => {
       expect([width % 16, height % 16]).toEqual([0, 0]);
     }
   });
-  it("says what is wrong with a size", () => {
+  it("say what is wrong with a size", () => {
     expect(sizeProblem("400*1000", { kind: "sides", min: 512, max: 2048, default: null })).toMatch(/512 to 2048/);
     expect(sizeProblem("big", { kind: "sides", min: 512, max: 2048, default: null })).toMatch(/two numbers/);
   });
@@ -133,13 +133,13 @@ describe("typicalDurationMs", () => {
     startedAt: new Date(0).toISOString(),
     finishedAt: new Date(seconds * 1000).toISOString(),
   });
-  it("believes the lane first", () => {
+  it("is the lane's figure, when there is one", () => {
     expect(typicalDurationMs("m", [{ model: "m", typicalDurationMs: 9_000 }], [done(20)])).toBe(9_000);
   });
-  it("takes the median of what it has seen, without jobs that needed several attempts", () => {
+  it("is else the median of the finished jobs that needed one attempt", () => {
     expect(typicalDurationMs("m", [], [done(10), done(30), done(20), done(900, 3)])).toBe(20_000);
   });
-  it("has a figure before anything was seen", () => {
+  it("is a constant before any job has finished", () => {
     expect(typicalDurationMs("m", [{ model: "m", typicalDurationMs: null }], [])).toBe(FALLBACK_DURATION_MS);
   });
 });
@@ -150,7 +150,7 @@ describe("the filter in the address", () => {
     "?show=canceled",
     "?show=ready&workflow=image-from-reference",
     "?model=qwen-image-max&q=%E9%9B%A8+red&until=2026-11-23&metadata=campaign%3Dautumn%3D1&pinned=true",
-  ])("%j comes back as it was", (search) => {
+  ])("%j is written back unchanged", (search) => {
     expect(searchFromFilter(filterFromSearch(search))).toBe(search);
   });
   it.each([
@@ -159,7 +159,7 @@ describe("the filter in the address", () => {
     { key: "100%", value: "50%3D" },
     { key: "100%3D", value: "%" },
     { key: "季节", value: "秋" },
-  ])("the metadata entry %j comes back as it was", (metadata) => {
+  ])("the metadata entry %j is written back unchanged", (metadata) => {
     expect(filterFromSearch(searchFromFilter({ ...EVERYTHING, metadata })).metadata).toEqual(metadata);
   });
   it.each(["?show=toString", "?show=x&workflow=y", "?until=soon&metadata=x"])("%j means all", (search) => {
@@ -188,14 +188,14 @@ describe("what a filter shows", () => {
 });
 
 describe("prints and zoom", () => {
-  it("lays several prints out as large as they fit", () => {
+  it("lay several prints out as large as they fit", () => {
     expect(sheetColumns(1, 1)).toBe(1);
     expect(sheetColumns(2, 16 / 9)).toBe(1);
     expect(sheetColumns(2, 9 / 16)).toBe(2);
     expect(sheetColumns(4, 1)).toBe(2);
     expect(sheetColumns(6, 1)).toBe(3);
   });
-  it("fits without enlarging, and steps back to fitting", () => {
+  it("fit without enlarging, and step back to fitting", () => {
     expect(fitScale({ width: 1000, height: 500 }, { width: 500, height: 500 })).toBe(0.5);
     expect(fitScale({ width: 100, height: 100 }, { width: 500, height: 500 })).toBe(1);
     expect(stepScale(0.4, 1, 0.4)).toBe(0.5);
