@@ -8,7 +8,7 @@ const LATE_ANSWER_MS = 6_000;
 beforeEach(withoutJitter);
 
 describe.concurrent("a model that needs longer than the budget", () => {
-  it("has two budgets before another image is asked for: one call, one image paid, and the late answer is taken", async () => {
+  it("has the time of two budgets before another image is asked for: one call, one image paid, and the late answer is taken", async () => {
     const job = await (await testJob().spoil({ fault: { type: "hold", at: "arrival" } })).submit();
     const waiting = await job.until("past its budget", ({ status }) => status === "retrying");
     const [attempt] = waiting.attempts;
@@ -35,7 +35,7 @@ describe.concurrent("a model that needs longer than the budget", () => {
 });
 
 describe.concurrent("an attempt past its budget", () => {
-  it("reads like an explanation: what happened, what is still open, what comes next and when", async () => {
+  it("explains what happened, what is still open, and what comes next and when", async () => {
     const job = await (await testJob().spoil({ fault: { type: "hold", at: "arrival" } })).submit();
     const view = await job.until("past its budget", ({ status }) => status === "retrying");
     expect(view.attempts).toMatchObject([
@@ -52,7 +52,7 @@ describe.concurrent("an attempt past its budget", () => {
     expect((await job.done()).status).toBe("succeeded");
   });
 
-  it("is hung up on when the next attempt delivers first, and its answer changes nothing", async () => {
+  it("is hung up when the next attempt delivers first, and its answer changes nothing", async () => {
     const job = await (await testJob().spoil({ fault: { type: "hold", at: "answer" } })).submit();
     const view = await job.done();
     expect(view.attempts).toMatchObject([
@@ -62,7 +62,7 @@ describe.concurrent("an attempt past its budget", () => {
     const before = await job.events();
     await job.release();
     const { submits, billed } = await job.ledger();
-    // What the first one made was billed; that it may have been is what the job says of it.
+    // The first attempt's image was billed, and the job shows that it may have been.
     expect([submits.length, billed.length]).toEqual([2, 2]);
     const winner = billed.filter(({ requestId }) => requestId === view.attempts[1]?.upstream.requestId);
     expect(view.output?.images.map(({ sha256 }) => sha256)).toEqual(winner.map(({ sha256 }) => sha256));
@@ -97,7 +97,7 @@ describe.concurrent("an attempt past its budget", () => {
     expect(Date.parse(late?.at ?? "") - Date.parse(started?.at ?? "")).toBeGreaterThanOrEqual(LATE_ANSWER_MS);
   });
 
-  it("saves the job, when it was the last, by a late answer", async () => {
+  it("lets the job succeed by a late answer, when it was the last", async () => {
     const job = await (await testJob({ maxAttempts: 1 }).spoil({ fault: { type: "hold", at: "answer" } })).submit();
     await job.until("past its budget", ({ attempts }) => attempts[0]?.outcome === "timed_out");
     await job.release();
@@ -105,8 +105,8 @@ describe.concurrent("an attempt past its budget", () => {
     expect((await job.ledger()).submits).toHaveLength(1);
   });
 
-  it("fails the job at once by a late refusal that no retry can mend, and is known to be unbilled", async () => {
-    // No such size, which the API would have refused: upstream does, once it is let go.
+  it("fails the job at once by a late refusal that no retry can change, and is known to be unbilled", async () => {
+    // A wrong size, which the API would have refused. Upstream refuses it once the call is released.
     const job = await (await testJob({ size: "7*7" }).spoil({ fault: { type: "hold", at: "arrival" } })).submit();
     await job.until("past its budget", ({ status }) => status === "retrying");
     await job.release();
@@ -118,7 +118,7 @@ describe.concurrent("an attempt past its budget", () => {
     });
   });
 
-  it("is not waited for any longer once its connection breaks", async () => {
+  it("is no longer waited for once its connection breaks", async () => {
     const fault = { type: "cut-before-billing", afterMs: BUDGET_MS + 300 } as const;
     const job = await (await testJob().spoil({ fault })).submit();
     const view = await job.done();
@@ -170,7 +170,7 @@ describe.concurrent("onUncertain: fail", () => {
 
 describe.concurrent("the deadline", () => {
   it("ends a job that generates, and hangs up", async () => {
-    // Just short of its budget.
+    // A little less than its budget.
     const job = testJob({ deadlineSeconds: 1.9 });
     await (await job.spoil({ fault: { type: "hold", at: "arrival" } })).submit();
     const view = await job.done();
@@ -195,7 +195,7 @@ describe.concurrent("the deadline", () => {
     });
   });
 
-  it("does not end the storing of what is paid for", async () => {
+  it("does not end the storing of paid images", async () => {
     const job = testJob({ deadlineSeconds: 4 });
     await (await job.spoil({ fault: { type: "result", how: "slow", delayMs: 5_000 }, times: null })).submit();
     const view = await job.done();
@@ -215,7 +215,7 @@ describe.concurrent("Retry-After", () => {
   });
 
   it("of a 429 is honoured by the lane", async () => {
-    // A lane of its own, since it holds everyone.
+    // A lane of its own, since a 429 holds every job of a lane.
     const fault = { type: "error", code: "Throttling.RateQuota", retryAfter: "2" } as const;
     const job = await (
       await testJob({ model: "qwen-image-plus-2026-01-09", size: "1328*1328" }).spoil({ fault })
@@ -227,7 +227,7 @@ describe.concurrent("Retry-After", () => {
 });
 
 describe.concurrent("maxAttempts", () => {
-  it("is the request's own, and every attempt says what became of it", async () => {
+  it("is the request's own, and every attempt shows how it ended", async () => {
     const job = testJob({ maxAttempts: 3 });
     await job.spoil(
       { fault: { type: "cut-before-billing" } },

@@ -11,7 +11,7 @@ async function listed(client: string): Promise<string[]> {
   return answer.ok ? answer.entries.map(({ id }) => id) : [];
 }
 
-/** The last of `count` jobs in one line, once it waits there. */
+/** The last of `count` jobs in one lane, once it is queued there. */
 async function waiting(client: string, count: number, tellsCatalog: boolean): Promise<string> {
   const ids = Array.from({ length: count }, (_, number) => `job_${client}-0000000000000000${number}`);
   for (const id of ids) await jobStub(env, id).submit(submission({}, { id, client }), tellsCatalog);

@@ -9,7 +9,10 @@ import { JobStore } from "./job-store.ts";
 /** More than any buffer, batch or page holds. */
 const LONG = 6_000;
 
-/** Stores a job with a log of that many events, as years of retries by hand would leave it. It goes on once it is asked for. */
+/**
+ * Stores a job with a log of that many events, as years of retries by hand would leave it. The job continues with the first
+ * request.
+ */
 async function withLog(job: TestJob, events: number): Promise<TestJob> {
   await runInDurableObject(job.object, (_object, { storage }) => {
     const store = new JobStore(storage);
@@ -39,12 +42,12 @@ function open(job: TestJob, mode: WatchRequest["mode"], after: number): Promise<
   return job.object.fetch(new Request("https://object/events", { headers }));
 }
 
-/** Every frame in short, until the server ends it. `onFrame` hears of each. */
+/** The seqs of all frames with an event, until the server ends the stream. `onFrame` is called with each frame. */
 async function heard(response: Response, onFrame: (frame: JobFrame) => void = () => {}) {
   const seqs: number[] = [];
   const take = (text: string) => {
     const frame = JobFrame.parse(JSON.parse(text));
-    // A new place in line is no event.
+    // A new place in the queue is no event.
     if (frame.event !== null) seqs.push(frame.seq);
     onFrame(frame);
   };
@@ -69,8 +72,8 @@ async function heard(response: Response, onFrame: (frame: JobFrame) => void = ()
 
 const upTo = (from: number, last: number) => Array.from({ length: last - from + 1 }, (_, index) => from + index);
 
-describe.each(["ws", "sse"] as const)("one who was away for thousands of events, by %s", (mode) => {
-  it("hears all of them once and in order, with those that come meanwhile, to the last", async () => {
+describe.each(["ws", "sse"] as const)("a watcher that missed thousands of events, by %s", (mode) => {
+  it("gets all of them once and in order, with those that happen meanwhile, to the last", async () => {
     const job = await withLog(testJob(), LONG);
     const watched = await heard(await open(job, mode, 3));
     const { seq, status } = await job.view();
@@ -79,7 +82,7 @@ describe.each(["ws", "sse"] as const)("one who was away for thousands of events,
     expect(watched).toEqual({ seqs: upTo(4, seq), code: mode === "ws" ? 1000 : null });
   });
 
-  it("hears what happens once it has caught up, as it happens", async () => {
+  it("gets events as they happen once it has caught up", async () => {
     const job = await withLog(await testJob().spoil({ fault: { type: "hold", at: "answer" } }), 450);
     const response = await open(job, mode, 0);
     await job.held();
@@ -111,7 +114,7 @@ describe.each(["ws", "sse"] as const)("one who was away for thousands of events,
     await watching;
   });
 
-  it("hears all of a job that is long done, and is sent away", async () => {
+  it("gets all events of a job that is long done, and is closed", async () => {
     const job = await withLog(testJob(), 400);
     const { seq } = await job.done();
     await job.evict();

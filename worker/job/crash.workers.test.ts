@@ -18,11 +18,11 @@ async function heldJob(given: Parameters<typeof testJob>[0] = {}): Promise<TestJ
   return job;
 }
 
-/** Until upstream has seen that many submissions: the job itself is asked nothing, and so must go on by its alarm. */
+/** Waits until upstream has seen that many submissions. No request goes to the job, so only its alarm continues it. */
 const submissions = (job: TestJob, count: number) =>
   until(`${count} submissions`, async () => ((await job.ledger()).submits.length >= count ? true : undefined));
 
-describe.concurrent("a crash, and the alarm alone goes on", () => {
+describe.concurrent("a crash after which only the alarm continues the job", () => {
   it("of a job that was just stored: it asks its lane again", async () => {
     const job = await testJob().submit();
     await job.crash();
@@ -44,7 +44,7 @@ describe.concurrent("a crash, and the alarm alone goes on", () => {
     await job.release();
   });
 
-  it("of a job that generates, and then its lane offers the lease again: it hears when the attempt began", async () => {
+  it("of a job that generates: a repeated offer of its lease is answered with the attempt's start", async () => {
     const job = await heldJob();
     const [attempt] = (await job.view()).attempts;
     const nowMs = Date.now();
@@ -83,7 +83,7 @@ describe.concurrent("a crash, and the alarm alone goes on", () => {
     await job.release();
   });
 
-  it("of a job with its last attempt under way: it fails, and says by what", async () => {
+  it("of a job with its last attempt under way: it fails, and gives the reason", async () => {
     const job = await heldJob({ maxAttempts: 1 });
     await job.crash();
     const view = await job.done();
@@ -122,7 +122,7 @@ describe.concurrent("a crash, and the alarm alone goes on", () => {
     ]);
   });
 
-  it("of a job that only waits for an open call: it has nothing left to wait for", async () => {
+  it("of a job that only waits for an open call: it fails", async () => {
     const job = await heldJob({ maxAttempts: 1 });
     await job.until("past its budget", ({ attempts }) => attempts[0]?.outcome === "timed_out");
     await job.crash();
@@ -131,11 +131,11 @@ describe.concurrent("a crash, and the alarm alone goes on", () => {
     await job.release();
   });
 
-  it("of a job that was just deleted: its files are removed all the same", async () => {
+  it("of a job that was just deleted: its files are removed", async () => {
     const job = await testJob().submit();
     await job.done();
     await Promise.all([job.rpc.remove(null), job.crash()]).catch(() => undefined);
-    // The removal may or may not have been taken: asked again, it is.
+    // The removal may have been lost in the crash, so it is repeated.
     await job.rpc.remove(null);
     await job.crash();
     await runDurableObjectAlarm(job.object);
@@ -161,8 +161,8 @@ describe.concurrent("a crash, and the alarm alone goes on", () => {
   });
 });
 
-describe.concurrent("an eviction of an object at rest, and it goes on", () => {
-  it("in line: at its turn, which its lane tells", async () => {
+describe.concurrent("an eviction of an object at rest, after which the job continues", () => {
+  it("queued: by a lease from its lane", async () => {
     // A lane of its own, blocked.
     const model = "wan2.2-t2i-plus";
     const lane = laneStub(env, laneOf(model));
@@ -175,7 +175,7 @@ describe.concurrent("an eviction of an object at rest, and it goes on", () => {
     expect((await job.done()).status).toBe("succeeded");
   });
 
-  it("in its backoff: at the retry's time, by its alarm", async () => {
+  it("in its backoff: at the time of the retry, by its alarm", async () => {
     const fault = { type: "error", code: "ModelUnavailable", retryAfter: "1" } as const;
     const job = await (await testJob().spoil({ fault })).submit();
     await job.until("waiting", ({ status }) => status === "retrying");
@@ -231,7 +231,7 @@ describe.concurrent("an eviction of an object at rest, and it goes on", () => {
     expect(image.ok).toBe(status === "succeeded");
   });
 
-  it("deleted: still gone", async () => {
+  it("deleted: it stays removed", async () => {
     const job = await testJob().submit();
     await job.done();
     await job.rpc.remove(null);
@@ -259,7 +259,7 @@ describe("an open call", () => {
     await job.submit();
     await job.held();
     await job.until("past its budget", ({ attempts }) => attempts[0]?.stillOpen === true);
-    // All but the call is over in a moment.
+    // All other work is soon over.
     await until("nothing else held", () => (held.size <= 1 ? true : undefined));
     expect(held.size).toBe(1);
     await job.release();
@@ -268,7 +268,7 @@ describe("an open call", () => {
   });
 });
 
-it("after all of this no lease is left behind", async () => {
+it("leaves no lease behind after all of these tests", async () => {
   const lane = laneStub(env, laneOf(SYNC_MODEL));
   await until("an empty lane", async () => {
     const { queued, inProgress } = await lane.report();

@@ -8,7 +8,7 @@ beforeEach(withoutJitter);
 type Fault = Spoil["fault"];
 const error = (code: string, more: object = {}): Fault => ({ type: "error", code, ...more });
 
-/** What befalls the first call; then the attempt's `httpStatus`, `code` and `mayBeBilled`. */
+/** The fault of the first call; then the attempt's `httpStatus`, `code` and `mayBeBilled`. */
 type Row = readonly [name: string, fault: Fault, httpStatus: number | null, code: string | null, mayBeBilled: boolean];
 
 const WORTH_REPEATING: readonly Row[] = [
@@ -87,7 +87,7 @@ describe("a failure that is worth repeating", () => {
       expect(told?.data.reason).toMatch(/^(DashScope|The connection)/);
       expect(submits).toHaveLength(2);
       expect(billed).toHaveLength(BILLED_FIRST.some((words) => name.includes(words)) ? 2 : 1);
-      // What was billed unseen is owned up to.
+      // An image that was billed without an answer is shown as possibly billed.
       if (billed.length === 2) expect(mayBeBilled).toBe(true);
     },
   );
@@ -172,7 +172,7 @@ const GIVEN_UP: readonly (readonly [
   ["a 4xx with a code of tomorrow", error("Tomorrow", { status: 418 }), 418, "Tomorrow", "upstream_rejected"],
 ];
 
-describe("a failure that no repetition can mend", () => {
+describe("a failure that no repetition can change", () => {
   it.each(GIVEN_UP)("%s: fails at once, unbilled, with what to do", async (_name, fault, httpStatus, code, jobCode) => {
     const job = await (await testJob().spoil({ fault })).submit();
     const view = await job.done();
@@ -220,7 +220,7 @@ describe("throttled by upstream", () => {
     ["Throttling of tomorrow", error("Throttling.Tomorrow", { status: 429 }), "Throttling.Tomorrow"],
     ["429 with HTML", { type: "html", status: 429 }, null],
   ])("%s: put back in line, not counted, and started again by its lane", async (_name, fault, code) => {
-    // maxAttempts 1: had the throttled one counted, there would be no second.
+    // With maxAttempts 1 there would be no second attempt if the throttled one counted.
     const job = await (await testJob({ maxAttempts: 1 }).spoil({ fault })).submit();
     const view = await job.done();
     expect(view.status).toBe("succeeded");
@@ -238,8 +238,8 @@ describe("throttled by upstream", () => {
     expect((await job.ledger()).billed).toHaveLength(1);
   });
 
-  it("Throttling.AllocationQuota: waits a minute at least, and says what it waits for", async () => {
-    // A lane of its own: it is held for longer than any test.
+  it("Throttling.AllocationQuota: waits a minute at least, and shows what it waits for", async () => {
+    // A lane of its own, because it is held for longer than any test.
     const job = testJob({ model: "qwen-image-plus-2026-01-09", size: "1328*1328" });
     await (await job.spoil({ fault: error("Throttling.AllocationQuota") })).submit();
     const view = await job.until(
@@ -254,9 +254,9 @@ describe("throttled by upstream", () => {
   });
 });
 
-describe("refused for the account's or the deployment's fault", () => {
+describe("refused because of the account or the deployment", () => {
   afterEach(async () => {
-    // As if an attempt had worked: the next row finds an open lane.
+    // Unblocks the lane for the next row, as a successful attempt would.
     await laneStub(env, laneOf(SYNC_MODEL)).observe({ kind: "succeeded", durationMs: 0 });
   });
 
@@ -303,7 +303,7 @@ describe("refused for the account's or the deployment's fault", () => {
       { outcome: "blocked", counted: false, mayBeBilled: false, upstream: { httpStatus, code } },
     ]);
     expect(view.queue?.detail).toMatch(hint);
-    // Another job of the lane waits too, and says why.
+    // Another job of the lane waits too, and shows why.
     const other = await testJob().submit();
     const waiting = await other.until("blocked", ({ queue }) => queue?.waitingOn === "blocked");
     expect(waiting).toMatchObject({ status: "queued", attempts: [] });
@@ -313,7 +313,7 @@ describe("refused for the account's or the deployment's fault", () => {
     await Promise.all([job.rpc.cancel(null), other.rpc.cancel(null)]);
   });
 
-  it("goes on by itself at the first success", async () => {
+  it("starts again by itself at the first success", async () => {
     const job = await (await testJob().spoil({ fault: error("InvalidApiKey") })).submit();
     await job.until("blocked", ({ queue }) => queue?.waitingOn === "blocked");
     await laneStub(env, laneOf(SYNC_MODEL)).observe({ kind: "succeeded", durationMs: 0 });

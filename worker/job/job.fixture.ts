@@ -25,7 +25,7 @@ export interface GivenJob extends Partial<JobRequest> {
   readonly id?: string;
 }
 
-/** One rule of the emulator: what befalls the calls with a prompt. See `emulator/core/fault.ts`. */
+/** One rule of the emulator: the fault of the calls with a prompt. See `emulator/core/fault.ts`. */
 export interface Spoil {
   readonly fault: FaultInput;
   readonly times?: number | null;
@@ -42,7 +42,7 @@ const upstream = emulatorControl(env.QWEN_BASE_URL);
 
 let jobs = 0;
 
-/** A job that is not yet submitted: its prompt is its own, so that faults and the ledger can be about it alone. */
+/** A job that is not yet submitted. Its prompt is unique, so that faults and the ledger concern this job only. */
 export class TestJob {
   readonly id: string;
   readonly prompt: string;
@@ -84,7 +84,7 @@ export class TestJob {
     }
   }
 
-  /** Anew each time: a stub does not outlive the object it last reached. */
+  /** Made for each call: a stub does not outlive the object that it last reached. */
   get rpc() {
     return jobStub(env, this.id);
   }
@@ -114,7 +114,7 @@ export class TestJob {
     return answer.view;
   }
 
-  /** The first view for which `holds` is true; watched, never slept for. */
+  /** The first view for which `holds` is true; found by long polls, without a fixed sleep. */
   async until(what: string, holds: (view: JobView) => boolean): Promise<JobView> {
     const endsAtMs = Date.now() + 60_000;
     let view = await this.view();
@@ -142,14 +142,14 @@ export class TestJob {
     return (await this.events()).map((event) => event.type);
   }
 
-  /** What upstream knows of this job: its calls, oldest first, and what was paid. */
+  /** Upstream's records of this job: its calls, oldest first, and what was paid. */
   async ledger() {
     const { calls, images } = await upstream.ledger(this.prompt);
     const of = (kind: CallKind) => calls.filter((call) => call.kind === kind);
     return { submits: of("submit"), looks: of("task"), cancels: of("cancel"), billed: images };
   }
 
-  /** Until that many calls of this job are held, by faults of type `hold`. */
+  /** Waits until that many calls of this job are held, by faults of type `hold`. */
   async held(count = 1): Promise<void> {
     await until(`${count} held calls`, async () => {
       const held = (await upstream.held()).filter(({ prompt }) => prompt === this.prompt);
@@ -161,18 +161,18 @@ export class TestJob {
     await upstream.release(this.prompt);
   }
 
-  /** The object's memory goes, its storage stays. Waits for what is under way: for objects at rest. */
+  /** Drops the object's memory and keeps its storage. Waits for work under way, so it is for objects at rest. */
   async evict(): Promise<void> {
     await evictDurableObject(this.object);
   }
 
-  /** The object is gone at this instant, with every call it holds, as in a crash. Its storage stays. */
+  /** Ends the object at once with every call it holds, as a crash does. Its storage stays. */
   async crash(): Promise<void> {
     const gone = runInDurableObject(this.object, (_object, state) => state.abort("crashed by a test"));
     await gone.catch(() => undefined);
   }
 
-  /** What lies in the bucket under this job. */
+  /** The files in the bucket under this job. */
   async images(): Promise<{ sha256: string; bytes: number; key: string }[]> {
     const found: { sha256: string; bytes: number; key: string }[] = [];
     const { objects } = await env.RESULTS.list({ prefix: `jobs/${this.id}/` });
@@ -191,7 +191,7 @@ export function testJob(given: GivenJob = {}): TestJob {
   return new TestJob(given);
 }
 
-/** Backoffs become as short as they can be: the jitter is the random number, and the only one that jobs draw. */
+/** Makes backoffs as short as possible: the jitter is the only random number that jobs draw. */
 export function withoutJitter(): void {
   vi.spyOn(Math, "random").mockReturnValue(0);
 }

@@ -11,14 +11,14 @@ afterEach(() => {
 });
 
 describe("a task whose acceptance came late", () => {
-  it("while the job waited in line is gone on with: one submission, one image paid", async () => {
+  it("while the job was queued is resumed: one submission, one image paid", async () => {
     withoutJitter();
     const lane = laneStub(env, laneOf(TASK_MODEL));
     const job = await testJob({ model: TASK_MODEL }).spoil({ fault: { type: "hold", at: "arrival" } });
     await job.submit();
     await job.held();
     await job.until("past its budget", ({ status }) => status === "retrying");
-    // So that the second attempt must wait for its turn.
+    // Makes the second attempt wait for its turn.
     await lane.observe({ kind: "blocked", code: "Arrearage", hint: "a test of waiting" });
     await job.until("in line", ({ status }) => status === "queued");
     await job.release();
@@ -35,7 +35,7 @@ describe("a task whose acceptance came late", () => {
   });
 });
 
-describe("a place in line", () => {
+describe("a place in the queue", () => {
   it("is not left behind by a job that is canceled after an eviction", async () => {
     const lane = laneStub(env, laneOf("qwen-image-max"));
     const others = ["a", "b"].map((letter) => `job_${letter.repeat(21)}`);
@@ -49,7 +49,7 @@ describe("a place in line", () => {
 });
 
 describe("a ticket that its lane has lost", () => {
-  it("is found missing by the job's own alarm a minute later, though nobody reads the job", async () => {
+  it("is found missing by the job's own alarm a minute later, without a reader", async () => {
     const model = "wan2.2-t2i-flash";
     const lane = laneStub(env, laneOf(model));
     // A paused lane estimates no start, and probes nothing.
@@ -68,7 +68,7 @@ describe("a ticket that its lane has lost", () => {
     await lane.control({ kind: "resume" });
   });
 
-  it("is found missing by the next reader, and the job waits in line again", async () => {
+  it("is found missing by the next reader, and the job is queued again", async () => {
     const model = "wan2.2-t2i-plus";
     const lane = laneStub(env, laneOf(model));
     await lane.observe({ kind: "blocked", code: "InvalidApiKey", hint: "by a test" });

@@ -29,7 +29,7 @@ describe("a patch", () => {
       return entry?.pinned === true ? entry : undefined;
     };
     expect(await until("its entry", list)).toMatchObject({ metadata, seq: done.seq, status: "succeeded" });
-    // The same again changes nothing, and a part that is left out stays.
+    // The same patch again changes nothing, and an absent field stays as it is.
     const again = await job.rpc.patch(CLIENT, { pinned: true });
     expect(again).toEqual(answer);
     expect(await job.rpc.patch("other", { pinned: false })).toEqual({ ok: false, code: "job_not_found" });
@@ -37,7 +37,7 @@ describe("a patch", () => {
     expect(await job.rpc.patch(CLIENT, { pinned: false })).toEqual({ ok: false, code: "job_gone" });
   });
 
-  it("is seen at once by those who wait for a change", async () => {
+  it("ends a request that waits for a change at once", async () => {
     const job = await (await testJob().spoil({ fault: { type: "hold", at: "answer" } })).submit();
     await job.held();
     const { tag } = await job.view();
@@ -49,7 +49,7 @@ describe("a patch", () => {
 });
 
 describe("a job that goes well", () => {
-  it("is queued, runs, stores and succeeds, with one call, one bill and the very bytes that upstream made", async () => {
+  it("is queued, runs, stores and succeeds, with one call, one bill and exactly the bytes that upstream made", async () => {
     const job = await testJob().submit();
     const view = await job.done();
     expect(view).toMatchObject({ status: "succeeded", error: null, phase: null, queue: null });
@@ -94,7 +94,7 @@ describe("a job that goes well", () => {
   });
 
   it("sends uploaded images to upstream, in their order, and removes them with the job", async () => {
-    // An image that upstream made is one that it reads.
+    // The upload is an image that upstream made, so upstream can read it.
     const source = await testJob().submit();
     await source.done();
     const [stored] = await source.images();
@@ -112,7 +112,7 @@ describe("a job that goes well", () => {
     await expect.poll(() => job.images()).toEqual([]);
   });
 
-  it("fails by name, unbilled, when its uploaded image is gone", async () => {
+  it("fails unbilled and names the image when its uploaded image is gone", async () => {
     const job = await testJob({ images: [goneImage] }).submit();
     expect(await job.done()).toMatchObject({
       status: "failed",
@@ -122,7 +122,7 @@ describe("a job that goes well", () => {
     expect((await job.ledger()).submits).toEqual([]);
   });
 
-  it("with its uploaded image gone reports no upstream failure to the lane, since it never called upstream", async () => {
+  it("reports no upstream failure to the lane when its uploaded image is gone, since it never called upstream", async () => {
     const lane = laneStub(env, laneOf(EDIT_MODEL));
     const breaks = { kind: "failed", fault: "upstream", durationMs: 50 } as const;
     for (let i = 0; i < 5; i += 1) await lane.observe(breaks);
@@ -148,7 +148,7 @@ describe("a job that goes well", () => {
 });
 
 describe("submitting again", () => {
-  it("the same answers the same job, whatever became of it", async () => {
+  it("the same request gets the same job, whatever its status", async () => {
     const job = await testJob().submit();
     const first = await job.rpc.submit(job.submission);
     expect(first).toMatchObject({ ok: true, replayed: true, view: { id: job.id } });
@@ -161,7 +161,7 @@ describe("submitting again", () => {
     expect((await job.ledger()).submits).toHaveLength(1);
   });
 
-  it("something else under the same key names what differs", async () => {
+  it("another request under the same key gets the names of the fields that differ", async () => {
     const job = await testJob().submit();
     const { request } = job.submission;
     const other = { ...job.submission, metadata: { a: 1 }, request: { ...request, seed: 8, n: 2 } };
@@ -172,7 +172,7 @@ describe("submitting again", () => {
     });
   });
 
-  it("by another client finds nothing", async () => {
+  it("as another client finds nothing", async () => {
     const job = await testJob().submit();
     expect(await job.rpc.submit({ ...job.submission, client: "someone-else" })).toEqual({
       ok: false,
@@ -196,7 +196,7 @@ describe("the log lines of a job", () => {
     const written = vi.spyOn(console, "log");
     onTestFinished(() => written.mockRestore());
     const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
-    // Its webhook is refused as one of this service's own addresses: a try, with no call.
+    // Its webhook's address is this service's own and refused: a try without a call.
     const origin = "https://darkroom.example";
     const webhook = { url: `${origin}/`, events: ["job.succeeded"], origin, hops: 0 } as const;
     const job = testJob();

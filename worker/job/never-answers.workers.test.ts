@@ -14,7 +14,7 @@ afterEach(() => {
   Reflect.deleteProperty(env.RESULTS, "put");
 });
 
-/** The first image that is put into the bucket stays on its way until `land` puts it there. */
+/** The `put` of the first image does not end. `land` stores the image later. */
 function firstPutHangs() {
   const bucket = env.RESULTS;
   const put = bucket.put.bind(bucket);
@@ -42,7 +42,7 @@ describe("a bucket that never answers a put", () => {
     expect((await job.ledger()).submits).toHaveLength(1);
   });
 
-  it("does not keep a deleted job's files from being removed, nor does the put that lands after that", async () => {
+  it("does not keep a deleted job's files from being removed, also when the put ends after the removal", async () => {
     const job = testJob();
     await env.RESULTS.put(`${jobPrefix(job.id)}inputs/a`, "an upload");
     const bucket = firstPutHangs();
@@ -56,7 +56,7 @@ describe("a bucket that never answers a put", () => {
 });
 
 describe("an upstream that never answers", () => {
-  it("the read of a task is asked again, and its images are stored", async () => {
+  it("is asked again for the task, whose images are then stored", async () => {
     const fetch = globalThis.fetch.bind(globalThis);
     let isFirst = true;
     vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
@@ -80,7 +80,7 @@ describe("a lane that never answers", () => {
     expect((await job.ledger()).submits).toHaveLength(1);
   });
 
-  it("keeps no reader waiting: the last known place is shown, and a wait ends in time", async () => {
+  it("does not delay readers: the last known place is shown, and a wait ends in time", async () => {
     const model = "wan2.2-t2i-flash";
     const lane = laneStub(env, laneOf(model));
     await lane.observe({ kind: "blocked", code: "InvalidApiKey", hint: "by a test" });

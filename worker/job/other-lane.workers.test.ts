@@ -8,14 +8,14 @@ import { messageOf } from "./core/outbox.ts";
 import { newJobRecord } from "./core/record.ts";
 import { SYNC_MODEL, type TestJob, testJob } from "./job.fixture.ts";
 
-/** The lane of the same model as it was under the settings of before: another host. */
+/** The lane of the same model under the earlier settings, which name another host. */
 const OLD_LANE = laneName({ upstreamHost: "upstream-of-before.example" }, SYNC_MODEL);
 
 afterEach(() => reset());
 
 /**
- * A job as a deploy leaves it that changed the upstream's host: stored, waiting in the lane of before, its object asleep
- * and without an alarm that would wake it.
+ * A job after a deploy that changed the upstream's host: stored, queued in the earlier lane, its object evicted and without an
+ * alarm.
  */
 async function leftByDeploy(): Promise<TestJob> {
   const job = testJob();
@@ -27,8 +27,8 @@ async function leftByDeploy(): Promise<TestJob> {
   return job;
 }
 
-describe("a job that waits in the lane of the settings before", () => {
-  it("moves by itself, from a blocked lane too: its one probe a minute goes from one to the next", async () => {
+describe("a job that is queued in the lane of earlier settings", () => {
+  it("moves by itself, also from a blocked lane: the lane's one probe a minute is given to one job after the other", async () => {
     const old = laneStub(env, OLD_LANE);
     await old.observe({ kind: "blocked", code: "InvalidApiKey", hint: "Key and region must match." });
     const jobs = [await leftByDeploy(), await leftByDeploy(), await leftByDeploy()];
@@ -41,11 +41,11 @@ describe("a job that waits in the lane of the settings before", () => {
       expect((await job.ledger()).submits).toHaveLength(1);
     }
     expect(await old.report()).toMatchObject({ queued: 0, inProgress: 0, mode: "blocked" });
-    // Not one call was made on its account.
+    // No start was counted in the old lane.
     expect((await storedState(OLD_LANE)).starts).toEqual([]);
   });
 
-  it("put back there by a release from before is at once in line where today's settings have it", async () => {
+  it("is queued at once in the lane of today's settings when an earlier release puts it back", async () => {
     const job = await leftByDeploy();
     const old = laneStub(env, OLD_LANE);
     await runInDurableObject(job.object, (_job, { storage }) => {
@@ -65,13 +65,13 @@ describe("a job that waits in the lane of the settings before", () => {
 });
 
 describe("a lease of another lane", () => {
-  it("is refused, however well it fits", async () => {
+  it("is refused, although all else in it fits", async () => {
     const job = await leftByDeploy();
     const nowMs = Date.now();
     const lease = { leaseId: `${job.id}.1`, jobId: job.id, round: 1, notBeforeMs: nowMs, beginByMs: nowMs + 5_000 };
     const answer = await job.rpc.begin({ ...lease, lane: OLD_LANE, endsAtMs: nowMs + 60_000 });
     expect(answer).toEqual({ accepted: false });
-    // Woken by it, the job asked the right one.
+    // The refused offer woke the job, which asked the right lane.
     expect((await job.done()).attempts).toMatchObject([{ number: 1, outcome: "succeeded" }]);
   });
 });

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { jobStub } from "../stubs.ts";
 import { submission } from "./core/test-jobs.ts";
 
-it("a waiting job knows its place in the first answer after an eviction", async () => {
+it("a waiting job shows its place in the first answer after an eviction", async () => {
   const ids = [1, 2, 3, 4].map((number) => `job_place-000000000000000${number}`);
   for (const id of ids) {
     const answer = await jobStub(env, id).submit(submission({}, { id, client: "place" }));

@@ -6,11 +6,11 @@ import { CLIENT, laneOf, SYNC_MODEL, type TestJob, testJob, withoutJitter } from
 
 beforeEach(withoutJitter);
 
-/** A job brought to the brink, and what pushes it over. */
+/** A job just before a change, and what causes the change. */
 interface Brink {
   readonly job: TestJob;
   readonly push: () => Promise<void>;
-  /** Resolves when upstream's part is over, so that whatever comes late has come. */
+  /** Resolves when upstream's part is over, after which nothing late can come. */
   readonly over: () => Promise<void>;
 }
 
@@ -55,7 +55,7 @@ const MOMENTS: Readonly<Record<string, () => Promise<Brink>>> = {
   },
 };
 
-/** `before`: the act is over when the push comes. `with`: both at once, and either may win. */
+/** `before`: the act is over before the push. `with`: both at once, and either may win. */
 const ORDERS = ["before", "with"] as const;
 
 async function race<Answer>(order: (typeof ORDERS)[number], brink: Brink, act: () => Promise<Answer>): Promise<Answer> {
@@ -80,8 +80,8 @@ async function isInNoLane(): Promise<void> {
 }
 
 describe.each(Object.entries(MOMENTS))("%s", (_moment, brinkOf) => {
-  describe.each(ORDERS)("and an act that comes %s it", (order) => {
-    it.concurrent("cancel: it is canceled for good, or it was done already; again: the same answer", async () => {
+  describe.each(ORDERS)("and a call that comes %s it", (order) => {
+    it.concurrent("cancel: it stays canceled, or was done already; a repeated cancel gets the same answer", async () => {
       const brink = await brinkOf();
       const { job } = brink;
       const answer = await race(order, brink, () => job.rpc.cancel(null));
@@ -99,7 +99,7 @@ describe.each(Object.entries(MOMENTS))("%s", (_moment, brinkOf) => {
       expect(await job.view()).toEqual(view);
       const { submits, billed } = await job.ledger();
       expect([submits.length, billed.length]).toEqual([1, 1]);
-      // What upstream made all the same is owned up to.
+      // The attempt shows that upstream may have billed an image.
       expect(view.attempts).toMatchObject([{ mayBeBilled: true, stillOpen: false }]);
     });
 
@@ -115,7 +115,7 @@ describe.each(Object.entries(MOMENTS))("%s", (_moment, brinkOf) => {
       expect([submits.length, billed.length]).toEqual([1, 1]);
     });
 
-    it.concurrent("delete: it is gone, with its images, its place in the list and its lease; again: gone", async () => {
+    it.concurrent("delete: it is removed with its images, its list entry and its lease; a repeated delete answers that it is gone", async () => {
       const brink = await brinkOf();
       const { job } = brink;
       expect(await race(order, brink, () => job.rpc.remove(null))).toEqual({ ok: true });
@@ -144,7 +144,7 @@ describe.each(Object.entries(MOMENTS))("%s", (_moment, brinkOf) => {
       expect(view.status).toBe("succeeded");
       const { submits } = await job.ledger();
       const types = await job.eventTypes();
-      // Only an attempt whose links were not stored when the cancel came is made anew.
+      // Only an attempt whose links were not stored before the cancel is made again.
       const storedFirst = types.indexOf("job.storing") < types.indexOf("job.canceled") && types.includes("job.storing");
       const anew = canceled.ok && !storedFirst;
       expect(submits).toHaveLength(anew ? 2 : 1);
@@ -168,7 +168,7 @@ describe("a job that is not with upstream", () => {
     await isInNoLane();
   });
 
-  it("canceled in line leaves the line", async () => {
+  it("canceled in the queue leaves the queue", async () => {
     const lane = laneStub(env, laneOf("wan2.2-t2i-flash"));
     await lane.observe({ kind: "blocked", code: "InvalidApiKey", hint: "by a test" });
     const job = await testJob({ model: "wan2.2-t2i-flash", size: "1024*1024" }).submit();
@@ -183,7 +183,7 @@ describe("a job that is not with upstream", () => {
     const job = await (await testJob().spoil({ fault })).submit();
     const waiting = await job.until("waiting", ({ status }) => status === "retrying");
     const canceled = await job.rpc.cancel(null);
-    // The retry's time has come and gone when the alarm that was set for it has run.
+    // By then the alarm that was set for the retry has run.
     await until("the retry's time", () =>
       Date.now() > Date.parse(waiting.attempts[0]?.retryAt ?? "") ? true : undefined,
     );

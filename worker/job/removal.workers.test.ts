@@ -16,7 +16,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Moves the clock that objects read; their alarms, which follow the machine's own, are run by hand. */
+/** Moves the clock that objects read. Their alarms follow the machine's own clock, so they are run by hand. */
 async function later(job: TestJob, byMs: number): Promise<void> {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + byMs });
   await runDurableObjectAlarm(job.object);
@@ -86,7 +86,7 @@ describe("retention", () => {
     expect(await job.rpc.view(null)).toEqual(GONE);
   });
 
-  it("does not touch a job that was retried before its end came", async () => {
+  it("does not remove a job that was retried before its retention ended", async () => {
     const job = await testJob().spoil({ fault: { type: "error", code: "DataInspectionFailed" } });
     await (await job.submit()).done();
     await later(job, RETENTION_MS - 1_000);
@@ -96,7 +96,7 @@ describe("retention", () => {
     expect((await job.done()).status).toBe("succeeded");
   });
 
-  it("takes a job whose call upstream has not given up yet, and a late answer brings nothing back", async () => {
+  it("removes a job whose call is still open, and a late answer brings nothing back", async () => {
     const job = await testJob().spoil({ fault: { type: "hold", at: "answer" } });
     await job.submit();
     await job.held();
@@ -127,12 +127,12 @@ describe("a deletion", () => {
     await until("empty storage", async () => ((await rows(job)).keys.length === 0 ? true : undefined));
   });
 
-  it("answers 410 for as long as the job is kept that took over its key", async () => {
+  it("answers 410 for as long as the job that took over its key is kept", async () => {
     const job = await testJob().submit();
     await job.done();
     await job.rpc.remove(null);
     await later(job, RETENTION_MS - DAY_MS);
-    // What asks for the next job of the key; that one is kept for its retention from its end on.
+    // The submitter then asks for the key's next job, which is kept for its retention after its end.
     expect(await job.rpc.submit(job.submission)).toEqual(GONE);
     await later(job, RETENTION_MS);
     expect(await job.rpc.submit(job.submission)).toEqual(GONE);
@@ -140,7 +140,7 @@ describe("a deletion", () => {
     await until("empty storage", async () => ((await rows(job)).keys.length === 0 ? true : undefined));
   });
 
-  it("stays as long as the job that its key names since, however often that is retried", async () => {
+  it("stays as long as the job that its key now names, however often that is retried", async () => {
     const job = await testJob().submit();
     await job.done();
     await job.rpc.remove(null);
@@ -169,7 +169,7 @@ describe("a deletion", () => {
     });
   });
 
-  it("keeps nothing of what the job was about: no prompt, no link, no log", async () => {
+  it("keeps nothing of the job's content: no prompt, no link, no log", async () => {
     const job = await testJob().submit();
     await job.done();
     await job.rpc.remove(null);
@@ -181,15 +181,15 @@ describe("a deletion", () => {
     expect(stored).not.toContain("attempt.started");
   });
 
-  it("of a job that never was finds nothing, and stores nothing", async () => {
+  it("of an unknown job finds nothing, and stores nothing", async () => {
     const job = testJob();
     expect(await job.rpc.remove(null)).toEqual({ ok: false, code: "job_not_found" });
     expect(await rows(job)).toEqual({ keys: [], alarmAtMs: null });
   });
 });
 
-describe("a deletion whose word is still on its way to the lane", () => {
-  it("says of a lease that is offered again that it was used", async () => {
+describe("a deletion that has not reached the lane yet", () => {
+  it("answers a repeated offer of a used lease that it was used", async () => {
     const job = await testJob().spoil({ fault: { type: "hold", at: "arrival" } });
     await job.submit();
     await job.held();

@@ -11,7 +11,7 @@ beforeEach(withoutJitter);
 const storing = (job: TestJob) => job.until("storing", ({ phase }) => phase === "storing");
 const downloads = async (job: TestJob) => (await job.ledger()).billed.map((image) => image.downloads.length);
 
-/** One call, one bill, and in the bucket the very bytes that upstream made. */
+/** Expects one call, one bill, and in the bucket exactly the bytes that upstream made. */
 async function isWhole(job: TestJob): Promise<void> {
   const { submits, billed } = await job.ledger();
   expect(submits).toHaveLength(1);
@@ -43,7 +43,7 @@ describe.concurrent("a result that cannot be copied yet", () => {
     await isWhole(job);
   });
 
-  it("of several: each is copied until it is there, and none twice", async () => {
+  it("of several images: each is copied until it is stored, and none twice", async () => {
     const job = testJob({ model: TASK_MODEL, n: 3 });
     await (await job.spoil({ fault: { type: "result", how: "truncated", times: 1 }, times: null })).submit();
     expect((await job.done()).status).toBe("succeeded");
@@ -99,7 +99,7 @@ describe.concurrent("a result host that is dead", () => {
     return { job, view };
   };
 
-  it("is explained: what is delivered, why it is not there yet, and when it is tried again", async () => {
+  it("is explained: what is delivered, why it is not stored yet, and when it is tried again", async () => {
     const { job, view } = await delayed();
     expect(view).toMatchObject({
       status: "running",
@@ -124,7 +124,7 @@ describe.concurrent("a result host that is dead", () => {
     await job.rpc.cancel(null);
   });
 
-  it("is forgotten once the image is there", async () => {
+  it("is not shown any more once the image is stored", async () => {
     const job = testJob();
     await (await job.spoil({ fault: { type: "result", how: "server-error", times: 1 }, times: null })).submit();
     expect(await job.done()).toMatchObject({ status: "succeeded", warnings: [], copyAgainAt: null });
@@ -139,12 +139,12 @@ describe.concurrent("a result that hangs", () => {
     return job;
   };
 
-  it("holds up neither a cancel nor a deletion, and is let go", async () => {
+  it("holds up neither a cancel nor a deletion, and its copy is ended", async () => {
     const job = await hanging();
     expect(await job.rpc.cancel(null)).toMatchObject({ ok: true, view: { status: "canceled" } });
     await job.rpc.remove(null);
     await until("an object at rest", async () => ((await job.images()).length === 0 ? true : undefined));
-    // Were the copy still held, the object would not rest, and this would not end.
+    // If the copy were still held, the eviction would not end.
     await job.evict();
     expect(await job.rpc.view(null)).toEqual({ ok: false, code: "job_gone" });
   });
@@ -167,7 +167,7 @@ describe.concurrent("a result that is lost", () => {
 });
 
 describe.concurrent("a result whose host does not know it yet", () => {
-  it("is asked for again, and not given up", async () => {
+  it("is requested again, and not given up", async () => {
     const job = await testJob().spoil({ fault: { type: "result", how: "not-found", times: 1 }, times: null });
     const view = await (await job.submit()).done();
     expect(view).toMatchObject({ status: "succeeded", attempts: [{ number: 1 }] });
@@ -177,8 +177,8 @@ describe.concurrent("a result whose host does not know it yet", () => {
   });
 });
 
-describe.concurrent("storing that is broken off", () => {
-  it("by a crash during a copy continues with the stored links, by its alarm alone", async () => {
+describe.concurrent("storing that is interrupted", () => {
+  it("by a crash during a copy continues with the stored links, by the alarm alone", async () => {
     const job = testJob();
     await (await job.spoil({ fault: { type: "result", how: "slow", delayMs: 4_000, times: 1 }, times: null })).submit();
     await storing(job);
@@ -188,8 +188,8 @@ describe.concurrent("storing that is broken off", () => {
     await isWhole(job);
   });
 
-  it("after the bytes were in the bucket, and before that was recorded, takes them as they are", async () => {
-    // As a process leaves it that died between the two; the link is dead by now.
+  it("between storing the bytes and recording them uses these bytes", async () => {
+    // The state after a process died between the two; the link is dead by now.
     const job = await testJob().spoil({ fault: { type: "result", how: "not-found" }, times: null });
     const bytes = framedPng(1024, 1024, 5_000);
     await env.RESULTS.put(imageKey(job.id, 1, 0), bytes);
@@ -198,7 +198,7 @@ describe.concurrent("storing that is broken off", () => {
     expect(view.output?.images).toMatchObject([{ sha256, width: 1024, height: 1024, bytes: bytes.byteLength }]);
   });
 
-  it("by a cancel keeps the links: a retry copies, and asks for nothing new", async () => {
+  it("by a cancel keeps the links: a retry copies, and submits nothing new", async () => {
     const job = testJob();
     await (await job.spoil({ fault: { type: "result", how: "server-error", times: 8 }, times: null })).submit();
     await storing(job);
@@ -214,8 +214,8 @@ describe.concurrent("storing that is broken off", () => {
   });
 });
 
-describe.concurrent("what lies in the bucket", () => {
-  it("of a foreign hand at the image's place is not taken for the image", async () => {
+describe.concurrent("a file in the bucket", () => {
+  it("from elsewhere at the image's key is not taken for the image", async () => {
     const job = testJob();
     await env.RESULTS.put(imageKey(job.id, 1, 0), "<html>not an image</html>");
     await job.submit();
@@ -223,7 +223,7 @@ describe.concurrent("what lies in the bucket", () => {
     await isWhole(job);
   });
 
-  it("is the winner's alone: a late attempt cannot overwrite it", async () => {
+  it("of the winning attempt cannot be overwritten by a late attempt", async () => {
     const job = await (await testJob({ seed: null }).spoil({ fault: { type: "hold", at: "answer" } })).submit();
     const view = await job.done();
     expect(view.attempts.map(({ outcome }) => outcome)).toEqual(["timed_out", "succeeded"]);

@@ -13,7 +13,7 @@ const taskIsKnown = (job: TestJob) =>
   job.until("known to have a task", ({ attempts }) => attempts[0]?.upstream.taskId != null);
 
 describe.concurrent("a task", () => {
-  it("is stored before anything else: shown with its id, and gone on with by another object after an eviction", async () => {
+  it("is stored before anything else: shown with its id, and read on after an eviction", async () => {
     const job = await (await taskJob().spoil({ fault: LONG_TASK })).submit();
     const known = await taskIsKnown(job);
     const [submitted] = (await job.ledger()).submits;
@@ -30,7 +30,7 @@ describe.concurrent("a task", () => {
     expect(view.attempts.map(({ outcome }) => outcome)).not.toContain("interrupted");
   });
 
-  it("goes on by its alarm alone: nobody has to ask for the job after the eviction", async () => {
+  it("is read by the alarm alone after an eviction: no request to the job is needed", async () => {
     const job = await (await taskJob().spoil({ fault: LONG_TASK })).submit();
     await taskIsKnown(job);
     await job.evict();
@@ -44,7 +44,7 @@ describe.concurrent("a task", () => {
     expect((await job.done()).status).toBe("succeeded");
   });
 
-  it("that outlives its attempt is resumed by the next one: uncounted, and paid once", async () => {
+  it("that runs longer than its attempt is resumed by the next one: uncounted, and paid once", async () => {
     const job = await (await taskJob({ maxAttempts: 1 }).spoil({ fault: LONG_TASK })).submit();
     const view = await job.done();
     expect(view.status).toBe("succeeded");
@@ -63,17 +63,17 @@ describe.concurrent("a task", () => {
     expect([submits.length, billed.length]).toEqual([1, 1]);
   });
 
-  it("is read at a polite rate", async () => {
+  it("is read at a low rate", async () => {
     const job = await (await taskJob().spoil({ fault: LONG_TASK })).submit();
     await job.done();
     const { submits, looks } = await job.ledger();
     const tookMs = (looks.at(-1)?.atMs ?? 0) - (submits[0]?.atMs ?? 0);
-    // A quarter of the budget, less what the alarm may be early: far from 20 a second, for one job.
+    // Reads are a quarter of the budget apart, less what an alarm may be early: far from 20 a second.
     expect(looks.length).toBeGreaterThan(1);
     expect(tookMs / looks.length).toBeGreaterThan(400);
   });
 
-  it("that cannot be read just now is as it was: it is read again, and nothing new is submitted", async () => {
+  it("that cannot be read for now is read again, and nothing new is submitted", async () => {
     const job = taskJob();
     await job.spoil({ fault: LONG_TASK });
     const path = "/tasks/";
@@ -92,7 +92,7 @@ describe.concurrent("a task", () => {
     expect(view.attempts.filter(({ outcome }) => outcome === "failed")).toEqual([]);
   });
 
-  it("whose submission was never answered may have been billed, and is submitted anew", async () => {
+  it("whose submission was never answered may have been billed, and is submitted again", async () => {
     const job = await (await taskJob().spoil({ fault: { type: "cut-after-billing" } })).submit();
     const view = await job.done();
     expect(view.status).toBe("succeeded");
@@ -138,18 +138,18 @@ describe.concurrent("a task that fails", () => {
 });
 
 describe.concurrent("a task that upstream no longer knows", () => {
-  it("may have been billed; the job tries anew", async () => {
+  it("may have been billed; the job submits another", async () => {
     const job = await (await taskJob().spoil({ fault: { type: "task-unknown" } })).submit();
     const view = await job.done();
     expect(view.status).toBe("succeeded");
-    // Until then it is read by uncounted attempts, since a new task may not be known everywhere yet.
+    // Before that it is read by uncounted attempts, since a new task may not be known everywhere yet.
     const counted = view.attempts.filter((attempt) => attempt.counted);
     expect(counted).toMatchObject([{ outcome: "failed", mayBeBilled: true }, { outcome: "succeeded" }]);
     expect(counted[0]?.upstream.taskId).not.toBe(counted[1]?.upstream.taskId);
     expect((await job.ledger()).submits).toHaveLength(2);
   });
 
-  it("a moment after it was accepted is read again, and not paid for twice", async () => {
+  it("soon after it was accepted is read again, and not paid for twice", async () => {
     const fetch = globalThis.fetch.bind(globalThis);
     const job = taskJob();
     let isUnknown = true;
@@ -193,7 +193,7 @@ describe.concurrent("a task of a job that is called off", () => {
     expect([submits.length, billed.length]).toEqual([2, 1]);
   });
 
-  it("that runs already cannot be canceled; a retry resumes it and pays nothing again", async () => {
+  it("that already runs cannot be canceled; a retry resumes it and pays nothing again", async () => {
     const job = await (await taskJob().spoil({ fault: LONG_TASK })).submit();
     await taskIsKnown(job);
     await job.rpc.cancel(null);
@@ -208,7 +208,7 @@ describe.concurrent("a task of a job that is called off", () => {
     expect([submits.length, billed.length]).toEqual([1, 1]);
   });
 
-  it("is not canceled when the retry comes at once", async () => {
+  it("is not canceled when the retry follows at once", async () => {
     const job = await (await taskJob().spoil({ fault: LONG_TASK })).submit();
     await taskIsKnown(job);
     await Promise.all([job.rpc.cancel(null), job.rpc.retry(null)]);
@@ -232,27 +232,27 @@ describe.concurrent("a task of a job that is called off", () => {
     expect(cancels[0]?.path).toContain(submits[0]?.end?.taskId);
   });
 
-  it("whose id is still on its way is the only one: a retry submits nothing before the id is there", async () => {
+  it("whose id is still on its way stays the only one: a retry submits nothing before the id is known", async () => {
     const job = taskJob();
     await job.spoil({ fault: { type: "hold", at: "answer" } });
     await (await job.submit()).held();
     const canceledAtMs = Date.now();
     await job.rpc.cancel(null);
     const retried = job.rpc.retry(null);
-    // A retry that does not wait has time to submit again.
+    // Gives a retry that does not wait the time to submit again.
     for (let looks = 0; looks < 5; looks++) await job.ledger();
     await job.release();
     expect(await retried).toMatchObject({ ok: true });
     expect((await job.done()).status).toBe("succeeded");
     const { submits, cancels } = await job.ledger();
-    // On a machine that stood still for the 2 s of the wait, the first submission is hung up, and another one is right.
+    // On a machine that stalls for the 2 s of the wait the first submission is hung up, and a second one is right.
     const isInTime = (submits[0]?.end?.endedAtMs ?? 0) < canceledAtMs + 2_000;
     const secondAtMs = submits[1]?.atMs ?? Number.POSITIVE_INFINITY;
     expect(secondAtMs).toBeGreaterThanOrEqual(canceledAtMs + 2_000);
     expect([submits.length, cancels.length]).toEqual(isInTime ? [1, 0] : [2, expect.any(Number)]);
   });
 
-  it("is canceled with the job's deletion too", async () => {
+  it("is canceled by the job's deletion too", async () => {
     const job = await (await taskJob().spoil({ fault: { type: "task-stuck", status: "PENDING" } })).submit();
     await taskIsKnown(job);
     await job.rpc.remove(null);

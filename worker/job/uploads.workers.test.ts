@@ -11,7 +11,7 @@ afterEach(() => {
   Reflect.deleteProperty(env.RESULTS, "get");
 });
 
-/** A job with an upload that lies in the bucket; it is not submitted yet. */
+/** A job with an upload that is stored in the bucket; the job is not submitted yet. */
 async function editJob(given: GivenJob = {}): Promise<TestJob> {
   const source = await testJob().submit();
   await source.done();
@@ -63,7 +63,7 @@ describe("an upload that takes longer to open than a lease waits", () => {
     await expect.poll(async () => (await laneStub(env, laneOf(EDIT_MODEL)).report()).inProgress).toBe(0);
   });
 
-  it("keeps no job from being canceled", async () => {
+  it("does not keep the job from being canceled", async () => {
     const job = await editJob();
     const bucket = heldBucket();
     await job.submit();
@@ -98,7 +98,7 @@ function brokenBucket() {
 }
 
 describe("a bucket that fails before the call", () => {
-  it("uses up no attempt and no start: the job says why it waits, and goes on by itself", async () => {
+  it("uses up no attempt and no start: the job shows why it waits, and starts by itself later", async () => {
     withoutJitter();
     const starts = async () => (await storedState(laneOf(EDIT_MODEL))).starts.length;
     const job = await editJob();
@@ -109,7 +109,7 @@ describe("a bucket that fails before the call", () => {
     expect(view.queue?.reason.failure).toContain("R2 is not available");
     expect(view.queue?.detail).toMatch(/^waits until .* UTC before the next try: an uploaded image cannot be read/);
     await until("more reads than one lease allows", () => (bucket.reads() > 12 ? true : undefined));
-    // Between two tries the lane has its lease and its start back.
+    // Between two tries the lane has the lease and the start back.
     await expect.poll(async () => (await laneStub(env, laneOf(EDIT_MODEL)).report()).inProgress).toBe(0);
     expect(await starts()).toBe(0);
     bucket.mend();

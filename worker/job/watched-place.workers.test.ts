@@ -14,7 +14,7 @@ afterEach(() => {
 
 const SIZE = { model: "qwen-image-max", size: "1328*1328" };
 
-it("is sent to a socket after a retry, without a request for it", async () => {
+it("a watched place is sent to a socket after a retry, without a request for it", async () => {
   vi.spyOn(Math, "random").mockReturnValue(0.99);
   const other = await testJob(SIZE).spoil({ fault: { type: "hold", at: "arrival" } });
   await other.submit();
@@ -29,7 +29,7 @@ it("is sent to a socket after a retry, without a request for it", async () => {
   const frames: JobFrame[] = [];
   socket.addEventListener("message", ({ data }) => frames.push(JobFrame.parse(JSON.parse(String(data)))));
   socket.accept();
-  // Both starts of the minute are used: after its failure the job waits in line.
+  // Both starts of the minute are used: after its failure the job is queued.
   const requeued = () => frames.findIndex(({ event }) => event?.type === "job.queued" && event.seq > 1);
   const placed = await until("its place after the retry", () =>
     requeued() < 0 ? undefined : frames.slice(requeued()).find(({ job: { queue } }) => queue?.position === 1),
@@ -40,8 +40,8 @@ it("is sent to a socket after a retry, without a request for it", async () => {
   await other.release();
 });
 
-it("that is beyond the first five is asked for by a reader, though the lane sends it later", async () => {
-  // A model of no other test in this file. While it is paused a place has no estimate, so only its number moves.
+it("a watched place beyond the first five is asked for by a reader, because the lane sends it late", async () => {
+  // No other test in this file uses this model. While its lane is paused a place has no estimate, so only its number changes.
   const model = "qwen-image-2.0-pro";
   const lane = laneStub(env, laneOf(model));
   const isWatched = () =>
@@ -66,7 +66,7 @@ it("that is beyond the first five is asked for by a reader, though the lane send
   await expect.poll(isWatched).toEqual([{ jobId: last.submission.id }]);
   await first.rpc.cancel(null);
   await expect.poll(async () => (await lane.places([last.submission.id]))[last.submission.id]?.position).toBe(6);
-  // The clock stands still from here: the lane, which sends such a change after 30 s, never does.
+  // From here on the clock stands still: the lane, which sends such a change after 30 s, never sends it.
   vi.setSystemTime(Date.now() + 5_000);
   await expect.poll(() => positionOf(last)).toBe(6);
   socket.close();

@@ -28,7 +28,7 @@ describe("a lane", () => {
     expect(await lane().report()).toMatchObject({ queued: 2, inProgress: 2, mode: "open", pace: 1 });
   });
 
-  it("stores nothing when it is only looked at", async () => {
+  it("stores nothing when it is only read", async () => {
     expect(await lane().report()).toMatchObject({
       model: "qwen-image-max",
       queued: 0,
@@ -81,7 +81,7 @@ describe("a lane", () => {
     const silent = ghost();
     await lane().enqueue(silent, false);
     const { job } = await submitJob();
-    // Its object takes as long to wake as the test wants: the first telling is too late when it is heard.
+    // The test decides when the job's object wakes: by then the first offer is too late.
     let isAwake = false;
     let isAsleep = false;
     const awake = runInDurableObject(env.JOBS.getByName(silent.jobId), (_job, state) => {
@@ -92,13 +92,13 @@ describe("a lane", () => {
     });
     await expect.poll(() => isAsleep).toBe(true);
     await timePasses(70_000);
-    // Any call brings what is due; the alarm's own run would be waited for to its end.
+    // Any call does what is due. `alarmComes` would wait until the alarm's own run has ended.
     await lane().report();
     expect((await jobThat(job, (view) => view.done)).status).toBe("succeeded");
     expect((await storedState()).offers).toMatchObject([{ jobId: silent.jobId }]);
     // Its start counts meanwhile, and its lease is out.
     expect((await lane().report()).inProgress).toBe(1);
-    // By its own alarm, five seconds after the first.
+    // Offered again by the lane's own alarm, five seconds after the first offer.
     await expect.poll(async () => (await storedState()).offers[0]?.tries).toBeGreaterThan(1);
     isAwake = true;
     await awake;
@@ -222,7 +222,7 @@ describe("after an eviction", () => {
     for (const ticket of tickets) await lane().enqueue(ticket, false);
     const jobIds = tickets.map((ticket) => ticket.jobId);
     const look = async () => ({ report: await lane().report(), places: await lane().places(jobIds) });
-    // Time passes between two looks, and an offer may end in it. A state that was not stored would differ each time.
+    // Between two looks time passes, in which an offer may end. A state that was not stored would differ each time.
     await vi.waitFor(
       async () => {
         const before = await look();
@@ -256,7 +256,7 @@ describe("a watched job", () => {
 
   it("is notified of a change also when more jobs are watched than are notified at once", async () => {
     await useUpQuota();
-    // No object knows these jobs, so each answers its notice that nobody watches.
+    // These jobs do not exist, so each answers its notice that nobody watches.
     await Promise.all(Array.from({ length: 150 }, () => lane().enqueue(ghost(), true)));
     expect(await watchedRows()).toBe(150);
     // What every job waits for changes.
@@ -280,7 +280,7 @@ describe("a watched job", () => {
   }
 });
 
-describe("what the operator says", () => {
+describe("a command of the operator", () => {
   const PAUSE = { kind: "pause", reason: "the account is being moved", untilMs: null } as const;
 
   it("pauses the lane through restarts of its object: nothing starts after the answer, jobs show why, and they start again when it is resumed", async () => {
@@ -311,13 +311,13 @@ describe("what the operator says", () => {
     const { lease } = await lane().enqueue(ghost(), false);
     const pausing = lane().control(PAUSE);
     await expect.poll(async () => (await lane().report()).paused).not.toBeNull();
-    // What no caller sends: the decision throws, and the object drops what it has in memory.
+    // A ticket that no caller sends makes the decision throw, and the object drops what it has in memory.
     await expect(lane().enqueue(null as unknown as Ticket, false)).rejects.toThrow();
     await pausing;
     expect(Date.now()).toBeGreaterThanOrEqual(lease?.beginByMs ?? Number.POSITIVE_INFINITY);
   });
 
-  it("changes the quota through restarts of its object, until it is taken back", async () => {
+  it("changes the quota through restarts of its object, until the limit is removed", async () => {
     await lane().control({ kind: "limit", change: { starts: 4 }, reason: "the quota was raised", untilMs: null });
     await evictDurableObject(laneObject());
     const answers = [];

@@ -13,7 +13,7 @@ describe("laneName", () => {
     expect(laneModel(laneName({ upstreamHost: "example.com" }, "a|b"))).toBe("a|b");
   });
 
-  it("gives no model for a name that is not one of a lane", () => {
+  it("gives no model for a name that is not a lane's", () => {
     for (const name of ["", "qwen-image-max", "|model", "host|"]) expect(laneModel(name)).toBeNull();
   });
 });

@@ -78,7 +78,7 @@ describe("a start", () => {
 });
 
 describe("a page of notices", () => {
-  it("reads as many rows as it looks at, wherever the pass is", async () => {
+  it("reads as many rows as it checks, wherever the pass is", async () => {
     const pages = await inLane("notices", ({ sql, open, cost }) => {
       const first = open(T0);
       for (let i = 0; i < 2; i += 1) first.enqueue(ticket(i), false, T0);
@@ -108,7 +108,7 @@ describe("rows written", () => {
   it("are four for a job that starts at once", async () => {
     const written = await inLane("direct", ({ open, cost }) => {
       const lane = open(T0);
-      // The tables are there from the first one on.
+      // The first job creates the tables.
       cost(lane, T0, () => lane.enqueue(ticket(0), false, T0));
       let lease: Lease | null = null;
       const enqueue = cost(lane, T0, () => {

@@ -194,7 +194,7 @@ describe("any sequence of facts", () => {
     );
   });
 
-  it("spends no more than was granted, and asks for each attempt that may be paid beside another", () => {
+  it("spends no more than was granted, and asks for a grant for each attempt that may be billed beside another", () => {
     const micros = 3 * 75_000;
     const moneyOf = (job: JobRecord) => {
       const position = spendPosition(job);
@@ -249,7 +249,7 @@ describe("any sequence of facts", () => {
     );
   });
 
-  it("is not looked at in a loop while what is due is under way", () => {
+  it("sets no alarm for now while what is due is under way", () => {
     const BUSY: Live = { ...FRESH, storing: true, reading: true, isSending: () => true };
     fc.assert(
       fc.property(script, settings, (steps, patch) => {
@@ -266,7 +266,7 @@ describe("any sequence of facts", () => {
     );
   });
 
-  it("after a delivery is stored nothing is generated again while its links live", () => {
+  it("generates nothing again after a delivery is stored, as long as its links are valid", () => {
     fc.assert(
       fc.property(settings, script, (request, steps) => {
         play(queued(request), steps, (before, fact, after, { nowMs }) => {
@@ -279,11 +279,11 @@ describe("any sequence of facts", () => {
     );
   });
 
-  it("an alarm is due whenever something is left to do, and applying what is due comes to rest", () => {
+  it("sets an alarm whenever something is left to do, and ends when all that is due is applied", () => {
     fc.assert(
       fc.property(settings, script, (request, steps) => {
         let record = play(queued(request), steps, () => {});
-        // A pinned job that is over and has nothing to send waits for its client alone.
+        // A pinned job that is over and has nothing to send waits only for its client.
         const isAtRest = record.pinned === true && isFinal(record.state) && record.outbox.length === 0;
         expect(nextAlarmAtMs(record, T0, FRESH) === null).toBe(isAtRest);
         // Time alone, with every call lost, must end the job: nothing waits for ever.
@@ -307,7 +307,7 @@ describe("any sequence of facts", () => {
     );
   });
 
-  it("every open lease is released exactly once", () => {
+  it("releases every open lease exactly once", () => {
     fc.assert(
       fc.property(settings, script, (request, steps) => {
         const last = play(
@@ -324,7 +324,7 @@ describe("any sequence of facts", () => {
     );
   });
 
-  it("a removed job is forgotten, once all its messages were answered and its time is over", () => {
+  it("forgets a removed job once all its messages are answered and its time is over", () => {
     fc.assert(
       fc.property(settings, scriptOf(reallyAnyFact), fc.boolean(), (request, steps, isGood) => {
         let record: StoredRecord = queued(request);

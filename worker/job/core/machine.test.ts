@@ -81,7 +81,7 @@ const VARIANTS = {
 type FactName = FactType | keyof typeof VARIANTS;
 type Life = keyof typeof LIVES | "removed";
 
-/** The record a good hour after its submission, once the fact was put to it. */
+/** Where the fact leads, about an hour after the submission. */
 function outcomeOf(life: Life, name: FactName): string {
   const before: StoredRecord = life === "removed" ? removed() : LIVES[life]({});
   const named: JobRecord = before.kind === "job" ? before : LIVES.succeeded({});
@@ -95,7 +95,7 @@ function outcomeOf(life: Life, name: FactName): string {
   return `${placeOf(record)}${isSeen ? "" : ", unseen"}`;
 }
 
-/** Where each fact leads from each life; a fact that is not named is refused. `unseen`: no reader can tell. */
+/** Where each fact leads from each of `LIVES`; a fact that is not named is refused. `unseen`: no reader sees a change. */
 const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>> = {
   queued: {
     attempt_began: "generating",
@@ -325,7 +325,7 @@ function refusalIn(life: Life, name: FactName): string {
 const FACT_NAMES = [...Object.keys(FACTS), ...Object.keys(VARIANTS)] as FactName[];
 const LIFE_NAMES = [...Object.keys(LIVES), "removed"] as Life[];
 
-describe("every life × every fact", () => {
+describe("every job of `LIVES` × every fact", () => {
   it.each(LIFE_NAMES)("%s", (life) => {
     const expected = FACT_NAMES.map((name) => [name, TABLE[life][name] ?? refusalIn(life, name)]);
     expect(FACT_NAMES.map((name) => [name, outcomeOf(life, name)])).toEqual(expected);
@@ -351,7 +351,7 @@ const foundCanceled = (attempt: number, disposition: "retry" | "give_up" = "retr
 });
 const canceledWithTask = () => jobAfter(LIVES.reading_task({}), { type: "cancel" });
 
-/** Moves that take more than one open call, an upstream task or a retry to show. */
+/** Moves that need more than one open call, an upstream task or a retry. */
 const EXAMPLES: readonly (readonly [from: Place, fact: JobFact, to: Place, record: () => StoredRecord])[] = [
   ["generating", { type: "call_failed", attempt: 2, failure: failure() }, "awaiting_answer", second],
   ["reading_task", { type: "call_failed", attempt: 2, failure: failure() }, "awaiting_answer", secondReadsTask],
@@ -418,7 +418,7 @@ const EXAMPLES: readonly (readonly [from: Place, fact: JobFact, to: Place, recor
   ["removed", { type: "tombstone_ended" }, "removed", () => recordAfter(removed(), FACTS.key_reused())],
 ];
 
-/** After an attempt that may be billed the next one's money is asked for. */
+/** A job that asks for the money of its next attempt, because the last one may be billed. */
 function asksForMoney(): JobRecord {
   const lost = { type: "call_lost", attempt: 1 } as const;
   return limitedAfter(pricedJob(), began, lost, { at: T0 + BUDGET_MS }, { type: "backoff_ended" });
@@ -440,7 +440,7 @@ function halfStored(): JobRecord {
   return jobAfter(queued({ n: 2 }), began, delivered(1, links), stored);
 }
 
-/** As if late answers were not wanted. */
+/** The job as if late answers were not wanted. */
 function pastItsWindow(job: JobRecord): JobRecord {
   return { ...job, attempts: job.attempts.map((attempt) => ({ ...attempt, openUntilMs: attempt.budgetEndsAtMs })) };
 }
@@ -532,7 +532,7 @@ describe("budget and late answers", () => {
     ]);
   });
 
-  it("calls the running attempt off when an earlier one delivers late, and gives back its lease", () => {
+  it("calls the running attempt off when an earlier one delivers late, and releases its lease", () => {
     const both = LIVES["generating beside an open call"]({});
     const won = jobAfter(both, delivered(1));
     expect(attemptOf(won, 2)).toMatchObject({ outcome: "canceled", mayBeBilled: true });
@@ -605,7 +605,7 @@ describe("budget and late answers", () => {
     expect(ended.state).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
   });
 
-  it("with onUncertain: fail retries after all when a late refusal proves that nothing was billed", () => {
+  it("with onUncertain: fail retries when a late refusal proves that nothing was billed", () => {
     const waiting = jobAfter(
       queued({ onUncertain: "fail" }),
       began,
@@ -634,7 +634,7 @@ describe("asynchronous tasks", () => {
     expect(transition(running, { type: "call_lost", attempt: 1 }, context())).toEqual({ ok: false, refusal: "stale" });
   });
 
-  it("asks upstream to cancel the task of a canceled job, and a retry resumes it rather than pay again", () => {
+  it("asks upstream to cancel the task of a canceled job, and a retry resumes it and pays nothing again", () => {
     const canceled = jobAfter(LIVES.reading_task({}), { type: "cancel" });
     expect(messages(canceled, "cancel_task")).toMatchObject([{ payload: { taskId: "task-1" } }]);
     const retried = jobAfter(canceled, { type: "retry" });
@@ -642,7 +642,7 @@ describe("asynchronous tasks", () => {
     expect(retried.task?.taskId).toBe("task-1");
   });
 
-  it("counts a task that failed between two looks at it, and never goes beyond maxAttempts", () => {
+  it("counts a task that failed between two attempts, and never exceeds maxAttempts", () => {
     const lives = [LIVES.reading_task({ maxAttempts: 1 }), LIVES.reading_task({ maxAttempts: 2 })];
     const [only, first] = lives.map((running) =>
       jobAfter(
@@ -709,7 +709,7 @@ describe("asynchronous tasks", () => {
     expect(messages(jobAfter(canceled, { type: "retry" }), "cancel_task")).toEqual([]);
   });
 
-  it("does not go on with a task that upstream has canceled for us", () => {
+  it("does not resume a task that upstream has canceled for us", () => {
     const canceled = jobAfter(LIVES.reading_task({}), { type: "cancel" }, answered.cancelTask("task-1", true));
     expect(canceled.task).toBeNull();
     expect(messages(canceled, "cancel_task")).toEqual([]);
@@ -731,32 +731,32 @@ describe("asynchronous tasks", () => {
       expect(view.cost).toMatchObject({ charged: 0, atRisk: 0 });
       expect(view.spend).toEqual({ grants: 1, reservedMicros: 0, days: [] });
       expect(view.attempts.map(({ mayBeBilled }) => mayBeBilled)).toEqual(view.attempts.map(() => false));
-      // The job is as it was; its readers and the catalog get the new amounts.
+      // The job stays as it is; its readers and the catalog get the new amounts.
       expect([unpaid.state, unpaid.seq]).toEqual([canceled.state, canceled.seq]);
       expect(unpaid.revision).toBe(canceled.revision + 1);
       expect(messages(unpaid, "record")).toMatchObject([{ payload: { seq: unpaid.seq, revision: unpaid.revision } }]);
-      // The same acceptance, when it comes again after a crash, revives nothing.
+      // The same acceptance, repeated after a crash, changes nothing.
       const again = limitedAfter(unpaid, accepted);
       expect([again.task, toJobView(again, null).cost?.atRisk]).toEqual([null, 0]);
-      // What was granted for the canceled task went back: another attempt asks for its own money.
+      // The grant of the canceled task went back, so another attempt asks for its own money.
       const retried = limitedAfter(unpaid, { type: "retry" });
       expect(messages(retried, "reserve")).toMatchObject([{ payload: { number: 2, micros: 75_000 } }]);
     }
   });
 
-  it("holds the money of a task that is alive at risk when another one of its attempt is canceled", () => {
+  it("keeps the money of a task that still runs at risk when another task of its attempt is canceled", () => {
     const accepted = (taskId: string): JobFact => ({ type: "task_accepted", attempt: 1, taskId, report });
     const canceled = limitedAfter(pricedJob(), began, accepted("task-1"), { type: "cancel" }, accepted("task-2"));
     const one = limitedAfter(canceled, answered.cancelTask("task-2", true));
     expect(toJobView(one, null).cost?.atRisk).toBe(0.075);
   });
 
-  it("resumes a task that upstream would not cancel", () => {
+  it("resumes a task that upstream did not cancel", () => {
     const canceled = jobAfter(LIVES.reading_task({}), { type: "cancel" }, answered.cancelTask("task-1", false));
     expect(jobAfter(canceled, { type: "retry" }).task?.taskId).toBe("task-1");
   });
 
-  it("submits anew, uncounted, when the task that a retry went on with was being canceled all the while", () => {
+  it("submits anew, uncounted, when upstream cancels the task that a retry has resumed", () => {
     const resumed = jobAfter(LIVES.reading_task({ maxAttempts: 1 }), { type: "cancel" }, { type: "retry" });
     const after = jobAfter(resumed, answered.cancelTask("task-1", true));
     expect(after).toMatchObject({ state: { status: "queued" }, task: null });
@@ -786,12 +786,12 @@ describe("storing", () => {
     expect(retried.attempts).toHaveLength(1);
   });
 
-  it("makes a new image when the links died before the retry", () => {
+  it("makes a new image when the links ended before the retry", () => {
     const canceled = jobAfter(LIVES.storing({}), { type: "cancel" });
     expect(jobAfter(canceled, { at: T0 + 25 * HOUR }, { type: "retry" }).state.status).toBe("queued");
   });
 
-  it("repeats copying until a link is dead, then says that the result is lost", () => {
+  it("repeats the copy until a link is dead, then says that the result is lost", () => {
     const storing = LIVES.storing({});
     const failed = { type: "store_failed", attempt: 1, index: 0, dead: false, reason: "503" } as const;
     const again = jobAfter(storing, failed, failed, failed);
@@ -843,7 +843,7 @@ describe("a catalog that the submitter did not notify", () => {
     expect(messages(jobAfter(later, missed), "record")).toEqual([]);
   });
 
-  it("gets the newest entry only", () => {
+  it("gets only the newest entry", () => {
     const failed = jobAfter(queued(), began, { type: "call_failed", attempt: 1, failure: failure() });
     expect(messages(failed, "record")).toMatchObject([{ payload: { seq: failed.seq } }]);
     expect(jobAfter(failed, answered.record(1)).outbox).toEqual(failed.outbox);
@@ -880,7 +880,7 @@ describe("uploads that cannot be read", () => {
     expect(messages(jobAfter(twice, { type: "cancel" }), "enqueue")).toEqual([]);
   });
 
-  it("while they are sent count no attempt either, and are tried again with growing delays", () => {
+  it("count no attempt either when they fail during the call, and are tried again with growing delays", () => {
     const broken = (attempt: number): JobFact => ({
       type: "call_failed",
       attempt,
@@ -907,7 +907,7 @@ describe("uploads that cannot be read", () => {
 });
 
 describe("a job that is retried by hand again and again", () => {
-  /** The job begins, ends by these facts, and is retried. Its lane has answered by then. */
+  /** The job after it began, ended by these facts, and was retried and its lane has answered. */
   const oneMoreLife = (job: JobRecord, nowMs: number, ...facts: readonly JobFact[]): JobRecord => {
     const ended = jobAfter(job, { at: nowMs }, began, ...facts);
     return { ...jobAfter({ ...ended, outbox: [] }, { type: "retry" }), log: [] };
@@ -918,7 +918,7 @@ describe("a job that is retried by hand again and again", () => {
     for (let life = 0; life < 1_500; life += 1) {
       const attempt = job.lastAttempt + 1;
       job = oneMoreLife(job, T0 + life, { type: "call_failed", attempt, failure: failure({ disposition: "give_up" }) });
-      // Delivers one image of two, and its link is dead.
+      // One image of two is delivered, and its link is dead.
       const dead = { type: "store_failed", attempt: attempt + 1, index: 0, dead: true, reason: "403" } as const;
       job = oneMoreLife(job, T0 + life, delivered(attempt + 1), dead);
     }
@@ -936,7 +936,7 @@ describe("retries", () => {
     expect(twice.state).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
   });
 
-  it("holds only failures of one kind against a kind's own bound", () => {
+  it("counts only failures of one kind against that kind's bound", () => {
     const none = { ...report, httpStatus: null, requestId: null };
     const cut = failure({ message: "the connection broke", report: none });
     const unreadable = failure({ message: "the answer cannot be read", report: none, maxRepeats: 1 });
@@ -961,7 +961,7 @@ describe("retries", () => {
     expect(result.state).toMatchObject({ status: "retrying", retryAtMs: T0 + 90_000 });
   });
 
-  it("does not count an attempt that was throttled, and asks for the old place", () => {
+  it("does not count a throttled attempt, and asks for the old place", () => {
     const back = jobAfter(queued(), began, {
       type: "call_failed",
       attempt: 1,
@@ -999,7 +999,7 @@ describe("a job that waits when its client gets a first limit", () => {
     expect(messages(lost, "reserve")).toMatchObject([{ payload: { number: 2 } }]);
   });
 
-  it("asks for it once it is retried by hand, and names no console while nothing was called", () => {
+  it("asks for it once it is retried by hand, and names no console as long as nothing was called", () => {
     const canceled = jobAfter(waiting(), { type: "cancel" });
     const retried = limitedAfter(canceled, { type: "retry" });
     expect(messages(retried, "reserve")).toMatchObject([{ payload: { ticketNumber: 2, number: 1 } }]);
@@ -1027,7 +1027,7 @@ describe("webhooks", () => {
   const told = (record: StoredRecord, seq: number, answer: Answers["notify"], nowMs = T0) =>
     put(record, { type: "message_answered", message: messageOf("notify", { seq }), answer }, nowMs);
 
-  it("are sent of the events that are asked for, each once, and of no others", () => {
+  it("are sent for the requested events, each once, and for no others", () => {
     const canceled = put(job, { type: "cancel" });
     expect(notified(canceled)).toEqual([2]);
     const again = put(put(canceled, { type: "retry" }), { type: "cancel" });
@@ -1037,14 +1037,14 @@ describe("webhooks", () => {
     expect(notified(put(newJobRecord(submission(), T0), { type: "cancel" }))).toEqual([]);
   });
 
-  it("are sent of a job that is removed unfinished, and what was pending of one that is removed later", () => {
+  it("are sent for a job that is removed unfinished, and are still sent when a job is removed with events pending", () => {
     const removedRecord = put(job, { type: "remove", why: "deleted" });
     expect(removedRecord.kind).toBe("tombstone");
     expect(notified(removedRecord)).toEqual([2]);
     expect(notified(put(put(job, { type: "cancel" }), { type: "remove", why: "deleted" }))).toEqual([2]);
   });
 
-  it("come one after the other: a later event waits for the next try of an earlier one", () => {
+  it("are sent in order: a later event waits for the next try of an earlier one", () => {
     const two = put(put(put(job, { type: "cancel" }), { type: "retry" }), { type: "cancel" });
     const waiting = told(two, 2, { state: "pending", nextAtMs: T0 + 5_000 });
     expect(nextMessage(waiting, "webhook", T0 + 4_999)).toBeNull();
@@ -1054,7 +1054,7 @@ describe("webhooks", () => {
     expect(notified(told(delivered, 4, { state: "failed", nextAtMs: null }))).toEqual([]);
   });
 
-  it("wait for at most a hundred events, the newest, however often a job is retried while its receiver is down", () => {
+  it("are kept for the newest hundred events, however often a job is retried while its receiver is down", () => {
     let record = put(job, { type: "cancel" });
     record = told(record, 2, { state: "pending", nextAtMs: T0 + 86_400_000 });
     for (let n = 0; n < 150; n++) record = put(put(record, { type: "retry" }), { type: "cancel" });

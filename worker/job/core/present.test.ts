@@ -63,7 +63,7 @@ const view: JobView = {
 const entry: CatalogEntry = { ...head, prompt: "a red bicycle", size: null, n: 1, attempts: 1, retryAt: null };
 
 describe("presentJob", () => {
-  it("is a job of the contract, with links and without what is ours alone", () => {
+  it("is a job of the contract, with links and without internal fields", () => {
     const job = presentJob(view, links);
     expect(Job.parse(job)).toEqual(job);
     expect(job.output?.images[0]?.url).toBe(`https://d.example/${id}/0`);

@@ -10,10 +10,10 @@ describe("a submission with a known Idempotency-Key", () => {
   const later = (leftOut: readonly LeftOut[]) =>
     submission({ prompt: "a", maxAttempts: 2 }, { leftOut, model: "qwen-image-plus" });
 
-  it("is the same when what both left to us is filled in differently by now", () => {
+  it("is the same when a field that both left out is filled in differently by now", () => {
     expect(differingFields(job, later(["maxAttempts", "model"]))).toEqual([]);
   });
-  it("is another when it now names what it left out, or leaves out what it named", () => {
+  it("is another when it names a field that the first left out, or leaves out one that the first named", () => {
     expect(differingFields(job, later(["model"]))).toEqual(["/maxAttempts"]);
     expect(differingFields(newJobRecord(submission({ prompt: "a" }), 0), later(["maxAttempts", "model"]))).toEqual([
       "/model",
@@ -27,7 +27,7 @@ describe("a submission with a known Idempotency-Key", () => {
     expect(differingFields(newJobRecord(three, 0), one)).toEqual(["/n"]);
     expect(differingFields(newJobRecord(three, 0), three)).toEqual([]);
   });
-  it("names each other field that differs, and not their order", () => {
+  it("names each other field that differs, whatever the order of keys", () => {
     const metadata = { one: 1, two: 2 };
     const known = newJobRecord(submission({}, { metadata }), 0);
     expect(differingFields(known, submission({}, { metadata: { two: 2, one: 1 } }))).toEqual([]);

@@ -24,7 +24,7 @@ import { toJobView } from "./view.ts";
 
 const accepted = (attempt: number, taskId: string) => ({ type: "task_accepted", attempt, taskId, report }) as const;
 const outcomes = (record: JobRecord) => record.attempts.map(({ outcome }) => outcome);
-/** The first attempt's submission outlived its budget, and the job waits in line for the second. */
+/** The first attempt's call is open past its budget, and the job is queued for the second. */
 const inLineBesideAnOpenCall = () =>
   jobAfter(
     LIVES["retrying with an open call"]({}),
@@ -35,7 +35,7 @@ const inLineBesideAnOpenCall = () =>
   );
 
 describe("a task that is accepted late", () => {
-  it("while the job waits in line is gone on with: the place is given up, and no second task is asked for", () => {
+  it("while the job is queued is resumed: the place is given up, and no second task is submitted", () => {
     const resumed = jobAfter(inLineBesideAnOpenCall(), { at: T0 + 120_000 }, accepted(1, "A"));
     expect(resumed.state).toMatchObject({ status: "running", phase: "generating", attempt: 2 });
     expect(resumed.task).toMatchObject({ taskId: "A", attempt: 2 });
@@ -43,7 +43,7 @@ describe("a task that is accepted late", () => {
     expect(transition(resumed, began(resumed), context()).ok).toBe(false);
   });
 
-  it("after its attempt's call was hung up is resumed, and no second task is asked for", () => {
+  it("after its attempt's call was hung up is resumed, and no second task is submitted", () => {
     const waiting = jobAfter(queued(), began, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 });
     const hungUp = jobAfter(waiting, { at: T0 + LATE_MS }, { type: "late_window_ended", attempt: 1 });
     expect(hungUp.attempts[0]?.stillOpen).toBe(false);
@@ -54,7 +54,7 @@ describe("a task that is accepted late", () => {
     expect(resumed.attempts.map(({ counted }) => counted)).toEqual([true, false]);
   });
 
-  it("after its job was canceled is canceled, and resumed by a retry when upstream would not cancel it", () => {
+  it("after its job was canceled is canceled, and resumed by a retry when upstream did not cancel it", () => {
     const canceled = jobAfter(queued(), began, { type: "cancel" }, accepted(1, "A"));
     expect(canceled.state.status).toBe("canceled");
     expect(messages(canceled, "cancel_task")).toMatchObject([{ payload: { taskId: "A" } }]);
@@ -64,7 +64,7 @@ describe("a task that is accepted late", () => {
     expect(gone).toMatchObject({ task: null, state: { status: "queued" } });
   });
 
-  it("beside the next attempt's submission wins: the other task is canceled, and its attempt does not count", () => {
+  it("beside the next attempt's submission wins: the other task is canceled, and the other attempt does not count", () => {
     const both = jobAfter(
       LIVES["generating beside an open call"]({}),
       { at: T0 + 70_000 },
@@ -79,7 +79,7 @@ describe("a task that is accepted late", () => {
     expect(done.attempts.map(({ mayBeBilled }) => mayBeBilled)).toEqual([false, true, true]);
   });
 
-  describe("beside the next attempt's task, which upstream would not cancel", () => {
+  describe("beside the next attempt's task, which upstream does not cancel", () => {
     const both = (request: Parameters<typeof queued>[0] = { maxAttempts: 2 }) =>
       jobAfter(
         LIVES["generating beside an open call"](request),
@@ -89,7 +89,7 @@ describe("a task that is accepted late", () => {
       );
     const taskFails = { type: "call_failed", attempt: 3, failure: failure() } as const;
 
-    it("leaves that one to be read when it fails: no third image is asked for", () => {
+    it("is followed by that task when it fails: no third image is asked for", () => {
       const failed = jobAfter(both(), answered.cancelTask("B", false), { at: T0 + 80_000 }, taskFails);
       expect(failed).toMatchObject({ state: { status: "retrying" }, task: { taskId: "B" }, spareTask: null });
       const resumed = jobAfter(failed, { at: T0 + 200_000 }, { type: "backoff_ended" });
@@ -99,13 +99,13 @@ describe("a task that is accepted late", () => {
       expect(done.spareTask ?? null).toBeNull();
     });
 
-    it("leaves it also when its cancellation is not answered yet, which is then not asked for any more", () => {
+    it("is followed by that task also before its cancellation is answered, and the cancellation is dropped", () => {
       const failed = jobAfter(both(), { at: T0 + 80_000 }, taskFails);
       expect(failed.task).toMatchObject({ taskId: "B" });
       expect(messages(failed, "cancel_task")).toEqual([]);
     });
 
-    it("leaves nothing when that one was canceled: another attempt is made", () => {
+    it("is followed by another attempt when that task was canceled", () => {
       const failed = jobAfter(both({}), answered.cancelTask("B", true), { at: T0 + 80_000 }, taskFails);
       expect(failed).toMatchObject({ state: { status: "retrying" }, task: null });
     });
@@ -122,7 +122,7 @@ describe("a task that is accepted late", () => {
     expect(resumed.task).toMatchObject({ taskId: "A", attempt: 3 });
   });
 
-  it("is resumed after a crash amid the next attempt's submission", () => {
+  it("is resumed after a crash during the next attempt's submission", () => {
     const crashed = jobAfter(
       LIVES["generating beside an open call"]({}),
       { at: T0 + 70_000 },
@@ -135,7 +135,7 @@ describe("a task that is accepted late", () => {
     expect(crashed.task).toMatchObject({ taskId: "A", attempt: 3 });
   });
 
-  it("leaves the next attempt's budget and lease its own", () => {
+  it("leaves the next attempt its own budget and lease", () => {
     const ended = jobAfter(
       LIVES["generating beside an open call"]({}),
       { at: T0 + 70_000 },
@@ -165,7 +165,7 @@ describe("the bill of a task", () => {
     expect(done.attempts.map(({ mayBeBilled }) => mayBeBilled)).toEqual([false, true]);
   });
 
-  it("leaves no doubt when it failed unbilled: with onUncertain: fail the job is tried again", () => {
+  it("is nothing when the task failed unbilled: with onUncertain: fail the job is tried again", () => {
     const failed = { type: "call_failed", attempt: 2, failure: failure() } as const;
     const again = jobAfter(resumed({ onUncertain: "fail" }), { at: T0 + 60_000 }, failed);
     expect(again.state.status).toBe("retrying");
@@ -183,7 +183,7 @@ describe("a task that cannot be read", () => {
   });
   const unread = { type: "task_read", attempt: 1, failure: refusal } as const;
 
-  it("says why, once, and its lane learns of what is the account's doing", () => {
+  it("says why, once, and its lane is notified when the account is at fault", () => {
     const running = LIVES.reading_task({});
     const told = jobAfter(running, unread);
     expect(told.attempts[0]?.report).toMatchObject({ httpStatus: 401, code: "InvalidApiKey", taskId: "task-1" });
@@ -207,14 +207,14 @@ describe("a task that cannot be read", () => {
     });
   });
 
-  it("forgets it when the task is read again, and writes nothing while all is well", () => {
+  it("forgets the reason when the task is read again, and writes nothing while all is well", () => {
     const running = LIVES.reading_task({});
     const read = { type: "task_read", attempt: 1, failure: null } as const;
     expect(jobAfter(running, read)).toBe(running);
     expect(jobAfter(running, unread, read).attempts[0]).toMatchObject({ cause: null, report: { code: null } });
   });
 
-  it("is not looked at in a loop while a read hangs", () => {
+  it("sets no alarm for now while a read hangs", () => {
     const live = { ...FRESH, reading: true, pollAtMs: T0 + 1_500 };
     const nowMs = T0 + 5_000;
     expect(nextAlarmAtMs(LIVES.reading_task({}), nowMs, live)).toBeGreaterThan(nowMs);
@@ -225,14 +225,14 @@ describe("a task that is found canceled", () => {
   const found = (attempt: number) =>
     ({ type: "task_found_canceled", attempt, failure: failure({ maxRepeats: 1, fault: "none" }) }) as const;
 
-  it("by our own asking costs a job that was retried no attempt", () => {
+  it("at our own request costs a retried job no attempt", () => {
     const retried = jobAfter(LIVES.reading_task({ maxAttempts: 1 }), { type: "cancel" }, { type: "retry" });
     const again = jobAfter(retried, found(2));
     expect(again).toMatchObject({ state: { status: "queued" }, task: null });
     expect(again.attempts.at(-1)).toMatchObject({ outcome: "canceled", counted: false, mayBeBilled: false });
   });
 
-  it("by another hand is a failure", () => {
+  it("without our request is a failure", () => {
     const failed = jobAfter(LIVES.reading_task({ maxAttempts: 1 }), found(1));
     expect(failed.state).toMatchObject({ status: "failed" });
   });
@@ -259,7 +259,7 @@ describe("a late refusal that is not the job's fault", () => {
     expect(again.log.find(({ type }) => type === "attempt.late")?.data.outcome).toBe(outcome);
   });
 
-  it("counts towards its kind's own bound when it is upstream's", () => {
+  it("counts against its kind's own bound when upstream is at fault", () => {
     const once = failure({ maxRepeats: 1, report: { ...EMPTY_REPORT, httpStatus: 500, code: "RequestTimeOut" } });
     const late = jobAfter(
       LIVES["generating beside an open call"]({}),
@@ -275,7 +275,7 @@ describe("a late refusal that is not the job's fault", () => {
   });
 });
 
-describe("the place in line", () => {
+describe("the place in the queue", () => {
   it.each([
     ["is canceled", { type: "cancel" }],
     ["passes its deadline", { type: "deadline_passed" }],
@@ -283,14 +283,14 @@ describe("the place in line", () => {
     expect(messages(jobAfter(queued(), fact), "leave")).toMatchObject([{ payload: { lane: LANE, ticketNumber: 1 } }]);
   });
 
-  it("of a job that may not be put anywhere is not given up", () => {
+  it("is not given up while the settings name no lane", () => {
     const result = transition(queued(), { type: "cancel" }, context({ lane: null }));
     expect(result.ok && messages(result.record, "leave")).toEqual([]);
   });
 });
 
 describe("what a reader sees", () => {
-  it("has another tag when another of several images could be copied", () => {
+  it("has another tag after another of several images was copied", () => {
     const delayed = jobAfter(queued({ n: 2 }), began, delivered(1, ["https://r.test/0", "https://r.test/1"]), {
       type: "store_failed",
       attempt: 1,

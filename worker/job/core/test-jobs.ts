@@ -106,14 +106,14 @@ export const report = { ...EMPTY_REPORT, httpStatus: 200, requestId: "req-ok" };
 
 type Step = JobFact | { readonly at: number } | ((record: JobRecord) => JobFact);
 
-/** As `jobAfter`, of a client with a spend limit. */
+/** As `jobAfter`, for a client with a spend limit. */
 export function limitedAfter(start: JobRecord, ...steps: readonly Step[]): JobRecord {
   const record = played(start, steps, { isLimited: true });
   if (record.kind !== "job") throw new Error("the job is removed");
   return record;
 }
 
-/** The record after facts, each of which must be taken. A function makes a fact from the record it meets. */
+/** The record after facts, each of which must be taken. A function makes a fact from the record that it is applied to. */
 export function recordAfter(start: StoredRecord, ...steps: readonly Step[]): StoredRecord {
   return played(start, steps, {});
 }
@@ -135,14 +135,14 @@ function played(start: StoredRecord, steps: readonly Step[], patch: Partial<JobC
   return record;
 }
 
-/** As `recordAfter`, of a job that is not removed. */
+/** As `recordAfter`, for a job that is not removed. */
 export function jobAfter(start: JobRecord, ...steps: readonly Step[]): JobRecord {
   const record = recordAfter(start, ...steps);
   if (record.kind !== "job") throw new Error("the job is removed");
   return record;
 }
 
-/** That a receiver has answered a message. */
+/** Facts that a receiver has answered a message. */
 export const answered = {
   enqueue: (ticketNumber: number): JobFact => {
     const message = messageOf("enqueue", { ticketNumber, tries: 0, reason: null });
@@ -156,9 +156,9 @@ export const answered = {
   },
 };
 
-/** The messages of one kind that the record has still to send. */
+/** The messages of one kind in the record's outbox. */
 export function messages<Kind extends Message["kind"]>(record: StoredRecord, kind: Kind): MessageTo<Kind>[] {
-  // The kind is what tells the members of the union apart.
+  // The kind distinguishes the members of the union.
   return record.outbox.filter((message) => message.kind === kind) as MessageTo<Kind>[];
 }
 
@@ -170,13 +170,13 @@ export const delivered = (attempt: number, links = ["https://r.test/1.png"]): Jo
   report,
 });
 
-/** Of a client with a spend limit, whose catalog has reserved the first attempt. 75 000 millionths an image. */
+/** A job of a client with a spend limit, whose catalog has reserved the first attempt. 75 000 millionths an image. */
 export function pricedJob(request: Partial<JobRequest> = {}): JobRecord {
   const price = { currency: "USD", unitMicros: 75_000 };
   return newJobRecord(submission(request, { price, grantUntilMs: T0 + 60_000 }), T0);
 }
 
-/** What a catalog says whose client's limit is used up. */
+/** What a catalog answers when its client's limit is used up. */
 export const SPENT: ClientSpend = {
   currency: "USD",
   limitMicros: 150_000,
@@ -198,7 +198,7 @@ const pastBudget: Life = (request) =>
   jobAfter(queued(request), began, { at: T0 + BUDGET_MS }, { type: "budget_ended", attempt: 1 });
 const queuedAgain: Life = (request) => jobAfter(pastBudget(request), { at: T0 + 65_000 }, { type: "backoff_ended" });
 
-/** A job in each place of its life, and in places with more under way beside it. */
+/** A job in each place, and in places with more under way beside it. */
 export const LIVES = {
   queued: (request) => queued(request),
   "queued in its lane": (request) => jobAfter(queued(request), answered.enqueue(1)),
@@ -222,7 +222,7 @@ export const LIVES = {
 /** What is left of a removed job. */
 export const removed = (): StoredRecord => recordAfter(LIVES.succeeded({}), { type: "remove", why: "deleted" });
 
-/** A living object that remembers nothing: every call is lost, everything is due now. */
+/** What an object knows just after a restart: every call is lost, everything is due now. */
 export const FRESH: Live = {
   openCalls: new Set(),
   storing: false,

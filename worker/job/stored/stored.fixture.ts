@@ -9,7 +9,7 @@ export interface StoredJob {
   readonly atMs: number;
   readonly alarmAtMs: number | null;
   readonly kv: Readonly<Record<string, unknown>>;
-  /** What the code that wrote it showed of a finished job; null for any other. */
+  /** The view of a finished job by the code that wrote it; null for any other. */
   readonly view: JobView | null;
 }
 

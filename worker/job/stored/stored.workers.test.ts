@@ -15,8 +15,8 @@ import { CLIENT, TASK_MODEL, testJob, withoutJitter } from "../job.fixture.ts";
 import { asOfNow, putStoredJob, type StoredFile, type StoredJob, upstreamOfThisRun } from "./stored.fixture.ts";
 
 /*
- * Databases written by earlier versions, in which the code of today goes on. Each entry of `version-N.json` is what the object
- * of a job had stored at one moment.
+ * Databases written by earlier versions, with which today's code continues. Each entry of `version-N.json` is what the object of
+ * a job had stored at one moment.
  */
 
 const files = import.meta.glob<StoredFile<Record<string, StoredJob>>>("./version-*.json", {
@@ -34,7 +34,7 @@ interface End {
 
 const succeeds = (submits: number): End => ({ status: "succeeded", submits });
 
-/** Unfinished jobs: what they come to by themselves. */
+/** Unfinished jobs: how they end by themselves. */
 const UNFINISHED: Readonly<Record<string, End>> = {
   queued: succeeds(1),
   "queued with an upload": succeeds(1),
@@ -49,7 +49,7 @@ const UNFINISHED: Readonly<Record<string, End>> = {
   "retrying with an open call": succeeds(1),
   "running beside an open call": succeeds(1),
   "waiting for an open call": { status: "failed", submits: 0 },
-  // What upstream holds or has delivered is not made again; its one submission is the test's.
+  // A task that upstream holds, or images that it has delivered, are not made again; the one submission is the test's.
   "generating a task": succeeds(1),
   "generating a resumed task": succeeds(1),
   "retrying with a task": succeeds(1),
@@ -85,7 +85,7 @@ const released = vi.spyOn(LaneDispatcher.prototype, "release");
 beforeEach(withoutJitter);
 afterEach(() => released.mockClear());
 
-/** The distinct texts in the value, as JSON, that `pattern` finds. */
+/** The distinct texts that `pattern` finds in the value as JSON. */
 function textsIn(value: unknown, pattern: RegExp): string[] {
   return [...new Set(JSON.stringify(value).match(pattern) ?? [])];
 }
@@ -94,8 +94,8 @@ const LINKS = /http:[^"]*\/results\/[^"]*/g;
 const TASK_IDS = /(?<="(?:taskId|cancelTasks)":\[?")[0-9a-f-]{36}/g;
 
 /**
- * Submits the job to upstream, when its stored state names a task or links: they exist there from now on. Answers old text → new
- * text. A task that is to be canceled waits, so that it can be.
+ * Submits the job to upstream if its stored state names a task or links, so that these exist there. Answers old text → new text.
+ * A task that is to be canceled stays pending, so that it can be canceled.
  */
 async function submittedUpstream({ kv }: StoredJob, prompt: string): Promise<Map<string, string>> {
   const known = new Map<string, string>();
@@ -141,8 +141,8 @@ async function anImage(): Promise<ArrayBuffer> {
 }
 
 /**
- * Puts a stored job where today's code finds it, with all that it relies on elsewhere. One job passes through several places, so
- * it gets an id and a prompt of its own each time.
+ * Puts a stored job into its object, with all that it needs elsewhere. One job is stored in several places, so it gets a new id
+ * and prompt each time.
  */
 async function restored(file: string, name: string) {
   const { upstream: writtenFor, [name]: found } = files[file] as StoredFile<Record<string, StoredJob>>;
@@ -157,7 +157,7 @@ async function restored(file: string, name: string) {
     ...upstreamOfThisRun(writtenFor),
   ]);
   const job = asOfNow(found, found.atMs, replace);
-  // Written by an older version: only what every version has is read here.
+  // An older version may have written it, so only fields of every version are read here.
   const record = job.kv.record as JobRecord;
   for (const image of record.request?.images ?? []) {
     if (image.kind === "upload") await env.RESULTS.put(`jobs/${job.id}/inputs/${image.sha256}`, await anImage());
@@ -180,7 +180,7 @@ async function done(id: string): Promise<JobView> {
   return answer.view;
 }
 
-/** What the stored outbox held was sent: nothing is left in it. */
+/** Waits until all messages of the stored outbox are sent. */
 const sentAll = (id: string) =>
   until("an empty outbox", () =>
     runInDurableObject(env.JOBS.getByName(id), (_object, { storage }) => {
@@ -195,11 +195,11 @@ const releasedLeases = () => released.mock.calls.map(([release]) => release.leas
 describe.each(Object.keys(files))("%s", (file) => {
   const names = Object.keys(files[file] ?? {}).filter((name) => name !== "upstream");
 
-  it("has every place that this test knows", () => {
+  it("has a job in every place that this test knows", () => {
     expect(new Set(names)).toEqual(new Set([...Object.keys(UNFINISHED), ...Object.keys(FINISHED), ...TOMBSTONES]));
   });
 
-  it.each(Object.entries(UNFINISHED))("%s: ends as it would have", async (name, end) => {
+  it.each(Object.entries(UNFINISHED))("%s: ends as under the version that wrote it", async (name, end) => {
     const { job, record, rpc } = await restored(file, name);
     const before = (await rpc.events(null, 0, 1_000)) as { readonly events: readonly unknown[] };
     expect(before.events.slice(0, record.log.length)).toEqual(record.log);
@@ -237,7 +237,7 @@ describe.each(Object.keys(files))("%s", (file) => {
     },
   );
 
-  it.each(TOMBSTONES)("%s: is gone, and what was left of it is cleaned up", async (name) => {
+  it.each(TOMBSTONES)("%s: stays removed, and what is left of it is cleaned up", async (name) => {
     const { job, record, rpc } = await restored(file, name);
     expect(await rpc.view(null)).toEqual({ ok: false, code: "job_gone" });
     await sentAll(job.id);

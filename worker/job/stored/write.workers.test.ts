@@ -10,8 +10,8 @@ import { CLIENT, EDIT_MODEL, laneOf, TASK_MODEL, type TestJob, testJob, withoutJ
 import type { StoredJob } from "./stored.fixture.ts";
 
 /*
- * Writes the databases of the current version, when there are none yet: real jobs are brought to every place of their life,
- * and what their objects store is recorded. docs/architecture.md says when that is done.
+ * Writes the databases of the current version, when there are none yet: real jobs are brought to every place, and what their
+ * objects store is recorded. docs/architecture.md says when that is done.
  */
 
 const written = import.meta.glob("./version-*.json");
@@ -50,7 +50,7 @@ async function historyOf(job: TestJob): Promise<History> {
   return history;
 }
 
-/** Every place of a job, with those of its outbox: name → a stored state of it. */
+/** Every place of a job, with and without messages in its outbox: name → a stored state. */
 const stored: Record<string, StoredJob> = {};
 
 function keep(name: string, found: Omit<StoredJob, "view"> | undefined, history: History): void {
@@ -76,7 +76,7 @@ function keepTombstone(name: string, history: History, isWanted: (tombstone: Tom
   keep(name, found, history);
 }
 
-/** Until the object has stored a job for which `holds` is true. */
+/** Waits until the object has stored a job for which `holds` is true. */
 const untilStored = (what: string, history: History, holds: (record: JobRecord) => boolean) =>
   until(what, () => {
     const records = history.map(recordOf);
@@ -281,7 +281,7 @@ async function upload(): Promise<void> {
   keepJob("queued with an upload", history, ({ seq }) => seq === 1);
 }
 
-/** The tables and keys of the catalog that all of these jobs reported to, with one that runs and one that waits in line. */
+/** The tables and keys of the catalog that all of these jobs reported to, with one running and one queued job. */
 async function catalog() {
   const model = "wan2.2-t2i-flash";
   await laneStub(env, laneOf(model)).observe({ kind: "blocked", code: "InvalidApiKey", hint: "by a test" });

@@ -106,7 +106,7 @@ describe("a paused lane", () => {
     });
   });
 
-  it("goes on by itself at the moment that was given, also when it was evicted meanwhile", () => {
+  it("resumes by itself at the given time, also after an eviction", () => {
     const { lane, join, run, starts } = stage();
     for (let i = 0; i < 4; i += 1) join();
     lane.command({ ...PAUSE, untilMs: START_MS + 5 * MINUTE_MS });
@@ -118,7 +118,7 @@ describe("a paused lane", () => {
     expect(lane.report().paused).toBeNull();
   });
 
-  it("keeps its beginning when it is paused again with other words", () => {
+  it("keeps its start time when it is paused again for another reason", () => {
     const { lane, run } = stage();
     lane.command(PAUSE);
     run(MINUTE_MS);
@@ -126,7 +126,7 @@ describe("a paused lane", () => {
     expect(lane.report().paused).toEqual({ reason: "still", since: "2026-11-23T12:00:00.000Z", until: null });
   });
 
-  it("starts nothing after the time that it names, under any jobs and crashes, and loses no job", () => {
+  it("starts nothing after the time that it answers, under any jobs and crashes, and loses no job", () => {
     const step = fc.record({
       afterMs: fc.integer({ min: 0, max: 15_000 }),
       kind: fc.constantFrom("join", "join", "join", "evict", "pause", "resume", "pauseAnn", "resumeAnn"),
@@ -145,7 +145,7 @@ describe("a paused lane", () => {
               const times = (asked.get(jobId) ?? 0) + 1;
               asked.set(jobId, times);
               const each = steps.get(jobId);
-              // To a job that asked itself, the answer is what it waits for.
+              // A job that is silent at first ignores an offer, but never the answer to its own `enqueue`.
               return each?.isSilentAtFirst === true && times === 1 && !direct
                 ? null
                 : times === 1
@@ -214,7 +214,7 @@ describe("a paused client", () => {
     expect(idsOf(starts).slice(3)).toEqual(["job-1", "job-2", "job-4", "job-6"]);
   });
 
-  it("goes on in the same order as ever after a pause in which nobody was served before it", () => {
+  it("is served in its old order after a pause in which nobody else was served", () => {
     const [twin, { lane, starts, join, run }] = [stage(), stage()];
     for (const each of [lane, twin.lane]) each.command(PAUSE);
     for (const client of clients) {
@@ -246,7 +246,7 @@ describe("a paused client", () => {
     expect(after).toHaveLength(6);
   });
 
-  it("has its jobs show why they wait, and counts in no other job's position", () => {
+  it("has jobs that show why they wait and that count in no other job's position", () => {
     const { lane, join, run } = stage();
     for (const client of ["cy", "cy", "ann", "bob"]) join(client);
     lane.command({ ...PAUSE_ANN, untilMs: START_MS + 60 * MINUTE_MS });
@@ -262,7 +262,7 @@ describe("a paused client", () => {
     expect(lane.report().paused).toBeNull();
   });
 
-  it("is resumed at the end that was given, also when the lane was evicted meanwhile", () => {
+  it("is resumed at the given time, also after an eviction of the lane", () => {
     const { lane, join, run, starts } = stage();
     lane.command({ ...PAUSE_ANN, untilMs: START_MS + 5 * MINUTE_MS });
     join("ann");
@@ -277,7 +277,7 @@ describe("a paused client", () => {
 describe("a lane whose limit the operator changed", () => {
   const faster: LaneCommand = { kind: "limit", change: { starts: 6 }, reason: "the quota was raised", untilMs: null };
 
-  it("starts as often as the new quota allows, through evictions, and as before when it is taken back", () => {
+  it("starts as often as the new quota allows, through evictions, and as before once the limit is removed", () => {
     const { lane, join, run, starts } = stage();
     for (let i = 0; i < 80; i += 1) join();
     run(MINUTE_MS / 2);
@@ -298,7 +298,7 @@ describe("a lane whose limit the operator changed", () => {
     expect(starts.length - before).toBeGreaterThanOrEqual(8);
   });
 
-  it("shows the quota in force, and why it is another", () => {
+  it("shows the quota in force, and why it differs from the deployment's", () => {
     const { lane } = stage();
     lane.command({ ...faster, change: { starts: 6, inProgress: 3 } });
     expect(lane.report()).toMatchObject({
@@ -310,7 +310,7 @@ describe("a lane whose limit the operator changed", () => {
     expect(lane.report()).toMatchObject({ quota: twoAMinute, startsPerMinute: 2, limit: null });
   });
 
-  it("has its own quota again at the moment that was given", () => {
+  it("has its own quota again at the given time", () => {
     const { lane, run } = stage();
     lane.command({ ...faster, untilMs: START_MS + MINUTE_MS });
     run(MINUTE_MS);
@@ -333,7 +333,7 @@ describe("a lane whose limit the operator changed", () => {
     expect(lane.report().pace).toBe(1);
   });
 
-  it("never starts more than the smaller quota allows once it is made smaller", () => {
+  it("never starts more than a smaller quota allows once that is set", () => {
     const { lane, join, run, starts, events } = stage({ starts: 10, periodMs: MINUTE_MS, inProgress: null });
     for (let i = 0; i < 40; i += 1) join();
     run(5_000);

@@ -99,10 +99,10 @@ const steps = fc.array(
     kind: fc.constantFrom("join", "join", "join", "join", "leave", "evict"),
     client: fc.constantFrom("ann", "bob", "cy"),
     priority: fc.constantFrom<Priority>("high", "normal", "low"),
-    // Up to beyond the last moment to begin. Offered a lease again, a job answers at once.
+    // Some values are beyond the last moment to begin. A job that is offered a lease again answers at once.
     lagMs: fc.oneof(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 0, max: 7_000 })),
     isSilent: fc.integer({ min: 0, max: 15 }).map((value) => value === 0),
-    // The first so many answers of the job to offers are lost; each of its messages is executed twice.
+    // How many of the job's first answers to offers are lost; and after how long each of its messages is executed again.
     lostAnswers: fc.constantFrom(0, 0, 0, 0, 1, 2),
     repeatedAfterMs: fc.oneof({ weight: 3, arbitrary: fc.constant(null) }, fc.integer({ min: 0, max: 90_000 })),
     end: outcomes,
@@ -124,7 +124,7 @@ describe("a job of low priority", () => {
 });
 
 describe("a lane under any sequence of messages", () => {
-  it("starts no more than its quota in any window, no more at once, and every job that answers", () => {
+  it("starts no more than its quota in any window and at once, and starts every job that answers", () => {
     fc.assert(
       fc.property(quotas, steps, (quota, story) => {
         const behaviours = new Map<string, (typeof story)[number]>();
@@ -174,7 +174,7 @@ describe("a lane under any sequence of messages", () => {
         if (quota.inProgress !== null) expect(mostAtOnce(starts)).toBeLessThanOrEqual(quota.inProgress);
         const started = new Set(starts.map((start) => start.ticket.jobId));
         for (const [jobId, behaviour] of behaviours) {
-          // One that left may have started before (and been put back); one that never answers cannot have.
+          // A job that left may have started before (and been put back); a job that never answers cannot have started.
           if (!gone.has(jobId)) expect(started.has(jobId), jobId).toBe(!behaviour.isSilent);
         }
       }),
@@ -285,7 +285,7 @@ describe("clients", () => {
     for (const start of starts) {
       if (start.ticket.client !== "ann") passedBy.push(start);
       if (start.ticket.client !== "ann") continue;
-      // Each that went between two of her turns had joined before the first of them.
+      // Each guest that started between two of Ann's turns had joined before the first of the two.
       for (const guest of passedBy.splice(0)) {
         expect(joinedAtMs.get(guest.ticket.client)).toBeLessThanOrEqual(lastTurnMs);
       }
@@ -335,7 +335,7 @@ describe("estimates", () => {
             return { outcome: succeeded, afterMs: 20_000 };
           },
         });
-        // The lane has seen a duration, and what goes wrong has gone wrong.
+        // Estimates are read once the lane has seen a duration and the planned failures are over.
         lane.enqueue(ticket());
         let atMs = START_MS + 30_000;
         for (const join of joins) {
@@ -352,7 +352,7 @@ describe("estimates", () => {
           if (place !== null) foreseen.set(`job-${i}`, { startMs: place.estimatedStartAtMs, position: place.position });
         }
         events.runUntil(Number.POSITIVE_INFINITY);
-        // One may have its lease by now, and start in a moment.
+        // A job may have its lease already and start soon: it has no place any more.
         const later = starts.slice(seen).filter((start) => foreseen.has(start.ticket.jobId));
         const happened = new Map(
           later.map(({ ticket: { jobId }, atMs: startMs }, index) => [jobId, { startMs, position: index + 1 }]),
@@ -374,8 +374,8 @@ describe("an idle lane", () => {
   });
 });
 
-describe("a raised quota", () => {
-  it("takes effect at the next deploy, and keeps the queue", () => {
+describe("a deploy with other settings", () => {
+  it("raises the quota, and keeps the queue", () => {
     const { events, starts, lane, ticket, settings } = stage(twoAMinute);
     for (let i = 0; i < 10; i += 1) lane.enqueue(ticket());
     events.runUntil(START_MS + 10_000);
@@ -389,7 +389,7 @@ describe("a raised quota", () => {
     expect(starts).toHaveLength(9);
   });
 
-  it("after wrong settings, under which nothing starts and nothing is lost, goes on", () => {
+  it("ends the time of wrong settings, in which nothing starts and nothing is lost", () => {
     const { events, starts, lane, ticket, settings } = stage(twoAMinute);
     for (let i = 0; i < 4; i += 1) lane.enqueue(ticket());
     lane.evict({ ...settings, misconfigured: { code: "misconfigured", hint: "QWEN_API_KEY is not set" } });
@@ -403,7 +403,7 @@ describe("a raised quota", () => {
 });
 
 describe("a blocked lane", () => {
-  it("probes once a minute, loses no job, and goes on at the first success", () => {
+  it("probes once a minute, loses no job, and starts all others at the first success", () => {
     const mendedAtMs = START_MS + 10 * 60_000;
     const { events, starts, lane, ticket } = stage(twoAMinute, {
       call: (_ticket, now) =>
@@ -428,7 +428,7 @@ describe("a blocked lane", () => {
 });
 
 describe("a blocked lane whose first jobs never answer", () => {
-  it("probes with a job that does, and goes on", () => {
+  it("probes with a job that does, and starts the others", () => {
     const { events, starts, lane, ticket } = stage(twoAMinute, {
       beginLagMs: ({ client }) => (client === "silent" ? null : 20),
       call: (_ticket, now) =>
@@ -446,7 +446,7 @@ describe("a blocked lane whose first jobs never answer", () => {
 });
 
 describe("a throttled lane", () => {
-  it("puts the job back in its old place, and goes on after a full window", () => {
+  it("puts the job back in its old place, and starts it after a full window", () => {
     let calls = 0;
     const { events, starts, lane, ticket } = stage(twoAMinute, {
       call: () => {
@@ -483,7 +483,7 @@ describe("upstream that keeps failing", () => {
     for (let i = 0; i < 30; i += 1) events.at(START_MS + i * 150, () => lane.enqueue(ticket()));
     events.runUntil(Number.POSITIVE_INFINITY);
     const gaps = starts.slice(1).map((start, index) => start.atMs - (starts[index]?.atMs ?? 0));
-    // Five at their own times, then trials one, two and four seconds after the failure before.
+    // Five at their own times, then trials one, two and four seconds after the previous failure.
     expect(gaps.slice(4, 7).map((gap) => Math.round(gap / 1_000))).toEqual([1, 2, 4]);
     expect(mostAtOnce(starts.slice(5, 9))).toBe(1);
     expect(starts).toHaveLength(30);

@@ -16,7 +16,7 @@ function ticketOf(job: number | string, patch: Partial<Ticket> = {}): Ticket {
   return { jobId: `job-${job}`, client: "ann", priority: "normal", round: 1, ...patch };
 }
 
-/** A lane that is settled after each thing done to it, and what it stored then. */
+/** A lane that is settled after each call, and what it stored. */
 function laneOf(patch: Partial<LaneSettings> = {}) {
   const storage = new MemoryStorage();
   const settings = {
@@ -99,7 +99,7 @@ function fullLane(waiting: number, patch: Partial<LaneSettings> = {}) {
 const NEXT_MS = T0 + 61_600;
 
 describe("the table of how a lease ends", () => {
-  it("in docs/architecture.md is the lane's own", () => {
+  it("in docs/architecture.md equals `LEASE_ENDS`", () => {
     const architecture = readFileSync("docs/architecture.md", "utf8");
     const rows = [...architecture.matchAll(/^\| `(\w+)` \| [^|]+ \| ([\w ]+) \| ([\w ]+) \|$/gm)];
     expect(Object.fromEntries(rows.map(([, name, start, ticket]) => [name, { start, ticket }]))).toEqual(LEASE_ENDS);
@@ -117,7 +117,7 @@ describe("a lease that was offered", () => {
     expect(lane.counted().filter((atMs) => atMs > 60_000)).toEqual([61_630]);
   });
 
-  it("released before the answer came counts at the latest it can have begun, once", () => {
+  it("that is released before the answer came counts once, at the latest time at which it can have begun", () => {
     const lane = fullLane(1);
     const lease = lane.offer(NEXT_MS);
     lane.release(NEXT_MS + 500, lease, { kind: "abandoned" });
@@ -126,7 +126,7 @@ describe("a lease that was offered", () => {
     expect(lane.state()).toMatchObject({ inProgress: 0, offers: [] });
   });
 
-  it("offered again after a crash, whose job had begun, counts when it began", () => {
+  it("that is offered again after a crash to a job that had begun counts when that began", () => {
     const lane = fullLane(1);
     lane.offer(NEXT_MS);
     lane.restart(NEXT_MS + 10_000);
@@ -136,11 +136,11 @@ describe("a lease that was offered", () => {
     expect(lane.state().offers).toEqual([]);
   });
 
-  it("begun by its last offer lasts as long as one begun by its first", () => {
+  it("that is begun by its last offer lasts as long as one begun by its first", () => {
     const lane = fullLane(1);
     const offered = [0, 5, 15, 35].map((seconds) => lane.offer(NEXT_MS + seconds * 1_000));
     const last = offered.at(-1) as Lease;
-    // The attempt has its whole budget, and the lane some time to be notified of its end.
+    // The attempt has its whole budget, and the job some time to report its end.
     expect(last.endsAtMs).toBe(last.notBeforeMs + 75_000);
     lane.answer(NEXT_MS + 39_000, last, NEXT_MS + 38_000);
     lane.settle(NEXT_MS + 76_000);
@@ -170,16 +170,16 @@ describe("a lease that was offered", () => {
 });
 
 describe("a lease that the job asks for again", () => {
-  it("while its offer is on its way is the same lease, and not before its time", () => {
+  it("while its offer is on its way is the same lease, with the same start", () => {
     const lane = fullLane(1);
     const lease = lane.offer(NEXT_MS - 250);
     expect(lane.enqueue(NEXT_MS - 100, ticketOf(1))).toMatchObject({ lease: null, place: { position: 1 } });
     expect(lane.enqueue(NEXT_MS + 100, ticketOf(1)).lease).toEqual(lease);
-    // It counts until its last moment, whichever of the two the job begins by.
+    // Its start counts at its last moment, whether the job begins by the answer or by the offer.
     expect(lane.state().offers).toMatchObject([{ beginByMs: NEXT_MS + 5_000 }]);
   });
 
-  it("after its last moment to begin is a lease to begin at once, and is offered again should that answer be lost", () => {
+  it("after its last moment to begin is a lease to begin at once, and is offered again if that answer is lost", () => {
     const lane = laneOf();
     const { lease } = lane.enqueue(T0, ticketOf(1));
     const again = lane.enqueue(T0 + 3_000, ticketOf(1)).lease;
@@ -188,12 +188,12 @@ describe("a lease that the job asks for again", () => {
     expect(lane.offers(T0 + 4_000)).toMatchObject([{ leaseId: lease?.leaseId, beginByMs: T0 + 9_000 }]);
   });
 
-  it("while others have used the window is offered once the window allows it", () => {
+  it("after others have used the window is offered once the window allows it", () => {
     const lane = laneOf({ quota: { starts: 1, periodMs: 10_000, inProgress: null } });
     lane.enqueue(T0, ticketOf(1));
     expect(lane.enqueue(T0 + 11_200, ticketOf(2, { client: "bob" })).lease).not.toBeNull();
     expect(lane.enqueue(T0 + 13_000, ticketOf(1))).toMatchObject({ lease: null, place: { waitingOn: "quota" } });
-    // It may have begun all the same, so it stays among those in progress.
+    // The job may have begun, so the lease still counts as in progress.
     expect(lane.state().inProgress).toBe(2);
     const allowedMs = T0 + 12_200 + 10_100;
     expect(lane.offers(allowedMs - 251)).toEqual([]);
@@ -212,14 +212,14 @@ describe("a lease ends", () => {
     expect(lane.place(NEXT_MS + 30, "job-1")).toBeNull();
   });
 
-  it("declined, and the job asks again with the same ticket: it has its old place", () => {
+  it("declined, and a job that asks again with the same ticket has its old place", () => {
     const lane = fullLane(4);
     const [one] = lane.offers(NEXT_MS);
     lane.answer(NEXT_MS + 30, one as Lease, null);
     expect(lane.place(NEXT_MS + 40, "job-4")).toMatchObject({ position: 1 });
     expect(lane.enqueue(NEXT_MS + 2_000, ticketOf(1)).place).toMatchObject({ position: 1 });
     expect(lane.place(NEXT_MS + 2_000, "job-4")).toMatchObject({ position: 2 });
-    // With a newer ticket it is a new attempt, behind its client's others.
+    // A newer ticket is for a new attempt, and is placed behind its client's others.
     const other = fullLane(4);
     const [first] = other.offers(NEXT_MS);
     other.answer(NEXT_MS + 30, first as Lease, null);
@@ -242,7 +242,7 @@ describe("a lease ends", () => {
     expect(lane.place(NEXT_MS + afterMs, "job-1")).toMatchObject({ position: 2 });
   });
 
-  it("refused too late at an older offer changes nothing: the newer offer counts", () => {
+  it("not by a late refusal of an older offer: the newer offer counts", () => {
     const lane = fullLane(1);
     const old = lane.offer(NEXT_MS);
     const again = lane.offer(NEXT_MS + 5_000);
@@ -271,7 +271,7 @@ describe("a lease ends", () => {
     expect(leases).toBe(1 + 3);
     expect(new Set(offered)).toEqual(new Set(["job-1", "job-2"]));
     expect(lane.place(nowMs, "job-1")).toBeNull();
-    // Dropped, it is a new job when it asks.
+    // A dropped job that asks again counts as new.
     expect(lane.enqueue(nowMs, ticketOf(1)).lease).not.toBeNull();
   });
 
@@ -295,7 +295,7 @@ describe("a lease ends", () => {
     expect(lane.storage.ticket("job-1")?.unanswered).toBe(0);
   });
 
-  it("unanswered while the settings are wrong: the job was not asked again, and keeps its place", () => {
+  it("unanswered while the settings are wrong: the job, which was not asked again, keeps its place", () => {
     const lane = fullLane(2);
     const turn = lane.storage.ticket("job-1")?.turn;
     lane.offers(NEXT_MS);
@@ -315,7 +315,7 @@ describe("a lease ends", () => {
     expect(lane.place(lease.endsAtMs, "job-1")).toBeNull();
   });
 
-  it("by leaving: unused from the answer to enqueue it is given back, offered it stays counted until the answer", () => {
+  it("by leaving: an unused lease from the answer to enqueue is given back, an offered one stays counted until the answer", () => {
     const direct = laneOf();
     direct.enqueue(T0, ticketOf(1));
     direct.leave(T0 + 10, "job-1");
@@ -329,7 +329,7 @@ describe("a lease ends", () => {
     expect(lane.counted().filter((atMs) => atMs > 60_000)).toEqual([]);
   });
 
-  it("by leaving, executed late, with the number of an older ticket: the newer one stays", () => {
+  it("not by a late leave with the number of an older ticket", () => {
     const lane = fullLane(0);
     lane.enqueue(T0 + 21_000, ticketOf(1, { round: 3 }));
     lane.leave(T0 + 22_000, "job-1", 2);
@@ -346,7 +346,7 @@ describe("a release", () => {
   it("of a lease that the lane has lost ends the newer lease of the same ticket, and its ghost in the queue", () => {
     const lane = fullLane(1);
     const lost = lane.offer(NEXT_MS);
-    // It began, but no answer ever came; the lease ran out and the job was queued again.
+    // The job began, but its answer never came; the lease ran out and the job was queued again.
     lane.settle(lost.endsAtMs);
     expect(lane.state().inProgress + (lane.storage.ticket("job-1") === null ? 0 : 1)).toBe(1);
     lane.release(lost.endsAtMs + 10, lost, succeeded, { ticketNumber: 1 });
@@ -354,13 +354,13 @@ describe("a release", () => {
     expect(lane.state().inProgress).toBe(0);
   });
 
-  it("with a newer ticket than the lane's lease puts the job back, whatever lease it names", () => {
+  it("with a newer ticket than that of the lane's lease puts the job back, whatever lease it names", () => {
     const lane = fullLane(1);
     const lease = lane.offer(NEXT_MS);
     const other = { ...lease, leaseId: "job-1.99" };
     const place = lane.release(NEXT_MS + 10, other, succeeded, { requeue: ticketOf(1, { round: 2 }) });
     expect(place).toMatchObject({ position: 1 });
-    // Its old start was given back, so it is offered the next one at once.
+    // The start was given back, so the job is offered the next one at once.
     expect(lane.storage.lease("job-1")).toMatchObject({ ticketNumber: 2 });
   });
 
@@ -397,13 +397,13 @@ describe("failures of upstream's own", () => {
     expect(modeAfter([1, 1, 2, 3, 3, 4, 5])).toBe(5);
   });
 
-  it("that come late count once for their job too", () => {
+  it("that are reported late count once for their job too", () => {
     const lane = laneOf({ quota: many });
     for (let i = 0; i < 6; i += 1) lane.observe(T0 + i, breaks, "job-1");
     expect(lane.state().upstreamFailures).toBe(1);
   });
 
-  it("while one at a time is tried count each, so that the pauses grow", () => {
+  it("all count while one job is tried at a time, so that the pauses grow", () => {
     const lane = laneOf({ quota: many });
     for (let job = 1; job <= 5; job += 1) lane.observe(T0, breaks, `job-${job}`);
     const pauses = [1, 2, 3].map(() => {
@@ -424,8 +424,8 @@ function blockedLane(waiting: number) {
   return lane;
 }
 
-describe("a probe that no job makes", () => {
-  it("is offered to the next job at once: two hundred that no longer wait cost a blocked lane seconds, not hours", () => {
+describe("a probe that is not used", () => {
+  it("is offered to the next job at once: two hundred jobs that no longer wait cost a blocked lane seconds, not hours", () => {
     const lane = blockedLane(201);
     const asked: string[] = [];
     let nowMs = T0;
@@ -442,7 +442,7 @@ describe("a probe that no job makes", () => {
     }
     expect(asked).toEqual(Array.from({ length: 201 }, (_, index) => `job-${index + 1}`));
     expect(nowMs - T0).toBeLessThan(65_000);
-    // The last one was made: the next is due a minute after it.
+    // The last probe was used: the next is due a minute after it.
     expect(lane.state().block?.nextProbeAtMs).toBeGreaterThanOrEqual(nowMs + 59_000);
   });
 
@@ -463,7 +463,7 @@ describe("a probe that no job makes", () => {
 });
 
 describe("a lease from before a block", () => {
-  it("unanswered is not offered again before the next probe", () => {
+  it("that is unanswered is not offered again before the next probe", () => {
     const lane = laneOf();
     const { lease } = lane.enqueue(T0, ticketOf(91));
     lane.enqueue(T0, ticketOf(92));
@@ -475,7 +475,7 @@ describe("a lease from before a block", () => {
     for (let atMs = 63_000; atMs < 121_000; atMs += 1_000) expect(lane.offers(T0 + atMs)).toEqual([]);
   });
 
-  it("given back unused brings no probe forward", () => {
+  it("that is given back unused brings no probe forward", () => {
     const lane = laneOf();
     const { lease } = lane.enqueue(T0, ticketOf(1));
     lane.enqueue(T0, ticketOf(2));
@@ -494,7 +494,7 @@ describe("the wait in the queue", () => {
     );
   };
 
-  it("is shown of the ticket that waits longest, and is counted once for each attempt when it is over", () => {
+  it("is shown for the ticket that waits longest, and is counted once for each attempt when that is over", () => {
     const lane = fullLane(2);
     expect(waitsOf(lane, T0 + 21_000)).toEqual({ 1: 2 });
     expect(lane.metrics(T0 + 31_000).oldestWaitMs).toBe(10_000);
@@ -508,7 +508,7 @@ describe("the wait in the queue", () => {
     expect(lane.metrics(NEXT_MS + 20_000).tally.waits.seconds).toBeCloseTo(40.6, 1);
   });
 
-  it("goes on for a ticket that is put back, through a restart of the lane", () => {
+  it("continues for a ticket that is put back, through a restart of the lane", () => {
     const lane = fullLane(1);
     const lease = lane.offer(NEXT_MS);
     lane.answer(NEXT_MS + 5, lease, NEXT_MS);
@@ -518,7 +518,7 @@ describe("the wait in the queue", () => {
     expect(lane.metrics(T0 + 121_000).oldestWaitMs).toBe(100_000);
   });
 
-  it("is not counted for a lease that was not used, nor for one that nobody answered", () => {
+  it("is not counted for a lease that was not used, nor for an unanswered one", () => {
     const lane = fullLane(2);
     const [declined, silent] = lane.offers(NEXT_MS);
     if (declined === undefined || silent === undefined) throw new Error("two leases are offered");

@@ -51,7 +51,7 @@ describe("watched jobs", () => {
     expect(storage.loadState()?.pushDueAtMs).toBeNull();
   });
 
-  it("hear when others join before them, and not when they join behind", () => {
+  it("are notified when others join before them, and not when they join behind", () => {
     const { join, at, lane } = laneWith();
     join("w", true);
     join("behind", false, T0 + 3_000);
@@ -60,7 +60,7 @@ describe("watched jobs", () => {
     expect(at(T0 + 6_000)).toEqual(["w 2"]);
   });
 
-  it("hear their place once more after a restart, which forgot what they know", () => {
+  it("are notified of their place once more after a restart, which forgets the notices", () => {
     const { join, leave, restarted } = laneWith();
     join("a");
     join("b", true, T0 + 1_000);
@@ -72,7 +72,7 @@ describe("watched jobs", () => {
     ).toEqual(["b"]);
   });
 
-  it("hear again at the next change when a notice did not reach them", () => {
+  it("are notified again at the next change when a notice did not reach them", () => {
     const { join, leave, lane } = laneWith();
     join("a");
     join("b", true);
@@ -82,7 +82,7 @@ describe("watched jobs", () => {
     expect(leave("c", T0 + 8_000)).toEqual(["b 1"]);
   });
 
-  it("hear again though nothing changes when a notice did not reach them, and not every two seconds", () => {
+  it("are notified again without a change when a notice did not reach them, and not every two seconds", () => {
     const { join, leave, lane, at, alarmAt } = laneWith();
     join("a");
     join("b", true);
@@ -95,14 +95,14 @@ describe("watched jobs", () => {
       expect(at(missedAtMs + 10_000)).toEqual(["b 1"]);
     }
     expect(at(T0 + 53_000)).toEqual([]);
-    // One that is not watched any more is not asked again.
+    // A job that is not watched any more is not notified again.
     lane.unwatch("b", 1);
     lane.missed("b", T0 + 54_000);
     expect(at(T0 + 54_000)).toEqual([]);
     expect(alarmAt(T0 + 54_000)).toBeGreaterThan(T0 + 60_000);
   });
 
-  it("hear again after a pass that was under way when a notice of it did not reach them", () => {
+  it("are notified again after the pass whose notice did not reach them", () => {
     const { join, leave, lane, at } = laneWith();
     join("a");
     join("b", true);
@@ -118,7 +118,7 @@ describe("watched jobs", () => {
     expect(leave("c", T0 + 20_000)).toEqual([]);
   });
 
-  it("hear that an estimate moves while a running attempt takes longer than usual", () => {
+  it("are notified of a moving estimate while a running attempt takes longer than usual", () => {
     const { join, at, alarmAt } = laneWith({ starts: 100, periodMs: 60_000, inProgress: 2 });
     join("w", true);
     join("x");
@@ -131,7 +131,7 @@ describe("watched jobs", () => {
     expect(alarmAt(lookMs)).toBeLessThanOrEqual(lookMs + 10_000);
   });
 
-  it("far back in the queue hear of a new place once in thirty seconds, while their estimate hardly moves", () => {
+  it("far back in the queue are notified of a new place once in thirty seconds, while their estimate hardly moves", () => {
     const { join, leave, at, alarmAt } = laneWith();
     for (let i = 1; i <= 60; i += 1) join(`j${i}`);
     join("w", true);
@@ -142,7 +142,7 @@ describe("watched jobs", () => {
     expect(leave("j2", T0 + 35_000)).toEqual([]);
   });
 
-  it("that began to be watched at many moments are notified in passes at least two seconds apart", () => {
+  it("that are watched since different times are notified in passes at least two seconds apart", () => {
     const { lane, join, leave } = laneWith();
     for (let i = 1; i <= 60; i += 1) join(`j${i}`);
     for (let i = 0; i < 50; i += 1) join(`w${i}`, true, T0 + i * 100);
@@ -162,7 +162,7 @@ describe("watched jobs", () => {
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(2_000);
   });
 
-  it("hear of a change within two seconds though a later look is due", () => {
+  it("are notified of a change within two seconds, also when the next pass is due later", () => {
     const { join, leave, at, alarmAt } = laneWith({ starts: 100, periodMs: 60_000, inProgress: 2 });
     join("a");
     join("w", true);
@@ -199,7 +199,7 @@ describe("a pass over many watched jobs", () => {
     return all;
   }
 
-  it("is made in pages that fit the room, and reaches every job once", () => {
+  it("is made in pages of at most `room` notices, and reaches every job once", () => {
     const { leave, lane, at } = crowd(250);
     leave("ahead", T0 + 10_000);
     lane.leave("w1", null, T0 + 50_000);
@@ -223,7 +223,7 @@ describe("a pass over many watched jobs", () => {
     expect(at(T0 + 52_000)).toContain("w3 2");
   });
 
-  it("is made again from its start after a crash in between", () => {
+  it("begins again after a crash in between", () => {
     const { lane, at, restarted } = crowd(100);
     lane.leave("w1", null, T0 + 50_000);
     expect(at(T0 + 50_000, 60)).toHaveLength(60);

@@ -13,7 +13,7 @@ const refuses: LeaseOutcome = { kind: "failed", fault: "request", durationMs: 90
 const silent: LeaseOutcome = { kind: "failed", fault: "none", durationMs: 45_000 };
 const blocked: LeaseOutcome = { kind: "blocked", code: "InvalidApiKey", hint: "Key and region must match." };
 
-/** An attempt of a job that no other outcome is of. */
+/** An attempt of a job that has no other outcome. */
 let jobs = 0;
 function ended(outcome: LeaseOutcome, startedAtMs: number | null) {
   jobs += 1;
@@ -77,7 +77,7 @@ describe("a 429", () => {
     expect(afterThrottling({ ...pace, share: 0.7 }, quota, null, null, NOW + 1).slack).toBe(pace.slack);
   });
 
-  it("is made up for in small steps, by successes of starts made since", () => {
+  it("is made up for in small steps, by successes of later starts", () => {
     const low = stateAfter([throttled]);
     const old = afterOutcome(low, ended(works, NOW - 1), quota, NOW + 10_000);
     expect(old.pace.share).toBe(0.7);

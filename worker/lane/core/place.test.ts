@@ -21,7 +21,7 @@ function usedUp(agoMs: number): LaneState {
 }
 
 describe("a place", () => {
-  it("says when the next start is allowed, and how many are", () => {
+  it("says when the next start is allowed, and how many starts are allowed", () => {
     expect(place(usedUp(600), 3)).toMatchObject({
       position: 4,
       estimatedStartAtMs: NOW - 600 + 2 * 60_600,
@@ -112,12 +112,12 @@ describe("a place", () => {
       reason: { inProgress: 2, inProgressLimit: 2, nextStartAt: "2026-11-23T12:02:55.000Z" },
       detail: "Next in line; all 2 jobs that may run at once are running; the next start is expected at 12:02:55 UTC",
     });
-    // The first outlasts the median: then the longer ones are the measure, and beyond them five seconds more and more.
+    // The first attempt outlasts the median: then the longer durations decide, and beyond these steps of five seconds.
     expect(place(state, 0, few, [NOW - 40_000, NOW]).estimatedStartAtMs).toBe(NOW + 10_000);
     expect(place(state, 0, few, [NOW - 52_000, NOW]).estimatedStartAtMs).toBe(NOW + 3_000);
   });
 
-  it("while the settings are wrong says which", () => {
+  it("while the settings are wrong says which one is", () => {
     expect(placeOf(misconfiguredView({ code: "misconfigured", hint: "LANE_LIMITS must be JSON" }), 0)).toMatchObject({
       position: 1,
       estimatedStartAtMs: null,
@@ -136,7 +136,7 @@ describe("a place", () => {
       ...newLaneState(quota),
       pace: { share: 0.1, setAtMs: NOW, slack: 0, throttledAtMs: NOW, heldUntilMs: NOW },
     };
-    // Eighteen successes later the pace is whole again.
+    // After eighteen successes the pace is full again.
     const slow = place(low, 100_000).estimatedStartAtMs ?? 0;
     expect(slow - NOW).toBeGreaterThan((100_000 / 2) * 60_600);
     expect(slow - NOW).toBeLessThan((100_000 / 2) * 60_600 + 3_600_000);
@@ -170,7 +170,7 @@ describe("when a watcher is notified", () => {
     return { estimatedStartAtMs: (estimatedStartAtMs ?? Number.NaN) + byMs };
   }
 
-  it("compares the text where there is no estimate", () => {
+  it("depends on the text where there is no estimate", () => {
     const blocked = { ...known, estimatedStartAtMs: null };
     expect(notifyAtMs(blocked, { ...blocked, detail: "something else" }, NOW)).toBe(NOW);
     expect(notifyAtMs({ ...blocked, position: 40 }, { ...blocked, position: 39 }, NOW)).toBe(blocked.atMs + 30_000);

@@ -13,7 +13,7 @@ import {
   type Turns,
 } from "./queue.ts";
 
-/** The order in which so many of each priority are served, all waiting from the start. */
+/** The order in which `waiting` jobs of each priority are served, all waiting from the start. */
 function serve(turns: Turns, waiting: Record<string, number>) {
   const order: (typeof PRIORITIES)[number][] = [];
   const left = { ...waiting };

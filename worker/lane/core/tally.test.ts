@@ -20,7 +20,7 @@ describe("a tally", () => {
     ]);
   });
 
-  it("counts waits beside them", () => {
+  it("counts waits apart from them", () => {
     const tally = [0, 1_000, 1_001, 100_000_000].reduce(withWait, NO_TALLY);
     expect(tally).toMatchObject({ attempts: {}, buckets: [], seconds: 0, waits: { seconds: 100_002.001 } });
     expect(tally.waits.buckets).toEqual(WAIT_BUCKETS_SECONDS.map((_, at) => [2, 1][at] ?? 0).concat(1));

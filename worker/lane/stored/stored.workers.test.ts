@@ -8,8 +8,8 @@ import version1 from "./version-1.json";
 import version2 from "./version-2.json";
 
 /*
- * Lanes as earlier versions stored them: rows written by their code. Today's code must go on with each. A file of a version
- * is never edited.
+ * Lanes as earlier versions stored them: rows written by their code. Today's code must continue with each. A file of a version is
+ * never edited.
  */
 
 /** The moment of the first enqueue in every fixture. */
@@ -65,7 +65,7 @@ describe.each([
   [1, version1],
   [2, version2],
 ])("a lane stored by version %d", (version, stored) => {
-  it("with waiting and leased tickets goes on: same places, offers again, releases, order of turns", async () => {
+  it("with waiting and leased tickets continues: same places, offers again, releases, order of turns", async () => {
     await withStored(stored, version, "open", (at) => {
       const soon = T0 + 63_000;
       expect(at(soon, (lane) => lane.report("qwen-image-max", soon))).toMatchObject({
@@ -75,7 +75,7 @@ describe.each([
         pace: 1,
         typicalDurationMs: 21_300,
       });
-      // Since when its tickets wait was not stored yet; of a new one it is.
+      // Earlier versions did not store since when a ticket waits; for a new ticket it is stored.
       expect(at(soon, (lane) => lane.metrics("", soon))).toMatchObject({
         oldestWaitMs: 0,
         tally: { waits: { seconds: 0 } },
