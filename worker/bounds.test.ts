@@ -6,7 +6,7 @@ it("gives the answer of a call that settles in time", async () => {
   await expect(within(60_000, "the bucket", Promise.reject(new Error("broken")))).rejects.toThrow("broken");
 });
 
-it("throws when a call never settles, and says which", async () => {
+it("throws when a call never settles, and names the call", async () => {
   const failed = await within(1, "the bucket", new Promise(() => undefined)).catch((error: unknown) => error);
   expect(failed).toBeInstanceOf(OutOfTime);
   expect(String(failed)).toContain("the bucket has not answered within 1 ms");
@@ -35,7 +35,7 @@ describe("withinSignal", () => {
     vi.useRealTimers();
   });
 
-  it("ends what hangs when its time is over, and not before", async () => {
+  it("ends hanging work when its time is over, and not before", async () => {
     let ended = false;
     const work = withinSignal(120_000, "a call", hanging).then((how) => {
       ended = true;
@@ -48,7 +48,7 @@ describe("withinSignal", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("ends it at once with the other signal, also one that ended before", async () => {
+  it("ends hanging work at once with the other signal, also with one that ended before", async () => {
     const stop = new AbortController();
     const work = withinSignal(120_000, "a call", hanging, stop.signal);
     stop.abort();
@@ -89,7 +89,7 @@ describe("orAfter", () => {
     vi.useRealTimers();
   });
 
-  it("answers as the work does, or with the fallback when the work takes longer", async () => {
+  it("resolves as the work does, or with the fallback when the work takes longer", async () => {
     expect(await orAfter(300, Promise.resolve("new"), "old")).toBe("new");
     const late = orAfter(300, deaf(), "old");
     await vi.advanceTimersByTimeAsync(300);

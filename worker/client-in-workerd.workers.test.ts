@@ -21,7 +21,7 @@ async function first<Frame>(frames: AsyncIterable<Frame>, wanted: (frame: Frame)
 }
 
 describe("the client inside a Worker", () => {
-  // Two starts a minute are allowed: once they are used up, jobs stay queued for as long as a test needs them to.
+  // Two starts a minute are allowed. Once they are used up, jobs stay queued for the whole test.
   beforeAll(async () => {
     for (const _start of [1, 2]) {
       const { id } = await client.submit("image-from-text", request);
@@ -30,7 +30,7 @@ describe("the client inside a Worker", () => {
     }
   });
 
-  it("submits once however often it asks, reads, lists, cancels and removes", async () => {
+  it("submits once for a repeated key, and reads, lists, cancels and removes", async () => {
     const job = await client.submit("image-from-text", request, { idempotencyKey: "k1" });
     expect(await client.submit("image-from-text", request, { idempotencyKey: "k1" })).toMatchObject({ id: job.id });
     expect(await client.get(job.id)).toMatchObject({ id: job.id, workflow: "image-from-text" });

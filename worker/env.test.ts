@@ -109,7 +109,7 @@ describe("readConfig", () => {
   });
 
   it.each(["short", "0".repeat(64), "app=a-long-random-text", '"a-long-random-text"', "a long random text of words"])(
-    "takes %s for no token",
+    "does not take %s for a token",
     (CLIENT_TOKENS) => {
       const tokenMode = { QWEN_API_KEY: "sk-test", SIGNING_SECRET: "a secret of many characters" };
       expect(readConfig({ ...tokenMode, CLIENT_TOKENS })).toMatchObject({
@@ -119,7 +119,7 @@ describe("readConfig", () => {
     },
   );
 
-  it("says of a bare text in CLIENT_TOKENS what a token may hold, and of a bare hash what it lacks", () => {
+  it("says of a plain text in CLIENT_TOKENS what a token may hold, and of a plain hash what it lacks", () => {
     const errorsOf = (CLIENT_TOKENS: string) => {
       const result = readConfig({ ...enough, CLIENT_TOKENS });
       return result.ok ? [] : result.errors.map(({ message }) => message);
@@ -127,7 +127,7 @@ describe("readConfig", () => {
     expect(errorsOf("a long random text")).toEqual([
       expect.stringMatching(/JSON like .*, or a plain token: 16 to 512/),
     ]);
-    // Digits in capitals have always been a plain token.
+    // Hex digits in capitals have always counted as a plain token.
     expect(errorsOf("AB".repeat(32))).toEqual([]);
     for (const hash of ["ab".repeat(32), `${"ab".repeat(32)}\n`]) {
       expect(errorsOf(hash)).toEqual([
@@ -136,7 +136,7 @@ describe("readConfig", () => {
     }
   });
 
-  it("takes hashes in capitals and with spaces around them, and finds the token that two clients share in any case", () => {
+  it("takes hashes in capitals and with spaces around them, and finds a shared token in either case", () => {
     const upper = sha256Hex("a").toUpperCase();
     const read = (env: object) => readConfig({ ...enough, SIGNING_SECRET: "a secret of many characters", ...env });
     const result = read({

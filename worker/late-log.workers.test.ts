@@ -3,11 +3,11 @@ import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
 
 /**
- * What is tested is that this file ends. Vitest waits for the answer to each log before it reports a file's end, and
- * @cloudflare/vitest-plugin before 1.5.0 sent an object's log only together with the runner's next message. After a
- * file's last test there is none, so a run stopped for good at the first file whose object logged in that moment.
+ * The test is that this file ends. Vitest waits for the answer to each log before it reports a file's end, and
+ * @cloudflare/vitest-plugin before 1.5.0 sent an object's log only together with the runner's next message. After a file's last
+ * test there is no such message, so a run stopped for good at the first file whose object logged then.
  */
-it("a file ends although an object still logs after its last test", async () => {
+it("a file ends when an object still logs after its last test", async () => {
   const object = env.CATALOGS.getByName("late-log");
   const logged = await runInDurableObject(object, (_, state) => {
     state.waitUntil(logFor(500));

@@ -20,7 +20,8 @@ export const SCHEMA = [
      entry TEXT NOT NULL,
      search TEXT NOT NULL DEFAULT ''
    ) WITHOUT ROWID`,
-  // Every list merges ranges of this index, one for each workflow and status that it shows.
+  // Every list merges ranges of this index, one for each workflow and status that it shows, and reads at most its limit from
+  // each.
   "CREATE INDEX IF NOT EXISTS jobs_listed ON jobs (workflow, status, listed_at_ms, id)",
   // Done jobs hardly change, so each enters this index about once; unfinished jobs are few, and found by the index above.
   "CREATE INDEX IF NOT EXISTS jobs_settled ON jobs (cursor) WHERE done = 1",

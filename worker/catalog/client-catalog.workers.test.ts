@@ -53,7 +53,7 @@ describe("record", () => {
     expect(await listed()).toEqual(after);
   });
 
-  it("does not bring back a job that is gone, not even after an eviction, nor one that it hears of later only", async () => {
+  it("does not bring back a removed job, not even after an eviction, nor one whose first entry comes after its removal", async () => {
     const { catalog, object } = newCatalog();
     await catalog.record(catalogEntry({ n: 1, seq: 1 }));
     await catalog.forget(jobId(1));
@@ -64,7 +64,7 @@ describe("record", () => {
     expect(await ids(catalog)).toEqual([]);
   });
 
-  it("forgets removals after 30 days, a few at a time, and numbers changes upwards all the same", async () => {
+  it("forgets removals after 30 days, a few at a time, and still gives each change a larger number", async () => {
     const { object } = newCatalog();
     await runInDurableObject(object, (_catalog, state) => {
       const dayMs = 86_400_000;
@@ -141,7 +141,7 @@ describe("list", () => {
     });
   });
 
-  it("pages through every job once while jobs move, come and go between pages", async () => {
+  it("pages through every job once while jobs change, are added and are removed between pages", async () => {
     const move = fc.record({
       n: fc.integer({ min: 0, max: 39 }),
       status: fc.constantFrom<JobStatus>(...JobStatuses.options),
@@ -159,7 +159,7 @@ describe("list", () => {
               n,
               status,
               seq: seq++,
-              // Several jobs a millisecond: the order among them must hold too.
+              // Several jobs in one millisecond: their order must hold too.
               createdAtMs: 1_000_000 + (createdAtMs[n] ?? 0),
               workflow: n % 3 === 0 ? WORKFLOWS[1] : WORKFLOWS[0],
             });
@@ -238,7 +238,7 @@ describe("a search", () => {
     expect(await ids(catalog, { words: searchWords(query) })).toEqual(found.map(jobId));
   });
 
-  it("keeps a job's words over its later changes, and finds jobs of a table from before there were any by their start", async () => {
+  it("keeps a job's words over its later changes, and finds jobs of a table from before searches by the start of the prompt", async () => {
     const { catalog, object } = newCatalog();
     await catalog.record(catalogEntry({ n: 1, prompt: "a bell", searchText: "a bell tower", seq: 1 }));
     await catalog.record(catalogEntry({ n: 1, prompt: "a bell", seq: 2, status: "succeeded" }));
@@ -254,7 +254,7 @@ describe("a search", () => {
 });
 
 describe("a search of a long list", () => {
-  it("reads so many jobs at once, goes on from there, and counts the newest", async () => {
+  it("reads a bounded number of jobs at once, continues from there, and counts the newest", async () => {
     const { catalog, object } = newCatalog();
     await runInDurableObject(object, (_catalog, state) => {
       const store = new CatalogStore(state.storage);
@@ -318,7 +318,7 @@ describe("filters and counts", () => {
     expect(await ids(catalog, { pinned: null })).toEqual([6, 5, 4, 3, 2, 1].map(jobId));
   });
 
-  it("narrow the list by model, time and metadata, of which all must hold", async () => {
+  it("narrow the list by model, time and metadata, all of which must match", async () => {
     const { catalog, at } = await filled();
     expect(await ids(catalog, { model: "wan2.6-t2i" })).toEqual([4, 3].map(jobId));
     expect(await ids(catalog, { beforeMs: at + 3 })).toEqual([2, 1].map(jobId));
@@ -333,7 +333,7 @@ describe("filters and counts", () => {
     expect(await ids(catalog, { metadata: [{ key: "campaign", value: "winter" }] })).toEqual([]);
   });
 
-  it("go on over pages", async () => {
+  it("hold over all pages", async () => {
     const { catalog } = await filled();
     const first = await catalog.list({ status: null, workflow: null, limit: 1, cursor: null, model: "wan2.6-t2i" });
     if (!first.ok) throw new Error(first.code);
@@ -368,7 +368,7 @@ describe("filters and counts", () => {
 });
 
 describe("reserve", () => {
-  it("counts unfinished jobs and promises against the limit, also after a crash", async () => {
+  it("counts unfinished jobs and reservations against the limit, also after a crash", async () => {
     const { catalog, object } = newCatalog();
     for (const n of [1, 2, 3]) await catalog.record(catalogEntry({ n, status: n === 1 ? "succeeded" : "running" }));
     expect(await catalog.reserve(1, 3)).toMatchObject({ granted: 1 });
@@ -393,8 +393,8 @@ describe("reserve", () => {
   });
 });
 
-describe("a job deleted before it was heard of", () => {
-  it("uses up its promise all the same", async () => {
+describe("a job that is deleted before its first entry", () => {
+  it("uses up its reservation", async () => {
     const { catalog } = newCatalog();
     expect(await catalog.reserve(1, 1)).toMatchObject({ granted: 1 });
     await catalog.forget(jobId(1));
@@ -403,12 +403,12 @@ describe("a job deleted before it was heard of", () => {
 });
 
 describe("a retry by hand", () => {
-  it("uses up a promise, as a new job does", async () => {
+  it("uses up a reservation, as a new job does", async () => {
     const { catalog } = newCatalog();
     await catalog.record(catalogEntry({ n: 1, status: "canceled" }));
     expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 1 });
     await catalog.record(catalogEntry({ n: 1, status: "queued", seq: 2 }));
-    // One is unfinished and nothing is promised any more, so that there is room for another.
+    // One job is unfinished and nothing is reserved any more, so there is room for another.
     expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 1 });
     expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 0 });
   });

@@ -62,7 +62,7 @@ function listen(response: Response) {
   };
 }
 
-/** Frames up to and with `ready`, in short: what a person would note down. */
+/** Frames up to and with `ready`, each as a short text. */
 async function untilReady(frame: () => Promise<FeedFrame>): Promise<string[]> {
   const notes: string[] = [];
   for (;;) {
@@ -105,7 +105,7 @@ function streamFrames(response: Response) {
 }
 
 describe("the live feed over a socket", () => {
-  it("begins with the cursor only, then tells every change as it happens", async () => {
+  it("begins with the cursor only, then sends every change as it happens", async () => {
     const { catalog, open, name } = newCatalog();
     await catalog.record(catalogEntry({ n: 1 }));
     const watcher = listen(await open("ws", null));
@@ -133,7 +133,7 @@ describe("the live feed over a socket", () => {
     expect(frame.job.output?.images[0]?.url).toMatch(`${ORIGIN}/api/jobs/${jobId(1)}/images/0`);
   });
 
-  it("tells who resumes every job that changed since, once and as it is now, then what was deleted, in order", async () => {
+  it("on resume sends each job that changed, once and in its current state, and each deletion, in order", async () => {
     const { catalog, open } = newCatalog();
     for (const n of [1, 2, 3, 4]) await catalog.record(catalogEntry({ n }));
     const { cursor } = await listen(await open("ws", null)).frame();
@@ -150,7 +150,7 @@ describe("the live feed over a socket", () => {
     ]);
   });
 
-  it("goes on over an eviction with its sockets attached, and resumes from any frame's cursor", async () => {
+  it("continues over an eviction with its sockets attached, and resumes from any frame's cursor", async () => {
     const { catalog, object, open } = newCatalog();
     const watcher = listen(await open("ws", null));
     await watcher.frame();
@@ -184,7 +184,7 @@ describe("the live feed over a socket", () => {
     for (const seqs of heard.values()) expect(seqs).toEqual([1]);
   });
 
-  it("catches up at the next change whom an eviction left behind", async () => {
+  it("catches up at the next change a watcher that was behind when the object was evicted", async () => {
     const { catalog, object, open } = newCatalog();
     for (const n of [1, 2]) await catalog.record(catalogEntry({ n, status: "failed" }));
     const watcher = listen(await open("ws", null));
@@ -231,7 +231,7 @@ describe("the live feed over a socket", () => {
     expect(left).toBe(0);
   });
 
-  it("refuses whoever did not come through http", async () => {
+  it("refuses a request that did not come through http", async () => {
     const { catalog } = newCatalog();
     const answer = await catalog.fetch(new Request("https://object/api/events", { headers: { Upgrade: "websocket" } }));
     expect(answer.status).toBe(400);
@@ -255,10 +255,10 @@ describe("the live feed as an event stream", () => {
     await stream.cancel();
   });
 
-  it("cuts off a reader that does not read, who then resumes without a gap", async () => {
+  it("cuts off a reader that does not read, which then resumes without a gap", async () => {
     const { catalog, open } = newCatalog();
     const slow = streamFrames(await open("sse", null));
-    // Together well above what a stream keeps for a reader.
+    // Together well above the backlog that a stream keeps for a reader.
     const jobs = 300;
     const prompt = "long ".repeat(1_200);
     for (let n = 0; n < jobs; n++) await catalog.record(catalogEntry({ n, status: "failed", prompt }));
@@ -282,7 +282,7 @@ describe("the live feed as an event stream", () => {
     expect(heard).toEqual(Array.from({ length: jobs }, (_, n) => jobId(n)));
   });
 
-  it("refuses more readers than it can hold, and takes one again when another went", async () => {
+  it("refuses more readers than it can hold, and takes one again after another left", async () => {
     const { open } = newCatalog();
     const streams = [];
     for (let n = 0; n < 200; n++) streams.push(streamFrames(await open("sse", null)));
@@ -295,7 +295,7 @@ describe("the live feed as an event stream", () => {
     for (const stream of streams.slice(1)) await stream.cancel();
   });
 
-  it("forgets a reader that went", async () => {
+  it("forgets a reader that left", async () => {
     const { catalog, open } = newCatalog();
     const stream = streamFrames(await open("sse", null));
     await stream.frame();
@@ -316,7 +316,7 @@ describe("places in the queue", () => {
     expect(await alarm()).toBeNull();
     const watcher = listen(await open("ws", null));
     expect(await alarm()).not.toBeNull();
-    // The first comes within half a second, by itself too; the next is seconds away.
+    // The first alarm fires within half a second, also by itself; the next is seconds away.
     await runDurableObjectAlarm(object);
     await catalog.record(catalogEntry({ n: 1, seq: 2, status: "succeeded" }));
     expect(await runDurableObjectAlarm(object)).toBe(true);
@@ -329,7 +329,7 @@ describe("places in the queue", () => {
     expect(await alarm()).toBeNull();
   });
 
-  it("come as frames of an unchanged seq, one for each job whose place is another than was told", async () => {
+  it("come as frames with an unchanged seq, one for each job whose place differs from the one sent last", async () => {
     const { catalog, object, open } = newCatalog();
     const lane = laneStub(env, laneName(configured(), "qwen-image-max"));
     const inLine: string[] = [];
@@ -363,7 +363,7 @@ describe("places in the queue", () => {
   });
 });
 
-/** Jobs that wait in a lane of their own model, and in the catalog; first in line first. */
+/** Jobs that wait in a lane of their own model and are in the catalog; the next to start is first. */
 async function inLine(catalog: ReturnType<typeof newCatalog>["catalog"], model: string, count: number, prompt = "a") {
   const lane = laneStub(env, laneName(configured(), model));
   const ids: string[] = [];
@@ -377,10 +377,10 @@ async function inLine(catalog: ReturnType<typeof newCatalog>["catalog"], model: 
 }
 
 describe("a watcher that resumes", () => {
-  it("hears where jobs wait now, for that moved while it was away", async () => {
+  it("gets the current places of waiting jobs, because they changed while it was away", async () => {
     const { catalog, object, open } = newCatalog();
     const { ids, leave } = await inLine(catalog, "qwen-image-edit-max", 3);
-    // Its laptop sleeps: the server takes it for one who listens.
+    // The watcher's computer sleeps: the server does not know that it gets nothing.
     const asleep = listen(await open("ws", null));
     const { cursor } = await asleep.frame();
     await runDurableObjectAlarm(object);
@@ -399,9 +399,9 @@ describe("a watcher that resumes", () => {
     ]);
   });
 
-  it("by a stream that it reads slowly gets all places, and those of the first again that move meanwhile, before it is ready", async () => {
+  it("by a stream that it reads slowly gets all places before `ready`, and again those of the first jobs that change meanwhile", async () => {
     const { catalog, object, open } = newCatalog();
-    // Together well above what a stream keeps for a reader.
+    // Together well above the backlog that a stream keeps for a reader.
     const { ids, leave } = await inLine(catalog, "wan2.5-t2i-preview", 250, "long ".repeat(1_200));
     const { cursor } = await listen(await open("ws", null)).frame();
     await runDurableObjectAlarm(object);

@@ -25,7 +25,7 @@ async function callTool(name: string, args: Record<string, unknown>): Promise<An
   return (JSON.parse(json) as { readonly result: Answer }).result;
 }
 
-it("an answer has links alone when its small picture would be too large", async () => {
+it("an answer has only links when its small picture would be too large", async () => {
   const made = await callTool("generate_image", { prompt: "a tall picture of noise", model: "z-image-turbo" });
   expect(made.structuredContent.status).toBe("succeeded");
   const { id } = made.structuredContent;

@@ -9,7 +9,7 @@ const START_MS = Date.UTC(2026, 10, 28, 9);
 const UNIT = 75_000;
 const IMAGES = 2;
 const MODEL = "qwen-image-max";
-/** Room for three attempts, and a little that is enough for none: stories reach it early and stay near it. */
+/** Room for three attempts, and a little more that is not enough for one: stories reach the limit early and stay near it. */
 const LIMIT = 3 * IMAGES * UNIT + UNIT;
 
 /** A list of jobs and the ledger's books in memory, as an object's storage would keep them. */
@@ -48,7 +48,7 @@ class Books implements LedgerStorage {
   job = (jobId: string) => this.jobs.get(jobId) ?? null;
 }
 
-/** As much of a job's life as moves money. */
+/** The part of a job that changes money. */
 class Life {
   readonly id: string;
   attempts: BilledAttempt[] = [];
@@ -110,7 +110,10 @@ const OPS = [
 ] as const;
 type Op = (typeof OPS)[number];
 
-/** Plays facts on some jobs and one ledger; after each fact the limit must hold for what is true, not only for what is booked. */
+/**
+ * Applies facts to some jobs and one ledger. After each fact the limit must hold for what the jobs spent, not only for what is
+ * booked.
+ */
 class World {
   readonly books = new Books();
   readonly ledger = new Ledger(this.books);
@@ -200,7 +203,7 @@ class World {
       }
     })();
     if (moved) job.seq += 1;
-    // Submitted again by its key: its money is reserved already, or spent.
+    // The job is submitted again by its key: its money is reserved already, or spent.
     if (op === "submit" && this.books.job(job.id) !== null) this.submit(job.id, false);
     if (op === "ask for a repetition" || op === "ask, but lose the answer")
       this.ask(job, op === "ask for a repetition");
@@ -242,7 +245,7 @@ class World {
     this.books.jobs.set(job.id, entry);
   }
 
-  /** What the jobs themselves say of this month, whatever the list has heard. */
+  /** What the jobs themselves spent and reserved in this month, whether or not the list was notified. */
   spent(): number {
     return [...this.lives.values()].reduce((sum, job) => {
       const { days, reservedMicros } = job.position();
@@ -275,7 +278,7 @@ describe("Ledger", () => {
     );
   });
 
-  it("sums to what the jobs spent, and reserves nothing, once the list has heard of every end", () => {
+  it("sums to what the jobs spent, and reserves nothing, once the list is notified of every end", () => {
     fc.assert(
       fc.property(story, (ops) => {
         const world = new World();
@@ -321,7 +324,7 @@ describe("Ledger", () => {
     ledger.reserve({ ...grant, untilMs: START_MS + 19_000 }, UNIT, START_MS + 9_000);
     ledger.reserve({ ...grant, untilMs: START_MS + 12_000 }, UNIT, START_MS + 9_000);
     expect(ledger.overdue(START_MS + 18_000)).toEqual([]);
-    // Its job was asked before the newest request.
+    // The job was asked before the newest request.
     ledger.release([grant], START_MS + 18_000);
     expect(ledger.totals(START_MS).reservedMicros).toBe(UNIT);
     ledger.release([grant], START_MS + 19_000);
@@ -351,7 +354,7 @@ describe("Ledger", () => {
     expect(world.ledger.reserve({ ...grant, jobId: "b" }, 2 * UNIT, START_MS)).toBe("gone");
   });
 
-  it("begins anew with each month, but keeps what is reserved", () => {
+  it("begins at zero with each month, but keeps what is reserved", () => {
     const world = new World();
     world.submit("a", true);
     world.play("start", "a");

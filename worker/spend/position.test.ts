@@ -74,7 +74,7 @@ describe("daysOf", () => {
 });
 
 describe("runningBills", () => {
-  it("counts attempts that run, those of one task once, and none whose images are there", () => {
+  it("counts attempts that run, those of one task once, and none with delivered images", () => {
     const attempts = [
       attempt(1, { outcome: "timed_out", mayBeBilled: true, taskId: "t" }),
       attempt(2, { outcome: null, mayBeBilled: true, taskId: "t" }),

@@ -54,11 +54,11 @@ async function pricedJob(given: Parameters<typeof testJob>[0] = {}, limited: str
 }
 
 const TODAY = () => dayOf(Date.now());
-/** Also for a test that begins before midnight. */
+/** A range that also holds for a test that begins before midnight. */
 const SINCE = "2026-01-01";
 const UNTIL = "2999-12-31";
 
-/** What the job's client spent, once its list has heard of everything. */
+/** What the job's client spent, as its list has booked it. */
 async function books(job: TestJob) {
   const { client } = job.submission;
   const { rows, totals } = await catalogStub(env, client).usage(SINCE, UNTIL);
@@ -76,7 +76,7 @@ async function settled(job: TestJob, expected: object) {
 }
 
 describe("a job's cost", () => {
-  it("is what upstream delivered, also when that is fewer images than asked for", async () => {
+  it("is what upstream delivered, also when that is fewer images than requested", async () => {
     const job = await pricedJob({ model: TASK_MODEL, n: 3 });
     await job.spoil({ fault: { type: "task-partial", failed: 1 } });
     await job.submit();
@@ -164,7 +164,7 @@ describe("a job's cost", () => {
       const row = { day: TODAY(), model: SYNC_MODEL, jobs: 1, images: 1, chargedMicros: UNIT, atRiskMicros: 0 };
       books.add(row);
       const { rows, grants } = { rows: rowsWritten(), grants: books.grants() };
-      // With a limit: the grant, its end, and the row. Each write of the grants is a row of the object's keys.
+      // With a limit: the grant, its end, and the row. Each write of the grants writes one row.
       const grantsStored = vi.spyOn(books, "putGrants");
       const ledger = new Ledger(books);
       const grant = { jobId: "job_limited", number: 1, micros: UNIT, seq: 0, untilMs: Date.now() + 60_000 };
@@ -178,8 +178,8 @@ describe("a job's cost", () => {
   });
 });
 
-describe("an entry that says nothing of money, as of an older version after a rollback", () => {
-  it("leaves what is booked and reserved, and the next one with money books only the difference", async () => {
+describe("an entry without money, as an older version writes it after a rollback", () => {
+  it("leaves what is booked and reserved, and the next entry with money books only the difference", async () => {
     const catalog = catalogStub(env, "rolled-back-version");
     const spend = (images: number) => {
       const day = { day: TODAY(), images, chargedMicros: images * UNIT, atRiskMicros: 0 };
@@ -208,7 +208,7 @@ describe("a write of the catalog that fails", () => {
     await catalog.reserveFirst(asked, { monthly: 1, alertAt: 1, currency: "USD" }, 200);
     const used = async () => await catalog.usage(SINCE, UNTIL);
     const before = await used();
-    // As when the disk is full: the row of the list cannot be written, the row of the books can.
+    // As with a full disk: the row of the list cannot be written, the row of the ledger can.
     const whileFull = async (write: () => Promise<void>) => {
       await runInDurableObject(object, (_, { storage }) => {
         storage.sql.exec(
@@ -287,7 +287,7 @@ describe("a spend limit", () => {
     expect(totals.reservedMicros).toBe(0);
   });
 
-  it("frees the money of a retry by hand that was never carried out, and of a key whose job is removed", async () => {
+  it("frees the money of a retry by hand that was never made, and of a key whose job is removed", async () => {
     const job = await pricedJob({}, "spends-some");
     await job.spoil({ fault: { type: "hold", at: "arrival" } });
     await job.submit();
@@ -303,7 +303,7 @@ describe("a spend limit", () => {
     const catalog = catalogStub(env, client);
     // The catalog's answer was lost, and the client did not ask again.
     await catalog.reserveAgain({ jobId: job.id, number: 2, micros: UNIT, seq, untilMs: overdue }, budget);
-    // A job that its client's list has forgotten by now, and whose object answers 410.
+    // A job whose tombstone the list no longer has, and whose object answers 410.
     const removed = testJob();
     Object.assign(removed.submission, { client, price: PRICE });
     await removed.spoil({ fault: { type: "hold", at: "arrival" } });
@@ -322,7 +322,7 @@ describe("a spend limit", () => {
     await expect.poll(reserved).toBe(0);
   });
 
-  it("is not what a retry hears of whose job is removed while the catalog is asked", async () => {
+  it("does not hide from a retry that its job was removed while the catalog was asked", async () => {
     const job = await pricedJob({}, "spends-some");
     await job.submit();
     await job.rpc.cancel(null);
@@ -341,7 +341,7 @@ describe("a spend limit", () => {
     expect(await job.rpc.retry(null)).toEqual({ ok: false, code: "price_unknown", model: SYNC_MODEL });
   });
 
-  it("ends a job whose price is not known rather than repeat it", async () => {
+  it("ends a job whose price is not known and does not repeat it", async () => {
     const job = testJob();
     Object.assign(job.submission, { client: "spends-some", price: { ...PRICE, unitMicros: null } });
     await job.spoil({ fault: { type: "cut-after-billing" }, times: null });
@@ -438,7 +438,7 @@ describe("a client's alert", () => {
     };
     const raised = await runInDurableObject(env.CATALOGS.getByName("alerts-monthly"), (_, { storage }) =>
       [10, 10, 11, 11].map((month) => {
-        // A new one each time knows what is stored only.
+        // A new instance each time knows only what is stored.
         const host = { client: "alerts-monthly", arm: () => undefined, count: () => undefined };
         new BudgetAlert(env, storage, host).raise(...report(month));
         return lines();
@@ -448,10 +448,10 @@ describe("a client's alert", () => {
   });
 });
 
-describe("a client's alert that is not delivered when the next month's comes", () => {
+describe("a client's alert that is not delivered when the next month's is raised", () => {
   const BUDGET = { monthly: 1, alertAt: 0.5, currency: "USD" };
 
-  it("is tried on beside that one, also after a restart", async () => {
+  it("is still tried beside that one, also after a restart", async () => {
     const client = "alerts-of-two-months";
     // The emulator takes no webhooks: each try fails, and is repeated.
     const settings = { ...env, CLIENT_WEBHOOKS: JSON.stringify({ [client]: `${env.QWEN_BASE_URL}/no-receiver` }) };
@@ -461,10 +461,10 @@ describe("a client's alert that is not delivered when the next month's comes", (
     const totals = { chargedMicros: UNIT, reservedMicros: 0, atRiskMicros: 0 };
     await runInDurableObject(env.CATALOGS.getByName(client), async (_, { storage }) => {
       const armed: number[] = [];
-      // A new one each time knows what is stored only.
+      // A new instance each time knows only what is stored.
       const alert = () =>
         new BudgetAlert(settings, storage, { client, arm: (atMs) => armed.push(atMs), count: () => undefined });
-      // Long ago, so that a try that fails now is repeated later than that.
+      // Long ago, so that the repetition of a try that fails now is due later than that.
       const [november, december] = [Date.UTC(2020, 10, 30), Date.UTC(2020, 11, 1)];
       for (const atMs of [november, december]) alert().raise(budgetReport(client, BUDGET, totals, atMs), "USD", atMs);
       await alert().pump(december);
@@ -475,7 +475,7 @@ describe("a client's alert that is not delivered when the next month's comes", (
       armed.length = 0;
       await alert().pump(december);
       expect(tries()).toBe(2);
-      // Both have another try to come.
+      // Both alerts have another try due.
       expect(armed.filter((atMs) => atMs > december)).toHaveLength(2);
     });
   });
@@ -511,7 +511,7 @@ describe("the API", () => {
     }
     expect(seen).toContain("budget_alert");
     const read = async () => Usage.parse(await (await api("spends-all", "/api/usage").answer).json());
-    // How many attempts get their answer in time depends on the machine; what is booked must add up in any case.
+    // How many attempts are answered in time depends on the machine; the bookings must add up in any case.
     const settled = await until("settled books", async () => {
       const usage = await read();
       return usage.budget?.reserved === 0 ? usage : undefined;
@@ -569,7 +569,7 @@ describe("the API", () => {
     }
   });
 
-  it("makes no image of a request of several jobs for which there is no room", async () => {
+  it("makes no image for a request of several jobs for which there is no room", async () => {
     const prompt = `several jobs ${crypto.randomUUID()}`;
     const body = { prompt, model: SYNC_MODEL, n: 5 };
     const refused = await submit("spends-several", body, "/v1/images/generations").answer;
@@ -580,7 +580,7 @@ describe("the API", () => {
     expect(await usedOf("spends-several")).toBe(0);
   });
 
-  it("reserves nothing for a request of several jobs that is refused for what is in it", async () => {
+  it("reserves nothing for a request of several jobs that is refused for its content", async () => {
     const body = { prompt: "in oil", model: "qwen-image-edit-plus", n: 7, images: ["https://10.0.0.1/a.png"] };
     const refused = await submit("spends-broken", body, "/v1/images/edits").answer;
     expect(refused.status).toBe(400);
@@ -591,7 +591,7 @@ describe("the API", () => {
     expect(await usedOf("spends-broken")).toBe(0);
   });
 
-  it("frees at once what it reserved for the jobs of a request that broke off before they were submitted", async () => {
+  it("frees at once what it reserved for jobs of a broken request that were not submitted", async () => {
     let calls = 0;
     const failing = namespaceWith(env.JOBS, "submit", async (stub, ...given) => {
       calls += 1;
@@ -602,7 +602,7 @@ describe("the API", () => {
     const answer = await sent.answer;
     expect(answer.status).toBe(500);
     expect((answer.headers.get("x-darkroom-job") ?? "").split(", ")).toHaveLength(1);
-    // The first job, and the one of which nobody knows whether it was stored.
+    // The first job, and the one that may or may not have been stored.
     expect(await usedOf("spends-broken")).toBe(2 * (UNIT / 1_000_000));
     await sent.settled();
   });

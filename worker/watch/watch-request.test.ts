@@ -16,7 +16,7 @@ describe("watchHeaders", () => {
     expect(readWatch(watchHeaders(new Headers(), all))).toEqual(all);
   });
 
-  it("replaces a header of ours that the client forged", () => {
+  it("replaces an internal header that the client forged", () => {
     const forged = watchHeaders(new Headers(), { ...watch, viewer: null });
     forged.set("X-Darkroom-Refusal", "job_gone");
     const headers = watchHeaders(forged, watch);
@@ -32,13 +32,13 @@ describe("watchHeaders", () => {
     expect(headers.has("cookie")).toBe(false);
   });
 
-  it("reads nothing from a request that did not pass http", () => {
+  it("reads nothing from a request that did not come through http", () => {
     expect(readWatch(new Headers())).toBeNull();
   });
 });
 
 describe("refuseWatch", () => {
-  it("differs from an answer that lets in", () => {
+  it("differs from the answer to a watcher that is let in", () => {
     expect(readRefusal(refuseWatch("too_many_watchers"))).toBe("too_many_watchers");
     expect(refuseWatch("job_gone").status).toBe(410);
     expect(readRefusal(new Response(null, { status: 204 }))).toBeNull();

@@ -40,7 +40,7 @@ describe("targetFault", () => {
     ["http://localhost:9000/", /https:/],
   ])("refuses %s", (url, why) => expect(targetFault(url, RULES)).toMatch(why));
 
-  it("allows http to this machine in open mode, but to no other and not to itself", () => {
+  it("allows http to this machine in open mode, but not to other machines or to itself", () => {
     for (const url of ["http://localhost:9000/hook", "http://127.0.0.1:9000/", "http://[::1]:9000/"]) {
       expect(targetFault(url, OPEN), url).toBeNull();
     }
@@ -124,7 +124,7 @@ describe("a delivery", () => {
     expect(WAITS_MS.map((ms) => ms / 1000)).toEqual([0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]);
   });
 
-  it("is over after a success, and after a 410", () => {
+  it("ends after a success, and after a 410", () => {
     const success = endTry(beginTry(fresh, T0), result({ status: 204, error: null }), T0 + 5, 0);
     expect(success).toMatchObject({ nextAtMs: null, delivery: { state: "delivered", reason: null } });
     const gone = endTry(beginTry(fresh, T0), result({ status: 410, error: "answered 410" }), T0 + 5, 0);
@@ -139,7 +139,7 @@ describe("a delivery", () => {
     expect(next(900_000_000)).toBe(T0 + 86_400_000);
   });
 
-  it("shows a try that was cut by the end of our own process, and does not count it towards the ten", () => {
+  it("shows a try that was cut by the end of our own process, and does not count it among the ten", () => {
     const delivery = beginTry(beginTry(fresh, T0), T0 + 45_000);
     const shown = presentDelivery("job_V1StGXR8_Z5jdHi6B-myT", delivery, null);
     expect(shown.tries).toMatchObject([

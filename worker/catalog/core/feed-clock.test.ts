@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { nextFeedNumber } from "./feed-clock.ts";
 
 describe("nextFeedNumber", () => {
-  it("is the time, so that a feed which lost its state goes on above its old numbers", () => {
+  it("is the time, so that a feed that lost its state continues above its old numbers", () => {
     expect(nextFeedNumber(0, 1_000)).toBe(1_000);
     expect(nextFeedNumber(900, 1_000)).toBe(1_000);
   });

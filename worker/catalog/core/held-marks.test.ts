@@ -25,10 +25,10 @@ describe("a request", () => {
     for (const waitedMs of [0, 10_000, 280_000]) expect(markToTake([mark("a", waitedMs)], NEW, NOW)).toBeNull();
   });
 
-  it("takes the job of a waiter that is not heard any more, because its Worker died", () => {
+  it("takes the job of a waiter that no longer reports, because its Worker died", () => {
     expect(markToTake([mark("a", 30_000, 30_000, SILENT_MS - 1)], NEW, NOW)).toBeNull();
     expect(markToTake([mark("a", 30_000, 30_000, SILENT_MS)], NEW, NOW)?.key).toBe("a");
-    // Two lost messages in a row, and a slow third, are no death.
+    // Two lost reports in a row and a slow third do not count as dead.
     expect(SILENT_MS).toBeGreaterThan(3 * HEARD_EVERY_MS);
   });
 
@@ -37,7 +37,7 @@ describe("a request", () => {
     expect(markToTake([mark("a", 10_000)], WHERE_HIDDEN, NOW)?.key).toBe("a");
   });
 
-  it("that says it is a repetition takes the job at once", () => {
+  it("that states that it is a repetition takes the job at once", () => {
     expect(markToTake([mark("a", 1)], REPEATED, NOW)?.key).toBe("a");
   });
 

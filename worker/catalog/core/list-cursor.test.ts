@@ -9,7 +9,7 @@ const position = fc.record({
 });
 
 describe("list cursor", () => {
-  it("comes back as the position it was made of, and fits into a URL as it is", () => {
+  it("decodes to the position that it was made of, and fits into a URL as it is", () => {
     fc.assert(
       fc.property(position, (given) => {
         const cursor = encodeListCursor(given);
@@ -20,7 +20,7 @@ describe("list cursor", () => {
     );
   });
 
-  it("is refused when it is not one of ours, whatever it is", () => {
+  it("is refused when it is any text but one of ours", () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         const found = decodeListCursor(text);

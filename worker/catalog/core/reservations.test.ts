@@ -13,25 +13,25 @@ describe("reserve", () => {
     expect(reserve([], 199, { wanted: 16, least: 1 }, 200, 0).granted).toBe(1);
   });
 
-  it("grants what one request needs at least although it is more than a share, or nothing", () => {
+  it("grants at least what one request needs, also when that is more than a share, or nothing", () => {
     expect(reserve([], 196, { wanted: 32, least: 4 }, 200, 0).granted).toBe(4);
     expect(reserve([], 196, { wanted: 32, least: 5 }, 200, 0)).toEqual({ granted: 0, reservations: [] });
     expect(reserve([], 100, { wanted: 32, least: 4 }, 200, 0).granted).toBe(12);
   });
 
-  it("grants nothing at the limit, nor beyond it", () => {
+  it("grants nothing at the limit or beyond it", () => {
     expect(reserve([], 200, { wanted: 1, least: 1 }, 200, 0)).toEqual({ granted: 0, reservations: [] });
     expect(reserve([], 300, { wanted: 1, least: 1 }, 200, 0).granted).toBe(0);
   });
 
-  it("counts what was promised and not used until the promise has ended", () => {
+  it("counts what was granted and not used until the reservation has ended", () => {
     const { reservations } = reserve([], 0, { wanted: 1, least: 1 }, 1, 0);
     const endsAtMs = GRANT_MS + RECORD_DELAY_MS;
     expect(reserve(reservations, 0, { wanted: 1, least: 1 }, 1, endsAtMs - 1).granted).toBe(0);
     expect(reserve(reservations, 0, { wanted: 1, least: 1 }, 1, endsAtMs).granted).toBe(1);
   });
 
-  it("keeps unfinished jobs and promises within the limit, whatever is wanted, used and finished when", () => {
+  it("keeps unfinished jobs and reservations within the limit, whatever is wanted, used and finished, and in any order", () => {
     const step = fc.oneof(
       fc.record({
         kind: fc.constant("reserve" as const),
@@ -49,7 +49,7 @@ describe("reserve", () => {
         for (const action of steps) {
           if (action.kind === "wait") nowMs += action.ms;
           if (action.kind === "finish") pending = Math.max(0, pending - 1);
-          // A submitter keeps to its grant, so a job turns up only while a promise stands.
+          // A submitter keeps to its grant, so a job is recorded only while a reservation counts.
           if (action.kind === "submit" && outstanding(reservations, nowMs) > 0) {
             pending += 1;
             reservations = redeem(reservations, nowMs);
@@ -71,7 +71,7 @@ describe("reserve", () => {
 });
 
 describe("redeem", () => {
-  it("takes from the oldest promise that still stands", () => {
+  it("takes from the oldest reservation that still counts", () => {
     const reservations = [
       { endsAtMs: 5, left: 3 },
       { endsAtMs: 20, left: 2 },
@@ -80,7 +80,7 @@ describe("redeem", () => {
     expect(redeem(reservations, 10).map(({ left }) => left)).toEqual([3, 1, 2]);
   });
 
-  it("changes nothing when no promise stands", () => {
+  it("changes nothing when no reservation counts", () => {
     expect(redeem([{ endsAtMs: 5, left: 3 }], 10)).toEqual([{ endsAtMs: 5, left: 3 }]);
   });
 });

@@ -7,7 +7,7 @@ import { catalogStub } from "../../stubs.ts";
 import { watchHeaders } from "../../watch/watch-request.ts";
 import type { CatalogEntry } from "../contract.ts";
 
-/* Databases of a client's catalog that earlier versions wrote, and that the code of today goes on with. */
+/* Databases of a client's catalog that earlier versions wrote and with which today's code continues. */
 
 interface StoredCatalog {
   readonly atMs: number;
@@ -63,7 +63,7 @@ describe.each(Object.keys(files))("a catalog of %s", (file) => {
     expect(await listed(catalog)).toMatchObject(newestFirst);
   });
 
-  it("takes newer entries, ignores older ones, and keeps what is gone gone", async () => {
+  it("takes newer entries, ignores older ones, and keeps removed jobs removed", async () => {
     const { catalog, entries, gone } = await restored(file);
     const [known] = entries.filter(({ status }) => status === "running");
     const [lost] = gone;
@@ -79,9 +79,9 @@ describe.each(Object.keys(files))("a catalog of %s", (file) => {
     expect(now).toHaveLength(entries.length - 1);
   });
 
-  it("counts its unfinished jobs and its promises against the limit", async () => {
+  it("counts its unfinished jobs and its reservations against the limit", async () => {
     const { catalog } = await restored(file);
-    // Two unfinished jobs and three promised submissions.
+    // Two unfinished jobs and three reserved submissions.
     expect(await catalog.reserve(1, 5)).toMatchObject({ granted: 0 });
     expect(await catalog.reserve(1, 6)).toMatchObject({ granted: 1 });
   });

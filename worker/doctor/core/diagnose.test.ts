@@ -73,7 +73,7 @@ const checked = (changes: Partial<typeof found>, changedFacts: Partial<Configure
 const failing = (checks: ReturnType<typeof diagnose>) => checks.filter(({ ok }) => ok === false);
 
 describe("a deployment that works", () => {
-  it("has every check fine, with what was seen and nothing to mend", () => {
+  it("passes every check, each with what was seen and without a fix", () => {
     const checks = checked({});
     expect(checks.map(({ name }) => name)).toEqual([
       "variables",
@@ -91,7 +91,7 @@ describe("a deployment that works", () => {
   });
 });
 
-/** The rows of the README's table of what does not work, and what the first users of this lost an evening to. */
+/** The rows of the README's table of what does not work, and faults that cost the first users an evening. */
 describe("what goes wrong in a first deployment", () => {
   it("is named: a key of another region, and the region it belongs to", () => {
     const [check, ...others] = failing(
@@ -111,7 +111,7 @@ describe("what goes wrong in a first deployment", () => {
     expect(check?.fix).toContain('set QWEN_REGION="bj"');
   });
 
-  it("is named: a key that no region knows, and the regions that were asked in vain", () => {
+  it("is named: a key that no region accepts, and the regions that were asked", () => {
     const [check] = failing(
       checked({
         key: REFUSED,
@@ -176,7 +176,7 @@ describe("what goes wrong in a first deployment", () => {
     expect(check?.fix).toBe(`${hint}. No job is lost meanwhile; the next try is at 2026-11-28T09:01:00Z.`);
   });
 
-  it("is shown and no failure: a lane that the operator has paused", () => {
+  it("is shown, and fails nothing: a lane that the operator has paused", () => {
     const paused = { reason: "moving", since: "2026-11-28T08:00:00Z", until: null };
     const checks = checked({ lanes: [{ ...lane, paused }] });
     expect(failing(checks)).toEqual([]);
@@ -185,7 +185,7 @@ describe("what goes wrong in a first deployment", () => {
     );
   });
 
-  it("is shown, and fails nothing: a deployment without a client's token, as one that is called over bindings only", () => {
+  it("is shown, and fails nothing: a deployment without a client's token, which may be called only over bindings", () => {
     const checks = checked({}, { clients: [], hasOperator: false });
     expect(failing(checks)).toEqual([]);
     const check = checks.find(({ name }) => name === "tokens");
@@ -205,7 +205,7 @@ describe("what goes wrong in a first deployment", () => {
   });
 });
 
-/** One value of each variable that is wrong, and what it is wrong with. */
+/** A wrong value of each variable, with the variables that make it wrong. */
 const BROKEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   QWEN_API_KEY: { QWEN_API_KEY: "sk with spaces" },
   QWEN_REGION: { QWEN_REGION: "eu" },
@@ -296,7 +296,7 @@ describe("each broken setting", () => {
     expect(check?.fix).toMatch(fix);
   });
 
-  it("is shown where it may be meant: a model of another region, a name that no setting has, a webhook of nobody", () => {
+  it("is shown where it may be intended: a model of another region, a name that no setting has, a webhook of an unknown client", () => {
     const shown = checked(
       {},
       {
@@ -312,7 +312,7 @@ describe("each broken setting", () => {
     ]);
   });
 
-  it("is shown when it is missing: the origins of other pages, and the origin of links", () => {
+  it("is shown when missing: the origins of other pages, and the origin of links", () => {
     const seen = (name: string) => checked({}).find((check) => check.name === name)?.seen;
     expect(seen("origins")).toMatch(/^ALLOWED_ORIGINS is not set/);
     expect(seen("links")).toMatch(/^PUBLIC_ORIGIN is not set: .* https:\/\/images.example.com/);
@@ -354,7 +354,7 @@ describe("what else can be wrong", () => {
     expect(checks.find(({ name }) => name === "key")).toMatchObject({ ok: null, fix: null });
   });
 
-  it("a host that has no time for us says nothing about the key", () => {
+  it("a host that throttles says nothing about the key", () => {
     const checks = checked({ key: answered(429, "Throttling.RateQuota", "slow down") });
     expect(failing(checks)).toEqual([]);
     expect(checks.find(({ name }) => name === "key")).toMatchObject({
