@@ -5,9 +5,9 @@ export type ButtonLook = "main" | "plain" | "quiet" | "danger" | "over";
 
 interface ButtonProps extends Omit<ComponentProps<"button">, "className"> {
   readonly look?: ButtonLook;
-  /** Under way: the button says so and a press does nothing. It keeps its focus, which `disabled` would take. */
+  /** The action is under way: the button shows it and a press does nothing. It keeps its focus, which `disabled` would remove. */
   readonly busy?: boolean;
-  /** There is nothing to press it for now; it keeps its focus all the same. */
+  /** A press does nothing for now; the button keeps its focus. */
   readonly idle?: boolean;
 }
 
@@ -31,7 +31,7 @@ interface ButtonLinkProps extends Omit<ComponentProps<"a">, "className"> {
   readonly look?: ButtonLook;
 }
 
-/** A link that looks like a button: for going somewhere, or saving a file. */
+/** A link that looks like a button, for opening an address or saving a file. */
 export function ButtonLink({ look = "plain", ...rest }: ButtonLinkProps) {
   return <a {...rest} className={styles[look]} />;
 }

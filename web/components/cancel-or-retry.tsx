@@ -15,19 +15,19 @@ interface CancelOrRetryProps {
   readonly looks: { readonly cancel: ButtonLook; readonly retry: ButtonLook };
   readonly cancel: ReactNode;
   readonly retry: ReactNode;
-  /** Where the visible words do not say which job. */
+  /** Names the job for screen readers, where the visible words do not. */
   readonly about?: string;
   readonly onChange?: (job: Job) => void;
 }
 
-/** A key held down presses again and again, and each time what the button says by then. */
+/** A key that is held down would press repeatedly, and each time with the button's current meaning. */
 function holdOnlyOnce(event: KeyboardEvent): void {
   if (event.repeat) event.preventDefault();
 }
 
 /**
- * Calls a job off, or sends a failed or canceled one back into the line. One button for both, so that it keeps the focus of
- * whoever presses it. A succeeded job has neither, nor one that would be refused again as it is.
+ * Cancels a job, or sends a failed or canceled one back into the line. One button for both, so that it keeps its focus after a
+ * press. Nothing for a succeeded job, and for one whose unchanged request would be refused again.
  */
 export function CancelOrRetry({ job, looks, cancel, retry, about, onChange }: CancelOrRetryProps) {
   const [underWay, setUnderWay] = useState<string | null>(null);
@@ -36,7 +36,7 @@ export function CancelOrRetry({ job, looks, cancel, retry, about, onChange }: Ca
     ? (["Try again", looks.retry, retry, retryJob] as const)
     : (["Cancel", looks.cancel, cancel, cancelJob] as const);
   const press = async ({ detail: clicks }: MouseEvent) => {
-    // The second half of a double click was meant for what the button said before.
+    // The second click of a double click was meant for the button's previous action.
     if (clicks > 1) return;
     setUnderWay(verb);
     const changed = await act(job.id);
@@ -47,7 +47,7 @@ export function CancelOrRetry({ job, looks, cancel, retry, about, onChange }: Ca
     <Button
       ref={passFocusOn}
       look={look}
-      // News of a change may come before the answer to the press that made it: the next press must not wait for that.
+      // The feed may show the change before the press is answered; the next press must not wait for that answer.
       busy={underWay === verb}
       onClick={press}
       onKeyDown={holdOnlyOnce}

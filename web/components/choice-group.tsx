@@ -4,7 +4,7 @@ import { Icon, type IconName } from "./icon.tsx";
 export interface Choice<Value extends string | number> {
   readonly value: Value;
   readonly label: string;
-  /** Drawn in place of the label, which then is the choice's name and tooltip. */
+  /** Drawn instead of the label, which is then the choice's name and tooltip. */
   readonly icon?: IconName;
   /** Beside the label, smaller: a count. */
   readonly detail?: string;
@@ -20,7 +20,7 @@ interface ChoiceGroupProps<Value extends string | number> {
   readonly onChange: (value: Value) => void;
 }
 
-/** One of a few: real radio buttons, drawn as a row of segments, so that arrow keys and screen readers know them. */
+/** A choice among a few: real radio buttons, so that arrow keys and screen readers work, drawn as a row of segments. */
 export function ChoiceGroup<Value extends string | number>(props: ChoiceGroupProps<Value>) {
   const { legend, hideLegend = false, name, choices, value, onChange } = props;
   return (

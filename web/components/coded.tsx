@@ -1,9 +1,9 @@
 import styles from "./coded.module.css";
 
-/** A sentence of the API; what is in backticks is drawn as code. */
+/** A sentence of the API; text in backticks is drawn as code. */
 export function Coded({ text }: { readonly text: string }) {
   const parts = text.split("`");
-  // A backtick without its other half is one of the sentence's own.
+  // An odd number of backticks marks no code.
   if (parts.length % 2 === 0) return text;
   let at = 0;
   return parts.map((part, place) => {

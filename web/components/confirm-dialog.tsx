@@ -8,13 +8,13 @@ interface ConfirmDialogProps {
   readonly onOpenChange: (open: boolean) => void;
   readonly title: string;
   readonly children: ReactNode;
-  /** What the pressing does, as a verb: `Delete`. */
+  /** The action as a verb: `Delete`. */
   readonly verb: string;
   readonly busy: boolean;
   readonly onConfirm: () => void;
 }
 
-/** Asks before what cannot be undone. */
+/** Asks before an action that cannot be undone. */
 export default function ConfirmDialog({
   open,
   onOpenChange,

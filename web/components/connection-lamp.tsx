@@ -2,7 +2,7 @@ import type { ConnectionState } from "../../client/follow.ts";
 import { connectionWords } from "../state/connection.ts";
 import styles from "./connection-lamp.module.css";
 
-/** How changes arrive, by a shape, a colour and a word: a green disc is well, amber waits, a red square is trouble. */
+/** The state of the connection, by a shape, a colour and a word: a green disc is live, amber waits, a red square is closed. */
 export function ConnectionLamp({ state }: { readonly state: ConnectionState }) {
   const { label, explanation } = connectionWords(state);
   return (

@@ -5,7 +5,7 @@ import { Icon, type IconName } from "./icon.tsx";
 interface CopyButtonProps {
   readonly text: string;
   readonly label: string;
-  /** Said when it is done: `Link copied`. */
+  /** The notice of success: `Link copied`. */
   readonly done: string;
   readonly icon?: IconName;
   readonly look?: ButtonLook;

@@ -6,7 +6,7 @@ interface DownloadLinkProps {
   readonly jobId: string;
   readonly index: number;
   readonly look: ButtonLook;
-  /** Where the visible words do not say which image. */
+  /** Names the image for screen readers, where the visible words do not. */
   readonly label?: string;
   readonly children: ReactNode;
 }

@@ -10,7 +10,7 @@ interface FindingsProps {
 
 /** The findings on one field, announced to screen readers as they change. Always in the document, so that a change is noticed. */
 export function Findings({ id, field, findings }: FindingsProps) {
-  // Two images may be wrong in the same way: that is said once.
+  // Two images may have the same problem: it is shown once.
   const byMessage = new Map(findings.filter((one) => one.field === field).map((one) => [one.message, one]));
   return (
     <div id={id} aria-live="polite">

@@ -4,12 +4,12 @@ import type { DraftField } from "../state/draft-check.ts";
 
 let firstView = true;
 
-/** The words of the tab's title: those of the view. `useTabSign` puts the count of unseen jobs before them. */
+/** The view's part of the tab's title. `useTabSign` puts the count of unseen jobs before it. */
 export const viewTitle = createStore("Darkroom");
 
 /**
- * Notes where the person is now. The answer says later whether they are still there: what comes late must not lead anyone away
- * from where they have gone meanwhile.
+ * Notes the current address. The returned function says later whether the person is still there, so that a late answer does not
+ * lead them away from another view.
  */
 export function markPlace(): () => boolean {
   const { pathname, search } = location;
@@ -17,8 +17,8 @@ export function markPlace(): () => boolean {
 }
 
 /**
- * For a view's heading: the tab's title, and the focus when one came here from another view, so that screen readers follow. Below
- * an open dialog it leaves the focus alone: the keys of the viewer would go to the page behind it.
+ * For a view's heading: sets the tab's title, and takes the focus when the person came from another view, so that screen readers
+ * follow. Below an open dialog it does not move the focus: the keys of the viewer would go to the page behind it.
  */
 export function useArrival(title: string) {
   const heading = useRef<HTMLHeadingElement>(null);
@@ -35,7 +35,7 @@ export function useArrival(title: string) {
 
 /**
  * A `ref` for a control that is removed when a job changes or a message is closed. If it has the focus then, the focus passes to
- * the nearest element that carries `data-heir`, in its own article, region or view, and does not fall to the page.
+ * the nearest element with `data-heir` in its article, region or view, and is not lost to the page.
  */
 export function passFocusOn(control: HTMLElement | null): (() => void) | undefined {
   if (control === null) return;
@@ -43,7 +43,7 @@ export function passFocusOn(control: HTMLElement | null): (() => void) | undefin
     if (document.activeElement !== control) return;
     const places = ["article", "[data-region]", "main"].map((place) => control.closest(place));
     const heirs = places.map((place) => place?.querySelector<HTMLElement>("[data-heir]"));
-    // Only when all of this change is drawn is it known what is still there.
+    // Deferred until the whole change is drawn, when it is known which heirs remain.
     queueMicrotask(() => heirs.find((heir) => heir?.isConnected)?.focus());
   };
 }
@@ -53,10 +53,10 @@ export function fieldMark(field: DraftField) {
   return { "data-field": field };
 }
 
-/** In order of preference: the control that is wrong, the choice that is made, whatever can be used. */
+/** In order of preference: the control that is wrong, the chosen radio button, any control. */
 const CONTROLS = ['[aria-invalid="true"]', "input:checked", "textarea, select, button, input:not([hidden])"];
 
-/** Puts the focus where a field can be mended, whichever of its controls are drawn. */
+/** Moves the focus to the control where a field can be corrected. */
 export function focusField(field: DraftField): void {
   const holder = document.querySelector(`[data-field="${field}"]`);
   const found = CONTROLS.map((controls) => holder?.querySelector<HTMLElement>(controls) ?? null);

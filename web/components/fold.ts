@@ -1,8 +1,8 @@
 import { useState } from "react";
 
 /**
- * Whether a fold is open. It opens by itself each time `reason` becomes another than null, and from then on is the person's to
- * close: what goes away meanwhile never shuts it under the hand that is in it.
+ * Whether a fold is open. It opens by itself each time `reason` changes to a value other than null. Only the person closes it: it
+ * stays open when the reason is gone.
  */
 export function useFold(reason: string | number | null, openAtFirst = false) {
   const [open, setOpen] = useState(openAtFirst || reason !== null);

@@ -39,7 +39,7 @@ const SHAPES = {
 
 export type IconName = keyof typeof SHAPES;
 
-/** Beside words that say the same, so hidden from screen readers. */
+/** Hidden from screen readers, because the words beside it say the same. */
 export function Icon({ name }: { readonly name: IconName }) {
   return (
     <svg className={styles.icon} viewBox="0 0 20 20" aria-hidden="true">
@@ -48,7 +48,7 @@ export function Icon({ name }: { readonly name: IconName }) {
   );
 }
 
-/** The sign: a safelight. */
+/** The logo: a safelight. */
 export function Mark() {
   return (
     <svg className={styles.mark} viewBox="0 0 32 32" aria-hidden="true">

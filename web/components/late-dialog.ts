@@ -4,8 +4,8 @@ import { notify } from "../data/notices.ts";
 type Load<Props> = () => Promise<{ readonly default: ComponentType<Props> }>;
 
 /**
- * A dialog whose code is loaded when it is first asked for. `ask` opens it and never rejects: what cannot be loaded (there is
- * no network, or a newer page has taken the place of this one) stays closed, and the person is notified what to do.
+ * A dialog whose code is loaded when it is first opened. `ask` opens it and never rejects: a dialog that cannot be loaded (there
+ * is no network, or a newer version of the page was deployed) stays closed, and the person is notified what to do.
  */
 export function useLateDialog<Props>(load: Load<Props>) {
   const [open, setOpen] = useState(false);
@@ -30,9 +30,9 @@ export function useLateDialog<Props>(load: Load<Props>) {
 /** Views that were loaded, by the function that loads them. */
 const loadedViews = new Map<unknown, unknown>();
 
-/** A view whose code is loaded with its first use; null until it is there. */
+/** A view whose code is loaded with its first use; null until it is loaded. */
 export function useLateView<Props>(load: Load<Props>): ComponentType<Props> | null {
-  // Kept under the very function that loads it, so it is of its type.
+  // Safe: the view is kept under the function that loads it, so it has that type.
   const [View, setView] = useState(() => (loadedViews.get(load) as ComponentType<Props> | undefined) ?? null);
   useEffect(() => {
     let left = false;
@@ -50,6 +50,6 @@ export function useLateView<Props>(load: Load<Props>): ComponentType<Props> | nu
   return View;
 }
 
-// Browsers keep that an import has failed for as long as the page is open, so that nothing but loading it again helps.
+// Browsers remember a failed import while the page is open, so only loading the page again helps.
 export const MISSING_PART =
   "A part of the page could not be loaded. Load the page again once the network is there; the form keeps what is in it";

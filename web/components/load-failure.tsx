@@ -5,14 +5,14 @@ import { passFocusOn } from "./focus.ts";
 import styles from "./load-failure.module.css";
 
 interface LoadFailureProps {
-  /** What is missing. */
+  /** The missing part, which begins the message. */
   readonly what: string;
   readonly error: unknown;
-  /** Tries again now; by itself it is tried anyhow. Never rejects. */
+  /** Tries again now, beside the automatic tries. Never rejects. */
   readonly onAgain: () => Promise<void>;
 }
 
-/** In place of what could not be loaded: why, and another try. */
+/** Shown instead of a part that could not be loaded: the reason, and a button to try again. */
 export function LoadFailure({ what, error, onAgain }: LoadFailureProps) {
   const [busy, setBusy] = useState(false);
   const { title, detail } = failureWords(error);

@@ -4,17 +4,17 @@ import { useStore } from "../data/store.ts";
 import { Icon } from "./icon.tsx";
 import styles from "./notice-board.module.css";
 
-/** Short messages at the page's edge. What they say is announced by the live region. */
+/** Short messages at the page's edge. The live region announces them. */
 export function NoticeBoard() {
   const shown = useStore(notices);
-  /** What had the focus before it came here. */
+  /** The element that had the focus before this one. */
   const before = useRef<HTMLElement | null>(null);
   const dismiss = (event: MouseEvent<HTMLButtonElement>, id: number) => {
     const isByKeyboard = event.detail === 0;
     const others = [...(event.currentTarget.closest("ul")?.querySelectorAll("button") ?? [])];
     const next = others.find((button) => button !== event.currentTarget);
     dismissNotice(id);
-    // The button goes with its message: the next one takes the focus, or what had it before.
+    // The button is removed with its message: the focus passes to the next button, or to the element that had it before.
     if (isByKeyboard) (next ?? before.current ?? document.querySelector<HTMLElement>("main [data-heir]"))?.focus();
   };
   return (
@@ -41,7 +41,7 @@ export function NoticeBoard() {
   );
 }
 
-/** Where screen readers hear of what changes by itself. One for the whole page, there from the start. */
+/** Announces to screen readers what changes by itself. One for the whole page, in the document from the start. */
 export function LiveRegion() {
   const { number, words } = useStore(announcement);
   return (

@@ -13,7 +13,7 @@ const WIDTHS: Readonly<Record<Density, readonly [phone: string, wide: string]>> 
   bare: ["31vw", "10rem"],
 };
 
-/** How wide each print is, in the words of the `sizes` attribute: with several they share the card's width. */
+/** How wide each print is, as a `sizes` attribute: several prints share the card's width. */
 function sizesOf(density: Density, columns: number): string {
   const [phone, wide] = WIDTHS[density].map((width) => (columns === 1 ? width : `calc(${width} / ${columns})`));
   return `(max-width: 40rem) ${phone}, ${wide}`;

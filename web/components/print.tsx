@@ -9,23 +9,23 @@ import { StoredImage } from "./stored-image.tsx";
 
 interface PrintProps {
   readonly jobId: string;
-  /** Which of the job's images it is, from 0; a print that is not there yet is drawn by it. */
+  /** Which of the job's images it is, from 0; it also decides how the print is drawn before its image is made. */
   readonly place: number;
   readonly tone: Tone;
   /** Width over height. */
   readonly shape: number;
-  /** In [0, 1]: how much of the latent image shows while there is no other. */
+  /** In [0, 1]: how much of the latent image is shown while there is no image. */
   readonly progress: number;
   readonly image: OutputImage | null;
   readonly alt: string;
-  /** How wide it is drawn, in the words of the `sizes` attribute. */
+  /** How wide it is drawn, as a `sizes` attribute. */
   readonly sizes: string;
   readonly eager?: boolean;
 }
 
 /**
- * One print in its true shape, from blank paper to the finished image; nothing around it moves meanwhile. It takes the size
- * that its surroundings (a size container) leave it.
+ * One print in its true shape, from blank paper to the finished image; nothing around it moves meanwhile. It is as large as its
+ * size container allows.
  */
 export function Print({ jobId, place, tone, shape, progress, image, alt, sizes, eager = false }: PrintProps) {
   const [developed, setDeveloped] = useState<string | null>(null);

@@ -21,7 +21,7 @@ export function StandingLine({ standing }: { readonly standing: Standing }) {
   );
 }
 
-/** An estimate as a line; the words beside it say how sure it is. */
+/** The estimated progress as a line; the words beside it give the time left. */
 export function ProgressLine({ fraction, label }: { readonly fraction: number; readonly label: string }) {
   return (
     <div

@@ -1,28 +1,28 @@
 import { type ComponentProps, useEffect, useState } from "react";
 import { VARIANT_WIDTHS, variantUrl } from "../../schemas/paths.ts";
 
-/** The waits before a failed image is asked for again, in ms; after the last, only the network's return asks again. */
+/** The waits before a failed image is requested again, in ms; after the last, only the network's return repeats the request. */
 const AGAIN_MS = [1_000, 4_000, 15_000, 60_000];
 
 interface StoredImageProps extends Omit<ComponentProps<"img">, "src" | "srcSet" | "width" | "height" | "loading"> {
-  /** Where the original is: the API's own path, which a session opens, or a signed link for whoever has none. */
+  /** The original's address: the API's own path, which a session opens, or a signed link for a page without a session. */
   readonly address: string;
   /** Its sides in pixels. */
   readonly image: { readonly width: number; readonly height: number };
-  /** How wide it is drawn, by which the browser chooses among the smaller variants. */
+  /** How wide it is drawn; the browser chooses a variant by it. */
   readonly sizes: string;
-  /** Loaded at once, and not only when it is scrolled near. */
+  /** Loads it at once, not only when it is scrolled near. */
   readonly eager?: boolean;
-  /** The original, whatever size it is drawn in. */
+  /** Loads the original at any size. */
   readonly original?: boolean;
-  /** Called when the image has come, or has failed for now. */
+  /** Called when the image is loaded, or has failed for now. */
   readonly onSettled?: (state: "loaded" | "failed") => void;
 }
 
 /**
- * An image that a job has, made or given, in a variant as large as it is drawn. The API's own paths never change, so that the
- * browser's cache keeps what it has. One failed request does not leave the place blank: the image
- * is asked for again, and where there is no variant of it, the original.
+ * An image of a job, made or uploaded, in a variant that fits the size in which it is drawn. The API's own paths never change, so
+ * that the browser's cache stays valid. After a failed request the image is requested again; where the server makes no variant of
+ * it, the original is loaded.
  */
 export function StoredImage({
   address: whole,
@@ -63,7 +63,7 @@ export function StoredImage({
   return (
     <img
       {...rest}
-      // A new element asks the server anew; the same one would not.
+      // A new element requests the image again; the same one would not.
       key={`${asked} ${isWhole}`}
       alt={alt}
       src={isWhole ? whole : variantUrl(whole, { w: 640 })}
@@ -76,7 +76,7 @@ export function StoredImage({
       onLoad={() => onSettled?.("loaded")}
       onError={({ currentTarget }) => void fail(currentTarget.currentSrc || currentTarget.src)}
       onContextMenu={({ currentTarget }) => {
-        // What the browser's own menu saves is the original.
+        // So that the browser's own menu saves the original.
         currentTarget.removeAttribute("srcset");
         currentTarget.src = whole;
       }}
@@ -84,7 +84,7 @@ export function StoredImage({
   );
 }
 
-/** Whether the server says that it makes no variants of an image, and not only that it cannot just now. */
+/** Whether the server answers 422: it never makes variants of this image. Other failures may pass. */
 async function isWithoutVariants(url: string): Promise<boolean> {
   try {
     const response = await fetch(url);

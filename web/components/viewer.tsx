@@ -14,20 +14,20 @@ interface ViewerProps {
   readonly place: number;
   readonly open: boolean;
   readonly onClose: () => void;
-  /** Goes to the image before or after, of this job or of the next one on the wall. */
+  /** Shows the previous or next image, of this job or of the one beside it on the wall. */
   readonly onStep: (direction: 1 | -1) => void;
-  /** Goes on from the shown image: it becomes a reference. */
+  /** Adds the shown image to the references. */
   readonly onRefer: () => void;
   readonly hasBefore: boolean;
   readonly hasAfter: boolean;
 }
 
-/** A finger that moves so far sideways, in pixels, goes to the next image. */
+/** A finger that moves this far sideways, in pixels, shows the next image. */
 const SWIPE_PX = 60;
 
 /**
- * One image over the whole window: fitted, at its true size, or larger. `+`, `-`, `0` and `1` do what the buttons do; the
- * arrow keys and a swipe go on to the next image.
+ * One image over the whole window: fitted, at its true size, or larger. `+`, `-`, `0` and `1` do the same as the buttons; the
+ * arrow keys and a swipe show the next image.
  */
 export default function Viewer({ job, place, open, onClose, onStep, onRefer, hasBefore, hasAfter }: ViewerProps) {
   const image = job.output?.images[place];
@@ -48,7 +48,7 @@ export default function Viewer({ job, place, open, onClose, onStep, onRefer, has
       const box = table.current;
       if (box !== null) setFit(fitScale(image, { width: box.clientWidth, height: box.clientHeight }));
     };
-    // The dialog's content comes a frame after it opens.
+    // The dialog's content is drawn a frame after it opens.
     const frame = requestAnimationFrame(measure);
     window.addEventListener("resize", measure);
     return () => {
@@ -142,7 +142,7 @@ export default function Viewer({ job, place, open, onClose, onStep, onRefer, has
   );
 }
 
-/** A finger that moves sideways over a fitted image; the click that the browser makes of it is not meant. */
+/** Follows a finger that moves sideways over a fitted image; the click that the browser fires afterwards is ignored. */
 function useSwipe(isOn: boolean, onSwipe: (direction: 1 | -1) => void) {
   const start = useRef<{ readonly x: number; readonly y: number } | null>(null);
   const hasSwiped = useRef(false);

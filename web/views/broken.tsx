@@ -7,7 +7,7 @@ interface BrokenProps {
   readonly children: ReactNode;
 }
 
-/** Around the whole page: when anything in it cannot be drawn, words and a way on instead of an empty window. */
+/** Around the whole page: when a part of it cannot be drawn, shows a message and a button instead of an empty window. */
 export class Broken extends Component<BrokenProps, { readonly isBroken: boolean }> {
   override state = { isBroken: false };
 

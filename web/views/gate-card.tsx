@@ -5,7 +5,7 @@ import { Mark } from "../components/icon.tsx";
 import { checkAccess } from "../data/access.ts";
 import styles from "./gate.module.css";
 
-/** One card in the middle of the window, in place of the page. */
+/** One card in the middle of the window, shown instead of the page. */
 export function GateCard({ title, children }: { readonly title: string; readonly children: ReactNode }) {
   const heading = useArrival(title);
   return (
@@ -23,10 +23,10 @@ export function GateCard({ title, children }: { readonly title: string; readonly
   );
 }
 
-/** While the gate is shut, how often it is tried. */
+/** How often access is checked while the gate is shut. */
 const AGAIN_MS = 5_000;
 
-/** Tries the gate now and then, so that the page opens by itself once the trouble is over. */
+/** Checks access every 5 s, so that the page opens by itself once it can be used. */
 export function useGateAgain(): void {
   useEffect(() => {
     const timer = setInterval(() => void checkAccess(), AGAIN_MS);

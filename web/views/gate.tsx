@@ -13,12 +13,12 @@ interface ShutProps {
   readonly health: Health;
 }
 
-/** What an operator or a client must do before the page opens. */
+/** What the operator or a client must do before the page opens. */
 export default function Shut({ kind, health }: ShutProps) {
   return kind === "signed_out" ? <SignIn /> : <Misconfigured health={health} />;
 }
 
-/** Names each variable that is missing or wrong, and how to set it. */
+/** Names each variable that is missing or wrong, and says how to set it. */
 function Misconfigured({ health }: { readonly health: Health }) {
   useGateAgain();
   return (
@@ -40,7 +40,7 @@ function Misconfigured({ health }: { readonly health: Health }) {
   );
 }
 
-/** Swaps a token for a session; the token itself is kept nowhere. */
+/** Swaps a token for a session; the token itself is not kept. */
 function SignIn() {
   const [token, setToken] = useState("");
   const input = useRef<HTMLInputElement>(null);

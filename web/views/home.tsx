@@ -10,7 +10,7 @@ import styles from "./home.module.css";
 import { useImageIntake } from "./image-intake.ts";
 import { JobWall } from "./wall/job-wall.tsx";
 
-/** Compose on one side, all prints on the other. Images dropped or pasted anywhere here become references. */
+/** The form on one side, all prints on the other. Images dropped or pasted anywhere here become references. */
 export function Home() {
   const heading = useArrival("");
   const draft = useStore(draftStore);
@@ -18,7 +18,7 @@ export function Home() {
   const failure = useLimitsFailure();
   const model = limits === null ? null : chosenModel(draft.workflow, draft.model, limits.models);
   const reference = limits === null ? null : chosenModel("image-from-reference", draft.model, limits.models);
-  // Before the model's own limit is known, take as many as any model takes: the form then says when they are too many.
+  // Before the model's own limit is known, take as many as any model takes: the form then shows when there are too many.
   const max = reference?.images.max ?? MAX_INPUT_IMAGES;
 
   const dragged = useImageIntake(max);

@@ -2,13 +2,13 @@ import { useEffect, useEffectEvent, useRef, useState } from "react";
 import { addressOf, filesOf, PRINT_DATA, printOf, takeFiles, takeImages } from "../data/incoming-images.ts";
 import { isMeantAsText } from "../state/draft.ts";
 
-/** What is dragged over the page: a print of its own, or images from elsewhere. */
+/** What is dragged over the page: a print of this page, or images from elsewhere. */
 export type Dragged = "print" | "images";
 
 /**
  * Takes images that are pasted or dropped anywhere on the page as references of the draft: `max` at most. A print of the page
- * itself is taken only within `[data-reference-zone]`: elsewhere it was merely moved a little. Text that someone brings to a
- * field stays the browser's: pasted beside a picture of itself, or dragged. Answers what is dragged over the page now.
+ * itself is taken only within `[data-reference-zone]`, because elsewhere a drag is probably an accident. The browser handles text
+ * for a field: text that is dragged, or pasted with a picture of itself. Returns what is dragged over the page now.
  */
 export function useImageIntake(max: number): Dragged | null {
   const [dragged, setDragged] = useState<Dragged | null>(null);
@@ -27,13 +27,13 @@ export function useImageIntake(max: number): Dragged | null {
   const onDrag = useEffectEvent((event: DragEvent) => {
     const brought = broughtBy(event, isOwn.current);
     if (brought === null) return;
-    // A drop is allowed by preventing what the browser does itself.
+    // The browser allows a drop where its own handling is prevented.
     event.preventDefault();
     setDragged(brought);
   });
 
   const onLeave = useEffectEvent((event: DragEvent) => {
-    // Between two elements of the page there is another one; outside of the window there is none.
+    // `relatedTarget` is the next element of the page, and null outside of the window.
     if (event.relatedTarget === null) setDragged(null);
   });
 
@@ -75,8 +75,8 @@ export function useImageIntake(max: number): Dragged | null {
 }
 
 /**
- * What of a drag the page takes; null for text, and for what it does not know. Of its own things (`isOwn`) it takes prints only: the
- * drag of a link brings the address of a page.
+ * What the page takes from a drag; null for text and for unknown types. From a drag that begins on the page (`isOwn`) it takes only
+ * prints, because a dragged link has the address of a page.
  */
 function broughtBy({ dataTransfer }: DragEvent, isOwn: boolean): Dragged | null {
   const types = dataTransfer?.types ?? [];

@@ -9,7 +9,7 @@ import { useTabSign } from "./tab-sign.ts";
 import { TopBar } from "./top-bar.tsx";
 import { ViewerHost } from "./viewer-host.tsx";
 
-/** Everything behind the gate. The live feed runs for as long as one is inside, whatever view is open. */
+/** Everything behind the gate. The live feed runs while this is shown, whichever view is open. */
 export function Room({ withSession }: { readonly withSession: boolean }) {
   useEffect(() => {
     const leaving = new AbortController();
@@ -49,7 +49,7 @@ const loadJob = () => import("./job/job-view.tsx");
 const loadSpend = () => import("./spend/spend.tsx");
 const loadLanes = () => import("./lanes/lanes.tsx");
 
-/** The code of one job's page comes when it is first looked at: the wall needs none of it. */
+/** The code of one job's page is loaded when it is first opened: the wall does not need it. */
 function LateJob({ id }: { readonly id: string }) {
   const JobView = useLateView(loadJob);
   return JobView === null ? <LateHint /> : <JobView key={id} id={id} />;

@@ -27,10 +27,10 @@ const UNREACHABLE = {
   text: "It is asked again every few seconds.",
 } as const;
 
-/** Between two looks at a job that is not done, and after a look that failed. */
+/** Between two reads of a job that is not done, and after a read that failed. */
 const AGAIN_MS = 5_000;
 
-/** A job as its share link shows it: to look at and to save, and nothing else. */
+/** A job as its share link shows it: people can look at it and save its images, nothing else. */
 export default function Shared() {
   const shown = useSharedJob();
   switch (shown.kind) {
@@ -51,7 +51,7 @@ function useSharedJob(): Shown {
     const look = async () => {
       const next = await readShared(leaving.signal);
       if (leaving.signal.aborted) return;
-      // What was shown is of use while the server is away.
+      // The last state stays while the server cannot be reached.
       setShown((now) => (next === UNREACHABLE && now.kind === "here" ? now : next));
       const isOver = next === OVER || next === GONE || (next.kind === "here" && next.job.done);
       if (!isOver) timer = setTimeout(look, AGAIN_MS);

@@ -5,7 +5,7 @@ import { followLooks, unseen } from "../data/attention.ts";
 const PLAIN = "/safelight.svg";
 const WITH_NEWS = "/safelight-ready.svg";
 
-/** Shows in the tab how many jobs ended since one looked: in its title, and by a dot in its icon. */
+/** Shows in the tab how many jobs ended since a person last looked: a count in its title, and a dot in its icon. */
 export function useTabSign(): void {
   useEffect(() => {
     const icon = document.querySelector<HTMLLinkElement>('link[rel="icon"]');

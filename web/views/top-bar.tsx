@@ -48,7 +48,7 @@ export function TopBar({ withSession }: { readonly withSession: boolean }) {
   );
 }
 
-/** As whom this browser is signed in. */
+/** The client or operator as whom this browser is signed in. */
 function Who() {
   const identity = useIdentity();
   if (identity === null) return null;
@@ -60,7 +60,7 @@ function Who() {
   );
 }
 
-/** Notifications of jobs that end while one looks elsewhere. Not there where the browser cannot show any. */
+/** Turns notifications of jobs that end while the person looks elsewhere on and off. Hidden where the browser cannot show any. */
 function Bell() {
   const state = useStore(notifying);
   if (state === "unable") return null;

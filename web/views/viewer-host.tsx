@@ -15,7 +15,7 @@ import { focusPrompt } from "./wall/job-card.tsx";
 
 type ViewerPart = ComponentType<ComponentProps<typeof Viewer>>;
 
-/** The viewer's code, once it was asked for. */
+/** The viewer's code; null until it is loaded. */
 const part = createStore<ViewerPart | null>(null);
 
 async function loadPart(): Promise<boolean> {
@@ -44,7 +44,7 @@ export async function openViewer(id: string, place: number): Promise<void> {
 }
 
 /**
- * The viewer, where the address asks for it. It stands beside the job's page and not in it, so that it stays open from one
+ * The viewer, when the address has `?view=`. It is drawn beside the job's page and not in it, so that it stays open from one
  * job to the next.
  */
 export function ViewerHost() {
@@ -65,11 +65,11 @@ export function ViewerHost() {
   const images = job?.output?.images ?? [];
   const place = Math.min(view, images.length) - 1;
   const image = images[place];
-  // What is shown last stays while the viewer closes, and while the next job is on its way.
+  // The last image stays while the viewer closes, and while the next job is loaded.
   const [shown, setShown] = useState<{ job: typeof job; place: number } | null>(null);
   if (image !== undefined && isAsked && (shown?.job !== job || shown?.place !== place)) setShown({ job, place });
 
-  // Back leads to the job at which the viewer was opened; who looked on meanwhile stays with the job they came to.
+  // Back leads to the job at which the viewer was opened. A person who stepped on to another job stays at that one.
   const wasAsked = useRef(false);
   const shownId = shown?.job?.id;
   useEffect(() => {

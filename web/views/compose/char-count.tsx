@@ -1,7 +1,7 @@
 import { countChars } from "../../state/draft-check.ts";
 import styles from "./char-count.module.css";
 
-/** How much of the room is used; the words of a warning say what happens beyond it. */
+/** How many of the allowed characters are used; a warning elsewhere says what happens beyond them. */
 export function CharCount({ text, max }: { readonly text: string; readonly max: number }) {
   const count = countChars(text);
   return (

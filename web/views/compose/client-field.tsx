@@ -10,7 +10,7 @@ interface ClientFieldProps {
   readonly findings: readonly Finding[];
 }
 
-/** For whom the operator submits: one of the clients that have a token. */
+/** The client for whom the operator submits: one of those that have a token. */
 export function ClientField({ client, findings }: ClientFieldProps) {
   const clients = [...(useIdentity()?.clients ?? [])].sort();
   return (

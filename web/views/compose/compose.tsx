@@ -47,7 +47,7 @@ interface ComposeProps {
   readonly model: ModelInfo;
 }
 
-/** The form: what to draw, how, and what to expect. Its draft outlives the page. */
+/** The form, with an outlook on when the job would start. The browser keeps its draft. */
 export function Compose({ limits, model }: ComposeProps) {
   const draft = useStore(draftStore);
   const { refused, refuse } = useRefusals();
@@ -63,7 +63,7 @@ export function Compose({ limits, model }: ComposeProps) {
 
   const isReading = useStore(reading) > 0;
   const press = () => {
-    // What is being read would be missing from the request.
+    // Images that are still being read would be missing from the request.
     if (isReading) {
       announce(READING);
       return;
@@ -124,10 +124,10 @@ export function Compose({ limits, model }: ComposeProps) {
 
 const READING = "Reading the images…";
 
-/** What sends the form from any of its fields; shown on the button. */
+/** The keys that send the form from any of its fields; shown on the button. */
 const SEND_KEYS = /mac|iphone|ipad/i.test(navigator.userAgent) ? "⌘ Enter" : "Ctrl+Enter";
 
-/** The drafts whose place others have taken, to be brought back. */
+/** The drafts that were replaced and put aside, with a button to bring each back. */
 function PutAside() {
   const drafts = useStore(draftsAside);
   const client = useForClient();
@@ -168,16 +168,16 @@ function PutAside() {
   );
 }
 
-/** The length of a prompt that names a draft. */
+/** How much of a prompt names a draft. */
 const ASIDE_CHARS = 60;
 
-/** The presses that were refused before anything was sent; the focus goes to the field that each was refused for. */
+/** The presses that were refused before anything was sent. Each moves the focus to the field that caused it. */
 function useRefusals() {
   const [refused, setRefused] = useState<{ readonly number: number; readonly field: DraftField | null }>({
     number: 0,
     field: null,
   });
-  // Once it is drawn: the field may have been folded away.
+  // In an effect, once the field is drawn: it may have been folded away.
   useEffect(() => {
     if (refused.field !== null) focusField(refused.field);
   }, [refused]);
@@ -209,7 +209,7 @@ function Failure({ failure }: { readonly failure: FailureWords }) {
   );
 }
 
-/** While most of the spend limit is used. */
+/** A note while most of the spend limit is used. */
 function BudgetNote() {
   const known = useStore(budget);
   useEffect(() => void refreshBudget(), []);
@@ -228,6 +228,6 @@ function BudgetNote() {
 function Outlook({ lane }: { readonly lane: Limits["lanes"][number] | undefined }) {
   const nowMs = useServerNow();
   const isCutOff = useStore(connection) === "reconnecting";
-  // The last known state of the lane predicts nothing while the server is away.
+  // The last known state of the lane predicts nothing while the server cannot be reached.
   return <p className={styles.outlook}>{isCutOff ? CUT_OFF_OUTLOOK : laneOutlook(lane, nowMs)}</p>;
 }

@@ -9,7 +9,7 @@ interface Given {
   readonly model: ModelInfo;
 }
 
-/** The same request for a shell, to each of the APIs that take it. Its code is loaded when it is first unfolded. */
+/** The same request as a command for a shell, for each API that takes it. The code is loaded when it is first unfolded. */
 export function CurlBox(given: Given) {
   const [wasOpened, setWasOpened] = useState(false);
   return (

@@ -15,7 +15,7 @@ const FORM_NAMES: Readonly<Record<CurlForm, string>> = {
   dashscope: "DashScope",
 };
 
-/** The line for each of the APIs that take the request, to choose from. */
+/** The command for the chosen one of the APIs that take the request. */
 export default function CurlForms({ draft, model }: { readonly draft: Draft; readonly model: ModelInfo }) {
   const [form, setForm] = useState<CurlForm>("darkroom");
   const gate = useStore(access);

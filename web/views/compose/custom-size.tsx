@@ -9,7 +9,7 @@ interface CustomSizeProps {
   readonly onChange: (size: string) => void;
 }
 
-/** Two sides in pixels, as typed; what is wrong with them is said beneath. */
+/** Two sides in pixels, as typed; problems are shown beneath. */
 export function CustomSize({ size, invalid, onChange }: CustomSizeProps) {
   const sides = sidesOf(size);
   const [width, setWidth] = useState(String(sides?.width ?? ""));

@@ -2,7 +2,7 @@ import type { ModelInfo } from "../../../schemas/limits.ts";
 import type { Draft } from "../../state/draft.ts";
 import type { Finding } from "../../state/draft-check.ts";
 
-/** What every part of the form is given. */
+/** The props of every part of the form. */
 export interface FieldProps {
   readonly draft: Draft;
   readonly model: ModelInfo;

@@ -11,7 +11,7 @@ interface ModelChoiceProps {
   readonly models: readonly ModelInfo[];
 }
 
-/** Which model, and what it allows and costs, in words. */
+/** The choice of the model, with its quota and price in words. */
 export function ModelChoice({ draft, model, models }: ModelChoiceProps) {
   return (
     <div className={field.field}>

@@ -31,7 +31,7 @@ const PRIORITIES = [
   { value: "low", label: "Low" },
 ] as const;
 
-/** The options that are folded away: of the model, of the queue, and the metadata that a repeated job brought along. */
+/** The options that are folded away: options of the model, of the queue, and the metadata of a repeated job. */
 export default function MoreFields({ draft, model, findings }: FieldProps) {
   const set = (change: Partial<Omit<Draft, "workflow" | "model" | "images">>) => changeDraft({ type: "set", change });
   const { supports } = model;
@@ -158,7 +158,7 @@ interface MetadataProps {
   readonly onChange: (metadata: Draft["metadata"]) => void;
 }
 
-/** What the job is filed under: sent along unless it is taken off. */
+/** The metadata of a repeated job; it is sent unless the person removes it. */
 function Metadata({ metadata, onChange }: MetadataProps) {
   const entries = Object.entries(metadata);
   if (entries.length === 0) return null;

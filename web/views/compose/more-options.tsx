@@ -5,11 +5,11 @@ import type { DraftField } from "../../state/draft-check.ts";
 import type { FieldProps } from "./field-props.ts";
 import styles from "./more-options.module.css";
 
-/** The fields inside that may be wrong. */
+/** The folded fields that may be wrong. */
 const FOLDED: readonly DraftField[] = ["negativePrompt", "maxAttempts", "deadlineSeconds"];
 
 /**
- * What few need to change, folded away; open at first when something in it is set, and once something in it is wrong. Its code is
+ * Options that few people change, folded away; open at first when one of them is set, and once one of them is wrong. The code is
  * loaded when it is first open.
  */
 export function MoreOptions({ draft, model, findings }: FieldProps) {
@@ -30,7 +30,7 @@ function LateFields(props: FieldProps) {
   return Fields === null ? null : <Fields {...props} />;
 }
 
-/** Whether anything of what is folded away here, and shown for this model, was chosen. */
+/** Whether any option folded away here, and shown for this model, is set. Attempts and deadline do not count. */
 function isAnySet(draft: Draft, { supports }: FieldProps["model"]): boolean {
   return (
     (supports.negativePrompt && draft.negativePrompt !== FRESH_DRAFT.negativePrompt) ||

@@ -13,7 +13,7 @@ import type { FieldProps } from "./field-props.ts";
 import styles from "./reference-images.module.css";
 import { ReferenceTile } from "./reference-tile.tsx";
 
-/** The input images: files, pasted or dropped ones (anywhere on the page), and addresses, in the order that prompts name them by. */
+/** The input images: chosen files, files pasted or dropped anywhere on the page, and addresses, in the order by which prompts name them. */
 export function ReferenceImages({ draft, model, findings }: FieldProps) {
   const input = useRef<HTMLInputElement>(null);
   const refused = useStore(leftOut);
@@ -59,7 +59,7 @@ export function ReferenceImages({ draft, model, findings }: FieldProps) {
         data-testid="reference-file"
         onChange={({ target }) => {
           void takeFiles([...(target.files ?? [])], max);
-          // The same file, chosen again after it was removed, must count as a change.
+          // So that the same file, chosen again after it was removed, fires a change event.
           target.value = "";
         }}
       />
@@ -88,8 +88,8 @@ export function ReferenceImages({ draft, model, findings }: FieldProps) {
 }
 
 /**
- * Keeps the focus with what a press moved, or beside what it removed: once that is drawn, on the same button of the tile at
- * that place, or on what there is in its place.
+ * Keeps the focus on the tile that a press moved, or beside the tile that it removed. Once the change is drawn, it focuses the same
+ * button of the tile at that place, else its remove button, else the one before it, else the button to add files.
  */
 function useTileFocus(tiles: RefObject<HTMLFieldSetElement | null>) {
   const [wanted, setWanted] = useState<{ readonly place: number; readonly button: string } | null>(null);

@@ -16,7 +16,7 @@ interface ReferenceTileProps {
   readonly onLater: (() => void) | null;
 }
 
-/** An input image, small, with the number that prompts name it by. */
+/** An input image, small, with the number by which prompts name it. */
 export function ReferenceTile({ image, index, onRemove, onEarlier, onLater }: ReferenceTileProps) {
   const [failed, setFailed] = useState<readonly string[]>([]);
   const preview = usePreviews(image).find((address) => !failed.includes(address));
@@ -70,17 +70,17 @@ export function ReferenceTile({ image, index, onRemove, onEarlier, onLater }: Re
   );
 }
 
-/** Addresses to show the image from, the best first; none until one is known, `LOST` for a file that this browser no longer has. */
+/** Addresses of the image for an `img`, the best first; none until one is known, `LOST` for a file that this browser no longer has. */
 function usePreviews(image: DraftImage): readonly string[] {
   const kept = useKeptFileUrl(image.kind === "file" ? image.key : null);
   switch (image.kind) {
     case "file":
       return kept === null ? [] : [kept];
     case "stored":
-      // Of some kinds of images the server makes no variants.
+      // The server makes no variants of some types of images.
       return [variantUrl(image.path, { w: 320 }), image.path];
     case "url":
-      // The content policy lets no other image in.
+      // The content policy allows no other image.
       return image.url.startsWith("https://") ? [image.url] : [];
   }
 }

@@ -3,14 +3,14 @@ import { useFold } from "../../components/fold.ts";
 import styles from "./settings.module.css";
 
 interface SettingsProps {
-  /** What is set, for where the settings are folded away. */
+  /** A summary of the settings, shown while they are folded away. */
   readonly words: string;
-  /** Not null when something in them must be mended: they unfold each time it becomes another. */
+  /** Not null when a setting must be corrected: the settings unfold each time the number changes. */
   readonly needed: number | null;
   readonly children: ReactNode;
 }
 
-/** All settings: in the open on a wide window, folded on a phone, where the prompt and the prints come first. */
+/** All settings: always visible in a wide window, folded on a phone, where the prompt and the prints come first. */
 export function Settings({ words, needed, children }: SettingsProps) {
   const [shown, setShown] = useFold(needed);
   return (

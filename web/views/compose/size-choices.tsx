@@ -8,7 +8,7 @@ import { CustomSize } from "./custom-size.tsx";
 import type { FieldProps } from "./field-props.ts";
 import styles from "./size-choices.module.css";
 
-/** Sizes as their shapes; the sides in pixels beneath. */
+/** Sizes drawn as shapes, with the sides in pixels beneath. */
 export function SizeChoices({ draft, model, findings }: FieldProps) {
   const sizes = sizesFor(model, draft.workflow);
   if (sizes.kind === "none") return <p className={field.hint}>This model sets the size itself.</p>;
@@ -59,7 +59,7 @@ export function SizeChoices({ draft, model, findings }: FieldProps) {
   );
 }
 
-/** Where own sides start: no size of the offered ones, so that the choice shows. */
+/** The initial own size: none of the offered sizes, so that `Own` is shown as chosen. */
 const OWN_START = "1200*1200";
 
 interface ShapeProps {
@@ -67,7 +67,7 @@ interface ShapeProps {
   readonly detail: string;
   /** Width over height. */
   readonly ratio: number;
-  /** No fixed shape. */
+  /** For a choice without a fixed shape. */
   readonly dashed?: boolean;
   readonly checked: boolean;
   readonly onChoose: () => void;

@@ -8,10 +8,10 @@ import type { Draft } from "../../state/draft.ts";
 import { type FailureWords, failureWords } from "../../state/failure-words.ts";
 import { SAME_PRESS_MS } from "../../state/submission-key.ts";
 
-/** The length of a prompt that names a submission in a notice. */
+/** How much of a prompt names a submission in a notice. */
 const NAMED_CHARS = 40;
 
-/** Sends drafts. The outcome of the last press is shown in the form, that of an earlier press in a notice that names it. */
+/** Sends drafts. The form shows the outcome of the last press; a notice that names the draft shows a failure of an earlier press. */
 export function useSubmission(draft: Draft, model: ModelInfo, client: string | null) {
   const [failure, setFailure] = useState<FailureWords | null>(null);
   /** The job that the last press put in line; null once another press would make another job. */

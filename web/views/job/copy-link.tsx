@@ -8,7 +8,7 @@ import { useIdentity } from "../../data/access.ts";
 
 const loadShare = () => import("./share-dialog.tsx");
 
-/** Copies the job's address, and says who can open it; or makes a link for anyone. */
+/** Copies the job's address and says who can open it, or makes a link for anyone. */
 export function CopyLink({ job }: { readonly job: Job }) {
   const identity = useIdentity();
   const client = identity?.role === "operator" ? "The job's client" : (identity?.client ?? "You");

@@ -19,12 +19,12 @@ import styles from "./job-actions.module.css";
 
 interface JobActionsProps {
   readonly job: Job;
-  /** Which image shows large, from 0. */
+  /** Which image is shown large, from 0. */
   readonly chosen: number;
   readonly onChange: (job: Job) => void;
 }
 
-/** All that can be done with a job in its present state. */
+/** All actions on a job in its present state. */
 export function JobActions({ job, chosen, onChange }: JobActionsProps) {
   const [, navigate] = useLocation();
   const images = job.output?.images ?? [];
@@ -95,7 +95,7 @@ interface PressProps {
   readonly children: ReactNode;
 }
 
-/** A button that is busy for as long as what it does. */
+/** A button that is busy until its action has ended. */
 function Press({ icon, main = false, onPress, children }: PressProps) {
   const [busy, setBusy] = useState(false);
   const press = async () => {
@@ -117,7 +117,7 @@ interface DeleteJobProps {
   readonly onDeleted: () => void;
 }
 
-/** Deletes after a question: it cannot be undone. */
+/** Deletes the job after a question, because that cannot be undone. */
 function DeleteJob({ job, onDeleted }: DeleteJobProps) {
   const question = useLateDialog(loadQuestion);
   const [busy, setBusy] = useState(false);

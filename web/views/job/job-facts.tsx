@@ -11,11 +11,11 @@ import styles from "./job-facts.module.css";
 
 interface JobFactsProps {
   readonly job: Job;
-  /** Nobody is signed in: what is shown is opened by its signed links. */
+  /** Without a session: images are opened by their signed links. */
   readonly byLink?: boolean;
 }
 
-/** Every parameter as it was asked, and what came out. */
+/** Every parameter of the request, and the results. */
 export function JobFacts({ job, byLink = false }: JobFactsProps) {
   const { request } = job;
   const images = job.output?.images ?? [];
@@ -92,7 +92,7 @@ function Fact({ term, children }: { readonly term: string; readonly children: Re
   );
 }
 
-/** An address is shown as a link and not loaded: its host must not learn who looks at the job. */
+/** An address is shown as a link and not loaded, so that its host does not learn who looks at the job. */
 function Input({ image, path }: { readonly image: InputImage; readonly path: string | null }) {
   if (image.kind === "upload") return <Upload image={image} path={path} />;
   return (
@@ -104,11 +104,11 @@ function Input({ image, path }: { readonly image: InputImage; readonly path: str
 
 interface UploadProps {
   readonly image: Extract<InputImage, { kind: "upload" }>;
-  /** The API's path of it, which a session opens; null where only signed links open anything. */
+  /** The upload's path in the API, which a session opens; null without a session, where only signed links open images. */
   readonly path: string | null;
 }
 
-/** Shown to everyone who may see the job, small; where the server has no address for it, to the browser that has the file. */
+/** An upload, small. Everyone who may see the job sees it; where the server has no address for it, only the browser with the file. */
 function Upload({ image, path }: UploadProps) {
   const kept = useKeptFileUrl(image.url === undefined ? image.sha256 : null);
   const link = useFirst(image.url ?? null, image.sha256);
@@ -136,7 +136,7 @@ function Upload({ image, path }: UploadProps) {
   );
 }
 
-/** An address as it was first known: signed links change with time, and a changed one would load the same image again. */
+/** The first known address of an image: signed links change with time, and a changed one would load the same image again. */
 function useFirst(address: string | null, identity: string): string | null {
   const [first, setFirst] = useState({ address, identity });
   if (first.identity !== identity || first.address === null) {

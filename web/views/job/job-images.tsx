@@ -14,16 +14,16 @@ import styles from "./job-images.module.css";
 
 interface JobImagesProps {
   readonly job: Job;
-  /** Which image shows large, from 0. */
+  /** Which image is shown large, from 0. */
   readonly chosen: number;
   readonly onChoose: (place: number) => void;
   readonly onStep: (direction: 1 | -1) => void;
 }
 
-/** A finger that moves so far sideways, in pixels, goes to the next job. */
+/** A finger that moves this far sideways, in pixels, opens the next job. */
 const SWIPE_PX = 60;
 
-/** The job's print, large; with several, a strip to choose from. A swipe goes on to the next job. */
+/** The job's print, large; with several, a strip to choose from. A swipe opens the next job. */
 export function JobImages({ job, chosen, onChoose, onStep }: JobImagesProps) {
   const [busy, setBusy] = useState(false);
   const images = job.output?.images ?? [];
@@ -59,7 +59,7 @@ export function JobImages({ job, chosen, onChoose, onStep }: JobImagesProps) {
           start.current = null;
         }}
       >
-        {/* biome-ignore lint/a11y: for a mouse the whole print is the button that stands in its corner. */}
+        {/* biome-ignore lint/a11y: a mouse may press the whole print; the keyboard has the button in its corner. */}
         <div
           className={styles.place}
           onClick={image === null ? undefined : enlarge}
@@ -91,7 +91,7 @@ export function JobImages({ job, chosen, onChoose, onStep }: JobImagesProps) {
 interface BigPrintProps {
   readonly job: Job;
   readonly image: OutputImage | null;
-  /** While there is no image. */
+  /** The shape while there is no image. */
   readonly shape: number;
 }
 

@@ -9,7 +9,7 @@ import { jobRun } from "../../state/progress.ts";
 import { standingOf, standingWith, waitReason } from "../../state/standing.ts";
 import styles from "./job-standing.module.css";
 
-/** The state of the job, large and with everything that is known: why it waits, what to do about a failure. */
+/** The state of the job, large and with all that is known: why it waits, what to do about a failure. */
 export function JobStanding({ job }: { readonly job: Job }) {
   const progress = useRunProgress(jobRun(job));
   const nowMs = useServerNow();

@@ -25,7 +25,7 @@ import { Webhook } from "./webhook.tsx";
 /** One job at its own address. */
 export default function JobView({ id }: { readonly id: string }) {
   const { watched, take } = useWatchedJob(id);
-  // Estimates of a running job rest on what its lane has observed.
+  // Estimates of a running job use the durations that its lane has observed.
   useLimits();
   useEffect(() => {
     lookAt(id);
@@ -99,14 +99,14 @@ interface Steps {
   readonly go: (direction: 1 | -1) => Promise<void>;
 }
 
-/** The way to the jobs beside this one on the wall: by button, by swipe, and by the arrow keys. */
+/** Steps to the jobs beside this one on the wall, by button, by swipe, and by the arrow keys. */
 function useSteps(id: string): Steps {
   const [, navigate] = useLocation();
   const { before, after } = useNeighbours(id);
   const go = async (direction: 1 | -1) => {
     const isStillHere = markPlace();
     const next = await (direction === 1 ? after : before).find();
-    // In place of this job, so that Back leads to the wall.
+    // Replaces this job's entry in the history, so that Back leads to the wall.
     if (next !== null && isStillHere()) navigate(paths.jobPage(next), { replace: true });
   };
   const onKey = useEffectEvent((event: KeyboardEvent) => {
@@ -125,7 +125,7 @@ function useSteps(id: string): Steps {
   return { before, after, go };
 }
 
-/** Back to the wall, where it was left, and on to the jobs beside. */
+/** Links back to the wall, where it was left, and to the jobs beside this one. */
 function Way({ steps }: { readonly steps: Steps }) {
   const { before, after, go } = steps;
   return (

@@ -2,10 +2,10 @@ import { useState } from "react";
 import { Button } from "../../components/button.tsx";
 import styles from "./prompt-text.module.css";
 
-/** Beyond this a prompt is folded, so that the rest of the job stays in sight. */
+/** A longer prompt is folded, so that the rest of the job stays visible. */
 const LONG_CHARS = 360;
 
-/** The prompt as it was given, line breaks included; a long one folded. */
+/** The prompt with its line breaks; a long one is folded. */
 export function PromptText({ text }: { readonly text: string }) {
   const [open, setOpen] = useState(false);
   const long = text.length > LONG_CHARS;

@@ -3,7 +3,7 @@ import { paths } from "../../../schemas/paths.ts";
 import { CopyButton } from "../../components/copy-button.tsx";
 import styles from "./raw-json.module.css";
 
-/** The job as the API answers it. */
+/** The job as JSON, as in the API's answer. */
 export function RawJson({ job }: { readonly job: Job }) {
   const text = JSON.stringify(job, null, 2);
   return (

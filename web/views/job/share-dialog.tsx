@@ -23,7 +23,7 @@ interface ShareDialogProps {
   readonly onOpenChange: (open: boolean) => void;
 }
 
-/** Makes a link by which anyone may see the job for a while. */
+/** Makes a link with which anyone may see the job until the link ends. */
 export default function ShareDialog({ id, open, onOpenChange }: ShareDialogProps) {
   const [hours, setHours] = useState<number>(168);
   const [made, setMade] = useState<{ readonly share: Share; readonly hours: number } | null>(null);
@@ -40,7 +40,7 @@ export default function ShareDialog({ id, open, onOpenChange }: ShareDialogProps
     }
     setBusy(false);
   };
-  // A link that comes late, or was made before, may end at another time than the one that is chosen now.
+  // A link that arrives late, or was made before, may end at another time than the one that is chosen now.
   const share = made?.hours === hours ? made.share : null;
   return (
     <Dialog.Root open={open} onOpenChange={onOpenChange}>

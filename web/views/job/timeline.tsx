@@ -8,7 +8,7 @@ import type { AttemptStory } from "../../state/timeline.ts";
 import { type TimelineStep, timelineSteps } from "../../state/timeline.ts";
 import styles from "./timeline.module.css";
 
-/** What happened, in order: submitted, each attempt with upstream's own words, the end. */
+/** The history of the job, in order: the submission, each attempt with upstream's own words, the end. */
 export function Timeline({ job }: { readonly job: Job }) {
   const steps = timelineSteps(job, useJobLog(job));
   return (

@@ -7,7 +7,7 @@ import { darkroom } from "../../data/darkroom.ts";
 import { failureWords } from "../../state/failure-words.ts";
 import styles from "./doctor.module.css";
 
-/** The doctor, for the operator. Asked by a button only: each examination writes to the storage and calls upstream. */
+/** The doctor, for the operator. It runs only on a press, because each examination writes to the storage and calls upstream. */
 export function Doctor() {
   const [busy, setBusy] = useState(false);
   const [diagnosis, setDiagnosis] = useState<Diagnosis | null>(null);

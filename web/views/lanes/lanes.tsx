@@ -9,7 +9,7 @@ import { Doctor } from "./doctor.tsx";
 import { LaneCard } from "./lane-card.tsx";
 import styles from "./lanes.module.css";
 
-/** What each lane believes and holds: the numbers that decide when a job starts. */
+/** The state of each lane: the numbers that decide when a job starts. */
 export default function Lanes() {
   const heading = useArrival("Lanes");
   const limits = useLimits();
@@ -47,7 +47,7 @@ export default function Lanes() {
   );
 }
 
-/** Lanes on hold in rows of their own: what is wrong with them takes room that the others would leave empty. */
+/** Lanes on hold have rows of their own, because their explanations need space that cards beside them would leave empty. */
 function Groups({ lanes }: { readonly lanes: readonly LaneReport[] }) {
   const sorted = lanesByNeed(lanes);
   const isHeld = (lane: LaneReport) => laneMood(lane).tone === "blocked";

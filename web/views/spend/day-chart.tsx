@@ -74,7 +74,7 @@ export function DayChart({ month, currency, days }: DayChartProps) {
   );
 }
 
-/** The chart in a sentence, for those who do not see it; the table below has every day. */
+/** The chart in a sentence, for screen readers; the table below has every day. */
 function summaryOf(month: string, currency: string, days: readonly SpentDay[]): string {
   const spent = days.filter(({ charged, atRisk }) => charged + atRisk > 0);
   const most = spent.toSorted((a, b) => b.charged - a.charged)[0];

@@ -18,7 +18,7 @@ import styles from "./spend.module.css";
 /** Months before this one that the service keeps. */
 const MONTHS_KEPT = 13;
 
-/** What images cost: a month by day, by client and model, against the limit. */
+/** The spend of a month by day, by client and model, against the limit. */
 export default function Spend() {
   const heading = useArrival("Spend");
   const now = thisMonth();
@@ -187,7 +187,7 @@ function Limits({ budgets, currency }: Pick<Usage, "budgets" | "currency">) {
 interface LimitProps {
   readonly budget: BudgetReport;
   readonly currency: string;
-  /** Whether it says whose it is. */
+  /** Whether it names its client. */
   readonly named: boolean;
 }
 

@@ -9,7 +9,7 @@ export interface FiltersProps {
   readonly onChange: (filter: Filter) => void;
 }
 
-/** The filters that are folded away at first, with how many jobs each choice has. */
+/** The filters that are folded away at first, with the number of jobs of each choice. */
 export default function Filters({ filter, counts, onChange }: FiltersProps) {
   const models = withChosen(
     (counts?.models ?? []).map(({ model, jobs }) => ({ value: model, label: `${model} (${jobs})` })),
@@ -91,7 +91,7 @@ interface Option {
   readonly label: string;
 }
 
-/** The options with the chosen one, which no job may have at the moment. */
+/** The options together with the chosen one, also when no job has it at the moment. */
 function withChosen(options: readonly Option[], chosen: Option | null): readonly Option[] {
   const isThere = chosen === null || options.some(({ value }) => value === chosen.value);
   return isThere ? options : [...options, chosen];

@@ -32,12 +32,12 @@ interface JobCardProps {
   readonly order: () => readonly string[];
 }
 
-/** How long a finger rests on a card until that chooses it, in ms. */
+/** A finger that rests on a card this long, in ms, chooses it. */
 const LONG_PRESS_MS = 450;
 
 /**
- * One job on the wall: its print, its prompt, its state. The whole card leads to the job, or selects it while jobs are being
- * selected. It is the same element from the queue to the image, so that the keyboard focus stays on it.
+ * One job on the wall: its print, its prompt, its state. A press anywhere on the card opens the job, or selects it while jobs are
+ * being selected. It is the same element from the queue to the image, so that the keyboard focus stays on it.
  */
 export const JobCard = memo(function JobCard({ job, density, order }: JobCardProps) {
   const isRunning = job.status === "running";
@@ -123,7 +123,7 @@ interface PictureProps {
   readonly fraction: number;
 }
 
-/** The prints on their mat; the page's own reference zone, other pages and the desktop take the first when it is dragged. */
+/** The prints on their mat. The dragged one can be dropped on the page's reference zone, on other pages and on the desktop. */
 function Picture({ job, density, fraction }: PictureProps) {
   const [only] = job.output?.images ?? [];
   const drag = (event: DragEvent) => {
@@ -135,7 +135,7 @@ function Picture({ job, density, fraction }: PictureProps) {
     const { dataTransfer } = event;
     dataTransfer.setData(PRINT_DATA, JSON.stringify(printAsInput(job, image)));
     dataTransfer.setData("text/uri-list", address);
-    // Chromium saves what is dropped outside of it under this name.
+    // Chromium saves a print that is dropped outside of it under this name.
     dataTransfer.setData("DownloadURL", `${image.contentType}:${job.id}-${image.index + 1}:${address}`);
     dataTransfer.effectAllowed = "copy";
   };
@@ -146,7 +146,7 @@ function Picture({ job, density, fraction }: PictureProps) {
   );
 }
 
-/** What one most likely wants of a job without opening it. */
+/** The actions that people most likely want without opening the job. */
 function Actions({ job }: { readonly job: ListedJob }) {
   const [, navigate] = useLocation();
   const images = job.output?.images ?? [];
@@ -191,7 +191,7 @@ async function saveAll(job: ListedJob): Promise<void> {
   }
 }
 
-/** Puts all that a job asked for into the form, and goes there unless the person has gone elsewhere meanwhile. Never rejects. */
+/** Puts a job's whole request into the form, and goes there unless the person has opened another view meanwhile. Never rejects. */
 export async function changeAgain(id: string, navigate: (to: string) => void): Promise<void> {
   const isStillHere = markPlace();
   if (!(await composeAgain(id))) return;
@@ -199,7 +199,7 @@ export async function changeAgain(id: string, navigate: (to: string) => void): P
   else notify("done", "The job is in the form now, to be changed");
 }
 
-/** Goes to the form, whose draft was just changed; beside it the wall is as it was left. */
+/** Goes to the form, whose draft was just changed; the wall beside it has the filter with which it was left. */
 export function focusPrompt(navigate: (to: string) => void): void {
   if (location.pathname !== "/") navigate(`/${lastWallPlace().search}`);
   requestAnimationFrame(() => document.getElementById("prompt")?.focus());
@@ -234,7 +234,7 @@ function Action({ icon, label, about, onPress }: ActionProps) {
   );
 }
 
-/** A finger that rests on a card chooses it; the click that the browser makes of it afterwards is not meant. */
+/** A finger that rests on a card chooses it; the click that the browser fires afterwards is ignored. */
 function useLongPress(onLongPress: () => void) {
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const hasEnded = useRef(false);
@@ -243,7 +243,7 @@ function useLongPress(onLongPress: () => void) {
   return {
     ended: () => {
       const ended = hasEnded.current;
-      // Asked in two places of one click, and over with it.
+      // Called twice during one click, and reset after it.
       queueMicrotask(() => {
         hasEnded.current = false;
       });
@@ -265,14 +265,14 @@ function useLongPress(onLongPress: () => void) {
       onPointerMove: ({ movementX, movementY }: PointerEvent) => {
         if (Math.abs(movementX) + Math.abs(movementY) > 4) stop();
       },
-      // On a touch screen the long press would open the browser's menu too, for which the image loads its original.
+      // On a touch screen the long press would also open the browser's menu, and the image would load its original for it.
       onContextMenuCapture: (event: MouseEvent) => {
         if (!isTouch.current) return;
         event.preventDefault();
         event.stopPropagation();
         stop();
         if (hasEnded.current) return;
-        // A busy page may hear of the menu before its own timer ends.
+        // In a busy page the menu's event may come before the page's own timer.
         hasEnded.current = true;
         onLongPress();
       },
@@ -280,7 +280,7 @@ function useLongPress(onLongPress: () => void) {
   };
 }
 
-/** Its one line of title says what went wrong in brief, so that the hint has room. */
+/** The state of a job; the title of a failure is shortened to one line, so that the hint has room. */
 function briefStanding(job: ListedJob, nowMs: number): Standing {
   const standing = standingOf(job, nowMs);
   return job.error === null ? standing : { ...standing, title: BRIEF_FAILURES[job.error.code] };

@@ -44,7 +44,7 @@ export function JobWall() {
     navigate(`/${searchFromFilter(next)}`, { replace: true });
   };
   const isWaiting = !listing.loaded && jobs.length === 0;
-  // What was shown may have gone on elsewhere, with older jobs still to be fetched.
+  // All shown jobs may have left the filter while older ones are not fetched yet.
   const isEmpty = jobs.length === 0 && listing.nextCursor === null;
   return (
     <section className={styles.wall} aria-labelledby="wall-title" data-region>
@@ -70,18 +70,18 @@ export function JobWall() {
 
 const loadBar = () => import("./selection-bar.tsx");
 
-/** The code of the bar comes when jobs are first selected. */
+/** The code of the bar is loaded when jobs are first selected. */
 function LateBar({ shown }: { readonly shown: readonly ListedJob[] }) {
   const Bar = useLateView(loadBar);
   return Bar === null ? null : <Bar shown={shown} />;
 }
 
-/** After a first page that could not be fetched, before it is asked for again. */
+/** The wait before a first page that could not be fetched is requested again. */
 const AGAIN_MS = 5_000;
 
 /**
- * Fetches the first page when the filter changes, when changes were missed, and again until it comes; what is at hand shows
- * meanwhile.
+ * Fetches the first page when the filter changes and when changes were missed, and repeats that until it succeeds. The known jobs
+ * are shown meanwhile.
  */
 function useFirstPage(filter: Filter): { readonly failure: unknown; readonly again: () => Promise<void> } {
   const [failure, setFailure] = useState<unknown>(null);
@@ -111,7 +111,7 @@ function useFirstPage(filter: Filter): { readonly failure: unknown; readonly aga
   return { failure, again: load };
 }
 
-/** Known jobs, beyond which it begins anew: about twenty screens, which a day of work fills from above. */
+/** With more known jobs the wall begins anew: about twenty screens, which a day of work fills from above. */
 const MAX_KNOWN = 240;
 
 /**
@@ -133,13 +133,13 @@ function useShortening(count: number, filter: Filter): void {
     const mayDrop = () => {
       // Selected jobs, and those of another filter, must stay.
       if (isSelecting.get() || shown.current !== filterKey(filter)) return false;
-      // On the way back to the wall the window is not yet where it was left.
+      // After coming back to the wall the window has not scrolled yet to where it was left.
       return Math.max(window.scrollY, lastWallPlace().scrollY) <= window.innerHeight;
     };
     // After a failure the next change or scroll tries again.
     const shorten = () => void shortenList(filter, mayDrop).catch(() => undefined);
     shorten();
-    // The place is known only once the window has scrolled, which may come after the change that made the wall too long.
+    // The scroll position is known only once the window has scrolled, which may be after the change that made the wall too long.
     addEventListener("scroll", shorten, { passive: true });
     return () => removeEventListener("scroll", shorten);
   }, [count, filter, selecting]);
@@ -147,7 +147,7 @@ function useShortening(count: number, filter: Filter): void {
 
 const DIALOGS = "[role=dialog], [role=alertdialog]";
 
-/** Escape ends choosing; with Ctrl or ⌘, A chooses all: from any place but those where text is written, and dialogs. */
+/** Escape ends choosing; Ctrl or ⌘ with A chooses all. Works everywhere except in text fields and dialogs. */
 function useKeys(ids: () => readonly string[]): void {
   useEffect(() => {
     const onKey = (event: globalThis.KeyboardEvent) => {
@@ -165,7 +165,7 @@ function useKeys(ids: () => readonly string[]): void {
   });
 }
 
-/** Holds the place of cards that are on their way. */
+/** Placeholders for cards that are being loaded. */
 function Skeleton() {
   return (
     <div role="status" className={styles.skeleton}>

@@ -14,19 +14,19 @@ import styles from "./selection-bar.module.css";
 
 const loadQuestion = () => import("../../components/confirm-dialog.tsx");
 
-/** Done without a question, unless it removes jobs. */
+/** Actions without a question, unless they remove jobs. */
 const ACTIONS: readonly BulkAction[] = ["retry", "cancel", "pin", "unpin"];
 
-/** What can be done with the chosen jobs, at the window's lower edge for as long as jobs are chosen. */
+/** The actions on the chosen jobs, at the window's lower edge while jobs are being chosen. */
 export default function SelectionBar({ shown }: { readonly shown: readonly ListedJob[] }) {
   const { jobs } = useStore(jobList);
   const selected = useStore(selection);
-  // Only what the wall shows is acted on: nobody sees what a filter hides.
+  // Actions apply only to jobs that the wall shows, because nobody sees the jobs that a filter hides.
   const chosen = shown.filter(({ id }) => selected.has(id));
   const hidden = [...selected].filter((id) => jobs.has(id)).length - chosen.length;
   const progress = useStore(bulkProgress);
   const question = useLateDialog(loadQuestion);
-  // What was asked about stays in the question's words while the dialog closes.
+  // The action of the question, kept so that its words do not change while the dialog closes.
   const [asked, setAsked] = useState<BulkAction>("delete");
   const [busyInside, setBusyInside] = useState(false);
   const images = imagesOf(chosen);

@@ -11,13 +11,13 @@ interface WallEndProps {
   readonly onReach: () => Promise<void>;
 }
 
-/** So far before the end comes into sight the next page is fetched. */
+/** The next page is fetched when the end is this close to the visible part of the wall. */
 const AHEAD = "800px";
 
-/** After a page that could not be fetched, before it is asked for again. */
+/** The wait before a page that could not be fetched is requested again. */
 const AGAIN_MS = 5_000;
 
-/** Fetches on as the reader comes near; a button for those who do not scroll, and after a failure. */
+/** Fetches the next page when the reader comes near the end, or presses the button; also repeats after a failure. */
 export function WallEnd({ listing, onReach }: WallEndProps) {
   const [failure, setFailure] = useState<string | null>(null);
   const mark = useRef<HTMLDivElement>(null);
@@ -48,7 +48,7 @@ export function WallEnd({ listing, onReach }: WallEndProps) {
   useEffect(() => {
     const element = mark.current;
     if (element === null || nextCursor === null) return;
-    // Observed anew for each page: an end that is still in sight afterwards asks again.
+    // A new observer for each page, so that an end that is still visible afterwards fetches again.
     const observer = new IntersectionObserver(
       (entries) => {
         if (entries.some((entry) => entry.isIntersecting)) void onSight();
@@ -59,7 +59,7 @@ export function WallEnd({ listing, onReach }: WallEndProps) {
     return () => observer.disconnect();
   }, [nextCursor]);
 
-  // The button goes with the last page: its focus passes to what takes its place.
+  // After the last page the button is removed, and its focus passes to the words in its place.
   const hadFocus = useRef(false);
   useEffect(() => {
     if (nextCursor === null && hadFocus.current) end.current?.focus();

@@ -6,14 +6,14 @@ import type { ListedJob } from "../../state/listed-job.ts";
 import { JobCard } from "./job-card.tsx";
 import styles from "./job-wall.module.css";
 
-/** The narrowest a card gets, in rem, and the gap between two. */
+/** The least width of a card, and the gap between two, in rem. */
 const LEAST_WIDTH: Readonly<Record<Density, number>> = { cards: 16.5, small: 11, bare: 8.5 };
 const GAP: Readonly<Record<Density, number>> = { cards: 1, small: 0.75, bare: 0.5 };
 
-/** A day's heading, in rem. */
+/** The height of a day's heading, in rem. */
 const DAY_HEIGHT = 3;
 
-/** Rows beyond the window's edges that are drawn too, so that none is blank while one scrolls or tabs on. */
+/** Rows beyond the window's edges that are drawn too, so that none is blank while a person scrolls or presses Tab. */
 const OVERSCAN = 4;
 
 type Row =
@@ -23,13 +23,13 @@ type Row =
 interface WallGridProps {
   readonly jobs: readonly ListedJob[];
   readonly density: Density;
-  /** The address's query, by which the place is known that one comes back to. */
+  /** The address's query: a person comes back to the place that was left under the same query. */
   readonly search: string;
 }
 
 /**
- * The cards, day by day, of which only those near the window are in the document: their number is bounded however many jobs
- * there are. All cards are of one height, so that where each belongs is reckoned and nothing moves when it is drawn.
+ * The cards, day by day. Only those near the window are in the document, so their number is bounded for any number of jobs.
+ * All cards have one height, so that the place of each is computed, and nothing moves when a card is drawn.
  */
 export function WallGrid({ jobs, density, search }: WallGridProps) {
   const nowMs = useServerMinute();
@@ -48,7 +48,7 @@ export function WallGrid({ jobs, density, search }: WallGridProps) {
     });
   }, [jobs, nowMs, columns]);
 
-  /** Where each row begins, and the last ends, in pixels from the first. */
+  /** The top of each row, and the bottom of the last, in pixels from the first. */
   const edges = useMemo(() => {
     const found = [0];
     for (const { kind } of rows)
@@ -95,8 +95,8 @@ interface Sight {
 }
 
 /**
- * Follows which rows are near the window. When rows come above what a reader looks at, or other ones hold it, the window moves
- * along with it. `start`: how far down the window will be when it is first drawn.
+ * Follows which rows are near the window. When rows are added or removed above the visible jobs, or a job moves to another row,
+ * the window scrolls with it. `start`: the scroll position when the grid is first drawn.
  */
 function useSight(
   rows: readonly Row[],
@@ -138,7 +138,7 @@ interface Laid {
   readonly edges: readonly number[];
 }
 
-/** By how much the first job in sight moved, in pixels; 0 when it is gone. */
+/** How far the first visible job that is still there moved, in pixels; 0 when there is none. */
 function moveOf(before: Laid, after: Laid, offset: number): number {
   for (let at = rowAt(before.edges, offset); at < before.rows.length; at += 1) {
     const row = before.rows[at];
@@ -150,7 +150,7 @@ function moveOf(before: Laid, after: Laid, offset: number): number {
   return 0;
 }
 
-/** The row in which an offset lies, by halving. */
+/** The row in which an offset lies, by binary search. */
 function rowAt(edges: readonly number[], offset: number): number {
   let low = 0;
   let high = edges.length - 1;
@@ -175,7 +175,7 @@ interface DrawnDay {
   readonly cards: readonly DrawnCard[];
 }
 
-/** The rows from `first` to before `end`, by their days, each where it belongs whatever else is drawn. */
+/** The cards of the rows from `first` to before `end`, by day, each at its computed place. */
 function daysOf(rows: readonly Row[], edges: readonly number[], first: number, end: number): DrawnDay[] {
   const days: { day: string; top: number; cards: DrawnCard[] }[] = [];
   for (let at = first; at < end; at += 1) {
@@ -194,14 +194,14 @@ function daysOf(rows: readonly Row[], edges: readonly number[], first: number, e
   return days;
 }
 
-/** The ids in their order, for cards that need not be drawn again whenever it changes. */
+/** A stable function that returns the ids in their current order, so that cards are not drawn again when the order changes. */
 function useOrder(jobs: readonly ListedJob[]): () => readonly string[] {
   const latest = useRef(jobs);
   latest.current = jobs;
   return useRef(() => latest.current.map(({ id }) => id)).current;
 }
 
-/** Of what the arithmetic is made: all in pixels, but for the number of columns. */
+/** The measures of the grid: the number of columns, the others in pixels. */
 function useMeasures(box: RefObject<HTMLDivElement | null>, density: Density) {
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   const [measures, setMeasures] = useState({ columns: 1, cardHeight: 24 * rem, top: 0, isMeasured: false });
@@ -214,7 +214,7 @@ function useMeasures(box: RefObject<HTMLDivElement | null>, density: Density) {
       const card = element.querySelector("article");
       const top = element.getBoundingClientRect().top + window.scrollY;
       setMeasures((now) => {
-        // A card tells its height only once it is as wide as it will be.
+        // A card has its final height only once it has its final width.
         const isMeasured = card !== null && now.columns === columns;
         const guess = (element.clientWidth / columns) * 0.75 + 9 * rem;
         const cardHeight = isMeasured ? card.getBoundingClientRect().height : guess;
@@ -229,25 +229,25 @@ function useMeasures(box: RefObject<HTMLDivElement | null>, density: Density) {
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
-    // What stands above the wall grows and shrinks with the form on a narrow window.
+    // In a narrow window the form is above the wall, and its height changes.
     observer.observe(document.body);
     return () => observer.disconnect();
   });
   return { ...measures, rem };
 }
 
-/** How far down the wall was left, when it is the same wall. */
+/** The scroll position at which the wall was left, when it has the same query; else the current one. */
 function startOf(search: string): number {
   const place = lastWallPlace();
   return place.search === search ? place.scrollY : window.scrollY;
 }
 
-/** Far more than it takes to draw the rows that one comes back to. */
+/** Far more frames than drawing the rows takes after coming back. */
 const FRAMES_TO_DRAW = 30;
 
 /**
- * Comes back to where the wall was left: the same rows in sight, the focus on the job that one comes from, unless it is in the
- * form by then.
+ * Restores the place where the wall was left: the scroll position, and the focus on the job that the person comes from, unless the
+ * focus is in the form by then.
  */
 function useReturn(search: string, isMeasured: boolean): void {
   const returned = useRef(false);
@@ -257,14 +257,14 @@ function useReturn(search: string, isMeasured: boolean): void {
     const { scrollY, jobId, search: leftSearch } = lastWallPlace();
     if (leftSearch !== search || jobId === null) return;
     window.scrollTo(0, scrollY);
-    // The rows there are drawn once the window has moved.
+    // The rows there are drawn once the window has scrolled.
     const focus = (frames: number) => {
       if (document.activeElement?.closest("form") != null) return;
       if (!focusCard(jobId) && frames > 0) requestAnimationFrame(() => focus(frames - 1));
     };
     focus(FRAMES_TO_DRAW);
   }, [search, isMeasured]);
-  // Taken off at once when the wall goes: the document that is then short would say that one was at its top.
+  // A layout effect, so that the listener is removed together with the wall: the shorter document would scroll to its top.
   useLayoutEffect(() => {
     if (lastWallPlace().search !== search) leaveWall({ search, scrollY: window.scrollY, jobId: null });
     const keep = () => leaveWall({ search, scrollY: window.scrollY, jobId: lastWallPlace().jobId });

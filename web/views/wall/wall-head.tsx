@@ -29,7 +29,7 @@ interface WallHeadProps {
   readonly onChange: (filter: Filter) => void;
 }
 
-/** What of the wall is shown, and how: a search, the filters with their counts, the density, and the way into choosing. */
+/** The controls of the wall: a search, the filters with their counts, the density, and the button that begins choosing. */
 export function WallHead({ filter, onChange }: WallHeadProps) {
   const counts = useCounts(filter);
   const selecting = useStore(isSelecting);
@@ -94,12 +94,12 @@ export function WallHead({ filter, onChange }: WallHeadProps) {
   );
 }
 
-/** Whether one of the filters narrows the wall that are folded away. */
+/** Whether one of the filters that are folded away narrows the wall. */
 function isNarrowedInside(filter: Filter): boolean {
   return isNarrowed({ ...filter, q: "", pinned: false });
 }
 
-/** How many jobs a choice shows, as text; "" where that is not known. */
+/** How many jobs a choice shows, as text; "" before the counts are known. */
 function countOf(counts: JobCounts | null, show: Show): string {
   if (counts === null) return "";
   const statuses = STATUSES_OF[show] ?? (Object.keys(counts.status) as JobStatus[]);
@@ -109,28 +109,28 @@ function countOf(counts: JobCounts | null, show: Show): string {
 
 const loadFilters = () => import("./filters.tsx");
 
-/** The code of the filters comes when they are first unfolded. */
+/** The code of the filters is loaded when they are first unfolded. */
 function LateFilters(props: FiltersProps) {
   const Filters = useLateView(loadFilters);
   return Filters === null ? null : <Filters {...props} />;
 }
 
-/** While somebody types, before it is searched for, in ms. */
+/** The wait after the last letter before the search, in ms. */
 const TYPING_MS = 250;
 
-/** Searches prompts as one types. Slash leads here, as on many pages. */
+/** Searches prompts while a person types. The slash key moves the focus here, as on many pages. */
 function Search({ q, onChange }: { readonly q: string; readonly onChange: (q: string) => void }) {
   const [typed, setTyped] = useState(q);
   const [known, setKnown] = useState(q);
   const [isComposing, setComposing] = useState(false);
   const input = useRef<HTMLInputElement>(null);
-  // The address changed: by what was typed, which stays as it is, or by other means (Back, "Show all jobs").
+  // The address changed: by the typed text, which then stays unchanged, or otherwise (Back, "Show all jobs").
   if (q !== known) {
     setKnown(q);
     if (q !== typed.trim()) setTyped(q);
   }
   const search = useEffectEvent(onChange);
-  // Counted from the last letter, however often the wall is drawn meanwhile.
+  // The wait counts from the last letter, also when the wall is drawn again meanwhile.
   useEffect(() => {
     if (isComposing || typed.trim() === q) return;
     const timer = setTimeout(() => search(typed.trim()), TYPING_MS);
