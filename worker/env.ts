@@ -135,7 +135,7 @@ const origins = z.string().transform((text, context) => {
   return found;
 });
 
-/** Names a client wherever one is named: in `CLIENT_TOKENS` and in `?client=`. */
+/** The form of a client's name, for example in `CLIENT_TOKENS` and in `?client=`. */
 export const CLIENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 const CLIENT_TOKENS_EXAMPLE = '{"client-name":"<sha-256 hex of its token>"}';

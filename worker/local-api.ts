@@ -7,7 +7,7 @@ import { HOPS_HEADER } from "./webhooks/send.ts";
 
 /**
  * A refusal of the API, thrown to a caller inside the Worker or over a service binding. Over a binding the class is lost and the
- * own fields stay. A caller with an older compatibility date gets the message alone, so the message ends with the code.
+ * own fields stay. A caller with an older compatibility date gets only the message, so the message ends with the code.
  */
 export class DarkroomProblem extends Error {
   readonly code: Problem["code"];

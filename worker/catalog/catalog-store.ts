@@ -9,7 +9,7 @@ import { countJobs, matchesFilter, readsJobs, type SearchedJob } from "./core/jo
 import { type ListPosition, newestFirst } from "./core/list-cursor.ts";
 import type { Reservation } from "./core/reservations.ts";
 
-/** A job as it is now, or that it is gone, and the feed's number of its last change. */
+/** A job as it is now, or that it was removed, and the feed's number of its last change. */
 export type Change =
   | { readonly kind: "job"; readonly cursor: number; readonly entry: CatalogEntry }
   | { readonly kind: "gone"; readonly cursor: number; readonly id: string };
@@ -81,8 +81,8 @@ export class CatalogStore {
   }
 
   /**
-   * Stores the entry; `null` when it is no newer than what is known, or the job is gone. `isAsked`: a client asked for it, as a
-   * new job or by a retry of a finished one. `beforeStored` is called when it will be stored.
+   * Stores the entry; `null` when it is no newer than what is known, or the job was removed. `isAsked`: a client asked for it, as
+   * a new job or by a retry of a finished one. `beforeStored` is called when it will be stored.
    */
   record(
     given: CatalogEntry,

@@ -78,7 +78,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     });
   }
 
-  /** Takes the entry unless it holds the same or a newer `seq`, or the job is gone. */
+  /** Takes the entry unless the list holds one that is as new or newer (by `seq`, then by `revision`), or the job was removed. */
   async record(entry: CatalogEntry): Promise<void> {
     this.#record(entry);
   }

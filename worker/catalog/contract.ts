@@ -155,7 +155,7 @@ export interface CatalogRpc {
   pause(pause: ClientPause | null): Promise<void>;
   /**
    * The key of the job that the request waits for: its own, or that of an earlier identical request whose answer was not
-   * delivered. Stored before it answers, so that after no crash a repetition makes a second job.
+   * delivered. Stored before it answers, so that a repetition makes no second job, whatever crashes.
    */
   claimHeld(claim: HeldClaim): Promise<string>;
   /**

@@ -193,7 +193,7 @@ const FIRST_READ_MS = 1_500;
 const LAST_READ_MS = 5_000;
 /** At most this share of the budget, so that an attempt with a short budget still reads its task a few times. */
 const READ_SHARE = 0.25;
-/** A read or a cancellation takes milliseconds; it is abandoned after so many, and never later than an attempt's budget ends. */
+/** A read or a cancellation takes milliseconds; it is abandoned after this many, and never later than an attempt's budget ends. */
 const SHORT_CALL_MS = 15_000;
 
 type UpstreamFor = (record: JobRecord, attempt: number, config: Config) => Upstream;

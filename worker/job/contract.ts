@@ -41,11 +41,11 @@ export interface Submission {
   readonly idempotencyKey: string | null;
   /** How many jobs its request makes together, when that is more than one: the request with this key again makes as many. */
   readonly parts?: number;
-  /** Absent from a submitter of the version before. */
+  /** Absent from a submitter of the previous version. */
   readonly price?: JobPrice;
   /** Of a client with a spend limit: its catalog has reserved the first attempt. Later than this the job is not made any more. */
   readonly grantUntilMs?: number;
-  /** The id that this submission gets next if the job of this id is gone; absent without an Idempotency-Key. */
+  /** The id that this submission gets next if the job of this id was removed; absent without an Idempotency-Key. */
   readonly nextId?: string;
   /**
    * Until when its uploads are kept without a submission; absent: no uploads. A later submission is refused, because they may be
@@ -56,7 +56,7 @@ export interface Submission {
 
 /** The public job without what depends on who asks and from where: links and image addresses. */
 export interface JobView extends Omit<Job, "links" | "output" | "warnings"> {
-  /** For its client's ledger; null of a job from before prices. */
+  /** For its client's ledger; null for a job from before prices. */
   readonly spend: SpendPosition | null;
   readonly client: string;
   readonly warnings: readonly Warning[];

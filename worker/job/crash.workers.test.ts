@@ -67,7 +67,7 @@ describe.concurrent("a crash after which only the alarm continues the job", () =
     await submissions(job, 2);
     expect((await job.done()).attempts).toMatchObject([{ outcome: "interrupted" }, { outcome: "succeeded" }]);
     expect(await job.rpc.begin(again)).toEqual(answer);
-    // Another lease of the same ticket, a lease of another lane, and one of a ticket that never was are not used.
+    // Another lease of the same ticket, a lease of another lane, and one of an unknown ticket are not used.
     expect(await job.rpc.begin({ ...again, leaseId: `${again.leaseId}0` })).toEqual({ accepted: false });
     expect(await job.rpc.begin({ ...again, lane: "elsewhere.example|z-image-turbo" })).toEqual({ accepted: false });
     expect(await job.rpc.begin({ ...again, round: 9 })).toEqual({ accepted: false });

@@ -22,7 +22,7 @@ const FALLBACK = { budgetMs: 45_000, lateAnswerMs: 300_000, retentionMs: 30 * 86
 const AFTER_A_BUG_MS = 30_000;
 const MISCONFIGURED_CHECK_MS = 30_000;
 
-/** Facts that take a message off the outbox, or add one that is derived from the record. */
+/** Facts that remove a message from the outbox, or add one that is derived from the record. */
 const SOFT_FACTS: ReadonlySet<FactType> = new Set(["message_answered", "ticket_missing", "ticket_check_due"]);
 
 /**

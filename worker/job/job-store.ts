@@ -24,7 +24,7 @@ const padded = (seq: number): string => String(seq).padStart(10, "0");
 
 /**
  * A job's storage: one row for the record, rows for the older log, one for each event on its way to a webhook. The only reader
- * and writer of them; a change is one write, atomic with the alarm and the rows set beside it.
+ * and writer of them; a change is one write, atomic with the alarm and the rows set with it.
  */
 export class JobStore {
   readonly #storage: DurableObjectStorage;

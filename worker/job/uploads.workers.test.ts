@@ -75,7 +75,7 @@ describe("an upload that takes longer to open than a lease waits", () => {
   });
 });
 
-/** Every read of an upload fails until `mend`. */
+/** Every read of an upload fails until `mend` is called. */
 function brokenBucket() {
   const bucket = env.RESULTS;
   const get = bucket.get.bind(bucket);

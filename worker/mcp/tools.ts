@@ -11,7 +11,7 @@ const MAX_WAIT_SECONDS = 45;
 
 /** The one picture in an answer: about 20 KB, so that it does not fill an assistant's context. */
 const PREVIEW = { w: 320, format: "jpeg", q: 75 } as const;
-/** A tall or noisy image makes a larger picture. The answer then has links alone. */
+/** A tall or noisy image makes a larger picture. The answer then has only links. */
 const MOST_PREVIEW_BYTES = 100_000;
 /** Making a picture takes up to 3 s. With the longest wait the answer stays below the assistants' 60 s. */
 const PREVIEW_WITHIN_MS = 8_000;

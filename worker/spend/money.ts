@@ -22,7 +22,7 @@ export function monthOf(at: string | number): string {
   return (typeof at === "number" ? dayOf(at) : at).slice(0, 7);
 }
 
-/** When the month of `nowMs` ends and a limit begins anew, in epoch ms. */
+/** When the month of `nowMs` ends and a limit starts again, in epoch ms. */
 export function monthEndsAtMs(nowMs: number): number {
   const now = new Date(nowMs);
   return Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1);

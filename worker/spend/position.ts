@@ -40,7 +40,7 @@ export function estimateMicros(n: number, unitMicros: number): number {
   return n * unitMicros;
 }
 
-/** Attempts by bill: those of one task together, each other alone. */
+/** Attempts by bill: those of one task together, each other by itself. */
 function bills(attempts: readonly BilledAttempt[]): BilledAttempt[][] {
   const byBill = new Map<string, BilledAttempt[]>();
   for (const attempt of attempts) {

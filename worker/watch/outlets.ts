@@ -25,7 +25,7 @@ interface Attachment extends Audience {
   readonly cursor: number | null;
 }
 
-/** Accepts the socket so that the object may hibernate beside it, and answers the upgrade. */
+/** Accepts the socket so that the object may hibernate while it is open, and answers the upgrade. */
 export function openSocket(
   ctx: DurableObjectState,
   { origin, linkEndsAtMs }: Audience,
@@ -69,7 +69,7 @@ class SocketOutlet implements Outlet {
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
-    // Written by `openSocket` and the setter below alone.
+    // Only `openSocket` and the setter below write it.
     this.#attachment = socket.deserializeAttachment() as Attachment;
   }
 

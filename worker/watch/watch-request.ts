@@ -43,7 +43,7 @@ export function watchHeaders(client: Headers, watch: WatchRequest): Headers {
 export function readWatch(headers: Headers): WatchRequest | null {
   const text = headers.get(WATCH_HEADER);
   if (text === null) return null;
-  // Written by `watchHeaders` alone, in this deployment or in the one before it, which did not bound links.
+  // Only `watchHeaders` writes it, in this deployment or in the previous one, which did not bound links.
   const watch = JSON.parse(decodeURIComponent(text)) as Omit<WatchRequest, "linkEndsAtMs"> & Partial<Audience>;
   return { ...watch, linkEndsAtMs: watch.linkEndsAtMs ?? null };
 }

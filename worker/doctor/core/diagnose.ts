@@ -24,7 +24,7 @@ export interface ConfiguredFacts {
   readonly region: string;
   readonly regionName: string;
   readonly upstreamHost: string;
-  /** `QWEN_BASE_URL` names the host, not the region. */
+  /** The host comes from `QWEN_BASE_URL`, not from the region. */
   readonly hasOwnBaseUrl: boolean;
   /** Names in `CLIENT_BUDGETS`; `*` is every other client. */
   readonly limited: readonly string[];
@@ -42,7 +42,7 @@ export interface ConfiguredFacts {
   /** Where the service was asked. */
   readonly askedOrigin: string;
   readonly publicOrigin: string | null;
-  /** Variables that are set and that no setting is called. */
+  /** Variables that are set and are no setting of this service. */
   readonly unread: readonly string[];
 }
 

@@ -70,7 +70,7 @@ export type FactOf<Type extends FactType> = { readonly type: Type } & FactData[T
 /** What happened, or what was asked for. */
 export type JobFact = { [Type in FactType]: FactOf<Type> }[FactType];
 
-/** What the machine needs beside the record: the time, a random number in [0, 1), and today's settings. */
+/** What the machine needs besides the record: the time, a random number in [0, 1), and today's settings. */
 export interface JobContext {
   readonly nowMs: number;
   readonly jitter: number;

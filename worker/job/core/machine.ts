@@ -118,7 +118,7 @@ interface Move<Type extends FactType> {
   /** What happened, for the diagram. */
   readonly text: string;
   readonly do: (change: Change, fact: FactOf<Type>) => FactRefusal | null;
-  /** The places in which the fact is taken, with the places that it may lead to beside staying. Refused in all others. */
+  /** The places in which the fact is taken, with the places that it may lead to besides staying. Refused in all others. */
   readonly in: { readonly [From in Place]?: readonly Place[] };
 }
 

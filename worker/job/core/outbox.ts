@@ -22,7 +22,7 @@ interface Payloads {
   renew: { readonly lane: string; readonly leaseId: string; readonly endsAtMs: number };
   /** The job gives up its place, and any lease that it has not used, up to this ticket. */
   leave: { readonly lane: string; readonly ticketNumber: number };
-  /** What became of a call whose lease was released before. */
+  /** The outcome of a call whose lease was released before. */
   observe: { readonly lane: string; readonly attempt: number; readonly outcome: LeaseOutcome };
   /** Sends the job's entry, as it is at that time, to the catalog. `revision` is that of a change without an event. */
   record: { readonly seq: number; readonly revision?: number };

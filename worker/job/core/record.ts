@@ -46,7 +46,7 @@ export interface AttemptRecord {
   readonly lease: { readonly leaseId: string; readonly lane: string } | null;
   readonly report: UpstreamReport;
   readonly retryAtMs: number | null;
-  /** The job's error, should this attempt be its last. */
+  /** The job's error if this attempt is its last. */
   readonly cause: { readonly code: JobErrorCode; readonly message: string; readonly hint: string } | null;
 }
 

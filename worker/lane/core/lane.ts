@@ -124,7 +124,7 @@ export class Lane {
     this.#saved = stored ?? this.#state;
   }
 
-  /* ── What the operator says ────────────────────────────────────────────────────────────────────────────── */
+  /* ── Commands of the operator ──────────────────────────────────────────────────────────────────────────── */
 
   /** Ends the operator's commands whose time is over. Called before each question, so that the answer takes this into account. */
   begin(now: number): void {

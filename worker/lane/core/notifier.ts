@@ -48,7 +48,10 @@ export class Notifier {
     return this.#known.size > 0;
   }
 
-  /** When the next job is notified that the last pass left out or did not reach, in ms; `null`: there is none. */
+  /**
+   * The earliest time at which a job that the last pass left out or did not reach is notified, in ms; `null`: there is no such
+   * job.
+   */
   get laterMs(): number | null {
     return Number.isFinite(this.#laterMs) ? this.#laterMs : null;
   }

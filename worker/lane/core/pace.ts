@@ -105,8 +105,8 @@ export function spacingMs(share: number, quota: Quota): number {
 }
 
 /**
- * The earliest moment from `fromMs` that is far enough from the start before, at the share of that moment. At the full pace that is
- * `fromMs`, even when the start before is counted a little after it.
+ * The earliest moment from `fromMs` that is far enough from the previous start, at the share of that moment. At the full pace
+ * that is `fromMs`, even when the previous start is counted a little after it.
  */
 export function spreadFromMs(pace: Pace, quota: Quota, startBeforeMs: number, fromMs: number): number {
   let atMs = fromMs;

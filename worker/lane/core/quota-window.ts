@@ -15,7 +15,7 @@ export type QuotaWindow = readonly CountedStarts[];
  */
 export const SAFETY_MARGIN = 0.01;
 
-/** Above so many starts in a period, those within a 200th of it share an entry, so that the stored window stays small. */
+/** Above this many starts in a period, those within a 200th of it share an entry, so that the stored window stays small. */
 const EXACT_STARTS = 60;
 const COARSE_PARTS = 200;
 
