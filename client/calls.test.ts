@@ -23,7 +23,7 @@ async function start(answer: Script["answer"], options: ClientOptions = {}) {
   return { ...server, client };
 }
 
-/** Answers in turn, the last one again and again. */
+/** Gives the answers in order, then the last one again and again. */
 function inTurn(...answers: ScriptedAnswer[]): Script["answer"] {
   return (_request, number) => answers[Math.min(number, answers.length) - 1] ?? "cut";
 }
@@ -39,7 +39,7 @@ async function failure(promise: Promise<unknown>): Promise<unknown> {
 }
 
 describe("submit", () => {
-  it("repeats a lost or refused call with the one key it began with, and answers with the job", async () => {
+  it("repeats a lost or refused call with the key of its first try, and resolves to the job", async () => {
     const busy = { status: 503, headers: { "retry-after": "0" }, body: problem(503, "overloaded") };
     const { client, requests } = await start(inTurn("cut", busy, accepted));
     expect(await client.submit("image-from-text", request)).toEqual(job());
@@ -49,7 +49,7 @@ describe("submit", () => {
     expect(keys[0]).toMatch(/^"[0-9a-f]{32}"$/);
   });
 
-  it("has another key for another call, and takes one that it is given", async () => {
+  it("uses a new key for each call, or the given key", async () => {
     const { client, requests } = await start(inTurn(accepted));
     await client.submit("image-from-text", request);
     await client.submit("image-from-text", request);
@@ -59,14 +59,14 @@ describe("submit", () => {
     expect(keys[2]).toBe('"order \\"7\\""');
   });
 
-  it("says how many webhooks led to it, and nothing when none did", async () => {
+  it("sends the number of webhooks that led to it, and no header when there were none", async () => {
     const { client, requests } = await start(inTurn(accepted));
     await client.submit("image-from-text", request, { hops: "2" });
     await client.submit("image-from-text", request, { hops: null });
     expect(requests.map(({ headers }) => headers["darkroom-hops"])).toEqual(["2", undefined]);
   });
 
-  it("sends the request as JSON with the token, and says how long it waits", async () => {
+  it("sends the request as JSON with the token and the requested wait", async () => {
     const { client, requests } = await start(inTurn(accepted), { token: "secret-token" });
     await client.submit("image-from-text", request, { waitSeconds: 20 });
     const [sent] = requests;
@@ -80,7 +80,7 @@ describe("submit", () => {
     });
   });
 
-  it("says for whom an operator submits, be it JSON or files", async () => {
+  it("sends the client that an operator submits for, with JSON and with files", async () => {
     const { client, requests } = await start(inTurn(accepted));
     await client.submit("image-from-text", request, { client: "studio" });
     await client.submitFiles(request, [new Blob(["x"])], { client: "studio" });
@@ -90,7 +90,7 @@ describe("submit", () => {
     ]);
   });
 
-  it("does not repeat a refused call, and says why, with its request and its key", async () => {
+  it("does not repeat a refused call, and rejects with the reason, the request and the key", async () => {
     const { client, requests } = await start(inTurn({ status: 422, body: problem(422, "idempotency_key_reused") }));
     const error = await failure(client.submit("image-from-text", request, { idempotencyKey: "k" }));
     expect(error).toBeInstanceOf(DarkroomProblem);
@@ -102,7 +102,7 @@ describe("submit", () => {
     expect(requests).toHaveLength(1);
   });
 
-  it("does not wait longer than its bound, and says how long the server asked for", async () => {
+  it("does not wait longer than its bound, and rejects with the wait that the server asked for", async () => {
     const full = { status: 429, headers: { "retry-after": "60" }, body: problem(429, "too_many_pending_jobs") };
     const { client, requests } = await start(inTurn(full));
     const error = await failure(client.submit("image-from-text", request));
@@ -110,12 +110,12 @@ describe("submit", () => {
     expect(requests).toHaveLength(1);
   });
 
-  it("takes a code that is newer than itself", async () => {
+  it("accepts a problem code that is newer than the client", async () => {
     const { client } = await start(inTurn({ status: 409, body: problem(409, "tea_time") }));
     expect(await failure(client.submit("image-from-text", request))).toMatchObject({ code: "tea_time" });
   });
 
-  it("gives up on a network that stays down, and names the key for another try", async () => {
+  it("gives up when the network stays down, and the error has the key for another try", async () => {
     const { client, requests } = await start(inTurn("cut"));
     const error = await failure(client.submit("image-from-text", request, { idempotencyKey: "k" }));
     expect(error).toBeInstanceOf(DarkroomUnreachable);
@@ -129,7 +129,7 @@ describe("submit", () => {
     expect(await client.submit("image-from-text", request)).toEqual(job());
   });
 
-  it("stops at once when aborted, on the wire and between tries", async () => {
+  it("stops at once when aborted, during a call and between tries", async () => {
     const onWire = new AbortController();
     const first = await start(() => {
       onWire.abort(new Error("changed my mind"));
@@ -154,7 +154,7 @@ describe("submit", () => {
     expect(second.requests).toHaveLength(1);
   });
 
-  it("refuses a key that cannot travel before anything is sent", async () => {
+  it("refuses a key that no header can carry, before anything is sent", async () => {
     const { client, requests } = await start(inTurn(accepted));
     for (const idempotencyKey of ["", "ключ", "a".repeat(256), "a\nb"]) {
       expect(await failure(client.submit("image-from-text", request, { idempotencyKey }))).toBeInstanceOf(TypeError);
@@ -164,7 +164,7 @@ describe("submit", () => {
 });
 
 describe("submitFiles", () => {
-  it("sends files in order beside the other fields, again on a retry", async () => {
+  it("sends files in order beside the other fields, also on a retry", async () => {
     const { client, requests } = await start(inTurn("cut", accepted));
     const files = [new Blob(["one"], { type: "image/png" }), new File(["two"], "two.webp", { type: "image/webp" })];
     await client.submitFiles({ prompt: "blend", n: 2, metadata: { order: 7 } }, files);
@@ -185,7 +185,7 @@ describe("submitFiles", () => {
 });
 
 describe("a submission that carries images", () => {
-  it("keeps addresses among files in their place", async () => {
+  it("keeps the order of addresses among files", async () => {
     const { client, requests } = await start(inTurn(accepted));
     const address = "https://example.com/a.png";
     await client.submitFiles({ prompt: "blend" }, [new Blob(["one"]), address, new Blob(["three"])]);
@@ -198,7 +198,7 @@ describe("a submission that carries images", () => {
     expect(await Promise.all(parts)).toEqual(["one", address, "three"]);
   });
 
-  it("gets an upload's time, in data URLs too", async () => {
+  it("has the timeout of an upload, also with data URLs", async () => {
     const timing = { ...quick, callTimeoutMs: 3_600_000, uploadTimeoutMs: 300 };
     const { client, requests } = await start(inTurn("hang", accepted, "hang", accepted), { timing });
     const images = ["https://example.com/a.png", "data:image/png;base64,eA=="];
@@ -214,7 +214,7 @@ describe("answers", () => {
     expect(await client.get(JOB_ID)).toEqual(job());
   });
 
-  it("that are not Darkroom's are reported as such, after the retries of a proxy's failure", async () => {
+  it("that are not Darkroom's are reported as unexpected, after retries of a proxy's failure", async () => {
     const { client, requests } = await start(inTurn({ status: 502, body: "<html>Bad gateway</html>" }));
     const error = await failure(client.get(JOB_ID));
     expect(error).toBeInstanceOf(DarkroomUnexpectedAnswer);
@@ -228,7 +228,7 @@ describe("answers", () => {
     expect(await failure(other.client.get(JOB_ID))).toBeInstanceOf(DarkroomUnexpectedAnswer);
   });
 
-  it("that are web pages name the usual cause, a wrong baseUrl", async () => {
+  it("that are web pages are reported with the usual cause, a wrong baseUrl", async () => {
     const page = { headers: { "content-type": "text/html; charset=utf-8" }, body: "<!doctype html>" };
     for (const status of [200, 404]) {
       const { client } = await start(inTurn({ status, ...page }));
@@ -238,7 +238,7 @@ describe("answers", () => {
     }
   });
 
-  it("keep an id one part of the path, with any characters", async () => {
+  it("are requested by an id that is always one path segment, with any characters", async () => {
     const { client, requests } = await start(inTurn({ status: 404, body: problem(404, "job_not_found") }));
     expect(await failure(client.get("../limits?x=1"))).toMatchObject({ code: "job_not_found" });
     expect(requests[0]?.url.pathname).toBe("/api/jobs/..%2Flimits%3Fx%3D1");
@@ -246,7 +246,7 @@ describe("answers", () => {
 });
 
 describe("list", () => {
-  it("asks with its filters, and pages through everything as far as it is read", async () => {
+  it("sends its filters, and fetches further pages only as they are read", async () => {
     const pages: Record<string, { ids: string[]; nextCursor: string | null }> = {
       first: { ids: ["a", "b"], nextCursor: "second" },
       second: { ids: ["c"], nextCursor: "third" },
@@ -272,7 +272,7 @@ describe("list", () => {
     expect(requests).toHaveLength(4);
   });
 
-  it("searches by words, model, time and metadata, and counts by the same", async () => {
+  it("filters by words, model, time and metadata, and counts by the same filters", async () => {
     const { client, requests } = await start(({ url }) => ({
       body: url.pathname.endsWith("/counts")
         ? {
@@ -308,7 +308,7 @@ describe("list", () => {
 });
 
 describe("wait", () => {
-  it("long-polls until the job is done, through refusals that pass", async () => {
+  it("long-polls until the job is done, through transient refusals", async () => {
     const busy = { status: 503, body: problem(503, "overloaded") };
     const timing = { ...quick, retry: { ...DEFAULT_RETRY_POLICY, maxTries: 1 } };
     const unfinished = { body: job({ status: "running" }) };
@@ -318,14 +318,14 @@ describe("wait", () => {
     expect(requests.map(({ headers }) => headers.prefer)).toEqual(Array(4).fill("wait=25"));
   });
 
-  it("ends with what no waiting mends", async () => {
+  it("ends with an error that waiting cannot fix", async () => {
     const { client } = await start(inTurn({ status: 410, body: problem(410, "job_gone") }));
     expect(await failure(client.wait(JOB_ID))).toMatchObject({ code: "job_gone" });
   });
 });
 
 describe("actions", () => {
-  it("take the refusal of a repeated retry for the echo of the first, whose answer was lost", async () => {
+  it("treat the refusal of a repeated retry as a success of the first try, whose answer was lost", async () => {
     const refused = { status: 409, body: problem(409, "job_not_finished") };
     const lost = await start(inTurn("cut", refused, { body: job() }));
     expect(await lost.client.retry(JOB_ID)).toEqual(job());
@@ -334,7 +334,7 @@ describe("actions", () => {
     expect(await failure(genuine.client.retry(JOB_ID))).toMatchObject({ code: "job_not_finished" });
   });
 
-  it("count a job that is gone already as removed", async () => {
+  it("count a job that no longer exists as removed", async () => {
     const { client, requests } = await start(inTurn({ status: 204 }, { status: 410, body: problem(410, "job_gone") }));
     await client.remove(JOB_ID);
     await client.remove(JOB_ID);
@@ -343,7 +343,7 @@ describe("actions", () => {
 });
 
 describe("health", () => {
-  it("is answered also by a server that is misconfigured", async () => {
+  it("resolves even when the server is misconfigured", async () => {
     const health = {
       status: "misconfigured",
       service: "darkroom",
@@ -375,7 +375,7 @@ describe("bulk", () => {
     body: { matched: 2, done: 2, refused: [], nextCursor: null, ...patch },
   });
 
-  it("has a bound of its own, longer than that of other calls", async () => {
+  it("has a timeout of its own, longer than that of other calls", async () => {
     const timing = { ...quick, callTimeoutMs: 3_600_000, bulkTimeoutMs: 300 };
     const { client, requests } = await start(inTurn("hang", result()), { timing });
     expect(await Array.fromAsync(client.bulk("cancel", { ids: [JOB_ID] }))).toHaveLength(1);
@@ -397,7 +397,7 @@ describe("bulk", () => {
     ]);
   });
 
-  it("sends ids a hundred at a time, and no more once it is stopped", async () => {
+  it("sends at most a hundred ids a call, and no further calls after it is stopped", async () => {
     const ids = Array.from({ length: 250 }, (_, at) => `job_${String(at).padStart(21, "0")}`);
     const { client, requests } = await start(inTurn(result()));
     for await (const _ of client.bulk("cancel", { ids }, { dryRun: true })) if (requests.length === 2) break;
@@ -407,7 +407,7 @@ describe("bulk", () => {
 });
 
 describe("share", () => {
-  it("asks for a link of so many hours, and answers with it", async () => {
+  it("requests a link for the given hours, and resolves to it", async () => {
     const share = {
       url: `https://d.example/shared/${JOB_ID}?end=1&signature=a`,
       expiresAt: "2026-11-24T12:00:00.000Z",
@@ -421,7 +421,7 @@ describe("share", () => {
 });
 
 describe("usage", () => {
-  it("asks for the period it is given, and answers with what was spent", async () => {
+  it("requests the given period, and resolves to the spend", async () => {
     const usage = { currency: "USD", buckets: [], budget: null, budgets: [] };
     const { client, requests } = await start(inTurn({ status: 200, body: usage }));
     expect(await client.usage({ from: "2026-11-01", bucket: "month", client: "studio" })).toEqual(usage);
@@ -432,7 +432,7 @@ describe("usage", () => {
 });
 
 describe("update", () => {
-  it("sends only what changes, and answers with the job", async () => {
+  it("sends only the changes, and resolves to the job", async () => {
     const { client, requests } = await start(inTurn("cut", { status: 200, body: job({ pinned: true }) }));
     expect((await client.update(JOB_ID, { pinned: true })).pinned).toBe(true);
     const sent = ["PATCH", `/api/jobs/${JOB_ID}`, '{"pinned":true}'];

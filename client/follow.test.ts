@@ -9,12 +9,12 @@ const policy = {
   pollingMs: 60_000,
 };
 
-describe("the way to a feed", () => {
+describe("the choice between live connection and polling", () => {
   it("is live at first", () => {
     expect(wayNow(FRESH_LINK, 0)).toBe("live");
   });
 
-  it("turns to polling after failures in a row, and back to live when that has lasted", () => {
+  it("switches to polling after consecutive failures, and back to live after a while", () => {
     let link = FRESH_LINK;
     for (const nowMs of [1, 2]) {
       link = afterConnection(link, 0, nowMs, policy);
@@ -31,24 +31,24 @@ describe("the way to a feed", () => {
     expect(wayNow(afterConnection(polled, 0, 100, policy), 100)).toBe("poll");
   });
 
-  it("forgives earlier failures after a good connection", () => {
+  it("forgets earlier failures after a good connection", () => {
     const link = afterConnection({ failures: 2, pollUntilMs: null }, 10_000, 0, policy);
     expect(link).toEqual({ failures: 1, pollUntilMs: null });
   });
 
-  it("counts a connection that opened and died at once as a failure", () => {
+  it("counts a connection that closed right after it opened as a failure", () => {
     expect(afterConnection({ failures: 2, pollUntilMs: null }, 9_999, 0, policy).pollUntilMs).toBe(60_000);
   });
 });
 
 describe("reconnectDelayMs", () => {
-  it("spreads the first reconnection over the base and grows to the cap", () => {
+  it("spreads the first reconnection over the base delay and grows to the cap", () => {
     const delay = (failures: number, jitter: number) =>
       reconnectDelayMs({ failures, pollUntilMs: null }, policy, jitter);
     expect([delay(1, 0), delay(1, 0.5), delay(2, 0.5), delay(9, 1)]).toEqual([0, 500, 1_000, 8_000]);
   });
 
-  it("is nothing when polling takes over", () => {
+  it("is zero when the watcher polls", () => {
     expect(reconnectDelayMs({ failures: 3, pollUntilMs: 5 }, policy, 0.9)).toBe(0);
   });
 });

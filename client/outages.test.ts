@@ -26,7 +26,7 @@ describe.each([
   it.each([
     ["the server", { type: "application/problem+json", body: problem(503, "overloaded") }],
     ["a proxy in front of it", { type: "text/html", body: "<html>Service unavailable</html>" }],
-  ])("asks again no sooner than %s allows, also when that is longer than a call waits", async (_by, { type, body }) => {
+  ])("asks again no sooner than %s allows, even when that is longer than a call waits", async (_by, { type, body }) => {
     const askedAtMs: number[] = [];
     const { client } = await start(
       {
@@ -54,25 +54,25 @@ describe.each([
     );
     await follow(client);
     const [first = 0, second = 0] = askedAtMs;
-    // A timer may fire a moment early.
+    // A timer may fire slightly early.
     expect(second - first).toBeGreaterThanOrEqual(990);
   });
 
-  it("ends when the server is misconfigured: only an operator can mend that", async () => {
+  it("ends when the server is misconfigured, because only an operator can fix that", async () => {
     const { client } = await start({ answer: () => ({ status: 503, body: problem(503, "misconfigured") }) }, options);
     expect(await failure(follow(client))).toMatchObject({ name: "DarkroomProblem", code: "misconfigured" });
   });
 });
 
 describe("watch, while live connections fail", () => {
-  it("falls back to long-polls while sockets fail, with every event, and says so", async () => {
+  it("falls back to long-polls while sockets fail, misses no event, and reports its state", async () => {
     const { client, requests, upgrades } = await start({ answer: pollable(5) }, { timing: pollSoon });
     const states: ConnectionState[] = [];
     const frames = await collect(client.watch(JOB_ID, { after: 0, onState: (state) => states.push(state) }));
     expect(eventSeqs(frames)).toEqual([1, 2, 3, 4, 5]);
     expect(frames.at(-1)?.job.done).toBe(true);
     expect(states).toEqual(["connecting", "reconnecting", "polling", "closed"]);
-    // Two that give sockets up, and one more once a poll has shown that the server is there.
+    // Two failures end the use of sockets, and there is one more try after a poll was answered.
     expect(upgrades).toHaveLength(3);
     expect(requests.some(({ headers }) => headers.prefer === "wait=25" && headers["if-none-match"] !== undefined)).toBe(
       true,
@@ -80,7 +80,7 @@ describe("watch, while live connections fail", () => {
   });
 
   it.each([5, 6, 7, 8])(
-    "is live again at once after an outage of %i calls, and does not poll for a while first",
+    "is live again at once after an outage of %i calls, and does not poll before that",
     async (outage) => {
       const poll = pollable(3);
       let calls = 0;
@@ -101,7 +101,7 @@ describe("watch, while live connections fail", () => {
     },
   );
 
-  it("continues by poll exactly where a socket stopped", async () => {
+  it("continues by polls exactly where a socket stopped", async () => {
     const poll = pollable(6);
     const { client } = await start(
       {
@@ -116,7 +116,7 @@ describe("watch, while live connections fail", () => {
     expect(eventSeqs(await collect(client.watch(JOB_ID, { after: 0 })))).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  it("stays with polls while sockets open and die at once, however often they open", async () => {
+  it("keeps polling while sockets open and close at once, however often they open", async () => {
     const { client, upgrades } = await start(
       { answer: pollable(6), socket: (socket) => socket.close(1012) },
       { timing: pollSoon },
@@ -129,7 +129,7 @@ describe("watch, while live connections fail", () => {
   });
 
   it.each([1, 2, 3, 4, 5, 6])(
-    "that once did not get through either, is live at once after the next outage, of %i calls",
+    "is live at once after a second outage of %i calls, even when its earlier polls failed",
     async (outage) => {
       const poll = pollable(99);
       const every = Array.from({ length: 99 }, (_, index) => index + 1);
@@ -141,7 +141,7 @@ describe("watch, while live connections fail", () => {
           takesUpgrade: (number) => number > 2 && !isAway(),
           socket: (socket, _request, number) => {
             if (number > 3) for (const seq of every) socket.send(text(eventFrame(seq, 99)));
-            // The connection that proves good: the server goes away under it.
+            // The good connection: the server closes it.
             else
               socket.on("message", () => {
                 callsAway = 0;
@@ -159,7 +159,7 @@ describe("watch, while live connections fail", () => {
     },
   );
 
-  it("asks for the state at once in a second outage, and waits for a change only when it has it", async () => {
+  it("requests the state without a wait in a second outage, and waits for a change only once it has the state", async () => {
     const { client, requests } = await start(
       {
         answer: pollable(7),
@@ -170,7 +170,8 @@ describe("watch, while live connections fail", () => {
     );
     await collect(client.watch(JOB_ID, { after: 0 }));
     const asked = requests.filter(({ url }) => !url.pathname.endsWith("/events"));
-    // Thrice its link is asked for, after a connection that was refused: the first, the third, the fifth. The others are polls.
+    // Three calls read the job for its link after a refused connection: the first, the third and the fifth. The others are
+    // polls.
     expect(asked.map(({ headers }) => headers["if-none-match"] ?? "at once")).toEqual([
       "at once",
       "at once",
@@ -184,7 +185,7 @@ describe("watch, while live connections fail", () => {
 });
 
 describe("watch, without sockets", () => {
-  it("asks for the state at once after a round that failed", async () => {
+  it("requests the state without a wait after a failed round", async () => {
     const poll = pollable(4);
     const { client, requests } = await start(
       { answer: (request, number) => ([3, 4].includes(number) ? "cut" : poll(request, number)) },
@@ -211,7 +212,7 @@ describe("watch, without sockets", () => {
           if (url.pathname.endsWith("/events")) {
             return ++cuts <= 2 ? "cut" : { body: { events: [jobEvent(1, 2), jobEvent(2, 2)], nextAfter: 2 } };
           }
-          // As the server does when nothing changes for as long as it holds an answer.
+          // As the server answers when nothing changes while it holds the answer.
           if (headers["if-none-match"] === '"2"') return { status: 304 };
           return { headers: { etag: '"2"' }, body: jobAt(2, 2) };
         },
@@ -224,7 +225,7 @@ describe("watch, without sockets", () => {
 });
 
 describe("watchAll, while live connections fail", () => {
-  it("polls by short streams while sockets fail, and says so", async () => {
+  it("polls by short streams while sockets fail, and reports its state", async () => {
     let cursor = 0;
     const { client } = await start(
       {
@@ -247,7 +248,7 @@ describe("watchAll, while live connections fail", () => {
     expect(states).toEqual(["connecting", "reconnecting", "polling", "closed"]);
   });
 
-  it("is live again as soon as a poll has shown that the server is there, and says meanwhile that it polls", async () => {
+  it("is live again as soon as a poll was answered, and reports until then that it polls", async () => {
     const { client } = await start(
       {
         answer: ({ headers }) => {

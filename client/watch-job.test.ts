@@ -14,19 +14,19 @@ describe("judgeFrame", () => {
     expect(judgeFrame(5, stateFrame(5, 9), false)).toEqual({ kind: "take", position: 5, finished: false });
   });
 
-  it("skips what it has, and a state that stands for events still to come", () => {
+  it("skips events that it has, and a state whose events are still to come", () => {
     expect(judgeFrame(5, eventFrame(5, 9), false).kind).toBe("skip");
     expect(judgeFrame(5, eventFrame(2, 9), true).kind).toBe("skip");
     expect(judgeFrame(5, stateFrame(3, 9), false).kind).toBe("skip");
     expect(judgeFrame(5, stateFrame(7, 9), true).kind).toBe("skip");
   });
 
-  it("asks for a missing event, and believes the server when a resumed stream does not have it either", () => {
+  it("reports a gap before a missing event, but not when a resumed stream lacks the event too", () => {
     expect(judgeFrame(5, eventFrame(7, 9), false).kind).toBe("gap");
     expect(judgeFrame(5, eventFrame(7, 9), true)).toEqual({ kind: "take", position: 7, finished: false });
   });
 
-  it("is finished by the last event of a job that is done, not by an earlier one shown with the finished job", () => {
+  it("is finished by the last event of a done job, not by an earlier event that is shown with the done job", () => {
     expect(judgeFrame(7, eventFrame(8, 9, 9), false)).toEqual({ kind: "take", position: 8, finished: false });
     expect(judgeFrame(8, eventFrame(9, 9), false)).toEqual({ kind: "take", position: 9, finished: true });
     expect(judgeFrame(null, stateFrame(9, 9), false)).toMatchObject({ finished: true });
@@ -34,7 +34,7 @@ describe("judgeFrame", () => {
 
   it("takes every event once and in order, however connections are cut and frames are lost or repeated", () => {
     const last = 12;
-    // A connection: how many events of the past it repeats, how many it brings, and which of them it drops.
+    // A connection: how many past events it repeats, how many it brings, and which of them it drops.
     const connection = fc.record({
       repeats: fc.integer({ min: 0, max: 4 }),
       brings: fc.integer({ min: 0, max: 6 }),
@@ -44,10 +44,10 @@ describe("judgeFrame", () => {
       fc.property(fc.array(connection, { maxLength: 20, size: "max" }), (connections) => {
         let position: JobPosition = 0;
         const taken: number[] = [];
-        // The last connection is a perfect one: in the end everything is there.
+        // The last connection drops nothing, so that in the end every event is there.
         for (const { repeats, brings, drops } of [...connections, { repeats: 0, brings: last, drops: [] }]) {
           const start: number = Math.max(1, position + 1 - repeats);
-          // What a server leaves out right after a resume does not exist; so a drop is a loss later in the stream only.
+          // An event that a server omits right after a resume does not exist, so only later events can be lost.
           const sent = range(start, Math.min(last, position + brings)).filter(
             (seq) => seq <= (position ?? 0) + 1 || !drops.includes(seq),
           );

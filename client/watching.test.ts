@@ -34,10 +34,10 @@ describe("watch", () => {
     await expect.poll(openSockets).toBe(0);
   });
 
-  it("resumes after the last event it has, and neither repeats nor misses one, however often it is cut off", async () => {
+  it("resumes after the last event it has, without repeating or missing one, however often it is cut off", async () => {
     const last = 9;
     const { client, upgrades } = await start({
-      // Each connection repeats an event and brings two new ones, then dies in one of the ways there are.
+      // Each connection repeats an event and brings two new ones, then ends in one of the possible ways.
       socket: (socket, request, number) => {
         const after = Number(afterOf(request) ?? 0);
         for (const seq of [after, after + 1, after + 2]) {
@@ -50,11 +50,11 @@ describe("watch", () => {
     });
     const frames = await collect(client.watch(JOB_ID, { after: 0 }));
     expect(eventSeqs(frames)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    // What a dying connection still delivered decides where the next one begins.
+    // What an ending connection still delivered decides where the next one begins.
     expect(upgrades.length).toBeGreaterThanOrEqual(5);
   });
 
-  it("asks again for what a stream left out", async () => {
+  it("reconnects for an event that a stream omitted", async () => {
     const { client, upgrades } = await start({
       socket: (socket, request) => {
         for (const seq of afterOf(request) === "1" ? [2, 4] : [3, 4]) socket.send(text(eventFrame(seq, 4)));
@@ -74,7 +74,7 @@ describe("watch", () => {
     expect((await collect(client.watch(JOB_ID)))[1]).toEqual(moved);
   });
 
-  it("notices a socket that has gone silent, and connects again", async () => {
+  it("notices a silent socket, and connects again", async () => {
     const { client, upgrades } = await start(
       {
         socket: (socket, _request, number) => {
@@ -91,17 +91,17 @@ describe("watch", () => {
     expect(upgrades.length).toBeGreaterThan(1);
   });
 
-  it("ends where the server says that nothing follows", async () => {
+  it("ends when the server ends the stream", async () => {
     const { client } = await start({ socket: (socket) => socket.close(1000) });
     expect(await collect(client.watch(JOB_ID, { after: 7 }))).toEqual([]);
   });
 
-  it("says why it may not watch", async () => {
+  it("rejects with the reason when watching is refused", async () => {
     const { client } = await start({ answer: () => ({ status: 410, body: problem(410, "job_gone") }) });
     expect(await failure(collect(client.watch(JOB_ID)))).toMatchObject({ code: "job_gone", call: { jobId: JOB_ID } });
   });
 
-  it("polls where there are no sockets at all, through outages", async () => {
+  it("polls without sockets, through outages", async () => {
     const poll = pollable(4);
     const { client } = await start(
       { answer: (request, number) => (number % 3 === 0 ? "cut" : poll(request, number)) },
@@ -113,7 +113,7 @@ describe("watch", () => {
     expect(eventSeqs(frames)).toEqual([2, 3, 4]);
   });
 
-  it("goes through the job's own link when it has a token, which no socket can send", async () => {
+  it("uses the job's own link when it has a token, because no socket can send one", async () => {
     const { client, requests, upgrades } = await start(
       { answer: () => ({ body: job() }), socket: (socket) => socket.send(text(stateFrame(3, 3))) },
       { token: "secret" },
@@ -125,7 +125,7 @@ describe("watch", () => {
     expect(upgrades.every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
 
-  it("stops when aborted, and when its reader stops, and leaves no socket behind", async () => {
+  it("stops when aborted and when its reader stops, and leaves no socket open", async () => {
     const { client, openSockets } = await start({ socket: (socket) => socket.send(text(stateFrame(1, 3))) });
     const controller = new AbortController();
     const aborted = (async () => {
@@ -140,7 +140,7 @@ describe("watch", () => {
 });
 
 describe("watchAll", () => {
-  it("resumes from the last cursor over a socket, and is live again when it has caught up", async () => {
+  it("resumes from the last cursor over a socket, and is live again once it has all changes", async () => {
     const { client, upgrades } = await start({
       answer: () => ({ body: { jobs: [], nextCursor: null } }),
       socket: (socket, _request, number) => {
@@ -156,7 +156,7 @@ describe("watchAll", () => {
     expect(states).toEqual(["connecting", "live", "reconnecting", "live", "closed"]);
   });
 
-  it("passes over kinds of frames and fields that are newer than itself", async () => {
+  it("ignores kinds of frames and fields that are newer than the client", async () => {
     const { client } = await start({
       socket: (socket) => {
         socket.send(JSON.stringify({ type: "weather", cursor: 4, sky: "blue" }));
@@ -166,7 +166,7 @@ describe("watchAll", () => {
     expect(await take(client.watchAll(), 1)).toEqual([ready(5)]);
   });
 
-  it("ends with a frame that cannot be read, and says what is wrong with it", async () => {
+  it("ends at a frame that cannot be read, with what is wrong in it", async () => {
     const { client } = await start({ socket: (socket) => socket.send('{"type":"job","cursor":"x"}') });
     expect(await failure(take(client.watchAll(), 1))).toMatchObject({
       name: "DarkroomUnexpectedAnswer",
@@ -174,7 +174,7 @@ describe("watchAll", () => {
     });
   });
 
-  it("drops what comes out of order within a connection", async () => {
+  it("drops frames that are out of order within a connection", async () => {
     const { client } = await start({
       socket: (socket) => {
         for (const frame of [changed(6), changed(5), ready(7)]) socket.send(text(frame));
@@ -183,7 +183,7 @@ describe("watchAll", () => {
     expect(await take(client.watchAll({ after: 3 }), 2)).toEqual([changed(6), ready(7)]);
   });
 
-  it("comes as an event stream when there is a token, which a stream can send", async () => {
+  it("uses an event stream when there is a token, because a stream can send one", async () => {
     const { client, requests, upgrades } = await start(
       {
         answer: ({ url }) => ({
@@ -204,12 +204,12 @@ describe("watchAll", () => {
     expect(requests.every(({ headers }) => headers.authorization === "Bearer secret")).toBe(true);
   });
 
-  it("says why it may not watch", async () => {
+  it("rejects with the reason when watching is refused", async () => {
     const { client } = await start({ answer: () => ({ status: 401, body: problem(401, "unauthorized") }) });
     expect(await failure(take(client.watchAll(), 1))).toMatchObject({ code: "unauthorized" });
   });
 
-  it("says that there is no feed for the operator, who may list everyone's jobs but must name a client to watch", async () => {
+  it("rejects for the operator, who may list everyone's jobs but must name a client to watch", async () => {
     const { client } = await start({
       answer: ({ url }) =>
         url.pathname === "/api/events"

@@ -37,14 +37,14 @@ async function refusal(verified: Promise<unknown>): Promise<WebhookRefusal> {
 }
 
 describe("verifyWebhook", () => {
-  it("accepts what the reference library signs, as a request, as text and as bytes", async () => {
+  it("accepts deliveries that the reference library signed, as a request, as text and as bytes", async () => {
     const { headers, body } = delivery();
     const expected = { ...EVENT, id: ID };
     const request = new Request("https://app.example.com/hook", { method: "POST", headers, body });
     expect(await verify(request)).toEqual(expected);
     expect(await verify({ headers, body })).toEqual(expected);
     expect(await verify({ headers: new Headers(headers), body: new TextEncoder().encode(body) })).toEqual(expected);
-    // Node's `http` gives lower-case names; other servers keep the sender's letters, or give lists.
+    // Node's `http` gives lower-case names; other servers keep the sender's case, or give lists.
     const upper = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toUpperCase(), [value]]));
     expect(await verify({ headers: upper, body })).toEqual(expected);
   });
@@ -100,14 +100,14 @@ describe("verifyWebhook", () => {
     }
   });
 
-  it("resolves to null for an event that is newer than itself, and refuses a body that is no event", async () => {
+  it("resolves to null for an event type that is newer than the package, and refuses a body that is no event", async () => {
     expect(await verify(delivery({ type: "job.archived", timestamp: EVENT.timestamp, data: {} }))).toBeNull();
     for (const wrong of ["not json", {}, { ...EVENT, data: {} }, { ...EVENT, timestamp: "yesterday" }]) {
       expect(await refusal(verify(delivery(wrong)))).toBe("invalid_body");
     }
   });
 
-  it("passes over fields that are newer than itself", async () => {
+  it("ignores fields that are newer than the package", async () => {
     const newer = { ...EVENT, attempt: 2, data: { ...EVENT.data, note: "new" } };
     expect(await verify(delivery(newer))).toEqual({ ...EVENT, id: ID });
   });

@@ -50,7 +50,7 @@ describe("synchronous answers", () => {
     expect(answer.output?.choices?.[0]?.message?.content?.[0]?.image).toContain(`${answer.request_id}233.png`);
   });
 
-  it("of edits have the documented shape, rounded to 16", async () => {
+  it("of edits have the documented shape, with sides rounded to 16", async () => {
     const images = [await inputImage(64, 64)];
     const response = await generate(
       emulator.url,
@@ -69,7 +69,7 @@ describe("synchronous answers", () => {
     expect([usage?.width, usage?.height]).toEqual([1456, 720]);
   });
 
-  it("of 3.0 say what they cost in their own words", async () => {
+  it("of 3.0 have their own fields for usage", async () => {
     const response = await generate(emulator.url, "a", { size: "1024*1024" }, "qwen-image-3.0");
     expect(shapeOf(await response.json())).toEqual(fixture.SYNC_QWEN3);
   });
@@ -91,7 +91,7 @@ describe("tasks", () => {
     expect(shapeOf(await readTask(id))).toEqual(fixture.TASK_SUCCEEDED_NEW);
   });
 
-  it("that fail, and ids that never were, are answered with 200", async () => {
+  it("that fail, and ids that never existed, are answered with 200", async () => {
     const body = { model: "qwen-image", input: { prompt: "[fault:task-failed] a cat" } };
     const id = await submitTask(wirePaths.text2image, body);
     const failed = shapeOf(await readTask(id)) as { output: { message: string } };
@@ -212,12 +212,12 @@ describe("refusals, in upstream's order", () => {
     }
   });
 
-  it("an unknown model is refused in the live API's words", async () => {
+  it("an unknown model is refused with the live API's message", async () => {
     const response = await post(emulator.url, sync, messages("a", {}, "dall-e"));
     expect(await response.json()).toMatchObject({ code: "InvalidParameter", message: "Model not exist." });
   });
 
-  it("what is uncertain of them can be switched: a 401 without Content-Type, the documented code of an unknown model", async () => {
+  it("uncertain ones can be switched: a 401 without Content-Type, the documented code of an unknown model", async () => {
     emulator.state.patchSettings({ headerless401: true, unknownModel: "ModelNotFound" });
     const refused = await post(emulator.url, sync, messages("a"), anonymous);
     expect([refused.status, refused.headers.get("content-type")]).toEqual([401, null]);
@@ -227,7 +227,7 @@ describe("refusals, in upstream's order", () => {
   });
 });
 
-describe("addresses with a slash at their end, as the SDK's asyncio classes ask them", () => {
+describe("addresses with a slash at their end, as the SDK's asyncio classes request them", () => {
   it("are the same as without", async () => {
     const headers = jsonHeaders;
     const at = (path: string) => `${emulator.url}${API_PREFIX}${path}/`;
@@ -265,7 +265,7 @@ describe("the headers of task reads", () => {
   });
 });
 
-describe("legacy tasks with parameters that cannot be", () => {
+describe("legacy tasks with impossible parameters", () => {
   const read = async (id: string) => WireAnswer.parse(await readTask(id)).output;
 
   it.each<[string, string, object]>([
@@ -273,13 +273,13 @@ describe("legacy tasks with parameters that cannot be", () => {
     ["a number of images", "qwen-image-plus", { n: 7 }],
     ["a seed", "qwen-image", { seed: -1 }],
     ["a size of wan", "wan2.2-t2i-flash", { size: "9999*9999" }],
-  ])("are taken and FAILED at the first read: %s", async (_what, model, parameters) => {
+  ])("are accepted and FAILED at the first read: %s", async (_what, model, parameters) => {
     const id = await submitTask(wirePaths.text2image, { model, input: { prompt: "odd" }, parameters });
     expect(await read(id)).toMatchObject({ task_status: "FAILED", code: "InvalidParameter" });
     expect(emulator.state.ledger.imagesOfTask(id)).toEqual([]);
   });
 
-  it("are refused at once by a switch, and on the new path always", async () => {
+  it("are refused at once by a switch, and always on the new path", async () => {
     emulator.state.patchSettings({ legacyBadParameters: "refuse" });
     const body = { model: "qwen-image-plus", input: { prompt: "odd" }, parameters: { size: "1*1" } };
     expect((await post(emulator.url, wirePaths.text2image, body, asyncHeaders)).status).toBe(400);
@@ -324,7 +324,7 @@ describe("models with bodies of their own", () => {
     }
   });
 
-  it("3.0 and 2.1 take a mode of extending and thinking, and refuse what contradicts itself", async () => {
+  it("3.0 and 2.1 take thinking and a mode of prompt extension, and refuse contradictions", async () => {
     const ask = async (parameters: object, images: string[] = []) =>
       (await generate(emulator.url, "a", { size: "1024*1024", ...parameters }, "qwen-image-2.1-pro", images)).status;
     expect(await ask({ prompt_extend_mode: "agent", enable_thinking: true })).toBe(200);
@@ -343,7 +343,7 @@ describe("temporary uploads", () => {
     return (await (await fetch(url, { headers })).json()) as { data: Record<string, string> };
   }
 
-  /** Puts a file as the SDK does. */
+  /** Uploads a file as the SDK does. */
   async function put(data: Record<string, string>, name: string, change: Record<string, string> = {}) {
     const form = new FormData();
     const fields = {
@@ -373,17 +373,17 @@ describe("temporary uploads", () => {
     expect((await fetch(`${url}&model=${model}`)).status).toBe(401);
   });
 
-  it("are put once, and used by their oss address where the header says so", async () => {
+  it("are put once, and used by their oss address when the header asks for it", async () => {
     const { data } = await policyOf();
     expect((await put(data, "a.png")).status).toBe(200);
     expect((await put(data, "a.png")).status).toBe(409);
     const address = `oss://${data.upload_dir}/a.png`;
     const answer = WireAnswer.parse(await (await edit(address)).json());
-    // As the shape of the uploaded image says.
+    // The output has the shape of the uploaded image.
     expect([answer.usage?.width, answer.usage?.height]).toEqual([1248, 832]);
   });
 
-  it("are refused to another key, for another model, without the header, and where nothing was put", async () => {
+  it("are refused to another key, for another model, without the header, and where nothing was uploaded", async () => {
     const { data } = await policyOf();
     await put(data, "b.png");
     const address = `oss://${data.upload_dir}/b.png`;
@@ -413,7 +413,7 @@ describe("temporary uploads", () => {
 });
 
 describe("result links", () => {
-  it("deliver a PNG of the size asked", async () => {
+  it("deliver a PNG of the requested size", async () => {
     const link = await linkOf(await generate(emulator.url, "a", { size: "928*1664" }));
     const response = await fetch(link);
     expect(response.headers.get("content-type")).toBe("image/png");
@@ -431,7 +431,7 @@ describe("result links", () => {
     expect(Buffer.from(await part.arrayBuffer())).toEqual(file.subarray(10, 20));
   });
 
-  it("break with any change, and close in time, with OSS's XML", async () => {
+  it("are refused after any change and after their end, with OSS's XML", async () => {
     const link = await linkOf(await generate(emulator.url, "a"));
     const changed = await fetch(link.replace(/Expires=(\d)/, "Expires=9$1"));
     expect([changed.status, changed.headers.get("content-type")]).toEqual([403, "application/xml"]);

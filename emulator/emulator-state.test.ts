@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** A state as a new process finds it: nothing was closed, as after a SIGKILL. */
+/** The state in a new process. Nothing was closed before, as after a SIGKILL. */
 function open(): EmulatorState {
   return new EmulatorState(fileJournal(join(folder, "facts.jsonl")), DEFAULT_SETTINGS, [], () => nowMs);
 }
@@ -88,7 +88,7 @@ const call = {
 } as const;
 
 describe("after a kill", () => {
-  it("the ledger, the rules with their counts, and changed settings are there", () => {
+  it("the ledger, the rules with their counts, and changed settings are still there", () => {
     const before = open();
     before.addRule(FaultRule.parse({ times: 2, fault: { type: "hang" } }));
     before.patchSettings({ latencyMs: 7 });
@@ -154,7 +154,7 @@ describe("after a kill", () => {
     expect(open().ledger.images.map(({ taskId }) => taskId)).toEqual(["a"]);
   });
 
-  it("a line that was cut while it was written is ignored, and writing continues after the last complete one", () => {
+  it("a line that was cut while it was written is ignored, and writing continues after the last complete line", () => {
     const before = open();
     before.bill([image()]);
     appendFileSync(join(folder, "facts.jsonl"), '{"type":"billed","ima');
@@ -163,14 +163,14 @@ describe("after a kill", () => {
     expect(open().ledger.images.map(({ path }) => path)).toEqual(["/a.png", "/b.png"]);
   });
 
-  it("a file of another program is refused, naming the line", () => {
+  it("a file of another program is refused with the line's number", () => {
     writeFileSync(join(folder, "facts.jsonl"), '{"type":"else"}\n');
     expect(open).toThrow(/facts\.jsonl, line 1/);
   });
 });
 
 describe("a reset", () => {
-  it("leaves nothing behind, in the file neither", () => {
+  it("removes everything, from the file too", () => {
     const state = open();
     state.bill([image()]);
     state.takeTask(task("a"));

@@ -65,7 +65,7 @@ describe("unusable answers", () => {
     expect(bytes).toBe(60_000_000);
   });
 
-  it("carries Retry-After only when asked to", async () => {
+  it("carries Retry-After only when the fault has it", async () => {
     next({ type: "error", code: "Throttling", retryAfter: "7" });
     expect((await call()).headers.get("retry-after")).toBe("7");
     next({ type: "error", code: "Throttling" });
@@ -100,7 +100,7 @@ describe("connections that are cut", () => {
     expect(emulator.state.ledger.calls[0]?.end).toMatchObject({ status: null, billedImages: paid });
   });
 
-  it("by the caller do not stop the work, nor its bill", async () => {
+  it("by the caller stop neither the work nor its bill", async () => {
     next({ type: "hold", at: "answer" });
     const hangUp = new AbortController();
     const body = JSON.stringify({
@@ -140,7 +140,7 @@ describe("links of images that were made", () => {
     ["empty", 200],
     ["truncated", 200],
     ["wrong-type", 200],
-  ] as const)("%s for a while, then right", async (how, status) => {
+  ] as const)("%s for a while, then correct", async (how, status) => {
     next({ type: "result", how, times: 2 });
     const link = await linkOf(await call());
     const image = emulator.state.ledger.images[0];
@@ -189,14 +189,14 @@ describe("tasks", () => {
     expect([await status(id), billed()]).toEqual([expected, paid]);
   });
 
-  it("that are not seen at first are what they are afterwards", async () => {
+  it("that are UNKNOWN at first have their real state afterwards", async () => {
     next({ type: "task-unseen", reads: 2 });
     const id = await submit();
     expect([await status(id), await status(id), await status(id)]).toEqual(["UNKNOWN", "UNKNOWN", "SUCCEEDED"]);
     expect(billed()).toBe(1);
   });
 
-  it("can be held when they are taken and their id is on its way", async () => {
+  it("can be held after they were accepted, before their id is answered", async () => {
     next({ type: "hold", at: "answer" });
     const answer = submit();
     await vi.waitFor(async () => {
@@ -208,7 +208,7 @@ describe("tasks", () => {
     expect(await answer).toBe(task?.facts.id);
   });
 
-  it("that lose some of their images to moderation are a success, and only the rest is billed", async () => {
+  it("that lose some of their images to moderation succeed, and only the others are billed", async () => {
     next({ type: "task-partial", failed: 1 });
     const body = { model: "wan2.2-t2i-plus", input: { prompt: "cats" }, parameters: { n: 3 } };
     const response = await post(emulator.url, wirePaths.text2image, body, asyncHeaders);
@@ -222,14 +222,14 @@ describe("tasks", () => {
     expect(billed()).toBe(2);
   });
 
-  it("whose submission is cut run, and are billed, all the same", async () => {
+  it("whose submission is cut still run and are billed", async () => {
     next({ type: "cut-after-billing" });
     await expect(submit()).rejects.toThrow();
     emulator.state.settleTasks();
     expect(billed()).toBe(1);
   });
 
-  it("can be spoilt at a look, by path", async () => {
+  it("can have a fault in one read, by path", async () => {
     next({ type: "html", status: 503 }, "/tasks/");
     const id = await submit();
     expect((await look(id)).status).toBe(503);
@@ -238,7 +238,7 @@ describe("tasks", () => {
 });
 
 describe("quotas", () => {
-  it("let two starts a minute through, by key, and count no refused one", async () => {
+  it("let two starts a minute through for each key, and do not count refused ones", async () => {
     emulator.state.patchSettings({ quota: "sliding", quotaScale: 0.05 });
     const statuses = [(await call()).status, (await call()).status, (await call()).status];
     expect(statuses).toEqual([200, 200, 429]);
@@ -249,7 +249,7 @@ describe("quotas", () => {
     expect(emulator.state.ledger.summary().submitCodes["Throttling.RateQuota"]).toBeGreaterThan(0);
   });
 
-  it("come before the parameters, as upstream checks them", async () => {
+  it("are checked before the parameters, as upstream does", async () => {
     emulator.state.patchSettings({ quota: "sliding" });
     const wrong = (): Promise<Response> => generate(emulator.url, "a", { n: 7 });
     const statuses = [(await wrong()).status, (await wrong()).status, (await wrong()).status];
@@ -278,7 +278,7 @@ describe("the control API", () => {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
 
-  it("changes settings at once, and shows keys by their hash only", async () => {
+  it("changes settings at once, and shows keys only by their hash", async () => {
     const response = await control("PATCH", "/settings", { apiKeys: ["sk-only"], latencyMs: 1 });
     const text = await response.text();
     expect(text).not.toContain("sk-only");
@@ -291,13 +291,13 @@ describe("the control API", () => {
     ["PATCH", "/settings", { quotas: { "no-such-model": { starts: 1 } } }],
     ["POST", "/faults", { fault: { type: "nonsense" } }],
     ["POST", "/faults", { rule: "nonsense" }],
-  ])("says what is wrong with %s %s %j", async (method, path, body) => {
+  ])("names what is wrong with %s %s %j", async (method, path, body) => {
     const response = await control(method, path, body);
     expect(response.status).toBe(400);
     expect(((await response.json()) as { error: string }).error.length).toBeGreaterThan(10);
   });
 
-  it("queues rules in full and in words, counts their use, and drops them", async () => {
+  it("queues rules in full and in words, counts their use, and removes them", async () => {
     await control("POST", "/faults", { rule: "429 x1 prompt=cat" });
     await control("POST", "/faults", { fault: { type: "html", status: 502 }, times: 1 });
     expect([(await call()).status, (await call()).status, (await call()).status]).toEqual([429, 502, 200]);

@@ -33,12 +33,12 @@ describe("parseCommandLine", () => {
     });
   });
 
-  it("takes settings as JSON, flags before them", () => {
+  it("takes settings as JSON, with flags before them", () => {
     const parsed = parseCommandLine(["--settings", '{"latencyMs":1,"seed":9}', "--latency", "2"]);
     expect(parsed).toMatchObject({ kind: "run", options: { settings: { latencyMs: 2, seed: 9 } } });
   });
 
-  it("sets nothing that was not said", () => {
+  it("sets only what was given", () => {
     expect(parseCommandLine([])).toMatchObject({ kind: "run", options: { settings: {}, port: 0, stateFolder: null } });
   });
 
@@ -51,12 +51,12 @@ describe("parseCommandLine", () => {
     [["--fault", "nonsense"], "unknown fault"],
     [["--settings", '{"speed":1}'], "--settings"],
     [["--what"], "--what"],
-  ])("says what is wrong with %j", (args, words) => {
+  ])("names what is wrong with %j", (args, words) => {
     const parsed = parseCommandLine(args);
     expect(parsed.kind === "wrong" && parsed.message).toContain(words);
   });
 
-  it("explains itself", () => {
+  it("prints its help", () => {
     expect(parseCommandLine(["--help"])).toMatchObject({ kind: "help" });
   });
 });

@@ -10,11 +10,11 @@ import { type CodeBlock, codeBlocks } from "../test/support/code-blocks.ts";
 import { readConfig } from "../worker/env.ts";
 
 /**
- * Every fenced block of every Markdown file is compiled or run by a test. Blocks that need a running Darkroom are run by the
- * product's tests; the others are checked here, by their language.
+ * Every fenced block of every Markdown file is compiled or run by a test. The product's tests run the blocks that need a
+ * running Darkroom; the others are checked here, by their language.
  */
 
-/** What is read here of a configuration as wrangler resolves it. */
+/** The parts of wrangler's resolved configuration that are read here. */
 interface WranglerConfig {
   readonly name?: string;
   readonly assets?: unknown;
@@ -25,7 +25,7 @@ interface WranglerConfig {
   readonly ratelimits: readonly { readonly name: string; readonly namespace_id: string; readonly simple: unknown }[];
 }
 
-/** Blocks that another test runs, and which that is. */
+/** Blocks that another test runs, and that test. */
 const RUN_ELSEWHERE: readonly { readonly file: RegExp; readonly info: RegExp; readonly by: string }[] = [
   { file: /^docs\/operations\.md$/, info: /^yaml$/, by: "worker/http/core/metrics-text.test.ts" },
   { file: /^client\/README\.md$/, info: /^ts( worker)?$/, by: "test/client-package.test.ts" },
@@ -77,7 +77,7 @@ describe("shell blocks", () => {
   );
 });
 
-/** What a package's own folder says of itself. */
+/** A package's manifest in its own folder. */
 interface Manifest {
   readonly version?: string;
   readonly scripts?: Readonly<Record<string, string>>;
@@ -100,12 +100,12 @@ describe("an example that is a package", () => {
     const first = lines.findIndex((line) => /^npm run dev$|\bnode src\//.test(line));
     expect(first).toBeGreaterThan(0);
     const setUp = lines.slice(0, first);
-    // The client's `dist` is made by packing it.
+    // Packing the client makes its `dist`.
     expect(setUp).toEqual(expect.arrayContaining(["npm ci", "npm run pack:client", "npm start"]));
     const tools = Object.values(scripts).map((script) => join("node_modules/.bin", script.split(" ")[0] ?? ""));
     const packages = Object.keys(dependencies).map((name) => join("node_modules", name));
     const missing = [...tools, ...packages].filter((path) => !existsSync(path));
-    // The root's packages are found from a folder in the clone; an install brings the others.
+    // The root's packages are found from a folder in the clone; an install adds the others.
     expect(setUp.includes(install) || missing.length === 0, `${missing} in ${folder}`).toBe(true);
   });
 
@@ -134,7 +134,7 @@ describe("JSON blocks", () => {
 
 describe("TOML blocks", () => {
   const shipped = readFileSync("wrangler.toml", "utf8");
-  /** wrangler.toml without the tables that the block has in their place. */
+  /** wrangler.toml without the tables that the block replaces. */
   const without = (code: string) => {
     const replaced = new Set(code.match(/^\[\w+\]$/gm));
     const tables = shipped.split(/^(?=\[)/m);
@@ -183,7 +183,7 @@ describe("YAML blocks", () => {
 });
 
 describe("diagrams", () => {
-  /** One statement a line, of the few that our diagrams use. */
+  /** The statements that our diagrams use, one a line. */
   const STATEMENTS: Readonly<Record<string, RegExp>> = {
     "stateDiagram-v2": /^(\[\*\]|\w+) --> (\[\*\]|\w+)(: .+)?$/,
     sequenceDiagram:
@@ -192,7 +192,7 @@ describe("diagrams", () => {
     "flowchart TD": /^.+$/,
   };
 
-  it("are of a kind and of statements that Mermaid knows", () => {
+  it("have only kinds and statements that Mermaid knows", () => {
     expect(of("mermaid").length).toBeGreaterThan(1);
     const wrong = of("mermaid").flatMap((block) => {
       const [kind = "", ...lines] = block.code.split("\n").map((line) => line.trim());
@@ -205,7 +205,7 @@ describe("diagrams", () => {
 });
 
 describe("the emulator's README", () => {
-  it("shows a call that the emulator answers with an image, and a rule that it takes", async () => {
+  it("shows a call that the emulator answers with an image, and a rule that it accepts", async () => {
     const emulator = await startEmulator({ settings: { latencyMs: 0, latencySpread: 0, images: "small-file" } });
     try {
       const own = blocks.filter(({ file }) => file === "emulator/README.md");

@@ -9,7 +9,7 @@ interface LockedPackage {
   readonly resolved?: string;
   readonly link?: boolean;
   readonly dev?: boolean;
-  /** Wanted by a tool, and by what is deployed only if it is there: types. */
+  /** Required by a tool, and by what is deployed only if it is installed: types. */
   readonly devOptional?: boolean;
   readonly hasInstallScript?: boolean;
 }
@@ -28,7 +28,7 @@ interface Manifest {
 const ROOT = new URL("../", import.meta.url);
 
 function json<Shape>(name: string): Shape {
-  // npm's own formats; only what is read here.
+  // npm's own formats, reduced to what is read here.
   return JSON.parse(readFileSync(new URL(name, ROOT), "utf8")) as Shape;
 }
 
@@ -37,11 +37,11 @@ const manifest = json<Manifest>("package.json");
 const client = json<Manifest>("client/package.json");
 /** Clients of other APIs, which only the tests of the compatible APIs use. */
 const compatible = json<Pick<Manifest, "devDependencies">>("test/compat/package.json");
-/** Entries without a registry behind them: this project, its workspaces, and the links to those. */
+/** Entries without a registry: this project, its workspaces, and the links to those. */
 const OWN = ["", "client", "node_modules/@darkroom/client", "test/compat", "node_modules/compatible-clients"];
 const locked = Object.entries(packages).filter(([path]) => !OWN.includes(path));
 
-/** Ask for a notice at most. */
+/** Licences that require a notice at most. */
 const PERMISSIVE = new Set([
   "MIT",
   "ISC",
@@ -54,7 +54,7 @@ const PERMISSIVE = new Set([
   "Zlib",
 ]);
 
-/** Weak copyleft: tools of the build and the tests, used as they are, in nothing that is deployed. */
+/** Weak copyleft: unmodified tools of the build and the tests, in nothing that is deployed. */
 const TOOLS: readonly (readonly [RegExp, string, string])[] = [
   [/^lightningcss(-|$)/, "MPL-2.0", "Vite's CSS compiler"],
   [/^axe-core$/, "MPL-2.0", "the accessibility rules of the browser tests"],
@@ -69,7 +69,7 @@ const TOOLS: readonly (readonly [RegExp, string, string])[] = [
   ],
 ];
 
-/** Why each of these may run a script while it is installed. */
+/** Why each of these may run a script at install. */
 const INSTALL_SCRIPTS: Readonly<Record<string, string>> = {
   node: "puts the runtime that the scripts use in place, from its own platform package",
   esbuild: "makes its command the platform's binary, from its own platform package",
@@ -80,7 +80,7 @@ function nameOf(path: string, { name }: LockedPackage): string {
   return name ?? path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
 }
 
-/** Whether an SPDX expression can be met by `may`: any side of an OR, every side of an AND. */
+/** Whether licences that `may` accepts satisfy an SPDX expression: any side of an OR, every side of an AND. */
 function allows(expression: string, may: (licence: string) => boolean): boolean {
   const plain = expression.replace(/^\((.*)\)$/, "$1");
   if (plain.includes(" OR ")) return plain.split(" OR ").some((part) => allows(part, may));
@@ -88,7 +88,7 @@ function allows(expression: string, may: (licence: string) => boolean): boolean 
 }
 
 describe("what is installed", () => {
-  it("may be used freely, and where it is a tool with more conditions, is none of what is deployed", () => {
+  it("may be used freely; a tool with further conditions is not part of what is deployed", () => {
     const refused = locked.filter(([path, entry]) => {
       const name = nameOf(path, entry);
       const extra = TOOLS.filter(([pattern]) => entry.dev === true && pattern.test(name)).map(([, licence]) => licence);
@@ -105,7 +105,7 @@ describe("what is installed", () => {
     expect(unused.map(([pattern]) => String(pattern))).toEqual([]);
   });
 
-  it("runs a script at install only where that is argued and allowed", () => {
+  it("runs a script at install only with a reason and a permission", () => {
     const scripted = locked
       .filter(([, entry]) => entry.hasInstallScript === true)
       .map(([path, entry]) => nameOf(path, entry));
@@ -113,7 +113,7 @@ describe("what is installed", () => {
     expect(manifest.allowScripts).toEqual(Object.fromEntries(scripted.map((name) => [name, true])));
   });
 
-  it("is what was locked: a version and a SHA-512 of every package, and none from outside a registry", () => {
+  it("is exactly what was locked: each package has a version and a SHA-512, and comes from a registry", () => {
     expect(lockfileVersion).toBe(3);
     const loose = locked.filter(
       ([, { version, integrity, resolved, link }]) =>
@@ -125,7 +125,7 @@ describe("what is installed", () => {
     expect(loose.map(([path]) => path)).toEqual([]);
   });
 
-  it("is asked for by version, never by address, branch or tag", () => {
+  it("is requested by version, never by address, branch or tag", () => {
     const asked = [manifest, client, { dependencies: {}, ...compatible }].flatMap(
       ({ dependencies, devDependencies }) => [...Object.entries(dependencies), ...Object.entries(devDependencies)],
     );
@@ -133,7 +133,7 @@ describe("what is installed", () => {
     expect(odd).toEqual([]);
   });
 
-  it("deploys what is listed as a dependency and what that brings, and no more", () => {
+  it("deploys only listed dependencies and what they require", () => {
     const shipped = locked
       .filter(([, { dev, devOptional }]) => dev !== true && devOptional !== true)
       .map(([path, entry]) => nameOf(path, entry));

@@ -22,7 +22,7 @@ let doctorAsked: (string | undefined)[] = [];
 
 beforeAll(async () => {
   emulator = await startEmulator({ settings: { apiKeys: [KEY] } });
-  // What was deployed, as far as the launch asks it.
+  // The deployed service, as far as the launch calls it.
   service = createServer((request, response) => {
     response.setHeader("content-type", "application/json");
     if (request.url === "/api/health") return response.end('{"status":"ok"}');
@@ -112,7 +112,7 @@ describe("npm run launch", () => {
       expect(readFileSync(join(folder, "wrangler.toml"), "utf8")).not.toContain(secret);
   });
 
-  it("changes nothing of what is there when it is run again, but deploys again", async () => {
+  it("on a second run changes nothing that exists, but deploys again", async () => {
     const first = await launch();
     const before = cloud();
     const toml = readFileSync(join(folder, "wrangler.toml"), "utf8");
@@ -132,7 +132,7 @@ describe("npm run launch", () => {
     ["r2 bucket create", "the bucket darkroom-results could not be made: the cloud says no"],
     ["deploy", "the deploy failed"],
     ["secret bulk", "putting the secrets failed (wrangler secret bulk --name darkroom): the cloud says no"],
-  ])("stopped at %s says why, and continues from there when it is run again", async (step, words) => {
+  ])("stopped at %s prints the reason, and continues from there on the next run", async (step, words) => {
     const stopped = await launch([], { FAIL_AT: step });
     expect(stopped.code).toBe(1);
     expect(stopped.text).toContain(words);
@@ -148,14 +148,14 @@ describe("npm run launch", () => {
     ]);
   });
 
-  it("asks the host that it wrote into wrangler.toml when it is run again without naming it", async () => {
+  it("on a second run without a host uses the one that it wrote into wrangler.toml", async () => {
     expect((await launch([], { FAIL_AT: "deploy" })).code).toBe(1);
     const again = await launch([], {}, []);
     expect(again.code, again.text).toBe(0);
     expect(again.text).not.toContain("could not be tried from here");
   });
 
-  it("prints the tokens also when the doctor finds something", async () => {
+  it("prints the tokens even when the doctor finds a fault", async () => {
     isWell = false;
     const stopped = await launch();
     expect(stopped.code).toBe(1);
@@ -166,7 +166,7 @@ describe("npm run launch", () => {
     expect((await launch([], { DARKROOM_TOKEN: operator })).code).toBe(0);
   });
 
-  it("prints the tokens also when they were stored but wrangler reports a failure", async () => {
+  it("prints the tokens even when they were stored but wrangler reports a failure", async () => {
     const stopped = await launch([], { LOSE_ANSWER_OF: "secret bulk" });
     expect(stopped.code).toBe(1);
     expect(stopped.text).toContain("The tokens above may have been stored");
@@ -180,7 +180,7 @@ describe("npm run launch", () => {
   });
 
   it.each(["the cloud says no", "request 7f10007a of account 10007 timed out"])(
-    "never puts secrets over those of a Worker whose secrets cannot be listed: %s",
+    "never replaces the secrets of a Worker whose secrets cannot be listed: %s",
     async (words) => {
       const first = await launch();
       const { secrets } = cloud();
@@ -190,7 +190,7 @@ describe("npm run launch", () => {
     },
   );
 
-  it("takes code 10007 for a Worker that does not exist yet", async () => {
+  it("reads code 10007 as a Worker that does not exist yet", async () => {
     const words = "A request to the Cloudflare API failed.\nThis Worker does not exist on your account. [code: 10007]";
     const { text } = await launch([], { FAIL_AT: "secret list", FAIL_WORDS: words });
     expect(text).toContain("All is well.");
@@ -211,7 +211,7 @@ describe("npm run launch", () => {
     expect(text).toContain("QWEN_API_KEY was put before and is as it was");
   });
 
-  it("makes nothing for a key that the host refuses, and says where keys come from", async () => {
+  it("makes nothing for a key that the host refuses, and prints where keys come from", async () => {
     const { code, text } = await launch([], { QWEN_API_KEY: "sk-of-somewhere-else" });
     expect([code, text]).toEqual([1, expect.stringMatching(/refuses the key \(InvalidApiKey\).*Model Studio console/)]);
     expect(cloud()).toMatchObject({ buckets: [], secrets: {}, deploys: 0 });
@@ -228,7 +228,7 @@ describe("npm run launch", () => {
     expect(cloud().calls).toEqual([]);
   });
 
-  it("without a key and anyone to ask says which variable it reads", async () => {
+  it("without a key and without a terminal names the variable that it reads", async () => {
     const { code, text } = await launch([], { QWEN_API_KEY: "" });
     expect([code, text]).toEqual([1, expect.stringContaining("set QWEN_API_KEY in the environment")]);
   });

@@ -4,18 +4,18 @@ import { expect, it } from "vitest";
 import { startEmulator } from "../emulator/server.ts";
 import { codeBlocks } from "../test/support/code-blocks.ts";
 
-/** The commands of `docs/live-checks.md`; that each is a shell program is checked with all other blocks. */
+/** The commands of `docs/live-checks.md`. With all other blocks they are also checked to be shell programs. */
 const [setup, ...blocks] = codeBlocks("docs/live-checks.md").map(({ code, line }) => ({ code, line }));
 
-/** Those that ask upstream and not a deployment of Darkroom. */
+/** The commands that call upstream and not a deployment of Darkroom. */
 const upstream = blocks.filter(
   ({ code }) => /\b(post|task|submit|finish|made)\b|\$BASE/.test(code) && !/\$URL/.test(code),
 );
 
-/** DashScope's own hosts; a test asks none of them. */
+/** DashScope's own hosts. No test calls them. */
 const HOSTS = /https:\/\/\$host\.aliyuncs\.com/g;
 
-it("asks upstream only what upstream understands, by every command of docs/live-checks.md", async () => {
+it("every command of docs/live-checks.md sends upstream only what it understands", async () => {
   const settings = { latencyMs: 0, latencySpread: 0, quota: "off", images: "small-file" } as const;
   const emulator = await startEmulator({ settings });
   try {
@@ -34,7 +34,7 @@ it("asks upstream only what upstream understands, by every command of docs/live-
     for (const answer of answers) {
       const [line] = answer.split("\n");
       expect(answer, `line ${line}`).toMatch(/HTTP\/1\.1 \d{3}|"code"|https?:\/\/|req-cost-time/);
-      // Only the vendor's list of quotas has a path that the emulator does not play.
+      // Only the vendor's list of quotas has a path that the emulator lacks.
       if (!/\/quotas/.test(upstream.find((block) => String(block.line) === line)?.code ?? "")) {
         expect(answer, `line ${line}`).not.toContain('"NotFound"');
       }

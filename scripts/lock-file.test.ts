@@ -6,12 +6,12 @@ interface LockedPackage {
   readonly resolved?: string;
 }
 
-// npm's own format, version 3; only what is read here.
+// npm's own format, version 3, reduced to what is read here.
 const { packages } = JSON.parse(readFileSync(new URL("../package-lock.json", import.meta.url), "utf8")) as {
   readonly packages: Readonly<Record<string, LockedPackage>>;
 };
 
-/** As Node looks a package up: beside, then above. */
+/** Looks a package up as Node does: in the same folder, then in those above. */
 function isLocked(from: string, name: string): boolean {
   for (let folder = from; ; folder = folder.slice(0, Math.max(0, folder.lastIndexOf("/node_modules/")))) {
     if (packages[`${folder === "" ? "" : `${folder}/`}node_modules/${name}`] !== undefined) return true;
@@ -19,7 +19,7 @@ function isLocked(from: string, name: string): boolean {
   }
 }
 
-it("locks every platform's build, so that npm ci works on all of them", () => {
+it("locks the builds of all platforms, so that npm ci works on each of them", () => {
   const missing = Object.entries(packages).flatMap(([path, { optionalDependencies }]) =>
     Object.keys(optionalDependencies ?? {})
       .filter((name) => !isLocked(path, name))
@@ -28,7 +28,7 @@ it("locks every platform's build, so that npm ci works on all of them", () => {
   expect(missing).toEqual([]);
 });
 
-it("names no registry's address", () => {
+it("has no registry's address", () => {
   // A workspace is resolved to its folder.
   const resolved = Object.entries(packages).flatMap(([path, entry]) =>
     entry.resolved === undefined ? [] : [[path, entry.resolved]],

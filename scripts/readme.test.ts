@@ -21,7 +21,7 @@ describe("README", () => {
     expect(paths.filter((path) => !existsSync(new URL(`../${path}`, import.meta.url)))).toEqual([]);
   });
 
-  it("shows pictures that exist, each with words for who cannot see it", () => {
+  it("shows pictures that exist, each with an alternative text", () => {
     const pictures = [...readme.matchAll(/!\[([^\]]*)\]\((?!https:)([^)]+)\)/g)];
     expect(pictures.length).toBeGreaterThan(1);
     for (const [, words = "", path = ""] of pictures) {
@@ -30,7 +30,7 @@ describe("README", () => {
     }
   });
 
-  it("calls the token by the one name that the commands of the text view and of the page have", () => {
+  it("uses one name for the token, the one in the commands of the text view and of the page", () => {
     const named = [...readme.matchAll(/Bearer \$(\w+)/g)].map(([, name]) => name);
     expect(new Set(named)).toEqual(new Set(["DARKROOM_TOKEN"]));
   });
@@ -38,7 +38,7 @@ describe("README", () => {
   it("has commands that can be pasted into any shell", () => {
     const blocks = [...readme.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block]) => block ?? "");
     expect(blocks.length).toBeGreaterThan(5);
-    // Zsh, as it comes, takes a comment for arguments; and nobody can paste what stands for something else.
+    // By default zsh reads a comment as arguments, and a placeholder cannot be pasted.
     for (const block of blocks) expect(block).not.toMatch(/#|…/);
   });
 
@@ -51,7 +51,7 @@ describe("README", () => {
     expect(VARIABLES.filter((name) => /^CLIENT_TOKENS_\d$/.test(name))).toHaveLength(8);
   });
 
-  it("asks a first deployment for the variables without which token mode is misconfigured, and for no other", () => {
+  it("requires of a first deployment exactly the variables without which token mode is misconfigured", () => {
     const asked = [...example.matchAll(/^([A-Z0-9_]+)=/gm)].map(([, name]) => name);
     const missing = readConfig({});
     expect(missing.ok).toBe(false);
@@ -67,7 +67,7 @@ describe("docs/architecture.md", () => {
     expect(rows.filter((row) => !architecture.includes(row))).toEqual([]);
   });
 
-  it("lists in which places each fact is taken, and where it leads, as the state machine does", () => {
+  it("lists the places in which each fact is taken, and where it leads, as the state machine does", () => {
     const all = Object.keys(PLACES) as Place[];
     const rows = Object.entries(MACHINE).map(([fact, move]) => {
       const cells = all.flatMap((place) => {

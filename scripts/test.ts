@@ -1,14 +1,14 @@
 /**
- * `npm test`: everything that must hold, in one run: format, lint, types, the page's build, the dry-run deploy, every
- * test. Each step runs even when an earlier one failed. The last lines name what failed and why, and count all of it.
+ * `npm test`: all checks in one run: format, lint, types, the page's build, the dry-run deploy, every test. Each step runs
+ * even when an earlier one failed. The last lines name and count all failures, with their reasons.
  */
 import { execFile } from "node:child_process";
 import type { Totals } from "./test/progress.ts";
 import { watchedRun } from "./test/watched-run.ts";
 
-/** The slowest step takes half a minute. One that takes so long never ends. */
+/** The slowest step takes half a minute. A step that takes this long hangs. */
 const STEP_BOUND_MS = 600_000;
-/** Of a failed step's output, repeated in the last lines. */
+/** How many lines of a failed step's output the last lines repeat. */
 const STEP_LINES = 30;
 
 function totalsOf(failures: readonly string[]): Totals {
@@ -21,7 +21,7 @@ function closed(title: string, startedAtMs: number, totals: Totals): Totals {
   return totals;
 }
 
-/** Prints what the step printed once it has ended, because steps run side by side. */
+/** Prints a step's output after the step has ended, because steps run in parallel. */
 async function step(title: string, command: string, ...args: string[]): Promise<Totals> {
   const startedAtMs = Date.now();
   const { failed, output } = await new Promise<{ failed: boolean; output: string }>((resolve) => {
@@ -41,7 +41,7 @@ async function step(title: string, command: string, ...args: string[]): Promise<
   return closed(title, startedAtMs, totalsOf(failed ? [failure] : []));
 }
 
-/** What is known without running the product. Two steps run at once. A step that needs the result of another runs after it. */
+/** The checks that do not run the product. Two steps run at once. A step that needs another's result runs after it. */
 async function checks(): Promise<Totals[]> {
   const types = async () => [
     await step("binding types", "npm", "run", "--silent", "types"),
@@ -62,7 +62,7 @@ async function tests(title: string, ...args: string[]): Promise<Totals> {
   return closed(title, startedAtMs, await watchedRun({ args, print: (line) => console.log(line) }));
 }
 
-/** Runs all tests, or those that the arguments choose. Product tests mostly wait, so the other projects run beside them. */
+/** Runs all tests, or those that the arguments choose. Product tests mostly wait, so the other projects run in parallel to them. */
 async function allTests(args: readonly string[]): Promise<Totals[]> {
   if (args.length > 0) return [await tests("tests", ...args)];
   return Promise.all([
@@ -71,7 +71,7 @@ async function allTests(args: readonly string[]): Promise<Totals[]> {
   ]);
 }
 
-/** The runtime that the dev dependency `node` brings must be the one in use, on every machine. */
+/** Every machine must use the runtime of the dev dependency `node`. */
 function runtime(): Totals {
   const isNew = Number(process.versions.node.split(".")[0]) >= 24;
   console.log(`── runtime: node ${process.versions.node}`);
@@ -79,7 +79,7 @@ function runtime(): Totals {
 }
 
 process.env.NO_COLOR = "1";
-// An interrupted run ends by `exit`, which ends what it started.
+// An interrupted run calls `exit`, which ends what it started.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(1));
 
 const parts = [runtime(), ...(await checks()), ...(await allTests(process.argv.slice(2)))];

@@ -13,7 +13,7 @@ describe("faultOf", () => {
     },
   );
 
-  it("takes any code of upstream's", () => {
+  it("accepts any code of upstream's", () => {
     expect(faultOf("error:Throttling.BurstRate")).toMatchObject({ type: "error", code: "Throttling.BurstRate" });
   });
 });
@@ -46,13 +46,13 @@ describe("faults in a prompt", () => {
   const sequence = (prompt: string, calls: number): (string | null)[] =>
     Array.from({ length: calls }, (_, earlier) => promptFault(promptMarkers(prompt), earlier)?.type ?? null);
 
-  it("befall every call, or as many as are named, one marker after the other", () => {
+  it("apply to every call, or to the named number of calls, one marker after the other", () => {
     expect(sequence("[fault:hang] a cat", 2)).toEqual(["hang", "hang"]);
     expect(sequence("a [fault:hang] cat [fault:bad-json x2]", 2)).toEqual(["hang", "hang"]);
     expect(sequence("[fault:hang x1][fault:bad-json x2] a cat", 4)).toEqual(["hang", "bad-json", "bad-json", null]);
   });
 
-  it("count downloads where they are about the link", () => {
+  it("count downloads when they are about the link", () => {
     expect(promptFault(promptMarkers("[fault:result-not-found x2]"), 5)).toMatchObject({ how: "not-found", times: 2 });
   });
 
@@ -71,7 +71,7 @@ describe("parseFaultOption", () => {
     });
   });
 
-  it.each(["nonsense", "429 often", "429 200%"])("says what it cannot read: %s", (text) => {
+  it.each(["nonsense", "429 often", "429 200%"])("names the part that it cannot read: %s", (text) => {
     expect(parseFaultOption(text)).toHaveProperty("error");
   });
 });

@@ -13,7 +13,7 @@ function live(...rules: readonly FaultRuleInput[]): LiveRule[] {
   return rules.map((rule, index) => LiveRule.parse({ ...rule, id: `rule-${index + 1}`, seen: 0, used: 0 }));
 }
 
-/** The types of the faults that befall one call after another. */
+/** The types of the faults of consecutive calls. */
 function faults(
   rules: readonly LiveRule[],
   subject: Subject,
@@ -29,16 +29,16 @@ function faults(
 }
 
 describe("drawFault", () => {
-  it("uses the first rule that fits, until it is spent, then the next", () => {
+  it("uses the first rule that matches until it is used up, then the next", () => {
     const rules = live({ times: 1, fault: { type: "hang" } }, { times: 2, fault: { type: "bad-json" } });
     expect(faults(rules, submit, 4)).toEqual(["hang", "bad-json", "bad-json", null]);
   });
 
-  it("lets the first calls pass where it should", () => {
+  it("lets the first calls pass when a rule skips them", () => {
     expect(faults(live({ skip: 2, times: 1, fault: { type: "hang" } }), submit, 4)).toEqual([null, null, "hang", null]);
   });
 
-  it("throws for each call where it has a probability", () => {
+  it("draws for each call when a rule has a probability", () => {
     const throws = [0.5, 0.1, 0.3, 0.29];
     expect(faults(live({ probability: 0.3, fault: { type: "hang" } }), submit, 4, () => throws.shift() ?? 1)).toEqual([
       null,
@@ -57,16 +57,16 @@ describe("drawFault", () => {
     [{ path: "/tasks/" }, false],
     [{ method: "GET" as const }, false],
     [{ model: "qwen-image-max", prompt: "car" }, false],
-  ])("fits by every part that is given: %j", (match, fits) => {
+  ])("matches by every given part: %j", (match, fits) => {
     expect(faults(live({ match, fault: { type: "hang" } }), submit, 1)).toEqual([fits ? "hang" : null]);
   });
 
-  it("spoils looks at tasks only when the path says so", () => {
+  it("applies to reads of tasks only when the path matches them", () => {
     expect(faults(live({ fault: { type: "hang" } }), look, 1)).toEqual([null]);
     expect(faults(live({ match: { path: "/tasks/" }, fault: { type: "hang" } }), look, 1)).toEqual(["hang"]);
   });
 
-  it("does not spend a fault of tasks on a synchronous call", () => {
+  it("does not use up a fault of tasks on a synchronous call", () => {
     const rules = live({ times: 1, fault: { type: "task-unknown" } });
     expect(drawFault(rules, submit, () => 0)).toEqual({ fault: null, rules });
   });

@@ -9,7 +9,7 @@ describe("ids and times", () => {
     expect(taskIdOf(bytes)).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   });
 
-  it("are stated in UTC+8", () => {
+  it("are in UTC+8", () => {
     expect(wireTime(Date.UTC(2024, 2, 1, 9, 38, 24, 817))).toBe("2024-03-01 17:38:24.817");
     expect(parseWireStamp("20240301173824")).toBe(Date.UTC(2024, 2, 1, 9, 38, 24));
     expect(parseWireStamp("20241301173824")).toBeNull();

@@ -28,7 +28,7 @@ describe("sizes", () => {
     expect(sizeFault(model(name), size, false, "five") === null).toBe(taken);
   });
 
-  it("of the five-size models are free by a switch, as probers found them", () => {
+  it("of the five-size models are free by a switch, as tests of others found them", () => {
     const max = model("qwen-image-max");
     expect(sizeFault(max, "1024*1024", false, "1664")).toBeNull();
     expect(sizeFault(max, "9999*9999", false, "1664")).toBe("Size 9999*9999 is out of range [512*512, 1664*1664]");
@@ -44,7 +44,7 @@ describe("sizes", () => {
     expect(sizeFault(model("wan2.7-image-pro"), "5792*724", false, "five")).toBeNull();
   });
 
-  it("are refused in the words of the live API", () => {
+  it("are refused with the messages of the live API", () => {
     expect(sizeFault(model("wan2.6-t2i"), "1536*1536", false, "five")).toBe(
       "Total pixels (2359296) must be between 589824 and 2073600.",
     );
@@ -59,11 +59,11 @@ describe("sizes", () => {
     );
   });
 
-  it("of edits come out rounded to 16 as in the vendor's example", () => {
+  it("of edits are rounded to 16 as in the vendor's example", () => {
     expect(outputSize(model("qwen-image-edit-max"), "1033*1032", null)).toEqual({ width: 1040, height: 1024 });
   });
 
-  it("follow the last input image when none is asked", () => {
+  it("follow the last input image when none is given", () => {
     expect(outputSize(model("qwen-image-edit"), null, { width: 100, height: 100 })).toEqual({
       width: 1024,
       height: 1024,

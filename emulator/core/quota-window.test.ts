@@ -6,21 +6,21 @@ import { admit, type Quota } from "./quota-window.ts";
 const quota: Quota = { starts: 2, periodMs: 60_000 };
 
 describe("admit", () => {
-  it("sliding: a third start waits until the first is a whole period old", () => {
+  it("with a sliding window delays a third start until the first is a whole period old", () => {
     expect(admit("sliding", quota, [0, 30_000], 59_999).admitted).toBe(false);
     expect(admit("sliding", quota, [0, 30_000], 60_000).admitted).toBe(true);
   });
 
-  it("fixed: counts within windows laid end to end from the epoch", () => {
+  it("with fixed windows counts within consecutive windows from the epoch on", () => {
     expect(admit("fixed", quota, [50_000, 59_999], 59_999).admitted).toBe(false);
     expect(admit("fixed", quota, [50_000, 59_999], 60_000).admitted).toBe(true);
   });
 
-  it("remembers no more than its window", () => {
+  it("keeps only the starts of its window", () => {
     expect(admit("sliding", quota, [0, 1, 60_500], 100_000).kept).toEqual([60_500]);
   });
 
-  it("sliding: no window of a period ever holds more starts than the quota", () => {
+  it("with a sliding window never has more starts than the quota in any period", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(20_000), { minLength: 1, maxLength: 60, size: "max" }), (gaps) => {
         let nowMs = 0;

@@ -6,7 +6,7 @@ describe("sampleLatencyMs", () => {
     expect(sampleLatencyMs(1500, 0, seededRandom(1))).toBe(1500);
   });
 
-  it("has the typical time in its middle, and a tail that ends at six times it", () => {
+  it("has the typical time as its median, and a tail that ends at six times it", () => {
     const random = seededRandom(7);
     const samples = Array.from({ length: 4001 }, () => sampleLatencyMs(1000, 0.35, random)).sort((a, b) => a - b);
     expect(samples[2000]).toBeGreaterThan(960);
@@ -15,7 +15,7 @@ describe("sampleLatencyMs", () => {
     expect(Math.max(...samples)).toBeGreaterThan(2000);
   });
 
-  it("is the same again from the same seed", () => {
+  it("repeats with the same seed", () => {
     const run = (): number[] => Array.from({ length: 5 }, () => sampleLatencyMs(1000, 0.35, seededRandom(3)));
     expect(run()).toEqual(run());
   });

@@ -28,14 +28,14 @@ function statuses(tasks: TaskBoard<TaskFacts>, nowMs: number): string[] {
 }
 
 describe("TaskBoard", () => {
-  it("runs as many as allowed, the rest wait in order", () => {
+  it("runs as many tasks as allowed, and the rest wait in order", () => {
     const tasks = board(facts("a"), facts("b", { durationMs: 300 }), facts("c"), facts("d"));
     expect(statuses(tasks, 0)).toEqual(["RUNNING", "RUNNING", "PENDING", "PENDING"]);
     expect(statuses(tasks, 100)).toEqual(["SUCCEEDED", "RUNNING", "RUNNING", "PENDING"]);
     expect(statuses(tasks, 300)).toEqual(["SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"]);
   });
 
-  it("works out the same when it is asked late as when it is asked often", () => {
+  it("gives the same results when it is read late and when it is read often", () => {
     const often = board(facts("a"), facts("b"), facts("c"), facts("d"));
     for (let nowMs = 0; nowMs <= 500; nowMs += 7) often.advance(nowMs);
     const late = board(facts("a"), facts("b"), facts("c"), facts("d"));
@@ -48,7 +48,7 @@ describe("TaskBoard", () => {
     expect(late.views(500, DAY_MS)).toEqual(often.views(500, DAY_MS));
   });
 
-  it("does not let one key or model stand in another's way", () => {
+  it("does not let one key or model delay another", () => {
     const tasks = board(
       facts("a"),
       facts("b"),
@@ -58,7 +58,7 @@ describe("TaskBoard", () => {
     expect(statuses(tasks, 0)).toEqual(["RUNNING", "RUNNING", "RUNNING", "RUNNING"]);
   });
 
-  it("cancels what is PENDING, once, and nothing else", () => {
+  it("cancels a PENDING task, once, and no other", () => {
     const tasks = board(facts("a", { inProgress: 1 }), facts("b", { inProgress: 1 }));
     expect(tasks.cancel("a", 10)).toBe(false);
     expect(tasks.cancel("b", 10)).toBe(true);
@@ -67,7 +67,7 @@ describe("TaskBoard", () => {
     expect(statuses(tasks, 1000)).toEqual(["SUCCEEDED", "CANCELED"]);
   });
 
-  it("a stuck task keeps its status until upstream gives up after 3 h", () => {
+  it("keeps the status of a stuck task until upstream fails it after 3 h", () => {
     const tasks = board(
       facts("p", { fate: { kind: "stuck", status: "PENDING" } }),
       facts("r", { fate: { kind: "stuck", status: "RUNNING" } }),
@@ -76,12 +76,12 @@ describe("TaskBoard", () => {
     expect(statuses(tasks, 3 * 3_600_000)).toEqual(["FAILED", "FAILED"]);
   });
 
-  it("a stuck PENDING task takes no place from others", () => {
+  it("gives a stuck PENDING task no running place", () => {
     const stuck = facts("p", { inProgress: 1, fate: { kind: "stuck", status: "PENDING" } });
     expect(statuses(board(stuck, facts("a", { inProgress: 1 })), 0)).toEqual(["PENDING", "RUNNING"]);
   });
 
-  it("is UNKNOWN when it was lost, and a day after its end", () => {
+  it("answers UNKNOWN for a lost task, and a day after a task's end", () => {
     expect(statuses(board(facts("u", { fate: { kind: "unknown" } })), 50)).toEqual(["UNKNOWN"]);
     expect(statuses(board(facts("a")), 100 + DAY_MS)).toEqual(["SUCCEEDED"]);
     expect(statuses(board(facts("a")), 101 + DAY_MS)).toEqual(["UNKNOWN"]);

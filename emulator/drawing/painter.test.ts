@@ -40,7 +40,7 @@ describe("a drawn picture", () => {
     expect(await sharp(png).metadata()).toMatchObject({ format: "png", width, height, channels: 3 });
   });
 
-  it("is the same for the same prompt and seed, and another for any other", async () => {
+  it("is the same for the same prompt and seed, and different for any other", async () => {
     const draw = (more: Partial<Picture>): Promise<Buffer> => file(new Painter(null), picture(more));
     const first = await draw({});
     expect((await draw({})).equals(first)).toBe(true);
@@ -54,7 +54,7 @@ describe("a drawn picture", () => {
     for (const other of others) expect((await draw(other)).equals(first)).toBe(false);
   });
 
-  it("says the prompt, the negative prompt and the mark in words", () => {
+  it("shows the prompt, the negative prompt and the watermark as text", () => {
     const svg = pictureSvg(picture({ prompt: "<rain> & sun", negativePrompt: "fog", watermark: true }), 0);
     for (const words of ["&lt;rain&gt; &amp; sun", "without: fog", "Qwen-Image", "seed 1"])
       expect(svg).toContain(words);
@@ -81,13 +81,13 @@ describe("a drawn picture", () => {
     expect(await pixel(png, 256, 170)).toEqual([0, 255, 0]);
   });
 
-  it("carries its prompt inside the file", async () => {
+  it("has its prompt inside the file", async () => {
     expect((await file(new Painter(null), picture({ prompt: "花" }))).includes(Buffer.from("花"))).toBe(true);
   });
 });
 
 describe("a plain file", () => {
-  it("is a real PNG of the size asked, the same each time, another for each prompt", async () => {
+  it("is a real PNG of the requested size, the same each time, different for each prompt", async () => {
     const png = plainFile(picture({ width: 1664, height: 928 }), null);
     const stats = await sharp(png).stats();
     expect(await sharp(png).metadata()).toMatchObject({ format: "png", width: 1664, height: 928 });
@@ -105,7 +105,7 @@ describe("a plain file", () => {
 });
 
 describe("kept files", () => {
-  it("are found by another painter on the same folder", async () => {
+  it("are found by another painter with the same folder", async () => {
     const folder = mkdtempSync(join(tmpdir(), "painter-"));
     try {
       const name = await new Painter(folder).paint(picture(), []);

@@ -13,7 +13,7 @@ describe("wrapText", () => {
     expect(wrapText("x".repeat(100), 10, 99).join("")).toBe("x".repeat(100));
   });
 
-  it("ends in an ellipsis where not all of it fits", () => {
+  it("ends in an ellipsis when not all of it fits", () => {
     const lines = wrapText("word ".repeat(100), 10, 3);
     expect(lines).toHaveLength(3);
     expect(lines[2]).toMatch(/…$/);

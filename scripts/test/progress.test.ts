@@ -16,7 +16,7 @@ function fileEnded(file: string, atMs: number, passed = 1): void {
 }
 
 describe("a run", () => {
-  it("has stalled once nothing was seen for the bound", () => {
+  it("has stalled when nothing was seen for the bound", () => {
     expect(progress.isStalled(QUIET_MS - 1)).toBe(false);
     expect(progress.isStalled(QUIET_MS)).toBe(true);
     fileEnded("a", 5_000);
@@ -34,7 +34,7 @@ describe("a run", () => {
     expect(progress.isStalled(20_000 + QUIET_MS)).toBe(true);
   });
 
-  it("fails a test that outran its timeout, and runs the other files once more", () => {
+  it("fails a test that ran past its timeout, and runs the other files once more", () => {
     fileEnded("a", 0);
     started("b", "suite > hangs", 30_000, 0);
     const { message, again } = progress.stalled(120_000);
@@ -68,14 +68,14 @@ describe("a run", () => {
     expect(progress.totals(null)).toMatchObject({ passed: 3, failures: [], stallsOvercome: 1 });
   });
 
-  it("fails by how vitest ended when no test failed, and by errors outside of any test", () => {
+  it("fails with vitest's exit when no test failed, and with errors outside of any test", () => {
     for (const file of ["a", "b", "c"]) fileEnded(file, 0);
     expect(progress.totals("exit code 1").failures).toEqual(["vitest\nended with exit code 1"]);
     progress.see({ kind: "run ended", errors: ["outside of any test\nwhy"] }, 0);
     expect(progress.totals("exit code 1").failures).toEqual(["outside of any test\nwhy"]);
   });
 
-  it("names what runs", () => {
+  it("names what runs now", () => {
     fileEnded("a", 0);
     progress.see({ kind: "file started", file: "b" }, 0);
     started("b", "works", 30_000, 1_000);

@@ -21,8 +21,8 @@ function lines(name: string): string[] {
 }
 
 /**
- * `isMute` is code: whether the runner of `file` keeps back the message that the file has ended. It then adds a line to
- * `stalls`. `bodies` are those of the tests.
+ * `isMute` is code: whether the runner of `file` withholds the message that the file has ended. It then adds a line to
+ * `stalls`. `bodies` are the tests' bodies.
  */
 function plant(isMute: string, bodies: Readonly<Record<string, string>> = {}): void {
   const write = (name: string, text: string) =>
@@ -79,7 +79,7 @@ async function run(): Promise<Totals & { readonly printed: string }> {
   const totals = await watchedRun({
     args: ["--root", process.cwd(), "--config", join(folder, "vitest.config.ts")],
     print: (line) => printed.push(line),
-    // Runs fast from a stall until the stall is noticed.
+    // From a stall until it is noticed this clock runs faster.
     nowMs: () => {
       const nowMs = performance.now();
       const noticed = printed.filter((line) => line.includes("STALLED")).length;
@@ -100,7 +100,7 @@ describe("a run of vitest", { timeout: 120_000 }, () => {
     expect(lines("ran")).toEqual(["a", "b", "c"]);
   });
 
-  it("leaves nothing behind of a process that stalled, not even groups of their own", async () => {
+  it("ends everything that a stalled process started, including groups of its own", async () => {
     const command = `process.execPath, ["-e", "setInterval(() => {}, 1000)"], { detached: true, stdio: "ignore" }`;
     plant(`file === "a"`, {
       a: `appendFileSync(${JSON.stringify(join(folder, "pid"))}, String(spawn(${command}).pid));`,
@@ -109,7 +109,7 @@ describe("a run of vitest", { timeout: 120_000 }, () => {
     expect(stallsOvercome, printed).toBe(1);
     const [pid = ""] = lines("pid");
     expect(pid).toMatch(/^\d+$/);
-    // What has ended may still be listed, as a zombie.
+    // An ended process may still be listed as a zombie.
     expect(spawnSync("ps", ["-o", "stat=", "-p", pid], { encoding: "utf8" }).stdout).toMatch(/^(Z.*)?\s*$/);
   });
 
@@ -124,7 +124,7 @@ describe("a run of vitest", { timeout: 120_000 }, () => {
     expect(lines("ran")).toEqual(["a", "b"]);
   });
 
-  it("says why a test failed, and keeps that over a stall", async () => {
+  it("prints why a test failed, and keeps that after a stall", async () => {
     plant(`file === "a"`, { a: "expect([1, 2]).toEqual([1, 3]);" });
     const { failures, passed, stallsOvercome, printed } = await run();
     expect({ passed, stallsOvercome }, printed).toEqual({ passed: 2, stallsOvercome: 1 });
@@ -132,7 +132,7 @@ describe("a run of vitest", { timeout: 120_000 }, () => {
     expect(failures[0]).toMatch(/a\.planted\.ts:\d+:\d+/);
   });
 
-  it("counts a file that cannot be loaded, and a process that dies with files left, as failed", async () => {
+  it("counts as failed a file that cannot be loaded, and the remaining files of a process that dies", async () => {
     plant("false", { b: "}); }" });
     const broken = await run();
     expect(broken.failures).toEqual([expect.stringMatching(/b\.planted\.ts\n./)]);

@@ -53,18 +53,18 @@ describe("a token", () => {
     expect(ask({ authorization })).toEqual(expected);
   });
 
-  it("may write from any origin: a browser never sends it by itself", () => {
+  it("may write from any origin, because a browser never sends it by itself", () => {
     const request = { authorization: "Bearer app-new", browserOrigin: "https://evil.example", needsOrigin: true };
     expect(ask(request)).toEqual(app("token"));
   });
 
-  it("goes before a cookie, also when it is wrong", () => {
+  it("goes before a cookie, even when it is wrong", () => {
     expect(ask({ authorization: "Bearer wrong", cookie: sessionCookie("app-new") })).toEqual(unauthorized("bad_token"));
   });
 });
 
 describe("a session", () => {
-  it("stands for its token until its end", () => {
+  it("replaces its token until its end", () => {
     const cookie = `theme=dark; ${sessionCookie("app-new")}`;
     expect(ask({ cookie })).toEqual(app("session"));
     expect(ask({ cookie }, settings(), now + SESSION_MS - 1000)).toEqual(app("session"));
@@ -101,7 +101,7 @@ describe("a session", () => {
     expect(ask({ cookie: change(sessionCookie("app-new")) })).toEqual(unauthorized("nothing"));
   });
 
-  it("writes only from a page of ours or of an allowed origin", () => {
+  it("writes only from our own pages or those of an allowed origin", () => {
     const cookie = sessionCookie("app-new");
     const write = (browserOrigin: string | undefined) => ask({ cookie, browserOrigin, needsOrigin: true });
     expect(write(ORIGIN)).toEqual(app("session"));
@@ -112,7 +112,7 @@ describe("a session", () => {
     expect(ask({ cookie, browserOrigin: "https://evil.example" })).toEqual(app("session"));
   });
 
-  it("is a cookie that no script reads and no other site sends, secure but on localhost", () => {
+  it("is a cookie that no script reads and no other site sends, secure except on localhost", () => {
     const owner = ownerOf(settings(), "app-new");
     if (owner === null) throw new Error("no owner");
     const https = openSession(settings(), owner, ORIGIN, now)?.setCookie;
@@ -121,7 +121,7 @@ describe("a session", () => {
     );
     const http = openSession(settings(), owner, "http://localhost:8787", now)?.setCookie;
     expect(http).toMatch(/^darkroom=[\w-]+\.[\w-]+; Max-Age=604800; Path=\/; HttpOnly; SameSite=Strict$/);
-    // Without https elsewhere a browser keeps none, rather than send it in the clear.
+    // Without https a browser drops the cookie on any other host, and never sends it in the clear.
     expect(openSession(settings(), owner, "http://darkroom.example", now)?.setCookie).toMatch(/^__Host-.*; Secure;/);
     expect(closeSession(ORIGIN)).toBe("__Host-darkroom=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Strict");
     expect(`${https}${atob((https ?? "").split("=")[1]?.split(".")[0] ?? "")}`).not.toContain(
@@ -140,7 +140,7 @@ describe("open mode", () => {
     }
   });
 
-  it("is refused on a public host name unless the settings carry the phrase", () => {
+  it("is refused on a public host name unless the settings have the phrase", () => {
     const refused = { ok: false, code: "open_mode_refused" };
     for (const ownOrigin of [ORIGIN, "http://localhost.evil.example", "http://192.0.2.7"]) {
       expect(ask({ ownOrigin }, open())).toEqual(refused);
@@ -156,7 +156,7 @@ describe("open mode", () => {
     expect(write(ownOrigin)).toEqual(local);
     expect(write("https://app.example")).toEqual(local);
     expect(write("https://evil.example")).toEqual(forbidden);
-    // Pages that this machine serves; a name that merely begins like one of them is another machine's.
+    // Pages that this machine serves. A name that only begins like one of them belongs to another machine.
     expect(write("http://localhost:3000")).toEqual(local);
     expect(write("http://127.0.0.1:5173")).toEqual(local);
     expect(write("http://localhost.evil.example")).toEqual(forbidden);

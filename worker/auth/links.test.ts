@@ -14,7 +14,7 @@ function queryOf(target: LinkTarget, secrets: string[] = config.signingSecrets, 
 }
 
 describe("createLinks", () => {
-  it("makes addresses of the origin, signed for images and events only", () => {
+  it("makes addresses of the origin, signed only for images and events", () => {
     const links = createLinks(config, "https://d.example", now);
     expect(links.job(jobId).self).toBe(`https://d.example/api/jobs/${jobId}`);
     expect(links.job(jobId).page).toBe(`https://d.example/jobs/${jobId}`);
@@ -25,7 +25,7 @@ describe("createLinks", () => {
   it.each<[string, LinkTarget, number]>([
     ["events", events, EVENTS_LINK_MS],
     ["an image", image, 24 * HOUR_MS],
-  ])("gives equal links to %s for a whole period and another one after it", (_name, target, lifeMs) => {
+  ])("gives equal links to %s for a whole period and other links after it", (_name, target, lifeMs) => {
     const start = Math.floor(now / lifeMs) * lifeMs;
     const at = (ms: number) => queryOf(target, undefined, ms).toString();
     expect(at(start)).toBe(at(start + lifeMs - 1));
@@ -37,7 +37,7 @@ describe("createLinks", () => {
     [24, 23.9],
     [7, 3],
     [48, 47],
-  ])("gives images links that live %d to twice as many hours, made %d h into a period", (hours, intoHours) => {
+  ])("gives image links that last %d to twice as many hours, made %d h into a period", (hours, intoHours) => {
     const imageLinkMs = hours * HOUR_MS;
     const atMs = Math.floor(now / imageLinkMs) * imageLinkMs + intoHours * HOUR_MS;
     const url = new URL(createLinks({ ...config, imageLinkMs }, "https://d.example", atMs).image(jobId, 0));
@@ -60,7 +60,7 @@ describe("createLinks", () => {
     }
   });
 
-  it("makes no link that ends after the bound", () => {
+  it("makes no link that ends after the given bound", () => {
     const endsOf = (notAfterMs: number | null) => {
       const links = createLinks(config, "https://d.example", now, notAfterMs);
       const urls = [links.image(jobId, 0), links.job(jobId).events];
@@ -73,14 +73,14 @@ describe("createLinks", () => {
     expect(checkLink(config, events, query, now + 90_000)).toEqual({ state: "invalid" });
   });
 
-  it("gives plain links without a signing secret", () => {
+  it("gives unsigned links without a signing secret", () => {
     const links = createLinks({ ...config, signingSecrets: [] }, "http://localhost:8787", now);
     expect(links.image(jobId, 0)).toBe(`http://localhost:8787/api/jobs/${jobId}/images/0`);
   });
 });
 
 describe("checkLink", () => {
-  it("opens what it was made for, until its end", () => {
+  it("opens its target until its end", () => {
     expect(checkLink(config, image, queryOf(image), now).state).toBe("valid");
     expect(checkLink(config, events, queryOf(events), now).state).toBe("valid");
     expect(checkLink(config, image, queryOf(image), now + 24 * HOUR_MS).state).toBe("valid");
@@ -140,7 +140,7 @@ describe("checkLink", () => {
     expect(taken).toEqual([signature.at(-1)]);
   });
 
-  it("takes the old secret beside the new one, and neither after both are gone", () => {
+  it("accepts the old secret beside the new one, and neither once both are removed", () => {
     const query = queryOf(image, ["the older secret of all"]);
     expect(
       checkLink({ signingSecrets: ["a brand new secret", "the older secret of all"] }, image, query, now).state,
@@ -149,7 +149,7 @@ describe("checkLink", () => {
     expect(checkLink({ signingSecrets: [] }, image, query, now).state).toBe("invalid");
   });
 
-  it("says when there is no signature to judge", () => {
+  it("distinguishes a missing signature from an invalid one", () => {
     expect(checkLink(config, image, new URLSearchParams("after=3"), now).state).toBe("none");
   });
 });

@@ -104,7 +104,7 @@ describe("a synchronous submission", () => {
     expect(await (await call(`/api/jobs/${id}`)).json()).toMatchObject({ request: { prompt, size: "1024*1024" } });
   });
 
-  it("takes the older paths' input.prompt, input.negative_prompt and input.images", async () => {
+  it("takes input.prompt, input.negative_prompt and input.images on the older paths", async () => {
     const prompt = newPrompt();
     const image = `data:image/png;base64,${new Uint8Array(await drawnImage()).toBase64()}`;
     const input = { prompt, negative_prompt: "blurry", images: [image] };
@@ -144,7 +144,7 @@ describe("a synchronous submission", () => {
     expect((await json(answer)).code).toBe("DataInspectionFailed");
   });
 
-  it("whose hold is over answers 500 RequestTimeOut, names the job and when to ask again", async () => {
+  it("whose hold ends answers 500 RequestTimeOut, with the job and when to ask again", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "answer" }, 1);
     const answer = await post(MULTIMODAL, text(prompt), { prefer: "wait=0" });
@@ -177,7 +177,7 @@ describe("an asynchronous submission", () => {
     expect((await done(id)).output.task_status).toBe("SUCCEEDED");
   });
 
-  it("is a task also of a model that upstream has only synchronously", async () => {
+  it("is a task even for a model that upstream has only synchronously", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "arrival" });
     const id = await submitted(text(prompt, {}, "qwen-image-max"));
@@ -186,7 +186,7 @@ describe("an asynchronous submission", () => {
     await upstream.release(prompt);
   });
 
-  it("with an Idempotency-Key is the same task when it is repeated", async () => {
+  it("with an Idempotency-Key gives the same task when it is repeated", async () => {
     const headers = { ...ASYNC, "idempotency-key": crypto.randomUUID() };
     const body = text(newPrompt());
     const [first, second] = [await post(MULTIMODAL, body, headers), await post(MULTIMODAL, body, headers)];
@@ -194,7 +194,7 @@ describe("an asynchronous submission", () => {
   });
 });
 
-it("a submission over a service binding needs no key, and is the binding's client's", async () => {
+it("a submission over a service binding needs no key, and belongs to the binding's client", async () => {
   const api = new LocalApi(env, createExecutionContext(), "bound-client");
   const headers = { ...ASYNC, "content-type": "application/json" };
   const accepted = await json(
@@ -206,7 +206,7 @@ it("a submission over a service binding needs no key, and is the binding's clien
 });
 
 describe("a task", () => {
-  it("is RUNNING while upstream works, and SUCCEEDED with results and choices then", async () => {
+  it("is RUNNING while upstream works, then SUCCEEDED with results and choices", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "answer" }, 1);
     const id = await submitted(text(prompt));
@@ -234,7 +234,7 @@ describe("a task", () => {
     expect(Date.parse(`${String(output.submit_time).replace(" ", "T")}+08:00`)).toBe(Date.parse(job.createdAt));
   });
 
-  it("whose object does not answer is 503, as is the list: a client reads again", async () => {
+  it("whose object does not answer is 503, like the list, so that a client reads again", async () => {
     const stopped = {
       JOBS: namespaceWith(env.JOBS, "view", neverAnswers),
       CATALOGS: namespaceWith(env.CATALOGS, "list", neverAnswers),
@@ -260,7 +260,7 @@ describe("a task", () => {
     });
   });
 
-  it("is UNKNOWN with 200 when there is none, or it was removed", async () => {
+  it("is UNKNOWN with 200 when it never existed or was removed", async () => {
     for (const id of ["1111", "job_aaaaaaaaaaaaaaaaaaaaa"]) {
       expect((await task(id)).output).toEqual({ task_id: id, task_status: "UNKNOWN" });
     }
@@ -270,7 +270,7 @@ describe("a task", () => {
     expect((await task(id)).output.task_status).toBe("UNKNOWN");
   });
 
-  it("is canceled in every unfinished state, and then CANCELED", async () => {
+  it("is canceled in every unfinished state, and CANCELED from then on", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "arrival" });
     const id = await submitted(text(prompt));
@@ -282,7 +282,7 @@ describe("a task", () => {
     await upstream.release(prompt);
   });
 
-  it("that is over is not canceled: 400 UnsupportedOperation", async () => {
+  it("that has ended is not canceled: 400 UnsupportedOperation", async () => {
     const id = await submitted(text(newPrompt()));
     await done(id);
     const answer = await call(`${BASE}/tasks/${id}/cancel`, { method: "POST" });
@@ -330,7 +330,7 @@ describe("a temporary upload", () => {
   const photo = (bytes: ArrayBuffer | Uint8Array<ArrayBuffer>) =>
     new File([bytes], "a photo.png", { type: "image/png" });
 
-  /** The form of a policy, its files last. */
+  /** The form of a policy, with its files last. */
   function formOf(policy: Record<string, string>, files: readonly File[], folder = policy.upload_dir) {
     const form = new FormData();
     form.set("OSSAccessKeyId", policy.oss_access_key_id ?? "");
@@ -368,7 +368,7 @@ describe("a temporary upload", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
-  it("is read once, however often its address is in the request", async () => {
+  it("is read once, however often the request has its address", async () => {
     const { key } = await upload([photo(await drawnImage())]);
     const read: string[] = [];
     const bucket = new Proxy(env.RESULTS, {
@@ -391,19 +391,19 @@ describe("a temporary upload", () => {
     expect(read.filter((name) => name.includes(folder))).toHaveLength(1);
   });
 
-  it("goes nowhere but into the folder of its policy", async () => {
+  it("is stored only in the folder of its policy", async () => {
     const { answer } = await upload([photo(await drawnImage())], "jobs/job_aaaaaaaaaaaaaaaaaaaaa");
     expect(answer.status).toBe(403);
   });
 
-  it("is the first file of its form; what follows is dropped", async () => {
+  it("is the first file of its form; anything after it is dropped", async () => {
     const { key, answer } = await upload([photo(await drawnImage()), photo(new Uint8Array(1_000))]);
     expect(answer.status).toBe(200);
     const body = { model: "qwen-image-edit-plus", input: message({ image: `oss://${key}` }, { text: newPrompt() }) };
     expect((await post(MULTIMODAL, body)).status).toBe(200);
   });
 
-  it("may have as many bytes as an image, and its form no more than its fields besides", async () => {
+  it("may have as many bytes as an image, and its form only its fields besides", async () => {
     const before = await stored();
     expect((await upload([photo(new Uint8Array(MAX_BYTES))])).answer.status).toBe(200);
     expect(await stored()).toBe(before + 1);
@@ -428,13 +428,13 @@ describe("a temporary upload", () => {
     const disposition = 'form-data; name="file"; filename="a.png"';
     await writer.write(new TextEncoder().encode(`--edge\r\nContent-Disposition: ${disposition}\r\n\r\n`));
     for (let piece = 0; piece < 4; piece++) await writer.write(new Uint8Array(32 * 1024));
-    // A form that was read on would be one that broke off.
+    // If the form were read on, this would be a broken-off form.
     await writer.abort(new Error("the client hung up"));
     const { status } = await answer;
     expect([status, await (await answer).text()]).toEqual([403, expect.stringContaining("AccessDenied")]);
   });
 
-  it("is refused for fields that are no fields of an upload: all of them have 64 KB at most", async () => {
+  it("is refused when its fields have more than 64 KB together", async () => {
     const form = formOf(await policyOf(), []);
     for (const name of ["a", "b", "c"]) form.set(name, "x".repeat(30_000));
     const answer = await call(`${BASE}/uploads`, { method: "POST", body: form });
@@ -472,7 +472,7 @@ describe("an error", () => {
     expect(Object.keys(error).sort()).toEqual(["code", "message", "request_id"]);
   });
 
-  it("of a wrong key is 401 InvalidApiKey, and of a client at its limit 429, but never of a task that is read", async () => {
+  it("of a wrong key is 401 InvalidApiKey, and of a client at its limit 429, but never for a read of a task", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "arrival" });
     const hash = createHash("sha256").update("dk_limited").digest("hex");

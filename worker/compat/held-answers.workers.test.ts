@@ -39,13 +39,13 @@ async function untilDone(id: string): Promise<void> {
   expect(answer.ok && answer.view.status).toBe("succeeded");
 }
 
-/** The answer is taken to its end, as a client does. */
+/** Reads the answer to its end, as a client does. */
 async function taken(answer: Response): Promise<{ status: number; jobs: string[]; body: unknown }> {
   return { status: answer.status, jobs: jobsOf(answer), body: await answer.json() };
 }
 
 describe("a held answer", () => {
-  it("ends after 280 s at most, and sooner by Prefer: wait", () => {
+  it("ends after 280 s at most, and sooner with Prefer: wait", () => {
     const endsAfterMs = (prefer?: string) => {
       const request = new Request(
         `http://localhost${GENERATIONS}`,
@@ -85,7 +85,7 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
-  it("is taken by the same request after a job that was done while nobody waited", async () => {
+  it("is taken by the same request after a job ended while no request waited", async () => {
     const prompt = newPrompt();
     const first = await taken(await post(DASHSCOPE, dashscope(prompt), { prefer: "wait=0" }));
     expect(first).toMatchObject({ status: 500, body: { code: "RequestTimeOut" } });
@@ -106,7 +106,7 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
-  it("is undelivered when its body is not taken to the end", async () => {
+  it("is undelivered when its body is not read to the end", async () => {
     const prompt = newPrompt();
     const first = await postWithHangUp(GENERATIONS, openai(prompt)).answer;
     expect(first.status).toBe(200);
@@ -115,7 +115,7 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
-  it("that was delivered is over: a deliberate repeat is a new image", async () => {
+  it("that was delivered is not taken again: a deliberate repeat is a new image", async () => {
     const prompt = newPrompt();
     const first = await taken(await post(GENERATIONS, openai(prompt)));
     const second = await taken(await post(GENERATIONS, openai(prompt)));
@@ -124,7 +124,7 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(2);
   });
 
-  it("of a job that failed is delivered too: the same request again is a new try", async () => {
+  it("of a failed job is delivered too: the same request again is a new try", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "error", code: "InvalidParameter" }, 1);
     const first = await taken(await post(GENERATIONS, openai(prompt)));
@@ -132,7 +132,7 @@ describe("a held answer", () => {
     expect(await taken(await post(GENERATIONS, openai(prompt)))).toMatchObject({ status: 200 });
   });
 
-  it("is another one for a parallel identical request, which gets an image of its own", async () => {
+  it("does not serve a parallel identical request, which gets its own image", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "slow", extraMs: 300 });
     const answers = await Promise.all([1, 2, 3].map(async () => taken(await post(GENERATIONS, openai(prompt)))));
@@ -140,7 +140,7 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(3);
   });
 
-  it("is taken by a request with x-stainless-retry-count although its first waiter looks alive", async () => {
+  it("is taken by a request with x-stainless-retry-count even while its first waiter seems alive", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "answer" }, 1);
     const first = post(GENERATIONS, openai(prompt));
@@ -153,7 +153,7 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
-  it("stays undelivered when an earlier waiter, whose place was taken, gets the answer", async () => {
+  it("stays undelivered when an earlier waiter, which a repetition has replaced, gets the answer", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "answer" }, 1);
     const first = post(GENERATIONS, openai(prompt));
@@ -179,7 +179,7 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
-  it("is waited for again once its waiter says so to a client's object that has lost its memory", async () => {
+  it("is held again once its waiter reports to a client's object that has lost its memory", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "answer" }, 1);
     let heard = 0;
@@ -197,11 +197,11 @@ describe("a held answer", () => {
     const one = await taken(await first.answer);
     expect([one.status, second.status]).toEqual([200, 200]);
     expect(second.jobs).not.toEqual(one.jobs);
-    // What was paid depends on time: the held call outlasts its budget of two seconds, and its job may try again.
+    // What was paid depends on timing: the held call outlasts its budget of two seconds, and its job may try again.
     expect([one.jobs.length, second.jobs.length]).toEqual([1, 1]);
   });
 
-  it("is waited for no more once that is settled, though a message that it still waits comes late", async () => {
+  it("is no longer held once it is settled, even when a late report of its waiter arrives", async () => {
     const catalog = catalogStub(env, "late-message");
     const claim = { fingerprint: "same", key: "first", holder: "one", isRepeat: false };
     expect(await catalog.claimHeld(claim)).toBe("first");
@@ -211,7 +211,7 @@ describe("a held answer", () => {
     expect(await catalog.claimHeld({ ...claim, key: "second", holder: "two" })).toBe("first");
   });
 
-  it("sent to a connection that was dead already is taken by a marked repetition", async () => {
+  it("that was sent to a dead connection is taken by a marked repetition", async () => {
     const prompt = newPrompt();
     const again = { "x-stainless-retry-count": "1" };
     const first = await taken(await post(GENERATIONS, openai(prompt)));
@@ -222,7 +222,7 @@ describe("a held answer", () => {
 
   describe("sent a moment ago", () => {
     const REPEATED = { fingerprint: "same", holder: "repeated", isRepeat: true };
-    /** The held answers of a client that was sent the answer of each key, at 0 ms. */
+    /** The held answers of a client to whom the answer of each key was sent at 0 ms. */
     async function afterSending(fingerprints: readonly string[], judge: (held: HeldAnswers) => void) {
       await runInDurableObject(env.CATALOGS.getByName(crypto.randomUUID()), (_object, { storage }) => {
         const held = new HeldAnswers(storage);
@@ -235,7 +235,7 @@ describe("a held answer", () => {
       });
     }
 
-    it("is taken by a marked repetition within ten seconds, and no later", async () => {
+    it("is taken by a marked repetition within ten seconds, and not later", async () => {
       await afterSending(["same"], (held) => {
         expect(held.claim({ ...REPEATED, key: "own" }, SENT_IN_VAIN_MS - 1)).toBe("sent same");
       });
@@ -244,7 +244,7 @@ describe("a held answer", () => {
       });
     });
 
-    it("is taken by a second marked repetition too, in the ten seconds after the first one's answer", async () => {
+    it("is taken by a second marked repetition too, within ten seconds of the first one's answer", async () => {
       for (const [afterMs, key] of [
         [SENT_IN_VAIN_MS - 1, "sent same"],
         [SENT_IN_VAIN_MS, "own"],
@@ -256,14 +256,14 @@ describe("a held answer", () => {
       }
     });
 
-    it("is not taken by a request that says of itself that it is no repetition, nor by one of another fingerprint", async () => {
+    it("is not taken by a request that is marked as no repetition, nor by one with another fingerprint", async () => {
       await afterSending(["same"], (held) => {
         expect(held.claim({ ...REPEATED, isRepeat: false, key: "own" }, 1)).toBe("own");
         expect(held.claim({ ...REPEATED, fingerprint: "other", key: "other" }, 1)).toBe("other");
       });
     });
 
-    it("is remembered for the last 500 answers alone", async () => {
+    it("is remembered only for the last 500 answers", async () => {
       const sent = Array.from({ length: 501 }, (_, n) => String(n));
       await afterSending(sent, (held) => {
         const ask = (fingerprint: string) => held.claim({ ...REPEATED, fingerprint, key: `own ${fingerprint}` }, 1);
@@ -272,7 +272,7 @@ describe("a held answer", () => {
     });
   });
 
-  it("belongs to one person of the client: the same prompt of another user is another image", async () => {
+  it("belongs to one user of the client: the same prompt of another user is another image", async () => {
     const prompt = newPrompt();
     const first = await taken(await post(GENERATIONS, openai(prompt, { user: "ann" }), { prefer: "wait=0" }));
     const other = await taken(await post(GENERATIONS, openai(prompt, { user: "bob" })));
@@ -282,7 +282,7 @@ describe("a held answer", () => {
     expect(again).toMatchObject({ status: 200, jobs: first.jobs });
   });
 
-  it("is settled although the catalog fails at first: a deliberate repeat is a new image", async () => {
+  it("is settled even when the catalog fails at first: a deliberate repeat is a new image", async () => {
     const prompt = newPrompt();
     let calls = 0;
     const failing = namespaceWith(env.CATALOGS, "settleHeld", async (stub, ...given) => {
@@ -296,7 +296,7 @@ describe("a held answer", () => {
     expect(second.jobs).not.toEqual(first.jobs);
   });
 
-  it("names its job also when that is removed while the client waits: 410", async () => {
+  it("has its job's id even when the job is removed while the client waits: 410", async () => {
     const prompt = newPrompt();
     await befall(prompt, { type: "hold", at: "answer" }, 1);
     const first = post(GENERATIONS, openai(prompt));
@@ -313,7 +313,7 @@ describe("a held answer", () => {
     await upstream.release(prompt);
   });
 
-  it("belongs to one route: the same prompt by the other API is another image", async () => {
+  it("belongs to one route: the same prompt through the other API is another image", async () => {
     const prompt = newPrompt();
     const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=0" }));
     const second = await taken(await post(DASHSCOPE, dashscope(prompt)));
@@ -322,7 +322,7 @@ describe("a held answer", () => {
     await upstream.release(prompt);
   });
 
-  it("is not in the way of an Idempotency-Key, which decides alone", async () => {
+  it("is not used for a request with an Idempotency-Key, which decides alone", async () => {
     const prompt = newPrompt();
     const key = { "idempotency-key": crypto.randomUUID() };
     const first = await taken(await post(GENERATIONS, openai(prompt), key));
@@ -351,7 +351,7 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(2);
   });
 
-  it("is owed for a job whose submission failed after it was stored: the same request takes it", async () => {
+  it("is undelivered when its submission failed after the job was stored: the same request takes the job", async () => {
     const prompt = newPrompt();
     const stored: string[] = [];
     const lost = namespaceWith(env.JOBS, "submit", async (stub, ...given) => {
@@ -366,7 +366,7 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
-  it("is owed although its job could not be stored: the same request makes it", async () => {
+  it("is undelivered when its job could not be stored: the same request makes the job", async () => {
     const prompt = newPrompt();
     const down = namespaceWith(env.JOBS, "submit", async () => {
       throw new Error("the object is down");
@@ -377,7 +377,7 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
-  it("of a job that was removed is not owed: the same request is a new one", async () => {
+  it("of a job that was removed is not taken: the same request is a new one", async () => {
     const prompt = newPrompt();
     const first = await taken(await post(GENERATIONS, openai(prompt), { prefer: "wait=0" }));
     await jobStub(env, first.jobs[0] ?? "").remove("local");
@@ -388,8 +388,8 @@ describe("a held answer", () => {
   });
 });
 
-describe("an image of an edit that is taken over", () => {
-  it("is not stored a second time, and its job is the first one", async () => {
+describe("the image of an edit whose answer is taken over", () => {
+  it("is not stored a second time, and belongs to the first job", async () => {
     const prompt = newPrompt();
     const image = await drawnImage();
     const form = () => {

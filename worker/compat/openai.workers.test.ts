@@ -75,7 +75,7 @@ describe("a generation", () => {
     expect(Math.abs(created - Date.now() / 1000)).toBeLessThan(3_600);
   });
 
-  it("answers with b64_json alone when that is asked for, byte for byte the stored image", async () => {
+  it("answers with b64_json alone when requested, byte for byte the stored image", async () => {
     const answer = await post(GENERATIONS, body({ response_format: "b64_json" }));
     const [image] = (await made(answer)).data;
     expect(Object.keys(image ?? {})).toEqual(["b64_json"]);
@@ -83,7 +83,7 @@ describe("a generation", () => {
     expect(Uint8Array.fromBase64(image?.b64_json ?? "")).toEqual(new Uint8Array(stored));
   });
 
-  it("sends base64 in pieces as it is read from R2, never an image as a whole", async () => {
+  it("sends base64 in pieces while it reads from R2, never an image as a whole", async () => {
     const ask = (key: string) =>
       post(GENERATIONS, body({ prompt: "large", response_format: "b64_json" }), { "idempotency-key": key });
     const key = crypto.randomUUID();
@@ -100,19 +100,19 @@ describe("a generation", () => {
     expect(Uint8Array.fromBase64(data[0]?.b64_json ?? "")).toEqual(large);
   });
 
-  it("answers with both when no response_format is given, as some clients read one and some the other", async () => {
+  it("answers with both forms without response_format, because some clients read one and some the other", async () => {
     const [image] = (await made(await post(GENERATIONS, body({ response_format: undefined })))).data;
     expect(Object.keys(image ?? {})).toEqual(["url", "b64_json"]);
   });
 
-  it("of WxH asks for W*H, and of auto for no size", async () => {
+  it("of WxH requests W*H, and of auto no size", async () => {
     const answer = await post(GENERATIONS, body({ size: "1024x1024" }));
     expect((await made(answer)).size).toBe("1024x1024");
     expect(await jobOf(answer)).toMatchObject({ request: { size: "1024*1024" } });
     expect(await jobOf(await post(GENERATIONS, body({ size: "auto" })))).toMatchObject({ request: { size: null } });
   });
 
-  it("of a size that the model lacks is made in the nearest ratio, and says so in the answer's size", async () => {
+  it("of a size that the model lacks is made in the nearest ratio, which is the answer's size", async () => {
     const answer = await post(
       GENERATIONS,
       body({ model: "qwen-image-plus", size: "1024x1024", response_format: "b64_json" }),
@@ -122,7 +122,7 @@ describe("a generation", () => {
     expect(pngSize(data[0]?.b64_json ?? "")).toBe("1328x1328");
   });
 
-  it("of more images than the model makes at once becomes several jobs, with seeds of their own", async () => {
+  it("of more images than the model makes at once becomes several jobs with different seeds", async () => {
     const input = body({ n: 3, seed: 100 });
     const answer = await post(GENERATIONS, input);
     expect((await made(answer)).data).toHaveLength(3);
@@ -139,7 +139,7 @@ describe("a generation", () => {
   });
 
   describe("of several jobs, at the client's limit on unfinished jobs", () => {
-    /** A client that this isolate has reserved nothing for. Its jobs stay unfinished, and each request answers at once. */
+    /** A client for which this isolate has reserved nothing. Its jobs stay unfinished, and each request answers at once. */
     async function newClient(maxPendingJobs: number) {
       const [client, token] = [crypto.randomUUID(), crypto.randomUUID()];
       const vars = {
@@ -163,17 +163,17 @@ describe("a generation", () => {
       return Object.values(status).reduce((sum, jobs) => sum + jobs, 0);
     }
 
-    it("is placed whole or refused whole", async () => {
+    it("is placed as a whole or refused as a whole", async () => {
       const { client, prompt, ask } = await newClient(3);
       expect(await ask(4)).toEqual([429, 0]);
       expect(await ask(3)).toEqual([504, 3]);
       expect(await ask(1)).toEqual([429, 0]);
-      // The list is notified of a new job after its answer.
+      // The catalog is notified of a new job after the answer.
       await expect.poll(async () => jobsMade(client), { timeout: 60_000 }).toBe(3);
       await upstream.release(prompt);
     });
 
-    it("is placed beside a parallel request when there is room for both", async () => {
+    it("is placed in parallel with another request when there is room for both", async () => {
       const { prompt, ask } = await newClient(8);
       expect(await Promise.all([ask(4), ask(4)])).toEqual([
         [504, 4],
@@ -182,7 +182,7 @@ describe("a generation", () => {
       await upstream.release(prompt);
     });
 
-    it("keeps no place after it was refused: another isolate can have all of them", async () => {
+    it("keeps no places after it was refused: another isolate can use all of them", async () => {
       const { client, prompt, ask } = await newClient(3);
       expect(await ask(4)).toEqual([429, 0]);
       const catalog = catalogStub(env, client);
@@ -193,7 +193,7 @@ describe("a generation", () => {
     });
   });
 
-  it("ignores what changes nothing, and names it in X-Darkroom-Ignored", async () => {
+  it("ignores options that change nothing, and names them in X-Darkroom-Ignored", async () => {
     const options = { quality: "high", style: "vivid", moderation: "low", background: "opaque", user: "u", n: null };
     const answer = await post(GENERATIONS, body({ ...options, unheard_of: 1 }));
     expect(answer.status).toBe(200);
@@ -205,7 +205,7 @@ describe("a generation", () => {
     expect(await jobOf(answer)).toMatchObject({ request: { seed: 5, priority: "high" }, metadata: { room: "7" } });
   });
 
-  it("for one of OpenAI's own models is made by the default model, and says that the name was ignored", async () => {
+  it("for one of OpenAI's own models uses the default model, and reports that the name was ignored", async () => {
     const prompt = newPrompt();
     const answer = await post(GENERATIONS, { prompt, model: "gpt-image-1" }, { prefer: "wait=0" });
     expect(answer.headers.get("x-darkroom-ignored")).toBe("model");
@@ -213,7 +213,7 @@ describe("a generation", () => {
     await call(`/api/jobs/${jobsOf(answer)[0]}/cancel`, { method: "POST" });
   });
 
-  it("in another output_format is converted, and its url leads to the same", async () => {
+  it("in another output_format is converted, and its url leads to the converted image", async () => {
     const answer = await post(
       GENERATIONS,
       body({ output_format: "jpeg", output_compression: 60, response_format: undefined }),
@@ -233,11 +233,11 @@ describe("images that are not ready when the hold ends", () => {
     vi.useRealTimers();
   });
 
-  /** Objects that let the hold nearly pass until the job is done, and then never give its image. */
+  /** Objects that answer a wait near the end of the hold, and then never give the image. */
   function lateImages() {
     const late = namespaceWith(env.JOBS, "wait", async (stub, ...given) => {
       const answer = await stub.wait?.(...given);
-      // Real again as soon as the image is asked for, so that no other object reads this time.
+      // The clock is real again when the image is requested, so that no other object reads this time.
       vi.setSystemTime(Date.now() + HOLD_MS - 100);
       return answer;
     });
@@ -257,7 +257,7 @@ describe("images that are not ready when the hold ends", () => {
     expect(await billed(input.prompt)).toBe(1);
   });
 
-  it("end a stream with an error event that names the job", async () => {
+  it("end a stream with an error event that has the job's id", async () => {
     const input = body({ stream: true });
     const answer = await postWithHangUp(GENERATIONS, input, { JOBS: lateImages() }).answer;
     const text = await answer.text();
@@ -289,7 +289,7 @@ describe("an edit", () => {
     expect(await jobOf(answer)).toMatchObject({ workflow: "image-from-reference", request: { n: 2 } });
   });
 
-  it("of more images than the model makes at once gives each job its own input", async () => {
+  it("of more images than the model makes at once stores the input for each job", async () => {
     const answer = await edit({ n: "7", response_format: "url" });
     expect((await made(answer)).data).toHaveLength(7);
     expect(jobsOf(answer)).toHaveLength(2);
@@ -331,7 +331,7 @@ describe("a stream", () => {
 
   it("sends its headers and a heartbeat at once, and one completed event for each image", async () => {
     const input = body({ stream: true, n: 2 });
-    // Both, so that the first event is of a job that was held.
+    // Both are held, so that the first event is of a job that was held.
     await befall(input.prompt, { type: "hold", at: "answer" }, 2);
     const texts = textsOf(await post(GENERATIONS, input));
     expect((await texts.next()).value).toMatch(/^:/);
@@ -352,7 +352,7 @@ describe("a stream", () => {
     ]);
   });
 
-  it("whose hold is over says so, and is undelivered: the same request takes the job", async () => {
+  it("whose hold ends has an error event, and is undelivered: the same request takes the job", async () => {
     const input = body({ stream: true });
     const answer = await post(GENERATIONS, input, { prefer: "wait=0" });
     expect(await events(textsOf(answer))).toMatchObject([{ type: "error", error: { code: "job_still_running" } }]);
@@ -401,7 +401,7 @@ describe("an error", () => {
     expect(await refused(await call(GENERATIONS), 405)).toMatchObject({ code: "method_not_allowed" });
   });
 
-  it("of a job that failed for good is 424, which no client repeats on", async () => {
+  it("of a job that failed for good is 424, on which no client repeats", async () => {
     const input = body();
     await befall(input.prompt, { type: "error", code: "InvalidParameter" });
     const answer = await post(GENERATIONS, input);

@@ -87,7 +87,7 @@ describe.each(new ModelTable().names)("%s", (model) => {
     expect(emulator.state.ledger.summary().billedImages).toBe(maxN);
   });
 
-  it("makes one image where one is asked for, whatever its own default", async () => {
+  it("makes one image when one is requested, whatever its own default", async () => {
     const [workflow = "image-from-text"] = facts.workflows;
     expect(await settled(generate(model, workflow))).toMatchObject({ kind: "delivered", links: { length: 1 } });
   });
@@ -98,7 +98,7 @@ const retry = { disposition: "retry", fault: "upstream" } as const;
 const block = { disposition: "block", fault: "account", mayBeBilled: false } as const;
 const giveUp = { disposition: "give_up", fault: "request", mayBeBilled: false } as const;
 
-describe("what goes wrong with a synchronous call", () => {
+describe("a fault in a synchronous call", () => {
   it.each<[string, FaultInput, Verdict]>([
     ["throttled", { type: "error", code: "Throttling.RateQuota" }, { disposition: "put_back", mayBeBilled: false }],
     ["a refused key", { type: "error", code: "InvalidApiKey" }, block],
@@ -130,14 +130,14 @@ describe("what goes wrong with a synchronous call", () => {
     emulator.state.addRule(FaultRule.parse({ fault }));
     const answer = await generate("qwen-image-max", "image-from-text");
     expect(answer).toMatchObject({ kind: "failed", failure: verdict });
-    // What was billed behind our back is never called free.
+    // An attempt that upstream has billed is never reported as free.
     const billed = emulator.state.ledger.summary().billedImages > 0;
     if (billed) expect(answer).toMatchObject({ failure: { mayBeBilled: true } });
     expect(emulator.state.ledger.calls).toHaveLength(1);
   });
 });
 
-describe("what goes wrong with a task", () => {
+describe("a fault in a task", () => {
   it.each<[string, FaultInput, object]>([
     ["that fails", { type: "task-failed" }, { kind: "failed", failure: { disposition: "retry", mayBeBilled: false } }],
     ["that is forgotten", { type: "task-unknown" }, { kind: "task_lost", failure: { mayBeBilled: true } }],
@@ -146,7 +146,7 @@ describe("what goes wrong with a task", () => {
     expect(await settled(generate("qwen-image-plus", "image-from-text"))).toMatchObject(expected);
   });
 
-  it("delivers those of several images that passed moderation, and says why others are missing", async () => {
+  it("delivers the images that passed moderation, and reports why others are missing", async () => {
     emulator.state.addRule(FaultRule.parse({ fault: { type: "task-partial", failed: 1 } }));
     const answer = await settled(generate("wan2.5-t2i-preview", "image-from-text", { n: 3 }));
     expect(answer).toMatchObject({
@@ -161,7 +161,7 @@ describe("what goes wrong with a task", () => {
     ["throttling", { type: "error", code: "Throttling" }],
     ["a page", { type: "html", status: 503 }],
     ["a cut", { type: "cut-before-billing" }],
-  ])("that cannot be read for %s lives on, and is read the next time", async (_what, fault) => {
+  ])("keeps the task after an answer that cannot be read (%s), and reads it again later", async (_what, fault) => {
     const accepted = await generate("qwen-image-plus", "image-from-text");
     if (accepted.kind !== "accepted") throw new Error(accepted.kind);
     emulator.state.addRule(FaultRule.parse({ fault, times: 1, match: { path: "/tasks/" } }));

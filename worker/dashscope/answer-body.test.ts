@@ -31,7 +31,7 @@ describe("readAnswerBody", () => {
     ["a body that ends inside a string", `{"prompt":"${"a b ".repeat(50)}`],
     ["nothing", ""],
     ["a short data URL", '{"image":"data:image/png;base64,iVBORw0KGgo="}'],
-  ])("gives %s as it came, whatever the pieces", async (_what, text) => {
+  ])("leaves %s unchanged, whatever the pieces", async (_what, text) => {
     for (const size of [1, 7, 4096, 1_000_000]) expect(await read(text, size)).toEqual({ text, embedded: [] });
   });
 
@@ -39,7 +39,7 @@ describe("readAnswerBody", () => {
     ["a data URL", "data:image/png;base64,"],
     ["a data URL with a parameter", "data:image/png;charset=utf-8;base64,"],
     ["base64 alone", ""],
-  ])("takes images out of the text: %s", async (_what, prefix) => {
+  ])("separates images from the text: %s", async (_what, prefix) => {
     const [first, second] = [image(20_000), image(300_001)];
     const json = (a: string, b: string) => JSON.stringify({ data: [{ b64_json: a }, { b64_json: b }], tail: "é" });
     const given = json(prefix + first.base64, prefix + second.base64);
@@ -61,7 +61,7 @@ describe("readAnswerBody", () => {
       "the letters of addresses",
       (json) => json.replaceAll("+", "-").replace(/(?<=[A-Za-z0-9])\/(?=[A-Za-z0-9])/g, "_"),
     ],
-  ])("takes an image out of the text that is written with %s, whatever the pieces", async (_what, written) => {
+  ])("separates an image whose text is written with %s, whatever the pieces", async (_what, written) => {
     const { base64, bytes } = image(40_000);
     const text = written(JSON.stringify([base64]));
     for (const size of [1000, 1001, 1003, 65_536]) {
@@ -71,7 +71,7 @@ describe("readAnswerBody", () => {
     }
   });
 
-  it("reads images of more than a text may have, up to 32 MB in all", async () => {
+  it("reads images larger than a text may be, up to 32 MB in all", async () => {
     const { base64 } = image(8_000_000);
     expect((await read(JSON.stringify([base64, base64, base64]), 65_536)).embedded).toHaveLength(3);
     expect((await read(JSON.stringify([base64, base64, base64, base64, base64]), 65_536)).text).toBeNull();
@@ -94,7 +94,7 @@ describe("readAnswerBody", () => {
     expect(canceled).toBe(true);
   });
 
-  it("throws what the stream throws", async () => {
+  it("throws the stream's error", async () => {
     const broken = new ReadableStream<Uint8Array>({
       pull(controller) {
         controller.error(new Error("reset"));

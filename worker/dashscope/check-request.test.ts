@@ -31,7 +31,7 @@ function check(name: string, given: Partial<ModelRequest>, workflow: Workflow = 
 }
 
 describe("checkAgainstModel", () => {
-  it("takes a plain request with every option", () => {
+  it("accepts a plain request with every option", () => {
     const request = { size: "1664*928", seed: 0, promptExtend: false, watermark: true, negativePrompt: "blurry" };
     expect(check("qwen-image-max", request)).toEqual({ errors: [], warnings: [] });
   });
@@ -53,7 +53,7 @@ describe("checkAgainstModel", () => {
     ["qwen-image-3.0-pro", "2560*2560", true],
     ["qwen-image-2.1-pro", "2560*2560", true],
     ["qwen-image-2.1-pro", "2560*2561", false],
-    // The vendor's recommended sizes lie below 1280*1280, and upstream takes them.
+    // The vendor's recommended sizes are below 1280*1280, and upstream accepts them.
     ["wan2.6-t2i", "960*1696", true],
     ["wan2.6-t2i", "1104*1472", true],
     ["wan2.6-t2i", "1280*1280", true],
@@ -93,7 +93,7 @@ describe("checkAgainstModel", () => {
     expect(errors.map((error) => error.path)).toEqual(taken ? [] : ["/size"]);
   });
 
-  it("says which sizes there are when one is refused", () => {
+  it("lists the model's sizes when one is refused", () => {
     const { errors } = check("wan2.7-image-pro", { size: "4K" }, "image-from-reference");
     expect(errors[0]?.message).toContain(
       "takes 1K, 2K, or between 768*768 and 2048*2048 pixels in all with input images",
@@ -110,7 +110,7 @@ describe("checkAgainstModel", () => {
     expect(check("wan2.6-t2i", { n: 5 }).errors[0]?.message).toContain("at most 4");
   });
 
-  it("refuses options the model does not have, by name, and only when given", () => {
+  it("refuses options that the model does not have, by name, and only when given", () => {
     expect(check("z-image-turbo", {}).errors).toEqual([]);
     const given = { negativePrompt: "blurry", watermark: true, thinking: true, promptExtendMode: "direct" } as const;
     const { errors } = check("z-image-turbo", { ...given, seed: 1 });
@@ -122,7 +122,7 @@ describe("checkAgainstModel", () => {
     ]);
   });
 
-  it("leaves out what is off and the model does not have, with a warning", () => {
+  it("leaves out options that are off and that the model does not have, with a warning", () => {
     for (const off of [{ watermark: false }, { thinking: false }]) {
       const { errors, warnings } = check("z-image-turbo", off);
       expect([errors, warnings.map(({ code }) => code)]).toEqual([[], ["option_ignored"]]);
@@ -130,7 +130,7 @@ describe("checkAgainstModel", () => {
     expect(check("wan2.7-image", { promptExtend: false }).warnings).toMatchObject([{ code: "option_ignored" }]);
   });
 
-  it("takes thinking and the mode of extending where the model has them, and refuses what contradicts itself", () => {
+  it("accepts thinking and modes of prompt extension where the model has them, and refuses contradictions", () => {
     for (const name of ["qwen-image-3.0", "qwen-image-3.0-pro", "qwen-image-2.1-pro"]) {
       expect(check(name, { thinking: true, promptExtendMode: "agent" })).toEqual({ errors: [], warnings: [] });
       expect(check(name, { thinking: true, promptExtend: false }).errors).toMatchObject([{ path: "/thinking" }]);
@@ -140,7 +140,7 @@ describe("checkAgainstModel", () => {
     }
   });
 
-  it("takes thinking of wan2.7 without extending, and warns where upstream ignores it", () => {
+  it("accepts thinking of wan2.7 without extending, and warns where upstream ignores it", () => {
     for (const name of ["wan2.7-image", "wan2.7-image-pro"]) {
       expect(check(name, { thinking: true })).toEqual({ errors: [], warnings: [] });
       const edit = check(name, { thinking: true }, "image-from-reference");
@@ -150,7 +150,7 @@ describe("checkAgainstModel", () => {
     }
   });
 
-  it("refuses a workflow the model does not do, naming those that do", () => {
+  it("refuses a workflow that the model does not support, naming those that do", () => {
     const { errors } = check("qwen-image-max", {}, "image-from-reference");
     expect(errors).toHaveLength(1);
     expect(errors[0]?.path).toBe("/model");
@@ -164,7 +164,7 @@ describe("checkAgainstModel", () => {
     expect(errors[0]?.message).toBe("qwen-image-edit-max takes 1 to 3 images; 4 were given");
   });
 
-  it("warns with the words upstream would cut, counting characters and not UTF-16 units", () => {
+  it("warns with the words that upstream would cut, counting characters and not UTF-16 units", () => {
     expect(check("qwen-image-max", { prompt: "🚲".repeat(800) }).warnings).toEqual([]);
     const { warnings } = check("qwen-image-max", { prompt: `${"🚲".repeat(800)}🌧 in the rain` });
     expect(warnings).toEqual([
@@ -178,7 +178,7 @@ describe("checkAgainstModel", () => {
     expect(negative.warnings.map((warning) => warning.code)).toEqual(["negative_prompt_too_long"]);
   });
 
-  it("warns, and does not refuse, where the vendor lists the model for other regions", () => {
+  it("warns, and does not refuse, when the vendor lists the model for other regions", () => {
     const { errors, warnings } = checkAgainstModel(
       models,
       known("qwen-image-max"),

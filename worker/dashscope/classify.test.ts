@@ -110,7 +110,7 @@ const ROWS: Row[] = [
   [409, "ModelServiceFailed", give_up, "upstream_rejected", "request", null, false],
   [429, "ModelServingError", put_back, "attempts_exhausted", "account", null, false],
   [429, "InternalError.Algo.SomethingNew", put_back, "attempts_exhausted", "account", null, false],
-  // An algorithm's complaint about one input says nothing of upstream's health.
+  // An algorithm's complaint about one input does not indicate upstream's health.
   [500, "InternalError.Algo.SomethingNew", retry, "attempts_exhausted", "none", 1, false],
   [200, "InternalError.Algo.SomethingNew", retry, "attempts_exhausted", "none", 1, false],
   // A family that blames the caller contradicts a 5xx.
@@ -123,7 +123,7 @@ const ROWS: Row[] = [
   [400, "data_inspection_failed", give_up, "content_rejected", "request", null, false],
   [404, "model_not_found", give_up, "model_unavailable", "request", null, false],
   [429, "insufficient_quota", put_back, "attempts_exhausted", "account", null, false],
-  // An exact code decides whatever the status: in a failed task it comes with 200.
+  // An exact code decides with any status: in a failed task it comes with 200.
   [200, "InvalidParameter", give_up, "invalid_request", "request", null, false],
   [200, "DataInspectionFailed", give_up, "content_rejected", "request", null, false],
   [200, "InternalError.Timeout", retry, "attempts_exhausted", "upstream", 1, false],
@@ -194,7 +194,7 @@ describe("classify", () => {
     expect(classify(problem, report(null, null), null, context)).toMatchObject({ disposition, fault, mayBeBilled });
   });
 
-  it("never reads the message: every row is the same under any", () => {
+  it("never reads the message: every row is the same with any message", () => {
     const texts = ["Invalid API-key provided.", "Requests rate limit exceeded", "Free allocated quota exceeded.", ""];
     for (const [httpStatus, code] of ROWS) {
       const { report: _, ...verdict } = refused(httpStatus, code);
@@ -210,7 +210,7 @@ describe("classify", () => {
     expect(refused(429, "throttling.ratequota").disposition).toBe("put_back");
   });
 
-  it("says for a refused key that key and region must match, and which is set", () => {
+  it("has a hint for a refused key: key and region must match, and which region is set", () => {
     const { hint } = refused(401, "InvalidApiKey");
     expect(hint).toContain("QWEN_REGION=sg (Singapore, host dashscope-intl.aliyuncs.com)");
     expect(hint).toMatch(/QWEN_API_KEY and the region must match/);
@@ -221,27 +221,27 @@ describe("classify", () => {
     ["Model.AccessDenied", "model permissions"],
     ["AllocationQuota.FreeTierOnly", "free quota only"],
     ["WorkSpaceNotFound", "QWEN_BASE_URL"],
-  ])("says for %s where in the console to look", (code, where) => {
+  ])("has a hint for %s with the place in the console", (code, where) => {
     expect(refused(403, code).hint).toContain(where);
   });
 
-  it("honours upstream's own wait, and does not believe one beyond an hour", () => {
+  it("honours upstream's own wait, up to an hour", () => {
     expect(refused(429, "Throttling", 7000).retryAfterMs).toBe(7000);
     expect(refused(429, "Throttling").retryAfterMs).toBeNull();
     expect(refused(503, null, 9e12).retryAfterMs).toBe(3_600_000);
   });
 
-  it("waits a minute at least for an exceeded allocation", () => {
+  it("waits at least a minute after an exceeded allocation", () => {
     expect(refused(429, "Throttling.AllocationQuota").retryAfterMs).toBe(60_000);
     expect(refused(429, "Throttling.AllocationQuota", 90_000).retryAfterMs).toBe(90_000);
   });
 
-  it("names the code, or the status where there is none", () => {
+  it("names the code, or the status when there is none", () => {
     expect(refused(429, "Throttling").message).toBe("DashScope's rate limit was hit (Throttling)");
     expect(refused(502, null).message).toBe("DashScope's gateway failed (HTTP 502)");
   });
 
-  it("explains a 524 and a 522 in words of their own", () => {
+  it("has separate messages for a 524 and a 522", () => {
     expect(refused(524, null).message).toContain("Cloudflare's own limit");
     expect(refused(524, null).hint).toContain("asynchronous model");
     expect(refused(522, null).message).toContain("perhaps after the request was sent");

@@ -22,7 +22,7 @@ afterEach(() => {
   for (const close of closing.splice(0)) close();
 });
 
-/** A real server on a free port that answers every request by `answer`, and the client pointed at it. */
+/** A real server on a free port that answers every request with `answer`, and a client for it. */
 async function upstream(answer: RequestListener, given: Partial<UpstreamSettings> = {}) {
   const seen: Seen[] = [];
   const server = createServer(async (request, response) => {
@@ -39,7 +39,7 @@ async function upstream(answer: RequestListener, given: Partial<UpstreamSettings
     server.closeAllConnections();
     server.close();
   });
-  // A listening TCP server's address is never a pipe's string.
+  // The address of a listening TCP server is never a pipe's text.
   const { port } = server.address() as AddressInfo;
   const baseUrl = `http://127.0.0.1:${port}`;
   const now = () => Date.parse("2026-11-23T12:00:00Z");
@@ -47,7 +47,7 @@ async function upstream(answer: RequestListener, given: Partial<UpstreamSettings
   return { client: dashScope({ ...settings, region: "sg", models: new ModelTable(), ...given }), seen, baseUrl };
 }
 
-/** Answers with this status and body; an object goes out as JSON, with no content type, as was once recorded. */
+/** Answers with this status and body. An object is sent as JSON without a content type, as was once recorded. */
 function says(httpStatus: number, body: unknown = "", headers: Record<string, string> = {}): RequestListener {
   return (_request, response) => {
     response.writeHead(httpStatus, headers);
@@ -77,7 +77,7 @@ function input(model: string, given: Partial<JobRequest> = {}, images: string[] 
 const never = () => new AbortController().signal;
 
 describe("generate", () => {
-  it("holds a synchronous model's call open on its path, with everything that was asked for", async () => {
+  it("calls a synchronous model on its path, with every requested option", async () => {
     const { client, seen } = await upstream(says(200, IMAGE_ANSWER));
     const asked = { negativePrompt: "blurry", size: "1664*928", seed: 0, promptExtend: false, watermark: true };
     const answer = await client.generate(input("qwen-image-max", asked), never());
@@ -102,7 +102,7 @@ describe("generate", () => {
     });
   });
 
-  it("puts the images in their order before the text, and leaves out what was not asked for", async () => {
+  it("puts the images in order before the text, and leaves out absent options", async () => {
     const { client, seen } = await upstream(says(200, IMAGE_ANSWER));
     const images = ["https://example.com/a.png", "data:image/png;base64,iVBORw0KGgo="];
     await client.generate(input("qwen-image-edit-max", { n: 2 }, images), never());
@@ -126,7 +126,7 @@ describe("generate", () => {
     expect(seen[0]).toMatchObject({ url: path, headers: { "x-dashscope-async": "enable" } });
   });
 
-  it("writes the legacy body for the legacy paths, and always says how many images where the default is four", async () => {
+  it("writes the legacy body for the legacy paths, and always sends the number of images where the default is four", async () => {
     const { client, seen } = await upstream(says(200, { output: { task_id: "t-1" } }));
     await client.generate(input("wan2.2-t2i-plus", { negativePrompt: "blurry" }), never());
     await client.generate(input("wan2.5-i2i-preview", {}, ["https://example.com/a.png"]), never());
@@ -140,7 +140,7 @@ describe("generate", () => {
     expect(seen[2]?.body).toMatchObject({ input: { messages: [{ role: "user" }] }, parameters: { n: 1 } });
   });
 
-  it("sends options by the names of the wire, and none that the model does not have", async () => {
+  it("sends options by their wire names, and none that the model does not have", async () => {
     const { client, seen } = await upstream(says(200, IMAGE_ANSWER));
     const asked = { promptExtend: true, promptExtendMode: "direct", thinking: true, watermark: false } as const;
     await client.generate(input("qwen-image-2.1-pro", asked), never());
@@ -157,14 +157,14 @@ describe("generate", () => {
     ]);
   });
 
-  it("calls a model that MODELS adds as the one it is like", async () => {
+  it("calls a model that MODELS adds like the model it is based on", async () => {
     const models = new ModelTable(ModelOverrides.parse({ "wan9-t2i": { like: "wan2.6-t2i" } }));
     const { client, seen } = await upstream(says(200, { output: { task_id: "t-1" } }), { models });
     expect(await client.generate(input("wan9-t2i"), never())).toMatchObject({ kind: "accepted" });
     expect(seen[0]?.url).toBe("/api/v1/services/aigc/image-generation/generation");
   });
 
-  it("reads a refusal with its request id from the header, and how long to wait, in seconds or as a date", async () => {
+  it("reads a refusal with the request id of the header, and the requested wait, in seconds or as a date", async () => {
     const body = { code: "Throttling.RateQuota", message: "Requests rate limit exceeded" };
     for (const wait of ["7", "Mon, 23 Nov 2026 12:00:07 GMT"]) {
       const { client } = await upstream(says(429, body, { "retry-after": wait, "x-request-id": "req-7" }));
@@ -179,7 +179,7 @@ describe("generate", () => {
     }
   });
 
-  it("never follows a redirect with the key in hand", async () => {
+  it("never follows a redirect, because the key would be sent along", async () => {
     const elsewhere = await upstream(says(200, IMAGE_ANSWER));
     const { client } = await upstream(says(307, "", { location: `${elsewhere.baseUrl}/api/v1` }));
     const answer = await client.generate(input("qwen-image-max"), never());
@@ -193,7 +193,7 @@ describe("generate", () => {
       output: { choices: [{ message: { content: [{ image: `data:image/png;base64,${image.toString("base64")}` }] } }] },
     };
 
-    it("is stored, and its link is the one that storing gave", async () => {
+    it("is stored, and its link is the one that storing returned", async () => {
       const stored: [number, Buffer][] = [];
       const storeEmbedded = async (index: number, bytes: Uint8Array) => {
         stored.push([index, Buffer.from(bytes)]);
@@ -237,7 +237,7 @@ describe("generate", () => {
     expect(sentBytes).toBeLessThan(20_000_000);
   });
 
-  it("reports a connection that breaks without an answer, or within one, as perhaps billed", async () => {
+  it("reports a connection that breaks before or during the answer as perhaps billed", async () => {
     const silent = await upstream((request) => request.socket.destroy());
     const amid = await upstream((_request, response) => {
       response.writeHead(200, { "content-length": "1000" });
@@ -251,7 +251,7 @@ describe("generate", () => {
     }
   });
 
-  it("goes by the status of a refusal whose body breaks off", async () => {
+  it("uses the status of a refusal whose body breaks off", async () => {
     const { client } = await upstream((_request, response) => {
       response.writeHead(401, { "content-length": "1000" });
       response.write('{"code":', () => response.destroy());
@@ -260,7 +260,7 @@ describe("generate", () => {
     expect(answer).toMatchObject({ kind: "failed", failure: { disposition: "block", report: { httpStatus: 401 } } });
   });
 
-  it("answers an abort: perhaps billed once it was sent, not before", async () => {
+  it("reports an abort as perhaps billed once the request was sent, not before", async () => {
     const controller = new AbortController();
     const { client, seen } = await upstream(() => controller.abort());
     const sent = await client.generate(input("qwen-image-max"), controller.signal);
@@ -296,7 +296,7 @@ describe("generate", () => {
 });
 
 describe("readTask", () => {
-  it("asks for the task by its id, without the header of a submission", async () => {
+  it("reads the task by its id, without the header of a submission", async () => {
     const { client, seen } = await upstream(says(200, { output: { task_id: "a/b", task_status: "RUNNING" } }));
     const answer = await client.readTask("a/b", never());
     expect(answer).toMatchObject({ kind: "pending", taskStatus: "RUNNING" });
@@ -304,7 +304,7 @@ describe("readTask", () => {
     expect(seen[0]?.headers).not.toHaveProperty("x-dashscope-async");
   });
 
-  it("leaves the task alone when the connection breaks or the wait is aborted", async () => {
+  it("leaves the task as it is when the connection breaks or the wait is aborted", async () => {
     const { client } = await upstream((request) => request.socket.destroy());
     const broken = await client.readTask("t-1", never());
     expect(broken).toMatchObject({ kind: "unreadable", failure: { fault: "upstream", report: { taskId: "t-1" } } });
@@ -314,7 +314,7 @@ describe("readTask", () => {
 });
 
 describe("cancelTask", () => {
-  it("is true only when upstream says so", async () => {
+  it("is true only when upstream confirms it", async () => {
     const willing = await upstream(says(200, { request_id: "45ac7f13" }));
     expect(await willing.client.cancelTask("t-1", never())).toBe(true);
     expect(willing.seen[0]).toMatchObject({ method: "POST", url: "/api/v1/tasks/t-1/cancel" });

@@ -14,11 +14,11 @@ describe("keyMask", () => {
     ["in lower-case escapes", encodeURIComponent(KEY).replace(/%../g, (code) => code.toLowerCase())],
     ["in hex", Buffer.from(KEY).toString("hex")],
     ["in HEX", Buffer.from(KEY).toString("hex").toUpperCase()],
-  ])("takes the key out %s", (_form, written) => {
+  ])("removes the key %s", (_form, written) => {
     expect(mask(`key ${written}, and ${written}.`)).toBe("key [key], and [key].");
   });
 
-  it.each(["", "x", "xx", "Bearer ", ":", "user:"])("takes the key out of the base64 of %j and the key", (before) => {
+  it.each(["", "x", "xx", "Bearer ", ":", "user:"])("removes the key from the base64 of %j and the key", (before) => {
     for (const encoding of ["base64", "base64url"] as const) {
       const masked = mask(`said ${Buffer.from(`${before}${KEY} after`).toString(encoding)}`);
       expect(masked).toContain("[key]");
@@ -26,12 +26,12 @@ describe("keyMask", () => {
     }
   });
 
-  it("leaves all else as it is", () => {
+  it("leaves everything else unchanged", () => {
     for (const text of ["", KEY.slice(1), base64(KEY.slice(3)), "键 无效", "a".repeat(100_000)])
       expect(mask(text)).toBe(text);
   });
 
-  it("takes out a key so short that its encoded forms mean nothing only as it is", () => {
+  it("removes a key that is too short for encoded forms only in its plain form", () => {
     expect(keyMask("k1")("k1 K1 6b31 azE=")).toBe("[key] K1 6b31 azE=");
   });
 });

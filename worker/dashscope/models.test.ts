@@ -20,7 +20,7 @@ function known(name: string, table = models): ModelFacts {
 }
 
 describe("the model table", () => {
-  it("knows no name that is not in it, inherited names included", () => {
+  it("does not know names that are not in it, including inherited ones", () => {
     for (const name of ["", "qwen-image-ultra", "constructor", "__proto__", "toString"]) {
       expect(models.facts(name)).toBeNull();
     }
@@ -35,18 +35,18 @@ describe("the model table", () => {
     expect({ ...known(snapshot), model: base }).toEqual(known(base));
   });
 
-  it("knows that one snapshot of plus takes no tasks, though plus does", () => {
+  it("knows that one snapshot of plus has no tasks, although plus has", () => {
     expect(known("qwen-image-plus").asyncPath).toBe("text2image");
     expect(known("qwen-image-plus-2026-01-09").asyncPath).toBeNull();
   });
 
-  it("says of every row where its numbers come from and how sure they are", () => {
+  it("states for every row where its numbers come from and how sure they are", () => {
     for (const [name, { source }] of Object.entries(MODEL_TABLE)) {
       expect([name, /documented|live|reported|assumed/.test(source)]).toEqual([name, true]);
     }
   });
 
-  it("has only rows that agree with themselves", () => {
+  it("has only consistent rows", () => {
     for (const name of models.names) {
       const facts = known(name);
       if (facts.asyncPath !== null) expect(wirePaths).toHaveProperty(facts.asyncPath);
@@ -58,7 +58,7 @@ describe("the model table", () => {
     }
   });
 
-  it("takes the references that the vendor documents", () => {
+  it("accepts the numbers of references that the vendor documents", () => {
     expect(known("qwen-image-2.1-pro").images.max).toBe(10);
     expect(known("wan2.7-image").images.max).toBe(9);
     expect(known("qwen-image-3.0-pro").images.max).toBe(3);
@@ -91,7 +91,7 @@ describe("the quota of a lane", () => {
     expect(models.quota("qwen-image-max", { "qwen-image-plus": { starts: 9 } }, "sg").starts).toBe(2);
   });
 
-  it("is the strictest for a model that left the table", () => {
+  it("is the strictest for a model that was removed from the table", () => {
     expect(models.quota("gone", {}, "sg")).toEqual({ starts: 2, periodMs: 60_000, inProgress: null });
   });
 });
@@ -99,24 +99,24 @@ describe("the quota of a lane", () => {
 describe("MODELS", () => {
   const table = (overrides: object) => new ModelTable(ModelOverrides.parse(overrides));
 
-  it("adds a model that is like a known one, with what differs", () => {
+  it("adds a model that is like a known one, with the given differences", () => {
     const added = table({ "qwen-image-3.1": { like: "qwen-image-3.0-pro", maxN: 4, quota: { starts: 3 } } });
     const facts = known("qwen-image-3.1", added);
     expect(facts).toMatchObject({ model: "qwen-image-3.1", maxN: 4, asyncPath: "imageGeneration", images: { max: 3 } });
     expect(added.quota("qwen-image-3.1", {}, "sg")).toEqual({ starts: 3, periodMs: 60_000, inProgress: 2 });
     expect(added.doing("image-from-text")).toContain("qwen-image-3.1");
     expect(added.infos(settings).map(({ model }) => model)).toContain("qwen-image-3.1");
-    // The price of another model is not that of a new one.
+    // The price of another model does not apply to a new one.
     expect(known("qwen-image-3.1", table({ "qwen-image-3.1": { like: "qwen-image-max" } })).prices).toEqual({});
   });
 
-  it("knows no price of a new model, also where an extended prompt costs extra in the model that it is like", () => {
+  it("knows no price of a new model, even where an extended prompt costs extra in the model that it is like", () => {
     const facts = known("z-image-2", table({ "z-image-2": { like: "z-image-turbo" } }));
     expect([true, false, null].map((extended) => priceOf(facts, "sg", extended))).toEqual([null, null, null]);
     expect(priceOf(known("z-image-turbo", table({ "z-image-turbo": { maxN: 2 } })), "sg", true)).toBe(0.03);
   });
 
-  it("changes a known model and leaves the others alone", () => {
+  it("changes a known model and no other", () => {
     const sizes = { kind: "sides", min: 512, max: 2048 };
     const changed = table({ "qwen-image-max": { sizes, supports: { watermark: false }, asyncPath: "text2image" } });
     const facts = known("qwen-image-max", changed);
@@ -141,7 +141,7 @@ describe("MODELS", () => {
 });
 
 describe("what a deployment shows of its models", () => {
-  it("puts the defaults first and says whose default each is", () => {
+  it("puts the defaults first and names the workflows of each", () => {
     const [first, second, ...others] = models.infos(settings);
     expect([first?.default, second?.default]).toEqual([["image-from-text"], ["image-from-reference"]]);
     expect(others.every((info) => info.default.length === 0)).toBe(true);
@@ -154,19 +154,19 @@ describe("what a deployment shows of its models", () => {
     }
   });
 
-  it("leaves out what the region does not have, but never a default", () => {
+  it("leaves out models that the region does not have, except defaults", () => {
     const names = models.infos({ ...settings, region: "us" }).map((info) => info.model);
     expect(names).toEqual(["qwen-image-max", "qwen-image-edit-max", "wan2.6-t2i", "wan2.6-image"]);
   });
 
-  it("names a model under each workflow it does", () => {
+  it("lists a model under each workflow that it supports", () => {
     expect(WORKFLOWS.map((workflow) => models.doing(workflow).includes("qwen-image-2.0"))).toEqual([true, true]);
     expect(models.doing("image-from-reference")).not.toContain("qwen-image-max");
   });
 });
 
 describe("sizesFor", () => {
-  it("gives the smaller sizes to requests with images, where there are such", () => {
+  it("gives the smaller sizes for requests with images, where a model has them", () => {
     expect(sizesFor(known("qwen-image-3.0"), "image-from-text")).toMatchObject({ maxArea: 2560 ** 2 });
     expect(sizesFor(known("qwen-image-3.0"), "image-from-reference")).toMatchObject({ maxArea: 2048 ** 2 });
     expect(sizesFor(known("qwen-image-2.0"), "image-from-reference")).toMatchObject({ maxArea: 2048 ** 2 });

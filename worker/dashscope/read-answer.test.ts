@@ -50,12 +50,12 @@ describe("readAnswer to generate", () => {
     expect(read({ code: "", message: "", output: { choices, ...output } })).toMatchObject({ links: [PNG] });
   });
 
-  it("walks all parts of all choices, each image once", () => {
+  it("reads all parts of all choices, each image once", () => {
     const choices = [choice({ image: A }, { image: B }), choice({ image: B }, { image: PNG })];
     expect(read({ output: { choices } })).toMatchObject({ kind: "delivered", links: [A, B, PNG] });
   });
 
-  it("loses no paid image over what is odd elsewhere in the answer", () => {
+  it("loses no paid image when other parts of the answer are odd", () => {
     const choices = ["?", { message: "?" }, choice({ image: { url: "?" } }, { text: 7, image: "odd" }, { image: PNG })];
     const output = { choices, task_metric: "none", finished: "yes", results: "none" };
     const answer = read({ output, usage: "a lot", request_id: 7, code: null });
@@ -70,7 +70,7 @@ describe("readAnswer to generate", () => {
   });
 
   it.each([["PENDING"], ["RUNNING"], ["SOMETHING_NEW"], [undefined]])(
-    "takes a task with status %s for accepted",
+    "reads a task with status %s as accepted",
     (status) => {
       const answer = read({ output: { task_status: status, task_id: "9e2b6ef6" }, request_id: "33da8e6b" });
       expect(answer).toMatchObject({ kind: "accepted", taskId: "9e2b6ef6", report: { taskId: "9e2b6ef6" } });
@@ -86,18 +86,18 @@ describe("readAnswer to generate", () => {
     expect(read(body)).toMatchObject({ kind: "failed", failure: { mayBeBilled: true, disposition: "retry" } });
   });
 
-  it.each(["Success", "OK", "200", "DataInspectionFailed"])("takes the images of a 200 whose code is %s", (code) => {
+  it.each(["Success", "OK", "200", "DataInspectionFailed"])("reads the images of a 200 whose code is %s", (code) => {
     const body = { code, message: "…", output: { choices: [choice({ image: PNG })] } };
     expect(read(body)).toMatchObject({ kind: "delivered", links: [PNG] });
   });
 
-  it("takes the task of a 200 with a code: it may be running, and is paid for", () => {
+  it("reads the task of a 200 with a code, because it may run and be billed", () => {
     const output = { task_id: "9e2b6ef6", task_status: "PENDING" };
     expect(read({ code: "Success", output })).toMatchObject({ kind: "accepted", taskId: "9e2b6ef6" });
     expect(read({ code: "SomethingNew", output })).toMatchObject({ kind: "accepted", taskId: "9e2b6ef6" });
   });
 
-  it("takes images out of an answer whose status says otherwise", () => {
+  it("reads images of an answer whose status reports an error", () => {
     const output = { choices: [choice({ image: PNG })] };
     expect(read({ code: "InternalError", output }, { httpStatus: 500 })).toMatchObject({ links: [PNG] });
   });
@@ -124,11 +124,11 @@ describe("readAnswer to generate", () => {
     ["a plain http address", "http://results.example/a.png", "http://results.example/a.png"],
     ["a data URL", "data:image/png;base64,AAAA", "data:image/png;base64,AAAA"],
     ["an image that was written into the answer", "embedded:0", "embedded:0"],
-  ])("takes %s for an image", (_what, image, link) => {
+  ])("reads %s as an image", (_what, image, link) => {
     expect(read({ output: { choices: [choice({ image })] } })).toMatchObject({ links: [link] });
   });
 
-  it("takes base64 without a type for an image where an address would be, by what it begins with", () => {
+  it("reads base64 without a type in the place of an address as an image, by its first characters", () => {
     for (const bytes of [
       [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13],
       [0xff, 0xd8, 0xff, 0xe0, 0, 16],
@@ -141,11 +141,11 @@ describe("readAnswer to generate", () => {
     expect(read({ output: { choices: [choice({ image: "aGVsbG8gd29ybGQh" })] } })).toMatchObject({ kind: "failed" });
   });
 
-  it("takes base64 without a type for an image", () => {
+  it("reads base64 without a type as an image", () => {
     expect(read({ data: [{ b64_json: "AAAA" }] })).toMatchObject({ links: ["data:image/png;base64,AAAA"] });
   });
 
-  it("does not take an address in an error for an image", () => {
+  it("does not read an address in an error as an image", () => {
     const body = { error: { code: "InvalidParameter", url: A }, data: { url: A }, type: A };
     expect(read(body, { httpStatus: 400 })).toMatchObject({ kind: "failed", failure: { jobCode: "invalid_request" } });
   });
@@ -157,19 +157,19 @@ describe("readAnswer to generate", () => {
     },
   );
 
-  it("takes an answer that was too large to read for a failure that may be billed", () => {
+  it("reads an answer that was too large to read as a failure that may be billed", () => {
     expect(read("", { text: null })).toMatchObject({ kind: "failed", failure: { mayBeBilled: true } });
     const refusal = read("", { text: null, httpStatus: 400 });
     expect(refusal).toMatchObject({ kind: "failed", failure: { mayBeBilled: false, disposition: "give_up" } });
   });
 
-  it("takes the request id from the header where the body has none", () => {
+  it("uses the request id of the header when the body has none", () => {
     expect(read("", { httpStatus: 503 })).toMatchObject({ failure: { report: { requestId: "from-header" } } });
     const body = { code: "InvalidApiKey", message: "Invalid API-key provided.", request_id: "a1c0561c" };
     expect(read(body, { httpStatus: 401 })).toMatchObject({ failure: { report: { requestId: "a1c0561c" } } });
   });
 
-  it("reports a gateway's page by its words, without markup", () => {
+  it("reports a gateway's page by its text, without markup", () => {
     const page = "<html>\r\n<head><title>502 Bad Gateway</title></head><body><hr>nginx</body></html>";
     expect(read(page, { httpStatus: 502 })).toMatchObject({
       failure: { report: { message: "502 Bad Gateway nginx" } },
@@ -195,11 +195,11 @@ describe("readAnswer to generate", () => {
     ["RFC 9457", { type: "about:blank", title: "Bad Request", detail: "size is wrong" }, null, "size is wrong"],
     ["a list", { detail: [{ msg: "field required" }] }, null, '{"detail":[{"msg":"field required"}]}'],
     ["an unknown shape", { wrong: { why: "size" } }, null, '{"wrong":{"why":"size"}}'],
-  ])("keeps upstream's words in %s", (_what, body, code, message) => {
+  ])("keeps upstream's message in %s", (_what, body, code, message) => {
     expect(read(body, { httpStatus: 400 })).toMatchObject({ kind: "failed", failure: { report: { code, message } } });
   });
 
-  it("judges by the code of another envelope", () => {
+  it("uses the code of another envelope", () => {
     const body = { error: { code: "invalid_api_key", message: "Incorrect API key provided." }, request_id: "a1" };
     expect(read(body, { httpStatus: 401 })).toMatchObject({
       failure: { disposition: "block", report: { requestId: "a1" } },
@@ -213,7 +213,7 @@ describe("readAnswer to generate", () => {
     });
   });
 
-  it("bounds upstream's words", () => {
+  it("bounds the length of upstream's message", () => {
     const answer = read({ code: "C".repeat(999), message: "m".repeat(9999) }, { httpStatus: 400 });
     if (answer.kind !== "failed") throw new Error(answer.kind);
     expect(answer.failure.report.code).toHaveLength(200);
@@ -246,7 +246,7 @@ describe("readAnswer to readTask", () => {
     expect(read({ output: modern }, { taskId })).toMatchObject({ kind: "delivered", links: [PNG] });
   });
 
-  it("delivers what succeeded in part, and says why the rest is missing", () => {
+  it("delivers the images that succeeded, and reports why the others are missing", () => {
     const results = [{ url: A }, { code: "DataInspectionFailed", message: "Output data may …" }, { url: B }];
     const answer = read({ output: { task_id: taskId, task_status: "SUCCEEDED", results } }, { taskId });
     expect(answer).toMatchObject({

@@ -34,7 +34,7 @@ function generate(images: SentImage[], fetch: (url: string, init: RequestInit) =
   return client.generate({ model: "qwen-image-edit-max", request, images }, new AbortController().signal);
 }
 
-/** Bytes that arrive in chunks of the given lengths, in turn, announced as `announced` bytes. */
+/** Bytes that arrive in chunks of the given lengths, in order, announced as `announced` bytes. */
 function imageOf(bytes: Uint8Array<ArrayBuffer>, chunkBytes: readonly number[], announced = bytes.byteLength) {
   let at = 0;
   let turn = 0;
@@ -97,7 +97,7 @@ describe("images sent as bytes", () => {
         },
       },
     ],
-  ])("that %s: fails as not billed, held against nobody, and worth repeating", async (_what, { image }) => {
+  ])("that %s: fail as not billed, with no one at fault, and worth repeating", async (_what, { image }) => {
     const answer = await generate([image], async (_url, init) => {
       await readBody(init);
       return Response.json(DELIVERS);
@@ -126,7 +126,7 @@ describe("images sent as bytes", () => {
     expect(sent.wasCanceled()).toBe(true);
   });
 
-  it("are not read on, and delay nothing, when the connection breaks during a stalled read", async () => {
+  it("are not read on, and cause no delay, when the connection breaks during a stalled read", async () => {
     let canceled = false;
     const stalled = () => new Promise<never>(() => undefined);
     const body = byteStream(stalled, () => {

@@ -25,7 +25,7 @@ const settings = {
   SUBMIT_LIMITER: { limit: async () => ({ success: true }) },
 };
 
-// Hundreds of jobs wait by the end; none shall go on behind the next file.
+// Hundreds of jobs wait by the end. None may continue during the next file.
 afterAll(async () => {
   await Promise.all(beside);
   await reset();
@@ -37,7 +37,7 @@ async function call(path: string, init: RequestInit = {}, vars: object = setting
   const context = createExecutionContext();
   const address = path.startsWith("http") ? path : `${ORIGIN}${path}`;
   const answer = await app.fetch(new Request(address, { redirect: "manual", ...init }), vars as Env, context);
-  // What goes on beside the answer (the news to the catalog) is waited for at the end, not a quarter of a second each time.
+  // Work beside the answers (notifying the catalog) is awaited once at the end, not for a quarter of a second each time.
   beside.push(waitOnExecutionContext(context));
   return answer;
 }
@@ -81,7 +81,7 @@ interface Asked {
   readonly init: RequestInit;
 }
 
-/** The same request as each of them would send it. */
+/** The same request as each of `WHO` sends it. */
 async function asWho(who: Who, path: string, signed: string | null, method: string, extra: Record<string, string>): Promise<Asked> {
   const session = async (token: string, origin: Record<string, string>) => ({ cookie: await sessionOf(token), ...origin });
   const as: Record<Who, () => Promise<Record<string, string>> | Record<string, string>> = {
@@ -107,7 +107,7 @@ async function asWho(who: Who, path: string, signed: string | null, method: stri
 
 const sharedBy = (job: Job) => shareLink(linkSettingsOf(settings), ORIGIN, job.id, Date.now() + 3_600_000);
 
-/** What each of `WHO` gets, in that order. */
+/** The statuses that `WHO` get, in that order. */
 type Row = [name: string, method: string, path: (job: Job) => string, signed: ((job: Job) => string) | null, extra: Record<string, string>, statuses: number[]];
 
 const JSON_BODY = { "content-type": "application/json" };
@@ -120,7 +120,7 @@ const ROWS: Row[] = [
   ["doctor", "GET", () => "/api/doctor", null, {},                                          [401, 401, 403, 403, 200, 400, 403, 403, 403, 403, 403, 401, 401]],
   ["metrics", "GET", () => "/api/metrics", null, {},                                        [401, 401, 403, 403, 200, 400, 403, 403, 403, 403, 403, 401, 401]],
   ["operator's log", "GET", () => "/api/operator/log", null, {},                            [401, 401, 403, 403, 200, 400, 403, 403, 403, 403, 403, 401, 401]],
-  // Without a body: a pause and a limit need a reason.
+  // Without a body, so it is refused: a pause and a limit require a reason.
   ["pause a lane", "POST", () => "/api/lanes/qwen-image-max/pause", null, {},               [401, 401, 403, 403, 400, 400, 403, 403, 403, 403, 403, 401, 401]],
   ["resume a lane", "POST", () => "/api/lanes/qwen-image-max/resume", null, {},             [401, 401, 403, 403, 200, 400, 403, 403, 403, 403, 403, 401, 401]],
   ["limit a lane", "PATCH", () => "/api/lanes/qwen-image-max", null, {},                    [401, 401, 403, 403, 400, 400, 403, 403, 403, 403, 403, 401, 401]],
@@ -139,25 +139,25 @@ const ROWS: Row[] = [
   ["events", "GET", (job) => `/api/jobs/${job.id}/events`, (job) => job.links.events, {},   [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 200, 200]],
   ["events by SSE", "GET", (job) => `/api/jobs/${job.id}/events`, (job) => job.links.events, { accept: "text/event-stream" }, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 200, 200]],
   ["events by WebSocket", "GET", (job) => `/api/jobs/${job.id}/events`, (job) => job.links.events, UPGRADE, [401, 401, 101, 404, 101, 101, 101, 101, 403, 403, 404, 101, 403]],
-  // No image yet: who gets so far as to be told may see it.
+  // There is no image yet, so the 404 only shows that access is allowed.
   ["image", "GET", (job) => `/api/jobs/${job.id}/images/0`, (job) => `/api/jobs/${job.id}/images/0${query(job.links.events)}`, {}, [401, 401, 404, 404, 404, 404, 404, 404, 404, 404, 404, 403, 403]],
   ["job by its share link", "GET", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(sharedBy(job))}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 200, 200]],
   ["input", "GET", (job) => `/api/jobs/${job.id}/inputs/0`, (job) => `/api/jobs/${job.id}/inputs/0${query(job.links.events)}`, {}, [401, 401, 404, 404, 404, 404, 404, 404, 404, 404, 404, 403, 403]],
   ["share", "POST", (job) => `/api/jobs/${job.id}/share`, (job) => `/api/jobs/${job.id}/share${query(job.links.events)}`, { "content-type": "application/json" }, [401, 401, 400, 404, 400, 400, 400, 400, 403, 403, 404, 401, 401]],
   ["cancel", "POST", (job) => `/api/jobs/${job.id}/cancel`, (job) => `/api/jobs/${job.id}/cancel${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 403, 403, 404, 401, 401]],
   ["retry", "POST", (job) => `/api/jobs/${job.id}/retry`, (job) => `/api/jobs/${job.id}/retry${query(job.links.events)}`, {}, [401, 401, 409, 404, 409, 409, 409, 409, 403, 403, 404, 401, 401]],
-  // Without a body: a patch needs something to change.
+  // Without a body, so it is refused: a patch requires a change.
   ["patch", "PATCH", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 400, 400, 400, 400, 400, 400, 403, 403, 400, 401, 401]],
   ["delete", "DELETE", (job) => `/api/jobs/${job.id}`, (job) => `/api/jobs/${job.id}${query(job.links.events)}`, {}, [401, 401, 204, 404, 204, 204, 204, 204, 403, 403, 404, 401, 401]],
   ["deliveries", "GET", (job) => `/api/jobs/${job.id}/deliveries`, (job) => `/api/jobs/${job.id}/deliveries${query(job.links.events)}`, {}, [401, 401, 200, 404, 200, 200, 200, 200, 200, 200, 404, 401, 401]],
-  // The job has no webhook: who gets so far as to be told may resend.
+  // The job has no webhook, so the 404 only shows that access is allowed.
   ["resend", "POST", (job) => `/api/jobs/${job.id}/deliveries/1/resend`, (job) => `/api/jobs/${job.id}/deliveries/1/resend${query(job.links.events)}`, {}, [401, 401, 404, 404, 404, 404, 404, 404, 403, 403, 404, 401, 401]],
-  // Without an address: who gets so far as to be told may test.
+  // Without an address, so the 400 only shows that access is allowed.
   ["webhook test", "POST", () => "/api/webhooks/test", null, {},                            [401, 401, 400, 400, 400, 400, 400, 400, 403, 403, 400, 401, 401]],
   ["webhook secret", "GET", () => "/api/webhooks/secret", null, {},                         [401, 401, 200, 200, 400, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["feed by SSE", "GET", () => "/api/events", null, { accept: "text/event-stream" },         [401, 401, 200, 200, 400, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["feed by WebSocket", "GET", () => "/api/events", null, UPGRADE,                          [401, 401, 101, 101, 400, 101, 101, 101, 403, 403, 101, 401, 401]],
-  // The body is a submission's, which no bulk call takes.
+  // The body is that of a submission, which no bulk call accepts.
   ["bulk", "POST", () => "/api/jobs/bulk", null, JSON_BODY,                                 [401, 401, 400, 400, 400, 400, 400, 400, 403, 403, 400, 401, 401]],
   ["counts", "GET", () => "/api/jobs/counts", null, {},                                     [401, 401, 200, 200, 200, 200, 200, 200, 200, 200, 200, 401, 401]],
   ["who asks", "GET", () => "/api/session", null, {},                                       [401, 401, 200, 200, 200, 400, 200, 200, 200, 200, 200, 401, 401]],
@@ -191,17 +191,17 @@ describe.each(ROWS)("%s", (_name, method, path, signed, extra, statuses) => {
   });
 });
 
-it("asserts every cell for every route there is", () => {
+it("every cell of every route is asserted", () => {
   const rows = new Set(ROWS.map(([, method, path]) => `${method} ${path({ id: ":id" } as Job).split("?")[0]}`));
   const routes = app.routes.filter((route) => route.method !== "ALL").map(({ method, path }) => `${method} ${path.replace(":index", "0").replace(":number", "1").replace(":model", "qwen-image-max").replace(":client", "alice")}`);
-  // Both workflows share their way in.
+  // Both workflows have the same access rules.
   const missing = routes.filter((route) => !rows.has(route) && route !== "POST /api/workflows/image-from-reference");
   expect(missing).toEqual([]);
   expect(ROWS.every(([, , , , , statuses]) => statuses.length === WHO.length)).toBe(true);
 });
 
 describe("another client's job", () => {
-  it("is answered exactly like an unknown one", async () => {
+  it("is answered exactly like an unknown job", async () => {
     const job = await newJob();
     const answerOf = async (id: string) => {
       const answer = await call(`/api/jobs/${id}`, { headers: { ...BOB, "x-request-id": "same" } });
@@ -220,7 +220,7 @@ describe("another client's job", () => {
 });
 
 describe("the operator", () => {
-  it("counts every client's jobs together, or those of one", async () => {
+  it("counts every client's jobs together, or those of one client", async () => {
     const countOf = async (query: string) => {
       const answer = await call(`/api/jobs/counts?metadata.batch=counted&${query}`, { headers: OPERATOR });
       return JobCounts.parse(await answer.json()).models;
@@ -250,7 +250,7 @@ describe("the operator", () => {
 });
 
 describe("the operator's submission", () => {
-  it.each(["alicia", "null", "constructor"])("is refused for %s, who has no token: no list would show it", async (name) => {
+  it.each(["alicia", "null", "constructor"])("is refused for %s, who has no token, because no list would show the job", async (name) => {
     const answer = await call(`/api/workflows/image-from-text?client=${name}`, {
       method: "POST",
       headers: { ...OPERATOR, "content-type": "application/json" },
@@ -267,7 +267,7 @@ describe("a shared job", () => {
     return call(`/api/jobs/${job.id}/share`, init);
   };
 
-  it("is read by whoever has its link, without its metadata and without a link to its events", async () => {
+  it("is read by everyone with its link, without its metadata and without a link to its events", async () => {
     const job = await newJob();
     const shared = Share.parse(await (await share(job, { hours: 1 })).json());
     expect(new URL(shared.url).pathname).toBe(`/shared/${job.id}`);
@@ -295,7 +295,7 @@ describe("a client whose token was revoked", () => {
   const revoked = { ...settings, CLIENT_TOKENS: JSON.stringify({ bob: sha256Hex("token-of-bob") }) };
   const forms: [string, Record<string, string>][] = [["JSON", {}], ["SSE", { accept: "text/event-stream" }], ["WebSocket", UPGRADE]];
 
-  it("gets no link by its events link that lives longer than that one, and nothing by it after its end", async () => {
+  it("gets by its events link no link that lasts longer, and nothing after that link's end", async () => {
     const job = await newJob();
     const { events } = job.links;
     for (const [, headers] of forms) {
@@ -324,7 +324,7 @@ describe("a client whose token was revoked", () => {
 });
 
 describe("a session", () => {
-  it("tells who asks, and an operator which clients there are", async () => {
+  it("answers the asker's name, and to an operator the names of all clients", async () => {
     const identityOf = async (headers: Record<string, string>) =>
       Identity.parse(await (await call("/api/session", { headers })).json());
     const session = { cookie: await sessionOf("token-of-alice"), origin: ORIGIN };
@@ -354,7 +354,7 @@ describe("CORS", () => {
   const preflight = (origin: string, path = "/api/workflows/image-from-text") =>
     call(path, { method: "OPTIONS", headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization" } });
 
-  it("lets the pages of allowed origins send and read what they need", async () => {
+  it("lets pages of allowed origins send and read what they need", async () => {
     const answer = await preflight(ALLOWED);
     expect(answer.status).toBe(204);
     expect(answer.headers.get("access-control-allow-origin")).toBe(ALLOWED);
@@ -373,26 +373,26 @@ describe("CORS", () => {
     expect([problem.status, problem.headers.get("access-control-allow-origin")]).toEqual([401, ALLOWED]);
   });
 
-  it("lets them read the health, as its preflight says", async () => {
+  it("lets them read the health, as its preflight allows", async () => {
     expect((await preflight(ALLOWED, "/api/health")).headers.get("access-control-allow-methods")).toBe("GET, HEAD");
     const read = await call("/api/health", { headers: { origin: ALLOWED } });
     expect([read.status, read.headers.get("access-control-allow-origin")]).toEqual([200, ALLOWED]);
     expect(read.headers.get("vary")).toContain("Origin");
   });
 
-  it("lets no other page read anything", async () => {
+  it("lets no other page read an answer", async () => {
     for (const answer of [await preflight(FOREIGN), await preflight("null"), await call("/api/jobs", { headers: { ...ALICE, origin: FOREIGN } })]) {
       expect([...answer.headers.keys()].filter((name) => name.startsWith("access-control-"))).toEqual([]);
     }
   });
 
-  it("has no preflight for what does not exist", async () => {
+  it("has no preflight answer for a path that does not exist", async () => {
     expect((await preflight(ALLOWED, "/api/nowhere")).status).toBe(404);
   });
 });
 
 describe("open mode", () => {
-  it("is refused on a public host name, and not without a reason", async () => {
+  it("is refused on a public host name, with the reason", async () => {
     const open = { ...settings, AUTH_MODE: "open" };
     const answer = await call("/api/jobs", {}, open);
     const problem = Problem.parse(await answer.json());
@@ -407,13 +407,13 @@ describe("PUBLIC_ORIGIN", () => {
   const PUBLIC = "https://images.example";
   const vars = { ...settings, PUBLIC_ORIGIN: PUBLIC };
 
-  it("starts every link, wherever the request came to", async () => {
+  it("is the start of every link, whatever host the request came to", async () => {
     const answer = await call("/api/workflows/image-from-text", { ...submission, headers: { ...submission.headers, ...ALICE } }, vars);
     const job = Job.parse(await answer.json());
     expect(answer.headers.get("location")).toBe(`${PUBLIC}/api/jobs/${job.id}`);
     for (const link of Object.values(job.links)) expect(link).toMatch(/^https:\/\/images\.example\//);
     const read = Job.parse(await (await call(`/api/jobs/${job.id}`, { headers: ALICE }, vars)).json());
-    // The objects of these tests have settings of their own, and no signing secret among them.
+    // The objects of these tests have their own settings, without a signing secret.
     expect(read.links).toEqual({ ...job.links, events: job.links.events.split("?")[0] });
     const missing = Problem.parse(await (await call("/api/jobs/nothing", { headers: ALICE }, vars)).json());
     expect(missing.type).toMatch(/^https:\/\/images\.example\/api\/docs#/);
@@ -433,7 +433,7 @@ describe("pages of other origins in open mode", () => {
     return answer.headers.get("access-control-allow-origin");
   };
 
-  it("may read answers when this machine serves them, and not otherwise", async () => {
+  it("may read answers when this machine serves the page, and not otherwise", async () => {
     expect(await list("http://localhost:3000")).toBe("http://localhost:3000");
     expect(await list("http://[::1]:5173")).toBe("http://[::1]:5173");
     expect(await list("https://evil.example")).toBeNull();
@@ -446,7 +446,7 @@ describe("limits on submissions", () => {
   const submit = (vars: object, headers: Record<string, string> = ALICE) =>
     call("/api/workflows/image-from-text", { ...submission, headers: { ...submission.headers, ...headers } }, vars);
 
-  it("hold the number of unfinished jobs, say so with a 429, and still answer a repetition", async () => {
+  it("bound the number of unfinished jobs with a 429, and still answer a repetition", async () => {
     const vars = { ...settings, MAX_PENDING_JOBS: "3", CLIENT_TOKENS: JSON.stringify({ carol: sha256Hex("token-of-carol") }) };
     const carol = bearer("token-of-carol");
     const statuses: number[] = [];
@@ -467,7 +467,7 @@ describe("limits on submissions", () => {
     MAX_PENDING_JOBS: String(pending),
     CLIENT_TOKENS: JSON.stringify({ [client]: sha256Hex(`token-of-${client}`) }),
   });
-  /** Asks until there is room: what was canceled or deleted is counted no more a moment later. */
+  /** Repeats the request until there is room: a canceled or deleted job is still counted for a moment. */
   const onceThereIsRoom = (ask: () => Promise<Response>) =>
     vi.waitFor(async () => {
       const answer = await ask();
@@ -476,7 +476,7 @@ describe("limits on submissions", () => {
     }, 60_000);
   const idOf = async (answer: Response) => Job.parse(await answer.json()).id;
 
-  it("answer a repetition of the key's newest job, when the earlier ones were deleted", async () => {
+  it("answer a repetition with the key's newest job when the earlier ones were deleted", async () => {
     const vars = limitTo(1, "erin");
     const erin = { ...bearer("token-of-erin"), "idempotency-key": "once" };
     for (let generation = 0; generation < 2; generation++) {
@@ -490,7 +490,7 @@ describe("limits on submissions", () => {
     expect(await idOf(again)).toBe(id);
   });
 
-  it.each(["frank", "the operator"])("hold a retry by %s as they hold a submission", async (who) => {
+  it.each(["frank", "the operator"])("apply to a retry by %s as to a submission", async (who) => {
     const client = who === "frank" ? "frank" : "grace";
     const vars = limitTo(1, client);
     const own = bearer(`token-of-${client}`);
@@ -505,7 +505,7 @@ describe("limits on submissions", () => {
     expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
     expect(refused.headers.get("ratelimit")).toBe(`"pending-jobs";r=0;t=${refused.headers.get("retry-after")}`);
     expect(refused.headers.get("ratelimit-policy")).toContain("q=1");
-    // An unfinished job cannot be retried anyway, and that is what is said of it.
+    // An unfinished job cannot be retried in any case, and that is the answer.
     expect((await post(second, "retry")).status).toBe(409);
     expect((await post(second, "cancel")).status).toBe(200);
     const retried = await onceThereIsRoom(() => post(first, "retry"));
@@ -513,13 +513,13 @@ describe("limits on submissions", () => {
     expect((await submit(vars, own)).status).toBe(429);
   });
 
-  it("brake a client that submits too fast", async () => {
+  it("slow down a client that submits too fast", async () => {
     let asked = 0;
     const limiter = { limit: async () => ({ success: ++asked <= 2 }) };
     const vars = { ...settings, SUBMIT_LIMITER: limiter, CLIENT_TOKENS: JSON.stringify({ dave: sha256Hex("token-of-dave") }) };
     const statuses: number[] = [];
     for (let n = 0; n < 31; n++) statuses.push((await submit(vars, bearer("token-of-dave"))).status);
-    // It counts in tens, beside the submission: the thirtieth is refused by the limiter and noticed after.
+    // The limiter counts in tens, beside the submission: it refuses the thirtieth, which is noticed afterwards.
     expect(statuses).toEqual([...Array<number>(30).fill(202), 429]);
     const refused = await submit(vars, bearer("token-of-dave"));
     expect(Problem.parse(await refused.json()).code).toBe("rate_limited");

@@ -36,7 +36,7 @@ describe("health", () => {
     [{ QWEN_TIMEOUT_MS: "abc" }, "QWEN_TIMEOUT_MS", "abc"],
     [{ QWEN_API_KEY: "" }, "QWEN_API_KEY", undefined],
     [{ QWEN_API_KEY: "sk-with a-space" }, "QWEN_API_KEY", "sk-with"],
-  ])("with %o says which variable is wrong and never its value, as does every call", async (wrong, name, value) => {
+  ])("with %o names the wrong variable and never its value, as every call does", async (wrong, name, value) => {
     const misconfigured = { ...env, ...wrong };
     const health = await app.request(`${ORIGIN}/api/health`, {}, misconfigured, createExecutionContext());
     expect(health.status).toBe(503);
@@ -53,7 +53,7 @@ describe("health", () => {
 });
 
 describe("every answer", () => {
-  it("carries the client's request id when it is sane, else one of ours", async () => {
+  it("has the client's request id when it is valid, else one of ours", async () => {
     const sane = await call("/api/health", { headers: { "x-request-id": "trace-1234.a:b" } });
     expect(sane.headers.get("x-request-id")).toBe("trace-1234.a:b");
     for (const given of ["", "a b", "<script>", "x".repeat(129)]) {
@@ -73,7 +73,7 @@ describe("every answer", () => {
     }
   });
 
-  it("is indented for people and compact for who asks for application/json", async () => {
+  it("is indented for people, and compact for clients that ask for application/json", async () => {
     expect(await (await call("/api/health")).text()).toMatch(/^\{\n {2}"status": "ok",\n/);
     expect(await (await call("/api/health", { headers: { accept: "application/json" } })).text()).toMatch(
       /^\{"status":"ok",/,
@@ -111,7 +111,7 @@ describe("routing", () => {
     expect(await answer.text()).toBe("");
   });
 
-  it("sends a path with a slash too many to the right one, on this host", async () => {
+  it("redirects a path with trailing slashes to the right one, on this host", async () => {
     const answer = await call("/api/health/?a=b", { redirect: "manual" });
     expect(answer.status).toBe(308);
     expect(answer.headers.get("location")).toBe("/api/health?a=b");
@@ -119,7 +119,7 @@ describe("routing", () => {
   });
 
   it.each(["%0A", "%0D%0Aset-cookie:a=b", "%C4%80", "%00", "%F0%9F%98%80"])(
-    "sends a path with %s and a slash too many on as it was written",
+    "redirects a path with %s and a trailing slash as it was written",
     async (step) => {
       const answer = await call(`/api/jobs/${step}/`, { redirect: "manual" });
       expect(answer.status).toBe(308);
@@ -127,7 +127,7 @@ describe("routing", () => {
     },
   );
 
-  it("refuses what is not acceptable, too long or too large", async () => {
+  it("refuses a request that is not acceptable, too long or too large", async () => {
     expect((await problemOf(await call("/api/health", { headers: { accept: "image/png" } }))).code).toBe(
       "not_acceptable",
     );
@@ -169,7 +169,7 @@ describe("the query of every route", () => {
     }
   });
 
-  it("is not refused for any key that is documented", async () => {
+  it("is accepted with any documented key", async () => {
     const values: Record<string, string> = {
       status: "queued",
       workflow: "image-from-text",
@@ -193,7 +193,7 @@ describe("the query of every route", () => {
     }
   });
 
-  it("is refused with one key twice, but for lists", async () => {
+  it("is refused with one key twice, except for lists", async () => {
     const { errors } = await problemOf(await call("/api/jobs?limit=1&limit=2&status=queued&status=failed&limt=3"));
     expect(errors).toEqual([
       { path: "limit", message: "is given twice" },
@@ -207,7 +207,7 @@ describe("the query of every route", () => {
 });
 
 describe("the API's own description", () => {
-  it("documents every route there is, and no other", async () => {
+  it("documents every route, and no other", async () => {
     const document = (await (await call("/api/openapi.json")).json()) as { paths: Record<string, object> };
     const documented = Object.entries(document.paths).flatMap(([path, item]) =>
       Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
@@ -218,7 +218,7 @@ describe("the API's own description", () => {
     expect(documented.toSorted()).toEqual([...new Set(routed)].toSorted());
   });
 
-  it("is a page with no script but its own, with every problem's own place", async () => {
+  it("is a page with only its own script, and with an anchor for every problem", async () => {
     const answer = await call("/api/docs", { headers: { accept: "text/html" } });
     const policy = answer.headers.get("content-security-policy") ?? "";
     expect(policy).toMatch(
@@ -243,7 +243,7 @@ describe("the API's own description", () => {
     }
   });
 
-  it("has no link in the page that leads nowhere", async () => {
+  it("has only links in the page that lead somewhere", async () => {
     const html = await (await call("/api/docs")).text();
     const ids = new Set([...html.matchAll(/ id="([^"]+)"/g)].map((match) => match[1]));
     const targets = [...html.matchAll(/href="#([^"]+)"/g)].map((match) => match[1]);

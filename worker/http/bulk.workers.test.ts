@@ -48,7 +48,7 @@ async function bulk(body: unknown, who = ALICE, query = "", vars: object = setti
   return BulkResult.parse(await answer.json());
 }
 
-/** Jobs that wait: the lane's quota of two a minute is used up by the first. */
+/** Jobs that wait, because the first uses up the lane's quota of two a minute. */
 async function waiting(count: number, who = ALICE, body: object = {}, vars: object = settings): Promise<string[]> {
   const ids: string[] = [];
   for (let at = 0; at < count; at++) {
@@ -76,7 +76,7 @@ async function statusOf(id: string, who = ALICE): Promise<string | number> {
 }
 
 describe("acting on many jobs", () => {
-  it("cancels by ids, retries by a filter, and deletes, each as its own route does", async () => {
+  it("cancels by ids, retries by a filter, and deletes, each like its own route", async () => {
     const ids = await waiting(3);
     expect(await bulk({ action: "cancel", ids })).toEqual({ matched: 3, done: 3, refused: [], nextCursor: null });
     expect(await Promise.all(ids.map((id) => statusOf(id)))).toEqual(["canceled", "canceled", "canceled"]);
@@ -107,7 +107,7 @@ describe("acting on many jobs", () => {
     await expect.poll(pinned).toBe(0);
   });
 
-  it("says of which job it was refused and why, and does the others", async () => {
+  it("names each refused job with the reason, and acts on the others", async () => {
     const [mine = "", gone = ""] = await waiting(2);
     const [bobs = ""] = await waiting(1, BOB);
     await bulk({ action: "delete", ids: [gone] });
@@ -127,7 +127,7 @@ describe("acting on many jobs", () => {
     expect(await statusOf(bobs, BOB)).not.toBe(410);
   });
 
-  it("means by a filter what the list does, and only the asker's own jobs; the operator's everyone's or one client's", async () => {
+  it("selects by a filter the same jobs as the list: the asker's own; for the operator everyone's or one client's", async () => {
     await waiting(2, ALICE, { metadata: { shop: "north" } });
     const [south = ""] = await waiting(1, ALICE, { metadata: { shop: "south" } });
     const [bobs = ""] = await waiting(1, BOB, { metadata: { shop: "south" } });
@@ -146,7 +146,7 @@ describe("acting on many jobs", () => {
   });
 
   it("retries no more than the client's limit on unfinished jobs allows", async () => {
-    // Of a client of its own: what a client was allowed before is remembered for a moment.
+    // Uses its own client, because this isolate remembers for a moment what a client was granted.
     const strict = { ...settings, MAX_PENDING_JOBS: "2" };
     const ids: string[] = [];
     for (const count of [2, 1]) {
@@ -162,8 +162,8 @@ describe("acting on many jobs", () => {
 });
 
 describe("a bulk retry", () => {
-  it("is braked as single retries are, once a client retries too fast", async () => {
-    // Of a client of its own: the limiter counts in tens.
+  it("is slowed down like single retries when a client retries too fast", async () => {
+    // Uses its own client, because the limiter counts in tens.
     const vars = {
       ...settings,
       SUBMIT_LIMITER: { limit: async () => ({ success: false }) },

@@ -7,8 +7,8 @@ import { framedPng } from "../results/test-image.ts";
 import { jobStub } from "../stubs.ts";
 
 /**
- * Whole bodies as clients send them, taken from their sources. Each is held against the real API: spellings that pass one at a
- * time may still fail together.
+ * Whole bodies that clients send, taken from their sources. Each is sent to the real API, because spellings that pass one at
+ * a time may still fail together.
  */
 
 const PROMPT = "a red bicycle in the rain";
@@ -433,7 +433,7 @@ const ROWS: Row[] = [
 
 const submitted: string[] = [];
 
-// None of them shall take a start of the lanes from the files that follow.
+// Removed, so that none of them takes a start of the lanes from the next files.
 afterAll(async () => {
   for (const id of submitted) await jobStub(env, id).remove(null);
 });
@@ -500,7 +500,7 @@ describe("a form is accepted with images called", () => {
   });
 });
 
-it("takes a data URL as the text of a form's part, as low-code tools send files", async () => {
+it("accepts a data URL as the text of a form's part, as low-code tools send files", async () => {
   const form = new FormData();
   form.append("image", PHOTO_URL);
   form.append("prompt", PROMPT);
@@ -523,7 +523,7 @@ describe("two values of one thing are refused", () => {
     ]);
   });
 
-  it("as two images of other bytes", async () => {
+  it("as two images with different bytes", async () => {
     const other = `data:image/png;base64,${framedPng(512, 512, 100, 9).toBase64()}`;
     const body = { prompt: PROMPT, referenceImageUrl: PHOTO_URL, input: user({ image: other }, { text: PROMPT }) };
     const answer = await json("image-from-reference", body);
@@ -532,7 +532,7 @@ describe("two values of one thing are refused", () => {
   });
 });
 
-it("draws a seed when none is given, another for each job, and shows it", async () => {
+it("draws a seed when none is given, a new one for each job, and shows it", async () => {
   const body = { prompt: PROMPT, model: "z-image-turbo" };
   const seeds = await Promise.all(
     [1, 2, 3].map(async () => (await acceptedJob(await json("image-from-text", body))).request.seed),

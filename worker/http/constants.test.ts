@@ -7,7 +7,7 @@ it("names the package's version in health and in the API's document", () => {
   expect(VERSION).toBe(JSON.parse(readFileSync("package.json", "utf8")).version);
 });
 
-it("tells clients the limit on submissions that wrangler.toml sets", () => {
+it("answers clients the limit on submissions that wrangler.toml sets", () => {
   const simple = /name = "SUBMIT_LIMITER"[\s\S]*?simple = \{ limit = (\d+), period = (\d+) \}/.exec(
     readFileSync("wrangler.toml", "utf8"),
   );

@@ -8,7 +8,7 @@ import { app } from "./app.ts";
 const ORIGIN = "https://darkroom.example";
 const realFetch = globalThis.fetch;
 const OPERATOR = { authorization: "Bearer token-of-the-operator" };
-// The test's own bindings, of which the generated Env knows no name.
+// The test's own bindings, whose names the generated Env lacks.
 const emulatorUrl = String((env as unknown as Record<string, unknown>).QWEN_BASE_URL);
 
 const settings = {
@@ -17,7 +17,7 @@ const settings = {
   SIGNING_SECRET: "a secret of many characters",
   CLIENT_TOKENS: JSON.stringify({ alice: sha256Hex("token-of-alice") }),
   ADMIN_TOKEN_SHA256: sha256Hex("token-of-the-operator"),
-  // The limits of the tests' own configuration name clients that have no token here.
+  // The limits in the tests' own configuration name clients that have no token here.
   CLIENT_BUDGETS: undefined,
 };
 
@@ -49,7 +49,7 @@ async function diagnosisOf(changes: object = {}, headers?: Record<string, string
 const failing = ({ checks }: Diagnosis) => checks.filter(({ ok }) => ok === false);
 
 describe("the doctor", () => {
-  it("finds a good deployment well, and leaves nothing behind in the bucket", async () => {
+  it("finds no fault in a good deployment, and leaves nothing in the bucket", async () => {
     const diagnosis = await diagnosisOf();
     expect(failing(diagnosis)).toEqual([]);
     expect(diagnosis.ok).toBe(true);
@@ -72,7 +72,7 @@ describe("the doctor", () => {
     expect((await env.RESULTS.list()).objects).toEqual([]);
   });
 
-  it("costs nothing upstream, and shows a good key to nobody else", async () => {
+  it("costs nothing upstream, and sends a good key to no other host", async () => {
     const before = await (await fetch(`${emulatorUrl}/__emulator/ledger`)).json<{ calls: { path: string }[] }>();
     await diagnosisOf();
     const after = await (await fetch(`${emulatorUrl}/__emulator/ledger`)).json<{ calls: { path: string }[] }>();
@@ -90,7 +90,7 @@ describe("the doctor", () => {
     expect(check?.fix).toContain('QWEN_REGION="bj"');
   });
 
-  it("says of a key that no region knows that all were asked, and never shows it", async () => {
+  it("reports for a key that no region knows that all were asked, and never shows the key", async () => {
     await emulatorSettings({ apiKeys: ["sk-other"] });
     const answer = await call({ ...settings, QWEN_API_KEY: "sk-unknown-to-everyone" });
     const text = await answer.text();
@@ -99,14 +99,14 @@ describe("the doctor", () => {
     expect(text).not.toContain("sk-unknown-to-everyone");
   });
 
-  it("names an upstream that is none", async () => {
+  it("names an upstream that is not DashScope", async () => {
     const closed = await diagnosisOf({ QWEN_BASE_URL: "http://127.0.0.1:9" });
     expect(failing(closed).map(({ name }) => name)).toEqual(["upstream"]);
     const foreign = await diagnosisOf({ QWEN_BASE_URL: `${emulatorUrl}/__emulator/nothing-here` });
     expect(failing(foreign).map(({ name }) => name)).toEqual(["upstream"]);
   });
 
-  it("names a PUBLIC_ORIGIN where another server answers, and a webhook's address that is this service's own", async () => {
+  it("names a PUBLIC_ORIGIN where another server answers, and a webhook address that is this service's own", async () => {
     const elsewhere = await diagnosisOf({ PUBLIC_ORIGIN: emulatorUrl });
     expect(failing(elsewhere).map(({ name, seen }) => [name, seen])).toEqual([
       ["links", expect.stringContaining(`PUBLIC_ORIGIN is ${emulatorUrl}: it answers 404, not as this service does`)],
@@ -117,7 +117,7 @@ describe("the doctor", () => {
     ]);
   });
 
-  it("does not judge a PUBLIC_ORIGIN that Cloudflare lets no Worker of the account call", async () => {
+  it("gives no verdict on a PUBLIC_ORIGIN that Cloudflare lets no Worker of the account call", async () => {
     const refused = vi.spyOn(globalThis, "fetch").mockImplementation(async (asked, init) => {
       const url = String(asked instanceof Request ? asked.url : asked);
       if (!url.startsWith("https://images.example/")) return realFetch(asked, init);
@@ -130,7 +130,7 @@ describe("the doctor", () => {
     expect(links).toMatchObject({ ok: null, seen: expect.stringMatching(/cannot be checked from here.*error 1042/) });
   });
 
-  it("says that CLIENT_TOKENS holds the token itself, where it does", async () => {
+  it("reports that CLIENT_TOKENS holds a token itself instead of its hash", async () => {
     const { checks } = await diagnosisOf({ CLIENT_TOKENS: "a-plain-token-of-the-first-client" });
     expect(checks.find(({ name }) => name === "tokens")).toMatchObject({
       ok: true,
@@ -138,7 +138,7 @@ describe("the doctor", () => {
     });
   });
 
-  it("names storage that fails, with what it said", async () => {
+  it("names failing storage, with its error", async () => {
     const RESULTS = {
       put: async () => {
         throw new Error("put: The specified bucket does not exist. (10006)");
@@ -148,7 +148,7 @@ describe("the doctor", () => {
     expect(check?.seen).toBe("R2 failed: put: The specified bucket does not exist. (10006)");
   });
 
-  it("says while settings are wrong, to anyone, which and how to mend them, and looks at nothing else", async () => {
+  it("answers anyone which settings are wrong and how to mend them, and checks nothing else", async () => {
     const diagnosis = await diagnosisOf({ QWEN_API_KEY: "", QWEN_REGION: "mars" }, {});
     expect(diagnosis.ok).toBe(false);
     expect(diagnosis.checks.map(({ name, ok }) => [name, ok])).toEqual([
@@ -169,7 +169,7 @@ describe("the doctor", () => {
     expect(Diagnosis.parse(await open.json()).checks[1]?.seen).toMatch(/^open mode/);
   });
 
-  it("speaks to a terminal in lines, a failed check with how to mend it below", async () => {
+  it("answers a terminal in lines, with how to mend a failed check below it", async () => {
     await emulatorSettings({ apiKeys: ["sk-other"] });
     const answer = await call(settings, { ...OPERATOR, accept: "text/plain" });
     expect(answer.headers.get("content-type")).toBe("text/plain; charset=utf-8");

@@ -19,7 +19,7 @@ const settings = {
   CLIENT_TOKENS: JSON.stringify({ alice: sha256Hex("token-of-alice"), bob: sha256Hex("token-of-bob") }),
 };
 
-// Provided by test/support/picture-setup.ts, whose declaration these types do not see.
+// Provided by test/support/picture-setup.ts, whose declaration is not visible to these types.
 const pictures = inject("pictures" as never) as Readonly<Record<string, string>>;
 const fileOf = (name: string) => Uint8Array.fromBase64(pictures[name] ?? "");
 
@@ -33,7 +33,7 @@ async function call(path: string, init: RequestInit = {}, vars: object = setting
   return answer;
 }
 
-/** A finished job of Alice's; `picture` becomes its image's file. */
+/** A finished job of Alice's. `picture` becomes its image's file. */
 async function madeJob(
   picture: Uint8Array<ArrayBuffer> | null = fileOf("rgb.png"),
 ): Promise<{ job: Job; key: string }> {
@@ -58,7 +58,7 @@ async function keysOf(job: Job): Promise<string[]> {
   return (await env.RESULTS.list({ prefix: `jobs/${job.id}/` })).objects.map(({ key }) => key).toSorted();
 }
 
-/** The bucket, with what is done to it recorded, and `before` run ahead of each call. */
+/** The bucket with its calls recorded. `before` runs before each call. */
 function recorded(before: (call: string, key: string) => Promise<void> = async () => undefined) {
   const calls: string[] = [];
   const RESULTS = new Proxy(env.RESULTS, {
@@ -77,7 +77,7 @@ function recorded(before: (call: string, key: string) => Promise<void> = async (
 }
 
 describe("a variant of an image", () => {
-  it("is made, kept beside the image, and served as the image is: inert, cached, by its own tag", async () => {
+  it("is made, stored beside the image, and served like the image: inert, cached, with its own tag", async () => {
     const { job, key } = await madeJob(null);
     const first = await call(pathOf(job, { w: 320 }), asAlice());
     expect(first.status).toBe(200);
@@ -102,7 +102,7 @@ describe("a variant of an image", () => {
     expect(calls).toEqual([`head ${key}/320w-q75.webp`, `get ${key}/320w-q75.webp`]);
   });
 
-  it("is answered 304 to whoever has it, without a look at the bucket; and HEAD and ranges as the image is", async () => {
+  it("is answered 304 to a client that has it, without a call to the bucket; and HEAD and ranges like the image", async () => {
     const { job } = await madeJob();
     const path = pathOf(job, { w: 320, format: "jpeg", q: 90 });
     const whole = await call(path, asAlice());
@@ -119,7 +119,7 @@ describe("a variant of an image", () => {
     expect((await call(path, asAlice({ "if-match": '"another"' }))).status).toBe(412);
   });
 
-  it("leaves the original as it was", async () => {
+  it("leaves the original unchanged", async () => {
     const { job } = await madeJob(null);
     const before = await (await call(`/api/jobs/${job.id}/images/0`, asAlice())).bytes();
     await call(pathOf(job, { format: "png" }), asAlice());
@@ -145,7 +145,7 @@ describe("a variant of an image", () => {
     },
   );
 
-  it("is made once, however many ask at once; and others wait for their turn", async () => {
+  it("is made once for all concurrent requests, while requests for others wait for their turn", async () => {
     const { job, key } = await madeJob();
     const { vars, calls } = recorded();
     const asks: VariantAsk[] = [
@@ -160,14 +160,14 @@ describe("a variant of an image", () => {
     expect(calls.filter((made) => made.startsWith("put")).toSorted()).toEqual(
       [`put ${key}/320w-q75.webp`, `put ${key}/640w-q75.webp`, `put ${key}/full.png`].toSorted(),
     );
-    // One at a time: an image is read only once the variant before is put.
+    // One at a time: an image is read only after the previous variant was put.
     const order = calls
       .filter((made) => made.startsWith("put") || made === `get ${key}`)
       .map((made) => made.split(" ")[0]);
     expect(order).toEqual(["get", "put", "get", "put", "get", "put"]);
   });
 
-  it("goes on being made when its client hangs up", async () => {
+  it("is completed when its client hangs up", async () => {
     const { job, key } = await madeJob();
     const context = createExecutionContext();
     const leaving = new AbortController();
@@ -181,7 +181,7 @@ describe("a variant of an image", () => {
 });
 
 describe("who may see a variant", () => {
-  it("is who may see the image: its signed link opens it, for this one image and nothing else", async () => {
+  it("is everyone who may see the image: its signed link opens the variants of this one image and nothing else", async () => {
     const { job } = await madeJob();
     const link = job.output?.images[0]?.url ?? "";
     const opened = await call(variantUrl(link, { w: 320 }));
@@ -192,7 +192,7 @@ describe("who may see a variant", () => {
     expect((await call(pathOf(job, { w: 320 }), { headers: bearer("token-of-bob") })).status).toBe(404);
   });
 
-  it("changes nothing about the wrong index or an unfinished job", async () => {
+  it("does not change with a wrong index or an unfinished job", async () => {
     const { job } = await madeJob();
     const missing = await call(variantUrl(`/api/jobs/${job.id}/images/1`, { w: 320 }), asAlice());
     expect(Problem.parse(await missing.json()).code).toBe("image_not_found");
@@ -218,7 +218,7 @@ describe("a variant that is refused", () => {
     expect(errors?.[0]?.message).toContain(message);
   });
 
-  it("for its image's sake is a 422 with the reason, once; the original is served on", async () => {
+  it("because of its image is a 422 with the reason, once; the original is still served", async () => {
     const { job, key } = await madeJob(fileOf("rgb.png").slice(0, 300));
     const { vars, calls } = recorded();
     for (const ask of [{ w: 320 }, { w: 320 }, { w: 640, format: "jpeg" }] as const) {
@@ -237,7 +237,7 @@ describe("a variant that is refused", () => {
 });
 
 describe("a variant of an input image", () => {
-  it("is made as of a result, opened by the input's signed link too, and removed with the job", async () => {
+  it("is made like that of a result, opened by the input's signed link, and removed with the job", async () => {
     const images = [`data:image/png;base64,${pictures["rgb.png"]}`];
     const answer = await call("/api/workflows/image-from-reference", {
       method: "POST",
@@ -270,7 +270,7 @@ describe("the variants of a job that is removed", () => {
     expect((await call(pathOf(job, { w: 320 }), asAlice())).status).toBe(410);
   });
 
-  it("do not stay behind when one is being made meanwhile", async () => {
+  it("are removed even when one is being made meanwhile", async () => {
     const { job, key } = await madeJob();
     const { vars } = recorded(async (made) => {
       if (made === "put") await env.RESULTS.delete(key);
@@ -281,7 +281,7 @@ describe("the variants of a job that is removed", () => {
 });
 
 describe("the Images binding", () => {
-  it("makes the variant where it is bound", async () => {
+  it("makes the variant when it is bound", async () => {
     const { TEST_IMAGES: IMAGES } = env as unknown as { TEST_IMAGES: ImagesBinding };
     let used = 0;
     const counted = {
@@ -303,7 +303,7 @@ describe("the Images binding", () => {
     expect(await keysOf(job)).toEqual([key, `${key}/320w-q75.jpeg`]);
   });
 
-  it("is made up for by the codecs where it fails", async () => {
+  it("is replaced by the codecs when it fails", async () => {
     const failing = {
       input: () => {
         throw new Error("IMAGES_TRANSFORM_ERROR 9422: the limit is reached");

@@ -35,13 +35,13 @@ async function codeOf(answer: Response, status: number) {
   return Problem.parse(await answer.json());
 }
 
-/** A job that cannot end while a test looks at it: nobody delivers in its one attempt's time. */
+/** A job that cannot end during the test: nothing is delivered within the time of its only attempt. */
 async function waitingJob(prompt = "a red bicycle") {
   return await jobOf(await submit({ prompt, priority: "low" }), 202);
 }
 
 describe("a submission", () => {
-  it("is answered with 202, its address, when to ask again, and the job as normalised", async () => {
+  it("is answered with 202, its address, when to ask again, and the normalised job", async () => {
     const answer = await submit({
       prompt: "a red bicycle",
       size: "1664x928",
@@ -64,7 +64,7 @@ describe("a submission", () => {
     expect(job.links.self).toBe(answer.headers.get("location"));
   });
 
-  it("says what upstream would do without a word", async () => {
+  it("has warnings about what upstream would do without reporting it", async () => {
     const job = await jobOf(await submit({ prompt: "word ".repeat(300) }), 202);
     expect(job.warnings.map((warning) => warning.code)).toEqual(["prompt_too_long"]);
   });
@@ -77,7 +77,7 @@ describe("a submission", () => {
 });
 
 describe("an Idempotency-Key", () => {
-  it("answers the same submission with the same job, quotes or not, and one spelling or another", async () => {
+  it("answers the same submission with the same job, with or without quotes, in one spelling or another", async () => {
     const first = await jobOf(
       await submit({ prompt: "a", negativePrompt: "b" }, { "idempotency-key": '"key-1"' }),
       202,
@@ -87,7 +87,7 @@ describe("an Idempotency-Key", () => {
     expect((await jobOf(again, 202)).id).toBe(first.id);
   });
 
-  it("makes one job of the same submission sent ten times at once", async () => {
+  it("makes one job when the same submission is sent ten times at once", async () => {
     const answers = await Promise.all(
       Array.from({ length: 10 }, () => submit({ prompt: "a" }, { "idempotency-key": "at once" })),
     );
@@ -103,7 +103,7 @@ describe("an Idempotency-Key", () => {
     expect(problem.errors?.map((error) => error.path)).toEqual(["/prompt"]);
   });
 
-  it("answers the same job after a deploy that changed what a submission leaves to the settings", async () => {
+  it("answers the same job after a deploy that changed the defaults of absent fields", async () => {
     const body = { prompt: "a", seed: 1 };
     const first = await jobOf(await submit(body, { "idempotency-key": "key-4" }), 202);
     const deployed = { ...env, MAX_ATTEMPTS: "2", QWEN_IMAGE_MODEL: "qwen-image-plus" };
@@ -116,7 +116,7 @@ describe("an Idempotency-Key", () => {
     await waitOnExecutionContext(context);
   });
 
-  it("makes a new job once its job was deleted, and answers that from then on", async () => {
+  it("makes a new job once its job was deleted, and answers that one from then on", async () => {
     const first = await jobOf(await submit({ prompt: "a" }, { "idempotency-key": "key-3" }), 202);
     expect((await call(`/api/jobs/${first.id}`, { method: "DELETE" })).status).toBe(204);
     const second = await jobOf(await submit({ prompt: "b" }, { "idempotency-key": "key-3" }), 202);
@@ -134,7 +134,7 @@ describe("uploaded images", () => {
   const kept = async (id: string) =>
     (await env.RESULTS.list({ prefix: `jobs/${id}/inputs/` })).objects.map((object) => object.key).toSorted();
 
-  it("go to R2 under the job, and into the job by reference only", async () => {
+  it("are stored in R2 under the job, and appear in the job by reference only", async () => {
     const job = await jobOf(await reference({ prompt: "a", images: [dataUrl(one), "https://example.com/a.png"] }), 202);
     const [image, address] = job.request.images;
     expect(image).toMatchObject({
@@ -148,7 +148,7 @@ describe("uploaded images", () => {
     expect(await kept(job.id)).toEqual(image?.kind === "upload" ? [inputKey(job.id, image.sha256)] : []);
   });
 
-  it("come as files of a form too", async () => {
+  it("are accepted as files of a form too", async () => {
     const form = new FormData();
     form.append("prompt", "a");
     form.append("n", "2");
@@ -160,7 +160,7 @@ describe("uploaded images", () => {
     expect(await kept(job.id)).toHaveLength(2);
   });
 
-  it("of a refused submission are removed, and never those of the job that its key has", async () => {
+  it("of a refused submission are removed, but never those of the job that has its key", async () => {
     const key = { "idempotency-key": "with images" };
     const job = await jobOf(await reference({ prompt: "a", images: [dataUrl(one)] }, key), 202);
     const before = await kept(job.id);
@@ -171,7 +171,7 @@ describe("uploaded images", () => {
 });
 
 describe("polling a job", () => {
-  it("gives the version, 304 for the same one, and no store", async () => {
+  it("answers the version, 304 for the same one, and no-store", async () => {
     const { id } = await waitingJob();
     await call(`/api/jobs/${id}/cancel`, { method: "POST" });
     const first = await call(`/api/jobs/${id}`);
@@ -197,7 +197,7 @@ describe("polling a job", () => {
     let current = etag;
     let status = "queued";
     const poll = async () => {
-      // Places and attempts may be news before the cancel is.
+      // Places and attempts may change before the cancel arrives.
       while (status !== "canceled") {
         const answer = await call(`/api/jobs/${id}`, { headers: { "if-none-match": current, prefer: "wait=20" } });
         expect(answer.status).toBe(200);
@@ -220,7 +220,7 @@ describe("polling a job", () => {
     expect((await jobOf(await waiting, 200)).done).toBe(true);
   });
 
-  it("answers a version that is over at once, however long the wait", async () => {
+  it("answers an outdated version at once, however long the wait", async () => {
     const { id } = await waitingJob();
     const answer = await call(`/api/jobs/${id}`, { headers: { prefer: "wait=60", "if-none-match": 'W/"0.0.j"' } });
     expect(answer.status).toBe(200);
@@ -228,7 +228,7 @@ describe("polling a job", () => {
 });
 
 describe("the forms of a job", () => {
-  it("is text for people, with a version of its own", async () => {
+  it("include text for people, with its own version", async () => {
     const { id, links } = await waitingJob("a \u202ered\u202c bicycle");
     const answer = await call(`/api/jobs/${id}`, { headers: { accept: "text/plain" } });
     expect(answer.headers.get("content-type")).toBe("text/plain; charset=utf-8");
@@ -239,13 +239,13 @@ describe("the forms of a job", () => {
     expect(answer.headers.get("etag")).toMatch(/\.t"$/);
   });
 
-  it("is the page for browsers", async () => {
+  it("include the page for browsers", async () => {
     const { id } = await waitingJob();
     const answer = await call(`/api/jobs/${id}`, { headers: { accept: "text/html,*/*;q=0.8" } });
     expect([answer.status, answer.headers.get("location")]).toEqual([303, `/jobs/${id}`]);
   });
 
-  it("is nothing else", async () => {
+  it("include no others", async () => {
     const { id } = await waitingJob();
     expect((await codeOf(await call(`/api/jobs/${id}`, { headers: { accept: "image/png" } }), 406)).code).toBe(
       "not_acceptable",
@@ -283,7 +283,7 @@ describe("a patch", () => {
     expect(await jobOf(await call(`/api/jobs/${job.id}`), 200)).toMatchObject({ pinned: false, metadata: {} });
   });
 
-  it("of a job that is not there, or gone, says so", async () => {
+  it("of a job that does not exist or was deleted is refused with the reason", async () => {
     expect((await codeOf(await patch(UNKNOWN, { pinned: true }), 404)).code).toBe("job_not_found");
     const { id } = await waitingJob();
     await call(`/api/jobs/${id}`, { method: "DELETE" });
@@ -292,7 +292,7 @@ describe("a patch", () => {
 });
 
 describe("a precondition", () => {
-  it("that names a version lets nothing happen, for a job's versions are weak", async () => {
+  it("that names a version prevents every action, because a job's versions are weak", async () => {
     const { id } = await waitingJob();
     const etag = (await call(`/api/jobs/${id}`)).headers.get("etag") ?? "";
     for (const [path, method] of [
@@ -309,7 +309,7 @@ describe("a precondition", () => {
     expect(missing.status).toBe(404);
   });
 
-  it("that anything holds is no hindrance", async () => {
+  it("that any version meets prevents nothing", async () => {
     const { id } = await waitingJob();
     const headers = { "if-match": "*" };
     expect((await jobOf(await call(`/api/jobs/${id}/cancel`, { method: "POST", headers }), 200)).status).toBe(
@@ -320,7 +320,7 @@ describe("a precondition", () => {
 });
 
 describe("cancel, retry, delete", () => {
-  it("go through a job's life as the contract says", async () => {
+  it("change a job as the contract says", async () => {
     const { id } = await waitingJob();
     const act = (verb: string) => call(`/api/jobs/${id}/${verb}`, { method: "POST" });
     expect((await codeOf(await act("retry"), 409)).code).toBe("job_not_finished");
@@ -372,7 +372,7 @@ describe("the list", () => {
     for (let n = 0; n < 5; n++) ids.unshift((await waitingJob(`list ${n}`)).id);
     const seen: string[] = [];
     let cursor: string | null = null;
-    // Until all five reached the catalog, which hears of them just after they are stored.
+    // Until all five are in the catalog, which is notified just after they are stored.
     await expect
       .poll(async () => JobList.parse(await (await call("/api/jobs?limit=5")).json()).jobs.map((job) => job.id))
       .toEqual(ids);
@@ -431,7 +431,7 @@ describe("events as JSON", () => {
 });
 
 describe("streams", () => {
-  it("give frames over SSE until the job is done, and 204 after", async () => {
+  it("give frames over SSE until the job is done, and 204 afterwards", async () => {
     const { id, links } = await waitingJob();
     await call(`/api/jobs/${id}/cancel`, { method: "POST" });
     const answer = await call(links.events, { headers: { accept: "text/event-stream" } });
@@ -444,7 +444,7 @@ describe("streams", () => {
     expect([again.status, await again.text()]).toEqual([204, ""]);
   });
 
-  it("give frames over WebSocket, and carry the request's id", async () => {
+  it("give frames over WebSocket, and have the request's id", async () => {
     const { id, links } = await waitingJob();
     const answer = await call(links.events, { headers: { upgrade: "websocket", origin: ORIGIN } });
     expect(answer.status).toBe(101);
@@ -482,7 +482,7 @@ describe("streams", () => {
     );
   });
 
-  it("forged by the client are not believed", async () => {
+  it("ignore internal headers that a client forges", async () => {
     const forged = {
       "x-darkroom-watch": encodeURIComponent(
         '{"mode":"sse","viewer":null,"origin":"https://evil.example","after":null}',
@@ -514,7 +514,7 @@ describe("a stored image", () => {
     return { job, image };
   };
 
-  it("is served inert, privately cached, by its checksum, and named after its prompt", async () => {
+  it("is served inert, cached privately, with its checksum as tag, and named after its prompt", async () => {
     const { image } = await made();
     const answer = await call(image.url);
     expect(answer.status).toBe(200);
@@ -543,7 +543,7 @@ describe("a stored image", () => {
     expect((await codeOf(past, 416)).code).toBe("range_not_satisfiable");
   });
 
-  it("is gone with its job", async () => {
+  it("is removed with its job", async () => {
     const { job, image } = await made();
     await call(job.links.self, { method: "DELETE" });
     expect((await codeOf(await call(image.url), 410)).code).toBe("job_gone");

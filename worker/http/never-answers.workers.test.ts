@@ -6,7 +6,7 @@ import { mcpApp } from "../mcp/app.ts";
 import { ROUTES } from "./app.ts";
 import { namespaceWith, neverAnswers, send } from "./http.fixture.ts";
 
-/* Objects and a bucket that have stopped: every caller is answered all the same, within a bound. */
+/* Objects and a bucket that have stopped: every caller still gets an answer within a bound. */
 
 const ORIGIN = "http://localhost:8787";
 const JOB_ID = "job_V1StGXR8_Z5jdHi6B-myT";
@@ -20,7 +20,7 @@ const STOPPED = { JOBS: silent, LANES: silent, CATALOGS: silent, OPERATOR_LOG: s
 const shownAs = ({ status, headers }: Response) =>
   status === 503 ? `503 after ${headers.get("retry-after")} s` : status;
 
-/** What routes with a body are given. */
+/** The bodies for routes that take one. */
 const BODIES: Readonly<Record<string, object>> = {
   submitImageFromText: { prompt: "a red bicycle" },
   submitImageFromReference: { prompt: "a red bicycle", images: ["https://example.com/a.png"] },
@@ -31,7 +31,7 @@ const BODIES: Readonly<Record<string, object>> = {
   pauseClient: { reason: "a test" },
 };
 
-/** The routes that need no object, or are answered without what it would have said. */
+/** The routes that need no object, or answer without an object's data. */
 const WITHOUT_OBJECTS: Readonly<Record<string, number>> = {
   getHealth: 200,
   getDiagnosis: 200,
@@ -43,12 +43,12 @@ const WITHOUT_OBJECTS: Readonly<Record<string, number>> = {
   getDocs: 200,
   getOpenApi: 200,
   getWebhookSecret: 200,
-  // The body names no address.
+  // The body has no address.
   testWebhook: 400,
 };
 
 describe.concurrent("while objects do not answer", { timeout: 120_000 }, () => {
-  it("every route answers 503 with Retry-After, or does without", async () => {
+  it("every route answers 503 with Retry-After, or an answer without the object's data", async () => {
     const bindings = { ...STOPPED, CLIENT_TOKENS: JSON.stringify({ local: "0".repeat(64) }) };
     const answers = await Promise.all(
       ROUTES.map(async ({ method, path, operation }) => {
@@ -66,7 +66,7 @@ describe.concurrent("while objects do not answer", { timeout: 120_000 }, () => {
     expect(Object.fromEntries(answers)).toEqual(Object.fromEntries(expected));
   });
 
-  it("a pause that is written down, whose lane does not answer, is refused with 503", async () => {
+  it("a pause that is logged, and whose lane does not answer, is refused with 503", async () => {
     const headers = { "content-type": "application/json" };
     const body = JSON.stringify({ reason: "a test" });
     const request = new Request(`${ORIGIN}/api/lanes/qwen-image-max/pause`, { method: "POST", headers, body });
@@ -110,7 +110,7 @@ describe.concurrent("while the bucket does not answer", { timeout: 120_000 }, ()
     expect(shownAs(await image(neverAnswers))).toBe("503 after 1 s");
   });
 
-  it("an image whose first bytes do not come is refused with 503, and its reading ends", async () => {
+  it("an image whose first bytes do not come is refused with 503, and the read is ended", async () => {
     const ended: unknown[] = [];
     const stuck = async () => ({ body: new ReadableStream({ cancel: (reason) => void ended.push(reason) }) });
     const answers = await Promise.all([image(stuck), image(stuck, { range: "bytes=0-1" })]);
@@ -118,7 +118,7 @@ describe.concurrent("while the bucket does not answer", { timeout: 120_000 }, ()
     expect(ended).toHaveLength(2);
   });
 
-  it("an image that breaks off after its first bytes breaks off for its reader", async () => {
+  it("an image that breaks off after its first bytes also breaks off for its reader", async () => {
     const breaks = async () => ({
       body: new ReadableStream({
         type: "bytes",

@@ -8,7 +8,7 @@ const ORIGIN = "http://localhost:8787";
 
 const ALL = { status: null, workflow: null, limit: 100, cursor: null } as const;
 
-/** The catalogs, which fail to take news `failures` times; `held`: what the list held at the last of them. */
+/** Catalogs whose `recordAll` fails `failures` times. `held`: the list's jobs at the last failure. */
 function failingCatalogs(failures: number) {
   let left = failures;
   let held: string[] | null = null;
@@ -40,12 +40,12 @@ async function listed(): Promise<string[]> {
   return JobList.parse(await answer.json()).jobs.map(({ id }) => id);
 }
 
-/** Submits until a job waits in line, with nothing of its own to tell, and waits for all that goes on behind its answer. */
+/** Submits until a job waits in line and has nothing to report itself, then waits for all work beside the answers. */
 async function waitingJob(vars: object): Promise<string> {
   const contexts: ExecutionContext[] = [];
   for (;;) {
     const context = createExecutionContext();
-    // The first of them tells of all.
+    // The first request's call includes the entries of the others.
     contexts.push(context);
     const request = new Request(`${ORIGIN}/api/workflows/image-from-text`, {
       method: "POST",
@@ -62,7 +62,7 @@ async function waitingJob(vars: object): Promise<string> {
   }
 }
 
-it("a list that could not be told of a waiting job is told a little later", async () => {
+it("a list that is not notified of a waiting job at first is notified a little later", async () => {
   const catalogs = failingCatalogs(2);
   const id = await waitingJob(catalogs.vars);
   expect(catalogs.left()).toBe(0);
@@ -70,7 +70,7 @@ it("a list that could not be told of a waiting job is told a little later", asyn
   expect(await listed()).toContain(id);
 });
 
-it("a list that cannot be told by the submitter at all is told by the jobs themselves", async () => {
+it("a list that the submitter cannot notify at all is notified by the jobs themselves", async () => {
   const catalogs = failingCatalogs(Number.POSITIVE_INFINITY);
   const id = await waitingJob(catalogs.vars);
   expect(catalogs.held()).not.toContain(id);

@@ -58,7 +58,7 @@ const laneObject = () =>
   env.LANES.getByName(laneName({ upstreamHost: new URL(String(env.QWEN_BASE_URL)).host }, MODEL));
 
 describe("pausing a lane", () => {
-  it("holds its jobs, tells them and everyone why, and lets them go on when it is resumed", async () => {
+  it("holds its jobs, shows them and everyone the reason, and starts them when it is resumed", async () => {
     const paused = await laneAfter(
       await send("POST", `/api/lanes/${MODEL}/pause`, { reason: "the account is being moved" }),
     );
@@ -104,7 +104,7 @@ describe("the lane of a model that no setting names", () => {
 });
 
 describe("pausing a client", () => {
-  it("refuses its submissions and retries, holds its jobs, and lets them go on when it is resumed", async () => {
+  it("refuses its submissions and retries, holds its jobs, and starts them when it is resumed", async () => {
     await send("POST", `/api/lanes/${MODEL}/pause`, { reason: "so that a job waits" });
     const job = await submitted();
     await expect.poll(async () => (await jobOf(job.id)).queue?.waitingOn).toBe("paused");
@@ -136,7 +136,7 @@ describe("pausing a client", () => {
     ]);
   });
 
-  it("answers a repeated submission of a known key all the same", async () => {
+  it("still answers a repeated submission of a known key", async () => {
     const headers = { ...ALICE, "idempotency-key": "one" };
     const submit = () => send("POST", "/api/workflows/image-from-text", { prompt: "a red bicycle" }, headers);
     const first = Job.parse(await (await submit()).json());
@@ -149,13 +149,13 @@ describe("pausing a client", () => {
     expect(Problem.parse(await answer.json()).code).toBe("client_not_found");
   });
 
-  it("is ended also for a client that no setting names any more", async () => {
+  it("can be ended for a client that no setting names any more", async () => {
     expect((await send("POST", "/api/clients/gone-since/resume")).status).toBe(200);
   });
 });
 
 describe("another quota", () => {
-  it("holds at once, and is taken back with nothing but a reason", async () => {
+  it("applies at once, and is removed by a body with only a reason", async () => {
     const changed = await laneAfter(
       await send("PATCH", `/api/lanes/${MODEL}`, { starts: 9, inProgress: 3, reason: "raised" }),
     );
@@ -164,7 +164,7 @@ describe("another quota", () => {
     expect(back).toMatchObject({ quota: { starts: 2, inProgress: null }, limit: null });
   });
 
-  it("says in the answer and in the log which limit or pause it takes the place of", async () => {
+  it("shows in the answer and in the log which limit or pause it replaces", async () => {
     const change = async (method: string, path: string, body: object) => {
       const answer = await send(method, path, body);
       expect(answer.status).toBe(200);
@@ -197,7 +197,7 @@ describe("another quota", () => {
     ]);
     const lane = Limits.parse(await (await call("/api/limits")).json()).lanes.find(({ model }) => model === MODEL);
     expect(lane?.limit?.reason).toBe("careful");
-    // An end that is null is none.
+    // A null end counts as none.
     const restored = await send("PATCH", `/api/lanes/${MODEL}`, { until: null, reason: "as it was" });
     expect(CommandedLane.parse(await restored.json()).limit).toBe(null);
   });
@@ -221,7 +221,7 @@ describe("the operator's log", () => {
     expect((await logOf(`?cursor=${page.nextCursor}`)).entries.map(({ seq }) => seq)).toEqual([1]);
   });
 
-  it("lists an action that failed, and not one that was refused", async () => {
+  it("lists an action that failed, but not one that was refused", async () => {
     const LANES = { getByName: () => ({ control: async () => Promise.reject(new Error("the object is gone")) }) };
     const init = {
       method: "POST",
@@ -235,7 +235,7 @@ describe("the operator's log", () => {
   });
 });
 
-describe("what clients do, too", () => {
+describe("an action that clients may do too", () => {
   it("is in the operator's log when the operator does it, and not when a client does", async () => {
     // Upstream never answers, so that the job can be canceled at any time.
     const endless = "a picture that never comes [fault:hang]";
@@ -313,7 +313,7 @@ describe("what is refused", () => {
     expect((await logOf()).entries).toEqual([]);
   });
 
-  it("is everything to a client", async () => {
+  it("is every operator's route for a client", async () => {
     for (const [method, path] of [
       ["POST", `/api/lanes/${MODEL}/pause`],
       ["POST", `/api/lanes/${MODEL}/resume`],
@@ -339,7 +339,7 @@ describe("a job that the operator submits for a client", () => {
     });
     const to = mcpApp(request.url) ?? compatApp(request.url) ?? app;
     const answer = await to.fetch(request, settings as Env, context);
-    // Read before the request's own work is awaited: a tool's answer is a stream.
+    // Read before the request's own work is awaited, because a tool's answer is a stream.
     const text = await answer.text();
     await waitOnExecutionContext(context);
     return new Response(text, answer);
@@ -358,11 +358,11 @@ describe("a job that the operator submits for a client", () => {
     parameters: {},
   };
 
-  it("is in the operator's log by whichever API it comes, and not when the client submits it", async () => {
+  it("is in the operator's log through each of the APIs, and not when the client submits it", async () => {
     const asked: [string, Record<string, string>, object][] = [
       ["/api/workflows/image-from-text", {}, { prompt }],
       ["/api/v1/services/aigc/image-generation/generation", { "x-dashscope-async": "enable" }, dashscope],
-      // Held until it is done, so in a lane of its own.
+      // This one is held until it is done, so it uses another lane.
       ["/v1/images/generations", {}, { prompt, model: "z-image-turbo" }],
       ["/mcp", {}, tool("generate_image", { prompt: cancelable, waitSeconds: 0 })],
     ];
@@ -389,7 +389,7 @@ describe("a job that the operator submits for a client", () => {
 });
 
 describe("the operator's usage", () => {
-  it("has every client that a setting names, and says whose spend could not be read", async () => {
+  it("has every client that a setting names, and names those whose spend could not be read", async () => {
     const vars = { ...settings, CLIENT_BUDGETS: undefined, CLIENT_WEBHOOKS: '{"bound":"https://example.com/"}' };
     const { id } = await submitted();
     await expect.poll(async () => (await jobOf(id)).status).toBe("succeeded");
@@ -413,7 +413,7 @@ describe("the operator's usage", () => {
 });
 
 describe("metrics", () => {
-  it("count what the lanes did, through restarts of their objects", async () => {
+  it("count what the lanes did, across restarts of their objects", async () => {
     const job = await submitted();
     await expect.poll(async () => (await jobOf(job.id)).status).toBe("succeeded");
     await evictDurableObject(laneObject());

@@ -6,7 +6,7 @@ import { configOf } from "../env.ts";
 import { jobStub } from "../stubs.ts";
 import { namespaceWith, neverAnswers, send } from "./http.fixture.ts";
 
-/** Of no other test, and with a quota that leaves its jobs waiting. */
+/** No other test uses this model, and its quota leaves jobs waiting. */
 const MODEL = "qwen-image-2.0-pro";
 const ORIGIN = "http://localhost:8787";
 
@@ -23,7 +23,7 @@ afterAll(async () => {
   for (const id of submitted) await jobStub(env, id).remove(null);
 });
 
-// Two start at once, and the others wait for the rest of this file.
+// Two jobs start at once, and the others wait during this file.
 beforeAll(async () => {
   for (let count = 0; count < 5; count++) await submit();
 });
@@ -45,7 +45,7 @@ async function submit(): Promise<string> {
 const stopped = (method: string) => ({ LANES: namespaceWith(env.LANES, method, neverAnswers) });
 
 describe("while a lane does not answer", () => {
-  it("health and limits show the lanes as they were known last", async () => {
+  it("health and limits show the last known lanes", async () => {
     const limitsOf = async (bindings: object) =>
       Limits.parse(await (await send(get("/api/limits"), bindings).answer).json());
     const known = await limitsOf({});
@@ -58,7 +58,7 @@ describe("while a lane does not answer", () => {
     expect(Health.parse(await health.json()).lanes.map(({ model }) => model)).toContain("qwen-image-max");
   });
 
-  it("a list shows its jobs, and their places as they were known last", async () => {
+  it("a list shows its jobs with their last known places", async () => {
     const listOf = async (bindings: object) => {
       const answer = await send(get(`/api/jobs?model=${MODEL}`), bindings).answer;
       expect(answer.status).toBe(200);
@@ -69,22 +69,22 @@ describe("while a lane does not answer", () => {
     await expect.poll(positions).toBeGreaterThanOrEqual(2);
     const known = await listOf({});
     const shown = await listOf(stopped("places"));
-    // One may have begun meanwhile, and has no place any more.
+    // One may have started meanwhile, and has no place any more.
     const placed = [...shown].filter(([, position]) => position !== null);
     expect(placed.length).toBeGreaterThan(0);
     for (const [id, position] of placed) expect(known.get(id)).toBe(position);
   });
 
-  it("limits are shown although the catalog does not answer either", async () => {
+  it("limits are shown even when the catalog does not answer either", async () => {
     const bindings = { ...stopped("report"), CATALOGS: namespaceWith(env.CATALOGS, "list", neverAnswers) };
     const answer = await send(get("/api/limits"), bindings).answer;
     expect(answer.status).toBe(200);
     expect(Limits.parse(await answer.json()).models.length).toBeGreaterThan(10);
   });
 
-  it("it is asked once by the health probes of some seconds, also when none of its reports is known", async () => {
+  it("health probes of several seconds call it once, even when none of its reports is known", async () => {
     const { modelTable } = configured();
-    // Later than any report or failed ask of the tests before.
+    // Later than any report or failed call of the tests before.
     vi.setSystemTime(Date.now() + 120_000);
     let asked = 0;
     const counted = () => {
@@ -102,7 +102,7 @@ describe("while a lane does not answer", () => {
     expect(asked).toBe(2 * modelTable.names.length);
   });
 
-  it("its answer that comes too late for one request is shown by the next one", async () => {
+  it("the next request shows its answer when it is too late for the first", async () => {
     vi.setSystemTime(Date.now() + 240_000);
     const late = Promise.withResolvers<void>();
     let asked = 0;
@@ -118,7 +118,7 @@ describe("while a lane does not answer", () => {
     late.resolve();
     await first.settled();
     expect(asked).toBeGreaterThan(0);
-    // Past the time in which a lane that was asked in vain is not asked again.
+    // After `ASK_AGAIN_MS`, so that the lane is asked again.
     vi.setSystemTime(Date.now() + 6_000);
     const next = await send(get("/api/health"), stopped("report")).answer;
     expect(Health.parse(await next.json()).lanes.map(({ queued }) => queued)).toContain(77);

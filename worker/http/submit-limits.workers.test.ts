@@ -10,7 +10,7 @@ async function submit(prompt: string): Promise<number> {
   const answer = await exports.default.fetch("http://localhost:8787/api/workflows/image-from-text", {
     method: "POST",
     headers: { "content-type": "application/json" },
-    // Two starts a minute: these jobs stay unfinished.
+    // With two starts a minute, these jobs stay unfinished.
     body: JSON.stringify({ prompt, model: "qwen-image-max" }),
   });
   await answer.body?.cancel();
@@ -19,9 +19,9 @@ async function submit(prompt: string): Promise<number> {
 
 const burst = (count: number) => Promise.all(Array.from({ length: count }, (_, n) => submit(`burst ${n}`)));
 
-it("a burst reserves little more than it uses, and can go on once that has ended", async () => {
+it("a burst reserves little more than it uses, and submissions succeed again after it", async () => {
   expect(await burst(40)).toEqual(Array(40).fill(202));
-  // The promises may no longer be used by now, and still count.
+  // The reservations can no longer be used by now, but they still count.
   vi.setSystemTime(Date.now() + GRANT_MS);
   expect(await burst(40)).toEqual(Array(40).fill(202));
   const later: number[] = [];

@@ -8,7 +8,7 @@ const ORIGIN = "http://localhost:8787";
 const TEXT = "image-from-text";
 const REFERENCE = "image-from-reference";
 
-/** A PNG's signature and header: enough to be known as one, of 1×1 pixel. */
+/** A PNG's signature and header: enough to be recognized as one, of 1×1 pixel. */
 const PNG = Uint8Array.fromBase64(
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
 );
@@ -31,7 +31,7 @@ function raw(body: string, contentType = "application/json") {
   return submit(TEXT, body, { "content-type": contentType });
 }
 
-/** A body whose connection breaks after its first bytes, with its length announced or not. */
+/** A body whose connection breaks after its first bytes, with or without an announced length. */
 async function broken(contentType: string, announced: boolean) {
   const body = new ReadableStream({
     start: (controller) => controller.enqueue(new TextEncoder().encode('{"prompt": "a')),
@@ -52,7 +52,7 @@ const ELEVEN_MB = 11 * 1024 * 1024;
 
 type Case = [name: string, ask: () => Promise<Response>, status: number, code: ProblemCode, path: string | null];
 
-/** No object of a refused submission holds anything: what it was told to expect is removed beside the answer. */
+/** How many rows objects store. For a refused submission none: announced uploads are removed beside the answer. */
 async function storedRows(): Promise<number> {
   let rows = 0;
   for (const id of await listDurableObjectIds(env.JOBS)) {
@@ -351,12 +351,12 @@ it.each([
   ],
   ["a number that is none", { n: "two" }, "/n", '; got the text "two"; qwen-image-max makes one image a job'],
   ["more images than any makes", { n: 7 }, "/n", "qwen-image-max makes one image a job; 7 were asked for"],
-])("says what the model takes of %s", async (_name, wrong, path, words) => {
+])("the answer lists what the model takes of %s", async (_name, wrong, path, words) => {
   const { errors } = Problem.parse(await (await json(TEXT, { prompt: "a", ...wrong })).json());
   expect(errors).toEqual([{ path, message: expect.stringContaining(words) }]);
 });
 
-it("never repeats a broken body in its answer", async () => {
+it("the answer never repeats a broken body", async () => {
   const answer = await raw('{"prompt": "a secret wish", broken');
   expect(await answer.text()).not.toContain("secret wish");
 });

@@ -12,7 +12,7 @@ const ORIGIN = "http://localhost:8787";
 const PATH = "/api/workflows/image-from-reference";
 const MODEL = "qwen-image-edit-plus";
 
-/** Images of different bytes. */
+/** Images with different bytes. */
 const png = (seed: number, side = 512) => framedPng(side, side, 400, seed);
 const dataUrl = (bytes: Uint8Array) => `data:image/png;base64,${bytes.toBase64()}`;
 
@@ -61,7 +61,7 @@ function slowForm() {
   };
 }
 
-/** What the platform throws when an object has more calls than it can take. */
+/** The platform's error when an object has more calls than it can handle. */
 const shed = () => Promise.reject(Object.assign(new Error("Durable Object is overloaded."), { overloaded: true }));
 
 afterEach(async () => {
@@ -70,7 +70,7 @@ afterEach(async () => {
 });
 
 describe("the images of a submission", () => {
-  it("are stored one by one while the rest of the body is still on its way", async () => {
+  it("are stored one by one while the rest of the body is still arriving", async () => {
     const form = slowForm();
     const sent = send(form.request);
     await form.image(png(1));
@@ -87,7 +87,7 @@ describe("the images of a submission", () => {
   it.each([
     ["too small", 100, 100],
     ["too large", 12_000, 9_000],
-  ])("are refused where the model's documented sides exclude them: %s", async (_what, width, height) => {
+  ])("are refused when the model's documented sides exclude them: %s", async (_what, width, height) => {
     const body = { prompt: "mend it", model: "wan2.7-image", images: [dataUrl(framedPng(width, height, 400))] };
     const answer = await send(json(body)).answer;
     expect(answer.status).toBe(400);
@@ -97,13 +97,13 @@ describe("the images of a submission", () => {
     ]);
   });
 
-  it("are taken with a warning where the vendor only advises sides, or ignores how a photo was turned", async () => {
+  it("are accepted with a warning when the vendor only advises sides, or ignores a photo's orientation", async () => {
     const images = [dataUrl(framedPng(100, 100, 400)), dataUrl(turnedPng(3024, 2016, 6))];
     const job = await jobOf(send(json({ prompt: "mend it", model: MODEL, images })));
     expect(job.warnings.map(({ code }) => code)).toEqual(["input_image_size", "image_orientation"]);
   });
 
-  it("are stored once when a body holds one twice", async () => {
+  it("are stored once when a body has one twice", async () => {
     const image = dataUrl(png(3));
     const sent = send(json({ prompt: "in oil", images: [image, dataUrl(png(4)), image] }));
     const job = await jobOf(sent);
@@ -127,7 +127,7 @@ describe("the images of a submission", () => {
     await expect.poll(keys).toHaveLength(1);
     const [key = ""] = await keys();
     const object = env.JOBS.getByName(key.split("/")[1] ?? "");
-    // Nothing of the request goes on: the object alone is left.
+    // Nothing else of the request continues; only the object is left.
     const answer = sent.answer.catch(() => null);
     expect(await runDurableObjectAlarm(object)).toBe(true);
     expect(await keys()).toEqual([key]);
@@ -150,7 +150,7 @@ describe("the images of a submission", () => {
     expect(await keys()).toEqual([]);
   });
 
-  it("are removed although the bucket stores one after its request was refused for it", async () => {
+  it("are removed even when the bucket stores one after its request was refused", async () => {
     const late = Promise.withResolvers<void>();
     const stored = Promise.withResolvers<void>();
     const bucket = new Proxy(env.RESULTS, {
@@ -224,7 +224,7 @@ describe("the images of a submission", () => {
     expect(await keys()).toHaveLength(1);
   });
 
-  it("are refused with their job when they came too late", async () => {
+  it("are refused with their job when they come too late", async () => {
     const id = "job_too_late_000000000000";
     const job = jobStub(env, id.slice(0, 25));
     const template = (await jobOf(send(json({ prompt: "in oil", images: ["https://example.com/a.png"] })))).request;
@@ -260,7 +260,7 @@ describe("a link of our own in `images`", () => {
   };
   const as = (name: string) => ({ authorization: `Bearer token-of-${name}` });
 
-  it("is the stored image of the same client, and of no other", async () => {
+  it("uses the stored image of the same client, and of no other", async () => {
     const text = new Request(`${ORIGIN}/api/workflows/image-from-text`, {
       method: "POST",
       body: JSON.stringify({ prompt: "a red bicycle", model: "z-image-turbo", size: "512*512" }),
@@ -313,7 +313,7 @@ describe("a submission whose object fails", () => {
   it.each([
     ["throws", () => Promise.reject(new Error("The object was reset because its code was updated."))],
     ["never answers", () => new Promise<never>(() => undefined)],
-  ])("after it was stored is answered with 202 when waiting %s", async (_name, wait) => {
+  ])("is answered with 202 when waiting %s after it was stored", async (_name, wait) => {
     const request = json({ prompt: "in oil", images: ["https://example.com/a.png"] }, { prefer: "wait=1" });
     const sent = send(request, { JOBS: namespaceWith(env.JOBS, "wait", wait) });
     const job = await jobOf(sent);

@@ -8,13 +8,13 @@ import type { CopyAnswer } from "./contract.ts";
 import { createImageCopier } from "./copy-image.ts";
 
 const KEY = "jobs/job_a/1/0";
-// The test's own binding, of which the generated Env knows no name.
+// The test's own binding, whose name the generated Env lacks.
 const baseUrl = String((env as unknown as Record<string, unknown>).QWEN_BASE_URL);
 const open = (url: string, init: RequestInit) => fetch(url, init);
 
 afterEach(() => reset());
 
-/** The link of an image that the emulator made, and whose downloads go wrong as the prompt says. */
+/** The link of an image that the emulator made, with the download faults of the prompt. */
 async function linkOf(prompt: string): Promise<string> {
   const request: JobRequest = {
     prompt,
@@ -63,7 +63,7 @@ describe("an image of the emulator's", () => {
   });
 
   it.each(["truncated", "html", "empty", "cut", "server-error", "forbidden", "not-found"])(
-    "whose first downloads are %s is stored once one is whole, and nothing before",
+    "whose first downloads are %s is stored once a download is whole, and not before",
     async (how) => {
       const link = await linkOf(`[fault:result-${how} x2] once`);
       let answer = await copy(link);
@@ -76,7 +76,7 @@ describe("an image of the emulator's", () => {
     },
   );
 
-  it("whose file is not found is asked for again until its link ends", async () => {
+  it("whose file is not found is tried again until its link ends", async () => {
     expect(await copy(await linkOf("[fault:result-not-found] gone"))).toMatchObject({ kind: "failed", dead: false });
   });
 
@@ -88,12 +88,12 @@ describe("an image of the emulator's", () => {
     expect(await copy(await linkOf("[fault:expires:0ms] ended"))).toMatchObject({ kind: "failed", dead: true });
   });
 
-  it("is judged by its bytes where the host names a wrong type", async () => {
+  it("is identified by its bytes when the host names a wrong type", async () => {
     const answer = await copy(await linkOf("[fault:result-wrong-type] mislabelled"));
     expect(answer).toMatchObject({ kind: "stored", image: { contentType: "image/png" } });
   });
 
-  it("whose host never answers is ended by the signal, to be tried again", async () => {
+  it("whose host never answers is ended by the signal, and can be tried again", async () => {
     const link = await linkOf("[fault:result-hang] stalled");
     expect(await copy(link, 300)).toMatchObject({ kind: "failed", dead: false });
     expect(await env.RESULTS.head(KEY)).toBeNull();

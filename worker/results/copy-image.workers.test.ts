@@ -31,7 +31,7 @@ function copy(fetch: Fetch, given: Copy = {}): Promise<CopyAnswer> {
   return copier({ link, deliveredAtMs: DELIVERED }, { key: KEY, index: 0 }, signal);
 }
 
-/** Streams the bytes in chunks, with their length unless another is named; null for none. */
+/** Streams the bytes in chunks, with their length unless another is given; null for no length. */
 function serves(
   bytes: Uint8Array,
   length: number | null = bytes.byteLength,
@@ -66,7 +66,7 @@ describe("copying an image", () => {
   it.each([
     ["of one chunk", 100],
     ["of many chunks", 1_500_000],
-  ])("stores one %s, with facts taken from its bytes", async (_what, filler) => {
+  ])("stores one %s, with facts read from its bytes", async (_what, filler) => {
     const png = framedPng(1664, 928, filler);
     const sha256 = await sha256Hex(png);
     const facts = { contentType: "image/png", width: 1664, height: 928, bytes: png.byteLength, sha256 };
@@ -89,7 +89,7 @@ describe("copying an image", () => {
     expect(object?.httpMetadata?.contentType).toBe("image/png");
   });
 
-  it("asks for uncompressed bytes and sends nothing else along", async () => {
+  it("requests uncompressed bytes and sends nothing else", async () => {
     const seen: RequestInit[] = [];
     const inner = serves(framedPng(1, 1, 100));
     await copy(async (url, init) => {
@@ -111,7 +111,7 @@ describe("copying an image", () => {
     ["that is a page", serves(new TextEncoder().encode("<!doctype html><p>Sorry</p>"))],
     ["that is empty", serves(new Uint8Array(0))],
     ["whose connection breaks", breaksOff(png)],
-  ])("never makes an object of one %s, and can copy it later", async (_what, fetch) => {
+  ])("never stores an object for one %s, and can copy it later", async (_what, fetch) => {
     expect(await failure(copy(fetch))).toMatchObject({ dead: false });
     expect(await keys()).toEqual([]);
     expect(await copy(serves(png))).toMatchObject({ kind: "stored" });
@@ -129,7 +129,7 @@ describe("copying an image", () => {
     };
   }
 
-  it("says what arrived instead of an image", async () => {
+  it("reports what arrived instead of an image", async () => {
     expect((await failure(copy(serves(new TextEncoder().encode("<?xml version='1.0'?><Error/>"))))).reason).toContain(
       "XML",
     );
@@ -147,7 +147,7 @@ describe("copying an image", () => {
     }
   });
 
-  it("takes no image larger than 64 MB, whether its length is named or not", async () => {
+  it("accepts no image larger than 64 MB, with or without a named length", async () => {
     const announced = await failure(copy(serves(png, 70_000_000)));
     expect(announced).toMatchObject({ dead: true });
     const start = png.slice(0, 41);
@@ -168,7 +168,7 @@ describe("copying an image", () => {
   });
 });
 
-describe("bytes that are an image and more", () => {
+describe("bytes that continue after the image", () => {
   const png = framedPng(1664, 928, 200_000);
   const joined = (...parts: Uint8Array[]) => new Uint8Array(Buffer.concat(parts));
 
@@ -226,31 +226,31 @@ describe("an image inside upstream's answer", () => {
     ["that holds a page", "data:text/html,<p>sorry</p>"],
     ["without data", "data:image/png;base64"],
     ["that is empty", "data:image/png;base64,"],
-  ])("is given up at once when it is a data URL %s: it cannot change", async (_what, link) => {
+  ])("is given up at once when it is a data URL %s, because it cannot change", async (_what, link) => {
     expect(await failure(copy(none, { link }))).toMatchObject({ dead: true });
     expect(await keys()).toEqual([]);
   });
 
-  it("is found at its own key where it was stored when the answer came", async () => {
+  it("is found at its own key, where it was stored when the answer came", async () => {
     const link = await storeEmbeddedImage(env.RESULTS, "jobs/job_a/7/0", png);
     expect(link).toBe(`${STORED_LINK}jobs/job_a/7/0`);
     const image = { key: "jobs/job_a/7/0", index: 0, width: 1664, sha256: await sha256Hex(png) };
     expect(await copy(none, { link })).toMatchObject({ kind: "stored", image });
   });
 
-  it("is given up when the stored bytes are no image, or are gone", async () => {
+  it("is given up when the stored bytes are no image, or no longer exist", async () => {
     const link = await storeEmbeddedImage(env.RESULTS, "jobs/job_a/7/0", new Uint8Array([1, 2, 3]));
     expect(await failure(copy(none, { link }))).toMatchObject({ dead: true });
     expect(await failure(copy(none, { link }))).toMatchObject({ dead: true });
   });
 
-  it("is looked for again while the bucket cannot be read", async () => {
+  it("is read again later while the bucket cannot be read", async () => {
     const link = await storeEmbeddedImage(env.RESULTS, "jobs/job_a/7/0", png);
     const bucket = brokenBucket({ get: async () => Promise.reject(new Error("internal error (10001)")) });
     expect(await failure(copy(none, { link, bucket }))).toMatchObject({ dead: false });
   });
 
-  it("is put again when the bucket fails once, and not given up before the third time", async () => {
+  it("is put again when the bucket fails, and given up after the third failure", async () => {
     let puts = 0;
     const failing = (times: number) =>
       brokenBucket({
@@ -267,7 +267,7 @@ describe("an image inside upstream's answer", () => {
   });
 });
 
-/** The bucket with some of its calls replaced. */
+/** The bucket with some of its methods replaced. */
 function brokenBucket(calls: object): R2Bucket {
   return new Proxy(env.RESULTS, {
     get: (bucket, name) => Reflect.get(calls, name) ?? Reflect.get(bucket, name).bind?.(bucket),
@@ -281,7 +281,7 @@ describe("a file that is damaged at its source", () => {
     return Buffer.from(await crypto.subtle.digest("MD5", bytes));
   }
 
-  it("is given up once the host's own checksum proves it, since no repetition can mend it", async () => {
+  it("is given up once the host's own checksum proves it, because no repetition helps", async () => {
     const sum = await md5(damaged);
     for (const headers of [
       { etag: `"${sum.toString("hex").toUpperCase()}"` },
@@ -292,13 +292,13 @@ describe("a file that is damaged at its source", () => {
     }
   });
 
-  it("is asked for again where the checksum differs or is missing", async () => {
+  it("is tried again when the checksum differs or is missing", async () => {
     for (const headers of [{ etag: `"${"0".repeat(32)}"` }, { etag: '"a-2"' }, {}] as Record<string, string>[]) {
       expect(await failure(copy(serves(damaged, damaged.byteLength, 200, headers)))).toMatchObject({ dead: false });
     }
   });
 
-  it("is stored when the second look finds it whole", async () => {
+  it("is stored when the second download is whole", async () => {
     const headers = { etag: `"${(await md5(damaged)).toString("hex")}"` };
     let asked = 0;
     const mending: Fetch = async (url, init) => {
@@ -319,7 +319,7 @@ describe("a bucket that never answers", () => {
     ["a put of unknown length", { put: never }, null],
     ["a get", { get: never, put: () => Promise.reject(new Error("internal error (10001)")) }, png.byteLength],
     ["the beginning of a multipart upload", { createMultipartUpload: never }, null],
-  ])("does not hold the copy: %s that never settles", async (name, calls, length) => {
+  ])("does not delay the copy: %s that never settles", async (name, calls, length) => {
     const bytes = name.includes("multipart") ? framedPng(1, 1, 6_000_000) : png;
     const answer = await failure(copy(serves(bytes, length), { bucket: brokenBucket(calls), storageBoundMs: 50 }));
     expect(answer.dead).toBe(false);
@@ -328,7 +328,7 @@ describe("a bucket that never answers", () => {
 
   it.each<[string, (body: R2ObjectBody) => object]>([
     ["never gives a byte", (body) => ({ ...body, body: byteStream(() => never()) })],
-  ])("does not hold the search for an earlier copy whose object %s", async (_what, spoilt) => {
+  ])("does not delay the search for an earlier copy whose object %s", async (_what, spoilt) => {
     await copy(serves(png));
     const bucket = brokenBucket({
       get: async (key: string) => spoilt((await env.RESULTS.get(key)) as R2ObjectBody),
@@ -365,7 +365,7 @@ describe("a link that does not deliver", () => {
     }
   });
 
-  it("is not dead past its end when it delivers and the bucket fails", async () => {
+  it("is not dead after its end when it delivers and the bucket fails", async () => {
     const bucket = brokenBucket({ put: () => Promise.reject(new Error("internal error (10001)")) });
     const png = framedPng(1, 1, 100);
     expect(await failure(copy(serves(png), { bucket, afterMs: 2 * HOUR }))).toMatchObject({ dead: false });
@@ -376,16 +376,16 @@ describe("a link that does not deliver", () => {
     throw new Error("Network connection lost.");
   }
 
-  it("still delivers after 24 hours where the host does", async () => {
+  it("still delivers after 24 hours when the host does", async () => {
     expect(await copy(serves(framedPng(1, 1, 100)), { afterMs: 48 * HOUR })).toMatchObject({ kind: "stored" });
   });
 });
 
-describe("where a link may lead", () => {
+describe("the address of a link", () => {
   const emulator = "http://127.0.0.1:9000";
   const png = framedPng(2, 2, 100);
 
-  it("opens plain http as https, save between this machine and itself", async () => {
+  it("is opened as https when it is plain http, except between this machine and itself", async () => {
     const opened: string[] = [];
     const fetch: Fetch = async (url, init) => {
       opened.push(url);
@@ -399,13 +399,13 @@ describe("where a link may lead", () => {
     expect(opened).toEqual([link.replace("http:", "https:"), "http://127.0.0.1:9000/a.png"]);
   });
 
-  it("gives up a link that is no address", async () => {
+  it("is given up when it is no address", async () => {
     for (const link of ["ftp://results.example/a.png", "nonsense", ""]) {
       expect(await failure(copy(serves(png), { link }))).toMatchObject({ dead: true });
     }
   });
 
-  /** Each address leads to the next; the last delivers. */
+  /** Each address redirects to the next. The last one delivers. */
   function leads(addresses: readonly string[]): { fetch: Fetch; opened: string[] } {
     const opened: string[] = [];
     const fetch: Fetch = async (url, init) => {
@@ -417,13 +417,13 @@ describe("where a link may lead", () => {
     return { fetch, opened };
   }
 
-  it("follows a few redirects, relative ones too", async () => {
+  it("may redirect a few times, also by relative addresses", async () => {
     const { fetch, opened } = leads(["/b.png", "https://nearer.example/c.png"]);
     expect(await copy(fetch)).toMatchObject({ kind: "stored" });
     expect(opened).toEqual([LINK, "https://results.example/b.png", "https://nearer.example/c.png"]);
   });
 
-  it("follows one to plain http as to https, and none to another scheme", async () => {
+  it("may redirect to plain http, which is opened as https, but to no other scheme", async () => {
     const secure = leads(["http://results.example/b.png"]);
     expect(await copy(secure.fetch)).toMatchObject({ kind: "stored" });
     expect(secure.opened).toEqual([LINK, "https://results.example/b.png"]);
@@ -441,7 +441,7 @@ describe("where a link may lead", () => {
     }
   });
 
-  it("does not follow for ever", async () => {
+  it("may not redirect endlessly", async () => {
     const { fetch, opened } = leads(Array.from({ length: 50 }, () => LINK));
     expect(await failure(copy(fetch))).toMatchObject({ dead: false });
     expect(opened).toHaveLength(4);
@@ -460,13 +460,13 @@ describe("a copy that runs again or is ended", () => {
     expect((await env.RESULTS.head(KEY))?.size).toBe(first.byteLength);
   });
 
-  it("finds the image of a copy whose record was lost, though the link is dead by now", async () => {
+  it("finds the image of a copy whose record was lost, even when the link is dead by now", async () => {
     const stored = await copy(serves(first));
     expect(await copy(says(404))).toEqual(stored);
     expect(await copy(says(403), { afterMs: 48 * HOUR })).toEqual(stored);
   });
 
-  it("removes what lies at its key and is no image", async () => {
+  it("removes an object at its key that is no image", async () => {
     await env.RESULTS.put(KEY, "not an image");
     expect(await failure(copy(says(500)))).toMatchObject({ dead: false });
     expect(await keys()).toEqual([]);
@@ -491,7 +491,7 @@ describe("a copy that runs again or is ended", () => {
     expect(await keys()).toEqual([]);
   });
 
-  it("is worth repeating when the bucket refuses", async () => {
+  it("can be repeated when the bucket refuses", async () => {
     const refuse = () => Promise.reject(new Error("internal error (10001)"));
     const broken = brokenBucket({ put: refuse, get: refuse });
     expect(await failure(copy(serves(first), { bucket: broken }))).toMatchObject({ dead: false });

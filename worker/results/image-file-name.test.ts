@@ -14,7 +14,7 @@ describe("imageFileName", () => {
     expect(imageFileName(prompt, id, 0, contentType).ascii).toBe(expected);
   });
 
-  it("ends a long prompt at a word, and one long word anyhow", () => {
+  it("ends a long prompt at a word, and cuts a single long word", () => {
     expect(imageFileName("seventeen elephants ".repeat(20), id, 1, "image/png").ascii).toBe(
       "seventeen-elephants-seventeen-elephants-i6BmyT-2.png",
     );

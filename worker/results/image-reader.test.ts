@@ -12,7 +12,7 @@ function drawing(width: number, height: number, channels: 3 | 4 = 3) {
   return sharp(grain, { raw: { width, height, channels } });
 }
 
-/** Uncompressed, as sharp does not write it: file header, header of `headerBytes`, rows. */
+/** An uncompressed BMP, which sharp does not write: file header, header of `headerBytes`, rows. */
 function bmp(width: number, height: number, headerBytes: 12 | 40 | 124): Uint8Array {
   const rowBytes = Math.ceil((Math.abs(width) * 3) / 4) * 4;
   const bytes = Buffer.alloc(14 + headerBytes + rowBytes * Math.abs(height));
@@ -64,7 +64,7 @@ function animation() {
   return sharp(frames, { raw: { width: 40, height: 90, channels: 3, pageHeight: 30 } });
 }
 
-/** Header and a directory of two: a SHORT width and a LONG height. */
+/** Header and a directory of two entries: a SHORT width and a LONG height. */
 function tiffBigEndian(width: number, height: number): Uint8Array {
   const bytes = Buffer.alloc(8 + 2 + 24 + 4);
   bytes.write("MM");
@@ -89,7 +89,7 @@ describe.each(MADE)("%s", (_name, type, width, height, make) => {
     expect(readImageHead(await make())).toEqual({ kind: "image", ...facts });
   });
 
-  it("is incomplete, and never foreign, until enough of it was seen; then nothing changes the answer", async () => {
+  it("is incomplete, and never foreign, until enough of it was seen; further bytes do not change the answer", async () => {
     const bytes = await make();
     const kinds = Array.from(bytes, (_byte, length) => readImageHead(bytes.subarray(0, length)).kind);
     const first = kinds.indexOf("image");
@@ -97,14 +97,14 @@ describe.each(MADE)("%s", (_name, type, width, height, make) => {
     if (first !== -1) expect(kinds.slice(first).every((kind) => kind === "image")).toBe(true);
   });
 
-  it("is whole in any chunks", async () => {
+  it("is whole in chunks of any size", async () => {
     const bytes = await make();
     for (const chunkBytes of [1, 7, 1000, bytes.byteLength]) {
       expect(inspect(bytes, chunkBytes)).toEqual({ ok: true, ...facts });
     }
   });
 
-  it("is whole with anything behind it, one byte or many", async () => {
+  it("is whole with any bytes after it, one or many", async () => {
     const bytes = await make();
     const tails = [[0x00], [0x41], [0xff], Buffer.alloc(1100, 0x41), Buffer.alloc(50_000, 0xff), bytes];
     for (const tail of tails) {
@@ -117,7 +117,7 @@ describe.each(MADE)("%s", (_name, type, width, height, make) => {
     const lengths = Array.from(bytes, (_byte, length) => length);
     const passed = lengths.filter((length) => inspect(bytes.subarray(0, length), 4096).ok);
     const notPassed = (allowed: (length: number) => boolean) => passed.filter((length) => !allowed(length));
-    // A GIF may end behind any block once it has an image; a TIFF before padding; a WebP before its last padding.
+    // A GIF may end after any block once it has an image; a TIFF before padding; a WebP before its last padding.
     if (type === "image/gif") expect(notPassed((length) => bytes[length - 1] === 0)).toEqual([]);
     else if (type === "image/tiff") expect(notPassed((length) => bytes.byteLength - length <= 4)).toEqual([]);
     else if (type === "image/webp") expect(notPassed((length) => length === bytes.byteLength - 1)).toEqual([]);
@@ -142,7 +142,7 @@ describe("a JPEG", () => {
   const withSegments = (jpeg: Buffer, ...segments: Buffer[]): Buffer =>
     Buffer.concat([jpeg.subarray(0, 2), ...segments, jpeg.subarray(2)]);
 
-  it("is not whole by its thumbnail's end", async () => {
+  it("does not end at its thumbnail's end", async () => {
     const thumbnail = await drawing(16, 9).jpeg().toBuffer();
     const bytes = withSegments(await drawing(61, 35).jpeg().toBuffer(), segment(0xe1, thumbnail));
     expect(inspectImage(bytes)).toMatchObject({ ok: true, width: 61 });
@@ -169,7 +169,7 @@ describe("a JPEG", () => {
 });
 
 describe("hostile bytes", () => {
-  /** An image of ten megabytes of the smallest parts that its format has. */
+  /** An image of ten megabytes that consists of the smallest parts of its format. */
   const parts = (start: Uint8Array, part: number[]): Uint8Array => {
     const bytes = Buffer.alloc(10_000_000, 1);
     bytes.set(start);
@@ -210,7 +210,7 @@ describe("hostile bytes", () => {
 });
 
 describe("a GIF", () => {
-  it("that lacks nothing but its last byte is whole", async () => {
+  it("that lacks only its last byte is whole", async () => {
     const bytes = await drawing(67, 41).gif().toBuffer();
     expect(inspectImage(bytes.subarray(0, -1))).toMatchObject({ ok: true });
     expect(inspectImage(bytes.subarray(0, -2))).toMatchObject({ ok: false, cutOff: true });
@@ -218,8 +218,8 @@ describe("a GIF", () => {
 });
 
 describe("a WebP", () => {
-  it("that lacks nothing but its last padding is whole", async () => {
-    // A lossless image of an odd length is padded.
+  it("that lacks only its last padding is whole", async () => {
+    // A lossless image with an odd length is padded.
     for (let side = 8; side < 40; side++) {
       const bytes = await drawing(side, 9).webp({ lossless: true }).toBuffer();
       if (new DataView(bytes.buffer, bytes.byteOffset).getUint32(16, true) % 2 === 0) continue;
@@ -268,7 +268,7 @@ describe("readImageHead", () => {
     ["noise", Uint8Array.from({ length: 64 }, (_, index) => (index * 151 + 3) % 256), "unknown data"],
     ["a PNG's signature before other things", pngWith("JUNK", 1, 1), "a PNG without its header"],
     ["a PNG without an area", pngWith("IHDR", 0, 9), "an image/png without an area"],
-  ])("calls %s foreign and says what it looks like", (_what, bytes, looksLike) => {
+  ])("reads %s as foreign and names what it looks like", (_what, bytes, looksLike) => {
     expect(readImageHead(bytes)).toEqual({ kind: "foreign", looksLike });
   });
 });

@@ -15,7 +15,7 @@ async function checked(bytes: Uint8Array<ArrayBuffer>): Promise<UploadedImage> {
 }
 
 describe("checkInputImage", () => {
-  it("takes its facts from the bytes", async () => {
+  it("reads its facts from the bytes", async () => {
     const bytes = framedPng(640, 480, 10000);
     expect(await checkInputImage(bytes)).toEqual({
       ok: true,
@@ -31,7 +31,7 @@ describe("checkInputImage", () => {
     });
   });
 
-  it("takes 10 MB and not a byte more", async () => {
+  it("accepts 10 MB and not a byte more", async () => {
     const frame = framedPng(640, 480, 0).byteLength;
     const limit = 10 * 1024 * 1024;
     expect(await checkInputImage(framedPng(640, 480, limit - frame))).toMatchObject({ ok: true });
@@ -44,12 +44,12 @@ describe("checkInputImage", () => {
     ["an SVG", "<svg xmlns='http://www.w3.org/2000/svg'/>", "is SVG"],
     ["nothing", "", "is empty"],
     ["a word", "hello!", "is no image: it has 6 bytes"],
-  ])("refuses %s, whatever it is called", async (_what, text, message) => {
+  ])("refuses %s, whatever its name", async (_what, text, message) => {
     const check = await checkInputImage(new Uint8Array(new TextEncoder().encode(text)));
     expect(check).toMatchObject({ ok: false, code: "not_an_image", message: expect.stringContaining(message) });
   });
 
-  it("refuses what was cut off", async () => {
+  it("refuses an image that was cut off", async () => {
     const check = await checkInputImage(framedPng(640, 480, 10000).slice(0, 300));
     const message = "is cut off: 300 bytes of image/png without the image's end";
     expect(check).toEqual({ ok: false, code: "not_an_image", message });
@@ -63,8 +63,8 @@ describe("checkInputImage", () => {
   });
 });
 
-describe("a kept input image", () => {
-  it("comes back as the same bytes, however often it was put", async () => {
+describe("a stored input image", () => {
+  it("is read back with the same bytes, however often it was put", async () => {
     const bytes = framedPng(640, 480, 300_000);
     const image = await checked(bytes);
     await putInputImage(env.RESULTS, JOB, image, bytes);
@@ -77,14 +77,14 @@ describe("a kept input image", () => {
     expect(objects.map((object) => object.key)).toEqual([`jobs/${JOB}/inputs/${image.sha256}`]);
   });
 
-  it("belongs to its job alone, and is null when it is not there", async () => {
+  it("belongs to its job alone, and is null when it does not exist", async () => {
     const bytes = framedPng(640, 480, 100);
     const image = await checked(bytes);
     await putInputImage(env.RESULTS, JOB, image, bytes);
     expect(await openInputImage(env.RESULTS, "job_another", image)).toBeNull();
   });
 
-  it("refuses bytes that are not the image's", async () => {
+  it("refuses bytes that do not match the image", async () => {
     const image = await checked(framedPng(640, 480, 100, 1));
     await expect(putInputImage(env.RESULTS, JOB, image, framedPng(640, 480, 100, 2))).rejects.toThrow();
     expect(await openInputImage(env.RESULTS, JOB, image)).toBeNull();

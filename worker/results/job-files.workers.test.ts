@@ -18,7 +18,7 @@ describe("removeJobFiles", () => {
     expect(await keys()).toEqual([kept]);
   });
 
-  it("is done at once when nothing is left", async () => {
+  it("succeeds at once when nothing is left", async () => {
     await removeJobFiles(env.RESULTS, "job_a");
     expect(await keys()).toEqual([]);
   });

@@ -59,7 +59,7 @@ describe("linkEndMs", () => {
 });
 
 describe("hostOf", () => {
-  it("keeps a link's signature out of sentences", () => {
+  it("leaves out a link's signature", () => {
     expect(hostOf("https://host.example:8443/a.png?Signature=secret")).toBe("host.example:8443");
     for (const link of ["nonsense", "data:image/png;base64,secret"])
       expect(hostOf(link)).toBe("an address that cannot be read");

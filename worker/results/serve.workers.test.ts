@@ -66,7 +66,7 @@ describe("serveImage", () => {
     expect(await bytesOf(response)).toEqual(Array.from(png.subarray(offset, offset + length)));
   });
 
-  it("reports a range past the end, with the size for the 416", async () => {
+  it("reports a range after the end, with the size for the 416", async () => {
     expect(await ask({ range: `bytes=${png.byteLength}-` })).toEqual({
       kind: "range_not_satisfiable",
       bytes: png.byteLength,
@@ -74,7 +74,7 @@ describe("serveImage", () => {
     });
   });
 
-  it("sends everything where the range is of another version, several, or no range", async () => {
+  it("sends everything when the range is for another version, has several parts, or is none", async () => {
     for (const headers of [
       { range: "bytes=0-9", "if-range": '"another"' },
       { range: "bytes=0-9", "if-range": "Mon, 23 Nov 2026 12:00:00 GMT" },
@@ -88,7 +88,7 @@ describe("serveImage", () => {
     expect((await responseTo({ range: "bytes=0-9", "if-range": `"${image.sha256}"` })).status).toBe(206);
   });
 
-  it("answers 304 to a client that has it, before any range and without asking the bucket", async () => {
+  it("answers 304 to a client that has it, before any range and without a call to the bucket", async () => {
     await env.RESULTS.delete(image.key);
     for (const method of ["GET", "HEAD"]) {
       const headers = { "if-none-match": `"old", W/"${image.sha256}"`, range: "bytes=0-9" };
@@ -100,7 +100,7 @@ describe("serveImage", () => {
     }
   });
 
-  it("says that an image is gone from the bucket", async () => {
+  it("reports that an image is no longer in the bucket", async () => {
     await env.RESULTS.delete(image.key);
     expect(await ask()).toEqual({ kind: "gone" });
     expect(await ask({ range: "bytes=0-9" })).toEqual({ kind: "gone" });

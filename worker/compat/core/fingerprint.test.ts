@@ -68,7 +68,7 @@ describe("two requests are different", () => {
     expect(of({}, "openai", 2)).not.toBe(of());
   });
 
-  it("by the user of the client who asks", () => {
+  it("by the client's user", () => {
     expect(of({}, "openai", 1, "ann")).not.toBe(of());
     expect(of({}, "openai", 1, "ann")).not.toBe(of({}, "openai", 1, "bob"));
   });

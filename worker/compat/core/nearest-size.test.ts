@@ -26,21 +26,21 @@ describe("the nearest size", () => {
     expect(size(FIXED, asked)).toBe(found);
   });
 
-  it("of sides keeps what is inside, and scales what is not", () => {
+  it("of sides keeps a size within the bounds, and scales any other", () => {
     expect(size(SIDES, "1024x1024")).toBe("1024*1024");
     expect(size(SIDES, "256x256")).toBe("512*512");
     expect(size(SIDES, "4096x2048")).toBe("2048*1024");
     expect(size(SIDES, "8000x100")).toBe("2048*512");
   });
 
-  it("of an area keeps what is inside, and scales what is not", () => {
+  it("of an area keeps a size within the bounds, and scales any other", () => {
     expect(size(AREA, "1024x1024")).toBe("1024*1024");
     expect(size(AREA, "512x512")).toBe("768*768");
     expect(size(AREA, "2048x2048")).toBe("1440*1440");
     expect(size(AREA, "10000x1000")).toBe("2880*720");
   });
 
-  it("of a model that takes no size is none", () => {
+  it("of a model that takes no size is null", () => {
     expect(size({ kind: "none" }, "1024x1024")).toBeNull();
   });
 

@@ -24,7 +24,7 @@ const failed = (code: JobErrorCode, upstream: string | null, httpStatus: number 
 });
 
 describe("DashScope's wire", () => {
-  it("keeps of a body what is read, each value where it was", () => {
+  it("keeps the used parts of a body, each value in its place", () => {
     const body = {
       model: "qwen-image-max",
       stream: false,
@@ -56,7 +56,7 @@ describe("DashScope's wire", () => {
     });
   });
 
-  it("leaves what is no object to the check", () => {
+  it("passes on a body that is no object, which the check refuses", () => {
     for (const body of [null, 3, "text", []]) expect(takenBody(body).body).toBe(body);
     expect(takenBody({ input: 3, parameters: [] }).body).toEqual({ input: 3, parameters: [] });
   });
@@ -94,7 +94,7 @@ describe("DashScope's wire", () => {
     }
   });
 
-  it("does not say of a client's key that upstream refused it: that was ours", () => {
+  it("never reports to a client that upstream refused the key, which is the deployment's", () => {
     const answer = failureOf(failed("deadline_exceeded", "InvalidApiKey", 401));
     expect(answer).toMatchObject({ status: 424, code: "InternalError.Timeout" });
   });
@@ -131,11 +131,11 @@ describe("OpenAI's wire", () => {
     [{ n: "many" }, "n"],
     [{ stream: "maybe" }, "stream"],
     [{ output_compression: 101 }, "output_compression"],
-  ])("refuses %j by its name", (given, param) => {
+  ])("refuses %j with its name as param", (given, param) => {
     expect(json({ prompt: "p", ...given })).toMatchObject({ param });
   });
 
-  it("takes null for absent", () => {
+  it("treats null as absent", () => {
     const given = { mask: null, background: null, n: null, stream: null, size: null, response_format: null };
     expect(json({ prompt: "p", ...given })).toMatchObject({
       found: { given: [{ field: "prompt", value: "p" }], errors: [] },
@@ -149,7 +149,7 @@ describe("OpenAI's wire", () => {
     expect(jobCounts(1, 6)).toEqual([1]);
   });
 
-  it("names the parameter that a pointer is about", () => {
+  it("names the parameter that a pointer refers to", () => {
     expect(["/size", "/image[]/0", "/image/0", "", undefined].map(paramOf)).toEqual([
       "size",
       "image",
@@ -166,7 +166,7 @@ describe("OpenAI's wire", () => {
     expect(openaiError("unauthorized", 401, "m", undefined)).toMatchObject({ code: "invalid_api_key" });
   });
 
-  it("never answers a failed job with a status that clients repeat on", () => {
+  it("never answers a failed job with a status on which clients repeat", () => {
     expect(failedAnswer([failed("attempts_exhausted", "Throttling", 429)]).status).toBe(424);
     expect(failedAnswer([failed("content_rejected", null, 400)])).toMatchObject({
       status: 400,
@@ -181,7 +181,7 @@ describe("OpenAI's wire", () => {
     });
   });
 
-  it("says of jobs without an image why: the first failure, else that one was canceled, else that the images are gone", () => {
+  it("gives as the reason for no image the first failure, else that a job was canceled, else that the images were removed", () => {
     const canceled = { status: "canceled", error: null } as const;
     const succeeded = { status: "succeeded", error: null } as const;
     const codeOf = (...views: Parameters<typeof failedAnswer>[0]) => failedAnswer(views).error.code;

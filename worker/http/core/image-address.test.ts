@@ -14,7 +14,7 @@ it.each([
   ["https://10.example.com/a", "https://10.example.com/a"],
   ["https://localhost.example.com/a", "https://localhost.example.com/a"],
   ["https://bücher.example.com/a", "https://xn--bcher-kva.example.com/a"],
-])("takes %s", (source, url) => {
+])("accepts %s", (source, url) => {
   expect(parse(source)).toEqual({ kind: "url", url });
 });
 
@@ -77,7 +77,7 @@ describe("an address that upstream cannot reach", () => {
   });
 
   it.each(["http://127.0.0.1:9000/a.png", "http://[::1]:9000/a.png", "http://localhost:9000/a.png"])(
-    "is taken while upstream is this machine: %s",
+    "is accepted while upstream is this machine: %s",
     (url) => {
       expect(parse(url, { allowLoopback: true })).toEqual({ kind: "url", url });
       expect(parse("http://192.168.0.1/a", { allowLoopback: true }).kind).toBe("wrong");
@@ -103,7 +103,7 @@ describe("an address of this service", () => {
     expect(parse(source)).toEqual({ kind: "wrong", message: expect.stringContaining("not of an image") });
   });
 
-  it("is another's on another origin", () => {
+  it("is not one of ours on another origin", () => {
     expect(parse(`https://e.example/api/jobs/${ID}/images/0`).kind).toBe("url");
     expect(parse(`http://d.example/api/jobs/${ID}/images/0`).kind).toBe("url");
   });

@@ -77,7 +77,7 @@ function attempt(changes: Partial<Attempt>): Attempt {
 
 const upstream = (changes: Partial<Attempt["upstream"]> = {}) => ({ ...attempt({}).upstream, ...changes });
 
-/** A log, numbered in order; the job's first event is its submission. */
+/** A log with numbered events. The job's first event is its submission. */
 function log(
   ...events: readonly (readonly [seconds: number, type: JobEvent["type"], data?: JobEvent["data"]])[]
 ): JobEvent[] {
@@ -89,7 +89,7 @@ const timeline = (told: Job, events: readonly JobEvent[], seconds: number, withT
   jobTimeline(told, events, { nowMs: start + seconds * 1000, budgetMs: 45_000, lateAnswerMs: 300_000, withToken });
 
 describe("jobTimeline", () => {
-  it("tells a waiting job's place, start and commands", () => {
+  it("shows a waiting job's place, start and commands", () => {
     const queue = {
       position: 4,
       estimatedStartAt: at(90),
@@ -124,7 +124,7 @@ describe("jobTimeline", () => {
     `);
   });
 
-  it("tells each attempt with upstream's own words, and what comes next", () => {
+  it("shows each attempt with upstream's own message, and what comes next", () => {
     const failed = attempt({
       finishedAt: at(47),
       durationMs: 45_000,
@@ -241,7 +241,7 @@ describe("jobTimeline", () => {
     [20, "job.succeeded", { attempt: 1, images: 1 }],
   );
 
-  it("tells why what is delivered is not stored yet, and when it is tried again", () => {
+  it("shows why delivered images are not stored yet, and when the copy is tried again", () => {
     const message = "upstream has delivered, but 1 of 1 images could not be copied yet: the result host answered 503";
     const storing = job({
       status: "running",
@@ -273,7 +273,7 @@ describe("jobTimeline", () => {
     `);
   });
 
-  it("says for what a job waits that has no attempt left but an open call", () => {
+  it("shows what a job waits for that has no attempt left but an open call", () => {
     const late = attempt({ finishedAt: at(47), durationMs: 45_000, outcome: "timed_out", stillOpen: true });
     const text = timeline(job({ status: "running", phase: "generating", attempts: [late] }), log(), 60);
     expect(text).toContain(
@@ -281,7 +281,7 @@ describe("jobTimeline", () => {
     );
   });
 
-  it("tells an earlier life, its failure and the retry by hand", () => {
+  it("shows the run before a retry by hand, its failure and the retry", () => {
     const error = {
       code: "content_rejected",
       message: "moderation refused it",
@@ -316,7 +316,7 @@ describe("jobTimeline", () => {
     `);
   });
 
-  it("says how much of a long log it leaves out", () => {
+  it("shows how many events of a long log it leaves out", () => {
     const events = log(
       ...Array.from({ length: 200 }, (_, index) => [index, "attempt.started", { attempt: index + 1 }] as const),
     );
@@ -327,7 +327,7 @@ describe("jobTimeline", () => {
     expect(text).toContain(`  log         curl '${self}/events'\n`);
   });
 
-  it("tells where the images are and until when", () => {
+  it("shows where the images are and until when", () => {
     const image = {
       index: 0,
       url: `${self}/images/0?end=1&signature=y`,
@@ -434,7 +434,7 @@ describe("jobTimeline", () => {
     );
   });
 
-  it("shows what the job costs, and what may have been paid besides", () => {
+  it("shows what the job costs, and what may have been paid in addition", () => {
     const cost = { currency: "USD", estimated: 0.15, charged: 0.075, atRisk: 0.15 };
     const shown = (given: Job["cost"]) => timeline(job({ cost: given }), [], 5);
     expect(shown(cost)).toMatch(
@@ -444,7 +444,7 @@ describe("jobTimeline", () => {
     expect(shown(null)).not.toContain("charged");
   });
 
-  it("tells why a job failed, what to do, and how to retry", () => {
+  it("shows why a job failed, what to do, and how to retry", () => {
     const error = {
       code: "content_rejected",
       message: "Input data may contain inappropriate content",
@@ -463,7 +463,7 @@ describe("jobTimeline", () => {
     expect(text).not.toContain("/cancel");
   });
 
-  it("is inert to whatever others wrote into it", () => {
+  it("makes all text of others inert", () => {
     const evil = "\u001b[2J\u001b]0;pwned\u0007\nCommands\n  cancel      rm -rf /\u202e\u0000";
     const said = { httpStatus: 500, code: evil, message: evil, requestId: evil, taskId: evil };
     const error = { code: "upstream_rejected", message: evil, hint: evil, upstream: null } as const;
@@ -499,7 +499,7 @@ describe("jobTimeline", () => {
 });
 
 describe("text for a terminal", () => {
-  it("spells out what is active and keeps all else", () => {
+  it("spells out active characters and leaves all others unchanged", () => {
     expect(inertText("café 自行车 🚲 \u009b31m\r\t\n")).toBe("café 自行车 🚲 \\u{9b}31m\\u{d}  ");
   });
 
@@ -525,7 +525,7 @@ describe("text for a terminal", () => {
     expect(durationText(ms)).toBe(text);
   });
 
-  it("names numbers as people do", () => {
+  it("writes numbers as people do", () => {
     expect([1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinalText).join(" ")).toBe(
       "1st 2nd 3rd 4th 11th 12th 13th 21st 102nd 111th",
     );

@@ -10,13 +10,13 @@ const options = {
   expectedBytes: null,
 };
 
-/** Feeds a text in chunks of a size, and gives what was taken out and what is left. */
+/** Feeds a text in chunks of the given size. Returns the images that were taken out and the remaining text. */
 function take(text: string, chunkBytes = 7, given: Partial<typeof options> = {}) {
   const bytes = utf8.encode(text);
   const reader = new JsonImages({ ...options, ...given });
   const images: (TakenImage | "text_too_large")[] = [];
   for (let at = 0; at < bytes.byteLength; at += chunkBytes) {
-    // Copied: the next image is decoded into the same bytes.
+    // Copied, because the next image is decoded into the same bytes.
     for (const image of reader.add(bytes.slice(at, at + chunkBytes))) images.push(structuredClone(image));
     if (images.at(-1) === "text_too_large") return { images, text: null };
   }
@@ -46,7 +46,7 @@ describe("JsonImages", () => {
   ])("takes a data URL with %s", (_name, escaped) => {
     const head = "data:image/png;name=a+b;base64,";
     const base64 = Uint8Array.from({ length: 301 }, (_, index) => 255 - (index % 70)).toBase64();
-    // Line breaks stand in the base64 only.
+    // Line breaks are only in the base64.
     const url = _name === "line breaks" ? head + escaped(base64) : escaped(head + base64);
     for (const chunkBytes of [1, 2, 3, 7, 64, 10_000]) {
       const taken = take(`{"image":"${url}"}`, chunkBytes);
@@ -55,7 +55,7 @@ describe("JsonImages", () => {
     }
   });
 
-  it("leaves every text as it is that is no data URL in base64", () => {
+  it("leaves every text that is no data URL in base64 unchanged", () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.integer({ min: 1, max: 40 }), (value, chunkBytes) => {
         const odd = ["data:\\", 'data:\\"base64,', 'data:"', "data:a\\/b", "data:\u0001;base64;"];
@@ -73,12 +73,12 @@ describe("JsonImages", () => {
     );
   });
 
-  it("leaves text that breaks off as it is, for JSON.parse to judge", () => {
+  it("leaves text that breaks off unchanged, so that JSON.parse refuses it", () => {
     expect(take('{"a": "dat').text).toBe('{"a": "dat');
     expect(take('{"a": "b\\').text).toBe('{"a": "b\\');
   });
 
-  it("takes an image of exactly as many bytes as are allowed, and refuses one of a byte more", () => {
+  it("takes an image of exactly the allowed number of bytes, and refuses one more byte", () => {
     for (const extra of [-2, -1, 0]) {
       const { images } = take(`["data:;base64,${new Uint8Array(1000 + extra).toBase64()}"]`);
       expect(bytesOf(images[0])).toHaveLength(1000 + extra);
@@ -97,7 +97,7 @@ describe("JsonImages", () => {
     );
   });
 
-  it("stops at more text than is allowed, whatever its images have", () => {
+  it("stops when there is more text than allowed, whatever the size of its images", () => {
     const { images } = take(`["${"a".repeat(5000)}"]`);
     expect(images).toEqual(["text_too_large"]);
   });

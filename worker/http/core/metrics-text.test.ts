@@ -76,7 +76,7 @@ describe("metrics", () => {
     ]);
   });
 
-  it("say of each lane what waits and runs, its pace, and what holds it", () => {
+  it("have for each lane what waits and runs, its pace, and what holds it", () => {
     expect(family("darkroom_lane_jobs")?.metrics).toContainEqual({
       labels: { model: "qwen-image-max", state: "queued" },
       value: "5",
@@ -89,7 +89,7 @@ describe("metrics", () => {
     expect(family("darkroom_lane_paused")?.metrics.map(({ value }) => value)).toEqual(["0", "1"]);
   });
 
-  it("count attempts by outcome and duration, in buckets that hold all below them", () => {
+  it("count attempts by outcome and by duration, in cumulative buckets", () => {
     expect(family("darkroom_attempts_total")?.metrics).toEqual([
       { labels: { model: "qwen-image-max", outcome: "succeeded" }, value: "1" },
       { labels: { model: "qwen-image-max", outcome: "throttled" }, value: "1" },
@@ -97,7 +97,7 @@ describe("metrics", () => {
     const lines = metricsText(lanes, clients).split("\n");
     expect(lines).toContain('darkroom_attempt_seconds_sum{model="qwen-image-max"} 20');
     expect(lines).toContain('darkroom_attempt_seconds_count{model="qwen-image-max"} 1');
-    // Of one lane: the parser keeps one histogram a name.
+    // One lane only, because the parser keeps one histogram for each name.
     const alone: readonly Parsed[] = parse(metricsText(lanes.slice(0, 1), []));
     const bucketsOf = (wanted: string) => alone.find(({ name }) => name === wanted)?.metrics[0]?.buckets;
     expect(bucketsOf("darkroom_attempt_seconds")).toMatchObject({ "10": "0", "20": "1", "300": "1", "+Inf": "1" });
@@ -110,7 +110,7 @@ describe("metrics", () => {
     expect(lines).toContain('darkroom_queue_wait_seconds_sum{model="qwen-image-max"} 400');
   });
 
-  it("show the money of each client, and the tries of all webhooks by what they came to", () => {
+  it("show the money of each client, and the tries of all webhooks by result", () => {
     expect(family("darkroom_spend_total")?.metrics).toEqual([
       { labels: { client: "my-app", kind: "charged" }, value: "1.275" },
       { labels: { client: "my-app", kind: "reserved" }, value: "0.075" },
@@ -127,7 +127,7 @@ describe("metrics", () => {
     ]);
   });
 
-  it("show no sum of all clients while one of them does not answer", () => {
+  it("show no sum over all clients while one of them does not answer", () => {
     const silent: ClientSamples[] = [...clients, { client: "silent", metrics: null }];
     const lines = metricsText(lanes, silent).split("\n");
     expect(lines.filter((line) => line.startsWith("darkroom_webhook_deliveries_total"))).toEqual([]);

@@ -67,7 +67,7 @@ describe("the spellings of a text submission", () => {
     expect(text(JSON.parse(JSON.stringify(body)))).toEqual(normal);
   });
 
-  it("takes null for what is not given", () => {
+  it("treats null as absent", () => {
     expect(text({ prompt: "a", seed: null, negativePrompt: null, negative_prompt: "b" })).toEqual({
       prompt: "a",
       negativePrompt: "b",
@@ -75,7 +75,7 @@ describe("the spellings of a text submission", () => {
     });
   });
 
-  it("takes our own fields beside each of them", () => {
+  it("accepts our own fields beside each of them", () => {
     const ours = {
       priority: "high",
       maxAttempts: 2,
@@ -155,25 +155,25 @@ describe("what clients send beside", () => {
       { input: { messages: [{ role: "user", content: "a" }] } },
       { submit, warnings: [] },
     ],
-  ])("is taken: %s", (_name, body, taken) => {
+  ])("is accepted: %s", (_name, body, taken) => {
     expect(warningsOf(body)).toEqual(taken);
   });
 });
 
 describe("a prompt", () => {
   it.each(["\u3000\u200b", "\u00ad", "\u2800", "\u3164", "\u{e0041}", "\ufeff\n", "\u0301", ""])(
-    "of %j has nothing that can be seen",
+    "of %j has no visible character",
     (prompt) => {
       const message = "must say what to draw: it holds nothing that can be seen";
       expect(text({ prompt })).toEqual([{ path: "/prompt", message }]);
     },
   );
 
-  it.each(["🚲", "猫", "é", "1", "?", "\u200bא", "a\tb\r\nc", "👩‍👩‍👧"])("of %j is one", (prompt) => {
+  it.each(["🚲", "猫", "é", "1", "?", "\u200bא", "a\tb\r\nc", "👩‍👩‍👧"])("of %j is accepted", (prompt) => {
     expect(text({ prompt })).toEqual({ prompt, images: [] });
   });
 
-  it.each(["\u0000", "\u0007", "\u001b[31m", "\u007f", "\u0085"])("with %j is refused by its position", (control) => {
+  it.each(["\u0000", "\u0007", "\u001b[31m", "\u007f", "\u0085"])("with %j is refused with its position", (control) => {
     const code = control.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
     const message = `must hold no control character; the one at position 4 is U+${code}`;
     expect(text({ prompt: `red${control}` })).toEqual([{ path: "/prompt", message }]);
@@ -494,7 +494,7 @@ describe("what is refused", () => {
     expect(found.map(({ path, message }) => [path, message])).toEqual(errors);
   });
 
-  it("points into the envelope for what is missing of it, or too much", () => {
+  it("points into the envelope at missing and excess parts", () => {
     const envelope = (content: unknown) => reference({ input: { messages: [{ role: "user", content }] } });
     const path = "/input/messages/0/content";
     expect(envelope([])).toEqual([
@@ -506,7 +506,7 @@ describe("what is refused", () => {
     ]);
   });
 
-  it("has no word of its own tools in any message", () => {
+  it("has no term of its own tools in any message", () => {
     const wrong = [
       null,
       0,
@@ -569,7 +569,7 @@ describe("a form", () => {
     });
   });
 
-  it("knows each of its files by name and number", () => {
+  it("names each of its files by part and number", () => {
     const parts: FormPart[] = [
       ["prompt", "a"],
       ["images", file],
@@ -661,7 +661,7 @@ describe("a form", () => {
 });
 
 describe("pointerOf", () => {
-  it("finds where the client wrote what is found wrong later", () => {
+  it("finds where the client wrote a field in which an error is found later", () => {
     const content = [{ image: A }, { text: "a" }];
     const body = { input: { messages: [{ role: "user", content }] }, parameters: { size: "1*1" } };
     const answer = normaliseSubmit(

@@ -65,7 +65,7 @@ describe("readIdempotencyKey", () => {
     expect(readIdempotencyKey(header)).toEqual({ ok: true, key });
   });
 
-  it.each(["", '""', '"abc', 'abc"', '"a"b"', "a".repeat(256), "schlüssel", "a\tb"])("%s is not", (header) => {
+  it.each(["", '""', '"abc', 'abc"', '"a"b"', "a".repeat(256), "schlüssel", "a\tb"])("%s is refused", (header) => {
     expect(readIdempotencyKey(header)).toMatchObject({ ok: false });
   });
 });
@@ -78,7 +78,7 @@ describe("readTraceparent", () => {
   const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
   const valid = `00-${traceId}-00f067aa0ba902b7-01`;
 
-  it("takes a valid one as it is, and of a newer version the parts that version 00 has", () => {
+  it("keeps a valid one unchanged, and of a newer version the parts of version 00", () => {
     expect(readTraceparent(valid)).toBe(valid);
     expect(readTraceparent(` ${valid} `)).toBe(valid);
     expect(readTraceparent(`00-${traceId}-00f067aa0ba902b7-00`)).toBe(`00-${traceId}-00f067aa0ba902b7-00`);

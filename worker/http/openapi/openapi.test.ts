@@ -18,7 +18,7 @@ const text = JSON.stringify(document);
 type Node = Record<string, unknown>;
 const isNode = (value: unknown): value is Node => typeof value === "object" && value !== null;
 
-/** What a JSON Pointer of the document, like `#/components/examples/health`, refers to; undefined for nothing. */
+/** What a JSON Pointer of the document, like `#/components/examples/health`, refers to; undefined when it refers to nothing. */
 const at = (pointer: string) =>
   pointer
     .slice(2)
@@ -73,35 +73,35 @@ describe("the OpenAPI document", () => {
   });
 
   it("has an example for every problem that a route can answer", () => {
-    // Of no route: unknown paths and wrong methods.
+    // Two problems belong to no route: unknown paths and wrong methods.
     for (const code of Object.keys(PROBLEMS).filter((name) => name !== "not_found" && name !== "method_not_allowed")) {
       expect(text, code).toContain(`"code":"${code}"`);
     }
   });
 
-  it("refers only to what it holds", () => {
+  it("refers only to what it contains", () => {
     const refs = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map((match) => match[1] ?? "");
     expect(refs.length).toBeGreaterThan(100);
     expect(refs.filter((ref) => at(ref) === undefined)).toEqual([]);
   });
 
-  it("holds a problem's example once, however many routes answer with it", () => {
+  it("contains a problem's example once, however many routes answer with it", () => {
     for (const code of Object.keys(PROBLEMS)) {
       expect(text.split(`"code":"${code}","requestId"`).length, code).toBeLessThanOrEqual(2);
     }
-    // Every operation adds what is its own. Before answers were shared, fewer operations took 427 kB.
+    // Every operation adds its own parts. Before answers were shared, fewer operations took 427 kB.
     const operations = Object.values(document.paths ?? {}).flatMap((path) => Object.keys(path ?? {})).length;
     expect(operations).toBeGreaterThan(30);
     expect(text.length / operations).toBeLessThan(6_500);
   });
 
-  it("is OpenAPI 3.1, as its makers' own schema has it", async () => {
+  it("is OpenAPI 3.1 by the standard's own schema", async () => {
     const validator = new Validator();
     expect(await validator.validate(JSON.parse(text))).toEqual({ valid: true });
     expect(validator.version).toBe("3.1");
   });
 
-  it("gives examples of headers and fields that their own schemas take", () => {
+  it("has examples of headers and fields that match their own schemas", () => {
     const ajv = new Ajv2020({ strict: false });
     addFormats(ajv);
     ajv.addSchema(document as object, "api");
@@ -139,7 +139,7 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  it("gives examples that its own schemas take", () => {
+  it("has examples that match its own schemas", () => {
     const ajv = new Ajv2020({ strict: false });
     addFormats(ajv);
     ajv.addSchema(document as object, "api");
@@ -151,7 +151,7 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  it("gives examples that the contract takes", () => {
+  it("has examples that match the contract", () => {
     expect(Job.parse(EXAMPLES.queuedJob)).toEqual(EXAMPLES.queuedJob);
     expect(Job.parse(EXAMPLES.succeededJob)).toEqual(EXAMPLES.succeededJob);
     expect(Job.parse(EXAMPLES.canceledJob)).toEqual(EXAMPLES.canceledJob);
@@ -164,7 +164,7 @@ describe("the OpenAPI document", () => {
     expect(Session.parse(EXAMPLES.session)).toEqual(EXAMPLES.session);
   });
 
-  it("gives example submissions that are taken", () => {
+  it("has example submissions that are accepted", () => {
     for (const body of [EXAMPLES.textSubmit, EXAMPLES.vendorSubmit]) {
       expect(normaliseSubmit("image-from-text", jsonFields("image-from-text", body))).toMatchObject({ ok: true });
     }

@@ -36,7 +36,7 @@ const SIZES: readonly (readonly [Size, Size])[] = [
 ];
 
 describe("Downscaler", () => {
-  it.each(SIZES)("keeps every pixel of a plain image as it is, %o to %o", (from, to) => {
+  it.each(SIZES)("keeps every pixel of a plain image unchanged, %o to %o", (from, to) => {
     for (const colour of [
       [0, 0, 0, 255],
       [255, 255, 255, 255],
@@ -53,7 +53,7 @@ describe("Downscaler", () => {
     }
   });
 
-  it("gives an image of the wanted size back unchanged", () => {
+  it("returns an image of the requested size unchanged", () => {
     const size = { width: 9, height: 5 };
     const frame = scaled(size, size, (x, y) => [x * 20, y * 40, 99, x * 9]);
     for (let y = 0; y < 5; y++) {
@@ -71,7 +71,7 @@ describe("Downscaler", () => {
     expect(frame[(25 * 50 + 25) * 4]).toBe(188);
   });
 
-  it("lets no colour of an invisible pixel bleed into a visible one", () => {
+  it("lets no colour of an invisible pixel affect a visible one", () => {
     const frame = scaled({ width: 300, height: 300 }, { width: 30, height: 30 }, (x) =>
       x < 155 ? [255, 0, 0, 255] : [0, 255, 0, 0],
     );
@@ -81,7 +81,7 @@ describe("Downscaler", () => {
     }
   });
 
-  it("agrees with another library's resizing of a picture with smooth and sharp parts", async () => {
+  it("matches another library's resizing of a picture with smooth and sharp parts", async () => {
     const from = { width: 1000, height: 700 };
     const to = { width: 320, height: 224 };
     const pixel = (x: number, y: number): readonly [number, number, number, number] => {

@@ -14,7 +14,7 @@ const GREEN = [40, 200, 60];
 const BLUE = [40, 60, 220];
 const YELLOW = [240, 220, 40];
 
-// Provided by test/support/picture-setup.ts, whose declaration these types do not see.
+// Provided by test/support/picture-setup.ts, whose declaration is not visible to these types.
 const pictures = inject("pictures" as never) as Readonly<Record<string, string>>;
 
 afterEach(() => reset());
@@ -93,7 +93,7 @@ describe("a variant", () => {
     "plain.jpg",
     "progressive.jpg",
     "lossy.webp",
-  ])("of %s shows what the original does, in each format", async (name) => {
+  ])("of %s shows the same as the original, in each format", async (name) => {
     for (const format of ["webp", "jpeg", "png"] as const) {
       const made = await variantOfFile(fileOf(name), typeOf(name), variantOf(null, format, 95));
       expect(readImageHead(made.bytes)).toMatchObject({
@@ -162,7 +162,7 @@ describe("what a variant keeps", () => {
     const png = await variantOfFile(fileOf(name), typeOf(name), variantOf(320, "png", null));
     const source = await openPng(streamOf(png.bytes));
     expect(source.profile).toEqual(profile);
-    // And it stays an image that decodes.
+    // The result can still be decoded.
     for (const { bytes } of [jpeg, webp, png]) expect((await pixelsOf(bytes)).rgba.byteLength).toBe(240 * 160 * 4);
   });
 
@@ -184,13 +184,13 @@ describe("what a variant keeps", () => {
     [6, [BLUE, RED, YELLOW, GREEN]],
     [7, [YELLOW, GREEN, BLUE, RED]],
     [8, [GREEN, YELLOW, RED, BLUE]],
-  ])("of a JPEG with orientation %i is what a viewer shows: it is upright", async (orientation, quarters) => {
+  ])("of a JPEG with orientation %i is what a viewer shows, upright", async (orientation, quarters) => {
     const made = await variantOfFile(fileOf(`turned${orientation}.jpg`), all.jpeg);
     expect([made.width, made.height]).toEqual(orientation >= 5 ? [160, 240] : [240, 160]);
     expectNear(await quartersOf(made.bytes), quarters);
   });
 
-  it("of a PNG and a WebP that are turned is the same", async () => {
+  it("of a turned PNG and a turned WebP is the same", async () => {
     const png = await variantOfFile(fileOf("turned.png"), all.png);
     expect([png.width, png.height]).toEqual([160, 240]);
     expectNear(await quartersOf(png.bytes), [BLUE, RED, YELLOW, GREEN]);
@@ -238,7 +238,7 @@ describe("an image of which no variant can be made", () => {
   });
 
   it.each(["rgb.png", "interlaced.png", "profile.png", "plain.jpg", "progressive.jpg", "lossy.webp", "lossless.webp"])(
-    "%s, cut off anywhere, is refused or shows what is there",
+    "%s, cut off anywhere, is refused or shows the part that is there",
     async (name) => {
       const file = fileOf(name);
       for (let part = 1; part < 16; part++) {
@@ -247,7 +247,7 @@ describe("an image of which no variant can be made", () => {
           () => "made",
           (error: unknown) => (error instanceof ImageRefusal ? "refused" : error),
         );
-        // Only a JPEG decoder makes up for what is missing.
+        // Only a JPEG decoder fills in what is missing.
         expect(name.endsWith(".jpg") ? ["made", "refused"] : ["refused"], `${part}/16`).toContain(outcome);
       }
     },
@@ -271,13 +271,13 @@ describe("an image of which no variant can be made", () => {
     await refused(await plainPng(pngHead(1, 1), Uint8Array.of(9, 1, 2, 3)), "image/png").toThrow(/filter 9/);
   });
 
-  it("a file of another kind than its type says is refused", async () => {
+  it("a file of another kind than its type is refused", async () => {
     for (const contentType of ["image/png", "image/jpeg", "image/webp"]) {
       await refused(fileOf("plain.gif"), contentType).toThrow(ImageRefusal);
     }
   });
 
-  it("a JPEG and a WebP whose header asks for more than is given are refused before they are decoded", async () => {
+  it("a JPEG and a WebP whose header asks for more memory than allowed are refused before they are decoded", async () => {
     const jpeg = fileOf("plain.jpg");
     const frame = jpeg.findIndex((byte, at) => byte === 0xff && jpeg[at + 1] === 0xc0);
     new DataView(jpeg.buffer).setUint32(frame + 5, 0xffff_ffff);
@@ -287,7 +287,7 @@ describe("an image of which no variant can be made", () => {
     await refused(webp, "image/webp").toThrow(/has 16383\*16383 pixels/);
   });
 
-  it("an image that the time runs out for is not taken for a damaged one", async () => {
+  it("an image whose time runs out is not reported as damaged", async () => {
     const ended = AbortSignal.abort(new DOMException("late", "TimeoutError"));
     await expect(variantOfFile(fileOf("rgb.png"), "image/png", variantOf(320, "webp", 75), ended)).rejects.toThrow(
       "late",
@@ -296,7 +296,7 @@ describe("an image of which no variant can be made", () => {
 });
 
 describe("memory", () => {
-  /** Rows of noise over a ramp, as hard to pack as a photo. */
+  /** Rows of noise over a ramp, which compress as badly as a photo. */
   function noise(width: number, height: number): Uint8Array<ArrayBuffer> {
     const raw = new Uint8Array((width * 3 + 1) * height);
     let state = 1;
@@ -322,28 +322,28 @@ describe("memory", () => {
     async (name) => {
       const made = await variantOfFile(fileOf(name), typeOf(name), variantOf(1280, "webp", 75));
       expect(made.heldBytes).toBeLessThan(64_000_000);
-      // What was measured is a decoding that matters.
+      // The measured decoding is not a trivial one.
       expect(made.heldBytes).toBeGreaterThan(30_000_000);
     },
   );
 
-  it.each(["too-large.jpg", "too-large-progressive.jpg", "too-large.webp"])("is not given for %s", async (name) => {
+  it.each(["too-large.jpg", "too-large-progressive.jpg", "too-large.webp"])("is refused for %s", async (name) => {
     await expect(variantOfFile(fileOf(name), typeOf(name))).rejects.toThrow(
       /decoding it takes \d+ MB; up to 58 MB are given/,
     );
   });
 
-  it("of a transparent WebP variant stays below 64 MB: it is made smaller", async () => {
+  it("of a transparent WebP variant stays below 64 MB, because the variant is made smaller", async () => {
     const width = 1500;
     const file = await plainPng(pngHead(width, width, 8, 6), noise((width * 4) / 3, width));
     const made = await variantOfFile(file, "image/png", variantOf(1280, "webp", 100));
     expect([made.width, made.height]).toEqual([894, 894]);
     expect(made.heldBytes).toBeLessThan(64_000_000);
-    // In the other formats it keeps the size that was asked for.
+    // In the other formats it has the requested size.
     expect((await variantOfFile(file, "image/png", variantOf(1280, "jpeg", 75))).width).toBe(1280);
   });
 
-  it("of the variant of the largest PNG of all stays below 64 MB, though it unpacks to a thousand times its size", async () => {
+  it("of the variant of the largest PNG stays below 64 MB, although it unpacks to a thousand times its size", async () => {
     const file = await plainPng(pngHead(4096, 4096, 8, 6), new Uint8Array((4096 * 4 + 1) * 4096));
     expect(file.byteLength).toBeLessThan(100_000);
     const made = await variantOfFile(file, "image/png", variantOf(1280, "jpeg", 75));
