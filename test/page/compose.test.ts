@@ -6,7 +6,7 @@ import { card, choose, develop, expectAccessible, hold, ownProduct, refuse, visi
 import type { Product } from "../support/product.ts";
 import { until } from "../support/until.ts";
 
-/** Short, so that an attempt which died with the Worker is found soon; long beside what the emulator takes. */
+/** Short, so that an attempt that died with the Worker is found soon; much longer than the emulator's latency. */
 const BUDGET = { QWEN_TIMEOUT_MS: "10000" };
 
 const own = ownProduct({ emulator: { images: "drawn", latencyMs: 400 }, env: BUDGET });
@@ -23,7 +23,7 @@ async function imagesMade(prompt: string): Promise<number> {
   return (await product.emulator.ledger(prompt)).images.length;
 }
 
-/** An event that brings an image, as a paste or a drop does. */
+/** Dispatches the event of a paste or a drop of an image. */
 async function bringImage(on: Page, how: "paste" | "drop", name: string, background: string): Promise<void> {
   const png = await sharp({ create: { width: 300, height: 300, channels: 3, background } })
     .png()
@@ -103,7 +103,7 @@ describe("a prompt", () => {
     expect(await imagesMade("pressed in a hurry")).toBe(1);
   });
 
-  it("makes one more job with each press that the button offers, also soon after another draft was sent", async () => {
+  it("makes one job with each press while the button offers it, also soon after another draft was sent", async () => {
     await page.clock.install();
     await page.reload();
     const prompt = page.getByLabel("Prompt", { exact: true });
@@ -164,7 +164,7 @@ describe("a prompt", () => {
     await develop.click();
     await page.getByRole("alert").getByText("The server cannot be reached").waitFor();
     await page.unroute(submits);
-    // Longer than the page waits by itself, so that the person hears of it.
+    // Longer than the page's own wait, so the page shows the refusal.
     await page.route(submits, (route) => refuse(route, "rate_limited", { "retry-after": "60" }), { times: 1 });
     await develop.click();
     await page.getByRole("alert").getByText("Too many requests").waitFor();
@@ -221,7 +221,7 @@ describe("a prompt", () => {
     await develop(page, "still welcome");
     await card(page, "still welcome").waitFor();
     letGo();
-    // It is in the notice, and for a moment in the live region too.
+    // The words are in the notice, and for a short time in the live region too.
     await page.getByText("“one too many” was not sent. Too many unfinished jobs.").first().waitFor();
     expect(await page.getByRole("form").getByRole("alert").count()).toBe(0);
   });
@@ -257,7 +257,7 @@ describe("a prompt", () => {
 describe("text for the prompt", () => {
   const promptField = () => page.getByLabel("Prompt", { exact: true });
 
-  /** What a spreadsheet or a slide puts on the clipboard: the text, and a picture of it. */
+  /** Fills the clipboard as a spreadsheet or a slide does: with the text and a picture of it. */
   async function copyWithPicture(text: string): Promise<void> {
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await page.evaluate(async (plain) => {
@@ -268,7 +268,7 @@ describe("text for the prompt", () => {
     }, text);
   }
 
-  it("is pasted as text although the clipboard also holds a picture of it; outside of text fields the picture is taken", async () => {
+  it("is pasted as text although the clipboard also holds a picture of it; outside of text fields the picture is used", async () => {
     await copyWithPicture("a table of cells");
     await promptField().click();
     await page.keyboard.press("Control+V");
@@ -333,7 +333,7 @@ describe("more options", () => {
   });
 });
 
-describe("what is wrong", () => {
+describe("a wrong field", () => {
   it("is unfolded on a phone, stays open when it is corrected, and can be folded again", async () => {
     const phone = await visitor.open({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
     const seed = phone.getByLabel("Seed", { exact: true });
@@ -353,7 +353,7 @@ describe("what is wrong", () => {
     await phone.context().close();
   });
 
-  it("gets the focus on a control that corrects it, whichever controls are drawn", async () => {
+  it("gets the focus on a control that corrects it, whichever of its controls are drawn", async () => {
     const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label"));
     await choose(page, "From reference");
     for (const address of ["https://localhost/a.png", "https://localhost/b.png"]) {
@@ -365,7 +365,7 @@ describe("what is wrong", () => {
     await page.getByLabel("Width in pixels").fill("1");
     await page.getByRole("button", { name: "Develop" }).click();
     await expect.poll(() => focused()).toBe("Width in pixels");
-    // A draft of another time may hold what the model does not make, and more images than it takes.
+    // An older draft may have a size that the model does not make, and more images than it takes.
     await page.evaluate(() => {
       const draft = JSON.parse(sessionStorage.getItem("darkroom.draft") ?? "");
       const many = Array.from({ length: 4 }, (_, index) => ({ kind: "url", url: `https://localhost/${index}.png` }));
@@ -431,7 +431,7 @@ describe("reference images", () => {
     await expect.poll(() => page.getByLabel("What to change").inputValue()).toBe("give the bag a blue strap");
   });
 
-  it("are part of a request that is sent while they are still read", async () => {
+  it("are part of a request that is sent while they are still being read", async () => {
     await choose(page, "From reference");
     await page.getByLabel("What to change").fill("with an image that is read slowly");
     await page.evaluate(() => {
@@ -462,7 +462,7 @@ describe("reference images", () => {
     await choose(page, "From reference");
     await bringImage(page, "drop", "old.png", "#537");
     await page.getByRole("img", { name: "old.png" }).waitFor();
-    /** Changes what the page's own database keeps, and answers when the file was last used. */
+    /** Changes the files in the page's own database, and returns when the last one was used. */
     const files = (change: "date back" | "remove" | "read") =>
       page.evaluate(
         (what) =>
@@ -517,8 +517,8 @@ describe("reference images", () => {
     expect(await files("read")).toBeNull();
   });
 
-  it("are taken once each when pasted", async () => {
-    // As on plain http beyond this machine: no digest tells that two pictures are the same.
+  it("are added once for each paste", async () => {
+    // As on plain http beyond localhost: without a digest, the page cannot see that two pictures are equal.
     await page.addInitScript(() => Object.defineProperty(Crypto.prototype, "subtle", { get: () => undefined }));
     await page.reload();
     await choose(page, "From reference");
@@ -529,7 +529,7 @@ describe("reference images", () => {
     await page.getByText("2 of 3", { exact: true }).waitFor();
   });
 
-  it("are added to those of the draft before the server has answered how many fit", async () => {
+  it("are added to the draft's images before the server has answered how many fit", async () => {
     await choose(page, "From reference");
     await bringImage(page, "paste", "held.png", "#246");
     await page.getByRole("img", { name: "held.png" }).waitFor();
@@ -562,7 +562,7 @@ describe("reference images", () => {
     expect(await names()).toEqual(["held.png", "early.png", "third.png", "fourth.png"]);
   });
 
-  it("are taken by address, and a wrong one is named", async () => {
+  it("are added by address, and a wrong address is named", async () => {
     await choose(page, "From reference");
     await page.getByLabel("Address of an image").fill("ftp://example.com/a.png");
     await page.getByRole("button", { name: "Add", exact: true }).click();

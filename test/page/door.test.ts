@@ -22,7 +22,7 @@ describe("a short quota", () => {
   });
   afterAll(() => slow?.stop());
 
-  it("shows the place in line with a countdown, and moves each card up", async () => {
+  it("shows each job's place in line with a countdown, and then the next place", async () => {
     await page.goto(slow.baseUrl);
     await lamp(page, "live").waitFor();
     await page.getByText("1 start in 20 s for the whole account").waitFor();
@@ -31,7 +31,7 @@ describe("a short quota", () => {
       await card(page, prompt).waitFor();
     }
     await card(page, "first of three").locator("img[data-developed]").waitFor();
-    // What is left on the third card, in seconds; undefined while it shows no countdown.
+    // The countdown on the third card, in seconds; undefined while it shows none.
     const left = async () => {
       const text = await card(page, "third of three").innerText();
       const [, minutes = "0", seconds] = /starts in about (?:(\d+):)?(\d+)/.exec(text) ?? [];
@@ -39,7 +39,7 @@ describe("a short quota", () => {
     };
     const before = await until("a countdown", left);
     await until("the countdown to go on", async () => ((await left()) ?? before) < before || undefined);
-    // It is next from the start of the second on, and no longer once it starts itself: so it is looked for at once.
+    // It is next only from the start of the second job until its own start, so this is checked at once.
     await card(page, "third of three").getByText("Next in line").waitFor({ timeout: 60_000 });
     await card(page, "second of three").locator("img[data-developed]").waitFor({ timeout: 60_000 });
   }, 180_000);
@@ -57,7 +57,7 @@ describe("a Worker that is not set up", () => {
       await broken.restart({ QWEN_REGION: "sg" });
       await page.getByRole("heading", { name: "Prints" }).waitFor();
 
-      // What happens while the gate is shut is made up for.
+      // The page shows changes that happened while the gate was shut.
       await lamp(page, "live").waitFor();
       await develop(page, "deleted behind a shut gate");
       await card(page, "deleted behind").locator("img[data-developed]").waitFor();
@@ -101,7 +101,7 @@ describe("signing in", () => {
   });
   afterAll(() => guarded?.stop());
 
-  it("lets in with a token only, shows images by session, and leaves no token behind", async () => {
+  it("requires a token, shows images by the session, and keeps no token in the browser", async () => {
     await page.goto(guarded.baseUrl);
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
     await expectAccessible(page);
@@ -186,7 +186,7 @@ describe("signing in", () => {
     expect(await page.evaluate(() => "ofStudio" in window)).toBe(false);
   });
 
-  it("repeats a job that an operator opened by its address for the job's client, or asks for whom if the list does not say", async () => {
+  it("repeats a job that an operator opened by its address for its client, or asks for one when the list lacks the job", async () => {
     const response = await fetch(`${guarded.baseUrl}/api/workflows/image-from-text`, {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
@@ -198,7 +198,7 @@ describe("signing in", () => {
     await page.getByRole("button", { name: "Sign in" }).click();
     const client = page.getByLabel("For client");
     await client.selectOption("atelier");
-    // Opened by its link, a job comes without its client.
+    // A job that is opened by its address does not name its client.
     const open = () => page.goto(`${guarded.baseUrl}/jobs/${id}`);
     await open();
     await page.getByRole("button", { name: "Again with changes" }).click();
@@ -222,14 +222,14 @@ describe("signing in", () => {
     await expect.poll(() => client.inputValue()).toBe("");
     await page.getByRole("button", { name: "Develop" }).click();
     await page.getByText("Choose the client that the image is for.").waitFor();
-    // From the list its client is known.
+    // In the list the job has its client.
     await page.getByRole("link", { name: "of a client that is not told" }).first().click();
     await page.getByRole("button", { name: "Again with changes" }).click();
     await page.getByLabel("Prompt", { exact: true }).waitFor();
     await expect.poll(() => client.inputValue()).toBe("studio");
   });
 
-  it("keeps each draft of an operator with the client that it is for, and takes no print of another client", async () => {
+  it("keeps each draft of an operator with its client, and takes no print of another client", async () => {
     await fetch(`${guarded.baseUrl}/api/workflows/image-from-text`, {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
@@ -293,7 +293,7 @@ describe("more clients than an operator's page opens feeds for", () => {
     const newer = await Promise.all(Array.from({ length: 24 }, (_, index) => submit(`newer ${index + 1}.`)));
 
     await page.clock.install();
-    /** What the next rounds over the lists bring; nobody waits for them. */
+    /** Moves the clock, and so makes rounds over the lists, until `look` is true. */
     const rounds = (what: string, look: () => Promise<boolean>) =>
       until(what, async () => {
         await page.clock.fastForward(5_000);
@@ -308,14 +308,14 @@ describe("more clients than an operator's page opens feeds for", () => {
     await page.getByRole("button", { name: "Sign in" }).click();
     await lamp(page, "polling").waitFor();
     const old = card(page, "older than a page");
-    // Each page of the list is fetched when its end comes into sight.
+    // Each page of the list is fetched when its end becomes visible.
     await until("the old job's card", async () => {
       await page.mouse.wheel(0, 4_000);
       await page.evaluate(() => new Promise(requestAnimationFrame));
       return (await old.isVisible()) || undefined;
     });
     await crowded.emulator.release("older than a page");
-    // An image far out of sight is not loaded, and jobs above may still be learnt of.
+    // An image far outside of the window is not loaded, and new jobs may still move the card.
     await rounds("the old job's image", async () => {
       await old.scrollIntoViewIfNeeded();
       return await old.locator("img[data-developed]").isVisible();
@@ -335,7 +335,7 @@ describe("more clients than an operator's page opens feeds for", () => {
     expect(sockets).toHaveLength(0);
     await lamp(page, "polling").waitFor();
 
-    // Asleep while more is made than a page holds.
+    // The page is offline while more jobs are made than a page of the list holds.
     await page.evaluate(() => scrollTo(0, 0));
     await page.context().setOffline(true);
     await lamp(page, "reconnecting").waitFor();

@@ -7,7 +7,7 @@ import { card, choose, develop, expectAccessible, hold, lamp, ownProduct, visito
 import type { Product } from "../support/product.ts";
 import { startScriptedServer } from "../support/scripted-server.ts";
 
-/** Short, so that an attempt which died with the Worker is found soon; long beside what the emulator takes. */
+/** Short, so that an attempt that died with the Worker is found soon; much longer than the emulator's latency. */
 const BUDGET = { QWEN_TIMEOUT_MS: "10000" };
 
 const own = ownProduct({ emulator: { images: "drawn", latencyMs: 400 }, env: BUDGET });
@@ -37,11 +37,11 @@ describe("a job that does not go well", () => {
     await failed.hover();
     await failed.getByRole("button", { name: "Again with changes" }).click();
     await expect.poll(() => page.getByLabel("Prompt", { exact: true }).inputValue()).toBe("too daring for upstream");
-    // The draft that was in the form is not lost.
+    // The draft that was in the form is put aside.
     await page.getByText("“half a thought”").waitFor();
     await develop(page, "tame enough for upstream");
     await card(page, "tame enough").locator("img[data-developed]").waitFor();
-    // Nor by another replacement, and a reload.
+    // It stays after another replacement and a reload.
     const prompt = () => page.getByLabel("Prompt", { exact: true }).inputValue();
     await failed.hover();
     await failed.getByRole("button", { name: "Again with changes" }).click();
@@ -50,7 +50,7 @@ describe("a job that does not go well", () => {
     await card(page, "tame enough").getByRole("button", { name: "Again with changes" }).click();
     await expect.poll(prompt).toBe("tame enough for upstream");
     await page.reload();
-    // What a job still has is not put aside.
+    // An unchanged draft of a job is not put aside.
     const aside = page.getByRole("list", { name: "Put aside" });
     await expect.poll(() => aside.getByRole("button", { name: "Bring back" }).allInnerTexts()).toHaveLength(2);
     await aside.getByText("“tame enough for upstream”").waitFor();
@@ -93,7 +93,7 @@ describe("a job that does not go well", () => {
 });
 
 describe("a job with a webhook", () => {
-  it("shows what became of each event, and sends one again", async () => {
+  it("shows the state of each event, and sends one again", async () => {
     const receiver = await startScriptedServer({
       answer: (_request, n) => ({ status: n === 1 ? 410 : 200, body: "no more" }),
     });
@@ -114,7 +114,7 @@ describe("a job with a webhook", () => {
     }
   });
 
-  it("is not asked about each second for an event that waits for an earlier one", async () => {
+  it("is not read every second for an event that waits for an earlier one", async () => {
     const atMs = Date.now();
     const at = new Date(atMs).toISOString();
     const event = {
@@ -141,7 +141,7 @@ describe("a job with a webhook", () => {
     await page.getByText("job.succeeded is being sent").waitFor();
     const before = asked;
     await page.clock.fastForward(5_000);
-    // A request that the page had sent by now would be seen before this one.
+    // A request that the page has already sent would be counted before this one.
     await page.evaluate(() => fetch("/api/health").then((response) => response.text()));
     expect(asked).toBe(before);
     await page.clock.fastForward(10_000);
@@ -149,7 +149,7 @@ describe("a job with a webhook", () => {
   });
 });
 
-/** What has the focus, by the words that name it. */
+/** The label or the text of the focused element. */
 function focused(on: Page): Promise<string> {
   return on.evaluate(() => {
     const { activeElement: element } = document;
@@ -200,7 +200,7 @@ describe("the keyboard focus", () => {
 describe("a press", () => {
   const messages = () => page.getByRole("region", { name: "Messages" });
 
-  it("on Try again counts before Cancel is answered, and the late answer changes nothing", async () => {
+  it("on Try again works before Cancel is answered, and the late answer changes nothing", async () => {
     await product.emulator.addFault(hold("canceled slowly"));
     await develop(page, "canceled slowly");
     await product.emulator.untilHeld("canceled slowly");
@@ -242,7 +242,7 @@ describe("a press", () => {
 });
 
 describe("a job's page", () => {
-  it("stays as wide as its window, whatever is unfolded on it", async () => {
+  it("stays as wide as its window with the raw JSON unfolded", async () => {
     await develop(page, "a word and another ".repeat(78).trim());
     await page
       .getByRole("link", { name: /^a word and another/ })
@@ -277,7 +277,7 @@ describe("a part of the page that cannot be loaded", () => {
   it.each([
     ["Enlarge the image", "dialog"],
     ["Delete", "alertdialog"],
-  ] as const)("for %s leaves the page as it is, says what to do, and loads after a reload", async (name, role) => {
+  ] as const)("for %s does not change the page, causes a notice, and loads after a reload", async (name, role) => {
     await develop(page, `out of reach for ${role}`);
     await page
       .getByRole("link", { name: `out of reach for ${role}` })
@@ -297,7 +297,7 @@ describe("a part of the page that cannot be loaded", () => {
   });
 });
 
-describe("what happened to a job", () => {
+describe("the history of a job", () => {
   it("is shown with the reason why an attempt failed", async () => {
     await product.emulator.addFault("cut-after-billing x1 prompt=cut and told");
     await develop(page, "cut and told");
@@ -328,7 +328,7 @@ describe("what happened to a job", () => {
     await page.getByRole("link", { name: "shown with its bag" }).first().click();
     const thumb = page.getByRole("img", { name: /^Reference, PNG, 600×400/ });
     await thumb.waitFor();
-    // A variant of it, as small as it is drawn.
+    // The small variant that fits its drawn size.
     expect(await thumb.evaluate((image: HTMLImageElement) => image.decode().then(() => image.currentSrc))).toMatch(
       /\/inputs\/0\?w=320$/,
     );
@@ -376,7 +376,7 @@ describe("on other devices", () => {
     const link = page.getByRole("link", { name: "typed and sent by keyboard" }).first();
     await link.waitFor();
     await link.focus();
-    // The card is the same from the line to the image: the focus stays where it is.
+    // The card is the same element from the line to the image, so the focus stays.
     await card(page, "typed and sent by keyboard").locator("img[data-developed]").waitFor();
     await expect
       .poll(() => page.evaluate(() => document.activeElement?.textContent))
@@ -426,7 +426,7 @@ describe("the lanes", () => {
 });
 
 describe("the built page", () => {
-  it("comes with a strict content policy, and its routes lead to it", async () => {
+  it("has a strict content policy, and its routes lead to it", async () => {
     const response = await fetch(`${product.baseUrl}/jobs/job_AAAAAAAAAAAAAAAAAAAAA`, {
       headers: { accept: "text/html" },
     });
@@ -446,7 +446,7 @@ describe("the built page", () => {
     await screenshot(reader, `product-docs-${name}`);
     await expect.poll(() => overflowOf(reader)).toBe(0);
     await expectAccessible(reader);
-    // No status is broken over lines, as in a column that is too narrow for it.
+    // No status is broken into several lines, as it is in a column that is too narrow.
     const statuses = reader.locator("td", { hasText: /^\d{3}$/ });
     const lines = await statuses.evaluateAll((cells) =>
       cells.map((cell) => {
@@ -459,7 +459,7 @@ describe("the built page", () => {
     expect(new Set(lines)).toEqual(new Set([1]));
   });
 
-  it("loads under 150 KB of script, compressed, and asks no other host", async () => {
+  it("loads less than 150 KB of compressed script, and calls no other host", async () => {
     await lamp(page, "live").waitFor();
     await page.waitForLoadState("networkidle");
     const asked = await page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name));

@@ -16,7 +16,7 @@ import {
 import type { Product } from "../support/product.ts";
 import { until } from "../support/until.ts";
 
-/** Short, so that an attempt which died with the Worker is found soon; long beside what the emulator takes. */
+/** Short, so that an attempt that died with the Worker is found soon; much longer than the emulator's latency. */
 const BUDGET = { QWEN_TIMEOUT_MS: "10000" };
 
 const own = ownProduct({ emulator: { images: "drawn", latencyMs: 400 }, env: BUDGET });
@@ -29,7 +29,7 @@ beforeEach(() => {
   page = visitor.page;
 });
 
-/** What a browser reports of a shift; not in TypeScript's own library. */
+/** A browser's report of a layout shift; TypeScript's library does not declare it. */
 interface LayoutShift extends PerformanceEntry {
   readonly value: number;
   readonly hadRecentInput: boolean;
@@ -38,7 +38,7 @@ interface LayoutShift extends PerformanceEntry {
 
 interface Shift {
   readonly value: number;
-  /** The elements that moved, as far as they tell which. */
+  /** The elements that moved, as far as the browser names them. */
   readonly what: string;
 }
 
@@ -79,7 +79,7 @@ describe("being live", () => {
     await older.waitFor();
     await page.unroute(/api\/jobs\?.*cursor=/);
     await until("the oldest job", async () => {
-      // It goes by itself when the page comes to ask first.
+      // The button disappears by itself when the page fetches first.
       if (await older.isVisible()) await older.click({ timeout: 1_000 }).catch(() => undefined);
       return (await card(page, "left below, the oldest").isVisible()) || undefined;
     });
@@ -103,16 +103,16 @@ describe("being live", () => {
     });
     await lamp(page, "live").waitFor();
     await card(page, "made while the page was cut off").locator("img[data-developed]").waitFor();
-    // The attempt that died with the Worker is found at the end of its budget, and then repeated.
+    // The attempt that died with the Worker is found at the end of its budget, and repeated.
     await card(page, "carried over a restart").locator("img[data-developed]").waitFor({ timeout: 90_000 });
   }, 180_000);
 
-  it("goes on after a refusal that the server does not repeat", async () => {
+  it("continues after a refusal that the server does not repeat", async () => {
     await develop(page, "followed on and on");
     const link = page.getByRole("link", { name: "followed on and on" }).first();
     await card(page, "followed on and on").locator("img[data-developed]").waitFor();
     const address = new URL((await link.getAttribute("href")) ?? "", product.baseUrl);
-    // The feed opens no socket at first, asks why, and is told what was true a moment ago; so are all the others.
+    // At first the feed's socket is closed; the feed, the limits and the job are then refused once as unauthorized.
     let sockets = 0;
     await page.routeWebSocket(/\/api\/events/, (socket) => {
       sockets += 1;
@@ -165,7 +165,7 @@ describe("being live", () => {
     await page.getByText("That is all.").or(page.getByText("Nothing on the line yet")).waitFor();
   });
 
-  /** While it is dead no socket opens; one that is open already does not notice. */
+  /** A page whose network can be made dead: then no socket opens, and a socket that is open already does not notice. */
   async function deadable(): Promise<{ isDead: boolean }> {
     const network = { isDead: false };
     await page.routeWebSocket(/\/api\/events/, (socket) => {
@@ -177,7 +177,7 @@ describe("being live", () => {
     return network;
   }
 
-  it("says at once that the network is gone, and is live at once when it is back", async () => {
+  it("shows at once that the network is lost, and is live at once when it is back", async () => {
     const network = await deadable();
     await page.getByText("starts at once").waitFor();
     network.isDead = true;
@@ -218,7 +218,7 @@ describe("being live", () => {
     await page.goto(new URL(address ?? "", product.baseUrl).href);
     await lamp(page, "live").waitFor();
     await page.getByText("Developing").first().waitFor();
-    // What the connection of now brings is lost; the one after it is whole.
+    // The frames of the present connection are lost; the next connection works.
     isDead = true;
     await page.context().setOffline(true);
     await lamp(page, "reconnecting").waitFor();
@@ -280,7 +280,7 @@ describe("being live", () => {
         }
       }).observe({ type: "layout-shift", buffered: true });
     });
-    // Only what is near the window is in the document.
+    // Only cards near the window are in the document.
     const seen: string[] = [];
     await until("the end of the wall", async () => {
       seen.push(...(await page.getByRole("article").getByRole("link").allInnerTexts()));
@@ -290,7 +290,7 @@ describe("being live", () => {
     seen.push(...(await page.getByRole("article").getByRole("link").allInnerTexts()));
     expect(prompts.filter((prompt) => !seen.includes(prompt))).toEqual([]);
     const shifts = await page.evaluate(() => (window as unknown as { shifts: Shift[] }).shifts);
-    // 0.1 is where a shift begins to be felt (web.dev, CLS).
+    // A shift above 0.1 is noticeable (web.dev, CLS).
     const total = shifts.reduce((sum, { value }) => sum + value, 0);
     expect(total, JSON.stringify(shifts)).toBeLessThan(0.1);
     await choose(page, "Ready");

@@ -10,7 +10,7 @@ import { choose, expectAccessible, isAtEnd, lamp } from "../support/page.ts";
 import { servePageFiles } from "../support/page-files.ts";
 import { until } from "../support/until.ts";
 
-/** A page that stays open while jobs come and go and people do many things, from sketches of the API's answers. */
+/** A page that stays open while jobs are added and people do many things, drawn from sketched answers of the API. */
 
 let browser: Browser;
 let files: Awaited<ReturnType<typeof servePageFiles>>;
@@ -23,7 +23,7 @@ afterAll(async () => {
   await files?.close();
 });
 
-/** The higher the number, the newer. */
+/** A canceled job; a higher number is a newer job. */
 function ended(number: number): Job {
   const at = iso((number - 1_000) * 1_000);
   const change = () =>
@@ -33,13 +33,13 @@ function ended(number: number): Job {
 
 const PAGE = { viewport: { width: 1440, height: 900 }, reducedMotion: "reduce" } as const;
 
-/** Cards in the document, wherever one has scrolled to: those in the window and some rows around it. */
+/** The most cards in the document at any scroll position: those in the window and some rows around it. */
 const MOST_CARDS = 60;
 
 const cardsOf = (page: Page) => page.getByRole("article");
 const jobLink = (page: Page, number: number) => page.getByRole("link", { name: `of that day ${number}.`, exact: true });
 
-/** Scrolls to the end of the wall; answers the most cards that were in the document on the way. */
+/** Scrolls to the end of the wall; returns the highest number of cards that were in the document on the way. */
 async function scrollToEnd(page: Page): Promise<number> {
   let most = 0;
   await until(
@@ -54,7 +54,7 @@ async function scrollToEnd(page: Page): Promise<number> {
   return most;
 }
 
-it("keeps a bounded number of cards while jobs come all day, and does not move a reader further down", async () => {
+it("keeps a bounded number of cards while jobs arrive all day, and does not move a reader who is further down", async () => {
   const page = await browser.newPage(PAGE);
   const jobs = Array.from({ length: 30 }, (_, index) => ended(index));
   let feed: WebSocketRoute | undefined;
@@ -86,7 +86,7 @@ it("keeps a bounded number of cards while jobs come all day, and does not move a
   });
   await expect.poll(() => jobLink(page, 0).isVisible()).toBe(true);
   expect(await cardsOf(page).count()).toBeLessThan(MOST_CARDS);
-  // Nobody looks further down any more, and no other job comes: the wall keeps only its first page.
+  // Once the window is at its top and no job arrives, the wall keeps only its first page.
   await page.evaluate(() => window.scrollTo(0, 0));
   await jobLink(page, 329).waitFor();
   await until("a shorter wall", async () => {
@@ -143,7 +143,7 @@ it("fetches an operator's list again once the feeds are open, for what changed w
   await page.route(/\/api\/jobs\?/, async (route) => {
     if (!first) return route.fallback();
     first = false;
-    // As the list was when it was asked for; the answer comes once the feed is open.
+    // The list in its state at the request; it is answered once the feed is open.
     const before = listOf(world(), new URL(route.request().url()).searchParams);
     jobs = [{ ...waiting, status: "canceled", done: true, queue: null, seq: waiting.seq + 1 }, kept];
     await lamp(page, "live").waitFor();
@@ -202,7 +202,7 @@ async function held(page: Page, url: RegExp): Promise<{ readonly asked: Promise<
       const response = page.waitForResponse(url);
       letGo();
       await (await response).finished();
-      // What an answer sets off is drawn.
+      // Wait until the effects of the answer are drawn.
       for (const _ of [1, 2, 3]) await page.evaluate(() => new Promise(requestAnimationFrame));
     },
   };
@@ -210,8 +210,8 @@ async function held(page: Page, url: RegExp): Promise<{ readonly asked: Promise<
 
 const pathOf = (page: Page) => new URL(page.url()).pathname;
 
-describe("an answer that comes late", () => {
-  it("does not lead away from the view that one has gone to: another job to look at, or one put into the form", async () => {
+describe("a late answer", () => {
+  it("does not lead away from the view that is open by then: neither a step to another job, nor a job put into the form", async () => {
     const { page } = await opened(Array.from({ length: 60 }, (_, index) => ended(index)));
     const older = await held(page, /\/api\/jobs\?.*cursor=/);
     await jobLink(page, 59).waitFor();
@@ -236,7 +236,7 @@ describe("an answer that comes late", () => {
     await page.context().close();
   });
 
-  it("is no link of another length than the one that is chosen meanwhile", async () => {
+  it("shows no link that ends at another time than the one chosen meanwhile", async () => {
     const { page } = await opened([ended(1)], {}, `/jobs/${ended(1).id}`);
     await page.route(/\/share$/, (route) => {
       const { hours } = route.request().postDataJSON() as { hours: number };
@@ -260,7 +260,7 @@ describe("an answer that comes late", () => {
 });
 
 describe("selected jobs", () => {
-  it("are all of the wall by Ctrl+A and none by Escape, from a checkbox too; what a filter hides is said and left alone", async () => {
+  it("are all of the wall by Ctrl+A and none by Escape; those that a filter hides are counted and not acted on", async () => {
     const failing = (number: number): Job => ({ ...ended(number), status: "failed" });
     const { page } = await opened([ended(1), ended(2), ended(3), failing(4), failing(5)]);
     const box = page.getByRole("checkbox", { name: "Select: of that day 1." });
@@ -301,7 +301,7 @@ describe("selected jobs", () => {
       jobs.push(ended(number));
       send(ended(number));
     }
-    // More than the wall keeps: it would begin anew, and let go of the selected one.
+    // More jobs than the wall keeps: without the selection it would begin anew, and drop the selected job.
     await bar.getByRole("button", { name: "All 301" }).waitFor();
     expect(lists).toEqual([]);
     expect(await bar.getByText("1 job selected").count()).toBe(1);
@@ -310,7 +310,7 @@ describe("selected jobs", () => {
     await page.context().close();
   });
 
-  it("begin with a long press whose menu comes first, and load no original", async () => {
+  it("begin with a long press whose menu event comes first, and load no original", async () => {
     const done = sketchJob({ number: 7, prompt: "pressed long", change: succeeded() });
     const { page } = await opened([done], { isMobile: true, hasTouch: true, viewport: { width: 390, height: 844 } });
     const image = cardsOf(page).locator("img[data-developed]");
@@ -330,7 +330,7 @@ describe("selected jobs", () => {
   });
 });
 
-it("searches while jobs come one after the other", async () => {
+it("searches while jobs arrive one after the other", async () => {
   const { page, send } = await opened([ended(0)]);
   await page.clock.install();
   await page.getByLabel("Search prompts").fill("of that day");
@@ -345,7 +345,7 @@ it("searches while jobs come one after the other", async () => {
   await page.context().close();
 });
 
-it("prints a job with its whole prompt, and without what can be pressed", async () => {
+it("prints a job with its whole prompt, and without buttons", async () => {
   const prompt = `${"a long way through fields ".repeat(20)}to the lighthouse`;
   const done = sketchJob({ number: 8, prompt, change: succeeded() });
   const { page } = await opened([done], {}, `/jobs/${done.id}`);
@@ -361,7 +361,7 @@ it("prints a job with its whole prompt, and without what can be pressed", async 
   await page.context().close();
 });
 
-it("notifies by a service worker where a page may show no notification of its own, as on phones", async () => {
+it("shows notifications by a service worker where a page may not show its own, as on phones", async () => {
   const running = sketchJob({ number: 9, prompt: "ends elsewhere", change: () => ({ createdAt: iso(-1_000) }) });
   const { page, send } = await opened([running]);
   await page.context().grantPermissions(["notifications"], { origin: files.origin });
@@ -374,7 +374,7 @@ it("notifies by a service worker where a page may show no notification of its ow
         throw new TypeError("Illegal constructor. Use ServiceWorkerRegistration.showNotification() instead.");
       }
     }
-    // The packed browser shows no notifications: what it is asked to show is kept.
+    // The test's browser shows no notifications, so the requested ones are recorded.
     ServiceWorkerRegistration.prototype.showNotification = async (title, options) => {
       asked.push([title, options?.body, options?.data]);
     };
@@ -392,7 +392,7 @@ it("notifies by a service worker where a page may show no notification of its ow
   const asked = () => page.evaluate(() => (window as unknown as { asked: unknown[] }).asked);
   const path = `/jobs/${running.id}`;
   await expect.poll(asked, { timeout: 60_000 }).toEqual([["Darkroom: Ready", "“ends elsewhere” is ready", path]]);
-  // The notification outlives the page that showed it.
+  // The notification may be older than the page, so the page is loaded again.
   await page.reload();
   await lamp(page, "live").waitFor();
   const worker = page.context().serviceWorkers()[0];

@@ -7,7 +7,7 @@ import { overflowOf, screenshot } from "../support/browser.ts";
 import { develop, expectAccessible, lamp, ownProduct, refuse, visitorOf } from "../support/page.ts";
 import { until } from "../support/until.ts";
 
-/** What images cost, and what a client with a spend limit sees. */
+/** The view of spend, and what a client with a spend limit sees. */
 
 const TOKENS = { studio: "dr_spending_studio", atelier: "dr_spending_atelier" };
 const OPERATOR_TOKEN = "dr_spending_operator";
@@ -59,7 +59,7 @@ async function signIn(token: string): Promise<void> {
   await lamp(page, "live").waitFor();
 }
 
-/** The amounts in the cells of the one row that a table has. */
+/** The texts of the cells of a table with one row. */
 const cells = (label: string) =>
   page.getByRole("region", { name: label }).locator("tbody tr").locator("th, td").allInnerTexts();
 
@@ -74,7 +74,7 @@ describe("spend", () => {
 
   it("shows a client its month by day and model, what is at risk and the limit, and saves it as CSV", async () => {
     await signIn(TOKENS.studio);
-    // At the form while most of the limit is used.
+    // The form shows a note while most of the limit is used.
     await page.getByText("$0.15 of $0.30 are used of this month's spend limit.").waitFor();
     await page.getByText(/about \$0\.08 an image, one image a job/).waitFor();
     await expectAccessible(page);
@@ -142,7 +142,7 @@ describe("spend", () => {
     expect(shared.cost).toBeNull();
   });
 
-  it("shows the operator every client, or one that is chosen", async () => {
+  it("shows the operator every client, or the chosen one", async () => {
     await signIn(OPERATOR_TOKEN);
     await page.getByRole("link", { name: "Spend", exact: true }).press("Enter");
     const rows = page.getByRole("region", { name: "Spent by client and model" }).locator("tbody th");
@@ -182,14 +182,14 @@ describe("spend", () => {
     await page.getByRole("button", { name: "Month before" }).press("Enter");
     await page.getByText("Nothing was spent in this month.").last().waitFor();
     const isLate = (request: Request) => request.url().includes(`from=${month}`);
-    // The page may hang up when the month is left.
+    // The page may abort the request when the month is left.
     const ended = Promise.race([
       page.waitForEvent("requestfinished", { predicate: isLate, timeout: 60_000 }),
       page.waitForEvent("requestfailed", { predicate: isLate, timeout: 60_000 }),
     ]);
     held.resolve();
     await ended;
-    // Drawn twice since the answer came.
+    // Two frames are drawn after the answer.
     await page.evaluate(
       () => new Promise<void>((done) => requestAnimationFrame(() => requestAnimationFrame(() => done()))),
     );

@@ -7,17 +7,17 @@ import { expectAccessible } from "../support/page.ts";
 import { servePageFiles } from "../support/page-files.ts";
 
 /*
- * States that are rare or slow to bring about, drawn from sketches of the API's answers. The product itself is driven in
- * the other files beside this one.
+ * States that are rare or slow to produce, drawn from sketched answers of the API. The other files in this folder use
+ * the product itself.
  */
 
 interface View {
   readonly name: string;
   readonly path: string;
   readonly world: () => FixtureWorld;
-  /** Words by which the view is known to be there. */
+  /** Words that show that the view is drawn. */
   readonly words: string;
-  /** Also looked at on a phone. */
+  /** Whether the view is also checked on a phone. */
   readonly phone?: boolean;
 }
 
@@ -85,7 +85,7 @@ const LAPTOP: BrowserContextOptions = { viewport: { width: 1440, height: 900 } }
 /** A laptop's window at a zoom of 200 %: half as many pixels, each drawn by four. */
 const ZOOMED: BrowserContextOptions = { viewport: { width: 720, height: 450 }, deviceScaleFactor: 2 };
 const WIDE: BrowserContextOptions = { viewport: { width: 1920, height: 1080 } };
-/** The views with the most beside each other. */
+/** The views with the most elements beside each other. */
 const DENSE = ["wall", "job-several", "job-failed", "lanes", "spend", "limit-near"];
 const PHONE: BrowserContextOptions = {
   viewport: { width: 390, height: 844 },
@@ -94,7 +94,7 @@ const PHONE: BrowserContextOptions = {
   deviceScaleFactor: 2,
 };
 
-/** Far above what a page takes to draw anything: on a busy machine the browser's default of 30 s was not enough. */
+/** Far more than a page takes to draw anything: on a busy machine the browser's default of 30 s was not enough. */
 const PATIENCE_MS = 60_000;
 
 let browser: Browser;
@@ -151,7 +151,7 @@ describe.each([
 });
 
 describe("a page that cannot be drawn", () => {
-  it("says so in place of an empty window, and works again after a reload", async () => {
+  it("shows a message instead of an empty window, and works again after a reload", async () => {
     const page = await (await browser.newContext({ reducedMotion: "reduce", ...PHONE })).newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     await serveWorld(page, full);

@@ -9,7 +9,7 @@ import { card, choose, develop, expectAccessible, hold, lamp, ownProduct, visito
 import { type Product, startProduct } from "../support/product.ts";
 import { until } from "../support/until.ts";
 
-/** What people do with many prints: find them, choose them, look through them, and go on from one. */
+/** What people do with many prints: find them, choose them, look through them, and use one again. */
 
 const own = ownProduct({ emulator: { images: "drawn", latencyMs: 200 }, env: { QWEN_TIMEOUT_MS: "10000" } });
 const visitor = visitorOf(() => own.product.baseUrl);
@@ -74,7 +74,7 @@ describe("a search", () => {
     await page.getByRole("button", { name: "Show all jobs" }).click();
     await card(page, "一辆红色").waitFor();
     await expect.poll(() => search.inputValue()).toBe("");
-    // A pause after a space takes nothing of what was typed.
+    // A pause after a space does not change the typed text.
     await search.pressSequentially("long ");
     await page.waitForURL(/[?]q=long$/);
     await search.pressSequentially("way");
@@ -124,7 +124,7 @@ describe("choosing", () => {
     const zip = await readFile(await download.path());
     const names = zip.toString("latin1").match(/chosen-(one|two|three)-\w+-1\.png/g) ?? [];
     expect(new Set(names).size).toBe(3);
-    // A zip stores them as they are.
+    // The zip stores the images unchanged.
     expect(zip.includes(Buffer.from("\x89PNG\r\n\x1a\n", "latin1"))).toBe(true);
 
     await page.keyboard.press("Escape");
@@ -163,7 +163,7 @@ describe("choosing", () => {
 });
 
 describe("many selected jobs", () => {
-  it("are pinned, unpinned and deleted by one call each; the focus stays in reach", async () => {
+  it("are pinned, unpinned and deleted by one call each; the focus stays in the bar, then on the wall's heading", async () => {
     for (const name of ["one", "two", "three"]) await submit(`together ${name}`);
     await page.goto(`${product.baseUrl}/?q=together`);
     for (const name of ["one", "two", "three"]) await ready(`together ${name}`).waitFor();
@@ -187,7 +187,7 @@ describe("many selected jobs", () => {
     await expectAccessible(page);
     await press("Unpin 3");
     await press("Pin 3");
-    // Its question takes the bar out of the reach of assistive technology.
+    // While the question is open, assistive technology cannot reach the bar.
     await bar.getByRole("button", { name: "Delete" }).press("Enter");
     const question = page.getByRole("alertdialog");
     await question.getByText("All of them are pinned.").waitFor();
@@ -198,8 +198,8 @@ describe("many selected jobs", () => {
     expect(changes).toEqual(Array.from({ length: 4 }, () => "POST /api/jobs/bulk"));
   });
 
-  it("are retried where they can be, and the reason is shown for those that refuse", async () => {
-    // What upstream refuses as it is cannot be retried.
+  it("are retried where possible, and the reason is shown for those that are refused", async () => {
+    // A request that upstream's content check refused cannot be retried unchanged.
     await submit("refusing always [fault:moderation]");
     const jobs = await Promise.all(["first", "second"].map((name) => submit(`refusing ${name} [fault:hang]`)));
     for (const { id } of jobs) await fetch(`${product.baseUrl}/api/jobs/${id}/cancel`, { method: "POST" });
@@ -246,14 +246,14 @@ describe("a pinned job", () => {
     await page.getByRole("button", { name: "Unpin" }).press("Enter");
     await page.getByRole("button", { name: "Pin", exact: true }).waitFor();
     await expectAccessible(page);
-    // A pin set elsewhere is seen here, and the other way round.
+    // A pin set in one browser is shown in the other, and the other way round.
     const badge = card(elsewhere, "worth keeping").getByText("Pinned", { exact: true });
     await badge.waitFor({ state: "detached" });
     await elsewhere.getByRole("button", { name: "Pin: worth keeping" }).press("Enter");
     await page.getByRole("button", { name: "Unpin" }).waitFor();
   });
 
-  it("is unpinned only after a question once its time is up, because that removes it", async () => {
+  it("is unpinned only after a question once its retention has ended, because that removes it", async () => {
     await page.route("**/api/health", async (route) => {
       const answer = await route.fetch();
       const later = new Date(Date.now() + 400 * 86_400_000).toISOString();
@@ -304,7 +304,7 @@ describe("looking through prints", () => {
     await viewer.locator(":focus").waitFor();
     await page.keyboard.press("ArrowRight");
     await viewer.getByRole("img", { name: "looked at middle" }).waitFor();
-    // The job's page behind the viewer changes too, and must not take the focus, and with it the keys.
+    // The job's page behind the viewer changes too, and must not take the focus and so the keys.
     const behind = (name: string) => page.locator("h1", { hasText: `Job: looked at ${name}` });
     await behind("middle").waitFor({ state: "attached" });
     await page.keyboard.press("ArrowLeft");
@@ -325,7 +325,7 @@ describe("looking through prints", () => {
     await expect.poll(() => focusedText()).toBe("looked at middle");
   });
 
-  it("goes on by a swipe, on the job's page and in the viewer", async () => {
+  it("goes from job to job by a swipe, on the job's page and in the viewer", async () => {
     for (const name of ["below", "above"]) {
       await submit(`swiped to ${name}`);
       await ready(`swiped to ${name}`).waitFor();
@@ -362,7 +362,7 @@ describe("looking through prints", () => {
     await expectAccessible(phone);
   });
 
-  it("keeps the chosen density: cards, small cards or prints alone", async () => {
+  it("keeps the chosen density: cards, small cards or only prints", async () => {
     await submit("drawn in every density");
     await ready("drawn in every density").waitFor();
     await page.locator("label", { has: page.getByRole("radio", { name: "Prints only" }) }).click();
@@ -380,8 +380,8 @@ describe("looking through prints", () => {
   });
 });
 
-describe("going on from a print", () => {
-  it("uses it as a reference, by its button or by dragging it onto the form, and sends the stored image", async () => {
+describe("using a print again", () => {
+  it("makes it a reference, by its button or by dragging it onto the form, and sends the stored image", async () => {
     await submit("the print to go on from");
     await ready("the print to go on from").waitFor();
     await card(page, "the print to go on from").hover();
@@ -390,7 +390,7 @@ describe("going on from a print", () => {
     await page.getByRole("button", { name: /^Remove image 1/ }).click();
     await expect.poll(() => focusedText()).toMatch(/Choose files/);
 
-    // The card's link brings the address of a page, which is no image.
+    // A dragged link of the card has the address of a page, which is no image.
     const link = card(page, "the print to go on from").getByRole("link").first();
     await link.dragTo(page.getByRole("button", { name: /Choose files/ }));
     const print = card(page, "the print to go on from").locator("img");
@@ -417,7 +417,7 @@ describe("going on from a print", () => {
     );
   });
 
-  it("uses it from the viewer by keyboard, and goes to the form beside the wall that one came from", async () => {
+  it("makes it a reference from the viewer by keyboard, and goes to the form beside the wall with its filter", async () => {
     await submit("seen in the viewer");
     await page.goto(`${product.baseUrl}/?show=ready`);
     await ready("seen in the viewer").waitFor();
@@ -476,7 +476,7 @@ describe("going on from a print", () => {
   });
 });
 
-/** Covers the tab, as the browser does when one goes to another. */
+/** Hides the tab, as the browser does when a person opens another. */
 async function lookAwayFrom(tab: Page): Promise<void> {
   await tab.evaluate(() => {
     Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
@@ -492,8 +492,8 @@ async function lookAgainAt(tab: Page): Promise<void> {
   });
 }
 
-describe("while one looks elsewhere", () => {
-  it("counts in the tab's title what ended, until the page is looked at again", async () => {
+describe("while the person looks elsewhere", () => {
+  it("the tab's title counts the jobs that ended, until the page is looked at again", async () => {
     await lamp(page, "live").waitFor();
     await product.emulator.addFault(hold("ends unseen"));
     await develop(page, "ends unseen");
@@ -506,7 +506,7 @@ describe("while one looks elsewhere", () => {
     await expect.poll(() => page.title()).toBe("Darkroom");
   });
 
-  it("counts in every tab what no tab saw, and in none what one saw", async () => {
+  it("every tab counts an end that no tab showed, and none counts an end that one showed", async () => {
     await lamp(page, "live").waitFor();
     const other = await anotherTab();
     await other.goto(product.baseUrl);
@@ -522,7 +522,7 @@ describe("while one looks elsewhere", () => {
     await lookAwayFrom(other);
     await end("seen in no tab");
     for (const tab of [page, other]) await expect.poll(() => tab.title()).toBe("(1) Darkroom");
-    // A tab that does not show the jobs.
+    // A shared link's page does not show the jobs, so it marks none as seen.
     const elsewhere = await anotherTab();
     await elsewhere.goto(`${product.baseUrl}/shared/job_AAAAAAAAAAAAAAAAAAAAA`);
     await elsewhere.getByRole("heading", { name: "This job is gone" }).waitFor();
@@ -536,9 +536,9 @@ describe("while one looks elsewhere", () => {
     await other.close();
   });
 
-  it("is notified of a job that ended in no tab's sight, once one asked for that; the notification leads to the job", async () => {
+  it("a notification shows a job that ended in no visible tab, once they are turned on, and opens the job", async () => {
     await page.context().grantPermissions(["notifications"], { origin: product.baseUrl });
-    // The packed browser shows no notifications: what the page asks it to show is kept.
+    // The test's browser shows no notifications, so the requested ones are recorded.
     await page.addInitScript(() => {
       const shown: { title: string; body: string; notification: Notification }[] = [];
       class Shown extends EventTarget {
@@ -560,7 +560,7 @@ describe("while one looks elsewhere", () => {
     await bell.press("Enter");
     await expect.poll(() => bell.getAttribute("aria-pressed")).toBe("true");
     await expectAccessible(page);
-    // No tab counts the end of a job that another tab has shown.
+    // A hidden tab does not count the end of a job that another tab has shown.
     const other = await anotherTab();
     await other.goto(product.baseUrl);
     await lamp(other, "live").waitFor();
@@ -595,7 +595,7 @@ describe("while one looks elsewhere", () => {
   });
 });
 
-describe("an image that fails to come", () => {
+describe("an image that fails to load", () => {
   it("is requested again, and then shown", async () => {
     let failures = 0;
     await page.route(/\/images\/0/, async (route) => {
