@@ -67,7 +67,7 @@ describe("readConfig", () => {
     ["https://dashscope.aliyuncs.com/api/v1/services/aigc", /end before \/api\/v1/],
     ["https://dashscope.aliyuncs.com/api/", /end before \/api\/v1/],
     ["https://dashscope.aliyuncs.com/v1", /end before \/api\/v1/],
-  ])("refuses %s as an upstream that speaks another protocol or goes too far", (QWEN_BASE_URL, message) => {
+  ])("refuses %s as an upstream that speaks another protocol or has too long a path", (QWEN_BASE_URL, message) => {
     expect(problemOf({ QWEN_BASE_URL })).toEqual({ path: "QWEN_BASE_URL", message: expect.stringMatching(message) });
   });
 
@@ -98,7 +98,7 @@ describe("readConfig", () => {
     "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=",
     "a~token~with.every_character-of+bearer/tokens",
     " a-long-random-text\r\n",
-  ])("takes the plain token %j for that of the first client, and keeps its hash only", (CLIENT_TOKENS) => {
+  ])("takes the plain token %j for that of the first client, and keeps only its hash", (CLIENT_TOKENS) => {
     const result = readConfig({
       QWEN_API_KEY: "sk-test",
       SIGNING_SECRET: "a secret of many characters",

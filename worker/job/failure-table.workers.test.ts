@@ -219,7 +219,7 @@ describe("throttled by upstream", () => {
     ["Throttling", error("Throttling"), "Throttling"],
     ["Throttling of tomorrow", error("Throttling.Tomorrow", { status: 429 }), "Throttling.Tomorrow"],
     ["429 with HTML", { type: "html", status: 429 }, null],
-  ])("%s: put back in line, not counted, and started again by its lane", async (_name, fault, code) => {
+  ])("%s: queued again in its old place, not counted, and started again by its lane", async (_name, fault, code) => {
     // With maxAttempts 1 there would be no second attempt if the throttled one counted.
     const job = await (await testJob({ maxAttempts: 1 }).spoil({ fault })).submit();
     const view = await job.done();

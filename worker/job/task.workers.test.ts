@@ -220,7 +220,7 @@ describe.concurrent("a task of a job that is called off", () => {
   it.each([
     ["a cancel", (job: TestJob) => job.rpc.cancel(null)],
     ["a deletion", (job: TestJob) => job.rpc.remove(null)],
-  ])("whose id is still on its way when %s comes is canceled once the id is there", async (_what, callOff) => {
+  ])("whose id is still on its way when %s comes is canceled once the id is known", async (_what, callOff) => {
     const job = taskJob();
     await job.spoil({ fault: { type: "hold", at: "answer" } });
     await (await job.submit()).held();

@@ -289,7 +289,7 @@ describe("each broken setting", () => {
       /^CLIENT_WEBHOOKS entry 1 \(my-app\) must not be an address of this service/,
       /the client's own receiver/,
     ],
-  ])("is named where it does not fit the others or the world: %s", (name, changedFacts, changed, seen, fix) => {
+  ])("is named where it contradicts other settings or the facts: %s", (name, changedFacts, changed, seen, fix) => {
     const [check, ...others] = failing(checked(changed, changedFacts));
     expect([check?.name, others]).toEqual([name, []]);
     expect(check?.seen).toMatch(seen);

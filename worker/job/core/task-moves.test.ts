@@ -242,7 +242,7 @@ describe("a late refusal that is not the job's fault", () => {
   it.each([
     ["block", "blocked", "blocked"],
     ["put_back", "throttled", "throttled"],
-  ] as const)("(%s) is taken off its count, and the lane learns of it", (disposition, outcome, kind) => {
+  ] as const)("(%s) is not counted, and the lane is notified", (disposition, outcome, kind) => {
     const refusal = failure({ disposition, fault: "account", mayBeBilled: false });
     const again = jobAfter(
       LIVES.awaiting_answer({}),
@@ -279,7 +279,7 @@ describe("the place in the queue", () => {
   it.each([
     ["is canceled", { type: "cancel" }],
     ["passes its deadline", { type: "deadline_passed" }],
-  ] as const)("is given up when a job %s, also when it is not known that the lane has its ticket", (_what, fact) => {
+  ] as const)("is given up when a job %s, also before the lane has confirmed its ticket", (_what, fact) => {
     expect(messages(jobAfter(queued(), fact), "leave")).toMatchObject([{ payload: { lane: LANE, ticketNumber: 1 } }]);
   });
 

@@ -219,7 +219,7 @@ describe.each(Object.keys(files))("%s", (file) => {
   });
 
   it.each(Object.entries(FINISHED))(
-    "%s: shows the same, sends what it had to, and can be retried",
+    "%s: shows the same, sends its stored messages, and can be retried",
     async (name, submits) => {
       const { job, record, rpc } = await restored(file, name);
       const { tag: _tag, ...shown } = job.view ?? (await viewOf(job.id));
