@@ -80,7 +80,7 @@ type TryOutcome =
   | { readonly kind: "answered"; readonly status: number; readonly headers: Headers; readonly text: string }
   | { readonly kind: "failed"; readonly failed: FailedTry; readonly error: Error };
 
-/** `checkOrigin` tells why there is no answer. However often the call is tried, it looks only once. */
+/** `checkOrigin` finds out why there is no answer. It checks only once, however often the call is tried. */
 async function tryOnce(
   settings: Settings,
   call: ApiCall,

@@ -96,12 +96,12 @@ export interface DarkroomClient {
   deliveries(id: string, options?: CallOptions): Promise<DeliveryList>;
   /** Sends an event of the job to its webhook again, at once; `number` is that of the delivery. */
   resend(id: string, number: number, options?: CallOptions): Promise<Delivery>;
-  /** Cancels the job if needed and deletes it with its images. A job that is gone already counts as removed. */
+  /** Cancels the job if needed and deletes it with its images. A job that no longer exists counts as removed. */
   remove(id: string, options?: CallOptions): Promise<void>;
   limits(options?: CallOptions): Promise<Limits>;
   /** What was spent, by day or month, client and model, and how much of the month's limit is used. Kept for 13 months. */
   usage(options?: UsageOptions): Promise<Usage>;
-  /** Resolves also when the server says that it is misconfigured. */
+  /** Resolves even when the server is misconfigured. */
   health(options?: CallOptions): Promise<Health>;
   /** For the operator: what is wrong with the deployment, and how to mend it. Takes up to 20 s. */
   diagnosis(options?: CallOptions): Promise<Diagnosis>;

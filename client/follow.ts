@@ -109,7 +109,7 @@ async function* lostIfTransient<Frame, End>(
   }
 }
 
-/** How live connections fared so far. */
+/** The results of live connections so far. */
 export interface LinkState {
   /** Consecutive connections that did not last. */
   readonly failures: number;

@@ -15,7 +15,7 @@ export interface SubmitOptions {
   readonly waitSeconds?: number | undefined;
   /** With the operator's token: the client that the job belongs to. */
   readonly client?: string | undefined;
-  /** The header `darkroom-hops` of the webhook that led to this submission: a circle of webhooks and submissions then ends. */
+  /** The header `darkroom-hops` of the webhook that led to this submission, so that a loop of webhooks and submissions ends. */
   readonly hops?: string | null | undefined;
   readonly signal?: AbortSignal | undefined;
 }

@@ -60,7 +60,7 @@ export async function waitForJob(settings: Settings, id: string, signal: AbortSi
 
 /**
  * A job's frames until it is done: each event once and in order, across reconnections. Ends after the frame whose job is done.
- * Throws `DarkroomProblem` when the job cannot be watched (unknown or gone), and the signal's reason on abort.
+ * Throws `DarkroomProblem` when the job cannot be watched (unknown or removed), and the signal's reason on abort.
  */
 export function watchJob(
   settings: Settings,

@@ -149,8 +149,8 @@ export function shownAnswer(c: HttpContext, { tag, epoch, retryAfterSeconds, jso
 }
 
 /**
- * The job as a share link shows it: without the submitter's metadata, without a link to its events (they carry it too), and
- * with no link that ends later than the share link.
+ * The job as a share link shows it: without its cost and the submitter's metadata, with an unsigned link to its events (which
+ * have the metadata too), and with no link that ends later than the share link.
  */
 export function sharedAnswer(c: HttpContext, view: JobView, linkEndsAtMs: number): Response {
   const links = linksFor(c, linkEndsAtMs);

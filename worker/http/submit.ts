@@ -123,7 +123,7 @@ export async function readySubmission(
   return { key, checked, webhook, uploads, parts, ...(await inputsOf(c, checked, uploads)) };
 }
 
-/** The job of this submission: a new one, or the one of its key. If the key's job is gone, the next generation is made. */
+/** The job of this submission: a new one, or the one of its key. If the key's job was removed, the next generation is made. */
 async function place(c: HttpContext, client: string, ready: ReadySubmission): Promise<Placed> {
   const { key, checked, images, warnings, webhook, uploads, parts } = ready;
   const { workflow, model, leftOut, metadata } = checked;

@@ -11,7 +11,7 @@ import { ImageRefusal, MAX_TRANSPARENT_WEBP_PIXELS, type PixelSource, type Varia
 const CHUNK_BYTES = 256 * 1024;
 
 /**
- * The bound on decoding a JPEG or WebP as a whole, by the estimate of `decodeBytes`: the file and the pixels are held twice,
+ * The bound on decoding a JPEG or WebP as a whole, as `openWhole` estimates it: the file and the pixels are held twice,
  * in the codec and outside of it. With what the codec's allocator adds, 60 MB were measured at this bound.
  */
 const MAX_DECODE_BYTES = 58_000_000;
