@@ -11,7 +11,7 @@ import { type AnswerEntry, contentSchema, documentedAnswer, documentedHeaders } 
 import { type Product, startProduct } from "./support/product.ts";
 import { until } from "./support/until.ts";
 
-/** The document that the running service gives, as far as this test reads it. */
+/** The parts of the running service's OpenAPI document that this test reads. */
 interface Operation {
   readonly operationId: string;
   readonly responses: Record<string, AnswerEntry>;
@@ -31,7 +31,7 @@ let product: Product;
 let document: Document;
 const ajv = new Ajv2020({ strict: false });
 addFormats(ajv);
-/** Of HTTP itself and of every answer alike; what else an answer carries is documented. */
+/** Headers of HTTP itself and of every answer; every other header of an answer must be documented. */
 const ON_EVERY_ANSWER = new Set([
   "cache-control",
   "connection",
@@ -48,7 +48,7 @@ const ON_EVERY_ANSWER = new Set([
   "x-content-type-options",
   "x-frame-options",
 ]);
-/** `operationId status media type` of every answer that was held against the document. */
+/** `operationId status media type` of every answer that was compared with the document. */
 const seen = new Set<string>();
 
 beforeAll(async () => {
@@ -75,7 +75,7 @@ function operationOf(operationId: string) {
   throw new Error(`${operationId} is not documented`);
 }
 
-/** Holds an answer against what the document says of this operation: its status, its headers, its body. */
+/** Compares an answer with the document's entry for this operation: status, headers and body. */
 async function holds(operationId: string, answer: Response): Promise<Response> {
   const { path, method } = operationOf(operationId);
   const status = String(answer.status);
@@ -114,7 +114,7 @@ function submit(body: unknown, headers: Record<string, string> = {}): Promise<Re
   });
 }
 
-it("answers as documented all along a job's way", async () => {
+it("answers as documented from a job's submission to its end", async () => {
   const done = Job.parse(
     await (await submit({ prompt: "a red bicycle" }, { prefer: "wait=30", "idempotency-key": "one" })).json(),
   );
@@ -192,7 +192,7 @@ it("reads a refused body to its end when it comes slowly, and answers then", asy
   };
   const sent = request(`${product.baseUrl}/v1/images/generations`, { method: "POST", headers });
   const answered = new Promise<IncomingMessage>((resolve, reject) => sent.on("response", resolve).on("error", reject));
-  // Longer in all than a client may be silent.
+  // In all this takes longer than a client may be silent.
   for (let i = 1; i < 12; i++) {
     sent.write(chunk);
     expect(await Promise.race([answered, pause(1000)])).toBeUndefined();
@@ -204,7 +204,7 @@ it("reads a refused body to its end when it comes slowly, and answers then", asy
 });
 
 it("answers as documented about webhooks", async () => {
-  // A name that nobody has: nothing leaves this machine, and each try fails.
+  // Nobody has this name, so nothing leaves this machine, and each try fails.
   const webhook = { url: "https://receiver.example.com/darkroom" };
   const job = Job.parse(await (await submit({ prompt: "sent", webhook }, { prefer: "wait=30" })).json());
   const first = await until("a delivery", async () => {
@@ -223,7 +223,7 @@ it("answers as documented about webhooks", async () => {
   await submit({ prompt: "a" }, { "darkroom-hops": "3" });
 });
 
-it("answers as documented what is wrong with a submission", async () => {
+it("answers wrong submissions as documented", async () => {
   await submit({ prompt: "a", size: "1*1", colour: "red" });
   await submit("{");
   await submit({ prompt: "a" }, { "idempotency-key": "" });
@@ -331,7 +331,7 @@ it("answers as documented while a variable is wrong", async () => {
   await ask("listJobs", "/api/jobs");
 });
 
-it("was asked for every operation, and for most of what each may answer", () => {
+it("has answered every operation, and most of the documented answers", () => {
   const operations = Object.values(document.paths).flatMap((item) =>
     Object.values(item).map((operation) => operation.operationId),
   );

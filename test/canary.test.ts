@@ -18,11 +18,11 @@ import { type ProcessGroup, startGroup } from "./support/process-group.ts";
 import { buildPageOnce } from "./support/product.ts";
 import { until } from "./support/until.ts";
 
-/** The rounds take 70 s on a quiet machine; the bound ends only what hangs. */
+/** The rounds take 70 s on a quiet machine; the bound ends only rounds that hang. */
 const ROUNDS_MS = 480_000;
 
 const secrets = markedSecrets();
-/** Of the client of open mode. No answer that is searched is meant to show them. */
+/** Webhook secrets of the client of open mode. None of the searched answers may show them. */
 const webhookKeys = webhookSecrets({ signingSecrets: [secrets.signing, secrets.signingOld] }, "local").map((key) => ({
   name: "a webhook's secret",
   text: key.slice("whsec_".length),
@@ -37,7 +37,7 @@ mkdirSync(temporary);
 const places: Place[] = [];
 let emulator: ProcessGroup;
 
-/** The first leaks, one a place and secret: enough to mend them. */
+/** The first 40 leaks, one for each place and secret: enough to mend them. */
 function described(leaks: readonly Leak[]): string[] {
   return [...new Set(leaks.map(({ kind, place, secret, form }) => `${secret} (${form}) in ${kind}: ${place}`))].slice(
     0,
@@ -62,7 +62,7 @@ async function startEmulator(): Promise<string> {
   return url;
 }
 
-/** What a command leaves in `out` and says, with every secret in the environment it runs in. */
+/** A command's files in `out` and its output, with every secret in its environment. */
 function made(kind: PlaceKind, out: string, args: readonly string[]): Place[] {
   const env = {
     ...process.env,
@@ -82,7 +82,7 @@ function dryRun(): Place[] {
   return made("bundle", out, ["node_modules/wrangler/bin/wrangler.js", "deploy", "--dry-run", "--outdir", out]);
 }
 
-/** Into a folder of its own: the one that is served belongs to all tests that run meanwhile. */
+/** Builds the page into a folder of its own, because other tests use the served one at the same time. */
 function pageBuild(): Place[] {
   const out = join(folder, "page");
   const args = ["node_modules/vite/bin/vite.js", "build", "--config", "web/vite.config.ts", "--outDir", out];
@@ -145,7 +145,7 @@ const KINDS: readonly PlaceKind[] = [
   "stored row",
   "stored blob",
   "log",
-  // Read where the system shows them as files.
+  // Only on systems that show command lines as files.
   ...(existsSync("/proc/self/stat") ? (["command line"] as const) : []),
   "sent upstream",
   "sent to a webhook",
@@ -154,7 +154,7 @@ const KINDS: readonly PlaceKind[] = [
   "bundle",
 ];
 
-/** `bytes` with `planted` written over them, anywhere; made longer when they are too short. */
+/** `bytes` with `planted` inserted at a random place. */
 function withPlanted(bytes: Buffer, planted: Buffer): Buffer {
   const at = Math.floor(Math.random() * Math.max(1, bytes.length - planted.length));
   return Buffer.concat([bytes.subarray(0, at), planted, bytes.subarray(at)]);
@@ -185,7 +185,7 @@ describe("the search", () => {
     console.log(`${planted} planted leaks, all found`);
   });
 
-  it("finds a secret that was cut anywhere, as where a database page ends, in plain text and in base64", () => {
+  it("finds a secret that is cut at any place, as at the end of a database page, in plain text and in base64", () => {
     for (const { name, text } of secrets.secrets) {
       for (const prefix of ["", "x", "xx"]) {
         for (const written of [Buffer.from(text), Buffer.from(Buffer.from(prefix + text).toString("base64"))]) {

@@ -12,7 +12,7 @@ import { codeBlocks } from "./support/code-blocks.ts";
 import { type Product, startProduct } from "./support/product.ts";
 
 /**
- * The package `@darkroom/client` as an app gets it: the tarball, in projects outside this repository. Here the packages beside it
+ * The package `@darkroom/client` as an app gets it: the tarball, in projects outside this repository. Here the other packages
  * are this repository's own; `npm run test:client-package` installs everything from the registry, and adds Node 20.
  */
 const isLong = process.env.PACKAGE === "long";
@@ -72,7 +72,7 @@ const projects: string[] = [];
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "client-package-"));
-  // Fails when publint or arethetypeswrong finds anything.
+  // This command fails when publint or arethetypeswrong finds anything.
   await run("npm", ["run", "pack:client", "--", "--pack-destination", folder]);
   tarball = join(folder, readdirSync(folder)[0] ?? "");
 });
@@ -138,7 +138,7 @@ describe("the types of the package", () => {
     { app, version: "7" as const },
     { app, version: "5.5" as const },
   ]);
-  // The old compiler takes seconds for each; the app that it once refused stays in the short form.
+  // The old compiler takes seconds for each app. The app that it once refused stays in the short form.
   const cases = all.filter(({ app, version }) => isLong || version === "7" || app === "worker");
 
   it.each(cases)("compile in an app for $app under TypeScript $version with strict flags", async ({ app, version }) => {
@@ -186,7 +186,7 @@ describe("the package against a running Darkroom", () => {
       ),
     );
     const config = JSON.parse(readFileSync(join(project, "tsconfig.json"), "utf8"));
-    // README's blocks run in browsers too, so they are compiled with the browser's types, and with those of an app's defaults.
+    // README's blocks run in browsers too, so they are compiled with the browser's types and with an app's usual flags.
     config.compilerOptions = { ...config.compilerOptions, lib: ["es2024", "dom", "dom.iterable"], ...README_STYLE };
     writeFileSync(join(project, "tsconfig.json"), JSON.stringify(config));
     expect(await complaints("7", project)).toBe("");
@@ -273,7 +273,7 @@ const SEEN = {
 /** Flags that would make examples longer than readers want them. */
 const README_STYLE = { noPropertyAccessFromIndexSignature: false };
 
-/** The blocks as one program, with what they take for granted, and an end to the watch that has none. */
+/** The blocks as one program, with the variables that they use, and with an end for the watch that has none. */
 function readmeProgram(blocks: readonly { readonly code: string }[], baseUrl: string): string {
   const given = [
     'import { openAsBlob } from "node:fs";',

@@ -17,7 +17,7 @@ const eventSeqs = (frames: readonly JobFrame[]) => frames.flatMap(({ event }) =>
 
 let product: Product;
 beforeAll(async () => {
-  // A killed attempt is noticed when its budget ends, so a short one; longer than a test takes to kill or cancel amid it.
+  // A killed attempt is found when its budget ends, so the budget is short, but longer than a test needs to kill or cancel one.
   product = await startProduct({ env: { QWEN_TIMEOUT_MS: "8000", LATE_ANSWER_MS: "12000" } });
 });
 afterAll(async () => {
@@ -28,7 +28,7 @@ function newClient(options: Parameters<typeof createDarkroomClient>[0] = {}): Da
   return createDarkroomClient({ baseUrl: product.baseUrl, ...options });
 }
 
-/** Upstream keeps calls with this text in their prompt waiting until they are released; `times` null: all of them. */
+/** A rule: upstream holds calls with this text in their prompt until they are released; `times` null: all of them. */
 function hold(prompt: string, times: number | null): FaultRuleInput {
   return { match: { prompt }, times, fault: { type: "hold", at: "arrival" } };
 }
@@ -60,7 +60,7 @@ async function framesOf(mode: "ws" | "sse", link: string): Promise<JobFrame[]> {
   return data.map((line) => JSON.parse(line.slice("data: ".length)) as JobFrame);
 }
 
-/** Follows the feed in the background; `frames` grows as it does. */
+/** Follows the feed in the background; `frames` grows with each frame. */
 function followFeed(client: DarkroomClient) {
   const leaving = new AbortController();
   const frames: FeedFrame[] = [];
@@ -84,7 +84,7 @@ function followFeed(client: DarkroomClient) {
 }
 
 describe("the client against the running product", () => {
-  it("takes a prompt to an image that its link alone opens", async () => {
+  it("makes an image of a prompt, and the image's link alone opens it", async () => {
     const client = newClient();
     const submitted = await client.submit("image-from-text", { prompt: "a red bicycle" });
     const job = await client.wait(submitted.id);
@@ -96,7 +96,7 @@ describe("the client against the running product", () => {
     expect([bytes.length, sha256(bytes)]).toEqual([image?.bytes, image?.sha256]);
   });
 
-  it("makes one job, paid for once, of a submission whose answers were lost", async () => {
+  it("makes one job, paid for once, from a submission whose answers were lost", async () => {
     let sent = 0;
     const lossy: Fetch = async (input, init) => {
       const answer = await fetch(input, init);
@@ -125,7 +125,7 @@ describe("the client against the running product", () => {
     expect(await newClient().wait(job.id)).toMatchObject({ status: "succeeded" });
   });
 
-  it("cancels, retries and removes, and the feed has each", async () => {
+  it("cancels, retries and removes a job, and the feed has each change", async () => {
     const client = newClient();
     const feed = followFeed(client);
     await until("the feed", () => feed.frames.find(({ type }) => type === "ready"));
@@ -147,12 +147,12 @@ describe("the client against the running product", () => {
     await feed.leave();
   });
 
-  it("lists every job once over pages, while jobs are on their way", async () => {
+  it("lists every job once over pages, while jobs are unfinished", async () => {
     const client = newClient();
     const sent = await Promise.all(
       Array.from({ length: 12 }, (_, n) => client.submit("image-from-text", { prompt: `page ${n}` })),
     );
-    // A job is listed as soon as its own outbox got through.
+    // A job is listed once its outbox has sent the entry.
     await until("every job in the list", async () => {
       const { jobs } = await client.list({ limit: 100 });
       return sent.every(({ id }) => jobs.some((job) => job.id === id)) || undefined;
@@ -201,7 +201,7 @@ describe("the client against the running product", () => {
     await feed.leave();
   });
 
-  it("keeps a feed over a kill in which every job's end comes once", async () => {
+  it("keeps a feed over a kill, with every job's end once", async () => {
     const client = newClient();
     const feed = followFeed(client);
     await until("the feed", () => feed.frames.find(({ type }) => type === "ready"));
@@ -221,7 +221,7 @@ describe("the client against the running product", () => {
 });
 
 describe("the limit on unfinished jobs", () => {
-  it("holds against submissions that come at once, and lets go as jobs end", async () => {
+  it("holds against simultaneous submissions, and allows more as jobs end", async () => {
     const limit = 5;
     await product.kill("worker");
     await product.restart({ MAX_PENDING_JOBS: String(limit) });
@@ -235,7 +235,7 @@ describe("the limit on unfinished jobs", () => {
         throw error;
       });
     const taken: Job[] = [];
-    // Near the limit one is granted at a time, so a full house takes more than one round.
+    // Near the limit the catalog grants one at a time, so reaching the limit takes more than one round.
     await until("a full house", async () => {
       for (const job of await Promise.all(Array.from({ length: 8 }, submit))) if (job !== null) taken.push(job);
       return taken.length >= limit || undefined;
@@ -253,7 +253,7 @@ describe("the limit on unfinished jobs", () => {
 describe.concurrent("with tokens", () => {
   const tokens = { app: "token-of-the-app", other: "token-of-another" };
   const SIGNING_SECRET = "a secret of at least sixteen characters";
-  /** The signed link to a job's events as it would be if it ended then. */
+  /** The signed link to a job's events with this end. */
   const eventsLink = (jobId: string, endsAtMs: number) => {
     const end = endsAtMs / 1000;
     const signature = sign(SIGNING_SECRET, "events link", `${jobId}/events?${end}`);
@@ -289,7 +289,7 @@ describe.concurrent("with tokens", () => {
   });
 
   it.each(["ws", "sse"] as const)(
-    "sends no link by %s that lives longer than the link by which the watcher came",
+    "sends no link by %s that lives longer than the link with which the watcher connected",
     async (mode) => {
       const client = newClient({ token: tokens.app });
       const job = await client.submit("image-from-text", { prompt: `bounded ${mode}` });
@@ -303,7 +303,7 @@ describe.concurrent("with tokens", () => {
   );
 
   it.each(["ws", "sse"] as const)(
-    "sends nothing by %s after the end of the link by which the watcher came",
+    "sends nothing by %s after the end of the link with which the watcher connected",
     async (mode) => {
       const client = newClient({ token: tokens.app });
       const prompt = `ended ${mode}`;
@@ -337,7 +337,7 @@ describe.concurrent("with tokens", () => {
     await feed.leave();
   });
 
-  it("says that a token belongs to no client, to a call and to a watcher", async () => {
+  it("rejects a call and a watcher whose token belongs to no client", async () => {
     const stranger = newClient({ token: "nobody" });
     await expect(stranger.list()).rejects.toMatchObject({ code: "unauthorized", status: 401 });
     await expect(collect(stranger.watchAll())).rejects.toMatchObject({ code: "unauthorized" });

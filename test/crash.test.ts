@@ -4,8 +4,8 @@ import { type CrashRun, runCrash } from "./crash/run.ts";
 import { type CrashFigures, type Finding, figuresOf, judgeBooks, judgeJob } from "./crash/verdict.ts";
 
 /**
- * `npm run test:crash`: a short run. `CRASH=long npm run test:crash`: 100 kills over 300 jobs. Or in numbers: CRASH_KILLS,
- * CRASH_JOBS. CRASH_SEED repeats a run's jobs, deeds and moments; it is printed.
+ * `npm run test:crash` is a short run; `CRASH=long npm run test:crash` is 100 kills over 300 jobs. CRASH_KILLS and CRASH_JOBS
+ * set other numbers. CRASH_SEED repeats a run's jobs, deeds and times; each run prints its seed.
  */
 const { CRASH, CRASH_KILLS, CRASH_JOBS, CRASH_SEED } = process.env;
 const long = CRASH === "long";
@@ -13,7 +13,7 @@ const kills = Number(CRASH_KILLS ?? (long ? 100 : 8));
 const jobs = Number(CRASH_JOBS ?? (long ? 300 : 40));
 const seed = Number(CRASH_SEED ?? (long ? Date.now() % 1_000_000 : 20_261_123));
 const CROWD = 24;
-/** Of one kill, with the machine busy; and of the rest. */
+/** A minute for each kill on a busy machine, and ten for the rest. */
 const TIMEOUT_MS = kills * 60_000 + 600_000;
 
 let run: CrashRun;
@@ -45,33 +45,33 @@ beforeAll(async () => {
 }, TIMEOUT_MS);
 
 describe(`${jobs} jobs of every kind while the process is killed ${kills} times`, () => {
-  it("was hard: jobs were in flight when it was killed, and attempts were interrupted", () => {
+  it("has jobs in flight at the kills, and interrupted attempts", () => {
     expect(run.killedAtMs).toHaveLength(kills);
     expect(Math.max(...run.inFlight)).toBeGreaterThan(0);
     expect(figures.interrupted).toBeGreaterThan(0);
     expect(run.evidence).toHaveLength(jobs);
-    // The Worker's log was read: it says which calls of a deleted job were on their way.
+    // The Worker's log was read: it shows which calls of a deleted job were under way.
     expect(run.evidence.reduce((sum, [{ logged }]) => sum + logged.startsBefore, 0)).toBeGreaterThan(0);
   });
 
   const none = (kind: Finding["kind"]) => expect(findings.filter((finding) => finding.kind === kind)).toEqual([]);
 
-  it("loses none: each is found, and listed once", () => none("lost"));
-  it("leaves none stuck", () => none("stuck"));
-  it("finishes none twice, and writes every log without a gap", () => {
+  it("loses no job: each is found, and listed once", () => none("lost"));
+  it("leaves no job stuck", () => none("stuck"));
+  it("finishes no job twice, and writes every log without a gap", () => {
     none("finished twice");
     none("log broken");
   });
-  it("pays for no image again whose links, or whose task, were stored", () => none("paid again"));
-  it("keeps every image as upstream made it", () => {
+  it("pays no second time for an image whose links or task were stored", () => none("paid again"));
+  it("keeps every image unchanged", () => {
     none("wrong bytes");
     expect(figures.images).toBeGreaterThan(0);
   });
-  it("charges what upstream billed, but for what it says is at risk, and reserves nothing in the end", () => {
+  it("charges what upstream billed, except for the amount at risk, and reserves nothing in the end", () => {
     none("wrong bill");
     expect(figures.money.charged).toBeGreaterThan(0);
     expect(figures.money.billed).toBeLessThanOrEqual(figures.money.charged + figures.money.atRisk);
   });
-  it("ends each as it was asked to: succeeded, canceled or deleted", () => none("wrong end"));
+  it("ends each job as planned: succeeded, canceled or deleted", () => none("wrong end"));
   it("leaves no lease behind", () => expect(run.leftInLanes).toBe(0));
 });

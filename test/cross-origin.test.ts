@@ -56,7 +56,7 @@ afterAll(async () => {
   site?.close();
 });
 
-/** What calls from a page of the other site, made one after the other by one client, reject with; "none" for a success. */
+/** The errors of calls that one client makes one after the other on a page of the other site; "none" for a success. */
 async function outcomesOf(baseUrl: string, calls = 1): Promise<{ name: string; message: string }[]> {
   const page = await browser.newPage();
   try {
@@ -108,26 +108,26 @@ const CORS = {
 };
 const isHealth = ({ url }: ScriptedRequest) => url.pathname === "/api/health";
 
-it("takes no failure for CORS at a server whose health the page may read, and asks for it once", async () => {
+it("does not treat a failure as CORS at a server whose health the page may read, and reads health once", async () => {
   let cuts = 0;
   const server = await startScriptedServer({
     answer: (request) => {
       if (request.method === "OPTIONS") return { status: 204, headers: CORS };
       if (isHealth(request)) return { headers: CORS, body: {} };
-      // A browser repeats a call by itself when a connection that it used before is cut.
+      // A browser itself repeats a call when a connection that it used before is cut.
       return server.requests.filter(isHealth).length < 2 || cuts++ < 2 ? "cut" : { status: 204, headers: CORS };
     },
   });
   try {
     expect((await outcomesOf(server.baseUrl, 3)).at(-1)).toEqual({ name: "none", message: "" });
-    // One that the page may not read, and one that it may.
+    // The page may not read the answer to the first, and may read the answer to the second.
     expect(server.requests.filter(isHealth)).toHaveLength(2);
   } finally {
     await server.close();
   }
 });
 
-it("does not repeat a call that CORS forbids, and looks once for each call", async () => {
+it("does not repeat a call that CORS forbids, and checks health once for each call", async () => {
   const server = await startScriptedServer({ answer: () => ({ status: 200, body: {} }) });
   try {
     const outcomes = await outcomesOf(server.baseUrl, 2);
@@ -151,7 +151,7 @@ it("names a proxy's error page as another cause, because a page cannot see which
   }
 });
 
-it("looks once for a call that is tried several times while the server is down", async () => {
+it("checks health once for a call that is tried several times while the server is down", async () => {
   const server = await startScriptedServer({ answer: () => "cut" });
   try {
     const [outcome] = await outcomesOf(server.baseUrl);

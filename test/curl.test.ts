@@ -4,7 +4,7 @@ import { Job, JobList } from "../schemas/job.ts";
 import { Problem } from "../schemas/problem.ts";
 import { type Product, startProduct } from "./support/product.ts";
 
-/** An answer as curl -i shows it: nothing unpacked, followed or guessed. */
+/** An answer as `curl -i` shows it: not unpacked, and redirects are not followed. */
 interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => product?.stop());
 
-/** `headOnly` for a stream: it is left as soon as it begins. */
+/** `headOnly`: closes the connection once the head has arrived, for a stream. */
 function ask(method: string, path: string, headers: Record<string, string> = {}, headOnly = false): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const asked = request(`${product.baseUrl}${path}`, { method, headers, agent: false }, (answer) => {
@@ -43,7 +43,7 @@ function ask(method: string, path: string, headers: Record<string, string> = {},
   });
 }
 
-/** What differs from answer to answer for every request. */
+/** The headers without those that differ from answer to answer. */
 function lasting({ headers }: Answer): IncomingHttpHeaders {
   const { date, "x-request-id": _id, "content-length": _length, "transfer-encoding": _chunked, ...rest } = headers;
   expect(Number.isNaN(Date.parse(date ?? "")), `Date: ${date}`).toBe(false);
@@ -83,19 +83,19 @@ const ROWS: Row[] = [
 
 describe("every answer to GET", () => {
   it.each(ROWS)(
-    "%s is the same to HEAD, without the body and with its length",
+    "%s has the same head for HEAD, with the body's length and without the body",
     async (_name, path, headers, status) => {
       const { etag = "" } = (await ask("HEAD", SELF(job))).headers;
       const before = await ask("GET", path(job), headers(etag));
       const head = await ask("HEAD", path(job), headers(etag));
-      // A text says how long ago things were, and may be a letter longer by now: HEAD says the one or the other.
+      // A text says how long ago events were, so its length may have changed: HEAD has the length of one of the two answers.
       const after = await ask("GET", path(job), headers(etag));
       expect(before.status).toBe(status);
       expect(head.status).toBe(status);
       expect(head.body.byteLength).toBe(0);
       expect([lasting(before), lasting(after)]).toContainEqual(lasting(head));
       const lengths = [before, after].map(({ body }) => String(body.byteLength));
-      // An empty body's length goes without saying.
+      // An empty body needs no length.
       if (before.body.byteLength > 0) expect(lengths).toContain(head.headers["content-length"]);
     },
   );
@@ -106,7 +106,7 @@ describe("every answer to GET", () => {
     expect(head.body.byteLength).toBe(0);
   });
 
-  it("names what its form depends on", async () => {
+  it("names in Vary the headers that decide its form", async () => {
     for (const [name, path, headers] of ROWS.filter(([, , , status]) => status !== 308)) {
       if (path === IMAGE) continue;
       const { vary = "" } = (await ask("GET", path(job), headers("x"))).headers;
@@ -128,7 +128,7 @@ describe("a stream", () => {
     expect(head.headers["content-length"]).toBeUndefined();
   });
 
-  it("that has nothing more is a 204 to both", async () => {
+  it("of a finished job with no further event is a 204 for both", async () => {
     const path = `/api/jobs/${job.id}/events?after=${job.seq}`;
     for (const method of ["GET", "HEAD"]) {
       expect((await ask(method, path, { accept: "text/event-stream" })).status).toBe(204);
@@ -138,7 +138,7 @@ describe("a stream", () => {
 });
 
 describe("a query", () => {
-  it("takes an empty value for none", async () => {
+  it("treats an empty value as absent", async () => {
     const all = JobList.parse(JSON.parse(String((await ask("GET", "/api/jobs")).body)));
     const answer = await ask("GET", "/api/jobs?status=&workflow=&limit=&cursor=");
     expect(JobList.parse(JSON.parse(String(answer.body))).jobs.map(({ id }) => id)).toEqual(
@@ -147,7 +147,7 @@ describe("a query", () => {
     expect((await ask("GET", `/api/jobs/${job.id}/events?after=&limit=`)).status).toBe(200);
   });
 
-  it("is answered what it may send, and what it sent", async () => {
+  it("that is wrong is answered with the allowed values and the given one", async () => {
     for (const [query, path, given] of [
       ["status=queued,Done", "status", '"Done"'],
       ["workflow=text", "workflow", '"text"'],
@@ -161,13 +161,13 @@ describe("a query", () => {
   });
 });
 
-it("an event number from the future is not given back as the one to go on from", async () => {
+it("an event number from the future is not returned as `nextAfter`", async () => {
   const answer = await ask("GET", `${SELF(job)}/events?after=99999`);
   expect(JSON.parse(String(answer.body))).toEqual({ events: [], nextAfter: job.seq });
 });
 
 describe("a part of the page", () => {
-  it("that this version has is kept for a year", async () => {
+  it("that this version has is cached for a year", async () => {
     const page = await ask("GET", "/");
     const [script] = /\/assets\/[\w.-]+\.js/.exec(String(page.body)) ?? [];
     const answer = await ask("GET", script ?? "/none");
@@ -177,7 +177,7 @@ describe("a part of the page", () => {
     expect(answer.headers["content-security-policy"]).toContain("default-src 'none'");
   });
 
-  it("that it does not have is not there, and nobody remembers that", async () => {
+  it("that this version does not have is 404, and that is not cached", async () => {
     const answer = await ask("GET", "/assets/viewer-OLDHASH.js");
     expect(answer.status).toBe(404);
     expect(answer.headers["cache-control"]).toBe("no-store");

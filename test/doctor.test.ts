@@ -35,7 +35,7 @@ async function doctor(args: readonly string[], token: string | null = "token-of-
 }
 
 describe("npm run doctor", () => {
-  it("says that all is well, and ends with 0", async () => {
+  it("reports no fault, and ends with 0", async () => {
     const { code, text } = await doctor([product.baseUrl]);
     expect(text).toMatch(/All is well\.\s*$/);
     expect(text).toMatch(/ok +key +accepted by 127\.0\.0\.1:\d+/);
@@ -46,13 +46,13 @@ describe("npm run doctor", () => {
     ["no token", null, "The doctor speaks to the operator only: DARKROOM_TOKEN=…"],
     ["a token of no client", "x", "belongs to no client here"],
     ["a client's token", "token-of-alice", "is a client's"],
-  ])("with %s says which token it wants", async (_what, token, words) => {
+  ])("with %s says which token it needs", async (_what, token, words) => {
     const { code, text } = await doctor([product.baseUrl], token);
     expect([code, text]).toEqual([1, expect.stringContaining(words)]);
   });
 
   it.each([[[]], [["darkroom.example"]], [["ftp://darkroom.example"]]])(
-    "without an address (%o) says how it is used",
+    "without an address (%o) shows its usage",
     async (args) => {
       expect(await doctor(args)).toEqual({ code: 2, text: expect.stringContaining("usage: npm run doctor -- URL") });
     },
@@ -65,7 +65,7 @@ describe("npm run doctor", () => {
     });
   });
 
-  it("says so when nobody answers, and when it is no Darkroom that does", async () => {
+  it("says when nobody answers, and when the answer is not from a Darkroom", async () => {
     const closed = await doctor([`http://127.0.0.1:${await freePort()}`]);
     expect(closed).toEqual({ code: 1, text: expect.stringMatching(/does not answer.*\nIs the address right/s) });
     const other = createServer((_request, response) => response.end("<html>hello</html>"));
@@ -75,7 +75,7 @@ describe("npm run doctor", () => {
     expect(foreign).toEqual({ code: 1, text: expect.stringContaining("not as a Darkroom does") });
   });
 
-  /** The four evenings that the first users of this lost, but for a missing entitlement, which only a paid call shows. */
+  /** The faults of the first users' set-ups, except a missing entitlement, which only a paid call shows. */
   it.each([
     ["a wrong key", { QWEN_API_KEY: "no-key-at-all" }, /WRONG +key +refused by .*Refused too by bj, us, hk/],
     ["a key of another region", { QWEN_API_KEY: "sk-of-beijing" }, /Beijing \(bj\) accepts it\n +→ .*QWEN_REGION="bj"/],
@@ -92,7 +92,7 @@ describe("npm run doctor", () => {
     expect(code).toBe(1);
   });
 
-  it("follows a link to PUBLIC_ORIGIN, and names a missing entitlement once a job has met it", async () => {
+  it("follows a link to PUBLIC_ORIGIN, and names a missing entitlement once a job was blocked by it", async () => {
     const { port } = new URL(product.baseUrl);
     await product.kill("worker");
     await product.restart({ QWEN_API_KEY: "sk-emulator", PUBLIC_ORIGIN: `http://localhost:${port}` });

@@ -17,8 +17,8 @@ import { type Product, startProduct } from "./support/product.ts";
 import { until } from "./support/until.ts";
 
 /**
- * The programs of `examples/` that speak HTTP, as their READMEs start them, with a client's token and the client's tarball
- * installed. `PACKAGE=long` adds what needs packages from a registry: Next.js itself, and Python's packages.
+ * The programs of `examples/` that use HTTP, started as in their READMEs, with a client's token and the client's tarball
+ * installed. `PACKAGE=long` adds the tests that need packages from a registry: Next.js itself, and Python's packages.
  */
 const isLong = process.env.PACKAGE === "long";
 
@@ -41,7 +41,7 @@ beforeAll(async () => {
         AUTH_MODE: "token",
         CLIENT_TOKENS: JSON.stringify({ examples: hash }),
         SIGNING_SECRET: "a secret of many characters",
-        // No attempt is repeated because a slow machine needs longer.
+        // So that no attempt is repeated because the machine is slow.
         QWEN_TIMEOUT_MS: "280000",
       },
       emulator: { images: "drawn" },
@@ -58,7 +58,7 @@ afterAll(async () => {
   for (const made of [folder, ...projects]) rmSync(made, { recursive: true, force: true });
 });
 
-/** A copy of the example outside the repository, with the tarball and the given packages of ours, once its types are checked. */
+/** A copy of the example outside the repository, with the tarball and the given packages of ours; its types are checked. */
 async function installed(name: string, packages: readonly string[]): Promise<string> {
   const project = await scratchProject(tarball, packages);
   projects.push(project);
@@ -91,7 +91,7 @@ async function asClient<Answer>(path: string, init: RequestInit = {}): Promise<A
   return (await (await fetch(`${product.baseUrl}${path}`, { ...init, headers })).json()) as Answer;
 }
 
-/** The jobs with a prompt, once the list has `count` of them: it follows an answer within moments. */
+/** The jobs with a prompt, once the list has `count` of them: the list has a job shortly after the submission's answer. */
 function jobsWith(prompt: string, count: number): Promise<JobList["jobs"]> {
   return until(`${count} jobs of "${prompt}"`, async () => {
     const { jobs } = await asClient<JobList>(`/api/jobs?${new URLSearchParams({ q: prompt })}`);
@@ -124,7 +124,7 @@ describe("the React page", () => {
   }
   const status = (text: string) => visitor.page.getByRole("status").filter({ hasText: text }).waitFor();
 
-  it("shows the progress of a job up to its image, also after it is loaded again, and knows no token", async () => {
+  it("shows the progress of a job up to its image, also after a reload, and sends no token", async () => {
     const prompt = "a lighthouse at dusk";
     await hold(prompt);
     const sent: string[] = [];
@@ -156,7 +156,7 @@ describe("the React page", () => {
     await status("done");
   });
 
-  it("shows what Darkroom refuses, and why a job failed", async () => {
+  it("shows Darkroom's refusals, and why a job failed", async () => {
     await generate(" ");
     await visitor.page.getByRole("alert").filter({ hasText: "prompt" }).waitFor();
     const prompt = "a refused picture";
@@ -194,7 +194,7 @@ describe("the route handlers for Next.js", () => {
       params: Promise.resolve({ id }),
     });
 
-  it("order a picture once for each key, and answer with its links once it is there", async () => {
+  it("order a picture once for each key, and answer with its links once it is made", async () => {
     const body = JSON.stringify({ prompt: "a bridge in spring" });
     const ordered = await order(body, { "idempotency-key": "bridge-1" });
     expect(ordered.status).toBe(202);
@@ -327,7 +327,7 @@ it("the Python programs are Python", async () => {
   }
 });
 
-/** A Python that has the package; in the long form, one into which it is installed. Skips the test where there is none. */
+/** A Python that has the package; the long form installs it. Skips the test where there is none. */
 async function pythonWith(name: string, context: TestContext): Promise<string> {
   for (const python of ["python3", "/usr/bin/python3"]) {
     if ((await ended(python, ["-c", `import ${name}`])).code === 0) return python;
@@ -370,7 +370,7 @@ async function started(
 describe("the receiver of webhooks", () => {
   let env: NodeJS.ProcessEnv;
   beforeAll(async () => {
-    // Receivers on this machine are for open mode only.
+    // Only open mode allows receivers on this machine.
     await product.kill("worker");
     await product.restart({ AUTH_MODE: "open" });
     const { secret } = await asClient<WebhookSecret>("/api/webhooks/secret?client=local");
@@ -394,7 +394,7 @@ describe("the receiver of webhooks", () => {
   it.each([
     ["Hono", startHono],
     ["Python", startPython],
-  ])("in %s takes a genuine event once, also when it comes again, and refuses every other", async (_name, start) => {
+  ])("in %s takes a genuine event once, also when it is sent again, and refuses every other", async (_name, start) => {
     const receiver = await start();
     const url = `${receiver.origin}/darkroom`;
     const { id } = await asClient<{ id: string }>("/api/workflows/image-from-text", {

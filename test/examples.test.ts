@@ -18,7 +18,7 @@ const run = promisify(execFile);
 
 let folder: string;
 let tarball: string;
-/** A file, in Base64. */
+/** A PNG file, in Base64. */
 let referenceImage: string;
 const projects: string[] = [];
 
@@ -111,7 +111,7 @@ describe("apps in other Workers", () => {
     const order = (prompt: string, number: string) =>
       harness.fetch(`/postcards?prompt=${encodeURIComponent(prompt)}&order=${number}`, { method: "POST" });
 
-    it("orders once however often it is asked, and streams the image as a small variant", async () => {
+    it("orders once for repeated requests, and streams the image as a small variant", async () => {
       const first = await order("a red bicycle", "7");
       expect(first.status).toBe(202);
       const { postcard } = (await first.json()) as { postcard: string };
@@ -151,7 +151,7 @@ describe("apps in other Workers", () => {
     const hold = (prompt: string) =>
       emulator.state.addRule(FaultRule.parse({ match: { prompt }, fault: { type: "hold", at: "arrival" } }));
 
-    it("takes a prompt to an image, which comes as a stream and by a link of the public origin", async () => {
+    it("makes an image of a prompt, as a stream and by a link of the public origin", async () => {
       const job = await submit("a lighthouse");
       const done = await value({ method: "wait", args: [job.id] });
       expect(done).toMatchObject({ id: job.id, status: "succeeded" });
@@ -162,13 +162,13 @@ describe("apps in other Workers", () => {
       expect((await image.arrayBuffer()).byteLength).toBe(done.output?.images[0]?.bytes);
     });
 
-    it("holds a submission as long as it is asked to, and takes a file's bytes as a reference", async () => {
+    it("holds a submission for `waitSeconds`, and takes a file's bytes as a reference", async () => {
       const args = ["image-from-reference", { prompt: "in winter", seed: 7 }, { waitSeconds: 30 }];
       const job = await value({ method: "submit", args, file: referenceImage });
       expect(job).toMatchObject({ status: "succeeded", request: { seed: 7, images: [{ kind: "upload" }] } });
     });
 
-    it("stops waiting at the timeout with the job as it is, and by a signal with its reason", async () => {
+    it("stops waiting at the timeout with the unfinished job, and by a signal with its reason", async () => {
       hold("slow");
       const job = await submit("slow");
       expect(await value({ method: "wait", args: [job.id, { timeoutSeconds: 1 }] })).toMatchObject({ done: false });
@@ -179,7 +179,7 @@ describe("apps in other Workers", () => {
       await value({ method: "cancel", args: [job.id] });
     });
 
-    it("shows and changes the jobs of its own client only", async () => {
+    it("shows and changes only the jobs of its own client", async () => {
       const job = await submit("mine");
       await value({ method: "wait", args: [job.id] });
       for (const method of ["get", "wait", "cancel", "retry"] as const) {
@@ -218,7 +218,7 @@ describe("apps in other Workers", () => {
       expect(strange.error?.message).toContain("no such workflow");
     });
 
-    it("ends its messages with the code, which is all that a caller with an old compatibility date gets", async () => {
+    it("ends its messages with the code, because a caller with an old compatibility date gets only the message", async () => {
       const refused = await ask({ method: "get", args: ["job_V1StGXR8_Z5jdHi6B-myT"] }, "old-caller");
       expect(refused.error?.code).toBeUndefined();
       expect(refused.error?.message).toMatch(/\(job_not_found\)$/);

@@ -20,8 +20,8 @@ import { findWorkerDoor } from "./fuzz/worker-door.ts";
 import { type Product, startProduct } from "./support/product.ts";
 
 /**
- * `npm run test:fuzz`: tens of thousands of hostile requests. In `npm test` a twentieth of them. FUZZ_SCALE=0.1 is a tenth of
- * the long form; FUZZ_SEED repeats a run's requests; it is printed.
+ * `npm run test:fuzz` sends tens of thousands of hostile requests, `npm test` a twentieth of them. FUZZ_SCALE=0.1 is a tenth of
+ * the long form. FUZZ_SEED repeats a run's requests; each run prints its seed.
  */
 const { FUZZ, FUZZ_SCALE, FUZZ_SEED } = process.env;
 const isLong = FUZZ === "long";
@@ -29,14 +29,14 @@ const scale = Number(FUZZ_SCALE ?? (isLong ? 1 : 0.05));
 const seed = Number(FUZZ_SEED ?? (isLong ? Date.now() % 1_000_000 : 20_261_123));
 
 const PLAN: Plan = { operations: 24_000, forms: 6_000, headers: 12_000, raw: 10_000, hangUps: 2_000, sockets: 4_000 };
-/** Memory is looked at after each part. The first half warms up: heaps grow to what they like, and caches fill. */
+/** Memory is measured after each part. The first half warms up: heaps grow to their usual size, and caches fill. */
 const PARTS = 6;
 const WARM_AFTER = PARTS / 2;
-/** In the second half. In the long form a leak of 16 KB a request breaks it. */
+/** The bound on growth in the second half. In the long form a leak of 16 KB a request exceeds it. */
 const MAX_GROWTH_BYTES = 400 * 2 ** 20;
-/** At the very end, when every job was read once more. */
+/** The bound on memory at the end, after every job was read once more. */
 const MAX_BYTES = 3.5 * 2 ** 30;
-/** A job whose outbox is not empty at the end has so many restarts, of so many ms, to send it: longer than a call's bound. */
+/** A job whose outbox is not empty at the end gets this many restarts, each of this many ms (more than a call's bound), to send it. */
 const LIVES = 3;
 const SEND_MS = 20_000;
 const TIMEOUT_MS = 300_000 + scale * 3_600_000;
@@ -127,7 +127,7 @@ beforeAll(async () => {
   seen.push(memory());
   await product.kill();
   stored = judgeStored(stateDir);
-  // A deletion is answered before the job's list entry and files are removed: its outbox does that, also after a restart.
+  // A deletion is answered before the job's list entry and files are removed: its outbox removes them, also after a restart.
   for (let life = 0; stored.unsent > 0 && life < LIVES; life++) {
     console.log(`fuzz: ${stored.unsent} jobs had messages to send when the process ended; it is started again`);
     await product.restart();
@@ -158,7 +158,7 @@ const described = (findings: readonly Finding[]) =>
   findings.slice(0, 20).map(({ what, attack }) => `${what}\n    ${attack}`);
 
 describe("hostile requests, bytes and sockets", () => {
-  it("were many, of every kind, and came through to where jobs are made", () => {
+  it("are many, of every kind, and some of them make jobs", () => {
     for (const kind of ["operation", "form", "headers", "raw bytes", "hang-up"])
       expect(run.requests.of(kind), kind).toBeGreaterThan(0);
     expect(run.sockets.total).toBeGreaterThan(0);
@@ -171,7 +171,7 @@ describe("hostile requests, bytes and sockets", () => {
     expect(described(run.findings)).toEqual([]);
   });
 
-  it("log nothing that was not foreseen", () => {
+  it("log no unexpected error", () => {
     expect(product.log()).not.toContain("unexpected_error");
   });
 
@@ -185,18 +185,18 @@ describe("hostile requests, bytes and sockets", () => {
     expect(bytes.at(-1)).toBeLessThan(MAX_BYTES);
   });
 
-  it("do not hurt a neighbour", () => {
+  it("do not affect another client's jobs", () => {
     expect(neighbour.complaints).toEqual([]);
     expect(neighbour.succeeded).toBeGreaterThan(0);
   });
 
-  it("leave every job that was promised done, and readable", () => {
+  it("leave every accepted job done, and readable", () => {
     expect(settled.wrong.slice(0, 20)).toEqual([]);
   });
 
   it("leave nothing that is half stored, or belongs to no job", () => {
     expect(stored.wrong.slice(0, 20)).toEqual([]);
-    // And it would be seen.
+    // The check finds planted faults.
     const planted = plant(stateDir);
     const { wrong } = judgeStored(stateDir);
     for (const words of planted) expect(wrong.join("\n")).toContain(words);

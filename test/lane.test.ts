@@ -11,12 +11,12 @@ describe.concurrent("the documented quota of two a minute, six times as fast", (
 
   beforeAll(async () => {
     product = await startProduct({
-      // Upstream sees starts a little after they are made, on a loaded machine seconds. It allows for that; the starts do not.
+      // Upstream gets a call a little after its start, on a loaded machine seconds later. So its quota has half the period.
       emulator: { quota: "sliding", quotaScale: PERIOD_MS / 2 / 60_000, latencyMs: 300 },
       env: {
         ...TOKEN_VARS,
         LANE_LIMITS: JSON.stringify({ "qwen-image-max": { starts: 2, periodMs: PERIOD_MS, inProgress: 2 } }),
-        // The first two calls are held until all jobs are in line, which a loaded machine needs long for. No budget ends them.
+        // The first two calls are held until all jobs are in line, which takes long on a loaded machine. No budget may end them.
         QWEN_TIMEOUT_MS: "280000",
       },
     });
@@ -26,7 +26,7 @@ describe.concurrent("the documented quota of two a minute, six times as fast", (
   it("twelve jobs of three clients: no 429, fair turns, in the order of their places", {
     timeout: 180_000,
   }, async () => {
-    // Nothing starts after the first two until everyone is in line.
+    // After the first two nothing starts until all jobs are in line.
     await product.emulator.addFault({ times: 2, fault: { type: "hold", at: "arrival" } });
     const submitted: { client: string; job: Job }[] = [];
     for (const client of CLIENTS) {
@@ -34,7 +34,7 @@ describe.concurrent("the documented quota of two a minute, six times as fast", (
     }
     const jobs = () =>
       Promise.all(submitted.map(({ client, job }) => api<Job>(product, `/api/jobs/${job.id}`, client)));
-    // A job that nobody watched has its place looked up now and then.
+    // A job that nobody watches asks its lane for its place only from time to time.
     const byPlace = await until("two calls held, and ten jobs that know their places", async () => {
       const inLine = (await jobs()).filter((job) => job.queue !== null);
       const sorted = inLine.toSorted((a, b) => (a.queue?.position ?? 0) - (b.queue?.position ?? 0));
@@ -58,7 +58,7 @@ describe.concurrent("the documented quota of two a minute, six times as fast", (
     const starts = submitted
       .map(({ client, job }, index) => ({ client, id: job.id, atMs: Date.parse(done[index]?.startedAt ?? "") }))
       .toSorted((a, b) => a.atMs - b.atMs);
-    // However late each was: the third is never within a period of the first.
+    // Even when starts are late, the third is never within a period of the first.
     for (const [index, { atMs }] of starts.slice(2).entries()) {
       expect(atMs - (starts[index]?.atMs ?? Number.NaN)).toBeGreaterThanOrEqual(PERIOD_MS);
     }
@@ -68,7 +68,7 @@ describe.concurrent("the documented quota of two a minute, six times as fast", (
     for (const turn of [byPlace.slice(0, 3), byPlace.slice(3, 6)]) {
       expect(new Set(turn.map(({ id }) => starts.find((start) => start.id === id)?.client)).size).toBe(3);
     }
-    // Two start within a moment; which of them is notified first is up to their objects.
+    // Two jobs start almost at once, in either order.
     for (let at = 0; at < byPlace.length; at += 2) {
       const started = starts.slice(at + 2, at + 4).map(({ id }) => id);
       expect(started.toSorted()).toEqual(
@@ -89,7 +89,7 @@ describe.concurrent("a wrong key, and the right one after a restart", () => {
   });
   afterAll(() => product?.stop());
 
-  // Not quicker than the lane's probe: one a minute.
+  // This takes at least as long as the lane's probe: one a minute.
   it("jobs wait visibly with the hint, then all complete", { timeout: 120_000 }, async () => {
     const jobs: Job[] = [];
     for (let i = 0; i < 5; i += 1) jobs.push(await submit(product, "local", `once the key is right ${i}`));
@@ -122,7 +122,7 @@ describe.concurrent("a wrong key, and the right one after a restart", () => {
       90_000,
     );
     expect(done.map((job) => job.status)).toEqual(done.map(() => "succeeded"));
-    // No attempt of the blocked time counts, and none was billed.
+    // No attempt while the lane was blocked counts, and none was billed.
     expect(done.flatMap((job) => job.attempts.filter((attempt) => attempt.counted))).toHaveLength(5);
     const { calls, summary } = await product.emulator.ledger();
     expect(calls.length - refused).toBe(5);

@@ -11,7 +11,7 @@ import { until } from "./support/until.ts";
 
 const KEY = "sk-the-key-of-singapore";
 
-it("takes a new operator from a clone to a service that the doctor finds well, and to a first image", async () => {
+it("leads a new operator from a clone to a service without a fault, and to a first image", async () => {
   const folder = mkdtempSync(join(tmpdir(), "darkroom-launch-"));
   const emulator = await startEmulator({
     settings: { apiKeys: [KEY], latencyMs: 50, latencySpread: 0, images: "small-file" },
@@ -28,7 +28,7 @@ it("takes a new operator from a clone to a service that the doctor finds well, a
   for (const stream of [launch.stdout, launch.stderr]) stream.on("data", (chunk) => (text += String(chunk)));
   const ended = new Promise<number | null>((done) => launch.once("close", done));
   try {
-    // The platform's part: the deployed Worker runs with the secrets that were put.
+    // In place of the platform: the deployed Worker runs with the secrets that were put.
     const secrets = await until("the secrets", async () => {
       const put = cloudIn(folder).secrets;
       return Object.keys(put).length === 0 ? undefined : put;

@@ -64,7 +64,7 @@ describe("the tools at /mcp", () => {
     }
   });
 
-  it("take a prompt to an image: its link, and one small picture", async () => {
+  it("make an image of a prompt: the answer has its link and one small picture", async () => {
     const alice = await connected(TOKENS.alice);
     const made = await call(alice, "generate_image", { prompt: "a lighthouse" });
     expect(made.structuredContent).toMatchObject({ status: "succeeded", images: [{ width: 1664 }] });
@@ -79,7 +79,7 @@ describe("the tools at /mcp", () => {
     expect((await product.emulator.ledger()).summary.billedImages).toBe(1);
   });
 
-  it("hand over the job's id when the image takes longer than the wait, and go on from there", async () => {
+  it("answer with the job's id when the image takes longer than the wait, and get_job gets the image later", async () => {
     const alice = await connected(TOKENS.alice);
     await product.emulator.addFault({ match: { prompt: "slow" }, times: 1, fault: { type: "hold", at: "arrival" } });
     const started = await call(alice, "generate_image", { prompt: "slow", waitSeconds: 1 });
@@ -91,7 +91,7 @@ describe("the tools at /mcp", () => {
     expect(done.structuredContent).toMatchObject({ id, status: "succeeded" });
   });
 
-  it("list and cancel the jobs of the token's client, and of nobody else", async () => {
+  it("list and cancel only the jobs of the token's client", async () => {
     const [alice, bob] = [await connected(TOKENS.alice), await connected(TOKENS.bob)];
     await product.emulator.addFault({ match: { prompt: "held" }, times: null, fault: { type: "hold", at: "arrival" } });
     const { structuredContent } = await call(alice, "generate_image", { prompt: "held", waitSeconds: 0 });
@@ -115,7 +115,7 @@ describe("the tools at /mcp", () => {
     const again = await call(alice, "generate_image", { ...asked, waitSeconds: 5 });
     expect(first.structuredContent?.status).toBe("succeeded");
     expect(again.structuredContent?.id).toBe(first.structuredContent?.id);
-    // Of this prompt alone: a job of another test may still be under way.
+    // Only images of this prompt count: a job of another test may still be under way.
     expect((await product.emulator.ledger(asked.prompt)).images).toHaveLength(1);
     const other = await call(alice, "generate_image", { ...asked, prompt: "another pier" });
     expect([other.isError, other.content[0]?.text]).toEqual([
@@ -126,7 +126,7 @@ describe("the tools at /mcp", () => {
     expect([wrong.isError, wrong.content[0]?.text]).toEqual([true, expect.stringContaining("printable ASCII")]);
   });
 
-  it("end a circle of webhooks and calls, as a submission does", async () => {
+  it("end a loop of webhooks and calls, as a submission does", async () => {
     const circling = await connected(TOKENS.alice, "/mcp", { "Darkroom-Hops": "3" });
     const refused = await call(circling, "generate_image", { prompt: "a circle" });
     expect([refused.isError, refused.content[0]?.text]).toEqual([true, expect.stringContaining("(loop_detected)")]);
@@ -155,7 +155,7 @@ describe("the tools at /mcp", () => {
     });
   });
 
-  it("say what is wrong with which field", async () => {
+  it("name the wrong field and the reason", async () => {
     const refused = await call(await connected(TOKENS.alice), "generate_image", { prompt: "x", size: "7*7" });
     expect(refused.isError).toBe(true);
     expect(refused.content[0]?.text).toMatch(/\(invalid_request\)\n\/size /);
@@ -176,7 +176,7 @@ describe("/mcp", () => {
     params: { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "old", version: "1" } },
   };
 
-  it("refuses who has no token, and a method that it does not have, as the rest of the API does", async () => {
+  it("refuses a request without a valid token, and an unknown method, as the rest of the API does", async () => {
     const refused = await post(initialize);
     expect([refused.status, refused.headers.get("www-authenticate")]).toEqual([401, 'Bearer realm="darkroom"']);
     expect(await refused.json()).toMatchObject({ code: "unauthorized" });

@@ -7,7 +7,7 @@ import { until } from "./support/until.ts";
 
 describe("a lane that is paused under load", () => {
   const MODEL = "qwen-image-max";
-  /** Nothing here takes so long but on a machine that is busy with other tests. */
+  /** Only a machine that is busy with other tests takes this long. */
   const WITHIN_MS = 120_000;
   let product: Product;
 
@@ -16,7 +16,7 @@ describe("a lane that is paused under load", () => {
       emulator: { latencyMs: 300 },
       env: {
         ...TOKEN_VARS,
-        // The held call is no attempt without an answer, however slow this machine is.
+        // So that the held call does not pass its budget on a slow machine.
         QWEN_TIMEOUT_MS: "280000",
         // One at a time, so that the order of starts is the order of the queue.
         LANE_LIMITS: JSON.stringify({ [MODEL]: { starts: 1, periodMs: 500, inProgress: 1 } }),
@@ -25,10 +25,10 @@ describe("a lane that is paused under load", () => {
   });
   afterAll(() => product?.stop());
 
-  it("starts nothing after the answer, through kills, and goes on in the old order once it is resumed", {
+  it("starts nothing after the answer, through kills, and continues in the old order once it is resumed", {
     timeout: 600_000,
   }, async () => {
-    // The fourth call of upstream waits until the lane is paused: an attempt that runs goes on.
+    // The fourth call is held until the lane is paused: a running attempt continues.
     await product.emulator.addFault({ times: 1, skip: 3, fault: { type: "hold", at: "arrival" } });
     const submitted: { client: string; job: Job }[] = [];
     const submitOne = async (client: string, name: string) => {

@@ -47,7 +47,7 @@ describe("the whole product", () => {
     expect(health).toMatchObject({ status: "ok", service: "darkroom" });
   });
 
-  it("answers as the API where the API is, and with the page elsewhere", async () => {
+  it("answers as the API below /api, and with the page elsewhere", async () => {
     for (const path of ["/api", "/api/", "/api?x=1", "/api/nowhere"]) {
       const answer = await fetch(`${product.baseUrl}${path}`, { headers: { accept: "text/html" } });
       expect(answer.status, path).toBe(404);
@@ -59,7 +59,7 @@ describe("the whole product", () => {
     }
   });
 
-  it("makes an image of the size asked, pays once, and keeps the very bytes that upstream delivered", async () => {
+  it("makes an image of the requested size, pays once, and keeps the exact bytes that upstream delivered", async () => {
     const job = await submit("a lighthouse, made once", { size: "928x1664" });
     expect(job.status).toBe("succeeded");
     expect(await sharp(await imageOf(job)).metadata()).toMatchObject({ format: "png", width: 928, height: 1664 });
@@ -76,7 +76,7 @@ describe("the whole product", () => {
     expect((await product.emulator.ledger("kept over a kill")).images).toHaveLength(1);
   });
 
-  it("tries again what upstream failed at, and pays for the try that worked", async () => {
+  it("tries again after upstream's failures, and pays only for the try that succeeds", async () => {
     await product.emulator.addFault("503 x2 prompt=third time lucky");
     const job = await submit("third time lucky");
     expect((await finished(job.id)).status).toBe("succeeded");

@@ -19,7 +19,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** The curl part's commands, as they are pasted; what never ends by itself is given ten seconds. */
+/** The commands of the curl section, as they are pasted; a stream that never ends is cut after ten seconds. */
 function commands(): string[] {
   const readme = readFileSync("README.md", "utf8");
   const part = readme.slice(readme.indexOf("## Use it with curl"), readme.indexOf("## Configuration"));
@@ -33,7 +33,7 @@ function commands(): string[] {
 it("has curl lines that work as pasted, one after the other", async () => {
   const lines = commands();
   expect(lines.length).toBeGreaterThan(15);
-  // Each prints its status, and the script continues after any status.
+  // Each command prints its status, and the script continues after any status.
   const script = lines.map((line) => line.replace("curl", "curl -w '%{stderr}%{http_code}\\n'")).join("\n");
   const { stderr } = await promisify(execFile)("sh", ["-c", `${script} || true`], { cwd: folder });
   const statuses = stderr.match(/^\d{3}$/gm) ?? [];

@@ -11,7 +11,7 @@ import { type Product, startProduct } from "./support/product.ts";
 import { type ScriptedAnswer, startScriptedServer } from "./support/scripted-server.ts";
 import { until } from "./support/until.ts";
 
-/** On a busy machine; what takes longer has failed. */
+/** Enough for a busy machine; anything that takes longer has failed. */
 const PATIENCE_MS = 240_000;
 const SUBMISSIONS = 500;
 /** The images that the limit of `burst` has room for. */
@@ -27,7 +27,7 @@ interface Answer {
   readonly text: string;
 }
 
-/** One request on a socket of its own, which ends with it. */
+/** One request on a socket of its own, which is closed after it. */
 function ask(url: URL, init: { method?: string; headers?: Record<string, string>; body?: string } = {}) {
   return new Promise<Answer>((resolve, reject) => {
     const { method = "GET", headers = {}, body } = init;
@@ -39,7 +39,7 @@ function ask(url: URL, init: { method?: string; headers?: Record<string, string>
       });
       response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
       response.on("error", reject);
-      // Also for an answer that is cut.
+      // `close` comes also when the answer is cut.
       response.on("close", () => reject(new Error("the answer was cut")));
     });
     sent.on("timeout", () => sent.destroy(new Error("no answer within 60 s")));
@@ -78,14 +78,14 @@ describe("a spend limit of 100 images, and 500 submissions on sockets of their o
       body: JSON.stringify({ prompt: `${name}, a picture` }),
     });
 
-  /** Repeats a submission until it is decided: taken, or refused because of the limit. */
+  /** Repeats a submission until it is accepted, or refused because of the limit. */
   async function decided(name: string, onTaken: () => void): Promise<Answer> {
     const endsAtMs = Date.now() + PATIENCE_MS;
     for (;;) {
       const answer = await submit("burst", name).catch((error: unknown) => ({ status: 0, text: String(error) }));
       if (answer.status === 200 || answer.status === 202) onTaken();
       if ([200, 202, 402].includes(answer.status)) return answer;
-      // No answer, or one of a server in trouble, is repeated; so is the brake on submissions.
+      // A call without an answer, with a 5xx, or refused by the rate limit is repeated.
       const isRepeated = answer.status === 0 || answer.status >= 500 || answer.status === 429;
       if (!isRepeated || Date.now() > endsAtMs) throw new Error(`${name}: ${answer.status} ${answer.text}`);
       await pause(250);
@@ -251,7 +251,7 @@ describe("the webhook of a client that reaches alertAt", () => {
           },
         });
         expect(events.every((event) => JSON.stringify(event) === JSON.stringify(events[0]))).toBe(true);
-        // The month ends during this test once in a while; then there are two.
+        // When the month ends during this test, there are two alerts.
         if (new Date().toISOString().slice(0, 7) === month)
           expect(new Set(events.map((event) => event?.id)).size).toBe(1);
       } finally {

@@ -12,7 +12,7 @@ import { until } from "./support/until.ts";
 interface Started {
   readonly child: ChildProcess;
   readonly port: number;
-  /** What it has printed. */
+  /** Its output so far. */
   output(): string;
   /** Resolves with its exit code; -1 when it was killed. */
   readonly exit: Promise<number>;
@@ -81,7 +81,7 @@ async function up(started: Started): Promise<void> {
   );
 }
 
-/** Every process whose command line or environment speaks of this test's state folder. Linux only. */
+/** Every process whose command line or environment names this test's state folder. Linux only. */
 function left(): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
@@ -95,7 +95,7 @@ function left(): number[] {
     .map(Number);
 }
 
-/** The one process among `left` whose command line fits. */
+/** The process among `left` whose command line matches. */
 function find(pattern: RegExp): number {
   const found = left().find((pid) => pattern.test(readFileSync(`/proc/${pid}/cmdline`, "latin1")));
   if (found === undefined) throw new Error(`no process ${pattern}`);
@@ -105,7 +105,7 @@ function find(pattern: RegExp): number {
 const nothingLeft = (): Promise<boolean> => until("every process to be gone", () => left().length === 0 || undefined);
 
 describe("npm start", () => {
-  it("prints a curl line that works as pasted, and its job is there after a stop and a start", async () => {
+  it("prints a curl line that works as pasted, and keeps its job over a stop and a start", async () => {
     const port = await freePair();
     const first = start(port);
     await up(first);
@@ -122,7 +122,7 @@ describe("npm start", () => {
     expect(await again.json()).toMatchObject({ id: job.id, status: "succeeded" });
   });
 
-  it("says that a port is in use, and which variable takes another", async () => {
+  it("says that a port is in use, and which variable sets another", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const address = taken.address();
@@ -132,7 +132,7 @@ describe("npm start", () => {
     taken.close();
   });
 
-  it("says at once what is wrong with how it was started", async () => {
+  it("names a wrong option at once", async () => {
     const port = await freePair();
     const file = join(stateDir, "file");
     writeFileSync(file, "");
@@ -151,7 +151,7 @@ describe("npm start", () => {
     }
   });
 
-  it("says whom it asks for images", async () => {
+  it("names the upstream that it uses", async () => {
     const asked = start(await freePair(), { QWEN_API_KEY: "sk-any", QWEN_BASE_URL: "http://127.0.0.1:9" });
     await up(asked);
     expect(asked.output()).toContain("Darkroom is up, with 127.0.0.1:9 as upstream.");
@@ -163,7 +163,7 @@ describe("npm start", () => {
   });
 
   it("builds the page without a warning", async () => {
-    // Vitest's own variables would make it another build.
+    // Vitest's own variables would change the build.
     const { PATH = "" } = process.env;
     const args = ["node_modules/vite/bin/vite.js", "build", "--config", "web/vite.config.ts", "--logLevel", "warn"];
     args.push("--outDir", join(stateDir, "web"));

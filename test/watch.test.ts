@@ -20,11 +20,11 @@ let product: Product;
 beforeAll(async () => {
   product = await startProduct({
     env: {
-      // Longer than the test takes to kill an attempt amid it.
+      // Longer than the test needs to kill a running attempt.
       QWEN_TIMEOUT_MS: "15000",
       LATE_ANSWER_MS: "25000",
       MAX_PENDING_JOBS: "1000",
-      // Several clients: the brake on submissions is for each.
+      // Several clients, because the rate limit on submissions is per client.
       AUTH_MODE: "token",
       SIGNING_SECRET: "a secret of this test alone",
       CLIENT_TOKENS: JSON.stringify(Object.fromEntries(CLIENTS.map((name) => [name, sha256(tokenOf(name))]))),
@@ -52,7 +52,7 @@ async function logOf(id: string): Promise<EventPage["events"]> {
   return EventPage.parse(await response.json()).events;
 }
 
-/** The job's own link, which needs no token, after the events that are known. */
+/** The job's signed link to its events, which needs no token, from after the known events. */
 function linkAfter(job: Job, after: number | null): URL {
   const link = new URL(job.links.events);
   if (after !== null) link.searchParams.set("after", String(after));
@@ -93,7 +93,7 @@ async function* framesOfSocket(job: Job, after: number | null): AsyncGenerator<J
   }
 }
 
-/** Connects again, after the last seq seen, until the server says that it is over. As a client of one's own would. */
+/** Connects again, from the last seq seen, until the server closes with 1000. As an app's own client would. */
 async function watchBySocket(job: Job, frames: JobFrame[]): Promise<void> {
   for (;;) {
     try {
@@ -105,7 +105,7 @@ async function watchBySocket(job: Job, frames: JobFrame[]): Promise<void> {
         else break;
       }
     } catch {
-      // The server is away.
+      // The server cannot be reached.
     }
     await pause(50);
   }
@@ -163,8 +163,8 @@ async function watchByPolling(job: Job, events: EventPage["events"]): Promise<vo
 
 const eventsOf = (frames: readonly JobFrame[]) => frames.flatMap(({ event }) => (event === null ? [] : [event]));
 
-describe("everyone who watches one job", () => {
-  it("sees the same events, none missing and none twice, through retries, a kill and a restart", async () => {
+describe("a watcher of a job", () => {
+  it("sees the same events as every other, none missing and none twice, through retries, a kill and a restart", async () => {
     const prompt = "watched through thick and thin";
     await product.emulator.addFault({
       match: { prompt },
@@ -228,7 +228,7 @@ describe("everyone who watches one job", () => {
     expect(eventsOf(client)).toEqual(log);
     for (const frames of [socket, stream, client]) {
       expect(frames.at(-1)).toMatchObject({ seq: log.length, job: { done: true, status: "succeeded" } });
-      // No state is ever older than the event it comes with, and none goes back.
+      // No state is older than the event in its frame, and none goes back.
       for (const [index, frame] of frames.entries()) {
         expect(frame.job.seq).toBeGreaterThanOrEqual(frame.seq);
         expect(frame.seq).toBeGreaterThanOrEqual(frames[index - 1]?.seq ?? 0);
@@ -236,7 +236,7 @@ describe("everyone who watches one job", () => {
     }
   }, 120_000);
 
-  it("who comes when all is over gets the whole log, or the end alone, and is let go", async () => {
+  it("that connects after the job's end gets the whole log, or only the end, and its connection is closed", async () => {
     const job = await submit("over before anyone came");
     await watchByPolling(job, []);
     const log = await logOf(job.id);
@@ -255,7 +255,7 @@ describe("everyone who watches one job", () => {
   });
 });
 
-/** Until a socket has its last frame and was closed by the server. */
+/** The last frame of a socket, and the code with which the server closed it. */
 async function lastFrame(job: Job, opened: () => void = () => {}): Promise<{ frame: JobFrame | null; code: number }> {
   const connection = framesOfSocket(job, null);
   let frame: JobFrame | null = null;
@@ -267,7 +267,7 @@ async function lastFrame(job: Job, opened: () => void = () => {}): Promise<{ fra
   }
 }
 
-/** In portions: a thousand handshakes at once are a test of the machine's backlog, not of ours. */
+/** Runs `work` in portions: a thousand handshakes at once would test the machine's backlog, not our code. */
 async function inPortions<Item, Answer>(
   items: readonly Item[],
   size: number,
@@ -280,7 +280,7 @@ async function inPortions<Item, Answer>(
   return answers;
 }
 
-/** `WATCH=long`: a thousand of each, as the benchmark's row of sockets has them too. */
+/** `WATCH=long`: a thousand of each, as in the benchmark's row of sockets. */
 const LONG = process.env.WATCH === "long";
 const many = (count: number) => Array.from({ length: LONG ? 1000 : count }, (_, index) => index);
 
@@ -308,7 +308,7 @@ describe("many watchers", () => {
     expect(seqs.size).toBe(1);
   }, 240_000);
 
-  it("of as many jobs, one each, get the final frame of their own", async () => {
+  it("of as many jobs each get the final frame of their own job", async () => {
     const jobs = await inPortions(many(150), 50, async (index) => {
       const client = CLIENTS[index % CLIENTS.length] ?? "anna";
       const job = await submit(`one of many, number ${index}`, client);

@@ -29,12 +29,12 @@ async function readJob({ recorder, secrets, control }: Lab, job: Job, index: num
   }
 }
 
-/** Everything that can be read of a job, in every form, and done to it; some of them are removed. */
+/** Reads everything of each job, in every form, and makes every change to it; some jobs are removed. */
 export async function readJobs(lab: Lab, jobs: readonly Job[]): Promise<void> {
   await inPool(4, jobs, (job, index) => readJob(lab, job, index));
 }
 
-/** Credentials that are nearly right, in every place where somebody might put them. No answer may show them. */
+/** Sends nearly right credentials in every place where somebody might put them. No answer may show them. */
 export async function askWithWrongCredentials({ recorder, secrets }: Lab): Promise<void> {
   const { app } = secrets.tokens;
   const basic = Buffer.from(`app:${app}`).toString("base64");
@@ -62,7 +62,7 @@ export async function askWithWrongCredentials({ recorder, secrets }: Lab): Promi
     for (const path of ["/api/session", "/api/workflows/image-from-text"]) {
       await recorder.ask(path, { method: "POST", headers: JSON_TYPE, body });
       await recorder.ask(path, { method: "POST", headers: { "content-type": "text/plain" }, body });
-      // A slip of who is signed in: the body is not JSON, and what is around the mistake is not quoted.
+      // A mistake of a client that is signed in: the body is not JSON, and the answer does not quote the text around the error.
       await recorder.ask(path, { method: "POST", token: secrets.tokens.other, headers: JSON_TYPE, body });
     }
   }
@@ -71,7 +71,7 @@ export async function askWithWrongCredentials({ recorder, secrets }: Lab): Promi
   await recorder.raw(`GET /api/jobs HTTP/9.9\r\nAuthorization: Bearer ${app}\r\n\r\n`);
 }
 
-/** A browser's day: signs in, reads, writes from its own page and from others', signs out. */
+/** Acts as a browser: signs in, reads, writes from its own page and from others', signs out. */
 export async function askAsBrowser(lab: Lab, job: Job): Promise<void> {
   const { recorder, secrets } = lab;
   for (const token of [secrets.tokens.app, secrets.admin]) {
@@ -81,7 +81,7 @@ export async function askAsBrowser(lab: Lab, job: Job): Promise<void> {
       headers: { origin: recorder.baseUrl },
     });
     const cookie = (signedIn.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
-    // What is signed is kept also as what it says.
+    // The signed text is also kept in decoded form.
     recorder.keep(
       "answer",
       "the session, decoded",
@@ -101,7 +101,7 @@ export async function askAsBrowser(lab: Lab, job: Job): Promise<void> {
   }
 }
 
-/** What belongs to no job: lists, documents, the page, refused submissions, unknown and odd addresses. */
+/** Everything without a job: lists, documents, the page, refused submissions, unknown and odd addresses. */
 export async function askTheRest({ recorder, secrets }: Lab): Promise<void> {
   const token = secrets.tokens.app;
   const paths = [

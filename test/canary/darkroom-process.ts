@@ -6,10 +6,10 @@ import { startGroup } from "../support/process-group.ts";
 import { until } from "../support/until.ts";
 import type { Place, PlaceKind } from "./search.ts";
 
-/** Unpacks wrangler first. */
+/** The first start also unpacks wrangler. */
 const UP_WITHIN_MS = 180_000;
 
-/** Every file below a folder, as it is now. What goes away meanwhile was temporary. */
+/** Every file below a folder. A file that disappears meanwhile was temporary, and is left out. */
 export function filesOf(folder: string, kindOf: (path: string) => PlaceKind): Place[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true, withFileTypes: true }).flatMap((entry) => {
@@ -31,7 +31,7 @@ function parentOf(pid: string): number {
   return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
 }
 
-/** Command lines, which everyone on this machine can read, of a process and all it has started; where there is no /proc, none. */
+/** The command lines of a process and of all that it has started, which everyone on this machine can read; none without /proc. */
 function commandLines(root: number): Place[] {
   if (!existsSync("/proc/self/stat")) return [];
   const family = new Set([root]);
@@ -44,7 +44,7 @@ function commandLines(root: number): Place[] {
       family.add(Number(pid));
       places.push({ kind: "command line", name: pid, bytes: readFileSync(`/proc/${pid}/cmdline`) });
     } catch {
-      // Ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   return places;
@@ -55,8 +55,8 @@ const storedKind = (path: string): PlaceKind => (/(^|\/)blobs\//.test(path) ? "s
 export type Darkroom = Awaited<ReturnType<typeof startDarkroom>>;
 
 /**
- * `npm start` with a home and a temporary folder of its own, its log at the most verbose level, and these variables of the
- * Worker. Resolves once it says that it is up, misconfigured or not. The page must be built.
+ * Runs `npm start` with a home and a temporary folder of its own, its log at the most verbose level, and these variables of the
+ * Worker. Resolves once it reports that it is up, misconfigured or not. The page must be built.
  */
 export async function startDarkroom(vars: Readonly<Record<string, string>>) {
   const folder = mkdtempSync(join(tmpdir(), "darkroom-canary-"));
@@ -84,14 +84,14 @@ export async function startDarkroom(vars: Readonly<Record<string, string>>) {
   return {
     baseUrl: `http://localhost:${port}`,
     log: () => group.log(),
-    /** What is there only while it runs: its command lines, and the Worker as wrangler has bundled it. */
+    /** What exists only while it runs: its command lines, and wrangler's bundle of the Worker. */
     running(): Place[] {
       return [...commandLines(group.pid), ...filesOf(".wrangler/tmp", () => "bundle")];
     },
-    /** Ends it, as Ctrl-C does. All that it leaves on the disk, and all it has said. */
+    /** Ends it, as Ctrl-C does. Returns its log and everything that it leaves on the disk. */
     async end(): Promise<Place[]> {
       await group.kill("SIGINT");
-      // The process that removes the secrets file ends a moment after the rest. A file that stays is found after all.
+      // The process that removes the secrets file ends shortly after the others. A file that stays is among the files below.
       const hasSecretsFile = () => readdirSync(temporary).some((name) => name.startsWith("darkroom-"));
       await until("the secrets file to be gone", () => !hasSecretsFile() || undefined).catch(() => undefined);
       const log: Place = { kind: "log", name: "npm start", bytes: Buffer.from(group.log()) };

@@ -8,7 +8,7 @@ interface Known {
   readonly baseUrl: string;
 }
 
-/** A code to be stored and logged, which a real upstream could have chosen. */
+/** A code that a real upstream could have, to be stored and logged. */
 export const codeWith = (mark: string) => `Control.${mark}`;
 
 const refusal = (status: number, body: object): ScriptedAnswer => ({ status, body });
@@ -25,7 +25,7 @@ const delivered = (link: string): ScriptedAnswer => ({
   },
 });
 
-/** Ways in which an upstream, or a gateway before it, hands our own key back to us. By the word after `echo:` in a prompt. */
+/** Ways in which an upstream, or a gateway before it, sends our own key back, by the word after `echo:` in a prompt. */
 export const ECHOES: Readonly<Record<string, (known: Known) => ScriptedAnswer>> = {
   message: ({ key }) => refusal(400, { code: "InvalidParameter", message: `Not a key: ${key}.`, request_id: "echo" }),
   code: ({ key }) => refusal(400, { code: `Bad.${key}`, message: "see code", request_id: "echo" }),
@@ -47,7 +47,7 @@ export const ECHOES: Readonly<Record<string, (known: Known) => ScriptedAnswer>> 
     forms.push(bytes.toString("base64"), bytes.toString("base64url"));
     return refusal(400, { code: "InvalidParameter", message: forms.join(" "), request_id: "echo" });
   },
-  // Beside such characters V8 stores a string as UTF-16.
+  // V8 stores a string with such characters as UTF-16.
   chinese: ({ key }) => refusal(400, { code: "InvalidParameter", message: `无效的密钥 ${key}`, request_id: "echo" }),
   "cut-message": ({ key }) =>
     refusal(400, {
@@ -72,15 +72,15 @@ export const ECHOES: Readonly<Record<string, (known: Known) => ScriptedAnswer>> 
     refusal(401, { code: "InvalidApiKey", message: `Incorrect API key provided: ${key}`, request_id: key }),
 };
 
-/** The same for models that work by tasks. */
+/** The same for models with tasks. */
 export const TASK_ECHOES: Readonly<Record<string, (known: Known) => object>> = {
   "task-id": ({ key }) => ({ task_id: key, task_status: "PENDING" }),
   "task-message": () => ({ task_id: "echo-task-message", task_status: "PENDING" }),
 };
 
 /**
- * An upstream that stands before the emulator: prompts with `echo:WORD` get an answer with our own key in it, all else is
- * passed on. `places` are the requests it got, without the header that is the key's only way.
+ * An upstream in front of the emulator: prompts with `echo:WORD` get an answer that contains our own key, all other requests are
+ * passed on. `places` are the requests that it got, without the one header that may contain the key.
  */
 export async function startEchoingUpstream(emulatorUrl: string, control: string) {
   const places: Place[] = [];

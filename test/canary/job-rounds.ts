@@ -9,24 +9,24 @@ import type { Recorder } from "./recorder.ts";
 export interface Lab {
   readonly recorder: Recorder;
   readonly secrets: MarkedSecrets;
-  /** No secret: a text that we let in on purpose, to see that what is kept and searched would have shown it. */
+  /** No secret: a text that is sent on purpose, to show that the search would find a text in what was kept. */
   readonly control: string;
 }
 
-/** Block a whole lane, so each gets one of its own. */
+/** Faults that block a whole lane, so each gets a lane of its own. */
 const BLOCKING = ["wrong-key", "arrears", "unpurchased", "redirect", "echo:redirect", "echo:unauthorized"];
-/** Strike until they are removed; all others strike once, and the job succeeds after it. */
+/** Faults that last until they are removed; all others occur once, and the job succeeds afterwards. */
 const LASTING = ["hang", "task-stuck", "task-pending", "result-not-found", "result-forbidden"];
-/** Words that stand for a family, or would take minutes: a second of the same kind does. */
+/** Replacements for words that stand for a family of faults, or would take minutes. */
 const SHORTER: Readonly<Record<string, string>> = {
   "slow:20s": "slow:2s",
   "expires:5s": "expires:1ms",
   "error:ANY.CODE": "error:Throttling.BurstRate",
   huge: "empty-content",
 };
-/** What is still unfinished then ends by itself, with `deadline_exceeded`. */
+/** A job that is unfinished after this time ends by itself, with `deadline_exceeded`. */
 const DEADLINE_SECONDS = 10;
-/** More at once, on a busy machine, end by their short budgets before upstream has said what it is there to say. */
+/** With more at once, on a busy machine, attempts would end by their short budgets before upstream answers. */
 const AT_ONCE = 12;
 
 function text(body: object): string {
@@ -44,7 +44,7 @@ export async function submit({ recorder, secrets }: Lab, body: object, workflow 
   return JSON.parse(answer.body.toString()) as Job;
 }
 
-/** The job as it ended. What is still being stored when every deadline has passed is canceled. */
+/** The ended job. A job that is still storing after every deadline is canceled. */
 export async function finished({ recorder, secrets }: Lab, id: string): Promise<Job> {
   const token = secrets.tokens.app;
   const read = await recorder.ask(`/api/jobs/${id}`, { token, headers: { prefer: "wait=12" } });
@@ -54,7 +54,7 @@ export async function finished({ recorder, secrets }: Lab, id: string): Promise<
   return JSON.parse(canceled.body.toString()) as Job;
 }
 
-/** Watches a job to its end, by a signed link: in a socket or a stream, or not at all. */
+/** Watches a job to its end by a signed link, with a socket or a stream, or not at all. */
 async function watched({ recorder }: Lab, { links }: Job, how: number): Promise<void> {
   if (how === 0) await (await recorder.watch(links.events, { origin: "https://app.example" })).closed;
   if (how === 1) await recorder.ask(links.events, { headers: { accept: "text/event-stream" } });
@@ -85,7 +85,7 @@ function faultyJobs(): object[] {
   return [...tasks, ...others];
 }
 
-/** A picture with a text of ours in it, as any file may have. */
+/** A picture whose Exif data contains a text of ours. */
 async function pictureWith(words: string): Promise<Buffer> {
   const { default: sharp } = await import("sharp");
   const picture = sharp({ create: { width: 512, height: 512, channels: 3, background: "#753" } });
@@ -111,7 +111,7 @@ async function pictureJobs(lab: Lab): Promise<Job[]> {
   return [JSON.parse(answer.body.toString()) as Job, ...jobs];
 }
 
-/** Submits every kind of job, watches all of them to their end, and gives them as they ended. */
+/** Submits every kind of job, watches all of them to their end, and returns the ended jobs. */
 export async function runJobs(lab: Lab): Promise<Job[]> {
   const { recorder, secrets, control } = lab;
   const bearer = { authorization: `Bearer ${secrets.tokens.app}` };
@@ -122,7 +122,7 @@ export async function runJobs(lab: Lab): Promise<Job[]> {
   const stream = recorder.ask("/api/events", { token: secrets.tokens.app, headers, signal: leaving.signal });
   const left = stream.catch(() => undefined);
   const plain = ["a red bicycle", "two trees, 两棵树"].map((prompt) => ({ prompt, metadata: { note: prompt } }));
-  // A prompt takes no control characters, which some forms (UTF-16) consist of in part; metadata keeps any text.
+  // A prompt may not contain control characters, which some forms (UTF-16) have; metadata keeps any text.
   const controls = Array.from(formsOf(Buffer.from(control)).values(), (form) => ({
     prompt: `see ${form.toString("latin1").replace(/\p{Cc}/gu, "")}`,
     metadata: { note: `see ${form.toString("latin1")}` },

@@ -6,11 +6,11 @@ const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 
 export type MarkedSecrets = ReturnType<typeof markedSecrets>;
 
-/** Every secret that the Worker is given, each set to a value that is nowhere else in the world. */
+/** Every secret of the Worker, each with a unique random value. */
 export function markedSecrets() {
   const tokens = { app: `dr_${random(32)}`, appRotated: `dr_${random(32)}`, other: `dr_${random(32)}` };
   const admin = `dr_${random(32)}`;
-  // With characters that an address, JSON, HTML and base64 each write in their own way.
+  // With characters that addresses, JSON, HTML and base64 each encode differently.
   const apiKey = `sk-${random(12)}+/=&<>"%${random(12)}`;
   const signing = `${random(12)}/"+<&'>=\\${random(15)}`.replaceAll("'", "~");
   const signingOld = random(36);
@@ -40,7 +40,7 @@ export function markedSecrets() {
   return { apiKey, tokens, admin, signing, signingOld, secrets, vars };
 }
 
-/** The same secrets, each set in a way that is wrong: as people do, and with what is refused about it. */
+/** The same secrets, each set in a wrong way that people use and the Worker refuses. */
 export function misplaced({
   apiKey,
   tokens,
@@ -62,7 +62,7 @@ export function misplaced({
   };
 }
 
-/** Models by what their lanes are for: shared by jobs that leave them open, with tasks, and one for each that blocks its lane. */
+/** Models by the use of their lanes: shared by jobs that do not block them, with tasks, and one for each job that blocks its lane. */
 export const LANES = {
   shared: ["qwen-image-max", "qwen-image-2.0", "qwen-image-2.0-pro", "qwen-image-2.1-pro", "z-image-turbo"],
   tasks: "qwen-image-plus",

@@ -1,12 +1,12 @@
-/** What a leak would look like: every secret in pieces, each piece in every form it could take on its way out. Pure. */
+/** The bytes of possible leaks: every secret in pieces, each piece in every encoding that it could have. Pure. */
 
-/** A text that must be nowhere, and its name for people. */
+/** A text that must not appear anywhere, and its name for people. */
 export interface Secret {
   readonly name: string;
   readonly text: string;
 }
 
-/** Bytes that only a leak of `secret` can have put there. */
+/** Bytes that only a leak of `secret` can produce. */
 export interface Needle {
   readonly secret: string;
   readonly form: string;
@@ -14,8 +14,8 @@ export interface Needle {
 }
 
 /**
- * A leak is found by any whole piece, so also where the secret was cut, split over two database pages, or only half there:
- * every 23 characters in a row of it hold one. 96 bits: nothing else looks like it.
+ * Any whole piece shows a leak, so a secret is also found when it is cut, split over two database pages, or only in part there:
+ * any 23 characters in a row contain a whole piece. A piece has 96 bits, so nothing else equals it by chance.
  */
 const PIECE_BYTES = 12;
 
@@ -28,16 +28,16 @@ function piecesOf(bytes: Buffer): Buffer[] {
   return pieces;
 }
 
-/** The characters of the base64 of any text with `bytes` at an offset of `alignment` (mod 3) that `bytes` alone decide. */
+/** The base64 characters that depend only on `bytes`, in the base64 of any text with `bytes` at an offset of `alignment` (mod 3). */
 export function base64Core(bytes: Buffer, alignment: 0 | 1 | 2, encoding: "base64" | "base64url"): string {
   const padded = Buffer.concat([Buffer.alloc(alignment), bytes]);
-  // 6 bits a character: those that begin inside of `bytes` and end inside of it.
+  // Each character has 6 bits: the characters that begin and end inside `bytes`.
   return padded.toString(encoding).slice(Math.ceil((alignment * 8) / 6), Math.floor((padded.length * 8) / 6));
 }
 
 const HTML: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
-/** How a text is written in an address, in JSON, in HTML, by V8 beside wider characters, in a host name. */
+/** The encodings of a text in an address, in JSON, in HTML, by V8 beside wider characters, and in a host name. */
 function textForms(text: string): [string, string | Buffer][] {
   const percent = encodeURIComponent(text);
   return [
@@ -50,7 +50,7 @@ function textForms(text: string): [string, string | Buffer][] {
   ];
 }
 
-/** Every form of one run of bytes, by its name; forms that look the same are there once. */
+/** Every form of one run of bytes, by its name; equal forms are there once. */
 export function formsOf(bytes: Buffer): ReadonlyMap<string, Buffer> {
   const text = bytes.toString("latin1");
   const forms: [string, string | Buffer][] = [
@@ -75,7 +75,7 @@ export function formsOf(bytes: Buffer): ReadonlyMap<string, Buffer> {
   return found;
 }
 
-/** Everything to look for. A secret that is a hash in hex is also looked for as the bytes it stands for. */
+/** All needles. A secret that is a hash in hex is also searched as its bytes. */
 export function needlesOf(secrets: readonly Secret[]): Needle[] {
   return secrets.flatMap(({ name, text }) => {
     const whole = [Buffer.from(text, "latin1")];

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { WebSocket } from "ws";
 import type { Place, PlaceKind } from "./search.ts";
 
-/** Nothing that the Worker is asked here takes as long: who gets here has found a hang. */
+/** No request here takes this long: a longer one hangs. */
 const HANG_MS = 60_000;
 
 export interface Asked {
@@ -23,7 +23,7 @@ export interface Answer {
 
 export type Recorder = ReturnType<typeof recorderOf>;
 
-/** A client that keeps all it gets, bytes and headers, to be searched later. It never keeps what it sends. */
+/** A client that keeps all that it receives, bytes and headers, for the search. It does not keep what it sends. */
 export function recorderOf(baseUrl: string) {
   const places: Place[] = [];
   const keep = (kind: PlaceKind, name: string, bytes: Buffer) => void places.push({ kind, name, bytes });
@@ -44,17 +44,17 @@ export function recorderOf(baseUrl: string) {
     try {
       for await (const chunk of response.body ?? []) chunks.push(Buffer.from(chunk));
     } finally {
-      // Of a stream that is cut, the part until then is kept.
+      // The received part of a stream that is cut is kept too.
       keep("answer", `${method} ${path.slice(0, 80)} → ${response.status}`, Buffer.concat(chunks));
     }
     return { status: response.status, headers: response.headers, body: Buffer.concat(chunks.slice(1)) };
   }
 
-  /** Opens a socket and keeps its frames until it closes, or until `enough` of them have come. */
+  /** Opens a socket and keeps its frames until it closes, or until it has `enough`. */
   async function watch(path: string, headers: Readonly<Record<string, string>>, enough = Number.POSITIVE_INFINITY) {
     const url = new URL(path, baseUrl);
     url.protocol = "ws:";
-    // The local runtime leaves the connection open after both have said goodbye; `closeTimeout` is newer than ws's types.
+    // The local runtime leaves the connection open after both close frames; `closeTimeout` is newer than ws's types.
     const options = { headers, closeTimeout: 200 };
     const socket = new WebSocket(url, options);
     let frames = 0;
@@ -72,7 +72,7 @@ export function recorderOf(baseUrl: string) {
       keep("answer", `refused upgrade ${path} → ${response.statusCode}`, Buffer.concat(chunks));
       socket.terminate();
     });
-    // A refusal is also reported as an error; it is kept above.
+    // `ws` reports a refusal as an error too; it is kept above.
     socket.on("error", () => undefined);
     const opened = Promise.withResolvers<boolean>();
     const closed = Promise.withResolvers<number>();
@@ -85,7 +85,7 @@ export function recorderOf(baseUrl: string) {
     return { socket, opened: opened.promise, closed: closed.promise };
   }
 
-  /** Sends bytes that no client would, and keeps what comes back until the connection ends. */
+  /** Sends raw bytes that no client would send, and keeps the answer until the connection ends. */
   async function raw(bytes: string | Buffer): Promise<Buffer> {
     const { port } = new URL(baseUrl);
     const connection = connect(Number(port), "localhost");

@@ -1,6 +1,6 @@
 import type { Needle } from "./marks.ts";
 
-/** Where something can leak to. */
+/** The kinds of places to which a secret can leak. */
 export type PlaceKind =
   | "answer"
   | "frame"
@@ -14,7 +14,7 @@ export type PlaceKind =
   | "page"
   | "bundle";
 
-/** One thing that was kept to be searched: an answer with its headers, a frame, a file. */
+/** One thing to search: an answer with its headers, a frame, a file. */
 export interface Place {
   readonly kind: PlaceKind;
   readonly name: string;
@@ -29,10 +29,10 @@ export interface Leak {
   readonly offset: number;
 }
 
-/** The first bytes by which most of a haystack is passed over. */
+/** How many first bytes of the needles decide whether a position is examined: most positions are skipped. */
 const HEAD_BYTES = 3;
 
-/** Looks for all needles at once: one pass over the bytes, whatever their number. */
+/** Searches for all needles in one pass over the bytes. */
 export function searcherFor(needles: readonly Needle[]): (place: Place) => Leak[] {
   const byHead = Map.groupBy(needles, ({ bytes }) => bytes.readUIntBE(0, HEAD_BYTES));
   const isHead = new Uint8Array(2 ** (8 * HEAD_BYTES));
@@ -53,7 +53,7 @@ export function searcherFor(needles: readonly Needle[]): (place: Place) => Leak[
   };
 }
 
-/** What was searched, for people: bytes and places of each kind. */
+/** A summary of the search for people: bytes and places of each kind. */
 export function counted(places: readonly Place[]): string {
   const lines = Array.from(
     Map.groupBy(places, ({ kind }) => kind),

@@ -11,9 +11,9 @@ const textOf = ({ url, headers, body }: ScriptedRequest) =>
   `${url.href}\n${JSON.stringify(headers, null, 1)}\n${body.toString()}`;
 
 /**
- * Jobs that end in each way, each with a webhook. All that the receiver gets, the logs of the deliveries, and what the Worker leaves
- * behind. `vars` are in open mode: the receiver is on this machine. It answers with all that it got, so that its answers are in
- * the logs too; the first try of each event fails.
+ * Runs jobs that end in each way, each with a webhook. Returns all that the receiver gets, the logs of the deliveries, and what the
+ * Worker leaves behind. `vars` are in open mode, because the receiver is on this machine. It answers with all that it got, so that
+ * its answers are in the logs too; the first try of each event fails.
  */
 export async function runWebhooks(
   lab: Omit<Lab, "recorder">,

@@ -8,7 +8,7 @@ import { Usage } from "../../schemas/usage.ts";
 import type { FetchedImage } from "./evidence.ts";
 import type { PlannedJob } from "./plan.ts";
 
-/** Longer than the longest time that the server is away. */
+/** Longer than the longest time without a server. */
 const PATIENCE_MS = 180_000;
 const TRY_EVERY_MS = 100;
 
@@ -16,8 +16,8 @@ const MODELS = { text: "qwen-image-max", edit: "qwen-image-edit-max", task: "qwe
 const SIZES = { text: "1328*1328", edit: "512*512", task: "1328*1328", tasks: "1280*1280" };
 
 /**
- * A client for a server that dies at any moment: every call is repeated until it is answered, which is what idempotency is
- * for. `upload` is the input image of the edits.
+ * A client for a server that dies at any moment: every call is repeated until it is answered, which idempotency allows.
+ * `upload` is the input image of the edits.
  */
 export function patientClient(baseUrl: string, upload: Uint8Array<ArrayBuffer>) {
   async function call(path: string, init: () => RequestInit = () => ({})): Promise<Response> {
@@ -28,7 +28,7 @@ export function patientClient(baseUrl: string, upload: Uint8Array<ArrayBuffer>) 
         const response = await fetch(new URL(path, baseUrl), { ...init(), signal: AbortSignal.timeout(30_000) });
         const body = await response.arrayBuffer();
         const { status, headers } = response;
-        // 204 and its like may not be made with a body, not even an empty one.
+        // A `Response` with a status like 204 may not have a body, not even an empty one.
         if (status < 500 && status !== 429)
           return new Response(body.byteLength === 0 ? null : body, { status, headers });
         why = `${status} ${new TextDecoder().decode(body).slice(0, 500)}`;
@@ -49,7 +49,7 @@ export function patientClient(baseUrl: string, upload: Uint8Array<ArrayBuffer>) 
   }
 
   return {
-    /** Resolves with the job's id, once the server has promised that it is stored. */
+    /** Resolves with the job's id, once the server has accepted it. */
     async submit(planned: PlannedJob): Promise<string> {
       const { name, kind, n, priority } = planned;
       const fields = {
@@ -76,9 +76,9 @@ export function patientClient(baseUrl: string, upload: Uint8Array<ArrayBuffer>) 
       return Job.parse(await response.json()).id;
     },
 
-    /** 409 when the job was done before. */
+    /** Accepts 409: the job has already ended. */
     cancel: async (id: string) => expectStatus(`canceling ${id}`, await post(paths.jobCancel(id)), 200, 409),
-    /** 409 when it is not over, for instance because a first try of this call was taken and its answer lost. */
+    /** Accepts 409: the job has not ended, for instance because an earlier try of this call was carried out and its answer lost. */
     retry: async (id: string) => expectStatus(`retrying ${id}`, await post(paths.jobRetry(id)), 200, 409),
     remove: async (id: string) =>
       expectStatus(`deleting ${id}`, await call(paths.job(id), () => ({ method: "DELETE" })), 204, 410),
@@ -122,7 +122,7 @@ export function patientClient(baseUrl: string, upload: Uint8Array<ArrayBuffer>) 
       return rows;
     },
 
-    /** What the client spent this month, and what it used of its limit. */
+    /** The client's spend of this month, and how much of its limit is used. */
     async usage(): Promise<Usage> {
       return Usage.parse(await (await call(paths.usage, () => ({ headers: json }))).json());
     },
@@ -133,7 +133,7 @@ export function patientClient(baseUrl: string, upload: Uint8Array<ArrayBuffer>) 
       return JobList.parse(await response.json()).jobs.length;
     },
 
-    /** Jobs that lanes believe to be waiting or running. */
+    /** Jobs that lanes report as queued or in progress. */
     async inLanes(): Promise<number> {
       const response = await call(paths.limits, () => ({ headers: json }));
       const { lanes } = Limits.parse(await response.json());

@@ -1,31 +1,31 @@
 import type { FaultRuleInput } from "../../emulator/core/fault.ts";
 import { between, pick, type Random, seededRandom } from "../../emulator/core/random.ts";
 
-/** What a job asks for. `edit` brings an uploaded image, `task` and `tasks` go to models with an asynchronous API. */
+/** The kinds of jobs. `edit` has an uploaded image; `task` and `tasks` use models with an asynchronous API. */
 export const KINDS = ["text", "edit", "task", "tasks"] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** What is done to a job while it lives, beside submitting it. */
+/** What is done to a job after its submission. */
 export const DEEDS = ["none", "cancel", "cancel and retry", "delete"] as const;
 export type Deed = (typeof DEEDS)[number];
 
 export interface PlannedJob {
-  /** In the prompt and the Idempotency-Key: the job's own in the whole run. */
+  /** Part of the prompt and of the Idempotency-Key; unique in the run. */
   readonly name: string;
   readonly kind: Kind;
   readonly n: number;
   readonly priority: "high" | "normal" | "low";
   readonly deed: Deed;
-  /** Between the submission's answer and the deed, and between the deed's two halves. */
+  /** The times between the submission's answer and the deed, and between the deed's two halves. */
   readonly deedAfterMs: readonly [number, number];
 }
 
 export interface PlannedKill {
-  /** From the moment the Worker answers again. */
+  /** The time from when the Worker answers again until the kill. */
   readonly afterMs: number;
-  /** The emulator usually lives on, as upstream does when we die; at some kills it dies too. */
+  /** The emulator usually keeps running, as upstream does when we die; at some kills it is killed too. */
   readonly part: "worker" | "all";
-  /** How many jobs are submitted by then. */
+  /** How many jobs may be submitted before the kill. */
   readonly submitted: number;
 }
 
@@ -35,7 +35,7 @@ export interface CrashPlan {
   readonly kills: readonly PlannedKill[];
 }
 
-/** What upstream does wrong in a run, by itself: slow beyond the budget, refusals, lost answers, broken links, lost tasks. */
+/** Upstream's own faults in a run: slow beyond the budget, refusals, lost answers, broken links, lost tasks. */
 export const UPSTREAM_FAULTS: readonly FaultRuleInput[] = [
   { fault: { type: "slow", extraMs: 2_500 }, probability: 0.08, times: null },
   { fault: { type: "hang" }, probability: 0.02, times: null },
@@ -63,7 +63,7 @@ function jobOf(random: Random, seed: number, number: number): PlannedJob {
   };
 }
 
-/** The same seed gives the same jobs, deeds and moments. `crowd` jobs are submitted before the first kill. */
+/** The same seed gives the same jobs, deeds and times. `crowd` jobs are submitted before the first kill. */
 export function planCrash(seed: number, jobs: number, kills: number, crowd: number): CrashPlan {
   const random = seededRandom(seed);
   return {

@@ -8,7 +8,7 @@ import type { JobEvidence, UpstreamEvidence } from "./evidence.ts";
 import { type PatientClient, patientClient } from "./patient-client.ts";
 import { type CrashPlan, type PlannedJob, UPSTREAM_FAULTS } from "./plan.ts";
 
-/** Per image, in dollars: the model table's. */
+/** Prices per image in dollars, as in the model table. */
 const PRICES: Readonly<Record<string, number>> = {
   "qwen-image-max": 0.075,
   "qwen-image-edit-max": 0.075,
@@ -22,7 +22,7 @@ const WORKER = {
   LATE_ANSWER_MS: "6000",
   MAX_PENDING_JOBS: "100000",
   PRICES: JSON.stringify(PRICES),
-  // Far away, so that each attempt is reserved before it is made and none is refused.
+  // A limit that is far away, so that each attempt is reserved before it is made and none is refused.
   CLIENT_BUDGETS: JSON.stringify({ "*": { monthly: 10_000 } }),
   LANE_LIMITS: JSON.stringify({
     "qwen-image-max": { starts: 8, periodMs: 1000 },
@@ -33,10 +33,10 @@ const WORKER = {
 };
 const EMULATOR = { latencyMs: 500, latencySpread: 0.4 };
 
-/** For every job to be done, and every lane to be empty, after the last start: beyond any wait that is left then. */
+/** The time for every job to end, and every lane to be empty, after the last start: longer than any wait that is left then. */
 const SETTLE_MS = 180_000;
 
-/** A lease that nobody gives back is forgotten half a minute after its attempt's budget. */
+/** Longer than a lease that is never given back lasts: it ends half a minute after its attempt's budget. */
 const LEASES_END_MS = 60_000;
 
 export interface CrashRun {
@@ -46,7 +46,7 @@ export interface CrashRun {
   readonly inFlight: readonly number[];
   /** From the kill until the Worker answered again. */
   readonly restartsMs: readonly number[];
-  /** Jobs that lanes still believed to hold when all were done and every lease had had its time. */
+  /** Jobs that lanes still reported after all jobs had ended and every lease had run out. */
   readonly leftInLanes: number;
   readonly ledger: LedgerView["summary"];
   /** The client's books in the end. */
@@ -55,7 +55,7 @@ export interface CrashRun {
   readonly billed: number;
 }
 
-/** A gate that opens for more and more jobs. */
+/** Lets jobs pass up to a number that rises. */
 class Turnstile {
   #open = 0;
   readonly #waiting: (() => void)[] = [];
@@ -70,7 +70,7 @@ class Turnstile {
   }
 }
 
-/** The lines of the Worker's log that say when an attempt began and when a job was deleted. */
+/** The lines of the Worker's log for the starts of attempts and the deletions of jobs. */
 class WorkerLog {
   #rest = "";
   readonly #events = new Map<string, string[]>();
@@ -126,7 +126,7 @@ async function live(life: Life, client: PatientClient): Promise<void> {
   life.over = true;
 }
 
-/** Runs a plan: jobs are submitted and meddled with while the server is killed and started again; then all is read. */
+/** Runs a plan: submits jobs and carries out their deeds while the server is killed and started again; then reads everything. */
 export async function runCrash(plan: CrashPlan): Promise<CrashRun> {
   const log = new WorkerLog();
   const product = await startProduct({ env: WORKER, emulator: EMULATOR, onWorkerOutput: (text) => log.add(text) });
@@ -153,7 +153,7 @@ async function drive(plan: CrashPlan, product: Product, log: WorkerLog): Promise
     await live(life, client);
   });
   const allLived = Promise.all(living);
-  // Looked at below; a failure meanwhile must not end the process.
+  // Awaited below; a failure before that must not end the process.
   allLived.catch(() => undefined);
 
   const killedAtMs: number[] = [];
@@ -192,7 +192,7 @@ function priceOf(model: string): number {
   return price;
 }
 
-/** Until every job that is still there is done. One that never is, is found to be stuck afterwards. */
+/** Waits until every job that is not deleted has ended. A job that never ends is found to be stuck afterwards. */
 async function settle(lives: readonly Life[], client: PatientClient): Promise<void> {
   const endsAtMs = Date.now() + SETTLE_MS;
   for (const { id, deletedAtMs } of lives) {
@@ -217,7 +217,7 @@ async function untilLanesAreEmpty(client: PatientClient): Promise<number> {
   return left;
 }
 
-/** Reads a job as anyone could, and every byte of its images. */
+/** Reads a job by the public API, and every byte of its images. */
 async function examine(
   life: Life,
   client: PatientClient,

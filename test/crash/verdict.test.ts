@@ -45,7 +45,7 @@ function log(...types: readonly (JobEvent["type"] | [JobEvent["type"], JobEvent[
 
 const GOOD_LOG = log("job.queued", "attempt.started", "attempt.finished", "job.storing", "job.succeeded");
 
-/** What a job of one image at 0.075 cost: so many images delivered, so many attempts at risk. */
+/** The cost of a job at 0.075 an image, with this many images delivered and this many attempts at risk. */
 const cost = (images: number, risks = 0) => ({
   currency: "USD",
   estimated: 0.075,
@@ -53,7 +53,7 @@ const cost = (images: number, risks = 0) => ({
   atRisk: risks * 0.075,
 });
 
-/** A job as the judge reads it: only what it looks at is filled in with care. */
+/** The evidence of a job; only the fields that the judge reads have meaningful values. */
 function evidence(patch: Partial<JobEvidence> = {}, job: Partial<Job> = {}): JobEvidence {
   const events = patch.events ?? GOOD_LOG;
   const output = { images: [{ index: 0, sha256: "aa", url: "", contentType: "", width: 1, height: 1, bytes: 1 }] };
@@ -82,7 +82,7 @@ function evidence(patch: Partial<JobEvidence> = {}, job: Partial<Job> = {}): Job
   };
 }
 
-/** Upstream's side: one entry a submission, with what it billed. */
+/** Upstream's evidence: one entry for each submission, with the image that it billed. */
 function seenUpstream(...calls: readonly { atMs?: number; taskId?: string; sha256?: string }[]): UpstreamEvidence {
   const submits = calls.map(({ atMs = AT }, index) => ({ id: index + 1, atMs, kind: "submit" }));
   const images = calls.flatMap(({ sha256, taskId = null }, index) =>
@@ -94,7 +94,7 @@ function seenUpstream(...calls: readonly { atMs?: number; taskId?: string; sha25
 const kinds = (job: JobEvidence, seen = seenUpstream({ sha256: "aa" })) => judgeJob(job, seen).map(({ kind }) => kind);
 
 describe("the judge of a crash run", () => {
-  it("has nothing against a job that went well", () => {
+  it("finds nothing wrong with a job that succeeded", () => {
     expect(judgeJob(evidence(), seenUpstream({ sha256: "aa" }))).toEqual([]);
   });
 
@@ -103,11 +103,11 @@ describe("the judge of a crash run", () => {
     ["that is in no list", evidence({ listedAs: [] })],
   ])("calls a job lost %s", (_name, job) => expect(kinds(job)).toContain("lost"));
 
-  it("calls a job stuck that is not done", () => {
+  it("calls an unfinished job stuck", () => {
     expect(kinds(evidence({ listedAs: ["running"] }, { status: "running", done: false }))).toContain("stuck");
   });
 
-  it("notices what happens after a final event, unless a retry came between", () => {
+  it("notices an event after a final one, unless a retry is between them", () => {
     const twice = log("job.queued", "attempt.started", "job.succeeded", "job.succeeded");
     expect(kinds(evidence({ events: twice }))).toContain("finished twice");
     const retried = log("job.queued", "job.canceled", "job.retried", "attempt.started", "job.storing", "job.succeeded");
@@ -132,7 +132,7 @@ describe("the judge of a crash run", () => {
     expect(kinds(evidence({ events }), seenUpstream({ sha256: "aa" }, {}))).toContain("paid again");
   });
 
-  it("allows one after the links died", () => {
+  it("allows an attempt after the links have ended", () => {
     const lost = { error: { code: "result_lost" as const, message: "", hint: "", upstream: null } };
     const events = log(
       "job.queued",
@@ -149,7 +149,7 @@ describe("the judge of a crash run", () => {
     expect(kinds(twice, seenUpstream({ sha256: "bb" }, { sha256: "aa" }))).toEqual([]);
   });
 
-  it("notices a new attempt although the task that came to images was stored", () => {
+  it("notices a new attempt although the task that made images was stored", () => {
     const known = { attempt: 1, upstream: { ...upstream, taskId: "t1" } };
     const attempts = [
       attempt({ outcome: "timed_out", upstream: { ...upstream, taskId: "t1" } }),
@@ -174,7 +174,7 @@ describe("the judge of a crash run", () => {
     expect(kinds(resumed, seenUpstream({ taskId: "t1", sha256: "aa" }))).toEqual([]);
   });
 
-  it("notices a call that no attempt was recorded for, and a bill that no attempt owns up to", () => {
+  it("notices a call without a recorded attempt, and a bill without `mayBeBilled`", () => {
     expect(kinds(evidence(), seenUpstream({ sha256: "aa" }, {}))).toEqual(["paid again"]);
     const events = log("job.queued", "attempt.started", "attempt.started", "job.storing", "job.succeeded");
     const attempts = [attempt({ outcome: "failed", mayBeBilled: false }), attempt({ number: 2 })];
@@ -184,7 +184,7 @@ describe("the judge of a crash run", () => {
     expect(kinds(evidence({ events }, { attempts: owned, cost: cost(1, 1) }), paidTwice)).toEqual([]);
   });
 
-  it("notices wrong bytes: fetched ones that differ, and ones that upstream never made", () => {
+  it("notices wrong bytes: fetched bytes that differ, and bytes that upstream never made", () => {
     expect(kinds(evidence({ images: [{ index: 0, sha256: "zz" }] }))).toEqual(["wrong bytes"]);
     expect(kinds(evidence({ images: [{ index: 0, sha256: null }] }))).toEqual(["wrong bytes"]);
     expect(kinds(evidence(), seenUpstream({ sha256: "bb" }))).toEqual(["wrong bytes"]);
@@ -201,7 +201,7 @@ describe("the judge of a crash run", () => {
     expect(kinds(evidence({}, { cost: given }))).toEqual(found);
   });
 
-  it("compares the client's books with upstream's bill, and the limit with what is used", () => {
+  it("compares the client's books with upstream's bill, and the limit with the used amount", () => {
     const books = (change: object = {}, budget: object = {}) =>
       ({
         currency: "USD",
@@ -218,7 +218,7 @@ describe("the judge of a crash run", () => {
     expect(details({ ...books(), budget: null }, 0.15)).toEqual(["there is no limit"]);
   });
 
-  it("notices a deleted job that answers, is listed, or is worked on", () => {
+  it("notices a deleted job that answers, is listed, or makes calls", () => {
     const gone = { deletedAtMs: AT + 5_000, httpStatus: 410, job: null, events: [], images: [], listedAs: [] };
     expect(kinds(evidence(gone))).toEqual([]);
     expect(kinds(evidence({ ...gone, httpStatus: 200 }))).toEqual(["wrong end"]);
@@ -239,7 +239,7 @@ describe("the judge of a crash run", () => {
 });
 
 describe("the plan of a crash run", () => {
-  it("is the same for the same seed, and another for another", () => {
+  it("is the same for the same seed, and different for another", () => {
     expect(planCrash(7, 50, 10, 20)).toEqual(planCrash(7, 50, 10, 20));
     expect(planCrash(8, 50, 10, 20)).not.toEqual(planCrash(7, 50, 10, 20));
   });

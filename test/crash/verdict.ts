@@ -1,4 +1,4 @@
-/** Judges a crash run from what the API and upstream's ledger say. Pure. */
+/** Judges a crash run by the API's answers and upstream's ledger. Pure. */
 import type { JobEvent } from "../../schemas/event.ts";
 import type { Attempt, Job } from "../../schemas/job.ts";
 import type { Usage } from "../../schemas/usage.ts";
@@ -14,7 +14,7 @@ export type FindingKind =
   | "wrong bill"
   | "wrong end";
 
-/** A promise that was broken, with enough to look it up. */
+/** A broken promise, with enough detail to look it up. */
 export interface Finding {
   readonly kind: FindingKind;
   readonly id: string;
@@ -23,11 +23,11 @@ export interface Finding {
 
 const FINAL = new Set(["job.succeeded", "job.failed", "job.canceled"]);
 
-/** An attempt for which upstream is asked anew; one that resumes a task asks for nothing. */
+/** Whether the event starts an attempt that submits to upstream; one that resumes a task does not. */
 const isFresh = (event: JobEvent): boolean =>
   event.type === "attempt.started" && !(event.data.reason ?? "").startsWith("resumes");
 
-/** Every promise that this job breaks. */
+/** All broken promises of this job. */
 export function judgeJob(evidence: JobEvidence, upstream: UpstreamEvidence): Finding[] {
   const { id, planned, job, deletedAtMs, httpStatus, listedAs } = evidence;
   const findings: Finding[] = [];
@@ -55,7 +55,7 @@ export function judgeJob(evidence: JobEvidence, upstream: UpstreamEvidence): Fin
 }
 
 /**
- * A call that was on its way when the deletion was answered reaches upstream after the answer. It belongs to an attempt that
+ * A call that was under way when the deletion was answered may reach upstream after the answer. It belongs to an attempt that
  * was logged before the deletion; any other late call is a fault.
  */
 function calledAfterDeletion(deletedAtMs: number, { logged }: JobEvidence, { submits }: UpstreamEvidence): string[] {
@@ -78,7 +78,7 @@ function endsRight(job: Job, deed: string): boolean {
     case "canceled":
       return deed === "cancel" || deed === "cancel and retry";
     case "failed": {
-      // So many kills that every attempt was interrupted is an honest end; anything else upstream did not cause.
+      // A job whose attempts were all used up by kills may fail; upstream causes no other failure here.
       const counted = job.attempts.filter((attempt) => attempt.counted).length;
       return job.error?.code === "attempts_exhausted" && counted >= job.request.maxAttempts;
     }
@@ -105,10 +105,10 @@ function finishedTwice(events: readonly JobEvent[]): string[] {
 }
 
 /**
- * Whether an image was made again although its links, or its task, were stored. The log says when: every call is recorded
- * before it is made, so (1) upstream saw no more submissions than attempts were started afresh, (2) none is started after
- * `job.storing` (its links are stored then) unless they died, (3) none after an attempt whose task id is stored and whose
- * task came to images. What was billed beyond the delivery is covered by an attempt that says `mayBeBilled`.
+ * Whether an image was made again although its links, or its task, were stored. Every call is recorded before it is made, so:
+ * (1) upstream saw no more submissions than fresh attempts, (2) no fresh attempt starts after `job.storing` (the links are
+ * stored then) unless the links ended, (3) none starts after an attempt whose task id is stored and whose task made images.
+ * An attempt with `mayBeBilled` covers each bill beyond the delivery.
  */
 function paidAgain(job: Job, events: readonly JobEvent[], upstream: UpstreamEvidence): string[] {
   const found: string[] = [];
@@ -141,11 +141,11 @@ function paidAgain(job: Job, events: readonly JobEvent[], upstream: UpstreamEvid
 
 const isDelivery = ({ outcome }: Attempt): boolean => outcome === "succeeded" || outcome === "succeeded_late";
 
-/** By which event the attempt's task was stored; null when no event says it. */
+/** The `seq` of the event that shows the attempt's task; null when no event shows it. */
 function taskKnownSeq(events: readonly JobEvent[], attempt: Attempt): number | null {
   const ended = events.find((event) => event.type === "attempt.finished" && event.data.attempt === attempt.number);
   if (ended === undefined) return null;
-  // Ended by its budget without the task: the task was taken, and stored, later than that.
+  // An attempt that its budget ended without a task: the task was accepted, and stored, later.
   return ended.data.upstream?.taskId == null ? null : ended.seq;
 }
 
@@ -160,15 +160,15 @@ function wrongBytes({ job, images }: JobEvidence, upstream: UpstreamEvidence): s
   });
 }
 
-/** Amounts have 6 decimals at most; sums of them are compared as integers. */
+/** An amount in millionths: amounts have 6 decimals at most, and their sums are compared as integers. */
 const micros = (amount: number): number => Math.round(amount * 1_000_000);
 
-/** What upstream billed lies within [charged, charged + atRisk]. */
+/** Whether upstream's bill lies within [charged, charged + atRisk]. */
 function isWithin(billed: number, charged: number, atRisk: number): boolean {
   return micros(billed) >= micros(charged) && micros(billed) <= micros(charged) + micros(atRisk);
 }
 
-/** What upstream billed for the job, at the price that the job itself says. */
+/** Upstream's bill for the job, at the job's own price per image. */
 function billedFor({ cost, request }: Job, { images }: UpstreamEvidence): number {
   return images.length * ((cost?.estimated ?? 0) / request.n);
 }
@@ -180,7 +180,7 @@ function wrongBill(job: Job, upstream: UpstreamEvidence): string[] {
   return isWithin(billed, charged, atRisk) ? [] : [`upstream billed ${billed}, charged ${charged}, at risk ${atRisk}`];
 }
 
-/** What is wrong with the client's books once all is over: `billed` is upstream's own sum, of deleted jobs too. */
+/** What is wrong with the client's books after all jobs have ended. `billed`: upstream's own sum, deleted jobs included. */
 export function judgeBooks({ buckets, budget }: Usage, billed: number): Finding[] {
   const find = (detail: string): Finding => ({ kind: "wrong bill", id: "the client's books", detail });
   const results = buckets.flatMap((bucket) => bucket.results);
@@ -198,7 +198,7 @@ export function judgeBooks({ buckets, budget }: Usage, billed: number): Finding[
   return findings;
 }
 
-/** Counts that say how hard the run was. */
+/** Counts that show how hard the run was. */
 export interface CrashFigures {
   readonly jobs: number;
   readonly ended: Readonly<Record<string, number>>;
@@ -206,16 +206,16 @@ export interface CrashFigures {
   readonly interrupted: number;
   readonly lateAnswers: number;
   readonly resumedTasks: number;
-  /** Jobs whose links were stored when a kill came, and whose images were not; once a kill. */
+  /** Jobs whose links were stored at a kill and whose images were not; a job counts once for each kill. */
   readonly storingAtKills: number;
-  /** Jobs whose task was known when a kill came; once a kill. */
+  /** Jobs whose task was known at a kill; a job counts once for each kill. */
   readonly tasksAtKills: number;
   readonly submissions: number;
   readonly billedCalls: number;
-  /** Billed, and never seen: the answer was lost with a process or a connection. What no client can avoid. */
+  /** Billed images that no job has: the answer was lost with a process or a connection, which no client can avoid. */
   readonly billedUnseen: number;
   readonly images: number;
-  /** Millionths: what upstream billed for jobs that were not deleted, and what these say that it cost them. */
+  /** In millionths: upstream's bill for jobs that were not deleted, and the cost that these jobs show. */
   readonly money: { readonly billed: number; readonly charged: number; readonly atRisk: number };
   readonly findings: Readonly<Record<FindingKind, number>>;
 }
@@ -285,7 +285,7 @@ function killsWithin(spans: readonly Span[], killedAtMs: readonly number[]): num
   return spans.reduce((sum, span) => sum + within(span), 0);
 }
 
-/** From each `job.storing` to the next event. */
+/** The spans from each `job.storing` to the next event. */
 function storingSpans(events: readonly JobEvent[]): Span[] {
   return events.flatMap((event, index): Span[] => {
     const next = events[index + 1];
