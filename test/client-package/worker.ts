@@ -8,7 +8,7 @@ interface Env {
   readonly WEBHOOK_SECRET: string;
 }
 
-/** The service binding's `fetch` in place of the network. */
+/** A client over the service binding's `fetch` instead of the network. */
 function clientOf(env: Env): DarkroomClient {
   return createDarkroomClient({
     baseUrl: "https://darkroom.example.com",
@@ -17,7 +17,7 @@ function clientOf(env: Env): DarkroomClient {
   });
 }
 
-/** The runtime's own `fetch` and `WebSocket` fit as they are. */
+/** The runtime's own `fetch` and `WebSocket` fit without a wrapper. */
 export const overTheNetwork = createDarkroomClient({ baseUrl: "https://darkroom.example.com", fetch, WebSocket });
 
 export default {

@@ -7,8 +7,8 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { decompress } from "wawoff2";
 
 /**
- * Switches of the packed Chromium that are for a place without processes, or would hide what these tests look for: a page
- * must hold under a browser's usual guards.
+ * Switches of the packed Chromium that are meant for environments without processes, or that would hide faults: the page
+ * must work under a browser's usual restrictions.
  */
 const UNWANTED = new Set([
   "--single-process",
@@ -17,7 +17,7 @@ const UNWANTED = new Set([
   "--disable-web-security",
   "--allow-running-insecure-content",
   "--disable-site-isolation-trials",
-  // A graphics card made of software costs more than all else in these tests, and the page draws nothing that needs one.
+  // A software graphics card costs more than everything else in these tests, and the page draws nothing that needs one.
   "--use-gl=angle",
   "--use-angle=swiftshader",
   "--enable-unsafe-swiftshader",
@@ -37,7 +37,7 @@ export async function launchBrowser(): Promise<Browser> {
   return chromium.launch({ channel: "chrome" }).catch(() => chromium.launch());
 }
 
-/** Unpacks the browser where none is yet: once, before two tests would do so at the same time and use half of one. */
+/** Unpacks the browser once, before two tests would do so at the same time and one of them would use a part of it. */
 export async function unpackBrowser(): Promise<void> {
   if (!usesPacked()) return;
   await packed.executablePath();
@@ -56,12 +56,12 @@ async function launchPacked(): Promise<Browser> {
   return chromium.launch({ executablePath, args, env: definedOnly(env) });
 }
 
-/** Packages of fonts for what the browser's own has no letters of: Chinese and Arabic. */
+/** Packages of fonts for scripts that the browser's own font lacks: Chinese and Arabic. */
 const FONT_PACKAGES = ["noto-sans-sc", "noto-sans-arabic"];
 
 /**
- * Where the browser finds fonts: its own and those of packages, so that a page looks the same on every machine. It takes
- * fonts of a system only as they are, and packages hold them compressed for the web: so they are unpacked once.
+ * Where the browser finds fonts: its own and those of packages, so that a page looks the same on every machine. The browser
+ * takes only uncompressed fonts, and packages have them compressed for the web, so they are unpacked once.
  */
 async function fontSettings(): Promise<string> {
   const folder = join(tmpdir(), "darkroom-fonts");
@@ -79,7 +79,7 @@ async function fontSettings(): Promise<string> {
   const cache = `<cachedir>${join(tmpdir(), "darkroom-fonts-cache")}</cachedir>`;
   const settings = `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>${folders}${cache}</fontconfig>`;
   await writeFile(join(made, "fonts.conf"), settings);
-  // Whole or not at all: another test may look for it at the same moment.
+  // Renamed in one step, because another test may look for the folder at the same time.
   await rename(made, folder).catch(() => rm(made, { recursive: true, force: true }));
   return file;
 }
@@ -92,31 +92,31 @@ function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {
 
 const SCREENSHOTS = join(import.meta.dirname, "../../.artifacts/screenshots");
 
-/** With `SCREENSHOTS=1`, writes what the page shows to `.artifacts/screenshots`, for people to look at. Without it, does nothing. */
+/** With `SCREENSHOTS=1`, writes a picture of the page to `.artifacts/screenshots`, for people. Without it, does nothing. */
 export async function screenshot(page: Page, name: string, options: { fullPage?: boolean } = {}): Promise<void> {
   if (process.env.SCREENSHOTS !== "1") return;
   mkdirSync(SCREENSHOTS, { recursive: true });
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), ...options });
 }
 
-/** Collects what a page complains of: errors, and what the content security policy refused. Empty is good. */
+/** Collects a page's errors and the refusals of the content security policy; empty when there are none. */
 export function complaintsOf(page: Page): string[] {
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(`${error.name}: ${error.message}`));
   page.on("console", (message) => {
-    // A refused request or socket is logged as an error by the browser itself; the page shows those in its own words.
+    // The browser itself logs a refused request or socket as an error; the page shows these in its own words.
     const isOfBrowser = /^(Failed to load resource|WebSocket connection to)/.test(message.text());
     if (message.type() === "error" && !isOfBrowser) complaints.push(message.text());
   });
   return complaints;
 }
 
-/** By how many pixels the page is wider than its window: anything above 0 scrolls sideways. */
+/** By how many pixels the page is wider than its window; above 0 it scrolls sideways. */
 export function overflowOf(page: Page): Promise<number> {
   return page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth));
 }
 
-/** Resolves once the images in sight are there; those further down are left to load when they are scrolled to. */
+/** Resolves once the visible images are loaded; images further down load only when they are scrolled to. */
 export async function imagesInSight(page: Page): Promise<void> {
   await page.evaluate(async () => {
     const seen = [...document.images].filter((image) => {

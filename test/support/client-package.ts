@@ -24,7 +24,7 @@ export async function packClient(folder: string): Promise<string> {
   return join(folder, tarball);
 }
 
-/** A new folder as `npm install` leaves it: with the tarball's package, its one dependency, and the given packages of ours. */
+/** A new folder as after `npm install`: with the tarball's package, its one dependency, and the given packages of this repository. */
 export async function scratchProject(tarball: string, packages: readonly string[]): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "client-package-"));
   const modules = join(folder, "node_modules");

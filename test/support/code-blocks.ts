@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 /** A fenced block of a Markdown file. `info` is what follows the opening fence, like `ts` or `ts worker`. */
 export interface CodeBlock {
   readonly file: string;
-  /** Of the opening fence, from 1. */
+  /** The line of the opening fence, from 1. */
   readonly line: number;
   readonly info: string;
   readonly code: string;

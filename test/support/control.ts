@@ -4,7 +4,7 @@ import type { Held } from "../../emulator/emulator.ts";
 import type { LedgerCall, LedgerImage, LedgerSummary } from "../../emulator/ledger.ts";
 import { until } from "./until.ts";
 
-/** Everything that upstream saw and charged. */
+/** All calls that upstream received and all images that it charged. */
 export interface LedgerView {
   readonly summary: LedgerSummary;
   readonly calls: readonly LedgerCall[];
@@ -13,7 +13,7 @@ export interface LedgerView {
 
 export type EmulatorControl = ReturnType<typeof emulatorControl>;
 
-/** A client of the emulator's control API. Every method throws with the emulator's own words when it is refused. */
+/** A client of the emulator's control API. Every method throws with the emulator's own words when it refuses. */
 export function emulatorControl(baseUrl: string) {
   async function call<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
     const init =
@@ -21,14 +21,14 @@ export function emulatorControl(baseUrl: string) {
     const response = await fetch(`${baseUrl}/__emulator${path}`, { method, ...init });
     const text = await response.text();
     if (!response.ok) throw new Error(`emulator: ${method} ${path}: ${response.status} ${text}`);
-    // The emulator is ours and of the same commit: its answers are what its types say.
+    // The emulator is ours and of the same commit, so its answers have its types.
     return JSON.parse(text) as Answer;
   }
 
   const control = {
     baseUrl,
     settings: () => call<Settings>("GET", "/settings"),
-    /** Holds from the next call on, and outlives a kill. */
+    /** Applies from the next call on, and stays after a kill. */
     patchSettings: (patch: SettingsPatch) => call<Settings>("PATCH", "/settings", patch),
     /** A rule in full, or in short words: `"429 x2 prompt=red"`. Rules are tried in the order they were added. */
     addFault: (rule: FaultRuleInput | string) =>
@@ -43,10 +43,10 @@ export function emulatorControl(baseUrl: string) {
       until(`a held call for "${prompt}"`, async () =>
         (await control.held()).find((held) => held.prompt?.includes(prompt)),
       ),
-    /** Lets held calls go: those with this text in their prompt, or all. */
+    /** Releases held calls: those with this text in their prompt, or all. */
     release: async (prompt: string | null = null) =>
       (await call<{ released: number }>("POST", "/release", { prompt })).released,
-    /** What happened to calls and images with this text in their prompt, or to all. */
+    /** The calls and images with this text in their prompt, or all. */
     ledger: (prompt?: string) =>
       call<LedgerView>("GET", prompt === undefined ? "/ledger" : `/ledger?prompt=${encodeURIComponent(prompt)}`),
     summary: () => call<LedgerSummary>("GET", "/summary"),
@@ -56,7 +56,7 @@ export function emulatorControl(baseUrl: string) {
         const ledger = await control.ledger();
         return holds(ledger) ? ledger : undefined;
       }),
-    /** Forgets everything; the rules of the start come back. */
+    /** Removes everything; the rules given at the start apply again. */
     reset: () => call<unknown>("POST", "/reset"),
   };
   return control;

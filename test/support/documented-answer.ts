@@ -7,7 +7,7 @@ interface DocumentedAnswer {
   readonly content?: Readonly<Record<string, object>>;
 }
 
-/** An answer as an operation has it: itself, or a reference to one of the components. */
+/** The entry of an answer in an operation: the answer itself, or a reference to one of the components. */
 export type AnswerEntry = DocumentedAnswer | { readonly $ref: string };
 
 interface Holder {
@@ -22,7 +22,7 @@ interface Holder {
 
 const step = (text: string) => text.replaceAll("~", "~0").replaceAll("/", "~1");
 
-/** What an OpenAPI document says of an operation's answer with a status, and the JSON Pointer to it; null when it says nothing. */
+/** The entry of an OpenAPI document for an operation's answer with a status, and the JSON Pointer to it; null when there is none. */
 export function documentedAnswer(document: Holder, path: string, method: string, status: string) {
   const entry = document.paths[path]?.[method]?.responses[status];
   if (entry === undefined) return null;
@@ -34,7 +34,7 @@ export function documentedAnswer(document: Holder, path: string, method: string,
   return { answer, pointer: entry.$ref };
 }
 
-/** The headers of an answer, each as it is described, wherever that stands. */
+/** The headers of an answer with their descriptions; references are resolved. */
 export function documentedHeaders(document: Holder, answer: DocumentedAnswer): [string, DocumentedHeader][] {
   return Object.entries(answer.headers ?? {}).map(([name, entry]) => {
     if (!("$ref" in entry)) return [name, entry];

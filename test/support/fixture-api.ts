@@ -8,19 +8,19 @@ import { Usage } from "../../schemas/usage.ts";
 import { listedFromJob } from "../../web/state/listed-job.ts";
 import { iso } from "./fixture-jobs.ts";
 
-/** What the API says, for a page that is looked at without one. Everything it answers goes through the API's own schemas. */
+/** The API's answers for a page that is tested without a server. Every answer is checked by the API's own schemas. */
 export interface FixtureWorld {
   readonly jobs: readonly Job[];
   readonly limits: Limits;
-  /** The logs that it answers, by job. */
+  /** The jobs' logs, by job. */
   readonly logs?: Readonly<Record<string, readonly JobEvent[]>>;
   readonly health?: Partial<Health>;
   readonly identity?: Identity;
-  /** Something was spent on most days of the month, and most of a limit is used. */
+  /** Whether there is spend on most days of the month, and most of a limit is used. */
   readonly spent?: boolean;
-  /** Answers 401 to everything but health. */
+  /** Whether every call except health is answered 401. */
   readonly signedOut?: boolean;
-  /** No socket opens. */
+  /** Whether no socket opens. */
   readonly noFeed?: boolean;
 }
 
@@ -86,7 +86,7 @@ function identityOf({ identity }: FixtureWorld): Identity {
   return Identity.parse(identity ?? { client: "local", role: "client", clients: ["local"] });
 }
 
-/** Every day of the query; a bucket of a month is left out, as nothing draws it. */
+/** The usage of every day of the query. There are no buckets of months, because no view draws them. */
 function usageOf({ spent = false }: FixtureWorld, query: URLSearchParams): Usage {
   const [from, to] = ["from", "to"].map((key) => Date.parse(query.get(key) ?? iso(0).slice(0, 10)));
   const days = Array.from({ length: ((to ?? 0) - (from ?? 0)) / DAY_MS + 1 }, (_, at) => (from ?? 0) + at * DAY_MS);
@@ -140,7 +140,7 @@ export function listOf(world: FixtureWorld, query: URLSearchParams) {
     .filter((job) => statuses === null || statuses.includes(job.status))
     .map((job): JobSummary => ({ ...listedFromJob(job), client: "studio" }))
     .sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
-  // A cursor is when the last job of the page was made, so that it stands while jobs come; the limit is the API's own.
+  // A cursor is the time of the page's last job, so that it stays valid while jobs arrive; the default limit is the API's own.
   const cursor = query.get("cursor");
   const left = cursor === null ? jobs : jobs.filter(({ createdAt }) => createdAt < cursor);
   const page = left.slice(0, Number(query.get("limit") ?? 20));
@@ -158,7 +158,7 @@ function problem(route: Route, status: number, code: string, title: string, deta
 
 const pictures = new Map<string, Buffer>();
 
-/** Hills under a sky, of other colours for each seed: enough for an eye to take it for a picture. */
+/** Hills under a sky, in other colours for each seed, so that it looks like a picture. */
 async function drawPicture(seed: string, width: number, height: number): Promise<Buffer> {
   const key = `${seed} ${width} ${height}`;
   const known = pictures.get(key);

@@ -1,7 +1,7 @@
 import { type Attempt, Job, type JobError } from "../../schemas/job.ts";
 import { paths } from "../../schemas/paths.ts";
 
-/** Jobs as the API would tell them, for looking at states that are rare or slow to bring about; checked by its schemas. */
+/** Sketches of jobs in the API's form, for states that are rare or slow to produce; checked by the API's schemas. */
 export interface JobSketch {
   readonly number: number;
   readonly prompt: string;

@@ -8,7 +8,7 @@ const LONG_PROMPT = `Product photograph of a hand-thrown stoneware espresso cup 
 Foreground: crumbs of almond croissant, a folded linen napkin the colour of wet sand. Background: out of focus, a narrow street in Trieste with a passing yellow bus.
 Shot on a medium-format camera, 80 mm, f/2.8, portra-like tones, gentle halation around highlights; the glaze must show fine crackle and one drip that stops just above the foot of the cup. No text, no logo, no hands.`;
 
-/** Every state that a job can be seen in, and enough finished ones to fill a wall. */
+/** Jobs in every state that the page can show, and enough finished ones to fill a wall. */
 export function everyState(): Job[] {
   return [
     sketchJob({

@@ -1,11 +1,11 @@
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
-/** Above what browsers refuse to open, below the ports that systems assign by themselves. */
+/** Above the ports that browsers refuse to open, below the ports that systems assign by themselves. */
 const LEAST_PORT = 11_000;
 const MOST_PORT = 32_000;
 
-/** A port that is free now, and that no connection or server takes by chance until it is used. */
+/** A port that is free now, and that no connection or server gets by chance before it is used. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(LEAST_PORT, MOST_PORT);

@@ -13,7 +13,7 @@ const TYPES: Readonly<Record<string, string>> = {
   ".webmanifest": "application/manifest+json",
 };
 
-/** The built page by itself, with the headers that its `_headers` gives to everything and the fallback of a page with routes. */
+/** Serves only the built page, with the headers that `_headers` sets for all paths, and with the page at every other path. */
 export async function servePageFiles(): Promise<{ readonly origin: string; close(): Promise<void> }> {
   const headers = headersForAll();
   const server = createServer((request, response) => {

@@ -7,9 +7,9 @@ import { PROBLEMS, type ProblemCode } from "../../schemas/problem.ts";
 import { complaintsOf, launchBrowser } from "./browser.ts";
 import { type Product, type ProductOptions, startProduct } from "./product.ts";
 
-/** The page as people use it: a real browser, the real Worker, the emulator as upstream. */
+/** The page in a real browser, with the real Worker and the emulator as upstream. */
 
-/** The product of one file of tests, without faults before each test. */
+/** The product of one file of tests; the emulator's faults are removed before each test. */
 export function ownProduct(options: ProductOptions): { readonly product: Product } {
   let product: Product;
   beforeAll(async () => {
@@ -32,7 +32,7 @@ export interface Visitor {
   open(options?: BrowserContextOptions): Promise<Page>;
 }
 
-/** Every page is opened at the address that `home` says (left out: at none), and complains of nothing until its test ends. */
+/** Opens each page at the address of `home` (left out: at none), and checks at the end of its test that it has no complaints. */
 export function visitorOf(home: () => string = () => "about:blank"): Visitor {
   let browser: Browser;
   let page: Page;
@@ -73,7 +73,7 @@ export function visitorOf(home: () => string = () => "about:blank"): Visitor {
   };
 }
 
-/** What a failed test's page shows: the one thing that its message does not say. */
+/** Prints what the page of a failed test shows, because the failure's message does not. */
 async function tell(page: Page): Promise<void> {
   const shown = await page.locator("body").ariaSnapshot({ timeout: 5_000 }).catch(String);
   console.log(`${page.url()} at the end:\n${shown}`);
@@ -88,7 +88,7 @@ export function card(on: Page, prompt: string) {
   return on.getByRole("article").filter({ hasText: prompt });
 }
 
-/** Whether the page is scrolled to its end. The wall's last words are in the page before, out of sight. */
+/** Whether the page is scrolled to its end. The wall's last words are in the document before that, below the window. */
 export function isAtEnd(on: Page): Promise<boolean> {
   return on.evaluate(() => scrollY + innerHeight >= document.documentElement.scrollHeight - 1);
 }
@@ -98,7 +98,7 @@ export function lamp(on: Page, state: ConnectionState) {
   return on.locator(`header [data-state="${state}"]`);
 }
 
-/** The radio itself is out of sight; people press the label drawn for it. */
+/** Presses the label of a radio button, because the button itself is hidden. */
 export async function choose(on: Page, name: string): Promise<void> {
   const radio = on.getByRole("radio", { name, exact: true });
   await on.locator("label", { has: radio }).click();
@@ -109,17 +109,17 @@ export function hold(prompt: string): FaultRuleInput {
   return { match: { prompt }, times: 1, fault: { type: "hold", at: "arrival" } };
 }
 
-/** Answers in the server's place with one of its problems. */
+/** Answers instead of the server, with one of its problems. */
 export function refuse(route: Route, code: ProblemCode, headers: Record<string, string> = {}): Promise<void> {
   const [status, title] = PROBLEMS[code];
   const problem = { type: "about:blank", title, status, detail: "Said by the test.", code, requestId: "req_test" };
   return route.fulfill({ status, headers, contentType: "application/problem+json", body: JSON.stringify(problem) });
 }
 
-/** Holds the page, as it is once its transitions have ended, to the rules of axe. */
+/** Checks the page by the rules of axe, once its transitions have ended. */
 export async function expectAccessible(on: Page): Promise<void> {
   await on.evaluate(async () => {
-    // A color halfway between two has the contrast of neither. Some animations never end.
+    // In a transition a colour has the contrast of neither end. Some animations never end, so they are not awaited.
     const ending = document.getAnimations().filter((one) => Number.isFinite(one.effect?.getComputedTiming().endTime));
     await Promise.all(ending.map((one) => one.finished.catch(() => undefined)));
   });

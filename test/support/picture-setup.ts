@@ -1,7 +1,7 @@
 import sharp, { type Sharp } from "sharp";
 import type { TestProject } from "vitest/node";
 
-/** Four plain quarters: what is turned, mirrored or swapped in a picture of them is seen at once. */
+/** A picture of four plain quarters, which shows whether it was turned, mirrored or swapped. */
 const WIDTH = 240;
 const HEIGHT = 160;
 export const QUARTERS = {
@@ -23,13 +23,13 @@ function picture(alphaOfLast = 255): Sharp {
   return sharp(pixels, { raw: { width: WIDTH, height: HEIGHT, channels: 4 } });
 }
 
-/** A plain picture of some size: small as a file, and large once it is decoded. */
+/** A plain picture of a given size: a small file that is large once it is decoded. */
 const plain = (width: number, height: number) =>
   sharp({ create: { width, height, channels: 3, background: { r: 90, g: 140, b: 200 } } });
 
 const opaque = () => picture().removeAlpha();
 
-/** The picture as files of every kind that variants are made of, and of some that they are not; made by another library. */
+/** The picture as files of every type of which variants are made, and of some other types; made by another library. */
 const FILES: Readonly<Record<string, () => Promise<Buffer>>> = {
   "rgb.png": () => opaque().png().toBuffer(),
   "rgba.png": () => picture(0).png().toBuffer(),
@@ -80,7 +80,7 @@ declare module "vitest" {
   }
 }
 
-/** Inside workerd no image library runs: what one makes is handed to the tests there. */
+/** No image library runs inside workerd, so the pictures are made here and handed to the tests there. */
 export default async function setup(project: TestProject): Promise<void> {
   const made = await Promise.all(
     Object.entries(FILES).map(async ([name, make]) => [name, (await make()).toString("base64")] as const),

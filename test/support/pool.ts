@@ -1,4 +1,4 @@
-/** Does `work` on all, `width` at a time, and gives the results in order. The first that fails rejects. */
+/** Runs `work` on all items, `width` at a time, and returns the results in order. Rejects with the first failure. */
 export async function inPool<Item, Done>(
   width: number,
   items: readonly Item[],

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 
-/** Kept of what a process prints, from its end: enough to see why it died. */
+/** How many of the last characters of a process's output are kept: enough to see why it died. */
 const LOG_CHARACTERS = 200_000;
 
 const groups = new Set<number>();
@@ -10,7 +10,7 @@ function killGroup(pid: number, signal: NodeJS.Signals): void {
     // The minus means: the whole group, so wrangler's own children (workerd, esbuild) too.
     process.kill(-pid, signal);
   } catch (error) {
-    // Gone already is what was wanted.
+    // ESRCH: the group has already ended.
     if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }
@@ -21,15 +21,15 @@ process.on("exit", () => {
 
 export interface ProcessGroup {
   readonly pid: number;
-  /** What it printed so far, stdout and stderr together. */
+  /** Its output so far, stdout and stderr together. */
   log(): string;
-  /** Null while it runs. */
+  /** How it ended; null while it runs. */
   ended(): string | null;
-  /** Sends to every process of the group; resolves once its leader has ended and the whole group is gone. */
+  /** Sends the signal to every process of the group; resolves once all of them have ended. */
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
-/** Time after a polite signal before the group is killed. */
+/** The time after another signal before the group is killed. */
 const GRACE_MS = 8_000;
 
 function isAlive(pid: number): boolean {
@@ -42,8 +42,8 @@ function isAlive(pid: number): boolean {
 }
 
 /**
- * Starts a Node program in a process group of its own; of what it prints the last `logCharacters` are kept. `onOutput` gets
- * each piece of it, also what was printed before the end and is read after it.
+ * Starts a Node program in a process group of its own; the last `logCharacters` of its output are kept. `onOutput` gets
+ * each piece of the output, also pieces that are read only after the program has ended.
  */
 export function startGroup(
   args: readonly string[],
@@ -75,7 +75,7 @@ export function startGroup(
       killGroup(pid, signal);
       const timer = setTimeout(() => killGroup(pid, "SIGKILL"), GRACE_MS);
       await exit;
-      // The leader may go before its children, and a port stays taken until the last one has gone.
+      // The leader may end before its children, and a port stays taken until the last child has ended.
       while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 10));
       clearTimeout(timer);
       groups.delete(pid);

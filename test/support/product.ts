@@ -8,11 +8,11 @@ import { freePort } from "./free-port.ts";
 import { type ProcessGroup, startGroup } from "./process-group.ts";
 import { until } from "./until.ts";
 
-/** What tests want unless they say otherwise: quick, never throttled, images that cost nothing to make. */
+/** The emulator's settings unless a test gives others: quick, without a quota, with images that cost nothing to make. */
 export const QUICK_EMULATOR: SettingsPatch = { latencyMs: 50, latencySpread: 0, quota: "off", images: "small-file" };
 
 const WIDE_OPEN = { starts: 1000, periodMs: 1000, inProgress: null };
-/** A lane that never makes a job wait; for the models that tests use. */
+/** Lanes that never make a job wait, for the models that tests use. */
 export const OPEN_LANES = JSON.stringify(
   Object.fromEntries(
     ["qwen-image-max", "qwen-image-edit-max", "qwen-image-plus", "qwen-image", "wan2.6-t2i"].map((model) => [
@@ -25,17 +25,17 @@ export const OPEN_LANES = JSON.stringify(
 export interface ProductOptions {
   /** The Worker's variables, over `AUTH_MODE=open`, `LANE_LIMITS` wide open and the emulator's address and a key. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Settings over `QUICK_EMULATOR`; false: no emulator (then `QWEN_BASE_URL` and `QWEN_API_KEY` come by `env`). */
+  /** Settings over `QUICK_EMULATOR`; false: no emulator (then `env` has `QWEN_BASE_URL` and `QWEN_API_KEY`). */
   readonly emulator?: SettingsPatch | false;
   /** Where everything is stored; left out: a new folder that `stop` removes. */
   readonly stateDir?: string;
-  /** Of the Worker; left out: a free one. */
+  /** The Worker's port; left out: a free one. */
   readonly port?: number;
   /** A bundle to run, e.g. a production build; left out: the one in `WORKER_BUNDLE`, or the sources when that is not set. */
   readonly script?: string;
   /** Another project to run, by its wrangler file: a benchmark's floor or peer. */
   readonly config?: string;
-  /** Gets all that the Worker prints, over every restart. */
+  /** Gets all output of the Worker, over every restart. */
   readonly onWorkerOutput?: (text: string) => void;
 }
 
@@ -48,37 +48,37 @@ export interface Product {
   /** Throws on use when there is no emulator. */
   readonly emulator: EmulatorControl;
   readonly stateDir: string;
-  /** Of the whole Worker's process group: memory and the like can be looked up by it. Changes with a restart. */
+  /** The id of the Worker's process group, by which its memory can be read. Changes with a restart. */
   workerPid(): number;
-  /** What the Worker and the emulator have printed since their last start. */
+  /** The output of the Worker and the emulator since their last start. */
   log(): string;
-  /** Kills whole process groups; SIGKILL unless said otherwise. Resolves once they are gone. What is stored stays. */
+  /** Kills whole process groups, by SIGKILL unless another signal is given. Resolves once they have ended. The state stays. */
   kill(part?: Part, signal?: NodeJS.Signals): Promise<void>;
-  /** Starts what does not run, on the same ports and state, with other variables over the earlier ones if given. */
+  /** Starts the parts that do not run, on the same ports and state; `env` is added to the earlier variables. */
   restart(env?: Readonly<Record<string, string>>): Promise<void>;
   /** Ends everything and removes the state if it was made for this product. */
   stop(): Promise<void>;
 }
 
 /**
- * The Worker serves the page from `dist/web`, which must exist. It is never built again under a running test: wrangler starts
- * the Worker anew for it, and the page is gone for a moment.
+ * The Worker serves the page from `dist/web`, which must exist. It is never built again during a test: wrangler would restart
+ * the Worker, and the page would be missing for a short time.
  */
 export function buildPageOnce(): void {
   if (existsSync("dist/web/index.html")) return;
   const args = ["node_modules/vite/bin/vite.js", "build", "--config", "web/vite.config.ts", "--logLevel", "warn"];
-  // Vitest sets NODE_ENV to "test", for which React's development build would be bundled.
+  // Vitest sets NODE_ENV to "test", with which React's development build would be bundled.
   const env = { ...process.env, NODE_ENV: "production" };
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
   if (status !== 0) throw new Error(`the page could not be built:\n${stderr}`);
 }
 
-/** Inside the project: wrangler looks for its settings from here upwards. */
+/** Inside the project, because wrangler looks for its settings from here upwards. */
 const BUNDLES = ".artifacts/worker-bundles";
 
 /**
- * Bundles the Worker as a deployment does, for every product that is started by this process and its children. They start
- * sooner so, and no change of a source starts one anew. Returns what removes the bundle. `npm start` bundles for itself.
+ * Bundles the Worker as a deployment does, for every product that this process and its children start. So they start
+ * sooner, and no change of a source restarts one. Returns what removes the bundle. `npm start` makes its own bundle.
  */
 export function bundleWorker(): () => void {
   mkdirSync(BUNDLES, { recursive: true });
@@ -91,7 +91,7 @@ export function bundleWorker(): () => void {
   return () => rmSync(folder, { recursive: true, force: true });
 }
 
-/** On two cores that others use too, a start can take many times its usual three seconds. */
+/** On two busy cores a start can take many times its usual three seconds. */
 const UP_WITHIN_MS = 120_000;
 
 async function answers(what: string, url: string, group: ProcessGroup): Promise<void> {
@@ -114,7 +114,7 @@ async function answers(what: string, url: string, group: ProcessGroup): Promise<
   });
 }
 
-/** dotenv's own quoting: single quotes keep all but themselves. */
+/** A line of a dotenv file: single quotes keep every character except themselves. */
 function envLine(name: string, value: string): string {
   if (value.includes("'")) throw new Error(`${name}: single quotes are not supported in tests' variables`);
   return `${name}='${value}'`;
@@ -122,7 +122,7 @@ function envLine(name: string, value: string): string {
 
 /**
  * Starts the real product: `wrangler dev` with its workerd and state on disk, and the emulator as its upstream. Resolves
- * when both answer; rejects with their last words when one dies.
+ * when both answer; rejects with the end of their output when one dies.
  */
 export async function startProduct(options: ProductOptions = {}): Promise<Product> {
   const { config } = options;
@@ -210,7 +210,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
       await startBoth();
     },
     async stop() {
-      // Stored state must survive this anyway, so there is no reason to wait for a polite end.
+      // The state must survive a kill anyway, so there is no reason to wait for a clean end.
       await kill("all", "SIGKILL");
       if (ownState) rmSync(stateDir, { recursive: true, force: true, maxRetries: 3 });
     },

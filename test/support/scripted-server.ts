@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
 
-/** A request as a script sees it; `body` is read already. */
+/** A request as a script gets it; `body` is already read. */
 export interface ScriptedRequest {
   readonly method: string;
   readonly url: URL;
@@ -19,13 +19,13 @@ export type ScriptedAnswer =
 
 export interface Script {
   readonly answer: (request: ScriptedRequest, number: number) => ScriptedAnswer | Promise<ScriptedAnswer>;
-  /** Whether an upgrade is taken; one that is not is refused with 400. Left out: each is. `number` counts them from 1. */
+  /** Whether an upgrade is accepted, else it is refused with 400. Left out: all are accepted. `number` counts them from 1. */
   readonly takesUpgrade?: (number: number) => boolean;
   /** Left out: every upgrade is refused. */
   readonly socket?: (socket: WebSocket, request: ScriptedRequest, number: number) => void;
 }
 
-/** A server on this machine that does exactly what a script says, to try a client against; `close` ends it at once. */
+/** A server on this machine that answers exactly as a script says, to test a client; `close` ends it at once. */
 export async function startScriptedServer(script: Script) {
   const requests: ScriptedRequest[] = [];
   const upgrades: ScriptedRequest[] = [];

@@ -32,7 +32,7 @@ fs.renameSync(file + ".new", file);
 process.exit(code);
 `;
 
-/** What Cloudflare would have by now. */
+/** What Cloudflare would have stored so far. */
 export interface Cloud {
   readonly buckets: readonly string[];
   readonly secrets: Readonly<Record<string, string>>;
@@ -46,7 +46,7 @@ export interface Cloud {
 
 const EMPTY: Cloud = { buckets: [], secrets: {}, deploys: 0, calls: [] };
 
-/** Puts the stand-in into `folder`, and answers the environment in which `wrangler` is it; `url` is where it deploys to. */
+/** Puts the stand-in into `folder`, and returns an environment in which it is `wrangler`; `url` is where it deploys to. */
 export function standInWrangler(folder: string, url: string): Readonly<Record<string, string>> {
   const bin = join(folder, "bin");
   mkdirSync(bin, { recursive: true });
@@ -57,6 +57,6 @@ export function standInWrangler(folder: string, url: string): Readonly<Record<st
 
 export function cloudIn(folder: string): Cloud {
   const file = join(folder, "cloud.json");
-  // Written by the stand-in alone.
+  // Only the stand-in writes this file.
   return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Cloud) : EMPTY;
 }

@@ -3,13 +3,13 @@ import type { Job } from "../../schemas/job.ts";
 import type { Product } from "./product.ts";
 
 export const CLIENTS = ["ann", "bob", "cy"];
-/** Whose token is the operator's. */
+/** The name whose token is the operator's. */
 export const OPERATOR = "operator";
 
 const tokenOf = (name: string) => `token-of-${name}`;
 const hashOf = (name: string) => createHash("sha256").update(tokenOf(name)).digest("hex");
 
-/** Token mode with three clients and an operator. In open mode the tokens are not looked at. */
+/** Token mode with three clients and an operator. In open mode the tokens are ignored. */
 export const TOKEN_VARS: Readonly<Record<string, string>> = {
   AUTH_MODE: "token",
   SIGNING_SECRET: "a secret for tests only",

@@ -1,11 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 
-/** Between two looks: short beside what is waited for, long enough not to load a small machine. */
+/** Between two looks: much shorter than the waits, and long enough not to load a small machine. */
 const LOOK_EVERY_MS = 50;
-/** Far above what anything takes: a test that gets here has failed, and says what it waited for. */
+/** Far more than any wait takes: a test that waits this long has failed, and names what it waited for. */
 const GIVE_UP_AFTER_MS = 90_000;
 
-/** Looks again and again until `look` answers something but `undefined`; rejects with `what` when it never does. */
+/** Calls `look` until it returns something other than `undefined`; rejects with `what` when it never does. */
 export async function until<Found>(
   what: string,
   look: () => Promise<Found | undefined> | Found | undefined,
