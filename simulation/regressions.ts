@@ -15,4 +15,5 @@ export const REGRESSIONS: readonly Regression[] = [
   { seed: 204, story: "a repeated submission meets its own job and gives its place in the limit back" },
   { seed: 303, story: "a task that is accepted after its call was hung up is not resumed, and another is paid for" },
   { seed: 114, story: "a repeated submission meets its own job and does not notify the catalog" },
+  { seed: 400429, story: "a removed job repeats its other calls each time that it wakes to try its webhook again" },
 ];

@@ -6,9 +6,9 @@ import { AttemptRunner } from "./attempt.ts";
 import type { Submission } from "./contract.ts";
 import type { FactType, JobContext, JobFact } from "./core/facts.ts";
 import { transition } from "./core/machine.ts";
-import { messageOf } from "./core/outbox.ts";
+import { messageOf, receivers } from "./core/outbox.ts";
 import { isFinal, type JobRecord, newJobRecord, type StoredRecord, traceIdOf } from "./core/record.ts";
-import { dueFact, isForgettable, type Live, nextAlarmAtMs } from "./core/schedule.ts";
+import { dueFact, isForgettable, type Live, nextAlarmAtMs, nextMessage } from "./core/schedule.ts";
 import { Deliveries } from "./deliveries.ts";
 import { ImageCopier } from "./image-copier.ts";
 import type { JobHost } from "./job-host.ts";
@@ -27,14 +27,15 @@ const SOFT_FACTS: ReadonlySet<FactType> = new Set(["message_answered", "ticket_m
 
 /**
  * Whether a change is kept in memory until the next write. Forgetting it repeats a call, which every receiver allows, and costs no
- * row. The last answer of a job that is over is stored, so that its object need not wake again.
+ * row. Once a job is over, the answer after which nothing is to be sent now is stored: the object may be evicted before its next
+ * message is due, and would repeat all earlier calls each time it wakes.
  */
-function isSoft(fact: JobFact, before: StoredRecord, after: StoredRecord): boolean {
+function isSoft(fact: JobFact, before: StoredRecord, after: StoredRecord, nowMs: number): boolean {
   if (!SOFT_FACTS.has(fact.type)) return false;
   // Stored at once, so that nothing is sent after a 410 and no schedule of tries starts again.
   if (fact.type === "message_answered" && fact.message.kind === "notify") return false;
   const isOver = after.kind === "tombstone" || isFinal(after.state);
-  if (isOver && after.outbox.length === 0) return false;
+  if (isOver && receivers.every((to) => nextMessage(after, to, nowMs) === null)) return false;
   if (before.kind === "job" && after.kind === "job")
     return before.seq === after.seq && before.task === after.task && before.attempts === after.attempts;
   if (before.kind === "job" || after.kind === "job") return false;
@@ -137,7 +138,7 @@ export class JobEngine implements JobHost {
     const after = result.record;
     if (after === before) return true;
     this.deliveries.add(result.moments);
-    if (isSoft(fact, before, after)) this.store.keepInMemory(after);
+    if (isSoft(fact, before, after, Date.now())) this.store.keepInMemory(after);
     else this.store.save(after);
     this.#arm();
     if (after.kind === "job") {
