@@ -76,3 +76,37 @@ it("a list that the submitter cannot notify at all is notified by the jobs thems
   expect(catalogs.held()).not.toContain(id);
   await expect.poll(listed).toContain(id);
 });
+
+it("lists a waiting job whose submitter died before it notified the catalog, once the submission is repeated", async () => {
+  const key = crypto.randomUUID();
+  const submit = (vars: object) =>
+    app.fetch(
+      new Request(`${ORIGIN}/api/workflows/image-from-text`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "idempotency-key": key },
+        body: JSON.stringify({ prompt: "a", model: "qwen-image-max" }),
+      }),
+      vars as Env,
+      createExecutionContext(),
+    );
+  // The lane's quota of two starts a minute is used up.
+  await waitingJob(env);
+  const asked = Promise.withResolvers<void>();
+  const dying = new Proxy(env.CATALOGS, {
+    get: (target, name: keyof typeof env.CATALOGS) =>
+      name !== "getByName"
+        ? target[name]
+        : (client: string) => ({
+            reserve: (...args: [number, number]) => target.getByName(client).reserve(...args),
+            recordAll: () => {
+              asked.resolve();
+              return new Promise(() => undefined);
+            },
+          }),
+  });
+  const { id } = Job.parse(await (await submit({ ...env, CATALOGS: dying })).json());
+  await asked.promise;
+  expect(await listed()).not.toContain(id);
+  expect(Job.parse(await (await submit(env)).json()).id).toBe(id);
+  await expect.poll(listed).toContain(id);
+});

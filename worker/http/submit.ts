@@ -159,9 +159,9 @@ async function place(c: HttpContext, client: string, ready: ReadySubmission): Pr
       return answered;
     });
     if (answer.ok) {
-      // A job of this request's earlier try may rely on us to notify the catalog. After its first change it does so itself.
-      const isOurs = !answer.replayed || (answer.isRepeated && answer.view.seq === 1);
-      if (isOurs) showNewJob(c, client, newCatalogEntry(answer.view));
+      // A job relies on its submitter to notify the catalog until its first change. An earlier request, or its isolate, may have died
+      // before it did.
+      if (!answer.replayed || answer.view.seq === 1) showNewJob(c, client, newCatalogEntry(answer.view));
       return answer;
     }
     // Its images were not stored again, or were removed with the job.
