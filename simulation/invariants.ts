@@ -2,6 +2,8 @@ import type { JobEvent } from "../schemas/event.ts";
 import type { Job, JobSummary } from "../schemas/job.ts";
 import { paths } from "../schemas/paths.ts";
 import type { Usage } from "../schemas/usage.ts";
+import type { CatalogEntry } from "../worker/catalog/contract.ts";
+import { GRANT_MS, RECORD_DELAY_MS } from "../worker/catalog/core/reservations.ts";
 import type { Lease, Release } from "../worker/lane/contract.ts";
 import { bearer, ORIGIN, promptOf } from "./clients.ts";
 import type { Actor } from "./engine/actor.ts";
@@ -48,6 +50,9 @@ export class Audit implements ObjectWatch {
   readonly #submitters = new WeakSet<Actor>();
   /** Lease → job, for leases with which a job began and that it has not returned. */
   readonly #leases = new Map<string, string>();
+  /** Jobs that their client's catalog was notified of. */
+  readonly #listed = new Set<string>();
+  readonly #submittedAtMs = new Map<string, number>();
   /** Job → when its removal was first carried out. */
   readonly #removedAtMs = new Map<string, number>();
   /** Prompt → jobs that exist in the end. */
@@ -74,7 +79,7 @@ export class Audit implements ObjectWatch {
   /** A submission or a retry has made a job unfinished. */
   begun(object: HostedObject): void {
     const client = storedJob(object.storage)?.client ?? "";
-    const count = this.unfinished(object.host, client);
+    const count = this.#unfinishedJobs(object.host, client).filter(({ name }) => !this.#isUnlisted(name)).length;
     const limit = Number(this.#plan.vars.MAX_PENDING_JOBS);
     if (count > limit) {
       this.#sim.violate(
@@ -84,17 +89,13 @@ export class Audit implements ObjectWatch {
     }
   }
 
-  carriedOut(object: HostedObject, method: string, args: readonly unknown[], answer: unknown, ms: number): void {
+  carriedOut(object: HostedObject, method: string, args: readonly unknown[], _answer: unknown, ms: number): void {
     const name = `${object.kind}.${method}`;
+    if (name === "JOBS.submit" && !this.#submittedAtMs.has(object.name))
+      this.#submittedAtMs.set(object.name, this.#sim.nowMs);
     if (name === "JOBS.submit" || name === "JOBS.retry") this.begun(object);
     if (name === "JOBS.remove" && !this.#removedAtMs.has(object.name))
       this.#removedAtMs.set(object.name, this.#sim.nowMs);
-    if (name === "JOBS.begin") {
-      const { accepted, startedAtMs } = answer as { readonly accepted: boolean; readonly startedAtMs: number };
-      const { leaseId, jobId } = args[0] as Lease;
-      // An earlier start belongs to another lease, or to an earlier offer of this one.
-      if (accepted && startedAtMs >= this.#sim.nowMs - ms) this.#leases.set(leaseId, jobId);
-    }
     if (name === "LANES.release") this.#leases.delete((args[0] as Release).leaseId);
     // A reset may lose a job's record of its attempt before anyone knows of it. The job then returns by `leave` what it may
     // hold.
@@ -107,6 +108,17 @@ export class Audit implements ObjectWatch {
       "a read never waits for another object longer than 300 ms",
       `${this.#sim.named(object.label)}.${method} took ${ms} ms`,
     );
+  }
+
+  /** A job that began by a lease gives it back. One that a reset cost the record of its attempt knows of no lease. */
+  kept(name: string, args: readonly unknown[], answer: unknown, beganAtMs: number): void {
+    if (name === "CATALOGS.record") this.#listed.add((args[0] as CatalogEntry).id);
+    if (name === "CATALOGS.recordAll") for (const { id } of args[0] as readonly CatalogEntry[]) this.#listed.add(id);
+    if (name !== "JOBS.begin") return;
+    const { accepted, startedAtMs } = answer as { readonly accepted: boolean; readonly startedAtMs: number };
+    const { leaseId, jobId } = args[0] as Lease;
+    // An earlier start is of another lease, or of an earlier offer of this one.
+    if (accepted && startedAtMs >= beganAtMs) this.#leases.set(leaseId, jobId);
   }
 
   /** The Worker answers a client. */
@@ -199,11 +211,24 @@ export class Audit implements ObjectWatch {
   }
 
   /** How many stored jobs have not ended. */
-  unfinished(host: ObjectHost, client: string | null = null): number {
+  unfinished(host: ObjectHost): number {
+    return this.#unfinishedJobs(host, null).length;
+  }
+
+  #unfinishedJobs(host: ObjectHost, client: string | null): readonly HostedObject[] {
     return host.all("JOBS").filter(({ storage }) => {
       const job = storedJob(storage);
       return job !== null && !job.isFinal && (client === null || job.client === client);
-    }).length;
+    });
+  }
+
+  /**
+   * A job whose isolate died right after its 202, before it notified the catalog. The job does so when it next runs; from the end of
+   * its reservation until then the client's limit does not count it.
+   */
+  #isUnlisted(jobId: string): boolean {
+    const submittedAtMs = this.#submittedAtMs.get(jobId) ?? this.#sim.nowMs;
+    return !this.#listed.has(jobId) && this.#sim.nowMs > submittedAtMs + GRANT_MS + RECORD_DELAY_MS;
   }
 
   /** Whether every job has ended and has sent all of its messages. */

@@ -29,6 +29,8 @@ export interface ObjectWatch {
   answered(from: Actor, kind: string, method: string, answer: unknown): void;
   /** A method was carried out, in `ms` from its start to its result, without the time for which the result was held back. */
   carriedOut(object: HostedObject, method: string, args: readonly unknown[], answer: unknown, ms: number): void;
+  /** What the call wrote is durable. `beganAtMs`: when it was delivered. */
+  kept(method: string, args: readonly unknown[], answer: unknown, beganAtMs: number): void;
   alarmRan(object: HostedObject): void;
 }
 
@@ -199,7 +201,10 @@ export class HostedObject {
       result.then(
         (value) => {
           this.host.watch.carriedOut(this, method, args, value, this.sim.nowMs - beganAtMs);
-          instance.send(() => ended() && answer(value, instance));
+          instance.send(() => {
+            this.host.watch.kept(`${this.kind}.${method}`, args, value, beganAtMs);
+            if (ended()) answer(value, instance);
+          });
         },
         (error: unknown) => instance.send(() => ended() && fail(remoteError(error))),
       );
