@@ -20,18 +20,18 @@ import { until } from "../support/until.ts";
 import { DashScopeError, dashScopeClient, type ImageRequest } from "./dashscope-client.ts";
 
 /**
- * Clients of the OpenAI Images API and of DashScope as their users have them, with another base URL and key: npm packages as
- * they are published, and clients written from the vendor's documentation.
+ * Clients of the OpenAI Images API and of DashScope with another base URL and key: published npm packages, and clients written
+ * from the vendor's documentation.
  */
 
-/** As `npm start` sets it. */
+/** The same value as in `npm start`. */
 const HIDDEN_HANG_UP_SECONDS = 10;
 const TOKEN = "dk_compatible_clients";
 const OTHER_TOKEN = "dk_another_client";
-/** Upstream has it synchronously only, so that a job of it is done without a wait for the next poll. */
+/** Upstream offers it only synchronously, so that its jobs are done without a wait for the next poll. */
 const MODEL = "qwen-image-max";
 const EDIT_MODEL = "qwen-image-edit-max";
-/** Upstream has it as tasks only, in five fixed sizes. */
+/** Upstream offers it only as tasks, in five fixed sizes. */
 const TASK_MODEL = "qwen-image-plus";
 
 let product: Product;
@@ -46,7 +46,7 @@ beforeAll(async () => {
       CLIENT_TOKENS: JSON.stringify(clients),
       SIGNING_SECRET: "a secret of tests only",
       HIDDEN_HANG_UP_SECONDS: String(HIDDEN_HANG_UP_SECONDS),
-      // No attempt is repeated because a slow machine needs longer for what a test does meanwhile.
+      // So that no attempt is repeated because the machine is slow.
       QWEN_TIMEOUT_MS: "280000",
     },
   });
@@ -68,13 +68,13 @@ function newPrompt(): string {
   return `compatible client picture number ${prompts}n`;
 }
 
-/** A request as it is, for what a client's own methods do not show. */
+/** A plain request, for tests of what a client's own methods do not show. */
 function post(path: string, body: object, more: Record<string, string> = {}, signal: AbortSignal | null = null) {
   const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json", ...more };
   return fetch(`${product.baseUrl}${path}`, { method: "POST", body: JSON.stringify(body), headers, signal });
 }
 
-/** The jobs that the native API shows of a prompt. */
+/** The jobs of a prompt, by the native API. */
 async function jobsWith(prompt: string): Promise<Job[]> {
   const headers = { authorization: `Bearer ${TOKEN}` };
   const read = async (path: string) => (await fetch(`${product.baseUrl}${path}`, { headers })).json();
@@ -84,7 +84,7 @@ async function jobsWith(prompt: string): Promise<Job[]> {
 
 const billed = async (prompt: string) => (await product.emulator.ledger(prompt)).images.length;
 
-/** The jobs of a prompt, once the list has `count` of them: it follows an answer within moments. */
+/** The jobs of a prompt, once the list has `count` of them: the list has a job shortly after the submission's answer. */
 function untilJobs(prompt: string, count: number): Promise<Job[]> {
   return until(`${count} jobs of "${prompt}"`, async () => {
     const jobs = await jobsWith(prompt);
@@ -97,7 +97,7 @@ async function expectJobs(prompt: string, count: number, paid = count): Promise<
   expect(await billed(prompt)).toBe(paid);
 }
 
-/** The one job of a prompt was made from so many photos, and upstream was paid for what it made. */
+/** Expects that the one job of a prompt was made from `count` photos, and that upstream billed its images once. */
 async function expectReferences(prompt: string, count: number): Promise<void> {
   const [job] = await untilJobs(prompt, 1);
   const sides = job?.request.images.map((image) => (image.kind === "upload" ? [image.width, image.height] : null));
@@ -106,8 +106,8 @@ async function expectReferences(prompt: string, count: number): Promise<void> {
 }
 
 /**
- * Resolves once a request that is sent now is taken for the repetition of any that has reached upstream by now. `wrangler dev`
- * does not pass on a client's hang-up before its answer begins, so that time alone decides. The Worker runs on the same clock.
+ * Resolves once a new request counts as the repetition of any earlier one that has reached upstream. `wrangler dev` does not
+ * pass on a client's hang-up before its answer begins, so only time decides. The Worker runs on the same clock.
  */
 async function untilTakenForRepetition(): Promise<void> {
   const endsAtMs = Date.now() + HIDDEN_HANG_UP_SECONDS * 1000;
@@ -192,7 +192,7 @@ describe("openai", () => {
     expect((await openai().models.retrieve(MODEL)).id).toBe(MODEL);
   });
 
-  it("shows a wrong key, a bad size, an unknown model and a refused prompt as what they are", async () => {
+  it("gets the right error class for a wrong key, a bad size, an unknown model and a refused prompt", async () => {
     const generate = (more: object, client = openai()) =>
       client.images.generate({ model: MODEL, prompt: newPrompt(), ...more }).catch((error: unknown) => error);
     expect(await generate({}, openai({ apiKey: "sk-wrong" }))).toBeInstanceOf(AuthenticationError);
@@ -233,7 +233,7 @@ describe("openai", () => {
     await product.emulator.addFault({ match: { prompt }, times: 1, fault: { type: "hold", at: "answer" } });
     const waits = [new AbortController(), new AbortController()];
     let requests = 0;
-    // A timer of the SDK ends a request in the same way, but on a slow machine it may end every request.
+    // The SDK's own timer would end a request in the same way, but on a slow machine it might end every request.
     const impatient: typeof fetch = (input, init) => {
       const wait = waits[requests++];
       return fetch(input, wait === undefined ? init : { ...init, signal: wait.signal });
@@ -254,7 +254,7 @@ describe("openai", () => {
     await expectJobs(prompt, 1);
   });
 
-  it("that asks again on purpose gets another image", async () => {
+  it("that deliberately sends the same request again gets another image", async () => {
     const prompt = newPrompt();
     for (const _time of [1, 2]) await openai().images.generate({ model: MODEL, prompt, response_format: "url" });
     await expectJobs(prompt, 2);
@@ -281,7 +281,7 @@ describe("ai with @ai-sdk/openai", () => {
     await expectJobs(prompt, 3);
   });
 
-  it("shows in words what was wrong, and repeats nothing that cannot help", async () => {
+  it("gets an error with a reason, and repeats no request that would fail again", async () => {
     const wrongSize = generateImage({ model: aiOpenai().image(MODEL), prompt: "", size: "1024x1024" });
     const error = await wrongSize.catch((caught: unknown) => caught);
     expect(APICallError.isInstance(error) && error.message).toContain("prompt");
@@ -305,7 +305,7 @@ describe.each([
   const statusOf = (model: ImageModel, prompt: string) =>
     generateImage({ model, prompt }).catch((error: unknown) => APICallError.isInstance(error) && error.statusCode);
 
-  it("shows a wrong key and a refused prompt as what they are, and repeats neither", async () => {
+  it("gets the right status for a wrong key and a refused prompt, and repeats neither", async () => {
     expect(await statusOf(modelOf("sk-wrong"), newPrompt())).toBe(401);
     const prompt = newPrompt();
     const fault = { type: "error", code: "DataInspectionFailed" } as const;
@@ -392,11 +392,11 @@ describe("a client from the vendor's documentation", () => {
     expect(await failing(dashscope().cancel("1111"))).toMatchObject({ status: 400, code: "UnsupportedOperation" });
   });
 
-  it("reads UNKNOWN for a task that never was", async () => {
+  it("reads UNKNOWN for a task that never existed", async () => {
     expect((await dashscope().task("1111")).task_status).toBe("UNKNOWN");
   });
 
-  it("reads of every refusal its code, its status and the request's id", async () => {
+  it("reads the code, the status and the request's id of every refusal", async () => {
     const wrongKey = await failing(dashscope("sk-wrong").generate(message(MODEL, "a")));
     expect(wrongKey).toMatchObject({ status: 401, code: "InvalidApiKey" });
     expect(wrongKey instanceof DashScopeError && wrongKey.requestId).toMatch(/./);
@@ -460,8 +460,8 @@ describe("a client that gets no answer", () => {
       user.abort();
       await ended;
       await untilTakenForRepetition();
-      // The headers of a stream are sent once its request has a job. Only then may the first request be answered: `wrangler
-      // dev` delivers that answer to nobody and does not notice, and a later request would be a new one.
+      // The headers of a stream are sent once its request has a job. The first request may be answered only then: `wrangler
+      // dev` takes that answer although its client has hung up, and a later request would be a new one.
       const again = await openai().images.generate({ model: MODEL, prompt, stream: true });
       await product.emulator.release(prompt);
       const events = [];
@@ -470,7 +470,7 @@ describe("a client that gets no answer", () => {
       await expectJobs(prompt, 1);
     });
 
-    it("and asks DashScope's API again gets the same job: one paid image; asking on purpose gets another", async () => {
+    it("and asks DashScope's API again gets the same job: one paid image; a deliberate repeat gets another", async () => {
       const prompt = newPrompt();
       await product.emulator.addFault({ match: { prompt }, times: 1, fault: { type: "hold", at: "answer" } });
       const body = message(MODEL, prompt);
@@ -491,7 +491,7 @@ describe("a client that gets no answer", () => {
       expect(await billed(prompt)).toBe(2);
     });
 
-    it("but one that stays is sent a heartbeat every ten seconds of a stream", async () => {
+    it("but one that stays gets a heartbeat in its stream every ten seconds", async () => {
       const prompt = newPrompt();
       await product.emulator.addFault({ match: { prompt }, times: 1, fault: { type: "hold", at: "answer" } });
       const answer = await post("/v1/images/generations", {
@@ -514,11 +514,11 @@ describe("a client that gets no answer", () => {
   it("because the Worker is killed, and asks again, gets the same job: one paid image", async () => {
     const [byOpenai, byDashscope] = [newPrompt(), newPrompt()];
     for (const prompt of [byOpenai, byDashscope]) {
-      // The first read of the task is held, and ends with the process that asks; later reads are answered.
+      // The first read of the task is held, and ends with the Worker's process; later reads are answered.
       const match = { path: "/tasks/", prompt };
       await product.emulator.addFault({ match, times: 1, fault: { type: "hold", at: "arrival" } });
     }
-    // `openai` repeats by itself. A restart takes longer than the two repeats that it makes if not told otherwise.
+    // `openai` repeats by itself. A restart takes longer than its default of two repeats.
     const client = openai({ maxRetries: 100 });
     const repeating = client.images.generate({ model: TASK_MODEL, prompt: byOpenai, response_format: "url" });
     const body = message(TASK_MODEL, byDashscope);
@@ -572,7 +572,7 @@ it.each(["openai", "dashscope"])("the curl line of docs/compat-%s.md works as pa
 });
 
 describe("Addreams' back end", () => {
-  /** The call of its guide, with the names that it has there. */
+  /** Runs the call of its guide, with the guide's variable names. */
   async function call(generationId: string, body: object): Promise<Response> {
     const code = codeBlocks("examples/addreams/README.md").find(({ info }) => info === "ts")?.code ?? "";
     const args = { darkroom: { fetch }, origin: product.baseUrl, apiKey: TOKEN, generationId, body };
@@ -580,7 +580,7 @@ describe("Addreams' back end", () => {
     return (await run(args, new AbortController())) as Response;
   }
 
-  it("gets the same image for the same generation, by the lines of its guide", async () => {
+  it("gets the same image for the same generation, with the lines of its guide", async () => {
     const prompt = newPrompt();
     const parameters = { n: 1, size: "1472*1104", prompt_extend: true, watermark: false };
     const body = message(MODEL, prompt, [], parameters);

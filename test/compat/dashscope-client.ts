@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 
-/** A DashScope client, written from the vendor's documentation alone: it knows nothing of who answers. */
+/** A DashScope client that was written only from the vendor's documentation: nothing in it is specific to Darkroom. */
 
 interface Image {
   readonly image: string;
@@ -25,7 +25,7 @@ export interface Task {
   readonly message?: string;
 }
 
-/** What every failed call answers with. */
+/** The error of every failed call. */
 export class DashScopeError extends Error {
   readonly status: number;
   readonly code: string;
@@ -49,7 +49,7 @@ export function dashScopeClient(baseUrl: string, apiKey: string) {
       headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json", ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    // As the SDK: what is not application/json is not read.
+    // Like the SDK, it reads only application/json.
     if (!(response.headers.get("content-type") ?? "").includes("application/json")) {
       throw new Error(`no JSON: ${response.status} ${await response.text()}`);
     }
@@ -60,7 +60,7 @@ export function dashScopeClient(baseUrl: string, apiKey: string) {
   }
 
   const client = {
-    /** Waits for the images, and answers with their addresses. */
+    /** Waits for the images, and resolves with their addresses. */
     async generate(request: ImageRequest): Promise<string[]> {
       const path = "/services/aigc/multimodal-generation/generation";
       type Answer = { readonly output: Required<Pick<Task, "choices">> };
@@ -88,7 +88,7 @@ export function dashScopeClient(baseUrl: string, apiKey: string) {
         "GET",
         `/tasks?${new URLSearchParams(query)}`,
       ),
-    /** Uploads a file for a while, and answers with its `oss://` address. */
+    /** Uploads a file, which is kept for a limited time, and resolves with its `oss://` address. */
     async upload(model: string, name: string, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
       const query = new URLSearchParams({ action: "getPolicy", model });
       const { data } = await call<{ data: Record<string, string> }>("GET", `/uploads?${query}`);

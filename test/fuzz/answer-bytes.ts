@@ -2,7 +2,7 @@ import type { Answer } from "./attack.ts";
 
 export interface ReadAnswers {
   readonly answers: readonly Answer[];
-  /** What follows the last whole answer, and is none. */
+  /** The bytes after the last whole answer. */
   readonly rest: Buffer;
 }
 
@@ -26,7 +26,7 @@ function readHead(text: string): Head | null {
   return { status: Number(status), headers };
 }
 
-/** The bytes of a chunked body, and where it ends; null when it is not whole. */
+/** The bytes of a chunked body, and the offset of its end; null when it is not whole. */
 function readChunks(bytes: Buffer, from: number): { readonly body: Buffer; readonly end: number } | null {
   const parts: Buffer[] = [];
   for (let at = from; ; ) {
@@ -46,7 +46,7 @@ function readBody(
   from: number,
   { status, headers }: Head,
 ): { readonly body: Buffer; readonly end: number } | null {
-  // From here on it is a socket, and no more HTTP.
+  // From here on the connection is a socket, and no longer HTTP.
   if (status === 101) return { body: bytes.subarray(from), end: bytes.length };
   if (status < 200 || status === 204 || status === 304) return { body: Buffer.alloc(0), end: from };
   if (headers["transfer-encoding"] === "chunked") return readChunks(bytes, from);
@@ -56,7 +56,7 @@ function readBody(
   return end > bytes.length ? null : { body: bytes.subarray(from, end), end };
 }
 
-/** The answers in what a server sent over one connection, without those that only say that one is to come (100). */
+/** The answers in the bytes that a server sent over one connection, without interim answers (100). */
 export function readAnswers(bytes: Buffer): ReadAnswers {
   const answers: Answer[] = [];
   let at = 0;

@@ -1,4 +1,4 @@
-/** Who a request says it is from. `owner`: the client whose job it is about. */
+/** The credential of a request. `owner`: the client whose job it is about. */
 export type Credential =
   | { readonly as: "owner" | "other" | "operator" | "session" | "nobody" }
   | { readonly as: "header"; readonly name: "authorization" | "cookie"; readonly value: string };
@@ -7,42 +7,42 @@ export type HttpKind = "operation" | "form" | "headers";
 export type RawKind = "raw bytes" | "hang-up";
 
 /**
- * A request that is HTTP, however hostile. Its path and headers may hold `@id@`, `@events@`, `@image@` and `@etag@`: those of
- * the target, a job of the run, which is only known when it is sent.
+ * A hostile request that is valid HTTP. Its path and headers may contain `@id@`, `@events@`, `@image@` and `@etag@`: they stand for
+ * those of the target, a job of the run, which is known only when the request is sent.
  */
 export interface HttpAttack {
   readonly kind: HttpKind;
-  /** Of the document, when nothing but this operation's own inputs is hostile: then the answer must be one it documents. */
+  /** The operation's id, when only its own inputs are hostile: then the answer must be a documented one. */
   readonly operation: string | null;
   readonly method: string;
   readonly path: string;
   readonly headers: readonly (readonly [string, string])[];
   readonly credential: Credential;
   readonly body: Uint8Array | null;
-  /** Which of the run's jobs it is about, or in whose client's name it is sent. */
+  /** The number of the run's job that it is about, or of the client that sends it. */
   readonly target: number;
 }
 
 /**
- * Why the runtime, and not our code, may have to answer: what of the bytes is no HTTP. `head`: method, address and host, any
- * of them. Null: they are HTTP.
+ * The part of the bytes that is not HTTP, so that the runtime, and not our code, may have to answer. `head`: method, address or
+ * host. Null: they are HTTP.
  */
 export type NoHttp = "syntax" | "method" | "host" | "head" | "framing" | "handshake" | null;
 
-/** Bytes for a connection of their own, as the letters of Latin-1. In heads stand `@host@`, `@token@` and `@id@`. */
+/** Bytes for a connection of their own, as Latin-1 text. Heads may contain `@host@`, `@token@` and `@id@`. */
 export interface RawAttack {
   readonly kind: RawKind;
-  /** What is wrong, for people. */
+  /** What is wrong, in words. */
   readonly name: string;
   readonly text: string;
-  /** Where it is cut into pieces (counted anew at its end), and for how many ms nothing is sent there. */
+  /** The offsets where it is cut into pieces (modulo its length), and how many ms nothing is sent there. */
   readonly cuts: readonly (readonly [at: number, pauseMs: number])[];
-  /** In ms, between the last piece and the end. */
+  /** The time between the last piece and the end, in ms. */
   readonly endsAfterMs: number;
-  /** `half-close`: nothing more is sent, and answers are read to the end. `reset`: the client is gone at once. */
+  /** `half-close`: nothing more is sent, and answers are read to the end. `reset`: the client closes the connection at once. */
   readonly end: "half-close" | "reset";
   readonly noHttp: NoHttp;
-  /** How many answers there must be; null when that is the runtime's affair. */
+  /** How many answers there must be; null when the runtime decides that. */
   readonly answers: number | null;
   readonly target: number;
 }
@@ -54,13 +54,13 @@ export interface Answer {
   readonly body: Buffer;
 }
 
-/** Something that must not be. `attack` is enough to see what was sent. */
+/** A fault that was found. `attack` shows what was sent. */
 export interface Finding {
   readonly what: string;
   readonly attack: string;
 }
 
-/** The first characters of what was sent, on one line. */
+/** The first characters of a text, on one line. */
 export function shown(text: string, characters = 400): string {
   const line = JSON.stringify(text);
   return line.length <= characters ? line : `${line.slice(0, characters)}… (${text.length} characters)`;

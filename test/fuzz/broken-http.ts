@@ -3,7 +3,7 @@ import type { NoHttp } from "./attack.ts";
 import { RUNTIME_ADDRESS_CHARS } from "./judge.ts";
 import { BODY, chunk, chunked, get, HEAD, post } from "./raw-requests.ts";
 
-/** Bytes, and what is to be expected of them. */
+/** Bytes, and the expected answers to them. */
 export interface RawRequest {
   readonly name: string;
   readonly text: string;
@@ -151,7 +151,7 @@ const chunks = broken(
     `2\n{}\n0\n\n`,
     `3\r\n{}\r\n0\r\n\r\n`,
     "\0\0\0",
-    // A thousand such pieces wait inside the runtime until it has little else to do, for every reader.
+    // The runtime handles a thousand such chunks slowly, and only while it has little else to do.
     `1\r\n{\r\n`.repeat(100),
   ].map(chunked),
 );
@@ -167,12 +167,12 @@ const handshake = broken(
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n",
     "Upgrade: h2c, websocket\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAA\r\n",
   ].flatMap((lines) => [
-    // What is no upgrade after all must not be a stream, which has no end.
+    // A request that is not upgraded must not be answered with a stream, which has no end.
     get("/api/events", `${lines}Accept: application/json\r\n`),
     get("/api/jobs/@id@/events", lines),
     post(`${lines}Content-Length: 2\r\n`, "{}"),
   ]),
 );
 
-/** What HTTP is not, in every place where it can be wrong; and what is too much of it. */
+/** Requests that are not HTTP, wrong in every place where they can be, and requests that are too large. */
 export const brokenHttp = fc.oneof(requestLine, method, host, headers, oversized, lengths, chunks, handshake);

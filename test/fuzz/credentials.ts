@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { Credential } from "./attack.ts";
 import { hostileValue } from "./hostile-headers.ts";
 
-/** Mostly who may ask, so that what is behind that door is met too. */
+/** Mostly credentials that are allowed, so that the code after authentication is tested too. */
 export const credential: fc.Arbitrary<Credential> = fc.oneof(
   { weight: 14, arbitrary: fc.constant<Credential>({ as: "owner" }) },
   { weight: 2, arbitrary: fc.constantFrom<Credential>({ as: "operator" }, { as: "session" }) },

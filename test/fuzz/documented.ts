@@ -9,7 +9,7 @@ interface Route {
   readonly method: string;
 }
 
-/** Holds the JSON of answers against the schema that the document has for it. */
+/** Compares the JSON of answers with the document's schemas. */
 export class DocumentedAnswers {
   readonly #ajv = new Ajv2020({ strict: false });
   readonly #document: ApiDocument;
@@ -25,7 +25,7 @@ export class DocumentedAnswers {
     }
   }
 
-  /** What is wrong with a JSON answer of this operation; null: nothing, or it is no JSON, or has no schema. */
+  /** What is wrong with a JSON answer of this operation; null when nothing is, or the answer is no JSON or has no schema. */
   finding(operationId: string, answer: Answer): string | null {
     const route = this.#routes.get(operationId);
     const type = answer.headers["content-type"] ?? "";

@@ -5,13 +5,13 @@ import { hangUps } from "./hang-ups.ts";
 import { rawAttacks } from "./raw-attacks.ts";
 import { socketAttacks } from "./socket-attacks.ts";
 
-describe("what is thrown", () => {
+describe("the sequence of attacks", () => {
   it.each([
     ["forms", formAttacks],
     ["raw bytes", rawAttacks],
     ["hang-ups", hangUps],
     ["sockets", socketAttacks],
-  ])("is the same for the same seed, and another for another: %s", (_, attacks) => {
+  ])("is the same for the same seed, and different for another: %s", (_, attacks) => {
     const texts = (seed: number) => Array.from(drawn<unknown>(attacks, 250, seed), (attack) => JSON.stringify(attack));
     const first = texts(1);
     expect(first).toHaveLength(250);
@@ -21,7 +21,7 @@ describe("what is thrown", () => {
     expect(first.slice(100, 200)).not.toEqual(first.slice(0, 100));
   });
 
-  it("comes in turns, all of it", () => {
+  it("takes all values of its sources in turns", () => {
     const source = (name: string, count: number) => ({
       count,
       values: Iterator.from(Array.from({ length: count }, () => name)),

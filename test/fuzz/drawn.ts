@@ -1,18 +1,18 @@
 import fc from "fast-check";
 
-/** Made at once: enough to be quick, few enough to be small. */
+/** Values made at once: enough to be quick, few enough to be small. */
 const BATCH = 100;
-/** Apart from each other, so that the batches of two seeds next to each other are not the same. */
+/** The distance between the seeds of batches, so that two neighbouring seeds do not have equal batches. */
 const SEED_STEP = 7_919;
 
-/** `count` values of an arbitrary, made as they are wanted; the same ones for the same seed. */
+/** `count` values of an arbitrary, made when they are needed; the same ones for the same seed. */
 export function* drawn<Value>(arbitrary: fc.Arbitrary<Value>, count: number, seed: number): Generator<Value> {
   for (let made = 0, batch = 0; made < count; made += BATCH, batch += 1) {
     yield* fc.sample(arbitrary, { numRuns: Math.min(BATCH, count - made), seed: seed + batch * SEED_STEP });
   }
 }
 
-/** Of several sources one value after the other, in turns that follow from how much each has. */
+/** The values of several sources, in turns in proportion to their counts. */
 export function* mingled<Value>(
   sources: readonly { readonly count: number; readonly values: Iterator<Value> }[],
 ): Generator<Value> {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { HttpAttack } from "./attack.ts";
 import { formBodies } from "./form-bodies.ts";
 
-/** Forms to the route that takes them, and now and then to the one that takes fewer of their fields. */
+/** Forms to the route that takes them, and sometimes to the one that takes fewer of their fields. */
 export const formAttacks: fc.Arbitrary<HttpAttack> = fc
   .record({
     body: formBodies,

@@ -12,7 +12,7 @@ interface Part {
   readonly bytes: Buffer;
 }
 
-/** Bytes that are what they say, and that are not. */
+/** Bytes of files: valid images, and others. */
 const fileBytes: fc.Arbitrary<Buffer> = fc.oneof(
   { weight: 5, arbitrary: fc.nat(255).map((last) => Buffer.concat([PICTURE, Buffer.from([last])])) },
   {
@@ -35,7 +35,7 @@ const fileBytes: fc.Arbitrary<Buffer> = fc.oneof(
   { weight: 1, arbitrary: fc.nat(60).map((end) => PICTURE.subarray(0, end)) },
   {
     weight: 1,
-    // The head says any size, and any kind of chunk comes first.
+    // The header has any size, and the first chunk has any type.
     arbitrary: fc
       .tuple(fc.uint8Array({ minLength: 17, maxLength: 17 }))
       .map(([junk]) => Buffer.concat([PICTURE.subarray(0, 12), junk, PICTURE.subarray(29)])),
@@ -162,10 +162,10 @@ const odd: fc.Arbitrary<Part> = fc.constantFrom(...ODD_HEADS).map((head) => ({
   bytes: Buffer.from('--inner\r\nContent-Disposition: file; filename="b"\r\n\r\nx\r\n--inner--'),
 }));
 
-/** Thousands of parts are the point here, and not their size. */
+/** Thousands of parts are tested here, not large ones. */
 const MAX_FLOOD_BYTES = 400_000;
 
-/** Some parts, and some that are no sane number of them. */
+/** A few parts, or an absurd number of them. */
 const parts: fc.Arbitrary<readonly Part[]> = fc.oneof(
   {
     weight: 6,
@@ -187,7 +187,7 @@ const parts: fc.Arbitrary<readonly Part[]> = fc.oneof(
 
 const CRLF = Buffer.from("\r\n");
 
-/** How the parts are put together: rightly, for the most part. */
+/** Assembles the parts, mostly in the right way. */
 function assembled(given: readonly Part[], boundary: string, how: string): Buffer {
   const start = Buffer.from(`--${boundary}\r\n`, "latin1");
   const pieces = given.flatMap(({ head, bytes }) => [start, Buffer.from(`${head}\r\n\r\n`), bytes, CRLF]);

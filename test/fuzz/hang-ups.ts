@@ -9,7 +9,7 @@ const withPicture = (prompt: string) =>
     "image-from-reference",
   );
 
-/** Whole requests, or most of one, from a client that is gone before the answer. */
+/** Whole requests, or most of one, from a client that hangs up before the answer. */
 export const hangUps: fc.Arbitrary<RawAttack> = fc
   .record({
     text: fc.constantFrom(

@@ -27,7 +27,7 @@ const ODD_PATHS = [
   "/assets/",
 ];
 
-/** Any method on any path, known or not, with headers of which each is hostile. */
+/** Any method on any path, known or not, with only hostile headers. */
 export function headerAttacks({ paths }: ApiDocument): fc.Arbitrary<HttpAttack> {
   const known = Object.keys(paths).map((path) => path.replace("{id}", "@id@").replace("{index}", "0"));
   return fc

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 
-/** What a header's value may be on the wire: visible ASCII, blanks, and bytes that Latin-1 reads as letters. */
+/** Any value that a header may have on the wire: visible ASCII, blanks, and bytes above 127. */
 const anyValue = fc.string({
   unit: fc
     .oneof(
@@ -23,7 +23,7 @@ function oneOf(...values: readonly string[]): fc.Arbitrary<string> {
 
 const list = (part: fc.Arbitrary<string>) => fc.array(part, { maxLength: 40 }).map((parts) => parts.join(","));
 
-/** Hostile values of each header that our code reads, and of some that what is in front of it does. */
+/** Hostile values of each header that our code reads, and of some that wrangler or the runtime reads. */
 const VALUES: Readonly<Record<string, fc.Arbitrary<string>>> = {
   accept: oneOf(
     "*/*",
@@ -167,7 +167,7 @@ const VALUES: Readonly<Record<string, fc.Arbitrary<string>>> = {
     "multipart/form-data; boundary=\u00e9",
   ),
   "content-encoding": oneOf("gzip", "identity", "br", "deflate, gzip", "x", "identity, identity"),
-  // What takes no encoding at all, wrangler answers with a 415 of its own.
+  // Wrangler itself answers a request that allows no encoding at all with 415, so that is left out.
   "accept-encoding": oneOf("gzip", "br;q=1.0, gzip;q=0.1", "zstd", "identity"),
   "accept-language": oneOf("de", "*", "x-klingon;q=2"),
   "x-request-id": oneOf("a", "a b", "a\u00e9", "<script>", "jndi:ldap://x", "../..", "0".repeat(128), "0".repeat(129)),
@@ -188,12 +188,12 @@ const VALUES: Readonly<Record<string, fc.Arbitrary<string>>> = {
   "x-filler": fc.constantFrom(1_000, 10_000, 14_000).map((length) => "f".repeat(length)),
 };
 
-/** A header's hostile value; for names that are not in the table, any. */
+/** A hostile value of a header; any value for names that are not in the table. */
 export function hostileValue(name: string): fc.Arbitrary<string> {
   return VALUES[name.toLowerCase()] ?? anyValue;
 }
 
-/** One header as nobody sends it by mistake. */
+/** One hostile header. */
 export const hostileHeader: fc.Arbitrary<readonly [string, string]> = fc.oneof(
   {
     weight: 12,
@@ -204,7 +204,7 @@ export const hostileHeader: fc.Arbitrary<readonly [string, string]> = fc.oneof(
   { weight: 1, arbitrary: fc.tuple(fc.stringMatching(/^x-[a-z0-9!#$&'*+.^_`|~-]{1,30}$/), anyValue) },
 );
 
-/** Headers that are all hostile, some of them given twice; without those that say who asks, or how the body is framed. */
+/** Only hostile headers, some of them given twice; without those for authentication or the framing of the body. */
 export const hostileHeaders: fc.Arbitrary<readonly (readonly [string, string])[]> = fc.oneof(
   { weight: 8, arbitrary: fc.array(hostileHeader, { minLength: 1, maxLength: 5 }) },
   { weight: 1, arbitrary: hostileHeader.map((header) => [header, header]) },

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 
-/** JSON with what `JSON.stringify` cannot write: keys given twice, `__proto__`, numbers beyond any double, broken text. */
+/** JSON that `JSON.stringify` cannot write: keys given twice, `__proto__`, numbers beyond any double, broken text. */
 export type Json = string | number | boolean | null | RawJson | readonly Json[] | JsonObject;
 
-/** Written as it is. */
+/** A text that is written unchanged. */
 export class RawJson {
   readonly text: string;
   constructor(text: string) {
@@ -11,7 +11,7 @@ export class RawJson {
   }
 }
 
-/** Its members in their order, of which two may have the same name. */
+/** An object with its members in order; two may have the same name. */
 export class JsonObject {
   readonly members: readonly (readonly [string, Json])[];
   constructor(members: readonly (readonly [string, Json])[]) {
@@ -28,7 +28,7 @@ export function jsonText(value: Json): string {
   return JSON.stringify(value);
 }
 
-/** Any UTF-16, half pairs included. */
+/** Any UTF-16 code unit, unpaired surrogates included. */
 const codeUnit = fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit));
 
 const SPECIAL_TEXTS = [
@@ -62,7 +62,7 @@ const SPECIAL_TEXTS = [
   "[fault:empty-content x1]",
 ];
 
-/** Texts that break what was not written with care: any UTF-16, controls, marks, markup, the names of every object. */
+/** Texts that break careless code: any UTF-16, control characters, marks, markup, names of every object's members. */
 export const hostileText: fc.Arbitrary<string> = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom(...SPECIAL_TEXTS) },
   { weight: 3, arbitrary: fc.string({ unit: codeUnit, maxLength: 40 }) },
@@ -134,7 +134,7 @@ const wide: fc.Arbitrary<Json> = fc
   .tuple(fc.constantFrom(21, 500, 5_000), scalar)
   .map(([length, member]) => new JsonObject(Array.from({ length }, (_, index) => [`k${index}`, member])));
 
-/** Any JSON, and some that is none. */
+/** Any JSON, and some invalid JSON. */
 export const hostileJson: fc.Arbitrary<Json> = fc.oneof(
   { weight: 8, arbitrary: scalar },
   { weight: 2, arbitrary: fc.array(scalar, { maxLength: 5 }) },

@@ -2,7 +2,7 @@ import { Agent, type IncomingMessage, request } from "node:http";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import type { Answer } from "./attack.ts";
 
-/** The longest that the contract holds an answer is `Prefer: wait=60`; what takes longer than this, hangs. */
+/** The contract holds an answer for 60 s at most (`Prefer: wait=60`); a request that takes longer than this hangs. */
 export const HTTP_BOUND_MS = 90_000;
 
 export interface SentRequest {
@@ -12,12 +12,12 @@ export interface SentRequest {
   readonly body: Uint8Array | null;
 }
 
-/** No answer came: the connection broke, or the bound passed. */
+/** There was no answer: the connection broke, or the bound passed. */
 export interface NoAnswer {
   readonly failure: string;
 }
 
-/** Sends hostile HTTP as it is given; connections are kept. */
+/** Sends hostile HTTP unchanged; connections are kept. */
 export class HttpSender {
   readonly #port: number;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 });
@@ -26,7 +26,7 @@ export class HttpSender {
     this.#port = port;
   }
 
-  /** A kept connection that the server closed meanwhile is no answer's fault: then once more, on a new one. */
+  /** Sends once more on a new connection when the server had closed the kept one meanwhile, which is no fault. */
   async send(sent: SentRequest): Promise<Answer | NoAnswer> {
     const first = await this.#once(sent);
     return "failure" in first && first.onKeptConnection ? await this.#once(sent) : first;
@@ -43,7 +43,7 @@ export class HttpSender {
     body,
   }: SentRequest): Promise<Answer | (NoAnswer & { readonly onKeptConnection: boolean })> {
     return new Promise((resolve) => {
-      // As a flat list, a name may stand in it twice.
+      // A flat list, because a name may be in it twice.
       const flat = headers.flat();
       if (!headers.some(([name]) => name.toLowerCase() === "host")) flat.push("host", `localhost:${this.#port}`);
       if (body !== null || !["GET", "HEAD"].includes(method)) flat.push("content-length", String(body?.length ?? 0));
@@ -71,7 +71,7 @@ export class HttpSender {
         };
         response.on("data", (part: Buffer) => {
           parts.push(part);
-          // A stream has no end of its own.
+          // A stream does not end by itself.
           if (!isStream(response)) return;
           finish();
           asked.destroy();
@@ -88,7 +88,7 @@ function isStream(response: IncomingMessage): boolean {
   return response.headers["content-type"]?.startsWith("text/event-stream") === true;
 }
 
-/** The body without its Content-Encoding, which what is before our code puts on. */
+/** The body without its Content-Encoding, which the layers in front of our code add. */
 function unpacked({ headers }: IncomingMessage, body: Buffer): Buffer {
   if (body.length === 0) return body;
   switch (headers["content-encoding"]) {

@@ -55,7 +55,7 @@ describe("an answer is found to be wrong", () => {
     expect(finding(given, { ...asked, ...how })).not.toBeNull();
   });
 
-  it("and never when it is as it should be", () => {
+  it("and never when it is correct", () => {
     expect(finding(answer(404, problem), asked)).toBeNull();
     expect(finding(answer(200, {}), asked)).toBeNull();
     expect(finding(foreign(200, "<html>"), { ...asked, isApi: false })).toBeNull();
@@ -84,7 +84,7 @@ describe("answers are read out of bytes", () => {
     `${head}Content-Length: 5\r\n\r\nab`,
     `${head}Transfer-Encoding: chunked\r\n\r\n5\r\nab`,
     "HTTP/1.1 200",
-  ])("and what is none is left over: %j", (bytes) => {
+  ])("and bytes that are no whole answer are left over: %j", (bytes) => {
     const { answers, rest } = readAnswers(Buffer.from(bytes));
     expect(answers).toEqual([]);
     expect(rest.toString()).toBe(bytes);

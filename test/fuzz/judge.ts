@@ -2,10 +2,10 @@ import { PROBLEMS, Problem } from "../../schemas/problem.ts";
 import type { Answer, NoHttp } from "./attack.ts";
 import type { Operation } from "./operation-attacks.ts";
 
-/** Which of two doors was knocked at: wrangler's proxy, or the Worker's own process behind it. */
+/** Where a request was sent: to wrangler's proxy, or to the Worker's own process behind it. */
 export type Door = "proxy" | "worker";
 
-/** What is known of an answer's request. */
+/** The request of an answer. */
 export interface Asked {
   readonly method: string;
   /** Under `/api/`: our code answers. Beside it the platform serves the page's files. */
@@ -15,18 +15,18 @@ export interface Asked {
   readonly door: Door;
 }
 
-/** A longer address the runtime refuses before ours is asked: its limit is 64 KB. */
+/** The runtime refuses a longer address before our code runs: its limit is 64 KB. */
 export const RUNTIME_ADDRESS_CHARS = 60_000;
 
-/** Whether our code gave an answer: no other puts this header on. */
+/** Whether our code gave the answer: only our code sets this header. */
 export function isOurs(answer: Answer): boolean {
   return answer.headers["x-request-id"] !== undefined;
 }
 
 /**
- * The 5xx that the runtime, or wrangler around it, gives before our code is asked, for what is no HTTP. Each was looked at:
- * the bytes never reach the Worker. `Network connection lost` is the proxy's only; at the Worker's own door the same bytes
- * are answered by us, with a 400.
+ * The 5xx that the runtime, or wrangler around it, gives before our code runs, for bytes that are not HTTP. Each was examined:
+ * the bytes never reach the Worker. Only the proxy answers `Network connection lost`; at the Worker's own port our code
+ * answers the same bytes with 400.
  */
 const RUNTIME_FAILURES: readonly {
   readonly noHttp: readonly NoHttp[];
@@ -40,7 +40,7 @@ const RUNTIME_FAILURES: readonly {
   { noHttp: ["framing", "head"], door: "proxy", status: 500, body: /^Error: Network connection lost\.(\n {4}at .*)*$/ },
 ];
 
-/** What is wrong with one of our own problem answers; null when it is as the contract says. */
+/** What is wrong with one of our own problem answers; null when it follows the contract. */
 function problemFinding(answer: Answer, method: string): string | null {
   if (method === "HEAD") return null;
   if (answer.headers["content-type"] !== "application/problem+json")
@@ -61,7 +61,7 @@ function problemFinding(answer: Answer, method: string): string | null {
   return type.endsWith(`/api/docs#problem-${code}`) ? null : `a ${code} of the type ${type}`;
 }
 
-/** Of what the platform says instead of us. */
+/** What is wrong with an answer of the platform; null when nothing is. */
 function runtimeFinding(answer: Answer, { isApi, noHttp, door }: Asked): string | null {
   const { status } = answer;
   const words = answer.body.toString("latin1").slice(0, 200);
@@ -75,11 +75,11 @@ function runtimeFinding(answer: Answer, { isApi, noHttp, door }: Asked): string 
     );
     return isKnown ? null : `a ${status} of the runtime, at the door of the ${door}: ${words}`;
   }
-  // The page's files are the platform's to serve.
+  // The platform serves the page's files.
   return noHttp === null && isApi ? `a ${status} without X-Request-Id: ${words}` : null;
 }
 
-/** What is wrong with an answer; null: nothing. */
+/** What is wrong with an answer; null when nothing is. */
 export function finding(answer: Answer, asked: Asked): string | null {
   const { status } = answer;
   if (!isOurs(answer)) return runtimeFinding(answer, asked);

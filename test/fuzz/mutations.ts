@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { hostileJson, hostileName, type Json, JsonObject, jsonText } from "./hostile-values.ts";
 
-/** What is done to one member of an object. `at` counts members, and begins anew at their end. */
+/** A change of one member of an object. `at` is the member's number, modulo the number of members. */
 interface Change {
   readonly how: "replace" | "remove" | "twice" | "rename" | "add" | "nest" | "inside";
   readonly at: number;
@@ -45,7 +45,7 @@ function changed(value: Json, { how, at, name, value: hostile }: Change): Json {
   }
 }
 
-/** A change one level further down, where there is one. */
+/** A change one level further down, if there is one. */
 function insideOf(value: Json, at: number, hostile: Json, name: string): Json {
   if (Array.isArray(value)) return value.length === 0 ? [hostile] : value.with(at % value.length, hostile);
   if (value instanceof JsonObject)
@@ -55,7 +55,7 @@ function insideOf(value: Json, at: number, hostile: Json, name: string): Json {
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
-/** Text that is no JSON any more, or not in UTF-8. */
+/** Changes that make a text invalid JSON or invalid UTF-8. */
 const spoiled = fc.constantFrom<(text: string) => Uint8Array>(
   (text) => utf8(text.slice(0, -1)),
   (text) => utf8(text.slice(0, Math.floor(text.length / 2))),
@@ -76,7 +76,7 @@ const spoiled = fc.constantFrom<(text: string) => Uint8Array>(
   () => utf8(`{"prompt":"${"a".repeat(1_100_000)}"}`),
 );
 
-/** The bytes of a JSON body: as it should be, nearly so, and in no way so. */
+/** The bytes of a JSON body: right, nearly right, and completely wrong. */
 export function jsonBodies(valid: fc.Arbitrary<Json>): fc.Arbitrary<Uint8Array> {
   const spelled = (value: Json) => utf8(jsonText(value));
   const several = fc.tuple(valid, fc.array(change, { minLength: 1, maxLength: 4 }));

@@ -2,12 +2,12 @@ import { createHash } from "node:crypto";
 import { Job } from "../../schemas/job.ts";
 import { NEIGHBOUR, tokenOf } from "./targets.ts";
 
-/** One job after the other, as anyone would have them, while others rage. */
+/** A client that submits ordinary jobs, one after the other, during the attacks. */
 export class Neighbour {
   readonly #baseUrl: string;
   readonly #left = new AbortController();
   #done: Promise<void> | null = null;
-  /** Jobs that succeeded, each with an image of the bytes that its job says. */
+  /** Jobs that succeeded, each with an image whose bytes match the job. */
   succeeded = 0;
   readonly complaints: string[] = [];
 
@@ -19,7 +19,7 @@ export class Neighbour {
     this.#done = this.#live();
   }
 
-  /** Resolves when the job at hand is done. */
+  /** Stops, and resolves when the current job is done. */
   async end(): Promise<void> {
     this.#left.abort();
     await this.#done;

@@ -22,7 +22,7 @@ export interface Operation {
   readonly responses: Readonly<Record<string, AnswerEntry>>;
 }
 
-/** The document that the running service gives, as far as it is read here. */
+/** The parts of the running service's OpenAPI document that are read here. */
 export interface ApiDocument {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
   readonly components: {
@@ -48,10 +48,10 @@ const image: fc.Arbitrary<Json> = fc.oneof(
   fc.constantFrom(...ADDRESSES),
 );
 
-/** Every model that the emulator does for us. */
+/** The models that the emulator plays. */
 export const MODELS: readonly string[] = [...LANES.shared, ...LANES.blocked, LANES.tasks, LANES.edits];
 
-/** What a schema of texts does not say: which of them a model takes. */
+/** Values that models accept, which the schemas do not describe. */
 const MEANINGS: Meanings = {
   model: fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...MODELS) }, { weight: 1, arbitrary: hostileText }),
   size: fc.constantFrom("1664*928", "1328x1328", "1024*1024", "1*1", "99999*99999"),
@@ -61,7 +61,7 @@ const MEANINGS: Meanings = {
   reference_image_url: image,
 };
 
-/** Percent-encoded where it must be; what is half a pair goes as the bytes that stand for it in no encoding. */
+/** The text percent-encoded; an unpaired surrogate becomes bytes that are invalid UTF-8. */
 function encoded(text: string): string {
   return text.isWellFormed()
     ? encodeURIComponent(text)
@@ -103,7 +103,7 @@ const pathStep = (parameter: Parameter): fc.Arbitrary<string> =>
 
 type Pair = readonly [string, string];
 
-/** The pairs of a query: each parameter as it should be, as it should not, twice, or not at all; and others. */
+/** The pairs of a query: each parameter right, wrong, twice, or absent; and unknown ones. */
 function queries(
   parameters: readonly Parameter[],
   valid: (schema: Schema, name: string) => fc.Arbitrary<Json>,
@@ -168,7 +168,7 @@ function bodies(operation: Operation, valid: (schema: Schema, name: string) => f
   });
 }
 
-/** Hostile requests of one operation: its path, its query, its headers and its body, each from what the document says of it. */
+/** Hostile requests of one operation: path, query, headers and body, each from its schema in the document. */
 function attacksOf(
   path: string,
   method: string,
@@ -210,7 +210,7 @@ function attacksOf(
     })
     .map(({ path: asked, own: ownHeaders, others: otherHeaders, credential: who, body, target }): HttpAttack => {
       const type: readonly Pair[] = body.contentType === null ? [] : [["content-type", body.contentType]];
-      // A type that was made for the body stays the only one.
+      // A Content-Type that was made for the body must be the only one.
       const rest = otherHeaders.filter(
         ([name]) => !["authorization", "cookie"].includes(name) && (type.length === 0 || name !== "content-type"),
       );
@@ -228,7 +228,7 @@ function attacksOf(
     });
 }
 
-/** Hostile requests of every operation in the document; those with a body, which have most to get wrong, come more often. */
+/** Hostile requests of every operation in the document; submissions, which can be wrong in the most ways, are more frequent. */
 export function operationAttacks({ paths, components }: ApiDocument): fc.Arbitrary<HttpAttack> {
   const operations = Object.entries(paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]) => ({

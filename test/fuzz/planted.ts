@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 
 const NOBODY = "job_000000000000000000000";
 
-/** The first database of a folder that has a row in this table. */
+/** Runs `work` on the first database of a folder that has a row in this table. */
 function change(folder: string, table: string, work: (database: DatabaseSync) => void): void {
   for (const name of readdirSync(folder)) {
     if (!/^[0-9a-f]{64}\.sqlite$/.test(name)) continue;
@@ -21,7 +21,7 @@ function change(folder: string, table: string, work: (database: DatabaseSync) =>
   throw new Error(`nothing in ${folder} has a ${table}`);
 }
 
-/** Spoils what a stopped product has stored, one thing of each kind; gives words that must be said of each. */
+/** Plants one fault of each kind in a stopped product's state; returns words that the findings must contain. */
 export function plant(stateDir: string): readonly string[] {
   const folder = join(stateDir, "v3");
   change(join(folder, "r2/miniflare-R2BucketObject"), "_mf_objects", (database) => {

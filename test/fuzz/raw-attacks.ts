@@ -3,7 +3,7 @@ import type { RawAttack } from "./attack.ts";
 import { brokenHttp, type RawRequest } from "./broken-http.ts";
 import { BODY, cuts, good, post } from "./raw-requests.ts";
 
-/** Any bytes, as the letters of Latin-1. */
+/** Any bytes, as Latin-1 text. */
 const bytes = (maxLength: number) =>
   fc.uint8Array({ minLength: 1, maxLength }).map((array) => Buffer.from(array).toString("latin1"));
 
@@ -11,7 +11,7 @@ const junk = fc
   .oneof({ weight: 3, arbitrary: bytes(300) }, { weight: 1, arbitrary: bytes(9_000) })
   .map((text): RawRequest => ({ name: "junk", text, noHttp: "syntax", answers: null }));
 
-/** A good request of which some bytes were changed, taken out or put in. */
+/** A valid request with some bytes changed, removed or inserted. */
 const mutated: fc.Arbitrary<RawRequest> = fc
   .tuple(
     good,
@@ -29,7 +29,7 @@ const mutated: fc.Arbitrary<RawRequest> = fc
     return { name: "mutated", text: changed, noHttp: hasHead ? "framing" : "head", answers: null };
   });
 
-/** Requests one behind the other; the last may be broken. */
+/** Pipelined requests; the last may be broken. */
 const pipelined: fc.Arbitrary<RawRequest> = fc
   .tuple(fc.array(good, { minLength: 2, maxLength: 20 }), fc.option(junk, { freq: 2 }))
   .map(([requests, end]) =>
@@ -46,7 +46,7 @@ const expecting: fc.Arbitrary<RawRequest> = fc.constantFrom("100-continue", "200
   answers: null,
 }));
 
-/** Bytes that are no HTTP, or that are but come as none does. */
+/** Bytes that are not HTTP, or that are HTTP but arrive in an unusual way. */
 export const rawAttacks: fc.Arbitrary<RawAttack> = fc
   .tuple(
     fc.oneof(

@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import type { RawAttack } from "./attack.ts";
 
-/** Far above what twenty answers, or a body of a thousand pieces, take on a busy machine: what is still open then, hangs. */
+/** Far more than twenty answers, or a body of a thousand pieces, take on a busy machine: a connection open for longer hangs. */
 const RAW_BOUND_MS = 120_000;
 
 export interface RawOutcome {
@@ -18,7 +18,7 @@ interface Piece {
   readonly pauseMs: number;
 }
 
-/** The text cut at some places, with a pause after each. */
+/** The text in pieces, with a pause after each. */
 function inPieces({ text, cuts, endsAfterMs }: Sent): readonly Piece[] {
   const sorted = cuts.map(([at, pauseMs]) => [at % text.length, pauseMs] as const).toSorted(([a], [b]) => a - b);
   const pieces: Piece[] = [];
@@ -30,7 +30,7 @@ function inPieces({ text, cuts, endsAfterMs }: Sent): readonly Piece[] {
   return [...pieces, { text: text.slice(from), pauseMs: endsAfterMs }];
 }
 
-/** Sends the pieces over a connection of its own, and gives all that came back. */
+/** Sends the pieces over a connection of its own, and resolves with all received bytes. */
 export function sendRaw(port: number, attack: Sent): Promise<RawOutcome> {
   return new Promise((resolve) => {
     const received: Buffer[] = [];
@@ -43,7 +43,7 @@ export function sendRaw(port: number, attack: Sent): Promise<RawOutcome> {
     const timer = setTimeout(() => finish("hung"), RAW_BOUND_MS);
     socket.setNoDelay(true);
     socket.on("data", (bytes) => received.push(bytes));
-    // A server that closes while we still send resets the connection; what it said before counts.
+    // A server that closes while we still send resets the connection; the bytes received before that count.
     socket.on("error", () => undefined);
     socket.on("close", () => finish("closed"));
     const send = async () => {

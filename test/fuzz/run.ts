@@ -15,7 +15,7 @@ import { type SocketAttack, socketAttacks } from "./socket-attacks.ts";
 import { socketFinding, talk } from "./socket-sender.ts";
 import { type Targets, tokenOf } from "./targets.ts";
 
-/** How many of each. */
+/** How many attacks of each kind. */
 export interface Plan {
   readonly operations: number;
   readonly forms: number;
@@ -49,10 +49,10 @@ export class Tally {
   }
 }
 
-/** At once, of each: more than the machine has cores, few enough that a hang differs from a queue. */
+/** Attacks of each kind at once: more than the machine has cores, few enough to tell a hang from a queue. */
 const WIDTH = { http: 24, raw: 8, sockets: 8 } as const;
 
-/** All attacks on one product, and their outcome. */
+/** All attacks on one product, and their outcomes. */
 export class FuzzRun {
   readonly findings: Finding[] = [];
   readonly requests = new Tally();
@@ -66,7 +66,7 @@ export class FuzzRun {
   readonly #documented: DocumentedAnswers;
   readonly #operations: ReadonlyMap<string, { readonly operation: Operation; readonly pattern: RegExp }>;
   readonly #doors: readonly (readonly [Door, number])[];
-  /** Path and query of a job's events that stays unfinished. */
+  /** Path and query of the events of a job that stays unfinished. */
   readonly #heldEvents: string;
   #turn = 0;
 
@@ -90,7 +90,7 @@ export class FuzzRun {
     this.#operations = new Map(operations);
   }
 
-  /** Throws everything of a plan; the same for the same seed, but for the order in which answers come. */
+  /** Sends all attacks of a plan; the same for the same seed, except for the order of answers. */
   async storm(plan: Plan, seed: number): Promise<void> {
     const http = mingled<HttpAttack>([
       { count: plan.operations, values: drawn(operationAttacks(this.#document), plan.operations, seed) },
@@ -184,7 +184,7 @@ export class FuzzRun {
   }
 }
 
-/** Takes one after the other, `width` at a time. */
+/** Runs `work` on all items, `width` at a time. */
 async function abreast<Item>(width: number, items: Iterator<Item>, work: (item: Item) => Promise<void>): Promise<void> {
   const worker = async () => {
     for (let next = items.next(); next.done !== true; next = items.next()) await work(next.value);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { type Json, JsonObject } from "./hostile-values.ts";
 
-/** JSON Schema as far as the document uses it. */
+/** The parts of JSON Schema that the document uses. */
 export interface Schema {
   readonly $ref?: string;
   readonly type?: string | readonly string[];
@@ -23,13 +23,13 @@ export interface Schema {
   readonly propertyNames?: Schema;
 }
 
-/** Values that a field needs beyond its schema, by the field's name. */
+/** Values for fields whose schema alone does not describe them, by the field's name. */
 export type Meanings = Readonly<Record<string, fc.Arbitrary<Json>>>;
 
 const MAX_TEXT = 60;
 const MAX_INT = 2_147_483_647;
 
-/** Makes arbitraries of values that a schema takes. */
+/** Makes arbitraries of values that a schema accepts. */
 export function valuesOf(schemas: Readonly<Record<string, Schema>>, meanings: Meanings) {
   const resolve = (schema: Schema): Schema => {
     if (schema.$ref === undefined) return schema;
@@ -68,7 +68,7 @@ export function valuesOf(schemas: Readonly<Record<string, Schema>>, meanings: Me
     });
   };
 
-  /** A value that this schema takes; `name` is that of the field it is for. */
+  /** A value that this schema accepts; `name` is the field's name. */
   function of(given: Schema, name: string): fc.Arbitrary<Json> {
     const meaning = Object.hasOwn(meanings, name) ? meanings[name] : undefined;
     const schema = resolve(given);

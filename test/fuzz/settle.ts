@@ -3,24 +3,24 @@ import { JobList, type JobSummary } from "../../schemas/job.ts";
 import { inPool } from "../support/pool.ts";
 import { OPERATOR_TOKEN } from "./targets.ts";
 
-/** What is not done by itself by then is canceled. */
+/** A job that is unfinished after this time is canceled. */
 const FINISH_MS = 60_000;
-/** And what is canceled must end soon. */
+/** A canceled job must end within this time. */
 const CANCELED_MS = 30_000;
-/** A job that is in no list by then never will be. */
+/** A job that is in no list after this time never will be. */
 const LISTED_MS = 60_000;
 const WIDTH = 16;
 
 export interface Settled {
   readonly listed: number;
   readonly canceled: number;
-  /** Jobs that were not in their list yet when all else was done, as they were then. */
+  /** Jobs that were not yet in their list when all jobs had ended, with their state then. */
   readonly late: readonly string[];
   readonly byStatus: Readonly<Record<string, number>>;
   readonly wrong: readonly string[];
 }
 
-/** What the operator sees. */
+/** Reads and changes jobs as the operator. */
 class Operator {
   readonly #baseUrl: string;
 
@@ -51,7 +51,7 @@ class Operator {
     return this.list("&status=queued,running,retrying");
   }
 
-  /** A list has a job soon after its submission was answered, not before it; one that was deleted is answered 410. */
+  /** Waits until every job is in a list, which may be after its submission's answer, or answers 410 because it was deleted. */
   async untilListed(promised: ReadonlyMap<string, string>) {
     const endsAtMs = Date.now() + LISTED_MS;
     const gone = new Set<string>();
@@ -84,8 +84,8 @@ class Operator {
 }
 
 /**
- * Waits until every job is done, cancels those that never are, and reads each one as anyone could: whatever was promised is
- * there, done, or was removed by its client.
+ * Waits until every job is done, cancels those that do not end, and reads each one by the API: every accepted job is
+ * there and done, or was removed by its client.
  */
 export async function settle(baseUrl: string, promised: ReadonlyMap<string, string>): Promise<Settled> {
   const operator = new Operator(baseUrl);
@@ -93,7 +93,7 @@ export async function settle(baseUrl: string, promised: ReadonlyMap<string, stri
   const slow = await operator.untilFinished(FINISH_MS);
   await inPool(WIDTH, slow, async ({ id }) => {
     const { status } = await operator.ask(`/api/jobs/${id}/cancel`, "POST");
-    // Done meanwhile, or gone.
+    // 409: the job has ended meanwhile. 410: it was removed.
     if (![200, 409, 410].includes(status)) wrong.push(`canceling ${id} was answered ${status}`);
   });
   for (const { id, status } of await operator.untilFinished(CANCELED_MS)) wrong.push(`${id} stays ${status}`);

@@ -2,15 +2,15 @@ import fc from "fast-check";
 import { hostileText } from "./hostile-values.ts";
 import { closeFrame, frame, OPCODE } from "./socket-frames.ts";
 
-/** What is sent over one socket, after its handshake. */
+/** The frames that are sent over one socket after its handshake. */
 export interface SocketAttack {
   readonly name: string;
   readonly where: "feed" | "job";
   readonly frames: readonly Buffer[];
-  /** Whether the server must end it; else it must answer each `ping`, and end it when asked to. */
+  /** Whether the server must close it; else it must answer each `ping`, and close it after a close frame. */
   readonly mustEnd: boolean;
   readonly pings: number;
-  /** Nothing comes after the frames: what they leave open stays so. */
+  /** Whether the client half-closes after the frames, so that an unfinished message stays unfinished. */
   readonly halfClose: boolean;
   readonly target: number;
 }
@@ -44,7 +44,7 @@ const patient: fc.Arbitrary<Script> = fc.oneof(
     mustEnd: false,
     pings: 1,
   }),
-  // The runtime lets it pass.
+  // The runtime accepts it.
   fc.constant<Script>({
     name: "a control ping too long",
     frames: [frame(OPCODE.ping, "p".repeat(126)), PING],
@@ -131,7 +131,7 @@ const broken: fc.Arbitrary<Script> = fc.oneof(
     .map((bytes): Script => ({ name: "junk", frames: [Buffer.from(bytes)], mustEnd: true, pings: 0, halfClose: true })),
 );
 
-/** Sockets whose clients say what no client should, in frames that are right and in frames that are not. */
+/** Sockets whose clients send hostile messages, in valid and in invalid frames. */
 export const socketAttacks: fc.Arbitrary<SocketAttack> = fc
   .tuple(
     fc.oneof({ weight: 2, arbitrary: patient }, { weight: 3, arbitrary: wrong }, { weight: 3, arbitrary: broken }),

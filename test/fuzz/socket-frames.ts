@@ -7,11 +7,11 @@ interface FrameOptions {
   /** Bits that mean nothing without an extension. */
   readonly reserved?: number;
   readonly masked?: boolean;
-  /** What the head says, instead of the payload's own length. */
+  /** The length in the head, instead of the payload's real length. */
   readonly declaredLength?: bigint;
 }
 
-/** Any will do: it keeps proxies from reading, not the server. */
+/** Any mask works: masking hides frames from proxies, not from the server. */
 const MASK = Buffer.from([0x12, 0x34, 0x56, 0x78]);
 
 function lengthBytes(length: bigint, maskBit: number): Buffer {
@@ -44,7 +44,7 @@ export interface ServerFrame {
   readonly payload: Buffer;
 }
 
-/** The whole frames at the start of what a server sent, and what is left. Throws on what no server may send. */
+/** The whole frames at the start of a server's bytes, and the rest. Throws on frames that no server may send. */
 export function readFrames(bytes: Buffer): { readonly frames: readonly ServerFrame[]; readonly rest: Buffer } {
   const frames: ServerFrame[] = [];
   let at = 0;

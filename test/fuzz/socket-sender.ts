@@ -2,24 +2,24 @@ import { connect, type Socket } from "node:net";
 import type { SocketAttack } from "./socket-attacks.ts";
 import { closeFrame, OPCODE, readFrames, type ServerFrame } from "./socket-frames.ts";
 
-/** Far above what any answer of a socket takes, behind thousands of messages of others on a busy machine. */
+/** Far more than any answer of a socket takes, behind thousands of other messages on a busy machine. */
 const SOCKET_BOUND_MS = 120_000;
 
 const HANDSHAKE =
   "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 export interface SocketOutcome {
-  /** Of the handshake; 101 is right. */
+  /** The status of the handshake; 101 is right. */
   readonly status: number;
   readonly frames: readonly ServerFrame[];
   readonly pongs: number;
   /** `hung`: neither ended nor answered in time. */
   readonly ended: "closed" | "hung";
-  /** What the server sent that is no frame. */
+  /** Bytes of the server that are no frame, in words; null when there are none. */
   readonly broken: string | null;
 }
 
-/** What is done once the frames so far are known. */
+/** The state of one connection: it reads the server's frames and reacts to them. */
 class Conversation {
   readonly #socket: Socket;
   readonly #attack: SocketAttack;
@@ -27,7 +27,7 @@ class Conversation {
   status = 0;
   pongs = 0;
   broken: string | null = null;
-  /** The server has said its last word. After a broken frame the runtime then waits for its client to hang up. */
+  /** Whether the server has sent its last frame. After a broken frame the runtime then waits until its client hangs up. */
   isOver = false;
   #unread: Buffer = Buffer.alloc(0);
   #leaving = false;
@@ -84,7 +84,7 @@ class Conversation {
   }
 }
 
-/** Opens a socket at an address (path and query), says what the attack says, and waits for its end. */
+/** Opens a socket at an address (path and query), sends the attack's frames, and waits for the end. */
 export function talk(port: number, path: string, headers: string, attack: SocketAttack): Promise<SocketOutcome> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");
@@ -110,7 +110,7 @@ export function talk(port: number, path: string, headers: string, attack: Socket
 
 const FRAME_TYPES: readonly unknown[] = ["job", "ready", "deleted"];
 
-/** What is wrong with how a socket went; null: nothing. */
+/** What is wrong with the outcome of a socket; null when nothing is. */
 export function socketFinding(attack: SocketAttack, outcome: SocketOutcome): string | null {
   if (outcome.ended === "hung")
     return `hung: status ${outcome.status}, ${outcome.pongs} of ${attack.pings} pings answered`;

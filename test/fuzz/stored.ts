@@ -42,7 +42,7 @@ type Kept = StoredRecord;
 
 const FINAL: readonly string[] = ["succeeded", "failed", "canceled"];
 
-/** What one job's object keeps, and what is wrong with it. */
+/** The record that one job's object keeps, and what is wrong with it. */
 function readJob({ name: storedName, rows }: Stored): {
   readonly kept: Kept | null;
   readonly wrong: readonly string[];
@@ -52,7 +52,7 @@ function readJob({ name: storedName, rows }: Stored): {
   const value = entries.get("record");
   if (!(value instanceof Uint8Array))
     return { kept: null, wrong: [`${storedName} keeps ${[...entries.keys()]} and no record`] };
-  // Written by `JobStore` alone.
+  // Only `JobStore` writes it.
   const kept = deserialize(value) as Kept;
   const name = storedName ?? kept.id;
   const wrong: string[] = [];
@@ -64,7 +64,7 @@ function readJob({ name: storedName, rows }: Stored): {
   return { kept, wrong };
 }
 
-/** The objects in the bucket that a job has a right to. */
+/** The objects in the bucket that may belong to a job. */
 function filesOf(record: JobRecord): ReadonlySet<string> {
   const inputs = record.request.images.flatMap((image) =>
     image.kind === "upload" ? [`jobs/${record.id}/inputs/${image.sha256}`] : [],
@@ -100,7 +100,7 @@ function checkFiles(
   return { files: keys.length, wrong };
 }
 
-/** Each job is in its client's list as it is, and nothing else is. */
+/** Checks that each job is in its client's list with its status, and that nothing else is. */
 function checkLists(folder: string, jobs: ReadonlyMap<string, Kept>): string[] {
   const listed = new Map<string, string>();
   for (const path of databases(join(folder, "do/darkroom-ClientCatalog"))) {
@@ -139,7 +139,7 @@ export interface StoredVerdict {
   readonly wrong: readonly string[];
 }
 
-/** Reads all that a stopped product has left on the disk, with every job done: what is stored in part, or belongs to no job? */
+/** Reads all state of a stopped product whose jobs are all done, and finds what is stored in part or belongs to no job. */
 export function judgeStored(stateDir: string): StoredVerdict {
   const folder = join(stateDir, "v3");
   const jobs = new Map<string, Kept>();

@@ -5,15 +5,15 @@ import type { HttpSender, SentRequest } from "./http-sender.ts";
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
-/** Many, as each is held back at 600 submissions a minute. */
+/** Many clients, because each may make 600 submissions a minute. */
 const CLIENTS = Array.from({ length: 40 }, (_, index) => `client-${index}`);
-/** Who does nothing hostile, and must not be hurt by those who do. */
+/** A client that does nothing hostile, and must not be affected by the others. */
 export const NEIGHBOUR = "neighbour";
 export const OPERATOR_TOKEN = "token-of-the-operator";
 
 export const tokenOf = (client: string) => `token-of-${client}`;
 
-/** The Worker's variables that make all of these known to it. */
+/** The Worker's variables with the tokens of all these clients. */
 export const TOKEN_VARS: Readonly<Record<string, string>> = {
   AUTH_MODE: "token",
   SIGNING_SECRET: "a secret of many characters",
@@ -33,12 +33,12 @@ interface Target {
   readonly etag: string;
 }
 
-/** Attacks are about the jobs of late; those of long ago are finished and all alike. */
+/** Attacks use this many recent jobs; older ones are all finished and alike. */
 const KEPT = 300;
 
 const pathOf = (address: string) => address.replace(/^https?:\/\/[^/]+/, "");
 
-/** The jobs that a run has made so far, and whose they are. */
+/** The jobs that a run has made so far, with their clients. */
 export class Targets {
   readonly #recent: Target[] = [];
   /** Id → client, of every submission that was answered with a job. */
@@ -81,7 +81,7 @@ export class Targets {
     const image = output?.images[0]?.url ?? `/api/jobs/${id}/images/0`;
     const etag = answer.headers.etag ?? "*";
     this.#recent.push({ id, client, events: pathOf(links.events), image: pathOf(image), etag });
-    // The first ones stay: their images are there.
+    // The first eight stay, because their images exist.
     if (this.#recent.length > KEPT) this.#recent.splice(8, 1);
   }
 
@@ -91,7 +91,7 @@ export class Targets {
     return target;
   }
 
-  /** In whose name an attack goes: as its job's owner when it is about one, else spread over all. */
+  /** The client of an attack: its job's owner when it is about a job, else one of all clients. */
   clientOf({ target, ...attack }: HttpAttack | RawAttack): string {
     const about = "text" in attack ? attack.text : `${attack.path} ${JSON.stringify(attack.headers)}`;
     const isAboutJob = /@(id|events|image|etag)@/.test(about);

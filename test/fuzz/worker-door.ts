@@ -4,13 +4,13 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 function listeningPorts(pids: readonly number[]): number[] {
   const sockets: string[] = [];
   for (const pid of pids) {
-    // Oldest first: that is the one for HTTP.
+    // Oldest first, because the oldest socket is the one for HTTP.
     for (const fd of readdirSync(`/proc/${pid}/fd`).toSorted((a, b) => Number(a) - Number(b))) {
       try {
         const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
         if (inode !== undefined) sockets.push(inode);
       } catch {
-        // Closed meanwhile.
+        // The descriptor was closed meanwhile.
       }
     }
   }
@@ -34,8 +34,8 @@ async function isDarkroom(port: number): Promise<boolean> {
 }
 
 /**
- * The port at which the Worker's own workerd listens, behind wrangler's proxy: what is sent there is parsed by the process
- * that runs our code. Null where `/proc` does not say.
+ * The port at which the Worker's own workerd listens, behind wrangler's proxy: the process that runs our code parses the
+ * requests to it. Null where there is no `/proc`.
  */
 export async function findWorkerDoor(workerdPids: readonly number[], publicPort: number): Promise<number | null> {
   let ports: number[];
