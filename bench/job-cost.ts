@@ -10,7 +10,7 @@ import { quantile } from "./statistics.ts";
 
 /** How long upstream takes: its best models take from 15 to 60 s. */
 const UPSTREAM_SECONDS = 30;
-/** Messages that are sent after the last frame (lane, catalog) have arrived by then. */
+/** Messages to lane and catalog after the last frame arrive within this time. */
 const SETTLE_MS = 2_000;
 
 /** Some jobs, how fast they may start, and how they are followed. */
@@ -22,7 +22,7 @@ export interface Scene {
   readonly follow: Follow;
 }
 
-/** What one job of a scene used, and in lines what used it. */
+/** The cost of one job of a scene, and lines that say what used it. */
 export interface SceneCost {
   readonly cost: JobCost;
   readonly lines: readonly string[];
@@ -39,7 +39,7 @@ async function countsOf(side: Side): Promise<unknown> {
 
 type Used = Omit<JobCost, "cpuMs" | "stateBytes">;
 
-/** Of Darkroom, between two looks at its counter. */
+/** The use of Darkroom's objects between two readings of its counter. */
 function usedByObjects(before: Counts, after: Counts, jobs: number): Used {
   const sum = (counts: Counts, read: (tally: Tally) => number): number =>
     Object.values(counts.objects).reduce((total, tally) => total + read(tally), 0);
@@ -58,7 +58,7 @@ function usedByObjects(before: Counts, after: Counts, jobs: number): Used {
   };
 }
 
-/** Of the Workflow. A waiting step is not billed for time. */
+/** The use of the Workflow between two readings of its counter. A waiting step is not billed for time. */
 function usedByWorkflow(before: WorkflowCounts, after: WorkflowCounts, jobs: number): Used {
   const each = (read: (counts: WorkflowCounts) => number): number => (read(after) - read(before)) / jobs;
   return {
@@ -103,7 +103,7 @@ async function fetchImage(side: Side, name: Contestant, id: string): Promise<voi
   await image.arrayBuffer();
 }
 
-/** Lives of jobs from submit to the image in hand. */
+/** The cost of jobs from submit until their image was read. */
 export async function costOf({ side: name, jobs, laneLimits, follow }: Scene): Promise<SceneCost> {
   const emulator = await startEmulator([
     ...["--latency", `${UPSTREAM_SECONDS}s`, "--spread", "0", "--quota", "off"],
@@ -112,7 +112,7 @@ export async function costOf({ side: name, jobs, laneLimits, follow }: Scene): P
   const side = await start(name, { emulator, vars: laneLimits === null ? {} : { LANE_LIMITS: laneLimits } });
   const settle = () => new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   try {
-    // The tables are made and the code is compiled, and what is made once is not counted for each.
+    // The first job makes the tables and compiles the code, which must not count for each job.
     await follow(side, name, await submitJobs(name, side.url, 1));
     await settle();
     const before = await countsOf(side);
@@ -124,7 +124,7 @@ export async function costOf({ side: name, jobs, laneLimits, follow }: Scene): P
     const after = await countsOf(side);
     const cpuMs = ((side.usage()?.workerdCpuMs ?? Number.NaN) - cpuBeforeMs) / jobs;
     const stateBytes = quantile(databaseSizes(join(side.stateDir, STATE_FOLDERS[name])), 0.5);
-    // Each counter answers in its own words, which are those of the side that was started.
+    // The counter's shape is that of the side that was started.
     if (name === "counted-workflow") {
       const used = usedByWorkflow(before as WorkflowCounts, after as WorkflowCounts, jobs);
       return { cost: { ...used, cpuMs, stateBytes }, lines: [] };

@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: everything that section 18 of the specification sets a bar for, measured in one run. `--quick` for a look,
- * `--only ROW` (repeatable) for one row, `--list` for their names. Every figure is a ratio or a latency within this run.
+ * `npm run bench` measures every bar of section 18 of the specification in one run. `--quick` is a short run,
+ * `--only ROW` (repeatable) runs one row, `--list` prints their names. Every figure is a ratio or a latency within this run.
  */
 import { parseArgs } from "node:util";
 import { type Figure, holds, machine, table, writeReport } from "./report.ts";
@@ -86,10 +86,10 @@ async function main(): Promise<void> {
   if (values.quick) console.log("A quick run is for a look; quote the full one.");
   if (missed.length > 0) console.log(`missed: ${missed.map(({ what }) => what).join("; ")}`);
   if (failed.length > 0) console.log(`not measured: ${failed.join(", ")}`);
-  // A row that failed half-way may have left a side running; it ends with us.
+  // A row that failed may have left a side running; it ends with this process.
   process.exit(missed.length + failed.length > 0 ? 1 : 0);
 }
 
-// Ends what it started, and removes what that stored, when it gets a signal to stop.
+// On a signal to stop, the exit handlers end what was started and remove its state.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 await main();

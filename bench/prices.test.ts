@@ -17,11 +17,11 @@ const NOTHING: JobCost = {
 };
 
 describe("the bill of a million jobs", () => {
-  it("is the image's month alone for a job that uses nothing", () => {
+  it("is only the image's month for a job that uses nothing", () => {
     expect(billOf(NOTHING).total).toBeCloseTo(22.5);
   });
 
-  it("takes a run of a Workflow for a request and eight dollars for its step", () => {
+  it("bills a run of a Workflow as a request, and eight dollars for its step", () => {
     const { requests, steps } = billOf({ ...NOTHING, workerRequests: 2, workflowRuns: 1, workflowSteps: 2 });
     expect(requests).toBeCloseTo(0.9);
     expect(steps).toBeCloseTo(16);

@@ -1,27 +1,27 @@
 /*
- * Cloudflare's prices on the paid plan beyond what is included, in dollars per million of each (or as said), as its pages
- * on the pricing of Durable Objects, Workers, R2 and Workflows had them in November 2026.
+ * Cloudflare's prices on the paid plan beyond the included amounts, in dollars per million of each unless stated otherwise, from
+ * its pages on the pricing of Durable Objects, Workers, R2 and Workflows in November 2026.
  */
 const WORKER_REQUEST = 0.3;
 const WORKER_CPU_MS = 0.02;
 const OBJECT_REQUEST = 0.15;
 const OBJECT_GIGABYTE_SECOND = 12.5;
-/** An object is billed for so much while it is awake, however little it uses. */
+/** An object is billed for this much memory while it is awake, also when it uses less. */
 const OBJECT_GIGABYTES = 0.128;
 const ROW_READ = 0.001;
 const ROW_WRITTEN = 1;
 const R2_CLASS_A = 4.5;
 const R2_CLASS_B = 0.36;
-/** 0.80 for each hundred thousand. */
+/** The price is 0.80 for each hundred thousand. */
 const WORKFLOW_STEP = 8;
-/** Dollars for a gigabyte and month, of what objects and of what Workflows store. */
+/** Dollars for a gigabyte and month of the state of objects and of Workflows. */
 const STATE_GIGABYTE_MONTH = 0.2;
 const R2_GIGABYTE_MONTH = 0.015;
 
-/** What every product that keeps the image pays: 1.5 MB for a month, for a million jobs. */
+/** What every product that keeps the images of a million jobs pays: 1.5 MB for each, for a month. */
 const IMAGES_A_MONTH = 1500 * R2_GIGABYTE_MONTH;
 
-/** What one job used, on average over a scene: all counted or measured but `awakeSeconds`. */
+/** What one job used, on average over a scene; all counted or measured except `awakeSeconds`. */
 export interface JobCost {
   readonly workerRequests: number;
   readonly objectRequests: number;
@@ -32,15 +32,15 @@ export interface JobCost {
   readonly workflowSteps: number;
   readonly r2ClassA: number;
   readonly r2ClassB: number;
-  /** Of workerd on this machine, with its own R2 and Workflows engine in it. */
+  /** The CPU time of workerd on this machine, which includes its own R2 and Workflows engine. */
   readonly cpuMs: number;
-  /** Kept for as long as the job is: the database of its object, or of its instance as Miniflare keeps it. */
+  /** The database of the job's object, or of its instance as Miniflare keeps it; kept as long as the job. */
   readonly stateBytes: number;
-  /** That an object stays in memory because upstream works: as long as upstream takes, not counted. */
+  /** How long an object stays in memory while upstream works: upstream's duration, not counted. */
   readonly awakeSeconds: number;
 }
 
-/** Dollars for a million jobs, by what they are for. */
+/** Dollars for a million jobs, by item. */
 export interface Bill {
   readonly requests: number;
   readonly steps: number;
@@ -52,7 +52,7 @@ export interface Bill {
   readonly total: number;
 }
 
-/** A million jobs of either side: its state and its image kept for a month. */
+/** The bill of a million jobs, with state and image kept for a month. */
 export function billOf(cost: JobCost): Bill {
   const parts = {
     // A run of an instance is billed as a request to a Worker.
@@ -61,7 +61,7 @@ export function billOf(cost: JobCost): Bill {
     rows: cost.rowsWritten * ROW_WRITTEN + cost.rowsRead * ROW_READ,
     waiting: cost.awakeSeconds * OBJECT_GIGABYTES * OBJECT_GIGABYTE_SECOND,
     cpu: cost.cpuMs * WORKER_CPU_MS,
-    // A million jobs of so many bytes are a thousandth as many gigabytes.
+    // A million jobs with N bytes each are N / 1000 gigabytes.
     state: (cost.stateBytes / 1000) * STATE_GIGABYTE_MONTH,
     images: cost.r2ClassA * R2_CLASS_A + cost.r2ClassB * R2_CLASS_B + IMAGES_A_MONTH,
   };

@@ -1,8 +1,8 @@
 /**
  * Where the Worker's time goes: `node bench/profile.ts submit|poll|attempt|frame [darkroom|floor|workflow]`. Writes a
- * `.cpuprofile` that Chrome opens, and prints which functions were on the processor. `attempt` runs jobs to a small image,
- * eight at once, with nobody watching; `frame` runs them one after another to an image of 1.5 MB with a watcher on each, and
- * prints between which moments the time passed.
+ * `.cpuprofile` that Chrome opens, and prints the functions that used the processor. `attempt` runs jobs to a small image,
+ * eight at once, without watchers; `frame` runs them one after another to an image of 1.5 MB with a watcher on each, and
+ * prints the time between their steps.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { freePort } from "../test/support/free-port.ts";
@@ -25,7 +25,7 @@ interface Ground {
 interface Work {
   readonly emulator: readonly string[];
   readonly laneLimits: string | null;
-  /** Before the profile, so that the code is compiled. Answers what is profiled, which answers how much was done. */
+  /** Runs before the profile, so that the code is compiled. Returns the work to profile, which returns how much it did. */
   readonly prepare: (ground: Ground) => Promise<() => Promise<number>>;
 }
 
@@ -87,7 +87,7 @@ async function main(): Promise<void> {
   const what = process.argv[2] ?? "submit";
   const work = WORKS[what];
   if (work === undefined) throw new Error(`no such work: ${what}; there are ${Object.keys(WORKS).join(", ")}`);
-  // A name of one of the three; anything else fails at once.
+  // One of the three names; any other fails at once.
   const name = (process.argv[3] ?? "darkroom") as Contestant;
   const inspectorPort = await freePort();
   const emulator = await startEmulator(work.emulator);

@@ -3,7 +3,7 @@ import { cpus, loadavg } from "node:os";
 import { dirname } from "node:path";
 import type { Spread } from "./statistics.ts";
 
-/** A figure with the bar it has to hold, or none when it only informs. */
+/** A figure with its bar, or without one when it only informs. */
 export interface Figure {
   readonly what: string;
   readonly unit: string;
@@ -13,7 +13,7 @@ export interface Figure {
   readonly note?: string;
 }
 
-/** Whether the figure holds its bar; without one it does. */
+/** Whether the figure meets its bar; true without one. */
 export function holds({ bar, value }: Figure): boolean {
   if (bar === null) return true;
   return bar.kind === "at least" ? value.median >= bar.value : value.median <= bar.value;
@@ -37,7 +37,7 @@ function rowWords(figure: Figure): string[] {
   return [what, barWords(figure), median, spread, bar === null ? "" : holds(figure) ? "holds" : "MISSED"];
 }
 
-/** The table as people read it, on a terminal and in Markdown alike. */
+/** The table as Markdown, which is also readable on a terminal. */
 export function table(figures: readonly Figure[]): string {
   const rows = [["what", "bar", "median", "least … most (rounds)", ""], ...figures.map(rowWords)];
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length), 3));
@@ -47,7 +47,7 @@ export function table(figures: readonly Figure[]): string {
   return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...body.map(line)].join("\n");
 }
 
-/** What the machine is and how busy it was: a figure is worth no more than that. */
+/** The machine and its load, without which a figure means nothing. */
 export function machine(): string {
   const [minute = 0] = loadavg();
   return `${cpus().length} × ${cpus()[0]?.model ?? "CPU"}, Node ${process.versions.node}, load ${minute.toFixed(2)}`;

@@ -1,4 +1,4 @@
-/** What several rounds gave: the middle one, and how far they lay apart. */
+/** The results of several rounds: the median and the extremes. */
 export interface Spread {
   readonly median: number;
   readonly min: number;
@@ -7,7 +7,7 @@ export interface Spread {
   readonly of: number;
 }
 
-/** The value below which the share `share` (0 to 1) of `values` lies, between neighbours in proportion. Throws on none. */
+/** The value below which the share `share` (0 to 1) of `values` lies, interpolated between neighbours. Throws when there are none. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const place = (sorted.length - 1) * share;
@@ -22,8 +22,8 @@ export function spreadOf(values: readonly number[]): Spread {
 }
 
 /**
- * The ratio of two sides, round by round: each pair was measured side by side in time, so that what the machine did
- * meanwhile weighs on both. Throws when the rounds do not pair.
+ * The ratio of two sides, round by round: each pair was measured at about the same time, so that other load on the machine
+ * affects both. Throws when the numbers of rounds differ.
  */
 export function pairedRatio(ours: readonly number[], theirs: readonly number[]): Spread {
   if (ours.length !== theirs.length) throw new Error(`${ours.length} rounds beside ${theirs.length}`);

@@ -6,19 +6,19 @@ describe("the share of its quota that a lane used", () => {
     expect(utilisation([0, 0, 60_000, 60_000, 120_000], 2, 60_000)).toBe(1);
   });
 
-  it("falls by what each window waits too long", () => {
+  it("falls by the time that each window begins too late", () => {
     expect(utilisation([0, 10, 61_000, 61_010, 122_000], 2, 60_000)).toBeCloseTo(120 / 122);
   });
 
-  it("falls when a lane stands still for a while, though all before it was in time", () => {
+  it("falls when a lane stops for a while, although all earlier starts were in time", () => {
     expect(utilisation([0, 0, 60_000, 60_000, 240_000], 2, 60_000)).toBe(0.5);
   });
 
-  it("counts only windows that had to pass: a start more that one of them holds takes none", () => {
+  it("counts only windows that had to pass: one more start inside a window adds none", () => {
     expect(utilisation([0, 0, 60_000, 60_000], 2, 60_000)).toBe(1);
   });
 
-  it("is above 1 when more started than the quota lets", () => {
+  it("is above 1 when more started than the quota allows", () => {
     expect(utilisation([0, 0, 0, 0, 60_000], 2, 60_000)).toBe(2);
   });
 

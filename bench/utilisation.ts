@@ -1,6 +1,6 @@
 /**
- * The share of its quota that a lane with a backlog used, 0 to 1: the windows that its starts must take at the very least,
- * over the time that they took. `startedAtMs` in order; throws on starts that span no time.
+ * The share of its quota that a lane with a backlog used, 0 to 1: the least time that its starts must take, over the time that
+ * they took. `startedAtMs` in order; throws on starts that span no time.
  */
 export function utilisation(startedAtMs: readonly number[], starts: number, periodMs: number): number {
   const first = startedAtMs[0];

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 
-/** Every object of wrangler.toml, without which wrangler does not build a Worker that has its bindings. */
+/** Every object of wrangler.toml: wrangler does not build a Worker that has the bindings and lacks an object. */
 const objects = [...readFileSync("wrangler.toml", "utf8").matchAll(/^\[exports\.(\w+)\]/gm)].map(
   ([, name = ""]) => name,
 );

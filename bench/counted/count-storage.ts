@@ -1,13 +1,13 @@
 import { type Tally, wrote } from "./tally.ts";
 
-/** Cursors whose rows may still be read: what they read and wrote is asked of them when the counts are. */
+/** Cursors whose rows may still be read: their counts are taken when the totals are read. */
 const cursors: {
   readonly cursor: SqlStorageCursor<Record<string, SqlStorageValue>>;
   readonly statement: string;
   readonly tally: Tally;
 }[] = [];
 
-/** Adds what the cursors counted. */
+/** Adds the counts of the cursors. */
 export function settleCursors(): void {
   for (const { cursor, statement, tally } of cursors.splice(0)) {
     tally.rowsRead += cursor.rowsRead;
@@ -15,7 +15,7 @@ export function settleCursors(): void {
   }
 }
 
-/** Puts `count` in front of a method of a runtime object; it does what it did. */
+/** Calls `count` before each call of a method of a runtime object; the method itself is unchanged. */
 function before(target: object, name: string, count: (args: readonly unknown[]) => void): void {
   const real: unknown = Reflect.get(target, name);
   if (typeof real !== "function") throw new Error(`the runtime has no ${name}`);

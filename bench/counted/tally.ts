@@ -1,4 +1,4 @@
-/** What is billed, as the runtime itself counts it: requests to objects, rows, R2 operations. */
+/** The billed amounts, counted as the runtime counts them: requests to objects, rows, R2 operations. */
 export interface Tally {
   /** Calls of methods, `fetch` and alarms. */
   requests: number;
@@ -9,9 +9,9 @@ export interface Tally {
   rowsRead: number;
   /** Rows of tables and indexes, key-value pairs, and each alarm that is set. */
   rowsWritten: number;
-  /** By method. */
+  /** Calls by method. */
   calls: Record<string, number>;
-  /** Rows written, by what wrote them. */
+  /** Rows written, by the statement or method that wrote them. */
   writes: Record<string, number>;
 }
 
@@ -22,7 +22,7 @@ export interface Counts {
   objects: Record<string, Tally>;
 }
 
-/** Notes rows written by `what`. */
+/** Counts rows written by `what`. */
 export function wrote(tally: Tally, what: string, rows: number): void {
   if (rows === 0) return;
   tally.rowsWritten += rows;
@@ -33,10 +33,10 @@ export function newTally(): Tally {
   return { requests: 0, alarms: 0, socketMessages: 0, rowsRead: 0, rowsWritten: 0, calls: {}, writes: {} };
 }
 
-/** What is billed of the Workflow peer. */
+/** The billed amounts of the Workflow peer. */
 export interface WorkflowCounts {
   workerRequests: number;
-  /** Each time an instance runs, which is one request more. */
+  /** Runs of instances; each is billed as one more request. */
   runs: number;
   steps: number;
   r2ClassA: number;

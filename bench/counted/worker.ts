@@ -4,8 +4,8 @@ import { countBucket, countStorage, settleCursors } from "./count-storage.ts";
 import { type Counts, newTally } from "./tally.ts";
 
 /*
- * The product with a counter around it, for the bench only: every object is the product's own inside a shell that counts
- * what comes in from outside and what its storage does. What an object calls on itself is not billed and not counted.
+ * The product with a counter around it, for the bench only: every object is the product's own inside a wrapper that counts
+ * calls from outside and storage operations. Calls of an object to itself are not billed and not counted.
  */
 
 const counts: Counts = { workerRequests: 0, r2ClassA: 0, r2ClassB: 0, objects: {} };
@@ -32,7 +32,7 @@ function counted(name: string, Real: ObjectClass): ObjectClass {
         tally.calls[method] = (tally.calls[method] ?? 0) + 1;
         if (method === "webSocketMessage") tally.socketMessages += 1;
         else if (method === "alarm") tally.alarms += 1;
-        // The end of a socket is part of it.
+        // A socket's messages are counted above; its end is no request of its own.
         if (!method.startsWith("webSocket")) tally.requests += 1;
         return Reflect.apply(real, this.real, args);
       },

@@ -4,8 +4,8 @@ import { countBucket } from "./count-storage.ts";
 import type { WorkflowCounts } from "./tally.ts";
 
 /*
- * The Workflow peer with a counter around it, for the bench only. Counted is what is billed of it: requests to the Worker,
- * runs of an instance, its steps, and R2 operations. What the engine stores is read from disk.
+ * The Workflow peer with a counter around it, for the bench only. It counts what is billed: requests to the Worker,
+ * runs of an instance, its steps, and R2 operations. The engine's state is read from disk.
  */
 
 const counts: WorkflowCounts = { workerRequests: 0, runs: 0, steps: 0, r2ClassA: 0, r2ClassB: 0 };

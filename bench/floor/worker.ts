@@ -3,8 +3,8 @@ import { Hono } from "hono";
 import { nanoid } from "nanoid";
 
 /*
- * The floor: the least Worker that could take a job and keep it. No checks, no auth, no queue, no log, no upstream; one
- * new object, one stored record, one alarm. What the product does beside this is what its ratio to it shows.
+ * The floor: the smallest Worker that can accept a job and keep it. No checks, no auth, no queue, no log, no upstream; one
+ * new object, one stored record, one alarm. The product's ratio to it shows the cost of everything else that the product does.
  */
 
 interface FloorEnv {
@@ -17,11 +17,11 @@ interface FloorRecord {
   readonly request: unknown;
 }
 
-/** As far off as a job's deadline, so that no alarm goes off while it is measured. */
+/** As far off as a job's deadline, so that no alarm fires during the measurement. */
 const ALARM_AFTER_MS = 86_400_000;
 
 export class FloorJob extends DurableObject<FloorEnv> {
-  /** Neither write is awaited: the answer is held until both are on disk. */
+  /** Neither write is awaited: the runtime holds the answer until both are on disk. */
   submit(id: string, request: unknown): FloorRecord {
     const record: FloorRecord = { id, createdAtMs: Date.now(), request };
     this.ctx.storage.kv.put("record", record);

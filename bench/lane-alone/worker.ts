@@ -3,12 +3,12 @@ import type { Lease } from "../../worker/lane/contract.ts";
 import { LaneDispatcher as RealLane } from "../../worker/lane/lane-dispatcher.ts";
 
 /*
- * The lane's own object, alone. Its jobs are a list that takes every lease at once and hears every notice, so that what is
- * measured is what the lane spends. One step ends the running attempt, and the lane offers the next job its lease; all of it is
- * stored as ever.
+ * The lane's own object, alone. A stand-in for its jobs takes every lease at once and accepts every notice, so that only the
+ * lane's own cost is measured. One step ends the running attempt, and the lane offers the next job a lease; everything is
+ * stored as usual.
  */
 
-/** A job takes its lease at once. */
+/** A stand-in for a job, which takes its lease at once. */
 interface Taker {
   begin(lease: Lease): Promise<{ accepted: true; startedAtMs: number }>;
   placed(): Promise<boolean>;
@@ -34,7 +34,7 @@ export class LaneDispatcher extends DurableObject<Env> {
         return true;
       },
     };
-    // The one binding that a lane uses, reduced to what it asks of a job.
+    // The one binding that a lane uses, reduced to the calls that a lane makes.
     this.#jobs = { getByName: () => taker } as unknown as Env["JOBS"];
     this.#env = env;
     this.#real = this.#awake();
@@ -44,12 +44,12 @@ export class LaneDispatcher extends DurableObject<Env> {
     return new RealLane(this.ctx, Object.assign(Object.create(this.#env) as Env, { ...this.#env, JOBS: this.#jobs }));
   }
 
-  /** Forgets what is in memory, as an eviction does. */
+  /** Drops what is in memory, as an eviction does. */
   async wake(): Promise<void> {
     this.#real = this.#awake();
   }
 
-  /** Puts so many jobs into the queue, by their rows alone, of as many clients; then wakes. */
+  /** Inserts the rows of `count` jobs of `clients` clients into the queue; then wakes. */
   async crowd(count: number, clients: number, watched: boolean): Promise<void> {
     this.ctx.storage.sql.exec(
       `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
@@ -73,7 +73,7 @@ export class LaneDispatcher extends DurableObject<Env> {
     if (lease !== null) this.#hold(lease);
   }
 
-  /** Ends the attempt that runs, and waits until the next has begun. */
+  /** Ends the running attempt, and waits until the next has begun. */
   async step(): Promise<void> {
     const lease = this.#held;
     if (lease === null) throw new Error("no job has begun");
@@ -87,7 +87,7 @@ export class LaneDispatcher extends DurableObject<Env> {
     return { ...(await this.#real.report()), notices: this.#notices };
   }
 
-  /** What the lane's alarm does: a start, if one is due. */
+  /** Runs the lane's alarm: a start, if one is due. */
   async look(): Promise<void> {
     await this.#real.alarm();
   }
@@ -111,14 +111,15 @@ interface Aimed {
 }
 
 /**
- * `POST /fill` and `POST /step`, each with `?lane=&count=`, `&from=` numbering the jobs; `POST /crowd` with `&clients=&watched=1`;
- * `POST /wake`, `POST /look`. Each answers the lane's report, but `/wake` and `/look`, which would read the queue by that.
+ * `POST /fill` and `POST /step`, each with `?lane=&count=`, and `&from=` as the first job's number; `POST /crowd` with
+ * `&clients=&watched=1`; `POST /wake`, `POST /look`. Each answers the lane's report, except `/wake` and `/look`, because a report
+ * would read the queue.
  */
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     const url = new URL(request.url);
     const name = `${url.searchParams.get("lane") ?? "lane"}|qwen-image-max`;
-    // The methods of the class above; the generated type knows the product's.
+    // The methods of the class above; the generated type has the product's methods.
     const lane = env.LANES.getByName(name) as unknown as Aimed;
     const number = (key: string) => Number(url.searchParams.get(key) ?? 0);
     const count = number("count");

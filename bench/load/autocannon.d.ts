@@ -1,4 +1,4 @@
-/** The part of autocannon's API that the bench uses; it has no types of its own. */
+/** The part of autocannon's API that the bench uses; autocannon has no types of its own. */
 declare module "autocannon" {
   interface Request {
     readonly method?: "GET" | "POST";

@@ -2,10 +2,10 @@ import { type Contestant, readRequest } from "../sides/contestants.ts";
 import type { Side } from "../sides/side.ts";
 import { watchJob } from "./watch-job.ts";
 
-/** How a client that submitted jobs learns of their end. Resolves once all have succeeded; throws when one did not. */
+/** How a client waits for the end of the jobs that it submitted. Resolves once all have succeeded; throws when one did not. */
 export type Follow = (side: Side, name: Contestant, ids: readonly string[]) => Promise<void>;
 
-/** A socket on each job. */
+/** Opens a socket on each job. */
 export const byWatching: Follow = async (side, _name, ids) => {
   const one = async (id: string): Promise<void> => {
     let status = "unknown";
@@ -17,11 +17,11 @@ export const byWatching: Follow = async (side, _name, ids) => {
   await Promise.all(ids.map(one));
 };
 
-/** A Workflow calls it complete. */
+/** `complete` is a Workflow's word for it. */
 const SUCCEEDED = ["succeeded", "complete"];
 const FAILED = ["failed", "canceled", "errored", "terminated"];
 
-/** Once in every `everyMs`, as naive code does, heeding nothing that the answer says of when to come again. */
+/** Polls every `everyMs`, as naive code does, without regard to the answer's `Retry-After`. */
 export function byPolling(everyMs: number): Follow {
   return async (side, name, ids) => {
     const one = async (id: string): Promise<void> => {

@@ -3,12 +3,12 @@ import { text } from "node:stream/consumers";
 import autocannon, { type Client } from "autocannon";
 import type { LoadResult, LoadTask } from "./load.ts";
 
-// The input is what `load.ts` wrote.
+// `load.ts` wrote the input.
 const task = JSON.parse(await text(process.stdin)) as LoadTask;
 const { connections, requests, url, amount } = task;
 const startedAtMs = performance.now();
 let lastAnswerAtMs = startedAtMs;
-/** Each connection begins elsewhere in the list: in step they would all ask for one job at once, and then all for the next. */
+/** Each connection begins elsewhere in the list: else all would ask for one job at once, and then all for the next. */
 let connection = 0;
 const setupClient = (client: Client): void => {
   const from = Math.floor((connection++ * requests.length) / connections);
@@ -19,7 +19,7 @@ run.on("response", () => {
   lastAnswerAtMs = performance.now();
 });
 const result = await run;
-// It looks once a second whether it is done, so its own duration is in whole seconds.
+// autocannon checks once a second whether it is done, so its own duration is in whole seconds.
 const tookMs = lastAnswerAtMs - startedAtMs;
 const answer: LoadResult = {
   perSecond: (result.requests.total * 1000) / tookMs,

@@ -5,9 +5,9 @@ import type { Request } from "autocannon";
 export interface LoadTask {
   readonly url: string;
   readonly connections: number;
-  /** Requests in all: the same number for every side, so that each ends with as much stored. */
+  /** Requests in all: the same number for every side, so that all end with the same number of jobs stored. */
   readonly amount: number;
-  /** Each connection goes through them in turn, each from another place on. */
+  /** Each connection sends them in order, each beginning at another one. */
   readonly requests: readonly Request[];
 }
 
@@ -21,7 +21,7 @@ export interface LoadResult {
   readonly failures: number;
 }
 
-/** Puts load on a side from another process. Throws unless every answer had one of the statuses `expected`. */
+/** Puts load on a side from another process. Throws unless every answer has one of the `expected` statuses. */
 export async function load(task: LoadTask, ...expected: readonly number[]): Promise<LoadResult> {
   const child = spawn(process.execPath, ["bench/load/load-process.ts"], { stdio: ["pipe", "pipe", "inherit"] });
   child.stdin.end(JSON.stringify(task));

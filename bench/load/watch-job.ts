@@ -7,19 +7,19 @@ export interface Frame {
   readonly job: { readonly id: string; readonly status: string; readonly done: boolean };
 }
 
-/** What takes longer than this never comes. */
+/** A job that takes longer than this never ends. */
 const DONE_WITHIN_MS = 120_000;
 
 /** A socket on one job. */
 export interface JobWatch {
-  /** Resolves once the server let it in. */
+  /** Resolves once the socket is open. */
   readonly opened: Promise<void>;
-  /** When the frame with `job.done` came, as epoch ms with parts; rejects when it never does. */
+  /** The arrival time of the frame with `job.done`, in epoch ms with fractions; rejects when it does not arrive. */
   readonly doneAtMs: Promise<number>;
   close(): void;
 }
 
-/** Watches a job as the page does. `onFrame` hears every frame with the moment it came. */
+/** Watches a job as the page does. `onFrame` is called with each frame and its arrival time. */
 export function watchJob(
   baseUrl: string,
   id: string,
@@ -31,7 +31,7 @@ export function watchJob(
   });
   const opened = Promise.withResolvers<void>();
   const done = Promise.withResolvers<number>();
-  // Who only opens does not wait for the end, and who waits for the end hears of a failure there.
+  // A caller awaits only one of the two promises, and gets a failure there.
   done.promise.catch(() => {});
   opened.promise.catch(() => {});
   const late = setTimeout(() => done.reject(new Error(`${id} was not done within two minutes`)), DONE_WITHIN_MS);

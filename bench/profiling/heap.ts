@@ -9,12 +9,12 @@ interface HeapUsage {
   readonly backingStorageSize?: number;
 }
 
-/** One collection leaves what it has just made unreachable, and what the next turn of the event loop lets go. */
+/** One collection is not enough: it makes further objects unreachable, and the next turn of the event loop releases more. */
 const COLLECTIONS = 3;
 
 /**
- * The highest heap of the Worker while `work` runs, garbage included, and what is left of it afterwards, both after collections,
- * in MB. The bytes of buffers outside of the heap are counted too.
+ * How much the Worker's heap holds in MB: its peak while `work` runs, garbage included, and what is left afterwards. Collections
+ * run before each of the two. The bytes of buffers outside the heap are counted too.
  */
 export async function peakHeapMb(
   ask: Awaited<ReturnType<typeof inspect>>,
@@ -26,7 +26,7 @@ export async function peakHeapMb(
   };
   const collected = async () => {
     for (let i = 0; i < COLLECTIONS; i += 1) {
-      // workerd answers this one only after the next: it collects when it is idle.
+      // Not awaited: workerd collects when it is idle, and answers this call only after the next one.
       void ask("HeapProfiler.collectGarbage");
       await used();
     }

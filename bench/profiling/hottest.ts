@@ -1,7 +1,7 @@
-/** Functions printed, of each kind. */
+/** How many functions are printed in each list. */
 const SHOWN = 45;
 
-/** As the inspector answers it, the part that is read. */
+/** The parts of the inspector's profile that are read. */
 interface ProfileNode {
   readonly id: number;
   readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
@@ -13,7 +13,7 @@ export interface Profile {
   readonly nodes: readonly ProfileNode[];
 }
 
-/** Prints, of each function: the share of the time in itself, and in itself and all that it called. */
+/** Prints for each function the share of the time in itself, and in itself with all that it called. */
 export function printHottest({ nodes }: Profile): void {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const self = new Map<string, number>();
@@ -30,7 +30,7 @@ export function printHottest({ nodes }: Profile): void {
       const child = byId.get(id);
       if (child !== undefined) total += visit(child, within);
     }
-    // A function within itself is counted once.
+    // A recursive function is counted once.
     if (!above.has(name)) add(inclusive, name, total);
     return total;
   };

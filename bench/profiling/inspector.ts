@@ -1,6 +1,6 @@
 import { WebSocket } from "ws";
 
-/** Talks to the inspector of the Worker that listens at `port`: sends a method, answers its result. `onEvent` gets what it says unasked. */
+/** Connects to a Worker's inspector at `port`. Returns a function that calls a method of it. `onEvent` is called with each event. */
 export async function inspect(
   port: number,
   onEvent: (method: string, params: unknown) => void = () => undefined,

@@ -4,7 +4,7 @@ import type { LedgerCall, RunningEmulator } from "../sides/emulator.ts";
 import type { Side } from "../sides/side.ts";
 import { quantile } from "../statistics.ts";
 
-/** When a job, watched from its submit, came to each of its moments; epoch ms with parts, all clocks this machine's. */
+/** When a watched job reached each of its steps, in epoch ms with fractions; all clocks are this machine's. */
 interface Moments {
   readonly prompt: string;
   readonly submittedAtMs: number;
@@ -28,7 +28,7 @@ async function follow(side: Side, prompt: string): Promise<Moments> {
     last = job;
   });
   await watch.doneAtMs;
-  // Assigned by the callback, which the compiler does not follow.
+  // The callback assigns `last`, which the compiler does not see.
   const ended = last as Frame["job"] | null;
   if (ended?.status !== "succeeded") throw new Error(`${id} ended as ${ended?.status}`);
   return { prompt, submittedAtMs, acceptedAtMs, toldAtMs };
@@ -46,7 +46,7 @@ function line(what: string, values: readonly number[]): string {
   return `${p50} ms  ${quantile(values, 0.99).toFixed(1).padStart(7)} ms  ${what}`;
 }
 
-/** Prints how long jobs were between one moment and the next. */
+/** Prints the time that jobs took between one step and the next. */
 export async function printStages(emulator: RunningEmulator, jobs: readonly Moments[]): Promise<void> {
   const calls = new Map<string, LedgerCall>();
   for (const call of await emulator.calls()) calls.set(call.prompt ?? "", call);

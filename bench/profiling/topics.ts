@@ -1,8 +1,8 @@
 import type { Profile } from "./hottest.ts";
 
 /**
- * What a sample was taken in, by the names of the functions on its stack: the first topic of which one is there. The names
- * are the sources' own; time in none of them is reported as the rest.
+ * The topics of samples, by the names of the functions on their stacks: a sample belongs to the first topic with a function on
+ * its stack. The names are those in the sources; other samples are reported as the rest.
  */
 const TOPICS: readonly (readonly [topic: string, functions: readonly string[]])[] = [
   ["nothing: waiting", ["(idle)"]],

@@ -6,10 +6,10 @@ import type { Effort, Row } from "../row.ts";
 import { spreadOf } from "../statistics.ts";
 
 const AT_ONCE = JSON.stringify({ "qwen-image-max": { starts: 100 } });
-/** Once a second one starts: a line forms, and every place in it changes. */
+/** One job starts a second, so that a line forms and every place in it changes. */
 const ONE_A_SECOND = JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 1000, inProgress: null } });
 
-/** The bars of the specification, a job. They name no line, so each scene that is watched is held to them. */
+/** The specification's bars for a job. They name no scene, so they apply to each watched one. */
 const MOST_REQUESTS = 12;
 const MOST_ROWS = 25;
 
@@ -35,7 +35,7 @@ function figure(what: string, unit: string, value: number, mostAllowed: number |
   return { what, unit, value: spreadOf([value]), bar };
 }
 
-/** What of a cost is worth a line of the table: what is not 0, and, where the bars are, what has no line of its own. */
+/** The lines of a cost in the table: values that are not 0 and, in a scene with bars, that have no line of their own. */
 function costFigures(scene: string, { awakeSeconds: _, ...counted }: JobCost, barred: boolean): Figure[] {
   return Object.entries(counted)
     .filter(([what, value]) => value > 0 && !(barred && (what === "objectRequests" || what === "rowsWritten")))
@@ -44,7 +44,7 @@ function costFigures(scene: string, { awakeSeconds: _, ...counted }: JobCost, ba
 
 async function run({ quick, say }: Effort): Promise<Figure[]> {
   const scenes = Object.entries<Scene>(scenesOf(quick ? 8 : 20));
-  // At once: nearly all of it is waiting for upstream, and what is counted does not depend on how fast it goes.
+  // All scenes at once: nearly all the time is spent waiting for upstream, and the counts do not depend on speed.
   const found = await Promise.all(
     scenes.map(async ([name, scene]) => ({ name, watched: scene.follow === byWatching, ...(await costOf(scene)) })),
   );
@@ -66,7 +66,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   ];
 }
 
-/** What a job's life costs in requests, rows, R2 operations and dollars. */
+/** The cost of a job from submit to its image, in requests, rows, R2 operations and dollars. */
 export const countsRow: Row = {
   name: "counts",
   kind: "amounts",

@@ -7,16 +7,16 @@ import { pairedRatio, spreadOf } from "../statistics.ts";
 
 const CONNECTIONS = 16;
 const NOTHING_STARTS = JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 86_400_000 } });
-/** The level that the others are held against. */
+/** The level with which the others are compared. */
 const FEWEST = 10;
-/** Polled in turn at each level, so that what differs is only how many lie beside them. */
+/** How many jobs are polled in turn at each level, so that levels differ only in the number of other jobs. */
 const POLLED = FEWEST;
 const LISTED = 100;
 
 const KINDS = ["submits", "polls", "lists"] as const;
 type Kind = (typeof KINDS)[number];
 
-/** One Worker with so many jobs stored, all of one client and in one line. */
+/** One Worker with `stored` jobs, all of one client and in one line. */
 interface Level {
   readonly stored: number;
   readonly side: Side;
@@ -43,7 +43,7 @@ async function removeNewest({ side }: Level, count: number): Promise<void> {
       const removed = await fetch(`${side.url}/api/jobs/${id}`, { method: "DELETE", headers });
       if (removed.status !== 204) throw new Error(`${id} could not be removed: ${removed.status}`);
     }
-    // The list learns of it a moment later; a list read too early has the same jobs again.
+    // The list drops them a little later; a list that is read too early has the same jobs again.
     await untilGone(side, jobs[0]?.id ?? "", headers);
   }
 }
@@ -60,7 +60,7 @@ async function untilGone(side: Side, id: string, headers: Readonly<Record<string
 
 interface Amounts extends Readonly<Record<Kind, number>> {}
 
-/** One throughput of one level, once. */
+/** Measures one throughput of one level once. */
 async function measure(level: Level, kind: Kind, amount: number): Promise<number> {
   const task = { url: level.side.url, connections: CONNECTIONS, amount };
   switch (kind) {
@@ -107,7 +107,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
     : { submits: 200, polls: 2_000, lists: 600 };
   const levels: Level[] = [];
   try {
-    // All stay up and take turns: what the machine does meanwhile weighs on each level alike.
+    // All keep running and take turns, so that other load on the machine affects each level alike.
     for (const stored of quick ? [FEWEST, 1_000] : [FEWEST, 1_000, 10_000]) levels.push(await prepare(stored));
     // The first round compiles the code.
     for (let number = 0; number <= rounds; number++) {
@@ -128,7 +128,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   return figuresOf(levels);
 }
 
-/** Throughput as the store grows, against a store that is all but empty. */
+/** Throughput as the store grows, against an almost empty store. */
 export const growthRow: Row = {
   name: "growth",
   kind: "speed",

@@ -8,9 +8,9 @@ import { NOWHERE, start } from "../sides/contestants.ts";
 import { spreadOf } from "../statistics.ts";
 
 const WAITING = 100_000;
-/** Half of what an isolate may hold, for all objects in it. */
+/** Half of an isolate's memory, which all its objects share. */
 const MOST_MB = 64;
-/** One job runs for as long as the bench does; all others wait. */
+/** One job runs during the whole bench; all others wait. */
 const LANE_LIMITS = JSON.stringify({ "qwen-image-max": { starts: 1_000_000, periodMs: 1_000, inProgress: 1 } });
 async function run({ quick, say }: Effort): Promise<Figure[]> {
   const rounds = quick ? 3 : 9;
@@ -29,7 +29,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   try {
     const inspector = await inspect(port);
     await ask("fill?count=1");
-    // As many clients as jobs make the largest index. Every job watched makes the largest record of what each was sent.
+    // With as many clients as jobs the index is largest. With every job watched the record of sent places is largest.
     await ask(`crowd?count=${WAITING}&clients=${WAITING}&watched=1`);
     for (let round = 1; round <= rounds; round++) {
       const { notices = 0 } = await ask("fill?count=0");
@@ -73,7 +73,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   ];
 }
 
-/** What a lane holds in memory when it wakes with a long queue that everybody watches. */
+/** The heap of a lane that wakes with a long queue of watched jobs. */
 export const laneWakeRow: Row = {
   name: "lane-wake",
   kind: "amounts",

@@ -8,14 +8,14 @@ import { utilisation } from "../utilisation.ts";
 /** The quota of the best models: two starts in any minute. The emulator enforces the same. */
 const STARTS = 2;
 const FULL_PERIOD_MS = 60_000;
-/** A look at whether the lane keeps going and is never refused. */
+/** A quick run's period: it only shows whether the lane continues and is never refused. */
 const QUICK_PERIOD_MS = 6_000;
 const WINDOWS = 4;
-/** A lane that takes half as long again as it may is not measured but found standing still. */
+/** A lane that takes half as long again as it may counts as stopped, and is not measured. */
 const PATIENCE = 1.5;
 const LOOK_EVERY_MS = 500;
 
-/** All calls upstream, once `jobs` of them brought an image. Throws when they do not by `endsAtMs`. */
+/** All calls to upstream, once `jobs` of them delivered an image. Throws when they have not by `endsAtMs`. */
 async function callsOf(emulator: RunningEmulator, jobs: number, endsAtMs: number): Promise<readonly LedgerCall[]> {
   for (;;) {
     const calls = await emulator.calls();
@@ -55,7 +55,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
     const what = `share of its quota (${STARTS} starts in ${periodMs / 1000} s) that a lane with a backlog uses`;
     return [
       {
-        // Beside a hundredth of each window (its margin) the lane gives up about a second once: a sixth of a short period.
+        // The lane leaves a hundredth of each window (its margin) unused, and about a second once: a sixth of a short period.
         what: quick ? `${what} (the bar is for 60 s: the full run)` : what,
         unit: "%",
         value: spreadOf([100 * share]),

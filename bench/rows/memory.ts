@@ -6,29 +6,29 @@ import type { Side } from "../sides/side.ts";
 import { quantile, spreadOf } from "../statistics.ts";
 
 const IMAGE_BYTES = 4_000_000;
-/** What jobs cost in memory beside their images: every object that ran stays for a while. */
+/** Jobs with such small images show the memory that jobs take without images: every object that ran stays for a while. */
 const SMALL_BYTES = 10_000;
 const SAMPLE_EVERY_MS = 100;
 const MEGABYTE = 1_000_000;
 /**
- * Jobs under way at once, submit to image stored: the next is submitted when one is done. Without a bound a slow machine would
- * have a hundred copies open, and the peak would measure how slow it is.
+ * Jobs under way at once, from submit to stored image: the next is submitted when one is done. Without a bound a slow machine
+ * would have a hundred copies open, and the peak would depend on its speed.
  */
 const AT_ONCE = 8;
 const LANE_LIMITS = JSON.stringify({ "qwen-image-max": { starts: 1000, periodMs: 1000, inProgress: null } });
-/** Images fetched of each tenth, spread over it: what is served passes through the same memory. */
+/** Images fetched in each tenth, spread over it, because served images pass through the same memory. */
 const FETCHED = 5;
-/** Of tenths at either end: a single tenth's peak is as lucky as its garbage collection. */
+/** Tenths compared at either end, because the peak of a single one depends on when garbage is collected. */
 const END_TENTHS = 3;
 /**
  * How much more memory may grow with 4 MB images than with 10 kB ones at the same pace, as a share of the image bytes that pass
- * meanwhile. Images that are kept would make it 100; those of 8 jobs are 1. Between lies what the collector has not yet taken and
- * what the allocator does not give back, which level off at some hundred MB, the later the busier the machine.
+ * meanwhile. If images were kept it would be 100; the images of 8 jobs are 1. The rest is garbage that is not collected yet and
+ * memory that the allocator keeps; both level off at some hundred MB, later on a busier machine.
  */
 const MOST_KEPT_PERCENT = 10;
-/** A Worker that takes this much is ended, and with it the row, before the machine is starved. */
+/** A Worker that takes more memory is ended, and with it the row, before the machine runs out of memory. */
 const KILLED_ABOVE_BYTES = 8_000 * MEGABYTE;
-/** A tenth takes seconds; one that takes this long stands still. */
+/** A tenth takes seconds; one that takes this long hangs. */
 const TENTH_WITHIN_MS = 180_000;
 
 const headers = { accept: "application/json", authorization: `Bearer ${TOKEN}` };
@@ -45,7 +45,7 @@ async function awaitSuccess(side: Side, id: string, endsAtMs: number): Promise<v
   }
 }
 
-/** Throws unless the job's image comes whole. */
+/** Throws unless the job's image is served whole. */
 async function checkImage(side: Side, id: string, imageBytes: number): Promise<void> {
   const image = await fetch(`${side.url}/api/jobs/${id}/images/0`, { headers });
   const { byteLength } = await image.arrayBuffer();
@@ -74,12 +74,12 @@ async function runJobs(side: Side, count: number, imageBytes: number): Promise<v
 
 /** One tenth of the jobs. */
 interface Tenth {
-  /** Of workerd's memory. */
+  /** The peak of workerd's memory. */
   readonly peakMb: number;
   readonly tookMs: number;
 }
 
-/** Runs the jobs, no tenth of them faster than `pace` says: objects stay in memory for a while, however fast others follow. */
+/** Runs the jobs, no tenth of them faster than in `pace`, because objects stay in memory for a fixed time. */
 async function runTenths(
   jobs: number,
   imageBytes: number,
@@ -126,7 +126,7 @@ async function runTenths(
   return tenths;
 }
 
-/** From the first tenths to the last, in MB. */
+/** The growth from the first tenths to the last, in MB. */
 function growthOf(peaks: readonly number[]): number {
   return quantile(peaks.slice(-END_TENTHS), 0.5) - quantile(peaks.slice(0, END_TENTHS), 0.5);
 }

@@ -7,21 +7,21 @@ import type { Figure } from "../report.ts";
 import type { Effort, Row } from "../row.ts";
 import { spreadOf } from "../statistics.ts";
 
-/** What the page may load of script before it can be used, as compressed by the platform. */
+/** The most script that the page may load before it can be used, compressed by the platform. */
 const MOST_SCRIPT_KB = 150;
-/** A window of a small laptop. */
+/** The window of a small laptop. */
 const VIEWPORT = { width: 1440, height: 900 } as const;
 const USABLE_WITHIN_MS = 30_000;
 
 interface Visit {
-  /** From the start of the navigation until the prompt can be typed. */
+  /** From the start of the navigation until the prompt can be typed into. */
   readonly usableMs: number;
   /** Sum of all layout shifts until the page is still; Chrome's own measure, 0.1 is its bound of good. */
   readonly layoutShift: number;
   readonly requests: number;
   readonly scriptBytes: number;
   readonly gzippedBytes: number;
-  /** Bodies as they came over the wire, all kinds; what the browser had kept is not in it. */
+  /** Bytes of all bodies on the wire, without what the browser had cached. */
   readonly sentBytes: number;
 }
 
@@ -31,12 +31,12 @@ interface Watched {
   layoutShift: number;
 }
 
-/** Runs in the page before any of its own code. */
+/** Runs in the page before its own code. */
 function watchPage(): void {
   const watched: Watched = { usableAtMs: null, layoutShift: 0 };
   Object.assign(window, { benchWatched: watched });
   new PerformanceObserver((list) => {
-    // The browser's own entry; its fields are in no standard's types.
+    // The browser's own kind of entry; no library declares its fields.
     for (const entry of list.getEntries() as unknown as { value: number; hadRecentInput: boolean }[]) {
       if (!entry.hadRecentInput) watched.layoutShift += entry.value;
     }
@@ -50,7 +50,7 @@ function watchPage(): void {
   requestAnimationFrame(look);
 }
 
-/** Opens the page in a new tab and stays until it is still. */
+/** Opens the page in a new tab and waits until nothing changes. */
 async function visit(context: BrowserContext, url: string): Promise<Visit> {
   const page = await context.newPage();
   try {
@@ -86,7 +86,7 @@ async function visit(context: BrowserContext, url: string): Promise<Visit> {
   }
 }
 
-/** A visitor who was never here, and again with what the browser has kept. */
+/** A first visit with an empty cache, and a second with the browser's cache. */
 async function visitTwice(browser: Browser, url: string): Promise<{ cold: Visit; warm: Visit }> {
   const context = await browser.newContext({ viewport: VIEWPORT });
   try {
@@ -96,7 +96,7 @@ async function visitTwice(browser: Browser, url: string): Promise<{ cold: Visit;
   }
 }
 
-/** Always anew: what lies in `dist/web` may be yesterday's. */
+/** Builds the page again, because `dist/web` may be outdated. */
 function buildPage(): void {
   const args = ["node_modules/vite/bin/vite.js", "build", "--config", "web/vite.config.ts", "--logLevel", "warn"];
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
@@ -153,7 +153,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   ];
 }
 
-/** How soon the page can be used, and what it weighs. */
+/** How soon the page can be used, and how large it is. */
 export const pageRow: Row = {
   name: "page",
   kind: "speed",

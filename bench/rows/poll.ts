@@ -6,7 +6,7 @@ import type { Side } from "../sides/side.ts";
 import { pairedRatio, spreadOf } from "../statistics.ts";
 
 const CONNECTIONS = 16;
-/** Polled in turn, as many clients poll many jobs. */
+/** How many jobs are polled in turn, because many clients poll many jobs. */
 const JOBS = 200;
 /** Nothing starts: the jobs that are polled wait in line, as most polled jobs do. */
 const NOTHING_STARTS = JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 86_400_000 } });
@@ -23,7 +23,7 @@ async function prepare(name: Contestant): Promise<Polled> {
   return { name, side, requests: ids.map((id) => readRequest(name, id)) };
 }
 
-/** The same requests, each with the tag of what it knows: what a well-behaved poller sends. */
+/** The same requests, each with the ETag of the known answer, as a well-behaved poller sends them. */
 async function withTags({ side, requests }: Polled) {
   return await Promise.all(
     requests.map(async ({ method, path, headers }) => {
@@ -36,7 +36,7 @@ async function withTags({ side, requests }: Polled) {
 async function run({ quick, say }: Effort): Promise<Figure[]> {
   const rounds = quick ? 3 : 7;
   const amount = quick ? 3_000 : 6_000;
-  // Both stay up: reading adds nothing that the next round would find.
+  // Both keep running, because reading changes nothing for the next round.
   const floor = await prepare("floor");
   const ours = await prepare("darkroom");
   const rates: Record<"floor" | "darkroom" | "unchanged", number[]> = { floor: [], darkroom: [], unchanged: [] };
@@ -55,7 +55,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
       async () => one("unchanged", ours, await withTags(ours)),
     ];
     for (let number = 1; number <= rounds; number++) {
-      // Every other round backwards, so that none always comes after the same other.
+      // Every other round runs backwards, so that no side always follows the same other side.
       for (const turn of number % 2 === 1 ? turns : turns.toReversed()) await turn();
     }
   } finally {

@@ -5,7 +5,7 @@ import { NOWHERE, start, submitJobs, TOKEN } from "../sides/contestants.ts";
 import { quantile, spreadOf } from "../statistics.ts";
 
 const SOCKETS = 1_000;
-/** Opened so many at a time: the kernel's queue of new connections is short. */
+/** How many sockets are opened at a time, because the kernel's queue of new connections is short. */
 const AT_ONCE = 50;
 const CANCELED_AT_ONCE = 8;
 const NOTHING_STARTS = JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 86_400_000 } });
@@ -16,7 +16,7 @@ async function cancel(url: string, id: string): Promise<void> {
   if (!canceled.ok) throw new Error(`cancel answered ${canceled.status}`);
 }
 
-/** A socket on each of as many jobs: how long after its cancellation was sent each one gets the end. */
+/** With one socket on each job: the times from sending each cancellation until the socket's last frame. */
 async function oneEach(url: string): Promise<number[]> {
   const ids = await submitJobs("darkroom", url, SOCKETS);
   const watched: { readonly id: string; readonly watch: JobWatch }[] = [];
@@ -84,7 +84,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   ];
 }
 
-/** A thousand sockets on one job: how long after the first the last one gets its end. And a thousand jobs with one each. */
+/** A thousand sockets on one job: the time between the first and the last final frame. And a thousand jobs with a socket each. */
 export const socketsRow: Row = {
   name: "sockets",
   kind: "speed",

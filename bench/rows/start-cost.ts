@@ -9,7 +9,7 @@ const MANY = 100_000;
 /** Steps and jobs in one request to the bench's Worker. */
 const STEPS = 200;
 const CLIENTS = 100;
-/** One at a time, as fast as each ends: the quota never makes the lane wait. */
+/** One job at a time, and the next as soon as it ends: the quota never makes the lane wait. */
 const LANE_LIMITS = JSON.stringify({ "qwen-image-max": { starts: 1_000_000, periodMs: 1_000, inProgress: 1 } });
 
 async function ask(side: Side, what: string): Promise<void> {
@@ -34,7 +34,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
     await ask(side, `crowd?lane=many&count=${MANY}&clients=${CLIENTS}`);
     for (let number = 0; number <= rounds; number++) {
       for (const lane of number % 2 === 0 ? (["few", "many"] as const) : (["many", "few"] as const)) {
-        // Taken in small parts, each refilled, so that the queue stays as long as it is said to be.
+        // In small parts, each refilled, so that the queue keeps its nominal length.
         let tookMs = 0;
         let cpuMs = 0;
         for (let done = 0; done < STEPS; done += FEW) {
@@ -68,7 +68,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   ];
 }
 
-/** What a start costs a lane whose queue is long. */
+/** The cost of a start in a lane with a long queue. */
 export const startCostRow: Row = {
   name: "start-cost",
   kind: "speed",

@@ -11,14 +11,14 @@ import { spreadOf } from "../statistics.ts";
 const IMAGES = 3;
 /** Just below the bound of an image. */
 const IMAGE_BYTES = 10 * 1024 * 1024 - 64;
-/** Half of what an isolate may hold, for all requests and objects in it. */
+/** Half of an isolate's memory, which all its requests and objects share. */
 const MOST_MB = 64;
-/** A character that is not Latin-1 makes V8 hold a text that holds it, and every part of it, in two bytes a letter. */
+/** A character outside Latin-1 makes V8 store the whole text, and every part of it, with two bytes per character. */
 const PROMPT = "把图1的标志放在图2的包上";
 
 type Inspector = Awaited<ReturnType<typeof inspect>>;
 
-/** A PNG in form: a header, data that no one decodes, and an end. */
+/** A PNG by its structure: a header, data that nobody decodes, and an end. */
 function image(): Uint8Array<ArrayBuffer> {
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
   const chunk = (name: string, data: Buffer) => {
@@ -54,7 +54,7 @@ function jsonBody(): { body: BodyInit; headers: Record<string, string> } {
   return { body, headers: { ...headers, "content-type": "application/json" } };
 }
 
-/** The highest heap, in MB, while a submission is on its way. */
+/** The highest heap during a submission, in MB. */
 async function peakMb(side: Side, ask: Inspector, request: { body: BodyInit; headers: Record<string, string> }) {
   const { peak } = await peakHeapMb(ask, async () => {
     const url = `${side.url}/api/workflows/image-from-reference`;

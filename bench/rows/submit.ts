@@ -15,7 +15,7 @@ interface Round {
   readonly cpuMs: number;
 }
 
-/** One side alone on the machine, from empty storage: every side ends with the same number of jobs stored. */
+/** Measures one side alone on the machine, from empty storage; every side ends with the same number of jobs stored. */
 async function round(name: Contestant, emulator: RunningEmulator, amount: number): Promise<Round> {
   const side = await start(name, { emulator });
   try {
@@ -34,13 +34,13 @@ async function round(name: Contestant, emulator: RunningEmulator, amount: number
 async function run({ quick, say }: Effort): Promise<Figure[]> {
   const rounds = quick ? 3 : 7;
   const amount = quick ? 400 : 1500;
-  // Slow enough that no image comes back meanwhile: submitting is measured, not generating.
+  // Slow enough that no image is delivered meanwhile: submitting is measured, not generating.
   const emulator = await startEmulator(["--latency", "10m", "--quota", "off", "--images", "small-file"]);
   const names = ["floor", "darkroom", "workflow"] as const;
   const found: Record<(typeof names)[number], Round[]> = { floor: [], darkroom: [], workflow: [] };
   try {
     for (let number = 1; number <= rounds; number++) {
-      // Every other round backwards, so that no side always comes after the same other.
+      // Every other round runs backwards, so that no side always follows the same other side.
       for (const name of number % 2 === 1 ? names : names.toReversed()) {
         const one = await round(name, emulator, amount);
         found[name].push(one);

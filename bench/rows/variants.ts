@@ -9,11 +9,11 @@ import type { Side } from "../sides/side.ts";
 import { spreadOf } from "../statistics.ts";
 
 const MEGABYTE = 1_000_000;
-/** Half of what production gives an isolate, for other requests are served meanwhile. */
+/** Half of an isolate's memory in production, because it serves other requests meanwhile. */
 const MOST_MB = 64;
 const headers = { accept: "application/json", authorization: `Bearer ${TOKEN}` };
 
-/** The variants that take the most: the largest of each kind at the highest quality, and the one a wall shows. */
+/** The variants that take the most memory: the largest of each type at the highest quality, and the one that the wall shows. */
 const ASKS = ["w=320", "w=1280&q=100", "format=jpeg&q=100", "format=png"];
 
 interface Pictured {
@@ -53,7 +53,7 @@ async function imageOf(side: Side, { model, size }: Pictured): Promise<string> {
   return `${side.url}/api/jobs/${job.id}/images/0`;
 }
 
-/** The WebAssembly memory that the log says a variant took; the inspector does not count it. Null for another line. */
+/** The WebAssembly memory of a variant from the log's line, which the inspector does not count. Null for another line. */
 function wasmBytesOf(method: string, params: unknown): number | null {
   if (method !== "Runtime.consoleAPICalled") return null;
   const { args } = params as { args: { value?: unknown }[] };
@@ -70,12 +70,12 @@ interface HeapUsage {
 interface Made {
   readonly bytes: number;
   readonly tookMs: number;
-  /** The most that the inspector saw of heap and buffers, what waits for the collector included. */
+  /** The inspector's highest sample of heap and buffers, garbage included. */
   readonly jsMb: number;
   readonly wasmMb: number;
 }
 
-/** Makes one variant in a Worker that has made none: what an earlier one left to the collector is not its own. */
+/** Makes one variant in a new Worker, so that the garbage of an earlier variant does not count. */
 async function make(emulator: RunningEmulator, laneLimits: string, pictured: Pictured, ask: string): Promise<Made> {
   const inspectorPort = await freePort();
   const side = await start("darkroom", { emulator, vars: { LANE_LIMITS: laneLimits }, inspectorPort });
@@ -147,7 +147,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   ];
 }
 
-/** Whether a variant of any image that a model makes fits the memory that an isolate has. */
+/** Whether making a variant of any image that a model makes fits an isolate's memory. */
 export const variantsRow: Row = {
   name: "variants",
   kind: "amounts",

@@ -15,13 +15,13 @@ const PRINTS = 60;
 const SIDES = { width: 1664, height: 928 } as const;
 const VIEWPORT = { width: 1440, height: 900 } as const;
 
-/** What browsers' own tools call slow 3G: 500 kbit/s each way, and 400 ms before the first byte. */
+/** Slow 3G as in browsers' developer tools: 500 kbit/s each way, and 400 ms before the first byte. */
 const SLOW_3G = { offline: false, latency: 400, downloadThroughput: 62_500, uploadThroughput: 62_500 } as const;
 
-/** Shapes in a picture: as many as make its variants weigh what those of a photograph do. */
+/** Shapes in a picture: with this many, its variants are as large as those of a photograph. */
 const SHAPES = 1_500;
 
-/** Many small shapes under grain of four levels, another picture for each seed: some 2 MB as PNG. */
+/** Many small shapes under grain of four levels, a different picture for each seed: some 2 MB as PNG. */
 async function grainyPicture(seed: number): Promise<Buffer> {
   const { width, height } = SIDES;
   let noise = seed * 2_654_435_761 + 1;
@@ -44,7 +44,7 @@ async function grainyPicture(seed: number): Promise<Buffer> {
     .toBuffer();
 }
 
-/** An upstream whose answers are such pictures: the emulator's compress too well to stand for real ones. */
+/** An upstream that delivers such pictures, because the emulator's compress better than real ones. */
 async function startUpstream(): Promise<{ readonly url: string; close(): void }> {
   let answered = 0;
   const server = createServer(async (request, response) => {
@@ -96,7 +96,7 @@ interface Network {
   imageBytes(): number;
 }
 
-/** Counts what images weigh on the wire, headers included. */
+/** Counts the bytes of images on the wire, headers included. */
 async function networkOf(page: Page): Promise<Network> {
   const session = await page.context().newCDPSession(page);
   await session.send("Network.enable");
@@ -111,7 +111,7 @@ async function networkOf(page: Page): Promise<Network> {
 
 const PRINT = "img[data-developed]";
 
-/** Scrolls the whole wall, each row until its prints are there. Answers the megabytes of its images. */
+/** Scrolls the whole wall, waiting at each row for its prints. Returns the megabytes of its images. */
 async function scrollAll(browser: Browser, product: Product): Promise<number> {
   const context = await browser.newContext({ viewport: VIEWPORT, reducedMotion: "reduce" });
   const page = await context.newPage();
@@ -141,7 +141,7 @@ async function scrollAll(browser: Browser, product: Product): Promise<number> {
   return network.imageBytes() / 1_000_000;
 }
 
-/** Seconds until the first print is seen, by a visitor who was never here, over slow 3G. */
+/** Seconds until a new visitor sees the first print over slow 3G. */
 async function firstPrint(browser: Browser, product: Product): Promise<number> {
   const context = await browser.newContext({ viewport: VIEWPORT, reducedMotion: "reduce" });
   const page = await context.newPage();
@@ -166,7 +166,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   try {
     say(`making ${PRINTS} prints of ${(await grainyPicture(1)).length} bytes`);
     await fillWall(product);
-    // Variants are made at first sight: that is once for each image and not once for each visitor.
+    // The first visit makes the variants: once for each image and not once for each visitor.
     const scrolled = [await scrollAll(browser, product)];
     const waits: number[] = [];
     for (let round = 1; round <= rounds; round += 1) {
@@ -197,7 +197,7 @@ async function run({ quick, say }: Effort): Promise<Figure[]> {
   }
 }
 
-/** What the wall of prints weighs, and how soon its first print is there on a slow network. */
+/** The size of the wall's images, and how soon its first print is shown on a slow network. */
 export const wallRow: Row = {
   name: "wall",
   kind: "speed",

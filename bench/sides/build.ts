@@ -2,18 +2,18 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync } from "node:fs";
 import { basename, resolve } from "node:path";
 
-/** Everything the bench writes, bundles and reports alike, is here and ignored by git. */
+/** Everything that the bench writes, bundles and reports, is in this folder, which git ignores. */
 export const ARTIFACTS = resolve(".artifacts/bench");
 
 /**
- * The bundle that `wrangler deploy` would upload, of the Worker that `configPath` describes with `main` as its entry.
- * Answers the path of its module; wrangler's words come along in the error when it cannot be built.
+ * Builds the bundle that `wrangler deploy` would upload, of the Worker that `configPath` describes with `main` as its entry.
+ * Returns the path of its module; the error of a failed build contains wrangler's output.
  */
 export function buildWorker(name: string, configPath: string, main: string): string {
-  // The page is no part of what is measured, but wrangler wants its directory.
+  // The page is not measured, but wrangler requires its directory.
   mkdirSync("dist/web", { recursive: true });
   const outDir = resolve(ARTIFACTS, name);
-  // Modules of an earlier build would be taken for its own.
+  // Modules of an earlier build would be used as its own.
   rmSync(outDir, { recursive: true, force: true });
   execFileSync(
     process.execPath,

@@ -2,20 +2,20 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
-/** It is built and unpacked by then even on a small, busy machine. */
+/** A child starts within this time even on a small, busy machine. */
 const UP_WITHIN_MS = 60_000;
-/** After this it is not asked any more. */
+/** A child that has not ended after this time is killed. */
 const END_WITHIN_MS = 5_000;
 
-/** Every child of the bench, so that none runs after it. */
+/** Every child of the bench, so that none outlasts it. */
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
 /**
- * Starts one of our own TypeScript files in a Node of its own and resolves with the first line for which `read` gives an
- * answer. What it says on its error output is passed on. Throws when it ends, or says nothing fitting, within a minute.
+ * Starts one of our own TypeScript files in a Node of its own and resolves with `read` of the first line for which that is not
+ * null. Its error output is passed on. Throws when it ends first, or prints no such line within a minute.
  */
 export async function startChild<Answer>(
   file: string,
@@ -39,7 +39,7 @@ export async function startChild<Answer>(
   }
 }
 
-/** Asks it to end, and makes it end if it does not. */
+/** Sends SIGTERM, and SIGKILL when the child does not end in time. */
 export async function endChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, "exit");

@@ -3,12 +3,12 @@ import { buildWorker } from "./build.ts";
 import type { RunningEmulator } from "./emulator.ts";
 import { type Side, startSide } from "./side.ts";
 
-/** The client of the load: token mode, since that is what runs in production. */
+/** The token of the load's client: token mode, because production uses it. */
 export const TOKEN = "dk_bench-0123456789abcdefghijklmnopqrstuvwxyz";
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
-/** More than any row ever submits: the limit is measured elsewhere. */
+/** More than any row submits, so that the limit has no effect. */
 const NO_LIMIT_ON_PENDING = "1000000";
 
 export interface StartOptions {
@@ -18,7 +18,7 @@ export interface StartOptions {
   readonly inspectorPort?: number;
 }
 
-/** The address of an upstream that no one listens at, for rows in which nothing may start. */
+/** An upstream at whose address nobody listens, for rows in which nothing may start. */
 export const NOWHERE: RunningEmulator = {
   url: "http://127.0.0.1:9",
   calls: async () => [],
@@ -83,7 +83,7 @@ export function start(name: Contestant, { emulator, vars, inspectorPort }: Start
 
 const json = { "content-type": "application/json", accept: "application/json" };
 
-/** Who runs the product itself, which alone asks who is there. */
+/** Whether the contestant is the product itself, which alone requires a token. */
 function isProduct(name: Contestant): boolean {
   return name === "darkroom" || name === "counted";
 }
@@ -92,7 +92,7 @@ function headersOf(name: Contestant): Readonly<Record<string, string>> {
   return isProduct(name) ? { ...json, authorization: `Bearer ${TOKEN}` } : json;
 }
 
-/** The same request to each: what differs is the path and the token. */
+/** The same request for each contestant; only path and token differ. */
 export function submitRequest(name: Contestant, prompt = "a red bicycle in the rain") {
   const path = isProduct(name) ? "/api/workflows/image-from-text" : "/api/jobs";
   const body = JSON.stringify({ prompt, size: "1664*928" });
@@ -109,7 +109,7 @@ export function imageRequest(name: Contestant, id: string) {
   return { method: "GET" as const, path: `/api/jobs/${id}/${image}`, headers: headersOf(name) };
 }
 
-/** Submits `count` jobs, a few at a time, and answers their ids. */
+/** Submits `count` jobs, a few at a time, and returns their ids. */
 export async function submitJobs(name: Contestant, url: string, count: number, atOnce = 8): Promise<string[]> {
   const ids: string[] = [];
   let started = 0;

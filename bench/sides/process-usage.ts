@@ -3,10 +3,10 @@ import { readdirSync, readFileSync } from "node:fs";
 /** Linux counts CPU time in these units on every kernel. */
 const TICKS_PER_SECOND = 100;
 
-/** What a process and all that it started have used so far. */
+/** What a process and all processes that it started have used so far. */
 export interface Usage {
   readonly cpuMs: number;
-  /** Of the children named `workerd` alone: the Worker and its objects. */
+  /** Only of the children named `workerd`: the Worker and its objects. */
   readonly workerdCpuMs: number;
   readonly workerdResidentBytes: number;
   readonly workerdPids: readonly number[];
@@ -22,7 +22,7 @@ interface Stat {
 function statOf(pid: string): Stat | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name stands in brackets and may hold anything; the numbers follow the last bracket.
+    // The name is in brackets and may contain anything; the numbers follow the last bracket.
     const end = text.lastIndexOf(")");
     const fields = text.slice(end + 2).split(" ");
     const ticks = Number(fields[11]) + Number(fields[12]);
@@ -33,7 +33,7 @@ function statOf(pid: string): Stat | null {
       cpuMs: (ticks * 1000) / TICKS_PER_SECOND,
     };
   } catch {
-    // It ended while we looked.
+    // The process ended meanwhile.
     return null;
   }
 }
@@ -46,7 +46,7 @@ function residentBytes(pid: number): number {
   }
 }
 
-/** Reads `/proc`, so Linux only; elsewhere null, and the rows that need it say so. */
+/** Reads `/proc`, so it works on Linux only; elsewhere it returns null, and the rows that need it report that. */
 export function usageOf(rootPid: number): Usage | null {
   let pids: string[];
   try {

@@ -1,7 +1,7 @@
 /**
- * One side of a comparison: a built Worker in workerd, in a process of its own. Started by `side.ts` with one JSON argument;
- * says `{"url": …}` when it is up, and ends with its parent. Miniflare is used as it is, without `wrangler dev`'s proxy in
- * front: a proxy costs every side the same and so brings every ratio nearer to 1.
+ * One side of a comparison: a built Worker in workerd, in a process of its own. `side.ts` starts it with one JSON argument;
+ * it prints `{"url": …}` when it is up, and ends with its parent. Miniflare is used without `wrangler dev`'s proxy in
+ * front, because a proxy costs every side the same and so brings every ratio nearer to 1.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,18 +9,18 @@ import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
 import type { SideSettings } from "./side.ts";
 
-/** A brake for strangers; the load is meant. Ten seconds is the shorter of the two periods that there are. */
+/** Turns the rate limit off, because the load is intended. Ten seconds is the shorter of the two allowed periods. */
 const NO_BRAKE = { limit: 1_000_000_000, period: 10 } as const;
 
-// The one argument is what `side.ts` wrote.
+// `side.ts` wrote the one argument.
 const settings = JSON.parse(process.argv[2] ?? "") as SideSettings;
-// The page's assets are left out: the router before them is the platform's, and no other side has one.
+// The page's assets are left out: their router belongs to the platform, and no other side has one.
 const { assets: _, ...workerOptions } = unstable_getMiniflareWorkerOptions(settings.configPath).workerOptions;
 const ratelimits = Object.fromEntries(
   Object.entries(workerOptions.ratelimits ?? {}).map(([name, limit]) => [name, { ...limit, simple: NO_BRAKE }]),
 );
 const contents = readFileSync(settings.bundlePath, "utf8").replace(/\n\/\/# sourceMappingURL=\S*\s*$/, "\n");
-// What the bundle imports beside itself, under the names that wrangler gave.
+// The modules that the bundle imports, under the names that wrangler gave them.
 const wasmModules = readdirSync(dirname(settings.bundlePath))
   .filter((name) => name.endsWith(".wasm"))
   .map((name) => ({
@@ -30,7 +30,7 @@ const wasmModules = readdirSync(dirname(settings.bundlePath))
   }));
 const options = convertV4MiniflareOptions({
   ...workerOptions,
-  // Only what the bench says: a key in someone's `.dev.vars` must never meet a load test.
+  // Only the bench's own variables: a load test must never use a key from someone's `.dev.vars`.
   bindings: { ...settings.vars },
   ratelimits,
   modulesRoot: "/",

@@ -4,36 +4,36 @@ import { join } from "node:path";
 import { endChild, startChild } from "./child.ts";
 import { type Usage, usageOf } from "./process-usage.ts";
 
-/** What a side is made of; all sides are started from this, in the same way. */
+/** The settings of a side; all sides are started from these, in the same way. */
 export interface SideSettings {
   readonly configPath: string;
-  /** As `buildWorker` answered it. */
+  /** The path that `buildWorker` returned. */
   readonly bundlePath: string;
   readonly vars: Readonly<Record<string, string>>;
   readonly stateDir: string;
-  /** Set to take a CPU profile. */
+  /** The inspector's port, for a profile; null without one. */
   readonly inspectorPort: number | null;
 }
 
 /** A running side. */
 export interface Side {
   readonly url: string;
-  /** Where it stores, one folder for each kind of storage. */
+  /** The folder of its state, with one folder for each kind of storage. */
   readonly stateDir: string;
   usage(): Usage | null;
-  /** Ends it and removes what it stored. */
+  /** Ends it and removes its state. */
   end(): Promise<void>;
 }
 
 /**
- * Where sides store: memory where there is any, since a shared disk's fsync takes from 1 to 50 ms as it pleases and then
- * every ratio is one of disks. `BENCH_STATE_DIR` names another place.
+ * The folder for the state of sides: in memory where possible, because a shared disk's fsync takes from 1 to 50 ms at random, and
+ * then every ratio would compare disks. `BENCH_STATE_DIR` names another folder.
  */
 export function stateRoot(): string {
   return process.env.BENCH_STATE_DIR ?? (existsSync("/dev/shm") ? "/dev/shm" : tmpdir());
 }
 
-/** What sides store, kept in memory, so that a bench that was interrupted leaves nothing. */
+/** The folders of all sides, which are removed at the exit, so that an interrupted bench leaves nothing. */
 const stateDirs = new Set<string>();
 process.on("exit", () => {
   for (const folder of stateDirs) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });

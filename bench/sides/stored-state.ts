@@ -4,8 +4,8 @@ import { DatabaseSync } from "node:sqlite";
 import { stateRoot } from "./side.ts";
 
 /**
- * The size of each database directly in `folder`, in bytes: whole pages, as they are billed, what only the write-ahead log
- * holds included. They are copied first, since a running workerd keeps them for itself.
+ * The size of each database directly in `folder`, in bytes: whole pages, as they are billed, including pages that are only in the
+ * write-ahead log. The databases are copied first, because a running workerd locks them.
  */
 export function databaseSizes(folder: string): number[] {
   const copies = mkdtempSync(join(stateRoot(), "darkroom-sizes-"));

@@ -4,9 +4,9 @@ import { Hono } from "hono";
 import { z } from "zod";
 
 /*
- * The peer: the same image job as Cloudflare's docs advise to write it with Workflows. Every side effect in a step of its
- * own name, the call upstream bounded and retried by the step, its answer (a link) kept as the step's result so that
- * storing is repeated without generating again, the image streamed to R2, the status asked of the instance.
+ * The peer: the same image job as a Workflow, written as Cloudflare's docs advise. Every side effect is a named step; the
+ * step bounds and retries the call to upstream; its answer (a link) is kept as the step's result, so that storing is repeated
+ * without generating again; the image is streamed to R2; the status is read from the instance.
  */
 
 export interface PeerEnv {

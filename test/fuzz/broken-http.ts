@@ -151,7 +151,7 @@ const chunks = broken(
     `2\n{}\n0\n\n`,
     `3\r\n{}\r\n0\r\n\r\n`,
     "\0\0\0",
-    // The runtime handles a thousand such chunks slowly, and only while it has little else to do.
+    // Only a hundred: a thousand such chunks wait inside the runtime until it has little else to do, for every reader.
     `1\r\n{\r\n`.repeat(100),
   ].map(chunked),
 );
