@@ -11,7 +11,7 @@ import { type Product, startProduct } from "./support/product.ts";
 import { type ScriptedAnswer, type ScriptedRequest, startScriptedServer } from "./support/scripted-server.ts";
 import { until } from "./support/until.ts";
 
-/** In open mode, for a receiver on this machine; the secrets are those of token mode, and two of them sign. */
+/** The product runs in open mode, for a receiver on this machine, with the secrets of token mode; two of them sign. */
 const marked = markedSecrets();
 let product: Product;
 let receiver: Awaited<ReturnType<typeof startScriptedServer>>;
@@ -19,7 +19,7 @@ let receiver: Awaited<ReturnType<typeof startScriptedServer>>;
 /** Every delivery log that was read. */
 const logs: string[] = [];
 
-/** What the receiver does with the deliveries to a path, by their number from 1; 204 where nothing is said. */
+/** The receiver's answers to the deliveries to a path, by their number from 1; 204 for a path without an entry. */
 const scripts = new Map<string, (number: number) => ScriptedAnswer | Promise<ScriptedAnswer>>();
 
 beforeAll(async () => {
@@ -55,7 +55,7 @@ interface More {
   readonly headers?: Record<string, string>;
 }
 
-/** A job whose ends are sent to a path of the receiver, or to another address. */
+/** Submits a job whose ends are sent to a path of the receiver, or to another address. */
 async function submit(path: string, more: More = {}): Promise<Job> {
   prompts += 1;
   const { prompt = `picture ${prompts}`, events, headers } = more;
@@ -66,7 +66,7 @@ async function submit(path: string, more: More = {}): Promise<Job> {
   return body;
 }
 
-/** The job's first delivery, once it is as `holds` wants it. */
+/** The job's first delivery, once `holds` is true of it. */
 function delivery(id: string, what: string, holds: (delivery: Delivery) => boolean): Promise<Delivery> {
   return until(what, async () => {
     const { body } = await ask<DeliveryList>(`/api/jobs/${id}/deliveries`);
@@ -77,7 +77,7 @@ function delivery(id: string, what: string, holds: (delivery: Delivery) => boole
 
 const delivered = (id: string) => delivery(id, "delivered", ({ state }) => state === "delivered");
 
-/** Every request to the path is one event: the same id and the same bytes, each time signed anew. */
+/** Expects that all requests to the path are one event: the same id and the same bytes, signed again each time. */
 async function expectOneEvent(path: string, times: number): Promise<void> {
   const { body: secret } = await ask<WebhookSecret>("/api/webhooks/secret?client=local");
   const requests = arrived(path);
@@ -95,7 +95,7 @@ async function expectOneEvent(path: string, times: number): Promise<void> {
 }
 
 describe.concurrent("a webhook", () => {
-  it("brings the job as it ended, signed, once", async () => {
+  it("contains the ended job, signed, and is sent once", async () => {
     const { id } = await submit("/plain");
     const log = await delivered(id);
     await expectOneEvent("/plain", 1);
@@ -112,7 +112,7 @@ describe.concurrent("a webhook", () => {
     expect(log.tries).toMatchObject([{ number: 1, status: 204, error: null }]);
   });
 
-  it("is sent of the events that are asked for only", async () => {
+  it("is sent only for the requested events", async () => {
     const { id } = await submit("/failed-only", { events: ["job.failed"] });
     await ask(`/api/jobs/${id}`, "GET", undefined, { prefer: "wait=30" });
     const { body } = await ask<DeliveryList>(`/api/jobs/${id}/deliveries`);
@@ -122,7 +122,7 @@ describe.concurrent("a webhook", () => {
     });
   });
 
-  it("comes again when the receiver answers an error, in the log with what it said", async () => {
+  it("is sent again after an error of the receiver, whose answer is in the log", async () => {
     scripts.set("/down", (number) => (number === 1 ? { status: 503, body: "x".repeat(5000) } : { status: 200 }));
     const log = await delivered((await submit("/down")).id);
     expect(log.tries).toMatchObject([
@@ -132,14 +132,14 @@ describe.concurrent("a webhook", () => {
     await expectOneEvent("/down", 2);
   });
 
-  it("comes again when the connection is cut after the event was read", async () => {
+  it("is sent again when the connection is cut after the event was read", async () => {
     scripts.set("/cut", (number) => (number === 1 ? "cut" : { status: 200 }));
     const log = await delivered((await submit("/cut")).id);
     expect(log.tries).toMatchObject([{ status: null, error: expect.stringContaining("no answer") }, { status: 200 }]);
     await expectOneEvent("/cut", 2);
   });
 
-  it("comes again when nothing listens at the address, and the log says that the connection failed", async () => {
+  it("is sent again when nothing listens at the address, and the log says that the connection failed", async () => {
     const nobody = `http://127.0.0.1:${await freePort()}/`;
     const { id } = await submit(nobody);
     const log = await delivery(id, "two tries", ({ tries }) => tries.filter(({ error }) => error !== null).length > 1);
@@ -153,7 +153,7 @@ describe.concurrent("a webhook", () => {
     expect(log.tries).toMatchObject([refused, refused]);
   });
 
-  it("brings the submission's traceparent as it came, and none that is invalid", async () => {
+  it("has the submission's traceparent unchanged, and none that is invalid", async () => {
     const traceId = crypto.randomUUID().replaceAll("-", "");
     const traceparent = `00-${traceId}-00f067aa0ba902b7-01`;
     const { id } = await submit("/traced", { headers: { traceparent } });
@@ -164,7 +164,7 @@ describe.concurrent("a webhook", () => {
     expect(arrived("/untraced").map(({ headers }) => headers.traceparent)).toEqual([undefined]);
   });
 
-  it("comes again when the receiver does not answer in time, and holds up nothing else", async () => {
+  it("is sent again when the receiver does not answer in time, and delays nothing else", async () => {
     scripts.set("/slow", (number) => (number === 1 ? "hang" : { status: 200 }));
     const { id } = await submit("/slow");
     const { body: job } = await ask<Job>(`/api/jobs/${id}`, "GET", undefined, { prefer: "wait=30" });
@@ -174,7 +174,7 @@ describe.concurrent("a webhook", () => {
     await expectOneEvent("/slow", 2);
   });
 
-  it("does not follow a redirect, and says so", async () => {
+  it("does not follow a redirect, and the log says so", async () => {
     scripts.set("/moved", (number) =>
       number === 1 ? { status: 307, headers: { location: `${receiver.baseUrl}/elsewhere` } } : { status: 200 },
     );
@@ -183,7 +183,7 @@ describe.concurrent("a webhook", () => {
     expect(arrived("/elsewhere")).toEqual([]);
   });
 
-  it("waits for as long as Retry-After says", async () => {
+  it("is sent again only after Retry-After", async () => {
     scripts.set("/busy", (number) =>
       number === 1 ? { status: 429, headers: { "retry-after": "8" } } : { status: 200 },
     );
@@ -193,7 +193,7 @@ describe.concurrent("a webhook", () => {
     expect(Date.parse(second?.startedAt ?? "") - Date.parse(first?.finishedAt ?? "")).toBeGreaterThanOrEqual(8_000);
   });
 
-  it("ends with a 410: nothing more of the job is sent but what is asked for by hand", async () => {
+  it("stops after a 410: nothing more of the job is sent except a resend by hand", async () => {
     scripts.set("/gone", (number) => (number === 1 ? { status: 410 } : { status: 200 }));
     const prompt = `canceled ${crypto.randomUUID()}`;
     await product.emulator.addFault({ match: { prompt }, fault: { type: "hold", at: "answer" }, times: 1, skip: 0 });
@@ -229,7 +229,7 @@ describe.concurrent("a webhook", () => {
 });
 
 describe("the routes", () => {
-  it("refuse addresses that webhooks are not sent to, at the place where they were given", async () => {
+  it("refuse addresses to which no webhook is sent, and name the field", async () => {
     const own = new URL(product.baseUrl).host;
     for (const url of [
       "http://example.com/",
@@ -279,11 +279,11 @@ describe("the routes", () => {
     expect(new Webhook(secret.secret).verify(text, sent?.headers as Record<string, string>)).toMatchObject({
       type: "webhook.test",
     });
-    // Newer than the client's package: to be acknowledged and ignored.
+    // The client's package does not know this type, so it is to be acknowledged and ignored.
     expect(await verifyWebhook({ headers: sent?.headers ?? {}, body: text }, secret.secret)).toBeNull();
   });
 
-  it("refuse requests to which webhooks led over too many services", async () => {
+  it("refuse requests to which too many webhooks led", async () => {
     const hops = (count: string) =>
       ask<Job>("/api/workflows/image-from-text", "POST", { prompt: "a" }, { "darkroom-hops": count });
     expect((await hops("2")).status).toBe(202);
@@ -292,7 +292,7 @@ describe("the routes", () => {
     }
   });
 
-  it("count the tries of all webhooks by what they came to, for metrics", async () => {
+  it("count the tries of all webhooks by their results, for metrics", async () => {
     const counted = async () => {
       const text = await (await fetch(`${product.baseUrl}/api/metrics`)).text();
       const lines = [...text.matchAll(/^darkroom_webhook_deliveries_total\{result="(\w+)"\} (\d+)$/gm)];
@@ -304,7 +304,7 @@ describe("the routes", () => {
     });
     scripts.set("/counted", (number) => (number === 1 ? { status: 503 } : { status: 200 }));
     await delivered((await submit("/counted")).id);
-    // Jobs of the tests before may still send theirs.
+    // Jobs of earlier tests may still send webhooks.
     await until("two more tries", async () => {
       const { delivered: sent = 0, retried = 0 } = await counted();
       return sent > (before.delivered ?? 0) && retried > (before.retried ?? 0) ? true : undefined;
@@ -323,7 +323,7 @@ describe("the routes", () => {
 });
 
 describe("our process", () => {
-  it("may be killed between an event and its answer: the event comes again, the same, and the log says why", async () => {
+  it("may be killed between an event and its answer: the same event is sent again, and the log says why", async () => {
     scripts.set("/killed", (number) => (number === 1 ? "hang" : { status: 200 }));
     const { id } = await submit("/killed");
     await until("the first try", () => arrived("/killed")[0]);
@@ -354,7 +354,7 @@ describe("no secret", () => {
       bytes: Buffer.from(text),
     }));
     expect(places.flatMap(search)).toEqual([]);
-    // The search finds what is there.
+    // The search finds a planted secret.
     const [first] = places;
     const planted = Buffer.concat([first?.bytes ?? Buffer.alloc(0), Buffer.from(marked.signing)]);
     expect(search({ kind: "answer", name: "planted", bytes: planted })).not.toEqual([]);

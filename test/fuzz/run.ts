@@ -49,7 +49,7 @@ export class Tally {
   }
 }
 
-/** Attacks of each kind at once: more than the machine has cores, few enough to tell a hang from a queue. */
+/** Attacks of each kind at once: more than the machine has cores, few enough to distinguish a hang from a queue. */
 const WIDTH = { http: 24, raw: 8, sockets: 8 } as const;
 
 /** All attacks on one product, and their outcomes. */

@@ -289,7 +289,7 @@ describe("selected jobs", () => {
     await page.context().close();
   });
 
-  it("stay selected while hundreds of jobs come above them", async () => {
+  it("stay selected while hundreds of jobs are added above them", async () => {
     const jobs = [ended(0)];
     const { page, send } = await opened(jobs);
     await page.getByRole("checkbox", { name: "Select: of that day 0." }).press("Space");

@@ -1,7 +1,7 @@
 import { announcementOfAll, type Change } from "../state/standing.ts";
 import { createStore } from "./store.ts";
 
-/** The latest announcement to screen readers. By its number, the same words twice are two announcements. */
+/** The latest announcement to screen readers. Its number makes the same words a second announcement. */
 export const announcement = createStore({ number: 0, words: "" });
 
 /** Announces words; all words within 300 ms make one announcement. */
