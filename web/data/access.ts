@@ -70,7 +70,8 @@ addEventListener("storage", ({ key }) => {
 
 /**
  * Asks the server again after a call that failed for want of a session or a configuration. True: the page is no longer open.
- * False: the cause is mended by then, or the server cannot be reached; the page stays open and the caller continues. Never rejects.
+ * False: it is another failure, the cause is mended by then, or the server cannot be reached; the page stays open and the caller
+ * continues. Never rejects.
  */
 export async function isShutOut(error: unknown): Promise<boolean> {
   if (!isSignedOut(error) && !isMisconfigured(error)) return false;
