@@ -1,3 +1,4 @@
+import type { Attempt } from "../../schemas/job.ts";
 import type { ListedJob } from "./listed-job.ts";
 
 const AT = "2026-11-23T12:00:00.000Z";
@@ -30,3 +31,20 @@ export const LISTED: ListedJob = {
   retryAt: null,
   metadata: {},
 };
+
+/** For tests: a running attempt. */
+export function sampleAttempt(number: number, change: Partial<Attempt> = {}): Attempt {
+  return {
+    number,
+    startedAt: AT,
+    finishedAt: null,
+    durationMs: null,
+    outcome: null,
+    counted: true,
+    mayBeBilled: false,
+    stillOpen: false,
+    upstream: { httpStatus: null, code: null, message: null, requestId: null, taskId: null },
+    retryAt: null,
+    ...change,
+  };
+}

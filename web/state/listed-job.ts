@@ -14,14 +14,17 @@ const SUMMARY_PROMPT_CHARS = 200;
 /** A full job, reduced to the fields of lists. */
 export function listedFromJob(job: Job): ListedJob {
   const { request, attempts, warnings: _warnings, ...shared } = job;
+  const last = attempts.at(-1);
   return {
     ...shared,
     client: null,
     prompt: [...request.prompt].slice(0, SUMMARY_PROMPT_CHARS).join(""),
     size: request.size,
     n: request.n,
-    attempts: attempts.length,
-    retryAt: attempts.at(-1)?.retryAt ?? null,
+    // A job keeps only the newest of its uncounted attempts, so their number is not how many were started.
+    attempts: last?.number ?? 0,
+    // An attempt keeps its `retryAt` after the wait for the next one has ended.
+    retryAt: job.status === "retrying" ? (last?.retryAt ?? null) : null,
   };
 }
 

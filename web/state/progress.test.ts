@@ -1,7 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { job } from "../../client/job.fixture.ts";
 import { cases } from "../../test/support/properties.ts";
-import { estimateProgress, neverBack, type Shown } from "./progress.ts";
+import { sampleAttempt } from "./listed-job.fixture.ts";
+import { listedFromJob } from "./listed-job.ts";
+import { estimateProgress, jobRun, listedRun, neverBack, type Shown } from "./progress.ts";
 
 const running = { startedAtMs: 0, storing: false };
 
@@ -53,5 +56,17 @@ describe("neverBack", () => {
   });
   it("begins anew with the next attempt", () => {
     expect(neverBack({ run: "job/1", fraction: 0.8 }, "job/2", 0.1)).toEqual({ run: "job/2", fraction: 0.1 });
+  });
+});
+
+describe("the running attempt of a job that keeps only its newest attempts", () => {
+  const running = (number: number) => job({ status: "running", attempts: [sampleAttempt(number)] });
+
+  it("has the number of the attempt, in the full job and in the list", () => {
+    expect(jobRun(running(31))?.attempt).toBe(31);
+    expect(listedRun(listedFromJob(running(31)))?.attempt).toBe(31);
+  });
+  it("is another run than the attempt before", () => {
+    expect(jobRun(running(32))?.attempt).not.toBe(jobRun(running(31))?.attempt);
   });
 });

@@ -66,8 +66,8 @@ export function listedRun(job: ListedJob): RunningAttempt | null {
 
 /** The running attempt of a job; null while none runs. */
 export function jobRun(job: Job): RunningAttempt | null {
-  const { attempts, updatedAt } = job;
-  return job.status === "running" ? runOf(job, attempts.length, attempts.at(-1)?.startedAt ?? updatedAt) : null;
+  const last = job.attempts.at(-1);
+  return job.status === "running" ? runOf(job, last?.number ?? 0, last?.startedAt ?? job.updatedAt) : null;
 }
 
 function runOf(job: Pick<Job, "id" | "model" | "phase">, attempt: number, startedAt: string): RunningAttempt {

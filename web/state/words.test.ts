@@ -1,14 +1,16 @@
 import { describe, expect, it } from "vitest";
+import { job } from "../../client/job.fixture.ts";
 import type { LaneReport, ModelInfo, Quota } from "../../schemas/limits.ts";
 import { EVERYTHING, type Filter, filterFromSearch, matcherOf, searchFromFilter } from "./filter.ts";
 import { laneMood, lanesByNeed, paceWords } from "./lane-words.ts";
-import { LISTED } from "./listed-job.fixture.ts";
-import { shapeOf, sidesOfJob } from "./listed-job.ts";
+import { LISTED, sampleAttempt } from "./listed-job.fixture.ts";
+import { listedFromJob, shapeOf, sidesOfJob } from "./listed-job.ts";
 import { chosenModel, laneOutlook, quotaWords } from "./model-words.ts";
 import { FIT, fitScale, sheetColumns, stepScale } from "./print-look.ts";
 import { FALLBACK_DURATION_MS, typicalDurationMs } from "./progress.ts";
 import { asSentence, capitalised } from "./sentence.ts";
 import { ratioLabel, sizeChoices, sizeProblem } from "./sizes.ts";
+import { standingOf } from "./standing.ts";
 
 describe("quotas and lanes", () => {
   it.each<[Quota, string]>([
@@ -82,6 +84,23 @@ describe("sentences", () => {
     expect(asSentence("Done!")).toBe("Done!");
     expect(capitalised("élan")).toBe("Élan");
     expect(capitalised("")).toBe("");
+  });
+});
+
+describe("a full job in the form of the lists", () => {
+  const retryAt = "2026-11-23T12:00:30.000Z";
+  it("counts the attempts that were started, of which it keeps only the newest", () => {
+    const blocked = job({ status: "queued", attempts: [sampleAttempt(30), sampleAttempt(31)] });
+    expect(listedFromJob(blocked).attempts).toBe(31);
+    expect(listedFromJob(job()).attempts).toBe(0);
+  });
+  it("says when the next attempt starts only while the job waits for it", () => {
+    const attempts = [sampleAttempt(1, { outcome: "timed_out", retryAt })];
+    expect(listedFromJob(job({ status: "retrying", attempts })).retryAt).toBe(retryAt);
+    // A late answer of the first attempt ended the wait: the images are copied for the first time.
+    const storing = listedFromJob(job({ status: "running", phase: "storing", attempts }));
+    expect(storing.retryAt).toBeNull();
+    expect(standingOf(storing, 0).detail).toBeNull();
   });
 });
 
