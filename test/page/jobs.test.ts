@@ -2,6 +2,7 @@ import { gzipSync } from "node:zlib";
 import type { Page, WebSocketRoute } from "playwright-core";
 import sharp from "sharp";
 import { beforeEach, describe, expect, it } from "vitest";
+import type { ConnectionState } from "../../client/follow.ts";
 import { overflowOf, screenshot } from "../support/browser.ts";
 import { card, choose, develop, expectAccessible, hold, lamp, ownProduct, visitorOf } from "../support/page.ts";
 import type { Product } from "../support/product.ts";
@@ -255,7 +256,12 @@ describe("a job's page", () => {
     await expect.poll(() => overflowOf(page)).toBe(0);
   });
 
-  it("stays as wide as a narrow window while no live feed opens", async () => {
+  it("stays as wide as a narrow window while no live feed opens, and says so in whole words", async () => {
+    const hiddenPartOf = (state: ConnectionState) =>
+      lamp(page, state)
+        .locator("span")
+        .nth(1)
+        .evaluate((words) => words.scrollWidth - words.clientWidth);
     const sockets: WebSocketRoute[] = [];
     let isRefused = false;
     await page.routeWebSocket(/\/api\//, (socket) => {
@@ -266,10 +272,12 @@ describe("a job's page", () => {
     await page.reload();
     await lamp(page, "connecting").waitFor();
     await expect.poll(() => overflowOf(page)).toBe(0);
+    await expect.poll(() => hiddenPartOf("connecting")).toBe(0);
     isRefused = true;
     for (const socket of sockets) socket.close();
     await lamp(page, "polling").waitFor();
     await expect.poll(() => overflowOf(page)).toBe(0);
+    await expect.poll(() => hiddenPartOf("polling")).toBe(0);
   });
 });
 

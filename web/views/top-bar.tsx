@@ -19,7 +19,7 @@ export function TopBar({ withSession }: { readonly withSession: boolean }) {
   const wall = location === "/" ? "/" : `/${lastWallPlace().search}`;
   const leave = () => signOut().catch((error) => notify("failed", failureWords(error).title));
   return (
-    <header className={styles.bar} data-session={withSession || undefined}>
+    <header className={styles.bar}>
       <Link href={wall} className={styles.home}>
         <Mark />
         <span>Darkroom</span>
