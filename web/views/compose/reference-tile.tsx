@@ -37,8 +37,8 @@ export function ReferenceTile({ image, index, onRemove, onEarlier, onLater }: Re
         )}
         <span className={styles.number}>{`Image ${index + 1}`}</span>
       </div>
-      <p className={styles.name} title={name}>
-        <bdi>{name}</bdi>
+      <p className={styles.name} title={name} dir="auto">
+        {name}
       </p>
       <div className={styles.foot}>
         <span>{image.kind === "url" ? "" : bytesWords(image.bytes)}</span>
