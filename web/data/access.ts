@@ -1,7 +1,8 @@
 import type { Health, Identity } from "../../schemas/limits.ts";
 import { isMisconfigured, isSignedOut } from "../state/failure-words.ts";
-import { CLIENT_NAME, forgetPrivate, forgetTab, readStored, writeStored } from "./browser-storage.ts";
+import { CLIENT_NAME, forgetTab, forgetWritten, readStored, writeStored } from "./browser-storage.ts";
 import { darkroom } from "./darkroom.ts";
+import { forgetFiles } from "./file-store.ts";
 import { learnServerTime } from "./server-clock.ts";
 import { createStore, useStore } from "./store.ts";
 
@@ -57,8 +58,13 @@ export async function signIn(token: string): Promise<void> {
 export async function signOut(): Promise<void> {
   await darkroom.signOut();
   await forgetPrivate();
-  writeStored(CLIENT_NAME, null);
   location.assign("/");
+}
+
+/** Removes from this browser all that its client left in it. Never rejects. */
+function forgetPrivate(): Promise<void> {
+  forgetWritten();
+  return forgetFiles();
 }
 
 // Another tab changed the session: what this tab shows and would send belongs to another client.

@@ -1,5 +1,3 @@
-import { forgetFiles } from "./file-store.ts";
-
 /** Reads from `localStorage`. Never throws: where the browser forbids it, the page works without it. */
 export function readStored(name: string): string | null {
   try {
@@ -22,6 +20,21 @@ export function writeStored(name: string, value: string | null): void {
 /** Whose data this browser holds. */
 export const CLIENT_NAME = "darkroom.client";
 
+/** Whose data it held when this page was loaded. */
+const loadedFor = readStored(CLIENT_NAME);
+
+let isLeft = false;
+
+/** Whether the page may still keep what its client writes. It may not once the client has signed out, here or in another tab. */
+export function mayKeep(): boolean {
+  return !isLeft && readStored(CLIENT_NAME) === loadedFor;
+}
+
+/** Like `writeStored`, for what must not stay in this browser once its client has signed out. */
+export function writePrivate(name: string, value: string | null): void {
+  if (mayKeep()) writeStored(name, value);
+}
+
 /** Where the draft, the drafts put aside, and the last submissions are kept. */
 export const DRAFT_NAME = "darkroom.draft";
 export const ASIDE_NAME = "darkroom.drafts-aside";
@@ -41,8 +54,9 @@ export function readTab(name: string): string | null {
   }
 }
 
-/** `null` removes. */
+/** `null` removes. Keeps nothing once the client has signed out. */
 export function writeTab(name: string, value: string | null): void {
+  if (value !== null && !mayKeep()) return;
   try {
     sessionStorage.setItem(CLIENT_NAME, readStored(CLIENT_NAME) ?? "");
     if (value === null) sessionStorage.removeItem(name);
@@ -58,10 +72,12 @@ export function forgetTab(): void {
   writeTab(ASIDE_NAME, null);
 }
 
-/** Removes from this browser what its client wrote and chose. Never rejects. */
-export async function forgetPrivate(): Promise<void> {
+/** Removes from this browser what its client wrote; this page keeps nothing more in it. Files are removed by `forgetFiles`. */
+export function forgetWritten(): void {
+  isLeft = true;
+  // First, so that no other tab writes again what is removed.
+  writeStored(CLIENT_NAME, null);
   forgetTab();
   writeStored(DRAFT_NAME, null);
   writeStored(SENT_NAME, null);
-  await forgetFiles();
 }

@@ -1,5 +1,5 @@
 import { type Draft, type DraftAction, isUntouched, parseDraft, parseDrafts, reduceDraft } from "../state/draft.ts";
-import { ASIDE_NAME, DRAFT_NAME, readStored, readTab, writeStored, writeTab } from "./browser-storage.ts";
+import { ASIDE_NAME, DRAFT_NAME, readStored, readTab, writePrivate, writeTab } from "./browser-storage.ts";
 import { createStore } from "./store.ts";
 
 /** Each tab keeps its own draft; a new tab begins with the draft that was changed last in any tab. */
@@ -24,7 +24,7 @@ export function changeDraft(action: DraftAction): Draft {
   draft.set(changed);
   const text = JSON.stringify(changed);
   writeTab(DRAFT_NAME, text);
-  writeStored(DRAFT_NAME, text);
+  writePrivate(DRAFT_NAME, text);
   return changed;
 }
 

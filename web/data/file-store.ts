@@ -1,5 +1,6 @@
-import { clear, delMany, entries, createStore as openDatabase, promisifyRequest, set } from "idb-keyval";
+import { clear, delMany, entries, createStore as openDatabase, promisifyRequest } from "idb-keyval";
 import { useEffect, useState } from "react";
+import { mayKeep } from "./browser-storage.ts";
 import { createStore } from "./store.ts";
 
 /**
@@ -30,15 +31,19 @@ const atHand = new Map<string, File>();
 const timesKept = createStore(0);
 
 /**
- * Keeps a file and returns its key. Without a database the file lasts until the page is left. Rejects when the file cannot be read:
- * it was changed or removed on disk since it was chosen.
+ * Keeps a file and returns its key. Without a database, or after a sign-out, the file lasts until the page is left. Rejects when
+ * the file cannot be read: it was changed or removed on disk since it was chosen.
  */
 export async function keepFile(file: File): Promise<string> {
   const key = await keyOf(file);
   atHand.set(key, file);
   timesKept.set(timesKept.get() + 1);
   try {
-    await set(key, { blob: file, name: file.name, usedAtMs: Date.now() } satisfies StoredFile, files());
+    await files()("readwrite", (store) => {
+      // Asked in the transaction itself: one that begins after a sign-out comes after the removal of all files, too.
+      if (mayKeep()) store.put({ blob: file, name: file.name, usedAtMs: Date.now() } satisfies StoredFile, key);
+      return promisifyRequest(store.transaction);
+    });
     const kept = await entries<string, StoredFile>(files());
     const old = kept.sort(([, a], [, b]) => b.usedAtMs - a.usedAtMs).slice(MAX_FILES);
     await delMany(

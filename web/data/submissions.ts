@@ -15,7 +15,7 @@ import {
   submissionFor,
   withSent,
 } from "../state/submission-key.ts";
-import { readStored, SENT_NAME, writeStored } from "./browser-storage.ts";
+import { readStored, SENT_NAME, writePrivate } from "./browser-storage.ts";
 import { refreshBudget } from "./budget.ts";
 import { darkroom } from "./darkroom.ts";
 import { randomKey, readFile } from "./file-store.ts";
@@ -133,5 +133,5 @@ function readSent(): Sent[] {
 }
 
 function keepSent(sent: readonly Sent[]): void {
-  writeStored(SENT_NAME, sent.length === 0 ? null : JSON.stringify(sent));
+  writePrivate(SENT_NAME, sent.length === 0 ? null : JSON.stringify(sent));
 }
