@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import type { Page } from "playwright-core";
+import sharp from "sharp";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { JobList } from "../../schemas/job.ts";
-import { card, develop, expectAccessible, hold, isAtEnd, lamp, visitorOf } from "../support/page.ts";
+import type { Job, JobList } from "../../schemas/job.ts";
+import { card, choose, develop, expectAccessible, hold, isAtEnd, lamp, visitorOf } from "../support/page.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { until } from "../support/until.ts";
 
@@ -126,6 +127,47 @@ describe("signing in", () => {
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
   });
 
+  it("keeps nothing of a client that signs out while a file is read", async () => {
+    await page.goto(guarded.baseUrl);
+    await page.getByLabel("Token").fill(token);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await lamp(page, "live").waitFor();
+    await choose(page, "From reference");
+    await page.evaluate(() => {
+      const digest = crypto.subtle.digest.bind(crypto.subtle);
+      const released = new Promise<void>((resolve) => Object.assign(window, { release: resolve }));
+      crypto.subtle.digest = (...given) => released.then(() => digest(...given));
+    });
+    const buffer = await sharp({ create: { width: 4, height: 4, channels: 3, background: "red" } })
+      .png()
+      .toBuffer();
+    await page.getByTestId("reference-file").setInputFiles({ name: "secret.png", mimeType: "image/png", buffer });
+    await page.getByRole("button", { name: "Reading the images" }).waitFor();
+    // The page that was signed out stays, as it does for as long as the next one is on its way.
+    const left = page.waitForRequest((request) => request.isNavigationRequest());
+    await page.route(`${guarded.baseUrl}/`, (route) => route.fulfill({ status: 204 }));
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await left;
+    const kept = await page.evaluate(async () => {
+      (window as unknown as { release: () => void }).release();
+      const button = document.querySelector("button[type=submit]");
+      while (button?.textContent?.startsWith("Reading")) await new Promise(requestAnimationFrame);
+      const opening = indexedDB.open("darkroom-files");
+      await new Promise((resolve) => opening.addEventListener("success", resolve));
+      const counting = opening.result.transaction("files").objectStore("files").count();
+      await new Promise((resolve) => counting.addEventListener("success", resolve));
+      return {
+        files: counting.result,
+        written: JSON.stringify({ ...localStorage }) + sessionStorage["darkroom.draft"],
+      };
+    });
+    expect(kept.files).toBe(0);
+    expect(kept.written).not.toContain("secret.png");
+    await page.unroute(`${guarded.baseUrl}/`);
+    await page.reload();
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  });
+
   it("shows an operator everyone's jobs", async () => {
     await fetch(`${guarded.baseUrl}/api/workflows/image-from-text`, {
       method: "POST",
@@ -227,6 +269,49 @@ describe("signing in", () => {
     await page.getByRole("button", { name: "Again with changes" }).click();
     await page.getByLabel("Prompt", { exact: true }).waitFor();
     await expect.poll(() => client.inputValue()).toBe("studio");
+  });
+
+  it("uses the print of a job that an operator opened by its address for the job's client", async () => {
+    const response = await fetch(`${guarded.baseUrl}/api/workflows/image-from-text`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+      body: JSON.stringify({ prompt: "a print of studio" }),
+    });
+    const { id } = (await response.json()) as { id: string };
+    // It has ended, so that no feed brings it.
+    await until("a print", async () => {
+      const answer = await fetch(`${guarded.baseUrl}/api/jobs/${id}`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      return ((await answer.json()) as Job).done || undefined;
+    });
+    await page.goto(guarded.baseUrl);
+    await page.getByLabel("Token").fill(OPERATOR_TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    const client = page.getByLabel("For client");
+    await client.waitFor();
+    // The first page of the list, which names each job's client, does not hold it.
+    await page.route(/\/api\/jobs\?(?!.*before=)/, (route) =>
+      route.fulfill({ json: { jobs: [], nextCursor: null, feedCursor: null } satisfies JobList }),
+    );
+    const refer = async () => {
+      await page.goto(`${guarded.baseUrl}/jobs/${id}`);
+      await page.getByRole("button", { name: "Use as reference" }).click();
+      await client.waitFor();
+    };
+    await refer();
+    await expect.poll(() => client.inputValue()).toBe("studio");
+    await page.getByRole("img", { name: "a print of studio" }).waitFor();
+    await page.getByRole("button", { name: /^Remove image 1/ }).click();
+    await client.selectOption("atelier");
+    await refer();
+    await page.getByText("This print belongs to studio, and the form is for atelier").first().waitFor();
+    await client.selectOption("studio");
+    await page.route(/\/api\/jobs\?.*before=/, (route) =>
+      route.fulfill({ json: { jobs: [], nextCursor: null, feedCursor: null } satisfies JobList }),
+    );
+    await refer();
+    await page.getByText("The server did not say whose print this is").first().waitFor();
   });
 
   it("keeps each draft of an operator with its client, and takes no print of another client", async () => {

@@ -1,8 +1,10 @@
-import { DraftImage, imageIdentity, imageName, jobOfPath } from "../state/draft.ts";
+import { DraftImage, imageIdentity, imageName, jobOfPath, type StoredInput } from "../state/draft.ts";
 import { imageProblem } from "../state/draft-check.ts";
+import { isShutOut } from "./access.ts";
+import { darkroom } from "./darkroom.ts";
 import { changeDraft, draft } from "./draft-store.ts";
 import { keepFile } from "./file-store.ts";
-import { clientOf } from "./live-jobs.ts";
+import { clientOf, findClient } from "./live-jobs.ts";
 import { notify } from "./notices.ts";
 import { isOperator } from "./operator.ts";
 import { createStore } from "./store.ts";
@@ -61,6 +63,22 @@ export function takeImages(images: readonly DraftImage[], max: number): boolean 
   return take(images, [], max);
 }
 
+/**
+ * Adds a print of the page to the references of the draft. The operator's draft takes it only where the list says whose print it
+ * is. False when it was left out, which is then said. Never rejects.
+ */
+export async function takePrint(print: StoredInput, max: number): Promise<boolean> {
+  const id = jobOfPath(print.path);
+  if (!isOperator() || clientOf(id) !== null) return takeImages([print], max);
+  try {
+    // A job that was opened by its address does not say whose it is.
+    if ((await findClient(await darkroom.get(id))) !== null) return takeImages([print], max);
+  } catch (error) {
+    if (await isShutOut(error)) return false;
+  }
+  return take([], ["The server did not say whose print this is, so it was left out. Try it again."], max);
+}
+
 function take(given: readonly DraftImage[], found: readonly string[], max: number): boolean {
   const { images, problems } = withoutForeign(given, found);
   const kept = images.length === 0 ? [] : changeDraft({ type: "add_images", images, max }).images.map(imageIdentity);
@@ -115,7 +133,7 @@ export function filesOf(transfer: DataTransfer | null): File[] {
 export const PRINT_DATA = "application/x-darkroom-print";
 
 /** The print of this page that is dragged; null for anything else. */
-export function printOf(transfer: DataTransfer | null): DraftImage | null {
+export function printOf(transfer: DataTransfer | null): StoredInput | null {
   const text = transfer?.getData(PRINT_DATA) ?? "";
   if (text === "") return null;
   const parsed = DraftImage.safeParse(JSON.parse(text));

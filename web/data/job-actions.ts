@@ -6,7 +6,7 @@ import { chosenModel } from "../state/model-words.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { copyIntoDraft, draft } from "./draft-store.ts";
-import { takeImages } from "./incoming-images.ts";
+import { takePrint } from "./incoming-images.ts";
 import { limits } from "./limits.ts";
 import { findClient, forgetJob, jobList, learnJob } from "./live-jobs.ts";
 import { notify } from "./notices.ts";
@@ -82,11 +82,14 @@ export async function submitAgain(id: string): Promise<void> {
   }
 }
 
-/** Adds a finished image to the draft as a reference. */
-export function addAsReference(job: { readonly id: string; readonly prompt: string }, image: PrintFacts): void {
+/** Adds a finished image to the draft as a reference. The person is notified of the outcome. Never rejects. */
+export async function addAsReference(
+  job: { readonly id: string; readonly prompt: string },
+  image: PrintFacts,
+): Promise<void> {
   const input = printAsInput(job, image);
   const model = chosenModel("image-from-reference", draft.get().model, limits.get()?.models ?? []);
-  if (takeImages([input], model?.images.max ?? 1)) notify("done", "Added to the references");
+  if (await takePrint(input, model?.images.max ?? 1)) notify("done", "Added to the references");
 }
 
 /** The job in its current state; null when it could not be read: the person is then notified. */

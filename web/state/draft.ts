@@ -23,6 +23,9 @@ export const DraftImage = z.discriminatedUnion("kind", [
 ]);
 export type DraftImage = z.infer<typeof DraftImage>;
 
+/** An image that the server has already. */
+export type StoredInput = Extract<DraftImage, { kind: "stored" }>;
+
 /** The form's content. `null` leaves the choice to the model or to the server. */
 export const Draft = z.object({
   workflow: z.enum(WORKFLOWS),
@@ -177,7 +180,7 @@ export function isUntouched(draft: Draft): boolean {
 }
 
 /** A job's finished image as an input image of a draft. */
-export function printAsInput(job: { readonly id: string; readonly prompt: string }, image: PrintFacts): DraftImage {
+export function printAsInput(job: { readonly id: string; readonly prompt: string }, image: PrintFacts): StoredInput {
   const { index, contentType, bytes } = image;
   const name = job.prompt.trim().replace(/\s+/g, " ");
   return { kind: "stored", path: paths.jobImage(job.id, index), name, contentType, bytes };

@@ -1,5 +1,5 @@
 import { useEffect, useEffectEvent, useRef, useState } from "react";
-import { addressOf, filesOf, PRINT_DATA, printOf, takeFiles, takeImages } from "../data/incoming-images.ts";
+import { addressOf, filesOf, PRINT_DATA, printOf, takeFiles, takeImages, takePrint } from "../data/incoming-images.ts";
 import { isMeantAsText } from "../state/draft.ts";
 
 /** What is dragged over the page: a print of this page, or images from elsewhere. */
@@ -45,7 +45,7 @@ export function useImageIntake(max: number): Dragged | null {
     const print = printOf(dataTransfer);
     if (print !== null) {
       const isInZone = target instanceof Element && target.closest("[data-reference-zone]") !== null;
-      if (isInZone) takeImages([print], max);
+      if (isInZone) void takePrint(print, max);
       return;
     }
     const files = [...(dataTransfer?.files ?? [])];

@@ -99,10 +99,11 @@ export function ViewerHost() {
       show(next, direction === 1 ? 0 : count - 1);
     }
   };
-  const refer = () => {
+  const refer = async () => {
     if (job === undefined || image === undefined) return;
-    addAsReference(job, image);
-    focusPrompt(navigate);
+    const isStillHere = markPlace();
+    await addAsReference(job, image);
+    if (isStillHere()) focusPrompt(navigate);
   };
   const hasStep = (direction: 1 | -1) =>
     images[place + direction] !== undefined || (direction === 1 ? after.exists : before.exists);

@@ -35,8 +35,9 @@ export function JobActions({ job, chosen, onChange }: JobActionsProps) {
   const change = () => changeAgain(job.id, navigate);
   const refer = async () => {
     if (image === undefined) return;
-    addAsReference({ id: job.id, prompt: job.request.prompt }, image);
-    focusPrompt(navigate);
+    const isStillHere = markPlace();
+    await addAsReference({ id: job.id, prompt: job.request.prompt }, image);
+    if (isStillHere()) focusPrompt(navigate);
   };
   return (
     <div className={styles.actions}>

@@ -156,12 +156,7 @@ function Actions({ job }: { readonly job: ListedJob }) {
   return (
     <div className={styles.actions}>
       {images.length === 1 && only !== undefined && (
-        <Action
-          icon="image"
-          label="Use as reference"
-          about={job.prompt}
-          onPress={async () => addAsReference(job, only)}
-        />
+        <Action icon="image" label="Use as reference" about={job.prompt} onPress={() => addAsReference(job, only)} />
       )}
       <Action icon="edit" label="Again with changes" about={job.prompt} onPress={change} />
       {job.done && !wantsChanges(job) && (
