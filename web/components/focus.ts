@@ -7,13 +7,28 @@ let firstView = true;
 /** The view's part of the tab's title. `useTabSign` puts the count of unseen jobs before it. */
 export const viewTitle = createStore("Darkroom");
 
+const addressNow = () => location.pathname + location.search;
+
+let address = addressNow();
+
+/** How often the address has changed. */
+let moves = 0;
+
+// The router sends the last two.
+for (const name of ["popstate", "pushState", "replaceState"]) {
+  addEventListener(name, () => {
+    if (address !== addressNow()) moves += 1;
+    address = addressNow();
+  });
+}
+
 /**
- * Notes the current address. The returned function says later whether the person is still there, so that a late answer does not
- * lead them away from another view.
+ * Notes the current address. The returned function says later whether the person has stayed there, so that a late answer does not
+ * lead them away from another view, nor from this one once they have come back to it.
  */
 export function markPlace(): () => boolean {
-  const { pathname, search } = location;
-  return () => location.pathname === pathname && location.search === search;
+  const before = moves;
+  return () => moves === before;
 }
 
 /**
