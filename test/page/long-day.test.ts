@@ -100,6 +100,32 @@ it("keeps a bounded number of cards while jobs arrive all day, and does not move
   await page.context().close();
 }, 120_000);
 
+it("keeps a bounded number of jobs in a tab that shows one job all day, and that job with its viewer", async () => {
+  const looked = sketchJob({ number: 1, prompt: "looked at all day", change: succeeded() });
+  const jobs = [looked];
+  const { page, send } = await opened(jobs, {}, `/jobs/${looked.id}`);
+  await page.getByRole("button", { name: "Enlarge the image" }).waitFor();
+  const lists: string[] = [];
+  page.on("request", (request) => request.url().includes("/api/jobs?") && lists.push(request.url()));
+  const come = (from: number, to: number) => {
+    const late = Array.from({ length: to - from }, (_, index) => ended(2_000 + from + index));
+    jobs.push(...late);
+    for (const job of late) send(job);
+  };
+  come(0, 1_050);
+  // Nobody is at the wall, and still the list begins anew.
+  await until("a first page", async () => lists.length > 0 || undefined);
+  come(1_050, 1_051);
+  await page.getByRole("button", { name: "Enlarge the image" }).click();
+  await page.getByRole("dialog").getByText("True size").waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "hidden" });
+  await page.getByRole("link", { name: "All prints" }).click();
+  await jobLink(page, 3_050).waitFor();
+  expect(await page.evaluate(() => document.documentElement.scrollHeight)).toBeLessThan(60_000);
+  await page.context().close();
+}, 120_000);
+
 it("shows two thousand jobs with a bounded document, and returns to the same place", async () => {
   const page = await browser.newPage(PAGE);
   const jobs = Array.from({ length: 2_000 }, (_, index) => ended(index));
@@ -233,6 +259,26 @@ describe("a late answer", () => {
     await job.release();
     await page.getByText("The job is in the form now").first().waitFor();
     expect(pathOf(page)).toBe("/lanes");
+    await page.context().close();
+  });
+
+  it("does not lead away from where one has come back to", async () => {
+    const { page } = await opened(Array.from({ length: 60 }, (_, index) => ended(index)));
+    const older = await held(page, /\/api\/jobs\?.*cursor=/);
+    await jobLink(page, 59).waitFor();
+    await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+    await jobLink(page, 36).click();
+    const heading = page.getByRole("heading", { level: 1, name: "of that day 36." });
+    await heading.waitFor({ state: "attached" });
+    await older.asked;
+    const { pathname } = new URL(page.url());
+    await page.keyboard.press("ArrowRight");
+    await page.getByRole("link", { name: "Lanes" }).click();
+    await page.getByRole("heading", { name: "Lanes" }).waitFor();
+    await page.goBack();
+    await heading.waitFor({ state: "attached" });
+    await older.release();
+    expect(pathOf(page)).toBe(pathname);
     await page.context().close();
   });
 
@@ -400,3 +446,39 @@ it("shows notifications by a service worker where a page may not show its own, a
   await page.getByRole("heading", { level: 1, name: "Job: ends elsewhere" }).waitFor({ state: "attached" });
   await page.context().close();
 });
+
+it("shows the beginning of a right-to-left text that is cut", async () => {
+  const text = "دراجة حمراء تحت المطر أمام جدار أبيض، انعكاس أوراق الخريف في بركة ماء";
+  const { page } = await opened([ended(1)], { viewport: { width: 360, height: 740 } });
+  await page.getByLabel("Prompt", { exact: true }).fill(text);
+  await page.getByRole("button", { name: "Again with changes" }).press("Enter");
+  await page.getByText("Put aside").waitFor();
+  await choose(page, "From reference");
+  const name = `${text}.png`;
+  await page.getByTestId("reference-file").setInputFiles({ name, mimeType: "image/png", buffer: ONE_PIXEL });
+  await page.getByTitle(name).waitFor();
+  for (const line of [page.getByText("Put aside"), page.getByTitle(name)]) {
+    expect(await line.evaluate(isBeginningShown, text.slice(0, 5))).toBe(true);
+  }
+  await page.context().close();
+});
+
+/** Whether the first letters of `text` within an element lie where the element does. */
+function isBeginningShown(element: Element, text: string): boolean {
+  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node !== null; node = walker.nextNode()) {
+    const at = node.textContent?.indexOf(text) ?? -1;
+    if (at < 0) continue;
+    const range = document.createRange();
+    range.setStart(node, at);
+    range.setEnd(node, at + text.length);
+    const [letters, box] = [range.getBoundingClientRect(), element.getBoundingClientRect()];
+    return letters.left >= box.left && letters.right <= box.right;
+  }
+  return false;
+}
+
+const ONE_PIXEL = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+  "base64",
+);

@@ -15,6 +15,7 @@ import { noteEnd } from "./attention.ts";
 import { darkroom } from "./darkroom.ts";
 import { announceChange } from "./notices.ts";
 import { createStore } from "./store.ts";
+import { lastWallPlace } from "./wall.ts";
 
 /** Jobs per page of the list: about two screens of a laptop. */
 export const PAGE_JOBS = 24;
@@ -142,7 +143,8 @@ async function loadPage(
   const part = partOf();
   // This answer is outdated; the page that was requested after it brings the list.
   if (part === "first" && askedAt !== age) return page.feedCursor;
-  dispatch({ type: "page", filter, jobs: page.jobs, nextCursor: page.nextCursor, part, cursor });
+  const kept = lastWallPlace().jobId;
+  dispatch({ type: "page", filter, jobs: page.jobs, nextCursor: page.nextCursor, part, cursor, kept });
   if (part === "first") {
     // Each was deleted or no longer matches. These look-ups are not awaited: the next first page repeats one that fails.
     const missing = missingFrom({ jobs: page.jobs, ended: page.nextCursor === null }, known);

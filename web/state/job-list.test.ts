@@ -146,6 +146,23 @@ describe("the list of jobs", () => {
     expect(numbers(state, ALL)).toEqual([12, 11, 10, 9, 8, 7]);
   });
 
+  it("keeps the job that is looked at by itself when it begins anew, below a gap", () => {
+    let state = page(EMPTY_LIST, ALL, [listed(9), listed(8)], "a");
+    state = page(state, ALL, [listed(7), listed(6)], "b", "next");
+    const kept = listed(7).id;
+    state = reduceJobList(state, {
+      type: "page",
+      filter: ALL,
+      jobs: [listed(11), listed(10)],
+      nextCursor: "c",
+      part: "anew",
+      cursor: null,
+      kept,
+    });
+    expect([...state.jobs.keys()].sort()).toEqual([kept, listed(10).id, listed(11).id].sort());
+    expect(numbers(state, ALL)).toEqual([11, 10]);
+  });
+
   it.each<[string, Filter, ListedJob[]]>([
     [
       "a few jobs",

@@ -30,11 +30,13 @@ export type JobListAction =
       readonly nextCursor: string | null;
       /**
        * `first`: requested without a cursor; it holds the newest jobs, and does not reduce an earlier depth. `anew`: the same, and
-       * all finished jobs are dropped that are below it or that the filter does not show. `next`: the following page.
+       * all finished jobs but `kept` are dropped that are below it or that the filter does not show. `next`: the following page.
        */
       readonly part: "first" | "anew" | "next";
       /** The cursor of the request; null for none. Above a `next` page of a cursor that is no longer the filter's there is a gap. */
       readonly cursor: string | null;
+      /** The job that is looked at by itself, which the filter need not show. */
+      readonly kept?: string | null;
     };
 
 /** The most deletions remembered: far more than happen during one call. */
@@ -72,7 +74,9 @@ export function reduceJobList(state: JobListState, action: JobListAction): JobLi
       if (action.part !== "anew") return { ...taken, depths: { ...state.depths, [key]: depth } };
       const shows = showsOf(action.filter, found);
       const isAbove = (job: ListedJob) => last === undefined || newestFirst(job, last) <= 0;
-      const kept = [...taken.jobs].filter(([, job]) => !job.done || (isAbove(job) && shows(job)));
+      const kept = [...taken.jobs].filter(
+        ([id, job]) => id === action.kept || !job.done || (isAbove(job) && shows(job)),
+      );
       return { ...taken, jobs: new Map(kept), depths: { [key]: depth } };
     }
   }

@@ -1,6 +1,7 @@
 import { useEffect } from "react";
 import { Route, Switch } from "wouter";
 import { useLateView } from "../components/late-dialog.ts";
+import { boundList } from "../data/list-bound.ts";
 import { followFeeds } from "../data/live-feed.ts";
 import { Home } from "./home.tsx";
 import { NotFound } from "./not-found.tsx";
@@ -14,6 +15,7 @@ export function Room({ withSession }: { readonly withSession: boolean }) {
   useEffect(() => {
     const leaving = new AbortController();
     void followFeeds(leaving.signal);
+    boundList(leaving.signal);
     return () => leaving.abort(new DOMException("the room was left", "AbortError"));
   }, []);
   useTabSign();

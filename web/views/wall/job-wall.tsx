@@ -1,21 +1,14 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { useLocation, useSearch } from "wouter";
 import { useLateView } from "../../components/late-dialog.ts";
 import { LoadFailure } from "../../components/load-failure.tsx";
 import { isShutOut } from "../../data/access.ts";
 import { listsMissed } from "../../data/live-feed.ts";
-import { jobList, loadFirstPage, loadNextPage, shortenList } from "../../data/live-jobs.ts";
+import { jobList, loadFirstPage, loadNextPage } from "../../data/live-jobs.ts";
 import { useStore } from "../../data/store.ts";
-import {
-  density as densityStore,
-  endSelecting,
-  isSelecting,
-  lastWallPlace,
-  leaveWall,
-  selectAll,
-} from "../../data/wall.ts";
+import { density as densityStore, endSelecting, isSelecting, leaveWall, selectAll } from "../../data/wall.ts";
 import { type Filter, filterFromSearch, filterKey, isNarrowed, searchFromFilter } from "../../state/filter.ts";
-import { lengthOf, listingOf } from "../../state/job-list.ts";
+import { listingOf } from "../../state/job-list.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
 import { EmptyWall } from "./empty-wall.tsx";
 import styles from "./job-wall.module.css";
@@ -35,7 +28,6 @@ export function JobWall() {
   const listing = useMemo(() => listingOf(state, filter), [state, filter]);
   const { jobs } = listing;
   const { failure, again } = useFirstPage(filter);
-  useShortening(lengthOf(state, listing), filter);
   useKeys(() => jobs.map(({ id }) => id));
   useEffect(() => endSelecting, []);
 
@@ -109,40 +101,6 @@ function useFirstPage(filter: Filter): { readonly failure: unknown; readonly aga
     return () => clearTimeout(timer);
   }, [failure, load]);
   return { failure, again: load };
-}
-
-/** With more known jobs the wall begins anew: about twenty screens, which a day of work fills from above. */
-const MAX_KNOWN = 240;
-
-/**
- * Bounds a wall that stays open: once it knows more than `MAX_KNOWN` jobs and the window is at its top, it loads its first page
- * and drops what is below.
- */
-function useShortening(count: number, filter: Filter): void {
-  const selecting = useStore(isSelecting);
-  /** The filter that the wall shows now; null once the wall is left. */
-  const shown = useRef<string | null>(null);
-  useEffect(() => {
-    shown.current = filterKey(filter);
-    return () => {
-      shown.current = null;
-    };
-  }, [filter]);
-  useEffect(() => {
-    if (selecting || count <= MAX_KNOWN) return;
-    const mayDrop = () => {
-      // Selected jobs, and those of another filter, must stay.
-      if (isSelecting.get() || shown.current !== filterKey(filter)) return false;
-      // After coming back to the wall the window has not scrolled yet to where it was left.
-      return Math.max(window.scrollY, lastWallPlace().scrollY) <= window.innerHeight;
-    };
-    // After a failure the next change or scroll tries again.
-    const shorten = () => void shortenList(filter, mayDrop).catch(() => undefined);
-    shorten();
-    // The scroll position is known only once the window has scrolled, which may be after the change that made the wall too long.
-    addEventListener("scroll", shorten, { passive: true });
-    return () => removeEventListener("scroll", shorten);
-  }, [count, filter, selecting]);
 }
 
 const DIALOGS = "[role=dialog], [role=alertdialog]";
