@@ -376,6 +376,48 @@ describe("selected jobs", () => {
   });
 });
 
+describe("by keyboard alone", () => {
+  const said = (page: Page, words: string | RegExp) =>
+    page.locator("[aria-live=polite].unseen").getByText(words).waitFor({ state: "attached" });
+
+  it("announces how many jobs a search finds, the end of a selection, and a draft that is put aside", async () => {
+    const { page } = await opened(Array.from({ length: 30 }, (_, index) => ended(index)));
+    await jobLink(page, 29).waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("29.");
+    await said(page, /\b1 job$/);
+    await page.keyboard.press("Escape");
+    await said(page, "More than 24 jobs");
+    await jobLink(page, 29).focus();
+    await page.getByRole("button", { name: "Select", exact: true }).press("Enter");
+    await jobLink(page, 29).press("Enter");
+    await page.getByText("1 job selected").waitFor();
+    await page.keyboard.press("Escape");
+    await said(page, "Selection ended");
+    await page.getByLabel("Prompt", { exact: true }).fill("to be kept");
+    await page.getByRole("button", { name: "Again with changes: of that day 29." }).press("Enter");
+    await said(page, "The draft that was in the form is put aside");
+    await page.context().close();
+  });
+
+  it("announces the image that the viewer shows, and returns the focus to its button when it closes", async () => {
+    const several = [1, 2].map((number) => sketchJob({ number, prompt: `seen ${number}`, change: succeeded(2) }));
+    const { page } = await opened(several, {}, `/jobs/${several[1]?.id}`);
+    const enlarge = page.getByRole("button", { name: "Enlarge the image" });
+    await enlarge.press("Enter");
+    const viewer = page.getByRole("dialog");
+    await viewer.locator(":focus").waitFor();
+    await page.keyboard.press("ArrowLeft");
+    await said(page, "Image 2 of 2: seen 1");
+    await page.keyboard.press("ArrowRight");
+    await said(page, "Image 1 of 2: seen 2");
+    await page.keyboard.press("Escape");
+    await viewer.waitFor({ state: "hidden" });
+    await expect.poll(() => enlarge.evaluate((button) => button === document.activeElement)).toBe(true);
+    await page.context().close();
+  });
+});
+
 it("searches while jobs arrive one after the other", async () => {
   const { page, send } = await opened([ended(0)]);
   await page.clock.install();

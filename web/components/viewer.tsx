@@ -73,7 +73,7 @@ export default function Viewer({ job, place, open, onClose, onStep, onRefer, has
   return (
     <Dialog.Root open={open} onOpenChange={(next) => next || onClose()}>
       <Dialog.Portal>
-        <Dialog.Popup className={styles.viewer} onKeyDown={onKeyDown} initialFocus={table}>
+        <Dialog.Popup className={styles.viewer} onKeyDown={onKeyDown} initialFocus={table} finalFocus={focusAfter}>
           <Dialog.Title className="unseen">{job.prompt}</Dialog.Title>
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard. */}
           <section className={styles.table} ref={table} tabIndex={0} aria-label="Image, scrolls when it is enlarged">
@@ -140,6 +140,11 @@ export default function Viewer({ job, place, open, onClose, onStep, onRefer, has
       </Dialog.Portal>
     </Dialog.Root>
   );
+}
+
+/** Focuses the job's button for the viewer when it closes. The button that opened it is gone after a step to another job. */
+function focusAfter(): HTMLElement | true {
+  return document.querySelector<HTMLElement>("[data-enlarge]") ?? true;
 }
 
 /** Follows a finger that moves sideways over a fitted image; the click that the browser fires afterwards is ignored. */

@@ -1,5 +1,6 @@
 import { type Draft, type DraftAction, isUntouched, parseDraft, parseDrafts, reduceDraft } from "../state/draft.ts";
 import { ASIDE_NAME, DRAFT_NAME, readStored, readTab, writePrivate, writeTab } from "./browser-storage.ts";
+import { announce } from "./notices.ts";
 import { createStore } from "./store.ts";
 
 /** Each tab keeps its own draft; a new tab begins with the draft that was changed last in any tab. */
@@ -20,6 +21,7 @@ export function changeDraft(action: DraftAction): Draft {
   const changed = reduceDraft(before, action);
   if (action.type === "replace" && !isUntouched(before) && before !== copied) {
     keepAside([before, ...draftsAside.get()].slice(0, MAX_ASIDE));
+    announce("The draft that was in the form is put aside");
   }
   draft.set(changed);
   const text = JSON.stringify(changed);

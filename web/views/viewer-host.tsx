@@ -8,7 +8,7 @@ import type Viewer from "../components/viewer.tsx";
 import { addAsReference } from "../data/job-actions.ts";
 import { jobList } from "../data/live-jobs.ts";
 import { useNeighbours } from "../data/neighbours.ts";
-import { notify } from "../data/notices.ts";
+import { announce, notify } from "../data/notices.ts";
 import { createStore, useStore } from "../data/store.ts";
 import { lookAt } from "../data/wall.ts";
 import { focusPrompt } from "./wall/job-card.tsx";
@@ -86,6 +86,8 @@ export function ViewerHost() {
   };
   const show = (otherId: string, otherPlace: number) => {
     lookAt(otherId);
+    const other = jobList.get().jobs.get(otherId);
+    announce(`Image ${otherPlace + 1} of ${other?.output?.images.length ?? 1}: ${other?.prompt ?? ""}`);
     go(addressOf(otherId, otherPlace), { replace: true, state: history.state });
   };
   const step = async (direction: 1 | -1) => {

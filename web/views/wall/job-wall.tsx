@@ -1,14 +1,15 @@
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useLocation, useSearch } from "wouter";
 import { useLateView } from "../../components/late-dialog.ts";
 import { LoadFailure } from "../../components/load-failure.tsx";
 import { isShutOut } from "../../data/access.ts";
 import { listsMissed } from "../../data/live-feed.ts";
 import { jobList, loadFirstPage, loadNextPage } from "../../data/live-jobs.ts";
+import { announce } from "../../data/notices.ts";
 import { useStore } from "../../data/store.ts";
 import { density as densityStore, endSelecting, isSelecting, leaveWall, selectAll } from "../../data/wall.ts";
 import { type Filter, filterFromSearch, filterKey, isNarrowed, searchFromFilter } from "../../state/filter.ts";
-import { listingOf } from "../../state/job-list.ts";
+import { type Listing, listingOf } from "../../state/job-list.ts";
 import type { ListedJob } from "../../state/listed-job.ts";
 import { EmptyWall } from "./empty-wall.tsx";
 import styles from "./job-wall.module.css";
@@ -28,6 +29,7 @@ export function JobWall() {
   const listing = useMemo(() => listingOf(state, filter), [state, filter]);
   const { jobs } = listing;
   const { failure, again } = useFirstPage(filter);
+  useFoundWords(key, listing);
   useKeys(() => jobs.map(({ id }) => id));
   useEffect(() => endSelecting, []);
 
@@ -105,6 +107,16 @@ function useFirstPage(filter: Filter): { readonly failure: unknown; readonly aga
 
 const DIALOGS = "[role=dialog], [role=alertdialog]";
 
+/** Announces to screen readers how many jobs a new filter shows, once its first page is there. */
+function useFoundWords(key: string, { loaded, jobs, nextCursor }: Listing): void {
+  const said = useRef(key);
+  useEffect(() => {
+    if (!loaded || said.current === key) return;
+    said.current = key;
+    announce(`${nextCursor === null ? "" : "More than "}${jobs.length} ${jobs.length === 1 ? "job" : "jobs"}`);
+  }, [key, loaded, jobs, nextCursor]);
+}
+
 /** Escape ends choosing; Ctrl or ⌘ with A chooses all. Works everywhere except in text fields and dialogs. */
 function useKeys(ids: () => readonly string[]): void {
   useEffect(() => {
@@ -112,8 +124,10 @@ function useKeys(ids: () => readonly string[]): void {
       const { target } = event;
       const isElsewhere = target instanceof Element && target.closest(`:read-write, select, ${DIALOGS}`) !== null;
       if (event.defaultPrevented || isElsewhere) return;
-      if (event.key === "Escape" && isSelecting.get()) endSelecting();
-      else if (event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey) && isSelecting.get())
+      if (event.key === "Escape" && isSelecting.get()) {
+        endSelecting();
+        announce("Selection ended");
+      } else if (event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey) && isSelecting.get())
         selectAll(ids());
       else return;
       event.preventDefault();
