@@ -27,9 +27,18 @@ export class AwaitedUploads {
     this.#jobId = jobId;
   }
 
-  /** Resolves once the entry and its alarm are stored. Waits while older uploads of the same id are being removed. */
-  async expect(holder: string, untilMs: number): Promise<void> {
+  /** While this is true nothing may be stored in the object: it ends with everything removed. */
+  get isRemoving(): boolean {
+    return this.#removing !== null;
+  }
+
+  /** Resolves once nothing is being removed: after 30 s at most. */
+  async removed(): Promise<void> {
     while (this.#removing !== null) await this.#removing;
+  }
+
+  /** Resolves once the entry and its alarm are stored. Not to be called while `isRemoving`. */
+  async expect(holder: string, untilMs: number): Promise<void> {
     const known = this.#storage.kv.get<Awaited>(KEY);
     const latestMs = Math.max(untilMs, known?.untilMs ?? 0);
     const awaited: Awaited = { untilMs: latestMs, holders: [...(known?.holders ?? []), holder] };
@@ -60,7 +69,8 @@ export class AwaitedUploads {
   }
 
   async #remove(): Promise<void> {
-    while (this.#removing !== null) await this.#removing;
+    // What holds the entry then is another request, or a job.
+    if (this.isRemoving) return await this.removed();
     this.#removing = this.#removeNow();
     try {
       await this.#removing;

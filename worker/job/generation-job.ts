@@ -35,15 +35,14 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     submission: Submission,
     notifiesCatalog = false,
   ): Promise<JobAnswer<{ view: JobView; replayed: boolean }>> {
+    if (this.#uploads.isRemoving) await this.#uploads.removed();
     const known = this.#engine.store.load();
     if (known === null) {
-      if (submission.uploadsUntilMs !== undefined) {
-        if (Date.now() > submission.uploadsUntilMs) return { ok: false, code: "upload_timed_out" };
-        this.#uploads.taken();
-      }
+      const { uploadsUntilMs, grantUntilMs } = submission;
+      if (uploadsUntilMs !== undefined && Date.now() > uploadsUntilMs) return { ok: false, code: "upload_timed_out" };
       // By now the catalog may have found that its reservation has no job, and dropped it.
-      const { grantUntilMs } = submission;
       if (grantUntilMs !== undefined && Date.now() > grantUntilMs) return { ok: false, code: "grant_expired" };
+      if (uploadsUntilMs !== undefined) this.#uploads.taken();
       return { ok: true, view: this.#viewOf(this.#engine.create(submission, notifiesCatalog)), replayed: false };
     }
     if (known.client !== submission.client) return { ok: false, code: "job_not_found" };
@@ -58,6 +57,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   }
 
   async expectUploads(holder: string, untilMs: number, nextId?: string): Promise<"new" | "exists" | "gone"> {
+    if (this.#uploads.isRemoving) await this.#uploads.removed();
     const known = this.#engine.store.load();
     if (known === null) {
       await this.#uploads.expect(holder, untilMs);

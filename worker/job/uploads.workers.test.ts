@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import { until } from "../../test/support/until.ts";
@@ -9,6 +10,7 @@ import { EDIT_MODEL, type GivenJob, laneOf, type TestJob, testJob, withoutJitter
 
 afterEach(() => {
   Reflect.deleteProperty(env.RESULTS, "get");
+  Reflect.deleteProperty(env.RESULTS, "list");
 });
 
 /** A job with an upload that is stored in the bucket; the job is not submitted yet. */
@@ -126,5 +128,48 @@ describe("a bucket that fails before the call", () => {
     expect(view).toMatchObject({ status: "failed", error: { code: "deadline_exceeded" }, attempts: [] });
     expect(view.error?.message).toContain("an uploaded image cannot be read from storage");
     await expect.poll(async () => (await laneStub(env, laneOf(EDIT_MODEL)).report()).inProgress).toBe(0);
+  });
+});
+
+describe("uploads whose submission does not come", () => {
+  it("are removed before another submission with the same key is stored, which then stays", async () => {
+    const bucket = env.RESULTS;
+    const list = bucket.list.bind(bucket);
+    const [asked, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    Object.defineProperty(bucket, "list", {
+      configurable: true,
+      value: async (options: R2ListOptions) => {
+        asked.resolve();
+        await released.promise;
+        return list(options);
+      },
+    });
+    const job = testJob();
+    expect(await job.rpc.expectUploads("the refused request", Date.now() + 60_000)).toBe("new");
+    const dropped = job.rpc.dropUploads("the refused request");
+    await asked.promise;
+    const submitted = job.submit();
+    const expected = job.rpc.expectUploads("a third request", Date.now() + 60_000);
+    expect(await job.rpc.view(null)).toEqual({ ok: false, code: "job_not_found" });
+    released.resolve();
+    await Promise.all([dropped, submitted]);
+    expect(await expected).toBe("exists");
+    const isStored = await runInDurableObject(
+      job.object,
+      (_job, { storage }) => storage.kv.get("record") !== undefined,
+    );
+    expect(isStored).toBe(true);
+    await job.done();
+  });
+
+  it("are removed also after the submission was refused because its reservation had expired", async () => {
+    const job = await editJob();
+    const untilMs = Date.now() + 60_000;
+    expect(await job.rpc.expectUploads("this request", untilMs)).toBe("new");
+    Object.assign(job.submission, { uploadsUntilMs: untilMs, grantUntilMs: Date.now() - 1 });
+    expect(await job.rpc.submit(job.submission)).toEqual({ ok: false, code: "grant_expired" });
+    expect((await env.RESULTS.list({ prefix: `jobs/${job.id}/` })).objects).toHaveLength(1);
+    await job.rpc.dropUploads("this request");
+    expect((await env.RESULTS.list({ prefix: `jobs/${job.id}/` })).objects).toEqual([]);
   });
 });
