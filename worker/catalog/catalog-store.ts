@@ -38,6 +38,8 @@ const DELIVERIES_KEY = "deliveries";
 interface JobRow extends Record<string, SqlStorageValue> {
   id: string;
   status: string;
+  /** Of a removed job: when it was removed. */
+  listed_at_ms: number;
   seq: number;
   cursor: number;
   entry: string;
@@ -81,8 +83,9 @@ export class CatalogStore {
   }
 
   /**
-   * Stores the entry; `null` when it is no newer than what is known, or the job was removed. `isAsked`: a client asked for it, as
-   * a new job or by a retry of a finished one. `beforeStored` is called when it will be stored.
+   * Stores the entry; `null` when it is no newer than what is known, or the job was removed. A job that was created after that
+   * removal is another one under the same id: its key was used again once the object's tombstone had ended, at least a day later.
+   * `isAsked`: a client asked for it, as a new job or by a retry of a finished one. `beforeStored` is called when it will be stored.
    */
   record(
     given: CatalogEntry,
@@ -91,13 +94,17 @@ export class CatalogStore {
   ): { readonly change: Change; readonly isAsked: boolean } | null {
     const { searchText = "", ...newer } = given;
     this.#create();
-    const known = this.#row(newer.id);
+    const createdAtMs = Date.parse(newer.createdAt);
+    const found = this.#row(newer.id);
+    const isIdReused = found?.status === GONE && createdAtMs > found.listed_at_ms;
+    const known = isIdReused ? null : found;
     if (known !== null && (known.status === GONE || !isNewer(newer, known))) return null;
     // After a rollback a job's object may be of a version before prices, whose entries lack `spend`. What is booked stays.
     const spend = newer.spend ?? (known === null ? undefined : parseEntry(known).spend);
     const entry: CatalogEntry = spend === undefined ? newer : { ...newer, spend };
     const pending = this.pending();
     const reserved = this.reservedMicros();
+    if (isIdReused) this.#sql.exec("DELETE FROM jobs WHERE id = ?", entry.id);
     beforeStored(entry);
     const cursor = nextFeedNumber(this.lastCursor(), nowMs);
     this.#sql.exec(
@@ -109,7 +116,7 @@ export class CatalogStore {
       entry.id,
       entry.workflow,
       entry.status,
-      Date.parse(entry.createdAt),
+      createdAtMs,
       entry.done ? 1 : 0,
       entry.seq,
       cursor,
@@ -342,7 +349,7 @@ export class CatalogStore {
 
   #row(id: string): JobRow | null {
     const rows = this.#sql
-      .exec<JobRow>("SELECT id, status, seq, cursor, entry, search FROM jobs WHERE id = ?", id)
+      .exec<JobRow>("SELECT id, status, listed_at_ms, seq, cursor, entry, search FROM jobs WHERE id = ?", id)
       .toArray();
     return rows[0] ?? null;
   }

@@ -203,6 +203,10 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     return { result, alert: null };
   }
 
+  async isRemoved(jobId: string): Promise<boolean> {
+    return this.#store.ledgerJob(jobId) === "gone";
+  }
+
   async reserveParts(
     asked: readonly FirstReservation[],
     budget: ClientBudget,

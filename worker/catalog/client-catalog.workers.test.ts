@@ -64,6 +64,16 @@ describe("record", () => {
     expect(await ids(catalog)).toEqual([]);
   });
 
+  it("lists a job that was created after one of the same id was removed", async () => {
+    const { catalog } = newCatalog();
+    await catalog.record(catalogEntry({ n: 1, status: "succeeded", seq: 5 }));
+    await catalog.forget(jobId(1));
+    const createdAtMs = Date.now() + 86_400_000;
+    await catalog.record(catalogEntry({ n: 1, createdAtMs, workflow: "image-from-reference" }));
+    const answer = await catalog.list({ status: null, workflow: "image-from-reference", limit: 10, cursor: null });
+    expect(answer).toMatchObject({ ok: true, entries: [{ id: jobId(1), status: "queued", seq: 1 }] });
+  });
+
   it("forgets removals after 30 days, a few at a time, and still gives each change a larger number", async () => {
     const { object } = newCatalog();
     await runInDurableObject(object, (_catalog, state) => {

@@ -107,13 +107,15 @@ export interface CatalogRpc {
   record(entry: CatalogEntry): Promise<void>;
   /** As `record`, of many. */
   recordAll(entries: readonly CatalogEntry[]): Promise<void>;
-  /** The job is removed; a later `record` of it is ignored. */
+  /** The job is removed; a later `record` of it is ignored, unless it is of a job that was created later under the same id. */
   forget(jobId: string, last?: LastSpend | null): Promise<void>;
   /**
    * For a client with a spend limit: reserves the first attempt of a submission, and its place among at most `pendingLimit`
    * unfinished jobs. Stored before it answers; repeated for the same job, it counts once.
    */
   reserveFirst(asked: FirstReservation, budget: ClientBudget, pendingLimit: number): Promise<FirstAnswer>;
+  /** Whether `reserveFirst` would answer that the job was removed. */
+  isRemoved(jobId: string): Promise<boolean>;
   /** As `reserveFirst` for the jobs of one request: all of them or none. `reserved`: those that no other request has reserved. */
   reserveParts(
     asked: readonly FirstReservation[],

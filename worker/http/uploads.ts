@@ -11,7 +11,8 @@ import {
   type UploadedImage,
 } from "../results/input-image.ts";
 import { inputKey } from "../results/job-files.ts";
-import { jobStub } from "../stubs.ts";
+import { budgetOf } from "../spend/prices.ts";
+import { catalogStub, jobStub } from "../stubs.ts";
 import { ProblemError } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
 import { GivenImage } from "./core/given-fields.ts";
@@ -127,15 +128,25 @@ export class Uploads {
     return input?.kind === "upload" ? inputKey(jobId, input.sha256) : null;
   }
 
-  /** Announces the uploads to the object of the coming job; for a key whose jobs were deleted, to the object of the next generation. */
+  /**
+   * Announces the uploads to the object of the coming job; for a key whose jobs were deleted, to the object of the next generation.
+   * An object may have forgotten a deleted job that the catalog still refuses money for.
+   */
   async #expect(): Promise<Target> {
     this.#untilMs = Date.now() + UPLOAD_MS;
     for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
       const id = newJobId(this.#client, this.#idempotencyKey, generation);
       const state = await jobStub(this.#c.env, id).expectUploads(this.#holder, this.#untilMs);
-      if (state !== "gone") return { id, generation, exists: state === "exists" };
+      if (state === "gone" || (state === "new" && (await this.#hasNoMoney(id)))) continue;
+      return { id, generation, exists: state === "exists" };
     }
     throw keyUsedUp();
+  }
+
+  /** Whether the client's spend limit refuses the job because one of the same id was removed. A job without a key has an id of its own. */
+  async #hasNoMoney(jobId: string): Promise<boolean> {
+    if (this.#idempotencyKey === null || budgetOf(this.#c.get("config"), this.#client) === null) return false;
+    return await catalogStub(this.#c.env, this.#client).isRemoved(jobId);
   }
 
   /**

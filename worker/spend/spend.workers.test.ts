@@ -14,7 +14,9 @@ import { CatalogStore } from "../catalog/catalog-store.ts";
 import { SpendBooks } from "../catalog/spend-books.ts";
 import { compatApp } from "../compat/app.ts";
 import { namespaceWith, send } from "../http/http.fixture.ts";
-import { SYNC_MODEL, TASK_MODEL, type TestJob, testJob, withoutJitter } from "../job/job.fixture.ts";
+import { newJobId } from "../http/job-answers.ts";
+import { EDIT_MODEL, SYNC_MODEL, TASK_MODEL, type TestJob, testJob, withoutJitter } from "../job/job.fixture.ts";
+import { framedPng } from "../results/test-image.ts";
 import { catalogStub } from "../stubs.ts";
 import { Ledger } from "./ledger.ts";
 import { dayOf } from "./money.ts";
@@ -380,6 +382,8 @@ function api(
   return send(new Request(url, { ...init, headers }), bindings, compatApp(url) ?? undefined);
 }
 
+const dataUrl = (bytes: Uint8Array) => `data:image/png;base64,${bytes.toBase64()}`;
+
 function submit(
   client: string,
   body: object = {},
@@ -482,6 +486,26 @@ describe("a client's alert that is not delivered when the next month's is raised
 });
 
 describe("the API", () => {
+  it.each([
+    ["an uploaded image", dataUrl(framedPng(512, 512, 400, 1))],
+    ["an image's address", "https://images.example.com/a.png"],
+  ])("makes the next job of a key whose removed job only the catalog remembers, with %s", async (_what, image) => {
+    const client = `spends-${crypto.randomUUID()}`;
+    const [first, second] = [0, 1].map((generation) => newJobId(client, "report", generation));
+    await catalogStub(env, client).forget(first ?? "");
+    const path = "/api/workflows/image-from-reference";
+    const budget = { CLIENT_BUDGETS: JSON.stringify({ [client]: { monthly: 3 } }) };
+    const { answer, settled } = submit(
+      client,
+      { model: EDIT_MODEL, images: [image] },
+      path,
+      { "idempotency-key": "report" },
+      budget,
+    );
+    expect([(await answer).status, Job.parse(await (await answer).json()).id]).toEqual([202, second]);
+    await settled();
+  });
+
   it("reserves exactly what the limit has room for, of 500 submissions at once", async () => {
     const sent = Array.from({ length: 500 }, (_, n) => submit("spends-100", { prompt: `burst ${n}` }));
     const answers = await Promise.all(sent.map(({ answer }) => answer));
