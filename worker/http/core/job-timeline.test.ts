@@ -316,6 +316,17 @@ describe("jobTimeline", () => {
     `);
   });
 
+  it("counts only the attempts since the last retry by hand", () => {
+    const over = { finishedAt: at(3), outcome: "failed" } as const;
+    const attempts = [1, 2, 3, 4].map((number) => attempt({ number, startedAt: at(number), ...over }));
+    const again = [...attempts, attempt({ number: 5, startedAt: at(61) })];
+    // A retry starts the deadline again.
+    const deadlineAt = at(60 + 86_400);
+    const retried = job({ status: "running", phase: "generating", deadlineAt, attempts: again });
+    expect(timeline(retried, log([60, "job.retried"]), 62)).toContain("attempts    1 of 4 used\n");
+    expect(timeline(job({ attempts: attempts.slice(0, 3) }), log(), 62)).toContain("attempts    3 of 4 used\n");
+  });
+
   it("shows how many events of a long log it leaves out", () => {
     const events = log(
       ...Array.from({ length: 200 }, (_, index) => [index, "attempt.started", { attempt: index + 1 }] as const),

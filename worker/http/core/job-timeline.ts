@@ -55,13 +55,21 @@ function copyRows(job: Job, last: JobEvent | undefined, day: string, nowMs: numb
   return [row("next copy", when), ...(trouble === undefined ? [] : [row("delayed", inertText(trouble.message))])];
 }
 
+/**
+ * The attempts that count against the job's limit: those since its submission or its last retry, at which its deadline begins. A job
+ * keeps earlier ones too.
+ */
+function usedAttempts({ attempts, deadlineAt, request }: Job): number {
+  const beganAtMs = Date.parse(deadlineAt) - request.deadlineSeconds * 1000;
+  return attempts.filter(({ counted, startedAt }) => counted && Date.parse(startedAt) >= beganAtMs).length;
+}
+
 /** What happens next, and when. */
 function nextRows(job: Job, told: Told): string[] {
   const { last, day, nowMs } = told;
   const { queue, request } = job;
-  const used = job.attempts.filter((attempt) => attempt.counted).length;
   const deadline = row("gives up", `${clockText(job.deadlineAt, day)} (${fromNowText(job.deadlineAt, nowMs)})`);
-  const spent = row("attempts", `${used} of ${request.maxAttempts} used`);
+  const spent = row("attempts", `${usedAttempts(job)} of ${request.maxAttempts} used`);
   switch (job.status) {
     case "queued":
     case "retrying": {
