@@ -131,7 +131,8 @@ function cutWarning(field: "prompt" | "negativePrompt", text: string, maxChars: 
 
 /** `10 MB`, `2.4 MB`, `12 KB`, with 1 KB = 1024 bytes, as the limit is counted. */
 export function bytesWords(bytes: number): string {
-  if (bytes < 100 * 1024) return `${Math.max(1, Math.round(bytes / 1024))} KB`;
+  const kilobytes = Math.round(bytes / 1024);
+  if (kilobytes < 100) return `${Math.max(1, kilobytes)} KB`;
   const value = bytes / (1024 * 1024);
   return `${value >= 9.95 ? Math.round(value) : value.toFixed(1)} MB`;
 }

@@ -18,9 +18,15 @@ describe("durationWords", () => {
   it.each([
     [0, "0 ms"],
     [850, "850 ms"],
+    [999.4, "999 ms"],
+    [999.6, "1.0 s"],
     [16_503, "16.5 s"],
-    [59_999, "59.9 s"],
+    [16_570, "16.6 s"],
+    [59_949, "59.9 s"],
+    [59_950, "1 min 00 s"],
     [65_000, "1 min 05 s"],
+    [3_599_499, "59 min 59 s"],
+    [3_599_600, "1 h 00 min"],
     [7_500_000, "2 h 05 min"],
   ])("%d ms → %s", (durationMs, words) => expect(durationWords(durationMs)).toBe(words));
 });

@@ -15,14 +15,14 @@ export function countdownWords(leftMs: number): string {
   return `${Math.floor(minutes / 60)} h ${pad(minutes % 60)} min`;
 }
 
-/** How long something took, in ms: `850 ms`, `16.5 s`, `1 min 05 s`, `2 h 05 min`. */
+/** How long something took, in ms: `850 ms`, `16.5 s`, `1 min 05 s`, `2 h 05 min`. It is rounded before its unit is chosen. */
 export function durationWords(durationMs: number): string {
-  if (durationMs < SECOND_MS) return `${Math.round(durationMs)} ms`;
-  if (durationMs < MINUTE_MS) return `${(Math.floor(durationMs / 100) / 10).toFixed(1)} s`;
-  if (durationMs < HOUR_MS) {
-    const seconds = Math.round(durationMs / SECOND_MS);
-    return `${Math.floor(seconds / 60)} min ${pad(seconds % 60)} s`;
-  }
+  const ms = Math.round(durationMs);
+  if (ms < SECOND_MS) return `${ms} ms`;
+  const tenths = Math.round(durationMs / 100);
+  if (tenths < 600) return `${(tenths / 10).toFixed(1)} s`;
+  const seconds = Math.round(durationMs / SECOND_MS);
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${pad(seconds % 60)} s`;
   const minutes = Math.round(durationMs / MINUTE_MS);
   return `${Math.floor(minutes / 60)} h ${pad(minutes % 60)} min`;
 }

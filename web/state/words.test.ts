@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { job } from "../../client/job.fixture.ts";
 import type { LaneReport, ModelInfo, Quota } from "../../schemas/limits.ts";
+import { bytesWords } from "./draft-check.ts";
 import { EVERYTHING, type Filter, filterFromSearch, matcherOf, searchFromFilter } from "./filter.ts";
 import { laneMood, lanesByNeed, paceWords } from "./lane-words.ts";
 import { LISTED, sampleAttempt } from "./listed-job.fixture.ts";
@@ -76,6 +77,16 @@ describe("paceWords", () => {
   ])("uses the unit of the quota: %j at %d a minute → %s", (quota, startsPerMinute, words) => {
     expect(paceWords({ quota: { ...quota, inProgress: null }, startsPerMinute, blocked: null })).toBe(words);
   });
+});
+
+describe("bytesWords", () => {
+  it.each([
+    [1, "1 KB"],
+    [101_887, "99 KB"],
+    [101_888, "0.1 MB"],
+    [10_433_331, "9.9 MB"],
+    [10_433_332, "10 MB"],
+  ])("%d bytes → %s", (bytes, words) => expect(bytesWords(bytes)).toBe(words));
 });
 
 describe("sentences", () => {

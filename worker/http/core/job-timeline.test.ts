@@ -527,8 +527,12 @@ describe("text for a terminal", () => {
   it.each([
     [0, "0.0 s"],
     [1500, "1.5 s"],
+    [9_949, "9.9 s"],
+    [9_950, "10 s"],
     [12_400, "12 s"],
+    [59_600, "1 min"],
     [60_000, "1 min"],
+    [3_599_600, "1 h"],
     [200_000, "3 min 20 s"],
     [7_500_000, "2 h 5 min"],
     [86_400_000 * 3 + 3_600_000 * 4, "3 d 4 h"],
@@ -540,6 +544,12 @@ describe("text for a terminal", () => {
     expect([1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinalText).join(" ")).toBe(
       "1st 2nd 3rd 4th 11th 12th 13th 21st 102nd 111th",
     );
-    expect([900, 230_000, 1_534_201].map(bytesText)).toEqual(["1 KB", "230 KB", "1.5 MB"]);
+    expect([900, 230_000, 999_000, 999_001, 1_534_201].map(bytesText)).toEqual([
+      "1 KB",
+      "230 KB",
+      "999 KB",
+      "1.0 MB",
+      "1.5 MB",
+    ]);
   });
 });

@@ -49,7 +49,8 @@ export function textRow(left: string, right: string): string {
 
 /** `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`: two units at most, nothing below 0.1 s. */
 export function durationText(ms: number): string {
-  if (ms < 10_000) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
+  const tenths = Math.round(Math.max(0, ms) / 100);
+  if (tenths < 100) return `${(tenths / 10).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds} s`;
   const units: [number, string][] = [
@@ -84,7 +85,8 @@ export function fromNowText(at: string, nowMs: number): string {
 
 /** `1.5 MB`, `230 KB`. */
 export function bytesText(bytes: number): string {
-  return bytes >= 1_000_000 ? `${(bytes / 1_000_000).toFixed(1)} MB` : `${Math.ceil(bytes / 1000)} KB`;
+  const kilobytes = Math.ceil(bytes / 1000);
+  return kilobytes >= 1000 ? `${(bytes / 1_000_000).toFixed(1)} MB` : `${kilobytes} KB`;
 }
 
 /** `1st`, `2nd`, `11th`. */
