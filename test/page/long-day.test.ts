@@ -524,3 +524,53 @@ const ONE_PIXEL = Buffer.from(
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
   "base64",
 );
+
+it("offers the original of a print that is dragged out, and leaves the browser's own menu over it", async () => {
+  const job = sketchJob({ number: 1, prompt: "dragged out", change: succeeded() });
+  const { page } = await opened([job]);
+  const print = cardsOf(page).locator("img");
+  await print.waitFor();
+  const found = await print.evaluate((image) => {
+    const dataTransfer = new DataTransfer();
+    image.dispatchEvent(new DragEvent("dragstart", { bubbles: true, cancelable: true, dataTransfer }));
+    const { x, y, width, height } = image.getBoundingClientRect();
+    const menu = new MouseEvent("contextmenu", { bubbles: true, cancelable: true });
+    return {
+      file: dataTransfer.getData("DownloadURL"),
+      address: dataTransfer.getData("text/uri-list"),
+      isOnTop: document.elementFromPoint(x + width / 2, y + height / 2) === image,
+      hasMenu: image.dispatchEvent(menu),
+    };
+  });
+  const address = `${files.origin}/api/jobs/${job.id}/images/0`;
+  expect(found).toEqual({ file: `image/png:${job.id}-1:${address}`, address, isOnTop: true, hasMenu: true });
+  await page.context().close();
+});
+
+it("writes a zip image by image, where the browser lets the page write a file", async () => {
+  const several = [1, 2].map((number) => sketchJob({ number, prompt: `zipped ${number}`, change: succeeded() }));
+  const { page } = await opened(several);
+  const last = await held(page, new RegExp(`/api/jobs/${several[1]?.id}/images/0$`));
+  await page.evaluate(() => {
+    const zip = { bytes: 0, isClosed: false };
+    const write = (chunk: Uint8Array) => {
+      zip.bytes += chunk.byteLength;
+    };
+    const close = () => {
+      zip.isClosed = true;
+    };
+    const handle = { createWritable: async () => new WritableStream({ write, close }) };
+    Object.assign(window, { zip, showSaveFilePicker: async () => handle });
+  });
+  const zip = () =>
+    page.evaluate(() => ({ ...(window as unknown as { zip: { bytes: number; isClosed: boolean } }).zip }));
+  await page.getByRole("button", { name: "Select", exact: true }).click();
+  await page.keyboard.press("Control+A");
+  await page.getByRole("button", { name: "Zip" }).click();
+  await last.asked;
+  await expect.poll(async () => (await zip()).bytes).toBeGreaterThan(1_000);
+  expect((await zip()).isClosed).toBe(false);
+  await last.release();
+  await expect.poll(async () => (await zip()).isClosed).toBe(true);
+  await page.context().close();
+});
