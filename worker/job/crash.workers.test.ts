@@ -1,6 +1,6 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { until } from "../../test/support/until.ts";
 import { laneStub } from "../stubs.ts";
 import type { JobRecord } from "./core/record.ts";
@@ -173,6 +173,29 @@ describe.concurrent("an eviction of an object at rest, after which the job conti
     await lane.observe({ kind: "succeeded", durationMs: 0 });
     await submissions(job, 1);
     expect((await job.done()).status).toBe("succeeded");
+  });
+
+  it("finished: it sets no alarm again when it is read, unless it has lost it", async () => {
+    const job = await testJob().submit();
+    const { expiresAt } = await job.done();
+    const expiresAtMs = Date.parse(expiresAt ?? "");
+    const alarmAtMs = () => runInDurableObject(job.object, (_object, { storage }) => storage.getAlarm());
+    await until("its last alarm", async () => ((await alarmAtMs()) === expiresAtMs ? true : undefined));
+    const read = () =>
+      runInDurableObject(job.object, async (object, { storage }) => {
+        const setAlarm = vi.spyOn(storage, "setAlarm");
+        expect((await object.view(null)).ok).toBe(true);
+        // The object has asked by now, and has its answer before this one.
+        await storage.getAlarm();
+        await scheduler.wait(0);
+        return setAlarm.mock.calls.length;
+      });
+    await job.evict();
+    expect(await read()).toBe(0);
+    await job.evict();
+    await runInDurableObject(job.object, (_object, { storage }) => storage.deleteAlarm());
+    expect(await read()).toBe(1);
+    expect(await alarmAtMs()).toBe(expiresAtMs);
   });
 
   it("in its backoff: at the time of the retry, by its alarm", async () => {

@@ -164,7 +164,7 @@ export class JobEngine implements JobHost {
         if (!this.apply(fact) || this.store.load() === record) throw new Error(`a due ${fact.type} changed nothing`);
       }
       this.#startWork(nowMs);
-      this.#arm();
+      this.#armAfterLook();
     } catch (error) {
       // A bug in this code: the record is unchanged, and the alarm looks again later. The platform stops repeating an alarm that
       // throws.
@@ -218,6 +218,12 @@ export class JobEngine implements JobHost {
     // again.
     const isHalted = atMs !== null && this.config() === null;
     this.store.arm(isHalted ? Math.max(atMs, nowMs + MISCONFIGURED_CHECK_MS) : atMs);
+  }
+
+  /** After a look that may have stored nothing: an object that has just woken reads first whether the alarm is as it should be. */
+  #armAfterLook(): void {
+    if (this.store.isAlarmKnown) this.#arm();
+    else this.keepRunning(this.store.readAlarm().then(this.#arm.bind(this), this.#arm.bind(this)));
   }
 
   placeMoved(): void {

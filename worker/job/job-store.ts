@@ -29,6 +29,7 @@ const padded = (seq: number): string => String(seq).padStart(10, "0");
 export class JobStore {
   readonly #storage: DurableObjectStorage;
   #record: StoredRecord | null | undefined;
+  /** Undefined after the object woke, until the alarm is set or read. */
   #alarmAtMs: number | null | undefined;
 
   constructor(storage: DurableObjectStorage) {
@@ -133,6 +134,18 @@ export class JobStore {
     this.#alarmAtMs = atMs;
     if (atMs === null) void this.#storage.deleteAlarm();
     else void this.#storage.setAlarm(atMs);
+  }
+
+  get isAlarmKnown(): boolean {
+    return this.#alarmAtMs !== undefined;
+  }
+
+  /** Reads when the alarm is set, unless that is known: an object that wakes then sets it again only where it is another. */
+  async readAlarm(): Promise<void> {
+    if (this.isAlarmKnown) return;
+    const atMs = await this.#storage.getAlarm();
+    // Set meanwhile, it is known already.
+    if (!this.isAlarmKnown) this.#alarmAtMs = atMs;
   }
 
   /** The alarm went off: none is set now. */
