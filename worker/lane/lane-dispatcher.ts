@@ -22,6 +22,8 @@ const NOTICE_BOUND_MS = 5_000;
 /** A job may begin for five seconds after its start was due, so this is enough for a paused lane to be quiet. */
 const QUIET_WITHIN_MS = 10_000;
 const QUIET_LOOK_MS = 100;
+/** That a job has begun is stored so long after its answer at the latest: where starts follow each other, together with the next. */
+const ANSWERS_STORED_MS = 1_000;
 /** How many jobs are notified at once: a long queue must not use up the lane's memory, nor its time for other callers. */
 const NOTICES_AT_ONCE = 64;
 
@@ -34,6 +36,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   /** The jobs that are being notified, each with a newer notice that waits for the answer to the one before. */
   readonly #notifying = new Map<string, Notice | null>();
   #isMoreScheduled = false;
+  #isStoringScheduled = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -128,6 +131,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     for (const lease of settled.offers) this.ctx.waitUntil(this.#offer(lease));
     for (const notice of settled.notices) this.ctx.waitUntil(this.#notify(notice));
     if (settled.isNotifying) this.#notifyMore();
+    if (settled.isToStore) this.#storeLater();
     return answer;
   }
 
@@ -138,7 +142,7 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
         this.#lane ??= new Lane(new LaneStore(this.ctx.storage.sql), this.#settings(), now);
         return work(this.#lane);
       });
-      this.#arm(done.settled.alarmAtMs, now);
+      this.#arm(done.settled, now);
       return done;
     } catch (error) {
       // What is in memory may be ahead of what was rolled back.
@@ -169,12 +173,12 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
    * Sets the alarm unless an earlier one is set: an early alarm finds nothing due, which costs less than moving it with each
    * start and end. One that would fire soon and for nothing (an offer was answered) is moved.
    */
-  #arm(wantedAtMs: number | null, now: number): void {
-    if (wantedAtMs === null) return;
+  #arm({ alarmAtMs: wantedAtMs, alarmByMs }: Settled, now: number): void {
+    if (wantedAtMs === null || alarmByMs === null) return;
     const armedAtMs = this.#armedAtMs;
     const isLost = armedAtMs === null || armedAtMs < now - ALARM_OVERDUE_MS;
     const isIdle = armedAtMs !== null && armedAtMs < now + ALARM_SOON_MS && armedAtMs < wantedAtMs - ALARM_OVERDUE_MS;
-    if (!isLost && !isIdle && armedAtMs <= wantedAtMs) return;
+    if (!isLost && !isIdle && armedAtMs <= alarmByMs) return;
     this.#armedAtMs = wantedAtMs;
     // Not awaited, so that it is in one batch with what was just written. A write that fails resets the object.
     void this.ctx.storage.setAlarm(wantedAtMs);
@@ -222,6 +226,23 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
       // The lane is no longer in memory: the one read next knows no job's last place, and sends each with its first pass.
       this.#log("notices_failed", { error: String(error) });
     }
+  }
+
+  /** Stores answers to offers, unless the next start does within this time. */
+  #storeLater(): void {
+    if (this.#isStoringScheduled) return;
+    this.#isStoringScheduled = true;
+    this.ctx.waitUntil(
+      scheduler.wait(ANSWERS_STORED_MS).then(() => {
+        this.#isStoringScheduled = false;
+        try {
+          this.#decide((lane) => lane.storeAnswers());
+        } catch (error) {
+          // The lane has left memory: its offers are made again, and answered again.
+          this.#log("answers_not_stored", { error: String(error) });
+        }
+      }),
+    );
   }
 
   /** Continues the pass of notices once other callers have had their turn and as soon as there is room. */

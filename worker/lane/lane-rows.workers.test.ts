@@ -123,7 +123,7 @@ describe("rows written", () => {
     expect(written).toEqual([2, 2]);
   });
 
-  it("are eight for a job that waits", async () => {
+  it("are eight for a job that waits, and seven where the next start follows at once", async () => {
     const written = await inLane("waiting", ({ open, cost }) => {
       const lane = open(T0);
       for (let i = 0; i < 2; i += 1) lane.enqueue(ticket(i), false, T0);
@@ -134,11 +134,12 @@ describe("rows written", () => {
       const [lease] = grant.offers;
       if (lease?.jobId !== "job-2") throw new Error(`job 2 must be offered a lease, got ${JSON.stringify(grant)}`);
       const accept = cost(lane, now + 5, () => lane.answered(lease, { accepted: true, startedAtMs: now + 3 }, now + 5));
+      const stored = cost(lane, now + 1_005, () => lane.storeAnswers());
       const release = cost(lane, now + 5_000, () =>
         lane.release({ leaseId: lease.leaseId, jobId: "job-2", outcome: succeeded, requeue: null }, now + 5_000),
       );
-      return [enqueue.written, grant.written, accept.written, release.written];
+      return [enqueue.written, grant.written, accept.written, stored.written, release.written];
     });
-    expect(written).toEqual([2, 3, 1, 2]);
+    expect(written).toEqual([2, 3, 0, 1, 2]);
   });
 });

@@ -189,7 +189,16 @@ export function allowedAtMs(state: LaneState, window: QuotaWindow, quota: Quota,
 
 /** When the next start may be made, however the open offers end; `null`: not before a lease ends. */
 export function nextGrantAtMs(state: LaneState, quota: Quota, now: number): number | null {
+  return grantAtMs(state, worstWindow(state, quota), quota, now);
+}
+
+/** The same if every open offer is begun on time. Never later than `nextGrantAtMs`: an alarm may come by it, a start may not. */
+export function expectedGrantAtMs(state: LaneState, quota: Quota, now: number): number | null {
+  return grantAtMs(state, expectedWindow(state, quota), quota, now);
+}
+
+function grantAtMs(state: LaneState, window: QuotaWindow, quota: Quota, now: number): number | null {
   const limit = mayBeOut(state, quota);
   if (limit !== null && state.inProgress >= limit) return null;
-  return allowedAtMs(state, worstWindow(state, quota), quota, now);
+  return allowedAtMs(state, window, quota, now);
 }

@@ -3,6 +3,7 @@ import type { LaneMetrics, Lease, LeaseOutcome, Place, Release, Ticket } from ".
 import { type Control, commanded, controlEndsAtMs, inForce, type LaneCommand, pauseOf, quotaUnder } from "./control.ts";
 import { forecast, needsLeases } from "./forecast.ts";
 import {
+  expectedGrantAtMs,
   type LaneState,
   type LaneStorage,
   type LeaseEntry,
@@ -59,8 +60,12 @@ export interface Settled {
   readonly notices: readonly Notice[];
   /** More notices are due as soon as there is room. */
   readonly isNotifying: boolean;
+  /** Answers to offers are in memory only. */
+  readonly isToStore: boolean;
   /** When to settle again without a call; `null`: not before the next call. */
   readonly alarmAtMs: number | null;
+  /** An alarm that is set for this at the latest need not be moved. */
+  readonly alarmByMs: number | null;
 }
 
 /**
@@ -79,6 +84,10 @@ const DECLINED_KEPT_MS = 5 * 60_000;
 const MOST_DECLINED_KEPT = 1_000;
 /** Watched jobs are notified at most this often. */
 const NOTIFY_EVERY_MS = 2_000;
+/** A pass that is due so short a time before a lease is offered waits for it: that moves every place again, and wakes the lane anyway. */
+const PASS_WITH_OFFER_MS = 500;
+/** By this part of the time that it is ahead of its start an offer may come late: the rest is enough for most jobs to begin on time. */
+const OFFER_SLACK = 0.4;
 /** A place that did not reach its job is sent again after this: a job that never answers must not cause a pass every two seconds. */
 const MISSED_AGAIN_MS = 10_000;
 /** While a place depends on a running attempt that does not end, its estimate is computed again this often. */
@@ -104,7 +113,12 @@ export class Lane {
   /** Tickets of declined leases, by job: see `DECLINED_KEPT_MS`. */
   readonly #declined = new Map<string, { readonly ticket: QueuedTicket; readonly atMs: number }>();
   #state: LaneState;
+  /** As it is stored. */
   #saved: LaneState;
+  /** As the last decision left it; not stored where that was only an answer to an offer. */
+  #settled: LaneState;
+  /** The state that differs from the stored one by answers to offers only. */
+  #answered: LaneState | null = null;
   #isQueueChanged = false;
   /** When a lease was last given, or this object was made: for `DIRECT_BEGIN_MS` after that a job may begin by a lease. */
   #grantedAtMs: number;
@@ -122,6 +136,7 @@ export class Lane {
     this.#state = underQuota(state, this.#settings.quota, now);
     // A lane that is only read stores nothing.
     this.#saved = stored ?? this.#state;
+    this.#settled = this.#saved;
   }
 
   /* ── Commands of the operator ──────────────────────────────────────────────────────────────────────────── */
@@ -313,7 +328,8 @@ export class Lane {
 
   /**
    * Takes a job's answer to the offer of `lease`. An answer that comes twice, or to an older offer of the same lease, changes
-   * nothing.
+   * nothing. That a lease was taken is stored with the next decision, or by `storeAnswers`: a lane that dies before has not heard
+   * the answer, counts the start at the last moment, and offers the lease again.
    */
   answered(lease: Lease, answer: OfferAnswer, now: number): void {
     const { leaseId, jobId, beginByMs } = lease;
@@ -324,7 +340,9 @@ export class Lane {
     if (answer.accepted) {
       // The clocks differ a little, so the start is put between the first offer and now.
       const earliestMs = entry?.startsAtMs ?? lease.notBeforeMs;
+      const isAllStored = this.#state === this.#saved || this.#state === this.#answered;
       this.#countOffer(leaseId, Math.min(now, Math.max(earliestMs, answer.startedAtMs)), now);
+      if (isAllStored) this.#answered = this.#state;
       return;
     }
     if (offer.beginByMs !== beginByMs) return;
@@ -335,6 +353,11 @@ export class Lane {
     const isTooLate = now >= beginByMs - CLOCKS_DIFFER_MS;
     if (!isTooLate) this.#keepDeclined(ticketOf(entry), now);
     this.#endLease(entry, isTooLate ? "tooLate" : "declined", now);
+  }
+
+  /** Stores the answers to offers that are in memory only, with the `settle` that follows. */
+  storeAnswers(): void {
+    this.#answered = null;
   }
 
   /** A notice did not reach its job: a pass sends its place again, after `MISSED_AGAIN_MS` at the latest. */
@@ -361,10 +384,18 @@ export class Lane {
     const offers = this.#offerAgain(now);
     this.#offerNext(offers, now);
     const notices = this.#collectNotices(now, room);
-    if (this.#state !== this.#saved) this.#storage.saveState(this.#state);
-    this.#saved = this.#state;
+    this.#settled = this.#state;
     this.#isQueueChanged = false;
-    return { offers, notices, isNotifying: this.#notifier.isUnderWay, alarmAtMs: this.#alarmAtMs(now) };
+    // Stored before the alarm comes that would offer an answered lease again.
+    const isStoredOfferDue = this.#saved.offers.some(({ nextOfferAtMs }) => nextOfferAtMs <= now);
+    const isAnswered = this.#state === this.#answered && !isStoredOfferDue;
+    if (!isAnswered) {
+      if (this.#state !== this.#saved) this.#storage.saveState(this.#state);
+      this.#saved = this.#state;
+      this.#answered = null;
+    }
+    const isNotifying = this.#notifier.isUnderWay;
+    return { offers, notices, isNotifying, isToStore: isAnswered, ...this.#alarm(now) };
   }
 
   /** A pass of notices is under way: `settle` has more as soon as there is room. */
@@ -657,7 +688,7 @@ export class Lane {
   /** The notices that are due, one page of them; empty and free of cost while nothing has changed or nobody watches. */
   #collectNotices(now: number, room: number): readonly Notice[] {
     const notifier = this.#notifier;
-    const isChanged = this.#state !== this.#saved || this.#isQueueChanged;
+    const isChanged = this.#state !== this.#settled || this.#isQueueChanged;
     if (isChanged && notifier.isUnderWay) this.#changedWhileNotifying = true;
     else if (isChanged && this.#storage.anyWatched()) {
       const dueAtMs = Math.max(now, this.#state.pushedAtMs + NOTIFY_EVERY_MS);
@@ -680,6 +711,7 @@ export class Lane {
       now,
       (after, limit) => this.#storage.watchedAfter(after, limit),
       (ticket) => this.#placeIn(ticket, view, now),
+      this.#startsByMs(now),
     );
     // Due until the pass has ended, so that after a crash it is made again.
     if (!notifier.isUnderWay) {
@@ -687,6 +719,12 @@ export class Lane {
       this.#set({ pushDueAtMs: isMore ? this.#nextNotifyAtMs(view, now) : null });
     }
     return notices;
+  }
+
+  /** Jobs that are expected to start by then are offered their lease before the next pass, where the clock alone decides that. */
+  #startsByMs(now: number): number {
+    const isByClock = !this.#isHeld && !needsLeases(this.#state, this.#learnedQuota(now));
+    return isByClock ? now + NOTIFY_EVERY_MS + offerAheadMs(this.#settings.quota) : now;
   }
 
   /** When a pass is due for the jobs that the last one left out or did not reach. One pass notifies all that are due by then. */
@@ -711,22 +749,42 @@ export class Lane {
 
   /* ── The alarm and the state ───────────────────────────────────────────────────────────────────────────── */
 
-  #alarmAtMs(now: number): number | null {
-    const { leaseCheckAtMs, inProgress, pushDueAtMs, offers } = this.#state;
+  #alarm(now: number): Pick<Settled, "alarmAtMs" | "alarmByMs"> {
+    const { leaseCheckAtMs, inProgress, pushDueAtMs } = this.#state;
+    // A lane that dies before it stores an answer has to offer that lease again.
+    const { offers } = this.#saved;
     const dueAtMs: number[] = [];
     if (leaseCheckAtMs !== null && inProgress > 0) dueAtMs.push(leaseCheckAtMs);
+    const next = this.#nextOffer(now);
+    const isWithOffer = (atMs: number) => next !== null && atMs <= next.atMs && next.byMs <= atMs + PASS_WITH_OFFER_MS;
     if (this.#notifier.isUnderWay) dueAtMs.push(now + NOTIFY_SAFETY_MS);
-    else if (pushDueAtMs !== null) dueAtMs.push(pushDueAtMs);
+    else if (pushDueAtMs !== null && !isWithOffer(pushDueAtMs)) dueAtMs.push(pushDueAtMs);
     const controlEndMs = controlEndsAtMs(this.#state.control);
     if (controlEndMs !== null) dueAtMs.push(controlEndMs);
     if (this.#settings.misconfigured !== null) {
       if (offers.length > 0 || !this.#queue.isEmpty) dueAtMs.push(now + MISCONFIGURED_LOOK_MS);
     } else if (!this.#isHeld) {
       for (const offer of offers) if (!this.#isOfferHeld(offer)) dueAtMs.push(offer.nextOfferAtMs);
-      const startMs = !this.#queue.isEmpty && mayOffer(this.#state, now) ? this.#nextGrantAtMs(now) : null;
-      if (startMs !== null) dueAtMs.push(this.#offerAtMs(startMs));
     }
-    return dueAtMs.length === 0 ? null : Math.min(...dueAtMs);
+    const atMs = Math.min(next?.atMs ?? Number.POSITIVE_INFINITY, ...dueAtMs);
+    const byMs = Math.min(next?.byMs ?? Number.POSITIVE_INFINITY, ...dueAtMs);
+    return Number.isFinite(atMs) ? { alarmAtMs: atMs, alarmByMs: byMs } : { alarmAtMs: null, alarmByMs: null };
+  }
+
+  /**
+   * When the lane looks again to offer the next ticket a lease, and when at the latest. While offers are open that is when they are
+   * taken on time, and a little later, as most are: so the alarm need not be moved with each answer. Once that moment is past, it is
+   * when they count at their worst.
+   */
+  #nextOffer(now: number): { readonly atMs: number; readonly byMs: number } | null {
+    if (this.#isHeld || this.#queue.isEmpty || !mayOffer(this.#state, now)) return null;
+    const startMs = this.#nextGrantAtMs(now);
+    if (startMs === null) return null;
+    const slackMs = offerAheadMs(this.#settings.quota) * OFFER_SLACK;
+    const expectedMs = expectedGrantAtMs(this.#state, this.#learnedQuota(now), now) ?? startMs;
+    const expectedByMs = this.#offerAtMs(expectedMs) + slackMs;
+    if (expectedMs < startMs && expectedByMs > now) return { atMs: expectedByMs, byMs: expectedByMs };
+    return { atMs: this.#offerAtMs(startMs), byMs: this.#offerAtMs(startMs) + slackMs };
   }
 
   #count(outcome: TalliedOutcome, durationMs: number | null): void {

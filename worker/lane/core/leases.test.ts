@@ -68,8 +68,16 @@ function laneOf(patch: Partial<LaneSettings> = {}) {
     offers,
     offer,
     enqueue: (now: number, ticket: Ticket) => then(now, (each) => each.enqueue(ticket, false, now)),
-    answer: (now: number, lease: Lease, startedAtMs: number | null) =>
-      then(now, (each) => each.answered(lease, startedAtMs === null ? refused : { accepted: true, startedAtMs }, now)),
+    /** With what the object does a second later. */
+    answer: (now: number, lease: Lease, startedAtMs: number | null) => {
+      then(now, (each) => each.answered(lease, startedAtMs === null ? refused : { accepted: true, startedAtMs }, now));
+      then(now, (each) => each.storeAnswers());
+    },
+    /** Answers whether the answer is in memory only. */
+    hear: (now: number, lease: Lease, startedAtMs: number) => {
+      lane.answered(lease, { accepted: true, startedAtMs }, now);
+      return settle(now).isToStore;
+    },
     release: (now: number, lease: Lease, outcome: LeaseOutcome = succeeded, more: Partial<Release> = {}) =>
       then(now, (each) =>
         each.release({ leaseId: lease.leaseId, jobId: lease.jobId, outcome, requeue: null, ...more }, now),
@@ -115,6 +123,25 @@ describe("a lease that was offered", () => {
     expect(lane.counted()).toContain(61_630);
     lane.answer(NEXT_MS + 50, lease, NEXT_MS + 45);
     expect(lane.counted().filter((atMs) => atMs > 60_000)).toEqual([61_630]);
+  });
+
+  it("and was taken is stored with the next decision, and offered again by a lane that died before", () => {
+    const lane = fullLane(2);
+    const [first, second] = lane.offers(NEXT_MS);
+    if (first === undefined || second === undefined) throw new Error("two leases are due");
+    expect(lane.hear(NEXT_MS + 40, first, NEXT_MS + 30)).toBe(true);
+    expect(lane.state().offers.map(({ leaseId }) => leaseId)).toEqual([first.leaseId, second.leaseId]);
+    expect(lane.settle(NEXT_MS + 40).alarmAtMs).toBe(NEXT_MS + 5_000);
+    lane.restart(NEXT_MS + 45);
+    const again = lane.offers(NEXT_MS + 5_000);
+    expect(again.map(({ leaseId }) => leaseId)).toEqual([first.leaseId, second.leaseId]);
+    // The job answers what it answered before.
+    expect(lane.hear(NEXT_MS + 5_010, first, NEXT_MS + 30)).toBe(true);
+    expect(lane.hear(NEXT_MS + 5_020, second, NEXT_MS + 35)).toBe(true);
+    expect(lane.state().offers).toHaveLength(2);
+    lane.release(NEXT_MS + 6_000, first);
+    expect(lane.state().offers).toEqual([]);
+    expect(lane.counted().filter((atMs) => atMs > 60_000)).toEqual([61_630, 61_635]);
   });
 
   it("that is released before the answer came counts once, at the latest time at which it can have begun", () => {

@@ -142,6 +142,36 @@ describe("watched jobs", () => {
     expect(leave("j2", T0 + 35_000)).toEqual([]);
   });
 
+  it("are not notified of a place that a start takes them from before the next pass, unless it is put off", () => {
+    const { join, at, lane } = laneWith({ starts: 1, periodMs: 1_000, inProgress: null });
+    join("a", true);
+    join("b", true);
+    // "first" has begun, "second" is offered its lease at 1.76 s, "a" at 2.77 s and "b" at 3.78 s.
+    const [lease] = lane.settle(T0 + 1_760).offers;
+    if (lease?.jobId !== "second") throw new Error("the second job is offered its lease");
+    expect(at(T0 + 2_000)).toEqual([]);
+    // It does not answer, so that nothing starts.
+    expect(at(T0 + 3_000)).toEqual([]);
+    expect(at(T0 + 4_100)).toEqual(["a 1", "b 2"]);
+  });
+
+  it("are notified with the next start where that follows within half a second, by one alarm", () => {
+    const { join, at, alarmAt, lane } = laneWith({ starts: 1, periodMs: 1_000, inProgress: null });
+    for (const jobId of ["a", "b", "c", "d"]) join(jobId);
+    join("w", true, T0 + 1_500);
+    for (const [offeredMs, jobId] of [
+      [1_760, "second"],
+      [2_770, "a"],
+    ] as const) {
+      const [lease] = lane.settle(T0 + offeredMs).offers;
+      if (lease?.jobId !== jobId) throw new Error(`${jobId} is offered its lease`);
+      lane.answered(lease, { accepted: true, startedAtMs: lease.notBeforeMs }, lease.notBeforeMs);
+    }
+    // The pass is due at 3.5 s, two seconds after the last one; the next lease at 3.78 s.
+    expect(alarmAt(T0 + 3_020)).toBe(T0 + 3_780);
+    expect(at(T0 + 3_780)).toEqual(["w 3"]);
+  });
+
   it("that are watched since different times are notified in passes at least two seconds apart", () => {
     const { lane, join, leave } = laneWith();
     for (let i = 1; i <= 60; i += 1) join(`j${i}`);

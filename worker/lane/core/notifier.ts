@@ -72,13 +72,17 @@ export class Notifier {
     this.#laterMs = Math.min(this.#laterMs, againAtMs);
   }
 
-  /** The next page of a pass, which it begins if none is under way: at most `room` jobs for which `notifyAtMs` answers now. */
+  /**
+   * The next page of a pass, which it begins if none is under way: at most `room` jobs for which `notifyAtMs` answers now. A job that
+   * starts by `startsByMs` is notified by its start.
+   */
   next(
     room: number,
     view: LaneView,
     now: number,
     watchedAfter: (after: QueuedTicket | null, limit: number) => readonly QueuedTicket[],
     placeOf: (ticket: QueuedTicket) => Place,
+    startsByMs: number,
   ): readonly Notice[] {
     if (this.#after === undefined) {
       this.#after = null;
@@ -94,7 +98,7 @@ export class Notifier {
         const place = placeOf(ticket);
         const current = this.#knownOf(place, view, now);
         const known = this.#known.get(jobId);
-        const atMs = notifyAtMs(known, current, now) ?? Number.POSITIVE_INFINITY;
+        const atMs = notifyAtMs(known, current, now, startsByMs) ?? Number.POSITIVE_INFINITY;
         if (known !== undefined && atMs > now) {
           known.pass = this.#pass;
           this.#laterMs = Math.min(this.#laterMs, atMs);

@@ -42,9 +42,24 @@ export type KnownPlace = PlaceBrief & { readonly atMs: number };
 /**
  * When a watcher is notified of the new place: at `now`, later, or not before something else changes (`null`). So what a watcher
  * knows is wrong by at most a twentieth of the wait (2 s at least), its place among the first five is exact, and any other place is
- * at most 30 s old.
+ * at most 30 s old. A job that is expected to start by `startsByMs`, before it could be notified again, is notified by that start:
+ * if it is not made, the place is due then.
  */
-export function notifyAtMs(known: KnownPlace | undefined, place: PlaceBrief, now: number): number | null {
+export function notifyAtMs(
+  known: KnownPlace | undefined,
+  place: PlaceBrief,
+  now: number,
+  startsByMs = now,
+): number | null {
+  const dueAtMs = changeDueAtMs(known, place, now);
+  const { estimatedStartAtMs } = place;
+  if (known === undefined || dueAtMs === null || estimatedStartAtMs === null) return dueAtMs;
+  // Not beyond the start that the watcher knows of: one that is put off again and again is a change.
+  const isStarting = estimatedStartAtMs <= startsByMs && now < (known.estimatedStartAtMs ?? now);
+  return isStarting ? Math.max(dueAtMs, estimatedStartAtMs) : dueAtMs;
+}
+
+function changeDueAtMs(known: KnownPlace | undefined, place: PlaceBrief, now: number): number | null {
   if (known === undefined || known.waitingOn !== place.waitingOn) return now;
   const isMoved = known.position !== place.position;
   if (isMoved && Math.min(known.position, place.position) <= FIRST_PLACES) return now;

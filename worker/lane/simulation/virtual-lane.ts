@@ -23,6 +23,9 @@ export interface World {
   repeatedAfterMs?(jobId: string): number | null;
 }
 
+/** Answers to offers are stored so long after they come, in ms. */
+const STORED_AFTER_MS = 1_000;
+
 /** A lane in virtual time: `LaneDispatcher` without the object, and jobs that do as the world says. */
 export class VirtualLane {
   readonly #events: EventQueue;
@@ -105,7 +108,13 @@ export class VirtualLane {
 
   #settle(): void {
     const now = this.#events.now;
-    const { offers, alarmAtMs } = this.#lane.settle(now);
+    const { offers, isToStore, alarmAtMs } = this.#lane.settle(now);
+    if (isToStore) {
+      this.#events.at(now + STORED_AFTER_MS, () => {
+        this.#lane.storeAnswers();
+        this.#settle();
+      });
+    }
     for (const lease of offers) this.#begin(lease, false);
     if (alarmAtMs === null || (this.#armedAtMs !== null && this.#armedAtMs <= alarmAtMs)) return;
     this.#armedAtMs = alarmAtMs;

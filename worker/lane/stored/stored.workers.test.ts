@@ -58,6 +58,8 @@ function inLane<T>(now: number, decide: (lane: Lane) => T, sql?: SqlStorage): T 
   const lane = new Lane(new LaneStore(sql), settings, now);
   const answer = decide(lane);
   lane.settle(now);
+  lane.storeAnswers();
+  lane.settle(now);
   return answer;
 }
 
