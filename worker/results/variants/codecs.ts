@@ -48,7 +48,7 @@ async function withCodec<Codec, Result>(
   const [glue, wasm] = await load();
   let memory: WebAssembly.Memory | null = null;
   // The packages' own types say the same, but use a global name that their glue does not export.
-  const codec = await (glue.default as Factory<Codec>)({
+  const made = (glue.default as Factory<Codec>)({
     noInitialRun: true,
     instantiateWasm: (imports, done) => {
       const instance = new WebAssembly.Instance(wasm.default, imports);
@@ -57,6 +57,10 @@ async function withCodec<Codec, Result>(
       return instance.exports;
     },
   });
+  // The glue sets `location = { href: "" }` for itself, and has read it by now. A library that is evaluated later, as that
+  // of MCP, would take it for the address of a page, and fail for the rest of this isolate's life.
+  Reflect.deleteProperty(globalThis, "location");
+  const codec = await made;
   const result = work(codec);
   // It is assigned in the callback, which the compiler does not follow.
   return { result, wasmBytes: (memory as WebAssembly.Memory | null)?.buffer.byteLength ?? 0 };

@@ -105,6 +105,13 @@ describe("a variant", () => {
       expectNear(await quartersOf(made.bytes), [RED, GREEN, BLUE, YELLOW]);
     }
   });
+
+  it("leaves no `location` in the global scope, by which the MCP library would fail when it is evaluated later", async () => {
+    // Each of the four codecs runs.
+    await variantOfFile(fileOf("plain.jpg"), "image/jpeg", variantOf(null, "webp", 95));
+    await variantOfFile(fileOf("lossy.webp"), "image/webp", variantOf(null, "jpeg", 95));
+    expect("location" in globalThis).toBe(false);
+  });
 });
 
 describe("a variant's size", () => {
