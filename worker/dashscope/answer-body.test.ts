@@ -1,14 +1,18 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cases } from "../../test/support/properties.ts";
 import { type AnswerBody, readAnswerBody } from "./answer-body.ts";
 
-/** Reads a text that arrives in pieces of `size` bytes. */
-function read(text: string, size = 1000): Promise<AnswerBody> {
+/** Reads a text that arrives in pieces of `sizes` bytes, which are used in turn. */
+function read(text: string, ...sizes: number[]): Promise<AnswerBody> {
   const bytes = new TextEncoder().encode(text);
   let at = 0;
+  let pieces = 0;
   return readAnswerBody(
     new ReadableStream({
       pull(controller) {
         if (at >= bytes.length) return controller.close();
+        const size = sizes[pieces++ % sizes.length] ?? 1000;
         controller.enqueue(bytes.subarray(at, at + size));
         at += size;
       },
@@ -38,6 +42,7 @@ describe("readAnswerBody", () => {
   it.each([
     ["a data URL", "data:image/png;base64,"],
     ["a data URL with a parameter", "data:image/png;charset=utf-8;base64,"],
+    ["a data URL in capitals", "DATA:IMAGE/PNG;BASE64,"],
     ["base64 alone", ""],
   ])("separates images from the text: %s", async (_what, prefix) => {
     const [first, second] = [image(20_000), image(300_001)];
@@ -57,6 +62,13 @@ describe("readAnswerBody", () => {
   it.each<[string, (json: string) => string]>([
     ["line breaks", (json) => json.replace(/[A-Za-z0-9+/]{76}/g, "$&\\r\\n")],
     ["code points for what some encoders escape", (json) => json.replaceAll("+", "\\u002B").replaceAll("=", "\\u003d")],
+    ["raw line breaks", (json) => json.replace(/[A-Za-z0-9+/]{76}/g, "$&\r\n")],
+    ["line breaks as code points", (json) => json.replace(/[A-Za-z0-9+/]{64}/g, "$&\\u000a")],
+    ["form feeds", (json) => json.replace(/[A-Za-z0-9+/]{64}/g, "$&\\f")],
+    [
+      "the escapes of addresses",
+      (json) => json.replace(/[+/=]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`),
+    ],
     [
       "the letters of addresses",
       (json) => json.replaceAll("+", "-").replace(/(?<=[A-Za-z0-9])\/(?=[A-Za-z0-9])/g, "_"),
@@ -69,6 +81,30 @@ describe("readAnswerBody", () => {
       expect(body.text).toBe('["embedded:0"]');
       expect(Buffer.compare(body.embedded[0] ?? Buffer.alloc(0), bytes)).toBe(0);
     }
+  });
+
+  it("decodes an image as Node decodes its whole text, with anything between its characters and whatever the pieces", async () => {
+    const noise = fc.constantFrom(" ", "\n", "\r\n", "\t", "*", "é", "=");
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uint8Array({ minLength: 6200, maxLength: 6400 }),
+        fc.array(fc.tuple(fc.nat(8600), noise), { maxLength: 12 }),
+        fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 1, maxLength: 6 }),
+        fc.integer({ min: 1, max: 9 }),
+        async (bytes, inserted, sizes, small) => {
+          let text = Buffer.from(bytes).toString("base64");
+          for (const [at, char] of inserted) {
+            // Other characters than white space make a text of a string that begins with them.
+            const from = /\s/.test(char) ? at : 8250 + (at % 350);
+            text = text.slice(0, from) + char + text.slice(from);
+          }
+          const body = await read(`["${text}"]`, ...sizes, small);
+          expect(body.text).toBe('["embedded:0"]');
+          expect(Buffer.compare(body.embedded[0] ?? Buffer.alloc(0), Buffer.from(text, "base64"))).toBe(0);
+        },
+      ),
+      cases(),
+    );
   });
 
   it("reads images larger than a text may be, up to 32 MB in all", async () => {

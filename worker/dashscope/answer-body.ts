@@ -6,7 +6,9 @@ const MAX_TEXT_BYTES = 1024 * 1024;
 const MAX_IMAGE_BYTES = 32 * 1024 * 1024;
 /** A string of at least this length that is all base64 is an image; anything shorter is text. */
 const IMAGE_FROM_CHARS = 8192;
-const IMAGE_TEXT = /^(?:data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,)?[A-Za-z0-9+/_-]+={0,2}$/;
+const IMAGE_TEXT = /^(?:data:[\w.+/-]*(?:;[\w=.+-]+)*;base64,)?[A-Za-z0-9+/_-]+={0,2}$/i;
+/** Lines of base64 have 64 or 76 characters, and words are shorter. A string with more lines at its start is text. */
+const MOST_LINES = IMAGE_FROM_CHARS / 32;
 
 export interface AnswerBody {
   /** The text with `embedded:0`, `embedded:1`… in place of images; null when the body is larger than any answer can be. */
@@ -111,7 +113,7 @@ class BodyScanner {
     this.#candidateChars += bytes.length;
     if (this.#candidateChars < IMAGE_FROM_CHARS) return;
     const start = this.#candidate.map((part) => this.#latin1.decode(part)).join("");
-    if (!IMAGE_TEXT.test(unescaped(start.replace(OPEN_ESCAPE, "")))) {
+    if (!beginsImage(start)) {
       this.#giveUpCandidate();
       return;
     }
@@ -137,29 +139,48 @@ class BodyScanner {
 }
 
 /** An escape that continues in the next piece. */
-const OPEN_ESCAPE = /\\(?:u[0-9a-fA-F]{0,3})?$/;
-const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|(.))/g;
+const OPEN_ESCAPE = /(?:\\(?:u[0-9a-fA-F]{0,3})?|%[0-9a-fA-F]?)$/;
+/** The escapes of JSON, and those of an address, which a data URL may have. */
+const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|(.))|%([0-9a-fA-F]{2})/g;
+/** The one-letter escapes of JSON that stand for white space or control characters. */
+const BLANK_ESCAPES = "bfnrt";
 
-/** The characters of a JSON string's text. Line breaks, which some encoders put into base64, are removed. */
+/** The characters of a JSON string's text; a space for each escaped control character. */
 function unescaped(text: string): string {
-  if (!text.includes("\\")) return text;
-  return text.replace(ESCAPE, (_, code: string | undefined, char: string) => {
-    if (code !== undefined) return String.fromCharCode(Number.parseInt(code, 16));
-    return "nrt".includes(char) ? "" : char;
+  return text.replace(ESCAPE, (_, unit: string | undefined, char: string | undefined, byte: string | undefined) => {
+    if (char !== undefined) return BLANK_ESCAPES.includes(char) ? " " : char;
+    return String.fromCharCode(Number.parseInt(unit ?? byte ?? "", 16));
   });
 }
 
-/** Decodes base64 text that arrives in pieces. Characters that are not base64 are ignored. */
+/** Whether a string is an image, by its first `IMAGE_FROM_CHARS` characters. Base64 may be broken into lines. */
+function beginsImage(text: string): boolean {
+  const start = unescaped(text.slice(0, IMAGE_FROM_CHARS).replace(OPEN_ESCAPE, ""));
+  const lines = start.split(/\s+/);
+  return lines.length <= MOST_LINES && IMAGE_TEXT.test(lines.join(""));
+}
+
+const NOT_BASE64 = /[^A-Za-z0-9+/_-]+/g;
+
+/**
+ * Decodes base64 text that arrives in pieces, as `Buffer.from(text, "base64")` decodes the whole text: characters that are not
+ * base64 are ignored, and the first `=` is the end.
+ */
 class Base64Image {
   readonly #parts: Uint8Array[] = [];
   #rest = "";
   #escape = "";
+  #ended = false;
 
   /** Returns how many bytes were added. */
   add(text: string): number {
+    if (this.#ended) return 0;
     const given = this.#escape + text;
     this.#escape = OPEN_ESCAPE.exec(given)?.[0] ?? "";
-    const all = this.#rest + unescaped(given.slice(0, given.length - this.#escape.length));
+    const chars = unescaped(given.slice(0, given.length - this.#escape.length));
+    const end = chars.indexOf("=");
+    this.#ended = end >= 0;
+    const all = this.#rest + (this.#ended ? chars.slice(0, end) : chars).replace(NOT_BASE64, "");
     const whole = all.length - (all.length % 4);
     this.#rest = all.slice(whole);
     return this.#decode(all.slice(0, whole));
