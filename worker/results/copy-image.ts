@@ -3,7 +3,7 @@ import { type CopyAnswer, type CopyImage, linkEndMs, STORED_LINK, type StoredIma
 import { ImageReader, readImageHead } from "./image-reader.ts";
 import { fixedLengthSink, type ImageSink, unknownLengthSink } from "./image-sink.ts";
 import { fromR2 } from "./job-files.ts";
-import { type Fetch, openLink } from "./result-link.ts";
+import { type Fetch, isDataUrl, openLink } from "./result-link.ts";
 
 /** Larger than the largest image that any model makes (4096², 16 bits a channel, hardly compressed). */
 const MAX_IMAGE_BYTES = 64 * 1024 * 1024;
@@ -97,7 +97,7 @@ export function createImageCopier(
       const md5 = md5Of(opened.response.headers);
       const copied = await store(opened.response, key, signal, false);
       if (copied.kind === "copied" || copied.damaged === undefined) return copied;
-      if (link.startsWith("data:")) return { ...copied, final: true };
+      if (isDataUrl(link)) return { ...copied, final: true };
       return md5 === null ? copied : await copyAgain(copied, link, key, md5, signal);
     } catch (error) {
       const reason = signal.aborted ? ENDED : `the copy broke off: ${withoutLinks(String(error))}`;
@@ -208,7 +208,7 @@ function failed(reason: string): Extract<Copied, { kind: "failed" }> {
 
 /** A runtime's error may quote the link, whose signature opens the image to anyone. */
 function withoutLinks(text: string): string {
-  return text.replace(/https?:\/\/\S+/g, "the link");
+  return text.replace(/https?:\/\/\S+/gi, "the link");
 }
 
 /** Null when the host names no length, or that of a compressed form. */

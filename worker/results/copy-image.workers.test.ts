@@ -211,6 +211,7 @@ describe("an image inside upstream's answer", () => {
 
   it.each([
     ["base64", `data:image/png;base64,${Buffer.from(png).toString("base64")}`],
+    ["base64 in capitals", `DATA:IMAGE/PNG;BASE64,${Buffer.from(png).toString("base64")}`],
     ["base64 under another type", `data:application/octet-stream;base64,${Buffer.from(png).toString("base64")}`],
     [
       "percent escapes",
@@ -223,6 +224,7 @@ describe("an image inside upstream's answer", () => {
 
   it.each([
     ["that is cut off", `data:image/png;base64,${Buffer.from(png.slice(0, 1000)).toString("base64")}`],
+    ["in capitals that is cut off", `DATA:image/png;base64,${Buffer.from(png.slice(0, 1000)).toString("base64")}`],
     ["that holds a page", "data:text/html,<p>sorry</p>"],
     ["without data", "data:image/png;base64"],
     ["that is empty", "data:image/png;base64,"],

@@ -11,6 +11,11 @@ export type OpenedLink =
 /** Object stores redirect at most to a nearer host. */
 const MAX_REDIRECTS = 3;
 
+/** Whether a link holds the image itself. Schemes have no case. */
+export function isDataUrl(link: string): boolean {
+  return /^data:/i.test(link);
+}
+
 /** Opens a link. Redirects are followed here, so that each target's scheme is checked. Throws network errors. */
 export async function openLink(
   link: string,
@@ -18,7 +23,7 @@ export async function openLink(
   fetch: Fetch,
   signal: AbortSignal,
 ): Promise<OpenedLink> {
-  if (/^data:/i.test(link)) return openDataUrl(link);
+  if (isDataUrl(link)) return openDataUrl(link);
   let at = fetchAddress(link, upstreamBaseUrl);
   if (at === null) {
     return { ok: false, final: true, reason: `the link of ${hostOf(link)} is no http address and no data URL` };
