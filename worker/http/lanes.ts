@@ -25,7 +25,7 @@ const FRESH_MS = 1500;
 const QUIET_FRESH_MS = 15_000;
 /** A lane that did not answer in time is asked again after this: a health probe every second must not call twenty lanes each time. */
 const ASK_AGAIN_MS = 5_000;
-/** A request keeps waiting this long for an answer that is too late for it, so that the next request has the report. */
+/** A request keeps waiting this long for an answer that is too late for it, so that the next request knows it. */
 const LATE_REPORT_MS = 10_000;
 
 interface Kept {
@@ -37,7 +37,10 @@ interface Kept {
 const reports = new Map<string, Kept>();
 /** When a lane last did not answer in time; the entry is removed once it answers. */
 const askedInVainAtMs = new Map<string, number>();
-const places = new Map<string, Readonly<Record<string, Place>>>();
+/** The last known places of waiting jobs, by job id, the longest known first. */
+const places = new Map<string, Place>();
+/** About 1 MB. */
+const MOST_PLACES = 2_000;
 
 /**
  * The report of a lane; the last known one when the lane does not answer within `READ_WAIT_MS`, and null when none is known.
@@ -83,27 +86,43 @@ async function laneReports(c: HttpContext, config: Config, models: readonly stri
   return [...asked, ...found.filter((report) => report !== null && isInUse(report))];
 }
 
+/** Replaces what is known of the asked jobs: one that is not in the answer has no place. */
+function knowPlaces(jobIds: readonly string[], answer: Readonly<Record<string, Place>>): void {
+  for (const id of jobIds) places.delete(id);
+  for (const [id, place] of Object.entries(answer)) places.set(id, place);
+  for (const id of places.keys()) {
+    if (places.size <= MOST_PLACES) return;
+    places.delete(id);
+  }
+}
+
 /**
- * The places of waiting jobs in their lane, by one call. As above, the last known ones when the lane does not answer in time.
+ * The places of waiting jobs in their lane, by one call; the last known ones, of any earlier call for these jobs, when the lane
+ * does not answer in time.
  */
 export async function lanePlaces(
-  env: Env,
-  config: Config,
+  c: HttpContext,
   model: string,
   jobIds: readonly string[],
 ): Promise<Readonly<Record<string, Place>>> {
-  const lane = laneName(config, model);
-  const asked = laneStub(env, lane)
+  const lane = laneName(c.get("config"), model);
+  const asked = laneStub(c.env, lane)
     .places([...jobIds])
     .then((answer) => {
-      places.set(lane, answer);
+      knowPlaces(jobIds, answer);
       return answer;
     });
   try {
     return await within(READ_WAIT_MS, "the lane", asked);
   } catch (error) {
     console.error({ event: "lane_unavailable", lane, error: String(error) });
-    return places.get(lane) ?? {};
+    c.executionCtx.waitUntil(within(LATE_REPORT_MS, "the lane", asked).catch(() => undefined));
+    return Object.fromEntries(
+      jobIds.flatMap((id) => {
+        const place = places.get(id);
+        return place === undefined ? [] : [[id, place]];
+      }),
+    );
   }
 }
 

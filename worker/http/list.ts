@@ -140,7 +140,7 @@ async function placesOf(c: HttpContext, page: readonly Owned[]): Promise<Readonl
   );
   const asked = [...waiting].map(([model, owned]) => {
     const ids = owned.map(({ entry }) => entry.id);
-    return lanePlaces(c.env, c.get("config"), model, ids);
+    return lanePlaces(c, model, ids);
   });
   return new Map((await Promise.all(asked)).flatMap((places) => Object.entries(places)));
 }

@@ -75,6 +75,21 @@ describe("while a lane does not answer", () => {
     for (const [id, position] of placed) expect(known.get(id)).toBe(position);
   });
 
+  it("a list shows the last known places also after another list, of other jobs, was answered", async () => {
+    const placesOf = async (page: string, bindings: object = {}) => {
+      const answer = await send(get(`/api/jobs?model=${MODEL}&status=queued&limit=1${page}`), bindings).answer;
+      const { jobs, nextCursor } = JobList.parse(await answer.json());
+      return { nextCursor, places: jobs.map(({ queue }) => queue?.position ?? null) };
+    };
+    // The newest jobs are the last in line, so they wait during the whole test.
+    await expect.poll(async () => (await placesOf("")).places[0] ?? null).not.toBeNull();
+    const { nextCursor } = await placesOf("");
+    const other = `&cursor=${encodeURIComponent(nextCursor ?? "")}`;
+    expect((await placesOf(other)).places).toEqual([expect.any(Number)]);
+    expect((await placesOf("", stopped("places"))).places).toEqual([expect.any(Number)]);
+    expect((await placesOf(other, stopped("places"))).places).toEqual([expect.any(Number)]);
+  });
+
   it("limits are shown even when the catalog does not answer either", async () => {
     const bindings = { ...stopped("report"), CATALOGS: namespaceWith(env.CATALOGS, "list", neverAnswers) };
     const answer = await send(get("/api/limits"), bindings).answer;
