@@ -18,6 +18,8 @@ export interface SocketEnd {
   readonly code: number;
 }
 
+/** The close code of a complete stream. */
+export const COMPLETE = 1000;
 /** Never sent on the wire (RFC 6455, 7.1.5): marks a connection that this side gave up. */
 const NO_CLOSE_CODE = 1006;
 
@@ -36,36 +38,47 @@ export async function* readSocket(
   onOpen: () => void,
 ): AsyncGenerator<string, SocketEnd, void> {
   signal?.throwIfAborted();
+  const socket = openSocket(url, Socket);
+  if (socket === null) return { opened: false, code: NO_CLOSE_CODE };
   const channel = new TextChannel<SocketEnd>();
   let opened = false;
+  let isOver = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const giveUp = () => channel.end({ opened, code: NO_CLOSE_CODE });
+  /** Ends the connection, once: no timer fires and no event counts after it. The reader still gets the texts before it. */
+  const end = (code: number) => {
+    if (isOver) return;
+    isOver = true;
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", giveUp);
+    channel.end({ opened, code });
+    attempt(() => socket.close(COMPLETE));
+  };
+  const giveUp = () => end(NO_CLOSE_CODE);
   const within = (delayMs: number, then: () => void) => {
     clearTimeout(timer);
     timer = setTimeout(then, delayMs);
   };
-
-  const socket = openSocket(url, Socket);
-  if (socket === null) return { opened: false, code: NO_CLOSE_CODE };
   const restartPing = () => {
     within(timing.pingAfterMs, () => {
-      socket.send(PING);
-      within(timing.pongTimeoutMs, giveUp);
+      if (attempt(() => socket.send(PING))) within(timing.pongTimeoutMs, giveUp);
+      else giveUp();
     });
   };
   within(timing.connectTimeoutMs, giveUp);
   socket.addEventListener("open", () => {
+    if (isOver) return;
     opened = true;
     restartPing();
     onOpen();
   });
   socket.addEventListener("message", ({ data }) => {
+    if (isOver) return;
     restartPing();
     if (typeof data !== "string" || data === PONG) return;
     channel.push(data);
     if (channel.backlog > MAX_BACKLOG) giveUp();
   });
-  socket.addEventListener("close", ({ code }) => channel.end({ opened, code }));
+  socket.addEventListener("close", ({ code }) => end(code));
   socket.addEventListener("error", giveUp);
   signal?.addEventListener("abort", giveUp, { once: true });
 
@@ -77,13 +90,17 @@ export async function* readSocket(
       yield item.text;
     }
   } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", giveUp);
-    try {
-      socket.close(1000);
-    } catch {
-      // A socket that never opened may throw on close. Nothing else has to be done with it.
-    }
+    end(COMPLETE);
+  }
+}
+
+/** Whether a call of a socket succeeded: in Workers one that is closed, or never opened, throws. */
+function attempt(call: () => void): boolean {
+  try {
+    call();
+    return true;
+  } catch {
+    return false;
   }
 }
 

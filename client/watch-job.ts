@@ -6,7 +6,7 @@ import type { Settings } from "./client-options.ts";
 import { askedWaitMs, isTransient } from "./errors.ts";
 import { type FollowOptions, follow } from "./follow.ts";
 import { pause, pauseAfterFailure, retryAfterMs } from "./retry.ts";
-import { readSocket, type SocketConstructor } from "./text-socket.ts";
+import { COMPLETE, readSocket, type SocketConstructor } from "./text-socket.ts";
 
 /** Where watching a job starts. */
 export interface WatchOptions extends FollowOptions {
@@ -16,9 +16,6 @@ export interface WatchOptions extends FollowOptions {
 
 /** A job's id, or the job itself. The job carries its own link to its events, which saves a call. */
 export type JobTarget = string | Pick<Job, "id" | "links">;
-
-/** The close code of a complete stream. */
-const COMPLETE = 1000;
 
 /** Events a page; the server accepts at least as many. */
 const EVENT_PAGE_LIMIT = 100;
