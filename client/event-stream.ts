@@ -37,16 +37,17 @@ export async function* readStream(
       await response.body?.cancel();
       return;
     }
-    giveUpAfter(settings.timing.streamSilenceMs);
     let messages: string[] = [];
     const parser = createParser({ onEvent: ({ data }) => messages.push(data) });
     const decoder = new TextDecoder();
     const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader();
     try {
       for (;;) {
-        const { done, value } = await reader.read();
-        if (done) return;
         giveUpAfter(settings.timing.streamSilenceMs);
+        const { done, value } = await reader.read();
+        // Silence counts only while this side listens: how long the caller takes for a message says nothing about the server.
+        clearTimeout(timer);
+        if (done) return;
         parser.feed(decoder.decode(value, { stream: true }));
         const complete = messages;
         messages = [];
