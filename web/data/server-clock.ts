@@ -8,6 +8,7 @@ export function learnServerTime(serverTime: string, askedAtMs: number, cameAtMs:
   const serverMs = Date.parse(serverTime);
   if (Number.isNaN(serverMs)) return;
   offsetMs = serverMs - (askedAtMs + cameAtMs) / 2;
+  tick();
 }
 
 /** The server's time now, epoch ms. */
@@ -39,9 +40,14 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
+/** The server's time that views show: of the last second while one of them counts, else of the last answer with a time. */
+export function lastTickMs(): number {
+  return tickMs;
+}
+
 /** The server's time now, epoch ms, once a second; one timer for all views. */
 export function useServerNow(): number {
-  return useSyncExternalStore(subscribe, () => tickMs);
+  return useSyncExternalStore(subscribe, lastTickMs);
 }
 
 /** The same while `isCounting`; otherwise 0, so that the view is not drawn again. */

@@ -1,11 +1,13 @@
 import { useEffect, useState } from "react";
-import { Job } from "../../schemas/job.ts";
+import type { Job } from "../../schemas/job.ts";
 import { paths } from "../../schemas/paths.ts";
 import { ButtonLink } from "../components/button.tsx";
 import { useArrival } from "../components/focus.ts";
 import { Icon, Mark } from "../components/icon.tsx";
 import { StandingLine } from "../components/standing-line.tsx";
 import { StoredImage } from "../components/stored-image.tsx";
+import { useServerNow } from "../data/server-clock.ts";
+import { GONE, OVER, readShared, type SharedJob, UNREACHABLE } from "../data/shared-job.ts";
 import { listedFromJob } from "../state/listed-job.ts";
 import { standingOf } from "../state/standing.ts";
 import { dateWords } from "../state/time-words.ts";
@@ -13,19 +15,6 @@ import { JobFacts } from "./job/job-facts.tsx";
 import { PromptText } from "./job/prompt-text.tsx";
 import message from "./message.module.css";
 import styles from "./shared.module.css";
-
-type Shown =
-  | { readonly kind: "loading" }
-  | { readonly kind: "here"; readonly job: Job }
-  | { readonly kind: "none"; readonly title: string; readonly text: string };
-
-const OVER = { kind: "none", title: "This link is over", text: "Ask whoever sent it for a new one." } as const;
-const GONE = { kind: "none", title: "This job is gone", text: "It was deleted, or its time was up." } as const;
-const UNREACHABLE = {
-  kind: "none",
-  title: "The server cannot be reached",
-  text: "It is asked again every few seconds.",
-} as const;
 
 /** Between two reads of a job that is not done, and after a read that failed. */
 const AGAIN_MS = 5_000;
@@ -43,13 +32,15 @@ export default function Shared() {
   }
 }
 
-function useSharedJob(): Shown {
-  const [shown, setShown] = useState<Shown>({ kind: "loading" });
+function useSharedJob(): SharedJob {
+  const [shown, setShown] = useState<SharedJob>({ kind: "loading" });
   useEffect(() => {
     const leaving = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
+    // The link's own query opens the job.
+    const address = `${paths.job(location.pathname.slice(paths.sharedPage("").length))}${location.search}`;
     const look = async () => {
-      const next = await readShared(leaving.signal);
+      const next = await readShared(address, leaving.signal);
       if (leaving.signal.aborted) return;
       // The last state stays while the server cannot be reached.
       setShown((now) => (next === UNREACHABLE && now.kind === "here" ? now : next));
@@ -63,21 +54,6 @@ function useSharedJob(): Shown {
     };
   }, []);
   return shown;
-}
-
-/** Never rejects. The link's own query opens the job; a session of this browser is not used. */
-async function readShared(signal: AbortSignal): Promise<Shown> {
-  const id = location.pathname.slice(paths.sharedPage("").length);
-  try {
-    const headers = { Accept: "application/json" };
-    const response = await fetch(`${paths.job(id)}${location.search}`, { credentials: "omit", headers, signal });
-    if (response.status === 404 || response.status === 410) return GONE;
-    if (response.status === 401 || response.status === 403) return OVER;
-    if (!response.ok) return UNREACHABLE;
-    return { kind: "here", job: Job.parse(await response.json()) };
-  } catch {
-    return UNREACHABLE;
-  }
 }
 
 function None({ title, text }: { readonly title: string; readonly text: string }) {
@@ -128,8 +104,12 @@ function Here({ job }: { readonly job: Job }) {
         ))}
       </div>
       <PromptText text={job.request.prompt} />
-      {!job.done && <StandingLine standing={standingOf(listedFromJob(job), Date.now())} />}
+      {!job.done && <Standing job={job} />}
       <JobFacts job={job} byLink />
     </main>
   );
+}
+
+function Standing({ job }: { readonly job: Job }) {
+  return <StandingLine standing={standingOf(listedFromJob(job), useServerNow())} />;
 }
