@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { job as plainJob } from "../../client/job.fixture.ts";
 import { JobRequest } from "../../schemas/job.ts";
 import type { ModelInfo } from "../../schemas/limits.ts";
 import { ReferenceSubmit, TextSubmit } from "../../schemas/submit.ts";
@@ -6,6 +7,7 @@ import {
   type Draft,
   draftFromJob,
   FRESH_DRAFT,
+  isFoldedSet,
   isUntouched,
   type JobToRepeat,
   parseDraft,
@@ -183,6 +185,37 @@ describe("attempts and deadline as typed", () => {
     expect(wrong.map(({ field, level }) => [field, level])).toEqual([
       [field === "deadline" ? "deadlineSeconds" : field, "error"],
     ]);
+  });
+});
+
+describe("the folded fields of a draft", () => {
+  const { supports } = model();
+  const without = Object.fromEntries(Object.keys(supports).map((name) => [name, false])) as typeof supports;
+  const usual = { maxAttempts: "4", deadline: "1440" };
+  it.each<Partial<Draft>>([
+    { maxAttempts: "5" },
+    { deadline: "5" },
+    { ...usual, deadline: "1.5" },
+    { metadata: { take: 2 } },
+    { priority: "low" },
+    { onUncertain: "fail" },
+  ])("are set with %j", (change) => {
+    expect(isFoldedSet({ ...FRESH_DRAFT, ...change }, without)).toBe(true);
+  });
+  it.each<Partial<Draft>>([{}, usual, { prompt: "a boat", seed: "7", n: 2 }])("are not set with %j", (change) => {
+    expect(isFoldedSet({ ...FRESH_DRAFT, ...change }, supports)).toBe(false);
+  });
+  it.each<Partial<Draft>>([{ negativePrompt: "fog" }, { watermark: true }, { promptExtend: false }])(
+    "are set with %j only for a model that supports it",
+    (change) => {
+      expect(isFoldedSet({ ...FRESH_DRAFT, ...change }, supports)).toBe(true);
+      expect(isFoldedSet({ ...FRESH_DRAFT, ...change }, without)).toBe(false);
+    },
+  );
+  it("are not set by a job that was submitted with the usual attempts and deadline", () => {
+    const request = JobRequest.parse({ ...plainJob().request, maxAttempts: 4, deadlineSeconds: 86_400 });
+    const { id, workflow, model: name, metadata } = plainJob();
+    expect(isFoldedSet(draftFromJob({ id, workflow, model: name, metadata, request }), supports)).toBe(false);
   });
 });
 

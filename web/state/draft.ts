@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type Job, Metadata, OnUncertain, type OutputImage, Priority, PromptExtendMode } from "../../schemas/job.ts";
+import type { ModelInfo } from "../../schemas/limits.ts";
 import { paths, WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
 
 /** An input image of a draft: an address, a file kept in this browser under its key, or an image of a job by its path. */
@@ -177,6 +178,47 @@ export function isUntouched(draft: Draft): boolean {
   const fresh: Draft = { ...FRESH_DRAFT, workflow, client };
   const fields = Object.keys(fresh) as (keyof Draft)[];
   return fields.every((field) => JSON.stringify(written[field]) === JSON.stringify(fresh[field]));
+}
+
+/** Where the form has each field of a draft: in sight, folded away, or folded away for the models with that support. */
+const PLACES: Readonly<Record<keyof Draft, "in_sight" | "folded" | keyof ModelInfo["supports"]>> = {
+  workflow: "in_sight",
+  prompt: "in_sight",
+  negativePrompt: "negativePrompt",
+  model: "in_sight",
+  size: "in_sight",
+  n: "in_sight",
+  seed: "in_sight",
+  promptExtend: "promptExtend",
+  watermark: "watermark",
+  priority: "folded",
+  onUncertain: "folded",
+  images: "in_sight",
+  client: "in_sight",
+  promptExtendMode: "promptExtendMode",
+  thinking: "thinking",
+  maxAttempts: "folded",
+  deadline: "folded",
+  metadata: "folded",
+};
+
+/** Whether the form folds a field of a draft away. */
+export function isFolded(field: keyof Draft): boolean {
+  return PLACES[field] !== "in_sight";
+}
+
+/** The server's defaults, which the draft of a repeated job always has: 4 attempts, and a day in minutes. */
+const USUAL: Partial<Draft> = { maxAttempts: "4", deadline: "1440" };
+
+/** Whether a folded field that the model supports has another value than the usual one. */
+export function isFoldedSet(draft: Draft, supports: ModelInfo["supports"]): boolean {
+  const fields = Object.keys(PLACES) as (keyof Draft)[];
+  return fields.some((field) => {
+    const place = PLACES[field];
+    const isShown = place === "folded" || (place !== "in_sight" && supports[place]);
+    const value = JSON.stringify(draft[field]);
+    return isShown && value !== JSON.stringify(FRESH_DRAFT[field]) && value !== JSON.stringify(USUAL[field]);
+  });
 }
 
 /** A job's finished image as an input image of a draft. */
