@@ -5,6 +5,7 @@ import type { Usage } from "../schemas/usage.ts";
 import type { CatalogEntry } from "../worker/catalog/contract.ts";
 import { GRANT_MS, RECORD_DELAY_MS } from "../worker/catalog/core/reservations.ts";
 import type { Lease, Release } from "../worker/lane/contract.ts";
+import { ANSWER_WITHIN_MS } from "../worker/stubs.ts";
 import { bearer, ORIGIN, promptOf } from "./clients.ts";
 import type { Actor } from "./engine/actor.ts";
 import type { Sim } from "./engine/sim.ts";
@@ -70,9 +71,12 @@ export class Audit implements ObjectWatch {
     this.#bucket = bucket;
   }
 
-  /** A client's request has learned that its submission is stored. From now on it must not end in an error. */
-  answered(from: Actor, kind: string, method: string, answer: unknown): void {
-    if (kind !== "JOBS" || method !== "submit") return;
+  /**
+   * A client's request has learned that its submission is stored. From now on it must not end in an error. It learns nothing from
+   * the answer to a call that it has given up.
+   */
+  answered(from: Actor, kind: string, method: string, answer: unknown, tookMs: number): void {
+    if (kind !== "JOBS" || method !== "submit" || tookMs >= ANSWER_WITHIN_MS) return;
     if ((answer as { readonly ok?: boolean }).ok === true) this.#submitters.add(from);
   }
 

@@ -13,7 +13,7 @@ import type { OperatorLogRpc } from "./operator/contract.ts";
 export type Stub<Rpc> = Rpc & { fetch(request: Request): Promise<Response> };
 
 /** An object answers within this, in ms, or the call is given up: the platform repeats a call for 10 s at most. */
-const ANSWER_WITHIN_MS = 12_000;
+export const ANSWER_WITHIN_MS = 12_000;
 
 type Call = (...given: never[]) => Promise<unknown>;
 

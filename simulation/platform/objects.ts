@@ -26,7 +26,7 @@ const ALARM_RETRIES = 6;
 /** Observes a run from outside. */
 export interface ObjectWatch {
   /** A call's answer has reached its caller. */
-  answered(from: Actor, kind: string, method: string, answer: unknown): void;
+  answered(from: Actor, kind: string, method: string, answer: unknown, tookMs: number): void;
   /** A method was carried out, in `ms` from its start to its result, without the time for which the result was held back. */
   carriedOut(object: HostedObject, method: string, args: readonly unknown[], answer: unknown, ms: number): void;
   /** What the call wrote is durable. `beganAtMs`: when it was delivered. */
@@ -517,6 +517,7 @@ export class ObjectHost {
     const object = this.object(kind, name);
     const label = `${kind}.${method} ${name}`;
     const ended = this.pending(from);
+    const calledAtMs = sim.nowMs;
     return new Promise<unknown>((resolve, reject) => {
       const settle = (work: () => void) => {
         ended();
@@ -532,7 +533,7 @@ export class ObjectHost {
         }
         sim.clock.after(sim.delayMs(`back ${label}`, 1, 15), () =>
           settle(() => {
-            this.watch.answered(from, kind, method, value);
+            this.watch.answered(from, kind, method, value, sim.nowMs - calledAtMs);
             resolve(copy);
           }),
         );
