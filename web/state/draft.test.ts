@@ -113,6 +113,13 @@ describe("a draft", () => {
   ])("is touched by %j", (change) => {
     expect(isUntouched({ ...FRESH_DRAFT, ...change })).toBe(false);
   });
+  it("adds an image once, also when it is given twice", () => {
+    const images = [A_URL, A_FILE, A_URL, A_FILE];
+    expect(reduceDraft(drafted({ images: [A_URL] }), { type: "add_images", images, max: 9 }).images).toEqual([
+      A_URL,
+      A_FILE,
+    ]);
+  });
   it("reorders its images", () => {
     const two = drafted({ images: [A_FILE, A_URL] });
     expect(reduceDraft(two, { type: "move_image", from: 1, to: 0 }).images).toEqual([A_URL, A_FILE]);

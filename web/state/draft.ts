@@ -132,7 +132,8 @@ export function reduceDraft(draft: Draft, action: DraftAction): Draft {
       return { ...draft, model: action.model, size: null };
     case "add_images": {
       const held = draft.images.map(imageIdentity);
-      const fresh = action.images.filter((image) => !held.includes(imageIdentity(image)));
+      const given = new Map(action.images.map((image) => [imageIdentity(image), image]));
+      const fresh = [...given].filter(([identity]) => !held.includes(identity)).map(([, image]) => image);
       const room = Math.max(0, action.max - draft.images.length);
       const images = [...draft.images, ...fresh.slice(0, room)];
       return { ...reduceDraft(draft, { type: "workflow", workflow: "image-from-reference" }), images };

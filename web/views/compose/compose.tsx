@@ -22,6 +22,7 @@ import { useServerNow } from "../../data/server-clock.ts";
 import { useStore } from "../../data/store.ts";
 import { checkDraft, type DraftField, type Finding } from "../../state/draft-check.ts";
 import { type FailureWords, fieldOfPath } from "../../state/failure-words.ts";
+import { keyed } from "../../state/keyed.ts";
 import { CUT_OFF_OUTLOOK, laneOutlook, settingsWords } from "../../state/model-words.ts";
 import { usedOf, usedSumWords } from "../../state/money-words.ts";
 import { ClientField } from "./client-field.tsx";
@@ -199,9 +200,9 @@ function Failure({ failure }: { readonly failure: FailureWords }) {
       <p>
         <strong>{failure.title}.</strong> {failure.detail}
       </p>
-      {elsewhere.map(({ path, message }) => (
-        <p key={path}>
-          {path}: {message}
+      {keyed(elsewhere, ({ path, message }) => `${path}: ${message}`).map(({ key, item }) => (
+        <p key={key}>
+          {item.path}: {item.message}
         </p>
       ))}
       {failure.requestId !== null && <p className={styles.request}>Request {failure.requestId}</p>}

@@ -9,6 +9,7 @@ import { forgetLeftOut, leftOut, takeFiles, takeImages } from "../../data/incomi
 import { useStore } from "../../data/store.ts";
 import { imageIdentity } from "../../state/draft.ts";
 import { INPUT_TYPES, urlProblem } from "../../state/draft-check.ts";
+import { keyed } from "../../state/keyed.ts";
 import type { FieldProps } from "./field-props.ts";
 import styles from "./reference-images.module.css";
 import { ReferenceTile } from "./reference-tile.tsx";
@@ -34,10 +35,10 @@ export function ReferenceImages({ draft, model, findings }: FieldProps) {
       </legend>
       {draft.images.length > 0 && (
         <ol className={styles.tiles}>
-          {draft.images.map((image, index) => (
+          {keyed(draft.images, imageIdentity).map(({ key, item }, index) => (
             <ReferenceTile
-              key={imageIdentity(image)}
-              image={image}
+              key={key}
+              image={item}
               index={index}
               onRemove={() => {
                 forgetLeftOut();

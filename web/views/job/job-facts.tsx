@@ -4,6 +4,7 @@ import { paths } from "../../../schemas/paths.ts";
 import { StoredImage } from "../../components/stored-image.tsx";
 import { useKeptFileUrl } from "../../data/file-store.ts";
 import { bytesWords } from "../../state/draft-check.ts";
+import { keyed } from "../../state/keyed.ts";
 import { costWords } from "../../state/money-words.ts";
 import { shownSize } from "../../state/sizes.ts";
 import { clockWords, dateWords } from "../../state/time-words.ts";
@@ -31,9 +32,9 @@ export function JobFacts({ job, byLink = false }: JobFactsProps) {
         {request.images.length > 0 && (
           <Fact term="References">
             <ol className={styles.inputs}>
-              {request.images.map((image, index) => (
-                <li key={image.kind === "url" ? image.url : image.sha256}>
-                  <Input image={image} path={byLink ? null : paths.jobInput(job.id, index)} />
+              {keyed(request.images, inputIdentity).map(({ key, item }, index) => (
+                <li key={key}>
+                  <Input image={item} path={byLink ? null : paths.jobInput(job.id, index)} />
                 </li>
               ))}
             </ol>
@@ -81,6 +82,10 @@ export function JobFacts({ job, byLink = false }: JobFactsProps) {
       </dl>
     </section>
   );
+}
+
+function inputIdentity(image: InputImage): string {
+  return image.kind === "url" ? image.url : image.sha256;
 }
 
 function Fact({ term, children }: { readonly term: string; readonly children: ReactNode }) {

@@ -11,6 +11,7 @@ import { type Neighbour, useNeighbours } from "../../data/neighbours.ts";
 import { lastWallPlace, lookAt } from "../../data/wall.ts";
 import { useWatchedJob } from "../../data/watched-job.ts";
 import { failureWords } from "../../state/failure-words.ts";
+import { keyed } from "../../state/keyed.ts";
 import message from "../message.module.css";
 import { JobActions } from "./job-actions.tsx";
 import { JobFacts } from "./job-facts.tsx";
@@ -77,8 +78,8 @@ function Here({ job, endedBy, onChange }: HereProps) {
         <JobActions job={job} chosen={chosen} onChange={onChange} />
         {job.warnings.length > 0 && (
           <ul className={styles.warnings} aria-label="Warnings">
-            {job.warnings.map((warning) => (
-              <li key={`${warning.code} ${warning.message}`}>{warning.message}</li>
+            {keyed(job.warnings, ({ message }) => message).map(({ key, item }) => (
+              <li key={key}>{item.message}</li>
             ))}
           </ul>
         )}
