@@ -1,8 +1,8 @@
-"""A DashScope client with Python's standard library alone: submits a task, waits for it, saves the first image.
+"""A DashScope client that uses only Python's standard library: submits a task, waits for it, saves the first image.
 
     python3 dashscope_client.py BASE_URL KEY PROMPT FILE
 
-Prints the task's output as JSON. Ends with 1 and the error's code when the service refuses.
+Prints the task's output as JSON. Prints the error's status, code and message and exits with 1 when the service refuses a call.
 """
 
 import json

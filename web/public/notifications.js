@@ -1,4 +1,4 @@
-// Shows nothing by itself and caches nothing: browsers of phones show only the notifications of a service worker.
+// Browsers of phones show only notifications of a service worker. This one shows none by itself and caches nothing.
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
@@ -8,13 +8,13 @@ self.addEventListener("notificationclick", (event) => {
 /** Addresses of this origin that are not the page: a shared job, the API and its documentation. */
 const OTHER_PATHS = /^\/(shared|api)\//;
 
-/** Leads the page's window that was used last to the path; opens one where there is none. */
+/** Opens the path in the window of the page that was used last, or in a new window if there is none. */
 async function openAt(path) {
   const windows = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
   const page = windows.find(({ url }) => !OTHER_PATHS.test(new URL(url).pathname));
   if (page === undefined) return self.clients.openWindow(path);
-  // Each window of the page listens from its start.
+  // Each window of the page listens for this message from its start.
   page.postMessage({ path });
-  // A browser may refuse it; the window is at the path all the same.
+  // A browser may refuse the focus. The window shows the path in any case.
   return page.focus().catch(() => undefined);
 }
