@@ -1,6 +1,13 @@
-import { createExecutionContext, reset, waitOnExecutionContext } from "cloudflare:test";
+import {
+  createExecutionContext,
+  evictDurableObject,
+  reset,
+  runInDurableObject,
+  waitOnExecutionContext,
+} from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect, it } from "vitest";
+import type { JobRecord } from "../job/core/record.ts";
 import { mcpApp } from "./app.ts";
 
 const URL = "http://localhost/mcp";
@@ -24,6 +31,24 @@ async function callTool(name: string, args: Record<string, unknown>): Promise<An
   const json = text.startsWith("{") ? text : (/^data: (.*)$/m.exec(text)?.[1] ?? text);
   return (JSON.parse(json) as { readonly result: Answer }).result;
 }
+
+it("the small picture is that of the first image that was stored, whatever its index", async () => {
+  const made = await callTool("generate_image", { prompt: "a picture of two", model: "z-image-turbo" });
+  const { id } = made.structuredContent;
+  // As a job is whose other image could not be copied before its link ended.
+  const job = env.JOBS.getByName(id);
+  await runInDurableObject(job, (_job, { storage }) => {
+    const record = storage.kv.get<JobRecord>("record");
+    if (record?.state.status !== "succeeded") throw new Error("the job has no image");
+    const images = record.state.images.map((image) => ({ ...image, index: 1 }));
+    storage.kv.put("record", { ...record, state: { ...record.state, images } });
+  });
+  await evictDurableObject(job);
+  const [words, ...others] = (await callTool("get_job", { id })).content;
+  expect(words?.text).toContain(`/api/jobs/${id}/images/1`);
+  expect(words?.text).not.toContain("There is no small picture");
+  expect(others.map(({ type }) => type)).toEqual(["image"]);
+});
 
 it("an answer has only links when its small picture would be too large", async () => {
   const made = await callTool("generate_image", { prompt: "a tall picture of noise", model: "z-image-turbo" });

@@ -208,9 +208,10 @@ function wordsOf(job: Job): string {
 
 /** A small picture of the job's first image; null when there is none, or it is too large or too slow to make. */
 async function previewOf(api: LocalApi, job: Job) {
-  if (job.status !== "succeeded" || job.output?.images[0] === undefined) return null;
+  const [first] = job.output?.images ?? [];
+  if (job.status !== "succeeded" || first === undefined) return null;
   try {
-    return await within(PREVIEW_WITHIN_MS, "the preview", smallPicture(api, job.id));
+    return await within(PREVIEW_WITHIN_MS, "the preview", smallPicture(api, job.id, first.index));
   } catch (error) {
     // The job is done and paid for: no failure of its picture may hide its links.
     console.error({ event: "preview_failed", jobId: job.id, error: String(error) });
@@ -218,8 +219,8 @@ async function previewOf(api: LocalApi, job: Job) {
   }
 }
 
-async function smallPicture(api: LocalApi, jobId: string) {
-  const answer = await api.call(variantUrl(paths.jobImage(jobId, 0), PREVIEW));
+async function smallPicture(api: LocalApi, jobId: string, index: number) {
+  const answer = await api.call(variantUrl(paths.jobImage(jobId, index), PREVIEW));
   const length = Number(answer.headers.get("content-length") ?? Number.POSITIVE_INFINITY);
   if (!answer.ok || length > MOST_PREVIEW_BYTES) {
     await answer.body?.cancel();
