@@ -334,6 +334,20 @@ describe("actions", () => {
     expect(await failure(genuine.client.retry(JOB_ID))).toMatchObject({ code: "job_not_finished" });
   });
 
+  it.each(["succeeded", "failed", "queued"] as const)(
+    "send one key with every try of a retry, so that a lost answer's job is not retried again: now %s",
+    async (status) => {
+      const { client, requests } = await start(inTurn("cut", { body: job({ status }) }));
+      expect(await client.retry(JOB_ID)).toEqual(job({ status }));
+      await client.retry(JOB_ID);
+      const [first, second, third, ...others] = requests.map(({ headers }) => headers["idempotency-key"]);
+      expect(first).toMatch(/^"[0-9a-f]{32}"$/);
+      expect(second).toBe(first);
+      expect(third).not.toBe(first);
+      expect(others).toEqual([]);
+    },
+  );
+
   it("count a job that no longer exists as removed", async () => {
     const { client, requests } = await start(inTurn({ status: 204 }, { status: 410, body: problem(410, "job_gone") }));
     await client.remove(JOB_ID);
@@ -382,6 +396,15 @@ describe("bulk", () => {
     expect(requests).toHaveLength(2);
     const defaults = settingsOf({ baseUrl: "http://localhost" }).timing;
     expect(defaults.bulkTimeoutMs).toBeGreaterThan(defaults.callTimeoutMs);
+  });
+
+  it("sends one key with every try of a call, so that no job is retried twice, and another with the next call", async () => {
+    const { client, requests } = await start(inTurn("cut", result({ nextCursor: "further" }), result()));
+    await Array.fromAsync(client.bulk("retry", { filter: { status: ["failed"] } }));
+    const [first, second, third] = requests.map(({ headers }) => headers["idempotency-key"]);
+    expect(first).toMatch(/^"[0-9a-f]{32}"$/);
+    expect(second).toBe(first);
+    expect(third).not.toBe(first);
   });
 
   it("repeats the call with the server's cursor until there is none", async () => {

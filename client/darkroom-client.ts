@@ -12,6 +12,8 @@ import { type ClientOptions, type Settings, settingsOf } from "./client-options.
 import { DarkroomProblem } from "./errors.ts";
 import {
   type FileSubmit,
+  keyHeader,
+  newKey,
   type ReferenceImage,
   type RequestOf,
   type SubmitOptions,
@@ -83,10 +85,10 @@ export interface DarkroomClient {
   cancel(id: string, options?: CallOptions): Promise<Job>;
   /**
    * Acts on many jobs, at most 100 per call, and yields the result of each call. It is safe to repeat: a job that is already in
-   * the wanted state is listed as refused. Stopping early leaves the remaining jobs as they are.
+   * the wanted state is listed as refused. A call whose answer was lost retries no job twice. Stopping early leaves the remaining jobs as they are.
    */
   bulk(action: BulkAction, jobs: BulkJobs, options?: BulkOptions): AsyncGenerator<BulkResult, void, void>;
-  /** Puts a failed or canceled job back into the queue. */
+  /** Puts a failed or canceled job back into the queue: once, also when the call is repeated after a lost answer. */
   retry(id: string, options?: CallOptions): Promise<Job>;
   /** Pins or unpins the job, or replaces its metadata. A job that is unpinned after its `expiresAt` is removed at once. */
   update(id: string, change: JobPatchBody, options?: CallOptions): Promise<Job>;
@@ -155,9 +157,14 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
     },
     async retry(id, { signal } = {}) {
       try {
-        return parseAnswer(await call({ method: "POST", path: jobPath(id, "/retry"), jobId: id, signal }), Job);
+        // With the key a second try is the same retry, whatever became of the job since a first one whose answer was lost.
+        const headers = keyHeader(newKey());
+        return parseAnswer(
+          await call({ method: "POST", path: jobPath(id, "/retry"), headers, jobId: id, signal }),
+          Job,
+        );
       } catch (error) {
-        // The first try succeeded but its answer was lost: the second try finds the job in the queue.
+        // A first try of an earlier version's server, which reads no key, or another retry put the job into the queue.
         const isOwnRetry = error instanceof DarkroomProblem && error.code === "job_not_finished" && wasRepeated(error);
         if (isOwnRetry) return get(id, { signal });
         throw error;
@@ -221,7 +228,11 @@ async function* bulkResults(
   const path = `${paths.jobsBulk}${queryOf({ client })}`;
   const post = async (body: object): Promise<BulkResult> => {
     const call = jsonCall("POST", path, { action, dryRun, ...body }, signal);
-    return parseAnswer(await callApi(settings, { ...call, timeoutMs: settings.timing.bulkTimeoutMs }), BulkResult);
+    const headers = { ...call.headers, ...keyHeader(newKey()) };
+    return parseAnswer(
+      await callApi(settings, { ...call, headers, timeoutMs: settings.timing.bulkTimeoutMs }),
+      BulkResult,
+    );
   };
   if ("ids" in jobs) {
     for (let at = 0; at < jobs.ids.length; at += MOST_BULK_JOBS) {

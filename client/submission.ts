@@ -69,8 +69,7 @@ async function submitBody(
     method: "POST",
     path: `${paths.workflow(workflow)}${query}`,
     headers: {
-      // The draft asks for a Structured-Field String, which has quotes.
-      "Idempotency-Key": `"${key.replace(/["\\]/g, "\\$&")}"`,
+      ...keyHeader(key),
       ...(hops ? { "Darkroom-Hops": hops } : {}),
       ...(waitSeconds === undefined ? {} : { Prefer: `wait=${Math.ceil(waitSeconds)}` }),
     },
@@ -96,8 +95,13 @@ function formOf(request: FileSubmit, images: readonly ReferenceImage[]): FormDat
   return form;
 }
 
+/** The header of a key. The draft asks for a Structured-Field String, which has quotes. */
+export function keyHeader(key: string): Record<string, string> {
+  return { "Idempotency-Key": `"${key.replace(/["\\]/g, "\\$&")}"` };
+}
+
 /** Not `crypto.randomUUID`, which pages served over plain http lack. */
-function newKey(): string {
+export function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

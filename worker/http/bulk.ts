@@ -7,11 +7,12 @@ import { jobStub } from "../stubs.ts";
 import { faultsProblem, jsonAnswer, problemOf } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
 import { jobProblem } from "./job-answers.ts";
-import { type AskedJob, retryWithinLimit, viewOf } from "./jobs.ts";
+import { type AskedJob, retryHeaders, retryWithinLimit, viewOf } from "./jobs.ts";
 import { clientsOf, MAX_WORDS, pageOf } from "./list.ts";
 import { loggedOfOperator } from "./logged.ts";
 import { json } from "./openapi/answers.ts";
 import { clientRoute, type Route } from "./route.ts";
+import { idempotencyKeyOf } from "./submit.ts";
 import { JSON_BODY_PROBLEMS, jsonBody } from "./submit-body.ts";
 
 /** How many jobs are acted on at the same time. Each is a call to an object of its own. */
@@ -83,8 +84,9 @@ export const BULK_ROUTES: readonly Route[] = [
       tag: "Jobs",
       summary: "Cancels, retries, deletes, pins or unpins many jobs",
       description:
-        "The jobs are given by `ids` or by a `filter`, at most 100 a call; `nextCursor` leads to the next ones. Each job is acted on as by its own route, and one that refuses stops no other. A call that was cut can be repeated. `dryRun` only counts. A client acts on its own jobs, the operator on everyone's or on those of `?client=`.",
+        "The jobs are given by `ids` or by a `filter`, at most 100 a call; `nextCursor` leads to the next ones. Each job is acted on as by its own route, and one that refuses stops no other. A call that was cut can be repeated; one that retries, with its `Idempotency-Key`, so that no job is retried twice. `dryRun` only counts. A client acts on its own jobs, the operator on everyone's or on those of `?client=`.",
       json: true,
+      headers: retryHeaders,
       body: {
         content: {
           "application/json": {
@@ -94,9 +96,10 @@ export const BULK_ROUTES: readonly Route[] = [
         },
       },
       answers: { "200": json("The jobs that were acted on, and why others were not.", BulkResult, "bulkResult") },
-      problems: JSON_BODY_PROBLEMS,
+      problems: [...JSON_BODY_PROBLEMS, "invalid_idempotency_key"],
     },
     async (c, { asker, viewer }) => {
+      idempotencyKeyOf(c);
       const body = await jsonBody(c, BulkBody);
       const { ids, nextCursor } = await matchedJobs(c, viewer, body);
       const result: BulkResult = { matched: ids.length, done: 0, refused: [], nextCursor };

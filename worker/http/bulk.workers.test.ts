@@ -83,7 +83,13 @@ describe("acting on many jobs", () => {
     await expect
       .poll(async () => (await bulk({ action: "retry", filter: { status: ["canceled"] }, dryRun: true })).matched)
       .toBe(3);
-    expect(await bulk({ action: "retry", filter: { status: ["canceled"] } })).toMatchObject({ matched: 3, done: 3 });
+    const keyed = { ...ALICE, "idempotency-key": "a key" };
+    expect(await bulk({ action: "retry", filter: { status: ["canceled"] } }, keyed)).toMatchObject({
+      matched: 3,
+      done: 3,
+    });
+    // The same call again, whose first answer was lost, is the same retry of each job.
+    expect(await bulk({ action: "retry", ids }, keyed)).toMatchObject({ done: 3, refused: [] });
     expect(await statusOf(ids[0] ?? "")).toMatch(/queued|running/);
     expect(await bulk({ action: "delete", ids })).toMatchObject({ done: 3 });
     expect(await Promise.all(ids.map((id) => statusOf(id)))).toEqual([410, 410, 410]);

@@ -14,6 +14,7 @@ import { jobAnswer, jobIdOf, jobProblem, linksFor, sharedAnswer, shownAnswer } f
 import { loggedOfOperator } from "./logged.ts";
 import { headers, JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { clientRoute, linkRoute, PREFER, type Route } from "./route.ts";
+import { idempotencyKeyOf } from "./submit.ts";
 import { JSON_BODY_PROBLEMS, jsonBody, parseJson, smallBody } from "./submit-body.ts";
 import { brakeSubmissions, returnPending, takePending } from "./submit-limits.ts";
 
@@ -46,18 +47,22 @@ async function refuseOtherVersion(c: HttpContext, { rpc, viewer }: AskedJob): Pr
   throw new ProblemError("precondition_failed", detail);
 }
 
-/** Retries within the client's limits on the rate of submissions and on unfinished jobs: a retry counts as a submission. */
+/**
+ * Retries within the client's limits on the rate of submissions and on unfinished jobs: a retry counts as a submission. A request
+ * that repeats the job's last retry, by its Idempotency-Key, gets the job as it is now.
+ */
 export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob): Promise<JobView> {
+  const key = idempotencyKeyOf(c);
   if (viewer !== null) brakeSubmissions(c, viewer);
   const { client, status } = viewOf(await rpc.view(viewer));
   // A job that cannot be retried is refused for that reason, even at the limit.
-  if (status !== "failed" && status !== "canceled") return viewOf(await rpc.retry(viewer));
+  if (status !== "failed" && status !== "canceled") return viewOf(await rpc.retry(viewer, key));
   const taken = await takePending(c, client);
   if (taken instanceof ProblemError) throw taken;
   let isRetried = false;
   try {
-    const answered = await rpc.retry(viewer);
-    isRetried = answered.ok;
+    const answered = await rpc.retry(viewer, key);
+    isRetried = answered.ok && answered.replayed !== true;
     return viewOf(answered);
   } finally {
     if (!isRetried) returnPending(taken);
@@ -163,6 +168,14 @@ async function shareOptionsOf(c: HttpContext): Promise<z.infer<typeof ShareOptio
   const message = `must be a whole number from 1 to ${MAX_SHARE_HOURS}, and all that the body holds`;
   throw new ProblemError("invalid_request", `hours ${message}.`, { errors: [{ path: "/hours", message }] });
 }
+
+/** Of a retry, alone or of many jobs. */
+export const retryHeaders = z.object({
+  "Idempotency-Key": z.string().optional().meta({
+    description:
+      "As of a submission. A retry with the key of the job's last retry is the same retry: it answers the job as it is now, and nothing is run or paid again.",
+  }),
+});
 
 /** One job: read it in any form, share it, cancel it, retry it, remove it. */
 export const JOB_ROUTES: readonly Route[] = [
@@ -273,11 +286,13 @@ export const JOB_ROUTES: readonly Route[] = [
       tag: "Jobs",
       summary: "Queues a failed or canceled job again",
       json: true,
+      headers: retryHeaders,
       answers: { "200": json("The job as it now is.", Job, "queuedJob", JOB_HEADERS) },
       problems: [
         ...ONE_JOB,
         "job_finished",
         "job_not_finished",
+        "invalid_idempotency_key",
         "client_paused",
         "budget_exceeded",
         "price_unknown",

@@ -10,6 +10,7 @@ import { framedPng } from "../results/test-image.ts";
 import { app } from "./app.ts";
 
 const ORIGIN = "http://localhost:8787";
+const JSON_ONLY = { headers: { accept: "application/json" } };
 const UNKNOWN = "job_000000000000000000000";
 
 function call(path: string, init?: RequestInit) {
@@ -338,6 +339,36 @@ describe("cancel, retry, delete", () => {
     ] as const) {
       expect((await codeOf(await call(path, { method }), 410)).code, `${method} ${path}`).toBe("job_gone");
     }
+  });
+});
+
+describe("a retry with an Idempotency-Key", () => {
+  it("is one retry however often it is sent, until another one is made", async () => {
+    const { id } = await waitingJob();
+    const cancel = async () => void (await jobOf(await call(`/api/jobs/${id}/cancel`, { method: "POST" }), 200));
+    const retry = (key?: string) =>
+      call(`/api/jobs/${id}/retry`, { method: "POST", headers: key === undefined ? {} : { "idempotency-key": key } });
+    const retries = async () => {
+      const { events } = EventPage.parse(await (await call(`/api/jobs/${id}/events`, JSON_ONLY)).json());
+      return events.filter(({ type }) => type === "job.retried").length;
+    };
+    await cancel();
+    expect((await jobOf(await retry("first"), 200)).done).toBe(false);
+    expect((await jobOf(await retry('"first"'), 200)).done).toBe(false);
+    await cancel();
+    expect((await jobOf(await retry("first"), 200)).status).toBe("canceled");
+    expect(await retries()).toBe(1);
+
+    expect((await jobOf(await retry("second"), 200)).done).toBe(false);
+    expect((await codeOf(await retry("first"), 409)).code).toBe("job_not_finished");
+    await cancel();
+    expect((await jobOf(await retry(), 200)).done).toBe(false);
+    await cancel();
+    expect(await retries()).toBe(3);
+    expect((await jobOf(await retry("second"), 200)).done).toBe(false);
+    expect(await retries()).toBe(4);
+    expect((await codeOf(await retry("é"), 400)).code).toBe("invalid_idempotency_key");
+    await call(`/api/jobs/${id}`, { method: "DELETE" });
   });
 });
 

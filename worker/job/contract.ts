@@ -143,8 +143,11 @@ export interface JobRpc {
   ): Promise<JobAnswer<{ key: string; contentType: string; bytes: number; sha256: string; prompt: string }>>;
   /** Idempotent; `job_finished` on a succeeded or failed job. */
   cancel(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
-  /** Takes a failed or canceled job; else `job_finished` or `job_not_finished`. */
-  retry(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
+  /**
+   * Takes a failed or canceled job; else `job_finished` or `job_not_finished`. The key of the job's last retry names that retry:
+   * the answer is the job as it is now, with `replayed`, and nothing is run again.
+   */
+  retry(viewer: Viewer, key?: string | null): Promise<JobAnswer<{ view: JobView; replayed?: boolean }>>;
   /**
    * Pins, unpins, or replaces the metadata. Writes no event and leaves `seq`; the tag changes, watchers get the job, and the catalog its
    * entry with a larger `revision`. A job that is unpinned after its `expiresAt` is removed right after the answer.

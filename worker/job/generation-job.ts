@@ -17,6 +17,11 @@ import { toJobView } from "./core/view.ts";
 import { JobEngine } from "./job-engine.ts";
 
 /** A retention that is not known while the Worker is misconfigured, in ms. */
+/** Whether this request is the job's last retry by hand, repeated. */
+function isRetryOf({ retryKey }: JobRecord, key: string | null): boolean {
+  return key !== null && retryKey === key;
+}
+
 const RETENTION_FALLBACK_MS = 30 * 86_400_000;
 /** A lease is offered a little before its start. The job waits for the start no longer than this, in ms, even if the clocks differ. */
 const LONGEST_AHEAD_MS = 10_000;
@@ -147,23 +152,31 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     return this.#viewNow(viewer);
   }
 
-  async retry(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>> {
+  async retry(viewer: Viewer, key: string | null = null): Promise<JobAnswer<{ view: JobView; replayed?: boolean }>> {
     const found = this.#find(viewer);
     if (!found.ok) return found;
+    if (isRetryOf(found.record, key)) return this.#retriedBefore(viewer);
     await this.#engine.attempts.calledOffEnded();
     const asked = this.#find(viewer);
     if (!asked.ok) return asked;
+    if (isRetryOf(asked.record, key)) return this.#retriedBefore(viewer);
     const reserved = await this.#reserveRetry(asked.record);
     // A job that was removed while the catalog was asked is gone, whatever the catalog answered.
     const still = this.#find(viewer);
     if (!still.ok) return still;
+    if (isRetryOf(still.record, key)) return this.#retriedBefore(viewer);
     if (!reserved.ok) return reserved;
-    if (!this.#engine.apply({ type: "retry", ...reserved.fact })) {
+    if (!this.#engine.apply({ type: "retry", ...reserved.fact, key })) {
       const { status } = still.record.state;
       return { ok: false, code: status === "succeeded" ? "job_finished" : "job_not_finished", status };
     }
     this.#engine.pump();
     return this.#viewNow(viewer);
+  }
+
+  #retriedBefore(viewer: Viewer): JobAnswer<{ view: JobView; replayed: boolean }> {
+    const now = this.#viewNow(viewer);
+    return now.ok ? { ...now, replayed: true } : now;
   }
 
   async patch(viewer: Viewer, patch: JobPatch): Promise<JobAnswer<{ view: JobView }>> {

@@ -191,6 +191,39 @@ describe("submitting again", () => {
   });
 });
 
+describe("a retry whose answer was lost", () => {
+  const failing = async (times: number) => {
+    const job = await testJob().spoil({ fault: { type: "error", code: "InvalidParameter" }, times });
+    await (await job.submit()).done();
+    return job;
+  };
+
+  it("is answered with the succeeded job when it is repeated", async () => {
+    const job = await failing(1);
+    expect(await job.rpc.retry(null, "a key")).toMatchObject({ ok: true, view: { done: false } });
+    await job.done();
+    expect(await job.rpc.retry(null, "a key")).toMatchObject({
+      ok: true,
+      replayed: true,
+      view: { status: "succeeded" },
+    });
+    expect(await job.rpc.retry(null, "another key")).toMatchObject({ ok: false, code: "job_finished" });
+    expect(await job.rpc.retry(null)).toMatchObject({ ok: false, code: "job_finished" });
+  });
+
+  it("runs the job no second time when it failed again meanwhile, also after the object's end", async () => {
+    const job = await failing(2);
+    const answers = await Promise.all([job.rpc.retry(null, "a key"), job.rpc.retry(null, "a key")]);
+    expect(answers).toMatchObject([{ ok: true }, { ok: true, replayed: true }]);
+    await job.done();
+    await job.evict();
+    expect(await job.rpc.retry(null, "a key")).toMatchObject({ ok: true, replayed: true, view: { status: "failed" } });
+    expect((await job.ledger()).submits).toHaveLength(2);
+    expect(await job.rpc.retry(null, "another key")).toMatchObject({ ok: true, view: { done: false } });
+    expect((await job.done()).status).toBe("succeeded");
+  });
+});
+
 describe("the log lines of a job", () => {
   it("have the trace id of its submission, those of its attempts and webhooks included", async () => {
     const written = vi.spyOn(console, "log");

@@ -43,8 +43,8 @@ interface FactData {
   backoff_ended: object;
   deadline_passed: object;
   cancel: object;
-  /** `grant`: the number of the reservation that its client's catalog gave for it. */
-  retry: { readonly grant?: number };
+  /** `grant`: the number of the reservation that its client's catalog gave for it. `key`: the Idempotency-Key of the request. */
+  retry: { readonly grant?: number; readonly key?: string | null };
   /** A client pins or unpins the job, or replaces its metadata. An absent field stays as it is. */
   annotate: JobPatch;
   /** A client asks that the event of this number is sent to the webhook again. */

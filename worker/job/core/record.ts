@@ -111,6 +111,8 @@ export interface JobRecord {
   readonly revision: number;
   /** Grows each time the job asks a lane for another attempt. */
   readonly ticketNumber: number;
+  /** The Idempotency-Key of the last retry by hand; absent: it had none. */
+  readonly retryKey?: string | null;
   /** Attempts up to this number were made before the last retry by hand. */
   readonly attemptsBefore: number;
   /** All counted attempts since the last retry by hand, the newest of the others, and all that are open. */

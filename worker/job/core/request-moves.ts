@@ -25,7 +25,7 @@ export function cancel(change: Change): FactRefusal | null {
 const OF_A_DELIVERY: ReadonlySet<string> = new Set(["fewer_images", "result_partly_lost"]);
 
 /** A failed or canceled job is run again: attempts and deadline start again, the log continues. */
-export function retry(change: Change, { grant }: FactOf<"retry">): FactRefusal | null {
+export function retry(change: Change, { grant, key = null }: FactOf<"retry">): FactRefusal | null {
   const { ticketNumber, lastAttempt, request, delivery, task, warnings } = change.job;
   change.goTo({ status: "queued", lane: null });
   change.set({
@@ -33,6 +33,8 @@ export function retry(change: Change, { grant }: FactOf<"retry">): FactRefusal |
     attemptsBefore: lastAttempt,
     deadlineAtMs: change.nowMs + request.deadlineSeconds * 1000,
     expiresAtMs: null,
+    // Also without a key: one of an earlier retry does not name this one.
+    ...(key === null && change.job.retryKey == null ? {} : { retryKey: key }),
   });
   if (grant !== undefined) change.granted(grant);
   change.emit("job.retried");
