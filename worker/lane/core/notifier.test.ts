@@ -155,6 +155,17 @@ describe("watched jobs", () => {
     expect(at(T0 + 4_100)).toEqual(["a 1", "b 2"]);
   });
 
+  it("are notified within seconds of a much nearer place, however often the starts before theirs are put off", () => {
+    const { join, at, alarmAt, lane } = laneWith({ starts: 1, periodMs: 1_000, inProgress: null });
+    for (let i = 1; i <= 40; i += 1) join(`j${i}`);
+    join("w", true);
+    let now = T0 + 600;
+    for (let i = 2; i <= 40; i += 1) lane.leave(`j${i}`, null, now);
+    // No job answers its offer.
+    while (at(now).length === 0) now = alarmAt(now);
+    expect(now).toBeLessThanOrEqual(T0 + 600 + 2_000 + 2_000);
+  });
+
   it("are notified with the next start where that follows within half a second, by one alarm", () => {
     const { join, at, alarmAt, lane } = laneWith({ starts: 1, periodMs: 1_000, inProgress: null });
     for (const jobId of ["a", "b", "c", "d"]) join(jobId);

@@ -23,6 +23,7 @@ const MOST_LOOKED_AT = 1_000;
 type Known = KnownPlace & {
   /** The pass that saw the job last. */
   pass: number;
+  isLeftOut: boolean;
 };
 
 /**
@@ -100,6 +101,7 @@ export class Notifier {
         const known = this.#known.get(jobId);
         const atMs = notifyAtMs(known, current, now, startsByMs) ?? Number.POSITIVE_INFINITY;
         if (known !== undefined && atMs > now) {
+          known.isLeftOut = (notifyAtMs(known, current, now) ?? Number.POSITIVE_INFINITY) <= now;
           known.pass = this.#pass;
           this.#laterMs = Math.min(this.#laterMs, atMs);
         } else {
@@ -118,7 +120,7 @@ export class Notifier {
   }
 
   #knownOf({ position, estimatedStartAtMs, waitingOn }: Place, view: LaneView, atMs: number): Known {
-    return { position, estimatedStartAtMs, waitingOn, detail: view.because, atMs, pass: this.#pass };
+    return { position, estimatedStartAtMs, waitingOn, detail: view.because, atMs, pass: this.#pass, isLeftOut: false };
   }
 
   /** Ends the pass, and forgets the jobs that it did not see. */

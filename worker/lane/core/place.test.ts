@@ -170,6 +170,13 @@ describe("when a watcher is notified", () => {
     return { estimatedStartAtMs: (estimatedStartAtMs ?? Number.NaN) + byMs };
   }
 
+  it("is put off by a start that is near, but only once", () => {
+    const near = { ...known, position: 2, estimatedStartAtMs: NOW + 1_000 };
+    expect(notifyAtMs(known, near, NOW, NOW + 2_000)).toBe(NOW + 1_000);
+    expect(notifyAtMs({ ...known, isLeftOut: true }, near, NOW, NOW + 2_000)).toBe(NOW);
+    expect(notifyAtMs(known, near, NOW, NOW + 999)).toBe(NOW);
+  });
+
   it("depends on the text where there is no estimate", () => {
     const blocked = { ...known, estimatedStartAtMs: null };
     expect(notifyAtMs(blocked, { ...blocked, detail: "something else" }, NOW)).toBe(NOW);

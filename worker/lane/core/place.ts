@@ -36,14 +36,14 @@ export function placeOf(view: LaneView, before: number): Place {
 /** The parts of a place whose change is worth a notification. */
 export type PlaceBrief = Pick<Place, "position" | "estimatedStartAtMs" | "waitingOn" | "detail">;
 
-/** What a watcher was last notified of, and when. */
-export type KnownPlace = PlaceBrief & { readonly atMs: number };
+/** What a watcher was last notified of, and when. `isLeftOut`: it was not notified of a change since, because it was to start. */
+export type KnownPlace = PlaceBrief & { readonly atMs: number; readonly isLeftOut?: boolean };
 
 /**
  * When a watcher is notified of the new place: at `now`, later, or not before something else changes (`null`). So what a watcher
  * knows is wrong by at most a twentieth of the wait (2 s at least), its place among the first five is exact, and any other place is
- * at most 30 s old. A job that is expected to start by `startsByMs`, before it could be notified again, is notified by that start:
- * if it is not made, the place is due then.
+ * at most 30 s old. A job that is expected to start by `startsByMs`, before it could be notified again, is not notified until that
+ * start. It is left out only once, because starts may be put off again and again.
  */
 export function notifyAtMs(
   known: KnownPlace | undefined,
@@ -54,9 +54,8 @@ export function notifyAtMs(
   const dueAtMs = changeDueAtMs(known, place, now);
   const { estimatedStartAtMs } = place;
   if (known === undefined || dueAtMs === null || estimatedStartAtMs === null) return dueAtMs;
-  // Not beyond the start that the watcher knows of: one that is put off again and again is a change.
   const isStarting = estimatedStartAtMs <= startsByMs && now < (known.estimatedStartAtMs ?? now);
-  return isStarting ? Math.max(dueAtMs, estimatedStartAtMs) : dueAtMs;
+  return isStarting && known.isLeftOut !== true ? Math.max(dueAtMs, estimatedStartAtMs) : dueAtMs;
 }
 
 function changeDueAtMs(known: KnownPlace | undefined, place: PlaceBrief, now: number): number | null {
