@@ -166,11 +166,14 @@ export class JobEngine implements JobHost {
       this.#startWork(nowMs);
       this.#armAfterLook();
     } catch (error) {
-      // A bug in this code: the record is unchanged, and the alarm looks again later. The platform stops repeating an alarm that
-      // throws.
-      this.log("pump_failed", { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-      this.store.arm(Date.now() + AFTER_A_BUG_MS);
+      this.#failed(error);
     }
+  }
+
+  /** A bug in this code: the record is unchanged, and the alarm looks again later. The platform stops repeating an alarm that throws. */
+  #failed(error: unknown): void {
+    this.log("pump_failed", { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    this.store.arm(Date.now() + AFTER_A_BUG_MS);
   }
 
   #startWork(nowMs: number): void {
@@ -223,7 +226,10 @@ export class JobEngine implements JobHost {
   /** After a look that may have stored nothing: an object that has just woken reads first whether the alarm is as it should be. */
   #armAfterLook(): void {
     if (this.store.isAlarmKnown) this.#arm();
-    else this.keepRunning(this.store.readAlarm().then(this.#arm.bind(this), this.#arm.bind(this)));
+    else {
+      const arm = this.#arm.bind(this);
+      this.keepRunning(this.store.readAlarm().then(arm, arm).catch(this.#failed.bind(this)));
+    }
   }
 
   placeMoved(): void {
