@@ -19,6 +19,8 @@ export type Change =
  * notified of the removal. Jobs repeat messages within hours at most.
  */
 const TOMBSTONE_MS = 30 * 86_400_000;
+/** More than the clocks of two objects differ, and less than the day for which at least an object keeps its tombstone; in ms. */
+const CLOCKS_DIFFER_MS = 3_600_000;
 
 /** How many old tombstones are deleted with each new one: their number stays bounded, and no removal is slow. */
 const PRUNED_AT_ONCE = 10;
@@ -96,7 +98,7 @@ export class CatalogStore {
     this.#create();
     const createdAtMs = Date.parse(newer.createdAt);
     const found = this.#row(newer.id);
-    const isIdReused = found?.status === GONE && createdAtMs > found.listed_at_ms;
+    const isIdReused = found?.status === GONE && createdAtMs > found.listed_at_ms + CLOCKS_DIFFER_MS;
     const known = isIdReused ? null : found;
     if (known !== null && (known.status === GONE || !isNewer(newer, known))) return null;
     // After a rollback a job's object may be of a version before prices, whose entries lack `spend`. What is booked stays.

@@ -64,6 +64,13 @@ describe("record", () => {
     expect(await ids(catalog)).toEqual([]);
   });
 
+  it("does not list a removed job again whose object's clock is ahead", async () => {
+    const { catalog } = newCatalog();
+    await catalog.forget(jobId(1));
+    await catalog.record(catalogEntry({ n: 1, createdAtMs: Date.now() + 5_000 }));
+    expect(await ids(catalog)).toEqual([]);
+  });
+
   it("lists a job that was created after one of the same id was removed", async () => {
     const { catalog } = newCatalog();
     await catalog.record(catalogEntry({ n: 1, status: "succeeded", seq: 5 }));

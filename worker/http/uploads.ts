@@ -146,7 +146,10 @@ export class Uploads {
   /** Whether the client's spend limit refuses the job because one of the same id was removed. A job without a key has an id of its own. */
   async #hasNoMoney(jobId: string): Promise<boolean> {
     if (this.#idempotencyKey === null || budgetOf(this.#c.get("config"), this.#client) === null) return false;
-    return await catalogStub(this.#c.env, this.#client).isRemoved(jobId);
+    // During a deploy a catalog may still be of the version before, which has no such call.
+    return await catalogStub(this.#c.env, this.#client)
+      .isRemoved(jobId)
+      .catch(() => false);
   }
 
   /**
