@@ -117,7 +117,10 @@ export interface JobRpc {
   expectUploads(holder: string, untilMs: number, nextId?: string): Promise<"new" | "exists" | "gone">;
   /** Until when the job or its tombstone is kept at least, epoch ms; null when there is neither. */
   keptUntil(): Promise<number | null>;
-  /** No submission of this holder follows: what it stored is removed, unless another one is expected. Idempotent. */
+  /**
+   * No submission of this holder follows: what it stored is removed, unless another one is expected. A job that another request made
+   * keeps its own images. Idempotent.
+   */
   dropUploads(holder: string): Promise<void>;
   /**
    * Stored before it answers. With `notifiesCatalog` the caller notifies the client's catalog of a new job. A repeated submission

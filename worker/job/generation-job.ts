@@ -4,6 +4,7 @@ import { createLinks } from "../auth/links.ts";
 import { within } from "../bounds.ts";
 import { linkSettingsOf } from "../env.ts";
 import type { Lease, Place } from "../lane/contract.ts";
+import { removeOtherInputs } from "../results/job-files.ts";
 import { budgetOf } from "../spend/prices.ts";
 import { catalogStub } from "../stubs.ts";
 import { AwaitedUploads } from "./awaited-uploads.ts";
@@ -88,7 +89,12 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
   }
 
   async dropUploads(holder: string): Promise<void> {
-    if (this.#engine.store.load() === null) await this.#uploads.drop(holder);
+    const known = this.#engine.store.load();
+    if (known === null) return await this.#uploads.drop(holder);
+    // Another request with the same key made the job meanwhile.
+    const images = known.kind === "job" ? known.request.images : [];
+    const kept = images.flatMap((image) => (image.kind === "upload" ? [image.sha256] : []));
+    await removeOtherInputs(this.env.RESULTS, known.id, kept);
   }
 
   async catalogMissed(seq: number): Promise<void> {

@@ -162,6 +162,22 @@ describe("uploads whose submission does not come", () => {
     await job.done();
   });
 
+  it("are removed when another request with the same key has made the job, which keeps its own", async () => {
+    const job = await editJob();
+    const untilMs = Date.now() + 60_000;
+    await job.rpc.expectUploads("the first request", untilMs);
+    await job.rpc.expectUploads("the refused request", untilMs);
+    await env.RESULTS.put(`jobs/${job.id}/inputs/another-image`, "an image");
+    Object.assign(job.submission, { uploadsUntilMs: untilMs });
+    await job.submit();
+    await job.rpc.dropUploads("the refused request");
+    const inputs = async () =>
+      (await env.RESULTS.list({ prefix: `jobs/${job.id}/inputs/` })).objects.map(({ key }) => key);
+    expect(await inputs()).toEqual([expect.not.stringContaining("another-image")]);
+    await job.done();
+    expect(await inputs()).toHaveLength(1);
+  });
+
   it("are removed also after the submission was refused because its reservation had expired", async () => {
     const job = await editJob();
     const untilMs = Date.now() + 60_000;

@@ -47,3 +47,11 @@ export async function removeJobFiles(bucket: R2Bucket, jobId: string, boundMs?: 
     await fromR2(bucket.delete(objects.map((object) => object.key)), boundMs);
   }
 }
+
+/** Deletes the uploaded inputs of a job except those with these hashes. Idempotent. Throws when R2 does or does not answer. */
+export async function removeOtherInputs(bucket: R2Bucket, jobId: string, kept: readonly string[]): Promise<void> {
+  const { objects } = await fromR2(bucket.list({ prefix: inputKey(jobId, "") }));
+  const keptKeys = kept.map((sha256) => inputKey(jobId, sha256));
+  const others = objects.map(({ key }) => key).filter((key) => !keptKeys.includes(key));
+  if (others.length > 0) await fromR2(bucket.delete(others));
+}
