@@ -47,23 +47,37 @@ async function refuseOtherVersion(c: HttpContext, { rpc, viewer }: AskedJob): Pr
   throw new ProblemError("precondition_failed", detail);
 }
 
+interface Retried {
+  readonly view: JobView;
+  /** The request repeats the job's last retry: nothing was run again. */
+  readonly replayed: boolean;
+}
+
+function retriedOf(answered: Awaited<ReturnType<AskedJob["rpc"]["retry"]>>): Retried {
+  return { view: viewOf(answered), replayed: answered.ok && answered.replayed === true };
+}
+
 /**
  * Retries within the client's limits on the rate of submissions and on unfinished jobs: a retry counts as a submission. A request
- * that repeats the job's last retry, by its Idempotency-Key, gets the job as it is now.
+ * that repeats the job's last retry, by its Idempotency-Key, gets the job as it is now, also at a limit.
  */
-export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob): Promise<JobView> {
+export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob): Promise<Retried> {
   const key = idempotencyKeyOf(c);
-  if (viewer !== null) brakeSubmissions(c, viewer);
-  const { client, status } = viewOf(await rpc.view(viewer));
+  if (key === null && viewer !== null) brakeSubmissions(c, viewer);
+  const known = await rpc.view(viewer);
+  const view = viewOf(known);
+  if (key !== null && known.ok && known.retryKey === key) return { view, replayed: true };
+  if (key !== null && viewer !== null) brakeSubmissions(c, viewer);
   // A job that cannot be retried is refused for that reason, even at the limit.
-  if (status !== "failed" && status !== "canceled") return viewOf(await rpc.retry(viewer, key));
+  if (view.status !== "failed" && view.status !== "canceled") return retriedOf(await rpc.retry(viewer, key));
+  const { client } = view;
   const taken = await takePending(c, client);
   if (taken instanceof ProblemError) throw taken;
   let isRetried = false;
   try {
-    const answered = await rpc.retry(viewer, key);
-    isRetried = answered.ok && answered.replayed !== true;
-    return viewOf(answered);
+    const retried = retriedOf(await rpc.retry(viewer, key));
+    isRetried = !retried.replayed;
+    return retried;
   } finally {
     if (!isRetried) returnPending(taken);
   }
@@ -287,7 +301,9 @@ export const JOB_ROUTES: readonly Route[] = [
       summary: "Queues a failed or canceled job again",
       json: true,
       headers: retryHeaders,
-      answers: { "200": json("The job as it now is.", Job, "queuedJob", JOB_HEADERS) },
+      answers: {
+        "200": json("The job as it now is.", Job, "queuedJob", ["Idempotency-Replayed", ...JOB_HEADERS]),
+      },
       problems: [
         ...ONE_JOB,
         "job_finished",
@@ -304,7 +320,8 @@ export const JOB_ROUTES: readonly Route[] = [
       const asked = askedJob(c, viewer);
       await refuseOtherVersion(c, asked);
       const action = { action: "job.retry", target: asked.id, details: {} } as const;
-      return jobAnswer(c, await loggedOfOperator(c, asker, action, () => retryWithinLimit(c, asked)));
+      const { view, replayed } = await loggedOfOperator(c, asker, action, () => retryWithinLimit(c, asked));
+      return jobAnswer(c, view, replayed ? { headers: { "Idempotency-Replayed": "true" } } : {});
     },
   ),
 ];

@@ -8,6 +8,7 @@ import { Problem } from "../../schemas/problem.ts";
 import { inputKey } from "../results/job-files.ts";
 import { framedPng } from "../results/test-image.ts";
 import { app } from "./app.ts";
+import { forgetReserved } from "./submit-limits.ts";
 
 const ORIGIN = "http://localhost:8787";
 const JSON_ONLY = { headers: { accept: "application/json" } };
@@ -356,8 +357,23 @@ describe("a retry with an Idempotency-Key", () => {
     expect((await jobOf(await retry("first"), 200)).done).toBe(false);
     expect((await jobOf(await retry('"first"'), 200)).done).toBe(false);
     await cancel();
-    expect((await jobOf(await retry("first"), 200)).status).toBe("canceled");
+    const replayed = await retry("first");
+    expect(replayed.headers.get("idempotency-replayed")).toBe("true");
+    expect((await jobOf(replayed, 200)).status).toBe("canceled");
     expect(await retries()).toBe(1);
+    // The limit on unfinished jobs refuses a new retry, and no repetition.
+    const other = await waitingJob();
+    const atLimit = (key: string) => {
+      const init = { method: "POST", headers: { "idempotency-key": key } };
+      const vars = { ...env, MAX_PENDING_JOBS: "1" };
+      return app.fetch(new Request(`${ORIGIN}/api/jobs/${id}/retry`, init), vars, createExecutionContext());
+    };
+    const listed = async () => JobList.parse(await (await call("/api/jobs")).json()).jobs.map((job) => job.id);
+    await expect.poll(listed).toContain(other.id);
+    forgetReserved("local");
+    expect((await codeOf(await atLimit("another"), 429)).code).toBe("too_many_pending_jobs");
+    expect((await jobOf(await atLimit("first"), 200)).status).toBe("canceled");
+    await call(`/api/jobs/${other.id}`, { method: "DELETE" });
 
     expect((await jobOf(await retry("second"), 200)).done).toBe(false);
     expect((await codeOf(await retry("first"), 409)).code).toBe("job_not_finished");

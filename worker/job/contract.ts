@@ -129,7 +129,7 @@ export interface JobRpc {
   submit(submission: Submission, notifiesCatalog?: boolean): Promise<JobAnswer<{ view: JobView; replayed: boolean }>>;
   /** The submitter failed to notify the catalog of the job as it was at `seq`: the job does it. Idempotent. */
   catalogMissed(seq: number): Promise<void>;
-  view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
+  view(viewer: Viewer): Promise<JobAnswer<{ view: JobView; retryKey?: string }>>;
   /** As `view`, as text; its links start with `origin`. */
   show(viewer: Viewer, origin: string): Promise<JobAnswer<ShownJob>>;
   /** Holds until the view's tag differs from `tag`, or with `tag: null` until the job is done; at most `timeoutMs`. */

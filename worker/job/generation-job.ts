@@ -18,11 +18,6 @@ import { toJobView } from "./core/view.ts";
 import { JobEngine } from "./job-engine.ts";
 
 /** A retention that is not known while the Worker is misconfigured, in ms. */
-/** Whether this request is the job's last retry by hand, repeated. */
-function isRetryOf({ retryKey }: JobRecord, key: string | null): boolean {
-  return key !== null && retryKey === key;
-}
-
 const RETENTION_FALLBACK_MS = 30 * 86_400_000;
 /** A lease is offered a little before its start. The job waits for the start no longer than this, in ms, even if the clocks differ. */
 const LONGEST_AHEAD_MS = 10_000;
@@ -30,6 +25,11 @@ const LONGEST_AHEAD_MS = 10_000;
 const RESERVE_BOUND_MS = 10_000;
 /** The reservation of a retry by hand is used within this, in ms: longer than `RESERVE_BOUND_MS`, even if the clocks differ. */
 const RETRY_GRANT_MS = 60_000;
+
+/** Whether this request is the job's last retry by hand, repeated. */
+function isRetryOf({ retryKey }: JobRecord, key: string | null): boolean {
+  return key !== null && retryKey === key;
+}
 
 /** One job, as http and its lane see it: every method finds it, asks the engine, and answers with the view. */
 export class GenerationJob extends DurableObject<Env> implements JobRpc {
@@ -102,13 +102,15 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     this.#engine.pump();
   }
 
-  async view(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>> {
+  async view(viewer: Viewer): Promise<JobAnswer<{ view: JobView; retryKey?: string }>> {
     const found = this.#find(viewer);
     if (!found.ok) return found;
     const asked = this.#engine.place.refreshForRead();
     // Usually the place is fresh, and one await costs a poll more than the rest of this method.
     if (asked !== null) await asked;
-    return this.#viewNow(viewer);
+    const now = this.#viewNow(viewer);
+    const retryKey = this.#engine.job()?.retryKey ?? null;
+    return now.ok && retryKey !== null ? { ...now, retryKey } : now;
   }
 
   async show(viewer: Viewer, origin: string): Promise<JobAnswer<ShownJob>> {

@@ -18,7 +18,10 @@ const HEADERS = {
   "Retry-After": text("Seconds after which it is worth asking again, from the job's own estimate.", "3"),
   ETag: z.string().meta({ description: "The version of the job; give it back as `If-None-Match`." }),
   "Preference-Applied": text("The `Prefer` that was followed.", "wait=30"),
-  "Idempotency-Replayed": text("`true` when this Idempotency-Key had made the job before.", "true"),
+  "Idempotency-Replayed": text(
+    "`true` when an earlier request with this Idempotency-Key made, or retried, the job.",
+    "true",
+  ),
   RateLimit: text("What is left of the limit, and in how many seconds there is more.", '"submit";r=0;t=31'),
   "RateLimit-Policy": text(
     "The limit: a quota of `q` in a window of `w` seconds, or of unfinished jobs.",

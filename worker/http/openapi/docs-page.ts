@@ -216,7 +216,8 @@ const PROBLEM_ROWS = ProblemCode.options
 
 const IDEMPOTENCY = `<section id="idempotency"><h2>Idempotency-Key</h2><p>Give every submission a key of its own, and the same key again when you repeat it:
 the same job answers, with <code>Idempotency-Replayed: true</code>. The key belongs to your client and is kept as long as the job. With another request it is a
-<a href="#problem-idempotency_key_reused">422</a> that names the fields that differ. After the job was deleted, its key makes a new one.</p></section>`;
+<a href="#problem-idempotency_key_reused">422</a> that names the fields that differ. After the job was deleted, its key makes a new one.</p>
+<p>A retry takes a key too. The job remembers that of its last retry: with the same key nothing is run or paid again, and the job answers as it is now.</p></section>`;
 
 /** The document as a page for people, made here and with nothing from another host. */
 export function docsPage(document: OpenApiDocument): string {
