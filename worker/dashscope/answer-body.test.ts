@@ -83,6 +83,21 @@ describe("readAnswerBody", () => {
     }
   });
 
+  it.each([
+    ["a data URL", "data:image/png;base64,"],
+    ["a data URL with an escaped comma", "data:image/png;base64\\u002c"],
+    ["a data URL with a percent-encoded comma", "data:image/png;base64%2C"],
+    ["a data URL with escaped slashes and letters", "\\u0064ata:image\\/png;base64,"],
+    ["no data URL", ""],
+  ])("separates an image of %s, with a comma further on, whatever the pieces", async (_what, prefix) => {
+    const { base64, bytes } = image(40_000);
+    for (const size of [1000, 1003, 65_536]) {
+      const body = await read(`["${prefix}${base64.slice(0, 9000)},${base64.slice(9000)}"]`, size);
+      expect(body.text).toBe('["embedded:0"]');
+      expect(Buffer.compare(body.embedded[0] ?? Buffer.alloc(0), bytes)).toBe(0);
+    }
+  });
+
   it("decodes an image as Node decodes its whole text, with anything between its characters and whatever the pieces", async () => {
     const noise = fc.constantFrom(" ", "\n", "\r\n", "\t", "*", "é", "=");
     await fc.assert(

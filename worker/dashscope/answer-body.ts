@@ -120,7 +120,7 @@ class BodyScanner {
     this.#candidate = null;
     this.#candidateChars = 0;
     this.#image = new Base64Image();
-    this.#imageBytes += this.#image.add(start.slice(start.indexOf(",") + 1));
+    this.#imageBytes += this.#image.add(withoutPrefix(start));
   }
 
   #giveUpCandidate(): void {
@@ -158,6 +158,12 @@ function beginsImage(text: string): boolean {
   const start = unescaped(text.slice(0, IMAGE_FROM_CHARS).replace(OPEN_ESCAPE, ""));
   const lines = start.split(/\s+/);
   return lines.length <= MOST_LINES && IMAGE_TEXT.test(lines.join(""));
+}
+
+/** The base64 of an image's text, whose data URL may be written with escapes. A comma in bare base64 is no end of a prefix. */
+function withoutPrefix(text: string): string {
+  const isDataUrl = /^\s*data:/i.test(unescaped(text.slice(0, IMAGE_FROM_CHARS)));
+  return isDataUrl ? text.replace(/^.*?(?:,|\\u002c|%2c)/is, "") : text;
 }
 
 const NOT_BASE64 = /[^A-Za-z0-9+/_-]+/g;
