@@ -37,8 +37,10 @@ interface Kept {
 const reports = new Map<string, Kept>();
 /** When a lane last did not answer in time; the entry is removed once it answers. */
 const askedInVainAtMs = new Map<string, number>();
-/** The last known places of waiting jobs, by job id, the longest known first. */
-const places = new Map<string, Place>();
+/** The last known places of waiting jobs, by job id, the longest known first. `askedAtMs`: when the lane was asked for it. */
+const places = new Map<string, { readonly place: Place; readonly askedAtMs: number }>();
+/** An older place says nothing any more: the job may have run and wait again since. In ms. */
+const PLACE_KEPT_MS = 10 * 60_000;
 /** About 1 MB. */
 const MOST_PLACES = 2_000;
 
@@ -86,10 +88,14 @@ async function laneReports(c: HttpContext, config: Config, models: readonly stri
   return [...asked, ...found.filter((report) => report !== null && isInUse(report))];
 }
 
-/** Replaces what is known of the asked jobs: one that is not in the answer has no place. */
-function knowPlaces(jobIds: readonly string[], answer: Readonly<Record<string, Place>>): void {
-  for (const id of jobIds) places.delete(id);
-  for (const [id, place] of Object.entries(answer)) places.set(id, place);
+/** Replaces what is known of the asked jobs, unless a later question was answered before: one that is not in the answer has no place. */
+function knowPlaces(jobIds: readonly string[], answer: Readonly<Record<string, Place>>, askedAtMs: number): void {
+  for (const id of jobIds) {
+    if ((places.get(id)?.askedAtMs ?? 0) > askedAtMs) continue;
+    places.delete(id);
+    const place = answer[id];
+    if (place !== undefined) places.set(id, { place, askedAtMs });
+  }
   for (const id of places.keys()) {
     if (places.size <= MOST_PLACES) return;
     places.delete(id);
@@ -106,10 +112,11 @@ export async function lanePlaces(
   jobIds: readonly string[],
 ): Promise<Readonly<Record<string, Place>>> {
   const lane = laneName(c.get("config"), model);
+  const askedAtMs = Date.now();
   const asked = laneStub(c.env, lane)
     .places([...jobIds])
     .then((answer) => {
-      knowPlaces(jobIds, answer);
+      knowPlaces(jobIds, answer, askedAtMs);
       return answer;
     });
   try {
@@ -119,8 +126,8 @@ export async function lanePlaces(
     c.executionCtx.waitUntil(within(LATE_REPORT_MS, "the lane", asked).catch(() => undefined));
     return Object.fromEntries(
       jobIds.flatMap((id) => {
-        const place = places.get(id);
-        return place === undefined ? [] : [[id, place]];
+        const known = places.get(id);
+        return known === undefined || Date.now() - known.askedAtMs > PLACE_KEPT_MS ? [] : [[id, known.place]];
       }),
     );
   }
