@@ -1,5 +1,7 @@
+import { DarkroomProblem } from "../../client/errors.ts";
 import { DraftImage, imageIdentity, imageName, jobOfPath, type StoredInput } from "../state/draft.ts";
 import { imageProblem } from "../state/draft-check.ts";
+import { failureWords } from "../state/failure-words.ts";
 import { isShutOut } from "./access.ts";
 import { darkroom } from "./darkroom.ts";
 import { changeDraft, draft } from "./draft-store.ts";
@@ -75,6 +77,9 @@ export async function takePrint(print: StoredInput, max: number): Promise<boolea
     if ((await findClient(await darkroom.get(id))) !== null) return takeImages([print], max);
   } catch (error) {
     if (await isShutOut(error)) return false;
+    if (error instanceof DarkroomProblem && error.status < 500) {
+      return take([], [`The image was left out: ${failureWords(error).detail}`], max);
+    }
   }
   return take([], ["The server did not say whose print this is, so it was left out. Try it again."], max);
 }
