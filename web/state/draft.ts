@@ -208,7 +208,7 @@ export function isFolded(field: keyof Draft): boolean {
   return PLACES[field] !== "in_sight";
 }
 
-/** The server's defaults, which the draft of a repeated job always has: 4 attempts, and a day in minutes. */
+/** What the server takes unless its settings say otherwise, which the draft of a repeated job always has: 4 attempts, and a day in minutes. */
 const USUAL: Partial<Draft> = { maxAttempts: "4", deadline: "1440" };
 
 /** Whether a folded field that the model supports has another value than the usual one. */

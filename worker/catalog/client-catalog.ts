@@ -78,7 +78,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     });
   }
 
-  /** Takes the entry unless the list holds one that is as new or newer (by `seq`, then by `revision`), or the job was removed. */
+  /** Takes the entry unless the list holds one that is as new or newer (by `seq`, then by `revision`), or the job was removed and this is no later one of its id. */
   async record(entry: CatalogEntry): Promise<void> {
     this.#record(entry);
   }
@@ -105,7 +105,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     if (entry.status === "queued" && !this.#places.knows(entry.id)) this.#askPlaces(PLACES_SOON_MS);
   }
 
-  /** The job is removed; a later `record` of it is ignored. Idempotent. */
+  /** The job is removed; a later `record` of it is ignored, unless it is of a job that was created later under its id. Idempotent. */
   async forget(jobId: string, last: LastSpend | null = null): Promise<void> {
     const nowMs = Date.now();
     let hasGrant = false;

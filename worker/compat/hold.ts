@@ -65,7 +65,10 @@ export class Hold {
     return new Hold(c, client, key, holder);
   }
 
-  /** The client has its answer: the same request again is a new one. Await it before the answer's last byte is sent. */
+  /**
+   * The client has its answer: the same request again is a new one, unless it says within 10 s that it is a repetition. Await it before
+   * the answer's last byte is sent.
+   */
   delivered(): Promise<void> {
     return this.#settle("delivered");
   }

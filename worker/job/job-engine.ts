@@ -43,7 +43,7 @@ function isSoft(fact: JobFact, before: StoredRecord, after: StoredRecord, nowMs:
 }
 
 /**
- * Drives one job. `apply` is the only writer: the state machine decides, the record and its alarm are stored together, watchers
+ * Drives one job. After `create`, `apply` is the only writer until nothing is left: the state machine decides, the record and its alarm are stored together, watchers
  * are notified. The result of whatever is awaited afterwards is a fact that names its attempt, ticket or message.
  */
 export class JobEngine implements JobHost {

@@ -50,7 +50,7 @@ export const PLACES = {
   queued: {
     status: "queued",
     is: "Waits in its lane, or asks the lane for a place.",
-    left: "The lane, by a lease when it is the job's turn. An answer to an earlier call that is still open. The alarm, at the deadline.",
+    left: "The lane, by a lease when it is the job's turn. An answer to an earlier call that is still open. The catalog, when the client's spend limit has no room. A lost upload. The alarm, at the deadline.",
   },
   generating: {
     status: "running",

@@ -338,7 +338,7 @@ export class Lane {
     const stored = this.#storage.lease(jobId);
     const entry = stored?.leaseId === leaseId ? stored : null;
     if (answer.accepted) {
-      // The clocks differ a little, so the start is put between the first offer and now.
+      // The clocks differ a little, so the start is put between the one that was offered and now.
       const earliestMs = entry?.startsAtMs ?? lease.notBeforeMs;
       const isAllStored = this.#state === this.#saved || this.#state === this.#answered;
       this.#countOffer(leaseId, Math.min(now, Math.max(earliestMs, answer.startedAtMs)), now);
@@ -464,7 +464,7 @@ export class Lane {
 
   /* ── Leases ────────────────────────────────────────────────────────────────────────────────────────────── */
 
-  /** When the next start may be made; `null`: not before a lease ends, or not while the settings are wrong. */
+  /** When the next start may be made; `null`: not before a lease ends, or not while the settings are wrong or the lane is paused. */
   #nextGrantAtMs(now: number): number | null {
     return !this.#isHeld ? nextGrantAtMs(this.#state, this.#learnedQuota(now), now) : null;
   }
