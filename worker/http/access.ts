@@ -134,7 +134,10 @@ export interface LinkViewer {
  * link that is not valid is refused only when the request has no valid token or session either.
  */
 export function linkViewer(c: HttpContext, target: LinkTarget): LinkViewer {
-  const link = checkLink(c.get("config"), target, new URL(c.req.url).searchParams, Date.now());
+  const { url } = c.req;
+  // Most reads come with a token and without a query, and are polls.
+  const query = url.includes("?") ? new URL(url).searchParams : new URLSearchParams();
+  const link = checkLink(c.get("config"), target, query, Date.now());
   if (link.state === "valid") {
     // Pages of any origin may open a socket in a browser, so a link that leaked to another site must not work there.
     if (isUpgrade(c)) refuseForeignPage(c);

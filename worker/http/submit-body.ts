@@ -181,17 +181,21 @@ function mayHoldImages(bytes: Uint8Array): boolean {
   return false;
 }
 
+/** A body that is declared to be small. The runtime reads no more of it than was declared. */
+async function wholeBody(c: HttpContext): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await c.req.raw.arrayBuffer());
+  } catch {
+    throw brokenBody();
+  }
+}
+
 /** Reads one JSON body. Its images are taken out while it streams in, so that one at a time is in memory. */
 async function readJson(c: HttpContext, what: string, maxBytes: number, sink: ImageSink): Promise<unknown> {
   const declared = declaredBytes(c);
-  const chunks = bodyChunks(c, what, maxBytes);
-  const held: Uint8Array<ArrayBuffer>[] = [];
-  if (declared !== null && declared <= SMALL_BODY_BYTES) {
-    for await (const chunk of chunks) held.push(chunk);
-    const bytes = joined(held);
-    if (!mayHoldImages(bytes)) return parseJson(decodeUtf8(() => utf8.decode(bytes)));
-    held.splice(0, held.length, bytes);
-  }
+  const isSmall = declared !== null && declared <= Math.min(SMALL_BODY_BYTES, maxBytes);
+  const whole = isSmall ? await wholeBody(c) : null;
+  if (whole !== null && !mayHoldImages(whole)) return parseJson(decodeUtf8(() => utf8.decode(whole)));
   const nonce = crypto.randomUUID();
   const expectedBytes = declared === null ? null : Math.ceil((declared / 4) * 3);
   const taken: GivenImage[] = [];
@@ -207,8 +211,7 @@ async function readJson(c: HttpContext, what: string, maxBytes: number, sink: Im
       taken.push(await takeImage(sink, image));
     }
   };
-  for (const chunk of held) await add(chunk);
-  for await (const chunk of chunks) await add(chunk);
+  for await (const chunk of whole === null ? bodyChunks(c, what, maxBytes) : [whole]) await add(chunk);
   const text = decodeUtf8(() => json.text());
   if (taken.length === 0) return parseJson(text);
   return parseJson(text, (value: unknown) => {

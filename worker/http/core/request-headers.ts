@@ -2,17 +2,24 @@
 import Negotiator from "negotiator";
 import { matches, opaqueTags } from "../../results/entity-tag.ts";
 
-/** The last header that was read. Nearly every client sends one of two or three, and each answer looks at it twice. */
-let lastRead: { readonly accept: string; readonly negotiator: Negotiator; readonly named: ReadonlySet<string> } | null =
-  null;
+/** An `Accept` header that was read. `chosen`: what it prefers of each list of offers that was asked about. */
+interface ReadAccept {
+  readonly accept: string;
+  readonly negotiator: Negotiator;
+  readonly named: ReadonlySet<string>;
+  readonly chosen: Map<string, string | undefined>;
+}
 
-function readAccept(accept: string) {
+/** The last header that was read. Nearly every client sends one of two or three, and each answer looks at it twice. */
+let lastRead: ReadAccept | null = null;
+
+function readAccept(accept: string): ReadAccept {
   if (lastRead?.accept === accept) return lastRead;
   // A media range's parameters other than quality (`; charset=utf-8`) select nothing among our offers.
   const ranges = accept.replaceAll(/;\s*(?!q=)[^,;]*/gi, "");
   const negotiator = new Negotiator({ headers: { accept: ranges } });
   const named = new Set(negotiator.mediaTypes().map((type) => type.toLowerCase()));
-  lastRead = { accept, negotiator, named };
+  lastRead = { accept, negotiator, named, chosen: new Map() };
   return lastRead;
 }
 
@@ -22,8 +29,10 @@ function readAccept(accept: string) {
  */
 export function chooseType<Offer extends string>(accept: string | undefined, offers: readonly [Offer, ...Offer[]]) {
   if (accept === undefined || accept.trim() === "") return offers[0];
-  const chosen = readAccept(accept).negotiator.mediaType([...offers]);
-  return offers.find((offer) => offer === chosen) ?? null;
+  const { chosen, negotiator } = readAccept(accept);
+  const asked = offers.join();
+  if (!chosen.has(asked)) chosen.set(asked, negotiator.mediaType([...offers]));
+  return offers.find((offer) => offer === chosen.get(asked)) ?? null;
 }
 
 /** Whether `Accept` names exactly this media type, as programs do and people's tools do not. */
