@@ -179,14 +179,14 @@ describe("spend", () => {
     await page.goto(`${own.product.baseUrl}/spend`);
     await page.getByRole("alert").filter({ hasText: "The spend could not be loaded." }).waitFor();
     await until("it is asked for again", () => (asked > 1 ? true : undefined), 60_000);
-    await page.getByRole("button", { name: "Month before" }).press("Enter");
-    await page.getByText("Nothing was spent in this month.").last().waitFor();
     const isLate = (request: Request) => request.url().includes(`from=${month}`);
-    // The page may abort the request when the month is left.
+    // The page may abort the request as soon as the month is left.
     const ended = Promise.race([
       page.waitForEvent("requestfinished", { predicate: isLate, timeout: 60_000 }),
       page.waitForEvent("requestfailed", { predicate: isLate, timeout: 60_000 }),
     ]);
+    await page.getByRole("button", { name: "Month before" }).press("Enter");
+    await page.getByText("Nothing was spent in this month.").last().waitFor();
     held.resolve();
     await ended;
     // Two frames are drawn after the answer.
