@@ -334,6 +334,19 @@ describe("actions", () => {
     expect(await failure(genuine.client.retry(JOB_ID))).toMatchObject({ code: "job_not_finished" });
   });
 
+  it("take the key of a retry whose answer was lost from its error", async () => {
+    const { client, requests } = await start(
+      inTurn({ status: 402, body: problem(402, "budget_exceeded") }, { body: job() }),
+    );
+    const error = await failure(client.retry(JOB_ID));
+    expect(error).toBeInstanceOf(DarkroomProblem);
+    const { idempotencyKey } = (error as DarkroomProblem).call;
+    await client.retry(JOB_ID, { idempotencyKey: idempotencyKey ?? "" });
+    const [first, second] = requests.map(({ headers }) => headers["idempotency-key"]);
+    expect(second).toBe(first);
+    expect(await failure(client.retry(JOB_ID, { idempotencyKey: "" }))).toBeInstanceOf(TypeError);
+  });
+
   it.each(["succeeded", "failed", "queued"] as const)(
     "send one key with every try of a retry, so that a lost answer's job is not retried again: now %s",
     async (status) => {

@@ -13,7 +13,7 @@ import { DarkroomProblem } from "./errors.ts";
 import {
   type FileSubmit,
   keyHeader,
-  newKey,
+  keyOf,
   type ReferenceImage,
   type RequestOf,
   type SubmitOptions,
@@ -26,6 +26,11 @@ import { type JobTarget, jobPath, type WatchOptions, waitForJob, watchJob } from
 /** Options of every call. Aborting `signal` rejects the call with the signal's reason. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
+}
+
+/** With the key of a retry whose answer was lost, the same retry is repeated; without one, the call is a new retry. */
+export interface RetryOptions extends CallOptions {
+  readonly idempotencyKey?: string | undefined;
 }
 
 /** Which jobs to list or count, and when to stop. */
@@ -85,11 +90,12 @@ export interface DarkroomClient {
   cancel(id: string, options?: CallOptions): Promise<Job>;
   /**
    * Acts on many jobs, at most 100 per call, and yields the result of each call. It is safe to repeat: a job that is already in
-   * the wanted state is listed as refused. A call whose answer was lost retries no job twice. Stopping early leaves the remaining jobs as they are.
+   * the wanted state is listed as refused. A request that the client repeats after a lost answer retries no job twice. Stopping early
+   * leaves the remaining jobs as they are.
    */
   bulk(action: BulkAction, jobs: BulkJobs, options?: BulkOptions): AsyncGenerator<BulkResult, void, void>;
-  /** Puts a failed or canceled job back into the queue: once, also when the call is repeated after a lost answer. */
-  retry(id: string, options?: CallOptions): Promise<Job>;
+  /** Puts a failed or canceled job back into the queue: once, also when the client repeats the request after a lost answer. */
+  retry(id: string, options?: RetryOptions): Promise<Job>;
   /** Pins or unpins the job, or replaces its metadata. A job that is unpinned after its `expiresAt` is removed at once. */
   update(id: string, change: JobPatchBody, options?: CallOptions): Promise<Job>;
   /** A link by which anyone may see the job for `hours` (1 to 720), without a token. */
@@ -155,14 +161,13 @@ export function createDarkroomClient(options: ClientOptions = {}): DarkroomClien
       const path = jobPath(id, `/deliveries/${number}/resend`);
       return parseAnswer(await call({ method: "POST", path, jobId: id, signal }), Delivery);
     },
-    async retry(id, { signal } = {}) {
+    async retry(id, { signal, idempotencyKey: given } = {}) {
+      // With the key a second try is the same retry, whatever became of the job since a first one whose answer was lost.
+      const idempotencyKey = keyOf(given);
+      const headers = keyHeader(idempotencyKey);
       try {
-        // With the key a second try is the same retry, whatever became of the job since a first one whose answer was lost.
-        const headers = keyHeader(newKey());
-        return parseAnswer(
-          await call({ method: "POST", path: jobPath(id, "/retry"), headers, jobId: id, signal }),
-          Job,
-        );
+        const path = jobPath(id, "/retry");
+        return parseAnswer(await call({ method: "POST", path, headers, idempotencyKey, jobId: id, signal }), Job);
       } catch (error) {
         // A first try of an earlier version's server, which reads no key, or another retry put the job into the queue.
         const isOwnRetry = error instanceof DarkroomProblem && error.code === "job_not_finished" && wasRepeated(error);
@@ -228,7 +233,7 @@ async function* bulkResults(
   const path = `${paths.jobsBulk}${queryOf({ client })}`;
   const post = async (body: object): Promise<BulkResult> => {
     const call = jsonCall("POST", path, { action, dryRun, ...body }, signal);
-    const headers = { ...call.headers, ...keyHeader(newKey()) };
+    const headers = { ...call.headers, ...keyHeader(keyOf(undefined)) };
     return parseAnswer(
       await callApi(settings, { ...call, headers, timeoutMs: settings.timing.bulkTimeoutMs }),
       BulkResult,

@@ -21,6 +21,7 @@ export {
   type DarkroomClient,
   type JobFilter,
   type ListOptions,
+  type RetryOptions,
   type UsageOptions,
 } from "./darkroom-client.ts";
 export {

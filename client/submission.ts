@@ -62,7 +62,7 @@ async function submitBody(
   timeoutMs: number,
   options: SubmitOptions,
 ): Promise<Job> {
-  const key = checkKey(options.idempotencyKey ?? newKey());
+  const key = keyOf(options.idempotencyKey);
   const { waitSeconds, client, hops } = options;
   const query = client === undefined ? "" : `?${new URLSearchParams({ client })}`;
   const call: ApiCall = {
@@ -100,8 +100,13 @@ export function keyHeader(key: string): Record<string, string> {
   return { "Idempotency-Key": `"${key.replace(/["\\]/g, "\\$&")}"` };
 }
 
+/** The caller's key, checked, or a new one. */
+export function keyOf(given: string | undefined): string {
+  return checkKey(given ?? newKey());
+}
+
 /** Not `crypto.randomUUID`, which pages served over plain http lack. */
-export function newKey(): string {
+function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
