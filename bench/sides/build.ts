@@ -6,19 +6,26 @@ import { basename, resolve } from "node:path";
 export const ARTIFACTS = resolve(".artifacts/bench");
 
 /**
- * Builds the bundle that `wrangler deploy` would upload, of the Worker that `configPath` describes with `main` as its entry.
- * Returns the path of its module; the error of a failed build contains wrangler's output.
+ * Builds the bundle that `wrangler deploy` would upload, of the Worker that `configPath` describes with `main` as its entry; both
+ * are paths in `checkout`. Returns the path of its module; the error of a failed build contains wrangler's output.
  */
-export function buildWorker(name: string, configPath: string, main: string): string {
+export function buildWorker(name: string, configPath: string, main: string, checkout: string): string {
   // The page is not measured, but wrangler requires its directory.
-  mkdirSync("dist/web", { recursive: true });
-  const outDir = resolve(ARTIFACTS, name);
+  mkdirSync(resolve(checkout, "dist/web"), { recursive: true });
+  const outDir = resolve(
+    ARTIFACTS,
+    resolve(checkout) === resolve(".") ? name : `${name}-of-${basename(resolve(checkout))}`,
+  );
   // Modules of an earlier build would be used as its own.
   rmSync(outDir, { recursive: true, force: true });
   execFileSync(
     process.execPath,
     ["node_modules/wrangler/bin/wrangler.js", "deploy", main, "--dry-run", "--config", configPath, "--outdir", outDir],
-    { env: { ...process.env, WRANGLER_SEND_METRICS: "false", NO_COLOR: "1", CI: "1" }, stdio: "pipe" },
+    {
+      cwd: checkout,
+      env: { ...process.env, WRANGLER_SEND_METRICS: "false", NO_COLOR: "1", CI: "1" },
+      stdio: "pipe",
+    },
   );
   return resolve(outDir, `${basename(main, ".ts")}.js`);
 }

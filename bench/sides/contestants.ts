@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { resolve } from "node:path";
 import { buildWorker } from "./build.ts";
 import type { RunningEmulator } from "./emulator.ts";
 import { type Side, startSide } from "./side.ts";
@@ -16,6 +17,8 @@ export interface StartOptions {
   /** The Worker's own variables, beside those that every run needs. */
   readonly vars?: Readonly<Record<string, string>>;
   readonly inspectorPort?: number;
+  /** The folder whose Worker is started; without it, this one. */
+  readonly checkout?: string;
 }
 
 /** An upstream at whose address nobody listens, for rows in which nothing may start. */
@@ -66,15 +69,17 @@ const RECIPES = {
 
 export type Contestant = keyof typeof RECIPES;
 
-const built = new Map<Contestant, string>();
+const built = new Map<string, string>();
 
 /** Starts a contestant with empty storage; its bundle is built once in a run. */
-export function start(name: Contestant, { emulator, vars, inspectorPort }: StartOptions): Promise<Side> {
+export function start(name: Contestant, options: StartOptions): Promise<Side> {
+  const { emulator, vars, inspectorPort, checkout = "." } = options;
   const recipe: Recipe = RECIPES[name];
-  const bundlePath = built.get(name) ?? buildWorker(name, recipe.configPath, recipe.main);
-  built.set(name, bundlePath);
+  const of = `${name} of ${checkout}`;
+  const bundlePath = built.get(of) ?? buildWorker(name, recipe.configPath, recipe.main, checkout);
+  built.set(of, bundlePath);
   return startSide({
-    configPath: recipe.configPath,
+    configPath: resolve(checkout, recipe.configPath),
     bundlePath,
     vars: { ...recipe.vars(emulator.url), ...vars },
     inspectorPort: inspectorPort ?? null,
