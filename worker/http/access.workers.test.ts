@@ -1,5 +1,5 @@
 // biome-ignore-all format: a table is read by its columns.
-import { createExecutionContext, reset, waitOnExecutionContext } from "cloudflare:test";
+import { createExecutionContext, evictDurableObject, reset, runInDurableObject, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { Job, JobCounts, JobList, Share } from "../../schemas/job.ts";
@@ -8,6 +8,7 @@ import { Problem } from "../../schemas/problem.ts";
 import { shareLink } from "../auth/links.ts";
 import { sha256Hex } from "../auth/tokens.ts";
 import { linkSettingsOf } from "../env.ts";
+import type { JobRecord } from "../job/core/record.ts";
 import { app } from "./app.ts";
 
 const ORIGIN = "https://darkroom.example";
@@ -282,6 +283,28 @@ describe("a shared job", () => {
     expect((await call(`/api/jobs/${other.id}${query(shared.url)}`)).status).toBe(403);
     const longer = query(shared.url).replace(/end=(\d+)/, (_, seconds) => `end=${Number(seconds) + 60}`);
     expect((await call(`/api/jobs/${job.id}${longer}`)).status).toBe(403);
+  });
+
+  it("tells its reader nothing of its client's money", async () => {
+    const limited = { ...settings, CLIENT_BUDGETS: '{"alice":{"monthly":1234,"alertAt":0}}' };
+    const made = await call("/api/workflows/image-from-text", { ...submission, headers: { ...submission.headers, ...ALICE } }, limited);
+    const job = Job.parse(await made.json());
+    expect(job.warnings.map(({ code }) => code)).toEqual(["budget_alert"]);
+    const read = async () => (await call(`/api/jobs/${job.id}${query(sharedBy(job))}`)).text();
+    expect(await read()).not.toMatch(/1234|budget_alert/);
+
+    // As a job is that found no money for its next attempt.
+    const object = env.JOBS.getByName(job.id);
+    await runInDurableObject(object, (_job, { storage }) => {
+      const record = storage.kv.get<JobRecord>("record");
+      if (record?.kind !== "job") throw new Error("there is no job");
+      const error = { code: "budget_exceeded", message: "the limit of 1234 USD has no room", hint: "Up to 1234 USD may have been paid.", upstream: null } as const;
+      storage.kv.put("record", { ...record, state: { status: "failed", finishedAtMs: Date.now(), error } });
+    });
+    await evictDurableObject(object);
+    const text = await read();
+    expect(Job.parse(JSON.parse(text)).error).toMatchObject({ code: "budget_exceeded" });
+    expect(text).not.toContain("1234");
   });
 
   it.each([{}, { hours: 0 }, { hours: 721 }, { hours: 1, for: "ever" }])("is not shared with %j", async (body) => {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { nanoid } from "nanoid";
 import type { JobEvent } from "../../schemas/event.ts";
+import type { Job } from "../../schemas/job.ts";
 import { JOB_ID_PATTERN, paths } from "../../schemas/paths.ts";
 import type { Delivery } from "../../schemas/webhook.ts";
 import { createLinks } from "../auth/links.ts";
@@ -148,9 +149,18 @@ export function shownAnswer(c: HttpContext, { tag, epoch, retryAfterSeconds, jso
   return isUnchanged(c, etag) ? answer(c, null, 304, headers) : jsonTextAnswer(c, json, 200, headers);
 }
 
+/** The warning and the error without what they say of the client's money: its limit, and what is used of it. */
+function withoutMoney({ warnings, error }: Job): Pick<Job, "warnings" | "error"> {
+  const isOverLimit = error?.code === "budget_exceeded";
+  return {
+    warnings: warnings.filter(({ code }) => code !== "budget_alert"),
+    error: isOverLimit ? { ...error, message: "there was no money for another attempt", hint: "" } : error,
+  };
+}
+
 /**
- * The job as a share link shows it: without its cost and the submitter's metadata, with an unsigned link to its events (which
- * have the metadata too), and with no link that ends later than the share link.
+ * The job as a share link shows it: without its cost and all else about the client's money, without the submitter's metadata,
+ * with an unsigned link to its events (which have these too), and with no link that ends later than the share link.
  */
 export function sharedAnswer(c: HttpContext, view: JobView, linkEndsAtMs: number): Response {
   const links = linksFor(c, linkEndsAtMs);
@@ -159,7 +169,8 @@ export function sharedAnswer(c: HttpContext, view: JobView, linkEndsAtMs: number
   if (isUnchanged(c, etag)) return answer(c, null, 304, headers);
   const job = presentJob(view, links);
   const events = `${originOf(c)}${paths.jobEvents(view.id)}`;
-  return jsonAnswer(c, { ...job, cost: null, metadata: {}, links: { ...job.links, events } }, 200, headers);
+  const shown = { ...job, ...withoutMoney(job), cost: null, metadata: {}, links: { ...job.links, events } };
+  return jsonAnswer(c, shown satisfies Job, 200, headers);
 }
 
 /** Changes with every try. A delivery does not change the job's own version. */
