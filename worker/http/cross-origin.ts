@@ -6,8 +6,8 @@ import { type HttpEnv, requestOrigin } from "./context.ts";
 /** The request headers that a browser's script may send, beside the always allowed ones. */
 const ALLOW_HEADERS =
   "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Last-Event-ID, Prefer, Range, Traceparent, Tracestate, X-Request-Id";
-/** Headers that clients of the compatible APIs add on their own, by the start of their names. */
-const ALLOW_PREFIXED = /^(x-stainless|x-dashscope|openai)-[a-z0-9-]{1,40}$/i;
+/** Headers that clients of the compatible APIs and of MCP add on their own, by the start of their names. */
+const ALLOW_PREFIXED = /^(x-stainless|x-dashscope|openai|mcp)-[a-z0-9-]{1,40}$/i;
 /** The answer headers that a script may read, beside the always allowed ones. */
 const EXPOSE_HEADERS =
   "Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Idempotency-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Darkroom-Ignored, X-Darkroom-Job, X-Request-Id, X-Should-Retry";

@@ -66,3 +66,18 @@ it("an answer has only links when its small picture would be too large", async (
   expect(words?.text).toContain(`/api/jobs/${id}/images/0`);
   expect(words?.text).toContain("There is no small picture of it");
 });
+
+it("a page of an allowed origin may send the headers that the protocol's clients add", async () => {
+  const context = createExecutionContext();
+  const names = "mcp-method, mcp-name, mcp-protocol-version, mcp-session-id";
+  const headers = {
+    origin: "http://localhost:6274",
+    "access-control-request-method": "POST",
+    "access-control-request-headers": `authorization, content-type, ${names}, x-evil`,
+  };
+  const answer = await mcpApp(URL)?.fetch(new Request(URL, { method: "OPTIONS", headers }), env, context);
+  await waitOnExecutionContext(context);
+  const allowed = answer?.headers.get("access-control-allow-headers") ?? "";
+  expect(allowed).toContain(names);
+  expect(allowed).not.toContain("x-evil");
+});
