@@ -674,3 +674,27 @@ describe("pointerOf", () => {
     expect(answer.pointerOf("/model")).toBe("/model");
   });
 });
+
+describe("a value that is given twice", () => {
+  it("is one value, whatever the order of its keys", () => {
+    const metadata = { shelf: "a", row: 2 };
+    const parts: FormPart[] = [
+      ["prompt", "a red bicycle"],
+      ["metadata", JSON.stringify(metadata)],
+      ["metadata", JSON.stringify({ row: 2, shelf: "a" })],
+    ];
+    expect(normaliseSubmit("image-from-text", formFields("image-from-text", parts))).toMatchObject({
+      ok: true,
+      submit: { metadata },
+    });
+  });
+
+  it("is refused, and nothing fails, when it is nested deeper than any call stack", () => {
+    const deep = () => JSON.parse(`${"[".repeat(100_000)}${"]".repeat(100_000)}`) as unknown;
+    const errors = text({ prompt: "a red bicycle", negativePrompt: deep(), negative_prompt: deep() });
+    expect(errors).toContainEqual({
+      path: "/negative_prompt",
+      message: "gives another negativePrompt than /negativePrompt: give it once",
+    });
+  });
+});
