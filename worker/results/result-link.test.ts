@@ -51,6 +51,11 @@ describe("linkEndMs", () => {
       "https://a.example/a.png?x-oss-date=soon&x-oss-expires=7200",
       inHours(24),
     ],
+    [
+      "24 hours where its newer signature names no day of a calendar",
+      "https://a.example/a.png?x-oss-date=20261328T070000Z&x-oss-expires=7200",
+      inHours(24),
+    ],
     ["24 hours for a data URL", "data:image/png;base64,AAAA", inHours(24)],
     ["24 hours for an image in the bucket", "stored:jobs/job_a/1/0", inHours(24)],
   ])("is %s", (_what, link, endMs) => {
