@@ -61,9 +61,12 @@ export const ModelOverride = z.strictObject({
 });
 export type ModelOverride = z.infer<typeof ModelOverride>;
 
+/** The form of a model's name. */
+export const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+
 /** `MODELS`: model name → differences. A new name must be `like` a built-in model; a built-in name changes that model. */
 export const ModelOverrides = z
-  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, "must be a model's name"), ModelOverride)
+  .record(z.string().regex(MODEL_NAME, "must be a model's name"), ModelOverride)
   .superRefine((overrides, context) => {
     for (const [name, { like }] of Object.entries(overrides)) {
       const base = like ?? name;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { FINAL_STATUSES, JobStatus } from "../../schemas/job.ts";
 import type { LaneReport } from "../../schemas/limits.ts";
 import {
   ClientState,
@@ -11,6 +12,8 @@ import {
 } from "../../schemas/operator.ts";
 import { paths } from "../../schemas/paths.ts";
 import { within } from "../bounds.ts";
+import type { CatalogRpc } from "../catalog/contract.ts";
+import { MODEL_NAME } from "../dashscope/models.ts";
 import { CLIENT_NAME } from "../env.ts";
 import type { LaneMetrics } from "../lane/contract.ts";
 import type { LaneCommand } from "../lane/core/control.ts";
@@ -32,6 +35,13 @@ const MOST_ENTRIES = 100;
 /** An end that is further ahead is refused as a mistake. */
 const FARTHEST_UNTIL_MS = 366 * 86_400_000;
 
+/** The longest wait of a command, in ms, for the report that says whether the lane is in use, and what the command replaces. */
+const REPLACED_WITHIN_MS = 5_000;
+/** The longest wait of a command, in ms, for one page of a client's unfinished jobs. */
+const LIST_WITHIN_MS = 10_000;
+const UNFINISHED_AT_ONCE = 500;
+const UNFINISHED = JobStatus.options.filter((status) => !FINAL_STATUSES.includes(status));
+
 const LANE_PROBLEMS = [...JSON_BODY_PROBLEMS, "model_not_found"] as const;
 const CLIENT_PROBLEMS = [...JSON_BODY_PROBLEMS, "client_not_found"] as const;
 
@@ -51,9 +61,14 @@ function invalidUntil(message: string): ProblemError {
 const UNTIL_ALONE =
   "goes with starts, periodMs or inProgress: a body without them restores the deployment's own quota, which has no end";
 
-function modelOf(c: HttpContext): string {
+/** A model of the table, or one that was removed from it while its lane is in use: its jobs may still wait there. */
+async function modelOf(c: HttpContext): Promise<string> {
   const model = c.req.param("model") ?? "";
   if (c.get("config").modelTable.facts(model) !== null) return model;
+  if (MODEL_NAME.test(model)) {
+    const asked = laneStub(c.env, laneName(c.get("config"), model)).report();
+    if (isInUse(await within(REPLACED_WITHIN_MS, "the lane", asked))) return model;
+  }
   throw new ProblemError("model_not_found", "No model has this name; GET /api/limits lists them.");
 }
 
@@ -68,9 +83,6 @@ function namedClient(c: HttpContext, isResumed: boolean): string {
 }
 
 type Action = Pick<OperatorEntry, "who" | "action" | "reason">;
-
-/** The longest wait of a command, in ms, for the report that says what it replaces. */
-const REPLACED_WITHIN_MS = 5_000;
 
 /** The pause or limit that the command ends or replaces; null for none, undefined when the lane does not answer in time. */
 async function replacedBy(
@@ -92,7 +104,7 @@ async function replacedBy(
 
 /** Sends a lane its command, and answers the report after it, with what the command replaces. */
 async function commandLane(c: HttpContext, action: Action, command: LaneCommand): Promise<Response> {
-  const model = modelOf(c);
+  const model = await modelOf(c);
   const { kind, ...asked } = command;
   const replaced = await replacedBy(c, model, kind);
   const details = replaced == null ? asked : { ...asked, replaced };
@@ -105,6 +117,21 @@ async function control(c: HttpContext, model: string, command: LaneCommand): Pro
   const report = await laneStub(c.env, lane).control(command);
   knowReport(lane, report);
   return report;
+}
+
+/** The models of the table, and those of the client's unfinished jobs: one of these may have been removed from the table. */
+async function modelsFor(c: HttpContext, client: string): Promise<ReadonlySet<string>> {
+  const models = new Set(c.get("config").modelTable.names);
+  const unfinished = { status: UNFINISHED, workflow: null, limit: UNFINISHED_AT_ONCE };
+  let cursor: string | null = null;
+  do {
+    const asked = catalogStub(c.env, client).list({ ...unfinished, cursor });
+    const page: Awaited<ReturnType<CatalogRpc["list"]>> = await within(LIST_WITHIN_MS, "the catalog", asked);
+    if (!page.ok) throw new Error("the catalog does not know its own cursor");
+    for (const { model } of page.entries) models.add(model);
+    cursor = page.nextCursor;
+  } while (cursor !== null);
+  return models;
 }
 
 /**
@@ -123,7 +150,8 @@ async function commandClient(c: HttpContext, action: Action, pause: { untilMs: n
   await logged(c, { ...action, target: client, details }, async () => {
     await catalog.pause(pause === null ? null : { reason, sinceMs, untilMs });
     forgetReserved(client);
-    await Promise.all(c.get("config").modelTable.names.map((model) => control(c, model, command)));
+    const models = await modelsFor(c, client);
+    await Promise.all([...models].map((model) => control(c, model, command)));
   });
   const until = untilMs === null ? null : new Date(untilMs).toISOString();
   const paused = pause === null ? null : { reason, since: new Date(sinceMs).toISOString(), until };

@@ -154,6 +154,51 @@ describe("pausing a client", () => {
   });
 });
 
+describe("a model that a deploy removes while its jobs wait", () => {
+  /** Upstream does not have it: its jobs fail once they start. */
+  const LEAVING = "qwen-image-leaving";
+  const before = { ...settings, MODELS: JSON.stringify({ [LEAVING]: { like: MODEL } }) };
+  const post = (path: string, body: object, vars: object, headers: Record<string, string> = OPERATOR) => {
+    const init = { method: "POST", headers: { "content-type": "application/json", ...headers } };
+    return call(path, { ...init, body: JSON.stringify(body) }, vars);
+  };
+  const submitLeaving = async (): Promise<Job> => {
+    const asked = { prompt: "a red bicycle", model: LEAVING };
+    const answer = await post("/api/workflows/image-from-text", asked, before, ALICE);
+    expect(answer.status).toBe(202);
+    return Job.parse(await answer.json());
+  };
+
+  it("has a lane that can still be resumed", async () => {
+    await post(`/api/lanes/${LEAVING}/pause`, { reason: "moving" }, before);
+    const { id } = await submitLeaving();
+    await expect.poll(async () => (await jobOf(id)).queue?.waitingOn).toBe("paused");
+    const resumed = await laneAfter(await post(`/api/lanes/${LEAVING}/resume`, {}, settings));
+    expect(resumed.paused).toBeNull();
+    await expect.poll(async () => (await jobOf(id)).attempts).toHaveLength(1);
+  });
+
+  it("does not hold a client's jobs after the client is resumed", async () => {
+    await post(`/api/lanes/${LEAVING}/pause`, { reason: "moving" }, before);
+    const { id } = await submitLeaving();
+    await post("/api/clients/alice/pause", { reason: "an unpaid bill" }, before);
+    await post(`/api/lanes/${LEAVING}/resume`, {}, before);
+    await expect.poll(async () => (await jobOf(id)).queue?.reason.pausedBecause).toBe("an unpaid bill");
+    expect((await post("/api/clients/alice/resume", {}, settings)).status).toBe(200);
+    await expect.poll(async () => (await jobOf(id)).attempts).toHaveLength(1);
+  });
+
+  it("starts none of a client's jobs while the client is paused", async () => {
+    await post(`/api/lanes/${LEAVING}/pause`, { reason: "moving" }, before);
+    const { id } = await submitLeaving();
+    await expect.poll(async () => (await jobOf(id)).queue?.waitingOn).toBe("paused");
+    expect((await post("/api/clients/alice/pause", { reason: "an unpaid bill" }, settings)).status).toBe(200);
+    await post(`/api/lanes/${LEAVING}/resume`, {}, before);
+    await expect.poll(async () => (await jobOf(id)).queue?.reason.pausedBecause).toBe("an unpaid bill");
+    expect((await jobOf(id)).attempts).toEqual([]);
+  });
+});
+
 describe("another quota", () => {
   it("applies at once, and is removed by a body with only a reason", async () => {
     const changed = await laneAfter(
