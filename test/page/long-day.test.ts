@@ -494,12 +494,14 @@ it("shows the beginning of a right-to-left text that is cut", async () => {
   const { page } = await opened([ended(1)], { viewport: { width: 360, height: 740 } });
   await page.getByLabel("Prompt", { exact: true }).fill(text);
   await page.getByRole("button", { name: "Again with changes" }).press("Enter");
-  await page.getByText("Put aside").waitFor();
+  // With the colon, because the message that a draft is put aside may still be shown.
+  const aside = page.getByText("Put aside:");
+  await aside.waitFor();
   await choose(page, "From reference");
   const name = `${text}.png`;
   await page.getByTestId("reference-file").setInputFiles({ name, mimeType: "image/png", buffer: ONE_PIXEL });
   await page.getByTitle(name).waitFor();
-  for (const line of [page.getByText("Put aside"), page.getByTitle(name)]) {
+  for (const line of [aside, page.getByTitle(name)]) {
     expect(await line.evaluate(isBeginningShown, text.slice(0, 5))).toBe(true);
   }
   await page.context().close();
