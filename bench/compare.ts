@@ -7,7 +7,7 @@ import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { load } from "./load/load.ts";
 import { machine } from "./report.ts";
-import { type Contestant, readRequest, start, submitJobs, submitRequest } from "./sides/contestants.ts";
+import { type Contestant, NOTHING_STARTS, readRequest, start, submitJobs, submitRequest } from "./sides/contestants.ts";
 import { startEmulator } from "./sides/emulator.ts";
 import type { Side } from "./sides/side.ts";
 import { quantile } from "./statistics.ts";
@@ -17,8 +17,6 @@ const CONNECTIONS = 16;
 const WARM_UP_ROUNDS = 2;
 /** Calls to the catalog follow their submissions within this, in ms. */
 const AFTER_SUBMITS_MS = 400;
-/** Polled jobs wait throughout. */
-const NOTHING_STARTS = JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 86_400_000 } });
 
 interface Compared {
   readonly title: string;

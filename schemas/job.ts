@@ -14,6 +14,7 @@ export type JobStatus = z.infer<typeof JobStatus>;
 
 /** The statuses of a job that has ended. `done` is true in them, so that a client need not know them all. */
 export const FINAL_STATUSES: readonly JobStatus[] = ["succeeded", "failed", "canceled"];
+export const UNFINISHED_STATUSES = JobStatus.options.filter((status) => !FINAL_STATUSES.includes(status));
 
 export const Priority = z.enum(["high", "normal", "low"]);
 export type Priority = z.infer<typeof Priority>;

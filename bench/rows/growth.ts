@@ -1,12 +1,11 @@
 import { load } from "../load/load.ts";
 import type { Figure } from "../report.ts";
 import type { Effort, Row } from "../row.ts";
-import { NOWHERE, readRequest, start, submitJobs, submitRequest, TOKEN } from "../sides/contestants.ts";
+import { NOTHING_STARTS, NOWHERE, readRequest, start, submitJobs, submitRequest, TOKEN } from "../sides/contestants.ts";
 import type { Side } from "../sides/side.ts";
 import { pairedRatio, spreadOf } from "../statistics.ts";
 
 const CONNECTIONS = 16;
-const NOTHING_STARTS = JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 86_400_000 } });
 /** The level with which the others are compared. */
 const FEWEST = 10;
 /** How many jobs are polled in turn at each level, so that levels differ only in the number of other jobs. */

@@ -1,15 +1,13 @@
 import { load } from "../load/load.ts";
 import type { Figure } from "../report.ts";
 import type { Effort, Row } from "../row.ts";
-import { type Contestant, NOWHERE, readRequest, start, submitJobs } from "../sides/contestants.ts";
+import { type Contestant, NOTHING_STARTS, NOWHERE, readRequest, start, submitJobs } from "../sides/contestants.ts";
 import type { Side } from "../sides/side.ts";
 import { pairedRatio, spreadOf } from "../statistics.ts";
 
 const CONNECTIONS = 16;
 /** How many jobs are polled in turn, because many clients poll many jobs. */
 const JOBS = 200;
-/** Nothing starts: the jobs that are polled wait in line, as most polled jobs do. */
-const NOTHING_STARTS = JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 86_400_000 } });
 
 interface Polled {
   readonly name: Contestant;

@@ -1,14 +1,13 @@
 import { type JobWatch, watchJob } from "../load/watch-job.ts";
 import type { Figure } from "../report.ts";
 import type { Effort, Row } from "../row.ts";
-import { NOWHERE, start, submitJobs, TOKEN } from "../sides/contestants.ts";
+import { NOTHING_STARTS, NOWHERE, start, submitJobs, TOKEN } from "../sides/contestants.ts";
 import { quantile, spreadOf } from "../statistics.ts";
 
 const SOCKETS = 1_000;
 /** How many sockets are opened at a time, because the kernel's queue of new connections is short. */
 const AT_ONCE = 50;
 const CANCELED_AT_ONCE = 8;
-const NOTHING_STARTS = JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 86_400_000 } });
 
 async function cancel(url: string, id: string): Promise<void> {
   const headers = { authorization: `Bearer ${TOKEN}` };

@@ -21,6 +21,9 @@ export interface StartOptions {
   readonly checkout?: string;
 }
 
+/** A `LANE_LIMITS` with which all jobs but the first wait throughout. */
+export const NOTHING_STARTS = JSON.stringify({ "qwen-image-max": { starts: 1, periodMs: 86_400_000 } });
+
 /** An upstream at whose address nobody listens, for rows in which nothing may start. */
 export const NOWHERE: RunningEmulator = {
   url: "http://127.0.0.1:9",

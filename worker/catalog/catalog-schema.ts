@@ -1,4 +1,4 @@
-import { FINAL_STATUSES, JobStatus } from "../../schemas/job.ts";
+import { UNFINISHED_STATUSES } from "../../schemas/job.ts";
 import { WORKFLOWS } from "../../schemas/paths.ts";
 
 /**
@@ -46,7 +46,5 @@ export const SPEND_SCHEMA = `CREATE TABLE IF NOT EXISTS spend (
    PRIMARY KEY (day, model)
  ) WITHOUT ROWID`;
 
-const unfinished = JobStatus.options.filter((status) => !FINAL_STATUSES.includes(status));
-
 /** The condition of jobs that are not done, in the words of the index that finds them. */
-export const UNFINISHED_JOBS = `workflow IN (${quoted(WORKFLOWS)}) AND status IN (${quoted(unfinished)})`;
+export const UNFINISHED_JOBS = `workflow IN (${quoted(WORKFLOWS)}) AND status IN (${quoted(UNFINISHED_STATUSES)})`;

@@ -285,7 +285,19 @@ describe("a shared job", () => {
     expect((await call(`/api/jobs/${job.id}${longer}`)).status).toBe(403);
   });
 
-  it("tells its reader nothing of its client's money", async () => {
+  it("does not show the operator's reason for a pause", async () => {
+    const command = (what: string, body: object) => call(`/api/lanes/qwen-image-max/${what}`, { method: "POST", headers: { ...OPERATOR, "content-type": "application/json" }, body: JSON.stringify(body) });
+    expect((await command("pause", { reason: "an unpaid bill" })).status).toBe(200);
+    const job = await newJob();
+    const own = async () => Job.parse(await (await call(`/api/jobs/${job.id}`, { headers: ALICE })).json());
+    await expect.poll(async () => (await own()).queue?.reason.pausedBecause).toBe("an unpaid bill");
+    const text = await (await call(`/api/jobs/${job.id}${query(sharedBy(job))}`)).text();
+    expect(Job.parse(JSON.parse(text)).queue).toMatchObject({ waitingOn: "paused", reason: { pausedBecause: null } });
+    expect(text).not.toContain("an unpaid bill");
+    expect((await command("resume", {})).status).toBe(200);
+  });
+
+  it("does not show its client's spend", async () => {
     const limited = { ...settings, CLIENT_BUDGETS: '{"alice":{"monthly":1234,"alertAt":0}}' };
     const made = await call("/api/workflows/image-from-text", { ...submission, headers: { ...submission.headers, ...ALICE } }, limited);
     const job = Job.parse(await made.json());

@@ -7,7 +7,7 @@ import type { Delivery } from "../../schemas/webhook.ts";
 import { createLinks } from "../auth/links.ts";
 import type { ClientSpend } from "../catalog/contract.ts";
 import type { JobRefusal, JobView, ShownJob } from "../job/contract.ts";
-import { type LinkMaker, presentJob, retryAfterSeconds } from "../job/core/present.ts";
+import { type LinkMaker, presentJob, presentShared, retryAfterSeconds } from "../job/core/present.ts";
 import { fromMicros } from "../spend/money.ts";
 import { answer, jsonAnswer, jsonTextAnswer, PRIVATE_VARY, ProblemError } from "./answers.ts";
 import { type HttpContext, originOf } from "./context.ts";
@@ -149,28 +149,18 @@ export function shownAnswer(c: HttpContext, { tag, epoch, retryAfterSeconds, jso
   return isUnchanged(c, etag) ? answer(c, null, 304, headers) : jsonTextAnswer(c, json, 200, headers);
 }
 
-/** The warning and the error without what they say of the client's money: its limit, and what is used of it. */
-function withoutMoney({ warnings, error }: Job): Pick<Job, "warnings" | "error"> {
-  const isOverLimit = error?.code === "budget_exceeded";
-  return {
-    warnings: warnings.filter(({ code }) => code !== "budget_alert"),
-    error: isOverLimit ? { ...error, message: "there was no money for another attempt", hint: "" } : error,
-  };
-}
-
 /**
- * The job as a share link shows it: without its cost and all else about the client's money, without the submitter's metadata,
- * with an unsigned link to its events (which have these too), and with no link that ends later than the share link.
+ * The answer to a reader with a share link: with an unsigned link to its events (which need a token), and with no link that ends
+ * later than the share link.
  */
 export function sharedAnswer(c: HttpContext, view: JobView, linkEndsAtMs: number): Response {
   const links = linksFor(c, linkEndsAtMs);
   const etag = jobEtag(view.tag, `${links.epoch}-${linkEndsAtMs.toString(36)}`, "json");
   const headers = pollHeaders(etag, retryAfterSeconds(view, Date.now()));
   if (isUnchanged(c, etag)) return answer(c, null, 304, headers);
-  const job = presentJob(view, links);
+  const job = presentShared(view, links);
   const events = `${originOf(c)}${paths.jobEvents(view.id)}`;
-  const shown = { ...job, ...withoutMoney(job), cost: null, metadata: {}, links: { ...job.links, events } };
-  return jsonAnswer(c, shown satisfies Job, 200, headers);
+  return jsonAnswer(c, { ...job, links: { ...job.links, events } } satisfies Job, 200, headers);
 }
 
 /** Changes with every try. A delivery does not change the job's own version. */

@@ -202,7 +202,7 @@ export const JOB_ROUTES: readonly Route[] = [
       tag: "Jobs",
       summary: "A link by which anyone may see the job until its end",
       description:
-        "Leads to a page that only shows the job, without its metadata and its client's money. Only deleting the job takes it back earlier.",
+        "Leads to a page that only shows the job, without its metadata, its client's spend and the reason for a pause. Only deleting the job takes it back earlier.",
       json: true,
       body: {
         required: true,

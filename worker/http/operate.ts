@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { FINAL_STATUSES, JobStatus } from "../../schemas/job.ts";
+import { UNFINISHED_STATUSES } from "../../schemas/job.ts";
 import type { LaneReport } from "../../schemas/limits.ts";
 import {
   ClientState,
@@ -35,12 +35,10 @@ const MOST_ENTRIES = 100;
 /** An end that is further ahead is refused as a mistake. */
 const FARTHEST_UNTIL_MS = 366 * 86_400_000;
 
-/** The longest wait of a command, in ms, for the report that says whether the lane is in use, and what the command replaces. */
-const REPLACED_WITHIN_MS = 5_000;
-/** The longest wait of a command, in ms, for one page of a client's unfinished jobs. */
-const LIST_WITHIN_MS = 10_000;
+/** The longest wait of a command, in ms, for the lane's report before it. */
+const REPORT_WITHIN_MS = 5_000;
+/** How many unfinished jobs of a client are read in one call. */
 const UNFINISHED_AT_ONCE = 500;
-const UNFINISHED = JobStatus.options.filter((status) => !FINAL_STATUSES.includes(status));
 
 const LANE_PROBLEMS = [...JSON_BODY_PROBLEMS, "model_not_found"] as const;
 const CLIENT_PROBLEMS = [...JSON_BODY_PROBLEMS, "client_not_found"] as const;
@@ -67,7 +65,7 @@ async function modelOf(c: HttpContext): Promise<string> {
   if (c.get("config").modelTable.facts(model) !== null) return model;
   if (MODEL_NAME.test(model)) {
     const asked = laneStub(c.env, laneName(c.get("config"), model)).report();
-    if (isInUse(await within(REPLACED_WITHIN_MS, "the lane", asked))) return model;
+    if (isInUse(await within(REPORT_WITHIN_MS, "the lane", asked))) return model;
   }
   throw new ProblemError("model_not_found", "No model has this name; GET /api/limits lists them.");
 }
@@ -92,7 +90,7 @@ async function replacedBy(
 ): Promise<CommandedLane["replaced"] | undefined> {
   try {
     const asked = laneStub(c.env, laneName(c.get("config"), model)).report();
-    const { paused, limit, quota } = await within(REPLACED_WITHIN_MS, "the lane", asked);
+    const { paused, limit, quota } = await within(REPORT_WITHIN_MS, "the lane", asked);
     if (kind === "pause" || kind === "resume") return paused ?? null;
     return limit === null || limit === undefined ? null : { ...limit, quota };
   } catch (error) {
@@ -122,11 +120,11 @@ async function control(c: HttpContext, model: string, command: LaneCommand): Pro
 /** The models of the table, and those of the client's unfinished jobs: one of these may have been removed from the table. */
 async function modelsFor(c: HttpContext, client: string): Promise<ReadonlySet<string>> {
   const models = new Set(c.get("config").modelTable.names);
-  const unfinished = { status: UNFINISHED, workflow: null, limit: UNFINISHED_AT_ONCE };
+  const catalog = catalogStub(c.env, client);
+  const unfinished = { status: UNFINISHED_STATUSES, workflow: null, limit: UNFINISHED_AT_ONCE };
   let cursor: string | null = null;
   do {
-    const asked = catalogStub(c.env, client).list({ ...unfinished, cursor });
-    const page: Awaited<ReturnType<CatalogRpc["list"]>> = await within(LIST_WITHIN_MS, "the catalog", asked);
+    const page: Awaited<ReturnType<CatalogRpc["list"]>> = await catalog.list({ ...unfinished, cursor });
     if (!page.ok) throw new Error("the catalog does not know its own cursor");
     for (const { model } of page.entries) models.add(model);
     cursor = page.nextCursor;

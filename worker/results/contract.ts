@@ -30,7 +30,7 @@ export function linkEndMs(link: string, deliveredAtMs: number): number {
   const seconds = query?.get("x-oss-expires") ?? "";
   if (day === undefined || time === undefined || !/^\d{1,9}$/.test(seconds)) return deliveredAtMs + LINK_LIFE_MS;
   const signedAt = `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}T${time.slice(0, 2)}:${time.slice(2, 4)}:${time.slice(4)}Z`;
-  // Digits need not be a date: an end that is no number would never come.
+  // The digits may be no date, and a link whose end is NaN would never end.
   const signedAtMs = Date.parse(signedAt);
   return Number.isNaN(signedAtMs) ? deliveredAtMs + LINK_LIFE_MS : signedAtMs + Number(seconds) * 1000;
 }

@@ -52,7 +52,7 @@ describe("linkEndMs", () => {
       inHours(24),
     ],
     [
-      "24 hours where its newer signature names no day of a calendar",
+      "24 hours where the date of its newer signature does not exist",
       "https://a.example/a.png?x-oss-date=20261328T070000Z&x-oss-expires=7200",
       inHours(24),
     ],

@@ -38,6 +38,32 @@ export function presentJob(view: JobView, links: LinkMaker): Job {
   };
 }
 
+/**
+ * The job as a share link shows it to anyone: without its cost, all else about its client's spend, the operator's reason for a
+ * pause, and the submitter's metadata.
+ */
+export function presentShared(view: JobView, links: LinkMaker): Job {
+  const job = presentJob(view, links);
+  const { queue, error } = job;
+  const isPaused = queue?.waitingOn === "paused";
+  const isOverLimit = error?.code === "budget_exceeded";
+  return {
+    ...job,
+    queue: isPaused
+      ? { ...queue, reason: { ...queue.reason, pausedBecause: null }, detail: "paused by the operator" }
+      : queue,
+    cost: null,
+    error: isOverLimit ? { ...error, ...OVER_LIMIT } : error,
+    warnings: job.warnings.filter(({ code }) => code !== "budget_alert"),
+    metadata: {},
+  };
+}
+
+const OVER_LIMIT = {
+  message: "the client's spend limit had no room for another attempt",
+  hint: "The client sees the amounts with its own token.",
+} as const;
+
 /** Entries that were stored before places had a reason have none. */
 function withReason(queue: CatalogEntry["queue"]): QueuePlace | null {
   return queue === null ? null : { ...queue, reason: queue.reason ?? NO_REASON };
