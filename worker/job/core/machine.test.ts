@@ -987,6 +987,22 @@ describe("retries", () => {
   });
 });
 
+describe("a second task of one attempt", () => {
+  const accepted = (taskId: string): JobFact => ({ type: "task_accepted", attempt: 1, taskId, report });
+  const [first, second] = [accepted("task-1"), accepted("task-2")];
+
+  it.each<[string, readonly (JobFact | typeof began)[]]>([
+    ["while the first is read", [began, first]],
+    ["after a retry by hand has resumed the first", [began, first, { type: "cancel" }, { type: "retry" }]],
+  ])("is canceled, and never resumed without money for it: %s", (_when, steps) => {
+    const job = jobAfter(pricedJob(), ...steps, second);
+    expect(messages(job, "cancel_task").map(({ payload }) => payload.taskId)).toContain("task-2");
+    const number = job.attempts.length;
+    const after = jobAfter(job, { type: "call_failed", attempt: number, failure: failure() });
+    expect(after.task).toBeNull();
+  });
+});
+
 describe("a job that waits when its client gets a first limit", () => {
   const price = { currency: "USD", unitMicros: 75_000 };
   const waiting = () => jobAfter(newJobRecord(submission({}, { price }), T0), answered.enqueue(1));

@@ -62,12 +62,13 @@ export function taskAccepted(change: Change, fact: FactOf<"task_accepted">): Fac
     // The task is not wanted: its job is over, or an earlier attempt's task was accepted first.
     change.send(cancelTask);
     // Upstream does not cancel a task that already runs. Such a task is billed, so its images are used if the first task fails.
-    if (attempt !== undefined && task !== null && delivery === null && state.status !== "succeeded") {
+    // A call makes one task: a second one of the same attempt, or one of an attempt that upstream has answered, has no bill.
+    const isKnown = task?.attempt === number || attempt?.report.taskId != null;
+    const isOther = isAwaited && task !== null && !isKnown;
+    if (isOther && delivery === null && state.status !== "succeeded") {
       change.set({ spareTask: { taskId, attempt: number, acceptedAtMs: change.nowMs, cancelAsked: true } });
     }
-    if (attempt !== undefined && isOpen(attempt) && task !== null && task.attempt !== number) {
-      giveWay(change, attempt, report);
-    }
+    if (isOther && isOpen(attempt)) giveWay(change, attempt, report);
     return null;
   }
   change.set({ task: { taskId, attempt: number, acceptedAtMs: change.nowMs, cancelAsked: isFinal(state) } });
