@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { SettingsPatch } from "../../emulator/core/settings.ts";
@@ -7,6 +7,7 @@ import { type EmulatorControl, emulatorControl } from "./control.ts";
 import { freePort } from "./free-port.ts";
 import { type ProcessGroup, startGroup } from "./process-group.ts";
 import { until } from "./until.ts";
+import type { WorkerProcessSettings } from "./worker-process.ts";
 
 /** The emulator's settings unless a test gives others: quick, without a quota, with images that cost nothing to make. */
 export const QUICK_EMULATOR: SettingsPatch = { latencyMs: 50, latencySpread: 0, quota: "off", images: "small-file" };
@@ -31,15 +32,11 @@ export interface ProductOptions {
   readonly stateDir?: string;
   /** The Worker's port; left out: a free one. */
   readonly port?: number;
-  /** A bundle to run, e.g. a production build; left out: the one in `WORKER_BUNDLE`, or the sources when that is not set. */
-  readonly script?: string;
-  /** Another project to run, by its wrangler file: a benchmark's floor or peer. */
-  readonly config?: string;
   /** Gets all output of the Worker, over every restart. */
   readonly onWorkerOutput?: (text: string) => void;
 }
 
-/** What can be killed: the emulator with its journal, the Worker with wrangler and workerd, or both at once. */
+/** What can be killed: the emulator with its journal, the Worker with workerd, or both at once. */
 export type Part = "emulator" | "worker" | "all";
 
 export interface Product {
@@ -73,21 +70,30 @@ export function buildPageOnce(): void {
   if (status !== 0) throw new Error(`the page could not be built:\n${stderr}`);
 }
 
+const CONFIG = "wrangler.toml";
 /** Inside the project, because wrangler looks for its settings from here upwards. */
 const BUNDLES = ".artifacts/worker-bundles";
+/** Written into the bundle's folder: what `CONFIG` declares, so that no product has to load wrangler for it. */
+const DECLARED = "declared.json";
 
 /**
  * Bundles the Worker as a deployment does, for every product that this process and its children start. So they start
  * sooner, and no change of a source restarts one. Returns what removes the bundle. `npm start` makes its own bundle.
  */
-export function bundleWorker(): () => void {
+export async function bundleWorker(): Promise<() => void> {
   mkdirSync(BUNDLES, { recursive: true });
-  const folder = mkdtempSync(join(BUNDLES, "bundle-"));
+  const folder = resolve(mkdtempSync(join(BUNDLES, "bundle-")));
   const args = ["node_modules/wrangler/bin/wrangler.js", "deploy", "--dry-run", "--outdir", folder];
   const env = { ...process.env, WRANGLER_SEND_METRICS: "false" };
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
   if (status !== 0) throw new Error(`the Worker could not be bundled:\n${stdout}${stderr}`);
-  process.env.WORKER_BUNDLE = join(folder, "index.js");
+  const { unstable_getMiniflareWorkerOptions, unstable_readConfig } = await import("wrangler");
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(CONFIG);
+  // The options have the variables of a developer's `.dev.vars` too: a test must never use someone's key.
+  const { name, vars } = unstable_readConfig({ config: CONFIG });
+  const declared = { ...workerOptions, name, bindings: vars };
+  writeFileSync(join(folder, DECLARED), JSON.stringify(declared));
+  process.env.WORKER_BUNDLE = folder;
   return () => rmSync(folder, { recursive: true, force: true });
 }
 
@@ -114,20 +120,15 @@ async function answers(what: string, url: string, group: ProcessGroup): Promise<
   });
 }
 
-/** A line of a dotenv file: single quotes keep every character except themselves. */
-function envLine(name: string, value: string): string {
-  if (value.includes("'")) throw new Error(`${name}: single quotes are not supported in tests' variables`);
-  return `${name}='${value}'`;
-}
-
 /**
- * Starts the real product: `wrangler dev` with its workerd and state on disk, and the emulator as its upstream. Resolves
+ * Starts the real product: the bundled Worker in workerd with its state on disk, and the emulator as its upstream. Resolves
  * when both answer; rejects with the end of their output when one dies.
  */
 export async function startProduct(options: ProductOptions = {}): Promise<Product> {
-  const { config } = options;
-  const script = options.script ?? (config === undefined ? process.env.WORKER_BUNDLE : undefined);
-  if (config === undefined) buildPageOnce();
+  buildPageOnce();
+  if (process.env.WORKER_BUNDLE === undefined) process.once("exit", await bundleWorker());
+  const bundle = process.env.WORKER_BUNDLE ?? "";
+  const declared = JSON.parse(readFileSync(join(bundle, DECLARED), "utf8")) as WorkerProcessSettings["options"];
   const ownState = options.stateDir === undefined;
   const stateDir = resolve(options.stateDir ?? mkdtempSync(join(tmpdir(), "darkroom-test-")));
   mkdirSync(stateDir, { recursive: true });
@@ -155,23 +156,18 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
 
   async function startWorker(): Promise<void> {
     if (worker !== null) return;
-    const envFile = join(stateDir, "worker-vars");
-    const lines = Object.entries(vars).map(([name, value]) => envLine(name, value));
-    writeFileSync(envFile, `${lines.join("\n")}\n`, { mode: 0o600 });
-    const args = [
-      "node_modules/wrangler/bin/wrangler.js",
-      "dev",
-      ...(script === undefined ? [] : [script, "--no-bundle"]),
-    ];
-    args.push(...(config === undefined ? [] : ["--config", config]));
-    args.push("--port", String(port), "--ip", "localhost", "--inspector-port", "0", "--persist-to", stateDir);
-    // A Worker's `console.log` is printed from level `log` on.
-    const level = options.onWorkerOutput === undefined ? "warn" : "log";
-    args.push("--env-file", envFile, "--log-level", level, "--show-interactive-dev-session=false");
-    // As `npm start` does.
-    const quiet = { WRANGLER_SEND_METRICS: "false", WRANGLER_HIDE_BANNER: "true", X_LOCAL_OBSERVABILITY: "false" };
-    const environment = { ...process.env, ...quiet, NO_COLOR: "1", CI: "1" };
-    worker = startGroup(args, environment, undefined, options.onWorkerOutput);
+    // In a file that only we can read, because everyone on the machine can read a command line.
+    const file = join(stateDir, "worker-settings.json");
+    const settings: WorkerProcessSettings = {
+      bundle,
+      options: declared,
+      vars,
+      port,
+      stateDir,
+      isVerbose: options.onWorkerOutput !== undefined,
+    };
+    writeFileSync(file, JSON.stringify(settings), { mode: 0o600 });
+    worker = startGroup(["test/support/worker-process.ts", file], process.env, undefined, options.onWorkerOutput);
     await answers("the Worker", `${baseUrl}/api/health`, worker);
   }
 
