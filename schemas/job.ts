@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { JOB_ID_PATTERN, WORKFLOWS } from "./paths.ts";
 
-export const JobId = z.string().regex(JOB_ID_PATTERN, "a job id is job_ and 21 letters, digits, - or _").meta({
-  description: "`job_` and 21 URL-safe characters.",
+export const JobId = z.string().regex(JOB_ID_PATTERN, "a job id is job_ and 21 to 64 letters, digits, - or _").meta({
+  description: "`job_` and 21 to 64 URL-safe characters.",
   example: "job_V1StGXR8_Z5jdHi6B-myT",
 });
 

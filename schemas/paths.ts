@@ -1,7 +1,7 @@
 /** Every route of the API. The Worker mounts these, and the client and the page build addresses from them. */
 
-/** Ids are `job_` and 21 URL-safe characters. */
-export const JOB_ID_PATTERN = /^job_[A-Za-z0-9_-]{21}$/;
+/** Ids are `job_` and 21 to 64 URL-safe characters. */
+export const JOB_ID_PATTERN = /^job_[A-Za-z0-9_-]{21,64}$/;
 
 export const WORKFLOWS = ["image-from-text", "image-from-reference"] as const;
 export type Workflow = (typeof WORKFLOWS)[number];

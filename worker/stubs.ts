@@ -2,6 +2,7 @@ import { within } from "./bounds.ts";
 import type { CatalogRpc } from "./catalog/contract.ts";
 import { configOf } from "./env.ts";
 import type { JobRpc } from "./job/contract.ts";
+import { jobObject } from "./job/job-id.ts";
 import type { LaneRpc } from "./lane/contract.ts";
 import { laneLocation } from "./lane/lane-name.ts";
 import type { OperatorLogRpc } from "./operator/contract.ts";
@@ -61,7 +62,7 @@ const LONG_CALLS_OF_LANES: LongCalls<LaneRpc> = {
  */
 
 export function jobStub(env: Env, jobId: string): Stub<JobRpc> {
-  return bounded("the job", env.JOBS.getByName(jobId), LONG_CALLS_OF_JOBS);
+  return bounded("the job", jobObject(env.JOBS, jobId), LONG_CALLS_OF_JOBS);
 }
 
 /** `name` as `laneName` makes it. The first use of a name makes its object near upstream. */

@@ -110,7 +110,7 @@ export class Sim {
 
   /** The text with ids replaced by their short names. */
   named(text: string): string {
-    return text.replace(/job_[A-Za-z0-9_-]{21}/g, (id) => `job ${this.short(id)}`);
+    return text.replace(/job_[A-Za-z0-9_-]{21,64}/g, (id) => `job ${this.short(id)}`);
   }
 }
 

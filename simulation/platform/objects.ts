@@ -2,12 +2,22 @@ import type { SQLInputValue } from "node:sqlite";
 import { Actor, currentActor } from "../engine/actor.ts";
 import type { Timer } from "../engine/clock.ts";
 import { between, spread } from "../engine/random.ts";
-import type { Sim } from "../engine/sim.ts";
+import { ownRandom, type Sim } from "../engine/sim.ts";
 import { bridgedResponse, responseSocket } from "./bodies.ts";
 import { cloned } from "./clone.ts";
 import { connectionLost, objectReset, overloaded, remoteError, storageGone } from "./errors.ts";
 import type { ServerSocket } from "./sockets.ts";
 import { SimStorage } from "./storage.ts";
+
+/** Objects are known here by the names that the product uses. This begins the name of one that has an id of the platform. */
+const UNIQUE = "job_";
+
+function idOf(objectName: string): object {
+  const uniqueId = /^job_([0-9a-f]{64})$/.exec(objectName)?.[1];
+  const text = uniqueId ?? objectName;
+  const id = { toString: () => text, equals: (other: object) => String(other) === text };
+  return uniqueId === undefined ? { ...id, name: objectName } : id;
+}
 
 /** A class that the Worker exports. */
 export type ObjectClass = new (context: object, env: object) => object;
@@ -482,8 +492,13 @@ export class ObjectHost {
       );
     return {
       getByName: stubOf,
-      idFromName: (name: string) => ({ name, toString: () => name }),
-      get: (id: { readonly name: string }) => stubOf(id.name),
+      newUniqueId: () => {
+        const random = ownRandom(this.sim, currentActor());
+        const text = Array.from({ length: 64 }, () => between(random, 0, 15).toString(16)).join("");
+        return { toString: () => text };
+      },
+      idFromString: (text: string) => ({ toString: () => text }),
+      get: (id: object) => stubOf(`${UNIQUE}${id}`),
     };
   }
 
@@ -593,7 +608,7 @@ function contextOf(instance: Instance): object {
     return (...args: Args): Promise<Result> => instance.locked(async () => doChecked(...args));
   };
   return {
-    id: { name: object.name, toString: () => object.name, equals: (other: object) => String(other) === object.name },
+    id: idOf(object.name),
     storage: {
       kv: {
         get: checked(storage.kv.get),

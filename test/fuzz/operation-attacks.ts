@@ -96,7 +96,7 @@ const pathStep = (parameter: Parameter): fc.Arbitrary<string> =>
       )
     : fc.oneof(
         { weight: 10, arbitrary: fc.constant("@id@") },
-        fc.stringMatching(/^job_[A-Za-z0-9_-]{21}$/),
+        fc.stringMatching(/^job_[A-Za-z0-9_-]{21,64}$/),
         rawStep,
         hostileText.map((text) => encoded(text.slice(0, 300)) || "x"),
       );

@@ -10,10 +10,10 @@ import { requireAsker, submitterOf } from "../http/access.ts";
 import { ProblemError } from "../http/answers.ts";
 import { type HttpContext, type HttpEnv, originOf } from "../http/context.ts";
 import type { Found } from "../http/core/given-fields.ts";
-import { newJobId } from "../http/job-answers.ts";
 import { formParts, imageBuffer, mediaTypeOf, refuseEncoded, textOf } from "../http/submit-body.ts";
 import { brakeSubmissions } from "../http/submit-limits.ts";
 import type { Upload, Uploads } from "../http/uploads.ts";
+import { newJobId } from "../job/job-id.ts";
 import { fromR2, namedFileKey } from "../results/job-files.ts";
 import { jobStub } from "../stubs.ts";
 
@@ -60,7 +60,7 @@ function givePolicy(c: HttpContext): Response {
   if (c.req.query("action") !== "getPolicy") {
     throw new ProblemError("invalid_query", "The query must have action=getPolicy.");
   }
-  const folder = newJobId(client, null, 0);
+  const folder = newJobId(c.env.JOBS, client, null, 0);
   const text = policyText({ client, folder, endsAtMs: Date.now() + POLICY_SECONDS * 1000 });
   const maxMb = MAX_IMAGE_BYTES / 1024 / 1024;
   return Response.json({

@@ -3,7 +3,6 @@ import { requireAsker, submitterOf } from "../http/access.ts";
 import { ProblemError } from "../http/answers.ts";
 import type { CheckedSubmission } from "../http/checked-submission.ts";
 import type { HttpContext } from "../http/context.ts";
-import { newJobId } from "../http/job-answers.ts";
 import {
   idempotencyKeyOf,
   jobOfKey,
@@ -15,6 +14,7 @@ import {
 import { brakeSubmissions, priceOfJob, reserveParts, returnPending } from "../http/submit-limits.ts";
 import { Upload, Uploads } from "../http/uploads.ts";
 import type { JobView } from "../job/contract.ts";
+import { newJobId } from "../job/job-id.ts";
 import { fromR2, inputKey } from "../results/job-files.ts";
 import { fingerprintText } from "./core/fingerprint.ts";
 import { Hold } from "./hold.ts";
@@ -108,7 +108,7 @@ class Placing {
     const room = await takeRoom(c, client, missing);
     let placed = 0;
     let release: Awaited<ReturnType<typeof reserveParts>> | null = null;
-    const idOf = ({ key: partKey }: ReadySubmission) => newJobId(client, partKey, 0);
+    const idOf = ({ key: partKey }: ReadySubmission) => newJobId(c.env.JOBS, client, partKey, 0);
     try {
       if (missing.length > 1) {
         release = await reserveParts(

@@ -9,6 +9,7 @@ import { shareLink } from "../auth/links.ts";
 import { sha256Hex } from "../auth/tokens.ts";
 import { linkSettingsOf } from "../env.ts";
 import type { JobRecord } from "../job/core/record.ts";
+import { jobObject } from "../job/job-id.ts";
 import { app } from "./app.ts";
 
 const ORIGIN = "https://darkroom.example";
@@ -306,7 +307,7 @@ describe("a shared job", () => {
     expect(await read()).not.toMatch(/1234|budget_alert/);
 
     // As a job is that found no money for its next attempt.
-    const object = env.JOBS.getByName(job.id);
+    const object = jobObject(env.JOBS, job.id);
     await runInDurableObject(object, (_job, { storage }) => {
       const record = storage.kv.get<JobRecord>("record");
       if (record?.kind !== "job") throw new Error("there is no job");

@@ -25,8 +25,8 @@ export function namespaceWith(
   method: string,
   replaced: (stub: Methods, ...given: never[]) => Promise<unknown>,
 ): DurableObjectNamespace {
-  const stubOf = (name: string) => {
-    const methods = namespace.getByName(name) as unknown as Methods;
+  const spoiled = (stub: DurableObjectStub) => {
+    const methods = stub as unknown as Methods;
     return new Proxy(methods, {
       // A stub has a method for every name.
       get:
@@ -36,7 +36,12 @@ export function namespaceWith(
     });
   };
   return new Proxy(namespace, {
-    get: (target, name) => (name === "getByName" ? stubOf : Reflect.get(target, name)),
+    get: (target, name) => {
+      if (name === "getByName") return (asked: string) => spoiled(target.getByName(asked));
+      if (name === "get") return (id: DurableObjectId) => spoiled(target.get(id));
+      const member: unknown = Reflect.get(target, name);
+      return typeof member === "function" ? member.bind(target) : member;
+    },
   });
 }
 

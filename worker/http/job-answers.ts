@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-import { nanoid } from "nanoid";
 import type { JobEvent } from "../../schemas/event.ts";
 import type { Job } from "../../schemas/job.ts";
 import { JOB_ID_PATTERN, paths } from "../../schemas/paths.ts";
@@ -15,18 +13,6 @@ import { jobTimeline } from "./core/job-timeline.ts";
 import { jobEtag, matchesEtag } from "./core/request-headers.ts";
 
 const VARY = `${PRIVATE_VARY}, Prefer`;
-const RANDOM_CHARS = 21;
-
-/**
- * The id of a new job. With a key it follows from client, key and `generation`, so that the same submission always reaches
- * the same object. `generation` grows when the job of a key was deleted.
- */
-export function newJobId(client: string, key: string | null, generation: number): string {
-  if (key === null) return `job_${nanoid(RANDOM_CHARS)}`;
-  // No client's name and no number holds a line break, so different triples give different texts.
-  const hash = createHash("sha256").update(`${client}\n${generation}\n${key}`).digest("base64url");
-  return `job_${hash.slice(0, RANDOM_CHARS)}`;
-}
 
 /** The job's id in the path. A text that cannot be an id is answered like an unknown job, and wakes no object. */
 export function jobIdOf(c: HttpContext): string {

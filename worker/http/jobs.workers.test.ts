@@ -1,10 +1,16 @@
-import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
+import {
+  createExecutionContext,
+  evictDurableObject,
+  listDurableObjectIds,
+  waitOnExecutionContext,
+} from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { EventPage } from "../../schemas/event.ts";
-import { Job, JobList } from "../../schemas/job.ts";
+import { Job, JobId, JobList } from "../../schemas/job.ts";
 import { Limits } from "../../schemas/limits.ts";
 import { Problem } from "../../schemas/problem.ts";
+import { jobObject } from "../job/job-id.ts";
 import { inputKey } from "../results/job-files.ts";
 import { framedPng } from "../results/test-image.ts";
 import { app } from "./app.ts";
@@ -75,6 +81,34 @@ describe("a submission", () => {
     const answer = await submit({ prompt: "a" }, { prefer: "respond-async, wait=0" });
     expect(answer.status).toBe(202);
     expect(answer.headers.get("preference-applied")).toBe("wait=0");
+  });
+});
+
+describe("a job's id", () => {
+  const IDS_OF_OBJECTS = { lanes: () => env.LANES, jobs: () => env.JOBS } as const;
+
+  it("is its object's own id when no key was sent, and leads to the job after the object left memory", async () => {
+    const { id } = await waitingJob("no key");
+    expect(id).toMatch(/^job_[0-9a-f]{64}$/);
+    expect((await listDurableObjectIds(env.JOBS)).map(String)).toContain(id.slice("job_".length));
+    await evictDurableObject(jobObject(env.JOBS, id));
+    expect(await jobOf(await call(`/api/jobs/${id}`), 200)).toMatchObject({ id, status: "queued" });
+    expect((await call(`/api/jobs/${id}`, { method: "DELETE" })).status).toBe(204);
+    expect((await codeOf(await call(`/api/jobs/${id}`), 410)).code).toBe("job_gone");
+  });
+
+  it.each(Object.keys(IDS_OF_OBJECTS) as (keyof typeof IDS_OF_OBJECTS)[])(
+    "that is an id of the %s' objects and of no job is answered like any unknown id",
+    async (of) => {
+      const unknown = `/api/jobs/job_${IDS_OF_OBJECTS[of]().newUniqueId()}`;
+      expect((await codeOf(await call(unknown), 404)).code).toBe("job_not_found");
+      expect((await codeOf(await call(unknown, { method: "DELETE" }), 404)).code).toBe("job_not_found");
+    },
+  );
+
+  it("may have 21 to 64 characters", () => {
+    const allowed = [20, 21, 64, 65].filter((length) => JobId.safeParse(`job_${"0".repeat(length)}`).success);
+    expect(allowed).toEqual([21, 64]);
   });
 });
 

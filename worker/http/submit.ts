@@ -7,6 +7,7 @@ import { within } from "../bounds.ts";
 import { isLoopback } from "../env.ts";
 import type { JobView, JobWebhook, Submission } from "../job/contract.ts";
 import { newCatalogEntry } from "../job/core/view.ts";
+import { newJobId } from "../job/job-id.ts";
 import { budgetOf } from "../spend/prices.ts";
 import { jobStub } from "../stubs.ts";
 import { submitterOf } from "./access.ts";
@@ -15,7 +16,7 @@ import { type CheckedSubmission, checkSubmission } from "./checked-submission.ts
 import { type HttpContext, originOf, requestOrigin } from "./context.ts";
 import { parseImageAddress } from "./core/image-address.ts";
 import { preferredWaitSeconds, readIdempotencyKey, readTraceparent } from "./core/request-headers.ts";
-import { jobAnswer, jobProblem, newJobId } from "./job-answers.ts";
+import { jobAnswer, jobProblem } from "./job-answers.ts";
 import { loggedSubmission } from "./logged.ts";
 import { showNewJob } from "./new-jobs.ts";
 import { JOB_HEADERS, json, shown } from "./openapi/answers.ts";
@@ -131,7 +132,7 @@ async function place(c: HttpContext, client: string, ready: ReadySubmission): Pr
   const traceparent = readTraceparent(c.req.header("traceparent"));
   const price = priceOfJob(c.get("config"), model, checked.request);
   for (let generation = target?.generation ?? 0; generation < MAX_GENERATIONS; generation++) {
-    const id = target?.id ?? newJobId(client, key, generation);
+    const id = target?.id ?? newJobId(c.env.JOBS, client, key, generation);
     const reserved = await reserveFirst(c, client, { id, model, n: checked.request.n, unitMicros: price.unitMicros });
     const submission: Submission = {
       id,
@@ -178,7 +179,7 @@ function deletedMeanwhile(): ProblemError {
 /** The job that the key stands for; null when there is none, or it was removed. */
 export async function jobOfKey(c: HttpContext, client: string, key: string): Promise<JobView | null> {
   for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
-    const job = jobStub(c.env, newJobId(client, key, generation));
+    const job = jobStub(c.env, newJobId(c.env.JOBS, client, key, generation));
     const known = await job.view(client);
     if (known.ok) return known.view;
     if (known.code !== "job_gone") return null;

@@ -3,6 +3,7 @@ import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
 import { within } from "../bounds.ts";
 import { checkInputSides } from "../dashscope/check-request.ts";
 import type { ModelFacts } from "../dashscope/models.ts";
+import { newJobId } from "../job/job-id.ts";
 import {
   checkInputImage,
   type InputCheck,
@@ -17,7 +18,7 @@ import { ProblemError } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
 import { GivenImage } from "./core/given-fields.ts";
 import type { OwnImage } from "./core/image-address.ts";
-import { jobProblem, newJobId } from "./job-answers.ts";
+import { jobProblem } from "./job-answers.ts";
 
 /** How often the job of one key may have been deleted and submitted again. */
 export const MAX_GENERATIONS = 100;
@@ -135,7 +136,7 @@ export class Uploads {
   async #expect(): Promise<Target> {
     this.#untilMs = Date.now() + UPLOAD_MS;
     for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
-      const id = newJobId(this.#client, this.#idempotencyKey, generation);
+      const id = newJobId(this.#c.env.JOBS, this.#client, this.#idempotencyKey, generation);
       const state = await jobStub(this.#c.env, id).expectUploads(this.#holder, this.#untilMs);
       if (state === "gone" || (state === "new" && (await this.#hasNoMoney(id)))) continue;
       return { id, generation, exists: state === "exists" };

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { Job } from "../../schemas/job.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { sha256Hex } from "../auth/tokens.ts";
+import { jobObject } from "../job/job-id.ts";
 import { framedPng, turnedPng } from "../results/test-image.ts";
 import { jobStub } from "../stubs.ts";
 import { type Methods, namespaceWith, type Sent, send } from "./http.fixture.ts";
@@ -126,7 +127,7 @@ describe("the images of a submission", () => {
     await form.image(png(6));
     await expect.poll(keys).toHaveLength(1);
     const [key = ""] = await keys();
-    const object = env.JOBS.getByName(key.split("/")[1] ?? "");
+    const object = jobObject(env.JOBS, key.split("/")[1] ?? "");
     // Nothing else of the request continues; only the object is left.
     const answer = sent.answer.catch(() => null);
     expect(await runDurableObjectAlarm(object)).toBe(true);
@@ -173,7 +174,7 @@ describe("the images of a submission", () => {
     await stored.promise;
     const [key = ""] = await keys();
     vi.setSystemTime(Date.now() + 12 * 60_000);
-    expect(await runDurableObjectAlarm(env.JOBS.getByName(key.split("/")[1] ?? ""))).toBe(true);
+    expect(await runDurableObjectAlarm(jobObject(env.JOBS, key.split("/")[1] ?? ""))).toBe(true);
     expect(await keys()).toEqual([]);
   });
 

@@ -16,6 +16,7 @@ import { attemptMicros } from "./core/spend.ts";
 import { canStillStore } from "./core/storing-moves.ts";
 import { toJobView } from "./core/view.ts";
 import { JobEngine } from "./job-engine.ts";
+import { jobIdOfObject } from "./job-id.ts";
 
 /** A retention that is not known while the Worker is misconfigured, in ms. */
 const RETENTION_FALLBACK_MS = 30 * 86_400_000;
@@ -35,7 +36,7 @@ function isRetryOf({ retryKey }: JobRecord, key: string | null): boolean {
 export class GenerationJob extends DurableObject<Env> implements JobRpc {
   readonly #engine = new JobEngine(this.ctx, this.env);
   readonly #shown = new LastShown(this.env);
-  readonly #uploads = new AwaitedUploads(this.ctx.storage, this.env.RESULTS, this.ctx.id.name ?? "");
+  readonly #uploads = new AwaitedUploads(this.ctx.storage, this.env.RESULTS, jobIdOfObject(this.ctx.id));
 
   async submit(
     submission: Submission,

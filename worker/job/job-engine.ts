@@ -12,6 +12,7 @@ import { dueFact, isForgettable, type Live, nextAlarmAtMs, nextMessage } from ".
 import { Deliveries } from "./deliveries.ts";
 import { ImageCopier } from "./image-copier.ts";
 import type { JobHost } from "./job-host.ts";
+import { jobIdOfObject } from "./job-id.ts";
 import { JobStore } from "./job-store.ts";
 import { JobStream } from "./job-stream.ts";
 import { OutboxSender } from "./outbox-sender.ts";
@@ -245,7 +246,7 @@ export class JobEngine implements JobHost {
     // Not read from storage, so that a line about a record that cannot be read is written.
     const { inMemory } = this.store;
     const traceId = inMemory?.kind === "job" ? traceIdOf(inMemory) : undefined;
-    console.log(JSON.stringify({ event, jobId: this.#ctx.id.name, traceId, ...data }));
+    console.log(JSON.stringify({ event, jobId: jobIdOfObject(this.#ctx.id), traceId, ...data }));
   }
 }
 

@@ -10,6 +10,7 @@ import { until } from "../../test/support/until.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { jobStub } from "../stubs.ts";
 import type { JobView, Submission } from "./contract.ts";
+import { jobObject } from "./job-id.ts";
 
 /** For tests inside workerd: jobs in their objects, and the emulator as their upstream. */
 
@@ -90,7 +91,7 @@ export class TestJob {
   }
 
   get object() {
-    return env.JOBS.getByName(this.id);
+    return jobObject(env.JOBS, this.id);
   }
 
   /** Rules are used in the order they were given. */

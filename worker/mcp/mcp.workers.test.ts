@@ -8,6 +8,7 @@ import {
 import { env } from "cloudflare:workers";
 import { afterEach, expect, it } from "vitest";
 import type { JobRecord } from "../job/core/record.ts";
+import { jobObject } from "../job/job-id.ts";
 import { mcpApp } from "./app.ts";
 
 const URL = "http://localhost/mcp";
@@ -36,7 +37,7 @@ it("the small picture is that of the first image that was stored, whatever its i
   const made = await callTool("generate_image", { prompt: "a picture of two", model: "z-image-turbo" });
   const { id } = made.structuredContent;
   // As a job is whose other image could not be copied before its link ended.
-  const job = env.JOBS.getByName(id);
+  const job = jobObject(env.JOBS, id);
   await runInDurableObject(job, (_job, { storage }) => {
     const record = storage.kv.get<JobRecord>("record");
     if (record?.state.status !== "succeeded") throw new Error("the job has no image");

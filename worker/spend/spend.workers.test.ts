@@ -14,8 +14,9 @@ import { CatalogStore } from "../catalog/catalog-store.ts";
 import { SpendBooks } from "../catalog/spend-books.ts";
 import { compatApp } from "../compat/app.ts";
 import { namespaceWith, send } from "../http/http.fixture.ts";
-import { newJobId } from "../http/job-answers.ts";
+
 import { EDIT_MODEL, SYNC_MODEL, TASK_MODEL, type TestJob, testJob, withoutJitter } from "../job/job.fixture.ts";
+import { newJobId } from "../job/job-id.ts";
 import { framedPng } from "../results/test-image.ts";
 import { catalogStub } from "../stubs.ts";
 import { Ledger } from "./ledger.ts";
@@ -491,7 +492,7 @@ describe("the API", () => {
     ["an image's address", "https://images.example.com/a.png"],
   ])("makes the next job of a key whose removed job only the catalog remembers, with %s", async (_what, image) => {
     const client = `spends-${crypto.randomUUID()}`;
-    const [first, second] = [0, 1].map((generation) => newJobId(client, "report", generation));
+    const [first, second] = [0, 1].map((generation) => newJobId(env.JOBS, client, "report", generation));
     await catalogStub(env, client).forget(first ?? "");
     const path = "/api/workflows/image-from-reference";
     const budget = { CLIENT_BUDGETS: JSON.stringify({ [client]: { monthly: 3 } }) };

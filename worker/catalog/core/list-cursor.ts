@@ -19,8 +19,8 @@ export function encodeListCursor(position: ListPosition): string {
 
 /** The position that a cursor stands for; `null` when it is not one of ours. */
 export function decodeListCursor(cursor: string): ListPosition | null {
-  // The longest of ours has 56 characters; a text above 64 is not decoded.
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(cursor)) return null;
+  // The longest of ours has 115 characters; a text above 128 is not decoded.
+  if (!/^[A-Za-z0-9_-]{1,128}$/.test(cursor)) return null;
   let text: string;
   try {
     text = atob(cursor.replaceAll("-", "+").replaceAll("_", "/"));
