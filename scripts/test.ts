@@ -63,12 +63,16 @@ async function tests(title: string, ...args: string[]): Promise<Totals> {
   return closed(title, startedAtMs, await watchedRun({ args, print: (line) => console.log(line) }));
 }
 
-/** Runs all tests, or those that the arguments choose. Product tests mostly wait, so the other projects run in parallel to them. */
+/**
+ * Runs all tests, or those that the arguments choose. Product and workers tests mostly wait, so each kind is a run of its own,
+ * in parallel to the others.
+ */
 async function allTests(args: readonly string[]): Promise<Totals[]> {
   if (args.length > 0) return [await tests("tests", ...args)];
   return Promise.all([
     tests("product tests", "--project", "product"),
-    tests("unit, workers and simulation tests", "--project", "unit", "--project", "workers", "--project", "simulation"),
+    tests("workers tests", "--project", "workers"),
+    tests("unit and simulation tests", "--project", "unit", "--project", "simulation"),
   ]);
 }
 
