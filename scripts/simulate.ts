@@ -1,10 +1,11 @@
 /**
  * `npm run simulate [-- --jobs 1000000 --seed 1]`: runs a lane's own code in virtual time, against bursts, throttling,
- * outages and arrears. Prints the tables of docs/lane-simulation.md.
+ * outages and arrears. `-- --margins` runs it with other margins of its window instead, against calls that reach upstream
+ * unevenly. Prints the tables of docs/lane-simulation.md.
  */
 import { parseArgs } from "node:util";
 import type { Sample } from "../worker/lane/simulation/measure.ts";
-import { SCENARIOS } from "../worker/lane/simulation/scenarios.ts";
+import { MARGINS, SCENARIOS } from "../worker/lane/simulation/scenarios.ts";
 import { type Result, simulate } from "../worker/lane/simulation/simulate.ts";
 
 const SHORT_JOBS = 80_000;
@@ -36,9 +37,31 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
+const MARGIN_JOBS = 20_000;
+
+function printMargins(seed: number): void {
+  const rows = [...Map.groupBy(MARGINS, ({ name }) => name)].map(([name, scenarios]) => [
+    name,
+    ...scenarios.map((scenario) => {
+      const { useOfQuota, throttled } = simulate(scenario, MARGIN_JOBS, seed);
+      return `${(useOfQuota * 100).toFixed(2)} %, ${throttled}`;
+    }),
+  ]);
+  const margins = [...new Set(MARGINS.map(({ margin = 0 }) => `${margin * 100} %`))];
+  console.log(table(["later by up to, each + one in ten", ...margins], rows));
+}
+
 const { values } = parseArgs({
-  options: { jobs: { type: "string", default: String(SHORT_JOBS) }, seed: { type: "string", default: "1" } },
+  options: {
+    jobs: { type: "string", default: String(SHORT_JOBS) },
+    seed: { type: "string", default: "1" },
+    margins: { type: "boolean", default: false },
+  },
 });
+if (values.margins) {
+  printMargins(wholeNumber("seed", values.seed));
+  process.exit(0);
+}
 const jobs = Math.ceil(wholeNumber("jobs", values.jobs) / SCENARIOS.length);
 const seed = wholeNumber("seed", values.seed);
 const startedAtMs = performance.now();

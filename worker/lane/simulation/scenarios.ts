@@ -41,6 +41,13 @@ export interface Scenario {
   readonly isDown?: (hour: number) => boolean;
   /** Whether upstream refuses the account in that hour. */
   readonly isRefused?: (hour: number) => boolean;
+  /**
+   * How much longer than the fastest a call takes to reach upstream, in ms: each up to the first, and one in ten, on a new
+   * connection, up to the second more. Absent: all take the same time.
+   */
+  readonly uneven?: readonly [number, number];
+  /** A margin of the lane's window over upstream's period in place of `SAFETY_MARGIN`. */
+  readonly margin?: number;
 }
 
 const twoASecond: Quota = { starts: 2, periodMs: 1_000, inProgress: null };
@@ -116,7 +123,38 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
+/** Two starts a minute with more asked for than allowed: margins of the window, and calls that reach upstream more or less evenly. */
+export const MARGINS: readonly Scenario[] = (
+  [
+    [40, 0],
+    [40, 300],
+    [40, 600],
+    [200, 600],
+    [40, 1_500],
+  ] as const
+).flatMap((uneven) =>
+  [0.01, 0.005, 0.0025, 0.001].map((margin) => ({
+    name: `${uneven.join(" + ")} ms`,
+    description: "two a minute, 115 % asked for",
+    quota: twoAMinute,
+    demand: 1.15,
+    clients: 300,
+    burst: [1, 30] as const,
+    uneven,
+    margin,
+  })),
+);
+
 const HOUR_MS = 3_600_000;
+const NEW_CONNECTIONS = 0.1;
+
+/** When a call that is made now reaches upstream. */
+export function reachesAtMs({ uneven }: Scenario, random: Random, now: number): number {
+  if (uneven === undefined) return now;
+  const [eachMs, newMs] = uneven;
+  return now + Math.round(random() * eachMs + (random() < NEW_CONNECTIONS ? random() * newMs : 0));
+}
+
 /** One attempt in fifty gets no answer within its budget of 45 s. */
 const SILENT_SHARE = 0.02;
 const BUDGET_MS = 45_000;
@@ -162,8 +200,8 @@ export class UpstreamModel {
 
   #take(now: number): boolean {
     const { starts, periodMs } = this.#scenario.quota;
-    const before = this.#taken.at(-starts);
-    if (before !== undefined && now - before < periodMs) return false;
+    // A call may have overtaken an earlier one, so more than the last `starts` are looked at.
+    if (this.#taken.slice(-2 * starts).filter((atMs) => now - atMs < periodMs).length >= starts) return false;
     this.#taken.push(now);
     if (this.#taken.length > 4 * starts) this.#taken.splice(0, 2 * starts);
     return true;

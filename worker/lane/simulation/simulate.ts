@@ -1,8 +1,9 @@
 import type { Priority } from "../../../schemas/job.ts";
 import type { Place, Ticket } from "../contract.ts";
+import { SAFETY_MARGIN } from "../core/quota-window.ts";
 import { EventQueue } from "./event-queue.ts";
 import { Fairness, QuotaUse, Sample } from "./measure.ts";
-import { manySmall, type Random, type Scenario, seeded, UpstreamModel, untilNext } from "./scenarios.ts";
+import { manySmall, type Random, reachesAtMs, type Scenario, seeded, UpstreamModel, untilNext } from "./scenarios.ts";
 import { VirtualLane } from "./virtual-lane.ts";
 
 const START_MS = Date.UTC(2026, 10, 23);
@@ -98,14 +99,17 @@ export function simulate(scenario: Scenario, jobs: number, seed: number): Result
     estimates.delete(ticket.jobId);
   }
 
+  const { quota, margin = SAFETY_MARGIN } = scenario;
+  // The lane adds its own margin to this period.
+  const laneQuota = { ...quota, periodMs: Math.round((quota.periodMs * (1 + margin)) / (1 + SAFETY_MARGIN)) };
   const lane: VirtualLane = new VirtualLane(
-    { lane: "upstream.test|model", quota: scenario.quota, attemptBudgetMs: 45_000, misconfigured: null },
+    { lane: "upstream.test|model", quota: laneQuota, attemptBudgetMs: 45_000, misconfigured: null },
     {
       // From the offer to the call at upstream: one way and one write. After `enqueue` the answer's way back is added.
       beginLagMs: (_ticket, direct) => Math.round((direct ? 80 : 40) + random() * 4),
       call: (ticket, now) => {
         started(ticket);
-        return upstream.call(now);
+        return upstream.call(reachesAtMs(scenario, random, now));
       },
       ended: (ticket, outcome, now) => {
         const again = { ...ticket, round: ticket.round + 1 };
