@@ -390,6 +390,9 @@ describe("createDarkroomClient", () => {
     [{}, "baseUrl is needed"],
     [{ baseUrl: "darkroom.example.com" }, 'baseUrl must be an http(s) address, got "darkroom.example.com"'],
     [{ baseUrl: "ftp://x" }, "baseUrl must be an http(s) address"],
+    [{ baseUrl: "https://x.example/v1" }, 'baseUrl must end with the host, like "https://x.example"'],
+    [{ baseUrl: "https://x.example/?a=1" }, "baseUrl must end with the host"],
+    [{ baseUrl: "https://x.example/#a" }, "baseUrl must end with the host"],
     [{ baseUrl: "http://x", token: "a b" }, "token must be printable"],
   ])("refuses %j by name", (options, message) => {
     expect(() => createDarkroomClient(options)).toThrow(message);

@@ -7,7 +7,7 @@ export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 
 /** Options of a client. */
 export interface ClientOptions {
-  /** Darkroom's address, like `https://darkroom.example.com`. Left out in a browser: the page's own origin. */
+  /** Darkroom's address without a path, like `https://darkroom.example.com`. Left out in a browser: the page's own origin. */
   readonly baseUrl?: string | undefined;
   /** Sent as a bearer token. Leave it out on a page that Darkroom serves: `signIn` sets a cookie there. */
   readonly token?: string | undefined;
@@ -73,6 +73,12 @@ export function settingsOf(options: ClientOptions): Settings {
   const baseUrl = URL.canParse(base) ? new URL(base) : null;
   if (baseUrl === null || !/^https?:$/.test(baseUrl.protocol)) {
     throw new TypeError(`baseUrl must be an http(s) address, got ${JSON.stringify(base)}`);
+  }
+  if (baseUrl.pathname !== "/" || baseUrl.search !== "" || baseUrl.hash !== "") {
+    const origin = JSON.stringify(baseUrl.origin);
+    throw new TypeError(
+      `baseUrl must end with the host, like ${origin}: Darkroom is at its root, got ${JSON.stringify(base)}`,
+    );
   }
   if (options.token !== undefined && !/^[\x21-\x7e]+$/.test(options.token)) {
     throw new TypeError("token must be printable characters without spaces");
