@@ -16,4 +16,8 @@ export const REGRESSIONS: readonly Regression[] = [
   { seed: 303, story: "a task that is accepted after its call was hung up is not resumed, and another is paid for" },
   { seed: 114, story: "a repeated submission meets its own job and does not notify the catalog" },
   { seed: 400429, story: "a removed job repeats its other calls each time that it wakes to try its webhook again" },
+  {
+    seed: 1001935,
+    story: "a job refuses an offer, gets the same lease by asking, and its refusal gives the start to another job too",
+  },
 ];

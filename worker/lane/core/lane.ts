@@ -514,7 +514,12 @@ export class Lane {
     // now, so it is not sent early.
     if (lastBeginMs === null || lastBeginMs > now) {
       if (notBeforeMs > now) return { lease: null, place: this.#placeFor(lease, now) };
-      return { lease: this.#leaseToSend(lease, notBeforeMs, lastBeginMs), place: null };
+      if (offer === undefined) return { lease: this.#leaseToSend(lease, notBeforeMs, lastBeginMs), place: null };
+      // The job may have refused the offer before it asked, and its refusal may come after this answer, by which it begins. With
+      // another last moment the refusal is not taken for one of this lease.
+      const sent = { ...offer, beginByMs: offer.beginByMs - 1 };
+      this.#state = withOffer(this.#state, lease, sent);
+      return { lease: this.#leaseToSend(lease, notBeforeMs, sent.beginByMs), place: null };
     }
     const startMs = mayStartAtMs(this.#state, lease, this.#settings.quota, now);
     // While the lane or the client is paused, the lease is not offered. It is offered after the resume.
