@@ -513,13 +513,13 @@ export class Lane {
     // The job has answered the offer, or may still begin by the earlier answer or offer. A lease in an answer to `enqueue` means
     // now, so it is not sent early.
     if (lastBeginMs === null || lastBeginMs > now) {
+      const beginByMs = offer === undefined ? lastBeginMs : offer.beginByMs - 1;
+      // The job may have refused the offer before it asked, and its refusal may arrive after this answer. `answered` ignores a
+      // refusal of an offer with another last moment, so the lease stays.
+      if (offer !== undefined)
+        this.#state = withOffer(this.#state, lease, { ...offer, beginByMs: offer.beginByMs - 1 });
       if (notBeforeMs > now) return { lease: null, place: this.#placeFor(lease, now) };
-      if (offer === undefined) return { lease: this.#leaseToSend(lease, notBeforeMs, lastBeginMs), place: null };
-      // The job may have refused the offer before it asked, and its refusal may come after this answer, by which it begins. With
-      // another last moment the refusal is not taken for one of this lease.
-      const sent = { ...offer, beginByMs: offer.beginByMs - 1 };
-      this.#state = withOffer(this.#state, lease, sent);
-      return { lease: this.#leaseToSend(lease, notBeforeMs, sent.beginByMs), place: null };
+      return { lease: this.#leaseToSend(lease, notBeforeMs, beginByMs), place: null };
     }
     const startMs = mayStartAtMs(this.#state, lease, this.#settings.quota, now);
     // While the lane or the client is paused, the lease is not offered. It is offered after the resume.

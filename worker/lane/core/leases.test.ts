@@ -201,15 +201,15 @@ describe("a lease that the job asks for again", () => {
     const lane = fullLane(1);
     const lease = lane.offer(NEXT_MS - 250);
     expect(lane.enqueue(NEXT_MS - 100, ticketOf(1))).toMatchObject({ lease: null, place: { position: 1 } });
-    // One ms shorter, by which a refusal of the offer is told from one of the answer.
-    expect(lane.enqueue(NEXT_MS + 100, ticketOf(1)).lease).toEqual({ ...lease, beginByMs: lease.beginByMs - 1 });
+    // Each answer makes the last moment a ms earlier, so that the lane ignores a late refusal of the offer.
+    expect(lane.enqueue(NEXT_MS + 100, ticketOf(1)).lease).toEqual({ ...lease, beginByMs: lease.beginByMs - 2 });
     // Its start counts at its last moment, whether the job begins by the answer or by the offer.
-    expect(lane.state().offers).toMatchObject([{ beginByMs: NEXT_MS + 4_999 }]);
+    expect(lane.state().offers).toMatchObject([{ beginByMs: NEXT_MS + 4_998 }]);
     lane.answer(NEXT_MS + 200, lease, NEXT_MS + 110);
     expect(lane.counted().at(-1)).toBe(NEXT_MS + 110 - T0);
   });
 
-  // A job that awakes by the offer refuses it while its stored outbox holds a message that was answered, sends that, and asks.
+  // An offer wakes a job whose stored outbox still holds an answered message. The job refuses, sends the message again, and asks.
   it("by a job that has refused the offer keeps its start when the refusal comes after the answer", () => {
     const lane = fullLane(3);
     const [one, two] = lane.offers(NEXT_MS);
@@ -218,6 +218,14 @@ describe("a lease that the job asks for again", () => {
     lane.answer(NEXT_MS + 30, two as Lease, NEXT_MS + 10);
     expect(lane.state().offers.map(({ jobId }) => jobId)).toEqual(["job-1"]);
     expect(lane.state().inProgress).toBe(2);
+  });
+
+  it("by a job that has refused the offer before its start is due is offered again when the refusal comes after the answer", () => {
+    const lane = fullLane(1);
+    const lease = lane.offer(NEXT_MS - 250);
+    expect(lane.enqueue(NEXT_MS - 100, ticketOf(1)).place).toMatchObject({ position: 1 });
+    lane.answer(NEXT_MS - 50, lease, null);
+    expect(lane.offers(NEXT_MS + 5_000)).toMatchObject([{ leaseId: lease.leaseId }]);
   });
 
   it("after its last moment to begin is a lease to begin at once, and is offered again if that answer is lost", () => {
