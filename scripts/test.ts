@@ -64,8 +64,8 @@ async function tests(title: string, ...args: string[]): Promise<Totals> {
 }
 
 /**
- * Runs all tests, or those that the arguments choose. Product and workers tests mostly wait, so each kind is a run of its own,
- * in parallel to the others.
+ * Runs all tests, or those that the arguments choose. Three runs are parallel, because product tests and workers tests wait for
+ * much of their time.
  */
 async function allTests(args: readonly string[]): Promise<Totals[]> {
   if (args.length > 0) return [await tests("tests", ...args)];

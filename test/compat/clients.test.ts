@@ -106,8 +106,8 @@ async function expectReferences(prompt: string, count: number): Promise<void> {
 }
 
 /**
- * Resolves once a new request counts as the repetition of any earlier one that has reached upstream. What runs in front of a Worker may not
- * pass on a hang-up before the answer begins, so only time decides. The Worker runs on the same clock.
+ * Resolves once a new request counts as the repetition of any earlier one that has reached upstream. A proxy in front of the
+ * Worker may hide a hang-up until the answer begins, so this waits for the time that the setting names. The clock is the Worker's.
  */
 async function untilTakenForRepetition(): Promise<void> {
   const endsAtMs = Date.now() + HIDDEN_HANG_UP_SECONDS * 1000;

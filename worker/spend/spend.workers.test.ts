@@ -14,7 +14,6 @@ import { CatalogStore } from "../catalog/catalog-store.ts";
 import { SpendBooks } from "../catalog/spend-books.ts";
 import { compatApp } from "../compat/app.ts";
 import { namespaceWith, send } from "../http/http.fixture.ts";
-
 import { EDIT_MODEL, SYNC_MODEL, TASK_MODEL, type TestJob, testJob, withoutJitter } from "../job/job.fixture.ts";
 import { newJobId } from "../job/job-id.ts";
 import { framedPng } from "../results/test-image.ts";
