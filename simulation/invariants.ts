@@ -51,6 +51,9 @@ export class Audit implements ObjectWatch {
   readonly #submitters = new WeakSet<Actor>();
   /** Lease → job, for leases with which a job began and that it has not returned. */
   readonly #leases = new Map<string, string>();
+  readonly #released = new Set<string>();
+  /** Job → when it last gave up its place, and any lease. */
+  readonly #leftAtMs = new Map<string, number>();
   /** Jobs that their client's catalog was notified of. */
   readonly #listed = new Set<string>();
   readonly #submittedAtMs = new Map<string, number>();
@@ -100,11 +103,16 @@ export class Audit implements ObjectWatch {
     if (name === "JOBS.submit" || name === "JOBS.retry") this.begun(object);
     if (name === "JOBS.remove" && !this.#removedAtMs.has(object.name))
       this.#removedAtMs.set(object.name, this.#sim.nowMs);
-    if (name === "LANES.release") this.#leases.delete((args[0] as Release).leaseId);
+    if (name === "LANES.release") {
+      const { leaseId } = args[0] as Release;
+      this.#leases.delete(leaseId);
+      this.#released.add(leaseId);
+    }
     // A reset may lose a job's record of its attempt before anyone knows of it. The job then returns by `leave` what it may
     // hold.
     if (name === "LANES.leave") {
       for (const [leaseId, jobId] of this.#leases) if (jobId === args[0]) this.#leases.delete(leaseId);
+      this.#leftAtMs.set(String(args[0]), this.#sim.nowMs);
     }
     // A read shows the last known state and does not wait for another object.
     if (!READS.has(name) || ms <= READ_BOUND_MS) return;
@@ -121,8 +129,11 @@ export class Audit implements ObjectWatch {
     if (name !== "JOBS.begin") return;
     const { accepted, startedAtMs } = answer as { readonly accepted: boolean; readonly startedAtMs: number };
     const { leaseId, jobId } = args[0] as Lease;
+    // An offer that waits for an upload is answered late, when another offer of the lease may have begun the attempt and the attempt
+    // may be over.
+    const isReturned = this.#released.has(leaseId) || startedAtMs <= (this.#leftAtMs.get(jobId) ?? 0);
     // An earlier start is of another lease, or of an earlier offer of this one.
-    if (accepted && startedAtMs >= beganAtMs) this.#leases.set(leaseId, jobId);
+    if (accepted && startedAtMs >= beganAtMs && !isReturned) this.#leases.set(leaseId, jobId);
   }
 
   /** The Worker answers a client. */
