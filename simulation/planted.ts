@@ -273,8 +273,8 @@ export const PLANTED: readonly PlantedFault[] = [
     story: "A task that upstream does not know yet is dropped, and another is paid for.",
     patch: {
       file: "worker/job/core/task-moves.ts",
-      find: "change.nowMs < task.acceptedAtMs + change.context.lateAnswerMs",
-      replace: "change.nowMs < task.acceptedAtMs",
+      find: "if (isNew || reads < UNKNOWN_READS)",
+      replace: "if (change.nowMs < acceptedAtMs)",
     },
     breaks: "no image is made again once upstream's answer was kept",
     seed: 99,

@@ -20,4 +20,8 @@ export const REGRESSIONS: readonly Regression[] = [
     seed: 1001935,
     story: "a job refuses an offer, gets the same lease by asking, and its refusal gives the start to another job too",
   },
+  {
+    seed: 1102086,
+    story: "reads of a task hang until the time for a late answer is over, and the first one that comes drops the task",
+  },
 ];

@@ -5,6 +5,7 @@ import { MACHINE, type Place, placeOf, transition } from "./machine.ts";
 import { type Answers, messageOf } from "./outbox.ts";
 import { attemptOf, type JobRecord, newJobRecord, type StoredRecord } from "./record.ts";
 import { nextMessage } from "./schedule.ts";
+import { UNKNOWN_READS } from "./task-moves.ts";
 import {
   answered,
   BUDGET_MS,
@@ -186,7 +187,7 @@ const TABLE: Readonly<Record<Life, Readonly<Partial<Record<FactName, string>>>>>
     task_accepted: "reading_task, unseen",
     delivered: "storing",
     call_failed: "retrying",
-    task_lost: "retrying",
+    task_lost: "reading_task",
     task_read: "reading_task",
     task_found_canceled: "retrying",
     budget_ended: "retrying",
@@ -344,6 +345,11 @@ const secondReadsTask = () => jobAfter(second(), { at: T0 + 70_000 }, acceptedBy
 const secondRetriesTask = () =>
   jobAfter(secondReadsTask(), { at: T0 + 65_000 + BUDGET_MS }, { type: "budget_ended", attempt: 2 });
 const lost = (attempt: number): JobFact => ({ type: "task_lost", attempt, failure: failure() });
+/** One answer more that upstream does not know its task, and the task is lost. */
+const almostLost = ({ task, ...job }: JobRecord): JobRecord => ({
+  ...job,
+  task: task === null ? null : { ...task, unknownReads: UNKNOWN_READS - 1 },
+});
 const foundCanceled = (attempt: number, disposition: "retry" | "give_up" = "retry"): JobFact => ({
   type: "task_found_canceled",
   attempt,
@@ -358,11 +364,12 @@ const EXAMPLES: readonly (readonly [from: Place, fact: JobFact, to: Place, recor
   ["retrying", { type: "call_failed", attempt: 2, failure: failure() }, "awaiting_answer", secondRetriesTask],
   ["generating", lost(2), "awaiting_answer", second],
   ["generating", lost(1), "failed", () => LIVES.generating({ maxAttempts: 1 })],
-  ["reading_task", lost(2), "awaiting_answer", secondReadsTask],
-  ["reading_task", lost(1), "failed", () => LIVES.reading_task({ maxAttempts: 1 })],
+  ["reading_task", lost(2), "awaiting_answer", () => almostLost(secondReadsTask())],
+  ["reading_task", lost(1), "retrying", () => almostLost(LIVES.reading_task({}))],
+  ["reading_task", lost(1), "failed", () => almostLost(LIVES.reading_task({ maxAttempts: 1 }))],
   ["awaiting_answer", lost(1), "retrying", givenUp],
-  ["retrying", lost(2), "awaiting_answer", secondRetriesTask],
-  ["retrying", lost(1), "failed", () => LIVES["retrying with a task"]({ maxAttempts: 1 })],
+  ["retrying", lost(2), "awaiting_answer", () => almostLost(secondRetriesTask())],
+  ["retrying", lost(1), "failed", () => almostLost(LIVES["retrying with a task"]({ maxAttempts: 1 }))],
   [
     "generating",
     { type: "task_read", attempt: 1, failure: null },
@@ -771,7 +778,7 @@ describe("asynchronous tasks", () => {
       taskId: "t",
       report,
     });
-    expect(jobAfter(running, { at: T0 + LATE_MS }, lost).state).toMatchObject({
+    expect(jobAfter(almostLost(running), { at: T0 + LATE_MS }, lost).state).toMatchObject({
       status: "failed",
       error: { code: "outcome_uncertain" },
     });
@@ -853,15 +860,23 @@ describe("a catalog that the submitter did not notify", () => {
 describe("a task that upstream does not know", () => {
   const unknown = { type: "task_lost", attempt: 1, failure: failure({ mayBeBilled: true }) } as const;
 
-  it("is read again while a late answer is awaited, and dropped after that", () => {
-    const running = LIVES.reading_task({});
-    const early = jobAfter(running, { at: T0 + 1_000 }, unknown);
+  it("is read again while a late answer is awaited, however often that is the answer", () => {
+    const early = jobAfter(LIVES.reading_task({}), { at: T0 + 1_000 }, unknown, unknown, unknown, unknown);
     expect(early.state).toMatchObject({ status: "running", phase: "generating" });
     expect(early.task?.taskId).toBe("task-1");
     expect(attemptOf(early, 1)?.cause?.message).toContain("its task cannot be read");
-    const late = jobAfter(running, { at: T0 + LATE_MS }, unknown);
+    const late = jobAfter(early, { at: T0 + LATE_MS }, unknown);
     expect(late.state.status).toBe("retrying");
     expect(late.task).toBeNull();
+  });
+
+  // All earlier reads hung, for example.
+  it("is dropped after three such answers when the first comes once no late answer is awaited any more", () => {
+    const at = { at: T0 + LATE_MS };
+    const once = jobAfter(LIVES.reading_task({}), at, unknown);
+    const twice = jobAfter(once, at, unknown);
+    for (const job of [once, twice]) expect(job.task?.taskId).toBe("task-1");
+    expect(jobAfter(twice, at, unknown)).toMatchObject({ task: null, state: { status: "retrying" } });
   });
 });
 

@@ -57,6 +57,8 @@ export interface TaskRecord {
   readonly acceptedAtMs: number;
   /** We asked upstream to cancel it, so that finding it canceled is no failure. */
   readonly cancelAsked: boolean;
+  /** How many reads were answered that upstream does not know the task, counted up to `UNKNOWN_READS`; absent: none. */
+  readonly unknownReads?: number;
 }
 
 /** What upstream delivered. From here on only storing is repeated, never the generation. */
