@@ -149,11 +149,11 @@ export function sharedAnswer(c: HttpContext, view: JobView, linkEndsAtMs: number
   return jsonAnswer(c, { ...job, links: { ...job.links, events } } satisfies Job, 200, headers);
 }
 
-/** Changes with every try. A delivery does not change the job's own version. */
-function deliveriesTag(deliveries: readonly Delivery[]): string {
+/** Part of the version of the text form: changes with every try. A delivery does not change the job's own version. */
+export function deliveriesTag(deliveries: readonly Delivery[]): string {
   if (deliveries.length === 0) return "";
   const tries = deliveries.map(({ state, tries }) => `${tries.at(-1)?.number ?? 0}${state[0]}`);
-  return `-${tries.join("-")}`;
+  return `~${tries.join("~")}`;
 }
 
 /** Answers the job with its version, and when to ask again. */

@@ -10,7 +10,7 @@ import { jobStub } from "../stubs.ts";
 import { answer, jsonAnswer, negotiate, ProblemError, PUBLIC_VARY } from "./answers.ts";
 import { type HttpContext, originOf } from "./context.ts";
 import { preferredWaitSeconds, tagToWaitOn } from "./core/request-headers.ts";
-import { jobAnswer, jobIdOf, jobProblem, linksFor, sharedAnswer, shownAnswer } from "./job-answers.ts";
+import { deliveriesTag, jobAnswer, jobIdOf, jobProblem, linksFor, sharedAnswer, shownAnswer } from "./job-answers.ts";
 import { loggedOfOperator } from "./logged.ts";
 import { headers, JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { clientRoute, linkRoute, PREFER, type Route } from "./route.ts";
@@ -84,11 +84,13 @@ export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob
 }
 
 /** The job now; or, with `Prefer: wait` and `If-None-Match`, once it has changed or is done. */
-async function readJob(c: HttpContext, { rpc, viewer }: AskedJob, form: "json" | "text") {
+async function readJob(c: HttpContext, asked: AskedJob, form: "json" | "text") {
+  const { rpc, viewer } = asked;
   const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
   if (waitSeconds === null) return { view: viewOf(await rpc.view(viewer)), headers: {} };
   const ifNoneMatch = c.req.header("if-none-match");
-  const tag = tagToWaitOn(ifNoneMatch, linksFor(c).epoch, form);
+  const shownTries = form === "text" && ifNoneMatch !== undefined ? deliveriesTag(await deliveriesOf(asked)) : "";
+  const tag = tagToWaitOn(ifNoneMatch, linksFor(c).epoch, form, shownTries);
   // The client's version is outdated, so there is nothing to wait for.
   const isOutdated = ifNoneMatch !== undefined && tag === null;
   const answered = isOutdated ? await rpc.view(viewer) : await rpc.wait(viewer, tag, waitSeconds * 1000);

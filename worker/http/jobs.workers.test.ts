@@ -249,6 +249,30 @@ describe("polling a job", () => {
     expect(current).not.toBe(etag);
   });
 
+  it("waits with the text of a job whose webhook was notified before", async () => {
+    const webhook = { url: "http://127.0.0.1:9/hook" };
+    const { id } = await jobOf(await submit({ prompt: "a red bicycle", priority: "low", webhook }), 202);
+    await call(`/api/jobs/${id}/cancel`, { method: "POST" });
+    await jobOf(await call(`/api/jobs/${id}/retry`, { method: "POST" }), 200);
+    const text = async (headers: Record<string, string>) => {
+      const answer = await call(`/api/jobs/${id}`, { headers: { accept: "text/plain", ...headers } });
+      return { status: answer.status, etag: answer.headers.get("etag") ?? "", body: await answer.text() };
+    };
+    let known = await text({});
+    expect(known.body).toContain("http://127.0.0.1:9/hook");
+    // Its place may change, and a try of its webhook may end.
+    for (;;) {
+      const askedAtMs = Date.now();
+      const next = await text({ "if-none-match": known.etag, prefer: "wait=1" });
+      if (next.status === 304) {
+        expect(Date.now() - askedAtMs).toBeGreaterThanOrEqual(900);
+        break;
+      }
+      expect(next.etag).not.toBe(known.etag);
+      known = next;
+    }
+  });
+
   it("waits until the job is done, without If-None-Match", async () => {
     const { id } = await waitingJob();
     const waiting = call(`/api/jobs/${id}`, { headers: { prefer: "wait=20" } });

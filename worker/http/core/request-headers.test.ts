@@ -153,4 +153,10 @@ describe("tagToWaitOn", () => {
   ])("%s → %s", (header, tag) => {
     expect(tagToWaitOn(header, "k3", "json")).toBe(tag);
   });
+
+  it("leaves out what else the form shows, if that is still so", () => {
+    const header = jobEtag("12-abc~1d", "k3", "text");
+    expect(tagToWaitOn(header, "k3", "text", "~1d")).toBe("12-abc");
+    expect(tagToWaitOn(header, "k3", "text", "~2d")).toBeNull();
+  });
 });

@@ -112,9 +112,17 @@ export function matchesEtag(ifNoneMatch: string | undefined, etag: string): bool
   return ifNoneMatch !== undefined && matches(ifNoneMatch, etag);
 }
 
-/** The tag of the job that the client has, to wait until it changes; null when no tag that it sent can be current. */
-export function tagToWaitOn(ifNoneMatch: string | undefined, epoch: string, form: "json" | "text"): string | null {
-  const end = `.${epoch}.${form === "json" ? "j" : "t"}`;
+/**
+ * The tag of the job that the client has, to wait until it changes; null when no tag that it sent can be current. `shown`: what the
+ * form's version also contains now, after the job's tag.
+ */
+export function tagToWaitOn(
+  ifNoneMatch: string | undefined,
+  epoch: string,
+  form: "json" | "text",
+  shown = "",
+): string | null {
+  const end = `${shown}.${epoch}.${form === "json" ? "j" : "t"}`;
   const known = opaqueTags(ifNoneMatch ?? "").find((tag) => tag.endsWith(end));
   return known === undefined ? null : known.slice(0, -end.length);
 }
