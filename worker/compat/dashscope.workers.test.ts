@@ -186,6 +186,16 @@ describe("an asynchronous submission", () => {
     await upstream.release(prompt);
   });
 
+  it("takes the options of this service at the top of its body", async () => {
+    const webhook = { url: "http://127.0.0.1:9/hook", events: ["job.failed"] };
+    const options = { priority: "low", metadata: { room: "7" }, maxAttempts: 2, deadline_seconds: 600, webhook };
+    const id = await submitted({ ...text(newPrompt()), ...options });
+    const job = jobStub(env, id);
+    const request = { priority: "low", maxAttempts: 2, deadlineSeconds: 600 };
+    expect(await job.view("local")).toMatchObject({ view: { request, metadata: { room: "7" } } });
+    expect(await job.deliveries("local")).toMatchObject({ list: { webhook } });
+  });
+
   it("with an Idempotency-Key gives the same task when it is repeated", async () => {
     const headers = { ...ASYNC, "idempotency-key": crypto.randomUUID() };
     const body = text(newPrompt());

@@ -3,7 +3,7 @@ import type { ModelInfo } from "../../../schemas/limits.ts";
 import type { Found } from "../../http/core/given-fields.ts";
 import { type Field, SPELLINGS } from "../../http/core/submit-fields.ts";
 
-const OURS: readonly Field[] = ["priority", "maxAttempts", "deadlineSeconds", "onUncertain", "metadata"];
+const OURS: readonly Field[] = ["priority", "maxAttempts", "deadlineSeconds", "onUncertain", "metadata", "webhook"];
 
 /** The spellings of options that only this service has. Clients send them as extra fields. */
 export const OWN_OPTIONS: ReadonlySet<string> = new Set(
