@@ -181,8 +181,10 @@ describe("/mcp", () => {
     expect([refused.status, refused.headers.get("www-authenticate")]).toEqual([401, 'Bearer realm="darkroom"']);
     expect(await refused.json()).toMatchObject({ code: "unauthorized" });
     expect((await post(initialize, { authorization: "Bearer nobody" })).status).toBe(401);
-    const put = await fetch(`${product.baseUrl}/mcp`, { method: "PUT" });
-    expect([put.status, put.headers.get("allow")]).toEqual([405, expect.stringContaining("POST")]);
+    for (const method of ["GET", "PUT", "DELETE"]) {
+      const answer = await fetch(`${product.baseUrl}/mcp`, { method });
+      expect([answer.status, answer.headers.get("allow")]).toEqual([405, "POST, OPTIONS"]);
+    }
   });
 
   it("serves clients of the protocol's revision of 2025", async () => {

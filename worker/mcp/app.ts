@@ -26,7 +26,8 @@ async function serve(c: HttpContext): Promise<Response> {
   return new Response(answer.body, answer);
 }
 
-const routes = new Hono<HttpEnv>().post("/mcp", serve).get("/mcp", serve).delete("/mcp", serve);
+// Nothing is kept between requests, so there is no stream to open by GET and no session to end by DELETE.
+const routes = new Hono<HttpEnv>().post("/mcp", serve);
 
 const app = protocolApp({ routes, refuse: (c, problem) => errorAnswer(c, problem) });
 
