@@ -1,4 +1,5 @@
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { freePort } from "./test/support/free-port.ts";
@@ -31,6 +32,15 @@ class LongFilesFirst extends BaseSequencer {
 }
 
 /**
+ * Modules of libraries without source maps: each workers file is sent all modules that it loads, and most of their bytes were maps.
+ */
+const WITHOUT_MAPS: Plugin = {
+  name: "libraries-without-maps",
+  enforce: "post",
+  transform: (code, id) => (id.includes("/node_modules/") ? { code, map: { mappings: "" } } : null),
+};
+
+/**
  * Four projects: `unit` is pure code in plain Node, `workers` runs inside workerd with real objects and the emulator as
  * upstream, `product` drives the whole product from outside (processes, sockets, a browser), `simulation` runs the real
  * objects on a simulated platform, in processes of its own.
@@ -57,6 +67,7 @@ export default defineConfig(async () => {
         },
         {
           plugins: [
+            WITHOUT_MAPS,
             cloudflareTest({
               wrangler: { configPath: "./wrangler.toml" },
               miniflare: {
