@@ -68,9 +68,11 @@ export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob
   const view = viewOf(known);
   if (key !== null && known.ok && known.retryKey === key) return { view, replayed: true };
   if (key !== null && viewer !== null) brakeSubmissions(c, viewer);
-  // A job that cannot be retried is refused for that reason, even at the limit.
-  if (view.status !== "failed" && view.status !== "canceled") return retriedOf(await rpc.retry(viewer, key));
-  const { client } = view;
+  // A job that cannot be retried is refused for that reason, even at the limit. It is not asked: it may be canceled meanwhile, and
+  // would then be retried although no room was taken.
+  const { client, status } = view;
+  if (status !== "failed" && status !== "canceled")
+    throw jobProblem({ ok: false, code: status === "succeeded" ? "job_finished" : "job_not_finished", status });
   const taken = await takePending(c, client);
   if (taken instanceof ProblemError) throw taken;
   let isRetried = false;

@@ -14,6 +14,7 @@ import { jobObject } from "../job/job-id.ts";
 import { inputKey } from "../results/job-files.ts";
 import { framedPng } from "../results/test-image.ts";
 import { app } from "./app.ts";
+import { namespaceWith, send } from "./http.fixture.ts";
 import { forgetReserved } from "./submit-limits.ts";
 
 const ORIGIN = "http://localhost:8787";
@@ -380,6 +381,18 @@ describe("a precondition", () => {
 });
 
 describe("cancel, retry, delete", () => {
+  it("refuses a retry for which no room was taken, although the job is canceled before it would be asked", async () => {
+    const { id } = await waitingJob();
+    const JOBS = namespaceWith(env.JOBS, "view", async (job, ...viewer) => {
+      const running = await job.view?.(...viewer);
+      await job.cancel?.(...viewer);
+      return running;
+    });
+    const { answer } = send(new Request(`${ORIGIN}/api/jobs/${id}/retry`, { method: "POST" }), { JOBS });
+    expect((await codeOf(await answer, 409)).code).toBe("job_not_finished");
+    expect((await jobOf(await call(`/api/jobs/${id}`), 200)).status).toBe("canceled");
+  });
+
   it("change a job as the contract says", async () => {
     const { id } = await waitingJob();
     const act = (verb: string) => call(`/api/jobs/${id}/${verb}`, { method: "POST" });
