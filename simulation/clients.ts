@@ -6,7 +6,7 @@ import { paths } from "../schemas/paths.ts";
 import { Actor } from "./engine/actor.ts";
 import { chance } from "./engine/random.ts";
 import type { Sim } from "./engine/sim.ts";
-import { type Act, type FollowStyle, type JobPlan, type Plan, tokenOf } from "./plan.ts";
+import { type Act, type FollowStyle, type JobPlan, OPERATOR, type OperationPlan, type Plan, tokenOf } from "./plan.ts";
 import { socketClass } from "./platform/sockets.ts";
 import type { WorkerHost } from "./platform/worker.ts";
 import type { ClientLibrary } from "./product.ts";
@@ -15,6 +15,8 @@ import type { Witness } from "./witness.ts";
 export const ORIGIN = "https://darkroom.example";
 /** How long a waiting client waits at most. The run is over for everyone by then. */
 const PATIENCE_MS = 6 * 3_600_000;
+/** By then, after the last fault, no late command is carried out any more, and the operator ends all operations once more. */
+export const OPERATIONS_END_MS = 60_000;
 
 /** Plays the clients of a plan: they use the client library, and plain calls. */
 export class Clients {
@@ -38,6 +40,16 @@ export class Clients {
     for (const job of plan.jobs) this.#at(job.atMs, `${job.client}, ${job.name}`, () => this.#play(job));
     for (const { name, client, atMs } of plan.feeds) this.#at(atMs, name, () => this.#watchFeed(name, client));
     for (const { name, client, atMs } of plan.lists) this.#at(atMs, name, () => this.#list(client));
+    for (const operation of plan.operations) this.#at(operation.atMs, operation.name, () => this.#operate(operation));
+  }
+
+  /** The operator ends whatever is still in force. Called when faults have stopped. */
+  endOperations(plan: Plan): void {
+    for (const operation of plan.operations) {
+      const { name } = operation;
+      for (const afterMs of [0, OPERATIONS_END_MS])
+        this.#at(afterMs, `end of ${name}`, () => this.#endOperation(operation));
+    }
   }
 
   /** Ends the watchers of feeds: no further changes come, and heartbeats cost time. */
@@ -242,8 +254,37 @@ export class Clients {
           return;
         case "retry":
           facts.isRetryAsked = true;
+          facts.retries += 1;
           this.#witness.saw(await library.retry(job.id, { signal }), before);
           return;
+        case "retry twice": {
+          facts.isRetryAsked = true;
+          facts.retries += 1;
+          const again = () => library.retry(job.id, { signal, idempotencyKey: name });
+          const second = again().catch((error: unknown) => this.#judge(name, error));
+          this.#witness.saw(await again(), before);
+          await second;
+          return;
+        }
+        case "annotate": {
+          facts.notes.push(name);
+          this.#witness.saw(await library.update(job.id, { metadata: { note: name } }, { signal }), before);
+          facts.isNoted = true;
+          return;
+        }
+        case "bulk cancel":
+        case "bulk retry":
+        case "bulk delete": {
+          const action = what === "bulk cancel" ? "cancel" : what === "bulk retry" ? "retry" : "delete";
+          if (action === "cancel") facts.isCancelAsked = true;
+          if (action === "delete") facts.isRemovalAsked = true;
+          if (action === "retry") {
+            facts.isRetryAsked = true;
+            facts.retries += 1;
+          }
+          for await (const _result of library.bulk(action, { ids: [job.id] }, { signal }));
+          return;
+        }
         case "delete":
           facts.isRemovalAsked = true;
           await library.remove(job.id, { signal });
@@ -267,6 +308,38 @@ export class Clients {
       if (isMissing) this.#witness.missed(job.id, error.status, name);
       throw error;
     }
+  }
+
+  /** One command of the operator; true once it is answered 200. */
+  async #command(method: "POST" | "PATCH", path: string, body: object): Promise<boolean> {
+    const headers = { ...bearer(OPERATOR), "content-type": "application/json" };
+    const init = { method, headers, body: JSON.stringify(body), signal: this.#stop.signal };
+    const response = await this.#worker.fetch(`${ORIGIN}${path}`, init).catch(() => null);
+    return response?.status === 200;
+  }
+
+  async #operate(operation: OperationPlan): Promise<void> {
+    if (this.#sim.faults.isQuiet) return;
+    const { what, target, forMs, endsItself } = operation;
+    const untilMs = endsItself ? Date.now() + forMs : null;
+    const body = { reason: "a test", ...(untilMs === null ? {} : { until: new Date(untilMs).toISOString() }) };
+    if (what === "limit lane") await this.#command("PATCH", paths.lane(target), { ...body, starts: 1 });
+    else {
+      const path = what === "pause lane" ? paths.lanePause(target) : paths.clientPause(target);
+      if (await this.#command("POST", path, body)) this.#witness.paused(target, untilMs);
+    }
+    if (endsItself) return;
+    await sleep(forMs);
+    await this.#endOperation(operation);
+  }
+
+  async #endOperation({ what, target }: OperationPlan): Promise<void> {
+    this.#witness.resumed(target);
+    const isEnded = () =>
+      what === "limit lane"
+        ? this.#command("PATCH", paths.lane(target), { reason: "over" })
+        : this.#command("POST", what === "pause lane" ? paths.laneResume(target) : paths.clientResume(target), {});
+    while (!this.#stop.signal.aborted && !(await isEnded())) await sleep(2_000);
   }
 
   async #watchFeed(name: string, client: string): Promise<void> {

@@ -59,6 +59,8 @@ export class Audit implements ObjectWatch {
   readonly #submittedAtMs = new Map<string, number>();
   /** Job → when its removal was first carried out. */
   readonly #removedAtMs = new Map<string, number>();
+  /** Job → its metadata in the end. */
+  readonly #notes = new Map<string, string>();
   /** Prompt → jobs that exist in the end. */
   readonly #prompts = new Map<string, readonly string[]>();
   readonly #kept = new Map<string, SubmitCall>();
@@ -204,6 +206,13 @@ export class Audit implements ObjectWatch {
 
   /** A call has left its object. No window has more starts than the lane's limit allows, by the time of the calls. */
   left(call: SubmitCall): void {
+    for (const target of [call.model, this.#clientOf.get(call.jobId) ?? ""]) {
+      if (!this.#witness.isPaused(target, call.calledAtMs)) continue;
+      this.#sim.violate(
+        "nothing starts while it is paused",
+        `${this.#sim.named(call.jobId)} calls, and ${target} is paused`,
+      );
+    }
     const quota = this.#plan.quotas[call.model];
     if (quota === undefined) return;
     const { starts, periodMs } = quota;
@@ -327,6 +336,11 @@ export class Audit implements ObjectWatch {
       job.error?.code === "result_lost" || job.warnings.some(({ code }) => code === "result_partly_lost");
     if (isGivenUp)
       this.#sim.violate("a paid result is never given up", `${name}: ${job.error?.message ?? "partly lost"}`);
+    const { notes, isNoted } = facts;
+    if (notes.length === 1 && isNoted && job.metadata.note !== notes[0]) {
+      this.#sim.violate("what was shown is durable", `${name} has lost the metadata ${notes[0]}`);
+    }
+    this.#notes.set(id, JSON.stringify(job.metadata));
     this.#prompts.set(job.request.prompt, [...(this.#prompts.get(job.request.prompt) ?? []), job.id]);
     const isOpen = job.attempts.some(({ outcome, stillOpen }) => outcome === null || stillOpen);
     if (isOpen)
@@ -358,6 +372,14 @@ export class Audit implements ObjectWatch {
       if (wasFinal && (before === "job.succeeded" || event.type !== "job.retried")) {
         this.#sim.violate("final states never change", `${name}: ${event.type} after ${before}`);
       }
+    }
+    const retried = events.filter(({ type }) => type === "job.retried").length;
+    const { retries } = this.#witness.of(job.id);
+    if (retried > retries) {
+      this.#sim.violate(
+        "a repeated retry is one retry",
+        `${name} was retried ${retried} times, ${retries} were asked for`,
+      );
     }
     if (events.at(-1)?.seq !== job.seq) {
       this.#sim.violate("events are gapless", `${name} has seq ${job.seq} and ${events.length} events`);
@@ -461,6 +483,8 @@ export class Audit implements ObjectWatch {
       if (entry === undefined) this.#sim.violate("the list agrees with the jobs", `${name} is not listed`);
       else if (entry.status !== stored.status) {
         this.#sim.violate("the list agrees with the jobs", `${name} is ${stored.status} and listed as ${entry.status}`);
+      } else if (JSON.stringify(entry.metadata) !== (this.#notes.get(object.name) ?? "{}")) {
+        this.#sim.violate("the list agrees with the jobs", `${name} is listed with other metadata than it has`);
       }
     }
     for (const id of listed.keys()) {

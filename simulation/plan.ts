@@ -32,7 +32,17 @@ export type FollowStyle = "polls" | "waits" | "socket" | "stream";
 
 export interface Act {
   readonly name: string;
-  readonly what: "cancel" | "retry" | "delete" | "fetch image" | "read events";
+  readonly what:
+    | "cancel"
+    | "retry"
+    | "delete"
+    | "fetch image"
+    | "read events"
+    | "annotate"
+    | "retry twice"
+    | "bulk cancel"
+    | "bulk retry"
+    | "bulk delete";
   readonly afterMs: number;
 }
 
@@ -63,6 +73,18 @@ export interface DeployPlan {
   readonly story: string;
 }
 
+/** What an operator does to a lane or a client, and ends again. */
+export interface OperationPlan {
+  readonly name: string;
+  readonly what: "pause lane" | "limit lane" | "pause client";
+  /** A model or a client. Each has one operation at most. */
+  readonly target: string;
+  readonly atMs: number;
+  readonly forMs: number;
+  /** The command names its end; otherwise another command ends it. */
+  readonly endsItself: boolean;
+}
+
 /** Parts of the platform that can be down as a whole. */
 export type Outage = "LANES" | "CATALOGS" | "JOBS" | "bucket" | "upstream";
 
@@ -81,6 +103,7 @@ export interface Plan {
   readonly lists: readonly { readonly name: string; readonly client: string; readonly atMs: number }[];
   readonly deploys: readonly DeployPlan[];
   readonly outages: readonly OutagePlan[];
+  readonly operations: readonly OperationPlan[];
   /** How many tasks upstream runs at once. Further ones are pending. */
   readonly taskSlots: number;
   readonly vars: Vars;
@@ -98,9 +121,17 @@ export function tokenOf(client: string): string {
   return `token-of-${client}`;
 }
 
+export const OPERATOR = "operator";
+
+/**
+ * Worlds from this seed on also have an operator, and clients that annotate jobs, act in bulk and repeat retries. Earlier seeds keep
+ * their runs, which the regressions and the planted faults name.
+ */
+export const OPERATED_FROM = 2_000_000;
+
 const SIGNING_SECRET = "a secret of the simulation";
 
-export function planOf(draws: Draws, leftOut: ReadonlySet<string>): Plan {
+export function planOf(draws: Draws, leftOut: ReadonlySet<string>, seed: number): Plan {
   const random = draws.of("plan");
   const clients = ["ada", "ben", "cleo"].slice(0, between(random, 1, 3));
   const budgetMs = pick(random, [5_000, 20_000, 45_000]);
@@ -123,9 +154,12 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>): Plan {
   const count = between(random, 3, 14);
   const withinMs = spread(random, 1_000, 240_000);
   const models = chance(random, 0.5) ? [pick(random, MODELS.text)] : MODELS.text;
-  const jobs = Array.from({ length: count }, (_none, index) =>
-    jobOf(draws.of(`job ${index + 1}`), `job ${index + 1}`, clients, models, withinMs),
-  );
+  const isOperated = seed >= OPERATED_FROM;
+  const jobs = Array.from({ length: count }, (_none, index) => {
+    const name = `job ${index + 1}`;
+    const job = jobOf(draws.of(name), name, clients, models, withinMs);
+    return isOperated ? { ...job, acts: [...job.acts, ...moreActsOf(draws.of(`${name} more acts`), name)] } : job;
+  });
   const isKept = ({ name }: { readonly name: string }) => !leftOut.has(name);
   const feeds = clients
     .filter(() => chance(random, 0.4))
@@ -146,6 +180,7 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>): Plan {
     lists: lists.filter(isKept),
     deploys: deploys.filter(isKept),
     outages: outagesOf(draws.of("outages"), quietAtMs).filter(isKept),
+    operations: isOperated ? operationsOf(draws.of("operations"), clients, quietAtMs).filter(isKept) : [],
     taskSlots: between(draws.of("task slots"), 1, 5),
     vars,
     budgetMs,
@@ -166,6 +201,30 @@ function outagesOf(random: Random, quietAtMs: number): OutagePlan[] {
   }));
 }
 
+function operationsOf(random: Random, clients: readonly string[], quietAtMs: number): OperationPlan[] {
+  const lanes = [...MODELS.text, ...MODELS.reference].map((target) => ({ target, isLane: true }));
+  const left = [...lanes, ...clients.map((target) => ({ target, isLane: false }))];
+  return Array.from({ length: pick(random, [0, 1, 2, 3]) }, (_none, index) => {
+    const [{ target, isLane }] = left.splice(between(random, 0, left.length - 1), 1) as [(typeof left)[number]];
+    return {
+      name: `operation ${index + 1}`,
+      what: !isLane ? "pause client" : chance(random, 0.7) ? "pause lane" : "limit lane",
+      target,
+      atMs: between(random, 0, quietAtMs),
+      forMs: spread(random, 1_000, 240_000),
+      endsItself: chance(random, 0.3),
+    } as const;
+  });
+}
+
+function moreActsOf(random: Random, name: string): Act[] {
+  return Array.from({ length: pick(random, [0, 0, 1, 2]) }, (_none, index) => ({
+    name: `${name} more ${index + 1}`,
+    what: pick(random, ["annotate", "retry twice", "bulk cancel", "bulk retry", "bulk delete"] as const),
+    afterMs: spread(random, 10, 300_000),
+  }));
+}
+
 function varsOf(
   clients: readonly string[],
   budgetMs: number,
@@ -183,6 +242,7 @@ function varsOf(
     MAX_PENDING_JOBS: String(pick(random, [4, 200, 200])),
     RETENTION_DAYS: "1",
     CLIENT_TOKENS: JSON.stringify(Object.fromEntries(clients.map((client) => [client, hashOf(client)]))),
+    ADMIN_TOKEN_SHA256: hashOf(OPERATOR),
     SIGNING_SECRET,
     LANE_LIMITS: JSON.stringify(Object.fromEntries(Object.entries(quotas).map(([model, quota]) => [model, quota]))),
   };

@@ -1,3 +1,4 @@
+import { OPERATED_FROM } from "./plan.ts";
 import type { Patch } from "./platform/hooks.ts";
 
 /** A fault that is planted in the product: a change of one line, and the invariant that it breaks. */
@@ -6,8 +7,10 @@ export interface PlantedFault {
   readonly story: string;
   readonly patch: Patch;
   readonly breaks: string;
-  /** The first seed, counted from 1, that finds it. */
+  /** The first seed that finds it. */
   readonly seed: number;
+  /** From which seed on it is looked for; absent: 1. */
+  readonly from?: number;
   /** The fault is found within this many seeds, even after other changes. */
   readonly withinSeeds: number;
 }
@@ -376,6 +379,45 @@ export const PLANTED: readonly PlantedFault[] = [
     breaks: "every event arrives, or its log says why not",
     seed: 251,
     withinSeeds: 300,
+  },
+  {
+    name: "pause forgotten",
+    story: "A lane that the operator paused gives leases.",
+    patch: {
+      file: "worker/lane/core/lane.ts",
+      find: "return this.#settings.misconfigured !== null || this.#state.control.pause !== null;",
+      replace: "return this.#settings.misconfigured !== null;",
+    },
+    breaks: "nothing starts while it is paused",
+    seed: 2_000_079,
+    from: OPERATED_FROM,
+    withinSeeds: 300,
+  },
+  {
+    name: "pause of a client forgotten",
+    story: "A lane starts a job of a paused client when it asks while nothing waits.",
+    patch: {
+      file: "worker/lane/core/lane.ts",
+      find: "grantAtMs !== null && grantAtMs <= now && !this.#isClientHeld(ticket.client);",
+      replace: "grantAtMs !== null && grantAtMs <= now;",
+    },
+    breaks: "nothing starts while it is paused",
+    seed: 2_000_384,
+    from: OPERATED_FROM,
+    withinSeeds: 600,
+  },
+  {
+    name: "note not listed",
+    story: "A job does not tell its catalog of new metadata.",
+    patch: {
+      file: "worker/job/core/request-moves.ts",
+      find: 'change.send(messageOf("record", { seq: job.seq, revision: job.revision + 1 }));',
+      replace: "void messageOf;",
+    },
+    breaks: "the list agrees with the jobs",
+    seed: 2_000_001,
+    from: OPERATED_FROM,
+    withinSeeds: 100,
   },
 ];
 

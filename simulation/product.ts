@@ -21,7 +21,7 @@ export interface ClientLibrary {
 }
 
 export interface Product {
-  readonly classes: Readonly<Record<"JOBS" | "LANES" | "CATALOGS", ObjectClass>>;
+  readonly classes: Readonly<Record<"JOBS" | "LANES" | "CATALOGS" | "OPERATOR_LOG", ObjectClass>>;
   readonly isolates: ReadonlyMap<string, WorkerModule>;
   readonly library: ClientLibrary;
 }
@@ -67,7 +67,12 @@ async function load(copy: string, names: readonly string[]): Promise<Product> {
   const client = (await import(productUrl("client/darkroom-client.ts", copy))) as ClientLibrary;
   const errors = (await import(productUrl("client/errors.ts", copy))) as ClientLibrary;
   return {
-    classes: { JOBS: classOf("GenerationJob"), LANES: classOf("LaneDispatcher"), CATALOGS: classOf("ClientCatalog") },
+    classes: {
+      JOBS: classOf("GenerationJob"),
+      LANES: classOf("LaneDispatcher"),
+      CATALOGS: classOf("ClientCatalog"),
+      OPERATOR_LOG: classOf("OperatorLog"),
+    },
     isolates,
     library: { ...errors, createDarkroomClient: client.createDarkroomClient },
   };

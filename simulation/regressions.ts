@@ -24,4 +24,9 @@ export const REGRESSIONS: readonly Regression[] = [
     seed: 1102086,
     story: "reads of a task hang until the time for a late answer is over, and the first one that comes drops the task",
   },
+  {
+    seed: 2001428,
+    story:
+      "a retry that meets a running job takes no room, and is carried out because the job is canceled before it is asked",
+  },
 ];

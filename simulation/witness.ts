@@ -13,6 +13,12 @@ export interface JobFacts {
   isRemovalAnswered: boolean;
   isRetryAsked: boolean;
   isCancelAsked: boolean;
+  /** How many retries clients asked for; the repetition of one is no other. */
+  retries: number;
+  /** Notes that clients asked to keep as the job's metadata. */
+  readonly notes: string[];
+  /** One of them was answered to be kept. */
+  isNoted: boolean;
   /** The highest version that any client saw. */
   seq: number;
   final: { readonly seq: number; readonly status: string } | null;
@@ -40,12 +46,33 @@ export class Witness {
       isRemovalAnswered: false,
       isRetryAsked: false,
       isCancelAsked: false,
+      retries: 0,
+      notes: [],
+      isNoted: false,
       seq: 0,
       final: null,
       events: new Map(),
     };
     this.jobs.set(id, made);
     return made;
+  }
+
+  /** Since when nothing of a lane or client may start, and until when; `null`: until a resume is asked for. */
+  readonly #paused = new Map<string, { readonly sinceMs: number; readonly untilMs: number | null }>();
+
+  /** The operator was answered that nothing of this lane or client starts from now on. */
+  paused(target: string, untilMs: number | null): void {
+    this.#paused.set(target, { sinceMs: this.#sim.nowMs, untilMs });
+  }
+
+  /** The operator asks for the end of a pause. */
+  resumed(target: string): void {
+    this.#paused.delete(target);
+  }
+
+  isPaused(target: string, atMs: number): boolean {
+    const pause = this.#paused.get(target);
+    return pause !== undefined && atMs > pause.sinceMs && (pause.untilMs === null || atMs < pause.untilMs);
   }
 
   accepted(job: Job, client: string): void {

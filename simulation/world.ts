@@ -1,4 +1,4 @@
-import { Clients } from "./clients.ts";
+import { Clients, OPERATIONS_END_MS } from "./clients.ts";
 import { Actor } from "./engine/actor.ts";
 import type { FaultName, Hit } from "./engine/faults.ts";
 import { type Line, type Part, Sim, setCurrentSim, type Violation } from "./engine/sim.ts";
@@ -61,7 +61,7 @@ export async function runWorld(product: Product, options: RunOptions): Promise<R
   // Stacks are only for readers; nothing in the product depends on them.
   Error.stackTraceLimit = isTold ? 10 : 0;
   try {
-    const plan = planOf(sim.draws, part?.leftOut ?? new Set());
+    const plan = planOf(sim.draws, part?.leftOut ?? new Set(), seed);
     const world = new World(sim, plan, product);
     await world.run();
     world.close();
@@ -140,12 +140,12 @@ class World {
   }
 
   get names(): string[] {
-    const { jobs, feeds, lists, deploys, outages } = this.#plan;
+    const { jobs, feeds, lists, deploys, outages, operations } = this.#plan;
     const ofJobs = jobs.flatMap(({ name, followers, acts }) => [
       name,
       ...[...followers, ...acts].map((each) => each.name),
     ]);
-    return [...[...deploys, ...outages, ...feeds, ...lists].map(({ name }) => name), ...ofJobs];
+    return [...[...deploys, ...outages, ...operations, ...feeds, ...lists].map(({ name }) => name), ...ofJobs];
   }
 
   async run(): Promise<void> {
@@ -156,6 +156,7 @@ class World {
     this.#planOutages();
     await clock.run(sim.startMs + this.#plan.quietAtMs);
     this.#mend();
+    this.#clients.endOperations(this.#plan);
     const settledByMs = clock.nowMs + this.#settleMs();
     await clock.run(clock.nowMs + FEEDS_STOP_MS);
     this.#clients.stopFeeds();
@@ -187,7 +188,8 @@ class World {
     const eachMs = slowestMs + this.#plan.budgetMs / this.#plan.taskSlots;
     const linesMs = this.#audit.unfinished(this.#host) * eachMs * MOST_ATTEMPTS;
     const isStuck = this.#sim.faults.hits.some(({ fault }) => fault === "task stuck");
-    return SETTLE_MS + linesMs + (isStuck ? STUCK_TASK_MS : 0);
+    const operatedMs = this.#plan.operations.length > 0 ? OPERATIONS_END_MS : 0;
+    return SETTLE_MS + linesMs + (isStuck ? STUCK_TASK_MS : 0) + operatedMs;
   }
 
   /** Faults stop. Processes with broken settings get the first settings back. */
@@ -210,6 +212,7 @@ class World {
       JOBS: this.#host.namespace("JOBS"),
       LANES: this.#host.namespace("LANES"),
       CATALOGS: this.#host.namespace("CATALOGS"),
+      OPERATOR_LOG: this.#host.namespace("OPERATOR_LOG"),
       RESULTS: this.#bucket,
       SUBMIT_LIMITER: { limit: async () => ({ success: true }) },
       ASSETS: { fetch: async () => new Response("", { status: 404 }) },
