@@ -382,6 +382,8 @@ export class Upstream {
       fate,
       call,
     });
+    if (onTask?.fault === "task canceled")
+      sim.clock.after(spread(onTask.random, 1, 20_000), () => this.#board.cancel(id, sim.nowMs));
     return id;
   }
 

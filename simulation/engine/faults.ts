@@ -120,6 +120,11 @@ export const FAULTS = {
   "task failed": { site: "task", likely: 0.02, story: "the task fails" },
   "task stuck": { site: "task", likely: 0.002, story: "the task never leaves RUNNING" },
   "task partial": { site: "task", likely: 0.02, story: "some of the task's images are refused" },
+  "task canceled": {
+    site: "task",
+    likely: 0.05,
+    story: "someone cancels the task in upstream's console, if it has not begun",
+  },
   // Downloads of results.
   "result missing at first": { site: "result", likely: 0.03, story: "the result is not found at first" },
   "result 403": { site: "result", likely: 0.02, story: "the result's host answers 403" },
