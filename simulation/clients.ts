@@ -161,9 +161,34 @@ export class Clients {
         if (response === null || (response.status !== 202 && response.status !== 200)) return null;
         return taken((await response.json()) as Job);
       }
+      case "openai":
+        return await this.#generate(plan, taken);
       default:
         return style satisfies never;
     }
+  }
+
+  /** Asks the OpenAI-compatible API for images as its SDK does, but repeats for longer. */
+  async #generate(plan: JobPlan, taken: (job: Job) => Job): Promise<Job | null> {
+    const { client, model, n, priority } = plan;
+    const body = JSON.stringify({ model, n, prompt: promptOf(plan.name), priority, response_format: "url" });
+    for (let tries = 0; !this.#stop.signal.aborted; tries++) {
+      const mark: Record<string, string> = tries === 0 ? {} : { "x-stainless-retry-count": String(tries) };
+      const headers = { ...bearer(client), "content-type": "application/json", ...mark };
+      const timeout = AbortSignal.timeout(this.#sim.delayMs(`patience of ${plan.name}`, 2_000, 600_000));
+      const signal = AbortSignal.any([this.#stop.signal, timeout]);
+      const response = await this.#worker
+        .fetch(`${ORIGIN}/v1/images/generations`, { method: "POST", headers, body, signal })
+        .catch(() => null);
+      const text = (await response?.text().catch(() => null)) ?? null;
+      const isRepeated = response === null || text === null || response.status >= 500 || response.status === 429;
+      if (!isRepeated) {
+        const id = response.headers.get("x-darkroom-job");
+        return id === null ? null : taken(await this.#library(client).get(id));
+      }
+      await sleep(500 + 3_500 * Math.random());
+    }
+    return null;
   }
 
   async #follow(style: FollowStyle, name: string, job: Job, client: string): Promise<void> {

@@ -4,6 +4,7 @@ import { paths } from "../schemas/paths.ts";
 import type { Usage } from "../schemas/usage.ts";
 import type { CatalogEntry } from "../worker/catalog/contract.ts";
 import { GRANT_MS, RECORD_DELAY_MS } from "../worker/catalog/core/reservations.ts";
+import type { Submission } from "../worker/job/contract.ts";
 import type { Lease, Release } from "../worker/lane/contract.ts";
 import { ANSWER_WITHIN_MS } from "../worker/stubs.ts";
 import { bearer, ORIGIN, promptOf } from "./clients.ts";
@@ -64,6 +65,9 @@ export class Audit implements ObjectWatch {
   /** Prompt → jobs that exist in the end. */
   readonly #prompts = new Map<string, readonly string[]>();
   readonly #kept = new Map<string, SubmitCall>();
+  /** Prompt → the keys under which a compatible API made jobs for it. */
+  readonly #keysOf = new Map<string, readonly string[]>();
+  readonly #deliveredKeys = new Set<string>();
   /** Job that called upstream → its client. */
   readonly #clientOf = new Map<string, string>();
   alarms = 0;
@@ -100,8 +104,11 @@ export class Audit implements ObjectWatch {
 
   carriedOut(object: HostedObject, method: string, args: readonly unknown[], _answer: unknown, ms: number): void {
     const name = `${object.kind}.${method}`;
-    if (name === "JOBS.submit" && !this.#submittedAtMs.has(object.name))
+    if (name === "JOBS.submit" && !this.#submittedAtMs.has(object.name)) {
       this.#submittedAtMs.set(object.name, this.#sim.nowMs);
+      this.#madeByDoor(args[0] as Submission);
+    }
+    if (name === "CATALOGS.settleHeld" && args[2] === "delivered") this.#deliveredKeys.add(String(args[0]));
     if (name === "JOBS.submit" || name === "JOBS.retry") this.begun(object);
     if (name === "JOBS.remove" && !this.#removedAtMs.has(object.name))
       this.#removedAtMs.set(object.name, this.#sim.nowMs);
@@ -124,6 +131,17 @@ export class Audit implements ObjectWatch {
     );
   }
 
+  /** A client of a compatible API repeats a request until it has an answer. Before an answer is delivered that is one job. */
+  #madeByDoor({ idempotencyKey, request: { prompt } }: Submission): void {
+    if (!this.#plan.jobs.some(({ name, style }) => style === "openai" && promptOf(name) === prompt)) return;
+    const keys = this.#keysOf.get(prompt) ?? [];
+    const open = keys.find((key) => key !== idempotencyKey && !this.#deliveredKeys.has(key));
+    this.#keysOf.set(prompt, [...keys, idempotencyKey ?? ""]);
+    if (open !== undefined) {
+      this.#sim.violate("a client's own repeat takes its job", `another job is made for ${JSON.stringify(prompt)}`);
+    }
+  }
+
   /** A job that began by a lease gives it back. One that a reset cost the record of its attempt knows of no lease. */
   kept(name: string, args: readonly unknown[], answer: unknown, beganAtMs: number): void {
     if (name === "CATALOGS.record") this.#listed.add((args[0] as CatalogEntry).id);
@@ -140,7 +158,8 @@ export class Audit implements ObjectWatch {
 
   /** The Worker answers a client. */
   responded(from: Actor, path: string, status: number): void {
-    if (status < 400 || !this.#submitters.has(from)) return;
+    // An answer of a compatible API waits for the job, and may be its failure.
+    if (status < 400 || !this.#submitters.has(from) || path.startsWith("/v1/")) return;
     this.#sim.violate("a stored submission is answered 202", `${path} is answered ${status} after the job was stored`);
   }
 
@@ -284,7 +303,7 @@ export class Audit implements ObjectWatch {
     }
     for (const { name, style } of this.#plan.jobs) {
       const made = this.#prompts.get(promptOf(name)) ?? [];
-      const isFewer = style === "bare" || made.length <= 1;
+      const isFewer = style === "bare" || style === "openai" || made.length <= 1;
       if (!isFewer) {
         const ids = made.map((id) => this.#sim.named(id)).join(" and ");
         this.#sim.violate("one submission makes one job", `${name} (${style}) made ${ids}`);

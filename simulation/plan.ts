@@ -26,7 +26,9 @@ export type SubmitStyle =
   /** By the library, which asks the server to hold the answer. */
   | "waiting"
   /** By a client that hangs up during the call, and tries again with the same key. */
-  | "hangs up";
+  | "hangs up"
+  /** As a client of the OpenAI-compatible API does: it waits for the images, and repeats with a mark. */
+  | "openai";
 
 export type FollowStyle = "polls" | "waits" | "socket" | "stream";
 
@@ -129,6 +131,9 @@ export const OPERATOR = "operator";
  */
 export const OPERATED_FROM = 2_000_000;
 
+/** Worlds from this seed on also have clients of the OpenAI-compatible API. */
+export const DOORS_FROM = 3_000_000;
+
 const SIGNING_SECRET = "a secret of the simulation";
 
 export function planOf(draws: Draws, leftOut: ReadonlySet<string>, seed: number): Plan {
@@ -157,7 +162,9 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>, seed: number)
   const isOperated = seed >= OPERATED_FROM;
   const jobs = Array.from({ length: count }, (_none, index) => {
     const name = `job ${index + 1}`;
-    const job = jobOf(draws.of(name), name, clients, models, withinMs);
+    const drawn = jobOf(draws.of(name), name, clients, models, withinMs);
+    const isByDoor = seed >= DOORS_FROM && !drawn.model.includes("edit") && chance(draws.of(`${name} door`), 0.5);
+    const job: JobPlan = isByDoor ? { ...drawn, style: "openai" } : drawn;
     return isOperated ? { ...job, acts: [...job.acts, ...moreActsOf(draws.of(`${name} more acts`), name)] } : job;
   });
   const isKept = ({ name }: { readonly name: string }) => !leftOut.has(name);

@@ -1,4 +1,4 @@
-import { OPERATED_FROM } from "./plan.ts";
+import { DOORS_FROM, OPERATED_FROM } from "./plan.ts";
 import type { Patch } from "./platform/hooks.ts";
 
 /** A fault that is planted in the product: a change of one line, and the invariant that it breaks. */
@@ -417,6 +417,19 @@ export const PLANTED: readonly PlantedFault[] = [
     breaks: "the list agrees with the jobs",
     seed: 2_000_001,
     from: OPERATED_FROM,
+    withinSeeds: 100,
+  },
+  {
+    name: "mark not taken",
+    story: "A client of the OpenAI-compatible API that repeats its request gets another job.",
+    patch: {
+      file: "worker/catalog/held-answers.ts",
+      find: "own ?? markToTake(marks, { isRepeat, hiddenHangUpMs }, nowMs);",
+      replace: "own ?? (nowMs < 0 ? markToTake(marks, { isRepeat, hiddenHangUpMs }, nowMs) : undefined);",
+    },
+    breaks: "a client's own repeat takes its job",
+    seed: 3_000_000,
+    from: DOORS_FROM,
     withinSeeds: 100,
   },
 ];
