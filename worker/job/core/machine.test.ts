@@ -860,23 +860,30 @@ describe("a catalog that the submitter did not notify", () => {
 describe("a task that upstream does not know", () => {
   const unknown = { type: "task_lost", attempt: 1, failure: failure({ mayBeBilled: true }) } as const;
 
+  const at = { at: T0 + LATE_MS };
+
   it("is read again while a late answer is awaited, however often that is the answer", () => {
     const early = jobAfter(LIVES.reading_task({}), { at: T0 + 1_000 }, unknown, unknown, unknown, unknown);
     expect(early.state).toMatchObject({ status: "running", phase: "generating" });
     expect(early.task?.taskId).toBe("task-1");
     expect(attemptOf(early, 1)?.cause?.message).toContain("its task cannot be read");
-    const late = jobAfter(early, { at: T0 + LATE_MS }, unknown);
-    expect(late.state.status).toBe("retrying");
-    expect(late.task).toBeNull();
+    // Those answers say nothing about later ones.
+    expect(jobAfter(early, at, unknown, unknown).task?.taskId).toBe("task-1");
   });
 
   // All earlier reads hung, for example.
-  it("is dropped after three such answers when the first comes once no late answer is awaited any more", () => {
-    const at = { at: T0 + LATE_MS };
+  it("is dropped after three such answers once no late answer is awaited any more", () => {
     const once = jobAfter(LIVES.reading_task({}), at, unknown);
     const twice = jobAfter(once, at, unknown);
     for (const job of [once, twice]) expect(job.task?.taskId).toBe("task-1");
     expect(jobAfter(twice, at, unknown)).toMatchObject({ task: null, state: { status: "retrying" } });
+  });
+
+  it("is kept when upstream knows it again in between", () => {
+    const known = { type: "task_read", attempt: 1, failure: null } as const;
+    const job = jobAfter(LIVES.reading_task({}), at, unknown, unknown, known, unknown, unknown);
+    expect(job.task?.taskId).toBe("task-1");
+    expect(jobAfter(job, at, unknown).task).toBeNull();
   });
 });
 

@@ -57,7 +57,7 @@ export interface TaskRecord {
   readonly acceptedAtMs: number;
   /** We asked upstream to cancel it, so that finding it canceled is no failure. */
   readonly cancelAsked: boolean;
-  /** How many reads were answered that upstream does not know the task, counted up to `UNKNOWN_READS`; absent: none. */
+  /** How many reads in a row were answered that upstream does not know the task, since no late answer is awaited; absent: none. */
   readonly unknownReads?: number;
 }
 

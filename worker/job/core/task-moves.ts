@@ -100,26 +100,27 @@ function giveWay(change: Change, attempt: AttemptRecord, report: UpstreamReport)
 }
 
 /**
- * A task is given up only after this many answers that upstream does not know it. Reads may hang until the time for a late answer
- * is over, and the first answer that comes then says as little as one soon after the task was accepted.
+ * Once no late answer is awaited any more, a task is given up after this many answers in a row that upstream does not know it. Reads
+ * may hang until then, and the first answer that comes says as little as one soon after the task was accepted.
  */
 export const UNKNOWN_READS = 3;
 
 /**
  * Upstream does not know the task. Soon after it was accepted that may be a delay of upstream's own, and another submission
- * would be paid for too: the task is read again for as long as a late answer is awaited, and until `UNKNOWN_READS` answers said
- * so. Later, what it made is out of reach.
+ * would be paid for too: the task is read again for as long as a late answer is awaited, and until `UNKNOWN_READS` answers after
+ * that said so. Then what it made is out of reach.
  */
 export function taskLost(change: Change, fact: FactOf<"task_lost">): FactRefusal | null {
   const { attempt, failure } = fact;
   if (openAttempt(change.job, attempt) === null) return "stale";
   const { task } = change.job;
   if (task?.attempt === attempt) {
-    const { unknownReads = 0, acceptedAtMs } = task;
-    const reads = Math.min(unknownReads + 1, UNKNOWN_READS);
-    const isNew = change.nowMs < acceptedAtMs + change.context.lateAnswerMs;
-    if (reads !== unknownReads) change.set({ task: { ...task, unknownReads: reads } });
-    if (isNew || reads < UNKNOWN_READS) return taskRead(change, { type: "task_read", attempt, failure });
+    const isNew = change.nowMs < task.acceptedAtMs + change.context.lateAnswerMs;
+    const unknownReads = isNew ? 0 : (task.unknownReads ?? 0) + 1;
+    if (unknownReads < UNKNOWN_READS) {
+      if (unknownReads > 0) change.set({ task: { ...task, unknownReads } });
+      return taskRead(change, { type: "task_read", attempt, failure });
+    }
   }
   const lost = { ...failure, disposition: "retry", mayBeBilled: true } as const;
   return callFailed(change, { type: "call_failed", attempt, failure: lost });
@@ -134,6 +135,10 @@ export function taskRead(change: Change, fact: FactOf<"task_read">): FactRefusal
   const attempt = openAttempt(change.job, number);
   const { task } = change.job;
   if (attempt === null || task?.attempt !== number) return "stale";
+  if (failure === null && task.unknownReads !== undefined) {
+    const { unknownReads: _known, ...readable } = task;
+    change.set({ task: readable });
+  }
   const message = failure === null ? null : `its task cannot be read: ${failure.message}`;
   if ((attempt.cause?.message ?? null) === message) return null;
   const { taskId } = task;
