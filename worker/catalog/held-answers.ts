@@ -46,6 +46,8 @@ export class HeldAnswers {
   /** The key of the job to wait for: of an earlier identical request, or the claim's own, whose mark is stored then. */
   claim(claim: HeldClaim, nowMs: number): string {
     const { fingerprint, key, holder, isRepeat, hiddenHangUpMs = Number.POSITIVE_INFINITY } = claim;
+    // The mark of a request that is over would never get a job, and the next repetition would take it.
+    if (claim.untilMs !== undefined && nowMs > claim.untilMs) return key;
     this.#create();
     const rows = this.#sql.exec<MarkRow>("SELECT * FROM held_marks WHERE fingerprint = ?", fingerprint).toArray();
     const marks = rows.map((row): HeldMark => {

@@ -194,6 +194,8 @@ describe("an asynchronous submission", () => {
     const request = { priority: "low", maxAttempts: 2, deadlineSeconds: 600 };
     expect(await job.view("local")).toMatchObject({ view: { request, metadata: { room: "7" } } });
     expect(await job.deliveries("local")).toMatchObject({ list: { webhook } });
+    const refused = await post(MULTIMODAL, { ...text(newPrompt()), webhook: { url: "ftp://example.com" } }, ASYNC);
+    expect([refused.status, await json(refused)]).toMatchObject([400, { code: "InvalidParameter" }]);
   });
 
   it("with an Idempotency-Key gives the same task when it is repeated", async () => {

@@ -211,6 +211,15 @@ describe("a held answer", () => {
     expect(await catalog.claimHeld({ ...claim, key: "second", holder: "two" })).toBe("first");
   });
 
+  it("has no mark when its claim is carried out after its request has given up", async () => {
+    const catalog = catalogStub(env, "late-claim");
+    const claim = { fingerprint: "same", key: "first", holder: "one", isRepeat: false };
+    expect(await catalog.claimHeld({ ...claim, untilMs: Date.now() + 5_000 })).toBe("first");
+    expect(await catalog.claimHeld({ ...claim, key: "late", holder: "late", untilMs: Date.now() - 1 })).toBe("late");
+    await catalog.settleHeld("first", "one", "delivered");
+    expect(await catalog.claimHeld({ ...claim, key: "next", holder: "next" })).toBe("next");
+  });
+
   it("that was sent to a dead connection is taken by a marked repetition", async () => {
     const prompt = newPrompt();
     const again = { "x-stainless-retry-count": "1" };

@@ -15,6 +15,8 @@ const WAIT_SLACK_MS = 1_000;
 const AGAIN_MS = 1_000;
 const CATALOG_BOUND_MS = 5_000;
 const CATALOG_TRIES = 3;
+/** The clocks of two machines differ by less than this, in ms. */
+const CLOCKS_DIFFER_MS = 1_000;
 
 /** The catalog's answer to an idempotent call, which is repeated when it fails. */
 async function answered<Answer>(call: () => Promise<Answer>): Promise<Answer> {
@@ -61,7 +63,10 @@ export class Hold {
       isRepeat: Number(c.req.header("x-stainless-retry-count") ?? 0) >= 1,
       ...(hiddenHangUpMs === null ? {} : { hiddenHangUpMs }),
     };
-    const key = await answered(() => catalogStub(c.env, client).claimHeld(claim));
+    const key = await answered(() => {
+      const untilMs = Date.now() + CATALOG_BOUND_MS + CLOCKS_DIFFER_MS;
+      return catalogStub(c.env, client).claimHeld({ ...claim, untilMs });
+    });
     return new Hold(c, client, key, holder);
   }
 
