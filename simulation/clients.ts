@@ -289,6 +289,9 @@ export class Clients {
           const second = again().catch((error: unknown) => this.#judge(name, error));
           this.#witness.saw(await again(), before);
           await second;
+          await library.wait(job.id, { signal });
+          // After another retry the job knows that one's key.
+          if (facts.retries === 1) await again();
           return;
         }
         case "annotate": {

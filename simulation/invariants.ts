@@ -158,8 +158,9 @@ export class Audit implements ObjectWatch {
 
   /** The Worker answers a client. */
   responded(from: Actor, path: string, status: number): void {
-    // An answer of a compatible API waits for the job, and may be its failure.
-    if (status < 400 || !this.#submitters.has(from) || path.startsWith("/v1/")) return;
+    // An answer of a compatible API waits for the job: it may be its failure, or say that the client asks again.
+    const isHeld = path.startsWith("/v1/") && status !== 500;
+    if (status < 400 || !this.#submitters.has(from) || isHeld) return;
     this.#sim.violate("a stored submission is answered 202", `${path} is answered ${status} after the job was stored`);
   }
 

@@ -276,8 +276,8 @@ export const PLANTED: readonly PlantedFault[] = [
     story: "A task that upstream does not know yet is dropped, and another is paid for.",
     patch: {
       file: "worker/job/core/task-moves.ts",
-      find: "if (isNew || reads < UNKNOWN_READS)",
-      replace: "if (change.nowMs < acceptedAtMs)",
+      find: "if (unknownReads < UNKNOWN_READS) {",
+      replace: "if (change.nowMs < task.acceptedAtMs) {",
     },
     breaks: "no image is made again once upstream's answer was kept",
     seed: 99,
@@ -431,6 +431,19 @@ export const PLANTED: readonly PlantedFault[] = [
     seed: 3_000_000,
     from: DOORS_FROM,
     withinSeeds: 100,
+  },
+  {
+    name: "first unknown trusted",
+    story: "One answer that upstream does not know a task is enough, once no late answer is awaited any more.",
+    patch: {
+      file: "worker/job/core/task-moves.ts",
+      find: "export const UNKNOWN_READS = 3;",
+      replace: "export const UNKNOWN_READS = 1;",
+    },
+    breaks: "no image is made again once upstream's answer was kept",
+    seed: 1_102_086,
+    from: 1_102_086,
+    withinSeeds: 1,
   },
 ];
 

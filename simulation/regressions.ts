@@ -29,4 +29,9 @@ export const REGRESSIONS: readonly Regression[] = [
     story:
       "a retry that meets a running job takes no room, and is carried out because the job is canceled before it is asked",
   },
+  {
+    seed: 3002842,
+    story:
+      "a claim of a held answer is carried out after its request hung up, and its mark is taken in place of the job's",
+  },
 ];

@@ -18,9 +18,11 @@ import { currentActor } from "./engine/actor.ts";
 import type { FaultName, Strike } from "./engine/faults.ts";
 import { between, spread } from "./engine/random.ts";
 import type { Sim } from "./engine/sim.ts";
+import { OPERATED_FROM } from "./plan.ts";
 import { type BrokenBody, byteStream, bytesOf, SimResponse } from "./platform/bodies.ts";
 import { Instance } from "./platform/objects.ts";
 import { RECEIVER_HOST } from "./receiver.ts";
+import { storedDeliveries } from "./stored-job.ts";
 
 export interface UpstreamQuota {
   readonly starts: number;
@@ -88,6 +90,12 @@ const NOT_FOUND_CACHED_MS = 180_000;
 const GATEWAY_TIMEOUT_MS = 298_000;
 const KEY = "sk-simulated";
 
+interface TaskCall {
+  readonly call: SubmitCall;
+  readonly fault: FaultName | null;
+  reads: number;
+}
+
 /** DashScope in virtual time: the emulator's own checks, answers and tasks, with the run's faults. */
 export class Upstream {
   readonly calls: SubmitCall[] = [];
@@ -95,7 +103,7 @@ export class Upstream {
   readonly #sim: Sim;
   readonly #settings: UpstreamSettings;
   readonly #board = new TaskBoard<Task>();
-  readonly #tasks = new Map<string, { readonly call: SubmitCall; fault: FaultName | null; reads: number }>();
+  readonly #tasks = new Map<string, TaskCall>();
   readonly #taskLinks = new Map<string, string[]>();
   readonly #starts = new Map<string, readonly number[]>();
   readonly #lastGood = new Map<string, object>();
@@ -109,8 +117,8 @@ export class Upstream {
   onSubmit: (instance: Instance) => void = () => undefined;
   /** Images were made and charged. */
   onCharged: (call: SubmitCall) => void = () => undefined;
-  /** Returns the status that a webhook's receiver answers. */
-  onWebhook: (instance: Instance, headers: Headers, body: string) => number = () => 200;
+  /** Returns the status that a webhook's receiver answers. `isGone`: when it was sent, the job knew of an earlier 410. */
+  onWebhook: (instance: Instance, headers: Headers, body: string, isGone: boolean) => number = () => 200;
 
   constructor(sim: Sim, settings: UpstreamSettings) {
     this.#sim = sim;
@@ -128,6 +136,10 @@ export class Upstream {
     const isSubmit = pathname.startsWith(`${API_PREFIX}/services/`);
     const call = isSubmit ? this.#noteCall(jobId, host, init, actor) : null;
     const isWebhook = host === RECEIVER_HOST;
+    const isGone =
+      isWebhook &&
+      actor.object.kind === "JOBS" &&
+      storedDeliveries(actor.object.storage).some(({ state }) => state === "gone");
     const what = isSubmit
       ? "submit"
       : isWebhook
@@ -181,8 +193,10 @@ export class Upstream {
                   });
                 });
               };
-              if (isWebhook) back({ status: this.onWebhook(actor, new Headers(init.headers), text), body: "noted" }, 0);
-              else this.#handle(url, init, text, jobId, call, back);
+              if (isWebhook) {
+                const status = this.onWebhook(actor, new Headers(init.headers), text, isGone);
+                back({ status, body: "noted" }, 0);
+              } else this.#handle(url, init, text, jobId, call, back);
             });
           }),
         () => fail(5),
@@ -382,7 +396,7 @@ export class Upstream {
       fate,
       call,
     });
-    if (onTask?.fault === "task canceled")
+    if (onTask?.fault === "task canceled" && sim.seed >= OPERATED_FROM)
       sim.clock.after(spread(onTask.random, 1, 20_000), () => this.#board.cancel(id, sim.nowMs));
     return id;
   }
@@ -392,11 +406,20 @@ export class Upstream {
     const view = this.#board.view(id, this.#sim.nowMs, LINK_MS);
     if (known === undefined || view === null) return jsonAnswer(unknownTaskAnswer(id, requestId));
     known.reads += 1;
-    const isUnknown =
-      known.fault === "task unknown for good" || (known.fault === "task unknown at first" && known.reads <= 2);
-    if (isUnknown) return jsonAnswer(unknownTaskAnswer(id, requestId));
+    if (this.#isUnknown(id, known)) return jsonAnswer(unknownTaskAnswer(id, requestId));
     const images = (this.#taskLinks.get(id) ?? []).map((url) => ({ url, width: 16, height: 16 }));
     return jsonAnswer(taskAnswer(view, images, requestId));
+  }
+
+  #isUnknown(id: string, { fault, reads, call }: TaskCall): boolean {
+    if (fault === "task unknown for good") return true;
+    if (fault !== "task unknown at first") return false;
+    if (reads <= 2) return true;
+    if (this.#sim.seed < OPERATED_FROM) return false;
+    // Some of upstream's machines learn of the task late, all before a late answer is given up; after that two answers in a row say so at
+    // most.
+    const ageMs = this.#sim.nowMs - call.calledAtMs;
+    return this.#sim.draws.of(`${id} read ${reads}`)() < 0.5 && (ageMs < this.#settings.lateMs || reads % 3 !== 0);
   }
 
   #cancel(id: string, requestId: string): Answer {

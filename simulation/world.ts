@@ -120,10 +120,10 @@ class World {
     this.#host = new ObjectHost(sim, product.classes, () => this.#env, this.#audit);
     this.#env = this.#envOf(plan.vars);
     this.#upstream.attemptOf = (jobId) => storedJob(this.#host.object("JOBS", jobId).storage)?.lastAttempt ?? null;
-    this.#upstream.onWebhook = ({ object }, headers, body) =>
+    this.#upstream.onWebhook = ({ object }, headers, body, isGone) =>
       object.kind === "CATALOGS"
         ? this.#receiver.receiveAlert(object.name, headers, body)
-        : this.#receiver.receive(object.name, object.storage, headers, body);
+        : this.#receiver.receive(object.name, headers, body, isGone);
     this.#upstream.onDelivered = (call, instance) => this.#audit.delivered(call, instance);
     this.#upstream.onLeft = (call) => this.#audit.left(call);
     this.#upstream.onSubmit = (instance) => this.#audit.submitted(instance);

@@ -85,7 +85,10 @@ export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob
   }
 }
 
-/** The job now; or, with `Prefer: wait` and `If-None-Match`, once it has changed or is done. */
+/**
+ * The job now; or, with `Prefer: wait` and `If-None-Match`, once it has changed or is done. A try of its webhook that ends meanwhile ends
+ * no wait.
+ */
 async function readJob(c: HttpContext, asked: AskedJob, form: "json" | "text") {
   const { rpc, viewer } = asked;
   const waitSeconds = preferredWaitSeconds(c.req.header("prefer"));
