@@ -416,10 +416,9 @@ export class Upstream {
     if (fault !== "task unknown at first") return false;
     if (reads <= 2) return true;
     if (this.#sim.seed < OPERATED_FROM) return false;
-    // Some of upstream's machines learn of the task late, all before a late answer is given up; after that two answers in a row say so at
-    // most.
+    // Some of upstream's machines learn of the task late, and all before a late answer is given up.
     const ageMs = this.#sim.nowMs - call.calledAtMs;
-    return this.#sim.draws.of(`${id} read ${reads}`)() < 0.5 && (ageMs < this.#settings.lateMs || reads % 3 !== 0);
+    return ageMs < this.#settings.lateMs && this.#sim.draws.of(`${id} read ${reads}`)() < 0.5;
   }
 
   #cancel(id: string, requestId: string): Answer {
