@@ -6,6 +6,7 @@ import type { ProblemCode } from "../../schemas/problem.ts";
 import type { Delivery } from "../../schemas/webhook.ts";
 import { shareLink } from "../auth/links.ts";
 import type { JobAnswer, JobRpc, JobView, Viewer } from "../job/contract.ts";
+import { retryRefusal } from "../job/core/request-moves.ts";
 import { jobStub } from "../stubs.ts";
 import { answer, jsonAnswer, negotiate, ProblemError, PUBLIC_VARY } from "./answers.ts";
 import { type HttpContext, originOf } from "./context.ts";
@@ -70,9 +71,9 @@ export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob
   if (key !== null && viewer !== null) brakeSubmissions(c, viewer);
   // A job that cannot be retried is refused for that reason, even at the limit. It is not asked: it may be canceled meanwhile, and
   // would then be retried although no room was taken.
-  const { client, status } = view;
-  if (status !== "failed" && status !== "canceled")
-    throw jobProblem({ ok: false, code: status === "succeeded" ? "job_finished" : "job_not_finished", status });
+  const refusal = retryRefusal(view.status);
+  if (refusal !== null) throw jobProblem(refusal);
+  const { client } = view;
   const taken = await takePending(c, client);
   if (taken instanceof ProblemError) throw taken;
   let isRetried = false;
@@ -86,8 +87,8 @@ export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob
 }
 
 /**
- * The job now; or, with `Prefer: wait` and `If-None-Match`, once it has changed or is done. A try of its webhook that ends meanwhile ends
- * no wait.
+ * The job now; or, with `Prefer: wait` and `If-None-Match`, once it has changed or is done. A try of its webhook does not end the
+ * wait.
  */
 async function readJob(c: HttpContext, asked: AskedJob, form: "json" | "text") {
   const { rpc, viewer } = asked;

@@ -11,6 +11,7 @@ import { AwaitedUploads } from "./awaited-uploads.ts";
 import type { JobAnswer, JobPatch, JobRefusal, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
 import { presentJob, retryAfterSeconds } from "./core/present.ts";
 import { isFinal, type JobRecord } from "./core/record.ts";
+import { retryRefusal } from "./core/request-moves.ts";
 import { differingFields } from "./core/same-request.ts";
 import { attemptMicros } from "./core/spend.ts";
 import { canStillStore } from "./core/storing-moves.ts";
@@ -175,10 +176,9 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     if (!still.ok) return still;
     if (isRetryOf(still.record, key)) return this.#retriedBefore(viewer);
     if (!reserved.ok) return reserved;
-    if (!this.#engine.apply({ type: "retry", ...reserved.fact, key })) {
-      const { status } = still.record.state;
-      return { ok: false, code: status === "succeeded" ? "job_finished" : "job_not_finished", status };
-    }
+    const refusal = retryRefusal(still.record.state.status);
+    if (refusal !== null) return refusal;
+    this.#engine.apply({ type: "retry", ...reserved.fact, key });
     this.#engine.pump();
     return this.#viewNow(viewer);
   }

@@ -1,6 +1,7 @@
-import type { JobError } from "../../../schemas/job.ts";
+import type { JobError, JobStatus } from "../../../schemas/job.ts";
 import type { ClientSpend } from "../../catalog/contract.ts";
 import { fromMicros } from "../../spend/money.ts";
+import type { JobRefusal } from "../contract.ts";
 import type { Change } from "./change.ts";
 import type { FactOf, FactRefusal } from "./facts.ts";
 import { type Answers, asksForPlace, type MessageKind, type MessageTo, messageOf } from "./outbox.ts";
@@ -23,6 +24,12 @@ export function cancel(change: Change): FactRefusal | null {
 
 /** Warnings about images of a delivery that a retry does not use. */
 const OF_A_DELIVERY: ReadonlySet<string> = new Set(["fewer_images", "result_partly_lost"]);
+
+/** Why a job of this status cannot be retried by hand; null when it can. */
+export function retryRefusal(status: JobStatus): Extract<JobRefusal, { readonly status: string }> | null {
+  if (status === "failed" || status === "canceled") return null;
+  return { ok: false, code: status === "succeeded" ? "job_finished" : "job_not_finished", status };
+}
 
 /** A failed or canceled job is run again: attempts and deadline start again, the log continues. */
 export function retry(change: Change, { grant, key = null }: FactOf<"retry">): FactRefusal | null {
