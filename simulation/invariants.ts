@@ -106,7 +106,7 @@ export class Audit implements ObjectWatch {
     const name = `${object.kind}.${method}`;
     if (name === "JOBS.submit" && !this.#submittedAtMs.has(object.name)) {
       this.#submittedAtMs.set(object.name, this.#sim.nowMs);
-      this.#madeByDoor(args[0] as Submission);
+      this.#madeByCompatibleApi(args[0] as Submission);
     }
     if (name === "CATALOGS.settleHeld" && args[2] === "delivered") this.#deliveredKeys.add(String(args[0]));
     if (name === "JOBS.submit" || name === "JOBS.retry") this.begun(object);
@@ -132,7 +132,7 @@ export class Audit implements ObjectWatch {
   }
 
   /** A client of a compatible API repeats a request until it has an answer. Before an answer is delivered that is one job. */
-  #madeByDoor({ idempotencyKey, request: { prompt } }: Submission): void {
+  #madeByCompatibleApi({ idempotencyKey, request: { prompt } }: Submission): void {
     if (!this.#plan.jobs.some(({ name, style }) => style === "openai" && promptOf(name) === prompt)) return;
     const keys = this.#keysOf.get(prompt) ?? [];
     const open = keys.find((key) => key !== idempotencyKey && !this.#deliveredKeys.has(key));

@@ -132,7 +132,7 @@ export const OPERATOR = "operator";
 export const OPERATED_FROM = 2_000_000;
 
 /** Worlds from this seed on also have clients of the OpenAI-compatible API. */
-export const DOORS_FROM = 3_000_000;
+export const COMPATIBLE_FROM = 3_000_000;
 
 const SIGNING_SECRET = "a secret of the simulation";
 
@@ -163,8 +163,9 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>, seed: number)
   const jobs = Array.from({ length: count }, (_none, index) => {
     const name = `job ${index + 1}`;
     const drawn = jobOf(draws.of(name), name, clients, models, withinMs);
-    const isByDoor = seed >= DOORS_FROM && !drawn.model.includes("edit") && chance(draws.of(`${name} door`), 0.5);
-    const job: JobPlan = isByDoor ? { ...drawn, style: "openai" } : drawn;
+    const isCompatible =
+      seed >= COMPATIBLE_FROM && !drawn.model.includes("edit") && chance(draws.of(`${name} door`), 0.5);
+    const job: JobPlan = isCompatible ? { ...drawn, style: "openai" } : drawn;
     return isOperated ? { ...job, acts: [...job.acts, ...moreActsOf(draws.of(`${name} more acts`), name)] } : job;
   });
   const isKept = ({ name }: { readonly name: string }) => !leftOut.has(name);

@@ -1,4 +1,4 @@
-import { DOORS_FROM, OPERATED_FROM } from "./plan.ts";
+import { COMPATIBLE_FROM, OPERATED_FROM } from "./plan.ts";
 import type { Patch } from "./platform/hooks.ts";
 
 /** A fault that is planted in the product: a change of one line, and the invariant that it breaks. */
@@ -429,7 +429,7 @@ export const PLANTED: readonly PlantedFault[] = [
     },
     breaks: "a client's own repeat takes its job",
     seed: 3_000_000,
-    from: DOORS_FROM,
+    from: COMPATIBLE_FROM,
     withinSeeds: 100,
   },
   {

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { Crew } from "./crew.ts";
-import { DOORS_FROM, OPERATED_FROM } from "./plan.ts";
+import { COMPATIBLE_FROM, OPERATED_FROM } from "./plan.ts";
 import { PLANTED } from "./planted.ts";
 import { REGRESSIONS } from "./regressions.ts";
 
@@ -8,7 +8,7 @@ import { REGRESSIONS } from "./regressions.ts";
 const SHORT_SEEDS = [
   [1, 80],
   [OPERATED_FROM, 25],
-  [DOORS_FROM, 25],
+  [COMPATIBLE_FROM, 25],
 ] as const;
 /** For a busy machine. A run whose test timed out continues, and the next test would get its findings. */
 const PATIENCE_MS = 900_000;

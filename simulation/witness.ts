@@ -30,6 +30,8 @@ export interface JobFacts {
 export class Witness {
   readonly jobs = new Map<string, JobFacts>();
   readonly #sim: Sim;
+  /** Since when nothing of a lane or client may start, and until when; `null`: until a resume is asked for. */
+  readonly #paused = new Map<string, { readonly sinceMs: number; readonly untilMs: number | null }>();
 
   constructor(sim: Sim) {
     this.#sim = sim;
@@ -56,9 +58,6 @@ export class Witness {
     this.jobs.set(id, made);
     return made;
   }
-
-  /** Since when nothing of a lane or client may start, and until when; `null`: until a resume is asked for. */
-  readonly #paused = new Map<string, { readonly sinceMs: number; readonly untilMs: number | null }>();
 
   /** The operator was answered that nothing of this lane or client starts from now on. */
   paused(target: string, untilMs: number | null): void {

@@ -27,8 +27,8 @@ function change(
 }
 
 /**
- * Plants one fault of each kind in a stopped product's state; returns words that the findings must contain. Each fault has a job
- * of its own: a job without a record, for example, misses no file.
+ * Plants one fault of each kind in a stopped product's state; returns words that the findings must contain. Each fault changes
+ * another job, because one fault can hide another: the check expects no files of a job that has no record.
  */
 export function plant(stateDir: string): readonly string[] {
   const folder = join(stateDir, "v3");

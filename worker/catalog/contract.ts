@@ -76,7 +76,7 @@ export interface HeldClaim {
   readonly isRepeat: boolean;
   /** After how long a waiter may have hung up unseen, in ms; absent: each hang-up is seen. */
   readonly hiddenHangUpMs?: number;
-  /** The request awaits this call until then. Executed later, the claim stores nothing; absent: it is always stored. */
+  /** The request awaits this call until then, in epoch ms. Executed later, the claim stores nothing; absent: it is always stored. */
   readonly untilMs?: number;
 }
 

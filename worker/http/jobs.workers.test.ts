@@ -250,7 +250,7 @@ describe("polling a job", () => {
     expect(current).not.toBe(etag);
   });
 
-  it("waits with the text of a job whose webhook was notified before", async () => {
+  it("holds the text of a job whose webhook was notified earlier", async () => {
     const webhook = { url: "http://127.0.0.1:9/hook" };
     const { id } = await jobOf(await submit({ prompt: "a red bicycle", priority: "low", webhook }), 202);
     await call(`/api/jobs/${id}/cancel`, { method: "POST" });
@@ -381,7 +381,7 @@ describe("a precondition", () => {
 });
 
 describe("cancel, retry, delete", () => {
-  it("refuses a retry for which no room was taken, although the job is canceled before it would be asked", async () => {
+  it("refuses the retry of a job that was read as unfinished, even if the job is canceled right after", async () => {
     const { id } = await waitingJob();
     const JOBS = namespaceWith(env.JOBS, "view", async (job, ...viewer) => {
       const running = await job.view?.(...viewer);

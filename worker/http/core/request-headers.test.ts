@@ -154,7 +154,7 @@ describe("tagToWaitOn", () => {
     expect(tagToWaitOn(header, "k3", "json")).toBe(tag);
   });
 
-  it("leaves out what else the form shows, if that is still so", () => {
+  it("is the tag without what the form shows besides, and null when that has changed", () => {
     const header = jobEtag("12-abc~1d", "k3", "text");
     expect(tagToWaitOn(header, "k3", "text", "~1d")).toBe("12-abc");
     expect(tagToWaitOn(header, "k3", "text", "~2d")).toBeNull();

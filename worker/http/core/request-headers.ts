@@ -113,8 +113,8 @@ export function matchesEtag(ifNoneMatch: string | undefined, etag: string): bool
 }
 
 /**
- * The tag of the job that the client has, to wait until it changes; null when no tag that it sent can be current. `shown`: what the
- * form's version also contains now, after the job's tag.
+ * The tag of the job that the client has, to wait until it changes; null when no tag that it sent can be current. `shown`: the rest
+ * of the form's version as it is now, which follows the job's tag.
  */
 export function tagToWaitOn(
   ifNoneMatch: string | undefined,

@@ -345,7 +345,7 @@ const secondReadsTask = () => jobAfter(second(), { at: T0 + 70_000 }, acceptedBy
 const secondRetriesTask = () =>
   jobAfter(secondReadsTask(), { at: T0 + 65_000 + BUDGET_MS }, { type: "budget_ended", attempt: 2 });
 const lost = (attempt: number): JobFact => ({ type: "task_lost", attempt, failure: failure() });
-/** One answer more that upstream does not know its task, and the task is lost. */
+/** The job, whose task is given up with the next answer that upstream does not know it. */
 const almostLost = ({ task, ...job }: JobRecord): JobRecord => ({
   ...job,
   task: task === null ? null : { ...task, unknownReads: UNKNOWN_READS - 1 },
