@@ -16,7 +16,7 @@ const LOW = 8;
 /** The wait that a refused client is asked for: jobs finish every few seconds. */
 const RETRY_AFTER_SECONDS = 10;
 
-/** How often one request asks its catalog for room at most. It asks again when other requests took what it was granted. */
+/** How often one request asks its catalog for room at most. It asks again when what it was granted is taken or has ended. */
 const MOST_ASKED = 10;
 
 /** Submissions that a client's catalog has reserved. */
@@ -38,17 +38,17 @@ function blockOf(client: string, nowMs: number): Block {
   return fresh;
 }
 
-/** Takes `count` submissions out of the block, or none. */
+/** Takes `count` submissions out of the block, or none. The catalog may have answered after the block has ended. */
 function takeFrom(block: Block, count: number): boolean {
-  if (block.left < count) return false;
+  if (block.left < count || Date.now() >= block.endsAtMs) return false;
   block.left -= count;
   return true;
 }
 
 /**
- * Asks for a block and takes `count` submissions out of it. `lost`: other requests took what was granted. While another call
- * asks for a block, this one asks only for the submissions that are missing: a burst that reserved a block for each of its
- * submissions would reserve all there is, and be refused until the reservations end.
+ * Asks for a block and takes `count` submissions out of it. `lost`: other requests took what was granted, or it ended before the
+ * answer arrived. While another call asks for a block, this one asks only for the submissions that are missing: a burst that
+ * reserved a block for each of its submissions would reserve all there is, and be refused until the reservations end.
  */
 async function refill(
   c: HttpContext,
@@ -78,17 +78,18 @@ async function refill(
  * refusal: then nothing is taken, and the catalog reserves nothing.
  */
 export async function takePending(c: HttpContext, client: string, count = 1): Promise<Block | ProblemError> {
-  const block = blockOf(client, Date.now());
-  if (takeFrom(block, count)) {
-    if (block.left < LOW && block.refills === 0) {
-      const filled = refill(c, client, block, 0);
+  const known = blockOf(client, Date.now());
+  if (takeFrom(known, count)) {
+    if (known.left < LOW && known.refills === 0) {
+      const filled = refill(c, client, known, 0);
       c.executionCtx.waitUntil(
         filled.catch((error: unknown) => console.error({ event: "reserve_failed", client, error: String(error) })),
       );
     }
-    return block;
+    return known;
   }
   for (let asked = 1; asked <= MOST_ASKED; asked++) {
+    const block = blockOf(client, Date.now());
     const before = block.left;
     const answer = await refill(c, client, block, count);
     if (answer === "taken") return block;

@@ -1,18 +1,23 @@
-import { exports } from "cloudflare:workers";
+import { env, exports } from "cloudflare:workers";
 import { afterEach, expect, it, vi } from "vitest";
 import { GRANT_MS } from "../catalog/core/reservations.ts";
+import { namespaceWith, send } from "./http.fixture.ts";
+import { forgetReserved } from "./submit-limits.ts";
 
 afterEach(() => {
   vi.useRealTimers();
 });
 
-async function submit(prompt: string): Promise<number> {
-  const answer = await exports.default.fetch("http://localhost:8787/api/workflows/image-from-text", {
+const submission = (prompt: string) =>
+  new Request("http://localhost:8787/api/workflows/image-from-text", {
     method: "POST",
     headers: { "content-type": "application/json" },
     // With two starts a minute, these jobs stay unfinished.
     body: JSON.stringify({ prompt, model: "qwen-image-max" }),
   });
+
+async function submit(prompt: string): Promise<number> {
+  const answer = await exports.default.fetch(submission(prompt));
   await answer.body?.cancel();
   return answer.status;
 }
@@ -27,4 +32,19 @@ it("a burst reserves little more than it uses, and submissions succeed again aft
   const later: number[] = [];
   for (let n = 0; n < 10; n++) later.push(await submit(`later ${n}`));
   expect(later).toEqual(Array(10).fill(202));
+});
+
+it("a reservation that ends before its answer arrives is not used: the submission asks for another", async () => {
+  forgetReserved("local");
+  let asked = 0;
+  const CATALOGS = namespaceWith(env.CATALOGS, "reserve", async (stub, ...given) => {
+    const answer = await stub.reserve?.(...given);
+    asked += 1;
+    if (asked === 1) vi.setSystemTime(Date.now() + GRANT_MS);
+    return answer;
+  });
+  const { answer, settled } = send(submission("late"), { CATALOGS });
+  expect((await answer).status).toBe(202);
+  await settled();
+  expect(asked).toBe(2);
 });
