@@ -74,6 +74,8 @@ export interface HeldClaim {
   readonly holder: string;
   /** The request states that it is a repetition. */
   readonly isRepeat: boolean;
+  /** When the request arrived, in epoch ms. A repetition that arrived later shows that its client has given this one up. */
+  readonly receivedAtMs?: number;
   /** After how long a waiter may have hung up unseen, in ms; absent: each hang-up is seen. */
   readonly hiddenHangUpMs?: number;
   /** The request awaits this call until then, in epoch ms. Executed later, the claim stores nothing; absent: it is always stored. */

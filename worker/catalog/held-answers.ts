@@ -1,12 +1,13 @@
 import type { HeldClaim } from "./contract.ts";
-import { type HeldMark, markToTake, SENT_IN_VAIN_MS, type Waiter } from "./core/held-marks.ts";
+import { type HeldMark, markOfLater, markToTake, SENT_IN_VAIN_MS, type Waiter } from "./core/held-marks.ts";
 
 const SCHEMA = [
   `CREATE TABLE IF NOT EXISTS held_marks (
      key TEXT PRIMARY KEY,
      fingerprint TEXT NOT NULL,
      holder TEXT NOT NULL,
-     marked_at_ms INTEGER NOT NULL
+     marked_at_ms INTEGER NOT NULL,
+     repeated_at_ms INTEGER
    ) WITHOUT ROWID`,
   "CREATE INDEX IF NOT EXISTS held_marks_same ON held_marks (fingerprint)",
   "CREATE INDEX IF NOT EXISTS held_marks_old ON held_marks (marked_at_ms)",
@@ -25,7 +26,16 @@ interface MarkRow extends Record<string, SqlStorageValue> {
   /** The request that took the mark last. It waits, or waited. */
   holder: string;
   marked_at_ms: number;
+  /** When the latest repetition that took the mark arrived. */
+  repeated_at_ms: number | null;
 }
+
+/** An answer that was sent. `repeatedAtMs`: as of its mark. */
+interface Sent extends Pick<HeldMark, "key" | "repeatedAtMs"> {
+  readonly atMs: number;
+}
+
+const ADD_REPEATED = "ALTER TABLE held_marks ADD COLUMN repeated_at_ms INTEGER";
 
 /**
  * The answers that a client waits for, or waited for in vain. A mark and its last holder are stored. That the holder waits is
@@ -36,25 +46,31 @@ export class HeldAnswers {
   readonly #sql: SqlStorage;
   readonly #waiters = new Map<string, Waiter>();
   /** Fingerprint → the answer sent last. */
-  readonly #sent = new Map<string, { readonly key: string; readonly atMs: number }>();
+  readonly #sent = new Map<string, Sent>();
   #created = false;
 
   constructor(storage: DurableObjectStorage) {
     this.#sql = storage.sql;
   }
 
-  /** The key of the job to wait for: of an earlier identical request, or the claim's own, whose mark is stored then. */
+  /**
+   * The key of the job to wait for: of an earlier identical request, or the claim's own, whose mark is stored then. A request that
+   * its client has given up for a later one gets the later one's key, and takes nothing over.
+   */
   claim(claim: HeldClaim, nowMs: number): string {
     const { fingerprint, key, holder, isRepeat, hiddenHangUpMs = Number.POSITIVE_INFINITY } = claim;
+    const { receivedAtMs = nowMs } = claim;
     // The mark of a request that is over would never get a job, and the next repetition would take it.
     if (claim.untilMs !== undefined && nowMs > claim.untilMs) return key;
     this.#create();
     const rows = this.#sql.exec<MarkRow>("SELECT * FROM held_marks WHERE fingerprint = ?", fingerprint).toArray();
-    const marks = rows.map((row): HeldMark => {
-      return { key: row.key, markedAtMs: row.marked_at_ms, waiter: this.#waiters.get(row.key) ?? null };
+    const marks = rows.map(({ key, marked_at_ms, repeated_at_ms }): HeldMark => {
+      return { key, markedAtMs: marked_at_ms, waiter: this.#waiters.get(key) ?? null, repeatedAtMs: repeated_at_ms };
     });
     // A repeated claim, whose first answer was lost, gets the same answer.
     const own = rows.find((row) => row.holder === holder);
+    const later = own === undefined ? markOfLater([...marks, ...this.#sentOf(fingerprint)], receivedAtMs) : null;
+    if (later !== null) return later.key;
     const taken = own ?? markToTake(marks, { isRepeat, hiddenHangUpMs }, nowMs);
     const chosen = taken?.key ?? (isRepeat ? this.#sentInVain(fingerprint, nowMs) : null) ?? key;
     this.#sql.exec(
@@ -64,12 +80,14 @@ export class HeldAnswers {
       PRUNED_AT_ONCE,
     );
     this.#sql.exec(
-      `INSERT INTO held_marks (key, fingerprint, holder, marked_at_ms) VALUES (?, ?, ?, ?)
-         ON CONFLICT (key) DO UPDATE SET holder = excluded.holder`,
+      `INSERT INTO held_marks (key, fingerprint, holder, marked_at_ms, repeated_at_ms) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (key) DO UPDATE
+         SET holder = excluded.holder, repeated_at_ms = coalesce(excluded.repeated_at_ms, repeated_at_ms)`,
       chosen,
       fingerprint,
       holder,
       nowMs,
+      isRepeat ? receivedAtMs : null,
     );
     this.#waiters.set(chosen, { sinceMs: nowMs, heardAtMs: nowMs });
     return chosen;
@@ -101,7 +119,12 @@ export class HeldAnswers {
     const [row] = this.#sql.exec<MarkRow>(statement, key, holder).toArray();
     if (row === undefined) return;
     this.#waiters.delete(key);
-    if (how === "delivered") this.#remember(row.fingerprint, key, nowMs);
+    if (how === "delivered") this.#remember(row.fingerprint, { key, atMs: nowMs, repeatedAtMs: row.repeated_at_ms });
+  }
+
+  #sentOf(fingerprint: string): readonly Sent[] {
+    const sent = this.#sent.get(fingerprint);
+    return sent === undefined ? [] : [sent];
   }
 
   #sentInVain(fingerprint: string, nowMs: number): string | null {
@@ -111,9 +134,9 @@ export class HeldAnswers {
     return sent !== undefined && nowMs - sent.atMs < SENT_IN_VAIN_MS ? sent.key : null;
   }
 
-  #remember(fingerprint: string, key: string, nowMs: number): void {
+  #remember(fingerprint: string, sent: Sent): void {
     this.#sent.delete(fingerprint);
-    this.#sent.set(fingerprint, { key, atMs: nowMs });
+    this.#sent.set(fingerprint, sent);
     const [oldest] = this.#sent.keys();
     if (this.#sent.size > MOST_SENT && oldest !== undefined) this.#sent.delete(oldest);
   }
@@ -121,6 +144,8 @@ export class HeldAnswers {
   /** Only clients of the compatible APIs have the table. */
   #create(): void {
     if (this.#created) return;
+    const [made] = this.#sql.exec<{ sql: string }>("SELECT sql FROM sqlite_master WHERE name = 'held_marks'").toArray();
+    if (made !== undefined && !/\brepeated_at_ms\b/.test(made.sql)) this.#sql.exec(ADD_REPEATED);
     for (const statement of SCHEMA) this.#sql.exec(statement);
     this.#created = true;
   }

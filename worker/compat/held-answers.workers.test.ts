@@ -221,6 +221,83 @@ describe("a held answer", () => {
     expect(await catalog.claimHeld({ ...claim, key: "next", holder: "next", isRepeat: true })).toBe("first");
   });
 
+  it("has one job when the claim of the request that was given up is carried out after the repetition's", async () => {
+    const prompt = newPrompt();
+    const isClaimed = Promise.withResolvers<void>();
+    const goesOn = Promise.withResolvers<void>();
+    const late = namespaceWith(env.CATALOGS, "claimHeld", async (stub, ...given) => {
+      isClaimed.resolve();
+      await goesOn.promise;
+      return await stub.claimHeld?.(...given);
+    });
+    const first = postWithHangUp(GENERATIONS, openai(prompt), { CATALOGS: late });
+    await isClaimed.promise;
+    const isOver = first.hangUp();
+    const hungUpAtMs = Date.now();
+    await expect.poll(() => Date.now()).toBeGreaterThan(hungUpAtMs);
+    await befall(prompt, { type: "hold", at: "answer" }, 1);
+    const second = post(GENERATIONS, openai(prompt), { "x-stainless-retry-count": "1" });
+    await upstream.untilHeld(prompt);
+    goesOn.resolve();
+    await isOver;
+    const third = post(GENERATIONS, openai(prompt), { "x-stainless-retry-count": "2" });
+    await upstream.release(prompt);
+    const [two, three] = await Promise.all([taken(await second), taken(await third)]);
+    expect(three).toMatchObject({ status: 200, jobs: two.jobs });
+    expect(await billed(prompt)).toBe(1);
+  });
+
+  describe("of a request that its client has given up", () => {
+    const asked = (name: string, receivedAtMs: number, isRepeat = true) => {
+      return { fingerprint: "same", key: `key of ${name}`, holder: name, isRepeat, receivedAtMs };
+    };
+    async function withHeld(judge: (held: HeldAnswers, storage: DurableObjectStorage) => void) {
+      await runInDurableObject(env.CATALOGS.getByName(crypto.randomUUID()), (_object, { storage }) => {
+        judge(new HeldAnswers(storage), storage);
+      });
+    }
+
+    it("is that of the later repetition, which keeps its mark", async () => {
+      await withHeld((held) => {
+        expect(held.claim(asked("second", 200), 200)).toBe("key of second");
+        expect(held.claim(asked("first", 100, false), 201)).toBe("key of second");
+        expect(held.stillWaits("key of second", "second", 202)).toBe(true);
+        held.settle("key of second", "second", "undelivered", 203);
+        expect(held.claim(asked("third", 300), 300)).toBe("key of second");
+      });
+    });
+
+    it("is not taken over by an earlier repetition whose claim is carried out after a later one's", async () => {
+      await withHeld((held) => {
+        expect(held.claim(asked("first", 100, false), 100)).toBe("key of first");
+        expect(held.claim(asked("third", 300), 300)).toBe("key of first");
+        expect(held.claim(asked("second", 200), 301)).toBe("key of first");
+        expect(held.stillWaits("key of first", "third", 302)).toBe(true);
+      });
+    });
+
+    it("is the one that was sent to the later repetition", async () => {
+      await withHeld((held) => {
+        held.claim(asked("second", 200), 200);
+        held.settle("key of second", "second", "delivered", 201);
+        expect(held.claim(asked("first", 100, false), 202)).toBe("key of second");
+        expect(held.claim(asked("new", 202, false), 203)).toBe("key of new");
+      });
+    });
+
+    it("is known when the object has lost its memory, and in a table of an earlier version", async () => {
+      await withHeld((held, storage) => {
+        storage.sql.exec(`CREATE TABLE held_marks (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, holder TEXT NOT NULL,
+          marked_at_ms INTEGER NOT NULL) WITHOUT ROWID`);
+        storage.sql.exec("INSERT INTO held_marks VALUES ('key of first', 'same', 'first', 100)");
+        expect(held.claim(asked("third", 300), 300)).toBe("key of first");
+        const next = new HeldAnswers(storage);
+        expect(next.claim(asked("second", 200), 301)).toBe("key of first");
+        expect(next.stillWaits("key of first", "third", 302)).toBe(true);
+      });
+    });
+  });
+
   it("that was sent to a dead connection is taken by a marked repetition", async () => {
     const prompt = newPrompt();
     const again = { "x-stainless-retry-count": "1" };

@@ -47,13 +47,19 @@ export class Hold {
     this.#holder = holder;
     this.#saying = setInterval(() => void this.#sayItWaits(), HEARD_EVERY_MS);
     const { signal } = c.req.raw;
-    signal.addEventListener("abort", () => this.undelivered());
+    signal.addEventListener("abort", () => void this.undelivered());
     // The client hung up while the mark was stored.
     if (signal.aborted) void this.undelivered();
   }
 
   /** Stores that this request waits for an answer, before anything is paid for. `ownKey` is used if the request is no repetition. */
-  static async begin(c: HttpContext, client: string, fingerprint: string, ownKey: string): Promise<Hold> {
+  static async begin(
+    c: HttpContext,
+    client: string,
+    fingerprint: string,
+    ownKey: string,
+    receivedAtMs: number,
+  ): Promise<Hold> {
     const holder = crypto.randomUUID();
     const { hiddenHangUpMs } = c.get("config");
     const claim = {
@@ -61,6 +67,7 @@ export class Hold {
       key: ownKey,
       holder,
       isRepeat: Number(c.req.header("x-stainless-retry-count") ?? 0) >= 1,
+      receivedAtMs,
       ...(hiddenHangUpMs === null ? {} : { hiddenHangUpMs }),
     };
     const key = await answered(() => {

@@ -163,6 +163,7 @@ export async function placeRequest(
   route: { readonly name: string; readonly isHeld: boolean },
   read: (uploads: Uploads) => Promise<ReadRequest>,
 ): Promise<PlacedRequest> {
+  const receivedAtMs = Date.now();
   const client = submitterOf(c, requireAsker(c));
   const givenKey = idempotencyKeyOf(c);
   brakeSubmissions(c, client);
@@ -172,7 +173,7 @@ export async function placeRequest(
   try {
     const { parts, user } = await read(placing.uploads);
     if (route.isHeld && givenKey === null) {
-      hold = await Hold.begin(c, client, fingerprintText(route.name, user, parts), ownKey);
+      hold = await Hold.begin(c, client, fingerprintText(route.name, user, parts), ownKey, receivedAtMs);
     }
     const key = hold?.key ?? ownKey;
     const placed = placing.place(key, parts);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { HEARD_EVERY_MS, type HeldMark, markToTake, SILENT_MS } from "./held-marks.ts";
+import { HEARD_EVERY_MS, type HeldMark, markOfLater, markToTake, SILENT_MS } from "./held-marks.ts";
 
 const NOW = 1_000_000_000;
 const NEW = { isRepeat: false, hiddenHangUpMs: Number.POSITIVE_INFINITY };
@@ -8,7 +8,7 @@ const WHERE_HIDDEN = { ...NEW, hiddenHangUpMs: 10_000 };
 
 function mark(key: string, waitedMs: number | null, markedMs = waitedMs ?? 0, silentMs = 1): HeldMark {
   const waiter = waitedMs === null ? null : { sinceMs: NOW - waitedMs, heardAtMs: NOW - silentMs };
-  return { key, markedAtMs: NOW - markedMs, waiter };
+  return { key, markedAtMs: NOW - markedMs, waiter, repeatedAtMs: null };
 }
 
 describe("a request", () => {
@@ -45,6 +45,13 @@ describe("a request", () => {
     const marks = [mark("young", 20_000), mark("old", 30_000), mark("free", null, 1)];
     expect(markToTake(marks, WHERE_HIDDEN, NOW)?.key).toBe("free");
     expect(markToTake(marks.slice(0, 2), WHERE_HIDDEN, NOW)?.key).toBe("old");
+  });
+
+  it("waits for the job of a repetition that arrived after it, and of no other", () => {
+    const repeated = { ...mark("b", 1), repeatedAtMs: NOW - 5 };
+    expect(markOfLater([mark("a", 1), repeated], NOW - 6)?.key).toBe("b");
+    expect(markOfLater([mark("a", 1), repeated], NOW - 5)).toBeNull();
+    expect(markOfLater([mark("a", 1)], NOW - 6)).toBeNull();
   });
 
   it("takes the oldest of those that nobody waits for", () => {

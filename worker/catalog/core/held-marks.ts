@@ -22,6 +22,8 @@ export interface HeldMark {
   readonly key: string;
   readonly markedAtMs: number;
   readonly waiter: Waiter | null;
+  /** When the latest repetition that took the mark arrived, in epoch ms; null: none did. */
+  readonly repeatedAtMs: number | null;
 }
 
 /** What is known of a request besides its marks. */
@@ -30,6 +32,17 @@ export interface HeldAsker {
   readonly isRepeat: boolean;
   /** After how long a waiter may have hung up unseen, in ms; infinite where each hang-up is seen. */
   readonly hiddenHangUpMs: number;
+}
+
+/**
+ * The mark that a repetition took which arrived after this request, whose claim comes late: its client has given it up, so it
+ * waits for that job, takes nothing over and makes none. Null: the request is not known to be given up.
+ */
+export function markOfLater<Mark extends Pick<HeldMark, "key" | "repeatedAtMs">>(
+  marks: readonly Mark[],
+  receivedAtMs: number,
+): Mark | null {
+  return marks.find(({ repeatedAtMs }) => repeatedAtMs !== null && receivedAtMs < repeatedAtMs) ?? null;
 }
 
 /**
