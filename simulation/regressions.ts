@@ -34,4 +34,12 @@ export const REGRESSIONS: readonly Regression[] = [
     story:
       "a claim of a held answer is carried out after its request hung up, and its mark is taken in place of the job's",
   },
+  {
+    seed: 3100732,
+    story: "a late claim of a request that was given up stores a mark that the next repetition takes, and pays again",
+  },
+  {
+    seed: 3101126,
+    story: "room that was granted is used after the grant has ended, and one job too many is unfinished",
+  },
 ];
