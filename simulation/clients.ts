@@ -162,33 +162,77 @@ export class Clients {
         return taken((await response.json()) as Job);
       }
       case "openai":
+      case "dashscope":
+      case "dashscope task":
         return await this.#generate(plan, taken);
       default:
         return style satisfies never;
     }
   }
 
-  /** Asks the OpenAI-compatible API for images as its SDK does, but repeats for longer. */
+  /** Asks a compatible API for images as its clients do, but repeats for longer. */
   async #generate(plan: JobPlan, taken: (job: Job) => Job): Promise<Job | null> {
-    const { client, model, n, priority } = plan;
-    const body = JSON.stringify({ model, n, prompt: promptOf(plan.name), priority, response_format: "url" });
+    const { client, style, leastPatienceMs } = plan;
+    const { path, type, body, headers: more } = compatibleRequest(plan);
     for (let tries = 0; !this.#stop.signal.aborted; tries++) {
-      const mark: Record<string, string> = tries === 0 ? {} : { "x-stainless-retry-count": String(tries) };
-      const headers = { ...bearer(client), "content-type": "application/json", ...mark };
-      const timeout = AbortSignal.timeout(this.#sim.delayMs(`patience of ${plan.name}`, 2_000, 600_000));
+      const mark = tries > 0 && style === "openai" ? { "x-stainless-retry-count": String(tries) } : {};
+      const headers = { ...bearer(client), "content-type": type, ...more, ...mark };
+      const timeout = AbortSignal.timeout(this.#sim.delayMs(`patience of ${plan.name}`, leastPatienceMs, 600_000));
       const signal = AbortSignal.any([this.#stop.signal, timeout]);
       const response = await this.#worker
-        .fetch(`${ORIGIN}/v1/images/generations`, { method: "POST", headers, body, signal })
+        .fetch(`${ORIGIN}${path}`, { method: "POST", headers, body, signal })
         .catch(() => null);
       const text = (await response?.text().catch(() => null)) ?? null;
       const isRepeated = response === null || text === null || response.status >= 500 || response.status === 429;
       if (!isRepeated) {
         const id = response.headers.get("x-darkroom-job");
-        return id === null ? null : taken(await this.#library(client).get(id));
+        if (id === null) return null;
+        if (response.status === 200) await this.#takeImages(plan, id, JSON.parse(text));
+        return taken(await this.#library(client).get(id));
       }
       await sleep(500 + 3_500 * Math.random());
     }
     return null;
+  }
+
+  /** Does with an answer of a compatible API what its client does: reads its task to the end, and fetches its images. */
+  async #takeImages(plan: JobPlan, id: string, answer: CompatibleAnswer): Promise<void> {
+    const { name, style } = plan;
+    let used = answer;
+    while (style === "dashscope task") {
+      if (used.output?.task_id !== id) {
+        this.#sim.violate(
+          "answers are as the contract says",
+          `${name}: the task of ${this.#sim.named(id)} has another id`,
+        );
+        return;
+      }
+      const status = used.output.task_status;
+      if (status === "SUCCEEDED") break;
+      // A client that asked for the removal of its job reads no task any more.
+      if (status === "UNKNOWN") this.#witness.missed(id, 404, `${name}, who reads its task,`);
+      if (status !== "PENDING" && status !== "RUNNING") return;
+      await sleep(2_000 + 1_000 * Math.random());
+      if (this.#stop.signal.aborted) return;
+      used = (await this.#read(plan, `/api/v1/tasks/${id}`)) ?? used;
+    }
+    const links = linksIn(used);
+    if (links.length === 0)
+      this.#sim.violate("answers are as the contract says", `${name}: a success without an image`);
+    for (const link of links) {
+      const image = await this.#worker.fetch(link, { signal: this.#stop.signal }).catch(() => null);
+      if (image?.status === 404 || image?.status === 410) {
+        this.#witness.missed(id, image.status, `${name}, who was given its image,`);
+      }
+    }
+  }
+
+  /** An answer of 200 to a read, or null. */
+  async #read({ client }: JobPlan, path: string): Promise<CompatibleAnswer | null> {
+    const init = { headers: bearer(client), signal: this.#stop.signal };
+    const response = await this.#worker.fetch(`${ORIGIN}${path}`, init).catch(() => null);
+    if (response?.status !== 200) return null;
+    return (await response.json().catch(() => null)) as CompatibleAnswer | null;
   }
 
   async #follow(style: FollowStyle, name: string, job: Job, client: string): Promise<void> {
@@ -422,12 +466,70 @@ export function promptOf(name: string): string {
   return `a picture for ${name}`;
 }
 
-function requestOf(plan: JobPlan): object {
-  const upload = () => {
-    const source = { prompt: plan.name, model: "upload", width: 512, height: 512, seed: 1, index: 0 };
-    return `data:image/png;base64,${plainFile(source, null).toString("base64")}`;
+/** A small picture of this client. */
+function pictureOf(plan: JobPlan): Buffer {
+  return plainFile({ prompt: plan.name, model: "upload", width: 512, height: 512, seed: 1, index: 0 }, null);
+}
+
+function imageOf(plan: JobPlan): string {
+  if (!plan.withUpload) return "https://pictures.example/cat.png";
+  return `data:image/png;base64,${pictureOf(plan).toString("base64")}`;
+}
+
+/** The used parts of answers of the compatible APIs. */
+interface CompatibleAnswer {
+  readonly data?: readonly { readonly url?: string }[];
+  readonly output?: {
+    readonly task_id?: string;
+    readonly task_status?: string;
+    readonly choices?: readonly { readonly message: { readonly content: readonly { readonly image?: string }[] } }[];
   };
-  const images = plan.withUpload ? [upload()] : ["https://pictures.example/cat.png"];
+}
+
+function linksIn({ data = [], output }: CompatibleAnswer): string[] {
+  const contents = (output?.choices ?? []).flatMap(({ message }) => message.content);
+  return [...data.map(({ url }) => url), ...contents.map(({ image }) => image)].filter((link) => link !== undefined);
+}
+
+interface CompatibleRequest {
+  readonly path: string;
+  readonly type: string;
+  readonly body: string | Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A submission as a client of a compatible API writes it. */
+function compatibleRequest(plan: JobPlan): CompatibleRequest {
+  const { name, style, model, n, priority } = plan;
+  const prompt = promptOf(name);
+  const isEdit = model.includes("edit");
+  if (style === "openai") {
+    const fields = { model, n, prompt, priority, response_format: "url" };
+    if (isEdit) return { path: "/v1/images/edits", ...formOf(fields, pictureOf(plan)), headers: {} };
+    return { path: "/v1/images/generations", type: "application/json", body: JSON.stringify(fields), headers: {} };
+  }
+  const content = [...(isEdit ? [{ image: imageOf(plan) }] : []), { text: prompt }];
+  const body = { model, input: { messages: [{ role: "user", content }] }, parameters: { n } };
+  return {
+    path: "/api/v1/services/aigc/multimodal-generation/generation",
+    type: "application/json",
+    body: JSON.stringify(body),
+    headers: style === "dashscope task" ? { "x-dashscope-async": "enable" } : {},
+  };
+}
+
+/** A form with one file. The boundary is always the same, because the runtime's own is random. */
+function formOf(fields: object, image: Buffer): Pick<CompatibleRequest, "type" | "body"> {
+  const boundary = "----darkroom-simulation";
+  const parts = Object.entries(fields).map(
+    ([field, value]) => `--${boundary}\r\nContent-Disposition: form-data; name="${field}"\r\n\r\n${value}\r\n`,
+  );
+  const file = `--${boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n`;
+  const body = Buffer.concat([Buffer.from(parts.join("") + file), image, Buffer.from(`\r\n--${boundary}--\r\n`)]);
+  return { type: `multipart/form-data; boundary=${boundary}`, body };
+}
+
+function requestOf(plan: JobPlan): object {
   return {
     prompt: promptOf(plan.name),
     model: plan.model,
@@ -435,7 +537,7 @@ function requestOf(plan: JobPlan): object {
     priority: plan.priority,
     onUncertain: plan.onUncertain,
     ...(plan.deadlineSeconds === null ? {} : { deadlineSeconds: plan.deadlineSeconds }),
-    ...(plan.model.includes("edit") ? { images } : {}),
+    ...(plan.model.includes("edit") ? { images: [imageOf(plan)] } : {}),
   };
 }
 

@@ -28,7 +28,11 @@ export type SubmitStyle =
   /** By a client that hangs up during the call, and tries again with the same key. */
   | "hangs up"
   /** As a client of the OpenAI-compatible API does: it waits for the images, and repeats with a mark. */
-  | "openai";
+  | "openai"
+  /** As a client of the DashScope-compatible API does: it waits for the images, and repeats without a mark. */
+  | "dashscope"
+  /** The same API's asynchronous form: it is answered with a task, and reads that until it ends. */
+  | "dashscope task";
 
 export type FollowStyle = "polls" | "waits" | "socket" | "stream";
 
@@ -58,6 +62,8 @@ export interface JobPlan {
   readonly n: number;
   readonly priority: "high" | "normal" | "low";
   readonly onUncertain: "retry" | "fail";
+  /** How long a client of a compatible API waits for its answer at least, in ms. */
+  readonly leastPatienceMs: number;
   /** Null: the deployment's value, a day. */
   readonly deadlineSeconds: number | null;
   readonly followers: readonly { readonly name: string; readonly style: FollowStyle; readonly afterMs: number }[];
@@ -116,6 +122,8 @@ export interface Plan {
   readonly limits: Readonly<Record<string, number>>;
   /** Faults strike until this time. */
   readonly quietAtMs: number;
+  /** The clocks of two machines differ by less than this, in ms. */
+  readonly clocksDifferMs: number;
   readonly wallMs: number | null;
 }
 
@@ -134,6 +142,15 @@ export const OPERATED_FROM = 2_000_000;
 /** Worlds from this seed on also have clients of the OpenAI-compatible API. */
 export const COMPATIBLE_FROM = 3_000_000;
 
+/**
+ * Worlds from this seed on also have machines whose clocks differ, impatient clients of the OpenAI-compatible API, and clients of the
+ * DashScope-compatible one.
+ */
+export const VARIED_FROM = 4_000_000;
+
+/** A lane's window is longer than its quota's by a hundredth. A window of a minute allows for this difference of clocks, in ms. */
+const CLOCKS_DIFFER_MS = 500;
+
 const SIGNING_SECRET = "a secret of the simulation";
 
 export function planOf(draws: Draws, leftOut: ReadonlySet<string>, seed: number): Plan {
@@ -147,6 +164,8 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>, seed: number)
       { starts: between(random, 1, 4), periodMs: pick(random, [1_000, 10_000, 60_000]) },
     ]),
   );
+  const clocksDifferMs = seed >= VARIED_FROM && chance(draws.of("clocks"), 0.5) ? CLOCKS_DIFFER_MS : 0;
+  if (clocksDifferMs > 0) for (const quota of Object.values(quotas)) quota.periodMs = 60_000;
   const limits = limitsOf(clients, draws.of("spend limits"));
   const vars = {
     ...varsOf(clients, budgetMs, lateMs, quotas, random),
@@ -163,9 +182,7 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>, seed: number)
   const jobs = Array.from({ length: count }, (_none, index) => {
     const name = `job ${index + 1}`;
     const drawn = jobOf(draws.of(name), name, clients, models, withinMs);
-    const isCompatible =
-      seed >= COMPATIBLE_FROM && !drawn.model.includes("edit") && chance(draws.of(`${name} door`), 0.5);
-    const job: JobPlan = isCompatible ? { ...drawn, style: "openai" } : drawn;
+    const job: JobPlan = { ...drawn, ...compatibleOf(draws.of(`${name} door`), drawn, seed) };
     return isOperated ? { ...job, acts: [...job.acts, ...moreActsOf(draws.of(`${name} more acts`), name)] } : job;
   });
   const isKept = ({ name }: { readonly name: string }) => !leftOut.has(name);
@@ -196,6 +213,7 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>, seed: number)
     quotas,
     limits,
     quietAtMs,
+    clocksDifferMs,
     wallMs: chance(random, 0.3) ? 30_000 : null,
   };
 }
@@ -223,6 +241,16 @@ function operationsOf(random: Random, clients: readonly string[], quietAtMs: num
       endsItself: chance(random, 0.3),
     } as const;
   });
+}
+
+/** What differs for a job that is submitted through a compatible API. */
+function compatibleOf(random: Random, { model }: JobPlan, seed: number): Partial<JobPlan> {
+  const isEdit = model.includes("edit");
+  if (seed < COMPATIBLE_FROM || (seed < VARIED_FROM && isEdit) || !chance(random, 0.5)) return {};
+  if (seed < VARIED_FROM) return { style: "openai" };
+  const style = pick(random, ["openai", "openai", "dashscope", "dashscope task"] as const);
+  // The OpenAI API's edits have their image as a file.
+  return { style, leastPatienceMs: 200, ...(style === "openai" && isEdit ? { withUpload: true } : {}) };
 }
 
 function moreActsOf(random: Random, name: string): Act[] {
@@ -300,6 +328,7 @@ function jobOf(
     n: model === "wan2.6-t2i" || isReference ? between(random, 1, 2) : 1,
     priority: pick(random, ["normal", "normal", "high", "low"] as const),
     onUncertain: chance(random, 0.15) ? "fail" : "retry",
+    leastPatienceMs: 2_000,
     followers: Array.from({ length: pick(random, [0, 1, 1, 2]) }, (_none, index) => follow(index + 1)),
     acts: Array.from({ length: pick(random, [0, 0, 1, 2]) }, (_none, index) => act(index + 1)),
     deadlineSeconds: chance(random, 0.1) ? spread(random, 60, 900) : null,

@@ -1,4 +1,4 @@
-import { COMPATIBLE_FROM, OPERATED_FROM } from "./plan.ts";
+import { COMPATIBLE_FROM, OPERATED_FROM, VARIED_FROM } from "./plan.ts";
 import type { Patch } from "./platform/hooks.ts";
 
 /** A fault that is planted in the product: a change of one line, and the invariant that it breaks. */
@@ -444,6 +444,19 @@ export const PLANTED: readonly PlantedFault[] = [
     seed: 1_102_086,
     from: 1_102_086,
     withinSeeds: 1,
+  },
+  {
+    name: "clocks trusted",
+    story: "A lane's window is no longer than its quota's, though the clocks of jobs differ from the lane's.",
+    patch: {
+      file: "worker/lane/core/quota-window.ts",
+      find: "export const SAFETY_MARGIN = 0.01;",
+      replace: "export const SAFETY_MARGIN = 0;",
+    },
+    breaks: "no quota window is broken",
+    seed: 4_000_007,
+    from: VARIED_FROM,
+    withinSeeds: 100,
   },
 ];
 

@@ -71,7 +71,9 @@ export class Witness {
 
   isPaused(target: string, atMs: number): boolean {
     const pause = this.#paused.get(target);
-    return pause !== undefined && atMs > pause.sinceMs && (pause.untilMs === null || atMs < pause.untilMs);
+    if (pause === undefined || atMs <= pause.sinceMs) return false;
+    // Its end is a time by the lane's clock.
+    return pause.untilMs === null || atMs < pause.untilMs - this.#sim.clocksDifferMs;
   }
 
   accepted(job: Job, client: string): void {

@@ -105,6 +105,7 @@ class World {
   constructor(sim: Sim, plan: Plan, product: Product) {
     this.#sim = sim;
     this.#plan = plan;
+    sim.clocksDifferMs = plan.clocksDifferMs;
     this.#witness = new Witness(sim);
     this.#receiver = new Receiver(sim);
     this.#bucket = new SimBucket(sim, () => this.#host);

@@ -3,12 +3,15 @@ import { AsyncLocalStorage } from "node:async_hooks";
 /** Something that runs code and can die: an object's instance, a request in the Worker, or a client. */
 export class Actor {
   readonly name: string;
+  /** By how much the clock of its machine is ahead of true time, in ms; behind when negative. */
+  readonly aheadMs: number;
   isAlive = true;
   readonly #onEnd = new Set<() => void>();
   #draws = 0;
 
-  constructor(name: string) {
+  constructor(name: string, aheadMs = 0) {
     this.name = name;
+    this.aheadMs = aheadMs;
   }
 
   /** Runs `work` as this actor: timers, calls and random numbers in it belong to this actor. */

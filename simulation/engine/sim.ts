@@ -70,6 +70,15 @@ export class Sim {
   /** Parts of the platform that are down as a whole: calls to them fail at once. */
   readonly away = new Set<string>();
 
+  /** The clocks of two machines differ by less than this, in ms. */
+  clocksDifferMs = 0;
+
+  /** By how much the clock of this machine is ahead, in ms; behind when negative. */
+  aheadMs(machine: string): number {
+    const { clocksDifferMs: ms } = this;
+    return ms === 0 ? 0 : Math.floor((this.draws.next(`clock of ${machine}`)() - 0.5) * ms);
+  }
+
   strike(site: Site, label: string): Strike | null {
     return this.faults.strike(site, label);
   }

@@ -70,14 +70,17 @@ function stop(handle: unknown): void {
 
 const whole = (ms: unknown): number => (Number.isFinite(Number(ms)) ? Math.max(0, Number(ms)) : 0);
 
+/** The time by the clock of the machine that runs now. */
+const nowMs = (): number => (isSimulating() ? currentSim().nowMs + (currentActor()?.aheadMs ?? 0) : RealDate.now());
+
 class SimDate extends RealDate {
   constructor(...args: [] | [number | string | Date]) {
-    if (args.length === 0) super(isSimulating() ? currentSim().nowMs : RealDate.now());
+    if (args.length === 0) super(nowMs());
     else super(...(args as [number]));
   }
 
   static override now(): number {
-    return isSimulating() ? currentSim().nowMs : RealDate.now();
+    return nowMs();
   }
 }
 

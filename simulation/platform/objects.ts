@@ -39,7 +39,7 @@ export interface ObjectWatch {
   answered(from: Actor, kind: string, method: string, answer: unknown, tookMs: number): void;
   /** A method was carried out, in `ms` from its start to its result, without the time for which the result was held back. */
   carriedOut(object: HostedObject, method: string, args: readonly unknown[], answer: unknown, ms: number): void;
-  /** What the call wrote is durable. `beganAtMs`: when it was delivered. */
+  /** What the call wrote is durable. `beganAtMs`: when it was delivered, by the object's clock. */
   kept(method: string, args: readonly unknown[], answer: unknown, beganAtMs: number): void;
   alarmRan(object: HostedObject): void;
 }
@@ -59,7 +59,7 @@ export class Instance extends Actor {
   busyUntilMs = 0;
 
   constructor(object: HostedObject, name: string) {
-    super(name);
+    super(name, object.aheadMs);
     this.object = object;
   }
 
@@ -110,6 +110,8 @@ export class HostedObject {
   readonly kind: string;
   readonly name: string;
   readonly storage: SimStorage;
+  /** By how much the clock of its machine is ahead. Its alarms go by that clock. */
+  readonly aheadMs: number;
   readonly sockets = new Set<ServerSocket>();
   autoResponse: { readonly request: string; readonly response: string } | null = null;
   instance: Instance | null = null;
@@ -130,6 +132,7 @@ export class HostedObject {
     this.sim = host.sim;
     this.kind = kind;
     this.name = name;
+    this.aheadMs = this.sim.aheadMs(`${kind} ${name}`);
     this.env = host.envFor(this);
     this.storage = new SimStorage({
       flush: (durable) => this.#flush(durable),
@@ -212,7 +215,7 @@ export class HostedObject {
         (value) => {
           this.host.watch.carriedOut(this, method, args, value, this.sim.nowMs - beganAtMs);
           instance.send(() => {
-            this.host.watch.kept(`${this.kind}.${method}`, args, value, beganAtMs);
+            this.host.watch.kept(`${this.kind}.${method}`, args, value, beganAtMs + this.aheadMs);
             if (ended()) answer(value, instance);
           });
         },
@@ -330,7 +333,7 @@ export class HostedObject {
     const setAtMs = this.storage.durableAlarmAtMs;
     // An alarm that is set again replaces a retry.
     if (setAtMs !== null) this.#alarmRetry = null;
-    const dueAtMs = setAtMs ?? this.#alarmRetry?.atMs ?? null;
+    const dueAtMs = setAtMs === null ? (this.#alarmRetry?.atMs ?? null) : setAtMs - this.aheadMs;
     if (dueAtMs === null) return;
     const retryCount = this.#alarmRetry?.retryCount ?? 0;
     const strike = this.sim.strike("alarm", this.label);

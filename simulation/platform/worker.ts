@@ -22,6 +22,7 @@ class RequestActor extends Actor {
 
 interface Isolate {
   readonly name: string;
+  readonly aheadMs: number;
   readonly module: WorkerModule;
   env: object;
   readonly requests: Set<RequestActor>;
@@ -39,7 +40,9 @@ export class WorkerHost {
   constructor(sim: Sim, modules: ReadonlyMap<string, WorkerModule>, env: object, wallMs: number | null) {
     this.#sim = sim;
     this.#wallMs = wallMs;
-    this.isolates = Array.from(modules, ([name, module]) => ({ name, module, env, requests: new Set<RequestActor>() }));
+    this.isolates = Array.from(modules, ([name, module]) => {
+      return { name, aheadMs: sim.aheadMs(`isolate ${name}`), module, env, requests: new Set<RequestActor>() };
+    });
     for (const { name } of this.isolates) forgetIsolate(name);
   }
 
@@ -118,7 +121,7 @@ export class WorkerHost {
     const sim = this.#sim;
     const isolate = pick(sim.draws.next("isolate"), this.isolates);
     this.#requests += 1;
-    const actor = new RequestActor(`request ${this.#requests}`);
+    const actor = new RequestActor(`request ${this.#requests}`, isolate.aheadMs);
     isolate.requests.add(actor);
     const { pathname } = new URL(url);
     sim.mark(pathname);
