@@ -34,10 +34,11 @@ class Worker {
   readonly #child: ChildProcess;
   #answer: { readonly resolve: (report: Report) => void; readonly reject: (error: Error) => void } | null = null;
 
-  constructor() {
+  constructor(before: string | null) {
     const file = fileURLToPath(new URL("./batch.ts", import.meta.url).href);
     this.#child = fork(file, [], {
       execArgv: ["--disable-warning=ExperimentalWarning"],
+      env: before === null ? process.env : { ...process.env, SIMULATED_BEFORE: before },
     });
     this.#child.on("message", (report: Report) => {
       if (report.type === "ready") return;
@@ -68,8 +69,9 @@ export class Crew {
   readonly #workers: Worker[];
   #isStopped = false;
 
-  constructor(cores: number) {
-    this.#workers = Array.from({ length: cores }, () => new Worker());
+  /** `before`: the checkout of a version that runs before a deployment of this one, with a slash at its end; null: none. */
+  constructor(cores: number, before: string | null = null) {
+    this.#workers = Array.from({ length: cores }, () => new Worker(before));
   }
 
   /** Ends the current run after the seeds that its processes run now. */

@@ -1,7 +1,12 @@
 /**
- * `npm run simulate:platform -- --seeds N --from S [--cores C] [--planted NAME] [--explain SEED] [--tell SEED]`: runs the
- * product on a hostile platform, in virtual time. Prints what was run and found; exits with 1 when an invariant was violated.
+ * `npm run simulate:platform -- --seeds N --from S [--cores C] [--planted NAME] [--before REVISION] [--explain SEED] [--tell SEED]`:
+ * runs the product on a hostile platform, in virtual time. `--before`: that version runs first, and deployments mix the two. Prints what was run and found; exits with 1 when an invariant was violated.
  */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Coverage } from "./coverage.ts";
 import { Crew, type Total } from "./crew.ts";
@@ -13,6 +18,7 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     cores: { type: "string", default: "2" },
     planted: { type: "string" },
+    before: { type: "string" },
     explain: { type: "string" },
     tell: { type: "string" },
     stories: { type: "string", default: "3" },
@@ -47,7 +53,22 @@ function printTotal({ seeds, lives, events, faults, cells, findings }: Total, to
   }
 }
 
-const crew = new Crew(wholeNumber("cores", values.cores, 1));
+/** A checkout of another version, with the libraries of this one. */
+function checkoutOf(revision: string): string {
+  const root = fileURLToPath(new URL("../", import.meta.url).href);
+  const directory = mkdtempSync(join(tmpdir(), "darkroom-before-"));
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  const files = execFileSync("git", ["archive", revision, "package.json", "worker", "schemas", "client"], {
+    cwd: root,
+    maxBuffer: 256 * 1024 * 1024,
+  });
+  execFileSync("tar", ["-x", "-C", directory], { input: files });
+  symlinkSync(realpathSync(join(root, "node_modules")), join(directory, "node_modules"));
+  return `${realpathSync(directory)}/`;
+}
+
+const before = values.before === undefined ? null : checkoutOf(values.before);
+const crew = new Crew(wholeNumber("cores", values.cores, 1), before);
 const planted = values.planted ?? null;
 try {
   const seed = values.tell ?? values.explain;

@@ -1,15 +1,16 @@
 import { Clients, OPERATIONS_END_MS } from "./clients.ts";
 import { Actor } from "./engine/actor.ts";
 import type { FaultName, Hit } from "./engine/faults.ts";
+import { between, pick, spread } from "./engine/random.ts";
 import { type Line, type Part, Sim, setCurrentSim, type Violation } from "./engine/sim.ts";
 import { Audit } from "./invariants.ts";
-import { type Plan, planOf, type Vars } from "./plan.ts";
+import { type DeployPlan, type Plan, planOf, type Vars } from "./plan.ts";
 import { SimBucket } from "./platform/bucket.ts";
 import { setOutgoing, setPendingCounter } from "./platform/globals.ts";
-import { type HostedObject, ObjectHost } from "./platform/objects.ts";
+import { type HostedObject, ObjectHost, type Version } from "./platform/objects.ts";
 import type { SimStorage } from "./platform/storage.ts";
 import { WorkerHost } from "./platform/worker.ts";
-import type { Product } from "./product.ts";
+import type { Code, Product } from "./product.ts";
 import { Receiver } from "./receiver.ts";
 import { storedJob } from "./stored-job.ts";
 import { Upstream } from "./upstream.ts";
@@ -89,6 +90,9 @@ function wantsAlert(storage: SimStorage, { CLIENT_WEBHOOKS = "{}" }: Vars, clien
   return storage.peekDurable("budget-alert") !== undefined && Object.hasOwn(JSON.parse(CLIENT_WEBHOOKS), client);
 }
 
+/** A deployment of other settings or of another version of the code; null: as before. */
+type Deploy = Omit<DeployPlan, "vars"> & { readonly vars: Vars | null; readonly code: Code | null };
+
 class World {
   readonly #sim: Sim;
   readonly #plan: Plan;
@@ -100,7 +104,11 @@ class World {
   readonly #witness: Witness;
   readonly #clients: Clients;
   readonly #audit: Audit;
-  #env: object;
+  readonly #product: Product;
+  /** What was deployed last. New objects are made with it. */
+  #code: Code;
+  #vars: Vars;
+  #version: Version;
 
   constructor(sim: Sim, plan: Plan, product: Product) {
     this.#sim = sim;
@@ -117,9 +125,12 @@ class World {
       quotaOf: (model) => quotas[model] ?? { starts: 1, periodMs: 60_000 },
     });
     this.#audit = new Audit(sim, plan, this.#witness, this.#upstream, this.#bucket);
-    this.#env = {};
-    this.#host = new ObjectHost(sim, product.classes, () => this.#env, this.#audit);
-    this.#env = this.#envOf(plan.vars);
+    this.#product = product;
+    this.#code = product.before ?? product.code;
+    this.#vars = plan.vars;
+    this.#version = { classes: this.#code.classes, env: {} };
+    this.#host = new ObjectHost(sim, () => this.#version, this.#audit);
+    this.#version = this.#versionOf(plan.vars);
     this.#upstream.attemptOf = (jobId) => storedJob(this.#host.object("JOBS", jobId).storage)?.lastAttempt ?? null;
     this.#upstream.onWebhook = ({ object }, headers, body, isGone) =>
       object.kind === "CATALOGS"
@@ -129,7 +140,7 @@ class World {
     this.#upstream.onLeft = (call) => this.#audit.left(call);
     this.#upstream.onSubmit = (instance) => this.#audit.submitted(instance);
     this.#upstream.onCharged = (call) => this.#audit.charged(call);
-    this.#worker = new WorkerHost(sim, product.isolates, this.#env, plan.wallMs);
+    this.#worker = new WorkerHost(sim, this.#code.isolates, this.#version.env, plan.wallMs);
     this.#worker.onAnswer = (from, path, status) => this.#audit.responded(from, path, status);
     this.#clients = new Clients(sim, this.#worker, this.#witness, product.library);
     setOutgoing((input, init) => this.#upstream.fetch(String(input), init));
@@ -199,16 +210,14 @@ class World {
     sim.tell(() => "from here on no fault strikes");
     sim.faults.isQuiet = true;
     sim.away.clear();
-    this.#env = this.#envOf(this.#plan.vars);
-    for (const object of this.#host.all()) this.#change(object, this.#env);
-    for (const isolate of this.#worker.isolates) {
-      this.#worker.kill(isolate);
-      isolate.env = this.#env;
-    }
+    this.#code = this.#product.code;
+    this.#version = this.#versionOf(this.#plan.vars);
+    for (const object of this.#host.all()) this.#change(object, this.#version);
+    for (const isolate of this.#worker.isolates) this.#worker.change(isolate, this.#code.isolates, this.#version.env);
   }
 
-  #envOf(vars: Vars): object {
-    return {
+  #versionOf(vars: Vars): Version {
+    const env = {
       ...vars,
       JOBS: this.#host.namespace("JOBS"),
       LANES: this.#host.namespace("LANES"),
@@ -218,6 +227,7 @@ class World {
       SUBMIT_LIMITER: { limit: async () => ({ success: true }) },
       ASSETS: { fetch: async () => new Response("", { status: 404 }) },
     };
+    return { classes: this.#code.classes, env };
   }
 
   #planOutages(): void {
@@ -235,28 +245,54 @@ class World {
   /** A deployment: objects and isolates change to it one after another, so that both versions run for a while. */
   #planDeploys(): void {
     const { clock, draws } = this.#sim;
-    for (const { name, atMs, takesMs, vars, story } of this.#plan.deploys) {
+    const ofSettings = this.#plan.deploys.map((deploy): Deploy => ({ ...deploy, code: null }));
+    for (const { name, atMs, takesMs, vars, code, story } of [...ofSettings, ...this.#codeDeploys()]) {
       clock.after(atMs, () => {
+        if (this.#sim.faults.isQuiet) return;
         this.#sim.tell(() => `a deployment begins: ${story}`);
-        const env = this.#envOf(vars);
-        this.#env = env;
+        this.#vars = vars ?? this.#vars;
+        this.#code = code ?? this.#code;
+        const version = this.#versionOf(this.#vars);
+        const { isolates } = this.#code;
+        this.#version = version;
         for (const object of this.#host.all()) {
-          clock.after(takesMs * draws.next(`${name} ${object.label}`)(), () => this.#change(object, env));
+          clock.after(takesMs * draws.next(`${name} ${object.label}`)(), () => this.#change(object, version));
         }
         for (const isolate of this.#worker.isolates) {
           clock.after(takesMs * draws.next(`${name} isolate ${isolate.name}`)(), () => {
-            if (this.#sim.faults.isQuiet) return;
-            this.#worker.kill(isolate);
-            isolate.env = env;
+            if (!this.#sim.faults.isQuiet) this.#worker.change(isolate, isolates, version.env);
           });
         }
       });
     }
   }
 
-  #change(object: HostedObject, env: object): void {
-    if (this.#sim.faults.isQuiet && env !== this.#env) return;
-    object.env = env;
+  /** Deployments of this code after another version ran, and at times back and forth. */
+  #codeDeploys(): readonly Deploy[] {
+    const { before, code } = this.#product;
+    if (before === null) return [];
+    const random = this.#sim.draws.of("versions of the code");
+    const { quietAtMs } = this.#plan;
+    const deploys: Deploy[] = [];
+    let atMs = 0;
+    for (let count = pick(random, [1, 1, 2, 3]); count > 0; count--) {
+      atMs += between(random, 0, (quietAtMs - atMs) >> 1);
+      const isNew = deploys.length % 2 === 0;
+      deploys.push({
+        name: `version ${deploys.length + 1}`,
+        atMs,
+        takesMs: spread(random, 100, 180_000),
+        vars: null,
+        code: isNew ? code : before,
+        story: isNew ? "the new version of the code" : "back to the previous version of the code",
+      });
+    }
+    return deploys;
+  }
+
+  #change(object: HostedObject, version: Version): void {
+    if (this.#sim.faults.isQuiet && version !== this.#version) return;
+    object.version = version;
     object.reset(false, "a deployment");
   }
 

@@ -8,9 +8,20 @@ import { registerHooks } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = new URL("../../", import.meta.url);
-const WORKER = new URL("worker/", ROOT).href;
+/** The checkouts that the product is loaded from: this one, and one of another version. */
+const roots = [ROOT];
+
+/** Modules of the Worker. */
+const isWorkers = (url: string) => roots.some((root) => url.startsWith(new URL("worker/", root).href));
 /** Modules that can be loaded several times. `?isolate=` in the address names the copy. */
-const COPIED = [WORKER, new URL("client/", ROOT).href];
+const isCopied = (url: string) => isWorkers(url) || roots.some((root) => url.startsWith(new URL("client/", root).href));
+
+/** From now on the product can be loaded from this checkout, too. `directory` ends with a slash. */
+export function addCheckout(directory: string): URL {
+  const root = pathToFileURL(directory);
+  roots.push(root);
+  return root;
+}
 
 /** A change of one line of the product. */
 export interface Patch {
@@ -86,7 +97,6 @@ export function patchIsolate(isolate: string, patch: Patch): void {
 export function setHooks(counted: Counted): void {
   const countedUrl = new URL(counted.file, ROOT).href;
   (globalThis as Record<string, unknown>).simulationSees = counted.seen;
-  const isCopied = (url: string | undefined) => COPIED.some((root) => url?.startsWith(root));
   registerHooks({
     resolve(specifier, context, next) {
       if (specifier === "cloudflare:workers") {
@@ -100,7 +110,8 @@ export function setHooks(counted: Counted): void {
       const found = next(specifier, context);
       const { parentURL } = context;
       const isolate = parentURL === undefined ? null : new URL(parentURL).searchParams.get("isolate");
-      if (isolate === null || !isCopied(parentURL) || !isCopied(found.url) || found.url.includes("?")) return found;
+      if (isolate === null || !isCopied(parentURL ?? "") || !isCopied(found.url) || found.url.includes("?"))
+        return found;
       return { ...found, url: `${found.url}?isolate=${encodeURIComponent(isolate)}` };
     },
     load(url, context, next) {
@@ -110,14 +121,14 @@ export function setHooks(counted: Counted): void {
       const patch = patches.get(isolateOf(url));
       if (patch !== undefined && bare === new URL(patch.file, ROOT).href) source = patched(source, patch);
       if (bare === countedUrl) source = withCounting(source, counted);
-      if (url.startsWith(WORKER)) source = withForgetting(source, url);
+      if (isWorkers(url)) source = withForgetting(source, url);
       return { format: "module-typescript", source, shortCircuit: true };
     },
   });
 }
 
-/** The address of a product's file in the copy of an isolate. */
-export function productUrl(file: string, isolate: string): string {
-  const { href } = pathToFileURL(fileURLToPath(new URL(file, ROOT).href));
+/** The address of a product's file in the copy of an isolate, from this checkout or another one. */
+export function productUrl(file: string, isolate: string, root = ROOT): string {
+  const { href } = pathToFileURL(fileURLToPath(new URL(file, root).href));
   return `${href}?isolate=${encodeURIComponent(isolate)}`;
 }

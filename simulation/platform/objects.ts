@@ -33,6 +33,12 @@ const REPLACED_MS = 30_000;
 /** How often an alarm that throws is run again, after 2 s, 4 s, …; then it is dropped. */
 const ALARM_RETRIES = 6;
 
+/** What is deployed: code, and its settings and bindings. */
+export interface Version {
+  readonly classes: Readonly<Record<string, ObjectClass>>;
+  readonly env: object;
+}
+
 /** Observes a run from outside. */
 export interface ObjectWatch {
   /** A call's answer has reached its caller. */
@@ -116,7 +122,7 @@ export class HostedObject {
   autoResponse: { readonly request: string; readonly response: string } | null = null;
   instance: Instance | null = null;
   /** Set by a new deployment. An instance keeps the one that it started with. */
-  env: object;
+  version: Version;
   #instances = 0;
   readonly #calls = new Map<Instance, Set<OpenCall>>();
   #idleTimer: Timer | null = null;
@@ -133,7 +139,7 @@ export class HostedObject {
     this.kind = kind;
     this.name = name;
     this.aheadMs = this.sim.aheadMs(`${kind} ${name}`);
-    this.env = host.envFor(this);
+    this.version = host.versionFor(this);
     this.storage = new SimStorage({
       flush: (durable) => this.#flush(durable),
       alarmChanged: () => this.#scheduleAlarm(),
@@ -152,7 +158,10 @@ export class HostedObject {
     this.instance = instance;
     this.#calls.set(instance, new Set());
     instance.run(() => {
-      instance.impl = new (this.host.classOf(this.kind))(contextOf(instance), this.env) as Record<string, unknown>;
+      const { classes, env } = this.version;
+      const made = classes[this.kind];
+      if (made === undefined) throw new Error(`no class is bound to ${this.kind}`);
+      instance.impl = new made(contextOf(instance), env) as Record<string, unknown>;
     });
     return instance;
   }
@@ -418,28 +427,15 @@ export class HostedObject {
 export class ObjectHost {
   readonly sim: Sim;
   readonly watch: ObjectWatch;
-  readonly #classes: Readonly<Record<string, ObjectClass>>;
   readonly #objects = new Map<string, HostedObject>();
   /** How many timers and calls of an actor are pending. */
   readonly #pending = new WeakMap<Actor, number>();
-  readonly envFor: (object: HostedObject) => object;
+  readonly versionFor: (object: HostedObject) => Version;
 
-  constructor(
-    sim: Sim,
-    classes: Readonly<Record<string, ObjectClass>>,
-    envFor: (object: HostedObject) => object,
-    watch: ObjectWatch,
-  ) {
+  constructor(sim: Sim, versionFor: (object: HostedObject) => Version, watch: ObjectWatch) {
     this.sim = sim;
-    this.#classes = classes;
-    this.envFor = envFor;
+    this.versionFor = versionFor;
     this.watch = watch;
-  }
-
-  classOf(kind: string): ObjectClass {
-    const found = this.#classes[kind];
-    if (found === undefined) throw new Error(`no class is bound to ${kind}`);
-    return found;
   }
 
   object(kind: string, name: string): HostedObject {

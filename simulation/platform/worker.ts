@@ -23,7 +23,8 @@ class RequestActor extends Actor {
 interface Isolate {
   readonly name: string;
   readonly aheadMs: number;
-  readonly module: WorkerModule;
+  /** Set by a new deployment, which kills the isolate. */
+  module: WorkerModule;
   env: object;
   readonly requests: Set<RequestActor>;
 }
@@ -52,6 +53,13 @@ export class WorkerHost {
     for (const request of [...isolate.requests]) request.end();
     isolate.requests.clear();
     forgetIsolate(isolate.name);
+  }
+
+  /** A deployment reaches an isolate. */
+  change(isolate: Isolate, modules: ReadonlyMap<string, WorkerModule>, env: object): void {
+    this.kill(isolate);
+    isolate.module = modules.get(isolate.name) ?? isolate.module;
+    isolate.env = env;
   }
 
   /**
