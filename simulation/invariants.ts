@@ -58,6 +58,7 @@ export class Audit implements ObjectWatch {
   /** Jobs that their client's catalog was notified of. */
   readonly #listed = new Set<string>();
   readonly #submittedAtMs = new Map<string, number>();
+  lastSubmittedAtMs = 0;
   /** Job → when its removal was first carried out. */
   readonly #removedAtMs = new Map<string, number>();
   /** Job → its metadata in the end. */
@@ -106,6 +107,7 @@ export class Audit implements ObjectWatch {
     const name = `${object.kind}.${method}`;
     if (name === "JOBS.submit" && !this.#submittedAtMs.has(object.name)) {
       this.#submittedAtMs.set(object.name, this.#sim.nowMs);
+      this.lastSubmittedAtMs = this.#sim.nowMs;
       this.#madeByCompatibleApi(args[0] as Submission);
     }
     if (name === "CATALOGS.settleHeld" && args[2] === "delivered") this.#deliveredKeys.add(String(args[0]));

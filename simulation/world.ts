@@ -169,14 +169,20 @@ class World {
     await clock.run(sim.startMs + this.#plan.quietAtMs);
     this.#mend();
     this.#clients.endOperations(this.#plan);
-    const settledByMs = clock.nowMs + this.#settleMs();
+    const settleMs = this.#settleMs();
+    const settledByMs = clock.nowMs + settleMs;
     await clock.run(clock.nowMs + FEEDS_STOP_MS);
     this.#clients.stopFeeds();
-    do {
-      // After a job's end its messages are still sent, watchers read its end, and a lost submission is repeated.
-      await clock.run(clock.nowMs + LINGER_MS);
-    } while (clock.nowMs < settledByMs && !this.#audit.isSettled(this.#host));
+    const settle = async (byMs: () => number) => {
+      do {
+        // After a job's end its messages are still sent, watchers read its end, and a lost submission is repeated.
+        await clock.run(clock.nowMs + LINGER_MS);
+      } while (clock.nowMs < byMs() && !this.#audit.isSettled(this.#host));
+    };
+    await settle(() => settledByMs);
     await clock.run(clock.nowMs + LINGER_MS);
+    // A client that waited for an answer in vain makes its job late.
+    if (!this.#audit.isSettled(this.#host)) await settle(() => this.#audit.lastSubmittedAtMs + settleMs);
     this.#clients.stop();
     await this.#asAuditor(() => this.#audit.afterSettling(this.#host, this.#worker));
     for (const { name, storage } of this.#host.all("JOBS")) this.#receiver.owes(name, storage);
