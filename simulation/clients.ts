@@ -6,7 +6,16 @@ import { paths } from "../schemas/paths.ts";
 import { Actor } from "./engine/actor.ts";
 import { chance } from "./engine/random.ts";
 import type { Sim } from "./engine/sim.ts";
-import { type Act, type FollowStyle, type JobPlan, OPERATOR, type OperationPlan, type Plan, tokenOf } from "./plan.ts";
+import {
+  type Act,
+  type FollowStyle,
+  type JobPlan,
+  OPERATOR,
+  type OperationPlan,
+  type Plan,
+  tokenOf,
+  VARIED_FROM,
+} from "./plan.ts";
 import { socketClass } from "./platform/sockets.ts";
 import type { WorkerHost } from "./platform/worker.ts";
 import type { ClientLibrary } from "./product.ts";
@@ -15,7 +24,7 @@ import type { Witness } from "./witness.ts";
 export const ORIGIN = "https://darkroom.example";
 /** How long a waiting client waits at most. The run is over for everyone by then. */
 const PATIENCE_MS = 6 * 3_600_000;
-/** By then, after the last fault, no late command is carried out any more, and the operator ends all operations once more. */
+/** By then, after the last fault, the operator ends all operations once more in worlds before `VARIED_FROM`. */
 export const OPERATIONS_END_MS = 60_000;
 
 /** Plays the clients of a plan: they use the client library, and plain calls. */
@@ -27,6 +36,8 @@ export class Clients {
   readonly #stop = new AbortController();
   readonly #stopFeeds = new AbortController();
   readonly #Socket: ReturnType<typeof socketClass>;
+  /** Lanes and clients whose operation the operator has ended. */
+  readonly #ended = new Set<string>();
 
   constructor(sim: Sim, worker: WorkerHost, witness: Witness, code: ClientLibrary) {
     this.#sim = sim;
@@ -47,7 +58,7 @@ export class Clients {
   endOperations(plan: Plan): void {
     for (const operation of plan.operations) {
       const { name } = operation;
-      for (const afterMs of [0, OPERATIONS_END_MS])
+      for (const afterMs of this.#sim.seed < VARIED_FROM ? [0, OPERATIONS_END_MS] : [0])
         this.#at(afterMs, `end of ${name}`, () => this.#endOperation(operation));
     }
   }
@@ -398,7 +409,9 @@ export class Clients {
     if (what === "limit lane") await this.#command("PATCH", paths.lane(target), { ...body, starts: 1 });
     else {
       const path = what === "pause lane" ? paths.lanePause(target) : paths.clientPause(target);
-      if (await this.#command("POST", path, body)) this.#witness.paused(target, untilMs);
+      const isAnswered = await this.#command("POST", path, body);
+      // Its end may have been asked for meanwhile.
+      if (isAnswered && !this.#ended.has(target)) this.#witness.paused(target, untilMs);
     }
     if (endsItself) return;
     await sleep(forMs);
@@ -407,6 +420,7 @@ export class Clients {
 
   async #endOperation({ what, target }: OperationPlan): Promise<void> {
     this.#witness.resumed(target);
+    this.#ended.add(target);
     const isEnded = () =>
       what === "limit lane"
         ? this.#command("PATCH", paths.lane(target), { reason: "over" })

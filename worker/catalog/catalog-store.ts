@@ -35,6 +35,8 @@ const MAX_COUNTED = 2_000;
 
 const RESERVATIONS_KEY = "reservations";
 const PAUSE_KEY = "pause";
+/** When the operator gave the last command to pause or resume the client, in epoch ms. */
+const PAUSE_GIVEN_KEY = "pause-given";
 const DELIVERIES_KEY = "deliveries";
 
 interface JobRow extends Record<string, SqlStorageValue> {
@@ -298,7 +300,10 @@ export class CatalogStore {
     return this.#pause.untilMs === null || this.#pause.untilMs > nowMs ? this.#pause : null;
   }
 
-  keepPause(pause: ClientPause | null): void {
+  /** Does nothing when the request of an earlier call was given later. */
+  keepPause(pause: ClientPause | null, givenAtMs: number): void {
+    if (givenAtMs < (this.#storage.kv.get<number>(PAUSE_GIVEN_KEY) ?? 0)) return;
+    if (Number.isFinite(givenAtMs)) this.#storage.kv.put(PAUSE_GIVEN_KEY, givenAtMs);
     this.#pause = pause ?? "none";
     if (pause === null) this.#storage.kv.delete(PAUSE_KEY);
     else this.#storage.kv.put(PAUSE_KEY, pause);

@@ -174,8 +174,8 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     return { granted, endsAtMs: nowMs + GRANT_MS };
   }
 
-  async pause(pause: ClientPause | null): Promise<void> {
-    this.#store.keepPause(pause);
+  async pause(pause: ClientPause | null, givenAtMs = Number.POSITIVE_INFINITY): Promise<void> {
+    this.#store.keepPause(pause, givenAtMs);
   }
 
   async reserveFirst(asked: FirstReservation, budget: ClientBudget, pendingLimit: number): Promise<FirstAnswer> {

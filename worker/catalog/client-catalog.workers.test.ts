@@ -410,6 +410,24 @@ describe("reserve", () => {
   });
 });
 
+describe("a pause of a client", () => {
+  const PAUSE = { reason: "an unpaid bill", sinceMs: 0, untilMs: null };
+
+  it("changes nothing when it is carried out after a later resume, also after a restart of its object", async () => {
+    const { catalog, object } = newCatalog();
+    await catalog.pause(null, 2);
+    await evictDurableObject(object);
+    await catalog.pause(PAUSE, 1);
+    expect(await catalog.reserve(1, 1)).toMatchObject({ granted: 1 });
+    await catalog.pause(PAUSE, 3);
+    await catalog.pause(null, 2);
+    expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 0, paused: PAUSE });
+    // The previous version does not say when its command was given.
+    await catalog.pause(null);
+    expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 1 });
+  });
+});
+
 describe("a job that is deleted before its first entry", () => {
   it("uses up its reservation", async () => {
     const { catalog } = newCatalog();

@@ -157,8 +157,11 @@ export interface CatalogRpc {
     limit: number,
     least?: number,
   ): Promise<{ granted: number; endsAtMs: number; paused?: ClientPause | null | undefined }>;
-  /** Pauses the client, or resumes it with null: `reserve` grants nothing meanwhile. What was granted before may be used up. */
-  pause(pause: ClientPause | null): Promise<void>;
+  /**
+   * Pauses the client, or resumes it with null: `reserve` grants nothing meanwhile. What was granted before may be used up.
+   * `givenAtMs`: when the operator's request arrived; a call that is carried out after that of a later request changes nothing.
+   */
+  pause(pause: ClientPause | null, givenAtMs?: number): Promise<void>;
   /**
    * The key of the job that the request waits for: its own, or that of an earlier identical request whose answer was not
    * delivered. Stored before it answers, so that a repetition makes no second job, whatever crashes.

@@ -102,11 +102,14 @@ async function replacedBy(
 
 /** Sends a lane its command, and answers the report after it, with what the command replaces. */
 async function commandLane(c: HttpContext, action: Action, command: LaneCommand): Promise<Response> {
+  const givenAtMs = Date.now();
   const model = await modelOf(c);
   const { kind, ...asked } = command;
   const replaced = await replacedBy(c, model, kind);
   const details = replaced == null ? asked : { ...asked, replaced };
-  const report = await logged(c, { ...action, target: model, details }, () => control(c, model, command));
+  const report = await logged(c, { ...action, target: model, details }, () =>
+    control(c, model, { ...command, givenAtMs }),
+  );
   return jsonAnswer(c, { ...report, ...(replaced === undefined ? {} : { replaced }) } satisfies CommandedLane);
 }
 
@@ -146,10 +149,10 @@ async function commandClient(c: HttpContext, action: Action, pause: { untilMs: n
     pause === null ? { kind: "resumeClient", client } : { kind: "pauseClient", client, reason, untilMs };
   const details = pause === null ? {} : { untilMs };
   await logged(c, { ...action, target: client, details }, async () => {
-    await catalog.pause(pause === null ? null : { reason, sinceMs, untilMs });
+    await catalog.pause(pause === null ? null : { reason, sinceMs, untilMs }, sinceMs);
     forgetReserved(client);
     const models = await modelsFor(c, client);
-    await Promise.all([...models].map((model) => control(c, model, command)));
+    await Promise.all([...models].map((model) => control(c, model, { ...command, givenAtMs: sinceMs })));
   });
   const until = untilMs === null ? null : new Date(untilMs).toISOString();
   const paused = pause === null ? null : { reason, since: new Date(sinceMs).toISOString(), until };

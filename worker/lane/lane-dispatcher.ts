@@ -87,13 +87,12 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
   }
 
   async control(command: LaneCommand): Promise<LaneReport> {
-    let quietAtMs = this.#decide((lane, now) => {
-      lane.command(command, now);
-      return lane.quietAtMs();
+    let { quietAtMs, isCarriedOut } = this.#decide((lane, now) => {
+      return { isCarriedOut: lane.command(command, now), quietAtMs: lane.quietAtMs() };
     });
-    this.#log("lane_commanded", { command: command.kind });
+    this.#log(isCarriedOut ? "lane_commanded" : "lane_command_outdated", { command: command.kind });
     const endsAtMs = Date.now() + QUIET_WITHIN_MS;
-    const isPause = command.kind === "pause" || command.kind === "pauseClient";
+    const isPause = isCarriedOut && (command.kind === "pause" || command.kind === "pauseClient");
     while (isPause && Date.now() < endsAtMs) {
       // A decision that threw has dropped the lane from memory: what was known before holds until another one reads it again.
       quietAtMs = this.#lane?.quietAtMs() ?? quietAtMs;

@@ -301,6 +301,13 @@ describe("a command of the operator", () => {
     expect(done.status).toBe("succeeded");
   });
 
+  it("changes nothing when it is carried out after a later one, also after a restart of its object", async () => {
+    await lane().control({ kind: "resume", givenAtMs: Date.now() });
+    await evictDurableObject(laneObject());
+    expect((await lane().control({ ...PAUSE, givenAtMs: Date.now() - 5_000 })).paused).toBeNull();
+    expect((await lane().control({ ...PAUSE, givenAtMs: Date.now() })).paused).toMatchObject({ reason: PAUSE.reason });
+  });
+
   it("answers a pause only when no lease that is out can begin any more", async () => {
     const { lease } = await lane().enqueue(ghost(), false);
     await lane().control(PAUSE);

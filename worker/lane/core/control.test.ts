@@ -5,7 +5,7 @@ import { cases } from "../../../test/support/properties.ts";
 import type { Ticket } from "../contract.ts";
 import { EventQueue } from "../simulation/event-queue.ts";
 import { VirtualLane, type World } from "../simulation/virtual-lane.ts";
-import { commanded, type LaneCommand, pauseOf } from "./control.ts";
+import { commanded, isOutdated, type LaneCommand, NO_CONTROL, pauseOf } from "./control.ts";
 
 const START_MS = Date.UTC(2026, 10, 23, 12);
 const MINUTE_MS = 60_000;
@@ -57,6 +57,43 @@ describe("a client with the name of what every object has", () => {
     const { lane, join } = stage();
     const [, , third] = [join("constructor"), join("constructor"), join("constructor")];
     expect(lane.place(third?.jobId ?? "")?.waitingOn).toBe("quota");
+  });
+});
+
+describe("a command that is carried out after a later one", () => {
+  const { pause, resume, pauseAnn, resumeAnn } = COMMANDS;
+  const limit: LaneCommand = { kind: "limit", change: { starts: 1 }, reason: "careful", untilMs: null };
+  const given = (command: LaneCommand, givenAtMs: number): LaneCommand => ({ ...command, givenAtMs });
+
+  it.each([
+    ["pause of a lane", pause, resume],
+    ["resume of a lane", resume, pause],
+    ["pause of a client", pauseAnn, resumeAnn],
+    ["resume of a client", resumeAnn, pauseAnn],
+    ["limit", limit, { kind: "unlimit" }],
+    ["end of a limit", { kind: "unlimit" }, limit],
+  ] as const)("changes nothing: a %s", (_name, late, later) => {
+    const control = commanded(NO_CONTROL, given(later, START_MS + 2), START_MS + 2);
+    expect(commanded(control, given(late, START_MS + 1), START_MS + 3)).toBe(control);
+    expect(isOutdated(control, given(late, START_MS + 1))).toBe(true);
+    expect(commanded(control, given(late, START_MS + 3), START_MS + 3)).not.toBe(control);
+  });
+
+  it("is carried out when it is about something else, and when it is a repetition", () => {
+    const control = commanded(NO_CONTROL, given(pauseAnn, START_MS + 2), START_MS + 2);
+    const bob = given({ ...pauseAnn, client: "bob" } as LaneCommand, START_MS + 1);
+    for (const each of [given(limit, START_MS), given(pause, START_MS), bob, given(pauseAnn, START_MS + 2)]) {
+      expect(isOutdated(control, each)).toBe(false);
+    }
+    expect(Object.keys(commanded(control, bob, START_MS + 3).clients)).toEqual(["ann", "bob"]);
+  });
+
+  it("is remembered for an hour only", () => {
+    const first = commanded(NO_CONTROL, given(resumeAnn, START_MS), START_MS);
+    const soon = commanded(first, given(resume, START_MS + 1), START_MS + 60 * MINUTE_MS - 1);
+    expect(Object.keys(soon.givenAtMs ?? {})).toEqual(["client ann", "lane"]);
+    const later = commanded(soon, given(resume, START_MS + 2), START_MS + 60 * MINUTE_MS);
+    expect(Object.keys(later.givenAtMs ?? {})).toEqual(["lane"]);
   });
 });
 

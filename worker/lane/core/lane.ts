@@ -1,6 +1,15 @@
 import type { LaneReport, Quota } from "../../../schemas/limits.ts";
 import type { LaneMetrics, Lease, LeaseOutcome, Place, Release, Ticket } from "../contract.ts";
-import { type Control, commanded, controlEndsAtMs, inForce, type LaneCommand, pauseOf, quotaUnder } from "./control.ts";
+import {
+  type Control,
+  commanded,
+  controlEndsAtMs,
+  inForce,
+  isOutdated,
+  type LaneCommand,
+  pauseOf,
+  quotaUnder,
+} from "./control.ts";
 import { forecast, needsLeases } from "./forecast.ts";
 import {
   expectedGrantAtMs,
@@ -147,9 +156,12 @@ export class Lane {
     if (control !== this.#state.control) this.#control(control, now);
   }
 
-  command(command: LaneCommand, now: number): void {
-    const control = commanded(this.#state.control, command, now);
-    if (control !== this.#state.control) this.#control(control, now);
+  /** False when a later command about the same subject was carried out before, so that nothing changes. */
+  command(command: LaneCommand, now: number): boolean {
+    const before = this.#state.control;
+    const control = commanded(before, command, now);
+    if (control !== before) this.#control(control, now);
+    return !isOutdated(before, command);
   }
 
   /**
