@@ -90,7 +90,8 @@ export class LaneDispatcher extends DurableObject<Env> implements LaneRpc {
     let { quietAtMs, isCarriedOut } = this.#decide((lane, now) => {
       return { isCarriedOut: lane.command(command, now), quietAtMs: lane.quietAtMs() };
     });
-    this.#log(isCarriedOut ? "lane_commanded" : "lane_command_outdated", { command: command.kind });
+    if (isCarriedOut) this.#log("lane_commanded", { command: command.kind });
+    else this.#log("lane_command_outdated", { command: command.kind });
     const endsAtMs = Date.now() + QUIET_WITHIN_MS;
     const isPause = isCarriedOut && (command.kind === "pause" || command.kind === "pauseClient");
     while (isPause && Date.now() < endsAtMs) {
