@@ -106,6 +106,27 @@ describe("a held answer", () => {
     expect(await billed(prompt)).toBe(1);
   });
 
+  it("is undelivered when its client hangs up while the catalog is notified that it is sent", async () => {
+    const prompt = newPrompt();
+    const isSending = Promise.withResolvers<void>();
+    const goesOn = Promise.withResolvers<void>();
+    const slow = namespaceWith(env.CATALOGS, "settleHeld", async (stub, ...given) => {
+      await stub.settleHeld?.(...given);
+      isSending.resolve();
+      if ((given as unknown[])[2] === "delivered") await goesOn.promise;
+    });
+    const { answer, hangUp } = postWithHangUp(GENERATIONS, openai(prompt), { CATALOGS: slow });
+    const first = await answer;
+    const read = first.text().catch(() => "");
+    await isSending.promise;
+    const isOver = hangUp();
+    // Without a mark, as a client that a person starts again.
+    expect((await taken(await post(GENERATIONS, openai(prompt)))).jobs).toEqual(jobsOf(first));
+    goesOn.resolve();
+    await Promise.all([isOver, read]);
+    expect(await billed(prompt)).toBe(1);
+  });
+
   it("is undelivered when its body is not read to the end", async () => {
     const prompt = newPrompt();
     const first = await postWithHangUp(GENERATIONS, openai(prompt)).answer;
@@ -296,6 +317,16 @@ describe("a held answer", () => {
         expect(next.stillWaits("key of first", "third", 302)).toBe(true);
       });
     });
+
+    it("is not taken back by a claim of its own request that is carried out after its hang-up", async () => {
+      await withHeld((held) => {
+        held.claim(asked("first", 100, false), 100);
+        held.settle("key of first", "first", "undelivered", 101);
+        expect(held.claim(asked("first", 100, false), 102)).toBe("key of first");
+        // A repetition without a mark: nobody waits for the job.
+        expect(held.claim(asked("second", 103, false), 103)).toBe("key of first");
+      });
+    });
   });
 
   it("that was sent to a dead connection is taken by a marked repetition", async () => {
@@ -322,7 +353,7 @@ describe("a held answer", () => {
       });
     }
 
-    it("is taken by a marked repetition within ten seconds, and not later", async () => {
+    it("is taken by a marked repetition within 30 seconds, and not later", async () => {
       await afterSending(["same"], (held) => {
         expect(held.claim({ ...REPEATED, key: "own" }, SENT_IN_VAIN_MS - 1)).toBe("sent same");
       });
@@ -331,7 +362,7 @@ describe("a held answer", () => {
       });
     });
 
-    it("is taken by a second marked repetition too, within ten seconds of the first one's answer", async () => {
+    it("is taken by a second marked repetition too, within 30 seconds of the first one's answer", async () => {
       for (const [afterMs, key] of [
         [SENT_IN_VAIN_MS - 1, "sent same"],
         [SENT_IN_VAIN_MS, "own"],
@@ -350,11 +381,28 @@ describe("a held answer", () => {
       });
     });
 
-    it("is remembered only for the last 500 answers", async () => {
-      const sent = Array.from({ length: 501 }, (_, n) => String(n));
-      await afterSending(sent, (held) => {
-        const ask = (fingerprint: string) => held.claim({ ...REPEATED, fingerprint, key: `own ${fingerprint}` }, 1);
-        expect([ask("0"), ask("1"), ask("500")]).toEqual(["own 0", "sent 1", "sent 500"]);
+    it("is remembered when the object has lost its memory, and deleted after a minute by a later claim", async () => {
+      await runInDurableObject(env.CATALOGS.getByName(crypto.randomUUID()), (_object, { storage }) => {
+        const keys = () => storage.sql.exec<{ key: string }>("SELECT key FROM held_marks ORDER BY key").toArray();
+        const first = new HeldAnswers(storage);
+        first.claim({ fingerprint: "same", key: "sent", holder: "first", isRepeat: false }, 0);
+        first.settle("sent", "first", "delivered", 0);
+        const next = new HeldAnswers(storage);
+        expect(next.claim({ ...REPEATED, key: "own" }, 1)).toBe("sent");
+        next.settle("sent", REPEATED.holder, "delivered", 2);
+        next.claim({ ...REPEATED, fingerprint: "other", key: "early" }, 60_002);
+        expect(keys().map(({ key }) => key)).toEqual(["early", "sent"]);
+        next.claim({ ...REPEATED, fingerprint: "other", holder: "late", key: "late" }, 60_003);
+        expect(keys().map(({ key }) => key)).toEqual(["early"]);
+      });
+    });
+
+    it("is not marked again by a claim of its own request that is carried out late", async () => {
+      await afterSending(["same"], (held) => {
+        expect(held.claim({ fingerprint: "same", key: "sent same", holder: "first", isRepeat: false }, 1)).toBe(
+          "sent same",
+        );
+        expect(held.claim({ ...REPEATED, isRepeat: false, key: "new" }, 2)).toBe("new");
       });
     });
   });

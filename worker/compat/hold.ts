@@ -38,7 +38,8 @@ export class Hold {
   /** Identifies the jobs to wait for. */
   readonly key: string;
   readonly #saying: ReturnType<typeof setInterval>;
-  #settling: Promise<void> | null = null;
+  readonly #settling: { delivered?: Promise<void>; undelivered?: Promise<void> } = {};
+  #isTaken = false;
 
   private constructor(c: HttpContext, client: string, key: string, holder: string) {
     this.#c = c;
@@ -78,21 +79,28 @@ export class Hold {
   }
 
   /**
-   * The client has its answer: the same request again is a new one, unless it says within 10 s that it is a repetition. Await it before
-   * the answer's last byte is sent.
+   * The client gets its answer: the same request again is a new one, unless it says within seconds that it is a repetition. Await
+   * it before the answer's last byte is sent.
    */
   delivered(): Promise<void> {
-    return this.#settle("delivered");
+    return this.#settling.undelivered ?? this.#settle("delivered");
+  }
+
+  /** The answer's last byte is taken, so that a hang-up changes nothing any more. */
+  taken(): void {
+    this.#isTaken = true;
   }
 
   /**
-   * The client has no answer: the next identical request takes the jobs. Await it before the client is answered, because it
-   * may ask again at once. The call is completed even when the request ends before.
+   * The client has no answer: the next identical request takes the jobs, also when `delivered` was called and the last byte is not
+   * taken. Await it before the client is answered, because it may ask again at once. The call is completed even when the request
+   * ends before.
    */
-  undelivered(): Promise<void> {
+  async undelivered(): Promise<void> {
+    if (this.#isTaken) return;
     const settled = this.#settle("undelivered");
     this.#c.executionCtx.waitUntil(settled);
-    return settled;
+    await settled;
   }
 
   /** Reports that this request still waits. Without a report for a while, the catalog gives the jobs to the next identical request. */
@@ -105,15 +113,14 @@ export class Hold {
     }
   }
 
-  /** Only the first call counts. */
   #settle(how: "delivered" | "undelivered"): Promise<void> {
     clearInterval(this.#saying);
     const settle = () => catalogStub(this.#c.env, this.#client).settleHeld(this.key, this.#holder, how);
-    this.#settling ??= answered(settle).catch((error: unknown) => {
+    this.#settling[how] ??= answered(settle).catch((error: unknown) => {
       // The mark stays, and the reports end: the same request a little later takes the same jobs and pays nothing.
       console.error({ event: "hold_not_settled", client: this.#client, how, error: String(error) });
     });
-    return this.#settling;
+    return this.#settling[how];
   }
 }
 
@@ -191,8 +198,9 @@ async function* untilDelivered(
     yield* chunks;
     await hold?.delivered();
     yield utf8.encode(end);
+    hold?.taken();
   } finally {
-    // This does nothing after a delivery.
+    // This does nothing once the last byte is taken.
     await hold?.undelivered();
   }
 }

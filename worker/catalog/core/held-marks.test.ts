@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { HEARD_EVERY_MS, type HeldMark, markOfLater, markToTake, SILENT_MS } from "./held-marks.ts";
+import {
+  HEARD_EVERY_MS,
+  type HeldMark,
+  markOfLater,
+  markToTake,
+  SENT_IN_VAIN_MS,
+  SILENT_MS,
+  sentInVain,
+} from "./held-marks.ts";
 
 const NOW = 1_000_000_000;
 const NEW = { isRepeat: false, hiddenHangUpMs: Number.POSITIVE_INFINITY };
@@ -8,7 +16,7 @@ const WHERE_HIDDEN = { ...NEW, hiddenHangUpMs: 10_000 };
 
 function mark(key: string, waitedMs: number | null, markedMs = waitedMs ?? 0, silentMs = 1): HeldMark {
   const waiter = waitedMs === null ? null : { sinceMs: NOW - waitedMs, heardAtMs: NOW - silentMs };
-  return { key, markedAtMs: NOW - markedMs, waiter, repeatedAtMs: null };
+  return { key, markedAtMs: NOW - markedMs, waiter, repeatedAtMs: null, sentAtMs: null };
 }
 
 describe("a request", () => {
@@ -52,6 +60,15 @@ describe("a request", () => {
     expect(markOfLater([mark("a", 1), repeated], NOW - 6)?.key).toBe("b");
     expect(markOfLater([mark("a", 1), repeated], NOW - 5)).toBeNull();
     expect(markOfLater([mark("a", 1)], NOW - 6)).toBeNull();
+  });
+
+  it("takes no job whose answer was sent, unless that was a moment ago and it is a repetition", () => {
+    const sent = (key: string, agoMs: number) => ({ ...mark(key, null), sentAtMs: NOW - agoMs });
+    const marks = [sent("old", SENT_IN_VAIN_MS), sent("new", 1), sent("older", 2), mark("held", 1)];
+    expect(markToTake(marks.slice(0, 3), REPEATED, NOW)).toBeNull();
+    expect(markToTake(marks, REPEATED, NOW)?.key).toBe("held");
+    expect(sentInVain(marks, NOW)?.key).toBe("new");
+    expect(sentInVain([sent("old", SENT_IN_VAIN_MS), mark("held", 1)], NOW)).toBeNull();
   });
 
   it("takes the oldest of those that nobody waits for", () => {
