@@ -2,7 +2,8 @@ import type { JobEvent } from "../schemas/event.ts";
 import type { Job, JobSummary } from "../schemas/job.ts";
 import { paths } from "../schemas/paths.ts";
 import type { Usage } from "../schemas/usage.ts";
-import type { CatalogEntry } from "../worker/catalog/contract.ts";
+import type { CatalogEntry, HeldClaim } from "../worker/catalog/contract.ts";
+import { SENT_IN_VAIN_MS } from "../worker/catalog/core/held-marks.ts";
 import { GRANT_MS, RECORD_DELAY_MS } from "../worker/catalog/core/reservations.ts";
 import type { Submission } from "../worker/job/contract.ts";
 import type { Lease, Release } from "../worker/lane/contract.ts";
@@ -68,7 +69,10 @@ export class Audit implements ObjectWatch {
   readonly #kept = new Map<string, SubmitCall>();
   /** Prompt → the keys under which a compatible API made jobs for it. */
   readonly #keysOf = new Map<string, readonly string[]>();
-  readonly #deliveredKeys = new Set<string>();
+  /** Key → when its client's catalog learned that its answer was sent. */
+  readonly #sentAtMs = new Map<string, number>();
+  /** Key → when a repetition that got no earlier job was given it. */
+  readonly #repeatedAtMs = new Map<string, number>();
   /** Job that called upstream → its client. */
   readonly #clientOf = new Map<string, string>();
   alarms = 0;
@@ -103,14 +107,18 @@ export class Audit implements ObjectWatch {
     }
   }
 
-  carriedOut(object: HostedObject, method: string, args: readonly unknown[], _answer: unknown, ms: number): void {
+  carriedOut(object: HostedObject, method: string, args: readonly unknown[], answer: unknown, ms: number): void {
     const name = `${object.kind}.${method}`;
     if (name === "JOBS.submit" && !this.#submittedAtMs.has(object.name)) {
       this.#submittedAtMs.set(object.name, this.#sim.nowMs);
       this.lastSubmittedAtMs = this.#sim.nowMs;
       this.#madeByCompatibleApi(args[0] as Submission);
     }
-    if (name === "CATALOGS.settleHeld" && args[2] === "delivered") this.#deliveredKeys.add(String(args[0]));
+    if (name === "CATALOGS.settleHeld" && args[2] === "delivered") this.#sentAtMs.set(String(args[0]), this.#sim.nowMs);
+    if (name === "CATALOGS.claimHeld") {
+      const { key, isRepeat } = args[0] as HeldClaim;
+      if (isRepeat && answer === key) this.#repeatedAtMs.set(key, this.#sim.nowMs);
+    }
     if (name === "JOBS.submit" || name === "JOBS.retry") this.begun(object);
     if (name === "JOBS.remove" && !this.#removedAtMs.has(object.name))
       this.#removedAtMs.set(object.name, this.#sim.nowMs);
@@ -133,11 +141,16 @@ export class Audit implements ObjectWatch {
     );
   }
 
-  /** A client of a compatible API repeats a request until it has an answer. Before an answer is delivered that is one job. */
+  /**
+   * A client of a compatible API repeats a request until it has an answer. That is one job until an answer is sent, and for a while
+   * after that, because it may have been lost on its way.
+   */
   #madeByCompatibleApi({ idempotencyKey, request: { prompt } }: Submission): void {
     if (!this.#plan.jobs.some(({ name, style }) => style === "openai" && promptOf(name) === prompt)) return;
     const keys = this.#keysOf.get(prompt) ?? [];
-    const open = keys.find((key) => key !== idempotencyKey && !this.#deliveredKeys.has(key));
+    const repeatedAtMs = this.#repeatedAtMs.get(idempotencyKey ?? "") ?? this.#sim.nowMs;
+    const isOpen = (key: string) => repeatedAtMs - (this.#sentAtMs.get(key) ?? this.#sim.nowMs) < SENT_IN_VAIN_MS;
+    const open = keys.find((key) => key !== idempotencyKey && isOpen(key));
     this.#keysOf.set(prompt, [...keys, idempotencyKey ?? ""]);
     if (open !== undefined) {
       this.#sim.violate("a client's own repeat takes its job", `another job is made for ${JSON.stringify(prompt)}`);

@@ -446,19 +446,6 @@ export const PLANTED: readonly PlantedFault[] = [
     withinSeeds: 1,
   },
   {
-    name: "late command in force",
-    story: "A lane carries out a pause that arrives after the resume that was given later.",
-    patch: {
-      file: "worker/lane/core/control.ts",
-      find: "if (isOutdated(control, command)) return control;",
-      replace: "",
-    },
-    breaks: "every job ends",
-    seed: 4_000_000,
-    from: VARIED_FROM,
-    withinSeeds: 1_000,
-  },
-  {
     name: "clocks trusted",
     story: "A lane's window is no longer than its quota's, though the clocks of jobs differ from the lane's.",
     patch: {
