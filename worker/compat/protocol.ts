@@ -4,8 +4,7 @@ import type { ModelFacts } from "../dashscope/models.ts";
 import { commonAnswers, ProblemError, problemOf } from "../http/answers.ts";
 import type { HttpContext, HttpEnv } from "../http/context.ts";
 import { DEFAULT_MODEL_ALIASES } from "../http/core/submit-fields.ts";
-import { crossOrigin } from "../http/cross-origin.ts";
-import { allowedMethods, configured, requestBounds } from "../http/frame.ts";
+import { allowedMethods, configured, crossOrigin, requestBounds } from "../http/frame.ts";
 
 /** A compatible API: its routes, and the form of its errors. */
 interface Protocol {
