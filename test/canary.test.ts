@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { webhookSecrets } from "../worker/webhooks/signature.ts";
+import { webhookSecrets } from "../worker/webhooks/send.ts";
 import { askAsBrowser, askTheRest, askWithWrongCredentials, readJobs } from "./canary/asking-rounds.ts";
 import { filesOf, startDarkroom } from "./canary/darkroom-process.ts";
 import { startEchoingUpstream } from "./canary/echoing-upstream.ts";

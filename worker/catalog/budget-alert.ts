@@ -4,8 +4,7 @@ import { configOf } from "../env.ts";
 import { monthOf } from "../spend/money.ts";
 import { beginTry, type CountedResult, countedResult, endTry, type StoredDelivery } from "../webhooks/core/delivery.ts";
 import { targetFault, webhookUrlOf } from "../webhooks/core/target.ts";
-import { notSent, sendWebhook } from "../webhooks/send.ts";
-import { webhookSecrets } from "../webhooks/signature.ts";
+import { notSent, sendWebhook, webhookSecrets } from "../webhooks/send.ts";
 
 const KEY = "budget-alert";
 /** A try whose end was not stored, because its process died, is repeated after this, in ms. Longer than a try takes. */

@@ -11,8 +11,7 @@ import {
 import type { JobWebhook } from "../job/contract.ts";
 import { jobStub } from "../stubs.ts";
 import { targetFault, webhookUrlOf } from "../webhooks/core/target.ts";
-import { HOPS_HEADER, MOST_HOPS, sendWebhook } from "../webhooks/send.ts";
-import { webhookSecrets } from "../webhooks/signature.ts";
+import { HOPS_HEADER, MOST_HOPS, sendWebhook, webhookSecrets } from "../webhooks/send.ts";
 import { clientOf, loggedOfOperator } from "./access.ts";
 import { faultsProblem, jsonAnswer, ProblemError } from "./answers.ts";
 import type { CheckedSubmission } from "./checked-submission.ts";

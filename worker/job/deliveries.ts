@@ -15,8 +15,7 @@ import {
   withGoneReceiver,
 } from "../webhooks/core/delivery.ts";
 import { targetFault } from "../webhooks/core/target.ts";
-import { notSent, sendWebhook } from "../webhooks/send.ts";
-import { webhookSecrets } from "../webhooks/signature.ts";
+import { notSent, sendWebhook, webhookSecrets } from "../webhooks/send.ts";
 import type { Moment } from "./core/change.ts";
 import { type MessageTo, MOST_DELIVERIES } from "./core/outbox.ts";
 import { presentJob } from "./core/present.ts";

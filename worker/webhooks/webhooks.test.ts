@@ -2,7 +2,7 @@ import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
 import { beginTry, endTry, presentDelivery, type StoredDelivery, type TryResult, WAITS_MS } from "./core/delivery.ts";
 import { targetFault } from "./core/target.ts";
-import { webhookSecrets, webhookSignature } from "./signature.ts";
+import { webhookSecrets, webhookSignature } from "./send.ts";
 
 const RULES = { ownOrigins: ["https://darkroom.example.com", "http://localhost:8787"], allowLoopback: false };
 const OPEN = { ...RULES, allowLoopback: true };
