@@ -1,7 +1,6 @@
 import { readAnswerBody } from "./answer-body.ts";
 import type { KeyAnswer } from "./contract.ts";
-import { keyMask } from "./mask-key.ts";
-import { parseJson, wordsIn } from "./read-answer.ts";
+import { keyMask, parseJson, wordsIn } from "./read-answer.ts";
 import { API_PREFIX, wireHeaders, wirePaths } from "./wire.ts";
 
 /** No task has this id: DashScope's own are UUIDs. */
