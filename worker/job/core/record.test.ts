@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { LeftOut } from "../contract.ts";
-import { newJobRecord } from "./record.ts";
-import { differingFields } from "./same-request.ts";
+import { differingFields, newJobRecord } from "./record.ts";
 import { submission } from "./test-jobs.ts";
 
 describe("a submission with a known Idempotency-Key", () => {
