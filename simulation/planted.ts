@@ -299,7 +299,7 @@ export const PLANTED: readonly PlantedFault[] = [
     name: "uploads without an alarm",
     story: "Uploads whose submission never comes are not removed.",
     patch: {
-      file: "worker/job/awaited-uploads.ts",
+      file: "worker/job/uploads.ts",
       find: "    await this.#storage.setAlarm(latestMs + REMOVE_AFTER_MS);\n    await this.#storage.sync();",
       replace: "    await this.#storage.sync();",
     },

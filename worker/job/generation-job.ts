@@ -7,7 +7,6 @@ import type { Lease, Place } from "../lane/contract.ts";
 import { removeOtherInputs } from "../results/job-files.ts";
 import { budgetOf } from "../spend/prices.ts";
 import { catalogStub } from "../stubs.ts";
-import { AwaitedUploads } from "./awaited-uploads.ts";
 import type { JobAnswer, JobPatch, JobRefusal, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
 import { presentJob, retryAfterSeconds } from "./core/present.ts";
 import { differingFields, isFinal, type JobRecord } from "./core/record.ts";
@@ -17,6 +16,7 @@ import { canStillStore } from "./core/storing-moves.ts";
 import { toJobView } from "./core/view.ts";
 import { JobEngine } from "./job-engine.ts";
 import { jobIdOfObject } from "./job-id.ts";
+import { AwaitedUploads } from "./uploads.ts";
 
 /** A retention that is not known while the Worker is misconfigured, in ms. */
 const RETENTION_FALLBACK_MS = 30 * 86_400_000;
