@@ -5,7 +5,9 @@ import {
   callFailed,
   callLost,
   delivered,
+  imageStored,
   lateWindowEnded,
+  storeFailed,
   uploadMissing,
   uploadsUnreadable,
 } from "./attempt-moves.ts";
@@ -28,7 +30,6 @@ import {
   ticketMissing,
   tombstoneEnded,
 } from "./request-moves.ts";
-import { imageStored, storeFailed } from "./storing-moves.ts";
 import { taskAccepted, taskFoundCanceled, taskLost, taskRead } from "./task-moves.ts";
 
 /*

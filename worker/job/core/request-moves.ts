@@ -2,13 +2,13 @@ import type { JobError, JobStatus } from "../../../schemas/job.ts";
 import type { ClientSpend } from "../../catalog/contract.ts";
 import { fromMicros } from "../../spend/money.ts";
 import type { JobRefusal } from "../contract.ts";
+import { canStillStore, resumeStoring } from "./attempt-moves.ts";
 import type { Change } from "./change.ts";
 import type { FactOf, FactRefusal } from "./facts.ts";
 import { type Answers, asksForPlace, type MessageKind, type MessageTo, messageOf } from "./outbox.ts";
 import { currentAttempts, iso, type JobRecord, type StoredRecord } from "./record.ts";
 import { awaitOpenCalls, somethingIsOpen } from "./retry-decision.ts";
 import { costOf, spendPosition } from "./spend.ts";
-import { canStillStore, resumeStoring } from "./storing-moves.ts";
 import { forgetCancellation, resumeTask, taskCanceled } from "./task-moves.ts";
 
 /* Moves caused by requests of clients, by the clock, and by answers to messages. */
