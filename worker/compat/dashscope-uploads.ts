@@ -13,9 +13,8 @@ import type { Found } from "../http/core/given-fields.ts";
 import { formParts, imageBuffer, mediaTypeOf, refuseEncoded, textOf } from "../http/submit-body.ts";
 import { brakeSubmissions } from "../http/submit-limits.ts";
 import type { Upload, Uploads } from "../http/uploads.ts";
-import { newJobId } from "../job/job-id.ts";
 import { fromR2, namedFileKey } from "../results/job-files.ts";
-import { jobStub } from "../stubs.ts";
+import { jobStub, newJobId } from "../stubs.ts";
 
 const PATH = "/api/v1/uploads";
 const FOLDER = "dashscope-instant";

@@ -14,8 +14,8 @@ import {
 import { brakeSubmissions, priceOfJob, reserveParts, returnPending } from "../http/submit-limits.ts";
 import { Upload, Uploads } from "../http/uploads.ts";
 import type { JobView } from "../job/contract.ts";
-import { newJobId } from "../job/job-id.ts";
 import { fromR2, inputKey } from "../results/job-files.ts";
+import { newJobId } from "../stubs.ts";
 import { fingerprintText } from "./core/fingerprint.ts";
 import { Hold } from "./hold.ts";
 import { withHeaders } from "./protocol.ts";

@@ -9,7 +9,7 @@ import { shareLink } from "../auth/links.ts";
 import { sha256Hex } from "../auth/tokens.ts";
 import { linkSettingsOf } from "../env.ts";
 import type { JobRecord } from "../job/core/record.ts";
-import { jobObject } from "../job/job-id.ts";
+import { jobObject } from "../stubs.ts";
 import { app } from "./app.ts";
 
 const ORIGIN = "https://darkroom.example";

@@ -3,7 +3,6 @@ import { MAX_IMAGE_BYTES } from "../../schemas/submit.ts";
 import { within } from "../bounds.ts";
 import { checkInputSides } from "../dashscope/check-request.ts";
 import type { ModelFacts } from "../dashscope/models.ts";
-import { newJobId } from "../job/job-id.ts";
 import {
   checkInputImage,
   type InputCheck,
@@ -13,7 +12,7 @@ import {
 } from "../results/input-image.ts";
 import { inputKey } from "../results/job-files.ts";
 import { budgetOf } from "../spend/prices.ts";
-import { catalogStub, jobStub } from "../stubs.ts";
+import { catalogStub, jobStub, newJobId } from "../stubs.ts";
 import { ProblemError } from "./answers.ts";
 import type { HttpContext } from "./context.ts";
 import { GivenImage } from "./core/given-fields.ts";

@@ -4,9 +4,8 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { Job } from "../../schemas/job.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { sha256Hex } from "../auth/tokens.ts";
-import { jobObject } from "../job/job-id.ts";
 import { framedPng, turnedPng } from "../results/test-image.ts";
-import { jobStub } from "../stubs.ts";
+import { jobObject, jobStub } from "../stubs.ts";
 import { type Methods, namespaceWith, type Sent, send } from "./http.fixture.ts";
 
 const ORIGIN = "http://localhost:8787";

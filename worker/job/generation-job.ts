@@ -6,7 +6,7 @@ import { linkSettingsOf } from "../env.ts";
 import type { Lease, Place } from "../lane/contract.ts";
 import { removeOtherInputs } from "../results/job-files.ts";
 import { budgetOf } from "../spend/prices.ts";
-import { catalogStub } from "../stubs.ts";
+import { catalogStub, jobIdOfObject } from "../stubs.ts";
 import type { JobAnswer, JobPatch, JobRefusal, JobRpc, JobView, ShownJob, Submission, Viewer } from "./contract.ts";
 import { canStillStore } from "./core/attempt-moves.ts";
 import { presentJob, retryAfterSeconds } from "./core/present.ts";
@@ -15,7 +15,6 @@ import { retryRefusal } from "./core/request-moves.ts";
 import { attemptMicros } from "./core/spend.ts";
 import { toJobView } from "./core/view.ts";
 import { JobEngine } from "./job-engine.ts";
-import { jobIdOfObject } from "./job-id.ts";
 import { AwaitedUploads } from "./uploads.ts";
 
 /** A retention that is not known while the Worker is misconfigured, in ms. */

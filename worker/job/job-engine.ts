@@ -2,6 +2,7 @@ import type { JobEvent } from "../../schemas/event.ts";
 import { type Config, configOf } from "../env.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { budgetOf } from "../spend/prices.ts";
+import { jobIdOfObject } from "../stubs.ts";
 import { AttemptRunner } from "./attempt.ts";
 import type { Submission } from "./contract.ts";
 import type { FactType, JobContext, JobFact } from "./core/facts.ts";
@@ -12,7 +13,6 @@ import { dueFact, isForgettable, type Live, nextAlarmAtMs, nextMessage } from ".
 import { Deliveries } from "./deliveries.ts";
 import { ImageCopier } from "./image-copier.ts";
 import type { JobHost } from "./job-host.ts";
-import { jobIdOfObject } from "./job-id.ts";
 import { JobStore } from "./job-store.ts";
 import { JobStream } from "./job-stream.ts";
 import { OutboxSender } from "./outbox-sender.ts";

@@ -8,9 +8,8 @@ import type { JobRequest } from "../../schemas/job.ts";
 import { emulatorControl } from "../../test/support/control.ts";
 import { until } from "../../test/support/until.ts";
 import { laneName } from "../lane/lane-name.ts";
-import { jobStub } from "../stubs.ts";
+import { jobObject, jobStub } from "../stubs.ts";
 import type { JobView, Submission } from "./contract.ts";
-import { jobObject } from "./job-id.ts";
 
 /** For tests inside workerd: jobs in their objects, and the emulator as their upstream. */
 

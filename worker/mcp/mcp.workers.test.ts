@@ -8,7 +8,7 @@ import {
 import { env } from "cloudflare:workers";
 import { afterEach, expect, it } from "vitest";
 import type { JobRecord } from "../job/core/record.ts";
-import { jobObject } from "../job/job-id.ts";
+import { jobObject } from "../stubs.ts";
 import { mcpApp } from "./app.ts";
 
 const URL = "http://localhost/mcp";
