@@ -1,6 +1,6 @@
 import type { MessageKind } from "../worker/job/core/outbox.ts";
 import { isFinal, type StoredRecord } from "../worker/job/core/record.ts";
-import { readStored } from "../worker/job/core/stored-versions.ts";
+import { readStored } from "../worker/job/job-store.ts";
 import type { StoredDelivery } from "../worker/webhooks/core/delivery.ts";
 import type { SimStorage } from "./platform/storage.ts";
 

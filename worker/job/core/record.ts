@@ -16,7 +16,7 @@ import type { JobWebhook, LeftOut, Submission } from "../contract.ts";
 import type { Message } from "./outbox.ts";
 import { type JobSpend, newSpend } from "./spend.ts";
 
-/** The version of the stored shape. `stored-versions.ts` reads the older ones; docs/architecture.md says how to change it. */
+/** The version of the stored shape. `job-store.ts` reads the older ones; docs/architecture.md says how to change it. */
 export const RECORD_VERSION = 2;
 
 /** One attempt, as stored. It is over when `outcome` is set; its call may still be open then (`stillOpen`). */

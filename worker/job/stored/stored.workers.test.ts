@@ -10,8 +10,8 @@ import { framedPng } from "../../results/test-image.ts";
 import { catalogStub, jobStub } from "../../stubs.ts";
 import type { JobView } from "../contract.ts";
 import type { JobRecord } from "../core/record.ts";
-import { readStored } from "../core/stored-versions.ts";
 import { CLIENT, TASK_MODEL, testJob, withoutJitter } from "../job.fixture.ts";
+import { readStored } from "../job-store.ts";
 import { asOfNow, putStoredJob, type StoredFile, type StoredJob, upstreamOfThisRun } from "./stored.fixture.ts";
 
 /*
