@@ -1,9 +1,8 @@
 import { VARIANT_FORMATS, VARIANT_WIDTHS } from "../../schemas/paths.ts";
 import { sharesWithOrigins } from "../auth/authenticate.ts";
 import type { StoredImage } from "../results/contract.ts";
-import { imageFileName } from "../results/image-file-name.ts";
 import { inputKey } from "../results/job-files.ts";
-import { type ServedImage, serveImage } from "../results/serve.ts";
+import { imageFileName, type ServedImage, serveImage } from "../results/serve.ts";
 import { type Variant, variantOf } from "../results/variants/variant.ts";
 import { contentTypeOf, findOrMakeVariant, variantTag } from "../results/variants/variants.ts";
 import { jobStub } from "../stubs.ts";
