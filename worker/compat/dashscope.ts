@@ -9,7 +9,7 @@ import { clientOf, loggedOfOperator, requireAsker, viewerOf } from "../http/acce
 import { ProblemError } from "../http/answers.ts";
 import { type CheckedSubmission, checkSubmission } from "../http/checked-submission.ts";
 import type { HttpContext, HttpEnv } from "../http/context.ts";
-import { type Found, isRecord, jsonFields } from "../http/core/given-fields.ts";
+import { type Found, givenFor, isRecord, jsonFields, withoutUnsupported } from "../http/core/given-fields.ts";
 import { jobProblem, linksFor } from "../http/job-answers.ts";
 import { readBody } from "../http/submit-body.ts";
 import type { Uploads } from "../http/uploads.ts";
@@ -25,7 +25,6 @@ import {
   unknownTask,
   wireError,
 } from "./core/dashscope-wire.ts";
-import { givenFor, withoutUnsupported } from "./core/taken.ts";
 import { policyRoutes, withUploaded } from "./dashscope-uploads.ts";
 import { heldJson, holdEndsAtMs, onceDone } from "./hold.ts";
 import { placeRequest, type ReadRequest } from "./place.ts";

@@ -9,7 +9,7 @@ import { requireAsker } from "../http/access.ts";
 import { ProblemError } from "../http/answers.ts";
 import { type CheckedSubmission, checkSubmission } from "../http/checked-submission.ts";
 import type { HttpContext, HttpEnv } from "../http/context.ts";
-import type { Found } from "../http/core/given-fields.ts";
+import { type Found, givenFor, withoutUnsupported, withValue } from "../http/core/given-fields.ts";
 import { linksFor } from "../http/job-answers.ts";
 import { readBody } from "../http/submit-body.ts";
 import type { Uploads } from "../http/uploads.ts";
@@ -34,7 +34,6 @@ import {
   openaiError,
   openaiRequest,
 } from "./core/openai-wire.ts";
-import { givenFor, withoutUnsupported, withValue } from "./core/taken.ts";
 import { HOLD_MS, type Hold, heldBody, heldJson, holdEndsAtMs, onceDone } from "./hold.ts";
 import { type PlacedRequest, placeRequest } from "./place.ts";
 import { ModelNotFound, modelNamed, protocolApp, statusOf, withHeaders } from "./protocol.ts";

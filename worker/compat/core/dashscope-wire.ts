@@ -2,10 +2,9 @@
 import type { JobStatus } from "../../../schemas/job.ts";
 import type { ProblemCode } from "../../../schemas/problem.ts";
 import type { CatalogEntry } from "../../catalog/contract.ts";
-import { isRecord } from "../../http/core/given-fields.ts";
-import { SPELLINGS } from "../../http/core/submit-fields.ts";
+import { isGiven, isRecord } from "../../http/core/given-fields.ts";
+import { OWN_OPTIONS, SPELLINGS } from "../../http/core/submit-fields.ts";
 import type { JobView } from "../../job/contract.ts";
-import { isGiven, OWN_OPTIONS } from "./taken.ts";
 
 /** The used part of a client's body, with every value in its place, and the names of the ignored fields. */
 export interface TakenBody {

@@ -1,10 +1,18 @@
 /** OpenAI's Images wire between us and its clients: which parts of a body are used, and the shapes of answers. Pure. */
 import { VARIANT_FORMATS, type VariantFormat, type Workflow } from "../../../schemas/paths.ts";
 import type { ProblemCode } from "../../../schemas/problem.ts";
-import { type FormPart, type Found, formFields, isRecord, jsonFields } from "../../http/core/given-fields.ts";
+import {
+  type FormPart,
+  type Found,
+  formFields,
+  givenFor,
+  isGiven,
+  isRecord,
+  jsonFields,
+  withValue,
+} from "../../http/core/given-fields.ts";
 import { formFieldOf, SPELLINGS } from "../../http/core/submit-fields.ts";
 import type { JobView } from "../../job/contract.ts";
-import { givenFor, isGiven, withValue } from "./taken.ts";
 
 /** The most images that one request may ask for. OpenAI has the same limit. */
 export const MAX_IMAGES = 10;

@@ -1,5 +1,9 @@
-/** Finds the fields of a submission in a body, JSON or form, wherever its client put them. Pure. */
+/**
+ * Finds the fields of a submission in a body, JSON or form, wherever its client put them; the compatible APIs then adjust what was
+ * found. Pure.
+ */
 import type { Warning } from "../../../schemas/job.ts";
+import type { ModelInfo } from "../../../schemas/limits.ts";
 import type { Workflow } from "../../../schemas/paths.ts";
 import type { FieldError } from "../../../schemas/problem.ts";
 import { givenWords } from "../../allowed-words.ts";
@@ -221,4 +225,34 @@ export function formFields(workflow: Workflow, parts: Iterable<FormPart>): Found
     } else found.push(wrong(pointer, "must be text, not a file"));
   }
   return allFound(...found);
+}
+
+/** `null` means absent. */
+export function isGiven(value: unknown): boolean {
+  return value !== null && value !== undefined;
+}
+
+/** The value given for a field, if any; the first of several. */
+export function givenFor({ given }: Found, field: Field): unknown {
+  return given.find((giving) => giving.field === field && isGiven(giving.value))?.value;
+}
+
+/** Replaces the value of one field; null removes the field. */
+export function withValue(found: Found, field: Field, value: unknown): Found {
+  const first = found.given.find((giving) => giving.field === field);
+  const rest = found.given.filter((giving) => giving.field !== field);
+  const pointer = first?.pointer ?? `/${field}`;
+  return { ...found, given: value === null ? rest : [...rest, { field, pointer, value }] };
+}
+
+/** Removes the options that the model lacks, because upstream ignores unknown ones. */
+export function withoutUnsupported(
+  found: Found,
+  supports: ModelInfo["supports"],
+): { readonly found: Found; readonly ignored: readonly string[] } {
+  const lacks = (field: Field) => Object.hasOwn(supports, field) && !supports[field as keyof typeof supports];
+  const kept = found.given.filter(({ field }) => !lacks(field));
+  const dropped = found.given.filter(({ field, value }) => lacks(field) && isGiven(value));
+  const names = dropped.map(({ pointer }) => pointer.slice(pointer.lastIndexOf("/") + 1));
+  return { found: { ...found, given: kept }, ignored: [...new Set(names)] };
 }

@@ -86,6 +86,14 @@ export function formFieldOf(name: string): Field | undefined {
   return SPELLINGS.form.get(name.replace(/\[\d{1,3}\]$/, "[]"));
 }
 
+/** Fields that only this service has. */
+const OURS: readonly Field[] = ["priority", "maxAttempts", "deadlineSeconds", "onUncertain", "metadata", "webhook"];
+
+/** Their spellings. Clients of the compatible APIs send them as extra fields. */
+export const OWN_OPTIONS: ReadonlySet<string> = new Set(
+  [...SPELLINGS.top].filter(([, field]) => OURS.includes(field)).map(([name]) => name),
+);
+
 /** An option of the vendor or of OpenAI's API that changes nothing here. */
 interface IgnoredOption {
   /** Completes "NAME is ignored: …". */
