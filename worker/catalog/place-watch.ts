@@ -1,11 +1,10 @@
 import type { QueuePlace } from "../../schemas/job.ts";
 import { type Config, configOf } from "../env.ts";
 import type { Place } from "../lane/contract.ts";
-import { notifyAtMs } from "../lane/core/place.ts";
+import { notifyAtMs, toQueuePlace } from "../lane/core/place.ts";
 import { laneName } from "../lane/lane-name.ts";
 import { laneStub } from "../stubs.ts";
 import type { CatalogEntry } from "./contract.ts";
-import { toQueuePlace } from "./core/queue-place.ts";
 
 /** Where waiting jobs stand, as watchers were last notified. In memory: the lanes are asked again after an eviction. */
 export class PlaceWatch {

@@ -1,8 +1,8 @@
 import { type Attempt, NO_REASON, type QueuePlace } from "../../../schemas/job.ts";
 import { foldText } from "../../../schemas/search-text.ts";
 import type { CatalogEntry } from "../../catalog/contract.ts";
-import { toQueuePlace } from "../../catalog/core/queue-place.ts";
 import type { Place } from "../../lane/contract.ts";
+import { toQueuePlace } from "../../lane/core/place.ts";
 import { linkEndMs } from "../../results/contract.ts";
 import type { JobView } from "../contract.ts";
 import { type AttemptRecord, type DeliveryRecord, isFinal, iso, type JobRecord } from "./record.ts";

@@ -1,4 +1,4 @@
-import { NO_REASON, type QueueReason } from "../../../schemas/job.ts";
+import { NO_REASON, type QueuePlace, type QueueReason } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
 import type { Place } from "../contract.ts";
 import type { Order } from "./control.ts";
@@ -193,4 +193,16 @@ export function ordinal(value: number): string {
   const tens = value % 100;
   const ending = tens >= 11 && tens <= 13 ? "th" : (["th", "st", "nd", "rd"][value % 10] ?? "th");
   return `${value}${ending}`;
+}
+
+/** The place of a waiting job in its lane, as the API shows it. */
+export function toQueuePlace(place: Place): QueuePlace {
+  const { position, estimatedStartAtMs, waitingOn, reason = NO_REASON, detail } = place;
+  return {
+    position,
+    estimatedStartAt: estimatedStartAtMs === null ? null : new Date(estimatedStartAtMs).toISOString(),
+    waitingOn,
+    reason,
+    detail,
+  };
 }
