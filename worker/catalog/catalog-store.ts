@@ -4,9 +4,8 @@ import type { LedgerJob } from "../spend/ledger.ts";
 import { NOTHING_SPENT } from "../spend/position.ts";
 import { ADD_SEARCH, GONE, SCHEMA, UNFINISHED_JOBS } from "./catalog-schema.ts";
 import type { CatalogEntry, ClientMetrics, ClientPause, JobFilter } from "./contract.ts";
-import { nextFeedNumber } from "./core/feed-clock.ts";
+import { type ListPosition, newestFirst, nextFeedNumber } from "./core/cursors.ts";
 import { countJobs, matchesFilter, readsJobs, type SearchedJob } from "./core/job-filter.ts";
-import { type ListPosition, newestFirst } from "./core/list-cursor.ts";
 import type { Reservation } from "./core/reservations.ts";
 
 /** A job as it is now, or that it was removed, and the feed's number of its last change. */

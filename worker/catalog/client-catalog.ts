@@ -23,7 +23,7 @@ import type {
   LastSpend,
   ListQuery,
 } from "./contract.ts";
-import { decodeListCursor, encodeListCursor } from "./core/list-cursor.ts";
+import { decodeListCursor, encodeListCursor } from "./core/cursors.ts";
 import { GRANT_MS, outstanding, redeem, reserve } from "./core/reservations.ts";
 import { Feed } from "./feed.ts";
 import { HeldAnswers } from "./held-answers.ts";

@@ -1,3 +1,4 @@
+/** The cursors of a catalog: where a list of its jobs stands, and the number of a change in its feed. Pure. */
 import { JOB_ID_PATTERN } from "../../../schemas/paths.ts";
 
 /** Where a list stands: everything newer has been shown. Neither part of it ever changes in a job, so jobs may move meanwhile. */
@@ -37,4 +38,12 @@ export function decodeListCursor(cursor: string): ListPosition | null {
 export function newestFirst(a: ListPosition, b: ListPosition): number {
   if (a.createdAtMs !== b.createdAtMs) return b.createdAtMs - a.createdAtMs;
   return a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+}
+
+/**
+ * The number of a change in the feed: the time, but above every earlier number. So the numbers keep rising when old tombstones
+ * are pruned or all state is lost, and a watcher that resumes is never ahead of the feed.
+ */
+export function nextFeedNumber(last: number, nowMs: number): number {
+  return Math.max(last + 1, nowMs);
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cases } from "../../../test/support/properties.ts";
-import { decodeListCursor, encodeListCursor, newestFirst } from "./list-cursor.ts";
+import { decodeListCursor, encodeListCursor, newestFirst, nextFeedNumber } from "./cursors.ts";
 
 const position = fc.record({
   createdAtMs: fc.integer({ min: 0, max: 4_000_000_000_000 }),
@@ -44,5 +44,17 @@ describe("newestFirst", () => {
       }),
       cases(),
     );
+  });
+});
+
+describe("nextFeedNumber", () => {
+  it("is the time, so that a feed that lost its state continues above its old numbers", () => {
+    expect(nextFeedNumber(0, 1_000)).toBe(1_000);
+    expect(nextFeedNumber(900, 1_000)).toBe(1_000);
+  });
+
+  it("rises also within a millisecond, and when the clock goes back", () => {
+    expect(nextFeedNumber(1_000, 1_000)).toBe(1_001);
+    expect(nextFeedNumber(1_000, 400)).toBe(1_001);
   });
 });
