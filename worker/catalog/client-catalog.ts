@@ -25,9 +25,8 @@ import type {
 } from "./contract.ts";
 import { decodeListCursor, encodeListCursor } from "./core/cursors.ts";
 import { GRANT_MS, outstanding, redeem, reserve } from "./core/reservations.ts";
-import { Feed } from "./feed.ts";
+import { Feed, PlaceWatch } from "./feed.ts";
 import { HeldAnswers } from "./held-answers.ts";
-import { PlaceWatch } from "./place-watch.ts";
 import { SpendBooks } from "./spend-books.ts";
 
 /** How often lanes are asked for places while somebody watches and jobs wait, in ms. */

@@ -7,7 +7,7 @@ import { laneName } from "../lane/lane-name.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
 import { readRefusal, type WatchRequest, watchHeaders } from "../watch/watch-request.ts";
 import { catalogEntry, jobId } from "./catalog-entry.fixture.ts";
-import { PlaceWatch } from "./place-watch.ts";
+import { PlaceWatch } from "./feed.ts";
 
 const ORIGIN = "https://darkroom.test";
 
