@@ -3,8 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Quota } from "../../../schemas/limits.ts";
 import { cases } from "../../../test/support/properties.ts";
 import type { Ticket } from "../contract.ts";
-import { EventQueue } from "../simulation/event-queue.ts";
-import { VirtualLane, type World } from "../simulation/virtual-lane.ts";
+import { EventQueue, VirtualLane, type World } from "../simulation/virtual-lane.ts";
 import { commanded, isOutdated, type LaneCommand, NO_CONTROL, pauseOf } from "./control.ts";
 
 const START_MS = Date.UTC(2026, 10, 23, 12);

@@ -4,8 +4,7 @@ import type { Priority } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
 import { cases } from "../../../test/support/properties.ts";
 import type { LeaseOutcome, Ticket } from "../contract.ts";
-import { EventQueue } from "../simulation/event-queue.ts";
-import { VirtualLane, type World } from "../simulation/virtual-lane.ts";
+import { EventQueue, VirtualLane, type World } from "../simulation/virtual-lane.ts";
 
 const START_MS = Date.UTC(2026, 10, 23, 12);
 const twoAMinute: Quota = { starts: 2, periodMs: 60_000, inProgress: null };

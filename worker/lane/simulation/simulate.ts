@@ -1,10 +1,9 @@
 import type { Priority } from "../../../schemas/job.ts";
 import type { Place, Ticket } from "../contract.ts";
 import { SAFETY_MARGIN } from "../core/quota-window.ts";
-import { EventQueue } from "./event-queue.ts";
 import { Fairness, QuotaUse, Sample } from "./measure.ts";
 import { manySmall, type Random, reachesAtMs, type Scenario, seeded, UpstreamModel, untilNext } from "./scenarios.ts";
-import { VirtualLane } from "./virtual-lane.ts";
+import { EventQueue, VirtualLane } from "./virtual-lane.ts";
 
 const START_MS = Date.UTC(2026, 10, 23);
 /**
