@@ -2,7 +2,7 @@
 import { Diagnosis } from "../schemas/doctor.ts";
 import { paths } from "../schemas/paths.ts";
 import { Problem } from "../schemas/problem.ts";
-import { diagnosisText } from "../worker/http/core/diagnosis-text.ts";
+import { diagnosisText } from "../worker/http/core/terminal-text.ts";
 
 const USAGE = `usage: npm run doctor -- URL
 URL is where the service answers, e.g. https://darkroom.YOUR-SUBDOMAIN.workers.dev

@@ -7,7 +7,7 @@ import { configOf } from "../env.ts";
 import { requireOperator } from "./access.ts";
 import { answer, jsonAnswer, negotiate, PRIVATE_VARY } from "./answers.ts";
 import { requestOrigin } from "./context.ts";
-import { diagnosisText } from "./core/diagnosis-text.ts";
+import { diagnosisText } from "./core/terminal-text.ts";
 import { headers, shown } from "./openapi/answers.ts";
 import { VERSION } from "./openapi/document.ts";
 import { publicRoute, type Route } from "./route.ts";

@@ -1,3 +1,5 @@
+import type { Diagnosis } from "../../../schemas/doctor.ts";
+
 /** Text for people at a terminal. Pure. */
 
 /**
@@ -94,4 +96,17 @@ export function ordinalText(position: number): string {
   const tens = position % 100;
   const suffix = tens >= 11 && tens <= 13 ? "th" : (["th", "st", "nd", "rd"][position % 10] ?? "th");
   return `${position}${suffix}`;
+}
+
+/** A diagnosis for a terminal: one line for each check, and below a failed one how to mend it. */
+export function diagnosisText({ ok, version, time, checks }: Diagnosis): string {
+  const width = Math.max(...checks.map(({ name }) => name.length));
+  const lines = checks.flatMap((check) => {
+    const word = check.ok === null ? "?" : check.ok ? "ok" : "WRONG";
+    const line = `  ${word.padEnd(6)} ${check.name.padEnd(width)}  ${inertText(check.seen)}`;
+    return check.fix === null ? [line] : [line, `         ${" ".repeat(width)}  → ${inertText(check.fix)}`];
+  });
+  const failed = checks.filter((check) => check.ok === false).length;
+  const verdict = ok ? "All is well." : `${failed} of ${checks.length} checks failed.`;
+  return `Darkroom ${version}, ${time}\n\n${lines.join("\n")}\n\n${verdict}\n`;
 }
