@@ -7,7 +7,7 @@ import { REGION_HOSTS, type Region } from "./dashscope/wire.ts";
 import { entryPlace, jsonSetting } from "./json-setting.ts";
 import { fromMicros, toMicros } from "./spend/money.ts";
 import { type Budget, listCurrency } from "./spend/prices.ts";
-import { targetFault } from "./webhooks/core/target.ts";
+import { targetFault } from "./webhooks/core/delivery.ts";
 
 /** Some tools print a hash in capitals, and a pasted one often has a space or a line's end around it. */
 const tokenHash = z

@@ -2,8 +2,15 @@ import type { BudgetReport } from "../../schemas/usage.ts";
 import type { WebhookEvent } from "../../schemas/webhook.ts";
 import { configOf } from "../env.ts";
 import { monthOf } from "../spend/money.ts";
-import { beginTry, type CountedResult, countedResult, endTry, type StoredDelivery } from "../webhooks/core/delivery.ts";
-import { targetFault, webhookUrlOf } from "../webhooks/core/target.ts";
+import {
+  beginTry,
+  type CountedResult,
+  countedResult,
+  endTry,
+  type StoredDelivery,
+  targetFault,
+  webhookUrlOf,
+} from "../webhooks/core/delivery.ts";
 import { notSent, sendWebhook, webhookSecrets } from "../webhooks/send.ts";
 
 const KEY = "budget-alert";

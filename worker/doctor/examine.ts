@@ -11,7 +11,7 @@ import { type Config, type ConfigResult, isLoopback, isPlainToken, VARIABLES } f
 import { configuredModels, isInUse, laneName } from "../lane/lane-name.ts";
 import { unitMicrosOf } from "../spend/prices.ts";
 import { catalogStub, jobStub, laneStub, operatorLogStub } from "../stubs.ts";
-import { targetFault } from "../webhooks/core/target.ts";
+import { targetFault } from "../webhooks/core/delivery.ts";
 import type { Observations, Probe, PublicOriginAnswer, RegionAnswer } from "./core/diagnose.ts";
 
 /** Each call takes milliseconds when all is well; the doctor's answer waits for them. */

@@ -10,7 +10,7 @@ import {
 } from "../../schemas/webhook.ts";
 import type { JobWebhook } from "../job/contract.ts";
 import { jobStub } from "../stubs.ts";
-import { targetFault, webhookUrlOf } from "../webhooks/core/target.ts";
+import { targetFault, webhookUrlOf } from "../webhooks/core/delivery.ts";
 import { HOPS_HEADER, MOST_HOPS, sendWebhook, webhookSecrets } from "../webhooks/send.ts";
 import { clientOf, loggedOfOperator } from "./access.ts";
 import { faultsProblem, jsonAnswer, ProblemError } from "./answers.ts";

@@ -11,10 +11,10 @@ import {
   presentDelivery,
   type StoredDelivery,
   type TryResult,
+  targetFault,
   webhookId,
   withGoneReceiver,
 } from "../webhooks/core/delivery.ts";
-import { targetFault } from "../webhooks/core/target.ts";
 import { notSent, sendWebhook, webhookSecrets } from "../webhooks/send.ts";
 import type { Moment } from "./core/change.ts";
 import { type MessageTo, MOST_DELIVERIES } from "./core/outbox.ts";

@@ -1,7 +1,14 @@
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
-import { beginTry, endTry, presentDelivery, type StoredDelivery, type TryResult, WAITS_MS } from "./core/delivery.ts";
-import { targetFault } from "./core/target.ts";
+import {
+  beginTry,
+  endTry,
+  presentDelivery,
+  type StoredDelivery,
+  type TryResult,
+  targetFault,
+  WAITS_MS,
+} from "./core/delivery.ts";
 import { webhookSecrets, webhookSignature } from "./send.ts";
 
 const RULES = { ownOrigins: ["https://darkroom.example.com", "http://localhost:8787"], allowLoopback: false };
