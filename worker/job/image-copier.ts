@@ -5,8 +5,7 @@ import { createImageCopier } from "../results/copy-image.ts";
 import { imageKey, removeJobFiles } from "../results/job-files.ts";
 import { isStoring, type JobRecord, type StoredRecord } from "./core/record.ts";
 import { QUICK_STORING_MS } from "./core/schedule.ts";
-import type { JobHost } from "./job-host.ts";
-import { RetryClock } from "./retry-clock.ts";
+import { type JobHost, RetryClock } from "./job-host.ts";
 
 /** One image takes at most this long, in ms; a stalled host or bucket must not hold the object. */
 const COPY_BOUND_MS = 120_000;

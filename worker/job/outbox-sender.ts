@@ -17,9 +17,8 @@ import { nextMessage } from "./core/schedule.ts";
 import { toCatalogEntry } from "./core/view.ts";
 import type { Deliveries } from "./deliveries.ts";
 import type { ImageCopier } from "./image-copier.ts";
-import type { JobHost } from "./job-host.ts";
+import { type JobHost, RetryClock } from "./job-host.ts";
 import type { QueuePlace } from "./queue-place.ts";
-import { RetryClock } from "./retry-clock.ts";
 
 /** The other parts of the object that send messages. */
 interface Parts {
