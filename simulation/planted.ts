@@ -311,7 +311,7 @@ export const PLANTED: readonly PlantedFault[] = [
     name: "at risk not counted",
     story: "A reservation leaves out what may have been paid already.",
     patch: {
-      file: "worker/spend/ledger.ts",
+      file: "worker/spend/core/ledger.ts",
       find: "usedMicros(this.totals(nowMs)) + moreMicros > limitMicros",
       replace: "usedMicros({ ...this.totals(nowMs), atRiskMicros: 0 }) + moreMicros > limitMicros",
     },
@@ -335,7 +335,7 @@ export const PLANTED: readonly PlantedFault[] = [
     name: "risk forgotten",
     story: "An attempt that ended without an answer costs its job nothing.",
     patch: {
-      file: "worker/spend/position.ts",
+      file: "worker/spend/core/position.ts",
       find: "atRiskMicros: isAtRisk ? estimateMicros(n, unitMicros) : 0,",
       replace: "atRiskMicros: isAtRisk && n < 0 ? estimateMicros(n, unitMicros) : 0,",
     },
@@ -347,7 +347,7 @@ export const PLANTED: readonly PlantedFault[] = [
     name: "booked again",
     story: "A client's books add a job's whole cost with each of its entries.",
     patch: {
-      file: "worker/spend/ledger.ts",
+      file: "worker/spend/core/ledger.ts",
       find: 'const before = known === null || known === "gone" ? NOTHING_SPENT : known.position;',
       replace: "const before = NOTHING_SPENT;\n    void known;",
     },

@@ -5,7 +5,7 @@ import { sha256Hex } from "./auth/tokens.ts";
 import { ModelOverrides, ModelTable, QuotaOverride } from "./dashscope/models.ts";
 import { REGION_HOSTS, type Region } from "./dashscope/wire.ts";
 import { entryPlace, jsonSetting } from "./json-setting.ts";
-import { fromMicros, toMicros } from "./spend/money.ts";
+import { fromMicros, toMicros } from "./spend/core/money.ts";
 import { type Budget, listCurrency } from "./spend/prices.ts";
 import { targetFault } from "./webhooks/core/delivery.ts";
 

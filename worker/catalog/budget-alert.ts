@@ -1,7 +1,7 @@
 import type { BudgetReport } from "../../schemas/usage.ts";
 import type { WebhookEvent } from "../../schemas/webhook.ts";
 import { configOf } from "../env.ts";
-import { monthOf } from "../spend/money.ts";
+import { monthOf } from "../spend/core/money.ts";
 import {
   beginTry,
   type CountedResult,

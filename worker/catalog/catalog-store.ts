@@ -1,7 +1,7 @@
 import { FINAL_STATUSES, type JobCounts, JobStatus } from "../../schemas/job.ts";
 import { WORKFLOWS, type Workflow } from "../../schemas/paths.ts";
-import type { LedgerJob } from "../spend/ledger.ts";
-import { NOTHING_SPENT } from "../spend/position.ts";
+import type { LedgerJob } from "../spend/core/ledger.ts";
+import { NOTHING_SPENT } from "../spend/core/position.ts";
 import { ADD_SEARCH, GONE, SCHEMA, UNFINISHED_JOBS } from "./catalog-schema.ts";
 import type { CatalogEntry, ClientMetrics, ClientPause, JobFilter } from "./contract.ts";
 import { type ListPosition, newestFirst, nextFeedNumber } from "./core/cursors.ts";

@@ -1,8 +1,8 @@
 import type { JobCounts, JobStatus, JobSummary } from "../../schemas/job.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import type { JobView } from "../job/contract.ts";
-import type { Grant, LedgerRow, LedgerTotals } from "../spend/ledger.ts";
-import type { SpendPosition } from "../spend/position.ts";
+import type { Grant, LedgerRow, LedgerTotals } from "../spend/core/ledger.ts";
+import type { SpendPosition } from "../spend/core/position.ts";
 import type { ClientBudget } from "../spend/prices.ts";
 import type { CountedResult } from "../webhooks/core/delivery.ts";
 

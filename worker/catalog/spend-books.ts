@@ -1,5 +1,5 @@
-import type { Grant, LedgerJob, LedgerRow, LedgerStorage } from "../spend/ledger.ts";
-import { dayOf } from "../spend/money.ts";
+import type { Grant, LedgerJob, LedgerRow, LedgerStorage } from "../spend/core/ledger.ts";
+import { dayOf } from "../spend/core/money.ts";
 import { SPEND_SCHEMA } from "./catalog-schema.ts";
 import type { CatalogStore } from "./catalog-store.ts";
 

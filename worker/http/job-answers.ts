@@ -6,7 +6,7 @@ import { createLinks } from "../auth/links.ts";
 import type { ClientSpend } from "../catalog/contract.ts";
 import type { JobRefusal, JobView, ShownJob } from "../job/contract.ts";
 import { type LinkMaker, presentJob, presentShared, retryAfterSeconds } from "../job/core/present.ts";
-import { fromMicros } from "../spend/money.ts";
+import { fromMicros } from "../spend/core/money.ts";
 import { answer, jsonAnswer, jsonTextAnswer, PRIVATE_VARY, ProblemError } from "./answers.ts";
 import { type HttpContext, originOf } from "./context.ts";
 import { jobTimeline } from "./core/job-timeline.ts";

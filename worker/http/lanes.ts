@@ -6,7 +6,7 @@ import { within } from "../bounds.ts";
 import { type Config, configOf } from "../env.ts";
 import type { Place } from "../lane/contract.ts";
 import { configuredModels, isInUse, laneName } from "../lane/lane-name.ts";
-import { fromMicros } from "../spend/money.ts";
+import { fromMicros } from "../spend/core/money.ts";
 import { unitMicrosOf } from "../spend/prices.ts";
 import { catalogStub, laneStub } from "../stubs.ts";
 import { jsonAnswer, PUBLIC_VARY } from "./answers.ts";

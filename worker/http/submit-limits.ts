@@ -2,7 +2,7 @@ import type { Warning } from "../../schemas/job.ts";
 import { within } from "../bounds.ts";
 import type { ClientPause, ClientSpend, FirstAnswer, FirstReservation } from "../catalog/contract.ts";
 import type { Config } from "../env.ts";
-import { estimateMicros } from "../spend/position.ts";
+import { estimateMicros } from "../spend/core/position.ts";
 import { budgetOf, unitMicrosOf } from "../spend/prices.ts";
 import { catalogStub } from "../stubs.ts";
 import { ProblemError } from "./answers.ts";

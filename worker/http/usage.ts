@@ -4,7 +4,7 @@ import { Usage } from "../../schemas/usage.ts";
 import { OPEN_CLIENT } from "../auth/authenticate.ts";
 import { within } from "../bounds.ts";
 import type { Config } from "../env.ts";
-import { dayOf, monthOf } from "../spend/money.ts";
+import { dayOf, monthOf } from "../spend/core/money.ts";
 import { budgetOf, budgetReport } from "../spend/prices.ts";
 import { catalogStub } from "../stubs.ts";
 import { answer, jsonAnswer, negotiate, PRIVATE_VARY, ProblemError } from "./answers.ts";

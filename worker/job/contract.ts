@@ -4,7 +4,7 @@ import type { Workflow } from "../../schemas/paths.ts";
 import type { Delivery, DeliveryList, WebhookType } from "../../schemas/webhook.ts";
 import type { ClientSpend } from "../catalog/contract.ts";
 import type { Lease, Place } from "../lane/contract.ts";
-import type { SpendPosition } from "../spend/position.ts";
+import type { SpendPosition } from "../spend/core/position.ts";
 import type { JobPrice } from "./core/spend.ts";
 
 /** Who asks: a client's name; null for the operator or the holder of a signed link, who may see any client's job. */

@@ -2,7 +2,7 @@
  * Answers with a stored image: conditions, ranges and HEAD as in HTTP, a name for its file, and headers that let a browser only show it.
  */
 
-import { entityTag, holds, matches } from "./entity-tag.ts";
+import { entityTag, holds, matches } from "./core/entity-tag.ts";
 import { fromR2 } from "./job-files.ts";
 
 export interface ServeOptions {

@@ -2,8 +2,8 @@ import type { BudgetReport } from "../../schemas/usage.ts";
 import type { ModelTable } from "../dashscope/models.ts";
 import { priceOf } from "../dashscope/models.ts";
 import type { Region } from "../dashscope/wire.ts";
-import type { LedgerTotals } from "./ledger.ts";
-import { fromMicros, monthEndsAtMs, toMicros } from "./money.ts";
+import type { LedgerTotals } from "./core/ledger.ts";
+import { fromMicros, monthEndsAtMs, toMicros } from "./core/money.ts";
 
 /** What a deployment decides about money: a part of `Config`. */
 export interface SpendSettings {

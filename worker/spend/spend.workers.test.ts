@@ -17,8 +17,8 @@ import { namespaceWith, send } from "../http/http.fixture.ts";
 import { EDIT_MODEL, SYNC_MODEL, TASK_MODEL, type TestJob, testJob, withoutJitter } from "../job/job.fixture.ts";
 import { framedPng } from "../results/test-image.ts";
 import { catalogStub, newJobId } from "../stubs.ts";
-import { Ledger } from "./ledger.ts";
-import { dayOf } from "./money.ts";
+import { Ledger } from "./core/ledger.ts";
+import { dayOf } from "./core/money.ts";
 import { budgetReport } from "./prices.ts";
 
 const ORIGIN = "http://localhost:8787";

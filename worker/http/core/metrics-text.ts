@@ -2,7 +2,7 @@
 import type { ClientMetrics } from "../../catalog/contract.ts";
 import type { LaneMetrics } from "../../lane/contract.ts";
 import { ATTEMPT_BUCKETS_SECONDS, type Durations, WAIT_BUCKETS_SECONDS } from "../../lane/core/tally.ts";
-import { fromMicros } from "../../spend/money.ts";
+import { fromMicros } from "../../spend/core/money.ts";
 import { TRY_RESULTS } from "../../webhooks/core/delivery.ts";
 
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";

@@ -1,6 +1,6 @@
 /** Reads the request headers that say which answer is wanted. Pure. */
 import Negotiator from "negotiator";
-import { matches, opaqueTags } from "../../results/entity-tag.ts";
+import { matches, opaqueTags } from "../../results/core/entity-tag.ts";
 
 /** An `Accept` header that was read. `chosen`: what it prefers of each list of offers that was asked about. */
 interface ReadAccept {

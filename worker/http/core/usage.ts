@@ -1,6 +1,6 @@
 import type { Usage, UsageResult } from "../../../schemas/usage.ts";
-import type { LedgerRow } from "../../spend/ledger.ts";
-import { dayOf, fromMicros, monthOf } from "../../spend/money.ts";
+import type { LedgerRow } from "../../spend/core/ledger.ts";
+import { dayOf, fromMicros, monthOf } from "../../spend/core/money.ts";
 
 const DAY_MS = 86_400_000;
 

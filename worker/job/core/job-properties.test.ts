@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cases } from "../../../test/support/properties.ts";
-import { totalOf } from "../../spend/position.ts";
+import { totalOf } from "../../spend/core/position.ts";
 import type { Moment } from "./change.ts";
 import type { FactType, JobContext, JobFact } from "./facts.ts";
 import { statusEdges, transition } from "./machine.ts";

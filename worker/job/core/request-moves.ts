@@ -1,6 +1,6 @@
 import type { JobError, JobStatus } from "../../../schemas/job.ts";
 import type { ClientSpend } from "../../catalog/contract.ts";
-import { fromMicros } from "../../spend/money.ts";
+import { fromMicros } from "../../spend/core/money.ts";
 import type { JobRefusal } from "../contract.ts";
 import { canStillStore, resumeStoring } from "./attempt-moves.ts";
 import type { Change } from "./change.ts";

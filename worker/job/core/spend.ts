@@ -1,5 +1,5 @@
 import type { JobCost } from "../../../schemas/job.ts";
-import { fromMicros } from "../../spend/money.ts";
+import { fromMicros } from "../../spend/core/money.ts";
 import {
   type BilledAttempt,
   type DaySpend,
@@ -10,7 +10,7 @@ import {
   type SpendPosition,
   sumByDay,
   totalOf,
-} from "../../spend/position.ts";
+} from "../../spend/core/position.ts";
 import { type AttemptRecord, isFinal, type JobRecord } from "./record.ts";
 
 /** What a job knows of its price, set at its submission. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { cases } from "../../test/support/properties.ts";
+import { cases } from "../../../test/support/properties.ts";
 import { type Grant, Ledger, type LedgerJob, type LedgerRow, type LedgerStorage } from "./ledger.ts";
 import { monthEndsAtMs, monthOf } from "./money.ts";
 import { type BilledAttempt, daysOf, estimateMicros, runningBills, type SpendPosition, totalOf } from "./position.ts";
