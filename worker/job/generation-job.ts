@@ -14,11 +14,9 @@ import { differingFields, isFinal, type JobRecord } from "./core/record.ts";
 import { retryRefusal } from "./core/request-moves.ts";
 import { attemptMicros } from "./core/spend.ts";
 import { toJobView } from "./core/view.ts";
-import { JobEngine } from "./job-engine.ts";
+import { FALLBACK, JobEngine } from "./job-engine.ts";
 import { AwaitedUploads } from "./uploads.ts";
 
-/** A retention that is not known while the Worker is misconfigured, in ms. */
-const RETENTION_FALLBACK_MS = 30 * 86_400_000;
 /** A lease is offered a little before its start. The job waits for the start no longer than this, in ms, even if the clocks differ. */
 const LONGEST_AHEAD_MS = 10_000;
 /** The catalog answers a retry by hand within this, in ms. */
@@ -85,7 +83,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     if (known === null) return null;
     if (known.kind === "tombstone") return known.untilMs;
     // A lower bound: the job may be retried, and its tombstone stays as long again.
-    return Date.now() + (this.#engine.config()?.retentionMs ?? RETENTION_FALLBACK_MS);
+    return Date.now() + (this.#engine.config()?.retentionMs ?? FALLBACK.retentionMs);
   }
 
   async dropUploads(holder: string): Promise<void> {

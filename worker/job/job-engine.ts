@@ -18,8 +18,8 @@ import { JobStream } from "./job-stream.ts";
 import { OutboxSender } from "./outbox-sender.ts";
 import { QueuePlace } from "./queue-place.ts";
 
-/** Used while the Worker is misconfigured, for what can be decided without its settings. */
-const FALLBACK = { budgetMs: 45_000, lateAnswerMs: 300_000, retentionMs: 30 * 86_400_000 } as const;
+/** Used while the Worker is misconfigured, for what can be decided without its settings; in ms. */
+export const FALLBACK = { budgetMs: 45_000, lateAnswerMs: 300_000, retentionMs: 30 * 86_400_000 } as const;
 const AFTER_A_BUG_MS = 30_000;
 const MISCONFIGURED_CHECK_MS = 30_000;
 

@@ -1,13 +1,13 @@
 import type { JobEvent } from "../../../schemas/event.ts";
 import type { Attempt, Job, UpstreamReport } from "../../../schemas/job.ts";
 import type { Delivery } from "../../../schemas/webhook.ts";
+import { ordinal } from "../../lane/core/place.ts";
 import {
   bytesText,
   clockText,
   durationText,
   fromNowText,
   inertText,
-  ordinalText,
   quotedLines,
   textRow as row,
   shellQuoted,
@@ -173,7 +173,7 @@ function nextRows(job: Job, told: Told): string[] {
     case "queued":
     case "retrying": {
       const rows: string[] = [];
-      if (queue?.position != null) rows.push(row("place", `${ordinalText(queue.position)} in line`));
+      if (queue?.position != null) rows.push(row("place", `${ordinal(queue.position)} in line`));
       if (queue?.estimatedStartAt != null) {
         const at = queue.estimatedStartAt;
         rows.push(row("starts", `about ${clockText(at, day)} (${fromNowText(at, nowMs)})`));

@@ -91,13 +91,6 @@ export function bytesText(bytes: number): string {
   return kilobytes >= 1000 ? `${(bytes / 1_000_000).toFixed(1)} MB` : `${kilobytes} KB`;
 }
 
-/** `1st`, `2nd`, `11th`. */
-export function ordinalText(position: number): string {
-  const tens = position % 100;
-  const suffix = tens >= 11 && tens <= 13 ? "th" : (["th", "st", "nd", "rd"][position % 10] ?? "th");
-  return `${position}${suffix}`;
-}
-
 /** A diagnosis for a terminal: one line for each check, and below a failed one how to mend it. */
 export function diagnosisText({ ok, version, time, checks }: Diagnosis): string {
   const width = Math.max(...checks.map(({ name }) => name.length));
