@@ -4,9 +4,9 @@
  * unevenly. Prints the tables of docs/lane-simulation.md.
  */
 import { parseArgs } from "node:util";
-import type { Sample } from "../worker/lane/simulation/measure.ts";
-import { MARGINS, SCENARIOS } from "../worker/lane/simulation/scenarios.ts";
-import { type Result, simulate } from "../worker/lane/simulation/simulate.ts";
+import type { Sample } from "../simulation/lane/measure.ts";
+import { MARGINS, SCENARIOS } from "../simulation/lane/scenarios.ts";
+import { type Result, simulate } from "../simulation/lane/simulate.ts";
 
 const SHORT_JOBS = 80_000;
 

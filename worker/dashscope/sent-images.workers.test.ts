@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import type { JobRequest } from "../../schemas/job.ts";
-import { byteStream } from "../results/test-image.ts";
+import { byteStream } from "../results/image.fixture.ts";
 import { dashScope } from "./client.ts";
 import type { ImageBytes, SentImage } from "./contract.ts";
 import { ModelTable } from "./models.ts";

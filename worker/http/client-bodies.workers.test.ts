@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { Job } from "../../schemas/job.ts";
 import type { Workflow } from "../../schemas/paths.ts";
 import { Problem } from "../../schemas/problem.ts";
-import { framedPng } from "../results/test-image.ts";
+import { framedPng } from "../results/image.fixture.ts";
 import { jobStub } from "../stubs.ts";
 
 /**

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { Job } from "../../schemas/job.ts";
 import { Problem } from "../../schemas/problem.ts";
 import { sha256Hex } from "../auth/tokens.ts";
-import { framedPng, turnedPng } from "../results/test-image.ts";
+import { framedPng, turnedPng } from "../results/image.fixture.ts";
 import { jobObject, jobStub } from "../stubs.ts";
 import { type Methods, namespaceWith, type Sent, send } from "./http.fixture.ts";
 

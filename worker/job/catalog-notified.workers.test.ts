@@ -2,7 +2,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
 import { catalogStub, jobStub } from "../stubs.ts";
-import { submission } from "./core/test-jobs.ts";
+import { submission } from "./core/jobs.fixture.ts";
 
 const WAITS = { status: null, workflow: null, limit: 10, cursor: null } as const;
 

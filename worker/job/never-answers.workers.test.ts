@@ -2,8 +2,8 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { until } from "../../test/support/until.ts";
 import { LaneDispatcher } from "../lane/lane-dispatcher.ts";
+import { framedPng } from "../results/image.fixture.ts";
 import { jobPrefix } from "../results/job-files.ts";
-import { framedPng } from "../results/test-image.ts";
 import { laneStub } from "../stubs.ts";
 import { laneOf, TASK_MODEL, testJob, withoutJitter } from "./job.fixture.ts";
 

@@ -2,7 +2,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
 import { jobStub } from "../stubs.ts";
-import { submission } from "./core/test-jobs.ts";
+import { submission } from "./core/jobs.fixture.ts";
 
 it("a waiting job shows its place in the first answer after an eviction", async () => {
   const ids = [1, 2, 3, 4].map((number) => `job_place-000000000000000${number}`);

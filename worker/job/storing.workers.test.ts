@@ -1,8 +1,8 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
 import { until } from "../../test/support/until.ts";
+import { framedPng, sha256Hex } from "../results/image.fixture.ts";
 import { imageKey } from "../results/job-files.ts";
-import { framedPng, sha256Hex } from "../results/test-image.ts";
 import { catalogStub } from "../stubs.ts";
 import { CLIENT, TASK_MODEL, type TestJob, testJob, withoutJitter } from "./job.fixture.ts";
 

@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import type { JobAnswer, JobRpc, JobView } from "../job/contract.ts";
-import { submission } from "../job/core/test-jobs.ts";
+import { submission } from "../job/core/jobs.fixture.ts";
 import { jobStub, laneStub, type Stub } from "../stubs.ts";
 import type { Ticket } from "./contract.ts";
 import type { LaneState } from "./core/lane-state.ts";

@@ -3,8 +3,8 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import { type CopyAnswer, STORED_LINK } from "./contract.ts";
 import { createImageCopier, storeEmbeddedImage } from "./copy-image.ts";
+import { byteStream, framedPng, sha256Hex } from "./image.fixture.ts";
 import type { Fetch } from "./result-link.ts";
-import { byteStream, framedPng, sha256Hex } from "./test-image.ts";
 
 const DELIVERED = Date.parse("2026-11-23T12:00:00Z");
 const SIGNED = `Expires=${DELIVERED / 1000 + 3600}&Signature=top-secret`;

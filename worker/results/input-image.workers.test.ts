@@ -1,8 +1,8 @@
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
+import { framedPng, sha256Hex, turnedPng } from "./image.fixture.ts";
 import { checkInputImage, openInputImage, putInputImage, type UploadedImage } from "./input-image.ts";
-import { framedPng, sha256Hex, turnedPng } from "./test-image.ts";
 
 afterEach(() => reset());
 

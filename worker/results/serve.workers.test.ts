@@ -1,8 +1,8 @@
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { framedPng, sha256Hex } from "./image.fixture.ts";
 import { serveImage } from "./serve.ts";
-import { framedPng, sha256Hex } from "./test-image.ts";
 
 const png = framedPng(8, 8, 1000);
 const image = { key: "jobs/job_a/1/0", contentType: "image/png", bytes: png.byteLength, sha256: "" };

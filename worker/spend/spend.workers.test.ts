@@ -15,7 +15,7 @@ import { SpendBooks } from "../catalog/spend-books.ts";
 import { compatApp } from "../compat/app.ts";
 import { namespaceWith, send } from "../http/http.fixture.ts";
 import { EDIT_MODEL, SYNC_MODEL, TASK_MODEL, type TestJob, testJob, withoutJitter } from "../job/job.fixture.ts";
-import { framedPng } from "../results/test-image.ts";
+import { framedPng } from "../results/image.fixture.ts";
 import { catalogStub, newJobId } from "../stubs.ts";
 import { Ledger } from "./core/ledger.ts";
 import { dayOf } from "./core/money.ts";

@@ -4,12 +4,6 @@ import { cases } from "../../../test/support/properties.ts";
 import { totalOf } from "../../spend/core/position.ts";
 import type { Moment } from "./change.ts";
 import type { FactType, JobContext, JobFact } from "./facts.ts";
-import { statusEdges, transition } from "./machine.ts";
-import { type Message, messageOf } from "./outbox.ts";
-import { countedAttempts, isFinal, type JobRecord, type StoredRecord } from "./record.ts";
-import { BACKOFF_CAP_MS, backoffMs } from "./retry-decision.ts";
-import { dueFact, isForgettable, type Live, nextAlarmAtMs } from "./schedule.ts";
-import { spendPosition } from "./spend.ts";
 import {
   context,
   FRESH,
@@ -23,7 +17,13 @@ import {
   report,
   SPENT,
   T0,
-} from "./test-jobs.ts";
+} from "./jobs.fixture.ts";
+import { statusEdges, transition } from "./machine.ts";
+import { type Message, messageOf } from "./outbox.ts";
+import { countedAttempts, isFinal, type JobRecord, type StoredRecord } from "./record.ts";
+import { BACKOFF_CAP_MS, backoffMs } from "./retry-decision.ts";
+import { dueFact, isForgettable, type Live, nextAlarmAtMs } from "./schedule.ts";
+import { spendPosition } from "./spend.ts";
 
 const attempt = fc.integer({ min: 1, max: 6 });
 const disposition = fc.constantFrom("retry", "give_up", "put_back", "block");

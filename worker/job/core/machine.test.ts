@@ -1,11 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { JobRequest } from "../../../schemas/job.ts";
 import type { FactType, JobFact } from "./facts.ts";
-import { MACHINE, type Place, placeOf, transition } from "./machine.ts";
-import { type Answers, messageOf } from "./outbox.ts";
-import { attemptOf, type JobRecord, newJobRecord, type StoredRecord } from "./record.ts";
-import { nextMessage } from "./schedule.ts";
-import { UNKNOWN_READS } from "./task-moves.ts";
 import {
   answered,
   BUDGET_MS,
@@ -28,7 +23,12 @@ import {
   SPENT,
   submission,
   T0,
-} from "./test-jobs.ts";
+} from "./jobs.fixture.ts";
+import { MACHINE, type Place, placeOf, transition } from "./machine.ts";
+import { type Answers, messageOf } from "./outbox.ts";
+import { attemptOf, type JobRecord, newJobRecord, type StoredRecord } from "./record.ts";
+import { nextMessage } from "./schedule.ts";
+import { UNKNOWN_READS } from "./task-moves.ts";
 import { toJobView } from "./view.ts";
 
 const HOUR = 3_600_000;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { LeftOut } from "../contract.ts";
+import { submission } from "./jobs.fixture.ts";
 import { differingFields, newJobRecord } from "./record.ts";
-import { submission } from "./test-jobs.ts";
 
 describe("a submission with a known Idempotency-Key", () => {
   const before = submission({ prompt: "a", maxAttempts: 4 }, { leftOut: ["maxAttempts", "model"] });

@@ -1,7 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { transition } from "./machine.ts";
-import { EMPTY_REPORT, type JobRecord } from "./record.ts";
-import { nextAlarmAtMs } from "./schedule.ts";
 import {
   answered,
   BUDGET_MS,
@@ -19,7 +16,10 @@ import {
   queued,
   report,
   T0,
-} from "./test-jobs.ts";
+} from "./jobs.fixture.ts";
+import { transition } from "./machine.ts";
+import { EMPTY_REPORT, type JobRecord } from "./record.ts";
+import { nextAlarmAtMs } from "./schedule.ts";
 import { toJobView } from "./view.ts";
 
 const accepted = (attempt: number, taskId: string) => ({ type: "task_accepted", attempt, taskId, report }) as const;

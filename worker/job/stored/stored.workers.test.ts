@@ -6,7 +6,7 @@ import { until } from "../../../test/support/until.ts";
 import { dashScope } from "../../dashscope/client.ts";
 import { ModelTable } from "../../dashscope/models.ts";
 import { LaneDispatcher } from "../../lane/lane-dispatcher.ts";
-import { framedPng } from "../../results/test-image.ts";
+import { framedPng } from "../../results/image.fixture.ts";
 import { catalogStub, jobStub } from "../../stubs.ts";
 import type { JobView } from "../contract.ts";
 import type { JobRecord } from "../core/record.ts";

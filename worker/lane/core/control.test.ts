@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Quota } from "../../../schemas/limits.ts";
+import { EventQueue, VirtualLane, type World } from "../../../simulation/lane/virtual-lane.ts";
 import { cases } from "../../../test/support/properties.ts";
 import type { Ticket } from "../contract.ts";
-import { EventQueue, VirtualLane, type World } from "../simulation/virtual-lane.ts";
 import { commanded, isOutdated, type LaneCommand, NO_CONTROL, pauseOf } from "./control.ts";
 
 const START_MS = Date.UTC(2026, 10, 23, 12);

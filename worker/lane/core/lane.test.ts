@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Priority } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
+import { EventQueue, VirtualLane, type World } from "../../../simulation/lane/virtual-lane.ts";
 import { cases } from "../../../test/support/properties.ts";
 import type { LeaseOutcome, Ticket } from "../contract.ts";
-import { EventQueue, VirtualLane, type World } from "../simulation/virtual-lane.ts";
 
 const START_MS = Date.UTC(2026, 10, 23, 12);
 const twoAMinute: Quota = { starts: 2, periodMs: 60_000, inProgress: null };

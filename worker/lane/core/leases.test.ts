@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { MemoryStorage } from "../../../simulation/lane/memory-storage.ts";
 import type { Lease, LeaseOutcome, Release, Ticket } from "../contract.ts";
-import { MemoryStorage } from "../simulation/memory-storage.ts";
 import { Lane, type LaneSettings } from "./lane.ts";
 import { LEASE_ENDS } from "./offers.ts";
 import { WAIT_BUCKETS_SECONDS } from "./tally.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Priority } from "../../../schemas/job.ts";
 import type { Quota } from "../../../schemas/limits.ts";
-import { MemoryStorage } from "../simulation/memory-storage.ts";
+import { MemoryStorage } from "../../../simulation/lane/memory-storage.ts";
 import { Lane } from "./lane.ts";
 
 const T0 = Date.UTC(2026, 10, 23, 12);

@@ -1,6 +1,6 @@
-import type { Priority } from "../../../schemas/job.ts";
-import type { Quota } from "../../../schemas/limits.ts";
-import type { Ticket } from "../contract.ts";
+import type { Priority } from "../../schemas/job.ts";
+import type { Quota } from "../../schemas/limits.ts";
+import type { Ticket } from "../../worker/lane/contract.ts";
 
 /** Numbers to take percentiles of: all of them, or an even sample once there are many. */
 export class Sample {

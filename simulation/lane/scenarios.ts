@@ -1,5 +1,5 @@
-import type { Quota } from "../../../schemas/limits.ts";
-import type { LeaseOutcome } from "../contract.ts";
+import type { Quota } from "../../schemas/limits.ts";
+import type { LeaseOutcome } from "../../worker/lane/contract.ts";
 
 /** A source of numbers in [0, 1). */
 export type Random = () => number;

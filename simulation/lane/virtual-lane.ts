@@ -1,7 +1,7 @@
-import type { LaneReport } from "../../../schemas/limits.ts";
-import type { Lease, LeaseOutcome, Place, Ticket } from "../contract.ts";
-import type { LaneCommand } from "../core/control.ts";
-import { Lane, type LaneSettings } from "../core/lane.ts";
+import type { LaneReport } from "../../schemas/limits.ts";
+import type { Lease, LeaseOutcome, Place, Ticket } from "../../worker/lane/contract.ts";
+import type { LaneCommand } from "../../worker/lane/core/control.ts";
+import { Lane, type LaneSettings } from "../../worker/lane/core/lane.ts";
 import { MemoryStorage } from "./memory-storage.ts";
 
 interface Scheduled {

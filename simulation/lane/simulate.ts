@@ -1,6 +1,6 @@
-import type { Priority } from "../../../schemas/job.ts";
-import type { Place, Ticket } from "../contract.ts";
-import { SAFETY_MARGIN } from "../core/quota-window.ts";
+import type { Priority } from "../../schemas/job.ts";
+import type { Place, Ticket } from "../../worker/lane/contract.ts";
+import { SAFETY_MARGIN } from "../../worker/lane/core/quota-window.ts";
 import { Fairness, QuotaUse, Sample } from "./measure.ts";
 import { manySmall, type Random, reachesAtMs, type Scenario, seeded, UpstreamModel, untilNext } from "./scenarios.ts";
 import { EventQueue, VirtualLane } from "./virtual-lane.ts";

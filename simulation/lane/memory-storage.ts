@@ -1,7 +1,7 @@
-import type { Priority } from "../../../schemas/job.ts";
-import type { LaneState, LaneStorage, LeaseEntry } from "../core/lane-state.ts";
-import { type PerPriority, PRIORITIES, type QueuedTicket, type Standing } from "../core/queue.ts";
-import { RankIndex } from "../core/rank-index.ts";
+import type { Priority } from "../../schemas/job.ts";
+import type { LaneState, LaneStorage, LeaseEntry } from "../../worker/lane/core/lane-state.ts";
+import { type PerPriority, PRIORITIES, type QueuedTicket, type Standing } from "../../worker/lane/core/queue.ts";
+import { RankIndex } from "../../worker/lane/core/rank-index.ts";
 
 /** `LaneStorage` in memory: the simulation and the property tests run the lane's own code over it. */
 export class MemoryStorage implements LaneStorage {
