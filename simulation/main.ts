@@ -1,6 +1,7 @@
 /**
  * `npm run simulate:platform -- --seeds N --from S [--cores C] [--planted NAME] [--before REVISION] [--explain SEED] [--tell SEED]`:
- * runs the product on a hostile platform, in virtual time. `--before`: that version runs first, and deployments mix the two. Prints what was run and found; exits with 1 when an invariant was violated.
+ * runs the product on a hostile platform, in virtual time. `--before`: that version runs first, and deployments mix the two.
+ * Prints what was run and found; exits with 1 when an invariant was violated, and with 2 when an option is wrong.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
@@ -58,10 +59,18 @@ function checkoutOf(revision: string): string {
   const root = fileURLToPath(new URL("../", import.meta.url).href);
   const directory = mkdtempSync(join(tmpdir(), "darkroom-before-"));
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
-  const files = execFileSync("git", ["archive", revision, "package.json", "worker", "schemas", "client"], {
-    cwd: root,
-    maxBuffer: 256 * 1024 * 1024,
-  });
+  let files: Buffer;
+  try {
+    files = execFileSync("git", ["archive", revision, "package.json", "worker", "schemas", "client"], {
+      cwd: root,
+      maxBuffer: 256 * 1024 * 1024,
+    });
+  } catch {
+    console.error(
+      `--before must be a revision of this repository that has worker/, schemas/ and client/, got ${revision}`,
+    );
+    process.exit(2);
+  }
   execFileSync("tar", ["-x", "-C", directory], { input: files });
   symlinkSync(realpathSync(join(root, "node_modules")), join(directory, "node_modules"));
   return `${realpathSync(directory)}/`;

@@ -96,7 +96,7 @@ function isBefore(a: Timer, b: Timer): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }
 
-/** Immediates of one turn of the event loop. A turn of its own for each event costs more than many an event does. */
+/** How many events share one turn of the event loop, because each turn costs a system call. */
 const TURNS_AT_ONCE = 64;
 
 /**

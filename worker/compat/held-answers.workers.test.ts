@@ -318,7 +318,7 @@ describe("a held answer", () => {
       });
     });
 
-    it("is not taken back by a claim of its own request that is carried out after its hang-up", async () => {
+    it("has no waiter when a duplicate of its claim is carried out after its client hung up", async () => {
       await withHeld((held) => {
         held.claim(asked("first", 100, false), 100);
         held.settle("key of first", "first", "undelivered", 101);
@@ -397,7 +397,7 @@ describe("a held answer", () => {
       });
     });
 
-    it("is not marked again by a claim of its own request that is carried out late", async () => {
+    it("stays sent when a duplicate of its request's claim is carried out late", async () => {
       await afterSending(["same"], (held) => {
         expect(held.claim({ fingerprint: "same", key: "sent same", holder: "first", isRepeat: false }, 1)).toBe(
           "sent same",
