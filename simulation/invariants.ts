@@ -4,14 +4,14 @@ import { paths } from "../schemas/paths.ts";
 import type { Usage } from "../schemas/usage.ts";
 import type { CatalogEntry, HeldClaim } from "../worker/catalog/contract.ts";
 import { SENT_IN_VAIN_MS } from "../worker/catalog/core/held-marks.ts";
-import { GRANT_MS, RECORD_DELAY_MS } from "../worker/catalog/core/reservations.ts";
+import { RECORD_DELAY_MS } from "../worker/catalog/core/reservations.ts";
 import type { Submission } from "../worker/job/contract.ts";
 import type { Lease, Release } from "../worker/lane/contract.ts";
 import { ANSWER_WITHIN_MS } from "../worker/stubs.ts";
 import { bearer, ORIGIN, promptOf } from "./clients.ts";
 import type { Actor } from "./engine/actor.ts";
 import type { Sim } from "./engine/sim.ts";
-import { type Plan, PRICES } from "./plan.ts";
+import { CLOCKS_DIFFER_MS, type Plan, PRICES } from "./plan.ts";
 import type { SimBucket } from "./platform/bucket.ts";
 import type { HostedObject, Instance, ObjectHost, ObjectWatch } from "./platform/objects.ts";
 import type { WorkerHost } from "./platform/worker.ts";
@@ -288,7 +288,7 @@ export class Audit implements ObjectWatch {
    */
   #isUnlisted(jobId: string): boolean {
     const submittedAtMs = this.#submittedAtMs.get(jobId) ?? this.#sim.nowMs;
-    return !this.#listed.has(jobId) && this.#sim.nowMs > submittedAtMs + GRANT_MS + RECORD_DELAY_MS;
+    return !this.#listed.has(jobId) && this.#sim.nowMs > submittedAtMs + RECORD_DELAY_MS - CLOCKS_DIFFER_MS;
   }
 
   /** Whether every job has ended and has sent all of its messages. */

@@ -149,7 +149,7 @@ export const COMPATIBLE_FROM = 3_000_000;
 export const VARIED_FROM = 4_000_000;
 
 /** A lane's window is longer than its quota's by a hundredth. A window of a minute allows for this difference of clocks, in ms. */
-const CLOCKS_DIFFER_MS = 500;
+export const CLOCKS_DIFFER_MS = 500;
 
 const SIGNING_SECRET = "a secret of the simulation";
 

@@ -17,7 +17,7 @@ import { headers, JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { clientRoute, linkRoute, PREFER, type Route } from "./route.ts";
 import { idempotencyKeyOf } from "./submit.ts";
 import { JSON_BODY_PROBLEMS, jsonBody, parseJson, smallBody } from "./submit-body.ts";
-import { brakeSubmissions, returnPending, takePending } from "./submit-limits.ts";
+import { brakeSubmissions, MOST_RENEWALS, returnPending, takePending } from "./submit-limits.ts";
 
 /** The job of the path, and its viewer. */
 export interface AskedJob {
@@ -73,16 +73,20 @@ export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob
   // would then be retried although no room was taken.
   const refusal = retryRefusal(view.status);
   if (refusal !== null) throw jobProblem(refusal);
-  const { client } = view;
-  const taken = await takePending(c, client);
-  if (taken instanceof ProblemError) throw taken;
-  let isRetried = false;
-  try {
-    const retried = retriedOf(await rpc.retry(viewer, key));
-    isRetried = !retried.replayed;
-    return retried;
-  } finally {
-    if (!isRetried) returnPending(taken);
+  for (let renewals = 0; ; renewals++) {
+    const taken = await takePending(c, view.client);
+    if (taken instanceof ProblemError) throw taken;
+    let isRetried = false;
+    try {
+      const answered = await rpc.retry(viewer, key, taken.endsAtMs);
+      const isLate = !answered.ok && answered.code === "grant_expired";
+      if (isLate && renewals < MOST_RENEWALS) continue;
+      const retried = retriedOf(answered);
+      isRetried = !retried.replayed;
+      return retried;
+    } finally {
+      if (!isRetried) returnPending(taken);
+    }
   }
 }
 

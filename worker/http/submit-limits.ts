@@ -19,9 +19,13 @@ const RETRY_AFTER_SECONDS = 10;
 /** How often one request asks its catalog for room at most. It asks again when what it was granted is taken or has ended. */
 const MOST_ASKED = 10;
 
+/** How often room that ended before it was used is taken again for one submission or retry. */
+export const MOST_RENEWALS = 2;
+
 /** Submissions that a client's catalog has reserved. */
 export interface Block {
   left: number;
+  /** What is submitted later than this is refused by its job. */
   endsAtMs: number;
   /** Calls to the catalog that are open. */
   refills: number;

@@ -48,3 +48,57 @@ it("a reservation that ends before its answer arrives is not used: the submissio
   await settled();
   expect(asked).toBe(2);
 });
+
+it("a submission that is stored after its room has ended takes room again", async () => {
+  forgetReserved("local");
+  const calls: string[] = [];
+  const CATALOGS = namespaceWith(env.CATALOGS, "reserve", (stub, ...given) => {
+    calls.push("reserve");
+    return stub.reserve?.(...given) ?? Promise.reject();
+  });
+  const JOBS = namespaceWith(env.JOBS, "submit", async (stub, ...given) => {
+    calls.push("submit");
+    if (calls.length > 2) return await stub.submit?.(...given);
+    vi.setSystemTime(Date.now() + GRANT_MS + 1);
+    throw new Error("the object has not answered");
+  });
+  const { answer, settled } = send(submission("slow"), { CATALOGS, JOBS });
+  expect((await answer).status).toBe(202);
+  await settled();
+  expect(calls).toEqual(["reserve", "submit", "submit", "reserve", "submit"]);
+});
+
+it("a submission whose room ends each time before it is stored is refused, and no job is stored", async () => {
+  forgetReserved("local");
+  const answers: unknown[] = [];
+  const JOBS = namespaceWith(env.JOBS, "submit", async (stub, ...given) => {
+    vi.setSystemTime(Date.now() + GRANT_MS + 1);
+    const answer = await stub.submit?.(...given);
+    answers.push(answer);
+    return answer;
+  });
+  const { answer, settled } = send(submission("always late"), { JOBS });
+  const refused = await answer;
+  expect(refused.status).toBe(503);
+  expect(refused.headers.get("retry-after")).toBe("1");
+  await settled();
+  expect(answers).toEqual(Array(3).fill({ ok: false, code: "grant_expired" }));
+});
+
+it("a retry that is carried out after its room has ended takes room again", async () => {
+  forgetReserved("local");
+  const { id } = (await (await exports.default.fetch(submission("retried"))).json()) as { id: string };
+  const url = (action: string) => `http://localhost:8787/api/jobs/${id}/${action}`;
+  expect((await exports.default.fetch(new Request(url("cancel"), { method: "POST" }))).status).toBe(200);
+  const answers: unknown[] = [];
+  const JOBS = namespaceWith(env.JOBS, "retry", async (stub, ...given) => {
+    if (answers.length === 0) vi.setSystemTime(Date.now() + GRANT_MS + 1);
+    const answer = (await stub.retry?.(...given)) as { ok: boolean; code?: string };
+    answers.push(answer.code ?? answer.ok);
+    return answer;
+  });
+  const { answer, settled } = send(new Request(url("retry"), { method: "POST" }), { JOBS });
+  expect((await answer).status).toBe(200);
+  await settled();
+  expect(answers).toEqual(["grant_expired", true]);
+});

@@ -5,7 +5,7 @@ import { paths, type Workflow } from "../../schemas/paths.ts";
 import type { ProblemCode } from "../../schemas/problem.ts";
 import { within } from "../bounds.ts";
 import { isLoopback } from "../env.ts";
-import type { JobView, JobWebhook, Submission } from "../job/contract.ts";
+import type { JobRpc, JobView, JobWebhook, Submission } from "../job/contract.ts";
 import { newCatalogEntry } from "../job/core/view.ts";
 import { budgetOf } from "../spend/prices.ts";
 import { jobStub, newJobId } from "../stubs.ts";
@@ -21,7 +21,14 @@ import { JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { ReferenceBody, ReferenceForm, TextBody } from "./openapi/submit-bodies.ts";
 import { clientRoute, PREFER, type Route } from "./route.ts";
 import { readSubmitFields } from "./submit-body.ts";
-import { brakeSubmissions, priceOfJob, reserveFirst, returnPending, takePending } from "./submit-limits.ts";
+import {
+  brakeSubmissions,
+  MOST_RENEWALS,
+  priceOfJob,
+  reserveFirst,
+  returnPending,
+  takePending,
+} from "./submit-limits.ts";
 import { imageProblem, keyUsedUp, MAX_GENERATIONS, Upload, Uploads, uploadedImage } from "./uploads.ts";
 import { refuseLoop, webhookOf } from "./webhooks.ts";
 
@@ -80,21 +87,40 @@ async function inputsOf(
   return { images, warnings };
 }
 
-/** Submits to one object. A failed call is repeated: the object may have been reset, and the same submission makes one job. */
-async function submitTo(c: HttpContext, submission: Submission) {
-  for (let failures = 0; ; failures++) {
+/** The room that was taken for a submission, as long as it is submitted. */
+interface RoomInUse {
+  readonly untilMs: number;
+  /** Takes room in place of what has ended. Throws the refusal when there is none. */
+  renew(): Promise<RoomInUse | null>;
+}
+
+/**
+ * Submits to one object. A failed call is repeated: the object may have been reset, and the same submission makes one job. The
+ * repetition of a slow call may come after the room has ended; the job refuses it then, and room is taken again.
+ */
+async function submitTo(c: HttpContext, submission: Submission, taken: RoomInUse | null) {
+  let room = taken;
+  for (let failures = 0, renewals = 0; ; ) {
+    let answer: Awaited<ReturnType<JobRpc["submit"]>>;
     try {
-      const answer = await jobStub(c.env, submission.id).submit(submission, true);
-      if (!answer.ok) return answer;
-      const isRepeated = failures > 0;
-      // A replay of this request's own earlier call does not count as one.
-      const replayed = answer.replayed && !(isRepeated && submission.idempotencyKey === null);
-      return { ...answer, replayed, isRepeated };
+      const granted = room === null ? {} : { roomUntilMs: room.untilMs };
+      answer = await jobStub(c.env, submission.id).submit({ ...submission, ...granted }, true);
     } catch (error) {
       if (failures === SUBMIT_AGAIN_MS.length) throw error;
       console.error({ event: "submit_repeated", jobId: submission.id, error: String(error) });
       await scheduler.wait(SUBMIT_AGAIN_MS[failures] ?? 0);
+      failures += 1;
+      continue;
     }
+    if (answer.ok) {
+      const isRepeated = failures > 0;
+      // A replay of this request's own earlier call does not count as one.
+      const replayed = answer.replayed && !(isRepeated && submission.idempotencyKey === null);
+      return { ...answer, replayed, isRepeated };
+    }
+    if (answer.code !== "grant_expired" || room === null || renewals === MOST_RENEWALS) return answer;
+    renewals += 1;
+    room = await room.renew();
   }
 }
 
@@ -123,7 +149,7 @@ export async function readySubmission(
 }
 
 /** The job of this submission: a new one, or the one of its key. If the key's job was removed, the next generation is made. */
-async function place(c: HttpContext, client: string, ready: ReadySubmission): Promise<Placed> {
+async function place(c: HttpContext, client: string, ready: ReadySubmission, room: RoomInUse | null): Promise<Placed> {
   const { key, checked, images, warnings, webhook, uploads, parts } = ready;
   const { workflow, model, leftOut, metadata } = checked;
   const { target } = uploads;
@@ -151,7 +177,7 @@ async function place(c: HttpContext, client: string, ready: ReadySubmission): Pr
     };
     const entry = { target: id, details: { client, workflow, model, n: checked.request.n } };
     const answer = await loggedSubmission(c, entry, async () => {
-      const answered = await submitTo(c, submission);
+      const answered = await submitTo(c, submission, room);
       // The catalog knows that the job was removed, and its object has forgotten it.
       const isForgotten = !answered.ok && answered.code === "grant_expired" && reserved?.untilMs === 0;
       if (!answered.ok && answered.code !== "job_gone" && !isForgotten) throw jobProblem(answered);
@@ -205,16 +231,30 @@ export async function takeRoom(
   return taken;
 }
 
-/** Places a submission for which room was taken: a new job, or the one of its key. Unused room is given back. */
+/**
+ * Places a submission for which room was taken: a new job, or the one of its key. Unused room is given back, and room that ends
+ * before the job is stored is taken again.
+ */
 export async function placeReady(
   c: HttpContext,
   client: string,
   ready: ReadySubmission,
   taken: Room | null,
 ): Promise<Placed> {
+  let room = taken;
+  const inUse = (): RoomInUse | null => {
+    if (room === null) return null;
+    return { untilMs: room instanceof ProblemError ? 0 : room.endsAtMs, renew };
+  };
+  const renew = async () => {
+    // The job of the key was removed after there was no room for another.
+    if (room instanceof ProblemError) throw room;
+    room = await takeRoom(c, client, [ready]);
+    return inUse();
+  };
   let isUnused = false;
   try {
-    const placed = await place(c, client, ready);
+    const placed = await place(c, client, ready, inUse());
     isUnused = placed.replayed && !placed.isRepeated;
     return placed;
   } catch (error) {
@@ -223,7 +263,7 @@ export async function placeReady(
     isUnused = error instanceof ProblemError;
     throw error;
   } finally {
-    if (taken !== null && !(taken instanceof ProblemError) && isUnused) returnPending(taken);
+    if (room !== null && !(room instanceof ProblemError) && isUnused) returnPending(room);
   }
 }
 

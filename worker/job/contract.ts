@@ -45,6 +45,11 @@ export interface Submission {
   readonly price?: JobPrice;
   /** Of a client with a spend limit: its catalog has reserved the first attempt. Later than this the job is not made any more. */
   readonly grantUntilMs?: number;
+  /**
+   * When the room that was taken for it within the client's limit on unfinished jobs ends. Later than this the job is not made any
+   * more: its catalog counts the room no longer. Absent: none was taken, or the submitter is of an earlier version.
+   */
+  readonly roomUntilMs?: number;
   /** The id that this submission gets next if the job of this id was removed; absent without an Idempotency-Key. */
   readonly nextId?: string;
   /**
@@ -99,7 +104,7 @@ export type JobRefusal =
   | { readonly ok: false; readonly code: "image_not_found" }
   | { readonly ok: false; readonly code: "delivery_not_found" }
   | { readonly ok: false; readonly code: "upload_timed_out" }
-  /** The reservation of the submission's first attempt has ended. */
+  /** The money, or the room, of the submission or of the retry has ended. Nothing was stored. */
   | { readonly ok: false; readonly code: "grant_expired" }
   | { readonly ok: false; readonly code: "budget_exceeded"; readonly spend: ClientSpend }
   /** A retry, under a spend limit, of a job whose price was not known when it was submitted. */
@@ -148,9 +153,14 @@ export interface JobRpc {
   cancel(viewer: Viewer): Promise<JobAnswer<{ view: JobView }>>;
   /**
    * Takes a failed or canceled job; else `job_finished` or `job_not_finished`. The key of the job's last retry names that retry:
-   * the answer is the job as it is now, with `replayed`, and nothing is run again.
+   * the answer is the job as it is now, with `replayed`, and nothing is run again. After `roomUntilMs`, the end of the room that
+   * was taken for it, it is refused with `grant_expired`.
    */
-  retry(viewer: Viewer, key?: string | null): Promise<JobAnswer<{ view: JobView; replayed?: boolean }>>;
+  retry(
+    viewer: Viewer,
+    key?: string | null,
+    roomUntilMs?: number,
+  ): Promise<JobAnswer<{ view: JobView; replayed?: boolean }>>;
   /**
    * Pins, unpins, or replaces the metadata. Writes no event and leaves `seq`; the tag changes, watchers get the job, and the catalog its
    * entry with a larger `revision`. A job that is unpinned after its `expiresAt` is removed right after the answer.

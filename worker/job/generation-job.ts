@@ -29,6 +29,10 @@ function isRetryOf({ retryKey }: JobRecord, key: string | null): boolean {
   return key !== null && retryKey === key;
 }
 
+function hasPassed(untilMs: number | undefined): boolean {
+  return untilMs !== undefined && Date.now() > untilMs;
+}
+
 /** One job, as http and its lane see it: every method finds it, asks the engine, and answers with the view. */
 export class GenerationJob extends DurableObject<Env> implements JobRpc {
   readonly #engine = new JobEngine(this.ctx, this.env);
@@ -42,10 +46,10 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     if (this.#uploads.isRemoving) await this.#uploads.removed();
     const known = this.#engine.store.load();
     if (known === null) {
-      const { uploadsUntilMs, grantUntilMs } = submission;
+      const { uploadsUntilMs, grantUntilMs, roomUntilMs } = submission;
       if (uploadsUntilMs !== undefined && Date.now() > uploadsUntilMs) return { ok: false, code: "upload_timed_out" };
       // By now the catalog may have found that its reservation has no job, and dropped it.
-      if (grantUntilMs !== undefined && Date.now() > grantUntilMs) return { ok: false, code: "grant_expired" };
+      if (hasPassed(grantUntilMs) || hasPassed(roomUntilMs)) return { ok: false, code: "grant_expired" };
       if (uploadsUntilMs !== undefined) this.#uploads.taken();
       return { ok: true, view: this.#viewOf(this.#engine.create(submission, notifiesCatalog)), replayed: false };
     }
@@ -158,7 +162,11 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     return this.#viewNow(viewer);
   }
 
-  async retry(viewer: Viewer, key: string | null = null): Promise<JobAnswer<{ view: JobView; replayed?: boolean }>> {
+  async retry(
+    viewer: Viewer,
+    key: string | null = null,
+    roomUntilMs?: number,
+  ): Promise<JobAnswer<{ view: JobView; replayed?: boolean }>> {
     const found = this.#find(viewer);
     if (!found.ok) return found;
     if (isRetryOf(found.record, key)) return this.#retriedBefore(viewer);
@@ -174,6 +182,7 @@ export class GenerationJob extends DurableObject<Env> implements JobRpc {
     if (!reserved.ok) return reserved;
     const refusal = retryRefusal(still.record.state.status);
     if (refusal !== null) return refusal;
+    if (hasPassed(roomUntilMs)) return { ok: false, code: "grant_expired" };
     this.#engine.apply({ type: "retry", ...reserved.fact, key });
     this.#engine.pump();
     return this.#viewNow(viewer);

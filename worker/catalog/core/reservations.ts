@@ -8,8 +8,11 @@ export interface Reservation {
 /** How long a grant may be used. Short, so that an unused reservation does not block others for long. */
 export const GRANT_MS = 10_000;
 
-/** A job submitted at the last moment of its grant is recorded a little later; until then its grant still counts. */
-export const RECORD_DELAY_MS = 10_000;
+/**
+ * A job submitted at the last moment of its grant is recorded a little later; until then its grant still counts. Long enough for one
+ * call to the catalog that is given up after 12 s, its repetition, and clocks that differ.
+ */
+export const RECORD_DELAY_MS = 20_000;
 
 /**
  * A grant of more than one request needs takes at most one part in this many of what is free, so that near the limit several
