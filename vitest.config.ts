@@ -13,21 +13,31 @@ const TEST_TIMEOUT_MS = PROPERTIES === "long" ? 4 * 3_600_000 : 120_000;
 /** Of a hook; the default of ten seconds is a bound on time as well. */
 const HOOK_TIMEOUT_MS = 120_000;
 
-/** Product files that run long although they are short: without a record of earlier runs vitest starts large files first. */
-const LONG_FILES = [
+/**
+ * Product files in the order in which they start, before all others. First those that wait for most of their time, because the unit
+ * and workers tests need both cores then; after them those that run long although they are short: without a record of earlier
+ * runs vitest starts large files first.
+ */
+const FIRST_FILES = [
+  "spend.test.ts",
+  "lane.test.ts",
+  "pause.test.ts",
+  "canary.test.ts",
   "crash.test.ts",
-  "page/states.test.ts",
-  "page/long-day.test.ts",
+  "client.test.ts",
   "page/door.test.ts",
-  "fuzz.test.ts",
+  "page/live.test.ts",
+  "page/states.test.ts",
 ];
 
-/** Starts `LONG_FILES` first, so that none runs alone at the end of a run. */
-class LongFilesFirst extends BaseSequencer {
+/** Starts `FIRST_FILES` first, so that none runs alone at the end of a run. */
+class FirstFilesFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLong = ({ moduleId }: TestSpecification) => LONG_FILES.some((file) => moduleId.endsWith(`/test/${file}`));
-    const sorted = await super.sort(files);
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+    const place = ({ moduleId }: TestSpecification) => {
+      const at = FIRST_FILES.findIndex((file) => moduleId.endsWith(`/test/${file}`));
+      return at === -1 ? FIRST_FILES.length : at;
+    };
+    return (await super.sort(files)).toSorted((a, b) => place(a) - place(b));
   }
 }
 
@@ -52,7 +62,7 @@ export default defineConfig(async () => {
     test: {
       // A test that passes has nothing to say; the logs of one that fails are shown.
       silent: "passed-only" as const,
-      sequence: { sequencer: LongFilesFirst },
+      sequence: { sequencer: FirstFilesFirst },
       projects: [
         {
           test: {
