@@ -111,6 +111,23 @@ function timeoutSignal(ms: number): AbortSignal {
   return controller.signal;
 }
 
+/** Signal → what aborts with it. One listener for each signal: Node compares a new listener with all that the signal has. */
+const followers = new WeakMap<AbortSignal, Set<AbortController>>();
+
+function follow(signal: AbortSignal, controller: AbortController): void {
+  const known = followers.get(signal);
+  if (known !== undefined) {
+    known.add(controller);
+    return;
+  }
+  const all = new Set([controller]);
+  followers.set(signal, all);
+  const abortAll = () => {
+    for (const each of all) each.abort(signal.reason);
+  };
+  signal.addEventListener("abort", abortAll, { once: true });
+}
+
 /** Node's own refers weakly to composed signals, so it depends on when memory is collected. */
 function anySignal(signals: Iterable<AbortSignal>): AbortSignal {
   const controller = new AbortController();
@@ -119,7 +136,7 @@ function anySignal(signals: Iterable<AbortSignal>): AbortSignal {
       controller.abort(signal.reason);
       break;
     }
-    signal.addEventListener("abort", () => controller.abort(signal.reason), { once: true });
+    follow(signal, controller);
   }
   return controller.signal;
 }
