@@ -183,7 +183,7 @@ export class Clients {
 
   /** Asks a compatible API for images as its clients do, but repeats for longer. */
   async #generate(plan: JobPlan, taken: (job: Job) => Job): Promise<Job | null> {
-    const { client, style, leastPatienceMs } = plan;
+    const { client, style, leastPatienceMs, backoff } = plan;
     const { path, type, body, headers: more } = compatibleRequest(plan);
     for (let tries = 0; !this.#stop.signal.aborted; tries++) {
       const mark = tries > 0 && style === "openai" ? { "x-stainless-retry-count": String(tries) } : {};
@@ -201,7 +201,7 @@ export class Clients {
         if (response.status === 200) await this.#takeImages(plan, id, JSON.parse(text));
         return taken(await this.#library(client).get(id));
       }
-      await sleep(500 + 3_500 * Math.random());
+      await sleep(Math.min(60_000, (500 + 3_500 * Math.random()) * backoff ** tries));
     }
     return null;
   }

@@ -59,6 +59,8 @@ export class Audit implements ObjectWatch {
   /** Jobs that their client's catalog was notified of. */
   readonly #listed = new Set<string>();
   readonly #submittedAtMs = new Map<string, number>();
+  /** Jobs that a submission made. */
+  readonly #made = new Set<string>();
   lastSubmittedAtMs = 0;
   /** Job → when its removal was first carried out. */
   readonly #removedAtMs = new Map<string, number>();
@@ -109,6 +111,7 @@ export class Audit implements ObjectWatch {
 
   carriedOut(object: HostedObject, method: string, args: readonly unknown[], answer: unknown, ms: number): void {
     const name = `${object.kind}.${method}`;
+    if (name === "JOBS.submit" && (answer as { readonly ok: boolean }).ok) this.#made.add(object.name);
     if (name === "JOBS.submit" && !this.#submittedAtMs.has(object.name)) {
       this.#submittedAtMs.set(object.name, this.#sim.nowMs);
       this.lastSubmittedAtMs = this.#sim.nowMs;
@@ -173,9 +176,11 @@ export class Audit implements ObjectWatch {
   }
 
   /** The Worker answers a client. */
-  responded(from: Actor, path: string, status: number): void {
-    // An answer of a compatible API waits for the job: it may be its failure, or say that the client asks again.
-    const isHeld = (path.startsWith("/v1/") && status !== 500) || path.startsWith("/api/v1/");
+  responded(from: Actor, request: Request, status: number): void {
+    const path = new URL(request.url).pathname;
+    // An answer of a compatible API waits for the job: it may be its failure, or say that the client asks again. A task's does not.
+    const isTask = request.headers.get("x-dashscope-async") === "enable";
+    const isHeld = (path.startsWith("/v1/") && status !== 500) || (path.startsWith("/api/v1/") && !isTask);
     if (status < 400 || !this.#submitters.has(from) || isHeld) return;
     this.#sim.violate("a stored submission is answered 202", `${path} is answered ${status} after the job was stored`);
   }
@@ -184,8 +189,8 @@ export class Audit implements ObjectWatch {
     this.alarms += 1;
   }
 
-  lives(host: ObjectHost): number {
-    return host.all("JOBS").filter(({ wasEverStored }) => wasEverStored).length;
+  get lives(): number {
+    return this.#made.size;
   }
 
   /**
@@ -619,7 +624,8 @@ export class Audit implements ObjectWatch {
     for (const key of this.#bucket.files.keys()) {
       this.#sim.violate("nothing is left in R2 of a job that is gone", this.#sim.named(key));
     }
-    const bound = ALARMS_TO_FORGET * Math.max(1, this.lives(host));
+    const stored = host.all("JOBS").filter(({ wasEverStored }) => wasEverStored).length;
+    const bound = ALARMS_TO_FORGET * Math.max(1, stored);
     if (alarms > bound) this.#sim.violate("no object wakes for ever", `${alarms} alarms while all was over`);
   }
 }

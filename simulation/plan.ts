@@ -64,6 +64,8 @@ export interface JobPlan {
   readonly onUncertain: "retry" | "fail";
   /** How long a client of a compatible API waits for its answer at least, in ms. */
   readonly leastPatienceMs: number;
+  /** By how much each wait of such a client before a repetition is longer than the one before, up to a minute. */
+  readonly backoff: number;
   /** Null: the deployment's value, a day. */
   readonly deadlineSeconds: number | null;
   readonly followers: readonly { readonly name: string; readonly style: FollowStyle; readonly afterMs: number }[];
@@ -148,6 +150,9 @@ export const COMPATIBLE_FROM = 3_000_000;
  */
 export const VARIED_FROM = 4_000_000;
 
+/** Worlds from this seed on have 15 to 60 jobs, where earlier ones have 3 to 14, so that more of them wait for each other. */
+export const BUSY_FROM = 6_000_000;
+
 /** A lane's window is longer than its quota's by a hundredth. A window of a minute allows for this difference of clocks, in ms. */
 export const CLOCKS_DIFFER_MS = 500;
 
@@ -175,7 +180,8 @@ export function planOf(draws: Draws, leftOut: ReadonlySet<string>, seed: number)
       Object.fromEntries(Object.entries(limits).map(([client, monthly]) => [client, { monthly }])),
     ),
   };
-  const count = between(random, 3, 14);
+  const drawnCount = between(random, 3, 14);
+  const count = seed >= BUSY_FROM ? between(draws.of("jobs"), 15, 60) : drawnCount;
   const withinMs = spread(random, 1_000, 240_000);
   const models = chance(random, 0.5) ? [pick(random, MODELS.text)] : MODELS.text;
   const isOperated = seed >= OPERATED_FROM;
@@ -250,7 +256,8 @@ function compatibleOf(random: Random, { model }: JobPlan, seed: number): Partial
   if (seed < VARIED_FROM) return { style: "openai" };
   const style = pick(random, ["openai", "openai", "dashscope", "dashscope task"] as const);
   // The OpenAI API's edits have their image as a file.
-  return { style, leastPatienceMs: 200, ...(style === "openai" && isEdit ? { withUpload: true } : {}) };
+  const backoff = seed >= BUSY_FROM ? 1.5 : 1;
+  return { style, leastPatienceMs: 200, backoff, ...(style === "openai" && isEdit ? { withUpload: true } : {}) };
 }
 
 function moreActsOf(random: Random, name: string): Act[] {
@@ -329,6 +336,7 @@ function jobOf(
     priority: pick(random, ["normal", "normal", "high", "low"] as const),
     onUncertain: chance(random, 0.15) ? "fail" : "retry",
     leastPatienceMs: 2_000,
+    backoff: 1,
     followers: Array.from({ length: pick(random, [0, 1, 1, 2]) }, (_none, index) => follow(index + 1)),
     acts: Array.from({ length: pick(random, [0, 0, 1, 2]) }, (_none, index) => act(index + 1)),
     deadlineSeconds: chance(random, 0.1) ? spread(random, 60, 900) : null,

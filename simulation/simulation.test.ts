@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { Crew } from "./crew.ts";
-import { COMPATIBLE_FROM, OPERATED_FROM, VARIED_FROM } from "./plan.ts";
+import { BUSY_FROM, COMPATIBLE_FROM, OPERATED_FROM, VARIED_FROM } from "./plan.ts";
 import { PLANTED } from "./planted.ts";
 import { REGRESSIONS } from "./regressions.ts";
 
@@ -10,6 +10,7 @@ const SHORT_SEEDS = [
   [OPERATED_FROM, 20],
   [COMPATIBLE_FROM, 20],
   [VARIED_FROM, 20],
+  [BUSY_FROM, 4],
 ] as const;
 /** For a busy machine. A run whose test timed out continues, and the next test would get its findings. */
 const PATIENCE_MS = 900_000;

@@ -141,14 +141,14 @@ class World {
     this.#upstream.onSubmit = (instance) => this.#audit.submitted(instance);
     this.#upstream.onCharged = (call) => this.#audit.charged(call);
     this.#worker = new WorkerHost(sim, this.#code.isolates, this.#version.env, plan.wallMs);
-    this.#worker.onAnswer = (from, path, status) => this.#audit.responded(from, path, status);
+    this.#worker.onAnswer = (from, request, status) => this.#audit.responded(from, request, status);
     this.#clients = new Clients(sim, this.#worker, this.#witness, product.library);
     setOutgoing((input, init) => this.#upstream.fetch(String(input), init));
     setPendingCounter((actor) => this.#host.pending(actor as Actor));
   }
 
   get lives(): number {
-    return this.#audit.lives(this.#host);
+    return this.#audit.lives;
   }
 
   get names(): string[] {

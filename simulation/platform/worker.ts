@@ -36,7 +36,7 @@ export class WorkerHost {
   /** Sources disagree whether a Worker may hold a request for longer than this; null: no limit. */
   readonly #wallMs: number | null;
   #requests = 0;
-  onAnswer: (from: Actor, path: string, status: number) => void = () => undefined;
+  onAnswer: (from: Actor, request: Request, status: number) => void = () => undefined;
 
   constructor(sim: Sim, modules: ReadonlyMap<string, WorkerModule>, env: object, wallMs: number | null) {
     this.#sim = sim;
@@ -174,7 +174,7 @@ export class WorkerHost {
           if (!actor.isAlive) return;
           isAnswered = true;
           sim.tell(() => `${actor.name} answers ${response.status}`);
-          this.onAnswer(actor, pathname, response.status);
+          this.onAnswer(actor, request, response.status);
           answered(whole);
           if (responseSocket(response) !== null || !isStream(response)) {
             isLeft = true;
