@@ -32,6 +32,8 @@ export interface UpstreamQuota {
 export interface UpstreamSettings {
   readonly budgetMs: number;
   readonly lateMs: number;
+  /** Within this time all of upstream's machines know a task that was accepted. */
+  readonly tasksKnownMs: number;
   readonly taskSlots: number;
   quotaOf(model: string): UpstreamQuota;
 }
@@ -416,9 +418,9 @@ export class Upstream {
     if (fault !== "task unknown at first") return false;
     if (reads <= 2) return true;
     if (this.#sim.seed < OPERATED_FROM) return false;
-    // Some of upstream's machines learn of the task late, and all before a late answer is given up.
+    // Some of upstream's machines learn of the task late.
     const ageMs = this.#sim.nowMs - call.calledAtMs;
-    return ageMs < this.#settings.lateMs && this.#sim.draws.of(`${id} read ${reads}`)() < 0.5;
+    return ageMs < this.#settings.tasksKnownMs && this.#sim.draws.of(`${id} read ${reads}`)() < 0.5;
   }
 
   #cancel(id: string, requestId: string): Answer {

@@ -93,6 +93,11 @@ function wantsAlert(storage: SimStorage, { CLIENT_WEBHOOKS = "{}" }: Vars, clien
 /** A deployment of other settings or of another version of the code; null: as before. */
 type Deploy = Omit<DeployPlan, "vars"> & { readonly vars: Vars | null; readonly code: Code | null };
 
+/** How long these settings await a late answer, in ms. */
+function lateAnswerMsOf({ LATE_ANSWER_MS, QWEN_TIMEOUT_MS }: Vars): number {
+  return Math.max(Number(LATE_ANSWER_MS), Number(QWEN_TIMEOUT_MS));
+}
+
 class World {
   readonly #sim: Sim;
   readonly #plan: Plan;
@@ -121,6 +126,8 @@ class World {
     this.#upstream = new Upstream(sim, {
       budgetMs,
       lateMs,
+      // Before any version of the settings gives up a late answer.
+      tasksKnownMs: Math.min(...[plan.vars, ...plan.deploys.map(({ vars }) => vars)].map(lateAnswerMsOf)),
       taskSlots,
       quotaOf: (model) => quotas[model] ?? { starts: 1, periodMs: 60_000 },
     });
