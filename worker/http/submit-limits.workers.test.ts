@@ -8,10 +8,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const submission = (prompt: string) =>
+const submission = (prompt: string, headers: Readonly<Record<string, string>> = {}) =>
   new Request("http://localhost:8787/api/workflows/image-from-text", {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...headers },
     // With two starts a minute, these jobs stay unfinished.
     body: JSON.stringify({ prompt, model: "qwen-image-max" }),
   });
@@ -101,4 +101,24 @@ it("a retry that is carried out after its room has ended takes room again", asyn
   expect((await answer).status).toBe(200);
   await settled();
   expect(answers).toEqual(["grant_expired", true]);
+});
+
+it("a repetition at the limit makes no job when its key's job is removed meanwhile", async () => {
+  const keyed = () => submission("removed meanwhile", { "idempotency-key": "removed meanwhile" });
+  expect((await exports.default.fetch(keyed())).status).toBe(202);
+  expect(await submit("still unfinished")).toBe(202);
+  forgetReserved("local");
+  const answers: unknown[] = [];
+  const JOBS = namespaceWith(env.JOBS, "submit", async (stub, ...given) => {
+    if (answers.length === 0) await stub.remove?.(...([null] as never[]));
+    const answer = (await stub.submit?.(...given)) as { code?: string };
+    answers.push(answer.code);
+    return answer;
+  });
+  const { answer, settled } = send(keyed(), { JOBS, MAX_PENDING_JOBS: "1" });
+  const refused = await answer;
+  expect(refused.status).toBe(429);
+  expect(await refused.json()).toMatchObject({ code: "too_many_pending_jobs" });
+  await settled();
+  expect(answers).toEqual(["job_gone", "grant_expired"]);
 });
