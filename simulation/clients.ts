@@ -406,20 +406,24 @@ export class Clients {
     const { what, target, forMs, endsItself } = operation;
     const untilMs = endsItself ? Date.now() + forMs : null;
     const body = { reason: "a test", ...(untilMs === null ? {} : { until: new Date(untilMs).toISOString() }) };
-    if (what === "limit lane") await this.#command("PATCH", paths.lane(target), { ...body, starts: 1 });
-    else {
-      const path = what === "pause lane" ? paths.lanePause(target) : paths.clientPause(target);
-      const isAnswered = await this.#command("POST", path, body);
-      // Its end may have been asked for meanwhile.
-      if (isAnswered && !this.#ended.has(target)) this.#witness.paused(target, untilMs);
-    }
+    const isAnswered =
+      what === "limit lane"
+        ? await this.#command("PATCH", paths.lane(target), { ...body, starts: 1 })
+        : await this.#command(
+            "POST",
+            what === "pause lane" ? paths.lanePause(target) : paths.clientPause(target),
+            body,
+          );
+    // Its end may have been asked for meanwhile.
+    if (isAnswered && !this.#ended.has(target)) this.#witness.ordered(subjectOf(operation), untilMs);
     if (endsItself) return;
     await sleep(forMs);
     await this.#endOperation(operation);
   }
 
-  async #endOperation({ what, target }: OperationPlan): Promise<void> {
-    this.#witness.resumed(target);
+  async #endOperation(operation: OperationPlan): Promise<void> {
+    const { what, target } = operation;
+    this.#witness.orderEnded(subjectOf(operation));
     this.#ended.add(target);
     const isEnded = () =>
       what === "limit lane"
@@ -498,6 +502,11 @@ interface CompatibleAnswer {
     readonly task_status?: string;
     readonly choices?: readonly { readonly message: { readonly content: readonly { readonly image?: string }[] } }[];
   };
+}
+
+/** What an operation is about, as the witness names it. */
+function subjectOf({ what, target }: OperationPlan): string {
+  return what === "limit lane" ? `limit of ${target}` : target;
 }
 
 function linksIn({ data = [], output }: CompatibleAnswer): string[] {

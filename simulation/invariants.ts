@@ -25,6 +25,8 @@ import type { Witness } from "./witness.ts";
  */
 const ALARMS_TO_FORGET = 40;
 const EVENT_PAGE = 100;
+/** A job may still use a lease that it was given this long ago, in ms: more than any lease lasts before its start. */
+const EARLIER_LEASES_MS = 20_000;
 const DAY_SECONDS = 86_400;
 /** 300 ms by the specification, and the lateness of a timer. */
 const READ_BOUND_MS = 310;
@@ -248,7 +250,7 @@ export class Audit implements ObjectWatch {
   /** A call has left its object. No window has more starts than the lane's limit allows, by the time of the calls. */
   left(call: SubmitCall): void {
     for (const target of [call.model, this.#clientOf.get(call.jobId) ?? ""]) {
-      if (!this.#witness.isPaused(target, call.calledAtMs)) continue;
+      if (this.#witness.orderedSinceMs(target, call.calledAtMs) === null) continue;
       this.#sim.violate(
         "nothing starts while it is paused",
         `${this.#sim.named(call.jobId)} calls, and ${target} is paused`,
@@ -260,6 +262,7 @@ export class Audit implements ObjectWatch {
     const made = this.#upstream.calls
       .filter(({ model, hasLeft }) => model === call.model && hasLeft)
       .sort((a, b) => a.calledAtMs - b.calledAtMs);
+    this.#checkLimit(call, made, periodMs);
     for (const { calledAtMs: endMs } of made) {
       if (endMs < call.calledAtMs || endMs >= call.calledAtMs + periodMs) continue;
       const inWindow = made.filter(({ calledAtMs }) => calledAtMs > endMs - periodMs && calledAtMs <= endMs);
@@ -273,6 +276,19 @@ export class Audit implements ObjectWatch {
       );
       return;
     }
+  }
+
+  /** The operator's limits are one start in a window. A lease that was given before may still be used for a while. */
+  #checkLimit({ model, calledAtMs, jobId }: SubmitCall, made: readonly SubmitCall[], periodMs: number): void {
+    const sinceMs = this.#witness.orderedSinceMs(`limit of ${model}`, calledAtMs);
+    if (sinceMs === null) return;
+    const fromMs = Math.max(sinceMs + EARLIER_LEASES_MS, calledAtMs - periodMs);
+    const near = made.filter((other) => other.calledAtMs > fromMs && other.calledAtMs <= calledAtMs);
+    if (near.length <= 1) return;
+    this.#sim.violate(
+      "no quota window is broken",
+      `${this.#sim.named(jobId)} is start ${near.length} of ${model} within ${periodMs} ms, and the operator allows 1`,
+    );
   }
 
   /** How many stored jobs have not ended. */

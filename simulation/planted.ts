@@ -1,4 +1,4 @@
-import { COMPATIBLE_FROM, OPERATED_FROM, VARIED_FROM } from "./plan.ts";
+import { BUSY_FROM, COMPATIBLE_FROM, OPERATED_FROM, VARIED_FROM } from "./plan.ts";
 import type { Patch } from "./platform/hooks.ts";
 
 /** A fault that is planted in the product: a change of one line, and the invariant that it breaks. */
@@ -392,6 +392,19 @@ export const PLANTED: readonly PlantedFault[] = [
     seed: 2_000_079,
     from: OPERATED_FROM,
     withinSeeds: 300,
+  },
+  {
+    name: "limit forgotten",
+    story: "A lane keeps to its deployment's quota although the operator limited it.",
+    patch: {
+      file: "worker/lane/core/control.ts",
+      find: "return control.limit === null ? quota : { ...quota, ...control.limit.change };",
+      replace: "return quota;",
+    },
+    breaks: "no quota window is broken",
+    seed: 6_000_049,
+    from: BUSY_FROM,
+    withinSeeds: 100,
   },
   {
     name: "pause of a client forgotten",

@@ -31,7 +31,7 @@ export class Witness {
   readonly jobs = new Map<string, JobFacts>();
   readonly #sim: Sim;
   /** Since when nothing of a lane or client may start, and until when; `null`: until a resume is asked for. */
-  readonly #paused = new Map<string, { readonly sinceMs: number; readonly untilMs: number | null }>();
+  readonly #orders = new Map<string, { readonly sinceMs: number; readonly untilMs: number | null }>();
 
   constructor(sim: Sim) {
     this.#sim = sim;
@@ -59,21 +59,23 @@ export class Witness {
     return made;
   }
 
-  /** The operator was answered that nothing of this lane or client starts from now on. */
-  paused(target: string, untilMs: number | null): void {
-    this.#paused.set(target, { sinceMs: this.#sim.nowMs, untilMs });
+  /** The operator was answered that a pause of this lane or client, or a limit of a lane (`limit of`), is in force from now on. */
+  ordered(subject: string, untilMs: number | null): void {
+    this.#orders.set(subject, { sinceMs: this.#sim.nowMs, untilMs });
   }
 
-  /** The operator asks for the end of a pause. */
-  resumed(target: string): void {
-    this.#paused.delete(target);
+  /** The operator asks for the end of an order. */
+  orderEnded(subject: string): void {
+    this.#orders.delete(subject);
   }
 
-  isPaused(target: string, atMs: number): boolean {
-    const pause = this.#paused.get(target);
-    if (pause === undefined || atMs <= pause.sinceMs) return false;
+  /** Since when an order about this subject is in force at that time; null when none is. */
+  orderedSinceMs(subject: string, atMs: number): number | null {
+    const order = this.#orders.get(subject);
+    if (order === undefined || atMs <= order.sinceMs) return null;
     // Its end is a time by the lane's clock.
-    return pause.untilMs === null || atMs < pause.untilMs - this.#sim.clocksDifferMs;
+    const isOver = order.untilMs !== null && atMs >= order.untilMs - this.#sim.clocksDifferMs;
+    return isOver ? null : order.sinceMs;
   }
 
   accepted(job: Job, client: string): void {
