@@ -45,6 +45,11 @@ export const REGRESSIONS: readonly Regression[] = [
   { seed: 3000128, story: "an answer is lost whose sending was stored 15 s late, and its repetition is another job" },
   { seed: 4000422, story: "a client that hung up while its answer's sending was stored counts as answered" },
   {
+    seed: 6207303,
+    story:
+      "uploads are removed for longer than their object waits, and the image of the job that was made since goes with them",
+  },
+  {
     seed: 4313717,
     story:
       "a submission is stored after its room has ended, its catalog learns of it late, and one job too many is unfinished",

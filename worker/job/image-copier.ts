@@ -1,4 +1,4 @@
-import { within, withinSignal } from "../bounds.ts";
+import { withinSignal } from "../bounds.ts";
 import type { Config } from "../env.ts";
 import type { CopyAnswer, CopyImage } from "../results/contract.ts";
 import { createImageCopier } from "../results/copy-image.ts";
@@ -85,7 +85,7 @@ export class ImageCopier {
 
   /** Removes every file of the job. Throws while a copy may still put an image: then the removal has to be repeated. */
   async removeFiles(jobId: string): Promise<void> {
-    await within(REMOVE_BOUND_MS, "the bucket", removeJobFiles(this.#bucket, jobId));
+    await removeJobFiles(this.#bucket, jobId, REMOVE_BOUND_MS);
     if (this.#clock.busy || Date.now() < this.#latePutUntilMs) throw new Error("a copy may still put an image");
   }
 }

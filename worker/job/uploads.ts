@@ -1,4 +1,4 @@
-import { orAfter, within } from "../bounds.ts";
+import { orAfter } from "../bounds.ts";
 import type { SentImage } from "../dashscope/contract.ts";
 import { openInputImage } from "../results/input-image.ts";
 import { removeJobFiles } from "../results/job-files.ts";
@@ -162,7 +162,7 @@ export class AwaitedUploads {
 
   async #removeNow(): Promise<void> {
     try {
-      await within(REMOVE_BOUND_MS, "the bucket", removeJobFiles(this.#bucket, this.#jobId));
+      await removeJobFiles(this.#bucket, this.#jobId, REMOVE_BOUND_MS);
       await this.#storage.deleteAll();
     } catch (error) {
       console.error({ event: "uploads_not_removed", jobId: this.#jobId, error: String(error) });

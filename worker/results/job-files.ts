@@ -36,15 +36,18 @@ export function namedFileKey(jobId: string, nameHash: string): string {
 
 /**
  * Deletes all files of a job, results and inputs. Idempotent. A copy that is still running may add an object afterwards: end
- * it first, or remove again. Throws when R2 fails or does not answer; then some files may remain.
+ * it first, or remove again. Throws when R2 fails, or when it takes longer than `boundMs` altogether; then some files may remain. No
+ * call begins after that: a job may be made under this id by then, and its files must stay.
  */
-export async function removeJobFiles(bucket: R2Bucket, jobId: string, boundMs?: number): Promise<void> {
+export async function removeJobFiles(bucket: R2Bucket, jobId: string, boundMs: number = R2_BOUND_MS): Promise<void> {
   const prefix = jobPrefix(jobId);
+  const endsAtMs = Date.now() + boundMs;
+  const leftMs = () => Math.max(0, endsAtMs - Date.now());
   // Listed anew each time instead of by a cursor over files that are being deleted. One page is what one delete takes.
   while (true) {
-    const { objects } = await fromR2(bucket.list({ prefix }), boundMs);
+    const { objects } = await fromR2(bucket.list({ prefix }), leftMs());
     if (objects.length === 0) return;
-    await fromR2(bucket.delete(objects.map((object) => object.key)), boundMs);
+    await fromR2(bucket.delete(objects.map((object) => object.key)), leftMs());
   }
 }
 

@@ -33,4 +33,27 @@ describe("removeJobFiles", () => {
     await removeJobFiles(env.RESULTS, "job_a");
     expect(await keys()).toEqual([]);
   });
+
+  it("begins no call after its bound, although each call answers within it", async () => {
+    await env.RESULTS.put(inputKey("job_a", "00ff"), "x");
+    const calls: string[] = [];
+    const settled: Promise<unknown>[] = [];
+    const slow = new Proxy(env.RESULTS, {
+      get:
+        (bucket, name) =>
+        (...given: unknown[]) => {
+          calls.push(String(name));
+          const call = scheduler.wait(200).then(() => Reflect.get(bucket, name).apply(bucket, given));
+          settled.push(call);
+          return call;
+        },
+    });
+    await expect(removeJobFiles(slow, "job_a", 300)).rejects.toThrow("has not answered");
+    const made = imageKey("job_a", 1, 0);
+    await env.RESULTS.put(made, "x");
+    await Promise.all(settled);
+    await scheduler.wait(0);
+    expect(calls.length).toBeLessThanOrEqual(2);
+    expect(await keys()).toContain(made);
+  });
 });
