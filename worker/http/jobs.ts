@@ -76,17 +76,11 @@ export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob
   for (let renewals = 0; ; renewals++) {
     const taken = await takePending(c, view.client);
     if (taken instanceof ProblemError) throw taken;
-    let isRetried = false;
-    try {
-      const answered = await rpc.retry(viewer, key, taken.endsAtMs);
-      const isLate = !answered.ok && answered.code === "grant_expired";
-      if (isLate && renewals < MOST_RENEWALS) continue;
-      const retried = retriedOf(answered);
-      isRetried = !retried.replayed;
-      return retried;
-    } finally {
-      if (!isRetried) returnPending(taken);
-    }
+    // When the call fails the retry may have been carried out, so its room is kept.
+    const answered = await rpc.retry(viewer, key, taken.endsAtMs);
+    if (!answered.ok || answered.replayed === true) returnPending(taken);
+    const isLate = !answered.ok && answered.code === "grant_expired";
+    if (!isLate || renewals === MOST_RENEWALS) return retriedOf(answered);
   }
 }
 

@@ -122,3 +122,25 @@ it("a repetition at the limit makes no job when its key's job is removed meanwhi
   await settled();
   expect(answers).toEqual(["job_gone", "grant_expired"]);
 });
+
+it("keeps the room of a retry whose call fails after it was carried out", async () => {
+  const { id } = (await (await exports.default.fetch(submission("retried unheard"))).json()) as { id: string };
+  const url = (action: string) => `http://localhost:8787/api/jobs/${id}/${action}`;
+  expect((await exports.default.fetch(new Request(url("cancel"), { method: "POST" }))).status).toBe(200);
+  forgetReserved("local");
+  let isFull = false;
+  // Room for the retry alone; afterwards there is none.
+  const CATALOGS = namespaceWith(env.CATALOGS, "reserve", (stub, _wanted, limit, least) =>
+    Promise.resolve(stub.reserve?.(...([least, isFull ? 0 : limit, least] as never[]))),
+  );
+  const JOBS = namespaceWith(env.JOBS, "retry", async (stub, ...given) => {
+    expect(await stub.retry?.(...given)).toMatchObject({ ok: true });
+    isFull = true;
+    throw new Error("the answer is lost");
+  });
+  const retried = send(new Request(url("retry"), { method: "POST" }), { CATALOGS, JOBS });
+  expect((await retried.answer).status).toBeGreaterThanOrEqual(500);
+  const next = send(submission("no room is left"), { CATALOGS });
+  expect((await next.answer).status).toBe(429);
+  await Promise.all([retried.settled(), next.settled()]);
+});

@@ -87,7 +87,7 @@ async function inputsOf(
   return { images, warnings };
 }
 
-/** The room that was taken for a submission, as long as it is submitted. */
+/** The room that was taken for a submission, while it is submitted. */
 interface RoomInUse {
   readonly untilMs: number;
   /** Takes room in place of what has ended. Throws the refusal when there is none. */
