@@ -9,8 +9,6 @@ import { type JobHost, RetryClock } from "./job-host.ts";
 
 /** One image takes at most this long, in ms; a stalled host or bucket must not hold the object. */
 const COPY_BOUND_MS = 120_000;
-/** Removing a job's files takes at most this long, in ms; what then remains is removed by the next try. */
-const REMOVE_BOUND_MS = 30_000;
 /** How long a copy that failed or was stopped may still put its image, in ms: the platform lets no operation run longer. */
 const LATE_PUT_MS = 15 * 60_000;
 
@@ -85,7 +83,7 @@ export class ImageCopier {
 
   /** Removes every file of the job. Throws while a copy may still put an image: then the removal has to be repeated. */
   async removeFiles(jobId: string): Promise<void> {
-    await removeJobFiles(this.#bucket, jobId, REMOVE_BOUND_MS);
+    await removeJobFiles(this.#bucket, jobId);
     if (this.#clock.busy || Date.now() < this.#latePutUntilMs) throw new Error("a copy may still put an image");
   }
 }

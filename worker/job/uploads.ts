@@ -86,7 +86,6 @@ const AWAITED_KEY = "awaited uploads";
 /** How long after `untilMs` uploads are removed, in ms: a `put` that began before `untilMs` has ended by then. */
 const REMOVE_AFTER_MS = 60_000;
 const REMOVE_AGAIN_MS = 60_000;
-const REMOVE_BOUND_MS = 30_000;
 
 /** Stored while uploads exist under this id and no submission has come. */
 interface Awaited {
@@ -162,7 +161,7 @@ export class AwaitedUploads {
 
   async #removeNow(): Promise<void> {
     try {
-      await removeJobFiles(this.#bucket, this.#jobId, REMOVE_BOUND_MS);
+      await removeJobFiles(this.#bucket, this.#jobId);
       await this.#storage.deleteAll();
     } catch (error) {
       console.error({ event: "uploads_not_removed", jobId: this.#jobId, error: String(error) });

@@ -2,17 +2,19 @@
  * Where a job's images are in the bucket, their removal, and the bound on every call to it. All files of a job, and only
  * those, are under its prefix.
  */
-import { within } from "../bounds.ts";
+import { OutOfTime, within } from "../bounds.ts";
 
 /** A call to R2 takes milliseconds. After this time it is abandoned, and its caller repeats it. */
 export const R2_BOUND_MS = 30_000;
+/** The storage's name in errors. */
+const STORAGE = "the image storage";
 
 /**
  * One call to R2, bounded from outside because its promise may never settle. An abandoned write may still be carried out, so
  * every write here is made only where no object exists.
  */
 export function fromR2<Answer>(call: Promise<Answer>, boundMs: number = R2_BOUND_MS): Promise<Answer> {
-  return within(boundMs, "the image storage", call);
+  return within(boundMs, STORAGE, call);
 }
 
 export function jobPrefix(jobId: string): string {
@@ -42,12 +44,16 @@ export function namedFileKey(jobId: string, nameHash: string): string {
 export async function removeJobFiles(bucket: R2Bucket, jobId: string, boundMs: number = R2_BOUND_MS): Promise<void> {
   const prefix = jobPrefix(jobId);
   const endsAtMs = Date.now() + boundMs;
-  const leftMs = () => Math.max(0, endsAtMs - Date.now());
+  const inTime = <Answer>(call: () => Promise<Answer>): Promise<Answer> => {
+    const leftMs = endsAtMs - Date.now();
+    if (leftMs <= 0) throw new OutOfTime(STORAGE, boundMs);
+    return fromR2(call(), leftMs);
+  };
   // Listed anew each time instead of by a cursor over files that are being deleted. One page is what one delete takes.
   while (true) {
-    const { objects } = await fromR2(bucket.list({ prefix }), leftMs());
+    const { objects } = await inTime(() => bucket.list({ prefix }));
     if (objects.length === 0) return;
-    await fromR2(bucket.delete(objects.map((object) => object.key)), leftMs());
+    await inTime(() => bucket.delete(objects.map((object) => object.key)));
   }
 }
 
