@@ -304,8 +304,8 @@ export class Audit implements ObjectWatch {
   }
 
   /**
-   * A job whose isolate died right after its 202, before it notified the catalog. The job does so when it next runs; from the end of
-   * its reservation until then the client's limit does not count it.
+   * A job whose isolate died right after its 202, before it notified the catalog. The job does so when it next runs; the client's
+   * limit may not count it before that, once it has been stored for longer than a reservation counts beyond its use.
    */
   #isUnlisted(jobId: string): boolean {
     const submittedAtMs = this.#submittedAtMs.get(jobId) ?? this.#sim.nowMs;

@@ -1,4 +1,4 @@
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { complaintsOf, imagesInSight, launchBrowser, overflowOf, screenshot } from "../support/browser.ts";
 import { type FixtureWorld, fixtureLimits, serveWorld } from "../support/fixture-api.ts";
@@ -81,7 +81,7 @@ const VIEWS: readonly View[] = [
   { name: "misconfigured", path: "/", world: misconfigured, words: "QWEN_REGION" },
 ];
 
-const LAPTOP: BrowserContextOptions = { viewport: { width: 1440, height: 900 } };
+const LAPTOP = { viewport: { width: 1440, height: 900 } };
 /** Windows that a view is checked in besides its device's. */
 const WINDOWS = {
   /** A laptop's at a zoom of 200 %: half as many pixels. */
@@ -90,7 +90,7 @@ const WINDOWS = {
 } as const;
 /** The views with the most elements beside each other. */
 const DENSE = ["wall", "job-several", "job-failed", "lanes", "spend", "limit-near"];
-const PHONE: BrowserContextOptions = {
+const PHONE = {
   viewport: { width: 390, height: 844 },
   isMobile: true,
   hasTouch: true,
@@ -139,6 +139,7 @@ describe.each([
   it.each(views)("$name has no violation of accessibility or content policy, and fits", async ({ name, ...view }) => {
     world = view.world();
     complaints.length = 0;
+    await page.setViewportSize(options.viewport);
     await page.emulateMedia({ colorScheme: "light" });
     await page.goto(`${files.origin}${view.path}`);
     await page.getByText(view.words).first().waitFor();
@@ -153,7 +154,6 @@ describe.each([
       await expectFits(`${name}-${window}`);
       await expectAccessible(page);
     }
-    await page.setViewportSize(LAPTOP.viewport ?? WINDOWS.wide);
   });
 });
 
