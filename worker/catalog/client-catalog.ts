@@ -24,7 +24,7 @@ import type {
   ListQuery,
 } from "./contract.ts";
 import { decodeListCursor, encodeListCursor } from "./core/cursors.ts";
-import { GRANT_MS, outstanding, redeem, reserve } from "./core/reservations.ts";
+import { CLOCK_SLACK_MS, GRANT_MS, outstanding, redeem, reserve } from "./core/reservations.ts";
 import { Feed, PlaceWatch } from "./feed.ts";
 import { HeldAnswers } from "./held-answers.ts";
 import { SpendBooks } from "./spend-books.ts";
@@ -40,8 +40,6 @@ const MAX_PLACES = 1_000;
 
 /** How often the jobs of overdue reservations are asked whether they used them, in ms. */
 const UNKNOWN_JOBS_EVERY_MS = 65_000;
-/** Clocks of two objects differ less than this, in ms. */
-const CLOCK_SLACK_MS = 3_000;
 const MAX_ASKED_JOBS = 50;
 const ASK_BOUND_MS = 5_000;
 
@@ -98,14 +96,14 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     );
     if (recorded === null) return;
     // A job with its own grant uses up no reservation that was made for several submissions.
-    if (recorded.isAsked && !hasGrant) this.#redeem(nowMs);
+    if (recorded.askedAtMs !== null && !hasGrant) this.#redeem(recorded.askedAtMs, nowMs);
     if (entry.status !== "queued") this.#places.forget(entry.id);
     this.#feed.notify(recorded.change);
     if (entry.status === "queued" && !this.#places.knows(entry.id)) this.#askPlaces(PLACES_SOON_MS);
   }
 
   /** The job is removed; a later `record` of it is ignored, unless it is of a job that was created later under its id. Idempotent. */
-  async forget(jobId: string, last: LastSpend | null = null): Promise<void> {
+  async forget(jobId: string, last: LastSpend | null = null, removedAtMs = Date.now()): Promise<void> {
     const nowMs = Date.now();
     let hasGrant = false;
     const forgotten = this.#stored(() =>
@@ -119,7 +117,8 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
       }),
     );
     if (forgotten === null) return;
-    if (forgotten.isAsked && !hasGrant) this.#redeem(nowMs);
+    // It was asked for before that.
+    if (forgotten.isAsked && !hasGrant) this.#redeem(removedAtMs, nowMs);
     this.#places.forget(jobId);
     this.#feed.notify(forgotten.change);
   }
@@ -339,8 +338,8 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
     this.#feed.watchers.closed(socket, 1011);
   }
 
-  #redeem(nowMs: number): void {
-    this.#store.keepReservations(redeem(this.#store.reservations(), nowMs), "in memory");
+  #redeem(askedAtMs: number, nowMs: number): void {
+    this.#store.keepReservations(redeem(this.#store.reservations(), askedAtMs, nowMs), "in memory");
   }
 
   /**

@@ -9,7 +9,7 @@ import { cases } from "../../test/support/properties.ts";
 import { catalogStub } from "../stubs.ts";
 import { catalogEntry, countingStorage, jobId } from "./catalog-entry.fixture.ts";
 import { CatalogStore } from "./catalog-store.ts";
-import type { CatalogEntry } from "./contract.ts";
+import type { CatalogEntry, CatalogRpc } from "./contract.ts";
 
 let names = 0;
 function newCatalog() {
@@ -391,7 +391,7 @@ describe("reserve", () => {
     expect(await catalog.reserve(1, 3)).toMatchObject({ granted: 1 });
     await evictDurableObject(object);
     expect(await catalog.reserve(1, 3)).toMatchObject({ granted: 0 });
-    await catalog.record(catalogEntry({ n: 4, status: "queued" }));
+    await catalog.record(catalogEntry({ n: 4, status: "queued", createdAtMs: Date.now() }));
     expect(await catalog.reserve(1, 3)).toMatchObject({ granted: 0 });
     await catalog.record(catalogEntry({ n: 2, status: "canceled", seq: 2 }));
     expect(await catalog.reserve(1, 3)).toMatchObject({ granted: 1 });
@@ -404,7 +404,8 @@ describe("reserve", () => {
     await catalog.forget(jobId(1));
     await catalog.record(catalogEntry({ n: 2, status: "failed", seq: 2 }));
     expect(await catalog.reserve(1, 1)).toMatchObject({ granted: 1 });
-    await catalog.record(catalogEntry({ n: 2, status: "queued", seq: 3 }));
+    const retriedAt = new Date().toISOString();
+    await catalog.record(catalogEntry({ n: 2, status: "queued", seq: 3, updatedAt: retriedAt }));
     expect(await catalog.reserve(1, 1)).toMatchObject({ granted: 0 });
     expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 1 });
   });
@@ -437,12 +438,28 @@ describe("a job that is deleted before its first entry", () => {
   });
 });
 
+describe("an entry or a removal that arrives after the room of its own job has ended", () => {
+  const longAgoMs = () => Date.now() - 60_000;
+
+  it.each<[string, (catalog: Pick<CatalogRpc, "record" | "forget">) => Promise<void>, number]>([
+    ["a new job's", (catalog) => catalog.record(catalogEntry({ n: 1, createdAtMs: longAgoMs() })), 1],
+    ["a retried job's", (catalog) => catalog.record(catalogEntry({ n: 2, seq: 2, createdAtMs: longAgoMs() })), 1],
+    ["a removed job's", (catalog) => catalog.forget(jobId(3), null, longAgoMs()), 0],
+  ])("uses up no room of other submissions: %s", async (_whose, arrives, unfinished) => {
+    const { catalog } = newCatalog();
+    await catalog.record(catalogEntry({ n: 2, status: "canceled" }));
+    expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 1 });
+    await arrives(catalog);
+    expect(await catalog.reserve(2 - unfinished, 2, 2 - unfinished)).toMatchObject({ granted: 0 });
+  });
+});
+
 describe("a retry by hand", () => {
   it("uses up a reservation, as a new job does", async () => {
     const { catalog } = newCatalog();
     await catalog.record(catalogEntry({ n: 1, status: "canceled" }));
     expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 1 });
-    await catalog.record(catalogEntry({ n: 1, status: "queued", seq: 2 }));
+    await catalog.record(catalogEntry({ n: 1, status: "queued", seq: 2, updatedAt: new Date().toISOString() }));
     // One job is unfinished and nothing is reserved any more, so there is room for another.
     expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 1 });
     expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 0 });

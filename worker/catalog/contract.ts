@@ -112,7 +112,7 @@ export interface CatalogRpc {
   /** As `record`, of many. */
   recordAll(entries: readonly CatalogEntry[]): Promise<void>;
   /** The job is removed; a later `record` of it is ignored, unless it is of a job that was created later under the same id. */
-  forget(jobId: string, last?: LastSpend | null): Promise<void>;
+  forget(jobId: string, last?: LastSpend | null, removedAtMs?: number): Promise<void>;
   /**
    * For a client with a spend limit: reserves the first attempt of a submission, and its place among at most `pendingLimit`
    * unfinished jobs. Stored before it answers; repeated for the same job, it counts once.

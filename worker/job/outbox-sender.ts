@@ -155,7 +155,8 @@ export class OutboxSender {
       return null;
     },
     forget: async ({ payload }, record) => {
-      await this.#catalog(record, (stub) => stub.forget(record.id, payload));
+      const removedAtMs = record.kind === "tombstone" ? record.removedAtMs : Date.now();
+      await this.#catalog(record, (stub) => stub.forget(record.id, payload, removedAtMs));
       return ANSWERED;
     },
     cancel_task: async ({ payload: { taskId } }) => {

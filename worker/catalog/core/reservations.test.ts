@@ -1,7 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cases } from "../../../test/support/properties.ts";
-import { GRANT_MS, outstanding, RECORD_DELAY_MS, type Reservation, redeem, reserve } from "./reservations.ts";
+import {
+  CLOCK_SLACK_MS,
+  GRANT_MS,
+  outstanding,
+  RECORD_DELAY_MS,
+  type Reservation,
+  redeem,
+  reserve,
+} from "./reservations.ts";
 
 describe("reserve", () => {
   it("grants all that is wanted while much is free", () => {
@@ -52,7 +60,7 @@ describe("reserve", () => {
           // A submitter keeps to its grant, so a job is recorded only while a reservation counts.
           if (action.kind === "submit" && outstanding(reservations, nowMs) > 0) {
             pending += 1;
-            reservations = redeem(reservations, nowMs);
+            reservations = redeem(reservations, nowMs, nowMs);
           }
           if (action.kind === "reserve") {
             const answer = reserve(reservations, pending, action, limit, nowMs);
@@ -77,10 +85,16 @@ describe("redeem", () => {
       { endsAtMs: 20, left: 2 },
       { endsAtMs: 30, left: 2 },
     ];
-    expect(redeem(reservations, 10).map(({ left }) => left)).toEqual([3, 1, 2]);
+    expect(redeem(reservations, 10, 10).map(({ left }) => left)).toEqual([3, 1, 2]);
   });
 
   it("changes nothing when no reservation counts", () => {
-    expect(redeem([{ endsAtMs: 5, left: 3 }], 10)).toEqual([{ endsAtMs: 5, left: 3 }]);
+    expect(redeem([{ endsAtMs: 5, left: 3 }], 10, 10)).toEqual([{ endsAtMs: 5, left: 3 }]);
+  });
+
+  it("leaves a reservation that was made after the job was asked for", () => {
+    const { reservations } = reserve([], 0, { wanted: 1, least: 1 }, 1, 40_000);
+    expect(redeem(reservations, 40_000 - CLOCK_SLACK_MS - 1, 41_000)).toEqual(reservations);
+    expect(redeem(reservations, 40_000 - CLOCK_SLACK_MS, 41_000)).toMatchObject([{ left: 0 }]);
   });
 });

@@ -46,9 +46,19 @@ export function reserve(
   };
 }
 
-/** A job was recorded: the oldest reservation that still counts becomes one smaller. */
-export function redeem(reservations: readonly Reservation[], nowMs: number): readonly Reservation[] {
-  const at = reservations.findIndex(({ endsAtMs, left }) => endsAtMs > nowMs && left > 0);
+/** Clocks of two objects differ less than this, in ms. */
+export const CLOCK_SLACK_MS = 3_000;
+
+/**
+ * A job that a client asked for at `askedAtMs` was recorded: the oldest reservation that still counts and may be the one that the job
+ * was submitted under becomes one smaller. An entry that arrives after the job's own reservation has ended uses up none: those that
+ * were made since belong to other submissions, which may still be under way.
+ */
+export function redeem(reservations: readonly Reservation[], askedAtMs: number, nowMs: number): readonly Reservation[] {
+  const madeByMs = askedAtMs + CLOCK_SLACK_MS;
+  const at = reservations.findIndex(
+    ({ endsAtMs, left }) => endsAtMs > nowMs && left > 0 && endsAtMs - GRANT_MS - RECORD_DELAY_MS <= madeByMs,
+  );
   return reservations.map((reservation, index) =>
     index === at ? { ...reservation, left: reservation.left - 1 } : reservation,
   );
