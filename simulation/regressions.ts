@@ -50,6 +50,19 @@ export const REGRESSIONS: readonly Regression[] = [
       "uploads are removed for longer than their object waits, and the image of the job that was made since goes with them",
   },
   {
+    seed: 6208019,
+    story: "a retried job's object dies before it notifies its catalog, which counts the job as ended for 45 s",
+  },
+  {
+    seed: 6209099,
+    story:
+      "the answer to a retry is lost with its object, its catalog counts the job as ended for 45 s, and one job too many is unfinished",
+  },
+  {
+    seed: 6208042,
+    story: "a job's entry arrives after its room has ended and uses up another's, and one job too many is unfinished",
+  },
+  {
     seed: 4313717,
     story:
       "a submission is stored after its room has ended, its catalog learns of it late, and one job too many is unfinished",

@@ -7,12 +7,14 @@ import type { Delivery } from "../../schemas/webhook.ts";
 import { shareLink } from "../auth/links.ts";
 import type { JobAnswer, JobRpc, JobView, Viewer } from "../job/contract.ts";
 import { retryRefusal } from "../job/core/request-moves.ts";
+import { newCatalogEntry } from "../job/core/view.ts";
 import { jobStub } from "../stubs.ts";
 import { loggedOfOperator } from "./access.ts";
 import { answer, jsonAnswer, negotiate, ProblemError, PUBLIC_VARY } from "./answers.ts";
 import { type HttpContext, originOf } from "./context.ts";
 import { preferredWaitSeconds, tagToWaitOn } from "./core/request-headers.ts";
 import { deliveriesTag, jobAnswer, jobIdOf, jobProblem, linksFor, sharedAnswer, shownAnswer } from "./job-answers.ts";
+import { showInCatalog } from "./new-jobs.ts";
 import { headers, JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { clientRoute, linkRoute, PREFER, type Route } from "./route.ts";
 import { idempotencyKeyOf } from "./submit.ts";
@@ -79,6 +81,7 @@ export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob
     // When the call fails the retry may have been carried out, so its room is kept.
     const answered = await rpc.retry(viewer, key, taken.endsAtMs);
     if (!answered.ok || answered.replayed === true) returnPending(taken);
+    else if (answered.ok) showInCatalog(c, view.client, newCatalogEntry(answered.view));
     const isLate = !answered.ok && answered.code === "grant_expired";
     if (!isLate || renewals === MOST_RENEWALS) return retriedOf(answered);
   }

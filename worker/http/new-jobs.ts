@@ -20,12 +20,13 @@ interface Gathering {
 const gatherings = new Map<string, Gathering>();
 
 /**
- * Adds a new job to its client's catalog, together with those submitted at about the same time: one call for a burst instead
- * of one for each. The call is repeated while it fails, and in the end each job is asked to notify the catalog itself. If
- * this isolate dies meanwhile, the job does so at its next change or when its object next runs: when the lane offers it a
- * start, and within half an hour at the latest.
+ * Adds a new or retried job to its client's catalog, together with those submitted at about the same time: one call for a burst
+ * instead of one for each. The call is repeated while it fails, and in the end each job is asked to notify the catalog itself. If
+ * this isolate dies meanwhile, a new job does so at its next change or when its object next runs: when the lane offers it a
+ * start, and within half an hour at the latest. A retried job does so itself too, because its entry moves it from the ended jobs to
+ * those that count against the client's limit.
  */
-export function showNewJob(c: HttpContext, client: string, entry: CatalogEntry): void {
+export function showInCatalog(c: HttpContext, client: string, entry: CatalogEntry): void {
   const nowMs = Date.now();
   const known = gatherings.get(client);
   if (known !== undefined && nowMs - known.sinceMs < LOST_AFTER_MS && known.entries.length < MOST_AT_ONCE) {

@@ -2,7 +2,9 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
 import { Job, JobList } from "../../schemas/job.ts";
+import type { CatalogEntry } from "../catalog/contract.ts";
 import { app } from "./app.ts";
+import { namespaceWith, send } from "./http.fixture.ts";
 
 const ORIGIN = "http://localhost:8787";
 
@@ -109,4 +111,18 @@ it("lists a waiting job whose submitter died before it notified the catalog, onc
   expect(await listed()).not.toContain(id);
   expect(Job.parse(await (await submit(env)).json()).id).toBe(id);
   await expect.poll(listed).toContain(id);
+});
+
+it("notifies the list of a retried job too, whose object may have died since", async () => {
+  const id = await waitingJob(env);
+  const post = (action: string) => new Request(`${ORIGIN}/api/jobs/${id}/${action}`, { method: "POST" });
+  await app.fetch(post("cancel"), env, createExecutionContext());
+  const notified: CatalogEntry[] = [];
+  const CATALOGS = namespaceWith(env.CATALOGS, "recordAll", async (_stub, ...[entries]: [CatalogEntry[]]) => {
+    notified.push(...entries);
+  });
+  const { answer, settled } = send(post("retry"), { CATALOGS });
+  const { seq } = Job.parse(await (await answer).json());
+  await settled();
+  expect(notified).toMatchObject([{ id, status: "queued", done: false, seq, attempts: 0 }]);
 });

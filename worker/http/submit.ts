@@ -16,7 +16,7 @@ import { type HttpContext, originOf, requestOrigin } from "./context.ts";
 import { parseImageAddress } from "./core/image-address.ts";
 import { preferredWaitSeconds, readIdempotencyKey, readTraceparent } from "./core/request-headers.ts";
 import { jobAnswer, jobProblem } from "./job-answers.ts";
-import { showNewJob } from "./new-jobs.ts";
+import { showInCatalog } from "./new-jobs.ts";
 import { JOB_HEADERS, json, shown } from "./openapi/answers.ts";
 import { ReferenceBody, ReferenceForm, TextBody } from "./openapi/submit-bodies.ts";
 import { clientRoute, PREFER, type Route } from "./route.ts";
@@ -186,7 +186,7 @@ async function place(c: HttpContext, client: string, ready: ReadySubmission, roo
     if (answer.ok) {
       // A job relies on its submitter to notify the catalog until its first change. An earlier request, or its isolate, may have died
       // before it did.
-      if (!answer.replayed || answer.view.seq === 1) showNewJob(c, client, newCatalogEntry(answer.view));
+      if (!answer.replayed || answer.view.seq === 1) showInCatalog(c, client, newCatalogEntry(answer.view));
       return answer;
     }
     // Its images were not stored again, or were removed with the job.

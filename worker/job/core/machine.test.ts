@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { JobRequest } from "../../../schemas/job.ts";
+import { RECORD_DELAY_MS } from "../../catalog/core/reservations.ts";
 import type { FactType, JobFact } from "./facts.ts";
 import {
   answered,
@@ -7,6 +8,7 @@ import {
   began,
   context,
   delivered,
+  FRESH,
   failure,
   image,
   jobAfter,
@@ -27,7 +29,7 @@ import {
 import { MACHINE, type Place, placeOf, transition } from "./machine.ts";
 import { type Answers, messageOf } from "./outbox.ts";
 import { attemptOf, type JobRecord, newJobRecord, type StoredRecord } from "./record.ts";
-import { nextMessage } from "./schedule.ts";
+import { nextAlarmAtMs, nextMessage } from "./schedule.ts";
 import { UNKNOWN_READS } from "./task-moves.ts";
 import { toJobView } from "./view.ts";
 
@@ -837,6 +839,21 @@ describe("storing", () => {
     );
     expect(done.state).toMatchObject({ status: "succeeded", images: [{ index: 1 }] });
     expect(done.warnings).toMatchObject([{ code: "result_partly_lost" }]);
+  });
+});
+
+describe("a catalog that counts a retried job as ended", () => {
+  const storing = () => jobAfter(queued(), began, delivered(1), { type: "cancel" });
+  const reading = () => jobAfter(LIVES.reading_task({}), { type: "cancel" });
+
+  it.each([
+    ["waits for its turn", LIVES.failed({})],
+    ["stores images", storing()],
+    ["resumes a task", reading()],
+  ])("is notified by the alarm while its room still counts, when the job %s and its object dies", (_how, ended) => {
+    const retriedAtMs = T0 + HOUR;
+    const retried = jobAfter(ended, { at: retriedAtMs }, { type: "retry" });
+    expect(nextAlarmAtMs(retried, retriedAtMs, FRESH)).toBeLessThan(retriedAtMs + RECORD_DELAY_MS / 2);
   });
 });
 

@@ -177,9 +177,9 @@ export function toCatalogEntry(record: JobRecord): CatalogEntry {
   return { ...entryOf(view, record.lastAttempt, retryAt), revision: record.revision };
 }
 
-/** The first entry of a job, made by the submitter. */
+/** The entry of a new or retried job, made by the Worker that asked for it. The job's own entry replaces it. */
 export function newCatalogEntry(view: JobView): CatalogEntry {
-  return { ...entryOf(view, 0, null), revision: 1 };
+  return { ...entryOf(view, view.attempts.at(-1)?.number ?? 0, null), revision: 1 };
 }
 
 function entryOf(view: JobView, attempts: number, retryAt: string | null): CatalogEntry {
