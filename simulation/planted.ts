@@ -433,6 +433,19 @@ export const PLANTED: readonly PlantedFault[] = [
     withinSeeds: 100,
   },
   {
+    name: "retry's key not kept",
+    story: "A job does not keep the Idempotency-Key of its retry, so a repetition is another retry.",
+    patch: {
+      file: "worker/job/core/request-moves.ts",
+      find: "...(key === null && change.job.retryKey == null ? {} : { retryKey: key }),",
+      replace: "...(key === null ? {} : {}),",
+    },
+    breaks: "a repeated retry is one retry",
+    seed: 2_000_098,
+    from: OPERATED_FROM,
+    withinSeeds: 400,
+  },
+  {
     name: "mark not taken",
     story: "A client of the OpenAI-compatible API that repeats its request gets another job.",
     patch: {
