@@ -1,7 +1,9 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { Crew } from "./crew.ts";
+import { Sim } from "./engine/sim.ts";
 import { BUSY_FROM, COMPATIBLE_FROM, OPERATED_FROM, VARIED_FROM } from "./plan.ts";
 import { PLANTED } from "./planted.ts";
+import { ObjectHost } from "./platform/objects.ts";
 import { REGRESSIONS } from "./regressions.ts";
 
 /** Together about 1 000 jobs, which take 46 s of a free core. */
@@ -44,6 +46,29 @@ describe("the platform's simulation", () => {
   it.each(REGRESSIONS)("violates nothing with seed $seed: $story", async ({ seed }) => {
     const total = await crew.run({ from: seed, count: 1, untilFound: null });
     expect(total.findings).toEqual([]);
+  });
+});
+
+describe("a check that throws", () => {
+  it("ends the run with its error", async () => {
+    const sim = new Sim({ seed: 1, startMs: 0, part: null, isTold: false });
+    const broken = () => {
+      throw new Error("the check is broken");
+    };
+    const watch = { answered: broken, carriedOut: broken, kept: broken, alarmRan: broken };
+    const classes = {
+      JOBS: class {
+        ping = () => "pong";
+      },
+    };
+    const host = new ObjectHost(sim, () => ({ classes, env: {} }), watch);
+    host.object("JOBS", "job").call(
+      "ping",
+      [],
+      () => undefined,
+      () => undefined,
+    );
+    await expect(sim.clock.run(1_000)).rejects.toThrow("the check is broken");
   });
 });
 

@@ -50,6 +50,25 @@ export interface ObjectWatch {
   alarmRan(object: HostedObject): void;
 }
 
+/** A watch that throws ends the run with its error, instead of the call that it watches. */
+function endingRun({ clock }: Sim, watch: ObjectWatch): ObjectWatch {
+  const guarded = (work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      clock.after(0, () => {
+        throw error;
+      });
+    }
+  };
+  return {
+    answered: (...given) => guarded(() => watch.answered(...given)),
+    carriedOut: (...given) => guarded(() => watch.carriedOut(...given)),
+    kept: (...given) => guarded(() => watch.kept(...given)),
+    alarmRan: (...given) => guarded(() => watch.alarmRan(...given)),
+  };
+}
+
 /** One stay of an object in memory. */
 export class Instance extends Actor {
   readonly object: HostedObject;
@@ -435,7 +454,7 @@ export class ObjectHost {
   constructor(sim: Sim, versionFor: (object: HostedObject) => Version, watch: ObjectWatch) {
     this.sim = sim;
     this.versionFor = versionFor;
-    this.watch = watch;
+    this.watch = endingRun(sim, watch);
   }
 
   object(kind: string, name: string): HostedObject {
