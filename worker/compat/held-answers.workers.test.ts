@@ -490,7 +490,9 @@ describe("a held answer", () => {
     const prompt = newPrompt();
     const stored: string[] = [];
     const lost = namespaceWith(env.JOBS, "submit", async (stub, ...given) => {
-      const answer = (await stub.submit?.(...given)) as { view: { id: string } };
+      const answer = (await stub.submit?.(...given)) as { ok: boolean; view: { id: string } };
+      // On a busy machine the room of the submission may have ended; then it takes room again.
+      if (!answer.ok) return answer;
       stored.push(answer.view.id);
       throw new Error("the answer is lost");
     });

@@ -295,7 +295,9 @@ describe("a submission whose object fails", () => {
   it("is made once when the object's answer is lost", async () => {
     let calls = 0;
     const loses = async (stub: Methods, ...given: never[]) => {
-      const answer = await stub.submit?.(...given);
+      const answer = (await stub.submit?.(...given)) as { ok: boolean };
+      // On a busy machine the room of the submission may have ended; then it takes room again.
+      if (!answer.ok) return answer;
       calls += 1;
       if (calls === 1) throw Object.assign(new Error("Network connection lost."), { retryable: true });
       return answer;
