@@ -88,8 +88,8 @@ export class CatalogStore {
   /**
    * Stores the entry; `null` when it is no newer than what is known, or the job was removed. A job that was created after that
    * removal is another one under the same id: its key was used again once the object's tombstone had ended, at least a day later.
-   * `askedAtMs`: when a client asked for it, as a new job or by a retry of a finished one; null when it did not. Of a retry it is when
-   * the entry was made. `beforeStored` is called when it will be stored.
+   * `askedAtMs`: when a client asked for it, as a new job or by a retry of a finished one; null when it did not. For a retry it is when
+   * the job last changed, which may be later. `beforeStored` is called when it will be stored.
    */
   record(
     given: CatalogEntry,
@@ -131,9 +131,10 @@ export class CatalogStore {
     const wasPending = known !== null && !isDone(known);
     this.#pending = pending + (entry.done ? 0 : 1) - (wasPending ? 1 : 0);
     this.#lastCursor = cursor;
-    const isRetried = known !== null && !wasPending && !entry.done;
-    const askedAtMs = isRetried ? Date.parse(entry.updatedAt) : known === null ? createdAtMs : null;
-    return { change: { kind: "job", cursor, entry }, askedAtMs };
+    const change: Change = { kind: "job", cursor, entry };
+    if (known === null) return { change, askedAtMs: createdAtMs };
+    const isRetried = !wasPending && !entry.done;
+    return { change, askedAtMs: isRetried ? Date.parse(entry.updatedAt) : null };
   }
 
   /** Leaves a tombstone, also for an unknown job (then `isAsked`); `null` when there is one already. */

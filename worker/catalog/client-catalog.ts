@@ -117,7 +117,7 @@ export class ClientCatalog extends DurableObject<Env> implements CatalogRpc {
       }),
     );
     if (forgotten === null) return;
-    // It was asked for before that.
+    // A job is asked for before it is removed, so its own room was granted by then.
     if (forgotten.isAsked && !hasGrant) this.#redeem(removedAtMs, nowMs);
     this.#places.forget(jobId);
     this.#feed.notify(forgotten.change);

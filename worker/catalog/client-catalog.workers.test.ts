@@ -438,14 +438,14 @@ describe("a job that is deleted before its first entry", () => {
   });
 });
 
-describe("an entry or a removal that arrives after the room of its own job has ended", () => {
+describe("a late entry or removal", () => {
   const longAgoMs = () => Date.now() - 60_000;
 
   it.each<[string, (catalog: Pick<CatalogRpc, "record" | "forget">) => Promise<void>, number]>([
     ["a new job's", (catalog) => catalog.record(catalogEntry({ n: 1, createdAtMs: longAgoMs() })), 1],
     ["a retried job's", (catalog) => catalog.record(catalogEntry({ n: 2, seq: 2, createdAtMs: longAgoMs() })), 1],
     ["a removed job's", (catalog) => catalog.forget(jobId(3), null, longAgoMs()), 0],
-  ])("uses up no room of other submissions: %s", async (_whose, arrives, unfinished) => {
+  ])("does not use up the reservation of another submission: %s", async (_whose, arrives, unfinished) => {
     const { catalog } = newCatalog();
     await catalog.record(catalogEntry({ n: 2, status: "canceled" }));
     expect(await catalog.reserve(1, 2)).toMatchObject({ granted: 1 });

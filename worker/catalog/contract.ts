@@ -111,7 +111,10 @@ export interface CatalogRpc {
   record(entry: CatalogEntry): Promise<void>;
   /** As `record`, of many. */
   recordAll(entries: readonly CatalogEntry[]): Promise<void>;
-  /** The job is removed; a later `record` of it is ignored, unless it is of a job that was created later under the same id. */
+  /**
+   * The job is removed; a later `record` of it is ignored, unless it is of a job that was created later under the same id.
+   * `removedAtMs`: by the clock of the job's object; the version before does not send it, and then it is now.
+   */
   forget(jobId: string, last?: LastSpend | null, removedAtMs?: number): Promise<void>;
   /**
    * For a client with a spend limit: reserves the first attempt of a submission, and its place among at most `pendingLimit`

@@ -81,7 +81,7 @@ export async function retryWithinLimit(c: HttpContext, { rpc, viewer }: AskedJob
     // When the call fails the retry may have been carried out, so its room is kept.
     const answered = await rpc.retry(viewer, key, taken.endsAtMs);
     if (!answered.ok || answered.replayed === true) returnPending(taken);
-    else if (answered.ok) showInCatalog(c, view.client, newCatalogEntry(answered.view));
+    else showInCatalog(c, view.client, newCatalogEntry(answered.view));
     const isLate = !answered.ok && answered.code === "grant_expired";
     if (!isLate || renewals === MOST_RENEWALS) return retriedOf(answered);
   }

@@ -113,7 +113,7 @@ it("lists a waiting job whose submitter died before it notified the catalog, onc
   await expect.poll(listed).toContain(id);
 });
 
-it("notifies the list of a retried job too, whose object may have died since", async () => {
+it("the Worker notifies the catalog of a retried job", async () => {
   const id = await waitingJob(env);
   const post = (action: string) => new Request(`${ORIGIN}/api/jobs/${id}/${action}`, { method: "POST" });
   await app.fetch(post("cancel"), env, createExecutionContext());

@@ -842,7 +842,7 @@ describe("storing", () => {
   });
 });
 
-describe("a catalog that counts a retried job as ended", () => {
+describe("the alarm of a job that was just retried", () => {
   const storing = () => jobAfter(queued(), began, delivered(1), { type: "cancel" });
   const reading = () => jobAfter(LIVES.reading_task({}), { type: "cancel" });
 
@@ -850,7 +850,7 @@ describe("a catalog that counts a retried job as ended", () => {
     ["waits for its turn", LIVES.failed({})],
     ["stores images", storing()],
     ["resumes a task", reading()],
-  ])("is notified by the alarm while its room still counts, when the job %s and its object dies", (_how, ended) => {
+  ])("fires while the reservation for the retry still counts, when the job %s", (_how, ended) => {
     const retriedAtMs = T0 + HOUR;
     const retried = jobAfter(ended, { at: retriedAtMs }, { type: "retry" });
     expect(nextAlarmAtMs(retried, retriedAtMs, FRESH)).toBeLessThan(retriedAtMs + RECORD_DELAY_MS / 2);

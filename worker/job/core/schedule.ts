@@ -9,10 +9,10 @@ import { isFinal, isOpen, isStoring, type JobRecord, type StoredRecord } from ".
 export const SAFETY_NET_MS = 45_000;
 
 /**
- * The same for the entry of a job that was just retried, in ms: its client's catalog counts the job as ended until it arrives, and
- * the room that was taken for the retry counts for another 20 s (`RECORD_DELAY_MS`).
+ * How long after now the alarm checks that the catalog was notified of a retry, in ms. Until then the catalog counts the job as ended,
+ * and the reservation for the retry counts for at least 20 s (`RECORD_DELAY_MS`).
  */
-const RETRY_UNKNOWN_MS = 8_000;
+const RETRY_CHECK_MS = 8_000;
 
 /** What the running object knows besides the record. All of it is lost when the object stops, and nothing depends on it. */
 export interface Live {
@@ -78,8 +78,8 @@ export function isHeld(message: Message, outbox: readonly Message[]): boolean {
   return outbox.some(({ kind, payload }) => kind === "notify" && payload.seq < seq);
 }
 
-/** Whether the message brings the catalog the retry of an ended job. Right after a retry at most one more event follows. */
-function tellsOfRetry(message: Message, record: StoredRecord): boolean {
+/** Whether the message notifies the catalog of a retry. A retry writes at most one event after `job.retried`. */
+function notifiesOfRetry(message: Message, record: StoredRecord): boolean {
   return (
     message.kind === "record" &&
     record.kind === "job" &&
@@ -108,7 +108,7 @@ export function isForgettable(record: StoredRecord): boolean {
 export function nextAlarmAtMs(record: StoredRecord, nowMs: number, live: Live): number | null {
   const sendable = record.outbox.filter((message) => !isHeld(message, record.outbox));
   const times = sendable.map((message) => {
-    const checkAtMs = nowMs + (tellsOfRetry(message, record) ? RETRY_UNKNOWN_MS : SAFETY_NET_MS);
+    const checkAtMs = nowMs + (notifiesOfRetry(message, record) ? RETRY_CHECK_MS : SAFETY_NET_MS);
     if (live.isSending(message.to)) return checkAtMs;
     const atMs = Math.max(sendableAtMs(message, record), live.sendAgainAtMs(message.to) ?? 0);
     // A message that is due now is sent before an alarm could fire. The image copier sends the entry once storing is no longer
