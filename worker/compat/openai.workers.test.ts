@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { createHash } from "node:crypto";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { namespaceWith } from "../http/http.fixture.ts";
+import { byteStream } from "../results/image.fixture.ts";
 import { catalogStub, jobStub } from "../stubs.ts";
 import {
   befall,
@@ -98,6 +99,34 @@ describe("a generation", () => {
     expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThanOrEqual(128 * 1024);
     const { data } = JSON.parse(pieces.join("")) as Images;
     expect(Uint8Array.fromBase64(data[0]?.b64_json ?? "")).toEqual(large);
+  });
+
+  it("breaks off, and does not hang, when a stored image stops coming; the same request again gets it", async () => {
+    const stopped = new Promise<never>(() => undefined);
+    const bucket = new Proxy(env.RESULTS, {
+      get: (target, name) => {
+        const method: unknown = Reflect.get(target, name);
+        if (typeof method !== "function") return method;
+        return async (...given: unknown[]) =>
+          name === "get" ? { size: 1_000, body: byteStream(() => stopped) } : Reflect.apply(method, target, given);
+      },
+    });
+    const order = body({ response_format: "b64_json" });
+    const headers = { "idempotency-key": crypto.randomUUID() };
+    const { answer } = postWithHangUp(GENERATIONS, order, { RESULTS: bucket }, headers);
+    const first = await answer;
+    expect(first.status).toBe(200);
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const broken = first.text().then(
+      () => "whole",
+      () => "broken",
+    );
+    for (let waitedMs = 0; waitedMs < 60_000; waitedMs += 5_000) await vi.advanceTimersByTimeAsync(5_000);
+    vi.useRealTimers();
+    expect(await broken).toBe("broken");
+    const { data } = await made(await post(GENERATIONS, order, headers));
+    expect(data[0]?.b64_json).toMatch(/^iVBOR/);
+    expect(await billed(order.prompt)).toBe(1);
   });
 
   it("answers with both forms without response_format, because some clients read one and some the other", async () => {
