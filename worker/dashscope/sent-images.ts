@@ -1,3 +1,4 @@
+import { within } from "../bounds.ts";
 import { byteChunks } from "../byte-chunks.ts";
 import type { ImageBytes, SentImage } from "./contract.ts";
 
@@ -56,6 +57,12 @@ function piecesOf(text: string, marks: readonly string[], images: readonly SentI
 /** A multiple of three: base64 turns three bytes into four letters, so each chunk ends on a whole group. */
 const CHUNK_BYTES = 192 * 1024;
 
+/**
+ * The bound, in ms, on each read of an image. Well below an attempt's budget: an image that stops coming must not look like an
+ * upstream that does not answer.
+ */
+const READ_BOUND_MS = 10_000;
+
 const encoder = new TextEncoder();
 
 function lengthOf(piece: Piece): number {
@@ -101,12 +108,15 @@ class Sending {
     await this.#writer.close();
   }
 
-  /** False when the image cannot be read, or has another length than announced. Throws when the body's reader has left. */
+  /**
+   * False when the image cannot be read, stops coming, or has another length than announced. Throws when the body's reader has
+   * left.
+   */
   async #sendBase64(image: ImageBytes): Promise<boolean> {
     const chunks = byteChunks(image.body, CHUNK_BYTES, this.#stop.signal);
     let bytes = 0;
     while (true) {
-      const next = await chunks.next().catch(() => null);
+      const next = await within(READ_BOUND_MS, "an input image", chunks.next()).catch(() => null);
       if (next === null) return false;
       if (next.done) return bytes === image.bytes;
       bytes += next.value.byteLength;

@@ -108,6 +108,33 @@ describe("images sent as bytes", () => {
     });
   });
 
+  it.each([
+    ["before its first byte", 0],
+    ["halfway", 500_000],
+  ])(
+    "that stop coming %s: fail well within the budget, as not billed, and with no one at fault",
+    async (_when, bytes) => {
+      const stopped = new Promise<never>(() => undefined);
+      let given = 0;
+      const body = byteStream(() => {
+        if (given === bytes) return stopped;
+        given += 100_000;
+        return bytesOf(100_000);
+      });
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+      const answer = generate([{ contentType: "image/png", bytes: 1_000_000, body }], async (_url, init) => {
+        await readBody(init);
+        return Response.json(DELIVERS);
+      });
+      for (let waitedMs = 0; waitedMs < 20_000; waitedMs += 1_000) await vi.advanceTimersByTimeAsync(1_000);
+      vi.useRealTimers();
+      expect(await answer).toMatchObject({
+        kind: "failed",
+        failure: { disposition: "retry", fault: "none", counted: false, mayBeBilled: false },
+      });
+    },
+  );
+
   it("do not delay the answer when they cannot be canceled", async () => {
     const never = () => new Promise<never>(() => undefined);
     const body = byteStream(never, never);

@@ -229,7 +229,7 @@ export function budgetEnded(change: Change, { attempt: number }: FactOf<"budget_
 
 /**
  * A call past its budget has failed, so it is known now whether it may be billed. A final refusal ends the job. After a failure
- * that is not the job's fault (throttled, blocked) the attempt does not count, and its lane is notified.
+ * that is not the job's fault the attempt does not count; when upstream throttled or blocked it, its lane is notified.
  */
 function failedLate(
   change: Change,
@@ -238,7 +238,7 @@ function failedLate(
   { wasTask, ...learned }: Learned & Pick<AttemptRecord, "counted"> & { readonly wasTask: boolean },
 ): void {
   const { report } = learned;
-  const counted = learned.counted && !isPutBack(failure);
+  const counted = learned.counted && !isPutBack(failure) && (failure.counted ?? true);
   // The next attempt was to resume the task, or one attempt fewer is left.
   const isLess = wasTask || (counted && !attempt.counted);
   change.patchAttempt(attempt.number, { ...learned, counted, stillOpen: false });

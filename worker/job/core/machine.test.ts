@@ -614,6 +614,14 @@ describe("budget and late answers", () => {
     expect(ended.state).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
   });
 
+  it("counts no attempt past its budget whose upload turns out unreadable: the job goes on", () => {
+    const waiting = LIVES.awaiting_answer({});
+    const unread: JobFact = { type: "call_failed", attempt: 1, failure: failure({ fault: "none", counted: false }) };
+    const retrying = jobAfter(waiting, { at: T0 + BUDGET_MS + 1_000 }, unread);
+    expect(retrying.state.status).toBe("retrying");
+    expect(attemptOf(retrying, 1)).toMatchObject({ counted: false, mayBeBilled: false, stillOpen: false });
+  });
+
   it("with onUncertain: fail retries when a late refusal proves that nothing was billed", () => {
     const waiting = jobAfter(
       queued({ onUncertain: "fail" }),
