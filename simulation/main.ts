@@ -93,15 +93,18 @@ try {
     const startedAtMs = performance.now();
     // The processes finish their current runs, and the results so far are printed.
     process.once("SIGINT", () => crew.stop());
+    let printed = 0;
     const total = await crew.run({
       from: wholeNumber("from", values.from, 0),
       count: wholeNumber("seeds", values.seeds, 1),
       untilFound: null,
       planted,
-      onProgress: (done) =>
-        process.stderr.write(
-          `\r${whole(done.seeds)} seeds, ${whole(done.lives)} lives, ${done.findings.length} findings `,
-        ),
+      onProgress: ({ seeds, lives, findings }) => {
+        for (const { seed, invariant } of findings.slice(printed))
+          process.stderr.write(`\rseed ${seed}: ${invariant}\n`);
+        printed = findings.length;
+        process.stderr.write(`\r${whole(seeds)} seeds, ${whole(lives)} lives, ${printed} findings `);
+      },
     });
     process.stderr.write("\n");
     printTotal(total, performance.now() - startedAtMs);
