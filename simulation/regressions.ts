@@ -63,6 +63,11 @@ export const REGRESSIONS: readonly Regression[] = [
     story: "a job's entry arrives after its room has ended and uses up another's, and one job too many is unfinished",
   },
   {
+    seed: 6322018,
+    story:
+      "an upload stops coming while it is sent, and the attempt counts as a failure of upstream, which was never called",
+  },
+  {
     seed: 4313717,
     story:
       "a submission is stored after its room has ended, its catalog learns of it late, and one job too many is unfinished",
