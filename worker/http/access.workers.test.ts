@@ -299,25 +299,25 @@ describe("a shared job", () => {
   });
 
   it("does not show its client's spend", async () => {
-    const limited = { ...settings, CLIENT_BUDGETS: '{"alice":{"monthly":1234,"alertAt":0}}' };
+    const limited = { ...settings, CLIENT_BUDGETS: '{"alice":{"monthly":987654321,"alertAt":0}}' };
     const made = await call("/api/workflows/image-from-text", { ...submission, headers: { ...submission.headers, ...ALICE } }, limited);
     const job = Job.parse(await made.json());
     expect(job.warnings.map(({ code }) => code)).toEqual(["budget_alert"]);
     const read = async () => (await call(`/api/jobs/${job.id}${query(sharedBy(job))}`)).text();
-    expect(await read()).not.toMatch(/1234|budget_alert/);
+    expect(await read()).not.toMatch(/987654321|budget_alert/);
 
     // As a job is that found no money for its next attempt.
     const object = jobObject(env.JOBS, job.id);
     await runInDurableObject(object, (_job, { storage }) => {
       const record = storage.kv.get<JobRecord>("record");
       if (record?.kind !== "job") throw new Error("there is no job");
-      const error = { code: "budget_exceeded", message: "the limit of 1234 USD has no room", hint: "Up to 1234 USD may have been paid.", upstream: null } as const;
+      const error = { code: "budget_exceeded", message: "the limit of 987654321 USD has no room", hint: "Up to 987654321 USD may have been paid.", upstream: null } as const;
       storage.kv.put("record", { ...record, state: { status: "failed", finishedAtMs: Date.now(), error } });
     });
     await evictDurableObject(object);
     const text = await read();
     expect(Job.parse(JSON.parse(text)).error).toMatchObject({ code: "budget_exceeded" });
-    expect(text).not.toContain("1234");
+    expect(text).not.toContain("987654321");
   });
 
   it.each([{}, { hours: 0 }, { hours: 721 }, { hours: 1, for: "ever" }])("is not shared with %j", async (body) => {

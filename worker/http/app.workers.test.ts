@@ -33,7 +33,8 @@ describe("health", () => {
 
   it.each([
     [{ QWEN_REGION: "mars" }, "QWEN_REGION", "mars"],
-    [{ QWEN_TIMEOUT_MS: "abc" }, "QWEN_TIMEOUT_MS", "abc"],
+    // No hexadecimal digits: a request id would contain them by chance.
+    [{ QWEN_TIMEOUT_MS: "soon" }, "QWEN_TIMEOUT_MS", "soon"],
     [{ QWEN_API_KEY: "" }, "QWEN_API_KEY", undefined],
     [{ QWEN_API_KEY: "sk-with a-space" }, "QWEN_API_KEY", "sk-with"],
   ])("with %o names the wrong variable and never its value, as every call does", async (wrong, name, value) => {
