@@ -2,7 +2,7 @@
  * A body in chunks of exactly `chunkBytes`, the last one shorter. The runtime's own byte streams (of a request, of a fetch, of
  * R2) come 4 KB at a time from the default reader, and each chunk costs a turn on every hand-over. A stream that is made in
  * JavaScript keeps its own chunks. A consumer that stops early ends the reading; so does the signal, after which the chunks
- * end as if the body had.
+ * end as if the body had. Only the signal ends a read that hangs: the generator's `return()` waits for it.
  */
 export async function* byteChunks(
   body: ReadableStream<Uint8Array>,

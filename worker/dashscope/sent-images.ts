@@ -58,8 +58,8 @@ function piecesOf(text: string, marks: readonly string[], images: readonly SentI
 const CHUNK_BYTES = 192 * 1024;
 
 /**
- * The bound, in ms, on each read of an image. Well below an attempt's budget: an image that stops coming must not look like an
- * upstream that does not answer.
+ * The bound, in ms, on each read of an image. Well below the default budget of an attempt (45 s): an image that stops coming must
+ * not look like an upstream that does not answer. With a shorter budget the attempt times out first.
  */
 const READ_BOUND_MS = 10_000;
 

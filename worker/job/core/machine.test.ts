@@ -614,7 +614,7 @@ describe("budget and late answers", () => {
     expect(ended.state).toMatchObject({ status: "failed", error: { code: "outcome_uncertain" } });
   });
 
-  it("counts no attempt past its budget whose upload turns out unreadable: the job goes on", () => {
+  it("counts no attempt past its budget whose upload turns out unreadable, and retries", () => {
     const waiting = LIVES.awaiting_answer({});
     const unread: JobFact = { type: "call_failed", attempt: 1, failure: failure({ fault: "none", counted: false }) };
     const retrying = jobAfter(waiting, { at: T0 + BUDGET_MS + 1_000 }, unread);
