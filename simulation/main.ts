@@ -100,8 +100,8 @@ try {
       untilFound: null,
       planted,
       onProgress: ({ seeds, lives, findings }) => {
-        for (const { seed, invariant } of findings.slice(printed))
-          process.stderr.write(`\rseed ${seed}: ${invariant}\n`);
+        const lines = new Set(findings.slice(printed).map(({ seed, invariant }) => `seed ${seed}: ${invariant}`));
+        for (const line of lines) process.stderr.write(`\n${line}\n`);
         printed = findings.length;
         process.stderr.write(`\r${whole(seeds)} seeds, ${whole(lives)} lives, ${printed} findings `);
       },
