@@ -114,10 +114,11 @@ export class LaneStore implements LaneStorage {
     const row = this.#rows<{ state: string }>("SELECT state FROM lane WHERE id = 1")[0];
     if (row === undefined) return null;
     // Only `saveState` writes this row. A version that this code does not know is a newer form; a missing field is an older one.
-    const state = JSON.parse(row.state) as Omit<LaneState, "failedJobs" | "control" | "tally"> & Partial<LaneState>;
+    const state = JSON.parse(row.state) as Omit<LaneState, "failedJobs" | "forgottenMs" | "control" | "tally"> &
+      Partial<LaneState>;
     if (state.version !== 1) throw new Error(`the stored lane has version ${state.version}, this code knows 1`);
     const tally = { ...NO_TALLY, ...state.tally };
-    return { failedJobs: [], ...state, tally, control: { ...NO_CONTROL, ...state.control } };
+    return { failedJobs: [], forgottenMs: 0, ...state, tally, control: { ...NO_CONTROL, ...state.control } };
   }
 
   saveState(state: LaneState): void {

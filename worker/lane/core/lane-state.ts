@@ -45,6 +45,8 @@ export interface LaneState {
   readonly starts: QuotaWindow;
   /** The period for which `starts` is complete: older starts were forgotten. */
   readonly periodMs: number;
+  /** The latest start that `starts` forgot. A start that is counted late may be older. 0 in what earlier releases stored. */
+  readonly forgottenMs: number;
   readonly offers: readonly Offer[];
   readonly pace: Pace;
   /** Upstream's own failures in a row. Until the lane tries one job at a time, a job counts once. */
@@ -78,6 +80,7 @@ export function newLaneState(quota: Quota): LaneState {
     version: 1,
     starts: [],
     periodMs: quota.periodMs,
+    forgottenMs: 0,
     offers: [],
     pace: FULL_PACE,
     upstreamFailures: 0,
@@ -143,14 +146,17 @@ export function underQuota(state: LaneState, quota: Quota, now: number): LaneSta
   if (quota.periodMs === state.periodMs) return state;
   const changed = { ...state, periodMs: quota.periodMs };
   if (quota.periodMs < state.periodMs || state.grants === 0) return changed;
-  const lastMs = latestStartMs(state.starts) ?? now - state.periodMs;
+  const lastMs = Math.max(latestStartMs(state.starts) ?? now - state.periodMs, state.forgottenMs);
   const heldUntilMs = Math.max(state.pace.heldUntilMs, lastMs + paddedPeriodMs(quota));
   return { ...changed, pace: { ...state.pace, heldUntilMs } };
 }
 
 /** The state with one more start, and without the starts that no longer count. */
 export function withStart(state: LaneState, atMs: number, quota: Quota, now: number): LaneState {
-  return { ...state, starts: addStart(forgetOld(state.starts, quota, now), atMs, quota) };
+  const kept = forgetOld(state.starts, quota, now);
+  const forgotten = state.starts[state.starts.length - kept.length - 1];
+  const forgottenMs = Math.max(state.forgottenMs, forgotten?.atMs ?? 0);
+  return { ...state, forgottenMs, starts: addStart(kept, atMs, quota) };
 }
 
 /** The window at its worst: every offer begun at its last moment. Decides what may start. */

@@ -135,13 +135,18 @@ export class Lane {
 
   constructor(storage: LaneStorage, settings: LaneSettings, now: number) {
     this.#storage = storage;
-    this.#ownSettings = settings;
-    this.#settings = settings;
     this.#grantedAtMs = now;
     const stored = storage.loadState();
     const state = stored ?? newLaneState(settings.quota);
+    const { quota, misconfigured } = settings;
+    // Wrong settings have no quota of the lane. Starts are forgotten by the last period that was in force.
+    this.#ownSettings =
+      misconfigured === null ? settings : { ...settings, quota: { ...quota, periodMs: state.periodMs } };
     this.#queue = new Queue(storage, Object.keys(state.control.clients));
-    this.#settings = { ...settings, quota: quotaUnder(inForce(state.control, now), settings.quota) };
+    this.#settings = {
+      ...this.#ownSettings,
+      quota: quotaUnder(inForce(state.control, now), this.#ownSettings.quota),
+    };
     this.#state = underQuota(state, this.#settings.quota, now);
     // A lane that is only read stores nothing.
     this.#saved = stored ?? this.#state;

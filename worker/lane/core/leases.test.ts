@@ -103,6 +103,12 @@ function fullLane(waiting: number, patch: Partial<LaneSettings> = {}) {
   return lane;
 }
 
+/** The quota that a lane has while the settings are wrong is that of its model, whatever `LANE_LIMITS` said. */
+const wrongSettings: Partial<LaneSettings> = {
+  quota: { starts: 2, periodMs: 1_000, inProgress: null },
+  misconfigured: { code: "misconfigured", hint: "QWEN_API_KEY is not set" },
+};
+
 /** When the next two starts are allowed: the first two were counted a second after they were given. */
 const NEXT_MS = T0 + 61_600;
 
@@ -247,6 +253,23 @@ describe("a lease that the job asks for again", () => {
     const allowedMs = T0 + 12_200 + 10_100;
     expect(lane.offers(allowedMs - 251)).toEqual([]);
     expect(lane.offers(allowedMs - 250)).toMatchObject([{ jobId: "job-1", notBeforeMs: allowedMs }]);
+  });
+});
+
+describe("wrong settings", () => {
+  it("forget no start of the lane's own period, so that the quota is kept and nothing waits once they are right", () => {
+    const quota = { ...twoAMinute, starts: 3 };
+    const lane = fullLane(0, { quota });
+    const { lease } = lane.enqueue(T0 + 21_000, ticketOf(1));
+    if (lease === null) throw new Error("one start should be left");
+    lane.restart(T0 + 30_000, wrongSettings);
+    lane.enqueue(T0 + 30_000, ticketOf(1));
+    lane.release(T0 + 31_000, lease);
+    expect(lane.counted()).toEqual([1_000, 1_000, 22_000]);
+    lane.restart(T0 + 50_000);
+    for (let job = 2; job <= 4; job += 1) lane.enqueue(T0 + 50_000, ticketOf(job));
+    expect(lane.offers(NEXT_MS - 251)).toEqual([]);
+    expect(lane.offers(NEXT_MS - 250)).toMatchObject([{ jobId: "job-2" }, { jobId: "job-3" }]);
   });
 });
 

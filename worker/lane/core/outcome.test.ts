@@ -201,6 +201,15 @@ describe("a changed quota", () => {
     expect(nextGrantAtMs(underQuota(newLaneState(quota), longer, NOW), longer, NOW)).toBe(NOW);
   });
 
+  it("with a longer period waits for the latest of those, even if an older start was counted since", () => {
+    const short = { starts: 2, periodMs: 1_000, inProgress: null };
+    const long = { starts: 2, periodMs: 60_000, inProgress: null };
+    const [latestMs, olderMs] = [NOW, NOW - 20_000];
+    const latest = { ...withStart(newLaneState(short), latestMs, short, NOW), grants: 2 };
+    const state = underQuota(withStart(latest, olderMs, short, NOW + 10_000), long, NOW + 15_000);
+    expect(nextGrantAtMs(state, long, NOW + 15_000)).toBe(latestMs + 60_600);
+  });
+
   it("with a shorter period waits for that period only", () => {
     const shorter = { starts: 1, periodMs: 1_000, inProgress: null };
     expect(nextGrantAtMs(underQuota(used, shorter, NOW), shorter, NOW)).toBe(NOW + 1_010);
