@@ -539,9 +539,9 @@ export class Lane {
       return { lease: this.#leaseToSend(lease, notBeforeMs, beginByMs), place: null };
     }
     const startMs = mayStartAtMs(this.#state, lease, this.#settings.quota, now);
-    // While the lane or the client is paused, the lease is not offered. It is offered after the resume.
-    const isPaused = this.#state.control.pause !== null || this.#isClientHeld(lease.client);
-    const isNow = startMs <= now && !isPaused;
+    // While the lane or its client is held, the lease is not offered. It is offered afterwards.
+    const isHeld = this.#isHeld || this.#isClientHeld(lease.client);
+    const isNow = startMs <= now && !isHeld;
     const offered = this.#changed(lease, { countedAtMs: null, endsAtMs: isNow ? this.#leaseEndMs(now) : 0 });
     const beginByMs = isNow ? now + DIRECT_BEGIN_MS : lastBeginMs;
     const nextOfferAtMs = isNow ? beginByMs : this.#offerAtMs(startMs);

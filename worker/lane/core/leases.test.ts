@@ -254,6 +254,16 @@ describe("a lease that the job asks for again", () => {
     expect(lane.offers(allowedMs - 251)).toEqual([]);
     expect(lane.offers(allowedMs - 250)).toMatchObject([{ jobId: "job-1", notBeforeMs: allowedMs }]);
   });
+
+  it("while the settings are wrong is offered once they are right, and when their quota allows it", () => {
+    const lane = fullLane(2);
+    lane.offers(NEXT_MS);
+    lane.restart(NEXT_MS + 6_000, wrongSettings);
+    const asked = lane.enqueue(NEXT_MS + 6_000, ticketOf(1));
+    expect(asked).toMatchObject({ lease: null, place: { waitingOn: "blocked" } });
+    lane.restart(NEXT_MS + 7_000);
+    expect(lane.offers(NEXT_MS + 7_000)).toMatchObject([{ jobId: "job-2" }, { jobId: "job-1" }]);
+  });
 });
 
 describe("wrong settings", () => {
