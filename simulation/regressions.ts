@@ -72,4 +72,8 @@ export const REGRESSIONS: readonly Regression[] = [
     story:
       "a submission is stored after its room has ended, its catalog learns of it late, and one job too many is unfinished",
   },
+  {
+    seed: 6416865,
+    story: "a lane whose settings are wrong forgets starts and gives a lease by its model's own quota",
+  },
 ];
