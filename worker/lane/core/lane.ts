@@ -246,7 +246,10 @@ export class Lane {
       if (lease.leaseId === leaseId) {
         this.#count(outcomeName(outcome), "durationMs" in outcome ? outcome.durationMs : null);
         const attempt = { outcome, jobId, startedAtMs: lease.startsAtMs };
-        const state = withDuration(this.#state, outcome, this.#settings.attemptBudgetMs);
+        const { attemptBudgetMs, misconfigured } = this.#settings;
+        // Wrong settings have no budget, so no attempt is known to have used it.
+        const budgetMs = misconfigured === null ? attemptBudgetMs : Number.POSITIVE_INFINITY;
+        const state = withDuration(this.#state, outcome, budgetMs);
         this.#state = afterOutcome(state, attempt, this.#learnedQuota(now), now);
       }
     } else if (lease === null && requeue !== null) {

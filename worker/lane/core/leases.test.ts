@@ -103,9 +103,10 @@ function fullLane(waiting: number, patch: Partial<LaneSettings> = {}) {
   return lane;
 }
 
-/** The quota that a lane has while the settings are wrong is that of its model, whatever `LANE_LIMITS` said. */
+/** What the lane's object passes while the settings are wrong: the model's own quota, whatever `LANE_LIMITS` says, and no budget. */
 const wrongSettings: Partial<LaneSettings> = {
   quota: { starts: 2, periodMs: 1_000, inProgress: null },
+  attemptBudgetMs: 0,
   misconfigured: { code: "misconfigured", hint: "QWEN_API_KEY is not set" },
 };
 
@@ -255,7 +256,7 @@ describe("a lease that the job asks for again", () => {
     expect(lane.offers(allowedMs - 250)).toMatchObject([{ jobId: "job-1", notBeforeMs: allowedMs }]);
   });
 
-  it("while the settings are wrong is offered once they are right, and when their quota allows it", () => {
+  it("while the settings are wrong is offered once they are right", () => {
     const lane = fullLane(2);
     lane.offers(NEXT_MS);
     lane.restart(NEXT_MS + 6_000, wrongSettings);
@@ -280,6 +281,15 @@ describe("wrong settings", () => {
     for (let job = 2; job <= 4; job += 1) lane.enqueue(T0 + 50_000, ticketOf(job));
     expect(lane.offers(NEXT_MS - 251)).toEqual([]);
     expect(lane.offers(NEXT_MS - 250)).toMatchObject([{ jobId: "job-2" }, { jobId: "job-3" }]);
+  });
+
+  it("take no attempt that failed at once for one that used its whole budget", () => {
+    const lane = laneOf();
+    const { lease } = lane.enqueue(T0, ticketOf(1));
+    if (lease === null) throw new Error("the lane should be empty");
+    lane.restart(T0 + 500, wrongSettings);
+    lane.release(T0 + 500, lease, { kind: "failed", fault: "none", durationMs: 400 });
+    expect(lane.state().durationsMs).toEqual([]);
   });
 });
 
