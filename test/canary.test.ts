@@ -64,7 +64,7 @@ async function startEmulator(): Promise<string> {
 
 /** A command's files in `out` and its output, with every secret in its environment. */
 function made(kind: PlaceKind, out: string, args: readonly string[]): Place[] {
-  // The page's build always leaves its compile cache in TMPDIR, unless a variable of the tests' own run says where to.
+  // Without this variable, which `npm test` sets, the page's build always leaves its compile cache in TMPDIR.
   const env = {
     ...process.env,
     NODE_COMPILE_CACHE: undefined,
